@@ -1,0 +1,1 @@
+"""Evaluation: how close, how useful and how telling a synthetic table is."""

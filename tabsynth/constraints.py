@@ -1,0 +1,62 @@
+"""What must hold between the columns of one row, declared in a schema and kept in every synthetic row.
+
+A constraint is data (``to_dict``) and one question (``holds``). Token models keep inside constraints by redrawing the
+rows that break one; a training table that breaks one is refused at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tabsynth.errors import SchemaError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inequality:
+    """``low <= high`` (or ``<`` when strict) wherever both are present."""
+
+    kind: ClassVar[str] = "inequality"
+    low: str
+    high: str
+    strict: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.low, self.high)
+
+    def holds(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Whether each row keeps the constraint, shape (n,). A row with a missing side keeps it."""
+        low, high = frame[self.low], frame[self.high]
+        kept = (low < high) if self.strict else (low <= high)
+        return (kept.fillna(False).astype(bool) | low.isna() | high.isna()).to_numpy(bool)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constraint as plain data."""
+        return {"kind": self.kind, "low": self.low, "high": self.high, "strict": self.strict}
+
+
+Constraint = Inequality
+
+KINDS: dict[str, type[Constraint]] = {Inequality.kind: Inequality}
+
+
+def constraint_from_dict(data: Any) -> Constraint:
+    """Read what ``to_dict`` writes.
+
+    Raises:
+        SchemaError: An unknown kind or key.
+    """
+    if not isinstance(data, Mapping) or data.get("kind") not in KINDS:
+        raise SchemaError(f'a constraint is {{"kind": one of {", ".join(KINDS)}, ...}}, not {data!r}')
+    try:
+        return KINDS[data["kind"]](**{key: value for key, value in data.items() if key != "kind"})
+    except TypeError as error:
+        raise SchemaError(f"constraint {dict(data)!r}: {error}") from error

@@ -1,0 +1,72 @@
+"""Write files so that a reader never sees half of one: to a temporary name in the same folder, then renamed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tabsynth.errors import SourceError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path to write to; on success it becomes ``path``, on failure it is removed.
+
+    Raises:
+        SourceError: The folder is missing or not writable, or the path is a folder.
+    """
+    target = Path(path)
+    check_writable(target)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with suppress(OSError):
+            temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise early, before any long work, when ``path`` could not be written later.
+
+    Raises:
+        SourceError: The folder is missing or not writable, or the path is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise SourceError(f"cannot write {str(target)!r}: it is a folder; give a file name")
+    if not target.parent.is_dir():
+        raise SourceError(f"cannot write {str(target)!r}: the folder {str(target.parent)!r} does not exist")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text to ``path`` at once."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write bytes to ``path`` at once."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _umask() -> int:
+    """The process's umask, which ``mkstemp`` ignores."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Synthesizers: models that learn a table and draw new rows."""

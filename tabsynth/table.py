@@ -1,0 +1,222 @@
+"""A pandas frame and its Schema, checked once at the door; what lies behind it may trust the pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError, SchemaError, listed
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
+
+TableLike = "pd.DataFrame | Table | str | Path"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A frame whose columns are those of its schema, in the frame's order and with its dtypes.
+
+    Build one with ``Table.of``; the constructor itself checks nothing.
+    """
+
+    frame: pd.DataFrame
+    schema: Schema
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @classmethod
+    def of(cls, data: pd.DataFrame | Table | str | Path, schema: Schema | None = None) -> Table:
+        """Make a table of a frame, a table or a path; without a schema one is inferred.
+
+        Raises:
+            InputError: The table is unusable, or the schema does not fit it; the message names column and value.
+        """
+        if isinstance(data, (str, Path)):
+            from tabsynth.sources import read
+
+            return read(data, schema=schema)
+        if isinstance(data, Table):
+            if schema is None or schema is data.schema:
+                return data
+            data = data.frame
+        if not isinstance(data, pd.DataFrame):
+            raise DataError(f"expected a DataFrame, a Table or a path, not {type(data).__name__}")
+        check_frame(data)
+        frame = data.reset_index(drop=True)
+        if schema is None:
+            return cls(frame, Schema.infer(frame))
+        check_fit(frame, schema)
+        return cls(frame, schema)
+
+
+def check_frame(frame: pd.DataFrame) -> None:
+    """Raise DataError for a frame that no schema could describe."""
+    if not len(frame.columns):
+        raise DataError("the table has no columns")
+    if not len(frame):
+        raise DataError("the table has no rows")
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError("the table has columns of several levels; flatten them to one name each")
+    odd = [name for name in frame.columns if not isinstance(name, str)]
+    if odd:
+        raise DataError(f"column names must be text, not {listed(odd)}; rename with frame.columns.astype(str)")
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise DataError(f"duplicate column names: {listed(twice)}; give every column a name of its own")
+    for name in frame:
+        _check_values(frame[name])
+
+
+def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
+    """Raise when a frame is not what its schema says.
+
+    Raises:
+        SchemaError: Columns are missing from one of the two.
+        DataError: A value does not fit its column, or a row breaks a constraint.
+    """
+    absent = [name for name in schema if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in schema]
+    if absent or extra:
+        said = [f"the schema has {listed(absent)}, which the table lacks"] if absent else []
+        said += [f"the table has {listed(extra)}, which the schema lacks"] if extra else []
+        raise SchemaError("the schema does not fit the table: " + "; ".join(said) + "; change one of them")
+    for name in frame.columns:
+        _check_column(frame[name], schema[str(name)])
+    for constraint in schema.constraints:
+        broken = np.flatnonzero(~constraint.holds(frame))
+        if len(broken):
+            raise DataError(
+                f"{len(broken)} rows break the constraint {constraint.to_dict()}, the first at row {broken[0]}; "
+                "mend those rows or drop the constraint"
+            )
+
+
+def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
+    """A numeric column as float64, missing as NaN.
+
+    Raises:
+        DataError: A value is not a number.
+    """
+    try:
+        return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError):
+        pass
+    parsed = pd.to_numeric(values, errors="coerce")
+    bad = values[parsed.isna() & values.notna()]
+    raise DataError(
+        f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as {listed(bad.unique(), 3)}; "
+        "mend them, leave them empty, or declare the column categorical"
+    )
+
+
+def instants(values: pd.Series, format: str | None = None) -> pd.Series:
+    """A datetime column as naive UTC ``datetime64[ns]``, missing as NaT.
+
+    Raises:
+        DataError: A value is not a date of this format.
+    """
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ns]")
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        return values.astype("datetime64[ns]")
+    parsed = pd.to_datetime(values.astype(object), format=format or "ISO8601", errors="coerce", utc=True)
+    bad = values[parsed.isna() & values.notna()]
+    if len(bad):
+        raise DataError(
+            f"column {values.name!r}: {len(bad)} of {len(values)} values are not dates of the format "
+            f"{format or 'ISO 8601'!r}, such as {listed(bad.unique(), 3)}; mend them or change the format"
+        )
+    return parsed.dt.tz_localize(None).astype("datetime64[ns]")
+
+
+def _check_values(values: pd.Series) -> None:
+    """Infinities and mixed Python types, which no kind of column can hold."""
+    if pd.api.types.is_float_dtype(values.dtype):
+        infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        if infinite.any():
+            raise DataError(
+                f"column {values.name!r}: {int(infinite.sum())} infinite values, the first at row "
+                f"{int(np.argmax(infinite))}; replace them by a number or leave them empty"
+            )
+    if values.dtype == object:
+        present = values.dropna()
+        types = {_family(kind) for kind in present.map(type).unique()}
+        if len(types) > 1:
+            examples = [present[present.map(lambda v, t=t: _family(type(v)) == t)].iloc[0] for t in sorted(types)]
+            raise DataError(
+                f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {listed(examples)}; "
+                f"convert it to one type, for example frame[{values.name!r}].astype(str)"
+            )
+        if types == {"number"} and np.isinf(present.astype(float)).any():
+            raise DataError(f"column {values.name!r} holds infinite values; replace them or leave them empty")
+        if "other" in types:
+            raise DataError(
+                f"column {values.name!r} holds {type(present.iloc[0]).__name__} objects; a cell must be text, a number, "
+                "a boolean or a date"
+            )
+
+
+def _family(kind: type) -> str:
+    """What an object cell's Python type counts as."""
+    import datetime
+    import decimal
+
+    if issubclass(kind, (bool, np.bool_)):
+        return "boolean"
+    if issubclass(kind, (int, float, np.number, decimal.Decimal)):
+        return "number"
+    if issubclass(kind, str):
+        return "text"
+    if issubclass(kind, (datetime.date, np.datetime64)):
+        return "date"
+    return "other"
+
+
+def _check_column(values: pd.Series, column: Column) -> None:
+    """One column's values against its facts."""
+    if not column.nullable and values.isna().any():
+        raise DataError(
+            f"column {column.name!r}: {int(values.isna().sum())} values are missing, the first at row "
+            f"{int(np.argmax(values.isna()))}, but the schema does not allow it; set nullable or fill them"
+        )
+    if isinstance(column, Numeric):
+        data = numbers(values)
+        if np.isinf(data).any():
+            raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")
+        _check_bounds(column, data, column.low, column.high)
+    elif isinstance(column, Datetime):
+        data = instants(values, column.format).to_numpy()
+        low, high = (np.datetime64(b) if b is not None else None for b in (column.low, column.high))
+        _check_bounds(column, data, low, high)
+    elif isinstance(column, Boolean):
+        _check_members(column, values, (True, False))
+    elif isinstance(column, Categorical) and column.values is not None:
+        _check_members(column, values, column.values)
+
+
+def _check_bounds(column: Column, data: npt.NDArray[np.generic], low: object, high: object) -> None:
+    for bound, outside in ((low, np.less), (high, np.greater)):
+        if bound is None:
+            continue
+        bad = outside(data, bound)
+        if bad.any():
+            side = "below the schema's low" if outside is np.less else "above the schema's high"
+            raise DataError(
+                f"column {column.name!r}: {int(bad.sum())} values are {side} {bound}, such as {data[bad][0]}; "
+                "mend them or widen the bound"
+            )
+
+
+def _check_members(column: Column, values: pd.Series, allowed: Iterable[object]) -> None:
+    present = values.dropna()
+    unknown = present[~present.isin(list(allowed))].unique()
+    if len(unknown):
+        raise DataError(
+            f"column {column.name!r}: {len(unknown)} values are not in the schema, such as {listed(unknown, 3)}; "
+            f"the schema allows {listed(allowed, 6)}; mend the values or add them to the schema"
+        )

@@ -1,0 +1,1 @@
+"""Training: the one loop, networks, checkpoints and callbacks of every torch model."""
