@@ -1,0 +1,272 @@
+"""Table to tokens and back: the one vocabulary that every model of ours learns and draws.
+
+A column becomes one slot of small integers, or two where it has more than ``WIDE`` tokens (the high and the low digit).
+Identifiers and free text are not learned: they take a slot only to say whether they are missing, and are made afresh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.coders import Arrays, Coder, QuantileCoder, Tokens, ValueCoder, coder_from_state
+from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
+from tabsynth.errors import DataError
+from tabsynth.identifiers import Pattern, fresh, learn_pattern
+from tabsynth.quantiles import decimals_of, measure_quantiles
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.table import Table, instants, numbers
+
+WIDE = 1024
+"""A column of more tokens than this is written as two digits."""
+
+UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
+"""Nanoseconds of each resolution."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One position of the token matrix: a whole column, or one digit of a wide one."""
+
+    column: str
+    size: int
+    digit: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """How each column of a table becomes tokens; build it with ``Codec.measure``.
+
+    Attributes:
+        schema: The table's schema, in the order of the frame's columns.
+        coders: The coder of each column.
+        dtypes: The pandas dtype of each column.
+        patterns: How to make the values of each identifier column.
+        rows: Training rows.
+        min_group: The floor on persons that every released value rests on.
+    """
+
+    schema: Schema
+    coders: dict[str, Coder]
+    dtypes: dict[str, str]
+    patterns: dict[str, Pattern]
+    rows: int
+    min_group: int
+
+    @classmethod
+    def measure(cls, table: Table, *, min_group: int = 5, tokens: int | None = None) -> Codec:
+        """Read values, quantiles and patterns off a training table.
+
+        Args:
+            table: The training rows.
+            min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
+            tokens: About how many tokens a numeric column gets; by default 1.4 times the square root of the number of
+                rows, between 16 and 256.
+        """
+        if not isinstance(min_group, int) or min_group < 1:
+            raise DataError(f"min_group must be a whole number of at least 1, not {min_group!r}")
+        rows = len(table)
+        tokens = int(np.clip(1.4 * math.sqrt(rows), 16, 256)) if tokens is None else tokens
+        unit = table.schema.with_role("person")
+        persons = pd.factorize(table.frame[unit[0]], use_na_sentinel=False)[0].astype(np.int64) if unit else None
+        coders: dict[str, Coder] = {}
+        patterns: dict[str, Pattern] = {}
+        for name in table.frame.columns:
+            column, values = table.schema[name], table.frame[name]
+            if isinstance(column, Identifier):
+                patterns[name] = learn_pattern(values.dropna(), regex=column.pattern)
+            coders[name] = _measure_column(column, values, tokens, min_group, persons)
+        schema = Schema({name: table.schema[name] for name in table.frame.columns}, table.schema.constraints)
+        dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
+        return cls(schema, coders, dtypes, patterns, rows, min_group)
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The positions of the token matrix, in column order."""
+        return tuple(slot for name, coder in self.coders.items() for slot in _slots(name, coder))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of tokens of each slot."""
+        return [slot.size for slot in self.slots]
+
+    def positions(self, column: str) -> list[int]:
+        """Where a column stands in the token matrix."""
+        return [i for i, slot in enumerate(self.slots) if slot.column == column]
+
+    def encode(self, frame: pd.DataFrame) -> Tokens:
+        """Tokens of a frame, shape (n, slots); -1 throughout for a column that the frame lacks."""
+        out = np.full((len(frame), len(self.slots)), -1, dtype=np.int32)
+        for name, coder in self.coders.items():
+            if name in frame.columns:
+                tokens = self.encode_column(name, frame[name])
+                at = self.positions(name)
+                if len(at) == 2:
+                    base = self.slots[at[1]].size
+                    out[:, at[0]], out[:, at[1]] = tokens // base, tokens % base
+                elif coder.size:
+                    out[:, at[0]] = tokens
+        return out
+
+    def encode_column(self, name: str, values: pd.Series) -> Tokens:
+        """Tokens of one column before they are split into digits, shape (n,)."""
+        column, coder = self.schema[name], self.coders[name]
+        if isinstance(coder, QuantileCoder):
+            return coder.encode(_line(column, values))
+        return coder.encode(_members(column, values))
+
+    def column_tokens(self, tokens: Tokens, name: str) -> Tokens:
+        """One column's tokens from the token matrix, its digits put together, shape (n,)."""
+        at = self.positions(name)
+        if len(at) == 1:
+            return tokens[:, at[0]]
+        joint = tokens[:, at[0]].astype(np.int64) * self.slots[at[1]].size + tokens[:, at[1]]
+        return np.minimum(joint, self.coders[name].size - 1).astype(np.int32)
+
+    def decode(self, tokens: Tokens, rng: np.random.Generator) -> pd.DataFrame:
+        """A frame of tokens, with the training frame's columns, order and dtypes.
+
+        Args:
+            tokens: Shape (n, slots), none negative.
+            rng: Draws positions inside tokens and fresh identifiers.
+        """
+        return pd.DataFrame({name: self._decode_column(name, tokens, rng) for name in self.coders})
+
+    def _decode_column(self, name: str, tokens: Tokens, rng: np.random.Generator) -> pd.Series:
+        column, coder, dtype = self.schema[name], self.coders[name], self.dtypes[name]
+        own = self.column_tokens(tokens, name)
+        if isinstance(coder, QuantileCoder):
+            data = coder.decode(own, rng)
+            if isinstance(column, Datetime):
+                return datetime_series(_instants(column, data), dtype, column)
+            return numeric_series(data, dtype)
+        if isinstance(column, (Numeric, Datetime)):
+            return empty_like(column, len(own), dtype)
+        values = coder.decode(own, rng)
+        if isinstance(column, (Identifier, Text)):
+            here = np.flatnonzero(own != coder.missing)
+            values[:] = None
+            values[here] = (
+                fresh(self.patterns[name], len(here), rng) if isinstance(column, Identifier) else column.replacement
+            )
+            return value_series(values, dtype, sorted(set(values[here])), ordered=False)
+        return value_series(values, dtype, [*coder.values, *coder.public], coder.ordered)
+
+    def card(self) -> dict[str, Any]:
+        """What a reader of the model card should know of the vocabulary."""
+        pooled = {
+            name: round(int(coder.counts[coder.rare]) / max(self.rows, 1), 4)
+            for name, coder in self.coders.items()
+            if coder.counts[coder.rare] and not isinstance(self.schema[name], (Identifier, Text))
+        }
+        made = [name for name, column in self.schema.items() if isinstance(column, (Identifier, Text))]
+        return {"min_group": self.min_group, "pooled_share": pooled, "not_learned": made, "rows": self.rows}
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``from_state`` needs: plain data and arrays."""
+        config: dict[str, Any] = {
+            "schema": self.schema.to_dict(),
+            "dtypes": self.dtypes,
+            "patterns": {name: pattern.to_dict() for name, pattern in self.patterns.items()},
+            "rows": self.rows,
+            "min_group": self.min_group,
+            "coders": [],
+        }
+        arrays: Arrays = {}
+        for i, (name, coder) in enumerate(self.coders.items()):
+            plain, held = coder.state()
+            config["coders"].append({"column": name, **plain})
+            arrays |= {f"codec.{i}.{key}": array for key, array in held.items()}
+        return config, arrays
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Codec:
+        """Rebuild a codec from its state."""
+        coders = {}
+        for i, plain in enumerate(config["coders"]):
+            prefix = f"codec.{i}."
+            held = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
+            coders[plain["column"]] = coder_from_state(plain, held)
+        return cls(
+            schema=Schema.from_dict(config["schema"]),
+            coders=coders,
+            dtypes=dict(config["dtypes"]),
+            patterns={name: Pattern.from_dict(data) for name, data in config["patterns"].items()},
+            rows=int(config["rows"]),
+            min_group=int(config["min_group"]),
+        )
+
+
+def _measure_column(
+    column: Column, values: pd.Series, tokens: int, min_group: int, persons: npt.NDArray[np.int64] | None
+) -> Coder:
+    """The coder that fits a column's kind."""
+    if isinstance(column, (Numeric, Datetime)):
+        data = _line(column, values)
+        decimals = 0
+        if isinstance(column, Numeric):
+            found = decimals_of(data)
+            decimals = found if column.decimals is None else column.decimals
+        coder = measure_quantiles(
+            data,
+            tokens=tokens,
+            decimals=decimals,
+            min_group=min_group,
+            persons=persons,
+            low=column.low if isinstance(column, Numeric) else None,
+            high=column.high if isinstance(column, Numeric) else None,
+        )
+        # With fewer persons than the floor there is no number to release: the column is missing or nothing.
+        return coder or _nothing(values)
+    declared = column.values if isinstance(column, Categorical) and column.origin == "declared" else None
+    ordered = isinstance(column, Categorical) and column.ordered
+    return ValueCoder.measure(
+        _members(column, values), declared=declared, ordered=ordered, min_group=min_group, persons=persons
+    )
+
+
+def _nothing(values: pd.Series) -> ValueCoder:
+    """A coder that releases no value: every row is missing."""
+    absent = int(values.isna().sum())
+    return ValueCoder((), np.array([len(values) - absent, absent]), np.array([False, True]))
+
+
+def _line(column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
+    """A numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
+    if not isinstance(column, Datetime):
+        return numbers(values)
+    moments = instants(values, column.format)
+    out = moments.to_numpy().astype(np.int64) // UNITS[column.resolution or "s"]
+    return np.where(moments.isna().to_numpy(), np.nan, out.astype(np.float64))
+
+
+def _members(column: Column, values: pd.Series) -> pd.Series:
+    """A column of values as its coder wants it: identifiers and text only say whether they are there."""
+    if isinstance(column, (Identifier, Text)):
+        return pd.Series(np.where(values.isna(), None, "present"), name=values.name, dtype=object)
+    if isinstance(column, Boolean):
+        return values.astype(object).where(values.notna(), None)
+    return values
+
+
+def _slots(name: str, coder: Coder) -> Iterator[Slot]:
+    """One slot, or two digits of about equal size."""
+    if coder.size <= WIDE:
+        yield Slot(name, coder.size)
+        return
+    base = math.ceil(math.sqrt(coder.size))
+    yield Slot(name, math.ceil(coder.size / base), digit=0)
+    yield Slot(name, base, digit=1)
+
+
+def _instants(column: Datetime, data: npt.NDArray[np.float64]) -> pd.Series:
+    """Naive UTC datetimes of numbers in units of the column's resolution."""
+    units = np.nan_to_num(data).astype(np.int64) * UNITS[column.resolution or "s"]
+    return pd.Series(np.where(np.isnan(data), np.iinfo(np.int64).min, units).astype("datetime64[ns]"))

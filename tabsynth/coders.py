@@ -1,0 +1,281 @@
+"""One column to tokens and back: a set of values (``ValueCoder``) or a line of numbers (``QuantileCoder``).
+
+Token order in every coder: the ordinary tokens, then RARE (values of fewer than ``min_group`` persons, and values never
+seen), then MISSING. ``emit`` says which of them a synthetic row may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.schema import Value
+
+Tokens = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class ValueCoder:
+    """One token a value.
+
+    Attributes:
+        values: The ordinary values, sorted when ``ordered``, else by frequency.
+        counts: Training rows of each token, shape (size,).
+        emit: Tokens that a synthetic row may hold, shape (size,).
+        public: Rare values that were declared in the schema, so that RARE may be decoded to one of them.
+        ordered: Whether neighbouring tokens mean neighbouring values.
+    """
+
+    values: tuple[Value, ...]
+    counts: npt.NDArray[np.int64]
+    emit: npt.NDArray[np.bool_]
+    public: tuple[Value, ...] = ()
+    ordered: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return len(self.values) + 2
+
+    @property
+    def rare(self) -> int:
+        """The RARE token."""
+        return len(self.values)
+
+    @property
+    def missing(self) -> int:
+        """The MISSING token."""
+        return len(self.values) + 1
+
+    @property
+    def line(self) -> int:
+        """How many leading tokens lie in order on a line."""
+        return len(self.values) if self.ordered else 0
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(self.values, dtype=None if self.values else object)
+
+    def encode(self, values: pd.Series) -> Tokens:
+        """Tokens of a column, shape (n,)."""
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        found = self._index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, np.int64)
+        table = np.append(np.where(found < 0, self.rare, found), self.missing)
+        return table[codes].astype(np.int32)
+
+    def decode(self, tokens: Tokens, rng: np.random.Generator) -> npt.NDArray[np.object_]:
+        """Values of tokens, shape (n,), None where missing."""
+        table = np.empty(self.size, dtype=object)
+        table[: len(self.values)] = self.values
+        out: npt.NDArray[np.object_] = table[tokens]
+        pooled = np.flatnonzero(tokens == self.rare)
+        if len(pooled) and self.public:
+            choices = np.empty(len(self.public), dtype=object)
+            choices[:] = self.public
+            out[pooled] = choices[rng.integers(len(choices), size=len(pooled))]
+        elif len(pooled) and self.values:  # not public, so an ordinary value stands in, by its frequency
+            weights = self.counts[: len(self.values)] / max(self.counts[: len(self.values)].sum(), 1)
+            out[pooled] = table[rng.choice(len(self.values), size=len(pooled), p=weights)]
+        return out
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``from_state`` needs: plain data and arrays."""
+        config = {"coder": "value", "values": list(self.values), "public": list(self.public), "ordered": self.ordered}
+        return config, {"counts": self.counts, "emit": self.emit}
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> ValueCoder:
+        """Rebuild a coder from its state."""
+        return cls(
+            values=tuple(config["values"]),
+            counts=arrays["counts"],
+            emit=arrays["emit"].astype(bool),
+            public=tuple(config["public"]),
+            ordered=bool(config["ordered"]),
+        )
+
+    @classmethod
+    def measure(
+        cls,
+        values: pd.Series,
+        *,
+        declared: Sequence[Value] | None = None,
+        ordered: bool = False,
+        min_group: int = 5,
+        persons: npt.NDArray[np.int64] | None = None,
+    ) -> ValueCoder:
+        """Read the values off a column.
+
+        Args:
+            values: The column, shape (n,).
+            declared: Public values, which may be released however rare they are.
+            ordered: Keep the values sorted (or in their declared order).
+            min_group: A value of fewer persons than this is pooled into RARE.
+            persons: Who each row is about, shape (n,); by default every row is a person of its own.
+        """
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        rows = np.bincount(codes[codes >= 0], minlength=len(uniques))
+        held = rows if persons is None else _persons_per(codes, persons, len(uniques))
+        plain = [_plain(value) for value in uniques]
+        if declared is None and ordered and isinstance(values.dtype, pd.CategoricalDtype):
+            declared_order = [_plain(value) for value in values.dtype.categories]
+        else:
+            declared_order = list(declared or ())
+        keep = np.flatnonzero(held >= max(min_group, 1))
+        if ordered:
+            rank = {value: i for i, value in enumerate(declared_order)}
+            keep = np.array(sorted(keep, key=lambda i: rank.get(plain[i], plain[i])), dtype=np.int64)
+        else:
+            keep = keep[np.lexsort((keep, -rows[keep]))]
+        ordinary = tuple(plain[i] for i in keep)
+        public_values = set(declared or ())
+        kept = set(ordinary)
+        public = tuple(value for value in plain if value in public_values and value not in kept)
+        coder = cls(ordinary, np.zeros(len(ordinary) + 2, np.int64), np.ones(len(ordinary) + 2, bool), public, ordered)
+        tokens = coder.encode(values)
+        counts = np.bincount(tokens, minlength=coder.size).astype(np.int64)
+        groups = counts if persons is None else _persons_per(tokens, persons, coder.size)
+        emit = groups >= max(min_group, 1)
+        emit[coder.rare] &= bool(public)
+        return cls(ordinary, counts, emit, public, ordered)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileCoder:
+    """A line of numbers cut into runs, runs joined to tokens.
+
+    A run is one value held by enough persons (``low == high``), or a stretch of at least ``min_group`` persons that is
+    known only by its median and spread, so that no knot of the table rests on fewer persons.
+
+    Attributes:
+        low, high: Ends of each run, ascending, shape (runs,).
+        mass: Training rows of each run, shape (runs,).
+        token: The token of each run, ascending from 0 without gaps, shape (runs,).
+        edges: Where one run ends and the next begins when encoding, shape (runs - 1,).
+        counts, emit: As in ``ValueCoder``.
+        decimals, unit: Values inside a stretch are rounded to multiples of ``unit / 10**decimals``; None = not rounded.
+    """
+
+    low: Floats
+    high: Floats
+    mass: Floats
+    token: npt.NDArray[np.int64]
+    edges: Floats
+    counts: npt.NDArray[np.int64]
+    emit: npt.NDArray[np.bool_]
+    decimals: int | None
+    unit: int = 1
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return self.line + 2
+
+    @property
+    def line(self) -> int:
+        """How many leading tokens lie in order on a line: all but RARE and MISSING."""
+        return int(self.token[-1]) + 1
+
+    @property
+    def rare(self) -> int:
+        """The RARE token, never used: every number lies somewhere on the line."""
+        return self.line
+
+    @property
+    def missing(self) -> int:
+        """The MISSING token."""
+        return self.line + 1
+
+    @cached_property
+    def _ends(self) -> Floats:
+        return np.concatenate([[0.0], np.cumsum(self.mass)])
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.int64]:
+        """First run of each token, and one past the last."""
+        return np.searchsorted(self.token, np.arange(self.line + 1)).astype(np.int64)
+
+    def runs(self, data: Floats) -> npt.NDArray[np.int64]:
+        """The run of each number, shape (n,)."""
+        return np.searchsorted(self.edges, data, side="right").astype(np.int64)
+
+    def encode(self, data: Floats) -> Tokens:
+        """Tokens of numbers (missing as NaN), shape (n,)."""
+        present = ~np.isnan(data)
+        tokens = np.full(len(data), self.missing, np.int32)
+        tokens[present] = self.token[self.runs(data[present])]
+        return tokens
+
+    def decode(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
+        """Numbers of tokens, shape (n,), NaN where missing; drawn from the quantile function inside a token."""
+        return self.place(tokens, rng.random(len(tokens)))
+
+    def place(self, tokens: Tokens, position: Floats) -> Floats:
+        """Numbers at a position in [0, 1) inside their tokens, shape (n,), NaN where missing."""
+        out = np.full(len(tokens), np.nan)
+        inside = np.flatnonzero(tokens < self.line)
+        chosen = tokens[inside]
+        first, last = self._ends[self._starts[chosen]], self._ends[self._starts[chosen + 1]]
+        at = first + position[inside] * (last - first)
+        run = np.clip(np.searchsorted(self._ends, at, side="right") - 1, self._starts[chosen], self._starts[chosen + 1] - 1)
+        low, high = self.low[run], self.high[run]
+        share = np.clip((at - self._ends[run]) / self.mass[run], 0.0, 1.0)
+        value = low + share * (high - low)
+        stretch = high > low
+        value[stretch] = np.clip(self.rounded(value[stretch]), self.low[0], self.high[-1])
+        out[inside] = value
+        return out
+
+    def rounded(self, value: Floats) -> Floats:
+        """Numbers on the column's lattice."""
+        if self.decimals is None:
+            return value
+        scale = 10.0**self.decimals
+        if self.unit > 1:
+            value = np.rint(value * scale / self.unit) * self.unit / scale
+        return np.round(value, self.decimals)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``from_state`` needs: plain data and arrays."""
+        names = ("low", "high", "mass", "token", "edges", "counts", "emit")
+        config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit}
+        return config, {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> QuantileCoder:
+        """Rebuild a coder from its state."""
+        return cls(
+            **{name: arrays[name] for name in ("low", "high", "mass", "token", "edges", "counts")},
+            emit=arrays["emit"].astype(bool),
+            decimals=config["decimals"],
+            unit=int(config["unit"]),
+        )
+
+
+Coder = ValueCoder | QuantileCoder
+
+
+def coder_from_state(config: dict[str, Any], arrays: Arrays) -> Coder:
+    """Rebuild a coder of either kind."""
+    return (ValueCoder if config["coder"] == "value" else QuantileCoder).from_state(config, arrays)
+
+
+def _plain(value: Any) -> Value:
+    """A numpy or pandas scalar as a Python one, for JSON."""
+    plain: Value = value.item() if isinstance(value, np.generic) else value
+    return plain
+
+
+def _persons_per(groups: npt.NDArray[Any], persons: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Distinct persons in each group, shape (count,); negative groups are left out."""
+    seen = groups >= 0
+    pairs = np.unique(np.stack([groups[seen].astype(np.int64), persons[seen]], axis=1), axis=0)
+    return np.bincount(pairs[:, 0], minlength=count)

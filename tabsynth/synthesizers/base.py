@@ -1,0 +1,235 @@
+"""What every synthesizer is: a scikit-learn estimator that fits a table, samples rows and saves itself without pickle."""
+
+from __future__ import annotations
+
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError, PrivacyError
+from tabsynth.schema import Schema
+from tabsynth.store import ModelFile, save
+from tabsynth.table import Table
+
+if TYPE_CHECKING:
+    from tabsynth.training.progress import Progress
+
+Arrays = dict[str, npt.NDArray[Any]]
+Given = Mapping[str, Any] | pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a fit is to be run: its seed, where it reports and where it keeps its checkpoint.
+
+    Attributes:
+        seed: Seed of everything random in the fit.
+        progress: Whether to show a bar; None shows one on a terminal.
+        checkpoint: File to write the state to as the fit goes on, and to resume from.
+        callbacks: Called with a ``Progress`` after every leg of training.
+    """
+
+    seed: int
+    progress: bool | None = None
+    checkpoint: Path | None = None
+    callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
+
+
+class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
+    """Base of all synthesizers; think twice before adding to it.
+
+    A subclass keeps its options as constructor arguments of the same name (scikit-learn's convention) and implements
+    ``_fit``, ``_sample``, ``_state`` and ``_restore``.
+
+    Attributes:
+        schema_: The schema that was fitted.
+        rows_: Number of training rows.
+        seed_: Seed of the fit.
+    """
+
+    kind: ClassVar[str]
+    """The name in model files and on the command line."""
+
+    schema_: Schema
+    rows_: int
+    seed_: int
+
+    def fit(
+        self,
+        data: pd.DataFrame | Table | str | Path,
+        y: None = None,
+        *,
+        schema: Schema | None = None,
+        privacy: Any = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+        checkpoint: str | Path | None = None,
+        callbacks: tuple[Callable[[Progress], None], ...] = (),
+    ) -> Self:
+        """Learn a table.
+
+        Args:
+            data: A frame, a table or the path of a file.
+            y: Ignored; scikit-learn's convention.
+            schema: What the table is; inferred when left out.
+            privacy: The privacy to guarantee; a synthesizer that cannot guarantee it refuses.
+            seed: Seed of the fit; the same seed gives the same model on one machine. Drawn and kept when left out.
+            progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
+            checkpoint: File that keeps the state of a long fit. A fit that finds its own state there goes on from it;
+                it is removed when the fit ends.
+            callbacks: Functions called with a ``Progress`` as training goes on.
+
+        Raises:
+            InputError: The table or the schema cannot be used; said before any long work.
+            PrivacyError: This synthesizer cannot give the privacy asked for.
+        """
+        if privacy is not None:
+            raise PrivacyError(
+                f"{type(self).__name__} cannot guarantee differential privacy; fit it without privacy= only where "
+                "the output stays as protected as the data"
+            )
+        table = Table.of(data, schema)
+        if len(table) < 2:
+            raise DataError("the table has one row; a synthesizer needs at least two")
+        self.schema_ = table.schema
+        self.rows_ = len(table)
+        self.seed_ = fresh_seed() if seed is None else checked_seed(seed)
+        run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks))
+        self._fit(table, run)
+        return self
+
+    def sample(
+        self, n: int | None = None, *, given: Given | None = None, seed: int | None = None, progress: bool | None = None
+    ) -> pd.DataFrame:
+        """Draw synthetic rows, in the training frame's columns, order and dtypes.
+
+        Args:
+            n: Number of rows; by default as many as the training table, or as ``given`` has.
+            given: What the rows must meet: ``{"sex": "F", "age": (60, 80)}`` for all rows (a tuple is an inclusive
+                range), or a frame of fixed values with one row for each row to draw.
+            seed: Seed of the draw; the same seed gives the same rows.
+            progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
+
+        Raises:
+            ConditionError: A condition names an unknown column, or a value that the model cannot give.
+        """
+        self._check_fitted()
+        rows = self._rows(n, given)
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+        return self._sample(rows, given, rng, progress)
+
+    def sample_chunks(self, n: int, *, chunk: int = 65_536, seed: int | None = None) -> Iterator[pd.DataFrame]:
+        """Draw rows in chunks, so that memory does not grow with ``n``.
+
+        Identifiers are unique within a chunk only.
+        """
+        self._check_fitted()
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+        for start in range(0, self._rows(n, None), chunk):
+            yield self._sample(min(chunk, n - start), None, rng, False)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file that ``tabsynth.load`` reads.
+
+        Raises:
+            SourceError: The folder does not exist or cannot be written.
+        """
+        self._check_fitted()
+        config, arrays = self._state()
+        facts = {
+            "parameters": self.get_params(deep=False),
+            "schema": self.schema_.to_dict(),
+            "rows": self.rows_,
+            "seed": self.seed_,
+            "versions": {"tabsynth": version("tabsynth"), "python": platform.python_version()},
+            "model": config,
+        }
+        save(path, ModelFile(self.kind, facts, arrays))
+
+    @classmethod
+    def from_file(cls, file: ModelFile) -> Self:
+        """Rebuild a fitted synthesizer from what ``save`` wrote.
+
+        Raises:
+            ModelFileError: The file's content is not a model of this kind.
+        """
+        try:
+            model = cls(**file.config["parameters"])
+            model.schema_ = Schema.from_dict(file.config["schema"])
+            model.rows_, model.seed_ = int(file.config["rows"]), int(file.config["seed"])
+            model._restore(file.config["model"], file.arrays)
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise ModelFileError(f"the model file does not hold a {cls.__name__}: {error!r}") from error
+        return model
+
+    def card(self) -> dict[str, Any]:
+        """The model card: what a reader of the synthetic table should know of its model."""
+        self._check_fitted()
+        return {
+            "synthesizer": type(self).__name__,
+            "parameters": self.get_params(deep=False),
+            "rows": self.rows_,
+            "seed": self.seed_,
+            "privacy": "none: no differential privacy is guaranteed (epsilon = infinity)",
+        }
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "schema_")
+
+    @abstractmethod
+    def _fit(self, table: Table, run: Run) -> None:
+        """Learn a checked table."""
+
+    @abstractmethod
+    def _sample(
+        self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None
+    ) -> pd.DataFrame:
+        """Draw rows."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``_restore`` needs: plain data and arrays."""
+
+    @abstractmethod
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
+        """Take back what ``_state`` gave."""
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "schema_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
+
+    def _rows(self, n: int | None, given: Given | None) -> int:
+        """How many rows to draw."""
+        frame_rows = len(given) if isinstance(given, pd.DataFrame) else None
+        if n is None:
+            return self.rows_ if frame_rows is None else frame_rows
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise InputError(f"n must be a whole number of rows, not {n!r}")
+        if frame_rows is not None and n != frame_rows:
+            raise ConditionError(f"n is {n}, but given has {frame_rows} rows; leave n out")
+        return int(n)
+
+
+def checked_seed(seed: int) -> int:
+    """A seed as a Python integer.
+
+    Raises:
+        InputError: Not a whole number from 0 to 2**63 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise InputError(f"seed must be a whole number from 0 to 2**63 - 1, not {seed!r}")
+    return int(seed)
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system's entropy."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
