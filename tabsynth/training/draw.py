@@ -1,0 +1,63 @@
+"""Draw one slot's tokens from predicted probabilities: calibrated to the training marginal, and stratified.
+
+Both make a sample of many rows more faithful than independent draws: calibration removes the bias of the mean
+prediction, stratification removes most of the sampling noise. Neither copies a value.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STEPS = 4
+CLAMP = 1.5
+"""Calibration: fixed-point steps, and the largest change of a log-probability."""
+
+BLOCK = 64
+"""Rows that share one set of stratified uniforms."""
+
+
+def calibrated(probabilities: Tensor, target: Tensor) -> Tensor:
+    """Reweight rows of probabilities so that their mean meets a target.
+
+    Args:
+        probabilities: Shape (rows, size).
+        target: Shape (size,), sums to one over the tokens that may be drawn.
+    """
+    rows = probabilities.shape[0]
+    bias = torch.zeros_like(target)
+    log_target = target.clamp(min=1e-12).log()
+    for _ in range(STEPS):
+        weight = bias.exp()
+        norm = probabilities @ weight
+        mean = weight * (probabilities.T @ (1 / norm.clamp(min=1e-12))) / rows
+        bias = (bias + log_target - mean.clamp(min=1e-12).log()).clamp(-CLAMP, CLAMP)
+        bias = torch.where(target > 0, bias, torch.zeros_like(bias))
+    out = probabilities * bias.exp()
+    return out / out.sum(1, keepdim=True)
+
+
+def inverse(probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens by inverting the cumulative distribution, shape (rows,)."""
+    cumulative = probabilities.cumsum(1)
+    at = (uniforms * cumulative[:, -1]).unsqueeze(1)
+    tokens = torch.searchsorted(cumulative, at, right=True).squeeze(1)
+    return tokens.clamp(max=probabilities.shape[1] - 1)
+
+
+def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
+    """Uniforms that fill [0, 1) evenly within each block of 64 rows of an order, shape (rows,).
+
+    Each row's uniform alone is uniform; only rows of one block depend on each other.
+    """
+    rows = len(order)
+    blocks = -(-rows // BLOCK)
+    shuffle = torch.rand(blocks, BLOCK, generator=generator, device=order.device).argsort(1)
+    jitter = torch.rand(blocks, BLOCK, generator=generator, device=order.device)
+    even = ((shuffle + jitter) / BLOCK).view(-1)[:rows]
+    if rows % BLOCK:  # the last block is not full: independent uniforms keep it even
+        last = rows - rows % BLOCK
+        even[last:] = torch.rand(rows - last, generator=generator, device=order.device)
+    out = torch.empty_like(even)
+    out[order] = even
+    return out

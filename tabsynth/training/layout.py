@@ -1,0 +1,142 @@
+"""Where each slot's tokens stand in one long vector of logits, so that all slots share a few batched operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+WASTE = 1.25
+"""Slots share a bucket while the largest of them is at most this many times the smallest."""
+
+FREQUENCIES = 17
+"""Features of a token's place on its line: cosines of 0 to 16 half-waves."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Slots padded to one width: logits ``[start, start + len(slots) * width)`` viewed as (slots, width)."""
+
+    slots: tuple[int, ...]
+    width: int
+    start: int
+
+    @property
+    def stop(self) -> int:
+        """One past the last logit."""
+        return self.start + len(self.slots) * self.width
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the tokens of all slots are laid out.
+
+    Attributes:
+        sizes: Number of tokens of each slot.
+        lines: How many leading tokens of each slot lie in order on a line (0 for a plain set).
+        counts: Training rows of each token, one array a slot.
+    """
+
+    sizes: tuple[int, ...]
+    lines: tuple[int, ...]
+    counts: tuple[npt.NDArray[np.int64], ...]
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The slots by size, cut where padding would waste too much."""
+        order = sorted(range(len(self.sizes)), key=lambda i: (-self.sizes[i], i))
+        groups: list[list[int]] = []
+        for slot in order:
+            if groups and self.sizes[groups[-1][0]] <= max(WASTE * self.sizes[slot], 8):
+                groups[-1].append(slot)
+            else:
+                groups.append([slot])
+        made, start = [], 0
+        for group in groups:
+            made.append(Bucket(tuple(group), self.sizes[group[0]], start))
+            start = made[-1].stop
+        return tuple(made)
+
+    @property
+    def total(self) -> int:
+        """Length of the vector of logits, padding included."""
+        return self.buckets[-1].stop
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """Where each slot's logits begin."""
+        at = {slot: b.start + i * b.width for b in self.buckets for i, slot in enumerate(b.slots)}
+        return tuple(at[slot] for slot in range(len(self.sizes)))
+
+    @cached_property
+    def bucket_order(self) -> tuple[int, ...]:
+        """Slots in the order in which the buckets hold them."""
+        return tuple(slot for bucket in self.buckets for slot in bucket.slots)
+
+    def segment(self, slot: int) -> slice:
+        """Where one slot's logits stand."""
+        return slice(self.offsets[slot], self.offsets[slot] + self.sizes[slot])
+
+    def waves(self) -> Tensor:
+        """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero off the lines."""
+        out = np.zeros((self.total, FREQUENCIES), dtype=np.float32)
+        for slot, line in enumerate(self.lines):
+            if line > 2:
+                counts = self.counts[slot][:line] + 0.5
+                place = (np.cumsum(counts) - counts / 2) / counts.sum()
+                angles = np.pi * place[:, None] * np.arange(FREQUENCIES)
+                out[self.offsets[slot] : self.offsets[slot] + line] = np.cos(angles)
+        return torch.from_numpy(out)
+
+    def log_frequencies(self) -> Tensor:
+        """Smoothed log share of each token, shape (total,); a large negative number in the padding."""
+        out = np.full(self.total, -1e4, dtype=np.float32)
+        for slot, counts in enumerate(self.counts):
+            smooth = counts + 0.1
+            out[self.segment(slot)] = np.log(smooth / smooth.sum())
+        return torch.from_numpy(out)
+
+    def groups(self, most: int) -> tuple[npt.NDArray[np.int64], int]:
+        """A coarser vocabulary of at most ``most`` groups a slot: token position -> group, shape (total,), and its size."""
+        out = np.zeros(self.total, dtype=np.int64)
+        start = 0
+        for slot, size in enumerate(self.sizes):
+            own = coarse(self.counts[slot], self.lines[slot], most)
+            out[self.segment(slot)] = start + own
+            start += int(own.max()) + 1 if size else 0
+        return out, start
+
+
+def coarse(counts: npt.NDArray[np.int64], line: int, most: int) -> npt.NDArray[np.int64]:
+    """A group for each token, at most ``most``: equal shares along the line, single frequent values off it."""
+    size = len(counts)
+    if size <= most:
+        return np.arange(size)
+    if line:
+        room = max(most - (size - line), 1)
+        ends = np.cumsum(counts[:line] + 1e-9)
+        share = np.floor(np.clip((ends - counts[:line] / 2) / ends[-1], 0, 1 - 1e-9) * room).astype(np.int64)
+        return np.concatenate([share, room + np.arange(size - line)])
+    order = np.argsort(-counts, kind="stable")
+    out = np.empty(size, dtype=np.int64)
+    out[order] = np.minimum(np.arange(size), most - 1)
+    return out
+
+
+def grouped(tokens: npt.NDArray[np.int32], layout: Layout, most: int) -> list[npt.NDArray[np.int64]]:
+    """Each slot's tokens in groups of ``coarse``, for counting pairs; absent tokens become a group of their own."""
+    out = []
+    for slot in range(len(layout.sizes)):
+        table = coarse(layout.counts[slot], layout.lines[slot], most)
+        out.append(np.append(table, table.max() + 1)[tokens[:, slot]])
+    return out
+
+
+def as_columns(values: Sequence[Tensor]) -> Tensor:
+    """Tensors of one bucket each, joined along the slots."""
+    return torch.cat(list(values), dim=1)

@@ -1,0 +1,141 @@
+"""Networks on tokens: summed embeddings in, residual SwiGLU blocks, the logits of all slots out.
+
+SwiGLU: Shazeer, "GLU variants improve transformer", arXiv 2002.05202. Tokens that lie on a line get embeddings and
+head weights from cosines of their quantile plus a free part, so that neighbours start alike.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tabsynth.training.layout import FREQUENCIES, Layout
+
+SKIP_CELLS = 4_000_000
+"""Most weights that the linear skip may have; wider vocabularies are grouped until it fits."""
+
+
+class Block(nn.Module):
+    """A pre-norm residual SwiGLU block, (batch, width) -> (batch, width)."""
+
+    def __init__(self, width: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 2 * inner)
+        self.down = nn.Linear(inner, width)
+        self.dropout = dropout
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """One step of the residual stream."""
+        gate, value = self.up(self.norm(hidden)).chunk(2, dim=-1)
+        inner = functional.silu(gate) * value
+        if self.dropout:
+            inner = functional.dropout(inner, self.dropout, self.training)
+        return hidden + self.down(inner)
+
+
+class Waves(nn.Module):
+    """A matrix with a row for each token: a free part, plus for tokens on a line a smooth part of their quantile."""
+
+    def __init__(self, layout: Layout, width: int, scale: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.layout = layout
+        self.free = nn.Parameter(torch.randn(layout.total, width, generator=generator) * scale)
+        self.smooth = nn.Parameter(torch.randn(len(layout.sizes), FREQUENCIES, width, generator=generator) * scale / 4)
+        self.register_buffer("waves", layout.waves(), persistent=False)
+
+    def forward(self) -> Tensor:
+        """The matrix, shape (total, width)."""
+        parts = []
+        for bucket in self.layout.buckets:
+            free = self.free[bucket.start : bucket.stop]
+            if any(self.layout.lines[slot] > 2 for slot in bucket.slots):
+                waves = self.waves[bucket.start : bucket.stop].view(len(bucket.slots), bucket.width, FREQUENCIES)  # type: ignore[index]
+                smooth = self.smooth[list(bucket.slots)]
+                free = free + torch.bmm(waves, smooth).view(-1, free.shape[1])
+            parts.append(free)
+        return torch.cat(parts)
+
+
+class MaskedNet(nn.Module):
+    """Tokens with some masked to the logits of every slot.
+
+    Shape:
+        Input: tokens (batch, slots), -1 where masked. Output: logits (batch, layout.total).
+    """
+
+    def __init__(
+        self, layout: Layout, *, width: int, blocks: int, dropout: float, skip: bool, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        slots = len(layout.sizes)
+        self.embed = Waves(layout, width, 1 / math.sqrt(slots), generator)
+        self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
+        self.blocks = nn.ModuleList(Block(width, 2 * width, dropout) for _ in range(blocks))
+        for block in self.blocks:
+            bound = 1 / math.sqrt(width)
+            nn.init.uniform_(block.up.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(block.up.bias)
+        self.norm = nn.LayerNorm(width)
+        self.head = Waves(layout, width, 0.0, generator)
+        self.bias = nn.Parameter(layout.log_frequencies())
+        groups, total = layout.groups(self._most_groups(layout)) if skip else (None, 0)
+        self.skip = nn.Parameter(torch.zeros(total + 1, layout.total)) if groups is not None else None
+        self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
+        self.register_buffer("group", torch.from_numpy(groups) if groups is not None else None, persistent=False)
+
+    @staticmethod
+    def _most_groups(layout: Layout) -> int:
+        """The most groups a slot that keep the skip within its budget."""
+        for most in (32, 24, 16, 12, 8):
+            if (layout.groups(most)[1] + 1) * layout.total <= SKIP_CELLS:
+                return most
+        return 4
+
+    def positions(self, tokens: Tensor) -> Tensor:
+        """Rows of the embedding matrix (mask rows follow the tokens'), shape (batch, slots)."""
+        slots = torch.arange(tokens.shape[1], device=tokens.device)
+        return torch.where(tokens < 0, self.layout.total + slots, self.offsets + tokens)  # type: ignore[operator]
+
+    def hidden(self, positions: Tensor, table: Tensor) -> Tensor:
+        """Summed embeddings, shape (batch, width)."""
+        return functional.embedding_bag(positions, table, mode="sum")
+
+    def table(self) -> Tensor:
+        """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
+        return torch.cat([self.embed(), self.mask])
+
+    def trunk(self, hidden: Tensor) -> Tensor:
+        """The residual stream to its end, shape (batch, width)."""
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.norm(hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of all slots."""
+        positions = self.positions(tokens)
+        out = functional.linear(self.trunk(self.hidden(positions, self.table())), self.head(), self.bias)
+        if self.skip is not None and self.group is not None:
+            pad = self.skip.shape[0] - 1
+            seen = self.group[positions.clamp(max=self.layout.total - 1)]  # type: ignore[index]
+            groups = torch.where(tokens < 0, pad, seen)
+            out = out + functional.embedding_bag(groups, self.skip, mode="sum", padding_idx=pad)
+        return out
+
+
+def slot_losses(logits: Tensor, tokens: Tensor, layout: Layout) -> Tensor:
+    """Cross-entropy of every slot in nats, shape (batch, slots); zero where the token is absent (-1)."""
+    parts = []
+    for bucket in layout.buckets:
+        view = logits[:, bucket.start : bucket.stop].reshape(len(logits), len(bucket.slots), bucket.width)
+        wanted = tokens[:, list(bucket.slots)]
+        picked = view.gather(2, wanted.clamp(min=0).unsqueeze(2)).squeeze(2)
+        parts.append((view.logsumexp(2) - picked) * (wanted >= 0))
+    joined = torch.cat(parts, dim=1)
+    return joined[:, torch.argsort(torch.tensor(layout.bucket_order, device=logits.device))]

@@ -1,0 +1,43 @@
+"""What a fit says of itself while it runs, and the bar that shows it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a fit after a leg of training.
+
+    Attributes:
+        step: Optimiser steps done.
+        steps: Optimiser steps in all.
+        loss: Mean training loss over the leg.
+        validation: Score on held-out rows (lower is better; nats a row for models with a likelihood), if measured.
+        seconds: Time since the fit began or was resumed.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    validation: float | None
+    seconds: float
+
+
+def bar(total: int, what: str, unit: str, shown: bool | None, initial: int = 0) -> tqdm[Any]:
+    """A progress bar on stderr, silent when stderr is no terminal and for work of under two seconds.
+
+    Args:
+        total: Units of work in all.
+        what: What is being done.
+        unit: What is counted.
+        shown: True and False force the bar on and off.
+        initial: Units already done.
+    """
+    hidden = not sys.stderr.isatty() if shown is None else not shown
+    delay = 2.0 if shown is None else 0.0
+    return tqdm(total=total, desc=what, unit=unit, disable=hidden, delay=delay, initial=initial, leave=False)
