@@ -1,0 +1,100 @@
+"""Every synthesizer by its name: make one, read one from a file, or go from a table to a synthetic one in one line."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabsynth import store
+from tabsynth.errors import InputError, ModelFileError
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.table import Table
+
+KINDS: dict[str, tuple[str, str]] = {
+    "masked": ("tabsynth.synthesizers.masked", "MaskedSynthesizer"),
+    "ctgan": ("tabsynth.synthesizers.adapters", "CTGANSynthesizer"),
+    "tvae": ("tabsynth.synthesizers.adapters", "TVAESynthesizer"),
+    "gaussian_copula": ("tabsynth.synthesizers.copula_adapters", "GaussianCopulaSynthesizer"),
+    "copula_gan": ("tabsynth.synthesizers.copula_adapters", "CopulaGANSynthesizer"),
+}
+"""Where the synthesizer of each kind is defined; the module is imported when the kind is asked for."""
+
+
+def synthesizer_class(kind: str) -> type[Synthesizer]:
+    """The class of a kind.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no synthesizer {kind!r}; choose one of {', '.join(KINDS)}")
+    module, name = KINDS[kind]
+    found: type[Synthesizer] = getattr(import_module(module), name)
+    return found
+
+
+def create(kind: str, **options: Any) -> Synthesizer:
+    """An unfitted synthesizer.
+
+    Args:
+        kind: A name of ``KINDS``.
+        options: Its constructor arguments.
+
+    Raises:
+        InputError: There is no such kind, or it has no such option.
+
+    Example:
+        >>> create("masked", epochs=5)
+        MaskedSynthesizer(epochs=5)
+    """
+    cls = synthesizer_class(kind)
+    known = list(inspect.signature(cls).parameters)
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(f"the synthesizer {kind!r} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    return cls(**options)
+
+
+def load(path: str | Path) -> Synthesizer:
+    """Read a fitted synthesizer from the file that its ``save`` wrote.
+
+    Raises:
+        ModelFileError: Not there, not a model file, damaged, of a later version, or of a kind unknown here.
+        MissingDependencyError: The model needs a package that is not installed.
+    """
+    file = store.load(path)
+    if file.kind not in KINDS:
+        raise ModelFileError(
+            f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not know; "
+            f"it knows {', '.join(KINDS)}"
+        )
+    return synthesizer_class(file.kind).from_file(file)
+
+
+def synthesize(
+    data: pd.DataFrame | Table | str | Path,
+    n: int | None = None,
+    *,
+    schema: Schema | None = None,
+    seed: int | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """From a table to a synthetic one in one line: fit a ``MaskedSynthesizer`` and sample it.
+
+    Args:
+        data: A frame, a table or the path of a file.
+        n: Number of rows; by default as many as ``data`` has.
+        schema: What the table is; inferred when left out.
+        seed: Seed of the fit and of the draw.
+        progress: Whether to show progress bars; by default on a terminal, for work of over two seconds.
+
+    Raises:
+        InputError: The table or the schema cannot be used.
+    """
+    model = create("masked").fit(data, schema=schema, seed=seed, progress=progress)
+    return model.sample(n, seed=seed, progress=progress)
