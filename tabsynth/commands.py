@@ -1,0 +1,263 @@
+"""What each command of the command line does: ``tabsynth.cli`` parses, these call and print."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabsynth.errors import ConditionError, InputError, listed
+from tabsynth.files import check_writable
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
+
+if TYPE_CHECKING:
+    from tabsynth.evaluation.score import Score
+
+DONE, UNMET = 0, 3
+
+
+def inspect(args: Namespace) -> int:
+    """Say what each column is, why, and what a person should decide."""
+    from tabsynth.shipped import open_table
+
+    if args.schema:
+        check_writable(args.schema)
+    table = open_table(args.file)
+    schema = table.schema
+    if args.schema:
+        schema.to_json(args.schema)
+        _say(f"wrote {args.schema}: edit it and give it to fit with --schema")
+    rows = [[name, column.kind, _facts(column), column.why] for name, column in schema.items()]
+    text = f"{args.file}: {len(table):,} rows, {len(schema)} columns\n\n"
+    text += aligned(["column", "kind", "facts", "why"], rows)
+    if schema.questions:
+        text += "\n\nto decide (edit the schema that --schema writes):\n"
+        text += "\n".join(f"  {name}: {question}" for name, question in schema.questions.items())
+    data = {"file": args.file, "rows": len(table), "schema": schema.to_dict(), "questions": schema.questions}
+    return _print(data, text, force_json=args.json)
+
+
+def fit(args: Namespace) -> int:
+    """Learn a table and write a model file."""
+    from tabsynth.pipeline import make
+    from tabsynth.shipped import open_table
+
+    options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
+    options = {name: value for name, value in options.items() if value is not None}
+    for text in args.option:
+        name, value = _pair(text, "--option")
+        options[name] = _plain(value)
+    if args.checkpoint and args.no_checkpoint:
+        raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
+    checkpoint = None if args.no_checkpoint else Path(args.checkpoint or f"{args.output}.checkpoint")
+    model = make(args.model, options)
+    check_writable(args.output)
+    if checkpoint:
+        check_writable(checkpoint)
+    table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
+    for name, question in table.schema.questions.items():
+        _say(f"column {name!r}: {question}")
+    _say(f"fitting {args.model} to {len(table):,} rows of {len(table.schema)} columns")
+    try:
+        model.fit(table, seed=args.seed, checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        if checkpoint and checkpoint.exists():
+            _say(f"the state is kept in {checkpoint}; the same command goes on from there")
+        raise
+    model.save(args.output)
+    data = {"model": args.output, "kind": args.model, "rows": len(table), "seed": model.seed_}
+    return _print(data, f"wrote {args.output}")
+
+
+def sample(args: Namespace) -> int:
+    """Draw rows from a model file."""
+    from tabsynth.pipeline import write_sample
+    from tabsynth.synthesizers.base import fresh_seed
+    from tabsynth.synthesizers.catalog import load
+
+    check_writable(args.output)
+    model = load(args.model)
+    given = parse_given(args.given, model.schema_)
+    rows = model.rows_ if args.rows is None else args.rows
+    seed = fresh_seed() if args.seed is None else args.seed
+    write_sample(model, args.output, rows, given=given, seed=seed)
+    return _print({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
+
+
+def evaluate(args: Namespace) -> int:
+    """Compare a synthetic table with the real one."""
+    from tabsynth.evaluation.evaluate import evaluate as measure
+    from tabsynth.pipeline import unmet
+    from tabsynth.shipped import open_table
+    from tabsynth.splits import check_target
+
+    require = {name: _number(value, "--require") for name, value in (_pair(t, "--require") for t in args.require)}
+    outputs = [path for path in (args.output, args.json) if path and path != "-"]
+    for path in outputs:
+        check_writable(path)
+    train = open_table(args.train, Schema.from_json(args.schema) if args.schema else None)
+    if args.target is not None:
+        check_target(train, args.target)
+    synthetic = open_table(args.synthetic).frame
+    holdout = open_table(args.holdout).frame if args.holdout else None
+    report = measure(train, synthetic, holdout, target=args.target, schema=train.schema, seed=args.seed)
+    for path in outputs:
+        report.save(path)
+        _say(f"wrote {path}")
+    failed = unmet(report, require)
+    _print(report.to_dict(), scores_text(report.scores), force_json=args.json == "-")
+    return _failed(failed)
+
+
+def run(args: Namespace) -> int:
+    """Run a pipeline file."""
+    from tabsynth import job, pipeline
+
+    if args.example:
+        print(job.EXAMPLE, end="")
+        return DONE
+    if args.file is None:
+        raise InputError("give a pipeline file, or --example to see one")
+    result = pipeline.run(args.file, say=_say)
+    _print(result.to_dict(), scores_text(result.scores))
+    return _failed(result.unmet)
+
+
+def parse_given(conditions: Iterable[str], schema: Schema) -> dict[str, Any] | None:
+    """The conditions of a command line as ``sample(given=...)`` wants them.
+
+    Raises:
+        ConditionError: No ``COLUMN=VALUE``, an unknown column, or a value that its column cannot have.
+    """
+    given: dict[str, Any] = {}
+    for text in conditions:
+        places = [i for i, letter in enumerate(text) if letter == "=" and text[:i] in schema]
+        if not places:
+            name, sign, _ = text.partition("=")
+            wrong = f"unknown column {name!r}; there are {listed(schema, 12)}" if sign else "write COLUMN=VALUE"
+            raise ConditionError(f"--given {text}: {wrong}")
+        name, value = text[: places[-1]], text[places[-1] + 1 :]
+        if name in given:
+            raise ConditionError(f"--given names column {name!r} twice; give one condition for it")
+        given[name] = _value(schema[name], value)
+    return given or None
+
+
+def _value(column: Column, text: str) -> Any:
+    """A condition's value, in the type of its column; LOW:HIGH is a range of numbers or dates."""
+    if isinstance(column, (Numeric, Datetime)):
+        # Times hold colons too, on both sides alike: the sign between the two ends is the middle one.
+        parts = text.split(":")
+        if len(parts) % 2 == 0:
+            middle = len(parts) // 2
+            return tuple(_single(column, ":".join(side)) for side in (parts[:middle], parts[middle:]))
+    return _single(column, text)
+
+
+def _single(column: Column, text: str) -> Any:
+    if isinstance(column, Numeric):
+        return _number(text, f"--given {column.name}")
+    if isinstance(column, Boolean):
+        if text.lower() not in ("true", "false"):
+            raise ConditionError(f"--given {column.name}={text}: the column is boolean; give true or false")
+        return text.lower() == "true"
+    if isinstance(column, Categorical) and column.values is not None:
+        known = {str(value): value for value in column.values}
+        if text not in known:
+            raise ConditionError(f"--given {column.name}={text}: the column has the values {listed(known, 12)}")
+        return known[text]
+    return text
+
+
+def scores_text(scores: Mapping[str, Score]) -> str:
+    """Scores as an aligned table: value, interval, what real data reach, direction."""
+    if not scores:
+        return "no scores"
+    from tabsynth.evaluation.score import figure
+
+    rows = []
+    for name, score in scores.items():
+        interval = "" if score.interval is None else " to ".join(figure(side, score.unit) for side in score.interval)
+        floor = "" if score.floor is None else figure(score.floor, score.unit)
+        rows.append([name, figure(score.value, score.unit), interval, floor, score.direction])
+    return aligned(["score", "value", "95 % interval", "real data", ""], rows)
+
+
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as columns of equal width; the last column wraps at the terminal's edge."""
+    table = [list(head), *([" ".join(cell.split()) for cell in row] for row in rows)]
+    widths = [min(max(len(row[i]) for row in table), 40) for i in range(len(head) - 1)]
+    left = sum(widths) + 2 * len(widths)
+    last = max(shutil.get_terminal_size((120, 24)).columns - left, 30)
+    lines = []
+    for row in table:
+        cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, [*widths, last], strict=True)]
+        for i in range(max(map(len, cells))):
+            parts = [cell[i] if i < len(cell) else "" for cell in cells]
+            padded = [part.ljust(width) for part, width in zip(parts, widths, strict=False)]
+            lines.append("  ".join([*padded, parts[-1]]).rstrip())
+    return "\n".join(lines)
+
+
+def _facts(column: Column) -> str:
+    """What is known of a column beyond its kind, in a few words."""
+    plain = column.to_dict()
+    words: list[str] = [column.role] if column.role else []
+    if isinstance(column, Categorical) and column.values is not None:
+        shown = ", ".join(str(value) for value in column.values[:4])
+        words.append(shown if len(column.values) <= 4 else f"{len(column.values)} values: {shown}, ...")
+    if plain.get("low") is not None or plain.get("high") is not None:
+        words.append(f"{plain.get('low', '')} to {plain.get('high', '')}")
+    if isinstance(column, Numeric) and column.decimals is not None:
+        words.append("whole numbers" if column.decimals == 0 else f"{column.decimals} decimals")
+    words += [str(plain[key]) for key in ("format", "resolution", "pattern", "pii") if plain.get(key)]
+    if column.nullable:
+        words.append("may be missing")
+    return "; ".join(words)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InputError(f"{option} {text}: write NAME=VALUE")
+    return name, value
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"{option}: {text!r} is not a number") from None
+    return int(value) if value.is_integer() else value
+
+
+def _plain(text: str) -> Any:
+    """An option's value as JSON reads it, else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _failed(failed: Sequence[str]) -> int:
+    """Say what does not meet its limit; give the exit code."""
+    for line in failed:
+        _say(f"not met: {line}")
+    return UNMET if failed else DONE
+
+
+def _say(line: str) -> None:
+    """A line for people."""
+    print(f"tabsynth: {line}", file=sys.stderr, flush=True)
+
+
+def _print(data: Any, text: str, *, force_json: bool = False) -> int:
+    """The result: text on a terminal, JSON elsewhere."""
+    person = sys.stdout.isatty() and not force_json
+    print(text if person else json.dumps(data, indent=2, allow_nan=False), flush=True)
+    return DONE

@@ -1,0 +1,263 @@
+"""One YAML file, the whole job: read, split, fit, sample, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.files import check_writable
+from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
+from tabsynth.shipped import open_table
+from tabsynth.splits import check_target, split
+from tabsynth.synthesizers.base import Synthesizer, checked_seed
+from tabsynth.table import Table
+
+if TYPE_CHECKING:
+    from tabsynth.evaluation.report import Report
+    from tabsynth.evaluation.score import Score
+
+CHUNK = 65_536
+"""Rows drawn and written at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a pipeline made.
+
+    Attributes:
+        model: The model file.
+        synthetic: The synthetic table's file; None when no rows were drawn.
+        report: The report's file; None when nothing was evaluated.
+        scores: The report's scores by name.
+        unmet: What was required of a score and not reached, in words.
+        rows: Number of rows fitted, held out and drawn.
+        seeds: The seed of each step, so that the same file and seeds give the same result.
+    """
+
+    model: Path
+    synthetic: Path | None = None
+    report: Path | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    unmet: tuple[str, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, scores by value and interval only."""
+        return {
+            "model": str(self.model),
+            "synthetic": None if self.synthetic is None else str(self.synthetic),
+            "report": None if self.report is None else str(self.report),
+            "rows": dict(self.rows),
+            "seeds": dict(self.seeds),
+            "scores": {
+                name: {"value": s.value, "interval": s.interval and list(s.interval), "better": s.better}
+                for name, s in self.scores.items()
+            },
+            "unmet": list(self.unmet),
+        }
+
+
+def run(
+    source: str | Path | Mapping[str, Any] | Job,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    progress: bool | None = None,
+) -> Result:
+    """Run a pipeline.
+
+    Everything that can be known to be wrong is said before the fit starts and before anything is written: unknown keys
+    and options, an unreadable table, an unknown target, conditions on unknown columns, outputs that cannot be written.
+
+    Args:
+        source: A YAML file, the same as a mapping (relative paths then start at the working folder), or a checked job.
+        say: Called with a line about each step.
+        progress: Whether to show progress bars; by default on a terminal.
+
+    Raises:
+        TabsynthError: Something in the pipeline or its tables cannot be used.
+
+    Example:
+        >>> run({"version": 1, "input": "patients.csv", "output": "out", "smaple": {"rows": 10}})
+        Traceback (most recent call last):
+        ...
+        tabsynth.errors.InputError: pipeline: unknown key 'smaple' (did you mean 'sample'?); allowed are ...
+    """
+    if isinstance(source, Job):
+        job = source
+    else:
+        job = job_from_dict(source) if isinstance(source, Mapping) else read_job(source)
+    model, paths = make(job.model.kind, job.model.options), _outputs(job)
+    seeds = _seeds(job)
+    table = open_table(job.input, job.schema)
+    target = job.target or next(iter(table.schema.with_role("target")), None)
+    if target is not None:
+        check_target(table, target)
+    train, holdout = _parts(job, table, target, seeds["split"])
+    given = None if job.sample is None else job.sample.given
+    check_given(given, train)
+    say(f"read {len(table):,} rows of {len(table.schema)} columns from {job.input}")
+
+    job.output.mkdir(parents=True, exist_ok=True)
+    held = 0 if holdout is None else len(holdout)
+    say(f"fitting {job.model.kind} to {len(train):,} rows ({held:,} held out)")
+    kept = paths["model"].with_name(paths["model"].name + ".checkpoint") if job.model.checkpoint else None
+    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=kept)
+    model.save(paths["model"])
+    say(f"wrote {paths['model']}")
+    rows = {"train": len(train), "holdout": held}
+    result = Result(model=paths["model"], rows=rows, seeds=seeds)
+    if job.sample is None:
+        return result
+
+    count = job.sample.rows or len(train)
+    head = write_sample(
+        model, paths["synthetic"], count, given=given, seed=seeds["sample"], keep=max(len(train), CHUNK)
+    )
+    say(f"wrote {count:,} synthetic rows to {paths['synthetic']}")
+    result = replace(result, synthetic=paths["synthetic"], rows={**rows, "synthetic": count})
+    if job.evaluate is None:
+        return result
+
+    from tabsynth.evaluation.evaluate import evaluate
+
+    say("evaluating")
+    report = evaluate(train, head, holdout, target=target, schema=train.schema, seed=seeds["evaluate"])
+    for name in ("report", "json"):
+        if name in paths:
+            report.save(paths[name])
+            say(f"wrote {paths[name]}")
+    return replace(
+        result, report=paths["report"], scores=report.scores, unmet=unmet(report, job.evaluate.require)
+    )
+
+
+def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
+    """An unfitted synthesizer of a kind.
+
+    Raises:
+        InputError: An unknown kind, or an option that it does not have.
+    """
+    from tabsynth.synthesizers.catalog import create
+
+    return create(kind, **options)
+
+
+def check_given(given: Mapping[str, Any] | None, table: Table) -> None:
+    """Raise ConditionError when a condition names a column that the table lacks."""
+    from tabsynth.errors import ConditionError
+
+    unknown = [name for name in given or {} if name not in table.schema]
+    if unknown:
+        raise ConditionError(f"given names unknown columns: {listed(unknown)}; there are {listed(table.schema, 12)}")
+
+
+def write_sample(
+    model: Synthesizer,
+    path: str | Path,
+    rows: int,
+    *,
+    given: Mapping[str, Any] | None = None,
+    seed: int,
+    keep: int = 0,
+) -> pd.DataFrame:
+    """Draw rows into a file, chunk by chunk, so that memory does not grow with their number.
+
+    Args:
+        model: A fitted synthesizer.
+        path: The file, CSV or Parquet by its name; it appears when it is whole.
+        rows: How many rows.
+        given: What every row must meet.
+        seed: Seed of the draw.
+        keep: How many of the first rows to return.
+
+    Returns:
+        The first rows (in whole chunks).
+    """
+    from tabsynth.sources import writer
+
+    head: list[pd.DataFrame] = []
+    with writer(path, model.schema_) as write:
+        for chunk in _chunks(model, rows, given, seed):
+            write(chunk)
+            if sum(map(len, head)) < keep:
+                head.append(chunk)
+    return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
+
+
+def _chunks(model: Synthesizer, rows: int, given: Mapping[str, Any] | None, seed: int) -> Any:
+    """Chunks of synthetic rows."""
+    if given is None:
+        yield from model.sample_chunks(rows, chunk=CHUNK, seed=seed)
+        return
+    seeds = np.random.SeedSequence(checked_seed(seed))
+    for start in range(0, rows, CHUNK):
+        own = int(seeds.spawn(1)[0].generate_state(1, np.uint64)[0] >> 1)
+        yield model.sample(min(CHUNK, rows - start), given=given, seed=own, progress=False)
+
+
+def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
+    """What is required of scores and not reached, in words.
+
+    A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
+    distance from its target where it aims at one.
+
+    Raises:
+        InputError: The report has no such score.
+    """
+    out = []
+    for name, limit in require.items():
+        if name not in report.scores:
+            raise InputError(f"no score {name!r} to require {limit:g} of; the report has {listed(report.scores, 40)}")
+        score = report.scores[name]
+        value = abs(score.value - (score.target or 0.0)) if score.better == "target" else score.value
+        if not (value >= limit if score.better == "higher" else value <= limit):
+            word = "at least" if score.better == "higher" else "at most"
+            out.append(f"{name} is {score.value:.4g}, required {word} {limit:g}")
+    return tuple(out)
+
+
+def _outputs(job: Job) -> dict[str, Path]:
+    """Where each step writes, checked to be writable even where the folder is still to be made."""
+    steps: list[tuple[str, str | None]] = [("model", job.model.output)]
+    steps += [("synthetic", job.sample.output)] if job.sample else []
+    steps += [("report", job.evaluate.report), ("json", job.evaluate.json)] if job.evaluate else []
+    paths = {name: job.output / file for name, file in steps if file is not None}
+    twice = [str(path) for path in paths.values() if list(paths.values()).count(path) > 1]
+    if twice:
+        raise InputError(f"two steps would write {twice[0]!r}; give each a file of its own")
+    if job.output.exists() and not job.output.is_dir():
+        raise SourceError(f"the output {str(job.output)!r} is not a folder; give another name")
+    for path in paths.values():
+        if path.parent != job.output and not path.parent.is_dir():
+            raise SourceError(f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist")
+        folder = path.parent
+        while not folder.exists():
+            folder = folder.parent
+        check_writable(path if folder == path.parent else folder / f".{path.name}")
+    return paths
+
+
+def _seeds(job: Job) -> dict[str, int]:
+    """The seed of each step: its own, else the pipeline's."""
+    own = {
+        "fit": job.model.seed,
+        "sample": (job.sample or SampleStep()).seed,
+        "evaluate": (job.evaluate or EvaluateStep()).seed,
+    }
+    return {"split": job.seed} | {step: job.seed if seed is None else seed for step, seed in own.items()}
+
+
+def _parts(job: Job, table: Table, target: str | None, seed: int) -> tuple[Table, Table | None]:
+    """The rows to fit, and those held out of the fit."""
+    if job.holdout is None:
+        return table, None
+    if isinstance(job.holdout, Path):
+        return table, open_table(job.holdout, table.schema)
+    return split(table, job.holdout, seed=seed, target=target)

@@ -1,0 +1,58 @@
+"""Small public tables that ship with scikit-learn, so that every command can be tried without a file of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from tabsynth.errors import SourceError, listed
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+PREFIX = "sklearn:"
+
+SHIPPED = {"diabetes": "progression", "breast_cancer": "diagnosis", "wine": "cultivar", "iris": "species"}
+"""The tables and the names that their targets get."""
+
+
+def open_table(name: str | Path, schema: Schema | None = None) -> Table:
+    """Read a file, or with ``sklearn:NAME`` a table that ships with scikit-learn.
+
+    Raises:
+        SourceError: The file cannot be read, or no such table ships.
+        InputError: The table is unusable, or the schema does not fit it.
+    """
+    if is_shipped(name):
+        return Table.of(load_shipped(str(name).removeprefix(PREFIX)), schema)
+    from tabsynth.sources import read
+
+    return read(name, schema=schema)
+
+
+def is_shipped(name: str | Path) -> bool:
+    """Whether this names a shipped table, not a file."""
+    return str(name).startswith(PREFIX)
+
+
+def load_shipped(name: str) -> pd.DataFrame:
+    """A table that ships with scikit-learn, classes by their names and the target last.
+
+    Example:
+        >>> load_shipped("breast_cancer")["diagnosis"].value_counts().to_dict()
+        {'benign': 357, 'malignant': 212}
+    """
+    from sklearn import datasets
+
+    if name not in SHIPPED:
+        raise SourceError(f"no table {name!r} ships with scikit-learn; there are {listed(SHIPPED)}")
+    if name == "diabetes":
+        bunch = datasets.load_diabetes(scaled=False, as_frame=True)
+    else:
+        bunch = getattr(datasets, f"load_{name}")(as_frame=True)
+    frame: pd.DataFrame = bunch.data.copy()
+    target: pd.Series = bunch.target
+    if "target_names" in bunch:
+        target = target.map(dict(enumerate(str(n) for n in bunch.target_names)))
+    frame[SHIPPED[name]] = target.astype(object) if "target_names" in bunch else target
+    return frame

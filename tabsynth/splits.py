@@ -1,0 +1,96 @@
+"""Part a table into training and held-out rows: seeded, alike in the target, and never through a person."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.schema import Identifier, Text
+from tabsynth.table import Table
+
+
+def split(table: Table, share: float, *, seed: int, target: str | None = None) -> tuple[Table, Table]:
+    """Part a table in two.
+
+    The units are drawn at equal steps from a list that is sorted by target and shuffled within equal targets. So each
+    class, or each stretch of a numeric target, gives its share to within one unit, and each unit has the same chance.
+
+    Args:
+        table: What to part. A column of role ``person`` makes persons the units; otherwise rows are.
+        share: Share of the units to hold out, between 0 and 1.
+        seed: Seed of the draw.
+        target: Column to keep alike in both parts; missing values count as a class.
+
+    Returns:
+        The training table and the held-out table, each in the order of the original.
+
+    Raises:
+        InputError: The share is not between 0 and 1, the target is unknown, or there are too few units.
+
+    Example:
+        >>> table = Table.of(pd.DataFrame({"x": range(10), "y": ["a", "b"] * 5}))
+        >>> train, holdout = split(table, 0.4, seed=0, target="y")
+        >>> len(train), sorted(holdout.frame["y"])
+        (6, ['a', 'a', 'b', 'b'])
+    """
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise InputError(f"the share to hold out must lie between 0 and 1, not {share!r}")
+    if target is not None:
+        check_target(table, target)
+    units = _units(table)
+    count = int(units.max()) + 1
+    if count < 3:
+        what = "rows" if not table.schema.with_role("person") else "persons"
+        raise DataError(f"the table has {count} {what}; at least 3 are needed to hold some out")
+    held = min(max(round(share * count), 1), count - 2)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(count)
+    if target is not None:
+        first = np.unique(units, return_index=True)[1]  # a person's target is that of their first row
+        ranks = _ranks(table.frame[target])[first]
+        order = order[np.argsort(ranks[order], kind="stable")]
+    steps = np.floor((np.arange(held) + rng.random()) * count / held).astype(np.int64)
+    out = np.isin(units, order[np.minimum(steps, count - 1)])
+    return _part(table, ~out), _part(table, out)
+
+
+def check_target(table: Table, target: str) -> None:
+    """Raise when a column cannot be the target.
+
+    Raises:
+        SchemaError: No such column, or one whose values mean nothing (an identifier, free text).
+    """
+    column = table.schema.get(target)
+    if column is None:
+        raise SchemaError(f"no column {target!r} to be the target; there are {listed(table.schema, 12)}")
+    if isinstance(column, (Identifier, Text)):
+        others = [n for n, c in table.schema.items() if not isinstance(c, (Identifier, Text))]
+        raise SchemaError(
+            f"column {target!r} cannot be the target: its kind is {column.kind}, whose values are never learned; "
+            f"choose one of {listed(others, 12)}, or declare another kind in a schema"
+        )
+
+
+def _units(table: Table) -> npt.NDArray[np.int64]:
+    """The number of each row's unit, shape (n,): its person, or itself where no person is known."""
+    persons = table.schema.with_role("person")
+    if not persons:
+        return np.arange(len(table))
+    codes = np.array(pd.factorize(table.frame[persons[0]])[0], dtype=np.int64)
+    unknown = np.flatnonzero(codes < 0)
+    codes[unknown] = codes.max(initial=-1) + 1 + np.arange(len(unknown))
+    return codes
+
+
+def _ranks(values: pd.Series) -> npt.NDArray[np.int64]:
+    """Numbers that sort a column's values, missing ones together."""
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
+        return np.asarray(values.rank(method="dense").fillna(0), dtype=np.int64)
+    return np.asarray(pd.factorize(values)[0], dtype=np.int64)
+
+
+def _part(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
+    """The kept rows as a table of their own."""
+    return Table(table.frame[keep].reset_index(drop=True), table.schema)
