@@ -1,1 +1,85 @@
-"""tabsynth."""
+"""Synthetic tables: merge sources, learn the table, sample a new one, and prove how good and how private it is.
+
+The public names below are resolved on first use, so that ``import tabsynth`` costs nothing: torch, pandas and the
+optional packages are imported by the first name that needs them.
+
+Example:
+    >>> import tabsynth
+    >>> tabsynth.Schema.from_dict({"columns": {"age": {"kind": "numeric", "low": 0}}})["age"].low
+    0
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tabsynth.errors import TabsynthError
+    from tabsynth.evaluation.evaluate import evaluate
+    from tabsynth.evaluation.report import Report
+    from tabsynth.evaluation.score import Score
+    from tabsynth.schema import Schema
+    from tabsynth.sources import read, write
+    from tabsynth.synthesizers.adapters import (
+        CopulaGANSynthesizer,
+        CTGANSynthesizer,
+        GaussianCopulaSynthesizer,
+        TVAESynthesizer,
+    )
+    from tabsynth.synthesizers.catalog import load, synthesize
+    from tabsynth.synthesizers.masked import MaskedSynthesizer
+    from tabsynth.table import Table
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CTGANSynthesizer": "tabsynth.synthesizers.adapters",
+    "CopulaGANSynthesizer": "tabsynth.synthesizers.adapters",
+    "GaussianCopulaSynthesizer": "tabsynth.synthesizers.adapters",
+    "MaskedSynthesizer": "tabsynth.synthesizers.masked",
+    "Report": "tabsynth.evaluation.report",
+    "Schema": "tabsynth.schema",
+    "Score": "tabsynth.evaluation.score",
+    "TVAESynthesizer": "tabsynth.synthesizers.adapters",
+    "Table": "tabsynth.table",
+    "TabsynthError": "tabsynth.errors",
+    "evaluate": "tabsynth.evaluation.evaluate",
+    "load": "tabsynth.synthesizers.catalog",
+    "read": "tabsynth.sources",
+    "synthesize": "tabsynth.synthesizers.catalog",
+    "write": "tabsynth.sources",
+}
+"""Every public name and the module that defines it."""
+
+__all__ = [
+    "CTGANSynthesizer",
+    "CopulaGANSynthesizer",
+    "GaussianCopulaSynthesizer",
+    "MaskedSynthesizer",
+    "Report",
+    "Schema",
+    "Score",
+    "TVAESynthesizer",
+    "Table",
+    "TabsynthError",
+    "evaluate",
+    "load",
+    "read",
+    "synthesize",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module, once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, resolved or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,53 @@
+# Two commands do everything on a fresh clone: `make demo` and `make test`. They need Python 3.11+ and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+DATA ?=
+TARGET ?=
+WORKERS ?= 2
+
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.tabsynth-installed
+
+# One thread for each test worker: more would only fight over the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench bench-short clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install everything, pinned
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("tabsynth needs Python 3.11 or later, this is " + sys.version.split()[0] + ": set PYTHON=") if sys.version_info < (3, 11) else None'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: setup ## The main job, end to end: DATA=table.csv TARGET=column, or a table made up on the spot
+	$(PY) examples/demo.py $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)")
+
+test: setup ## Tests and the examples in docstrings
+	$(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --doctest-modules tests tabsynth
+
+check: setup ## Style, types and who may import whom
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy --strict
+	$(VENV)/bin/lint-imports
+
+format: setup ## Bring the code into the house style
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: setup ## Every benchmark, in full
+	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file"; $(PY) "$$file"; done
+
+bench-short: setup ## One short pass of every benchmark
+	@set -e; for file in benchmarks/[!_]*.py; do [ -e "$$file" ] || continue; echo "== $$file"; $(PY) "$$file" --short; done
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) build dist output *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
