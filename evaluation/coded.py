@@ -1,0 +1,193 @@
+"""Tables as scores read them: every column coded once, with one code book for all tables of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.table import instants, numbers
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+BINS = 10
+"""Equal-width bins of a continuous column in a contingency table, as SDMetrics' ContingencySimilarity has them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """The code book that the tables of one evaluation share.
+
+    Attributes:
+        names: The d scored columns, in the schema's order. Identifiers and free text are not scored.
+        continuous: Whether each is numeric or datetime (a number) rather than a category.
+        sizes: How many codes each has, the code 0 for missing included.
+        labels: Of a category, what the codes 1, 2, ... stand for; empty for a continuous column.
+    """
+
+    names: tuple[str, ...]
+    continuous: npt.NDArray[np.bool_]
+    sizes: Ints
+    labels: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """One table's scored columns.
+
+    Attributes:
+        book: What the codes mean.
+        codes: Codes, shape (n, d); 0 is missing. A continuous column is coded by its bin.
+        values: Numbers of the continuous columns, shape (n, c), NaN for missing; datetimes in seconds since 1970.
+    """
+
+    book: Book
+    codes: Ints
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: npt.NDArray[np.generic]) -> Coded:
+        """Some of the rows, by number or by mask."""
+        return Coded(self.book, self.codes[rows], self.values[rows])
+
+    def features(self) -> Floats:
+        """What a tree ensemble reads, shape (n, d): numbers as they are, categories by their code, missing as NaN."""
+        out = self.codes.astype(np.float64)
+        out[self.codes == 0] = np.nan
+        out[:, self.book.continuous] = self.values
+        return out
+
+
+def scored(schema: Schema) -> list[str]:
+    """The columns that scores look at: all but identifiers and free text."""
+    return [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
+
+
+def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
+    """Code tables with one book; the first frame is the real one, whose edges and category order count.
+
+    Args:
+        frames: Tables with the schema's columns, checked at the door.
+        schema: Kinds of the columns.
+
+    Returns:
+        One ``Coded`` for each frame.
+
+    Raises:
+        DataError: A category has other types in one table than in another, or no column can be scored.
+    """
+    names = scored(schema)
+    if not names:
+        raise DataError("no column can be scored: identifiers and free text are left out; check the schema's kinds")
+    codes: list[list[Ints]] = [[] for _ in frames]
+    values: list[list[Floats]] = [[] for _ in frames]
+    sizes, labels, continuous = [], [], []
+    for name in names:
+        column = schema[name]
+        series = [frame[name] for frame in frames]
+        if isinstance(column, (Numeric, Datetime)):
+            data = [_floats(item, column) for item in series]
+            edges = _edges(data[0])
+            coded = [_binned(item, edges) for item in data]
+            for store, item in zip(values, data, strict=True):
+                store.append(item)
+            book: tuple[str, ...] = ()
+            size = len(edges)
+        else:
+            coded, book = _categories(series, column)
+            size = len(book) + 1
+        for code_store, coded_item in zip(codes, coded, strict=True):
+            code_store.append(coded_item)
+        sizes.append(size)
+        labels.append(book)
+        continuous.append(isinstance(column, (Numeric, Datetime)))
+    shared = Book(tuple(names), np.array(continuous, dtype=bool), np.array(sizes, dtype=np.int64), tuple(labels))
+    return [
+        Coded(shared, np.column_stack(c), np.column_stack(v) if v else np.empty((len(frame), 0)))
+        for frame, c, v in zip(frames, codes, values, strict=True)
+    ]
+
+
+def _floats(values: pd.Series, column: Column) -> Floats:
+    """A continuous column as float64; datetimes in seconds since 1970."""
+    if not isinstance(column, Datetime):
+        return numbers(values)
+    moments = instants(values, column.format).to_numpy()
+    seconds = (moments - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+    return np.asarray(seconds, dtype=np.float64)
+
+
+def _edges(values: Floats) -> Floats:
+    """Edges of ``BINS`` equal-width bins over the present values, shape (BINS + 1,)."""
+    return np.histogram_bin_edges(values[~np.isnan(values)], BINS)
+
+
+def _binned(values: Floats, edges: Floats) -> Ints:
+    """Bin numbers from 1, with open outer bins; 0 for missing."""
+    out = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64) + 1
+    out[np.isnan(values)] = 0
+    return out
+
+
+def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Ints], tuple[str, ...]]:
+    """Codes of a category in every table, and the labels of the codes from 1.
+
+    Codes follow the schema's order where it means something, else falling frequency in the first table: a tree
+    that splits on the code then parts frequent from rare.
+    """
+    parts = [_labelled(item, column) for item in series]
+    kinds = [kind for _, _, kind in parts if kind]
+    if len(set(kinds)) > 1:
+        raise DataError(
+            f"column {column.name!r} holds {kinds[0]} in one table and {next(k for k in kinds if k != kinds[0])} in "
+            "another; convert it to one type in all of them"
+        )
+    first_codes, first_labels, _ = parts[0]
+    counts = np.bincount(first_codes + 1, minlength=len(first_labels) + 1)[1:]
+    if isinstance(column, Categorical) and column.ordered and column.values is not None:
+        order = [_label(value) for value in column.values]
+    else:
+        order = [first_labels[i] for i in sorted(range(len(first_labels)), key=lambda i: (-counts[i], first_labels[i]))]
+    order += sorted({label for _, labels, _ in parts for label in labels} - set(order))
+    number = {label: i + 1 for i, label in enumerate(order)}
+    coded = []
+    for codes, labels, _ in parts:
+        table = np.array([0, *(number[label] for label in labels)], dtype=np.int64)
+        coded.append(table[codes + 1])
+    return coded, tuple(order)
+
+
+def _labelled(values: pd.Series, column: Column) -> tuple[Ints, list[str], str]:
+    """Codes from 0 (missing -1), a label for each, and the family of the values ("" when all are missing)."""
+    codes, uniques = pd.factorize(values, use_na_sentinel=True)
+    if isinstance(column, Boolean):
+        labels = ["true" if bool(value) else "false" for value in uniques]
+        kind = ""
+    else:
+        labels = [_label(value) for value in uniques]
+        kind = _kind(uniques[0]) if len(uniques) else ""
+    return codes.astype(np.int64), labels, kind
+
+
+def _label(value: object) -> str:
+    """A category as text; 1.0 and 1 are one category, since a missing cell turns integers into floats."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _kind(value: object) -> str:
+    """What a category's values are made of."""
+    if isinstance(value, (bool, np.bool_)):
+        return "booleans"
+    if isinstance(value, (int, float, np.number)):
+        return "numbers"
+    return "text" if isinstance(value, str) else "other values"

@@ -1,0 +1,135 @@
+"""A smoke test for memorisation: are synthetic rows nearer to the training rows than to equally real others?
+
+It finds a model that copies. It does not show that a model is safe: that is what the privacy audit is for (Houssiau
+et al., "TAPAS", 2022; Yao et al., "The DCR delusion", 2025).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import cdist
+from scipy.stats import norm
+
+from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.score import Score
+
+MOST_REAL = 10_000
+"""Rows of the training table, and of the holdout, that distances are taken to."""
+
+MOST_SYNTHETIC = 2_000
+"""Synthetic rows whose nearest real row is looked for."""
+
+CHUNK = 250
+"""Synthetic rows at a time: 250 x 10,000 distances take 20 MB."""
+
+MISSING = -0.5
+"""Where a missing number lies on the scale of 0 (the training table's least) to 1 (its greatest)."""
+
+
+def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> list[Score]:
+    """The share of synthetic rows nearer to training than to held-out rows, and the share of exact copies.
+
+    Args:
+        train: The training table.
+        synthetic: The synthetic table.
+        holdout: Real rows that the model has not seen.
+        rng: Draws the rows compared.
+    """
+    k = min(len(train), len(holdout), MOST_REAL)
+    sample = synthetic.take(rng.permutation(len(synthetic))[:MOST_SYNTHETIC])
+    seen = nearest(sample, train.take(rng.permutation(len(train))[:k]), train)
+    unseen = nearest(sample, holdout.take(rng.permutation(len(holdout))[:k]), train)
+    wins = float((seen < unseen).sum() + 0.5 * (seen == unseen).sum())
+    low, high = wilson(wins, len(sample))
+    known = np.unique(_fingerprints(train))
+    made = np.isin(_fingerprints(synthetic), known)
+    other = np.isin(_fingerprints(holdout), known)
+    below, above = _difference(int(made.sum()), len(made), int(other.sum()), len(other))
+    return [
+        Score(
+            name="dcr_share",
+            title="Nearer to training",
+            value=100 * wins / len(sample),
+            interval=(100 * low, 100 * high),
+            better="target",
+            target=50.0,
+            floor=50.0,
+            unit="%",
+            description="Synthetic rows nearer to a training row than to a held-out one; 50 % if nothing was memorised.",
+            method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower's distance; "
+            "Wilson interval over the synthetic rows. A smoke test, not a proof of privacy.",
+        ),
+        Score(
+            name="copies",
+            title="Copied rows",
+            value=100 * float(made.mean() - other.mean()),
+            interval=(100 * below, 100 * above),
+            better="lower",
+            target=0.0,
+            floor=0.0,
+            unit="%",
+            description="Synthetic rows equal to a training row, less the same share of held-out rows.",
+            method=f"{100 * made.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows occur in the "
+            "training table; Newcombe interval of the difference. A smoke test, not a proof of privacy.",
+        ),
+    ]
+
+
+def nearest(rows: Coded, others: Coded, train: Coded) -> Floats:
+    """Distance of each row to the nearest of others, shape (n,).
+
+    Gower's distance ("A general coefficient of similarity", Biometrics 27, 1971), not divided by the number of columns:
+    a number counts its difference over the training range, a category 1 where it differs.
+    """
+    left, right = _scaled(rows, train), _scaled(others, train)
+    discrete = ~train.book.continuous
+    a, b = rows.codes[:, discrete], others.codes[:, discrete]
+    out = np.empty(len(rows))
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        distance = np.zeros((len(out[part]), len(others)))
+        if left.shape[1]:
+            distance += cdist(left[part], right, "cityblock")
+        if a.shape[1]:
+            distance += np.rint(cdist(a[part], b, "hamming") * a.shape[1])
+        out[part] = distance.min(axis=1)
+    return out
+
+
+def wilson(wins: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, Journal of the American Statistical Association 22, 1927)."""
+    z = float(norm.ppf(0.975))
+    share = wins / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / (1 + z**2 / n)
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+
+
+def _difference(a: int, n: int, b: int, m: int) -> tuple[float, float]:
+    """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
+    p, q = a / n, b / m
+    (low_p, high_p), (low_q, high_q) = wilson(a, n), wilson(b, m)
+    return (
+        p - q - ((p - low_p) ** 2 + (high_q - q) ** 2) ** 0.5,
+        p - q + ((high_p - p) ** 2 + (q - low_q) ** 2) ** 0.5,
+    )
+
+
+def _scaled(table: Coded, train: Coded) -> Floats:
+    """Numbers over the training table's range, missing at ``MISSING``."""
+    if not train.values.shape[1]:
+        return table.values
+    present = ~np.isnan(train.values)
+    low = np.where(present, train.values, np.inf).min(axis=0)
+    span = np.where(present, train.values, -np.inf).max(axis=0) - low
+    usable = np.isfinite(span) & (span > 0)
+    scaled = (table.values - np.where(np.isfinite(low), low, 0.0)) / np.where(usable, span, 1.0)
+    return np.where(np.isnan(scaled), MISSING, scaled)
+
+
+def _fingerprints(table: Coded) -> np.ndarray:
+    """A 64-bit hash of every row, shape (n,)."""
+    discrete = table.codes[:, ~table.book.continuous]
+    frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(table.values)], axis=1, ignore_index=True)
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy()

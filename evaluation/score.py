@@ -1,0 +1,142 @@
+"""What an evaluation measures with: no number without its direction, no estimate without its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from tabsynth.errors import DataError
+
+Better = Literal["lower", "higher", "target"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one column, or one pair of columns, adds to a score.
+
+    Attributes:
+        columns: One name, or the two of a pair.
+        value: The score of this part, in the score's unit.
+        floor: The same for real rows against real rows; None when it was not measured.
+    """
+
+    columns: tuple[str, ...]
+    value: float
+    floor: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The columns' names in one line."""
+        return " × ".join(self.columns)
+
+    @property
+    def excess(self) -> float:
+        """How far the part lies above what real rows reach."""
+        return self.value - (self.floor or 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as plain data."""
+        return {"columns": list(self.columns), "value": self.value, "floor": self.floor}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One figure of a report.
+
+    Attributes:
+        name: The key in ``Report.scores``.
+        title: The name for people.
+        value: The estimate, in ``unit``.
+        interval: 95 % interval (low, high); None only when whoever computed the figure gives none.
+        better: Whether ``lower`` or ``higher`` is better, or nearer to ``target``.
+        target: The best value there is; required when ``better`` is ``target``.
+        floor: The value that real rows reach in the place of the synthetic ones; None when it was not measured.
+        unit: ``%`` or a name such as ``AUC``; empty for a plain number.
+        description: What the figure says, in one line.
+        method: How interval and floor were found.
+        detail: What each column or pair adds.
+
+    Raises:
+        DataError: The value is not finite, the interval is upside down, or a target is missing.
+    """
+
+    name: str
+    title: str
+    value: float
+    interval: tuple[float, float] | None
+    better: Better
+    target: float | None = None
+    floor: float | None = None
+    unit: str = ""
+    description: str = ""
+    method: str = ""
+    detail: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise DataError(f"score {self.name!r}: the value {self.value!r} is not a finite number")
+        if self.interval is not None and not self.interval[0] <= self.interval[1]:
+            raise DataError(f"score {self.name!r}: the interval {self.interval!r} is upside down")
+        if self.better not in get_args(Better):
+            raise DataError(f"score {self.name!r}: better {self.better!r} is not one of {', '.join(get_args(Better))}")
+        if self.better == "target" and self.target is None:
+            raise DataError(f"score {self.name!r}: a score that aims at a target must name it")
+
+    def __str__(self) -> str:
+        text = f"{self.title}: {figure(self.value, self.unit)}"
+        if self.interval is not None:
+            text += f" ({figure(self.interval[0], self.unit)} to {figure(self.interval[1], self.unit)})"
+        if self.floor is not None:
+            text += f", real data {figure(self.floor, self.unit)}"
+        return f"{text}, {self.direction}"
+
+    @property
+    def direction(self) -> str:
+        """The direction in words."""
+        if self.better == "target" and self.target is not None:
+            return f"best at {figure(self.target, self.unit)}"
+        return f"{self.better} is better"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The score as plain data."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "value": self.value,
+            "interval": None if self.interval is None else list(self.interval),
+            "better": self.better,
+            "target": self.target,
+            "floor": self.floor,
+            "unit": self.unit,
+            "description": self.description,
+            "method": self.method,
+            "detail": [part.to_dict() for part in self.detail],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Score:
+        """Read what ``to_dict`` writes.
+
+        Raises:
+            DataError: A key is missing or unknown.
+        """
+        facts = dict(data)
+        try:
+            interval = facts.pop("interval")
+            detail = facts.pop("detail", ())
+            return cls(
+                interval=None if interval is None else (interval[0], interval[1]),
+                detail=tuple(Part(columns=tuple(p["columns"]), value=p["value"], floor=p["floor"]) for p in detail),
+                **facts,
+            )
+        except (KeyError, TypeError, IndexError) as error:
+            raise DataError(f"score {data.get('name', '?')!r} cannot be read: {error}") from error
+
+
+def figure(value: float, unit: str = "") -> str:
+    """A number as people write it, with its unit: ``1.31 %``, ``0.579``, ``−0.004``."""
+    digits = 3 if unit != "%" else 2 if abs(value) < 10 else 1
+    text = f"{value:.{digits}f}".replace("-", "−")
+    return f"{text} %" if unit == "%" else text

@@ -1,0 +1,115 @@
+"""What the scores amount to, by fixed thresholds that anyone can read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tabsynth.evaluation.score import Score, figure
+
+Level = Literal["good", "fair", "poor"]
+
+FIDELITY = (1.0, 5.0)
+"""Points of percent above the floor up to which fidelity is good, then fair."""
+DETECTION = (0.55, 0.70)
+UTILITY = (0.01, 0.05)
+NEARER = (50.0, 53.0)
+"""Of the interval's lower end: only what is beyond chance counts against it."""
+COPIES = (0.1, 1.0)
+
+AREAS = {
+    "fidelity": ("shape_error", "trend_error"),
+    "detection": ("detection_auc",),
+    "utility": ("utility_gap",),
+    "memorisation": ("dcr_share", "copies"),
+}
+PHRASES: dict[tuple[str, Level], str] = {
+    ("fidelity", "good"): "follows the real table closely",
+    ("fidelity", "fair"): "follows the real table in outline",
+    ("fidelity", "poor"): "differs visibly from the real table",
+    ("detection", "good"): "a classifier can hardly tell it apart",
+    ("detection", "fair"): "a classifier tells some of it apart",
+    ("detection", "poor"): "a classifier tells it apart",
+    ("utility", "good"): "models learn from it as well as from real rows",
+    ("utility", "fair"): "models learn from it nearly as well as from real rows",
+    ("utility", "poor"): "models learn less from it than from real rows",
+    ("memorisation", "good"): "nothing points to copied rows",
+    ("memorisation", "fair"): "it lies a little close to its training rows",
+    ("memorisation", "poor"): "it repeats its training rows",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Levels by score and by area, and one sentence."""
+
+    text: str
+    areas: dict[str, Level]
+    scores: dict[str, Level]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        return {"text": self.text, "areas": dict(self.areas), "scores": dict(self.scores)}
+
+
+def judge(scores: Mapping[str, Score]) -> Verdict:
+    """The verdict on a report's scores; an area without scores is not spoken of."""
+    levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
+    areas: dict[str, Level] = {}
+    for area, names in AREAS.items():
+        found = [levels[name] for name in names if name in levels]
+        if found:
+            areas[area] = max(found, key=("good", "fair", "poor").index)
+    # the good news first, then what speaks against it
+    phrases = [PHRASES[area, level] for area, level in areas.items()]
+    bad = [PHRASES[area, level] for area, level in areas.items() if level != "good"]
+    good = [phrase for phrase in phrases if phrase not in bad]
+    text = _joined(good) if good else ""
+    if bad:
+        text = f"{text}, but {_joined(bad)}" if text else _joined(bad)
+    return Verdict(f"{_subject(text)}." if text else "Nothing was measured.", areas, levels)
+
+
+def level_of(score: Score) -> Level | None:
+    """Good, fair or poor; None for a score that no threshold is set for."""
+    low = score.interval[0] if score.interval is not None else score.value
+    if score.name in ("shape_error", "trend_error"):
+        return _graded(score.value - (score.floor or 0.0), FIDELITY)
+    if score.name in ("detection_auc", "detection_column_auc"):
+        return _graded(score.value, DETECTION)
+    if score.name == "utility_gap":
+        return _graded(score.value, UTILITY)
+    if score.name == "utility" and score.floor is not None:
+        return _graded(score.floor - score.value, UTILITY)
+    if score.name == "dcr_share":
+        return _graded(low, NEARER)
+    if score.name == "copies":
+        return _graded(low, COPIES)
+    return None
+
+
+def reading(score: Score) -> str:
+    """How the value compares with its floor, in a few words."""
+    if score.name in ("shape_error", "trend_error") and score.floor is not None:
+        gap = score.value - score.floor
+        return "as near as fresh real rows" if gap <= 0 else f"{figure(gap, '%')} above fresh real rows"
+    return ""
+
+
+def _graded(value: float, limits: tuple[float, float]) -> Level:
+    return "good" if value <= limits[0] else "fair" if value <= limits[1] else "poor"
+
+
+def _joined(phrases: list[str]) -> str:
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
+def _subject(text: str) -> str:
+    """A sentence: the fidelity phrases lack their subject, the others begin with one of their own."""
+    verbs = ("follows", "differs")
+    if text.startswith(verbs):
+        return f"The synthetic table {text}"
+    for verb in verbs:
+        text = text.replace(f"but {verb}", f"but it {verb}")
+    return text[0].upper() + text[1:]
