@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
@@ -47,6 +50,8 @@ class Column:
         self._require(
             self.origin in get_args(Origin), f"origin {self.origin!r} is not one of {', '.join(get_args(Origin))}"
         )
+        for name in ("why", "question"):
+            self._require(isinstance(getattr(self, name), str), f"{name} must be text, not {getattr(self, name)!r}")
 
     def _require(self, condition: bool, message: str) -> None:
         if not condition:
@@ -76,6 +81,7 @@ class Categorical(Column):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require(isinstance(self.ordered, bool), f"ordered must be true or false, not {self.ordered!r}")
         if self.values is None:
             return
         self._require(
@@ -112,8 +118,9 @@ class Numeric(Column):
         for name in ("low", "high"):
             bound = getattr(self, name)
             self._require(
-                bound is None or (isinstance(bound, (int, float)) and not isinstance(bound, bool)),
-                f"{name} must be a number, not {bound!r}",
+                bound is None
+                or (isinstance(bound, (int, float)) and not isinstance(bound, bool) and math.isfinite(bound)),
+                f"{name} must be a finite number, not {bound!r}; leave it out where there is no bound",
             )
         if self.low is not None and self.high is not None:
             self._require(self.low <= self.high, f"low {self.low} is above high {self.high}")
@@ -143,6 +150,27 @@ class Datetime(Column):
             self.resolution is None or self.resolution in get_args(Resolution),
             f"resolution {self.resolution!r} is not one of {', '.join(get_args(Resolution))}",
         )
+        self._require(
+            self.format is None or (isinstance(self.format, str) and "%" in self.format),
+            f"format must be a strftime format such as '%Y-%m-%d', not {self.format!r}",
+        )
+        for name in ("low", "high"):
+            object.__setattr__(self, name, self._instant(name))
+        if self.low is not None and self.high is not None:
+            first, last = (utc_naive(datetime.datetime.fromisoformat(bound)) for bound in (self.low, self.high))
+            self._require(first <= last, f"low {self.low} is above high {self.high}")
+
+    def _instant(self, name: str) -> str | None:
+        """A bound as ISO 8601 text; dates, as YAML reads them, are accepted too."""
+        bound = getattr(self, name)
+        if isinstance(bound, datetime.date):
+            bound = bound.isoformat()
+        try:
+            good = bound is None or bool(datetime.datetime.fromisoformat(bound))
+        except (TypeError, ValueError):
+            good = False
+        self._require(good, f"{name} must be a date in ISO 8601, such as '2024-12-31', not {bound!r}")
+        return bound if bound is None else str(bound)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +179,17 @@ class Identifier(Column):
 
     kind: ClassVar[str] = "identifier"
     pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pattern is None:
+            return
+        try:
+            re.compile(self.pattern)
+        except (TypeError, re.error) as error:
+            raise SchemaError(
+                f"column {self.name!r}: pattern {self.pattern!r} is not a regular expression: {error}"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +202,11 @@ class Text(Column):
     kind: ClassVar[str] = "text"
     replacement: str = "[text removed]"
     pii: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(isinstance(self.replacement, str), f"replacement must be text, not {self.replacement!r}")
+        self._require(self.pii is None or isinstance(self.pii, str), f"pii must be text, not {self.pii!r}")
 
 
 KINDS: dict[str, type[Column]] = {
@@ -185,7 +229,12 @@ def column_from_dict(name: str, facts: Any) -> Column:
     unknown = set(facts) - known - {"kind"}
     if unknown:
         raise SchemaError(
-            f"column {name!r}: {listed(sorted(unknown))} does not belong to a {kind.kind} column; "
+            f"column {name!r}: {listed(sorted(unknown, key=str))} does not belong to a {kind.kind} column; "
             f"there are {', '.join(sorted(known))}"
         )
     return kind(name=name, **{key: value for key, value in facts.items() if key != "kind"})
+
+
+def utc_naive(instant: datetime.datetime) -> datetime.datetime:
+    """An instant in UTC without its zone; one without a zone is taken as UTC already."""
+    return instant if instant.tzinfo is None else instant.astimezone(datetime.UTC).replace(tzinfo=None)

@@ -32,8 +32,17 @@ class Inequality:
         """The columns that take part."""
         return (self.low, self.high)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.low, str) or not isinstance(self.high, str) or not isinstance(self.strict, bool):
+            raise SchemaError(f"an inequality is between two column names, strict or not: {self.to_dict()}")
+        if self.low == self.high:
+            raise SchemaError(f"an inequality is between two columns, not {self.low!r} and itself")
+
     def holds(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Whether each row keeps the constraint, shape (n,). A row with a missing side keeps it."""
+        """Whether each row keeps the constraint, shape (n,). A row with a missing side keeps it.
+
+        The columns must be comparable as they are: numbers or datetimes. ``tabsynth.table.keeps`` sees to it.
+        """
         low, high = frame[self.low], frame[self.high]
         kept = (low < high) if self.strict else (low <= high)
         return (kept.fillna(False).astype(bool) | low.isna() | high.isna()).to_numpy(bool)
@@ -54,7 +63,7 @@ def constraint_from_dict(data: Any) -> Constraint:
     Raises:
         SchemaError: An unknown kind or key.
     """
-    if not isinstance(data, Mapping) or data.get("kind") not in KINDS:
+    if not isinstance(data, Mapping) or str(data.get("kind")) not in KINDS:
         raise SchemaError(f'a constraint is {{"kind": one of {", ".join(KINDS)}, ...}}, not {data!r}')
     try:
         return KINDS[data["kind"]](**{key: value for key, value in data.items() if key != "kind"})

@@ -52,7 +52,7 @@ class ModelFileError(TabsynthError):
     """A model file or checkpoint is damaged, foreign or of a later version."""
 
 
-class NotFittedError(TabsynthError, _SklearnNotFittedError):
+class NotFittedError(TabsynthError, _SklearnNotFittedError):  # type: ignore[misc]
     """The model has not been fitted."""
 
 
@@ -69,7 +69,13 @@ class TrainingError(TabsynthError):
 
 
 def listed(names: Iterable[object], most: int = 5) -> str:
-    """Names for a message: quoted, at most ``most`` of them, then a count."""
-    every = [repr(name) for name in names]
+    """Names or values for a message: quoted, at most ``most`` of them, then a count.
+
+    Example:
+        >>> listed(["age", "sex", "bmi"], most=2)
+        "'age', 'sex' and 1 more"
+    """
+    # A numpy scalar is shown as the plain value that it holds.
+    every = [repr(name.item() if hasattr(name, "item") else name) for name in names]
     shown = ", ".join(every[:most])
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"

@@ -70,7 +70,13 @@ class Schema(Mapping[str, Column]):
         for constraint in self.constraints:
             unknown = [name for name in constraint.columns if name not in self.columns]
             if unknown:
-                raise SchemaError(f"constraint {constraint} names unknown columns: {listed(unknown)}")
+                raise SchemaError(f"constraint {constraint.to_dict()} names unknown columns: {listed(unknown)}")
+            kinds = {type(self.columns[name]) for name in constraint.columns}
+            if kinds not in ({Numeric}, {Datetime}):
+                raise SchemaError(
+                    f"constraint {constraint.to_dict()} compares {' and '.join(sorted(kind.kind for kind in kinds))} "
+                    "columns; it needs two numeric or two datetime ones"
+                )
         for role in ("target", "person", "weight"):
             holders = self.with_role(role)
             if len(holders) > 1:
@@ -139,9 +145,12 @@ class Schema(Mapping[str, Column]):
             raise SchemaError(f"schema version {version!r} is later than {VERSION}: upgrade tabsynth to read it")
         unknown = set(data) - {"version", "columns", "constraints"}
         if unknown:
-            raise SchemaError(f"unknown keys in a schema: {listed(sorted(unknown))}")
+            raise SchemaError(f"unknown keys in a schema: {listed(sorted(unknown, key=str))}")
         columns = {name: column_from_dict(name, facts) for name, facts in data["columns"].items()}
-        return cls(columns, tuple(constraint_from_dict(item) for item in data.get("constraints", ())))
+        constraints = data.get("constraints", ())
+        if not isinstance(constraints, (list, tuple)):
+            raise SchemaError(f"a schema's constraints are a list, not {constraints!r}")
+        return cls(columns, tuple(constraint_from_dict(item) for item in constraints))
 
     def to_json(self, path: str | Path) -> None:
         """Write the schema to a JSON file."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.constraints import Constraint
 from tabsynth.errors import DataError, SchemaError, listed
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
+from tabsynth.schema import Schema
 
-TableLike = "pd.DataFrame | Table | str | Path"
+_SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +94,25 @@ def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
     for name in frame.columns:
         _check_column(frame[name], schema[str(name)])
     for constraint in schema.constraints:
-        broken = np.flatnonzero(~constraint.holds(frame))
+        broken = np.flatnonzero(~keeps(constraint, frame, schema))
         if len(broken):
             raise DataError(
                 f"{len(broken)} rows break the constraint {constraint.to_dict()}, the first at row {broken[0]}; "
                 "mend those rows or drop the constraint"
             )
+
+
+def keeps(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.NDArray[np.bool_]:
+    """Whether each row keeps a constraint, shape (n,); dates are compared as instants, however they are spelled."""
+    comparable = {}
+    for name in constraint.columns:
+        column = schema[name]
+        comparable[name] = (
+            instants(frame[name], column.format)
+            if isinstance(column, Datetime)
+            else pd.Series(numbers(frame[name]), index=frame.index)
+        )
+    return constraint.holds(pd.DataFrame(comparable))
 
 
 def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
@@ -102,6 +121,10 @@ def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
     Raises:
         DataError: A value is not a number.
     """
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        raise DataError(f"column {values.name!r} holds dates, not numbers; declare it datetime")
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
     try:
         return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError):
@@ -109,8 +132,8 @@ def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
     parsed = pd.to_numeric(values, errors="coerce")
     bad = values[parsed.isna() & values.notna()]
     raise DataError(
-        f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as {listed(bad.unique(), 3)}; "
-        "mend them, leave them empty, or declare the column categorical"
+        f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as "
+        f"{listed(bad.unique(), 3)}; mend them, leave them empty, or declare the column categorical"
     )
 
 
@@ -121,21 +144,33 @@ def instants(values: pd.Series, format: str | None = None) -> pd.Series:
         DataError: A value is not a date of this format.
     """
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ns]")
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(values.dtype):
-        return values.astype("datetime64[ns]")
-    parsed = pd.to_datetime(values.astype(object), format=format or "ISO8601", errors="coerce", utc=True)
+        try:
+            return values.astype("datetime64[ns]")
+        except pd.errors.OutOfBoundsDatetime as error:
+            raise DataError(f"column {values.name!r}: {error}; {_SPAN}") from error
+    try:
+        parsed = pd.to_datetime(values.astype(object), format=format or "ISO8601", errors="coerce", utc=True)
+    except ValueError as error:
+        raise DataError(f"column {values.name!r}: the format {format!r} cannot be used: {error}") from error
     bad = values[parsed.isna() & values.notna()]
     if len(bad):
         raise DataError(
             f"column {values.name!r}: {len(bad)} of {len(values)} values are not dates of the format "
-            f"{format or 'ISO 8601'!r}, such as {listed(bad.unique(), 3)}; mend them or change the format"
+            f"{format or 'ISO 8601'!r}, such as {listed(bad.unique(), 3)}; mend them or change the format ({_SPAN})"
         )
-    return parsed.dt.tz_localize(None).astype("datetime64[ns]")
+    naive: pd.Series = parsed.dt.tz_localize(None).astype("datetime64[ns]")
+    return naive
 
 
 def _check_values(values: pd.Series) -> None:
-    """Infinities and mixed Python types, which no kind of column can hold."""
+    """Infinities, mixed Python types and durations, which no kind of column can hold."""
+    if values.dtype.kind in "cm" or isinstance(values.dtype, (pd.PeriodDtype, pd.IntervalDtype)):
+        raise DataError(
+            f"column {values.name!r} is of type {values.dtype}, which no kind of column holds; convert it to numbers, "
+            "dates or text"
+        )
     if pd.api.types.is_float_dtype(values.dtype):
         infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
         if infinite.any():
@@ -156,16 +191,13 @@ def _check_values(values: pd.Series) -> None:
             raise DataError(f"column {values.name!r} holds infinite values; replace them or leave them empty")
         if "other" in types:
             raise DataError(
-                f"column {values.name!r} holds {type(present.iloc[0]).__name__} objects; a cell must be text, a number, "
-                "a boolean or a date"
+                f"column {values.name!r} holds {type(present.iloc[0]).__name__} objects; a cell must be text, "
+                "a number, a boolean or a date"
             )
 
 
 def _family(kind: type) -> str:
     """What an object cell's Python type counts as."""
-    import datetime
-    import decimal
-
     if issubclass(kind, (bool, np.bool_)):
         return "boolean"
     if issubclass(kind, (int, float, np.number, decimal.Decimal)):
@@ -190,22 +222,30 @@ def _check_column(values: pd.Series, column: Column) -> None:
             raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")
         _check_bounds(column, data, column.low, column.high)
     elif isinstance(column, Datetime):
-        data = instants(values, column.format).to_numpy()
-        low, high = (np.datetime64(b) if b is not None else None for b in (column.low, column.high))
-        _check_bounds(column, data, low, high)
+        _check_bounds(column, instants(values, column.format).to_numpy(), _bound(column.low), _bound(column.high))
     elif isinstance(column, Boolean):
         _check_members(column, values, (True, False))
     elif isinstance(column, Categorical) and column.values is not None:
         _check_members(column, values, column.values)
 
 
-def _check_bounds(column: Column, data: npt.NDArray[np.generic], low: object, high: object) -> None:
-    for bound, outside in ((low, np.less), (high, np.greater)):
-        if bound is None:
-            continue
-        bad = outside(data, bound)
+def _bound(instant: str | None) -> np.datetime64 | None:
+    """A datetime column's bound; one beyond the dates that a table can hold bounds nothing."""
+    if instant is None:
+        return None
+    bound = utc_naive(datetime.datetime.fromisoformat(instant))
+    first, last = pd.Timestamp.min.ceil("us").to_pydatetime(), pd.Timestamp.max.floor("us").to_pydatetime()
+    return np.datetime64(min(max(bound, first), last), "ns")
+
+
+def _check_bounds(column: Column, data: npt.NDArray[Any], low: Any, high: Any) -> None:
+    """Inclusive bounds; missing values are inside."""
+    for bound, outside, side in (
+        (low, operator.lt, "below the schema's low"),
+        (high, operator.gt, "above the schema's high"),
+    ):
+        bad = np.zeros(len(data), bool) if bound is None else outside(data, bound)
         if bad.any():
-            side = "below the schema's low" if outside is np.less else "above the schema's high"
             raise DataError(
                 f"column {column.name!r}: {int(bad.sum())} values are {side} {bound}, such as {data[bad][0]}; "
                 "mend them or widen the bound"
