@@ -44,7 +44,7 @@ def inspect(args: Namespace) -> int:
 
 def fit(args: Namespace) -> int:
     """Learn a table and write a model file."""
-    from tabsynth.pipeline import make
+    from tabsynth.pipeline import checkpoint_of, make, resumable
     from tabsynth.shipped import open_table
 
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
@@ -54,8 +54,10 @@ def fit(args: Namespace) -> int:
         options[name] = _plain(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
-    checkpoint = None if args.no_checkpoint else Path(args.checkpoint or f"{args.output}.checkpoint")
     model = make(args.model, options)
+    checkpoint = Path(args.checkpoint) if args.checkpoint else None
+    if checkpoint is None and not args.no_checkpoint and resumable(model):
+        checkpoint = checkpoint_of(args.output)
     check_writable(args.output)
     if checkpoint:
         check_writable(checkpoint)

@@ -34,7 +34,7 @@ model:
   # epochs: 20                    # any option of the model; by default as long as the table needs
   # min_group: 5                  # values that fewer rows than this share are never released
   output: model.tabsynth
-  checkpoint: true                # keep the state of a long fit, and go on from it when run again
+  # checkpoint: false             # by default a long fit keeps its state, and goes on from it when run again
 
 sample:
   # rows: 1000                    # by default as many as were fitted
@@ -50,13 +50,13 @@ evaluate:                         # `evaluate: false` leaves it out
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStep:
-    """Which synthesizer to fit, with its options by name."""
+    """Which synthesizer to fit, with its options by name; ``checkpoint`` None keeps one if the model can."""
 
     kind: str = "masked"
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     output: str = "model.tabsynth"
-    checkpoint: bool = True
+    checkpoint: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _model(keys: _Keys) -> ModelStep:
         kind=keys.take("kind", str, "a name", "masked"),
         seed=keys.seed(),
         output=keys.take("output", str, "a file name", "model.tabsynth"),
-        checkpoint=keys.take("checkpoint", bool, "true or false", True),
+        checkpoint=keys.take("checkpoint", bool, "true or false"),
         options=keys.rest(),
     )
 
@@ -208,9 +208,7 @@ class _Keys:
         self.where = where
         self.known: list[str] = []
 
-    def take(
-        self, key: str, kinds: Any, what: str, default: Any = None, *, required: bool = False
-    ) -> Any:
+    def take(self, key: str, kinds: Any, what: str, default: Any = None, *, required: bool = False) -> Any:
         """A key's value, of one of ``kinds``; a whole number counts as a float, a boolean never as a number."""
         self.known.append(key)
         value = self.data.pop(key, None)

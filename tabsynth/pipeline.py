@@ -107,8 +107,8 @@ def run(
     job.output.mkdir(parents=True, exist_ok=True)
     held = 0 if holdout is None else len(holdout)
     say(f"fitting {job.model.kind} to {len(train):,} rows ({held:,} held out)")
-    kept = paths["model"].with_name(paths["model"].name + ".checkpoint") if job.model.checkpoint else None
-    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=kept)
+    keep = resumable(model) if job.model.checkpoint is None else job.model.checkpoint
+    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=checkpoint_of(paths["model"]) if keep else None)
     model.save(paths["model"])
     say(f"wrote {paths['model']}")
     rows = {"train": len(train), "holdout": held}
@@ -133,9 +133,7 @@ def run(
         if name in paths:
             report.save(paths[name])
             say(f"wrote {paths[name]}")
-    return replace(
-        result, report=paths["report"], scores=report.scores, unmet=unmet(report, job.evaluate.require)
-    )
+    return replace(result, report=paths["report"], scores=report.scores, unmet=unmet(report, job.evaluate.require))
 
 
 def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
@@ -147,6 +145,18 @@ def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     from tabsynth.synthesizers.catalog import create
 
     return create(kind, **options)
+
+
+def resumable(model: Synthesizer) -> bool:
+    """Whether a fit of this synthesizer can keep its state in a checkpoint."""
+    from tabsynth.synthesizers.tokens import TokenSynthesizer
+
+    return isinstance(model, TokenSynthesizer)
+
+
+def checkpoint_of(model_path: str | Path) -> Path:
+    """Where the fit of a model file keeps its state: beside it."""
+    return Path(f"{model_path}.checkpoint")
 
 
 def check_given(given: Mapping[str, Any] | None, table: Table) -> None:

@@ -98,16 +98,22 @@ class TestSplit:
 class TestJob:
     def test_defaults(self) -> None:
         job = job_from_dict(BASE, folder="/data")
-        assert job.input == Path("/data/in.csv") and job.output == Path("/data/out")
-        assert job.model.kind == "masked" and job.seed == 0
-        assert job.sample is not None and job.sample.rows is None
-        assert job.evaluate is not None and job.evaluate.report == "report.html"
+        assert job.input == Path("/data/in.csv")
+        assert job.output == Path("/data/out")
+        assert job.model.kind == "masked"
+        assert job.seed == 0
+        assert job.sample is not None
+        assert job.sample.rows is None
+        assert job.evaluate is not None
+        assert job.evaluate.report == "report.html"
 
     def test_example_is_valid(self, tmp_path: Path) -> None:
         (tmp_path / "pipeline.yaml").write_text(EXAMPLE)
         job = read_job(tmp_path / "pipeline.yaml")
         assert isinstance(job, Job)
-        assert job.input == "sklearn:breast_cancer" and job.target == "diagnosis" and job.holdout == 0.2
+        assert job.input == "sklearn:breast_cancer"
+        assert job.target == "diagnosis"
+        assert job.holdout == 0.2
 
     def test_example_is_valid_with_every_comment_taken_in(self, tmp_path: Path) -> None:
         lines = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in EXAMPLE.splitlines()]
@@ -115,7 +121,9 @@ class TestJob:
         (tmp_path / "schema.json").write_text('{"columns": {"x": {"kind": "text"}}}')
         job = read_job(tmp_path / "pipeline.yaml")
         assert job.model.options == {"epochs": 20, "min_group": 5}
-        assert job.sample is not None and job.sample.given == {"diagnosis": "benign", "mean radius": (10, 20)}
+        assert job.model.checkpoint is False
+        assert job.sample is not None
+        assert job.sample.given == {"diagnosis": "benign", "mean radius": (10, 20)}
 
     def test_dates_and_ranges_become_conditions(self) -> None:
         import datetime
@@ -171,7 +179,7 @@ class TestJob:
             read_job(tmp_path / "p.yaml")
 
     def test_missing_file(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="cannot read the pipeline .*no.yaml.*: No such file"):
+        with pytest.raises(SourceError, match=r"cannot read the pipeline .*no.yaml.*: No such file"):
             read_job(tmp_path / "no.yaml")
 
 
@@ -183,5 +191,5 @@ class TestShipped:
         assert not frame.isna().any(axis=None)
 
     def test_unknown_name(self) -> None:
-        with pytest.raises(SourceError, match="no table 'titanic' ships .* 'diabetes'"):
+        with pytest.raises(SourceError, match=r"no table 'titanic' ships .* 'diabetes'"):
             open_table("sklearn:titanic")
