@@ -1,0 +1,200 @@
+"""Keys made afresh: learn how a column of identifiers is spelled, then make new ones that are spelled so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from string import digits
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import SchemaError
+from tabsynth.patterns import Form, Pattern, integer_forms, text_forms
+from tabsynth.regexes import pattern_of_regex
+
+__all__ = ["Pattern", "fresh", "from_regex", "learn_pattern"]
+
+BLOCK = 256
+"""Forms share the keys in blocks of about this many, each by its weight."""
+SPACE = 2**32
+"""The last places of a form that can tell so many keys apart make them different; the places before are random."""
+CHUNK = 1 << 17
+
+
+def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int = 5) -> Pattern:
+    """Learn how keys are spelled.
+
+    Args:
+        values: The keys; missing ones are passed over.
+        regex: A declared regular expression, which decides alone where it is given.
+        min_group: How many different keys must share a spelling for it to be kept.
+
+    Raises:
+        SchemaError: The regular expression is malformed or too rich.
+    """
+    present = pd.Series(pd.unique(values.dropna()))
+    whole = _whole(present)
+    if regex is not None:
+        return replace(pattern_of_regex(regex), output="text" if whole is None else "integer")
+    if whole is not None:
+        low = int(whole.min())
+        if len(whole) >= min_group and low in (0, 1) and int(whole.max()) == low + len(whole) - 1:
+            return Pattern((), "integer", start=low)
+        return Pattern(tuple(integer_forms(whole, min_group)), "integer")
+    text = [str(value) for value in present if str(value)]
+    if not text:
+        return Pattern((), "integer", start=1)
+    return Pattern(tuple(text_forms(text, min_group)))
+
+
+def fresh(
+    pattern: Pattern, n: int, rng: np.random.Generator, *, start: int = 0, avoid: Collection[Any] = ()
+) -> npt.NDArray[Any]:
+    """Make ``n`` keys, all different, shape (n,): int64, or object for text.
+
+    Calls with generators in the same state and ``start`` counting on (0, then 1000 after 1000 keys) do not repeat each
+    other, so keys can be made in chunks.
+
+    Args:
+        pattern: How they are spelled. A learned pattern that is too narrow for ``start + n`` keys gets longer forms.
+        n: How many.
+        rng: Decides which.
+        start: How many were made before.
+        avoid: Keys not to make. They cost places, so it does not go together with ``start``.
+
+    Raises:
+        SchemaError: A declared pattern cannot spell so many.
+    """
+    seed = int(rng.integers(2**63))
+    known = set(avoid)
+    if pattern.start is not None:
+        room = range(pattern.start + start, pattern.start + start + n + len(known))
+        return np.array([key for key in room if key not in known][:n] if known else room, dtype=np.int64)
+    forms = pattern.forms if pattern.declared else _widened(pattern, start + n + len(known))
+    total = sum(form.capacity for form in forms)
+    made: dict[Any, None] = {}
+    at = start
+    while len(made) < n and at < total:
+        step = min(n - len(made), total - at, CHUNK)
+        keys = _spell(forms, at, step, seed)
+        # Declared forms may overlap (``a|[ab]``), so sameness is looked for; learned ones cannot.
+        plain = (keys.astype(np.int64) if pattern.output == "integer" else keys).tolist()
+        made.update((key, None) for key in plain if key not in known)
+        at += step
+    if len(made) < n:
+        raise SchemaError(
+            f"the declared pattern has only {len(made)} identifiers left, but {n} rows want one each; "
+            "widen the regular expression or sample fewer rows"
+        )
+    return np.array(list(made), dtype=np.int64 if pattern.output == "integer" else object)
+
+
+def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.object_]:
+    """``n`` different texts that a regular expression matches in full.
+
+    Raises:
+        SchemaError: The expression is malformed, uses what is not supported, or cannot spell so many.
+    """
+    return fresh(pattern_of_regex(regex), n, rng)
+
+
+def _whole(values: pd.Series) -> npt.NDArray[np.int64] | None:
+    """The keys as integers when that is what they are."""
+    plain = values.to_numpy(dtype=object)
+    if pd.api.types.infer_dtype(plain) not in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return None
+    if any(value % 1 or abs(value) >= 2**63 for value in plain):
+        return None
+    return np.array([int(value) for value in plain], dtype=np.int64)
+
+
+def _widened(pattern: Pattern, wanted: int) -> tuple[Form, ...]:
+    """The forms, with longer ones added until there is room for ``wanted`` keys."""
+    forms = list(pattern.forms)
+    lengthened = max(forms, key=lambda form: form.weight)
+    while sum(form.capacity for form in forms) < wanted:
+        parts = list(lengthened.parts)
+        open_places = [i for i, (chars, _) in enumerate(parts) if len(chars) > 1]
+        if open_places:
+            parts.insert(open_places[-1] + 1, (digits if pattern.output == "integer" else parts[open_places[-1]][0], 1))
+        else:
+            parts.append((digits, 1))
+        lengthened = Form(lengthened.weight, tuple(parts))
+        # A form of a new outline spells nothing that another form does; of no weight, it waits until those are used up.
+        if _outline(lengthened) not in {_outline(form) for form in forms}:
+            forms.append(replace(lengthened, weight=0.0))
+    return tuple(forms)
+
+
+def _outline(form: Form) -> str:
+    return "".join("w" if chars[0].isalnum() else chars[0] for chars in form.places)
+
+
+def _spell(forms: Sequence[Form], at: int, n: int, seed: int) -> npt.NDArray[np.object_]:
+    """Keys number ``at`` to ``at + n`` of the order that ``seed`` decides."""
+    out = np.empty(n, dtype=object)
+    for which, rows, numbers in _share(forms, at, n, seed):
+        form_rng = np.random.default_rng([seed, which])
+        places = forms[which].places
+        sizes = [len(chars) for chars in places]
+        split = len(places)
+        while split > 0 and math.prod(sizes[split:]) < SPACE:
+            split -= 1
+        span = math.prod(sizes[split:])
+        step = int(form_rng.integers(1, min(span, 2**31), endpoint=True))
+        while math.gcd(step, span) != 1:
+            step += 1
+        shift = int(form_rng.integers(span))
+        # Number k becomes step k + shift modulo span: one to one, because step and span share no factor.
+        code = (numbers.astype(np.uint64) * np.uint64(step) + np.uint64(shift)) % np.uint64(span)
+        fill = np.random.default_rng([seed, which, at])
+        grid = np.empty((len(rows), len(places)), dtype="<U1")
+        for place in range(len(places) - 1, -1, -1):
+            letters = np.array(list(places[place]), dtype="<U1")
+            if place >= split:
+                grid[:, place] = letters[(code % np.uint64(sizes[place])).astype(np.int64)]
+                code //= np.uint64(sizes[place])
+            else:
+                grid[:, place] = letters[fill.integers(sizes[place], size=len(rows))]
+        out[rows] = grid.view(f"<U{len(places)}").ravel() if places else ""
+    return out
+
+
+def _share(
+    forms: Sequence[Form], at: int, n: int, seed: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Which form spells which rows of a stretch, and its own numbers for them; a form that is used up drops out."""
+    used = [0] * len(forms)
+    begin = 0
+    while begin < at + n:
+        left = [form.capacity - spent for form, spent in zip(forms, used, strict=True)]
+        quota = _quota(forms, left)
+        size = sum(quota)
+        blocks = min(free // take for free, take in zip(left, quota, strict=True) if take)
+        blocks = min(blocks, math.ceil((at + n - begin) / size))
+        owner = np.random.default_rng([seed, begin]).permutation(np.repeat(np.arange(len(forms)), quota))
+        here = np.arange(max(at, begin), min(at + n, begin + blocks * size))
+        block, slot = np.divmod(here - begin, size)
+        for which, take in enumerate(quota):
+            mine = owner[slot] == which
+            if take and mine.any():
+                rank = np.cumsum(owner == which) - 1
+                yield which, here[mine] - at, used[which] + block[mine] * take + rank[slot[mine]]
+        used = [spent + blocks * take for spent, take in zip(used, quota, strict=True)]
+        begin += blocks * size
+
+
+def _quota(forms: Sequence[Form], left: Sequence[int]) -> list[int]:
+    """How many keys of a block each form gets; forms of no weight get theirs one after the other, at the end."""
+    total = sum(form.weight for form, free in zip(forms, left, strict=True) if free)
+    if not total:
+        first = next(i for i, free in enumerate(left) if free)
+        return [min(left[first], BLOCK) if i == first else 0 for i in range(len(forms))]
+    return [
+        min(free, max(1, round(BLOCK * form.weight / total))) if form.weight else 0
+        for form, free in zip(forms, left, strict=True)
+    ]

@@ -1,0 +1,166 @@
+"""How the keys of a column are spelled, and how that is learned from them.
+
+A pattern is a list of forms. A form says, place by place, which characters may stand there. A letter or digit is kept
+as it stands only where every value of the column shares it (the ``rec-`` of ``rec-17``); all else is a class (digits,
+letters), and a form that fewer than ``min_group`` keys have is dropped, so no person's key reaches a model file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+from string import ascii_lowercase, ascii_uppercase, digits
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import SchemaError
+
+Part = tuple[str, int]
+"""Characters that may stand at a place, and at how many places in a row."""
+
+MOST_FORMS = 64
+ENOUGH = 100_000
+"""Spellings are learned from about this many keys; what all keys share is read off all."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One spelling: its share of the values, and its characters."""
+
+    weight: float
+    parts: tuple[Part, ...]
+
+    @property
+    def places(self) -> list[str]:
+        """The characters that may stand at each place."""
+        return [chars for chars, times in self.parts for _ in range(times)]
+
+    @property
+    def capacity(self) -> int:
+        """How many different keys it can spell."""
+        return math.prod(len(chars) ** times for chars, times in self.parts)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How the keys of a column are spelled.
+
+    Attributes:
+        forms: The spellings.
+        output: Whether a key is text or an integer.
+        start: The first key of a column that counts its rows (0 or 1); None otherwise.
+        declared: Spelled by a person's regular expression, so never made longer to have room.
+    """
+
+    forms: tuple[Form, ...]
+    output: Literal["text", "integer"] = "text"
+    start: int | None = None
+    declared: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pattern as plain data."""
+        forms = [{"weight": form.weight, "parts": [list(part) for part in form.parts]} for form in self.forms]
+        return {"forms": forms, "output": self.output, "start": self.start, "declared": self.declared}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Pattern:
+        """Read what ``to_dict`` writes.
+
+        Raises:
+            SchemaError: Not such a mapping.
+        """
+        try:
+            forms = tuple(
+                Form(float(form["weight"]), tuple((str(chars), int(times)) for chars, times in form["parts"]))
+                for form in data["forms"]
+            )
+            return cls(forms, data["output"], data["start"], bool(data["declared"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SchemaError(f"this is not a pattern of identifiers: {error!r}") from error
+
+
+def integer_forms(whole: npt.NDArray[np.int64], min_group: int) -> Iterator[Form]:
+    """A form for each number of digits that enough integers have."""
+    powers = np.array([10**k for k in range(1, 19)], dtype=np.int64)
+    lengths = np.searchsorted(powers, np.abs(whole), side="right") + 1
+    for length, count in _shared(Counter(lengths.tolist()), min_group).items():
+        # 64 bits do not hold every number of 19 digits that begins with a 9.
+        first = digits[1:-1] if length >= 19 else digits[1:]
+        yield Form(float(count), ((first, 1), (digits, length - 1)) if length > 1 else ((first, 1),))
+
+
+def _shared(counts: Counter[int], min_group: int) -> dict[int, int]:
+    """The lengths that enough keys share; failing that, the most common alone."""
+    kept = {length: count for length, count in counts.most_common(MOST_FORMS) if count >= min_group}
+    return kept or dict(counts.most_common(1))
+
+
+def _shapes(text: list[str], *, coarse: bool) -> list[str]:
+    """Each text with its letters and digits replaced by their class: ``aaa-dd``, or ``www-ww`` when coarse."""
+    letters, numerals = re.compile(r"[^\W\d_]"), re.compile(r"\d")
+    if coarse:
+        return [numerals.sub("w", letters.sub("w", value)) for value in text]
+    return [numerals.sub("d", letters.sub("a", value)) for value in text]
+
+
+def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
+    """The forms of texts: by runs of letters and digits where those are regular, else by words of both."""
+    head, tail = _common(every), _common([value[::-1] for value in every])
+    text = every[:: len(every) // ENOUGH + 1]
+    for coarse in (False, True):
+        shapes = _shapes(text, coarse=coarse)
+        counts = Counter(shapes)
+        kept = {shape: count for shape, count in counts.most_common(MOST_FORMS) if count >= min_group}
+        if sum(kept.values()) >= 0.95 * len(text):
+            break
+    classes = _alphabet(set("".join(text)))
+    if not kept:  # hardly two keys are alike: only their usual length is told
+        yield Form(1.0, ((classes or digits, max(int(np.median([len(value) for value in text])), 1)),))
+        return
+    rows = pd.Series(text).groupby(pd.Series(shapes))
+    for shape, count in kept.items():
+        values = rows.get_group(shape).to_numpy(dtype=f"<U{len(shape)}")
+        grid = values.view("<U1").reshape(len(values), len(shape))
+        yield Form(float(count), tuple(_parts(shape, grid, head, tail)))
+
+
+def _common(text: list[str]) -> int:
+    """How many first characters all texts share."""
+    pairs = zip(min(text), max(text), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def _parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) -> Iterator[Part]:
+    """The parts of one shape; ``grid`` holds its keys' characters, ``head`` and ``tail`` count those all keys share."""
+    at = 0
+    for kind, run in groupby(shape):
+        begin, at = at, at + len(list(run))
+        shared = at <= head or begin >= len(shape) - tail
+        if shared or not kind.isalnum():
+            yield from ((chars, len(list(same))) for chars, same in groupby(map(str, grid[0, begin:at])))
+            continue
+        seen = set(np.unique(grid[:, begin:at]).tolist())
+        chars = _alphabet(seen)
+        if kind == "d" and at - begin > 1 and not (grid[:, begin] == "0").any():
+            yield digits[1:], 1
+            begin += 1
+        yield chars, at - begin
+
+
+def _alphabet(seen: set[str]) -> str:
+    """The letters and digits of the classes seen; hexadecimal where only those letters are."""
+    out = digits if any(char.isdigit() for char in seen) else ""
+    letters = {char for char in seen if char.isalpha()}
+    few = bool(out) and len(letters) > 2 and letters <= set("abcdefABCDEF")
+    if any(not char.isupper() for char in letters):
+        out += ascii_lowercase[:6] if few else ascii_lowercase
+    if any(char.isupper() for char in letters):
+        out += ascii_uppercase[:6] if few else ascii_uppercase
+    return out

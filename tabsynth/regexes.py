@@ -1,0 +1,120 @@
+"""A declared regular expression as a pattern of identifiers: every text it makes, the expression matches in full."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import groupby, product
+from string import ascii_letters, digits, printable
+from typing import Any
+
+from tabsynth.errors import SchemaError
+from tabsynth.patterns import Form, Pattern
+
+MOST_FORMS = 2048
+OPEN_ENDED = 8
+"""``*``, ``+`` and ``{m,}`` repeat at most this many times more than they must."""
+
+CLASSES = {
+    "CATEGORY_DIGIT": digits,
+    "CATEGORY_WORD": ascii_letters + digits + "_",
+    "CATEGORY_SPACE": " ",
+}
+ANY = "".join(char for char in printable if not char.isspace())
+"""What ``.`` and negated classes are made of."""
+
+Places = tuple[str, ...]
+
+
+def pattern_of_regex(regex: str) -> Pattern:
+    r"""Spell out a simple regular expression.
+
+    Supported are literals, classes, ``.``, ``\d``, ``\w``, ``\s``, groups, ``|``, ``?``, ``*``, ``+`` and ``{m,n}``,
+    and the anchors of the whole.
+
+    Raises:
+        SchemaError: The expression is malformed, uses anything else, or has too many spellings.
+
+    Example:
+        >>> [form.capacity for form in pattern_of_regex(r"[AB]-\d{2,3}").forms]
+        [200, 2000]
+    """
+    # The standard library's own parser: it alone agrees with ``re`` in every corner.
+    from re import _parser  # type: ignore[attr-defined]
+
+    try:
+        spellings = _spellings(_parser.parse(regex), regex)
+    except (re.error, RecursionError, OverflowError, TypeError) as error:
+        raise SchemaError(f"the pattern {regex!r} is not a regular expression: {error}") from error
+    forms = tuple(
+        Form(1.0, tuple((chars, len(list(run))) for chars, run in groupby(places)))
+        for places in dict.fromkeys(spellings)
+        if all(places)
+    )
+    if not forms:
+        raise SchemaError(f"the pattern {regex!r} matches no printable text; allow some characters")
+    return Pattern(forms, declared=True)
+
+
+def _spellings(nodes: Iterable[tuple[Any, Any]], regex: str) -> list[Places]:
+    """Every row of character sets that a sequence of parsed nodes can be."""
+    out: list[Places] = [()]
+    for node, value in nodes:
+        name = str(node)
+        options = _options(name, value, regex)
+        if len(out) * len(options) > MOST_FORMS:
+            raise SchemaError(f"the pattern {regex!r} has more than {MOST_FORMS} spellings; make it simpler")
+        out = [left + right for left, right in product(out, options)]
+    return out
+
+
+def _options(name: str, value: Any, regex: str) -> list[Places]:
+    """What one parsed node can be."""
+    if name == "LITERAL":
+        return [(chr(value),)]
+    if name == "NOT_LITERAL":
+        return [(ANY.replace(chr(value), ""),)]
+    if name == "ANY":
+        return [(ANY,)]
+    if name == "IN":
+        return [(_characters(value, regex),)]
+    if name == "SUBPATTERN" and value[1:3] == (0, 0):
+        return _spellings(value[-1], regex)
+    if name == "BRANCH":
+        return [places for branch in value[1] for places in _spellings(branch, regex)]
+    if name in ("MAX_REPEAT", "MIN_REPEAT"):
+        low, high, inner = value
+        once = _spellings(inner, regex)
+        high = min(int(high), low + OPEN_ENDED) if str(high) == "MAXREPEAT" else int(high)
+        if sum(len(once) ** min(times, 12) for times in range(low, high + 1)) > MOST_FORMS or high > 256:
+            raise SchemaError(f"the pattern {regex!r} repeats too much to be spelled out; make it simpler")
+        return [sum(chosen, ()) for times in range(low, high + 1) for chosen in product(once, repeat=times)]
+    if name == "AT" and str(value) in ("AT_BEGINNING", "AT_END", "AT_BEGINNING_STRING", "AT_END_STRING"):
+        return [()]
+    raise SchemaError(
+        f"the pattern {regex!r} uses {name.lower()}, which identifiers cannot be made from; "
+        "use literals, classes, groups, alternatives and counts"
+    )
+
+
+def _characters(items: Iterable[tuple[Any, Any]], regex: str) -> str:
+    """The characters of a class, each once."""
+    chars: list[str] = []
+    negated = False
+    for node, value in items:
+        name = str(node)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            chars.append(chr(value))
+        elif name == "RANGE" and value[1] - value[0] < 4096:
+            chars += [chr(code) for code in range(value[0], value[1] + 1)]
+        elif name == "CATEGORY" and str(value) in CLASSES:
+            chars += CLASSES[str(value)]
+        elif name == "CATEGORY" and str(value).replace("NOT_", "") in CLASSES:
+            chars += [char for char in ANY if char not in CLASSES[str(value).replace("NOT_", "")]]
+        else:
+            raise SchemaError(
+                f"the pattern {regex!r} uses a class that identifiers cannot be made from; list its letters"
+            )
+    return "".join(char for char in ANY if char not in chars) if negated else "".join(dict.fromkeys(chars))

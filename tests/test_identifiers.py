@@ -1,0 +1,163 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tabsynth.errors import SchemaError
+from tabsynth.identifiers import fresh, from_regex, learn_pattern
+from tabsynth.patterns import Form, Pattern
+
+
+def _rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _outline(key: str) -> str:
+    return re.sub(r"[^\W_]", "w", key)
+
+
+keys = st.one_of(
+    st.lists(st.integers(0, 2**62), min_size=1, max_size=60),
+    st.lists(st.text("abAB01-_/é ", min_size=1, max_size=12), min_size=1, max_size=60),
+    st.lists(st.from_regex(r"rec-[0-9]{1,4}-(org|dup-[0-9])", fullmatch=True), min_size=1, max_size=60),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(keys, st.integers(0, 400), st.integers(0, 9))
+def test_fresh_keys_are_different_of_the_same_type_and_reproducible(values, n, seed):
+    pattern = learn_pattern(pd.Series(values, dtype=object))
+    made = fresh(pattern, n, _rng(seed))
+    assert len(made) == len(set(made.tolist())) == n
+    assert all(isinstance(key, type(values[0])) for key in made.tolist())
+    assert made.tolist() == fresh(pattern, n, _rng(seed)).tolist()
+    assert Pattern.from_dict(json.loads(json.dumps(pattern.to_dict()))) == pattern
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.uuids(), min_size=5, max_size=40, unique=True))
+def test_uuids_become_uuids(values):
+    text = [str(value) for value in values]
+    made = fresh(learn_pattern(pd.Series(text)), 50, _rng())
+    assert all(re.fullmatch(r"\w{8}-\w{4}-\w{4}-\w{4}-\w{12}", key) for key in made)
+
+
+def test_chunks_never_repeat_each_other():
+    pattern = learn_pattern(pd.Series([f"rec-{i}-org" for i in range(1, 900)]))
+    parts = [fresh(pattern, 250, _rng(3), start=at) for at in range(0, 5000, 250)]
+    assert len(set(np.concatenate(parts))) == 5000
+
+
+def test_outlines_and_lengths_are_kept():
+    values = pd.Series([f"{a}{i:04d}/{i % 7}" for i, a in enumerate("ABCDE" * 40)])
+    made = fresh(learn_pattern(values), 500, _rng())
+    assert {_outline(key) for key in made} == {"wwwww/w"}
+    assert all(re.fullmatch(r"[A-Z]\d{4}/\d", key) for key in made)
+
+
+def test_only_what_all_keys_share_stays_literal():
+    values = pd.Series([f"HOSP-{i}-north" for i in range(10, 90)] + ["HOSP-77-secret"] * 3 + ["HOSP-SMITHJOHN"])
+    pattern = learn_pattern(values)
+    assert all(key.startswith("HOSP-") for key in fresh(pattern, 50, _rng()))
+    said = json.dumps(pattern.to_dict())
+    assert "HOSP" in "".join(chars for form in pattern.forms for chars, _ in form.parts)
+    assert "secret" not in said
+    assert "SMITH" not in said
+    assert "north" not in "".join(chars for form in pattern.forms for chars, _ in form.parts)
+
+
+def test_a_single_key_leaves_no_letter_behind():
+    pattern = learn_pattern(pd.Series(["JOHN-SMITH-1970"] * 100))
+    assert all(len(chars) > 9 for form in pattern.forms for chars, _ in form.parts)
+
+
+def test_a_row_number_counts_on():
+    pattern = learn_pattern(pd.Series(range(1, 301)))
+    assert fresh(pattern, 3, _rng()).tolist() == [1, 2, 3]
+    assert fresh(pattern, 3, _rng(), start=3).tolist() == [4, 5, 6]
+    assert fresh(pattern, 3, _rng(), avoid=[1, 3]).tolist() == [2, 4, 5]
+
+
+def test_integers_keep_their_number_of_digits():
+    made = fresh(learn_pattern(pd.Series(_rng().choice(9000, 300, replace=False) + 1000)), 2000, _rng())
+    assert made.dtype == np.int64
+    assert made.min() >= 1000
+    assert made.max() <= 9999
+
+
+def test_integers_of_nineteen_digits_fit():
+    made = fresh(learn_pattern(pd.Series([2**63 - 1 - i for i in range(9)])), 1000, _rng())
+    assert (made > 10**18).all()
+
+
+def test_whole_floats_with_a_gap_are_integers():
+    assert fresh(learn_pattern(pd.Series([12.0, 45.0, np.nan, 99.0, 31.0, 77.0])), 4, _rng()).dtype == np.int64
+
+
+def test_a_narrow_learned_pattern_gets_longer():
+    pattern = learn_pattern(pd.Series([f"P{i}" for i in range(9)]))
+    made = fresh(pattern, 5000, _rng())
+    assert len(set(made)) == 5000
+    assert all(re.fullmatch(r"P\d+", key) for key in made)
+
+
+def test_avoided_keys_are_not_made():
+    pattern = learn_pattern(pd.Series([f"{i:02d}" for i in range(50)]))
+    taken = {f"{i:02d}" for i in range(60)}
+    assert not taken & set(fresh(pattern, 40, _rng(), avoid=taken))
+
+
+def test_a_column_of_nothing_still_gets_keys():
+    assert len(set(fresh(learn_pattern(pd.Series([], dtype=object)), 7, _rng()).tolist())) == 7
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        r"\d{6}",
+        r"[A-Z]{2}-\d{2,4}",
+        r"^(ab|cd)?[0-9a-f]{8}$",
+        r"x+\w\d",
+        r"(?:A|B)\.[^a-z]{3}",
+        r"a.{3}",
+        r"\w{3}[\d_]{2}",
+    ],
+)
+def test_declared_expressions_match_what_they_make(regex):
+    made = from_regex(regex, 200, _rng())
+    assert len(set(made)) == 200
+    assert all(re.fullmatch(regex, key) for key in made)
+
+
+def test_every_text_of_an_expression_can_be_had():
+    assert sorted(from_regex(r"a|[ab]|c\d", 12, _rng())) == sorted(["a", "b", *(f"c{i}" for i in range(10))])
+    with pytest.raises(SchemaError, match="only 12 identifiers left, but 13"):
+        from_regex(r"a|[ab]|c\d", 13, _rng())
+
+
+@pytest.mark.parametrize(
+    ("regex", "message"),
+    [(r"[a", "not a regular expression"), (r"(a)\1", "groupref"), (r"(?=a)b", "assert"), (r"(a?){400}", "repeats")],
+)
+def test_expressions_that_cannot_be_spelled_out_say_why(regex, message):
+    with pytest.raises(SchemaError, match=message):
+        from_regex(regex, 1, _rng())
+
+
+def test_a_declared_expression_decides_for_a_column():
+    made = fresh(learn_pattern(pd.Series(["x1", "x2"]), regex=r"PAT\d{5}"), 10, _rng())
+    assert all(re.fullmatch(r"PAT\d{5}", key) for key in made)
+    assert fresh(learn_pattern(pd.Series([1, 2]), regex=r"[1-9]\d{5}"), 10, _rng()).dtype == np.int64
+
+
+def test_capacity_counts_spellings():
+    assert Form(1.0, (("01", 3), ("-", 1))).capacity == 8
+
+
+def test_a_damaged_pattern_is_refused():
+    with pytest.raises(SchemaError, match="not a pattern"):
+        Pattern.from_dict({"forms": [{"weight": 1}]})
