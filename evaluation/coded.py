@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.errors import DataError
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.schema import Schema
 from tabsynth.table import instants, numbers
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.columns import Datetime
 from tabsynth.evaluation.coded import Coded, Floats
-from tabsynth.schema import Datetime, Schema
+from tabsynth.schema import Schema
 
 FEWEST = 5
 MOST_CATEGORIES = 12

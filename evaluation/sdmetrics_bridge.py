@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.columns import Boolean, Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.errors import MissingDependencyError
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.schema import Boolean, Categorical, Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.schema import Schema
 from tabsynth.table import instants
 
 MOST_ROWS = 50_000
@@ -32,7 +33,10 @@ REPORTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Data Structure", "sdmetrics_data_structure", "Same columns and types"),
     ),
 }
-OVERALL = {"QualityReport": ("sdmetrics_quality", "Quality"), "DiagnosticReport": ("sdmetrics_diagnostic", "Diagnostic")}
+OVERALL = {
+    "QualityReport": ("sdmetrics_quality", "Quality"),
+    "DiagnosticReport": ("sdmetrics_diagnostic", "Diagnostic"),
+}
 
 
 def available() -> bool:
@@ -72,7 +76,7 @@ def sdmetrics_scores(
     """
     if not available():
         raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
-    from sdmetrics.reports.single_table import DiagnosticReport, QualityReport
+    from sdmetrics.reports import DiagnosticReport, QualityReport
 
     real, made = (_prepared(frame, schema, rng) for frame in (train, synthetic))
     scores: list[Score] = []

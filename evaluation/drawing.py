@@ -1,0 +1,186 @@
+"""Where things lie in the page's drawings: scales, paths and positions, all from the report's plain data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from tabsynth.evaluation.score import figure
+
+WIDTH, TOP, BOTTOM = 280.0, 6.0, 122.0
+"""The drawing area of a histogram, in the units of its view box."""
+
+LABELS, ROW = 100.0, 20.0
+"""Room for a bar chart's labels, and the most height for one bar."""
+
+HEAT_STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+"""Percent at which the heat map's colour changes."""
+
+HEAT_COLUMNS = 40
+"""Columns that a heat map can show legibly."""
+
+
+def gauge(score: dict[str, Any]) -> dict[str, Any]:
+    """Positions on a gauge, from 0 to 100, and the words at its ends."""
+    low, high = _range(score)
+
+    def at(value: float) -> float:
+        return round(100 * min(max((value - low) / (high - low), 0.0), 1.0), 2)
+
+    interval = score["interval"]
+    return {
+        "value": at(score["value"]),
+        "low": at(interval[0]) if interval else None,
+        "high": at(interval[1]) if interval else None,
+        "floor": at(score["floor"]) if score["floor"] is not None else None,
+        "left": figure(low, score["unit"]),
+        "right": figure(high, score["unit"]),
+    }
+
+
+def _range(score: dict[str, Any]) -> tuple[float, float]:
+    """The gauge's ends: they hold value, interval and floor, and are wide enough not to magnify noise."""
+    shown = [score["value"], *(score["interval"] or ()), *([score["floor"]] if score["floor"] is not None else [])]
+    least, most = min(shown), max(shown)
+    name = score["name"]
+    if name in ("shape_error", "trend_error"):
+        return 0.0, _ceiling(max(2.0, 1.15 * most, 2.5 * (score["floor"] or 0.0)))
+    if name.startswith("detection"):
+        return min(0.5, _floor(least)), 1.0
+    if name == "utility":
+        return max(_floor(min(least, most - 0.1)), -1.0), 1.0
+    if name == "utility_gap":
+        return min(least, -0.02), max(most, 0.1)
+    if name == "dcr_share":
+        return max(0.0, min(40.0, least - 2)), min(100.0, max(60.0, most + 2))
+    if name == "copies":
+        return min(0.0, least), max(1.0, 1.1 * most)
+    return least, most if most > least else least + 1
+
+
+def _ceiling(value: float) -> float:
+    return next((step for step in (2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 75.0) if step >= value), 100.0)
+
+
+def _floor(value: float) -> float:
+    return (value * 20 // 1) / 20
+
+
+def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
+    """Paths of two stepped outlines on one scale, and the words under the axis; None without bins."""
+    edges, real, made = picture["edges"], picture["real"], picture["synthetic"]
+    if not real:
+        return None
+    top = max(*real, *made, 1e-9)
+    step = WIDTH / len(real)
+    outlines = {}
+    for key, shares in (("real", real), ("synthetic", made)):
+        heights = [_short(BOTTOM - (BOTTOM - TOP) * share / top) for share in shares]
+        outlines[key] = (
+            f"M0 {_short(BOTTOM)}"
+            + "".join(f"V{height}H{_short((i + 1) * step)}" for i, height in enumerate(heights))
+            + f"V{_short(BOTTOM)}"
+        )
+    return {
+        "real": outlines["real"] + "Z",
+        "synthetic": outlines["synthetic"],
+        "left": f"≤ {edge(edges[1])}" if len(real) > 1 else edge(edges[0]),
+        "middle": edge(edges[len(edges) // 2]) if len(real) > 4 else "",
+        "right": f"≥ {edge(edges[-2])}" if len(real) > 1 else edge(edges[-1]),
+    }
+
+
+def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
+    """Rows of a bullet chart: a filled bar for the real share, a tick for the synthetic one; None without labels."""
+    labels = picture["labels"]
+    if not labels:
+        return None
+    top = max(*picture["real"], *picture["synthetic"], 1e-9)
+    height = min(ROW, (BOTTOM + 16) / len(labels))
+    room = WIDTH - LABELS - 6
+    rows = [
+        {
+            "label": shortened(label, 16),
+            "name": label,
+            "y": _short(i * height + height / 2),
+            "real": _short(room * real / top),
+            "at": _short(LABELS + room * made / top),
+            "text": f"{label}: real {figure(real, '%')}, synthetic {figure(made, '%')}",
+        }
+        for i, (label, real, made) in enumerate(zip(labels, picture["real"], picture["synthetic"], strict=True))
+    ]
+    return {"rows": rows, "thick": _short(height * 0.6), "tick": _short(height * 0.9), "size": _short(min(11, height))}
+
+
+def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[str]) -> dict[str, Any] | None:
+    """Cells of the lower triangle: pair errors, with column errors on the diagonal; None below two columns.
+
+    Of more than ``HEAT_COLUMNS`` columns those with the largest mean error over their pairs are shown.
+    """
+    if len(order) < 2 or not trend:
+        return None
+    errors = {tuple(part["columns"]): part for part in [*shape, *trend]}
+    total = dict.fromkeys(order, 0.0)
+    for part in trend:
+        for name in part["columns"]:
+            total[name] += part["value"]
+    kept = set(sorted(order, key=lambda name: -total[name])[:HEAT_COLUMNS])
+    names = [name for name in order if name in kept]
+    size = max(13.0, min(36.0, 640 / len(names)))
+    cells = []
+    for i, row in enumerate(names):
+        for j, column in enumerate(names[: i + 1]):
+            part = errors.get((column, row)) or errors.get((row, column)) or errors.get((row,))
+            if part is None:
+                continue
+            name = row if i == j else f"{column} × {row}"
+            cells.append(
+                {
+                    "x": _short(j * size),
+                    "y": _short(i * size),
+                    "level": level(part["value"]),
+                    "number": f"{part['value']:.0f}" if part["value"] >= 0.5 else "",
+                    "diagonal": i == j,
+                    "text": f"{name}: {figure(part['value'], '%')}"
+                    + (f", real data {figure(part['floor'], '%')}" if part["floor"] is not None else ""),
+                }
+            )
+    margin = 11 + 6.2 * max(len(shortened(name, 20)) for name in names)
+    return {
+        "cells": cells,
+        "names": [{"short": shortened(name, 20), "at": _short((k + 0.5) * size)} for k, name in enumerate(names)],
+        "size": _short(size),
+        "box": _short(size - 1),
+        "side": _short(size * len(names)),
+        "margin": _short(margin),
+        "numbers": size >= 22,
+        "left_out": len(order) - len(names),
+    }
+
+
+def level(percent: float) -> int:
+    """The heat map's colour step, from 0."""
+    return sum(percent >= step for step in HEAT_STEPS)
+
+
+def edge(value: float | str) -> str:
+    """A bin's edge for people: a date without its midnight, a number with three or four digits."""
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return moment.strftime("%Y-%m-%d")
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        mantissa, _, power = f"{value:.1e}".partition("e")
+        return f"{mantissa}e{int(power)}".replace("-", "−")
+    digits = 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2 if size >= 1 else 3
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def shortened(text: str, most: int) -> str:
+    """Text cut to a length, with a sign that it was."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def _short(value: float) -> str:
+    """A coordinate in few characters."""
+    return f"{value:.1f}".rstrip("0").rstrip(".")

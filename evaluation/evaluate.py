@@ -1,0 +1,169 @@
+"""One call: compare a synthetic table with the real one and get a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.columns import Identifier, Text
+from tabsynth.errors import DataError, listed
+from tabsynth.evaluation.coded import code
+from tabsynth.evaluation.detection import detection_scores
+from tabsynth.evaluation.fidelity import fidelity_scores
+from tabsynth.evaluation.inputs import Inputs, check_inputs, fingerprint
+from tabsynth.evaluation.memorisation import memorisation_scores
+from tabsynth.evaluation.pictures import distributions
+from tabsynth.evaluation.report import Report
+from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.sdmetrics_bridge import available, sdmetrics_scores
+from tabsynth.evaluation.utility import question, utility_scores
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
+STAGES = ("fidelity", "detection", "utility", "memorisation", "sdmetrics", "pictures")
+
+
+def evaluate(
+    train: pd.DataFrame | Table | str | Path,
+    synthetic: pd.DataFrame | Table | str | Path,
+    holdout: pd.DataFrame | Table | str | Path | None = None,
+    *,
+    target: str | None = None,
+    schema: Schema | None = None,
+    seed: int = 0,
+    sdmetrics: bool | None = None,
+    card: Mapping[str, Any] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Report:
+    """Measure how close, how telling, how useful and how copied a synthetic table is.
+
+    Args:
+        train: The real rows that the model learned from: a frame, a Table or a path.
+        synthetic: The rows that it made; the same columns.
+        holdout: Real rows that it has not seen. Without them usefulness and memorisation are left out, and the floor
+            of fidelity comes from halves of ``train``.
+        target: The column to predict for usefulness; default: the one with the role ``target``, if any.
+        schema: What the columns are; default: the Table's own, or inferred from ``train``.
+        seed: Fixes every draw.
+        sdmetrics: Whether to add SDMetrics' own reports; default: if the package is installed.
+        card: Facts on the model (its card, its privacy ledger) to keep in the report.
+        progress: Told the stage and the share done, from 0 to 1.
+
+    Returns:
+        The report: ``.scores``, ``.worst``, ``.save("report.html")``.
+
+    Raises:
+        SchemaError: Columns differ, the schema does not fit ``train``, or the target is unknown.
+        DataError: A table is empty or holds values of another type.
+        MissingDependencyError: ``sdmetrics=True`` without the package.
+
+    Example:
+        >>> import pandas as pd
+        >>> from tabsynth.schema import Schema
+        >>> schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
+        >>> real = pd.DataFrame({"x": range(100)})
+        >>> report = evaluate(real, real, schema=schema, sdmetrics=False)
+        >>> report.scores["shape_error"].value
+        0.0
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    inputs = check_inputs(train, synthetic, holdout, target, schema)
+    frames = [frame for _, frame in inputs.named()]
+    real, made, *rest = code(frames, inputs.schema)
+    fresh = rest[0] if rest else None
+    if inputs.target is not None:
+        question(real, inputs.target)  # raises before any work
+    tell = _teller(progress)
+    notes = _left_out(inputs)
+    scores: list[Score] = []
+
+    tell("fidelity")
+    scores += fidelity_scores(real, made, fresh, _rng(seed, "fidelity"))
+    tell("detection")
+    found = detection_scores(real, made, _rng(seed, "detection"))
+    scores += found
+    if not found:
+        notes.append("Detection is left out: a table has fewer than six rows.")
+    if fresh is not None:
+        tell("utility")
+        if inputs.target is not None:
+            found, said = utility_scores(real, made, fresh, inputs.target, _rng(seed, "utility"))
+            scores += found
+            notes += said
+        tell("memorisation")
+        scores += memorisation_scores(real, made, fresh, _rng(seed, "memorisation"))
+    if sdmetrics or (sdmetrics is None and available()):
+        tell("sdmetrics")
+        found, said = sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics"))
+        scores += found
+        notes += said
+    elif sdmetrics is None:
+        notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
+    tell("pictures")
+    report = Report(
+        scores={score.name: score for score in scores},
+        distributions=distributions(real, made, inputs.schema),
+        notes=notes,
+        provenance=_provenance(inputs, seed, card),
+    )
+    if progress is not None:
+        progress("done", 1.0)
+    return report
+
+
+def _rng(seed: int, stage: str) -> np.random.Generator:
+    """A generator for each stage, so that one stage's draws do not depend on whether another ran."""
+    return np.random.default_rng([seed, STAGES.index(stage)])
+
+
+def _teller(progress: Callable[[str, float], None] | None) -> Callable[[str], None]:
+    def tell(stage: str) -> None:
+        if progress is not None:
+            progress(stage, STAGES.index(stage) / len(STAGES))
+
+    return tell
+
+
+def _left_out(inputs: Inputs) -> list[str]:
+    """What is not measured, and why."""
+    notes = []
+    skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
+    if skipped:
+        notes.append(f"Identifiers and free text are in no score: {listed(skipped)}.")
+    if inputs.holdout is None:
+        notes.append("Usefulness and memorisation are left out: they need a holdout, real rows that were not learned.")
+    elif inputs.target is None:
+        notes.append("Usefulness is left out: it needs a target, the column to predict.")
+    return notes
+
+
+def _provenance(inputs: Inputs, seed: int, card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Where the report comes from: contents, seed and versions."""
+    tables = {}
+    for name, frame in inputs.named():
+        tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
+        if name in inputs.sources:
+            tables[name]["file"] = inputs.sources[name]
+    packages = {}
+    for package in PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "target": inputs.target,
+        "columns": {name: column.kind for name, column in inputs.schema.items()},
+        "tables": tables,
+        "packages": packages,
+        "card": dict(card) if card is not None else None,
+    }

@@ -1,0 +1,162 @@
+"""The report's page, made from the report's plain data alone: pictures first, no script, nothing loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tabsynth.evaluation import drawing
+from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.verdict import reading
+
+TILES = ("shape_error", "trend_error", "detection_auc", "utility", "dcr_share", "copies")
+"""Scores that get a tile; all are in the table at the end."""
+
+MOST_BARS = 10
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """One self-contained HTML page from ``Report.to_dict()``."""
+    scores = {score["name"]: score for score in report["scores"]}
+    tables = report["provenance"].get("tables", {})
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            verdict=report["verdict"],
+            tiles=[_tile(scores[name], report["verdict"]["scores"]) for name in TILES if name in scores],
+            worst=_worst(report["worst"]),
+            cards=_cards(report["distributions"], scores),
+            heat=_heat(scores, report["distributions"]),
+            heat_steps=drawing.HEAT_STEPS,
+            seen=_seen(scores),
+            sdmetrics=_beside(scores),
+            scores=[_row(score) for score in report["scores"]],
+            notes=report["notes"],
+            provenance=report["provenance"],
+            tables=tables,
+            card=_pretty(report["provenance"].get("card")),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tabsynth.evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = figure
+    return environment
+
+
+def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
+    known = Score.from_dict(score)
+    return {**_row(score), "gauge": drawing.gauge(score), "level": levels.get(score["name"]), "reading": reading(known)}
+
+
+def _row(score: dict[str, Any]) -> dict[str, Any]:
+    """A score's figures as text."""
+    known = Score.from_dict({**score, "detail": []})
+    unit = known.unit
+    return {
+        "name": known.name,
+        "title": known.title,
+        "value": figure(known.value, unit),
+        "unit": "" if unit == "%" else unit,
+        "interval": [figure(bound, unit) for bound in known.interval] if known.interval is not None else None,
+        "floor": figure(known.floor, unit) if known.floor is not None else None,
+        "direction": known.direction,
+        "description": known.description,
+        "method": known.method,
+    }
+
+
+def _bars(parts: list[dict[str, Any]], unit: str, start: float = 0.0) -> list[dict[str, Any]]:
+    """Bars on one scale that begins at ``start``."""
+    top = max((part["value"] - start for part in parts), default=0.0)
+    out = []
+    for part in parts:
+        floor = part["floor"]
+        out.append(
+            {
+                "name": " × ".join(part["columns"]),
+                "value": figure(part["value"], unit),
+                "floor": figure(floor, unit) if floor is not None else None,
+                "width": round(100 * max(part["value"] - start, 0.0) / top, 1) if top > 0 else 0.0,
+                "tick": round(100 * (floor - start) / top, 1)
+                if floor is not None and 0 < floor - start <= top
+                else None,
+            }
+        )
+    return out
+
+
+def _worst(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    bars = _bars(parts[:MOST_BARS], "%")
+    for bar, part in zip(bars, parts, strict=False):
+        bar["what"] = "pair" if len(part["columns"]) > 1 else "column"
+    return bars
+
+
+def _cards(pictures: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One card for each column, the one furthest above its floor first."""
+    errors = {part["columns"][0]: part for part in scores["shape_error"]["detail"]} if "shape_error" in scores else {}
+    cards = []
+    for picture in pictures:
+        part = errors.get(picture["name"], {"value": 0.0, "floor": None})
+        continuous = "edges" in picture
+        cards.append(
+            {
+                "name": picture["name"],
+                "kind": picture["kind"],
+                "error": figure(part["value"], "%"),
+                "level": drawing.level(part["value"]),
+                "floor": figure(part["floor"], "%") if part["floor"] is not None else None,
+                "excess": part["value"] - (part["floor"] or 0.0),
+                "histogram": drawing.histogram(picture) if continuous else None,
+                "bars": None if continuous else drawing.bars(picture),
+                "missing": [figure(picture[f"{side}_missing"], "%") for side in ("real", "synthetic")]
+                if picture["real_missing"] or picture["synthetic_missing"]
+                else None,
+            }
+        )
+    return sorted(cards, key=lambda card: -card["excess"])
+
+
+def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if "trend_error" not in scores:
+        return None
+    order = [picture["name"] for picture in pictures]
+    return drawing.heat(scores["shape_error"]["detail"], scores["trend_error"]["detail"], order)
+
+
+def _seen(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:
+    """Where the classifier sees it: columns together, and each alone."""
+    if "detection_auc" not in scores:
+        return None
+    together = [part for part in scores["detection_auc"]["detail"] if part["value"] >= 0.001]
+    alone = [part for part in scores["detection_column_auc"]["detail"] if part["value"] >= 0.505]
+    return {"together": _bars(together[:MOST_BARS], "AUC"), "alone": _bars(alone[:MOST_BARS], "AUC", 0.5)}
+
+
+def _beside(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """SDMetrics' scores, each with ours turned into a similarity where we have the same."""
+    ours = {"sdmetrics_column_shapes": "shape_error", "sdmetrics_column_pair_trends": "trend_error"}
+    rows = []
+    for name, score in scores.items():
+        if name.startswith("sdmetrics_"):
+            same = scores.get(ours.get(name, ""))
+            rows.append({**_row(score), "ours": figure(100 - same["value"], "%") if same else None})
+    return rows
+
+
+def _pretty(card: object) -> str | None:
+    return json.dumps(card, indent=2, ensure_ascii=False) if card else None

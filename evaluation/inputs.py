@@ -1,0 +1,127 @@
+"""The door of an evaluation: three tables of the same columns, checked before any work is done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabsynth.columns import Categorical, Column, Datetime, Numeric
+from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.evaluation.coded import scored
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+FIGURES = 1e6
+"""Rows hashed at a time for the fingerprint."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Tables in the schema's column order; ``sources`` holds the file names of those that were paths."""
+
+    train: pd.DataFrame
+    synthetic: pd.DataFrame
+    holdout: pd.DataFrame | None
+    schema: Schema
+    target: str | None
+    sources: dict[str, str]
+
+    def named(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The tables there are, by name."""
+        yield "train", self.train
+        yield "synthetic", self.synthetic
+        if self.holdout is not None:
+            yield "holdout", self.holdout
+
+
+def check_inputs(
+    train: pd.DataFrame | Table | str | Path,
+    synthetic: pd.DataFrame | Table | str | Path,
+    holdout: pd.DataFrame | Table | str | Path | None,
+    target: str | None,
+    schema: Schema | None,
+) -> Inputs:
+    """Read and check the tables.
+
+    The training table must keep the whole schema. The others need its columns and types only: values that the schema
+    does not allow are what an evaluation is there to find.
+
+    Raises:
+        SchemaError: Columns differ, the schema does not fit the training table, or the target is unknown.
+        DataError: A table is empty, or a value is of another type than the schema says.
+    """
+    first = _named("the training table", train, schema)
+    loose = relaxed(first.schema)
+    tables = {"train": first.frame}
+    for name, title, data in (("synthetic", "the synthetic table", synthetic), ("holdout", "the holdout", holdout)):
+        if data is not None:
+            if isinstance(data, pd.DataFrame | Table):
+                _check_columns(title, data if isinstance(data, pd.DataFrame) else data.frame, loose)
+            tables[name] = _named(title, data, loose).frame
+    names = list(first.schema)
+    holders = first.schema.with_role("target")
+    target = target if target is not None else holders[0] if holders else None
+    if target is not None and target not in first.schema:
+        raise SchemaError(f"the target {target!r} is not a column of the tables; there are {listed(names)}")
+    if target is not None and target not in scored(first.schema):
+        kind = first.schema[target].kind
+        raise SchemaError(f"the target {target!r} is of kind {kind}, which cannot be predicted; name another column")
+    given = {"train": train, "synthetic": synthetic, "holdout": holdout}
+    sources = {name: Path(data).name for name, data in given.items() if isinstance(data, (str, Path))}
+    return Inputs(
+        train=tables["train"][names],
+        synthetic=tables["synthetic"][names],
+        holdout=tables["holdout"][names] if "holdout" in tables else None,
+        schema=first.schema,
+        target=target,
+        sources=sources,
+    )
+
+
+def relaxed(schema: Schema) -> Schema:
+    """The schema without bounds, value lists and constraints, everything nullable: its columns and types."""
+    return Schema({name: _relaxed(column) for name, column in schema.items()})
+
+
+def fingerprint(frame: pd.DataFrame) -> str:
+    """SHA-256 of the contents: of ``frame.to_csv(index=False)``, so that anyone can compute it again."""
+    digest = hashlib.sha256()
+    step = int(FIGURES)
+    for start in range(0, len(frame), step):
+        text = frame.iloc[start : start + step].to_csv(index=False, header=start == 0)
+        digest.update(text.encode("utf-8"))
+    return digest.hexdigest()
+
+
+def _relaxed(column: Column) -> Column:
+    if isinstance(column, (Numeric, Datetime)):
+        return replace(column, nullable=True, low=None, high=None)
+    if isinstance(column, Categorical) and not column.ordered:
+        return replace(column, nullable=True, values=None)
+    return replace(column, nullable=True)
+
+
+def _check_columns(title: str, frame: Any, schema: Schema) -> None:
+    """A clearer word than the schema's own where a frame has other columns than the training table."""
+    absent = [name for name in schema if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in schema]
+    if absent or extra:
+        said = [f"lacks {listed(absent)}"] if absent else []
+        said += [f"has {listed(extra)} besides"] if extra else []
+        raise SchemaError(f"{title} has other columns than the training table: it {' and '.join(said)}; align them")
+
+
+def _named(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None) -> Table:
+    """``Table.of`` with errors that say which table is meant."""
+    try:
+        table = Table.of(data, schema)
+    except InputError as error:
+        raise type(error)(f"{title}: {error}") from error
+    if not len(table):
+        raise DataError(f"{title} has no rows")
+    return table

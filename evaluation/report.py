@@ -1,0 +1,170 @@
+"""The report of an evaluation: JSON first; the page, the notebook view and the text are made from the JSON."""
+
+from __future__ import annotations
+
+import html as escaping
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabsynth.errors import DataError, SourceError
+from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.verdict import Verdict, judge
+from tabsynth.files import write_text
+
+VERSION = 1
+"""Version of the JSON form (``templates/report.schema.json``); a later one is refused."""
+
+MOST_WORST = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        scores: Scores by name.
+        distributions: Counts for the pictures, one entry for each scored column.
+        notes: What was left out, and why.
+        provenance: Contents' fingerprints, seed, versions, and the model's card if one was given.
+    """
+
+    scores: Mapping[str, Score]
+    distributions: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The scores in one sentence, by the fixed thresholds of ``tabsynth.evaluation.verdict``."""
+        return judge(self.scores)
+
+    @property
+    def worst(self) -> list[Part]:
+        """Columns and pairs that lie furthest above what fresh real rows reach; the worst first, at most 25.
+
+        ``part.columns`` names one column (its shape) or two (their trend); ``part.value`` is the error in percent.
+        """
+        parts = [
+            part for name in ("shape_error", "trend_error") if name in self.scores for part in self.scores[name].detail
+        ]
+        return sorted(parts, key=lambda part: -part.excess)[:MOST_WORST]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, which JSON can hold."""
+        return {
+            "format": "tabsynth-evaluation",
+            "version": VERSION,
+            "verdict": self.verdict.to_dict(),
+            "scores": [score.to_dict() for score in self.scores.values()],
+            "worst": [part.to_dict() for part in self.worst],
+            "distributions": self.distributions,
+            "notes": list(self.notes),
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """Read what ``to_dict`` writes; verdict and worst are found anew.
+
+        Raises:
+            DataError: Not a report, or one of a later version.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != "tabsynth-evaluation":
+            raise DataError('not an evaluation report: "format" should be "tabsynth-evaluation"')
+        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
+            raise DataError(
+                f"report version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth to read it"
+            )
+        try:
+            scores = [Score.from_dict(item) for item in data["scores"]]
+            return cls(
+                scores={score.name: score for score in scores},
+                distributions=list(data["distributions"]),
+                notes=list(data["notes"]),
+                provenance=dict(data["provenance"]),
+            )
+        except KeyError as error:
+            raise DataError(f"the evaluation report lacks {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+
+        Raises:
+            SourceError: Another suffix, or the file cannot be written.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix == ".html":
+            text = self.to_html()
+        elif suffix == ".json":
+            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        elif suffix == ".md":
+            text = self.to_markdown()
+        else:
+            raise SourceError(
+                f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
+            )
+        write_text(path, text)
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        from tabsynth.evaluation.html import render
+
+        return render(self.to_dict())
+
+    def to_markdown(self) -> str:
+        """Verdict, scores and the worst parts as Markdown."""
+        lines = ["# Evaluation of a synthetic table", "", f"**{_cell(self.verdict.text)}**", ""]
+        lines += ["| Score | Value | 95 % interval | Real data | Direction |", "|---|---:|---:|---:|---|"]
+        lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in self._rows()]
+        if self.worst:
+            lines += ["", "## Where it differs most", "", "| Column or pair | Error | Real data |", "|---|---:|---:|"]
+            for part in self.worst[:10]:
+                floor = figure(part.floor, "%") if part.floor is not None else "–"
+                lines.append(f"| {_cell(part.name)} | {figure(part.value, '%')} | {floor} |")
+        if self.notes:
+            lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in self.notes)]
+        lines += ["", "## Tables", "", "| Table | Rows | SHA-256 |", "|---|---:|---|"]
+        for name, table in self.provenance.get("tables", {}).items():
+            lines.append(f"| {name} | {table['rows']:,} | `{table['sha256']}` |")
+        lines += ["", "Figures of the real table are shown: for internal use.", ""]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        rows = [("score", "value", "95 % interval", "real data", "direction"), *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [self.verdict.text, ""]
+        for row in rows:
+            cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]
+            lines.append("  ".join(cells).rstrip())
+        if self.worst:
+            named = ", ".join(f"{part.name} {figure(part.value, '%')}" for part in self.worst[:3])
+            lines += ["", f"furthest from real data: {named}"]
+        return "\n".join([*lines, *self.notes])
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, so that its style stays its own."""
+        page = escaping.escape(self.to_html(), quote=True)
+        title = escaping.escape(self.verdict.text, quote=True)
+        return (
+            f'<div><iframe title="{title}" srcdoc="{page}" sandbox="" loading="lazy" '
+            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
+        )
+
+    def _rows(self) -> list[tuple[str, str, str, str, str]]:
+        """The scores' cells for a table of text."""
+        rows = []
+        for score in self.scores.values():
+            interval = "–"
+            if score.interval is not None:
+                interval = " to ".join(figure(bound, score.unit) for bound in score.interval)
+            floor = figure(score.floor, score.unit) if score.floor is not None else "–"
+            rows.append((score.name, figure(score.value, score.unit), interval, floor, score.direction))
+        return rows
+
+
+def _cell(text: str) -> str:
+    """Text that a Markdown table cell can hold."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
