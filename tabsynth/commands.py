@@ -7,16 +7,13 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.files import check_writable
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
-
-if TYPE_CHECKING:
-    from tabsynth.evaluation.score import Score
 
 DONE, UNMET = 0, 3
 
@@ -94,25 +91,23 @@ def sample(args: Namespace) -> int:
 def evaluate(args: Namespace) -> int:
     """Compare a synthetic table with the real one."""
     from tabsynth.evaluation.evaluate import evaluate as measure
-    from tabsynth.pipeline import unmet
-    from tabsynth.shipped import open_table
-    from tabsynth.splits import check_target
+    from tabsynth.pipeline import check_report, unmet
+    from tabsynth.shipped import is_shipped, open_table
 
     require = {name: _number(value, "--require") for name, value in (_pair(t, "--require") for t in args.require)}
     outputs = [path for path in (args.output, args.json) if path and path != "-"]
     for path in outputs:
-        check_writable(path)
-    train = open_table(args.train, Schema.from_json(args.schema) if args.schema else None)
-    if args.target is not None:
-        check_target(train, args.target)
-    synthetic = open_table(args.synthetic).frame
-    holdout = open_table(args.holdout).frame if args.holdout else None
-    report = measure(train, synthetic, holdout, target=args.target, schema=train.schema, seed=args.seed)
+        check_report(path)
+    schema = Schema.from_json(args.schema) if args.schema else None
+    train, synthetic, holdout = (
+        open_table(name) if name and is_shipped(name) else name for name in (args.train, args.synthetic, args.holdout)
+    )
+    report = measure(train, synthetic, holdout, target=args.target, schema=schema, seed=args.seed, progress=_stages())
     for path in outputs:
         report.save(path)
         _say(f"wrote {path}")
     failed = unmet(report, require)
-    _print(report.to_dict(), scores_text(report.scores), force_json=args.json == "-")
+    _print(report.to_dict(), str(report), force_json=args.json == "-")
     return _failed(failed)
 
 
@@ -126,7 +121,7 @@ def run(args: Namespace) -> int:
     if args.file is None:
         raise InputError("give a pipeline file, or --example to see one")
     result = pipeline.run(args.file, say=_say)
-    _print(result.to_dict(), scores_text(result.scores))
+    _print(result.to_dict(), result.summary)
     return _failed(result.unmet)
 
 
@@ -174,20 +169,6 @@ def _single(column: Column, text: str) -> Any:
             raise ConditionError(f"--given {column.name}={text}: the column has the values {listed(known, 12)}")
         return known[text]
     return text
-
-
-def scores_text(scores: Mapping[str, Score]) -> str:
-    """Scores as an aligned table: value, interval, what real data reach, direction."""
-    if not scores:
-        return "no scores"
-    from tabsynth.evaluation.score import figure
-
-    rows = []
-    for name, score in scores.items():
-        interval = "" if score.interval is None else " to ".join(figure(side, score.unit) for side in score.interval)
-        floor = "" if score.floor is None else figure(score.floor, score.unit)
-        rows.append([name, figure(score.value, score.unit), interval, floor, score.direction])
-    return aligned(["score", "value", "95 % interval", "real data", ""], rows)
 
 
 def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -256,6 +237,11 @@ def _failed(failed: Sequence[str]) -> int:
 def _say(line: str) -> None:
     """A line for people."""
     print(f"tabsynth: {line}", file=sys.stderr, flush=True)
+
+
+def _stages() -> Callable[[str, float], None] | None:
+    """What says how far an evaluation is; None where nobody watches."""
+    return (lambda stage, share: _say(f"{stage} ({share:.0%})")) if sys.stderr.isatty() else None
 
 
 def _print(data: Any, text: str, *, force_json: bool = False) -> int:

@@ -35,6 +35,7 @@ class Result:
         synthetic: The synthetic table's file; None when no rows were drawn.
         report: The report's file; None when nothing was evaluated.
         scores: The report's scores by name.
+        summary: The report as text, the verdict in its first line.
         unmet: What was required of a score and not reached, in words.
         rows: Number of rows fitted, held out and drawn.
         seeds: The seed of each step, so that the same file and seeds give the same result.
@@ -44,6 +45,7 @@ class Result:
     synthetic: Path | None = None
     report: Path | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
+    summary: str = ""
     unmet: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Result:
                 name: {"value": s.value, "interval": s.interval and list(s.interval), "better": s.better}
                 for name, s in self.scores.items()
             },
+            "verdict": self.summary.partition("\n")[0],
             "unmet": list(self.unmet),
         }
 
@@ -128,12 +131,20 @@ def run(
     from tabsynth.evaluation.evaluate import evaluate
 
     say("evaluating")
-    report = evaluate(train, head, holdout, target=target, schema=train.schema, seed=seeds["evaluate"])
+    report = evaluate(
+        train, head, holdout, target=target, schema=train.schema, seed=seeds["evaluate"], card=model.card()
+    )
     for name in ("report", "json"):
         if name in paths:
             report.save(paths[name])
             say(f"wrote {paths[name]}")
-    return replace(result, report=paths["report"], scores=report.scores, unmet=unmet(report, job.evaluate.require))
+    return replace(
+        result,
+        report=paths["report"],
+        scores=report.scores,
+        summary=str(report),
+        unmet=unmet(report, job.evaluate.require),
+    )
 
 
 def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
@@ -233,6 +244,17 @@ def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(out)
 
 
+def check_report(path: str | Path) -> None:
+    """Raise early when a report could not be written to a path later.
+
+    Raises:
+        SourceError: The suffix says no format of a report, or the path cannot be written.
+    """
+    if Path(path).suffix.lower() not in (".html", ".json", ".md"):
+        raise SourceError(f"cannot write a report to {str(path)!r}: its name must end in .html, .json or .md")
+    check_writable(path)
+
+
 def _outputs(job: Job) -> dict[str, Path]:
     """Where each step writes, checked to be writable even where the folder is still to be made."""
     steps: list[tuple[str, str | None]] = [("model", job.model.output)]
@@ -266,8 +288,10 @@ def _seeds(job: Job) -> dict[str, int]:
 
 def _parts(job: Job, table: Table, target: str | None, seed: int) -> tuple[Table, Table | None]:
     """The rows to fit, and those held out of the fit."""
+    from tabsynth.evaluation.inputs import relaxed
+
     if job.holdout is None:
         return table, None
     if isinstance(job.holdout, Path):
-        return table, open_table(job.holdout, table.schema)
+        return table, open_table(job.holdout, relaxed(table.schema))  # it may hold values that the fitted rows lack
     return split(table, job.holdout, seed=seed, target=target)
