@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
     from tabsynth.schema import Schema
     from tabsynth.sources import read, write
-    from tabsynth.synthesizers.adapters import (
-        CopulaGANSynthesizer,
-        CTGANSynthesizer,
-        GaussianCopulaSynthesizer,
-        TVAESynthesizer,
-    )
+    from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.catalog import load, synthesize
+    from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
     from tabsynth.table import Table
 
@@ -35,8 +31,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CTGANSynthesizer": "tabsynth.synthesizers.adapters",
-    "CopulaGANSynthesizer": "tabsynth.synthesizers.adapters",
-    "GaussianCopulaSynthesizer": "tabsynth.synthesizers.adapters",
+    "CopulaGANSynthesizer": "tabsynth.synthesizers.copula_adapters",
+    "GaussianCopulaSynthesizer": "tabsynth.synthesizers.copula_adapters",
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
     "Report": "tabsynth.evaluation.report",
     "Schema": "tabsynth.schema",

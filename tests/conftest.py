@@ -1,0 +1,64 @@
+"""What every test may use: a small table of every kind of column, and the example tables beside the repository."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread for each worker: workers that run side by side would only fight over the cores."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The folders privacy/ and evaluation/ are imported as parts of tabsynth, or their classes would exist twice."""
+    bare = sorted({"privacy", "evaluation"} & set(sys.modules))
+    assert not bare, f"imported under a bare name: {bare}; import them as tabsynth.{bare[0]}"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of example tables beside the repository; tests that need it are skipped where it is not."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the example tables (../shared/data) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def toy() -> pd.DataFrame:
+    """A small seeded table with a column of every kind, missing values, and dependence between columns."""
+    rng = np.random.default_rng(7)
+    n = 400
+    group = rng.choice(["north", "south", "west"], n, p=[0.5, 0.3, 0.2])
+    age = np.clip(rng.normal(48, 16, n).round(), 18, 95).astype(int)
+    smoker = rng.random(n) < np.where(group == "west", 0.6, 0.2)
+    weight = np.round(60 + 0.3 * age + 8 * smoker + rng.normal(0, 6, n), 1)
+    seen = pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="D")
+    frame = pd.DataFrame(
+        {
+            "mrn": [f"P-{number:05d}" for number in rng.permutation(90_000)[:n]],
+            "group": group,
+            "age": age,
+            "weight": np.where(rng.random(n) < 0.1, np.nan, weight),
+            "smoker": smoker,
+            "seen": seen,
+            "note": [
+                f"visit {i}: {'cough, ' * (i % 3)}patient {i * 37 % 1009} was told to come back" for i in range(n)
+            ],
+            "outcome": np.where(rng.random(n) < 1 / (1 + np.exp(-(age - 55) / 8)), "ill", "well"),
+        }
+    )
+    frame.loc[rng.random(n) < 0.05, "group"] = None
+    return frame
