@@ -225,7 +225,9 @@ class QuantileCoder:
         chosen = tokens[inside]
         first, last = self._ends[self._starts[chosen]], self._ends[self._starts[chosen + 1]]
         at = first + position[inside] * (last - first)
-        run = np.clip(np.searchsorted(self._ends, at, side="right") - 1, self._starts[chosen], self._starts[chosen + 1] - 1)
+        run = np.clip(
+            np.searchsorted(self._ends, at, side="right") - 1, self._starts[chosen], self._starts[chosen + 1] - 1
+        )
         low, high = self.low[run], self.high[run]
         share = np.clip((at - self._ends[run]) / self.mass[run], 0.0, 1.0)
         value = low + share * (high - low)

@@ -93,5 +93,13 @@ def load(path: str | Path) -> ModelFile:
         return ModelFile(str(manifest["kind"]), config, dict(load_arrays(members["weights.safetensors"])))
     except OSError as error:
         raise ModelFileError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, SafetensorError, ValueError, KeyError, TypeError, EOFError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        NotImplementedError,
+    ) as error:
         raise ModelFileError(f"{str(path)!r} is damaged or not a tabsynth model file: {error}") from error

@@ -64,7 +64,7 @@ class Shape:
             layout: The learned slots.
         """
         small = rows < 2500
-        batch = int(np.clip(2 ** round(np.log2(rows / 32)), 16, 512)) if rows < 60_000 else 1024
+        batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
         return cls(
             width=96 if small else 256 if layout.total > 2000 else 192,
             blocks=1 if small else 2,

@@ -122,7 +122,9 @@ def train(
                 shown.update(1)
             mean = float(total) / legs
             if not math.isfinite(mean):
-                raise TrainingError(f"the training loss is {mean} at step {state.step}: lower the learning rate or report it")
+                raise TrainingError(
+                    f"the training loss is {mean} at step {state.step}: lower the learning rate or report it"
+                )
             score = state.judged(judge)
             for callback in callbacks:
                 callback(Progress(state.step, recipe.steps, mean, score, time.monotonic() - began))
@@ -218,7 +220,10 @@ class _State:
                 weight.copy_(held["weight"])
                 self.average[i].copy_(held["average"])
             state = {key: held[key].clone() for key in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimiser.state[weight] = {**state, "step": state["step"].to(device if device.type != "cpu" else "cpu")}
+            self.optimiser.state[weight] = {
+                **state,
+                "step": state["step"].to(device if device.type != "cpu" else "cpu"),
+            }
         if config["best"] is not None:
             self.best_score = float(config["best"])
             self.best = [torch.from_numpy(arrays[f"{i}.best"].copy()).to(device) for i in range(len(self.weights))]

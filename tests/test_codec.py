@@ -1,0 +1,187 @@
+"""The codec: what goes in comes back, in the same dtypes, and nothing rare leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tabsynth.codec import WIDE, Codec
+from tabsynth.coders import QuantileCoder, ValueCoder
+from tabsynth.errors import DataError
+from tabsynth.quantiles import decimals_of, measure_quantiles
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+
+def round_trip(frame: pd.DataFrame, schema: Schema, min_group: int = 5, seed: int = 0) -> pd.DataFrame:
+    codec = Codec.measure(Table.of(frame, schema), min_group=min_group)
+    state = Codec.from_state(*codec.state())  # what a model file keeps must suffice
+    return state.decode(codec.encode(frame), np.random.default_rng(seed))
+
+
+def schema_of(**kinds: dict[str, object]) -> Schema:
+    return Schema.from_dict({"columns": {name: {"origin": "inferred", **facts} for name, facts in kinds.items()}})
+
+
+def numeric(nullable: bool = False, **facts: object) -> dict[str, object]:
+    return {"kind": "numeric", "nullable": nullable, **facts}
+
+
+def categorical(**facts: object) -> dict[str, object]:
+    return {"kind": "categorical", "nullable": True, **facts}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pd.Series([1, 2, 3] * 20, dtype="int64"), numeric()),
+        (pd.Series([1, None, 3] * 20, dtype="Int64"), numeric(nullable=True)),
+        (pd.Series([0.5, 0.899999619, None] * 20), numeric(nullable=True)),
+        (pd.Series([0.5, 1.5] * 30, dtype="float32"), numeric()),
+        (pd.Series(["a", None, "b"] * 20), categorical()),
+        (pd.Series(["a", None, "b"] * 20, dtype="category"), categorical()),
+        (pd.Series(["a", None, "b"] * 20, dtype="string"), categorical()),
+        (pd.Series([1, 2] * 30).astype("category"), categorical()),
+        (pd.Series([True, False] * 30), {"kind": "boolean"}),
+        (pd.Series([True, None] * 30, dtype="boolean"), {"kind": "boolean", "nullable": True}),
+        (pd.Series([True, None] * 30, dtype=object), {"kind": "boolean", "nullable": True}),
+        (
+            pd.Series(pd.to_datetime(["2020-01-01", None] * 30)),
+            {"kind": "datetime", "nullable": True, "resolution": "D"},
+        ),
+        (
+            pd.Series(pd.to_datetime(["2020-01-01 10:00"] * 60, utc=True)),
+            {"kind": "datetime", "resolution": "h"},
+        ),
+        (pd.Series(["01/02/2020", "25/12/2021"] * 30), {"kind": "datetime", "format": "%d/%m/%Y", "resolution": "D"}),
+    ],
+    ids=lambda item: str(getattr(item, "dtype", "")),
+)
+def test_frequent_values_come_back_exactly(values: pd.Series, kind: dict[str, object]) -> None:
+    frame = pd.DataFrame({"x": values})
+    back = round_trip(frame, schema_of(x=kind))
+    pd.testing.assert_series_equal(back["x"], frame["x"], check_categorical=False)
+    assert back["x"].dtype.name == frame["x"].dtype.name
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(-1e9, 1e9, allow_nan=False), min_size=5, max_size=300),
+    st.integers(1, 7),
+)
+def test_numbers_stay_inside_the_kth_order_statistics(values: list[float], k: int) -> None:
+    data = np.array(values)
+    coder = measure_quantiles(data, tokens=16, decimals=decimals_of(data), min_group=k)
+    if len(values) < k:
+        assert coder is None
+        return
+    assert coder is not None
+    drawn = coder.decode(np.repeat(np.arange(coder.line, dtype=np.int32), 50), np.random.default_rng(0))
+    ordered = np.sort(data)
+    low, high = ordered[min(k, len(data)) - 1], ordered[max(len(data) - k, 0)]
+    if low <= high:
+        assert drawn.min() >= low
+        assert drawn.max() <= high
+    assert (np.diff(coder.edges) >= 0).all()
+    assert (coder.encode(data) < coder.line).all()
+
+
+def test_no_number_of_fewer_persons_than_the_floor_leaves() -> None:
+    """One person with many rows is still one person."""
+    rng = np.random.default_rng(0)
+    persons = [f"p{i}" for i in range(200)] + ["rich"] * 50
+    income = np.append(rng.integers(1000, 3000, 200), np.full(50, 999_999))
+    frame = pd.DataFrame({"who": persons, "income": income})
+    schema = schema_of(who={"kind": "categorical", "role": "person"}, income=numeric())
+    codec = Codec.measure(Table.of(frame, schema))
+    coder = codec.coders["income"]
+    assert isinstance(coder, QuantileCoder)
+    assert coder.high.max() < 3000
+    who = codec.coders["who"]
+    assert isinstance(who, ValueCoder)
+    assert who.values == ()
+
+
+def test_rare_categories_are_pooled_and_only_public_ones_come_back() -> None:
+    values = ["common"] * 95 + ["rare"] * 3 + ["odd"] * 2
+    inferred = round_trip(pd.DataFrame({"x": values}), schema_of(x={"kind": "categorical"}))
+    assert set(inferred["x"]) == {"common"}
+    declared = Schema.from_dict({"columns": {"x": {"kind": "categorical", "values": ["common", "rare", "odd"]}}})
+    assert set(round_trip(pd.DataFrame({"x": values}), declared)["x"]) == {"common", "rare", "odd"}
+    assert set(round_trip(pd.DataFrame({"x": values}), schema_of(x={"kind": "categorical"}), min_group=1)["x"]) == {
+        "common",
+        "rare",
+        "odd",
+    }
+
+
+def test_missing_of_too_few_persons_is_not_emitted() -> None:
+    frame = pd.DataFrame({"x": [1.0] * 50 + [2.0] * 46 + [None] * 4})
+    codec = Codec.measure(Table.of(frame, schema_of(x=numeric(nullable=True))))
+    coder = codec.coders["x"]
+    assert not coder.emit[coder.missing]
+
+
+def test_atoms_survive_between_continuous_values() -> None:
+    rng = np.random.default_rng(1)
+    data = np.where(rng.random(20_000) < 0.7, 0.0, np.round(rng.lognormal(5, 2, 20_000), 2))
+    data[:2000] = 99.99
+    frame = pd.DataFrame({"x": data})
+    back = round_trip(frame, schema_of(x=numeric()))["x"].to_numpy()
+    assert abs((back == 0).mean() - (data == 0).mean()) < 1e-9
+    assert abs((back == 99.99).mean() - (data == 99.99).mean()) < 1e-3
+    grid = np.sort(data)
+    ks = np.abs(np.searchsorted(grid, grid, "right") - np.searchsorted(np.sort(back), grid, "right")).max() / len(data)
+    assert ks < 0.002
+    assert (np.round(back, 2) == back).all()
+
+
+def test_decimals_and_multiples_are_kept() -> None:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"a": rng.integers(0, 10_000, 5000) * 25, "b": np.round(rng.normal(0, 1, 5000), 9)})
+    back = round_trip(frame, schema_of(a=numeric(), b=numeric()))
+    assert (back["a"] % 25 == 0).all()
+    assert decimals_of(back["b"].to_numpy()) == 9
+
+
+def test_wide_columns_take_two_slots_and_come_back() -> None:
+    values = [f"code{i:05d}" for i in range(WIDE * 2)] * 5
+    frame = pd.DataFrame({"x": values})
+    codec = Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"})))
+    assert [slot.digit for slot in codec.slots] == [0, 1]
+    assert max(codec.sizes) < WIDE
+    assert (codec.decode(codec.encode(frame), np.random.default_rng(0))["x"] == frame["x"]).all()
+
+
+def test_absent_columns_are_marked() -> None:
+    frame = pd.DataFrame({"x": [1, 2] * 20, "y": ["a", "b"] * 20})
+    codec = Codec.measure(Table.of(frame, schema_of(x=numeric(), y={"kind": "categorical"})))
+    tokens = codec.encode(frame[["y"]])
+    assert (tokens[:, codec.positions("x")] == -1).all()
+    assert (tokens[:, codec.positions("y")] >= 0).all()
+
+
+def test_identifiers_are_fresh_and_text_is_never_copied() -> None:
+    frame = pd.DataFrame(
+        {"id": [f"AB-{i:05d}" for i in range(300)], "note": [f"patient {i} said so" for i in range(300)]}
+    )
+    back = round_trip(frame, schema_of(id={"kind": "identifier"}, note={"kind": "text"}))
+    assert back["id"].is_unique
+    assert back["id"].str.fullmatch(r"AB-\d{5}").all()
+    assert not set(back["note"]) & set(frame["note"])
+
+
+@pytest.mark.parametrize("floor", [0, -1, 2.5, None])
+def test_a_floor_that_is_no_count_is_refused(floor: object) -> None:
+    table = Table.of(pd.DataFrame({"x": [1, 2]}), schema_of(x=numeric()))
+    with pytest.raises(DataError, match="min_group"):
+        Codec.measure(table, min_group=floor)  # type: ignore[arg-type]
+
+
+def test_a_card_says_what_was_pooled_and_not_learned() -> None:
+    frame = pd.DataFrame({"x": ["a"] * 97 + ["b"] * 3, "note": [f"n{i}" for i in range(100)]})
+    card = Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"}, note={"kind": "text"}))).card()
+    assert card == {"min_group": 5, "pooled_share": {"x": 0.03}, "not_learned": ["note"], "rows": 100}
