@@ -15,12 +15,15 @@ from tabsynth.errors import SourceError
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes ``path``, on failure it is removed.
 
+    Where ``path`` is a symbolic link, the file behind it is replaced and the link stays.
+
     Raises:
         SourceError: The folder is missing or not writable, or the path is a folder.
     """
-    target = Path(path)
-    check_writable(target)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    check_writable(path)
+    target = Path(os.path.realpath(path))
+    # Part of the name is enough to tell whose it is: the whole and more could be too long for a name.
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:32]}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -29,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
-        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+        raise SourceError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -41,16 +44,16 @@ def check_writable(path: str | Path) -> None:
     Raises:
         SourceError: The folder is missing or not writable, or the path is a folder.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise SourceError(f"cannot write {str(target)!r}: it is a folder; give a file name")
-    if not target.parent.is_dir():
-        raise SourceError(f"cannot write {str(target)!r}: the folder {str(target.parent)!r} does not exist")
+    target = Path(os.path.realpath(path))
     try:
+        if target.is_dir():
+            raise SourceError(f"cannot write {str(path)!r}: it is a folder; give a file name")
+        if not target.parent.is_dir():
+            raise SourceError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
-        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+        raise SourceError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -1,0 +1,98 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from tabsynth.errors import SourceError
+from tabsynth.files import check_writable, replacing, write_bytes, write_text
+
+
+def test_text_and_bytes(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "größer\n")
+    write_bytes(tmp_path / "b.bin", b"\x00\xff")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "größer\n"
+    assert (tmp_path / "b.bin").read_bytes() == b"\x00\xff"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.bin"]
+
+
+def test_replaces_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old, and longer than the new")
+    write_text(str(target), "new")
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(error), replacing(target) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_reader_never_sees_half(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("half")
+        assert not target.exists()
+        assert temporary.parent == target.parent
+    assert target.read_text() == "half"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_refusals_name_the_path(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="it is a folder; give a file name"):
+        check_writable(tmp_path)
+    with pytest.raises(SourceError, match=r"the folder '.*nowhere' does not exist"):
+        write_text(tmp_path / "nowhere" / "a.txt", "a")
+    check_writable(tmp_path / "fine.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_nobody_may_write(tmp_path: Path) -> None:
+    folder = Path("/proc")
+    if not folder.is_dir():
+        pytest.skip("needs a folder that even root cannot write")
+    with pytest.raises(SourceError, match="cannot write '/proc/a.txt'"):
+        check_writable(folder / "a.txt")
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
+    write_text(tmp_path / ("x" * 250), "a")
+    assert (tmp_path / ("x" * 250)).read_text() == "a"
+    with pytest.raises(SourceError, match="too long"):
+        check_writable(tmp_path / ("x" * 300))
+
+
+def test_the_file_behind_a_link_is_replaced_not_the_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+
+
+def test_a_link_to_nowhere_is_refused_early(tmp_path: Path) -> None:
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "gone" / "a.txt")
+    with pytest.raises(SourceError, match=r"link.txt.*the folder .*gone.* does not exist"):
+        write_text(link, "a")
