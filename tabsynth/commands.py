@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -148,12 +149,17 @@ def parse_given(conditions: Iterable[str], schema: Schema) -> dict[str, Any] | N
 def _value(column: Column, text: str) -> Any:
     """A condition's value, in the type of its column; LOW:HIGH is a range of numbers or dates."""
     if isinstance(column, (Numeric, Datetime)):
-        # Times hold colons too, on both sides alike: the sign between the two ends is the middle one.
+        # Times hold colons too: the sign of a range is the middle one, and both ends are spelled alike.
         parts = text.split(":")
-        if len(parts) % 2 == 0:
-            middle = len(parts) // 2
-            return tuple(_single(column, ":".join(side)) for side in (parts[:middle], parts[middle:]))
+        low, high = ":".join(parts[: len(parts) // 2]), ":".join(parts[len(parts) // 2 :])
+        if len(parts) % 2 == 0 and (isinstance(column, Numeric) or _spelling(low) == _spelling(high)):
+            return _single(column, low), _single(column, high)
     return _single(column, text)
+
+
+def _spelling(text: str) -> str:
+    """A date's form, whatever its digits."""
+    return re.sub(r"\d+", "0", text)
 
 
 def _single(column: Column, text: str) -> Any:

@@ -1,0 +1,509 @@
+"""The command line: what it prints where, its exit codes, and that bad input is refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.cli import BAD_INPUT, BAD_MODEL, DONE, INTERRUPTED, UNEXPECTED, UNMET, main
+from tabsynth.commands import aligned, parse_given
+from tabsynth.errors import ConditionError
+from tabsynth.schema import Schema
+
+SCHEMA = {
+    "columns": {
+        "age": {"kind": "numeric", "low": 0, "high": 120, "decimals": 0},
+        "bmi": {"kind": "numeric", "decimals": 1, "nullable": True},
+        "sex": {"kind": "categorical", "values": ["f", "m"]},
+        "outcome": {"kind": "categorical", "values": ["ill", "well"], "role": "target"},
+    }
+}
+
+
+def patients(rows: int = 120, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = rng.integers(20, 90, rows)
+    return pd.DataFrame(
+        {
+            "age": age,
+            "bmi": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(26, 4, rows).round(1)),
+            "sex": rng.choice(["f", "m"], rows),
+            "outcome": np.where(rng.random(rows) < age / 100, "ill", "well"),
+        }
+    )
+
+
+def command(*args: object, cwd: Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    """The installed command in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "tabsynth.cli", *map(str, args)]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table, a schema, a holdout, a model of one epoch and rows drawn from it."""
+    folder = tmp_path_factory.mktemp("fitted")
+    patients().to_csv(folder / "train.csv", index=False)
+    patients(60, seed=1).to_csv(folder / "test.csv", index=False)
+    Schema.from_dict(SCHEMA).to_json(folder / "schema.json")
+    done = command(
+        *("fit", "train.csv", "--schema", "schema.json", "--epochs", 1, "--seed", 3, "--output", "m.tabsynth"),
+        cwd=folder,
+    )
+    assert done.returncode == DONE, done.stderr
+    assert json.loads(done.stdout) == {"model": "m.tabsynth", "kind": "masked", "rows": 120, "seed": 3}
+    assert "fitting masked to 120 rows of 4 columns" in done.stderr
+    assert sorted(content(folder)) == ["m.tabsynth", "schema.json", "test.csv", "train.csv"]  # no checkpoint is left
+    done = command(*("sample", "m.tabsynth", "-n", 80, "--seed", 1, "--output", "synthetic.csv"), cwd=folder)
+    assert done.returncode == DONE, done.stderr
+    assert json.loads(done.stdout) == {"output": "synthetic.csv", "rows": 80, "seed": 1}
+    return folder
+
+
+class TestHelp:
+    def test_is_instant_and_teaches(self, tmp_path: Path) -> None:
+        began = time.monotonic()
+        done = command("--help", cwd=tmp_path)
+        assert time.monotonic() - began < 1.5  # importing torch alone takes longer
+        assert done.returncode == DONE
+        for word in ("inspect", "fit", "sample", "evaluate", "run", "exit codes", "sklearn:diabetes"):
+            assert word in done.stdout
+
+    def test_imports_nothing_heavy(self, tmp_path: Path) -> None:
+        code = "import sys; from tabsynth.cli import _parser; _parser(); print(set(sys.argv) & set(sys.modules))"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "torch", "pandas", "numpy", "yaml", "sklearn"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=True,
+        )
+        assert done.stdout.strip() == "set()"
+
+    @pytest.mark.parametrize("name", ["inspect", "fit", "sample", "evaluate", "run"])
+    def test_every_command_shows_examples(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as stop:
+            main([name, "--help"])
+        assert stop.value.code == DONE
+        shown = capsys.readouterr().out
+        assert f"tabsynth {name}" in shown
+        assert "examples:" in shown
+        assert "exit codes:" in shown
+
+    def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as stop:
+            main(["--version"])
+        assert stop.value.code == DONE
+        assert capsys.readouterr().out.startswith("tabsynth ")
+
+    @pytest.mark.parametrize(
+        "line", ["", "learn x.csv", "fit", "fit x.csv", "sample m --output s.csv -n many", "run -x"]
+    )
+    def test_bad_usage(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as stop:
+            main(line.split())
+        assert stop.value.code == BAD_INPUT
+        assert capsys.readouterr().out == ""
+
+
+class TestInspect:
+    def test_json_into_a_pipe(self, fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["inspect", str(fitted / "train.csv")]) == DONE
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["rows"] == 120
+        assert list(shown["schema"]["columns"]) == ["age", "bmi", "sex", "outcome"]
+        assert isinstance(shown["questions"], dict)
+
+    def test_schema_file_can_be_given_to_fit(self, fitted: Path, tmp_path: Path) -> None:
+        schema = tmp_path / "schema.json"
+        assert main(["inspect", str(fitted / "train.csv"), "--schema", str(schema)]) == DONE
+        line = ["fit", str(fitted / "train.csv"), "--schema", str(schema), "--epochs", "1"]
+        assert main([*line, "--output", str(tmp_path / "m.tabsynth")]) == DONE
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+    def test_table_on_a_terminal(self, fitted: Path) -> None:
+        import pty
+
+        ours, theirs = pty.openpty()
+        line = [sys.executable, "-m", "tabsynth.cli", "inspect", "train.csv"]
+        subprocess.run(line, cwd=fitted, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16).decode()
+        os.close(ours)
+        assert shown.startswith("train.csv: 120 rows, 4 columns")
+        assert "column" in shown
+        assert "numeric" in shown
+
+
+class TestSample:
+    def test_rows_have_the_tables_columns_and_values(self, fitted: Path) -> None:
+        made = pd.read_csv(fitted / "synthetic.csv")
+        assert len(made) == 80
+        assert list(made.columns) == ["age", "bmi", "sex", "outcome"]
+        assert set(made["sex"]) <= {"f", "m"}
+
+    def test_same_seed_same_file(self, fitted: Path, tmp_path: Path) -> None:
+        line = ["sample", str(fitted / "m.tabsynth"), "-n", "80", "--seed", "1", "--output", str(tmp_path / "s.csv")]
+        assert main(line) == DONE
+        assert (tmp_path / "s.csv").read_bytes() == (fitted / "synthetic.csv").read_bytes()
+
+    def test_parquet_and_default_number_of_rows(
+        self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["sample", str(fitted / "m.tabsynth"), "--output", str(tmp_path / "s.parquet")]) == DONE
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["rows"] == len(pd.read_parquet(tmp_path / "s.parquet")) == 120
+        assert shown["seed"] >= 0  # drawn, and said so that the draw can be repeated
+
+    def test_conditions(self, fitted: Path, tmp_path: Path) -> None:
+        line = ["sample", str(fitted / "m.tabsynth"), "-n", "20", "--output", str(tmp_path / "s.csv")]
+        assert main([*line, "--given", "sex=f", "--given", "age=40:60"]) == DONE
+        made = pd.read_csv(tmp_path / "s.csv")
+        assert len(made) == 20
+        assert set(made["sex"]) == {"f"}
+        assert made["age"].between(40, 60).all()
+
+
+class TestEvaluate:
+    def test_writes_reports_and_prints_pure_json(self, fitted: Path, tmp_path: Path) -> None:
+        done = command(
+            *("evaluate", "train.csv", "synthetic.csv", "--holdout", "test.csv", "--target", "outcome"),
+            *("--schema", "schema.json", "--output", tmp_path / "r.html", "--json", tmp_path / "r.json"),
+            cwd=fitted,
+        )
+        assert done.returncode == DONE, done.stderr
+        assert json.loads(done.stdout) == json.loads((tmp_path / "r.json").read_text())
+        assert "<html" in (tmp_path / "r.html").read_text()
+        assert f"wrote {tmp_path / 'r.html'}" in done.stderr
+
+    def test_requirements(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        line = ["evaluate", str(fitted / "train.csv"), str(fitted / "synthetic.csv"), "--schema"]
+        line += [str(fitted / "schema.json"), "--output", str(tmp_path / "r.md")]
+        assert main([*line, "--require", "shape_error=100"]) == DONE
+        capsys.readouterr()
+        assert main([*line, "--require", "shape_error=0"]) == UNMET
+        shown = capsys.readouterr()
+        assert "not met: shape_error is" in shown.err
+        assert "required at most 0" in shown.err
+        json.loads(shown.out)
+        assert main([*line, "--require", "beauty=1"]) == BAD_INPUT
+        assert "no score 'beauty'" in capsys.readouterr().err
+
+
+class TestRun:
+    def test_whole_job(self, fitted: Path, tmp_path: Path) -> None:
+        (tmp_path / "train.csv").write_bytes((fitted / "train.csv").read_bytes())
+        (tmp_path / "p.yaml").write_text(
+            "version: 1\ninput: train.csv\noutput: out\nholdout: 0.25\ntarget: outcome\n"
+            f"schema: {json.dumps(SCHEMA)}\n"
+            "model: {epochs: 1}\nsample: {rows: 50, output: s.csv}\nevaluate: {require: {shape_error: 0}}\n"
+        )
+        done = command("run", tmp_path / "p.yaml", cwd=fitted)
+        assert done.returncode == UNMET, done.stderr
+        shown = json.loads(done.stdout)
+        assert shown["rows"] == {"train": 90, "holdout": 30, "synthetic": 50}
+        assert shown["seeds"] == {"split": 0, "fit": 0, "sample": 0, "evaluate": 0}
+        assert "utility" in " ".join(shown["scores"])
+        assert len(shown["unmet"]) == 1
+        out = tmp_path / "out"
+        assert sorted(content(out)) == ["model.tabsynth", "report.html", "report.json", "s.csv"]
+        assert len(pd.read_csv(out / "s.csv")) == 50
+
+    def test_example_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["run", "--example"]) == DONE
+        assert capsys.readouterr().out.startswith("# A whole job for `tabsynth run`")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("target: result", "no column 'result' to be the target; there are 'age'"),
+            ("holdout: none.csv", "none.csv"),
+            ("model: {kind: mask}", "there is no synthesizer 'mask'; choose one of masked"),
+            ("model: {epoch: 1}", "the synthesizer 'masked' has no option 'epoch'; it has epochs"),
+            ("sample: {given: {height: 3}}", "given names unknown columns: 'height'"),
+            ("evaluate: {report: report.pdf}", "must end in .html, .json or .md"),
+            ("sample: {output: no/s.csv}", "the folder .* does not exist"),
+            ("sample: {output: model.tabsynth}", "two steps would write"),
+            ("smaple: {}", "did you mean 'sample'"),
+        ],
+    )
+    def test_refused_before_anything_is_written(
+        self, fitted: Path, tmp_path: Path, change: str, message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pipeline = tmp_path / "p.yaml"
+        pipeline.write_text(f"version: 1\ninput: {fitted / 'train.csv'}\noutput: out\n{change}\n")
+        check_refused(["run", str(pipeline)], tmp_path, message, capsys)
+        assert not (tmp_path / "out").exists()
+
+
+def check_refused(
+    line: list[str],
+    folder: Path,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    code: int = BAD_INPUT,
+) -> None:
+    """One line on stderr, nothing on stdout, the exit code, and no file changed."""
+    import re
+
+    before = content(folder)
+    assert main(line) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.search(message, shown.err.strip().splitlines()[-1]), shown.err
+    assert shown.err.startswith("tabsynth: ")
+    assert "Traceback" not in shown.err
+    assert content(folder) == before
+
+
+def _parquet(path: Path) -> None:
+    patients().to_parquet(path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+BAD_TABLES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "missing": ("t.csv", lambda path: None, "t.csv"),
+    "empty": ("t.csv", lambda path: path.write_text(""), "empty|no columns|no rows"),
+    "only a header": ("t.csv", lambda path: path.write_text("age,bmi\n"), "no rows"),
+    "one row": ("t.csv", lambda path: path.write_text("age,bmi\n40,20.5\n"), "one row"),
+    "duplicate names": ("t.csv", lambda path: path.write_text("age,age\n1,2\n3,4\n"), "duplicate column names: 'age'"),
+    "infinities": ("t.csv", lambda path: path.write_text("age,bmi\n1,inf\n2,3.5\n3,4.5\n"), "'bmi'.*infinite"),
+    "truncated Parquet": ("t.parquet", _parquet, "t.parquet"),
+    "not a table": ("t.csv", lambda path: path.write_bytes(bytes(range(256)) * 40), "t.csv"),
+    "unknown format": ("t.docx", lambda path: path.write_text("age\n1\n"), "docx"),
+}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("case", BAD_TABLES)
+    def test_tables(self, case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        name, make, message = BAD_TABLES[case]
+        make(tmp_path / name)
+        line = ["fit", str(tmp_path / name), "--epochs", "1", "--output", str(tmp_path / "m.tabsynth")]
+        check_refused(line, tmp_path, message, capsys)
+
+    @pytest.mark.parametrize(
+        ("column", "facts", "message"),
+        [
+            ("age", {"kind": "numeric", "high": 50}, "'age'.* above the schema's high 50"),
+            ("sex", {"kind": "numeric"}, "'sex'.* are not numbers, such as '[fm]'"),
+            ("sex", {"kind": "categorical", "values": ["f"]}, "'sex'.* not in the schema, such as 'm'"),
+            ("bmi", {"kind": "numeric"}, "'bmi'.* missing"),
+            ("height", {"kind": "numeric"}, "the schema has 'height', which the table lacks"),
+            ("age", {"kind": "number"}, "'age': kind 'number' is not one of"),
+        ],
+    )
+    def test_schema_that_does_not_fit(
+        self,
+        fitted: Path,
+        tmp_path: Path,
+        column: str,
+        facts: dict[str, object],
+        message: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        schema = tmp_path / "schema.json"
+        schema.write_text(json.dumps({"columns": {**SCHEMA["columns"], column: facts}}))
+        line = ["fit", str(fitted / "train.csv"), "--schema", str(schema), "--output", str(tmp_path / "m.tabsynth")]
+        check_refused(line, tmp_path, message, capsys)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--output", "no/m.tabsynth"], "the folder .*no' does not exist"),
+            (["--output", "."], "it is a folder"),
+            (["--model", "magic"], "there is no synthesizer 'magic'; choose one of masked"),
+            (["--model", "gaussian_copula", "--epochs", "3"], "has no option 'epochs'"),
+            (["--option", "speed=3"], "has no option 'speed'"),
+            (["--option", "speed"], "write NAME=VALUE"),
+            (["--epochs", "0"], "epochs"),
+            (["--min-group", "0"], "min_group"),
+            (["--device", "abacus"], "abacus"),
+            (["--checkpoint", "no/c"], "the folder .*no' does not exist"),
+            (["--checkpoint", "c", "--no-checkpoint"], "exclude each other"),
+            (["--schema", "none.json"], "cannot read the schema"),
+        ],
+    )
+    def test_fit_options(
+        self,
+        fitted: Path,
+        tmp_path: Path,
+        options: list[str],
+        message: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        check_refused(["fit", str(fitted / "train.csv"), "--output", "m.tabsynth", *options], tmp_path, message, capsys)
+
+    @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+    def test_unwritable_folder(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        tmp_path.chmod(0o500)
+        try:
+            line = ["fit", str(fitted / "train.csv"), "--output", str(tmp_path / "m.tabsynth")]
+            check_refused(line, tmp_path, "cannot write", capsys)
+        finally:
+            tmp_path.chmod(0o700)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--target", "result"], "'result'"),
+            (["--output", "r.pdf"], "must end in .html, .json or .md"),
+            (["--require", "shape_error=good"], "'good' is not a number"),
+            (["--holdout", "none.csv"], "none.csv"),
+        ],
+    )
+    def test_evaluate_options(
+        self,
+        fitted: Path,
+        tmp_path: Path,
+        options: list[str],
+        message: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        line = ["evaluate", str(fitted / "train.csv"), str(fitted / "synthetic.csv"), *options]
+        check_refused(line, tmp_path, message, capsys)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ("height=3", "unknown column 'height'; there are 'age', 'bmi'"),
+            ("age", "write COLUMN=VALUE"),
+            ("age=old", "'old' is not a number"),
+            ("sex=x", "the column has the values 'f', 'm'"),
+            ("age=500", "age"),
+        ],
+    )
+    def test_conditions(
+        self, fitted: Path, tmp_path: Path, given: str, message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        line = ["sample", str(fitted / "m.tabsynth"), "-n", "5", "--given", given, "--output", str(tmp_path / "s.csv")]
+        check_refused(line, tmp_path, message, capsys)
+
+
+def _later(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(members["manifest.json"])
+    members["manifest.json"] = json.dumps({**manifest, "version": 99}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def _flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+BAD_MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: path.unlink(), "cannot read"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or not a tabsynth model file"),
+    "flipped byte": (_flipped, "damaged|was changed"),
+    "later version": (_later, "later than 1: upgrade tabsynth"),
+    "something else": (lambda path: path.write_text("age,bmi\n"), "damaged or not a tabsynth model file"),
+}
+
+
+class TestBadModel:
+    @pytest.mark.parametrize("case", BAD_MODELS)
+    def test_exits_with_4(self, case: str, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        spoil, message = BAD_MODELS[case]
+        model = tmp_path / "m.tabsynth"
+        model.write_bytes((fitted / "m.tabsynth").read_bytes())
+        spoil(model)
+        line = ["sample", str(model), "-n", "5", "--output", str(tmp_path / "s.csv")]
+        check_refused(line, tmp_path, message, capsys, BAD_MODEL)
+
+
+class TestErrors:
+    def test_unexpected_errors_and_interrupts(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from tabsynth import commands
+
+        def fail(error: BaseException) -> Callable[[object], int]:
+            def raise_it(args: object) -> int:
+                raise error
+
+            return raise_it
+
+        monkeypatch.setattr(commands, "run", fail(RuntimeError("boom")))
+        assert main(["run", "x"]) == UNEXPECTED
+        assert capsys.readouterr().err.startswith("tabsynth: unexpected error: RuntimeError: boom (--debug")
+        with pytest.raises(RuntimeError, match="boom"):
+            main(["run", "x", "--debug"])
+        with pytest.raises(RuntimeError, match="boom"):
+            main(["--debug", "run", "x"])
+        monkeypatch.setattr(commands, "run", fail(KeyboardInterrupt()))
+        assert main(["run", "x"]) == INTERRUPTED
+        monkeypatch.setattr(commands, "run", fail(ConditionError("two\nlines")))
+        assert main(["run", "x"]) == BAD_INPUT
+        assert "tabsynth: error: two lines\n" in capsys.readouterr().err
+
+
+class TestConditions:
+    SCHEMA = Schema.from_dict(
+        {
+            "columns": {
+                "age": {"kind": "numeric"},
+                "stage": {"kind": "categorical", "values": [1, 2, 3]},
+                "smoker": {"kind": "boolean"},
+                "seen": {"kind": "datetime"},
+                "a=b": {"kind": "categorical"},
+                "ratio": {"kind": "categorical", "values": ["1:2", "2:1"]},
+            }
+        }
+    )
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("age=60:80", ("age", (60, 80))),
+            ("age=-1.5", ("age", -1.5)),
+            ("stage=2", ("stage", 2)),
+            ("smoker=True", ("smoker", True)),
+            ("seen=2020-01-01:2020-12-31", ("seen", ("2020-01-01", "2020-12-31"))),
+            ("seen=2020-01-01T10:00:2020-01-01T12:30", ("seen", ("2020-01-01T10:00", "2020-01-01T12:30"))),
+            ("seen=2020-01-01T10:00", ("seen", "2020-01-01T10:00")),
+            ("seen=2020-01-01T10:00:00", ("seen", "2020-01-01T10:00:00")),
+            ("a=b=c", ("a=b", "c")),
+            ("ratio=1:2", ("ratio", "1:2")),
+        ],
+    )
+    def test_values_have_the_columns_type(self, text: str, expected: tuple[str, object]) -> None:
+        assert parse_given([text], self.SCHEMA) == dict([expected])
+
+    def test_none_and_twice(self) -> None:
+        assert parse_given([], self.SCHEMA) is None
+        with pytest.raises(ConditionError, match="'age' twice"):
+            parse_given(["age=1", "age=2"], self.SCHEMA)
+
+
+def test_aligned_columns_wrap_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    text = aligned(["name", "why"], [["x", "word " * 20], ["longer", "short"]])
+    lines = text.splitlines()
+    assert lines[0] == "name    why"
+    assert lines[-1] == "longer  short"
+    assert all(len(line) <= 50 for line in lines)
+    assert lines[2].startswith(" " * 8 + "word")

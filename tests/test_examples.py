@@ -1,0 +1,72 @@
+"""The examples run as they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.job import read_job
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def test_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("iframe" in output.get("data", {}).get("text/html", "") for output in shown)  # the report
+    assert shown[-1]["data"]["text/plain"] == "True"  # the model that was read back draws the same rows
+
+
+def test_notebook_is_kept_without_outputs() -> None:
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    assert not any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+
+
+def test_pipeline_file_is_valid() -> None:
+    job = read_job(EXAMPLES / "pipeline.yaml")
+    assert job.input == "sklearn:breast_cancer"
+    assert job.output == EXAMPLES / "../output/pipeline"
+
+
+def demo(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, str(EXAMPLES / "demo.py"), *map(str, args)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.slow
+def test_demo_on_the_shipped_tables(tmp_path: Path) -> None:
+    done = demo("--epochs", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("diabetes", "breast_cancer"):
+        folder = tmp_path / "output" / name
+        files = sorted(path.name for path in folder.iterdir())
+        assert files == ["model.tabsynth", "report.html", "report.json", "synthetic.parquet"]
+        assert (folder / "report.html").as_uri() in done.stdout
+        assert json.loads((folder / "report.json").read_text())["scores"]
+
+
+def test_demo_on_a_table_of_ones_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.integers(20, 90, 80), "outcome": rng.choice(["ill", "well"], 80)})
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    done = demo("--data", "mine.csv", "--target", "outcome", "--epochs", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "output" / "mine" / "report.html").is_file()
+    done = demo("--data", "mine.csv", "--target", "result", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no column 'result'" in done.stderr
