@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sample = command("sample", "Draw synthetic rows from a model file.", SAMPLE)
     sample.add_argument("model", metavar="MODEL", help="a model file of fit")
-    sample.add_argument("--output", "-o", required=True, metavar="FILE", help="CSV or Parquet file to write")
+    sample.add_argument("--output", "-o", required=True, metavar="FILE", help="CSV, Parquet or Excel file to write")
     sample.add_argument("--rows", "-n", type=_whole, metavar="N", help="number of rows (default: as many as fitted)")
     sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="what every row must meet")
     sample.add_argument("--seed", type=_whole, metavar="N", help="seed of the draw (default: drawn and printed)")

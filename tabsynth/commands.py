@@ -76,11 +76,11 @@ def fit(args: Namespace) -> int:
 
 def sample(args: Namespace) -> int:
     """Draw rows from a model file."""
-    from tabsynth.pipeline import write_sample
+    from tabsynth.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.base import fresh_seed
     from tabsynth.synthesizers.catalog import load
 
-    check_writable(args.output)
+    check_table_output(args.output)
     model = load(args.model)
     given = parse_given(args.given, model.schema_)
     rows = model.rows_ if args.rows is None else args.rows
@@ -92,7 +92,8 @@ def sample(args: Namespace) -> int:
 def evaluate(args: Namespace) -> int:
     """Compare a synthetic table with the real one."""
     from tabsynth.evaluation.evaluate import evaluate as measure
-    from tabsynth.pipeline import check_report, unmet
+    from tabsynth.outputs import check_report
+    from tabsynth.pipeline import unmet
     from tabsynth.shipped import is_shipped, open_table
 
     require = {name: _number(value, "--require") for name, value in (_pair(t, "--require") for t in args.require)}

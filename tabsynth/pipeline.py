@@ -7,23 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from tabsynth.errors import InputError, SourceError, listed
 from tabsynth.files import check_writable
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
+from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
 from tabsynth.shipped import open_table
 from tabsynth.splits import check_target, split
-from tabsynth.synthesizers.base import Synthesizer, checked_seed
+from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.table import Table
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
-
-CHUNK = 65_536
-"""Rows drawn and written at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,50 +174,6 @@ def check_given(given: Mapping[str, Any] | None, table: Table) -> None:
         raise ConditionError(f"given names unknown columns: {listed(unknown)}; there are {listed(table.schema, 12)}")
 
 
-def write_sample(
-    model: Synthesizer,
-    path: str | Path,
-    rows: int,
-    *,
-    given: Mapping[str, Any] | None = None,
-    seed: int,
-    keep: int = 0,
-) -> pd.DataFrame:
-    """Draw rows into a file, chunk by chunk, so that memory does not grow with their number.
-
-    Args:
-        model: A fitted synthesizer.
-        path: The file, CSV or Parquet by its name; it appears when it is whole.
-        rows: How many rows.
-        given: What every row must meet.
-        seed: Seed of the draw.
-        keep: How many of the first rows to return.
-
-    Returns:
-        The first rows (in whole chunks).
-    """
-    from tabsynth.sources import writer
-
-    head: list[pd.DataFrame] = []
-    with writer(path, model.schema_) as write:
-        for chunk in _chunks(model, rows, given, seed):
-            write(chunk)
-            if sum(map(len, head)) < keep:
-                head.append(chunk)
-    return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
-
-
-def _chunks(model: Synthesizer, rows: int, given: Mapping[str, Any] | None, seed: int) -> Any:
-    """Chunks of synthetic rows."""
-    if given is None:
-        yield from model.sample_chunks(rows, chunk=CHUNK, seed=seed)
-        return
-    seeds = np.random.SeedSequence(checked_seed(seed))
-    for start in range(0, rows, CHUNK):
-        own = int(seeds.spawn(1)[0].generate_state(1, np.uint64)[0] >> 1)
-        yield model.sample(min(CHUNK, rows - start), given=given, seed=own, progress=False)
-
-
 def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
     """What is required of scores and not reached, in words.
 
@@ -244,17 +195,6 @@ def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def check_report(path: str | Path) -> None:
-    """Raise early when a report could not be written to a path later.
-
-    Raises:
-        SourceError: The suffix says no format of a report, or the path cannot be written.
-    """
-    if Path(path).suffix.lower() not in (".html", ".json", ".md"):
-        raise SourceError(f"cannot write a report to {str(path)!r}: its name must end in .html, .json or .md")
-    check_writable(path)
-
-
 def _outputs(job: Job) -> dict[str, Path]:
     """Where each step writes, checked to be writable even where the folder is still to be made."""
     steps: list[tuple[str, str | None]] = [("model", job.model.output)]
@@ -266,13 +206,22 @@ def _outputs(job: Job) -> dict[str, Path]:
         raise InputError(f"two steps would write {twice[0]!r}; give each a file of its own")
     if job.output.exists() and not job.output.is_dir():
         raise SourceError(f"the output {str(job.output)!r} is not a folder; give another name")
-    for path in paths.values():
+    checks = {
+        "model": check_writable,
+        "synthetic": check_table_output,
+        "report": check_report,
+        "json": check_report,
+    }
+    for name, path in paths.items():
         if path.parent != job.output and not path.parent.is_dir():
             raise SourceError(f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist")
         folder = path.parent
         while not folder.exists():
             folder = folder.parent
-        check_writable(path if folder == path.parent else folder / f".{path.name}")
+        check = {"synthetic": check_table_output, "report": check_report, "json": check_report}.get(
+            name, check_writable
+        )
+        check(path if folder == path.parent else folder / f"new{path.name}")
     return paths
 
 
