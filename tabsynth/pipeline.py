@@ -218,10 +218,7 @@ def _outputs(job: Job) -> dict[str, Path]:
         folder = path.parent
         while not folder.exists():
             folder = folder.parent
-        check = {"synthetic": check_table_output, "report": check_report, "json": check_report}.get(
-            name, check_writable
-        )
-        check(path if folder == path.parent else folder / f"new{path.name}")
+        checks[name](path if folder == path.parent else folder / f"new{path.name}")
     return paths
 
 
