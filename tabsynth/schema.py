@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,17 +96,18 @@ class Schema(Mapping[str, Column]):
         return [name for name, column in self.columns.items() if column.role == role]
 
     def replace(self, name: str, **changes: Any) -> Schema:
-        """A copy in which one column has other facts; ``kind`` changes its kind and keeps what both share."""
+        """A copy in which one column has other facts; ``kind`` changes its kind and keeps what both share.
+
+        Raises:
+            SchemaError: There is no such column, or its kind has no such fact.
+        """
         if name not in self.columns:
             raise SchemaError(f"no column {name!r}; there are {listed(self.columns)}")
         column = self.columns[name]
         kind = changes.pop("kind", column.kind)
-        changes = {"origin": "declared", "question": "", **changes}
-        if kind == column.kind:
-            new = replace(column, **changes)
-        else:
-            shared = {f.name: getattr(column, f.name) for f in fields(Column)}
-            new = column_from_dict(name, {"kind": kind, **{k: v for k, v in shared.items() if k != "name"}, **changes})
+        kept = fields(column if kind == column.kind else Column)
+        facts = {item.name: getattr(column, item.name) for item in kept if item.name != "name"}
+        new = column_from_dict(name, {**facts, "kind": kind, "origin": "declared", "question": "", **changes})
         return Schema({**self.columns, name: new}, self.constraints)
 
     @property

@@ -77,7 +77,7 @@ def test_every_file_is_in_the_wheel(wheel: Path) -> None:
         held = set(archive.namelist())
     missing = [name for name in [*python_files(), "tabsynth/py.typed"] if name not in held]
     assert not missing
-    beside = [path for path in (ROOT / "evaluation").rglob("*") if path.suffix in {".html", ".css", ".js"}]
+    beside = [path for path in (ROOT / "evaluation" / "templates").rglob("*") if path.is_file()]
     missing = [path.name for path in beside if f"tabsynth/{path.relative_to(ROOT).as_posix()}" not in held]
     assert not missing
     tops = {name.split("/")[0] for name in held}
