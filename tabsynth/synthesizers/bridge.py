@@ -8,7 +8,7 @@ here. So dtypes, rounding, identifiers, text and the floor on group size are the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Line:
         name: The plain column that holds the numbers; None where the column has one value only.
         missing: The plain column that says where a value is missing; None where none may be.
         offset: The median.
-        scale: The standard deviation where it is below one (mixtures and optimisers have absolute tolerances), else one.
+        scale: The standard deviation where it is below one (the packages' tolerances are absolute), else one.
     """
 
     name: str | None
@@ -50,12 +50,14 @@ class Bridge:
         lines: The columns of numbers, by their names in the table.
         slots: The learned slots of the codec: plain column to position in the token matrix.
         constant: The token of every slot that is not learned, shape (slots,).
+        flips: How often a drawn value is made missing, and a drawn gap filled, by column that may be missing.
     """
 
     codec: Codec
     lines: dict[str, Line]
     slots: dict[str, int]
     constant: Tokens
+    flips: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def measure(cls, table: Table, rng: np.random.Generator, *, min_group: int) -> tuple[Bridge, pd.DataFrame]:
@@ -86,44 +88,106 @@ class Bridge:
         """The plain columns of integers."""
         return [line.missing for line in self.lines.values() if line.missing is not None] + list(self.slots)
 
-    def decode(self, plain: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
-        """The table of a plain frame, with the training frame's columns, order and dtypes.
+    def calibrated(self, drawn: pd.DataFrame) -> Bridge:
+        """The bridge under which each column is missing as often as in training, whatever the model makes of it.
+
+        A model that takes the most probable category, or one that was shown rare categories more often, gives too few
+        gaps or too many. Those it gives stay where they are, as far as the rate allows.
+
+        Args:
+            drawn: Plain rows as the model draws them, many enough to measure their rates.
+        """
+        flips: dict[str, tuple[float, float]] = {}
+        for name, absent in self._absent(drawn).items():
+            coder = self.codec.coders[name]
+            wanted, rate = int(coder.counts[coder.missing]) / self.codec.rows, float(absent.mean())
+            more = (wanted - rate) / (1 - rate) if rate < wanted else 0.0
+            less = (rate - wanted) / rate if rate > wanted else 0.0
+            flips[name] = (more, less)
+        return replace(self, flips=flips)
+
+    def settled(self, drawn: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+        """Drawn plain rows with every gap decided and no token that a synthetic row may not hold."""
+        plain = drawn.copy()
+        tokens = self._tokens(plain)
+        for name, absent in self._absent(plain).items():
+            more, less = self.flips.get(name, (0.0, 0.0))
+            dice = rng.random(len(plain))
+            after = np.where(absent, dice >= less, dice < more)
+            coder = self.codec.coders[name]
+            if isinstance(coder, QuantileCoder):
+                plain[self.lines[name].missing] = after.astype(np.int64)
+                continue
+            own = _refilled(coder, self.codec.column_tokens(tokens, name), absent & ~after, rng)
+            _put(tokens, self.codec, name, np.where(after, coder.missing, own))
+        for name in self._learned_values():
+            coder = self.codec.coders[name]
+            assert isinstance(coder, ValueCoder)
+            own = self.codec.column_tokens(tokens, name)
+            # Two digits that never met in training may make a token that must not be drawn, too.
+            _put(tokens, self.codec, name, _allowed(coder, own, rng))
+        for slot, j in self.slots.items():
+            plain[slot] = tokens[:, j].astype(np.int64)
+        return plain
+
+    def decode(self, plain: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+        """The table of settled plain rows, with the training frame's columns, order and dtypes.
 
         Args:
             plain: The columns that ``measure`` gave; without columns where the model had nothing to learn.
-            rows: Number of rows.
             rng: Draws fresh identifiers.
         """
-        tokens = np.tile(self.constant, (rows, 1))
-        for name, j in self.slots.items():
-            tokens[:, j] = np.clip(plain[name].to_numpy(np.int64), 0, self.codec.slots[j].size - 1)
-        for name, coder in self.codec.coders.items():
-            if isinstance(coder, ValueCoder) and len(self.codec.positions(name)) > 1:
-                # Two digits that never met in training may make a token that must not be drawn.
-                _put(tokens, self.codec, name, _allowed(coder, self.codec.column_tokens(tokens, name), rng))
-        frame = self.codec.decode(tokens, rng)
+        frame = self.codec.decode(self._tokens(plain), rng)
         for name in self.lines:
-            frame[name] = self._numbers(name, plain, rows)
+            frame[name] = self._numbers(name, plain)
         return frame
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
         codec, arrays = self.codec.state()
         lines = {name: asdict(line) for name, line in self.lines.items()}
-        return {"codec": codec, "lines": lines, "slots": self.slots}, {**arrays, "bridge.constant": self.constant}
+        flips = {name: list(pair) for name, pair in self.flips.items()}
+        plain = {"codec": codec, "lines": lines, "slots": self.slots, "flips": flips}
+        return plain, {**arrays, "bridge.constant": self.constant}
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Bridge:
         """Rebuild a bridge from its state."""
         lines = {name: Line(**held) for name, held in config["lines"].items()}
         codec = Codec.from_state(config["codec"], arrays)
-        return cls(codec, lines, dict(config["slots"]), arrays["bridge.constant"])
+        flips = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
+        return cls(codec, lines, dict(config["slots"]), arrays["bridge.constant"], flips)
 
-    def _numbers(self, name: str, plain: pd.DataFrame, rows: int) -> pd.Series:
+    def _tokens(self, plain: pd.DataFrame) -> Tokens:
+        """The token matrix of plain rows; the slots of numbers hold nothing."""
+        tokens: Tokens = np.tile(self.constant, (len(plain), 1))
+        for name, j in self.slots.items():
+            tokens[:, j] = np.clip(plain[name].to_numpy(np.int64), 0, self.codec.slots[j].size - 1)
+        return tokens
+
+    def _learned_values(self) -> list[str]:
+        """The columns whose tokens the model learns."""
+        return list(dict.fromkeys(self.codec.slots[j].column for j in self.slots.values()))
+
+    def _absent(self, plain: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
+        """Where the model draws a gap, by column of which it learns the gaps."""
+        gaps = {
+            name: plain[line.missing].to_numpy(np.int64) == 1
+            for name, line in self.lines.items()
+            if line.missing is not None
+        }
+        tokens = self._tokens(plain)
+        for name in self._learned_values():
+            coder = self.codec.coders[name]
+            if coder.emit[coder.missing]:
+                gaps[name] = self.codec.column_tokens(tokens, name) == coder.missing
+        return gaps
+
+    def _numbers(self, name: str, plain: pd.DataFrame) -> pd.Series:
         """A column of numbers or dates: put back in place, on the column's lattice and inside its range."""
         coder, line, column = self.codec.coders[name], self.lines[name], self.codec.schema[name]
         assert isinstance(coder, QuantileCoder)
-        data = np.zeros(rows) if line.name is None else plain[line.name].to_numpy(np.float64)
+        data = np.zeros(len(plain)) if line.name is None else plain[line.name].to_numpy(np.float64)
         data = coder.rounded(np.nan_to_num(data) * line.scale + line.offset)
         data = np.clip(data, coder.low[0], coder.high[-1])
         if line.missing is not None:
@@ -162,13 +226,19 @@ def _measure_line(
 
 
 def _allowed(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:
-    """Tokens in which those that no synthetic row may hold are replaced by others, by their frequency."""
-    banned = ~coder.emit[tokens]
+    """Tokens in which those that no synthetic row may hold are replaced by values, by their frequency."""
+    return _refilled(coder, tokens, ~coder.emit[tokens], rng)
+
+
+def _refilled(coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], rng: np.random.Generator) -> Tokens:
+    """Tokens with values drawn by their frequency in some places; a gap where there is no value to draw."""
     weights = np.where(coder.emit, coder.counts, 0).astype(np.float64)
-    if not banned.any() or not weights.sum():
+    if weights[: coder.missing].any():
+        weights[coder.missing] = 0
+    if not where.any() or not weights.any():
         return tokens
     tokens = tokens.copy()
-    tokens[banned] = rng.choice(coder.size, size=int(banned.sum()), p=weights / weights.sum())
+    tokens[where] = rng.choice(coder.size, size=int(where.sum()), p=weights / weights.sum())
     return tokens
 
 

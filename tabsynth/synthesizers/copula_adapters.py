@@ -165,7 +165,7 @@ TABLE = "table"
 
 
 def _metadata(plain: pd.DataFrame, discrete: list[str]) -> Any:
-    """sdv's description of a plain frame."""
+    """The description that sdv wants of a plain frame."""
     chosen = set(discrete)
     columns = {name: {"sdtype": "categorical" if name in chosen else "numerical"} for name in plain.columns}
     described = {"tables": {TABLE: {"columns": columns}}, "relationships": [], "METADATA_SPEC_VERSION": "V1"}

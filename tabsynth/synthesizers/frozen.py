@@ -1,8 +1,8 @@
-"""Fitted objects of other packages as plain data and arrays, and back: what pickle would do, for a literal list of classes.
+"""Fitted objects of other packages as plain data and arrays, and back: pickle's work, for a short list of classes.
 
-``freeze`` walks an object attribute by attribute; ``thaw`` makes an empty instance and sets the attributes again. Only the
-classes of ``CLASSES`` are ever made or imported, no constructor and no other code of the file's choosing runs, and the
-attributes of ``LEFT_OUT`` (training rows, random states, constructor arguments) come back as None.
+``freeze`` walks an object attribute by attribute; ``thaw`` makes an empty instance and sets the attributes again. Only
+the classes of ``CLASSES`` are ever made or imported, no constructor and no other code of the file's choosing runs, and
+the attributes of ``LEFT_OUT`` (training rows, random states, constructor arguments) come back as None.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _thaw_object(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
     cls = _class(data["class"])
     if issubclass(cls, tuple):
         return cls(*(thaw(item, arrays) for item in data["of"]))
-    made = cls.__new__(cls)
+    made = object.__new__(cls)
     for key, item in data["of"].items():
         vars(made)[key] = thaw(item, arrays)
     return made

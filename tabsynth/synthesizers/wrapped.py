@@ -1,4 +1,4 @@
-"""What the adapters of other packages' models share: the bridge, seeds that leave no trace, silence, constraints, the file."""
+"""What the adapters of other packages' models share: the bridge, seeds that leave no trace, constraints, the file."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from tabsynth.table import Table
 
 CHUNK = 1 << 16
 """Rows that are drawn together."""
+
+CALIBRATION = 1 << 13
+"""Rows that are drawn to see how often the model leaves a gap."""
 
 TRIES = 50
 """How often rows that break a constraint are drawn anew."""
@@ -66,13 +69,16 @@ class WrappedSynthesizer(Synthesizer):
                 if isinstance(error, InputError):
                     raise
                 raise TrainingError(
-                    f"{self.package} could not learn this table: {error}; change the options, or fit a MaskedSynthesizer"
+                    f"{self.package} could not learn this table: {error}; change the options, or fit "
+                    "a MaskedSynthesizer"
                 ) from error
         # What samples is what a file would hold, so a model read from its file draws the same rows.
         held: Arrays = {}
         self._frozen = freeze(parts, held), {**held, **{f"net.{name}": array for name, array in weights.items()}}
         self._versions = {name: version(name) for name in (self.package,) if parts}
         self._revive()
+        if self._model is not None:
+            self.bridge_ = self.bridge_.calibrated(self._raw(CALIBRATION, np.random.default_rng([run.seed, 1])))
 
     def _sample(self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None) -> pd.DataFrame:
         if given is not None:
@@ -81,14 +87,14 @@ class WrappedSynthesizer(Synthesizer):
                 "which can"
             )
         plain = self._drawn(n, rng) if not self.schema_.constraints else self._kept(n, rng)
-        return self.bridge_.decode(plain, n, rng)
+        return self.bridge_.decode(plain, rng)
 
     def _kept(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Plain rows whose decoded values keep every constraint: those that do not are drawn anew."""
         kept = pd.DataFrame()
         for _ in range(TRIES):
             plain = self._drawn(n, rng)
-            frame = self.bridge_.decode(plain, n, rng)
+            frame = self.bridge_.decode(plain, rng)
             good = np.ones(n, bool)
             for constraint in self.schema_.constraints:
                 good &= constraint.holds(frame)
@@ -101,7 +107,11 @@ class WrappedSynthesizer(Synthesizer):
         )
 
     def _drawn(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        """Plain rows, drawn in chunks."""
+        """Plain rows that are ready to be decoded."""
+        return self.bridge_.settled(self._raw(n, rng), rng)
+
+    def _raw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        """Plain rows as the model draws them, in chunks."""
         if self._model is None:
             return pd.DataFrame(index=range(n))
         drawn: list[pd.DataFrame] = []
@@ -116,7 +126,7 @@ class WrappedSynthesizer(Synthesizer):
         plain, arrays = self._frozen
         parts = thaw(plain, arrays)
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
-        with quiet():
+        with seeded(0), quiet():  # a network draws its first weights, though others take their place at once
             self._model = self._assemble(parts, weights) if parts else None
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
@@ -128,7 +138,8 @@ class WrappedSynthesizer(Synthesizer):
         for name, value in self.get_params(deep=False).items():
             if isinstance(value, list):  # JSON has no tuples
                 setattr(self, name, tuple(value))
-        require(self.package, type(self).__name__)
+        if config["versions"]:
+            require(self.package, type(self).__name__)
         self.bridge_ = Bridge.from_state(config["bridge"], arrays)
         self._frozen = config["parts"], {k: a for k, a in arrays.items() if k.startswith(("frozen.", "net."))}
         self._versions = dict(config["versions"])
@@ -179,15 +190,15 @@ def require(package: str, what: str) -> ModuleType:
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed the global generators of torch and numpy, which the packages draw from, and put them back afterwards."""
-    before = np.random.get_state()
+    before = np.random.get_state()  # noqa: NPY002
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        np.random.seed(np.random.SeedSequence(seed).generate_state(4))
+        np.random.seed(np.random.SeedSequence(seed).generate_state(4))  # noqa: NPY002
         try:
             yield
         finally:
-            np.random.set_state(before)
+            np.random.set_state(before)  # noqa: NPY002
 
 
 @contextlib.contextmanager

@@ -1,0 +1,391 @@
+"""The models of other packages: the bridge, the file without pickle, constraints and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth import store
+from tabsynth.constraints import Inequality
+from tabsynth.errors import (
+    ConditionError,
+    DataError,
+    InputError,
+    MissingDependencyError,
+    ModelFileError,
+    TrainingError,
+)
+from tabsynth.schema import Schema
+from tabsynth.synthesizers import catalog
+from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer, check_batch
+from tabsynth.synthesizers.bridge import Bridge
+from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
+from tabsynth.synthesizers.frozen import CLASSES, freeze, thaw
+from tabsynth.synthesizers.wrapped import WrappedSynthesizer
+from tabsynth.table import Table
+
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {
+            "start": {"kind": "numeric", "decimals": 1},
+            "stop": {"kind": "numeric", "decimals": 1, "nullable": True},
+            "group": {"kind": "categorical", "nullable": True},
+        }
+    }
+)
+
+ADAPTERS: list[WrappedSynthesizer] = [
+    CTGANSynthesizer(epochs=1),
+    TVAESynthesizer(epochs=1),
+    GaussianCopulaSynthesizer(),
+    CopulaGANSynthesizer(epochs=1),
+]
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    start = np.round(rng.normal(50, 10, 211), 1)
+    stop = np.round(start + rng.exponential(5, 211) + 0.1, 1)
+    group = np.where(start + rng.normal(0, 5, 211) > 50, "late", "early").astype(object)
+    made = pd.DataFrame({"start": start, "stop": stop, "group": group})
+    made.loc[rng.random(211) < 0.2, "stop"] = np.nan
+    made.loc[rng.random(211) < 0.1, "group"] = None
+    return made
+
+
+@pytest.fixture(scope="module")
+def packages() -> None:
+    pytest.importorskip("ctgan")
+    pytest.importorskip("sdv")
+
+
+@pytest.fixture(params=ADAPTERS, ids=lambda model: model.kind)
+def adapter(request: pytest.FixtureRequest, packages: None) -> WrappedSynthesizer:
+    model: WrappedSynthesizer = request.param
+    return catalog.create(model.kind, **model.get_params())  # type: ignore[return-value]
+
+
+# The bridge
+
+
+def test_the_bridge_leads_back_where_it_came_from(frame: pd.DataFrame) -> None:
+    rng = np.random.default_rng(0)
+    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=1)
+    assert not plain.isna().any().any()
+    assert set(bridge.discrete) <= set(plain.columns)
+    pd.testing.assert_frame_equal(bridge.decode(plain, rng), frame)
+
+
+def test_the_bridge_survives_its_state(frame: pd.DataFrame) -> None:
+    rng = np.random.default_rng(0)
+    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=5)
+    bridge = bridge.calibrated(plain.head(20))
+    config, arrays = bridge.state()
+    again = Bridge.from_state(json.loads(json.dumps(config)), arrays)
+    drawn = pd.concat([plain] * 2, ignore_index=True)
+    one, two = (back.settled(drawn, np.random.default_rng(1)) for back in (bridge, again))
+    pd.testing.assert_frame_equal(again.decode(two, rng), bridge.decode(one, rng))
+    assert again.flips == bridge.flips
+    assert again.lines == bridge.lines
+    assert again.slots == bridge.slots
+
+
+def test_columns_of_many_values_cross_as_two_digits() -> None:
+    values = [f"v{number:04d}" for number in range(1500)] * 5
+    table = Table.of(pd.DataFrame({"code": values}), Schema.from_dict({"columns": {"code": {"kind": "categorical"}}}))
+    rng = np.random.default_rng(0)
+    bridge, plain = Bridge.measure(table, rng, min_group=5)
+    assert len(plain.columns) == 2
+    assert plain.nunique().max() < 50
+    pd.testing.assert_frame_equal(bridge.decode(bridge.settled(plain, rng), rng), table.frame)
+    # Digits that never met make no gap and no unknown value.
+    mixed = plain.apply(lambda column: rng.permutation(column))
+    drawn = bridge.decode(bridge.settled(mixed, rng), rng)
+    assert set(drawn["code"]) <= set(values)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0])
+def test_gaps_come_back_at_their_rate(frame: pd.DataFrame, shift: float) -> None:
+    rng = np.random.default_rng(0)
+    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=5)
+    biased = pd.concat([plain] * 40, ignore_index=True)
+    gaps = next(name for name in bridge.discrete if name.startswith("m"))
+    moved = rng.random(len(biased)) < shift
+    biased.loc[moved, gaps] = 1  # a model that draws too many gaps, or nothing else
+    biased.loc[moved, "s3"] = 0  # and never a missing group
+    calibrated = bridge.calibrated(biased)
+    drawn = calibrated.decode(calibrated.settled(biased, rng), rng)
+    np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.02)
+
+
+def test_small_numbers_are_stretched_and_put_back() -> None:
+    tiny = pd.DataFrame({"molar": np.random.default_rng(0).lognormal(0, 1, 300) * 1e-9})
+    table = Table.of(tiny, Schema.from_dict({"columns": {"molar": {"kind": "numeric"}}}))
+    _, plain = Bridge.measure(table, np.random.default_rng(0), min_group=5)
+    assert plain.iloc[:, 0].std() == pytest.approx(1, rel=0.01)
+
+
+# Frozen objects
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [1, 2.5, "x", True],
+        (1, (2,)),
+        {"a": 1, None: 2, 3: (4,)},
+        float("inf"),
+        np.float64(0.1),
+        np.arange(6).reshape(2, 3),
+        np.array(7),
+        np.array(["a", None], dtype=object),
+        np.dtype("float32"),
+    ],
+    ids=repr,
+)
+def test_plain_values_thaw_as_they_were(value: Any) -> None:
+    arrays: dict[str, Any] = {}
+    again = thaw(json.loads(json.dumps(freeze(value, arrays))), arrays)
+    assert type(again) is type(value)
+    np.testing.assert_equal(again, value)
+
+
+def test_pandas_objects_thaw_as_they_were() -> None:
+    arrays: dict[str, Any] = {}
+    frame = pd.DataFrame([[1.0, 0.5], [0.5, 1.0]], index=["a", "b"], columns=["a", "b"])
+    dtypes = pd.Series({"a": np.dtype("int64"), "b": np.dtype("float64")})
+    again = thaw(json.loads(json.dumps(freeze([frame, dtypes], arrays))), arrays)
+    pd.testing.assert_frame_equal(again[0], frame)
+    pd.testing.assert_series_equal(again[1], dtypes)
+
+
+def test_an_object_of_another_class_is_not_saved() -> None:
+    with pytest.raises(TypeError, match="pathlib"):
+        freeze(Path("x"), {})
+    impostor = type("FloatFormatter", (), {})()
+    pytest.importorskip("rdt")
+    with pytest.raises(TypeError, match="FloatFormatter"):
+        freeze(impostor, {})
+
+
+@pytest.mark.parametrize("name", ["Popen", "subprocess.Popen", "os.system", ""])
+def test_an_unlisted_class_is_not_made(name: str) -> None:
+    with pytest.raises(ModelFileError, match="names the class"):
+        thaw({"!": "object", "class": name, "of": {}}, {})
+
+
+@pytest.mark.parametrize(
+    "data", [{"!": "pickle", "of": ""}, {"no": "tag"}, {"!": "array", "name": "gone", "shape": [1]}]
+)
+def test_damaged_data_is_refused(data: Any) -> None:
+    with pytest.raises(ModelFileError):
+        thaw(data, {})
+
+
+def test_every_listed_class_exists(packages: None) -> None:
+    from importlib import import_module
+
+    assert all(isinstance(getattr(import_module(module), name), type) for name, module in CLASSES.items())
+
+
+# The adapters
+
+
+def test_a_file_that_names_another_class_is_refused(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    file = store.load(tmp_path / "m.tabsynth")
+    text = json.dumps(file.config["model"]["parts"])
+    name = "DataTransformer" if "DataTransformer" in text else "GaussianMultivariate"
+    file.config["model"]["parts"] = json.loads(text.replace(f'"{name}"', '"Popen"'))
+    store.save(tmp_path / "evil.tabsynth", file)
+    with pytest.raises(ModelFileError, match="Popen"):
+        catalog.load(tmp_path / "evil.tabsynth")
+
+
+def test_a_file_holds_no_column_of_the_training_table(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    file = store.load(tmp_path / "m.tabsynth")
+    assert not [name for name, array in file.arrays.items() if len(frame) in array.shape]
+    assert str(frame["start"].max()) not in json.dumps(file.config)
+
+
+def test_reading_a_file_leaves_no_pickle_behind(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pickle
+
+    import torch
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("pickle was used")
+
+    for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "dump"), (pickle, "dumps"), (torch, "load")):
+        monkeypatch.setattr(module, name, refuse)
+    adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    catalog.load(tmp_path / "m.tabsynth").sample(5)
+
+
+def test_conditions_are_refused_with_the_one_that_can(adapter: WrappedSynthesizer, frame: pd.DataFrame) -> None:
+    with pytest.raises(ConditionError, match="MaskedSynthesizer"):
+        adapter.fit(frame, schema=SCHEMA, seed=0).sample(3, given={"group": "late"})
+
+
+def test_constraints_hold_in_every_row(adapter: WrappedSynthesizer, frame: pd.DataFrame) -> None:
+    schema = Schema(SCHEMA.columns, (Inequality(low="start", high="stop"),))
+    drawn = adapter.fit(frame, schema=schema, seed=0).sample(150, seed=0)
+    assert len(drawn) == 150
+    assert schema.constraints[0].holds(drawn).all()
+
+
+def test_constraints_that_the_model_never_keeps_are_reported(packages: None, frame: pd.DataFrame) -> None:
+    model = GaussianCopulaSynthesizer().fit(frame.dropna(), schema=SCHEMA, seed=0)
+    low, high = Inequality(low="start", high="stop"), Inequality(low="stop", high="start", strict=True)
+    model.schema_ = Schema(SCHEMA.columns, (low, high))
+    with pytest.raises(ConditionError, match="only 0 of"):
+        model.sample(5, seed=0)
+
+
+def test_a_table_of_identifiers_and_text_has_nothing_to_learn(adapter: WrappedSynthesizer) -> None:
+    frame = pd.DataFrame({"id": [f"K{number}" for number in range(20)], "note": ["hello there"] * 20})
+    schema = Schema.from_dict({"columns": {"id": {"kind": "identifier"}, "note": {"kind": "text"}}})
+    with pytest.raises(DataError, match="identifier or text"):
+        adapter.fit(frame, schema=schema)
+
+
+def test_a_table_of_constants_needs_no_model(adapter: WrappedSynthesizer, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"one": [1] * 20, "same": ["a"] * 20, "none": [np.nan] * 20})
+    kinds = {"one": "numeric", "same": "categorical", "none": "numeric"}
+    schema = Schema.from_dict({"columns": {name: {"kind": kind, "nullable": True} for name, kind in kinds.items()}})
+    adapter.fit(frame, schema=schema, seed=0).save(tmp_path / "m.tabsynth")
+    pd.testing.assert_frame_equal(catalog.load(tmp_path / "m.tabsynth").sample(seed=0), frame)
+
+
+def test_what_the_package_cannot_do_is_refused(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="checkpoint"):
+        adapter.fit(frame, schema=SCHEMA, checkpoint=tmp_path / "c")
+    with pytest.raises(InputError, match="callbacks"):
+        adapter.fit(frame, schema=SCHEMA, callbacks=(print,))
+
+
+def test_a_missing_package_is_named(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, adapter.package, None)
+    with pytest.raises(MissingDependencyError, match=f"pip install {adapter.package}"):
+        adapter.fit(frame, schema=SCHEMA)
+
+
+def test_the_packages_are_imported_by_a_fit_only() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from tabsynth.synthesizers import catalog; [catalog.create(kind) for kind in catalog.KINDS]; "
+        "print(sorted({'ctgan', 'sdv', 'rdt', 'copulas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (CTGANSynthesizer(epochs=0), "epochs must be"),
+        (CTGANSynthesizer(batch_size=33), "multiple of pac=10"),
+        (CTGANSynthesizer(pac=0), "pac must be"),
+        (TVAESynthesizer(embedding_dim=0), "embedding_dim must be"),
+        (GaussianCopulaSynthesizer(default_distribution="gaussian_kde"), "gaussian_kde"),
+        (GaussianCopulaSynthesizer(numerical_distributions={"group": "norm"}), "names 'group'"),
+        (CopulaGANSynthesizer(batch_size=0), "batch_size must be"),
+        (CopulaGANSynthesizer(numerical_distributions={"start": "normal"}), "'normal' is not one of"),
+    ],
+    ids=repr,
+)
+def test_unusable_options_are_named(
+    model: WrappedSynthesizer, message: str, frame: pd.DataFrame, packages: None
+) -> None:
+    with pytest.raises(InputError, match=message):
+        model.fit(frame, schema=SCHEMA)
+
+
+def test_an_unknown_device_is_named(packages: None, frame: pd.DataFrame) -> None:
+    with pytest.raises(TrainingError, match="device 'abacus'"):
+        TVAESynthesizer(epochs=1, device="abacus").fit(frame, schema=SCHEMA)
+
+
+@pytest.mark.parametrize(("batch_size", "pac", "nearest"), [(33, 10, 30), (5, 10, 10), (50, 7, 56), (9, 3, 12)])
+def test_the_nearest_usable_batch_is_named(batch_size: int, pac: int, nearest: int) -> None:
+    with pytest.raises(InputError, match=f"nearest is {nearest}$"):
+        check_batch(batch_size, pac)
+    check_batch(nearest, pac)
+
+
+def test_distributions_are_chosen_by_the_tables_own_names(packages: None, frame: pd.DataFrame) -> None:
+    model = GaussianCopulaSynthesizer(numerical_distributions={"stop": "gamma"}, default_distribution="norm")
+    model.fit(frame, schema=SCHEMA, seed=0)
+    univariates = {type(univariate).__name__ for univariate in model._model["copula"].univariates}
+    assert univariates == {"GaussianUnivariate", "GammaUnivariate"}
+
+
+def test_the_copula_learns_dependence(packages: None, frame: pd.DataFrame) -> None:
+    drawn = GaussianCopulaSynthesizer().fit(frame, schema=SCHEMA, seed=0).sample(2000, seed=0)
+    assert drawn["start"].corr(drawn["stop"]) > 0.5
+    assert drawn.groupby("group")["start"].mean().diff()["late"] > 5
+    np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ctgan", "tvae", "copula_gan"])
+def test_a_longer_fit_is_one_model_for_one_seed(packages: None, frame: pd.DataFrame, kind: str) -> None:
+    many = pd.concat([frame] * 4, ignore_index=True)  # from 500 rows on ctgan would start worker processes
+    model = catalog.create(kind, epochs=20, batch_size=100).fit(many, schema=SCHEMA, seed=0)
+    drawn = model.sample(2000, seed=0)
+    assert drawn["start"].mean() == pytest.approx(frame["start"].mean(), abs=15)
+    np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.04)
+    again = catalog.create(kind, epochs=20, batch_size=100).fit(many, schema=SCHEMA, seed=0)
+    pd.testing.assert_frame_equal(again.sample(50, seed=1), model.sample(50, seed=1))
+
+
+# The catalog
+
+
+def test_create_names_what_it_does_not_know() -> None:
+    with pytest.raises(InputError, match="choose one of masked, ctgan"):
+        catalog.create("quantum")
+    with pytest.raises(InputError, match=r"'ctgan' has no option 'epoch'; it has epochs"):
+        catalog.create("ctgan", epoch=3)
+
+
+def test_load_refuses_an_unknown_kind(tmp_path: Path) -> None:
+    store.save(tmp_path / "m.tabsynth", store.ModelFile("quantum", {}, {"a": np.zeros(1)}))
+    with pytest.raises(ModelFileError, match="holds a 'quantum'"):
+        catalog.load(tmp_path / "m.tabsynth")
+
+
+def test_load_refuses_a_file_of_another_kind(packages: None, frame: pd.DataFrame, tmp_path: Path) -> None:
+    TVAESynthesizer(epochs=1).fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    file = store.load(tmp_path / "m.tabsynth")
+    store.save(tmp_path / "other.tabsynth", store.ModelFile("copula_gan", file.config, file.arrays))
+    with pytest.raises(ModelFileError):
+        catalog.load(tmp_path / "other.tabsynth")
+
+
+def test_synthesize_goes_from_table_to_table(frame: pd.DataFrame) -> None:
+    few = frame.head(60)
+    drawn = catalog.synthesize(few, schema=SCHEMA, seed=0)
+    assert len(drawn) == 60
+    assert drawn.dtypes.to_dict() == frame.dtypes.to_dict()
+    assert len(catalog.synthesize(few, 7, schema=SCHEMA, seed=0)) == 7
