@@ -60,7 +60,7 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
             target=0.5,
             floor=0.5,
             unit="AUC",
-            description="How well boosted trees tell synthetic rows from real ones; 0.5 is guessing, 1 is always right.",
+            description="How well boosted trees tell synthetic rows from real ones; 0.5 is guessing, 1 never errs.",
             method=f"{FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong; the floor is exact: real "
             "rows cannot be told from real rows. Detail: AUC lost when a column is shuffled.",
             detail=_parts(names, lost, 0.0),

@@ -10,8 +10,8 @@ from tabsynth.evaluation.score import figure
 WIDTH, TOP, BOTTOM = 280.0, 6.0, 122.0
 """The drawing area of a histogram, in the units of its view box."""
 
-LABELS, ROW = 100.0, 20.0
-"""Room for a bar chart's labels, and the most height for one bar."""
+LABELS, ROW, LEAST_ROW = 110.0, 22.0, 14.0
+"""Room for a bar chart's labels, and the most and least height for one bar."""
 
 HEAT_STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Percent at which the heat map's colour changes."""
@@ -84,10 +84,17 @@ def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
     return {
         "real": outlines["real"] + "Z",
         "synthetic": outlines["synthetic"],
-        "left": f"≤ {edge(edges[1])}" if len(real) > 1 else edge(edges[0]),
-        "middle": edge(edges[len(edges) // 2]) if len(real) > 4 else "",
-        "right": f"≥ {edge(edges[-2])}" if len(real) > 1 else edge(edges[-1]),
+        "left": f"≤ {edge(_inside(edges, 1, -0.5))}" if len(real) > 1 else edge(edges[0]),
+        "middle": edge(_inside(edges, len(edges) // 2, 0.5)) if len(real) > 4 else "",
+        "right": f"≥ {edge(_inside(edges, -2, 0.5))}" if len(real) > 1 else edge(edges[-1]),
     }
+
+
+def _inside(edges: list[Any], at: int, step: float) -> Any:
+    """An edge; between whole numbers (all edges end in .5) the whole number beside it."""
+    if any(isinstance(value, str) or value % 1 != 0.5 for value in edges):
+        return edges[at]
+    return edges[at] + step
 
 
 def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
@@ -96,11 +103,11 @@ def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
     if not labels:
         return None
     top = max(*picture["real"], *picture["synthetic"], 1e-9)
-    height = min(ROW, (BOTTOM + 16) / len(labels))
+    height = max(LEAST_ROW, min(ROW, BOTTOM / len(labels)))
     room = WIDTH - LABELS - 6
     rows = [
         {
-            "label": shortened(label, 16),
+            "label": shortened(label, 17),
             "name": label,
             "y": _short(i * height + height / 2),
             "real": _short(room * real / top),
@@ -109,7 +116,7 @@ def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
         }
         for i, (label, real, made) in enumerate(zip(labels, picture["real"], picture["synthetic"], strict=True))
     ]
-    return {"rows": rows, "thick": _short(height * 0.6), "tick": _short(height * 0.9), "size": _short(min(11, height))}
+    return {"rows": rows, "thick": height * 0.6, "tick": height * 0.9, "height": _short(height * len(rows))}
 
 
 def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[str]) -> dict[str, Any] | None:
@@ -119,7 +126,7 @@ def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[s
     """
     if len(order) < 2 or not trend:
         return None
-    errors = {tuple(part["columns"]): part for part in [*shape, *trend]}
+    errors: dict[tuple[str, ...], dict[str, Any]] = {tuple(part["columns"]): part for part in [*shape, *trend]}
     total = dict.fromkeys(order, 0.0)
     for part in trend:
         for name in part["columns"]:
@@ -130,9 +137,11 @@ def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[s
     cells = []
     for i, row in enumerate(names):
         for j, column in enumerate(names[: i + 1]):
-            part = errors.get((column, row)) or errors.get((row, column)) or errors.get((row,))
-            if part is None:
+            keys = ((row,),) if i == j else ((column, row), (row, column))
+            key = next((key for key in keys if key in errors), None)
+            if key is None:
                 continue
+            part = errors[key]
             name = row if i == j else f"{column} × {row}"
             cells.append(
                 {

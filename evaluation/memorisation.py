@@ -56,7 +56,7 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
             target=50.0,
             floor=50.0,
             unit="%",
-            description="Synthetic rows nearer to a training row than to a held-out one; 50 % if nothing was memorised.",
+            description="Synthetic rows nearer to a training row than to a held-out one; 50 % if none was memorised.",
             method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower's distance; "
             "Wilson interval over the synthetic rows. A smoke test, not a proof of privacy.",
         ),
@@ -70,8 +70,8 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
             floor=0.0,
             unit="%",
             description="Synthetic rows equal to a training row, less the same share of held-out rows.",
-            method=f"{100 * made.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows occur in the "
-            "training table; Newcombe interval of the difference. A smoke test, not a proof of privacy.",
+            method=f"{100 * made.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows occur in "
+            "the training table; Newcombe interval of the difference. A smoke test, not a proof of privacy.",
         ),
     ]
 

@@ -70,9 +70,9 @@ def _edges(present: Floats) -> Floats:
     if np.all(present == np.rint(present)):
         width = max(1, int(np.ceil((high - low + 1) / MOST_BINS)))
         count = int(np.ceil((high - low + 1) / width))
-        return low - 0.5 + width * np.arange(count + 1)
+        return np.asarray(low - 0.5 + width * np.arange(count + 1), dtype=np.float64)
     count = int(np.clip(np.sqrt(len(present)), 8, MOST_BINS))
-    return np.linspace(low, high, count + 1)
+    return np.linspace(low, high, count + 1, dtype=np.float64)
 
 
 def _bars(train: Coded, synthetic: Coded, j: int) -> dict[str, Any]:

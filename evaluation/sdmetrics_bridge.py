@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.columns import Boolean, Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.errors import MissingDependencyError
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema import Schema
 from tabsynth.table import instants
+
+TABLE = "table"
+"""SDMetrics wants a name for it."""
 
 MOST_ROWS = 50_000
 """Rows a side; above it SDMetrics would draw rows of its own, without a seed."""
@@ -45,8 +48,8 @@ def available() -> bool:
 
 
 def metadata(schema: Schema) -> dict[str, Any]:
-    """Single-table metadata as SDMetrics reads it: ``{"columns": {name: {"sdtype": ...}}}``."""
-    kinds = {
+    """Metadata of one table as SDMetrics reads it: ``{"tables": {"table": {"columns": {name: {"sdtype": ...}}}}}``."""
+    kinds: dict[type[Column], dict[str, Any]] = {
         Numeric: {"sdtype": "numerical"},
         Categorical: {"sdtype": "categorical"},
         Boolean: {"sdtype": "boolean"},
@@ -54,7 +57,8 @@ def metadata(schema: Schema) -> dict[str, Any]:
         Identifier: {"sdtype": "id"},
         Text: {"sdtype": "unknown", "pii": True},
     }
-    return {"columns": {name: dict(kinds[type(column)]) for name, column in schema.items()}}
+    columns = {name: dict(kinds[type(column)]) for name, column in schema.items()}
+    return {"tables": {TABLE: {"columns": columns}}, "relationships": []}
 
 
 def sdmetrics_scores(
@@ -86,10 +90,10 @@ def sdmetrics_scores(
         report = kind()
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            report.generate(real, made, metadata(schema), verbose=False)
+            report.generate({TABLE: real}, {TABLE: made}, metadata(schema), verbose=False)
             overall = report.get_score()
             values = dict(report.get_properties().itertuples(index=False, name=None))
-            details = {title: report.get_details(title) for title, _, _ in REPORTS[name]}
+            details = {title: report.get_details(title, TABLE) for title, _, _ in REPORTS[name]}
         key, title = OVERALL[name]
         found = [(key, title, f"SDMetrics' overall score, the mean of its parts ({name})", overall, None)]
         found += [(key, title, text, values[title], details[title]) for title, key, text in REPORTS[name]]

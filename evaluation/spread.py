@@ -53,7 +53,8 @@ def _jackknife(replicates: Floats) -> float:
     """Half width of the 95 % interval from leave-one-group-out replicates, shape (g,)."""
     g = len(replicates)
     variance = (g - 1) / g * float(((replicates - replicates.mean()) ** 2).sum())
-    return float(student.ppf(0.975, g - 1)) * variance**0.5
+    half: float = float(student.ppf(0.975, g - 1)) * variance**0.5
+    return half
 
 
 def _left_out(keys: Ints, size: int, marks: Ints, groups: int) -> Floats:

@@ -35,8 +35,8 @@ PHRASES: dict[tuple[str, Level], str] = {
     ("utility", "fair"): "models learn from it nearly as well as from real rows",
     ("utility", "poor"): "models learn less from it than from real rows",
     ("memorisation", "good"): "nothing points to copied rows",
-    ("memorisation", "fair"): "it lies a little close to its training rows",
-    ("memorisation", "poor"): "it repeats its training rows",
+    ("memorisation", "fair"): "it keeps a little close to its training rows",
+    ("memorisation", "poor"): "it keeps too close to its training rows",
 }
 
 
@@ -61,14 +61,7 @@ def judge(scores: Mapping[str, Score]) -> Verdict:
         found = [levels[name] for name in names if name in levels]
         if found:
             areas[area] = max(found, key=("good", "fair", "poor").index)
-    # the good news first, then what speaks against it
-    phrases = [PHRASES[area, level] for area, level in areas.items()]
-    bad = [PHRASES[area, level] for area, level in areas.items() if level != "good"]
-    good = [phrase for phrase in phrases if phrase not in bad]
-    text = _joined(good) if good else ""
-    if bad:
-        text = f"{text}, but {_joined(bad)}" if text else _joined(bad)
-    return Verdict(f"{_subject(text)}." if text else "Nothing was measured.", areas, levels)
+    return Verdict(_sentence(areas), areas, levels)
 
 
 def level_of(score: Score) -> Level | None:
@@ -101,15 +94,21 @@ def _graded(value: float, limits: tuple[float, float]) -> Level:
     return "good" if value <= limits[0] else "fair" if value <= limits[1] else "poor"
 
 
+def _sentence(areas: Mapping[str, Level]) -> str:
+    """Fidelity first, then what speaks for the table, then what speaks against it."""
+    if not areas:
+        return "Nothing was measured."
+    rest = [area for area in areas if area != "fidelity"]
+    good = _joined([PHRASES[area, areas[area]] for area in rest if areas[area] == "good"])
+    bad = _joined([PHRASES[area, areas[area]] for area in rest if areas[area] != "good"])
+    tail = ", but ".join(part for part in (good, bad) if part)
+    if "fidelity" not in areas:
+        return f"{tail[0].upper()}{tail[1:]}."
+    head = f"The synthetic table {PHRASES['fidelity', areas['fidelity']]}"
+    link = ", but " if bad and not good and areas["fidelity"] == "good" else "; "
+    return f"{head}{link}{tail}." if tail else f"{head}."
+
+
 def _joined(phrases: list[str]) -> str:
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
-
-
-def _subject(text: str) -> str:
-    """A sentence: the fidelity phrases lack their subject, the others begin with one of their own."""
-    verbs = ("follows", "differs")
-    if text.startswith(verbs):
-        return f"The synthetic table {text}"
-    for verb in verbs:
-        text = text.replace(f"but {verb}", f"but it {verb}")
-    return text[0].upper() + text[1:]
+    """Phrases in a row: a, b and c."""
+    return " and ".join(part for part in (", ".join(phrases[:-1]), "".join(phrases[-1:])) if part)

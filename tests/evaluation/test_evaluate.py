@@ -1,0 +1,201 @@
+"""The whole call: what it gives, what it refuses, and that the report survives its JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.errors import DataError, InputError, MissingDependencyError, SchemaError, SourceError
+from tabsynth.evaluation import sdmetrics_bridge
+from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.inputs import fingerprint
+from tabsynth.evaluation.report import Report
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+OURS = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
+HELD = {"utility", "utility_gap", "dcr_share", "copies"}
+
+
+@pytest.fixture(scope="module")
+def report(cancer: tuple[pd.DataFrame, Schema]) -> Report:
+    frame, schema = cancer
+    made = frame[:300].assign(**{"mean radius": np.random.default_rng(0).permutation(frame["mean radius"][:300])})
+    return evaluate(frame[:300], made, frame[300:], schema=schema, card={"model": "none", "epsilon": None})
+
+
+def test_scores_and_worst(report: Report) -> None:
+    assert set(report.scores) >= OURS | HELD
+    assert all(score.interval is not None for name, score in report.scores.items() if name in OURS | HELD)
+    assert all("mean radius" in part.columns for part in report.worst[:5])
+    assert report.scores["shape_error"].value < 1e-9
+    assert report.verdict.areas["memorisation"] == "poor"
+    assert "copied rows" in report.scores["copies"].title.lower()
+
+
+def test_valid_ranges(report: Report) -> None:
+    for score in report.scores.values():
+        bounds = (0, 100) if score.unit == "%" and score.name != "copies" else (-100, 100)
+        assert bounds[0] <= score.value <= bounds[1]
+        if score.interval is not None:
+            assert score.interval[0] <= score.value <= score.interval[1]
+
+
+def test_json_fits_its_schema_and_comes_back(report: Report, tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    import tabsynth.evaluation.report as module
+
+    schema = json.loads((Path(module.__file__).parent / "templates" / "report.schema.json").read_text("utf-8"))
+    report.save(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(data)
+    again = Report.from_dict(data)
+    assert again == report
+    assert again.to_html() == report.to_html()
+
+
+def test_text_forms(report: Report, tmp_path: Path) -> None:
+    text = str(report)
+    assert "trend_error" in text
+    assert "lower is better" in text
+    report.save(tmp_path / "r.md")
+    assert (tmp_path / "r.md").read_text("utf-8").startswith("# Evaluation of a synthetic table")
+    with pytest.raises(SourceError, match=r"use \.html, \.json or \.md"):
+        report.save(tmp_path / "r.pdf")
+
+
+def test_foreign_reports_are_refused(report: Report) -> None:
+    with pytest.raises(DataError, match="not an evaluation report"):
+        Report.from_dict({"scores": []})
+    with pytest.raises(DataError, match="later"):
+        Report.from_dict({**report.to_dict(), "version": 99})
+    broken = report.to_dict()
+    del broken["notes"]
+    with pytest.raises(DataError, match="lacks 'notes'"):
+        Report.from_dict(broken)
+
+
+def test_same_seed_same_report(wine: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = wine
+    stages: list[tuple[str, float]] = []
+    reports = [
+        evaluate(frame[:90], frame[90:], schema=schema, seed=7, sdmetrics=False, progress=lambda *s: stages.append(s))
+        for _ in range(2)
+    ]
+    dicts = [report.to_dict() for report in reports]
+    for data in dicts:
+        del data["provenance"]["created"]
+    assert dicts[0] == dicts[1]
+    assert stages[-1] == ("done", 1.0)
+    assert set(reports[0].scores) == OURS
+    assert "need a holdout" in reports[0].notes[0]
+
+
+def test_order_of_rows_and_columns_does_not_matter(diabetes: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = diabetes
+    one = evaluate(frame[:200], frame[200:], schema=schema, sdmetrics=False)
+    turned = frame[200:][frame.columns[::-1]].sample(frac=1, random_state=3)
+    two = evaluate(frame[:200], Table(turned, schema), schema=schema, sdmetrics=False)
+    for name in ("shape_error", "trend_error"):
+        assert one.scores[name].value == pytest.approx(two.scores[name].value, abs=1e-9)
+
+
+def test_every_kind_and_what_is_left_out(every_kind: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = every_kind
+    report = evaluate(frame[:200], frame[200:300], frame[300:], target="flag", schema=schema)
+    assert "'id', 'note'" in report.notes[0]
+    assert [picture["name"] for picture in report.distributions] == [
+        name for name in schema if schema[name].kind not in ("identifier", "text")
+    ]
+    assert "p0001" not in report.to_html()
+
+
+def test_pictures_show_no_rare_value() -> None:
+    rng = np.random.default_rng(0)
+    number = rng.normal(size=1000)
+    number[0] = 987654.321
+    frame = pd.DataFrame({"x": number, "k": ["rare-one"] + ["a"] * 500 + ["b"] * 499})
+    schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}, "k": {"kind": "categorical"}}})
+    text = json.dumps(evaluate(frame, frame, schema=schema, sdmetrics=False).to_dict())
+    assert "rare-one" not in text
+    assert "98765" not in text
+
+
+def refused(error: type[Exception], match: str, *tables: object, **options: object) -> None:
+    with pytest.raises(error, match=match):
+        evaluate(*tables, **options)  # type: ignore[arg-type]
+
+
+def test_bad_input_is_refused_before_any_work(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = cancer
+    given = {"schema": schema, "progress": lambda stage, share: pytest.fail("work was begun")}
+    refused(
+        SchemaError,
+        "the synthetic table has other columns.*lacks 'target'",
+        frame,
+        frame.drop(columns="target"),
+        **given,
+    )
+    refused(SchemaError, "has 'extra' besides", frame, frame.assign(extra=1), **given)
+    refused(DataError, "the synthetic table: .*no rows", frame, frame[:0], **given)
+    refused(
+        DataError, "the holdout: .*'mean area'.*not numbers", frame, frame, frame.assign(**{"mean area": "x"}), **given
+    )
+    refused(DataError, "'target' holds text in one table and numbers", frame, frame.assign(target=1), **given)
+    refused(SchemaError, "target 'nothing' is not a column", frame, frame, target="nothing", **given)
+    refused(DataError, "name a target that varies", frame[frame["target"] == "benign"], frame, **given)
+    refused(DataError, "seed must be", frame, frame, seed=-1, **given)
+    refused(InputError, "expected a DataFrame", frame, [1, 2], **given)
+
+
+def test_identifier_as_target_is_refused(every_kind: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = every_kind
+    refused(SchemaError, "kind identifier, which cannot be predicted", frame, frame, target="id", schema=schema)
+
+
+def test_values_outside_the_schema_are_scored_not_refused() -> None:
+    schema = Schema.from_dict(
+        {"columns": {"x": {"kind": "numeric", "low": 0, "high": 1}, "k": {"kind": "categorical", "values": ["a", "b"]}}}
+    )
+    real = pd.DataFrame({"x": np.linspace(0, 1, 60), "k": ["a", "b"] * 30})
+    made = real.assign(x=real["x"] + 5, k=["a", "c"] * 30)
+    report = evaluate(real, made, schema=schema, sdmetrics=False)
+    assert {part.name: round(part.value) for part in report.scores["shape_error"].detail} == {"x": 100, "k": 50}
+    refused(DataError, "the training table: column 'x'", made, real, schema=schema)
+
+
+def test_tiny_tables() -> None:
+    schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
+    one = pd.DataFrame({"x": [1.0]})
+    report = evaluate(one, one, one, schema=schema, sdmetrics=False)
+    assert set(report.scores) == {"shape_error", "dcr_share", "copies"}
+    assert "fewer than six rows" in " ".join(report.notes)
+    assert report.to_html()
+
+
+def test_without_sdmetrics(cancer: tuple[pd.DataFrame, Schema], monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, schema = cancer
+    monkeypatch.setattr(sdmetrics_bridge.importlib.util, "find_spec", lambda name: None)
+    report = evaluate(frame[:200], frame[200:], schema=schema)
+    assert "sdmetrics is not installed" in report.notes[-1]
+    with pytest.raises(MissingDependencyError, match="pip install sdmetrics"):
+        evaluate(frame[:200], frame[200:], schema=schema, sdmetrics=True)
+
+
+def test_sdmetrics_side_by_side(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sdmetrics")
+    ours = 100 - report.scores["shape_error"].value
+    assert report.scores["sdmetrics_column_shapes"].value == pytest.approx(ours, abs=1e-6)
+    assert {"sdmetrics_quality", "sdmetrics_column_pair_trends", "sdmetrics_diagnostic"} <= set(report.scores)
+    assert capsys.readouterr().out == ""
+
+
+def test_fingerprint_is_that_of_the_csv(wine: tuple[pd.DataFrame, Schema]) -> None:
+    import hashlib
+
+    frame, _ = wine
+    assert fingerprint(frame) == hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
