@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,11 @@ def modules() -> list[Path]:
             if "__pycache__" not in parts and parts[:2] not in {("tabsynth", "privacy"), ("tabsynth", "evaluation")}:
                 found.append(path)
     return found
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def name_of(path: Path) -> str:
@@ -136,9 +143,19 @@ def test_no_bare_names() -> None:
     assert not {"privacy", "evaluation"} & set(sys.modules)
 
 
+def test_every_module_has_a_place_in_the_layers() -> None:
+    """import-linter sees only what it is told of."""
+    layers = " ".join(project()["tool"]["importlinter"]["contracts"][0]["layers"])
+    placed = set(re.findall(r"[\w.]+", layers))
+    for path in modules():
+        top, *rest = path.relative_to(ROOT).with_suffix("").parts
+        if rest[-1] not in {"__init__", "__main__"}:
+            name = ".".join([FOLDERS[top], *rest])
+            assert any(name == place or name.startswith(f"{place}.") for place in placed), f"{name}: see importlinter"
+
+
 def test_every_folder_is_a_listed_package() -> None:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        listed = set(tomllib.load(file)["tool"]["setuptools"]["packages"])
+    listed = set(project()["tool"]["setuptools"]["packages"])
     found = set()
     for path in modules():
         top, *rest = path.parent.relative_to(ROOT).parts

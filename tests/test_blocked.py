@@ -7,16 +7,20 @@ import sys
 import textwrap
 
 BLOCK = """
-import importlib, importlib.abc, pkgutil, sys, warnings
+import importlib, pkgutil, sys
 
 BLOCKED = {"sdv", "ctgan", "sdmetrics", "copulas", "rdt"}
 
-class Block(importlib.abc.MetaPathFinder):
+class Without:
+    # A finder that finds all but the blocked packages, as where they are not installed.
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None if name.split(".")[0] in BLOCKED else self.finder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Block())
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 
 import pandas as pd
 import tabsynth as ts
