@@ -69,6 +69,6 @@ def test_adapters_say_what_to_install() -> None:
 def test_evaluation_leaves_out_what_it_cannot_compute() -> None:
     names = run("""
         report = ts.evaluate(frame, frame.sample(frac=1, random_state=0), seed=0)
-        print(len(report.scores) > 3, [name for name in report.scores if "sdmetrics" in name])
+        print(len(report.scores) > 0, [name for name in report.scores if "sdmetrics" in name])
     """)
     assert names == "True []"
