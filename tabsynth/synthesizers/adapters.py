@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 
-from tabsynth.errors import InputError
+from tabsynth.errors import InputError, TrainingError
 from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.wrapped import WrappedSynthesizer, require
 from tabsynth.training.loop import chosen_device
@@ -75,14 +75,14 @@ class CTGANSynthesizer(WrappedSynthesizer):
         return ctgan_parts(model)
 
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
-        return ctgan_of(self._blank(False), parts, weights)
+        return ctgan_of(self._blank(None), parts, weights)
 
     def _draw(self, model: Any, n: int) -> pd.DataFrame:
         drawn: pd.DataFrame = model.sample(n)
         return drawn
 
-    def _blank(self, shown: bool) -> Any:
-        """A CTGAN that has learned nothing yet."""
+    def _blank(self, shown: bool | None) -> Any:
+        """A CTGAN that has learned nothing yet; ``shown`` is None for one that is read from a file."""
         return require("ctgan", type(self).__name__).CTGAN(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -94,8 +94,8 @@ class CTGANSynthesizer(WrappedSynthesizer):
             discriminator_steps=self.discriminator_steps,
             log_frequency=self.log_frequency,
             pac=self.pac,
-            verbose=shown,
-            enable_gpu=chosen_device(self.device).type != "cpu",
+            verbose=bool(shown),
+            enable_gpu=on_gpu(self.device, required=shown is not None),
         )
 
 
@@ -145,7 +145,7 @@ class TVAESynthesizer(WrappedSynthesizer):
 
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
         networks = require("ctgan.synthesizers.tvae", type(self).__name__)
-        model = self._blank(False)
+        model = self._blank(None)
         model.transformer = parts["transformer"]
         decoder = networks.Decoder(self.embedding_dim, self.decompress_dims, model.transformer.output_dimensions)
         model.decoder = weighted(decoder, weights).to(model._device)
@@ -155,8 +155,8 @@ class TVAESynthesizer(WrappedSynthesizer):
         drawn: pd.DataFrame = model.sample(n)
         return drawn
 
-    def _blank(self, shown: bool) -> Any:
-        """A TVAE that has learned nothing yet."""
+    def _blank(self, shown: bool | None) -> Any:
+        """A TVAE that has learned nothing yet; ``shown`` is None for one that is read from a file."""
         return require("ctgan", type(self).__name__).TVAE(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -165,8 +165,8 @@ class TVAESynthesizer(WrappedSynthesizer):
             decompress_dims=self.decompress_dims,
             l2scale=self.l2scale,
             loss_factor=self.loss_factor,
-            verbose=shown,
-            enable_gpu=chosen_device(self.device).type != "cpu",
+            verbose=bool(shown),
+            enable_gpu=on_gpu(self.device, required=shown is not None),
         )
 
 
@@ -175,6 +175,20 @@ def check_counts(**options: int) -> None:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def on_gpu(device: str, *, required: bool) -> bool:
+    """Whether to use a GPU; a model that was fitted on one may sample on a machine without.
+
+    Raises:
+        TrainingError: The device is required and not here.
+    """
+    try:
+        return chosen_device(device).type != "cpu"
+    except TrainingError:
+        if required:
+            raise
+        return False
 
 
 def check_batch(batch_size: int, pac: int) -> None:

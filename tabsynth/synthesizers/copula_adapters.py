@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from tabsynth.errors import InputError, listed
-from tabsynth.synthesizers.adapters import check_batch, check_counts, ctgan_of, ctgan_parts
+from tabsynth.synthesizers.adapters import check_batch, check_counts, ctgan_of, ctgan_parts, on_gpu
 from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.wrapped import WrappedSynthesizer, require
-from tabsynth.training.loop import chosen_device
 
 DISTRIBUTIONS = ("beta", "norm", "truncnorm", "gamma", "uniform")
 """The marginals; sdv's kernel density is left out, since it would keep the training column in the model file."""
@@ -141,7 +140,7 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
             default_distribution=self.default_distribution,
             numerical_distributions=_plain_distributions(self.bridge_, self.numerical_distributions),
             verbose=shown,
-            enable_gpu=chosen_device(self.device).type != "cpu",
+            enable_gpu=on_gpu(self.device, required=True),
         )
         model.fit({TABLE: plain})
         parts, weights = ctgan_parts(model._model)
@@ -153,7 +152,7 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
             batch_size=self.batch_size,
             embedding_dim=self.embedding_dim,
             generator_dim=self.generator_dim,
-            enable_gpu=chosen_device(self.device).type != "cpu",
+            enable_gpu=on_gpu(self.device, required=False),
         )
         return {"gan": ctgan_of(blank, parts, weights), "transformers": parts["transformers"]}
 
