@@ -159,8 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
     fit.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
     fit.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed of the fit (default: %(default)s)")
-    fit.add_argument("--epochs", type=_whole, metavar="N", help="passes over the table (default: the model decides)")
-    fit.add_argument("--min-group", type=_whole, metavar="N", help="values shared by fewer rows are never released")
+    fit.add_argument("--epochs", type=_positive, metavar="N", help="passes over the table (default: the model decides)")
+    fit.add_argument("--min-group", type=_positive, metavar="N", help="values shared by fewer rows are never released")
     fit.add_argument("--device", metavar="NAME", help="where to compute: auto, cpu, cuda, ...")
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
     fit.add_argument("--checkpoint", metavar="FILE", help="where to keep the state (default: MODEL.checkpoint)")
@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     sample = command("sample", "Draw synthetic rows from a model file.", SAMPLE)
     sample.add_argument("model", metavar="MODEL", help="a model file of fit")
     sample.add_argument("--output", "-o", required=True, metavar="FILE", help="CSV, Parquet or Excel file to write")
-    sample.add_argument("--rows", "-n", type=_whole, metavar="N", help="number of rows (default: as many as fitted)")
+    sample.add_argument("--rows", "-n", type=_positive, metavar="N", help="number of rows (default: as many as fitted)")
     sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="what every row must meet")
     sample.add_argument("--seed", type=_whole, metavar="N", help="seed of the draw (default: drawn and printed)")
 
@@ -198,6 +198,14 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def _positive(text: str) -> int:
+    """A whole number of at least 1."""
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
     return value
 
 

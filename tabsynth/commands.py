@@ -20,7 +20,8 @@ DONE, UNMET = 0, 3
 
 
 def inspect(args: Namespace) -> int:
-    """Say what each column is, why, and what a person should decide."""
+    """Say what each column is, why, and what a person should decide. Only people see values of the table."""
+    from tabsynth.infer import describe
     from tabsynth.shipped import open_table
 
     if args.schema:
@@ -30,9 +31,12 @@ def inspect(args: Namespace) -> int:
     if args.schema:
         schema.to_json(args.schema)
         _say(f"wrote {args.schema}: edit it and give it to fit with --schema")
-    rows = [[name, column.kind, _facts(column), column.why] for name, column in schema.items()]
+    described = describe(schema, table.frame)
+    rows = [
+        [r["column"], r["kind"], _facts(schema[r["column"]]), ", ".join(r["examples"]), r["because"]] for r in described
+    ]
     text = f"{args.file}: {len(table):,} rows, {len(schema)} columns\n\n"
-    text += aligned(["column", "kind", "facts", "why"], rows)
+    text += aligned(["column", "kind", "facts", "frequent values", "why"], rows)
     if schema.questions:
         text += "\n\nto decide (edit the schema that --schema writes):\n"
         text += "\n".join(f"  {name}: {question}" for name, question in schema.questions.items())
@@ -181,7 +185,7 @@ def _single(column: Column, text: str) -> Any:
 def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Rows as columns of equal width; the last column wraps at the terminal's edge."""
     table = [list(head), *([" ".join(cell.split()) for cell in row] for row in rows)]
-    widths = [min(max(len(row[i]) for row in table), 40) for i in range(len(head) - 1)]
+    widths = [min(max(len(row[i]) for row in table), 30) for i in range(len(head) - 1)]
     left = sum(widths) + 2 * len(widths)
     last = max(shutil.get_terminal_size((120, 24)).columns - left, 30)
     lines = []
@@ -204,7 +208,7 @@ def _facts(column: Column) -> str:
     if plain.get("low") is not None or plain.get("high") is not None:
         words.append(f"{plain.get('low', '')} to {plain.get('high', '')}")
     if isinstance(column, Numeric) and column.decimals is not None:
-        words.append("whole numbers" if column.decimals == 0 else f"{column.decimals} decimals")
+        words.append("whole numbers" if column.decimals == 0 else f"decimals: {column.decimals}")
     words += [str(plain[key]) for key in ("format", "resolution", "pattern", "pii") if plain.get(key)]
     if column.nullable:
         words.append("may be missing")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.errors import InputError, SourceError, TrainingError, listed
 from tabsynth.files import check_writable
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
@@ -146,11 +146,17 @@ def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     """An unfitted synthesizer of a kind.
 
     Raises:
-        InputError: An unknown kind, or an option that it does not have.
+        InputError: An unknown kind, an option that it does not have, or a device that is not here.
     """
     from tabsynth.synthesizers.catalog import create
+    from tabsynth.training.loop import chosen_device
 
-    return create(kind, **options)
+    model = create(kind, **options)
+    try:
+        chosen_device(str(options.get("device", "auto")))
+    except TrainingError as error:
+        raise InputError(str(error)) from error
+    return model
 
 
 def resumable(model: Synthesizer) -> bool:

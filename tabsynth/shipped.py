@@ -50,9 +50,10 @@ def load_shipped(name: str) -> pd.DataFrame:
         bunch = datasets.load_diabetes(scaled=False, as_frame=True)
     else:
         bunch = getattr(datasets, f"load_{name}")(as_frame=True)
-    frame: pd.DataFrame = bunch.data.copy()
+    whole = {column: "int64" for column in bunch.data if (bunch.data[column] % 1 == 0).all()}
+    frame: pd.DataFrame = bunch.data.astype(whole)
     target: pd.Series = bunch.target
     if "target_names" in bunch:
         target = target.map(dict(enumerate(str(n) for n in bunch.target_names)))
-    frame[SHIPPED[name]] = target.astype(object) if "target_names" in bunch else target
+    frame[SHIPPED[name]] = target.astype(object if "target_names" in bunch else "int64")
     return frame
