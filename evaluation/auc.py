@@ -9,7 +9,7 @@ from scipy.stats import norm, rankdata
 from tabsynth.evaluation.coded import Floats
 
 
-def delong(positive: npt.NDArray[np.bool_], score: Floats) -> tuple[float, tuple[float, float]]:
+def delong(positive: npt.NDArray[np.bool_], score: Floats, among: int = 1) -> tuple[float, tuple[float, float]]:
     """AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
 
     Fast form: Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21 (2014),
@@ -19,6 +19,7 @@ def delong(positive: npt.NDArray[np.bool_], score: Floats) -> tuple[float, tuple
     Args:
         positive: Which rows are of the positive class, shape (n,); both classes must occur.
         score: Higher for rows believed positive, shape (n,).
+        among: Of how many AUCs this is the largest; the interval is widened for them (Bonferroni).
     """
     x, y = score[positive], score[~positive]
     m, n = len(x), len(y)
@@ -30,7 +31,7 @@ def delong(positive: npt.NDArray[np.bool_], score: Floats) -> tuple[float, tuple
     if variance <= 0 or not 0 < auc < 1:
         slack = 3 / max(min(m, n), 3)
         return auc, (max(0.0, auc - slack), min(1.0, auc + slack))
-    half = float(norm.ppf(0.975)) * variance**0.5 / (auc * (1 - auc))
+    half = float(norm.ppf(1 - 0.025 / among)) * variance**0.5 / (auc * (1 - auc))
     centre = np.log(auc / (1 - auc))
     return auc, (float(1 / (1 + np.exp(half - centre))), float(1 / (1 + np.exp(-half - centre))))
 

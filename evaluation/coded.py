@@ -73,7 +73,7 @@ def scored(schema: Schema) -> list[str]:
 
 
 def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
-    """Code tables with one book; the first frame is the real one, whose edges and category order count.
+    """Code tables with one book; the first frame is the real one, whose range is cut into bins.
 
     Args:
         frames: Tables with the schema's columns, checked at the door.
@@ -141,8 +141,9 @@ def _binned(values: Floats, edges: Floats) -> Ints:
 def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Ints], tuple[str, ...]]:
     """Codes of a category in every table, and the labels of the codes from 1.
 
-    Codes follow the schema's order where it means something, else falling frequency in the first table: a tree
-    that splits on the code then parts frequent from rare.
+    Codes follow the schema's order where it means something, else falling frequency over all tables: a tree that
+    splits on the code then parts frequent from rare. An order by one table alone would give away, by their late codes,
+    the categories that it lacks, and fresh real rows of a column with many categories would be told apart.
     """
     parts = [_labelled(item, column) for item in series]
     kinds = [kind for _, _, kind in parts if kind]
@@ -151,13 +152,16 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Ints]
             f"column {column.name!r} holds {kinds[0]} in one table and {next(k for k in kinds if k != kinds[0])} in "
             "another; convert it to one type in all of them"
         )
-    first_codes, first_labels, _ = parts[0]
-    counts = np.bincount(first_codes + 1, minlength=len(first_labels) + 1)[1:]
+    shares: dict[str, float] = {}
+    for codes, labels, _ in parts:
+        counts = np.bincount(codes + 1, minlength=len(labels) + 1)[1:]
+        for label, count in zip(labels, counts, strict=True):
+            shares[label] = shares.get(label, 0.0) + count / len(codes)
     if isinstance(column, Categorical) and column.ordered and column.values is not None:
         order = [_label(value) for value in column.values]
     else:
-        order = [first_labels[i] for i in sorted(range(len(first_labels)), key=lambda i: (-counts[i], first_labels[i]))]
-    order += sorted({label for _, labels, _ in parts for label in labels} - set(order))
+        order = []
+    order += sorted(set(shares) - set(order), key=lambda label: (-shares[label], label))
     number = {label: i + 1 for i, label in enumerate(order)}
     coded = []
     for codes, labels, _ in parts:

@@ -48,7 +48,7 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
     belief, lost = _together(rows, fake, folds, seed, rng)
     auc, interval = delong(fake, belief)
     alone = [_alone(sides, j, fake, folds) for j in range(len(names))]
-    each = [delong(fake, scores) for scores in alone]
+    each = [delong(fake, scores, len(names)) for scores in alone]
     top = int(np.argmax([value for value, _ in each]))
     return [
         Score(
@@ -72,11 +72,10 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
             interval=each[top][1],
             better="target",
             target=0.5,
-            floor=0.5,
             unit="AUC",
             description=f"How well the most telling column alone ({names[top]}) tells synthetic rows from real ones.",
-            method="Smoothed odds of each value or quantile cell, cross-validated; interval by DeLong. Detail: the AUC "
-            "of every column alone.",
+            method="Smoothed odds of each value or quantile cell, cross-validated; interval by DeLong, widened for the "
+            f"largest of {len(names)} columns. Detail: the AUC of every column alone.",
             detail=_parts(names, np.array([value for value, _ in each]), 0.5),
         ),
     ]

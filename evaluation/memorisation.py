@@ -84,15 +84,19 @@ def nearest(rows: Coded, others: Coded, train: Coded) -> Floats:
     """
     left, right = _scaled(rows, train), _scaled(others, train)
     discrete = ~train.book.continuous
-    a, b = rows.codes[:, discrete], others.codes[:, discrete]
+    # columns as rows of small integers: comparing them is then limited by memory, not by arithmetic
+    small = np.min_scalar_type(int(train.book.sizes.max()))
+    a, b = (np.ascontiguousarray(table.codes[:, discrete].T.astype(small)) for table in (rows, others))
     out = np.empty(len(rows))
     for start in range(0, len(rows), CHUNK):
         part = slice(start, start + CHUNK)
         distance = np.zeros((len(out[part]), len(others)))
         if left.shape[1]:
             distance += cdist(left[part], right, "cityblock")
-        if a.shape[1]:
-            distance += np.rint(cdist(a[part], b, "hamming") * a.shape[1])
+        differing = np.zeros(distance.shape, dtype=np.int16)
+        for one, other in zip(a, b, strict=True):
+            differing += one[part, None] != other[None, :]
+        distance += differing
         out[part] = distance.min(axis=1)
     return out
 

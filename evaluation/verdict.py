@@ -1,4 +1,7 @@
-"""What the scores amount to, by fixed thresholds that anyone can read here."""
+"""What the scores amount to, by fixed thresholds that anyone can read here.
+
+A threshold is held against the better end of the interval: only what is beyond chance counts against a table.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ from tabsynth.evaluation.score import Score, figure
 Level = Literal["good", "fair", "poor"]
 
 FIDELITY = (1.0, 5.0)
-"""Points of percent above the floor up to which fidelity is good, then fair."""
-DETECTION = (0.55, 0.70)
+"""Points of percent above the floor up to which fidelity is good, then fair; likewise below."""
+DETECTION = (0.53, 0.68)
 UTILITY = (0.01, 0.05)
 NEARER = (50.0, 53.0)
-"""Of the interval's lower end: only what is beyond chance counts against it."""
 COPIES = (0.1, 1.0)
 
 AREAS = {
@@ -66,15 +68,15 @@ def judge(scores: Mapping[str, Score]) -> Verdict:
 
 def level_of(score: Score) -> Level | None:
     """Good, fair or poor; None for a score that no threshold is set for."""
-    low = score.interval[0] if score.interval is not None else score.value
+    low, high = score.interval if score.interval is not None else (score.value, score.value)
     if score.name in ("shape_error", "trend_error"):
-        return _graded(score.value - (score.floor or 0.0), FIDELITY)
+        return _graded(low - (score.floor or 0.0), FIDELITY)
     if score.name in ("detection_auc", "detection_column_auc"):
-        return _graded(score.value, DETECTION)
+        return _graded(low, DETECTION)
     if score.name == "utility_gap":
-        return _graded(score.value, UTILITY)
+        return _graded(low, UTILITY)
     if score.name == "utility" and score.floor is not None:
-        return _graded(score.floor - score.value, UTILITY)
+        return _graded(score.floor - high, UTILITY)
     if score.name == "dcr_share":
         return _graded(low, NEARER)
     if score.name == "copies":

@@ -181,3 +181,14 @@ def test_nearest_agrees_with_a_loop(every_kind: tuple[pd.DataFrame, Schema]) -> 
 def test_wilson() -> None:
     # Newcombe (1998), table I: 81 of 263.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_categories_of_one_table_alone_do_not_give_it_away() -> None:
+    # Every label is nearly unique, so each table has its own; fresh rows must still not be told apart.
+    rng = np.random.default_rng(5)
+    schema = Schema.from_dict({"columns": {"k": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
+    frames = [pd.DataFrame({"k": rng.integers(0, 5000, 800).astype(str), "x": rng.normal(size=800)}) for _ in range(2)]
+    joint, alone = detection_scores(*code(frames, schema), rng)
+    assert joint.value == pytest.approx(0.5, abs=0.06)
+    assert alone.interval is not None
+    assert alone.interval[0] < 0.5
