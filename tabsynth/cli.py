@@ -57,7 +57,8 @@ examples:
   tabsynth sample m.tabsynth -n 10_000_000 --seed 1 --output synthetic.csv      in chunks: memory stays flat
   tabsynth sample m.tabsynth -n 500 --given sex=f --given age=60:80 --output women.csv
 
-A condition is COLUMN=VALUE, or COLUMN=LOW:HIGH for numbers and dates, both ends included.
+A condition is COLUMN=VALUE, COLUMN=LOW:HIGH for numbers and dates (ends included; one may be left out), COLUMN=A,B for
+several categories, or COLUMN= for a missing value.
 """
 
 EVALUATE = """\

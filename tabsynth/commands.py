@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +83,13 @@ def fit(args: Namespace) -> int:
 def sample(args: Namespace) -> int:
     """Draw rows from a model file."""
     from tabsynth.outputs import check_table_output, write_sample
+    from tabsynth.pipeline import known_values
     from tabsynth.synthesizers.base import fresh_seed
     from tabsynth.synthesizers.catalog import load
 
     check_table_output(args.output)
     model = load(args.model)
-    given = parse_given(args.given, model.schema_)
+    given = parse_given(args.given, model.schema_, known_values(model))
     rows = model.rows_ if args.rows is None else args.rows
     seed = fresh_seed() if args.seed is None else args.seed
     write_sample(model, args.output, rows, given=given, seed=seed)
@@ -131,8 +134,16 @@ def run(args: Namespace) -> int:
     return _failed(result.unmet)
 
 
-def parse_given(conditions: Iterable[str], schema: Schema) -> dict[str, Any] | None:
+def parse_given(
+    conditions: Iterable[str], schema: Schema, known: Mapping[str, Sequence[Any]] | None = None
+) -> dict[str, Any] | None:
     """The conditions of a command line as ``sample(given=...)`` wants them.
+
+    Args:
+        conditions: ``COLUMN=VALUE``, ``COLUMN=LOW:HIGH`` (numbers and dates; an end may be left out),
+            ``COLUMN=A,B`` (categories) or ``COLUMN=`` (missing).
+        schema: The model's.
+        known: The values that the model knows, by column, where the schema does not hold them.
 
     Raises:
         ConditionError: No ``COLUMN=VALUE``, an unknown column, or a value that its column cannot have.
@@ -147,39 +158,43 @@ def parse_given(conditions: Iterable[str], schema: Schema) -> dict[str, Any] | N
         name, value = text[: places[-1]], text[places[-1] + 1 :]
         if name in given:
             raise ConditionError(f"--given names column {name!r} twice; give one condition for it")
-        given[name] = _value(schema[name], value)
+        given[name] = _condition(schema[name], value, (known or {}).get(name, ()))
     return given or None
 
 
-def _value(column: Column, text: str) -> Any:
-    """A condition's value, in the type of its column; LOW:HIGH is a range of numbers or dates."""
+def _condition(column: Column, text: str, known: Sequence[Any]) -> Any:
+    """A condition in the type of its column."""
     if isinstance(column, (Numeric, Datetime)):
-        # Times hold colons too: the sign of a range is the middle one, and both ends are spelled alike.
-        parts = text.split(":")
-        low, high = ":".join(parts[: len(parts) // 2]), ":".join(parts[len(parts) // 2 :])
-        if len(parts) % 2 == 0 and (isinstance(column, Numeric) or _spelling(low) == _spelling(high)):
-            return _single(column, low), _single(column, high)
-    return _single(column, text)
-
-
-def _spelling(text: str) -> str:
-    """A date's form, whatever its digits."""
-    return re.sub(r"\d+", "0", text)
-
-
-def _single(column: Column, text: str) -> Any:
-    if isinstance(column, Numeric):
-        return _number(text, f"--given {column.name}")
-    if isinstance(column, Boolean):
+        single = partial(_number, option=f"--given {column.name}") if isinstance(column, Numeric) else str
+        ends = _ends(text, times=isinstance(column, Datetime))
+        if ends is not None:
+            return tuple(single(end) if end else None for end in ends)
+        return single(text) if text else None
+    if isinstance(column, Boolean) and text:
         if text.lower() not in ("true", "false"):
             raise ConditionError(f"--given {column.name}={text}: the column is boolean; give true or false")
         return text.lower() == "true"
-    if isinstance(column, Categorical) and column.values is not None:
-        known = {str(value): value for value in column.values}
-        if text not in known:
-            raise ConditionError(f"--given {column.name}={text}: the column has the values {listed(known, 12)}")
-        return known[text]
-    return text
+    declared = column.values if isinstance(column, Categorical) else None
+    values = {str(value): value for value in declared or known}
+    if text in values or not values:
+        return values.get(text, text or None)
+    parts = text.split(",")
+    if all(part in values for part in parts):
+        return [values[part] for part in parts]
+    if not text:
+        return None
+    raise ConditionError(f"--given {column.name}={text}: the column has the values {listed(values, 12)}")
+
+
+def _ends(text: str, *, times: bool) -> tuple[str, str] | None:
+    """The two ends of LOW:HIGH; None when the text is a single value."""
+    if text.startswith(":") or text.endswith(":"):
+        return (text[:-1], "") if text.endswith(":") else ("", text[1:])
+    # Times hold colons too: the sign of a range is the middle one, and both ends are spelled alike.
+    parts = text.split(":")
+    low, high = ":".join(parts[: len(parts) // 2]), ":".join(parts[len(parts) // 2 :])
+    alike = re.sub(r"\d+", "0", low) == re.sub(r"\d+", "0", high)
+    return (low, high) if len(parts) % 2 == 0 and (alike or not times) else None
 
 
 def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -227,6 +242,8 @@ def _number(text: str, option: str) -> float:
         value = float(text)
     except ValueError:
         raise InputError(f"{option}: {text!r} is not a number") from None
+    if not math.isfinite(value):
+        raise InputError(f"{option}: {text!r} is not a finite number")
     return int(value) if value.is_integer() else value
 
 

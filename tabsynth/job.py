@@ -38,7 +38,7 @@ model:
 
 sample:
   # rows: 1000                    # by default as many as were fitted
-  # given: {diagnosis: benign, mean radius: [10, 20]}   # what every row must meet; two numbers are a range
+  # given: {diagnosis: benign, mean radius: [10, 20]}   # what every row must meet: a value, a range, a list of values
   output: synthetic.parquet       # or .csv
 
 evaluate:                         # `evaluate: false` leaves it out
@@ -166,7 +166,7 @@ def _sample(keys: _Keys | None) -> SampleStep | None:
     rows = keys.take("rows", int, "a whole number")
     if rows is not None and rows < 1:
         raise InputError(f"{keys.where}: rows must be at least 1, not {rows}")
-    given = keys.take("given", Mapping, "a mapping from column to value or [low, high]")
+    given = keys.take("given", Mapping, "a mapping from column to value, [low, high] or [a, b, ...]")
     step = SampleStep(
         rows=rows,
         given=given and {str(column): _condition(value) for column, value in given.items()},
@@ -192,9 +192,9 @@ def _evaluate(keys: _Keys | None) -> EvaluateStep | None:
 
 
 def _condition(value: Any) -> Any:
-    """A condition as ``sample(given=...)`` wants it: YAML's lists are ranges, its dates are text."""
-    if isinstance(value, list) and len(value) == 2:
-        return tuple(_condition(side) for side in value)
+    """A condition whose dates are text, as everywhere else."""
+    if isinstance(value, list):
+        return [_condition(side) for side in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.errors import InputError, SourceError, TrainingError, listed
+from tabsynth.errors import ConditionError, InputError, SourceError, TrainingError, listed
 from tabsynth.files import check_writable
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
+from tabsynth.schema import Datetime, Numeric
 from tabsynth.shipped import open_table
 from tabsynth.splits import check_target, split
 from tabsynth.synthesizers.base import Synthesizer
@@ -98,8 +99,7 @@ def run(
     if target is not None:
         check_target(table, target)
     train, holdout = _parts(job, table, target, seeds["split"])
-    given = None if job.sample is None else job.sample.given
-    check_given(given, train)
+    given = None if job.sample is None else _conditions(job.sample.given, train)
     say(f"read {len(table):,} rows of {len(table.schema)} columns from {job.input}")
 
     job.output.mkdir(parents=True, exist_ok=True)
@@ -171,13 +171,29 @@ def checkpoint_of(model_path: str | Path) -> Path:
     return Path(f"{model_path}.checkpoint")
 
 
-def check_given(given: Mapping[str, Any] | None, table: Table) -> None:
-    """Raise ConditionError when a condition names a column that the table lacks."""
-    from tabsynth.errors import ConditionError
+def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
+    """The values that a model knows of each column of values; an inferred schema does not hold them."""
+    from tabsynth.coders import ValueCoder
+    from tabsynth.synthesizers.tokens import TokenSynthesizer
 
+    coders = model.codec_.coders if isinstance(model, TokenSynthesizer) else {}
+    return {n: (*coder.values, *coder.public) for n, coder in coders.items() if isinstance(coder, ValueCoder)}
+
+
+def _conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any] | None:
+    """Conditions as ``sample(given=...)`` wants them: two values of a numeric or datetime column are a range.
+
+    Raises:
+        ConditionError: A condition names a column that the table lacks.
+    """
     unknown = [name for name in given or {} if name not in table.schema]
     if unknown:
         raise ConditionError(f"given names unknown columns: {listed(unknown)}; there are {listed(table.schema, 12)}")
+    out = {}
+    for name, value in (given or {}).items():
+        span = isinstance(value, list) and len(value) == 2 and isinstance(table.schema[name], (Numeric, Datetime))
+        out[name] = tuple(value) if span else value
+    return out or None
 
 
 def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:

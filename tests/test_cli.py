@@ -497,6 +497,7 @@ class TestConditions:
                 "smoker": {"kind": "boolean"},
                 "seen": {"kind": "datetime"},
                 "a=b": {"kind": "categorical"},
+                "code": {"kind": "categorical"},
                 "ratio": {"kind": "categorical", "values": ["1:2", "2:1"]},
             }
         }
@@ -506,6 +507,13 @@ class TestConditions:
         ("text", "expected"),
         [
             ("age=60:80", ("age", (60, 80))),
+            ("age=60:", ("age", (60, None))),
+            ("age=:-1.5", ("age", (None, -1.5))),
+            ("age=", ("age", None)),
+            ("stage=1,3", ("stage", [1, 3])),
+            ("code=7", ("code", 7)),
+            ("code=", ("code", None)),
+            ("seen=2020-01-01T10:00:", ("seen", ("2020-01-01T10:00", None))),
             ("age=-1.5", ("age", -1.5)),
             ("stage=2", ("stage", 2)),
             ("smoker=True", ("smoker", True)),
@@ -518,7 +526,7 @@ class TestConditions:
         ],
     )
     def test_values_have_the_columns_type(self, text: str, expected: tuple[str, object]) -> None:
-        assert parse_given([text], self.SCHEMA) == dict([expected])
+        assert parse_given([text], self.SCHEMA, {"code": (7, 9)}) == dict([expected])
 
     def test_none_and_twice(self) -> None:
         assert parse_given([], self.SCHEMA) is None

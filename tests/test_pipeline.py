@@ -123,7 +123,7 @@ class TestJob:
         assert job.model.options == {"epochs": 20, "min_group": 5}
         assert job.model.checkpoint is False
         assert job.sample is not None
-        assert job.sample.given == {"diagnosis": "benign", "mean radius": (10, 20)}
+        assert job.sample.given == {"diagnosis": "benign", "mean radius": [10, 20]}
 
     def test_dates_and_ranges_become_conditions(self) -> None:
         import datetime
@@ -131,7 +131,7 @@ class TestJob:
         day = datetime.date(2020, 1, 2)
         job = job_from_dict({**BASE, "sample": {"given": {"seen": [day, day], "sex": "f"}}})
         assert job.sample is not None
-        assert job.sample.given == {"seen": ("2020-01-02", "2020-01-02"), "sex": "f"}
+        assert job.sample.given == {"seen": ["2020-01-02", "2020-01-02"], "sex": "f"}
 
     @pytest.mark.parametrize(
         ("change", "message"),
