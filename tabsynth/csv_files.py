@@ -1,0 +1,225 @@
+"""CSV: read strictly and fast, write so that reading gives the same values back."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal, cast
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from tabsynth.csv_types import declared, typed
+from tabsynth.dates import default_format, write_dates
+from tabsynth.errors import DataError, SourceError, listed
+from tabsynth.schema import Datetime, Schema
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "<NA>", "NaT")
+"""Fields that count as missing when they are not quoted. ``None`` is not among them: it is a word."""
+ROWS = 1 << 16
+BLOCK = 1 << 24
+"""Bytes that Arrow parses at a time; no row may be longer."""
+
+
+def read_csv(
+    path: Path, *, separator: str, missing: Collection[str] = MISSING, schema: Schema | None = None
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a CSV file: all of it as text first, then each column as what all its values are.
+
+    Quoted fields are text as they stand; an empty one is missing all the same.
+
+    Returns:
+        The frame, and the format of each column of datetimes.
+
+    Raises:
+        SourceError: Not UTF-8, or a damaged archive.
+        DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
+    """
+    names = _header(path, separator)
+    try:
+        table = pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=[str(i) for i in range(len(names))], skip_rows_after_names=1, block_size=BLOCK
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=separator,
+                newlines_in_values=True,
+                ignore_empty_lines=len(names) > 1,  # in a file of one column, an empty line is a missing value
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={str(i): pa.string() for i in range(len(names))},
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=sorted({"", *missing}),
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise _explained(path, separator, len(names), error) from error
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
+    if not len(table):
+        raise DataError(f"{str(path)!r} has a header but only empty lines below it")
+    _check_closed(path, table)
+    columns: dict[str, pd.Series] = {}
+    formats: dict[str, str] = {}
+    for i, name in enumerate(names):
+        text = table.column(i).combine_chunks()
+        text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+        told = schema[name] if schema is not None and name in schema else None
+        values = None if told is None else declared(pd.Series(text.to_pandas(), dtype=object, name=name), told)
+        if values is None:
+            values, spelling = typed(text, missing)
+            if spelling is not None:
+                formats[name] = spelling
+        columns[name] = values
+    return pd.DataFrame(columns), formats
+
+
+def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: Schema | None, header: bool) -> None:
+    """Write a frame as UTF-8 CSV to an open file, datetimes in the formats of the schema."""
+    if header:
+        names = pa.array([str(name) for name in frame.columns], pa.string())
+        sink.write((separator.join(_quoted(names, separator).to_pylist()) + "\n").encode())
+    formats = {}
+    for name in frame.columns:
+        if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
+            told = schema[name] if schema is not None and name in schema else None
+            fact = told if isinstance(told, Datetime) else Datetime(name=str(name))
+            formats[name] = (fact.format or default_format(frame[name], fact.resolution), fact.resolution)
+    for at in range(0, len(frame), ROWS):
+        part = frame.iloc[at : at + ROWS]
+        columns = []
+        for name in frame.columns:
+            text = write_dates(part[name], *formats[name]) if name in formats else _text(part[name])
+            # A lone empty field would be an empty line, which other readers skip.
+            columns.append(pc.fill_null(_quoted(text, separator), '""' if len(frame.columns) == 1 else ""))
+        lines = pc.binary_join_element_wise(*columns, separator)
+        sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
+
+
+@contextmanager
+def opened(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[IO[bytes]]:
+    """Open a plain or gzipped file; a packed one carries no name or date, so equal tables are equal files."""
+    with path.open(mode) as file:
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(filename="", mode=mode, fileobj=file, compresslevel=6, mtime=0) as unpacked:
+            yield cast("IO[bytes]", unpacked)
+
+
+def _header(path: Path, separator: str) -> list[str]:
+    """The column names, checked."""
+    try:
+        with opened(path, "rb", packed=path.name.endswith(".gz")) as file:
+            start = file.read(4)
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise SourceError(f"{str(path)!r} is UTF-16; save it as UTF-8 (in Excel: 'CSV UTF-8')")
+        records = _records(path, separator)
+        names = next(records, [])
+        rows = next(records, None)
+    except (OSError, EOFError) as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+    except csv.Error as error:
+        raise DataError(f"{str(path)!r}: the header cannot be read: {error}") from error
+    if not names:
+        raise DataError(f"{str(path)!r} is empty; a table needs a header and rows")
+    if rows is None:
+        raise DataError(f"{str(path)!r} has a header but no rows")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{str(path)!r} has duplicate column names: {listed(twice)}; give every column a name of its own"
+        )
+    if len(names) == 1 and names[0].count(";") > 0:
+        raise SourceError(f"{str(path)!r} seems to be separated by semicolons; read it with separator=';'")
+    return names
+
+
+def _records(path: Path, separator: str) -> Iterator[list[str]]:
+    with (
+        opened(path, "rb", packed=path.name.endswith(".gz")) as file,
+        io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
+    ):
+        yield from csv.reader(text, delimiter=separator)
+
+
+def _explained(path: Path, separator: str, width: int, error: pa.ArrowInvalid) -> DataError | SourceError:
+    """The cause of a failed read, found by a second, slow look."""
+    if "UTF8" in str(error):
+        return _not_utf8(path)
+    if "Empty CSV" in str(error):
+        return DataError(f"{str(path)!r} has a header but no rows")
+    line = 1
+    try:
+        csv.field_size_limit(1 << 30)
+        for record in _records(path, separator):
+            if record and len(record) != width:
+                return DataError(
+                    f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
+                    "mend that row, or quote the fields that hold the separator"
+                )
+            line += 1 + sum(field.count("\n") for field in record)
+    except UnicodeDecodeError:
+        return _not_utf8(path)
+    except (csv.Error, OSError, EOFError) as second:
+        return SourceError(f"cannot read {str(path)!r}: {second}")
+    return DataError(f"{str(path)!r} cannot be read as CSV: {error}")
+
+
+def _not_utf8(path: Path) -> SourceError:
+    return SourceError(f"{str(path)!r} is not UTF-8; save it as UTF-8 (in Excel: 'CSV UTF-8') or convert it with iconv")
+
+
+def _check_closed(path: Path, table: pa.Table) -> None:
+    """Raise when a quote was opened and never closed, which makes one field of the rest of the file."""
+    last = table.column(table.num_columns - 1)[-1].as_py()
+    if last is None or "\n" not in last:
+        return
+    count = 0
+    with opened(path, "rb", packed=path.name.endswith(".gz")) as file:
+        while block := file.read(1 << 22):
+            count += block.count(b'"')
+    if count % 2:
+        raise DataError(
+            f"{str(path)!r}: a quote is opened and never closed, where the field begins {last[:30]!r}; "
+            "close it or remove it"
+        )
+
+
+def _text(values: pd.Series) -> pa.Array:
+    """A column as text, missing as null; floats in the shortest spelling that gives the same bits back."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.dtype.categories.dtype if not values.isna().any() else object)
+    if pd.api.types.is_bool_dtype(values.dtype):
+        plain = pa.array(values, pa.bool_(), from_pandas=True)
+        return pc.if_else(plain, "True", "False")
+    if pd.api.types.is_integer_dtype(values.dtype):
+        return pa.array(values, from_pandas=True).cast(pa.string())
+    if pd.api.types.is_float_dtype(values.dtype):
+        text = pa.array(values, from_pandas=True).cast(pa.string())
+        # 1.0 must not come back as an integer.
+        bare = pc.match_substring_regex(text, r"^-?[0-9]+$")
+        return pc.if_else(bare, pc.binary_join_element_wise(text, ".0", ""), text)
+    cells: Sequence[object] = values.astype(object).where(values.notna(), None).tolist()
+    return pa.array([cell if cell is None or isinstance(cell, str) else str(cell) for cell in cells], pa.string())
+
+
+def _quoted(text: pa.Array, separator: str) -> pa.Array:
+    """Quotes around what needs them: separators, quotes, line ends, spaces at an end, and spellings of missing."""
+    inside = r'["\r\n]|^\s|\s$|' + (r"\t" if separator == "\t" else f"[{separator}]")
+    needs = pc.or_(pc.match_substring_regex(text, inside), pc.is_in(text, pa.array(MISSING)))
+    needs = pc.and_(needs, pc.is_valid(text))
+    if not pc.any(needs).as_py():
+        return text
+    wrapped = pc.binary_join_element_wise('"', pc.replace_substring(text, '"', '""'), '"', "")
+    return pc.if_else(needs, wrapped, text)

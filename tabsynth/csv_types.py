@@ -1,0 +1,145 @@
+"""Columns of text as typed columns, by exact rules on the whole column: nothing is sampled, nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabsynth.dates import read_dates, read_iso
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+
+# A number that begins with a zero (007) is a code, and one that begins with a plus is a telephone number.
+INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
+DECIMAL = r"^ *-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *$"
+BOOLEAN = r"^(?:True|False|true|false|TRUE|FALSE)$"
+PROBE = 64
+"""A column whose first values break a rule is not looked at further under it; one that passes is checked whole."""
+
+
+def typed(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | None]:
+    """The column as what all its values are: integers, numbers, booleans, ISO 8601 datetimes or text.
+
+    Args:
+        text: Strings, missing as null.
+        missing: Spellings that count as missing too where everything else in the column is of one type.
+
+    Returns:
+        The column, and the format of its datetimes.
+    """
+    head = [value for value in text.drop_null()[:PROBE].to_pylist() if value not in missing]
+    if head and all(re.match(DECIMAL, value) for value in head):
+        number = _number(text, missing)
+        if number is not None:
+            return number, None
+    if head and all(re.match(BOOLEAN, value) for value in head):
+        kept = _matching(text, BOOLEAN, missing)
+        if kept is not None:
+            return _pandas(pc.is_in(kept, pa.array(["True", "true", "TRUE"])), kept), None
+    if head and all(value[:2].isdigit() and value[4:5] == "-" for value in head):
+        read = read_iso(_plain(text).replace(dict.fromkeys(missing, None)))
+        if read is not None:
+            return read
+    return _plain(text), None
+
+
+def declared(values: pd.Series, column: Column) -> pd.Series | None:
+    """A column, as text or already typed, as what its schema declares; None where the values themselves decide.
+
+    Values that do not fit stay as they are: the check at the door names them.
+    """
+    present = values.dropna()
+    text = bool(present.map(lambda value: isinstance(value, str)).all()) if values.dtype == object else False
+    if isinstance(column, Numeric):
+        return _declared_number(values, column)
+    if isinstance(column, Datetime) and not pd.api.types.is_datetime64_any_dtype(values.dtype):
+        if column.format is None and text:
+            read = read_iso(values)
+            return None if read is None else read[0]
+        if column.format is None:
+            return None
+        moments = read_dates(values, column.format)
+        return moments if moments.isna().sum() == values.isna().sum() else values
+    if isinstance(column, Boolean) and values.dtype != bool:
+        return _declared_members(
+            values, {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        )
+    if isinstance(column, Categorical) and column.values is not None:
+        return _declared_members(values, {str(value): value for value in column.values})
+    if isinstance(column, (Identifier, Text)) and text:
+        whole = isinstance(column, Identifier) and present.str.fullmatch(INTEGER[1:-1]).all()
+        return None if whole else values
+    return None
+
+
+def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
+    for rule, kind in ((INTEGER, pa.int64()), (DECIMAL, pa.float64())):
+        kept = _matching(text, rule, missing)
+        if kept is None:
+            continue
+        try:
+            data = pc.utf8_trim(kept, " ").cast(kind)
+        except pa.ArrowInvalid:  # more digits than 64 bits hold: such a number is a name
+            return None
+        if kind == pa.float64() and not pc.all(pc.is_finite(data)).as_py():
+            return None
+        return _pandas(data, kept)
+    return None
+
+
+def _matching(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:
+    """The text, when all of it follows a rule, with spellings of missing as null."""
+    bad = pc.invert(pc.match_substring_regex(text, rule))
+    odd = pc.unique(text.filter(bad, null_selection_behavior="drop")).to_pylist()
+    if any(value not in missing for value in odd):
+        return None
+    return pc.if_else(bad, pa.scalar(None, pa.string()), text) if odd else text
+
+
+def _pandas(data: pa.Array, text: pa.Array) -> pd.Series:
+    """Arrow to pandas: integers and booleans with gaps become nullable, so that they stay what they are."""
+    if text.null_count == 0 or pa.types.is_floating(data.type):
+        return pd.Series(data.to_pandas())
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    gapped = pc.if_else(pc.is_valid(text), data, pa.scalar(None, data.type))
+    return pd.Series(gapped.to_pandas(types_mapper=nullable.get))
+
+
+def _plain(text: pa.Array) -> pd.Series:
+    return pd.Series(text.to_pandas(), dtype=object)
+
+
+def _declared_number(values: pd.Series, column: Numeric) -> pd.Series:
+    """Numbers as float, or as integers where the schema has no decimals and the values have none."""
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return values
+    try:
+        data = pd.to_numeric(values)
+    except (ValueError, TypeError):
+        return values
+    if pd.api.types.is_integer_dtype(data.dtype) or column.decimals != 0 or data.dtype == object:
+        return data
+    floats = data.astype(np.float64)
+    if not (floats.dropna() % 1 == 0).all() or (floats.abs() >= 2**53).any():
+        return data
+    return floats.astype("Int64") if floats.isna().any() else floats.astype(np.int64)
+
+
+def _declared_members(values: pd.Series, known: dict[str, object]) -> pd.Series:
+    """Each value as the declared one that is spelled alike; unknown ones stay."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values
+    out = values.astype(object).map(
+        lambda value: known.get(str(value), known.get(str(value).lower(), value)), na_action="ignore"
+    )
+    out = out.where(values.notna(), None)
+    kinds = set(out.dropna().map(type))
+    if kinds == {bool}:
+        return out.astype("boolean" if out.isna().any() else bool)
+    if kinds == {int}:
+        return out.astype("Int64" if out.isna().any() else np.int64)
+    return out.astype(np.float64) if kinds and kinds <= {int, float} else out

@@ -1,0 +1,175 @@
+"""How dates are spelled: find the one format of a column of text, read it, and write the identical text back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabsynth.schema import Resolution
+
+ISO = re.compile(
+    r"\d{4}-\d\d-\d\d"
+    r"(?:(?P<between>[T ])\d\d:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+)
+ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+
+DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y")
+MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y", "%m/%d/%y", "%m-%d-%y", "%m.%d.%y")
+NAMED = (
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d-%b-%Y",
+    "%d %b %Y",
+    "%d%b%Y",
+    "%d-%b-%y",
+    "%d%b%y",
+    "%b %d, %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+)
+TIMES = ("", " %H:%M", " %H:%M:%S", ":%H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+ALONE = ("%H:%M", "%H:%M:%S", "%Y-%m", "%Y/%m", "%b %Y", "%B %Y")
+COMPACT = "%Y%m%d"
+
+FIELDS = {
+    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d?", "d": r"\d\d?", "b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}",
+    "H": r"\d\d?", "I": r"\d\d?", "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,9}", "p": "[AaPp][Mm]",
+}  # fmt: skip
+PROBE = 100
+"""Formats are sought among so many texts, then checked on all."""
+
+UNITS: dict[Resolution, int] = {
+    "D": 86400 * 10**9, "h": 3600 * 10**9, "min": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1
+}  # fmt: skip
+"""Nanoseconds of each unit, coarsest first."""
+
+
+def iso_format(example: str) -> str | None:
+    """The strftime format of one ISO 8601 date, its zone written out; None when it is not one."""
+    match = ISO.fullmatch(example)
+    if match is None:
+        return None
+    if match["between"] is None:
+        return "%Y-%m-%d"
+    if match["fraction"] and not match["seconds"]:
+        return None
+    seconds = (":%S" if match["seconds"] else "") + (".%f" if match["fraction"] else "")
+    return f"%Y-%m-%d{match['between']}%H:%M{seconds}{match['zone'] or ''}"
+
+
+def read_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
+    """A column of ISO 8601 text as datetimes, with its format; None unless every text comes back identical."""
+    first = text.first_valid_index()
+    spelling = None if first is None else iso_format(str(text[first]))
+    if spelling is None:
+        return None
+    zone = ZONE.search(spelling)
+    # A value in another zone would turn the whole column into objects.
+    if zone and not text.dropna().str.endswith(zone[0]).all():
+        return None
+    try:
+        moments = pd.to_datetime(text, format="ISO8601", errors="coerce")
+    except ValueError:
+        return None
+    if not pd.api.types.is_datetime64_any_dtype(moments.dtype) or moments.isna().sum() != text.isna().sum():
+        return None
+    back = write_dates(moments, spelling, resolution_of(moments))
+    return (moments, spelling) if back.equals(pa.array(text, pa.string(), from_pandas=True)) else None
+
+
+def read_dates(text: pd.Series, format: str) -> pd.Series:
+    """A column of text (or whole numbers) in a format as datetimes; what does not fit becomes NaT."""
+    plain = text.astype(object).where(text.notna(), None)
+    zone = ZONE.search(format)
+    if "%z" in format:
+        return pd.to_datetime(plain, format=format, errors="coerce", utc=True)
+    moments = pd.to_datetime(plain, format=format, errors="coerce")
+    if zone and pd.api.types.is_datetime64_dtype(moments.dtype):
+        offset = "UTC" if zone[0] == "Z" else zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
+        return moments.dt.tz_localize(offset)
+    return moments
+
+
+def write_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
+    """Datetimes as text, missing as null; ``%f`` gets 3, 6 or 9 digits by the resolution (6 when it is not told)."""
+    if isinstance(moments.dtype, pd.DatetimeTZDtype):
+        zone = ZONE.search(format)
+        if zone and zone[0] == "Z":
+            moments = moments.dt.tz_convert("UTC")
+        if "%z" in format:
+            text = moments.dt.strftime(format)
+            return pa.array(text.where(moments.notna(), None), pa.string(), from_pandas=True)
+        moments = moments.dt.tz_localize(None)
+    if "%f" in format.replace("%S.%f", ""):
+        return pa.array(moments.dt.strftime(format), pa.string(), from_pandas=True)
+    unit = "s"
+    if "%S.%f" in format:
+        unit = resolution if resolution in ("ms", "ns") else "us"
+    # Arrow writes as many digits of a second as the unit has.
+    stamps = pa.array(moments.dt.floor(unit), from_pandas=True).cast(pa.timestamp(unit))
+    return pc.strftime(stamps, format=format.replace("%S.%f", "%S")).cast(pa.string())
+
+
+def resolution_of(moments: pd.Series) -> Resolution:
+    """The coarsest unit that every datetime (in UTC) is a multiple of."""
+    present = moments.dropna()
+    if isinstance(present.dtype, pd.DatetimeTZDtype):
+        present = present.dt.tz_convert("UTC").dt.tz_localize(None)
+    ticks = present.to_numpy().astype("datetime64[ns]").astype(np.int64)
+    return next(unit for unit, size in UNITS.items() if not (ticks % size).any())
+
+
+def default_format(moments: pd.Series, resolution: Resolution | None = None) -> str:
+    """ISO 8601 as fine as the datetimes need; zones other than UTC are written as UTC by ``write_dates``."""
+    zoned = isinstance(moments.dtype, pd.DatetimeTZDtype)
+    unit = resolution or resolution_of(moments)
+    if unit == "D" and not zoned:
+        return "%Y-%m-%d"
+    return "%Y-%m-%dT%H:%M:%S" + (".%f" if unit in ("ms", "us", "ns") else "") + ("Z" if zoned else "")
+
+
+def find_formats(text: Sequence[str]) -> list[str]:
+    """Formats that every text is spelled in: the likeliest, and a second where day and month cannot be told apart.
+
+    Args:
+        text: Each different text once.
+    """
+    head = text[:PROBE]
+    every = pd.Series(list(text), dtype=object)
+    for found in candidates(head):
+        if _fits(every, found):
+            other = found.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+            ambiguous = found.startswith(("%d/", "%d-", "%d.")) and "%b" not in found
+            return [found, other] if ambiguous and _fits(every, other) else [found]
+    return []
+
+
+def candidates(text: Sequence[str]) -> list[str]:
+    """The formats whose outline every text has."""
+    if not len(text) or len(text[0]) > 40 or not any(char.isdigit() for char in text[0]):
+        return []
+    iso = iso_format(text[0])
+    zoned = ZONE.sub("%z", iso) if iso else None
+    own = [known for known in (iso, zoned) if known and all(iso_format(value) for value in text)]
+    return own + [known for known, outline in _outlines().items() if all(outline.fullmatch(value) for value in text)]
+
+
+@cache
+def _outlines() -> dict[str, re.Pattern[str]]:
+    """A regular expression for each format that is not ISO 8601, likeliest first."""
+    formats = [day + time for day in (*DAY_FIRST, *MONTH_FIRST, *NAMED) for time in TIMES] + [COMPACT, *ALONE]
+    return {known: re.compile(re.sub(r"%(\w)", lambda match: FIELDS[match[1]], re.escape(known))) for known in formats}
+
+
+def _fits(text: pd.Series, format: str) -> bool:
+    """Whether every text is a date of this format in a year that a date of people or things may have."""
+    moments = pd.to_datetime(text, format=format, errors="coerce", utc=True)
+    if moments.isna().any():
+        return False
+    return "%Y" not in format or bool(moments.dt.year.between(1800, 2200).all())

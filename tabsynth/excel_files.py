@@ -1,0 +1,176 @@
+"""Excel workbooks: one sheet, a header row, typed cells."""
+
+from __future__ import annotations
+
+import datetime
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.dates import default_format, read_iso, write_dates
+from tabsynth.errors import DataError, MissingDependencyError, SourceError, listed
+
+MOST_ROWS = 1_048_576
+ERRORS = frozenset({"#N/A", "#DIV/0!", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#NAME?"})
+"""What a formula that failed shows; all count as missing."""
+
+
+def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read one sheet of a workbook (the first, unless named); its first row is the header.
+
+    A number is an integer where the whole column is whole and none of its cells is shown with decimals. Text stays
+    text, except that a column of ISO 8601 text becomes datetimes, as in CSV.
+
+    Returns:
+        The frame, and the format of each column of datetimes that was text.
+
+    Raises:
+        MissingDependencyError: openpyxl is not installed.
+        SourceError: Not an Excel file, or no such sheet.
+        DataError: An empty sheet, no rows, an unnamed or a duplicate column.
+    """
+    openpyxl = _openpyxl()
+    try:
+        with path.open("rb") as file:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            names = list(book.sheetnames)
+            if sheet is not None and sheet not in names:
+                raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {listed(names, 20)}")
+            rows = [[(_cell(cell), _decimal(cell)) for cell in row] for row in book[sheet or names[0]].iter_rows()]
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{str(path)!r} is not an Excel workbook (.xlsx), or is damaged: {error}") from error
+    while rows and all(value is None for value, _ in rows[-1]):
+        rows.pop()  # formatting leaves empty rows behind the last one
+    where = f"{str(path)!r}, sheet {sheet or names[0]!r}"
+    header = _header([value for value, _ in rows[0]] if rows else [], rows, where)
+    if len(rows) < 2:
+        raise DataError(f"{where} has a header but no rows")
+    columns: dict[str, pd.Series] = {}
+    formats: dict[str, str] = {}
+    for i, name in enumerate(header):
+        cells = [row[i] if i < len(row) else (None, False) for row in rows[1:]]
+        values = [None if isinstance(value, str) and value in missing else value for value, _ in cells]
+        columns[name] = _typed(values, decimal=any(shown for _, shown in cells))
+        if columns[name].dtype == object and isinstance(next((v for v in values if v is not None), None), str):
+            read = read_iso(columns[name]) if all(v is None or isinstance(v, str) for v in values) else None
+            if read is not None:
+                columns[name], formats[name] = read
+    return pd.DataFrame(columns), formats
+
+
+def write_excel(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as a workbook of one sheet.
+
+    Raises:
+        MissingDependencyError: openpyxl is not installed.
+        DataError: Too many rows for Excel, or an integer or character that it cannot hold.
+    """
+    openpyxl = _openpyxl()
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.utils.exceptions import IllegalCharacterError
+
+    if len(frame) >= MOST_ROWS:
+        raise DataError(
+            f"Excel holds {MOST_ROWS - 1:,} rows, the table has {len(frame):,}; write CSV or Parquet instead"
+        )
+    wide = [n for n in frame.columns if pd.api.types.is_integer_dtype(frame[n].dtype) and frame[n].abs().max() > 2**53]
+    if wide:
+        raise DataError(f"Excel cannot hold the integers of {listed(wide)} exactly; make them text, or write Parquet")
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("table")
+
+    def cell(value: Any, shown: str | None) -> Any:
+        out = WriteOnlyCell(sheet, value=value)
+        if isinstance(value, str):
+            out.data_type = "s"  # text that begins with "=" is not a formula
+        if shown is not None:
+            out.number_format = shown
+        return out
+
+    columns = [_cells(frame[name]) for name in frame.columns]
+    try:
+        sheet.append([cell(str(name), None) for name in frame.columns])
+        for row in zip(*(values for values, _ in columns), strict=True):
+            sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
+    except IllegalCharacterError as error:
+        raise DataError(f"Excel cannot hold the control characters in {error}; write CSV or Parquet instead") from error
+    book.save(path)
+
+
+def _openpyxl() -> Any:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise MissingDependencyError("Excel files need openpyxl: pip install 'tabsynth[excel]'") from error
+    return openpyxl
+
+
+def _cell(cell: Any) -> Any:
+    """A cell's value; what is not text, a number, a boolean or a date becomes text."""
+    value = cell.value
+    if value is None or value == "" or (isinstance(value, str) and value in ERRORS and cell.data_type == "e"):
+        return None
+    return value if isinstance(value, (str, int, float, datetime.datetime, datetime.date)) else str(value)
+
+
+def _decimal(cell: Any) -> bool:
+    """Whether a number is shown with decimals."""
+    return isinstance(cell.value, (int, float)) and ".0" in (cell.number_format or "")
+
+
+def _header(names: list[Any], rows: list[list[Any]], where: str) -> list[str]:
+    while names and names[-1] is None and all(len(row) < len(names) or row[len(names) - 1][0] is None for row in rows):
+        names.pop()
+    if not names:
+        raise DataError(f"{where} is empty; a table needs a header and rows")
+    if any(name is None for name in names):
+        raise DataError(f"{where}: column {names.index(None) + 1} has no name; name it in the first row or remove it")
+    header = [str(name) for name in names]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{where} has duplicate column names: {listed(twice)}; give every column a name of its own")
+    return header
+
+
+def _typed(values: list[Any], *, decimal: bool) -> pd.Series:
+    """The cells of a column as one type, where they are of one."""
+    present = [value for value in values if value is not None]
+    gaps = len(present) < len(values)
+    kinds = {type(value) for value in present}
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean" if gaps else bool)
+    if kinds and kinds <= {int, float}:
+        whole = not decimal and all(float(value).is_integer() and abs(value) < 2**63 for value in present)
+        if whole:
+            exact = [None if value is None else int(value) for value in values]
+            return pd.Series(exact, dtype="Int64" if gaps else np.int64)
+        return pd.Series([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    if kinds and kinds <= {datetime.datetime, datetime.date}:
+        return pd.to_datetime(pd.Series(values, dtype=object), errors="coerce").astype("datetime64[ns]")
+    return pd.Series(values, dtype=object)
+
+
+def _cells(values: pd.Series) -> tuple[Iterator[Any], str | None]:
+    """A column's values as Excel holds them, missing as None, and the number format that tells their type."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        # Excel knows no time zones: such instants are written as text.
+        return iter(write_dates(values, default_format(values)).to_pylist()), None
+    plain = values.astype(object).where(values.notna(), None)
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        days = default_format(values) == "%Y-%m-%d"
+        return (
+            None if v is None else v.to_pydatetime() for v in plain
+        ), "yyyy-mm-dd" if days else "yyyy-mm-dd hh:mm:ss"
+    known = (str, int, float, bool, datetime.datetime, datetime.date)
+    cells = (v if v is None or isinstance(v, known) else v.item() if hasattr(v, "item") else str(v) for v in plain)
+    if pd.api.types.is_float_dtype(values.dtype):
+        return cells, "0.0###############"
+    return cells, "0" if pd.api.types.is_integer_dtype(values.dtype) else None

@@ -1,0 +1,248 @@
+"""Read a schema off a table: what each column is, why it seems so, and what only a person can decide.
+
+The rules, in short: what has a type keeps it. Numbers stay numbers unless they count rows, identify, or are codes by
+name; two whole numbers alone are categories. Text is a date, a key, categories (when values repeat) or free text (when
+they do not). A wrong guess must be cheap: keys and free text are never learned, and a few-valued number keeps its exact
+values either way.
+
+No value of the data enters the schema, neither bounds nor categories nor examples: a model file carries its schema, and
+extremes and rare values belong to somebody. ``describe`` shows examples, to whoever has the table at hand.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.dates import COMPACT, find_formats, resolution_of
+from tabsynth.infer_text import infer_text
+from tabsynth.names import is_code, is_key, is_person, is_quantity
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema
+from tabsynth.table import check_frame
+
+FEW = 12
+"""Up to so many different whole numbers may be a code; a person is asked."""
+SMALL = 20
+"""In tables of fewer rows than this, that all values differ says nothing."""
+CONSTANT = 0.999
+"""A value with more than this share of at least ``MANY`` rows makes a column almost constant."""
+MANY = 1000
+
+
+def infer_schema(frame: pd.DataFrame) -> Schema:
+    """Read a schema off a frame. Every column is marked ``inferred``, which a private fit refuses.
+
+    Raises:
+        DataError: The frame is not a table: no rows or columns, names that are not text or not unique, mixed types.
+    """
+    check_frame(frame)
+    return Schema({str(name): infer_column(frame[name]) for name in frame.columns})
+
+
+def infer_column(values: pd.Series) -> Column:
+    """What one column is."""
+    name = str(values.name)
+    present = values.dropna()
+    column = _decide(name, values, present)
+    notes = column.question
+    if not len(present):
+        notes = "every value is missing: should the column be dropped?"
+    elif len(present) >= MANY and not isinstance(column, (Identifier, Datetime)):
+        share = float(present.value_counts(normalize=True).iloc[0]) if _may_repeat(present) else 0.0
+        if CONSTANT <= share < 1 and not notes:
+            notes = f"more than {CONSTANT:.1%} of its values are the same: is it of use, or should it be dropped?"
+    return replace(column, nullable=len(present) < len(values), origin="inferred", question=notes)
+
+
+def _decide(name: str, values: pd.Series, present: pd.Series) -> Column:
+    kind = values.dtype
+    if pd.api.types.is_bool_dtype(kind) and not isinstance(kind, pd.CategoricalDtype):
+        return Boolean(name=name, why="its values are true and false")
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return Datetime(name=name, resolution=_resolution(present), why="its values are dates")
+    if pd.api.types.is_numeric_dtype(kind):
+        return _number(name, present)
+    if isinstance(kind, pd.CategoricalDtype):
+        return _category(name, kind, present)
+    if not len(present):
+        return Categorical(name=name, why="it holds nothing that tells its kind")
+    first = present.iloc[0]
+    if isinstance(first, (bool, np.bool_)):
+        return Boolean(name=name, why="its values are true and false")
+    if isinstance(first, str):
+        return infer_text(name, present)
+    if isinstance(first, (datetime.date, np.datetime64)):
+        try:
+            moments = pd.to_datetime(present, utc=True)
+        except (ValueError, OverflowError):
+            return _distant(name)
+        return Datetime(name=name, resolution=_resolution(moments), why="its values are dates")
+    return _number(name, pd.to_numeric(present.astype(float)))
+
+
+def _category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
+    """A pandas categorical was declared to be one, unless every row has a category of its own."""
+    if kind.ordered:
+        return Categorical(name=name, ordered=True, why="it is an ordered categorical of pandas")
+    plain = present.astype(object)
+    if len(plain) >= SMALL and plain.is_unique and isinstance(plain.iloc[0], str):
+        return infer_text(name, plain)
+    return Categorical(name=name, why="it is a categorical of pandas")
+
+
+def _distant(name: str) -> Column:
+    return Categorical(
+        name=name,
+        why="its dates lie beyond the years 1678 to 2261",
+        question="do dates such as 9999-12-31 mean that there is none? Leave those empty",
+    )
+
+
+def _resolution(moments: pd.Series) -> Any:
+    return resolution_of(moments) if len(moments) else None
+
+
+def _may_repeat(present: pd.Series) -> bool:
+    """A cheap look that spares counting columns whose values all differ."""
+    return bool(present.iloc[:MANY].nunique() < MANY // 2)
+
+
+def _number(name: str, present: pd.Series) -> Column:
+    """A column of numbers."""
+    data = present.to_numpy(dtype=np.float64)
+    if not len(data):
+        return Numeric(name=name, why="its type is a number's, but it holds none")
+    decimals = decimals_of(data)
+    why = "its values are whole numbers" if decimals == 0 else "its values are numbers"
+    if (data == data[0]).all() and len(data) > 1:
+        why = "it holds a single number"
+    if decimals != 0 or (np.abs(data) >= 2**63).any():
+        return Numeric(name=name, decimals=decimals, why=why, question=_sentinel(data))
+    distinct = np.unique(present.to_numpy(dtype=np.int64))
+    if len(distinct) == len(data):
+        return _unique_number(name, data, distinct)
+    repeats = len(data) / len(distinct)
+    if is_key(name) and not (is_code(name) or len(distinct) <= 50 or repeats >= 100):
+        return repeated_key(name)
+    if len(distinct) == 2:
+        return Categorical(name=name, why="it holds two different whole numbers, between which there is no scale")
+    if is_code(name) or (is_key(name) and len(distinct) > FEW):
+        why = f"by its name it is a code: {len(distinct)} different numbers, which repeat"
+        return Categorical(name=name, why=why, question="is it a code, as its name says, or a quantity (numeric)?")
+    if is_key(name):
+        why = "by its name it refers to something: few different numbers, which repeat"
+        return Categorical(name=name, why=why, question="is it a code, as its name says, or a quantity (numeric)?")
+    if compact_dates(present):
+        why = "all its values are dates written as eight digits"
+        return Datetime(name=name, format=COMPACT, resolution="D", why=why)
+    question = _sentinel(data) or _date_question(distinct) or _code_question(name, distinct)
+    return Numeric(name=name, decimals=0, why=why, question=question)
+
+
+def _unique_number(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArray[np.int64]) -> Column:
+    """Whole numbers that never repeat: a row number, a key, or a measurement."""
+    run = int(distinct[-1]) - int(distinct[0]) + 1 == len(distinct)
+    if len(data) >= SMALL and run and int(distinct[0]) in (0, 1):
+        return Identifier(name=name, why=f"it counts the rows from {int(distinct[0])}")
+    if is_key(name):
+        return Identifier(name=name, why="by its name it is a key, and no value repeats")
+    if is_code(name):
+        why = "by its name it is a code"
+        return Categorical(name=name, why=why, question="no value repeats: is it a key (identifier)?")
+    if compact_dates(pd.Series(distinct)):
+        return Datetime(
+            name=name, format=COMPACT, resolution="D", why="all its values are dates written as eight digits"
+        )
+    asked = len(data) >= SMALL and not is_quantity(name)
+    question = "no value repeats: is it a key (identifier) or a measurement?" if asked else ""
+    return Numeric(name=name, decimals=0, why="its values are whole numbers", question=question or _sentinel(data))
+
+
+def repeated_key(name: str) -> Identifier:
+    """A key that several rows share."""
+    if is_person(name):
+        question = "several rows share a value: is this the person the rows are about? Then give it the role 'person'"
+    else:
+        question = "several rows share a value: does it refer to another table, or is it a code (categorical)?"
+    return Identifier(name=name, why="by its name and its values it is a key, though values repeat", question=question)
+
+
+def compact_dates(present: pd.Series) -> bool:
+    """Whether all whole numbers are dates such as 20190331."""
+    data = present.to_numpy(dtype=np.int64)
+    if data.min() < 18000101 or data.max() > 22001231 or ((data % 10000 < 101) | (data % 100 > 31)).any():
+        return False
+    return COMPACT in find_formats([str(value) for value in np.unique(data)])
+
+
+def decimals_of(data: npt.NDArray[np.float64]) -> int | None:
+    """The fewest decimals (0 to 17) that hold every number exactly; None where they run to the end of a float."""
+    for decimals in range(18):
+        with np.errstate(over="ignore"):
+            scaled = np.rint(data * 10.0**decimals)
+        if (np.abs(scaled) >= 2**53).any() and decimals:
+            return None
+        if (scaled / 10.0**decimals == data).all():
+            return decimals
+    return None
+
+
+def _sentinel(data: npt.NDArray[np.float64]) -> str:
+    """A question where an extreme such as -999 or 99999 lies far from everything else, and repeats."""
+    for extreme in {float(data.min()), float(data.max())}:
+        digits = f"{abs(extreme):.0f}" if extreme % 1 == 0 else ""
+        if not digits or set(digits) != {"9"} or (len(digits) == 1 and len(data) < SMALL):
+            continue
+        rest = data[data != extreme]
+        count = len(data) - len(rest)
+        if count >= 5 and len(rest) and np.abs(rest - extreme).min() > 0.5 * max(float(np.ptp(rest)), 1.0):
+            return f"does {extreme:.0f}, which {count} rows have, mean that the value is missing or capped?"
+    return ""
+
+
+def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
+    """A question where whole numbers look like a code."""
+    if 2 < len(distinct) <= FEW and not is_quantity(name):
+        return f"it holds only {len(distinct)} different whole numbers: is it a code (categorical) or a quantity?"
+    lengths = {len(str(abs(int(value)))) for value in (distinct[0], distinct[-1])}
+    if len(distinct) > FEW and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
+        return "all its values have the same number of digits: is it a code such as a postcode (categorical)?"
+    return ""
+
+
+def _date_question(distinct: npt.NDArray[np.int64]) -> str:
+    """A question where most whole numbers are dates such as 20190331, and some are not."""
+    month, day = distinct % 10000 // 100, distinct % 100
+    plain = (distinct > 18000101) & (distinct < 22001231) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    if len(distinct) >= SMALL and plain.mean() > 0.8:
+        return "most of its values are dates written as eight digits, some are not: mend or empty those to have dates"
+    return ""
+
+
+def describe(schema: Schema, frame: pd.DataFrame | None = None) -> list[dict[str, Any]]:
+    """One row for each column, for a person to read.
+
+    Args:
+        schema: What to describe.
+        frame: With it, each row also shows a few frequent values (``examples``), which no schema holds.
+    """
+    rows = []
+    for name, column in schema.items():
+        row: dict[str, Any] = {
+            "column": name,
+            "kind": column.kind,
+            "nullable": column.nullable,
+            "role": column.role or "",
+            "origin": column.origin,
+            "because": column.why,
+            "question": column.question,
+        }
+        if frame is not None and name in frame:
+            row["examples"] = [str(value) for value in frame[name].value_counts().index[:3]]
+        rows.append(row)
+    return rows

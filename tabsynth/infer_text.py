@@ -1,0 +1,151 @@
+"""What a column of text is: dates, numbers written as text, keys, categories or free text."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.dates import candidates, find_formats, read_dates, resolution_of
+from tabsynth.names import is_code, is_key, is_person, is_personal
+from tabsynth.schema import Categorical, Column, Datetime, Identifier, Numeric, Text
+
+SMALL = 20
+"""In tables of fewer rows than this, that all values differ says nothing."""
+SPARSE = 0.5
+"""Above this share of different values, a column of text has hardly a value that repeats."""
+WORDY = 4
+"""Text of so many words on average is written, not chosen."""
+MOSTLY = 0.8
+SAMPLE = 10_000
+
+NUMBER = re.compile(r" *-?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][+-]?\d+)? *")
+UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *")
+UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+UNKNOWN = frozenset({
+    "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
+    "#n/a", "not available", "not known",
+})  # fmt: skip
+
+
+def infer_text(name: str, present: pd.Series) -> Column:
+    """Decide on a column of text.
+
+    Args:
+        name: Its name.
+        present: Its values, none missing, all text.
+    """
+    counts = present.value_counts()
+    distinct: list[str] = counts.index.tolist()
+    rows, different = len(present), len(distinct)
+    date = _date(name, distinct)
+    if date is not None:
+        return date
+    sample = distinct[:SAMPLE]
+    if all(UUID.fullmatch(value) for value in sample):
+        return _key(name, rows, different, "its values are UUIDs")
+    numeric = sum(_is_number(value) for value in sample) / len(sample)
+    if numeric == 1.0 and all(_is_number(value) for value in distinct):
+        return _written_numbers(name, rows, different, distinct)
+    question = _unknown(distinct) or _mostly(numeric, sample)
+    words = float(np.mean([len(value.split()) for value in sample]))
+    if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
+        return _sparse(name, rows, different, sample, words, question)
+    if is_key(name) and different > 50 and rows / different < 100:
+        return _repeated_key(name)
+    if is_personal(name) and different > SMALL and not question:
+        question = "by its name it may name or reach persons: should it be removed (text) rather than learned?"
+    why = f"{different} different values in {rows} rows: text that repeats"
+    if different == 1:
+        why = "it holds a single value"
+    elif different == rows:
+        why = "text of a table too small to tell more"
+    return Categorical(name=name, why=why, question=question)
+
+
+def _date(name: str, distinct: list[str]) -> Datetime | None:
+    """A date, if every value is one in the same format."""
+    formats = find_formats(distinct)
+    if not formats:
+        return None
+    moments = read_dates(pd.Series(distinct, dtype=object), formats[0])
+    question = ""
+    if len(formats) > 1:
+        question = f"day or month first? Read as {formats[0]!r}, but {formats[1]!r} fits as well"
+    why = f"all its values are dates or times written as {formats[0]}"
+    return Datetime(name=name, format=formats[0], resolution=resolution_of(moments), why=why, question=question)
+
+
+def _key(name: str, rows: int, different: int, why: str) -> Column:
+    """Values that only a key has: fresh ones when they differ, else a question."""
+    if different == rows:
+        return Identifier(name=name, why=f"{why}, and none repeats")
+    if (different <= 50 or rows / different >= 100) and not is_person(name):
+        question = "is it a code (categorical), or a key to be made afresh (identifier)?"
+        return Categorical(name=name, why=f"{why}, but only {different} for {rows} rows", question=question)
+    return _repeated_key(name)
+
+
+def _repeated_key(name: str) -> Identifier:
+    from tabsynth.infer import repeated_key
+
+    return repeated_key(name)
+
+
+def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) -> Column:
+    """Numbers that stand as text: codes where they look it, else numbers to be converted."""
+    padded = any(re.match(r"-?0\d", value) for value in distinct)
+    alike = len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
+    if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
+        question = "its numbers are stored as text: convert them with pd.to_numeric, or is it a code (categorical)?"
+        return Numeric(name=name, why="all its values are numbers, written as text", question=question)
+    if is_key(name) or (different == rows and rows >= SMALL):
+        return _key(name, rows, different, "its values are digits" + (" with leading zeros" if padded else ""))
+    why = "its values are digits with leading zeros: a code" if padded else f"{different} different numbers, as text"
+    return Categorical(name=name, why=why)
+
+
+def _sparse(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
+    """Text whose values hardly repeat: a key, free text, or categories that a person must vouch for."""
+    why = f"{different} different values in {rows} rows"
+    if all(EMAIL.fullmatch(value) for value in sample):
+        return Text(name=name, pii="email", why="its values are e-mail addresses, which are never learned")
+    coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
+    if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
+        return Identifier(name=name, why=f"{why}: codes that never repeat")
+    if is_key(name) and words < 1.2:
+        return _repeated_key(name)
+    if words >= 2 * WORDY:
+        return Text(name=name, why=f"{why} of {words:.0f} words: free text, which is never learned", question=question)
+    what = "free text or addresses" if words >= WORDY else "names or other personal text"
+    asked = f"hardly a value repeats: is it {what}, which is right to leave out, or categories to learn (categorical)?"
+    return Text(name=name, why=f"{why}: text that hardly repeats is never learned", question=question or asked)
+
+
+def _is_number(value: str) -> bool:
+    digits = value.strip().lstrip("-").isdigit()
+    return digits or (bool(NUMBER.fullmatch(value)) and any(char.isdigit() for char in value))
+
+
+def _unknown(distinct: list[str]) -> str:
+    """A question where a value says that there is none."""
+    said = sorted(value for value in distinct if value.strip().lower() in UNKNOWN)
+    return f"does {said[0]!r} mean that the value is missing? Then leave it empty" if said else ""
+
+
+def _mostly(numeric: float, sample: list[str]) -> str:
+    """A question where nearly all values are numbers or dates, or numbers in a dress."""
+    if MOSTLY <= numeric < 1:
+        odd = sum(not _is_number(value) for value in sample)
+        return f"{numeric:.0%} of its different values are numbers, {odd} are not: are those errors, or is it a code?"
+    if all(UNITS.fullmatch(value) and any(char in "%€$£¥,'. " for char in value) for value in sample):
+        return (
+            "its values look like numbers with units or separators: write them plainly to have them learned as numbers"
+        )
+    head = sample[:200]
+    dated = [value for value in head if candidates([value])]
+    if len(head) >= SMALL and MOSTLY * len(head) <= len(dated):
+        return "most of its values are dates, some are not (or lie beyond the years 1678 to 2261): mend or empty those"
+    return ""

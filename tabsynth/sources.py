@@ -1,0 +1,270 @@
+"""Read and write tables: CSV, Parquet and Excel, told apart by the file's suffix.
+
+Types, missing values and the order of columns survive a round trip. In CSV, which has no types, a column is what all of
+its values are (see ``csv_types``); text made of digits alone comes back as numbers unless a schema says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from tabsynth.csv_files import MISSING, opened, read_csv, write_csv
+from tabsynth.csv_types import declared
+from tabsynth.errors import DataError, SourceError, listed
+from tabsynth.excel_files import read_excel, write_excel
+from tabsynth.files import check_writable, replacing
+from tabsynth.infer import infer_schema
+from tabsynth.schema import Datetime, Schema
+from tabsynth.table import Table, check_frame
+
+SUFFIXES = {
+    ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",
+    ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
+}  # fmt: skip
+
+
+def read(
+    path: str | Path,
+    *,
+    schema: Schema | None = None,
+    sheet: str | None = None,
+    separator: str | None = None,
+    missing: Collection[str] | None = None,
+) -> Table:
+    """Read a table.
+
+    Args:
+        path: A file whose suffix tells its kind.
+        schema: What the columns are; they are cast to it. Without one, a schema is inferred.
+        sheet: Which sheet of a workbook; the first by default.
+        separator: What separates the fields of a CSV file; by default what the suffix says.
+        missing: The spellings of missing. By default the usual ones (NA, NaN, null and the like) in CSV, where a quoted
+            field is text all the same, and none in workbooks, where a missing cell is empty.
+
+    Raises:
+        SourceError: The file is not there, not of its kind, damaged, or of an unknown kind.
+        DataError: No rows, ragged rows, duplicate names, or values that do not fit the schema.
+        SchemaError: The schema and the file have different columns.
+    """
+    source = Path(path)
+    kind = _kind(source)
+    _check_readable(source)
+    if sheet is not None and kind != "excel":
+        raise SourceError(f"{str(source)!r} has no sheets; sheet={sheet!r} is for Excel workbooks")
+    formats: dict[str, str] = {}
+    if kind == "csv":
+        frame, formats = read_csv(
+            source,
+            separator=_separator(source, separator),
+            missing=MISSING if missing is None else missing,
+            schema=schema,
+        )
+    else:
+        if kind == "parquet":
+            frame = _read_parquet(source)
+        else:
+            frame, formats = read_excel(source, sheet=sheet, missing=missing or ())
+        if schema is not None:
+            frame = _cast(frame, schema)
+    try:
+        if schema is not None:
+            return Table.of(frame, schema)
+        check_frame(frame)
+    except DataError as error:
+        raise DataError(f"{str(source)!r}: {error}") from error
+    columns = {
+        name: replace(column, format=formats[name]) if isinstance(column, Datetime) and name in formats else column
+        for name, column in infer_schema(frame).items()
+    }
+    return Table(frame, Schema(columns))
+
+
+def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = None) -> None:
+    """Write a table at once: a reader sees the old file or the new one, never half.
+
+    Args:
+        data: What to write. Empty text is written to CSV as a missing value.
+        path: Where; the suffix tells the kind.
+        schema: In which formats dates are spelled in CSV; by default the table's own, else ISO 8601.
+
+    Raises:
+        SourceError: An unknown suffix, or a folder that is not there or not writable.
+        DataError: The file's kind cannot hold the table.
+    """
+    target = Path(path)
+    kind = _kind(target)
+    check_writable(target)
+    frame = data.frame if isinstance(data, Table) else data
+    told = data.schema if isinstance(data, Table) and schema is None else schema
+    _check_names(frame)
+    with replacing(target) as temporary:
+        if kind == "csv":
+            with opened(temporary, "wb", packed=_packed(target)) as sink:
+                write_csv(frame, sink, separator=_separator(target), schema=told, header=True)
+        elif kind == "parquet":
+            pyarrow.parquet.write_table(_arrow(frame), temporary)
+        else:
+            write_excel(frame, temporary)
+
+
+@contextmanager
+def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table frame by frame to CSV or Parquet, in the memory of one frame; the file appears at the end, whole.
+
+    Raises:
+        SourceError: An unknown suffix, a workbook, or a folder that is not there or not writable.
+        DataError: No frame came, or one differs from the first in its columns or types.
+
+    Example:
+        with write_chunks("synthetic.parquet") as append:
+            for frame in model.sample_chunks(10_000_000):
+                append(frame)
+    """
+    target = Path(path)
+    kind = _kind(target)
+    if kind == "excel":
+        raise SourceError(f"cannot write {str(target)!r} in chunks: Excel holds few rows; choose .parquet or .csv")
+    first: list[pd.Index] = []
+    with replacing(target) as temporary, ExitStack() as stack:
+        if kind == "csv":
+            sink = stack.enter_context(opened(temporary, "wb", packed=_packed(target)))
+        writer: list[pyarrow.parquet.ParquetWriter] = []
+
+        def append(frame: pd.DataFrame) -> None:
+            _check_names(frame)
+            if first and not frame.columns.equals(first[0]):
+                raise DataError(f"a chunk has the columns {listed(frame.columns)}, the first had {listed(first[0])}")
+            if kind == "csv":
+                write_csv(frame, sink, separator=_separator(target), schema=_timed(frame, schema), header=not first)
+            elif not writer:
+                table = _arrow(frame)
+                # Nothing but missing values: text can hold whatever comes later.
+                typed = pa.schema(
+                    [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+                )
+                writer.append(stack.enter_context(pyarrow.parquet.ParquetWriter(temporary, typed)))
+                writer[0].write_table(table.cast(typed))
+            else:
+                try:
+                    writer[0].write_table(_arrow(frame).cast(writer[0].schema))
+                except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                    raise DataError(f"a chunk differs in its types from the first: {error}") from error
+            first.append(frame.columns)
+            del first[1:]
+
+        yield append
+        if not first:
+            raise DataError(f"nothing was written to {str(target)!r}: no chunk came")
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+    if kind is None:
+        raise SourceError(f"{str(path)!r} is of an unknown kind; known suffixes are {', '.join(SUFFIXES)}")
+    return kind
+
+
+def _separator(path: Path, separator: str | None = None) -> str:
+    return separator or ("\t" if ".tsv" in path.name.lower() else ",")
+
+
+def _packed(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _check_readable(path: Path) -> None:
+    if not path.exists():
+        raise SourceError(f"cannot read {str(path)!r}: there is no such file; check the path")
+    if path.is_dir():
+        raise SourceError(f"cannot read {str(path)!r}: it is a folder; give a file")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    if empty:
+        raise DataError(f"{str(path)!r} is empty; a table needs a header and rows")
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise DataError(f"duplicate column names: {listed(twice)}; give every column a name of its own")
+    odd = [name for name in frame.columns if not isinstance(name, str)]
+    if odd or not len(frame.columns):
+        raise DataError(f"column names must be text, not {listed(odd)}" if odd else "the table has no columns")
+
+
+def _cast(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Each column as its schema declares it."""
+    told = {name: declared(frame[name], schema[name]) for name in frame.columns if name in schema}
+    return pd.DataFrame({name: frame[name] if told.get(name) is None else told[name] for name in frame.columns})
+
+
+def _timed(frame: pd.DataFrame, schema: Schema | None) -> Schema:
+    """A schema that fixes the spelling of dates for every chunk, whatever the first one holds."""
+    columns: dict[str, Datetime] = {}
+    for name in frame.columns:
+        told = schema[name] if schema is not None and name in schema else None
+        known = told if isinstance(told, Datetime) else Datetime(name=name)
+        columns[name] = known if known.format or known.resolution else replace(known, resolution="us")
+    return Schema(columns)
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"Parquet cannot hold the table: {error}; give each column one type") from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read Parquet; integers and booleans with gaps become nullable rather than floats and objects."""
+    try:
+        names = pyarrow.parquet.read_schema(path).names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        table = None if twice else pyarrow.parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error
+    if table is None:
+        raise DataError(
+            f"{str(path)!r} has duplicate column names: {listed(twice)}; give every column a name of its own"
+        )
+    nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
+    if nested:
+        raise DataError(f"{str(path)!r} has nested columns: {listed(nested)}; flatten or drop them")
+    if not table.num_rows:
+        raise DataError(f"{str(path)!r} has columns but no rows")
+    frame: pd.DataFrame = table.to_pandas()
+    if not isinstance(frame.index, pd.RangeIndex):
+        named = [name for name in frame.index.names if name is not None]
+        frame = frame.reset_index(level=named) if named else frame
+        frame = frame.reset_index(drop=True)[[n for n in table.column_names if n in frame.columns]]
+    for field in table.schema:
+        if field.name not in frame.columns:
+            continue
+        column, values = table.column(field.name), frame[field.name]
+        if pa.types.is_integer(field.type) and not pd.api.types.is_integer_dtype(values.dtype) and column.null_count:
+            frame[field.name] = column.to_pandas(types_mapper=lambda kind: getattr(pd, _nullable(kind))())
+        elif pa.types.is_boolean(field.type) and values.dtype == object:
+            frame[field.name] = values.astype("boolean")
+        elif pa.types.is_decimal(field.type):
+            exact = all(value is None or Decimal(repr(float(value))) == value for value in values)
+            # As floats where that loses nothing, which is up to 15 digits.
+            frame[field.name] = values.astype(np.float64) if exact else values
+    return frame
+
+
+def _nullable(kind: pa.DataType) -> str:
+    """The name of pandas' nullable dtype for an Arrow integer."""
+    return str(kind).replace("uint", "UInt").replace("int", "Int") + "Dtype"
