@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: setup ## The main job, end to end: DATA=table.csv TARGET=column, or a table made up on the spot
+demo: setup ## The main job, end to end: DATA=table.csv TARGET=column, or two that ship with scikit-learn
 	$(PY) examples/demo.py $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)")
 
 test: setup ## Tests and the examples in docstrings
