@@ -7,7 +7,7 @@ Identifiers and free text are not learned: they take a slot only to say whether 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.coders import Arrays, Coder, QuantileCoder, Tokens, ValueCoder, coder_from_state
+from tabsynth.coders import Arrays, Coder, Floats, QuantileCoder, Tokens, ValueCoder, coder_from_state
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, fresh, learn_pattern
@@ -38,6 +38,27 @@ class Slot:
     column: str
     size: int
     digit: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Range:
+    """An inclusive range on a line, and which part of each token it reaches.
+
+    Attributes:
+        low, high: Ends of the range, in units of the line.
+        first, last: The first and last position inside each token, shape (line,).
+    """
+
+    low: float
+    high: float
+    first: Floats
+    last: Floats
+
+    def place(self, coder: QuantileCoder, tokens: Tokens, rng: np.random.Generator) -> Floats:
+        """Numbers of tokens that lie in the range, shape (n,)."""
+        inside = np.minimum(tokens, coder.line - 1)
+        position = self.first[inside] + rng.random(len(tokens)) * (self.last - self.first)[inside]
+        return np.clip(coder.place(tokens, np.minimum(position, 1 - 1e-12)), self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +125,9 @@ class Codec:
     def encode(self, frame: pd.DataFrame) -> Tokens:
         """Tokens of a frame, shape (n, slots); -1 throughout for a column that the frame lacks."""
         out = np.full((len(frame), len(self.slots)), -1, dtype=np.int32)
-        for name, coder in self.coders.items():
+        for name in self.coders:
             if name in frame.columns:
-                tokens = self.encode_column(name, frame[name])
-                at = self.positions(name)
-                if len(at) == 2:
-                    base = self.slots[at[1]].size
-                    out[:, at[0]], out[:, at[1]] = tokens // base, tokens % base
-                elif coder.size:
-                    out[:, at[0]] = tokens
+                out[:, self.positions(name)] = self.split(name, self.encode_column(name, frame[name]))
         return out
 
     def encode_column(self, name: str, values: pd.Series) -> Tokens:
@@ -122,31 +137,95 @@ class Codec:
             return coder.encode(_line(column, values))
         return coder.encode(_members(column, values))
 
+    def encode_line(self, name: str, values: pd.Series) -> Floats:
+        """A numeric or datetime column in the units of its line, missing as NaN, shape (n,)."""
+        return _line(self.schema[name], values)
+
+    def split(self, name: str, tokens: Tokens) -> Tokens:
+        """A column's tokens (-1 where unknown) as its digits, shape (n, 1 or 2)."""
+        at = self.positions(name)
+        if len(at) == 1:
+            return tokens[:, None]
+        base = self.slots[at[1]].size
+        known = tokens >= 0
+        return np.stack([np.where(known, tokens // base, -1), np.where(known, tokens % base, -1)], axis=1).astype(
+            np.int32
+        )
+
     def column_tokens(self, tokens: Tokens, name: str) -> Tokens:
         """One column's tokens from the token matrix, its digits put together, shape (n,)."""
         at = self.positions(name)
         if len(at) == 1:
             return tokens[:, at[0]]
-        joint = tokens[:, at[0]].astype(np.int64) * self.slots[at[1]].size + tokens[:, at[1]]
-        return np.minimum(joint, self.coders[name].size - 1).astype(np.int32)
+        joint: Tokens = tokens[:, at[0]] * np.int32(self.slots[at[1]].size) + tokens[:, at[1]]
+        return np.minimum(joint, np.int32(self.coders[name].size - 1))
 
-    def decode(self, tokens: Tokens, rng: np.random.Generator) -> pd.DataFrame:
+    def digit_share(self, slot: Slot, share: Floats) -> Floats:
+        """Allowed shares of a wide column's tokens as shares of one digit.
+
+        Returns:
+            For the high digit, the share that it can reach, by training frequency, shape (high,); for the low digit,
+            its shares after each high digit, shape (high, low).
+        """
+        high, low = (self.slots[at].size for at in self.positions(slot.column))
+        table = np.zeros(high * low)
+        table[: len(share)] = share
+        if slot.digit == 1:
+            return table.reshape(high, low)
+        counts = np.zeros(high * low)
+        counts[: len(share)] = self.coders[slot.column].counts
+        return np.asarray((table * counts).reshape(high, low).sum(1) / np.maximum(counts.reshape(high, low).sum(1), 1))
+
+    def decode(
+        self,
+        tokens: Tokens,
+        rng: np.random.Generator,
+        *,
+        ranges: Mapping[str, Range] | None = None,
+        numbers: Mapping[str, Floats] | None = None,
+        keys: int | None = None,
+        start: int = 0,
+    ) -> pd.DataFrame:
         """A frame of tokens, with the training frame's columns, order and dtypes.
 
         Args:
             tokens: Shape (n, slots), none negative.
             rng: Draws positions inside tokens and fresh identifiers.
+            ranges: Columns whose values must lie in a range, which their tokens reach.
+            numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
+            keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
+            start: How many rows were decoded before with the same ``keys``.
         """
-        return pd.DataFrame({name: self._decode_column(name, tokens, rng) for name in self.coders})
+        seed = int(rng.integers(2**63)) if keys is None else keys
+        out = {}
+        for name, coder in self.coders.items():
+            if isinstance(coder, QuantileCoder):
+                own, limit = self.column_tokens(tokens, name), (ranges or {}).get(name)
+                data = coder.decode(own, rng) if limit is None else limit.place(coder, own, rng)
+                if numbers and name in numbers:
+                    data = np.where(np.isnan(numbers[name]), data, coder.rounded(numbers[name]))
+                out[name] = self._line_series(name, data)
+            else:
+                out[name] = self._value_series(name, tokens, rng, (seed, start))
+        return pd.DataFrame(out)
 
-    def _decode_column(self, name: str, tokens: Tokens, rng: np.random.Generator) -> pd.Series:
-        column, coder, dtype = self.schema[name], self.coders[name], self.dtypes[name]
-        own = self.column_tokens(tokens, name)
-        if isinstance(coder, QuantileCoder):
-            data = coder.decode(own, rng)
-            if isinstance(column, Datetime):
-                return datetime_series(_instants(column, data), dtype, column)
-            return numeric_series(data, dtype)
+    def means(self, slot: Slot) -> Floats | None:
+        """The mean number of each token of a slot on a line, shape (line,); None for other slots."""
+        coder = self.coders[slot.column]
+        return coder.means() if isinstance(coder, QuantileCoder) else None
+
+    def _line_series(self, name: str, data: Floats) -> pd.Series:
+        """Numbers on a line as a column."""
+        column, dtype = self.schema[name], self.dtypes[name]
+        if isinstance(column, Datetime):
+            return datetime_series(_instants(column, data), dtype, column)
+        return numeric_series(data, dtype)
+
+    def _value_series(self, name: str, tokens: Tokens, rng: np.random.Generator, keys: tuple[int, int]) -> pd.Series:
+        """Tokens of a set of values as a column; identifiers and text are made afresh."""
+        column, dtype, own = self.schema[name], self.dtypes[name], self.column_tokens(tokens, name)
+        coder = self.coders[name]
+        assert isinstance(coder, ValueCoder)
         if isinstance(column, (Numeric, Datetime)):
             return empty_like(column, len(own), dtype)
         values = coder.decode(own, rng)
@@ -154,7 +233,9 @@ class Codec:
             here = np.flatnonzero(own != coder.missing)
             values[:] = None
             values[here] = (
-                fresh(self.patterns[name], len(here), rng) if isinstance(column, Identifier) else column.replacement
+                fresh(self.patterns[name], len(own), np.random.default_rng(keys[0]), start=keys[1])[here]
+                if isinstance(column, Identifier)
+                else column.replacement
             )
             return value_series(values, dtype, sorted(set(values[here])), ordered=False)
         return value_series(values, dtype, [*coder.values, *coder.public], coder.ordered)
@@ -210,7 +291,7 @@ def _measure_column(
     """The coder that fits a column's kind."""
     if isinstance(column, (Numeric, Datetime)):
         data = _line(column, values)
-        decimals = 0
+        decimals: int | None = 0
         if isinstance(column, Numeric):
             found = decimals_of(data)
             decimals = found if column.decimals is None else column.decimals
@@ -250,7 +331,7 @@ def _line(column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
 def _members(column: Column, values: pd.Series) -> pd.Series:
     """A column of values as its coder wants it: identifiers and text only say whether they are there."""
     if isinstance(column, (Identifier, Text)):
-        return pd.Series(np.where(values.isna(), None, "present"), name=values.name, dtype=object)
+        return values.isna().map({True: None, False: "present"}).astype(object)
     if isinstance(column, Boolean):
         return values.astype(object).where(values.notna(), None)
     return values

@@ -236,6 +236,38 @@ class QuantileCoder:
         out[inside] = value
         return out
 
+    def means(self) -> Floats:
+        """The mean number of each token on the line, shape (line,)."""
+        weighed = np.add.reduceat(self.mass * (self.low + self.high) / 2, self._starts[:-1])
+        return np.asarray(weighed / np.add.reduceat(self.mass, self._starts[:-1]))
+
+    def cover(self, low: float, high: float) -> tuple[Floats, Floats, Floats]:
+        """How much of each token lies in an inclusive range.
+
+        Returns:
+            The share of each token on the line that lies inside, and the first and last position inside; each (line,).
+        """
+        step = 0.0 if self.decimals is None else self.unit / 10.0**self.decimals
+        width = np.maximum(self.high - self.low, 1e-300)
+        inside = (self.low >= low) & (self.high <= high)
+        # A stretch is met by its lattice points, each of which gathers half a step on both sides.
+        below = np.where(inside, 0.0, np.clip((low - step / 2 - self.low) / width, 0.0, 1.0))
+        above = np.where(inside, 1.0, np.clip((high + step / 2 - self.low) / width, 0.0, 1.0))
+        single = self.low == self.high
+        below = np.where(single, (self.low < low).astype(float), below)
+        above = np.where(single, (self.low <= high).astype(float), above)
+        start, stop = self._ends[:-1] + below * self.mass, self._ends[:-1] + above * self.mass
+        covered = np.maximum(stop - start, 0.0)
+        begin, end = self._ends[self._starts[:-1]], self._ends[self._starts[1:]]
+        share = np.add.reduceat(covered, self._starts[:-1]) / (end - begin)
+        some = covered > 0
+        first = np.minimum.reduceat(np.where(some, start, np.inf), self._starts[:-1])
+        last = np.maximum.reduceat(np.where(some, stop, -np.inf), self._starts[:-1])
+        none = share <= 0
+        first = np.where(none, 0.0, (np.where(none, begin, first) - begin) / (end - begin))
+        last = np.where(none, 0.0, (np.where(none, begin, last) - begin) / (end - begin))
+        return share, first, last
+
     def rounded(self, value: Floats) -> Floats:
         """Numbers on the column's lattice."""
         if self.decimals is None:

@@ -38,9 +38,9 @@ def numeric_series(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
         absent = np.isnan(data)
         filled = np.rint(np.where(absent, 0, data)).astype(np.int64)
         if not absent.any():
-            return pd.Series(filled).astype(kind)
-        return pd.Series(filled).astype(dtype if not isinstance(kind, np.dtype) else "Int64").mask(absent)
-    return pd.Series(data).astype(kind)
+            return _cast(filled, kind)
+        return _cast(filled, "Int64" if isinstance(kind, np.dtype) else kind).mask(absent)
+    return _cast(data, kind)
 
 
 def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[Any], ordered: bool) -> pd.Series:
@@ -53,16 +53,15 @@ def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[A
     kind = pd.api.types.pandas_dtype(dtype)
     if series.isna().any() and isinstance(kind, np.dtype):
         return pd.Series(pd.to_numeric(series).astype(np.float64))
-    return series.astype(kind)
+    return _cast(series, kind)
 
 
 def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Series:
     """Naive UTC datetimes as a column of a dtype: datetimes of a zone and unit, Python dates, or text in a format."""
     if dtype.startswith("datetime64"):
         kind = pd.api.types.pandas_dtype(dtype)
-        if isinstance(kind, pd.DatetimeTZDtype):
-            return instants.dt.tz_localize("UTC").astype(kind)
-        return instants.astype(kind)
+        zoned = instants.dt.tz_localize("UTC") if isinstance(kind, pd.DatetimeTZDtype) else instants
+        return _cast(zoned, kind)
     if dtype == "object:date":
         return instants.dt.date.astype(object).where(instants.notna(), None)
     if dtype == "object:datetime":
@@ -78,3 +77,9 @@ def empty_like(column: Column, rows: int, dtype: str) -> pd.Series:
     if isinstance(column, Datetime):
         return datetime_series(pd.Series(np.full(rows, np.datetime64("NaT"), "datetime64[ns]")), dtype, column)
     return value_series(np.full(rows, None, dtype=object), dtype, [], False)
+
+
+def _cast(values: Any, kind: Any) -> pd.Series:
+    """Values as a column of a dtype."""
+    series: pd.Series = pd.Series(values, dtype=kind)
+    return series

@@ -38,7 +38,8 @@ def measure_quantiles(
         decimals: Decimals that the column keeps; None leaves numbers inside a stretch unrounded.
         min_group: How many persons each knot rests on, and the order statistic at which extremes are taken.
         persons: Who each row is about, shape (n,); by default every row is a person of its own.
-        low, high: Public bounds, to which stretches are cut.
+        low: Public lower bound, at which stretches are cut.
+        high: Public upper bound, at which stretches are cut.
 
     Returns:
         The coder, or None when fewer than ``min_group`` persons have a value.
@@ -183,7 +184,7 @@ class _Run(NamedTuple):
 def _ends(
     values: Floats, start: Integers, own: npt.NDArray[np.bool_], row: Integers, step: float
 ) -> tuple[Floats, Floats]:
-    """Low and high end of each run: median -+ twice the mean absolute deviation, which is exact for a uniform stretch."""
+    """Ends of each run: median -+ twice the mean absolute deviation, which is exact for a uniform stretch."""
     stop = np.append(start[1:], len(values))
     rows = stop - start
     middle = np.where(own, values[row], values[(start + stop - 1) // 2])

@@ -84,7 +84,8 @@ def load(path: str | Path) -> ModelFile:
             raise ModelFileError(f"{str(path)!r} is not a tabsynth model file")
         if not isinstance(manifest.get("version"), int) or manifest["version"] > VERSION:
             raise ModelFileError(
-                f"{str(path)!r} has version {manifest.get('version')!r}, later than {VERSION}: upgrade tabsynth to read it"
+                f"{str(path)!r} has version {manifest.get('version')!r}, later than {VERSION}: "
+                "upgrade tabsynth to read it"
             )
         for name, expected in manifest["sha256"].items():
             if hashlib.sha256(members[name]).hexdigest() != expected:

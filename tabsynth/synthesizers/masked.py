@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
 
-from tabsynth.coders import Tokens
-from tabsynth.synthesizers.base import Arrays, Given, Run, checked_seed
+from tabsynth.coders import Floats, Tokens
+from tabsynth.errors import InputError, listed
+from tabsynth.synthesizers.base import Arrays, Run, checked_seed
+from tabsynth.synthesizers.conditions import Conditions, present_only
+from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.table import Table
 from tabsynth.training.chain import Chain
-from tabsynth.training.draw import calibrated, inverse, stratified_uniforms
-from tabsynth.training.layout import Layout
 from tabsynth.training.loop import Recipe, chosen_device, train
 from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information
 from tabsynth.training.progress import bar
+from tabsynth.training.sizing import Sizing
 
 CALIBRATE_FROM = 1000
 """Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""
@@ -35,46 +40,6 @@ CHUNK = 1 << 16
 
 PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """Size of the network and length of the fit, by one rule from the table's size; no search.
-
-    Attributes:
-        width, blocks, dropout, skip: The network's.
-        batch, rate, decay, epochs: The fit's.
-    """
-
-    width: int
-    blocks: int
-    dropout: float
-    skip: bool
-    batch: int
-    rate: float
-    decay: float
-    epochs: int
-
-    @classmethod
-    def of(cls, rows: int, layout: Layout) -> Shape:
-        """The rule.
-
-        Args:
-            rows: Training rows.
-            layout: The learned slots.
-        """
-        small = rows < 2500
-        batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
-        return cls(
-            width=96 if small else 256 if layout.total > 2000 else 192,
-            blocks=1 if small else 2,
-            dropout=0.2 if small else 0.0,
-            skip=not small,
-            batch=batch,
-            rate=3e-3 if batch > 512 else 2e-3,
-            decay=0.1 if small else 0.01,
-            epochs=60 if small else int(np.clip(20 * (32_000 / rows) ** 0.35, 12, 30)),
-        )
 
 
 class MaskedSynthesizer(TokenSynthesizer):
@@ -100,29 +65,81 @@ class MaskedSynthesizer(TokenSynthesizer):
         self.min_group = min_group
         self.device = device
 
-    def sample(
-        self,
-        n: int | None = None,
-        *,
-        given: Given | None = None,
-        seed: int | None = None,
-        progress: bool | None = None,
-        calibrate: bool = True,
-        stratify: bool = True,
-    ) -> pd.DataFrame:
-        """Draw synthetic rows; see ``Synthesizer.sample``.
+    def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
+        """Fill in the missing cells of rows, each given all that is known of its row.
 
         Args:
-            n: Number of rows.
-            given: What the rows must meet.
+            data: Rows with missing cells; columns may be absent altogether.
             seed: Seed of the draw.
-            progress: Whether to show a progress bar.
-            calibrate: From 1,000 rows on, pull each column's mean prediction to its training marginal.
-            stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
+            draw: Draw the missing cells of a row together, as multiple imputation needs. By default each gets its most
+                probable category or its expected number.
+
+        Returns:
+            The rows with the missing cells of all learned columns filled, columns in the training order.
+
+        Raises:
+            ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
+        frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
+        conditions = Conditions.of(self.codec_, frame, len(frame))
         rng = np.random.default_rng(None if seed is None else checked_seed(seed))
-        return self._rows_of(self._rows(n, given), given, rng, progress, calibrate=calibrate, stratify=stratify)
+        tokens = self._full(len(frame))
+        numbers: dict[str, Floats] = {}
+        if self.active_ and len(frame):
+            fixed = conditions.fixed[:, self.active_]
+            limits = self._limits(replace(conditions, allowed=present_only(self.codec_)))
+            if draw:
+                drawn = self._draw(fixed, limits, rng, False, calibrate=False, stratify=False)
+            else:
+                drawn, numbers = self._expected(fixed, limits)
+            tokens[:, self.active_] = drawn
+        return conditions.finish(self.codec_.decode(tokens, rng, numbers=numbers), self.codec_)
+
+    def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
+        """Log-probability of rows in nats, shape (n,).
+
+        Numbers count by the token that they fall in: it is the probability of a row of tokens, not a density. Columns
+        that the frame lacks are left out.
+
+        Raises:
+            InputError: A column is unknown, or a value is of the wrong type.
+        """
+        self._check_fitted()
+        tokens = self._known_tokens(data)
+        if not self.active_:
+            return np.zeros(len(tokens))
+        return self._in_chunks(tokens, lambda chain, part: chain.log_prob(part, self.order_)).astype(np.float64)
+
+    def embed(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float32]:
+        """Features of rows for other models, shape (n, width): the network's last layer with nothing masked.
+
+        Columns that the frame lacks are masked.
+
+        Raises:
+            InputError: A column is unknown, or a value is of the wrong type.
+        """
+        self._check_fitted()
+        tokens = self._known_tokens(data)
+        if not self.active_:
+            return np.zeros((len(tokens), 0), np.float32)
+        return self._in_chunks(tokens, lambda chain, part: chain.embed(part)).astype(np.float32)
+
+    def _known_tokens(self, data: pd.DataFrame | Table) -> Tokens:
+        """The learned tokens of rows, -1 for absent columns."""
+        frame = data.frame if isinstance(data, Table) else data
+        unknown = [name for name in frame.columns if name not in self.codec_.coders]
+        if unknown:
+            raise InputError(f"the model does not know the columns {listed(unknown)}")
+        return self.codec_.encode(frame)[:, self.active_]
+
+    @torch.inference_mode()
+    def _in_chunks(self, tokens: Tokens, work: Callable[[Chain, Tensor], Tensor]) -> npt.NDArray[Any]:
+        """Do some work on all rows, a chunk at a time."""
+        chain = Chain(self.net_)
+        parts = [tokens[begin : begin + CHUNK] for begin in range(0, max(len(tokens), 1), CHUNK)]
+        made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
+        return np.concatenate(made)
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
@@ -131,7 +148,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         self.parents_ = _parents(information, self.order_)
         if not self.active_:
             return
-        self.shape_ = Shape.of(len(tokens), self.layout_)
+        self.sizing_ = Sizing.of(len(tokens), self.layout_)
         rng = np.random.default_rng([run.seed, 0])
         shuffled = rng.permutation(len(tokens))
         held = int(np.clip(len(tokens) // 20, 1, 2048))
@@ -140,14 +157,14 @@ class MaskedSynthesizer(TokenSynthesizer):
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
-        per_pass = max(len(training) // self.shape_.batch, 1)
-        epochs = self.shape_.epochs if self.epochs is None else self.epochs
+        per_pass = max(len(training) // self.sizing_.batch, 1)
+        epochs = self.sizing_.epochs if self.epochs is None else self.epochs
         recipe = Recipe(
             steps=epochs * per_pass,
             leg=min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass),
-            batch=self.shape_.batch,
-            rate=self.shape_.rate,
-            decay=self.shape_.decay,
+            batch=self.sizing_.batch,
+            rate=self.sizing_.rate,
+            decay=self.sizing_.decay,
         )
         self.score_ = train(
             self.net_,
@@ -163,13 +180,13 @@ class MaskedSynthesizer(TokenSynthesizer):
         )
 
     def _network(self, generator: torch.Generator) -> MaskedNet:
-        shape = self.shape_
+        sizing = self.sizing_
         return MaskedNet(
             self.layout_,
-            width=shape.width,
-            blocks=shape.blocks,
-            dropout=shape.dropout,
-            skip=shape.skip,
+            width=sizing.width,
+            blocks=sizing.blocks,
+            dropout=sizing.dropout,
+            skip=sizing.skip,
             generator=generator,
         )
 
@@ -197,38 +214,47 @@ class MaskedSynthesizer(TokenSynthesizer):
 
     @torch.inference_mode()
     def _draw(
-        self, fixed: Tokens, rng: np.random.Generator, progress: bool | None, *, calibrate: bool, stratify: bool
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        rng: np.random.Generator,
+        progress: bool | None,
+        *,
+        calibrate: bool,
+        stratify: bool,
     ) -> Tokens:
         chain = Chain(self.net_)
         noise = torch.Generator(chain.device).manual_seed(int(rng.integers(2**63)))
         out = np.empty_like(fixed)
         with bar(len(fixed), "sample", "row", progress) as shown:
             for begin in range(0, len(fixed), CHUNK):
-                part = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(chain.device)
-                drawn = self._draw_chunk(chain, part, noise, calibrate and len(part) >= CALIBRATE_FROM, stratify)
-                out[begin : begin + CHUNK] = drawn.cpu().numpy()
-                shown.update(len(part))
+                tokens = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(chain.device)
+                pull = calibrate and len(tokens) >= CALIBRATE_FROM
+                drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, pull, stratify)
+                out[begin : begin + CHUNK] = drawer.draw(tokens).cpu().numpy()
+                shown.update(len(tokens))
         return out
 
-    def _draw_chunk(
-        self, chain: Chain, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool
-    ) -> Tensor:
-        """Draw one chunk of rows along the chain."""
-        hidden = chain.start(len(tokens))
-        for i, slot in enumerate(self.order_):
-            emit = torch.from_numpy(self._emit[slot]).to(chain.device)
-            logits = chain.logits(hidden, tokens, slot, self.order_[:i])
-            chances = logits.masked_fill_(~emit, -torch.inf).softmax(1)
-            if calibrate:
-                counts = torch.from_numpy(self.layout_.counts[slot]).to(chain.device) * emit
-                chances = calibrated(chances, (counts / counts.sum()).float())
-            if stratify:
-                uniforms = stratified_uniforms(_sorted(tokens, self.parents_[slot], noise), noise)
-            else:
-                uniforms = torch.rand(len(tokens), generator=noise, device=chain.device)
-            tokens[:, slot] = inverse(chances, uniforms)
-            chain.add(hidden, slot, tokens[:, slot])
-        return tokens
+    @torch.inference_mode()
+    def _expected(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
+        """The most probable token of each unknown cell, and the expected number of numeric columns."""
+        chain = Chain(self.net_)
+        slots = [self.codec_.slots[position] for position in self.active_]
+        means = [self.codec_.means(slot) for slot in slots]
+        drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, torch.Generator(chain.device))
+        out = np.empty_like(fixed)
+        numbers = {
+            slot.column: np.full(len(fixed), np.nan)
+            for slot, mean in zip(slots, means, strict=True)
+            if mean is not None
+        }
+        for begin in range(0, len(fixed), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            tokens, values = drawer.predict(torch.from_numpy(fixed[part].astype(np.int64)).to(chain.device), means)
+            out[part] = tokens.cpu().numpy()
+            for slot, value in values.items():
+                numbers[slots[slot].column][part] = value.cpu().numpy()
+        return out, numbers
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
@@ -247,13 +273,13 @@ class MaskedSynthesizer(TokenSynthesizer):
         if not self.active_:
             return config, {}
         weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
-        return config | {"shape": vars(self.shape_), "score": self.score_}, weights
+        return config | {"sizing": vars(self.sizing_), "score": self.score_}, weights
 
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         if self.active_:
-            self.shape_, self.score_ = Shape(**config["shape"]), config["score"]
+            self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
             self.net_ = self._network(torch.Generator().manual_seed(0))
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()
@@ -266,11 +292,3 @@ def _parents(information: np.ndarray[Any, Any], order: list[int]) -> list[list[i
         before = sorted(order[:i], key=lambda other: -information[slot, other])
         out[slot] = before[:PARENTS]
     return out
-
-
-def _sorted(tokens: Tensor, parents: list[int], noise: torch.Generator) -> Tensor:
-    """Rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
-    order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
-    for slot in reversed(parents):
-        order = order[tokens[order, slot].argsort(stable=True)]
-    return order

@@ -1,8 +1,9 @@
-"""What the token models share: codec in, codec out, conditions, and the slots that are worth learning."""
+"""What the token models share: codec in, codec out, conditions, constraints, and the slots that are worth learning."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.coders import Tokens
-from tabsynth.synthesizers.base import Arrays, Given, Run, Synthesizer
+from tabsynth.coders import Floats, Tokens
+from tabsynth.errors import ConditionError
+from tabsynth.synthesizers.base import Arrays, Given, Run, Synthesizer, checked_seed, fresh_seed
+from tabsynth.synthesizers.conditions import Conditions
 from tabsynth.table import Table
 from tabsynth.training.layout import Layout
+
+TRIES = 50
+"""How often rows that break a constraint are drawn anew."""
 
 
 class TokenSynthesizer(Synthesizer):
@@ -34,18 +40,15 @@ class TokenSynthesizer(Synthesizer):
     def _fit(self, table: Table, run: Run) -> None:
         self.codec_ = Codec.measure(table, min_group=self.min_group)
         tokens = self.codec_.encode(table.frame)
-        self._prepare(self._slot_counts(tokens))
+        self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)])
         self._learn(tokens[:, self.active_], run)
 
-    def _slot_counts(self, tokens: Tokens) -> list[npt.NDArray[np.int64]]:
-        """Training rows of each token of each slot."""
-        return [np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)]
-
     def _prepare(self, counts: list[npt.NDArray[np.int64]]) -> None:
-        """Choose the slots to learn."""
+        """Choose the slots to learn, given the training rows of each token of each slot."""
         self.counts_ = counts
+        self.__dict__.pop("_emit", None)
         slots = self.codec_.slots
-        self.active_ = [i for i, slot in enumerate(slots) if self._emitted(i).sum() > 1]
+        self.active_ = [i for i in range(len(slots)) if self._emitted(i).sum() > 1]
         lines = [self.codec_.coders[slot.column].line if slot.digit is None else 0 for slot in slots]
         self.layout_ = Layout(
             tuple(slots[i].size for i in self.active_),
@@ -56,14 +59,54 @@ class TokenSynthesizer(Synthesizer):
     def _emitted(self, position: int) -> npt.NDArray[np.bool_]:
         """Which tokens of a slot a synthetic row may hold, shape (size,)."""
         slot = self.codec_.slots[position]
-        emit = self.codec_.coders[slot.column].emit
         seen = self.counts_[position] > 0
-        return (emit & seen) if slot.digit is None else seen
+        return (self.codec_.coders[slot.column].emit & seen) if slot.digit is None else seen
 
     @cached_property
     def _emit(self) -> list[npt.NDArray[np.bool_]]:
         """``_emitted`` of every learned slot."""
         return [self._emitted(position) for position in self.active_]
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        given: Given | None = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+        calibrate: bool = True,
+        stratify: bool = True,
+    ) -> pd.DataFrame:
+        """Draw synthetic rows, in the training frame's columns, order and dtypes.
+
+        Args:
+            n: Number of rows; by default as many as the training table, or as ``given`` has.
+            given: What the rows must meet, exactly and without rejection: ``{"sex": "F", "age": (60, 80), "state":
+                ["MA", "NY"]}`` (a value, an inclusive range, a list of values) for all rows, or a frame with one row
+                of fixed values for each row to draw, missing where free.
+            seed: Seed of the draw; the same seed gives the same rows.
+            progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
+            calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows
+                without conditions.
+            stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
+
+        Raises:
+            ConditionError: A condition names an unknown column, or a value that the model cannot give.
+        """
+        self._check_fitted()
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+        return self._rows_of(self._rows(n, given), given, rng, progress, calibrate=calibrate, stratify=stratify)
+
+    def sample_chunks(self, n: int, *, chunk: int = 65_536, seed: int | None = None) -> Iterator[pd.DataFrame]:
+        """Draw rows in chunks, so that memory does not grow with ``n``; identifiers are unique across all chunks."""
+        self._check_fitted()
+        run = fresh_seed() if seed is None else checked_seed(seed)
+        keys = int(np.random.default_rng(run).integers(2**63))
+        for number, start in enumerate(range(0, self._rows(n, None), chunk)):
+            rng = np.random.default_rng([run, number])
+            yield self._rows_of(
+                min(chunk, n - start), None, rng, False, calibrate=True, stratify=True, start=start, keys=keys
+            )
 
     def _sample(self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None) -> pd.DataFrame:
         return self._rows_of(n, given, rng, progress, calibrate=True, stratify=True)
@@ -77,13 +120,56 @@ class TokenSynthesizer(Synthesizer):
         *,
         calibrate: bool,
         stratify: bool,
+        start: int = 0,
+        keys: int | None = None,
     ) -> pd.DataFrame:
-        """Draw tokens and decode them."""
-        tokens = self._full(n)
-        if n and self.active_:
-            fixed = np.full((n, len(self.active_)), -1, np.int32)
-            tokens[:, self.active_] = self._draw(fixed, rng, progress, calibrate=calibrate, stratify=stratify)
-        return self.codec_.decode(tokens, rng)
+        """Draw tokens and decode them; draw rows anew that break a constraint."""
+        conditions = Conditions.of(self.codec_, given, n)
+        limits = self._limits(conditions)
+        keys = int(rng.integers(2**63)) if keys is None else keys
+        left = np.arange(n)
+        kept: list[pd.DataFrame] = []
+        for _ in range(TRIES):
+            wanted = conditions.of_rows(left)
+            tokens = self._full(len(left))
+            if self.active_ and len(left):
+                pull = calibrate and not conditions.any and not kept
+                fixed = wanted.fixed[:, self.active_]
+                tokens[:, self.active_] = self._draw(fixed, limits, rng, progress, calibrate=pull, stratify=stratify)
+            drawn = self.codec_.decode(tokens, rng, ranges=conditions.ranges, keys=keys, start=start)
+            drawn = wanted.finish(drawn, self.codec_).set_index(left)
+            good = np.ones(len(left), bool)
+            for constraint in self.schema_.constraints:
+                good &= constraint.holds(drawn)
+            kept.append(drawn[good])
+            left = left[~good]
+            if not len(left):
+                return self._joined(kept)
+        raise ConditionError(
+            f"{len(left)} of {n} rows still break a constraint of the schema after {TRIES} draws; "
+            "the conditions may contradict the constraints"
+        )
+
+    def _joined(self, kept: list[pd.DataFrame]) -> pd.DataFrame:
+        """The rows of all draws in order."""
+        if len(kept) == 1:
+            return kept[0].reset_index(drop=True)
+        return pd.concat(kept).sort_index().reset_index(drop=True)
+
+    def _limits(self, conditions: Conditions) -> list[Floats | None]:
+        """The allowed share of each token of each learned slot, None where nothing is asked.
+
+        For the low digit of a wide column the shares have a row for each token of the high digit before it.
+        """
+        limits: list[Floats | None] = []
+        for position in self.active_:
+            slot = self.codec_.slots[position]
+            share = conditions.allowed.get(slot.column)
+            if share is None or slot.digit is None:
+                limits.append(share)
+            else:
+                limits.append(self.codec_.digit_share(slot, share))
+        return limits
 
     def _full(self, n: int) -> Tokens:
         """The token matrix with its one possible token in every slot that was not learned."""
@@ -112,9 +198,16 @@ class TokenSynthesizer(Synthesizer):
 
     @abstractmethod
     def _draw(
-        self, fixed: Tokens, rng: np.random.Generator, progress: bool | None, *, calibrate: bool, stratify: bool
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        rng: np.random.Generator,
+        progress: bool | None,
+        *,
+        calibrate: bool,
+        stratify: bool,
     ) -> Tokens:
-        """Draw the tokens that are -1 in ``fixed``, shape (rows, learned slots)."""
+        """Draw the tokens that are -1 in ``fixed``, shape (rows, learned slots), within the limits."""
 
     @abstractmethod
     def _learned(self) -> tuple[dict[str, Any], Arrays]:

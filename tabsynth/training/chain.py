@@ -6,7 +6,7 @@ however many slots there are; only the logits of the slot at hand are computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -81,6 +81,49 @@ class Chain:
         offsets = torch.tensor([self.layout.offsets[slot] for slot in slots], device=self.device)
         group: Tensor = self.net.group  # type: ignore[assignment]
         return group[offsets + tokens.clamp(min=0)]
+
+    def draw(
+        self,
+        tokens: Tensor,
+        order: Sequence[int],
+        pick: Callable[[int, Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """Draw the unknown tokens of rows along an order, in place.
+
+        Args:
+            tokens: Shape (rows, slots), -1 where unknown.
+            order: The slots, in the order in which they are drawn.
+            pick: Draws a slot's tokens: (slot, rows, logits of those rows) -> tokens of those rows.
+        """
+        hidden = self.start(len(tokens))
+        unknown = tokens < 0
+        seen = [slot for slot in range(tokens.shape[1]) if not bool(unknown[:, slot].all())]
+        for slot in seen:
+            self.add(hidden, slot, tokens[:, slot])
+        for slot in order:
+            rows = unknown[:, slot].nonzero().squeeze(1)
+            if not len(rows):
+                continue
+            every = len(rows) == len(tokens)
+            part, known = (hidden, tokens) if every else (hidden[rows], tokens[rows])
+            drawn = pick(slot, rows, self.logits(part, known, slot, seen))
+            tokens[rows, slot] = drawn
+            if every:
+                self.add(hidden, slot, drawn)
+                seen.append(slot)
+            else:
+                self.add(part, slot, drawn)
+                hidden[rows] = part
+                seen = sorted({*seen, slot})
+        return tokens
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The end of the residual stream with known tokens (-1 stays masked), shape (rows, width)."""
+        hidden = self.start(len(tokens))
+        for slot in range(tokens.shape[1]):
+            self.add(hidden, slot, tokens[:, slot])
+        parts = [self.net.trunk(hidden[begin : begin + self.batch]) for begin in range(0, len(hidden), self.batch)]
+        return torch.cat(parts)
 
     def log_prob(self, tokens: Tensor, order: Sequence[int]) -> Tensor:
         """Log-likelihood of rows along an order in nats, shape (rows,); absent slots (-1) are left out."""

@@ -102,7 +102,7 @@ class Layout:
         return torch.from_numpy(out)
 
     def groups(self, most: int) -> tuple[npt.NDArray[np.int64], int]:
-        """A coarser vocabulary of at most ``most`` groups a slot: token position -> group, shape (total,), and its size."""
+        """A vocabulary of at most ``most`` groups a slot: the group of each token, shape (total,), and its size."""
         out = np.zeros(self.total, dtype=np.int64)
         start = 0
         for slot, size in enumerate(self.sizes):

@@ -163,7 +163,7 @@ class _State:
         self.optimiser.zero_grad(set_to_none=True)
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.weights, 1 - decay)
+            torch._foreach_lerp_(self.average, list[Tensor](self.weights), 1 - decay)
         self.step += 1
 
     def judged(self, judge: Callable[[], float]) -> float:
@@ -210,7 +210,8 @@ class _State:
         same = (fingerprint, asdict(self.recipe), self.names)
         if file.kind != "checkpoint" or (config.get("fingerprint"), config.get("recipe"), config.get("names")) != same:
             raise ModelFileError(
-                f"the checkpoint {str(path)!r} belongs to another fit (other data, options or seed); remove it or name another"
+                f"the checkpoint {str(path)!r} belongs to another fit (other data, options or seed); "
+                "remove it or name another"
             )
         device = self.weights[0].device
         for i, weight in enumerate(self.weights):

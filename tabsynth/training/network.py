@@ -21,12 +21,15 @@ SKIP_CELLS = 4_000_000
 class Block(nn.Module):
     """A pre-norm residual SwiGLU block, (batch, width) -> (batch, width)."""
 
-    def __init__(self, width: int, inner: int, dropout: float) -> None:
+    def __init__(self, width: int, inner: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, 2 * inner)
         self.down = nn.Linear(inner, width)
         self.dropout = dropout
+        bound = 1 / math.sqrt(width)
+        nn.init.uniform_(self.up.weight, -bound, bound, generator=generator)
+        nn.init.zeros_(self.up.bias)
         nn.init.zeros_(self.down.weight)
         nn.init.zeros_(self.down.bias)
 
@@ -36,7 +39,8 @@ class Block(nn.Module):
         inner = functional.silu(gate) * value
         if self.dropout:
             inner = functional.dropout(inner, self.dropout, self.training)
-        return hidden + self.down(inner)
+        out: Tensor = hidden + self.down(inner)
+        return out
 
 
 class Waves(nn.Module):
@@ -77,11 +81,7 @@ class MaskedNet(nn.Module):
         slots = len(layout.sizes)
         self.embed = Waves(layout, width, 1 / math.sqrt(slots), generator)
         self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
-        self.blocks = nn.ModuleList(Block(width, 2 * width, dropout) for _ in range(blocks))
-        for block in self.blocks:
-            bound = 1 / math.sqrt(width)
-            nn.init.uniform_(block.up.weight, -bound, bound, generator=generator)
-            nn.init.zeros_(block.up.bias)
+        self.blocks = nn.ModuleList(Block(width, 2 * width, dropout, generator) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.head = Waves(layout, width, 0.0, generator)
         self.bias = nn.Parameter(layout.log_frequencies())
@@ -115,7 +115,8 @@ class MaskedNet(nn.Module):
         """The residual stream to its end, shape (batch, width)."""
         for block in self.blocks:
             hidden = block(hidden)
-        return self.norm(hidden)
+        out: Tensor = self.norm(hidden)
+        return out
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of all slots."""

@@ -1,0 +1,53 @@
+"""Size of the masked network and length of its fit, by one rule from the table's size; no search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tabsynth.training.layout import Layout
+
+SMALL = 2500
+"""Tables of fewer rows get a smaller, more strongly regularised network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizing:
+    """What the rule decides.
+
+    Attributes:
+        width: Width of the residual stream.
+        blocks: Number of residual blocks.
+        dropout: Share of inner units dropped.
+        skip: Whether observed tokens also act on the logits directly.
+        batch: Rows a step.
+        rate: Peak learning rate.
+        decay: Weight decay.
+        epochs: Passes over the training rows.
+    """
+
+    width: int
+    blocks: int
+    dropout: float
+    skip: bool
+    batch: int
+    rate: float
+    decay: float
+    epochs: int
+
+    @classmethod
+    def of(cls, rows: int, layout: Layout) -> Sizing:
+        """The rule, for a number of training rows and the learned slots."""
+        small = rows < SMALL
+        batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
+        return cls(
+            width=96 if small else 256 if layout.total > 2000 else 192,
+            blocks=1 if small else 2,
+            dropout=0.2 if small else 0.1,
+            skip=not small,
+            batch=batch,
+            rate=3e-3 if batch > 512 else 2e-3,
+            decay=0.1 if small else 0.01,
+            epochs=60 if small else int(np.clip(20 * (32_000 / rows) ** 0.35, 14, 30)),
+        )
