@@ -15,6 +15,9 @@ Level = Literal["good", "fair", "poor"]
 
 FIDELITY = (1.0, 5.0)
 """Points of percent above the floor up to which fidelity is good, then fair; likewise below."""
+BROKEN = 25.0
+"""Points above the floor at which one column or pair alone keeps the mean from being called good."""
+
 DETECTION = (0.53, 0.68)
 UTILITY = (0.01, 0.05)
 NEARER = (50.0, 53.0)
@@ -70,7 +73,9 @@ def level_of(score: Score) -> Level | None:
     """Good, fair or poor; None for a score that no threshold is set for."""
     low, high = score.interval if score.interval is not None else (score.value, score.value)
     if score.name in ("shape_error", "trend_error"):
-        return _graded(low - (score.floor or 0.0), FIDELITY)
+        level = _graded(low - (score.floor or 0.0), FIDELITY)
+        broken = any(part.excess > BROKEN for part in score.detail)
+        return "fair" if level == "good" and broken else level
     if score.name in ("detection_auc", "detection_column_auc"):
         return _graded(low, DETECTION)
     if score.name == "utility_gap":

@@ -14,6 +14,7 @@ from tabsynth.evaluation.detection import detection_scores
 from tabsynth.evaluation.memorisation import memorisation_scores, nearest, wilson
 from tabsynth.evaluation.score import Part, Score, figure
 from tabsynth.evaluation.utility import utility_scores
+from tabsynth.evaluation.verdict import level_of
 from tabsynth.schema import Schema
 
 
@@ -192,3 +193,10 @@ def test_categories_of_one_table_alone_do_not_give_it_away() -> None:
     assert joint.value == pytest.approx(0.5, abs=0.06)
     assert alone.interval is not None
     assert alone.interval[0] < 0.5
+
+
+def test_one_broken_pair_is_not_called_good() -> None:
+    facts = {"title": "Pair trends", "value": 1.5, "interval": (1.2, 1.8), "better": "lower", "floor": 1.0, "unit": "%"}
+    fine, broken = Part(columns=("a", "b"), value=3.0, floor=1.0), Part(columns=("a", "c"), value=77.0, floor=1.0)
+    assert level_of(Score(name="trend_error", detail=(fine,), **facts)) == "good"
+    assert level_of(Score(name="trend_error", detail=(fine, broken), **facts)) == "fair"
