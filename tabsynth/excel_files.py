@@ -73,7 +73,7 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
     """
     openpyxl = _openpyxl()
     from openpyxl.cell import WriteOnlyCell
-    from openpyxl.utils.exceptions import IllegalCharacterError
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     if len(frame) >= MOST_ROWS:
         raise DataError(
@@ -82,6 +82,12 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
     wide = [n for n in frame.columns if pd.api.types.is_integer_dtype(frame[n].dtype) and frame[n].abs().max() > 2**53]
     if wide:
         raise DataError(f"Excel cannot hold the integers of {listed(wide)} exactly; make them text, or write Parquet")
+    for name in frame.columns:
+        bad = next((v for v in frame[name] if isinstance(v, str) and ILLEGAL_CHARACTERS_RE.search(v)), None)
+        if bad is not None:
+            raise DataError(
+                f"column {name!r}: Excel cannot hold control characters, as in {bad!r}; write CSV or Parquet"
+            )
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("table")
 
@@ -94,12 +100,9 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
         return out
 
     columns = [_cells(frame[name]) for name in frame.columns]
-    try:
-        sheet.append([cell(str(name), None) for name in frame.columns])
-        for row in zip(*(values for values, _ in columns), strict=True):
-            sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
-    except IllegalCharacterError as error:
-        raise DataError(f"Excel cannot hold the control characters in {error}; write CSV or Parquet instead") from error
+    sheet.append([cell(str(name), None) for name in frame.columns])
+    for row in zip(*(values for values, _ in columns), strict=True):
+        sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
     book.save(path)
 
 

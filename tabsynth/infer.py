@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.dates import COMPACT, find_formats, resolution_of
-from tabsynth.infer_text import infer_text
-from tabsynth.names import is_code, is_key, is_person, is_quantity
+from tabsynth.infer_text import infer_text, repeated_key
+from tabsynth.names import is_code, is_key, is_quantity
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema
 from tabsynth.table import check_frame
 
@@ -161,15 +161,6 @@ def _unique_number(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArr
     asked = len(data) >= SMALL and not is_quantity(name)
     question = "no value repeats: is it a key (identifier) or a measurement?" if asked else ""
     return Numeric(name=name, decimals=0, why="its values are whole numbers", question=question or _sentinel(data))
-
-
-def repeated_key(name: str) -> Identifier:
-    """A key that several rows share."""
-    if is_person(name):
-        question = "several rows share a value: is this the person the rows are about? Then give it the role 'person'"
-    else:
-        question = "several rows share a value: does it refer to another table, or is it a code (categorical)?"
-    return Identifier(name=name, why="by its name and its values it is a key, though values repeat", question=question)
 
 
 def compact_dates(present: pd.Series) -> bool:

@@ -37,8 +37,7 @@ def infer_text(name: str, present: pd.Series) -> Column:
         name: Its name.
         present: Its values, none missing, all text.
     """
-    counts = present.value_counts()
-    distinct: list[str] = counts.index.tolist()
+    distinct: list[str] = present.unique().tolist()
     rows, different = len(present), len(distinct)
     date = _date(name, distinct)
     if date is not None:
@@ -54,7 +53,7 @@ def infer_text(name: str, present: pd.Series) -> Column:
     if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
         return _sparse(name, rows, different, sample, words, question)
     if is_key(name) and different > 50 and rows / different < 100:
-        return _repeated_key(name)
+        return repeated_key(name)
     if is_personal(name) and different > SMALL and not question:
         question = "by its name it may name or reach persons: should it be removed (text) rather than learned?"
     why = f"{different} different values in {rows} rows: text that repeats"
@@ -85,13 +84,16 @@ def _key(name: str, rows: int, different: int, why: str) -> Column:
     if (different <= 50 or rows / different >= 100) and not is_person(name):
         question = "is it a code (categorical), or a key to be made afresh (identifier)?"
         return Categorical(name=name, why=f"{why}, but only {different} for {rows} rows", question=question)
-    return _repeated_key(name)
-
-
-def _repeated_key(name: str) -> Identifier:
-    from tabsynth.infer import repeated_key
-
     return repeated_key(name)
+
+
+def repeated_key(name: str) -> Identifier:
+    """A key that several rows share."""
+    if is_person(name):
+        question = "several rows share a value: is this the person the rows are about? Then give it the role 'person'"
+    else:
+        question = "several rows share a value: does it refer to another table, or is it a code (categorical)?"
+    return Identifier(name=name, why="by its name and its values it is a key, though values repeat", question=question)
 
 
 def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) -> Column:
@@ -116,7 +118,7 @@ def _sparse(name: str, rows: int, different: int, sample: list[str], words: floa
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
         return Identifier(name=name, why=f"{why}: codes that never repeat")
     if is_key(name) and words < 1.2:
-        return _repeated_key(name)
+        return repeated_key(name)
     if words >= 2 * WORDY:
         return Text(name=name, why=f"{why} of {words:.0f} words: free text, which is never learned", question=question)
     what = "free text or addresses" if words >= WORDY else "names or other personal text"
@@ -131,7 +133,7 @@ def _is_number(value: str) -> bool:
 
 def _unknown(distinct: list[str]) -> str:
     """A question where a value says that there is none."""
-    said = sorted(value for value in distinct if value.strip().lower() in UNKNOWN)
+    said = sorted(value for value in distinct if len(value) < 16 and value.strip().lower() in UNKNOWN)
     return f"does {said[0]!r} mean that the value is missing? Then leave it empty" if said else ""
 
 
