@@ -1,4 +1,4 @@
-"""The models of other packages: the bridge, the file without pickle, constraints and what is refused."""
+"""The models of other packages: the file without pickle, constraints and what is refused; and the catalog."""
 
 from __future__ import annotations
 
@@ -24,11 +24,8 @@ from tabsynth.errors import (
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import catalog
 from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer, check_batch
-from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
-from tabsynth.synthesizers.frozen import CLASSES, freeze, thaw
 from tabsynth.synthesizers.wrapped import WrappedSynthesizer
-from tabsynth.table import Table
 
 SCHEMA = Schema.from_dict(
     {
@@ -70,133 +67,6 @@ def packages() -> None:
 def adapter(request: pytest.FixtureRequest, packages: None) -> WrappedSynthesizer:
     model: WrappedSynthesizer = request.param
     return catalog.create(model.kind, **model.get_params())
-
-
-# The bridge
-
-
-def test_the_bridge_leads_back_where_it_came_from(frame: pd.DataFrame) -> None:
-    rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=1)
-    assert not plain.isna().any().any()
-    assert set(bridge.discrete) <= set(plain.columns)
-    pd.testing.assert_frame_equal(bridge.decode(plain, rng), frame)
-
-
-def test_the_bridge_survives_its_state(frame: pd.DataFrame) -> None:
-    rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=5)
-    bridge = bridge.calibrated(plain.head(20))
-    config, arrays = bridge.state()
-    again = Bridge.from_state(json.loads(json.dumps(config)), arrays)
-    drawn = pd.concat([plain] * 2, ignore_index=True)
-    one, two = (back.settled(drawn, np.random.default_rng(1)) for back in (bridge, again))
-    pd.testing.assert_frame_equal(again.decode(two, rng), bridge.decode(one, rng))
-    assert again.flips == bridge.flips
-    assert again.lines == bridge.lines
-    assert again.slots == bridge.slots
-
-
-def test_columns_of_many_values_cross_as_two_digits() -> None:
-    values = [f"v{number:04d}" for number in range(1500)] * 5
-    table = Table.of(pd.DataFrame({"code": values}), Schema.from_dict({"columns": {"code": {"kind": "categorical"}}}))
-    rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(table, rng, min_group=5)
-    assert len(plain.columns) == 2
-    assert plain.nunique().max() < 50
-    pd.testing.assert_frame_equal(bridge.decode(bridge.settled(plain, rng), rng), table.frame)
-    # Digits that never met make no gap and no unknown value.
-    mixed = plain.apply(lambda column: rng.permutation(column))
-    drawn = bridge.decode(bridge.settled(mixed, rng), rng)
-    assert set(drawn["code"]) <= set(values)
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0])
-def test_gaps_come_back_at_their_rate(frame: pd.DataFrame, shift: float) -> None:
-    rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=5)
-    biased = pd.concat([plain] * 40, ignore_index=True)
-    gaps = next(name for name in bridge.discrete if name.startswith("m"))
-    moved = rng.random(len(biased)) < shift
-    biased.loc[moved, gaps] = 1  # a model that draws too many gaps, or nothing else
-    biased.loc[moved, "s3"] = 0  # and never a missing group
-    calibrated = bridge.calibrated(biased)
-    drawn = calibrated.decode(calibrated.settled(biased, rng), rng)
-    np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.02)
-
-
-def test_small_numbers_are_stretched_and_put_back() -> None:
-    tiny = pd.DataFrame({"molar": np.random.default_rng(0).lognormal(0, 1, 300) * 1e-9})
-    table = Table.of(tiny, Schema.from_dict({"columns": {"molar": {"kind": "numeric"}}}))
-    _, plain = Bridge.measure(table, np.random.default_rng(0), min_group=5)
-    assert plain.iloc[:, 0].std() == pytest.approx(1, rel=0.01)
-
-
-# Frozen objects
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        [1, 2.5, "x", True],
-        (1, (2,)),
-        {"a": 1, None: 2, 3: (4,)},
-        float("inf"),
-        np.float64(0.1),
-        np.arange(6).reshape(2, 3),
-        np.array(7),
-        np.array(["a", None], dtype=object),
-        np.dtype("float32"),
-    ],
-    ids=repr,
-)
-def test_plain_values_thaw_as_they_were(value: Any) -> None:
-    arrays: dict[str, Any] = {}
-    again = thaw(json.loads(json.dumps(freeze(value, arrays))), arrays)
-    assert type(again) is type(value)
-    np.testing.assert_equal(again, value)
-
-
-def test_pandas_objects_thaw_as_they_were() -> None:
-    arrays: dict[str, Any] = {}
-    frame = pd.DataFrame([[1.0, 0.5], [0.5, 1.0]], index=["a", "b"], columns=["a", "b"])
-    dtypes = pd.Series({"a": np.dtype("int64"), "b": np.dtype("float64")})
-    again = thaw(json.loads(json.dumps(freeze([frame, dtypes], arrays))), arrays)
-    pd.testing.assert_frame_equal(again[0], frame)
-    pd.testing.assert_series_equal(again[1], dtypes)
-
-
-def test_an_object_of_another_class_is_not_saved() -> None:
-    with pytest.raises(TypeError, match="pathlib"):
-        freeze(Path("x"), {})
-    impostor = type("FloatFormatter", (), {})()
-    pytest.importorskip("rdt")
-    with pytest.raises(TypeError, match="FloatFormatter"):
-        freeze(impostor, {})
-
-
-@pytest.mark.parametrize("name", ["Popen", "subprocess.Popen", "os.system", ""])
-def test_an_unlisted_class_is_not_made(name: str) -> None:
-    with pytest.raises(ModelFileError, match="names the class"):
-        thaw({"!": "object", "class": name, "of": {}}, {})
-
-
-@pytest.mark.parametrize(
-    "data", [{"!": "pickle", "of": ""}, {"no": "tag"}, {"!": "array", "name": "gone", "shape": [1]}]
-)
-def test_damaged_data_is_refused(data: Any) -> None:
-    with pytest.raises(ModelFileError):
-        thaw(data, {})
-
-
-def test_every_listed_class_exists(packages: None) -> None:
-    from importlib import import_module
-
-    assert all(isinstance(getattr(import_module(module), name), type) for name, module in CLASSES.items())
-
-
-# The adapters
 
 
 def test_a_file_that_names_another_class_is_refused(
