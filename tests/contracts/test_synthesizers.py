@@ -59,7 +59,7 @@ def _toy() -> pd.DataFrame:
     born = pd.Series(pd.Timestamp("1940-01-01") + pd.to_timedelta(rng.integers(0, 20_000, ROWS), "D"))
     frame = pd.DataFrame(
         {
-            "mrn": [f"M{number:06d}" for number in rng.permutation(ROWS)],
+            "mrn": [f"M{number:010d}" for number in rng.permutation(ROWS)],
             "age": age,
             "income": np.round(rng.lognormal(8, 1, ROWS) + 20 * age, 2),
             "visits": pd.array(rng.poisson(3, ROWS), dtype="Int64"),
