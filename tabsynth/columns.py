@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from tabsynth.errors import SchemaError, listed
@@ -29,6 +29,8 @@ class Column:
             ``inferred`` from the data, which a private fit refuses.
         why: What ``Schema.infer`` saw that made it decide so.
         question: What ``Schema.infer`` could not decide and a person should; empty when nothing is open.
+        sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts cannot say
+            (see ``tabsynth.sdv_metadata``). Plain data; nothing else reads it.
     """
 
     kind: ClassVar[str]
@@ -39,6 +41,7 @@ class Column:
     origin: Origin = "declared"
     why: str = ""
     question: str = ""
+    sdv: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         self._require(isinstance(self.name, str), f"a column's name must be text, not {self.name!r}")
@@ -50,6 +53,7 @@ class Column:
         self._require(
             self.origin in get_args(Origin), f"origin {self.origin!r} is not one of {', '.join(get_args(Origin))}"
         )
+        self._require(isinstance(self.sdv, Mapping), f"sdv must be a mapping, not {self.sdv!r}")
         for name in ("why", "question"):
             self._require(isinstance(getattr(self, name), str), f"{name} must be text, not {getattr(self, name)!r}")
 

@@ -54,6 +54,11 @@ VERSION = 1
 class Schema(Mapping[str, Column]):
     """Ordered columns and the constraints between them; a mapping from name to column.
 
+    Attributes:
+        columns: Each column by its name.
+        constraints: What must hold between columns.
+        sdv: What SDV metadata says of the table beside its columns (keys, relationships), where it came from there.
+
     Example:
         >>> schema = Schema.from_dict({"columns": {"age": {"kind": "numeric", "low": 0, "decimals": 0}}})
         >>> schema["age"].low
@@ -62,6 +67,7 @@ class Schema(Mapping[str, Column]):
 
     columns: Mapping[str, Column]
     constraints: tuple[Constraint, ...] = field(default=())
+    sdv: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, column in self.columns.items():
@@ -108,7 +114,7 @@ class Schema(Mapping[str, Column]):
         kept = fields(column if kind == column.kind else Column)
         facts = {item.name: getattr(column, item.name) for item in kept if item.name != "name"}
         new = column_from_dict(name, {**facts, "kind": kind, "origin": "declared", "question": "", **changes})
-        return Schema({**self.columns, name: new}, self.constraints)
+        return Schema({**self.columns, name: new}, self.constraints, self.sdv)
 
     @property
     def questions(self) -> dict[str, str]:
@@ -130,6 +136,8 @@ class Schema(Mapping[str, Column]):
         }
         if self.constraints:
             out["constraints"] = [constraint.to_dict() for constraint in self.constraints]
+        if self.sdv:
+            out["sdv"] = dict(self.sdv)
         return out
 
     @classmethod
@@ -144,14 +152,17 @@ class Schema(Mapping[str, Column]):
         version = data.get("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
             raise SchemaError(f"schema version {version!r} is later than {VERSION}: upgrade tabsynth to read it")
-        unknown = set(data) - {"version", "columns", "constraints"}
+        unknown = set(data) - {"version", "columns", "constraints", "sdv"}
         if unknown:
             raise SchemaError(f"unknown keys in a schema: {listed(sorted(unknown, key=str))}")
         columns = {name: column_from_dict(name, facts) for name, facts in data["columns"].items()}
         constraints = data.get("constraints", ())
         if not isinstance(constraints, (list, tuple)):
             raise SchemaError(f"a schema's constraints are a list, not {constraints!r}")
-        return cls(columns, tuple(constraint_from_dict(item) for item in constraints))
+        sdv = data.get("sdv", {})
+        if not isinstance(sdv, Mapping):
+            raise SchemaError(f"a schema's sdv is a mapping, not {sdv!r}")
+        return cls(columns, tuple(constraint_from_dict(item) for item in constraints), sdv)
 
     def to_json(self, path: str | Path) -> None:
         """Write the schema to a JSON file."""
