@@ -15,7 +15,8 @@ from tabsynth.schema import Resolution
 
 ISO = re.compile(
     r"\d{4}-\d\d-\d\d"
-    r"(?:(?P<between>[T ])\d\d:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+    r"(?:(?P<between>[T ])\d\d:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
 )
 ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
@@ -164,7 +165,10 @@ def candidates(text: Sequence[str]) -> list[str]:
 def _outlines() -> dict[str, re.Pattern[str]]:
     """A regular expression for each format that is not ISO 8601, likeliest first."""
     formats = [day + time for day in (*DAY_FIRST, *MONTH_FIRST, *NAMED) for time in TIMES] + [COMPACT, *ALONE]
-    return {known: re.compile(re.sub(r"%(\w)", lambda match: FIELDS[match[1]], re.escape(known))) for known in formats}
+    return {
+        known: re.compile(re.sub(r"%(\w)", lambda match: FIELDS[match[1]], re.escape(known)), re.ASCII)
+        for known in formats
+    }
 
 
 def _fits(text: pd.Series, format: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from string import digits
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,8 @@ WORDY = 4
 MOSTLY = 0.8
 SAMPLE = 10_000
 
-NUMBER = re.compile(r" *-?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][+-]?\d+)? *")
-UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *")
+NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
+UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *", re.ASCII)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 UNKNOWN = frozenset({
@@ -127,8 +128,7 @@ def _sparse(name: str, rows: int, different: int, sample: list[str], words: floa
 
 
 def _is_number(value: str) -> bool:
-    digits = value.strip().lstrip("-").isdigit()
-    return digits or (bool(NUMBER.fullmatch(value)) and any(char.isdigit() for char in value))
+    return bool(NUMBER.fullmatch(value)) and any(char in digits for char in value)
 
 
 def _unknown(distinct: list[str]) -> str:
