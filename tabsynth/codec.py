@@ -13,22 +13,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.coders import Arrays, Coder, Floats, QuantileCoder, Tokens, ValueCoder, coder_from_state
+from tabsynth.coders import Coder, ValueCoder, coder_from_state
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, fresh, learn_pattern
-from tabsynth.quantiles import decimals_of, measure_quantiles
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import Table, instants, numbers
+from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
+from tabsynth.readings import instants_of, line_of, measure_column, members_of
+from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.table import Table
 
 WIDE = 1024
 """A column of more tokens than this is written as two digits."""
-
-UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
-"""Nanoseconds of each resolution."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +35,6 @@ class Slot:
     column: str
     size: int
     digit: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Range:
-    """An inclusive range on a line, and which part of each token it reaches.
-
-    Attributes:
-        low, high: Ends of the range, in units of the line.
-        first, last: The first and last position inside each token, shape (line,).
-    """
-
-    low: float
-    high: float
-    first: Floats
-    last: Floats
-
-    def place(self, coder: QuantileCoder, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """Numbers of tokens that lie in the range, shape (n,)."""
-        inside = np.minimum(tokens, coder.line - 1)
-        position = self.first[inside] + rng.random(len(tokens)) * (self.last - self.first)[inside]
-        return np.clip(coder.place(tokens, np.minimum(position, 1 - 1e-12)), self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +79,7 @@ class Codec:
             column, values = table.schema[name], table.frame[name]
             if isinstance(column, Identifier):
                 patterns[name] = learn_pattern(values.dropna(), regex=column.pattern)
-            coders[name] = _measure_column(column, values, tokens, min_group, persons)
+            coders[name] = measure_column(column, values, tokens, min_group, persons)
         schema = Schema({name: table.schema[name] for name in table.frame.columns}, table.schema.constraints)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
         return cls(schema, coders, dtypes, patterns, rows, min_group)
@@ -134,12 +110,12 @@ class Codec:
         """Tokens of one column before they are split into digits, shape (n,)."""
         column, coder = self.schema[name], self.coders[name]
         if isinstance(coder, QuantileCoder):
-            return coder.encode(_line(column, values))
-        return coder.encode(_members(column, values))
+            return coder.encode(line_of(column, values))
+        return coder.encode(members_of(column, values))
 
     def encode_line(self, name: str, values: pd.Series) -> Floats:
         """A numeric or datetime column in the units of its line, missing as NaN, shape (n,)."""
-        return _line(self.schema[name], values)
+        return line_of(self.schema[name], values)
 
     def split(self, name: str, tokens: Tokens) -> Tokens:
         """A column's tokens (-1 where unknown) as its digits, shape (n, 1 or 2)."""
@@ -218,7 +194,7 @@ class Codec:
         """Numbers on a line as a column."""
         column, dtype = self.schema[name], self.dtypes[name]
         if isinstance(column, Datetime):
-            return datetime_series(_instants(column, data), dtype, column)
+            return datetime_series(instants_of(column, data), dtype, column)
         return numeric_series(data, dtype)
 
     def _value_series(self, name: str, tokens: Tokens, rng: np.random.Generator, keys: tuple[int, int]) -> pd.Series:
@@ -285,58 +261,6 @@ class Codec:
         )
 
 
-def _measure_column(
-    column: Column, values: pd.Series, tokens: int, min_group: int, persons: npt.NDArray[np.int64] | None
-) -> Coder:
-    """The coder that fits a column's kind."""
-    if isinstance(column, (Numeric, Datetime)):
-        data = _line(column, values)
-        decimals: int | None = 0
-        if isinstance(column, Numeric):
-            found = decimals_of(data)
-            decimals = found if column.decimals is None else column.decimals
-        coder = measure_quantiles(
-            data,
-            tokens=tokens,
-            decimals=decimals,
-            min_group=min_group,
-            persons=persons,
-            low=column.low if isinstance(column, Numeric) else None,
-            high=column.high if isinstance(column, Numeric) else None,
-        )
-        # With fewer persons than the floor there is no number to release: the column is missing or nothing.
-        return coder or _nothing(values)
-    declared = column.values if isinstance(column, Categorical) and column.origin == "declared" else None
-    ordered = isinstance(column, Categorical) and column.ordered
-    return ValueCoder.measure(
-        _members(column, values), declared=declared, ordered=ordered, min_group=min_group, persons=persons
-    )
-
-
-def _nothing(values: pd.Series) -> ValueCoder:
-    """A coder that releases no value: every row is missing."""
-    absent = int(values.isna().sum())
-    return ValueCoder((), np.array([len(values) - absent, absent]), np.array([False, True]))
-
-
-def _line(column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
-    """A numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
-    if not isinstance(column, Datetime):
-        return numbers(values)
-    moments = instants(values, column.format)
-    out = moments.to_numpy().astype(np.int64) // UNITS[column.resolution or "s"]
-    return np.where(moments.isna().to_numpy(), np.nan, out.astype(np.float64))
-
-
-def _members(column: Column, values: pd.Series) -> pd.Series:
-    """A column of values as its coder wants it: identifiers and text only say whether they are there."""
-    if isinstance(column, (Identifier, Text)):
-        return values.isna().map({True: None, False: "present"}).astype(object)
-    if isinstance(column, Boolean):
-        return values.astype(object).where(values.notna(), None)
-    return values
-
-
 def _slots(name: str, coder: Coder) -> Iterator[Slot]:
     """One slot, or two digits of about equal size."""
     if coder.size <= WIDE:
@@ -345,9 +269,3 @@ def _slots(name: str, coder: Coder) -> Iterator[Slot]:
     base = math.ceil(math.sqrt(coder.size))
     yield Slot(name, math.ceil(coder.size / base), digit=0)
     yield Slot(name, base, digit=1)
-
-
-def _instants(column: Datetime, data: npt.NDArray[np.float64]) -> pd.Series:
-    """Naive UTC datetimes of numbers in units of the column's resolution."""
-    units = np.nan_to_num(data).astype(np.int64) * UNITS[column.resolution or "s"]
-    return pd.Series(np.where(np.isnan(data), np.iinfo(np.int64).min, units).astype("datetime64[ns]"))

@@ -15,11 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.line_coder import Arrays, QuantileCoder, Tokens, persons_per
 from tabsynth.schema import Value
-
-Tokens = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +120,7 @@ class ValueCoder:
         """
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
         rows = np.bincount(codes[codes >= 0], minlength=len(uniques))
-        held = rows if persons is None else _persons_per(codes, persons, len(uniques))
+        held = rows if persons is None else persons_per(codes, persons, len(uniques))
         plain = [_plain(value) for value in uniques]
         if declared is None and ordered and isinstance(values.dtype, pd.CategoricalDtype):
             declared_order = [_plain(value) for value in values.dtype.categories]
@@ -142,156 +139,10 @@ class ValueCoder:
         coder = cls(ordinary, np.zeros(len(ordinary) + 2, np.int64), np.ones(len(ordinary) + 2, bool), public, ordered)
         tokens = coder.encode(values)
         counts = np.bincount(tokens, minlength=coder.size).astype(np.int64)
-        groups = counts if persons is None else _persons_per(tokens, persons, coder.size)
+        groups = counts if persons is None else persons_per(tokens, persons, coder.size)
         emit = groups >= max(min_group, 1)
         emit[coder.rare] &= bool(public)
         return cls(ordinary, counts, emit, public, ordered)
-
-
-@dataclass(frozen=True, eq=False)
-class QuantileCoder:
-    """A line of numbers cut into runs, runs joined to tokens.
-
-    A run is one value held by enough persons (``low == high``), or a stretch of at least ``min_group`` persons that is
-    known only by its median and spread, so that no knot of the table rests on fewer persons.
-
-    Attributes:
-        low, high: Ends of each run, ascending, shape (runs,).
-        mass: Training rows of each run, shape (runs,).
-        token: The token of each run, ascending from 0 without gaps, shape (runs,).
-        edges: Where one run ends and the next begins when encoding, shape (runs - 1,).
-        counts, emit: As in ``ValueCoder``.
-        decimals, unit: Values inside a stretch are rounded to multiples of ``unit / 10**decimals``; None = not rounded.
-    """
-
-    low: Floats
-    high: Floats
-    mass: Floats
-    token: npt.NDArray[np.int64]
-    edges: Floats
-    counts: npt.NDArray[np.int64]
-    emit: npt.NDArray[np.bool_]
-    decimals: int | None
-    unit: int = 1
-
-    @property
-    def size(self) -> int:
-        """Number of tokens."""
-        return self.line + 2
-
-    @property
-    def line(self) -> int:
-        """How many leading tokens lie in order on a line: all but RARE and MISSING."""
-        return int(self.token[-1]) + 1
-
-    @property
-    def rare(self) -> int:
-        """The RARE token, never used: every number lies somewhere on the line."""
-        return self.line
-
-    @property
-    def missing(self) -> int:
-        """The MISSING token."""
-        return self.line + 1
-
-    @cached_property
-    def _ends(self) -> Floats:
-        return np.concatenate([[0.0], np.cumsum(self.mass)])
-
-    @cached_property
-    def _starts(self) -> npt.NDArray[np.int64]:
-        """First run of each token, and one past the last."""
-        return np.searchsorted(self.token, np.arange(self.line + 1)).astype(np.int64)
-
-    def runs(self, data: Floats) -> npt.NDArray[np.int64]:
-        """The run of each number, shape (n,)."""
-        return np.searchsorted(self.edges, data, side="right").astype(np.int64)
-
-    def encode(self, data: Floats) -> Tokens:
-        """Tokens of numbers (missing as NaN), shape (n,)."""
-        present = ~np.isnan(data)
-        tokens = np.full(len(data), self.missing, np.int32)
-        tokens[present] = self.token[self.runs(data[present])]
-        return tokens
-
-    def decode(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """Numbers of tokens, shape (n,), NaN where missing; drawn from the quantile function inside a token."""
-        return self.place(tokens, rng.random(len(tokens)))
-
-    def place(self, tokens: Tokens, position: Floats) -> Floats:
-        """Numbers at a position in [0, 1) inside their tokens, shape (n,), NaN where missing."""
-        out = np.full(len(tokens), np.nan)
-        inside = np.flatnonzero(tokens < self.line)
-        chosen = tokens[inside]
-        first, last = self._ends[self._starts[chosen]], self._ends[self._starts[chosen + 1]]
-        at = first + position[inside] * (last - first)
-        run = np.clip(
-            np.searchsorted(self._ends, at, side="right") - 1, self._starts[chosen], self._starts[chosen + 1] - 1
-        )
-        low, high = self.low[run], self.high[run]
-        share = np.clip((at - self._ends[run]) / self.mass[run], 0.0, 1.0)
-        value = low + share * (high - low)
-        stretch = high > low
-        value[stretch] = np.clip(self.rounded(value[stretch]), self.low[0], self.high[-1])
-        out[inside] = value
-        return out
-
-    def means(self) -> Floats:
-        """The mean number of each token on the line, shape (line,)."""
-        weighed = np.add.reduceat(self.mass * (self.low + self.high) / 2, self._starts[:-1])
-        return np.asarray(weighed / np.add.reduceat(self.mass, self._starts[:-1]))
-
-    def cover(self, low: float, high: float) -> tuple[Floats, Floats, Floats]:
-        """How much of each token lies in an inclusive range.
-
-        Returns:
-            The share of each token on the line that lies inside, and the first and last position inside; each (line,).
-        """
-        step = 0.0 if self.decimals is None else self.unit / 10.0**self.decimals
-        width = np.maximum(self.high - self.low, 1e-300)
-        inside = (self.low >= low) & (self.high <= high)
-        # A stretch is met by its lattice points, each of which gathers half a step on both sides.
-        below = np.where(inside, 0.0, np.clip((low - step / 2 - self.low) / width, 0.0, 1.0))
-        above = np.where(inside, 1.0, np.clip((high + step / 2 - self.low) / width, 0.0, 1.0))
-        single = self.low == self.high
-        below = np.where(single, (self.low < low).astype(float), below)
-        above = np.where(single, (self.low <= high).astype(float), above)
-        start, stop = self._ends[:-1] + below * self.mass, self._ends[:-1] + above * self.mass
-        covered = np.maximum(stop - start, 0.0)
-        begin, end = self._ends[self._starts[:-1]], self._ends[self._starts[1:]]
-        share = np.add.reduceat(covered, self._starts[:-1]) / (end - begin)
-        some = covered > 0
-        first = np.minimum.reduceat(np.where(some, start, np.inf), self._starts[:-1])
-        last = np.maximum.reduceat(np.where(some, stop, -np.inf), self._starts[:-1])
-        none = share <= 0
-        first = np.where(none, 0.0, (np.where(none, begin, first) - begin) / (end - begin))
-        last = np.where(none, 0.0, (np.where(none, begin, last) - begin) / (end - begin))
-        return share, first, last
-
-    def rounded(self, value: Floats) -> Floats:
-        """Numbers on the column's lattice."""
-        if self.decimals is None:
-            return value
-        scale = 10.0**self.decimals
-        if self.unit > 1:
-            value = np.rint(value * scale / self.unit) * self.unit / scale
-        return np.round(value, self.decimals)
-
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
-        names = ("low", "high", "mass", "token", "edges", "counts", "emit")
-        config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit}
-        return config, {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> QuantileCoder:
-        """Rebuild a coder from its state."""
-        return cls(
-            **{name: arrays[name] for name in ("low", "high", "mass", "token", "edges", "counts")},
-            emit=arrays["emit"].astype(bool),
-            decimals=config["decimals"],
-            unit=int(config["unit"]),
-        )
 
 
 Coder = ValueCoder | QuantileCoder
@@ -306,10 +157,3 @@ def _plain(value: Any) -> Value:
     """A numpy or pandas scalar as a Python one, for JSON."""
     plain: Value = value.item() if isinstance(value, np.generic) else value
     return plain
-
-
-def _persons_per(groups: npt.NDArray[Any], persons: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """Distinct persons in each group, shape (count,); negative groups are left out."""
-    seen = groups >= 0
-    pairs = np.unique(np.stack([groups[seen].astype(np.int64), persons[seen]], axis=1), axis=0)
-    return np.bincount(pairs[:, 0], minlength=count)

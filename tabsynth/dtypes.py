@@ -63,7 +63,8 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
         zoned = instants.dt.tz_localize("UTC") if isinstance(kind, pd.DatetimeTZDtype) else instants
         return _cast(zoned, kind)
     if dtype == "object:date":
-        return instants.dt.date.astype(object).where(instants.notna(), None)
+        dates: pd.Series = instants.dt.date.astype(object)
+        return dates.where(instants.notna(), None)
     if dtype == "object:datetime":
         return instants.astype(object).where(instants.notna(), None)
     days = column.resolution == "D"

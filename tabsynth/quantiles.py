@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.coders import Floats, QuantileCoder, _persons_per
+from tabsynth.line_coder import Floats, QuantileCoder, persons_per
 
 KNOTS = 2048
 """A stretch holds at least one 2048th of the rows, so that the table of runs stays short and holds no raw column."""
@@ -75,7 +75,7 @@ def measure_quantiles(
     )
     encoded = coder.encode(data)
     counts = np.bincount(encoded, minlength=coder.size).astype(np.int64)
-    held = counts if persons is None else _persons_per(encoded, persons, coder.size)
+    held = counts if persons is None else persons_per(encoded, persons, coder.size)
     emit = held > 0
     emit[coder.missing] = held[coder.missing] >= floor
     return QuantileCoder(run_low, run_high, mass, token, coder.edges, counts, emit, decimals, unit)
@@ -119,7 +119,7 @@ def _runs(
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
     label = np.repeat(np.arange(len(first)), rows)
-    held = rows if who is None else _persons_per(label, who, len(first))
+    held = rows if who is None else persons_per(label, who, len(first))
     few = len(first) <= tokens
     group = floor if few else max(floor, math.ceil(len(values) / KNOTS))
     single = (held >= floor) & (few | (rows >= group))
@@ -141,7 +141,7 @@ def _merged(
     stop = np.append(start[1:], rows)
     held = stop - start
     if who is not None:
-        held = _persons_per(np.repeat(np.arange(len(start)), held), who, len(start))
+        held = persons_per(np.repeat(np.arange(len(start)), held), who, len(start))
     if (own | (held >= floor)).all():
         return start, own, start
     joined: list[_Run] = []

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.codec import WIDE, Codec
-from tabsynth.coders import QuantileCoder, ValueCoder
+from tabsynth.coders import ValueCoder
 from tabsynth.errors import DataError
+from tabsynth.line_coder import QuantileCoder
 from tabsynth.quantiles import decimals_of, measure_quantiles
 from tabsynth.schema import Schema
 from tabsynth.table import Table

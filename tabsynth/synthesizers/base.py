@@ -1,4 +1,4 @@
-"""What every synthesizer is: a scikit-learn estimator that fits a table, samples rows and saves itself without pickle."""
+"""What every synthesizer is: a scikit-learn estimator that fits a table, samples rows and saves itself."""
 
 from __future__ import annotations
 
@@ -104,7 +104,11 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         self.rows_ = len(table)
         self.seed_ = fresh_seed() if seed is None else checked_seed(seed)
         run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks))
-        self._fit(table, run)
+        try:
+            self._fit(table, run)
+        except BaseException:  # an interrupted fit must not look fitted
+            del self.schema_
+            raise
         return self
 
     def sample(
@@ -190,9 +194,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         """Learn a checked table."""
 
     @abstractmethod
-    def _sample(
-        self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None
-    ) -> pd.DataFrame:
+    def _sample(self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None) -> pd.DataFrame:
         """Draw rows."""
 
     @abstractmethod

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec, _instants, _line
-from tabsynth.coders import Arrays, QuantileCoder, Tokens, ValueCoder
+from tabsynth.codec import Codec
+from tabsynth.coders import ValueCoder
 from tabsynth.dtypes import datetime_series, numeric_series
+from tabsynth.line_coder import Arrays, QuantileCoder, Tokens
+from tabsynth.readings import instants_of, line_of
 from tabsynth.schema import Datetime
 from tabsynth.table import Table
 
@@ -74,7 +76,7 @@ class Bridge:
         plain: dict[str, npt.NDArray[Any]] = {}
         for i, (name, coder) in enumerate(codec.coders.items()):
             if isinstance(coder, QuantileCoder):
-                data = _line(codec.schema[name], table.frame[name])
+                data = line_of(codec.schema[name], table.frame[name])
                 lines[name], held = _measure_line(i, coder, data, rng)
                 plain |= held
             else:
@@ -194,7 +196,7 @@ class Bridge:
             data = np.where(plain[line.missing].to_numpy(np.int64) == 1, np.nan, data)
         dtype = self.codec.dtypes[name]
         if isinstance(column, Datetime):
-            return datetime_series(_instants(column, data), dtype, column)
+            return datetime_series(instants_of(column, data), dtype, column)
         return numeric_series(data, dtype)
 
 

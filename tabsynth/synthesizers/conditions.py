@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec, Range
-from tabsynth.coders import Coder, Floats, QuantileCoder, Tokens, ValueCoder
+from tabsynth.codec import Codec
+from tabsynth.coders import Coder, ValueCoder
 from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
+from tabsynth.line_coder import Floats, QuantileCoder, Range, Tokens
 from tabsynth.schema import Categorical, Datetime, Identifier, Text
 from tabsynth.table import instants
 
@@ -178,8 +179,10 @@ def _like(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     values = values.rename(name)
     if isinstance(coder, ValueCoder) and coder.values and not isinstance(codec.schema[name], (Identifier, Text)):
         table = {value: value for value in (*coder.values, *coder.public)}
-        present = values.astype(object)
-        return present.map(lambda value: table.get(value, value) if value is not None and value == value else None)
+        out = pd.Series([None] * len(values), dtype=object, name=name)
+        here = values.notna().to_numpy()
+        out[here] = np.array([table.get(value, value) for value in values[here]], dtype=object)
+        return out
     return values
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.coders import Floats
+from tabsynth.line_coder import Floats
 from tabsynth.training.chain import Chain
 from tabsynth.training.draw import calibrated, inverse, stratified_uniforms
 

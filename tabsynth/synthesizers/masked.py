@@ -18,8 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tabsynth.coders import Floats, Tokens
 from tabsynth.errors import InputError, listed
+from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Run, checked_seed
 from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.drawing import Drawer
@@ -204,7 +204,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         follow[half:] = 1.0
         weight = torch.where(follow > 0, 0.5 * weight + 0.5 * (places == known), weight)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = self.net_(batch.masked_fill(masked, -1))
+            logits = self.net_(batch.masked_fill(masked, -1), noise)
         return (slot_losses(logits.float(), batch, self.layout_) * weight).sum() / rows
 
     @torch.inference_mode()
@@ -263,7 +263,7 @@ class MaskedSynthesizer(TokenSynthesizer):
 
     def _fingerprint(self, tokens: Tokens, seed: int) -> str:
         """Names this fit: its data, options and seed."""
-        facts = [self.get_params(), seed, list(tokens.shape), list(self.layout_.sizes)]
+        facts = [self.epochs, self.min_group, seed, list(tokens.shape), list(self.layout_.sizes)]
         digest = hashlib.sha256(json.dumps(facts).encode())
         digest.update(np.ascontiguousarray(tokens).tobytes())
         return digest.hexdigest()

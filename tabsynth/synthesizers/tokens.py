@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.coders import Floats, Tokens
 from tabsynth.errors import ConditionError
+from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Given, Run, Synthesizer, checked_seed, fresh_seed
 from tabsynth.synthesizers.conditions import Conditions
 from tabsynth.table import Table

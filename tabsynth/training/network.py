@@ -24,8 +24,9 @@ class Block(nn.Module):
     def __init__(self, width: int, inner: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 2 * inner)
-        self.down = nn.Linear(inner, width)
+        # Their own first weights would come from torch's global generator.
+        self.up = nn.utils.skip_init(nn.Linear, width, 2 * inner)  # type: ignore[no-untyped-call]
+        self.down = nn.utils.skip_init(nn.Linear, inner, width)  # type: ignore[no-untyped-call]
         self.dropout = dropout
         bound = 1 / math.sqrt(width)
         nn.init.uniform_(self.up.weight, -bound, bound, generator=generator)
@@ -33,12 +34,14 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.weight)
         nn.init.zeros_(self.down.bias)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """One step of the residual stream."""
+    def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """One step of the residual stream; with a generator, inner units are dropped."""
         gate, value = self.up(self.norm(hidden)).chunk(2, dim=-1)
         inner = functional.silu(gate) * value
-        if self.dropout:
-            inner = functional.dropout(inner, self.dropout, self.training)
+        if self.dropout and noise is not None:
+            # torch's own dropout draws from the global generator, which is not ours to use.
+            kept = torch.empty_like(inner).bernoulli_(1 - self.dropout, generator=noise)
+            inner = inner * kept / (1 - self.dropout)
         out: Tensor = hidden + self.down(inner)
         return out
 
@@ -111,17 +114,17 @@ class MaskedNet(nn.Module):
         """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
         return torch.cat([self.embed(), self.mask])
 
-    def trunk(self, hidden: Tensor) -> Tensor:
+    def trunk(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """The residual stream to its end, shape (batch, width)."""
         for block in self.blocks:
-            hidden = block(hidden)
+            hidden = block(hidden, noise)
         out: Tensor = self.norm(hidden)
         return out
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of all slots."""
+    def forward(self, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Logits of all slots; a generator switches dropout on."""
         positions = self.positions(tokens)
-        out = functional.linear(self.trunk(self.hidden(positions, self.table())), self.head(), self.bias)
+        out = functional.linear(self.trunk(self.hidden(positions, self.table()), noise), self.head(), self.bias)
         if self.skip is not None and self.group is not None:
             pad = self.skip.shape[0] - 1
             seen = self.group[positions.clamp(max=self.layout.total - 1)]  # type: ignore[index]
