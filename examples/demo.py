@@ -22,6 +22,8 @@ from tabsynth.pipeline import Result, run
 
 SHIPPED = [("diabetes", "sklearn:diabetes", "progression"), ("breast_cancer", "sklearn:breast_cancer", "diagnosis")]
 
+HEADLINES = ("shape_error", "trend_error", "detection_auc", "utility", "dcr_share", "copies")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demonstration."""
@@ -67,8 +69,9 @@ def job(source: str, target: str | None, output: Path, epochs: int | None) -> di
 
 
 def headline(result: Result) -> str:
-    """The scores, one a line."""
-    return "\n".join(f"  {score}" for score in result.scores.values())
+    """The verdict and the scores that matter most; the report has them all."""
+    shown = [result.scores[name] for name in HEADLINES if name in result.scores]
+    return "\n".join(f"  {line}" for line in [result.summary.partition("\n")[0], *shown])
 
 
 if __name__ == "__main__":

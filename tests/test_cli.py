@@ -401,7 +401,7 @@ class TestBadInput:
             ("age", "write COLUMN=VALUE"),
             ("age=old", "'old' is not a number"),
             ("sex=x", "the column has the values 'f', 'm'"),
-            ("age=500", "age"),
+            ("age=500:600", "no value in the range"),
         ],
     )
     def test_conditions(
