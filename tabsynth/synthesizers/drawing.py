@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats
+from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.chain import Chain
-from tabsynth.training.draw import calibrated, inverse, stratified_uniforms
 
 CANDIDATES = 16
 """Draws among which one is chosen where several slots are restricted at once."""
@@ -43,43 +44,24 @@ class Drawer:
     calibrate: bool = False
     stratify: bool = False
 
+    @cached_property
+    def picker(self) -> Picker:
+        """How each slot is drawn from its logits."""
+        layout = self.chain.layout
+        return Picker(layout, self.parents, self.emit, self.limits, self.noise, self.calibrate, self.stratify)
+
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""
         # Restricted slots come first: what is free is then drawn given that the limits are met.
-        dimensions = [0 if limit is None else limit.ndim for limit in self.limits]
-        limited = sorted((slot for slot in self.order if dimensions[slot]), key=lambda slot: dimensions[slot])
+        limited = self.picker.limited(self.order)
         if len(limited) > 1:
             self._draw_limited(tokens, limited)
         order = limited + [slot for slot in self.order if slot not in limited]
         return self.chain.draw(tokens, order, lambda slot, rows, logits: self._pick(tokens, slot, rows, logits))
 
-    def chances(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities of a slot's tokens within its limits, and how probable it was to meet them."""
-        emit = torch.from_numpy(self.emit[slot]).to(logits.device)
-        free = logits.masked_fill(~emit, -torch.inf).softmax(1)
-        limit = self.limits[slot]
-        if limit is None:
-            return free, torch.ones(len(free), device=free.device)
-        share = torch.from_numpy(limit).to(free)
-        share = share if share.dim() == 1 else share[tokens[:, slot - 1].clamp(min=0)]
-        met = free * share
-        mass = met.sum(1)
-        # Where the network gives the limits no weight at all, every allowed token is as good as another.
-        met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
-        return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
-
     def _pick(self, tokens: Tensor, slot: int, rows: Tensor, logits: Tensor) -> Tensor:
         """Draw one slot's tokens for some rows."""
-        known = tokens if len(rows) == len(tokens) else tokens[rows]
-        chances, _ = self.chances(known, slot, logits)
-        if self.calibrate:
-            counts = torch.from_numpy(self.chain.layout.counts[slot] * self.emit[slot]).to(chances)
-            chances = calibrated(chances, counts / counts.sum())
-        if self.stratify:
-            uniforms = stratified_uniforms(_sorted(known, self.parents[slot], self.noise), self.noise)
-        else:
-            uniforms = torch.rand(len(rows), generator=self.noise, device=chances.device)
-        return inverse(chances, uniforms)
+        return self.picker.pick(tokens if len(rows) == len(tokens) else tokens[rows], slot, logits)
 
     def _draw_limited(self, tokens: Tensor, slots: list[int]) -> None:
         """Draw several restricted slots together: candidates, weighed by how probable it was to meet the limits.
@@ -91,10 +73,10 @@ class Drawer:
         weight = torch.zeros(len(many), device=tokens.device)
 
         def pick(slot: int, rows: Tensor, logits: Tensor) -> Tensor:
-            chances, mass = self.chances(many[rows], slot, logits)
+            chances, mass = self.picker.chances(many[rows], slot, logits)
             if slot != slots[0]:
                 weight[rows] += mass.clamp(min=1e-30).log()
-            return inverse(chances, torch.rand(len(rows), generator=self.noise, device=chances.device))
+            return self.picker.draw(chances)
 
         self.chain.draw(many, slots, pick)
         best = weight.view(-1, CANDIDATES).softmax(1).cumsum(1)
@@ -130,7 +112,7 @@ class Drawer:
                 known = known.clone()
                 known[:, slot - 1] = out[rows, slot - 1]
                 before = sorted({*seen, slot - 1})
-            chances, _ = self.chances(known, slot, self.chain.logits(part, known, slot, before))
+            chances, _ = self.picker.chances(known, slot, self.chain.logits(part, known, slot, before))
             out[rows, slot] = chances.argmax(1)
             mean = means[slot]
             if mean is not None:
@@ -139,11 +121,3 @@ class Drawer:
                 value[rows] = (line @ torch.from_numpy(mean).to(line)) / line.sum(1)
                 numbers[slot] = value
         return out, numbers
-
-
-def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
-    """Rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
-    order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
-    for slot in reversed(parents):
-        order = order[tokens[order, slot].argsort(stable=True)]
-    return order

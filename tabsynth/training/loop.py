@@ -71,6 +71,7 @@ def train(
     fingerprint: str = "",
     callbacks: tuple[Callable[[Progress], None], ...] = (),
     progress: bool | None = None,
+    pace: Callable[[float], None] | None = None,
 ) -> float | None:
     """Train a module in place and leave its best averaged weights in it.
 
@@ -86,6 +87,7 @@ def train(
         fingerprint: Names the fit, so that a checkpoint of another one is refused.
         callbacks: Called after every leg.
         progress: Whether to show a bar.
+        pace: Told before every step which share of the fit is done, for losses that change as it goes on.
 
     Returns:
         The best score on held-out rows.
@@ -115,6 +117,8 @@ def train(
                     order = np.random.default_rng(_derived(seed, 2, number)).permutation(rows)
                     shuffled = number, torch.from_numpy(order).to(device)
                 chosen = shuffled[1][within * recipe.batch : (within + 1) * recipe.batch]
+                if pace is not None:
+                    pace(state.step / recipe.steps)
                 value = loss(tokens.index_select(0, chosen), noise)
                 value.backward()  # type: ignore[no-untyped-call]
                 state.advance()

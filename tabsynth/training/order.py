@@ -6,6 +6,8 @@ of pairwise mutual information. Prim's algorithm yields an order in which each s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,6 +54,15 @@ def chain_order(information: npt.NDArray[np.float64]) -> list[int]:
         left[following] = False
         nearest = np.maximum(nearest, information[following])
     return order
+
+
+def strongest_before(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:
+    """For each slot, at most ``most`` of those before it in an order, those that tell most of it first."""
+    out: list[list[int]] = [[] for _ in order]
+    for i, slot in enumerate(order):
+        before = sorted(order[:i], key=lambda other: -information[slot, other])
+        out[slot] = before[:most]
+    return out
 
 
 def _entropy(codes: npt.NDArray[np.int64], width: int) -> tuple[float, int]:

@@ -1,0 +1,88 @@
+"""Draw one slot's tokens from its logits: only what may be drawn, within limits, calibrated and stratified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.line_coder import Floats
+from tabsynth.training.draw import calibrated, inverse, stratified_uniforms
+from tabsynth.training.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Picker:
+    """How a slot's tokens are drawn.
+
+    Attributes:
+        layout: The learned slots.
+        parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
+        emit: Which tokens of each slot a synthetic row may hold.
+        limits: The allowed share of each token of a slot, None where nothing is asked; two-dimensional where it
+            depends on the token of the slot before.
+        noise: Where random numbers come from.
+        calibrate: Pull each slot's mean prediction to its training marginal.
+        stratify: Deal random numbers evenly to similar rows.
+    """
+
+    layout: Layout
+    parents: Sequence[Sequence[int]]
+    emit: Sequence[npt.NDArray[np.bool_]]
+    limits: Sequence[Floats | None]
+    noise: torch.Generator
+    calibrate: bool = False
+    stratify: bool = False
+
+    def limited(self, order: Sequence[int]) -> list[int]:
+        """The restricted slots of an order; those whose limits depend on another slot come last."""
+        dimensions = [0 if limit is None else limit.ndim for limit in self.limits]
+        return sorted((slot for slot in order if dimensions[slot]), key=lambda slot: dimensions[slot])
+
+    def chances(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of a slot's tokens within its limits, and how probable it was to meet them.
+
+        Args:
+            tokens: The rows' tokens so far, shape (rows, slots).
+            slot: The slot.
+            logits: Shape (rows, size).
+        """
+        emit = torch.from_numpy(self.emit[slot]).to(logits.device)
+        free = logits.masked_fill(~emit, -torch.inf).softmax(1)
+        limit = self.limits[slot]
+        if limit is None:
+            return free, torch.ones(len(free), device=free.device)
+        share = torch.from_numpy(limit).to(free)
+        share = share if share.dim() == 1 else share[tokens[:, slot - 1].clamp(min=0)]
+        met = free * share
+        mass = met.sum(1)
+        # Where the network gives the limits no weight at all, every allowed token is as good as another.
+        met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
+        return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
+
+    def pick(self, tokens: Tensor, slot: int, logits: Tensor) -> Tensor:
+        """Draw one slot's tokens, shape (rows,); arguments as in ``chances``."""
+        chances, _ = self.chances(tokens, slot, logits)
+        if self.calibrate:
+            counts = torch.from_numpy(self.layout.counts[slot] * self.emit[slot]).to(chances)
+            chances = calibrated(chances, counts / counts.sum())
+        if self.stratify:
+            uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)
+            return inverse(chances, uniforms)
+        return self.draw(chances)
+
+    def draw(self, chances: Tensor) -> Tensor:
+        """Independent draws from rows of probabilities, shape (rows,)."""
+        return inverse(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
+
+
+def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
+    """Rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
+    order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
+    for slot in reversed(parents):
+        order = order[tokens[order, slot].argsort(stable=True)]
+    return order
