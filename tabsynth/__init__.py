@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.catalog import load, synthesize
     from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
+    from tabsynth.synthesizers.vae import VAESynthesizer
     from tabsynth.table import Table
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _HOMES = {
     "TVAESynthesizer": "tabsynth.synthesizers.adapters",
     "Table": "tabsynth.table",
     "TabsynthError": "tabsynth.errors",
+    "VAESynthesizer": "tabsynth.synthesizers.vae",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.catalog",
     "read": "tabsynth.sources",
@@ -59,6 +61,7 @@ __all__ = [
     "TVAESynthesizer",
     "Table",
     "TabsynthError",
+    "VAESynthesizer",
     "evaluate",
     "load",
     "read",

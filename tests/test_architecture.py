@@ -30,6 +30,7 @@ PUBLIC = [
     "TVAESynthesizer",
     "Table",
     "TabsynthError",
+    "VAESynthesizer",
     "evaluate",
     "load",
     "read",

@@ -17,6 +17,7 @@ from tabsynth.table import Table
 
 KINDS: dict[str, tuple[str, str]] = {
     "masked": ("tabsynth.synthesizers.masked", "MaskedSynthesizer"),
+    "vae": ("tabsynth.synthesizers.vae", "VAESynthesizer"),
     "ctgan": ("tabsynth.synthesizers.adapters", "CTGANSynthesizer"),
     "tvae": ("tabsynth.synthesizers.adapters", "TVAESynthesizer"),
     "gaussian_copula": ("tabsynth.synthesizers.copula_adapters", "GaussianCopulaSynthesizer"),

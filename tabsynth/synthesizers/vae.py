@@ -1,0 +1,209 @@
+"""A variational autoencoder of tokens with a learned prior.
+
+Latents come from an autoregressive mixture of Gaussians that is trained together with encoder and decoder; with a
+standard normal prior, a classifier tells the rows of such a model from real ones much more easily.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tabsynth.line_coder import Floats, Tokens
+from tabsynth.synthesizers.base import Arrays, Run
+from tabsynth.synthesizers.latent_drawing import LatentDrawer
+from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
+from tabsynth.synthesizers.picking import Picker
+from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.training.latent import LatentNet, LatentSizing
+from tabsynth.training.loop import Recipe, chosen_device, train
+from tabsynth.training.network import slot_losses
+from tabsynth.training.order import chain_order, mutual_information, strongest_before
+from tabsynth.training.progress import bar
+
+RAMP = 0.3
+"""Share of the fit over which the weight of the divergence from the prior rises to one."""
+
+FAINT = 0.1
+"""Weight of the divergence from the prior at the start."""
+
+
+class VAESynthesizer(TokenSynthesizer):
+    """Variational autoencoder with a learned prior: each row becomes a few numbers, and new numbers become rows.
+
+    Good where a compact space of rows is wanted (``embed``), where many rows are drawn from wide tables (all columns
+    are drawn from one pass through the network), and as a second opinion by a model of another family.
+    ``MaskedSynthesizer`` is usually better: more faithful on strongly related numeric columns, exact about conditions'
+    probabilities, and it knows the likelihood of a row.
+
+    Args:
+        epochs: Passes over the training rows; by default from the number of rows.
+        min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
+        device: ``auto``, ``cpu``, ``cuda`` or any torch device.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"sex": ["f", "m"] * 50, "age": range(100)})
+        >>> synthetic = VAESynthesizer(epochs=2).fit(frame, seed=0).sample(3, seed=1)
+        >>> list(synthetic.columns), len(synthetic)
+        (['sex', 'age'], 3)
+    """
+
+    kind: ClassVar[str] = "vae"
+
+    def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
+        self.epochs = epochs
+        self.min_group = min_group
+        self.device = device
+
+    def _learn(self, tokens: Tokens, run: Run) -> None:
+        device = chosen_device(self.device)
+        information = mutual_information(tokens, self.layout_)
+        self.order_ = chain_order(information)
+        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        if not self.active_:
+            return
+        self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
+        shuffled = np.random.default_rng([run.seed, 0]).permutation(len(tokens))
+        held = int(np.clip(len(tokens) // 20, 1, 2048))
+        data = torch.from_numpy(tokens.astype(np.int64))
+        training, judged = data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
+        self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
+        per_pass = max(len(training) // self.sizing_.batch, 1)
+        objective = Objective(self.net_)
+        self.score_ = train(
+            self.net_,
+            objective.loss,
+            lambda: objective.judge(judged),
+            training,
+            Recipe(
+                steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * per_pass,
+                leg=min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass),
+                batch=self.sizing_.batch,
+                rate=self.sizing_.rate,
+                decay=self.sizing_.decay,
+                clip=5.0,
+            ),
+            seed=run.seed,
+            checkpoint=run.checkpoint,
+            fingerprint=self._fingerprint(tokens, run.seed) if run.checkpoint else "",
+            callbacks=run.callbacks,
+            progress=run.progress,
+            pace=objective.pace,
+        )
+
+    def _network(self, generator: torch.Generator) -> LatentNet:
+        return LatentNet(self.layout_, self.sizing_, generator)
+
+    @torch.inference_mode()
+    def _draw(
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        rng: np.random.Generator,
+        progress: bool | None,
+        *,
+        calibrate: bool,
+        stratify: bool,
+    ) -> Tokens:
+        device = self.net_.bias.device
+        noise = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+        out = np.empty_like(fixed)
+        with bar(len(fixed), "sample", "row", progress) as shown:
+            for begin in range(0, len(fixed), CHUNK):
+                tokens = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(device)
+                pull = calibrate and len(tokens) >= CALIBRATE_FROM
+                picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, pull, stratify)
+                out[begin : begin + CHUNK] = LatentDrawer(self.net_, picker, self.order_).draw(tokens).cpu().numpy()
+                shown.update(len(tokens))
+        return out
+
+    def card(self) -> dict[str, Any]:
+        """The model card: what a reader of the synthetic table should know of its model."""
+        sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
+        return {**super().card(), "sampling": sampling, "held_out_nats_a_row": getattr(self, "score_", None)}
+
+    def _fingerprint(self, tokens: Tokens, seed: int) -> str:
+        """Names this fit: its data, options and seed."""
+        facts = [self.kind, self.epochs, self.min_group, seed, list(tokens.shape), list(self.layout_.sizes)]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        digest.update(np.ascontiguousarray(tokens).tobytes())
+        return digest.hexdigest()
+
+    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
+        if not self.active_:
+            return config, {}
+        weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
+        return config | {"sizing": vars(self.sizing_), "score": self.score_}, weights
+
+    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+        self.order_ = [int(slot) for slot in config["order"]]
+        self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        if self.active_:
+            self.sizing_, self.score_ = LatentSizing(**config["sizing"]), config["score"]
+            self.net_ = self._network(torch.Generator().manual_seed(0))
+            self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+            self.net_ = self.net_.to(chosen_device(self.device)).eval()
+
+
+class Objective:
+    """What the fit minimises: the negative evidence lower bound, and the surprise of latents at part of their row.
+
+    Args:
+        net: The network that is trained.
+    """
+
+    def __init__(self, net: LatentNet) -> None:
+        self.net = net
+        self.weight = 1.0
+
+    def pace(self, share: float) -> None:
+        """Set the weight of the divergence for a share of the fit done."""
+        self.weight = min(1.0, FAINT + (1 - FAINT) * share / RAMP)
+
+    def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
+        """Mean loss of a batch in nats a row, shape (batch, slots)."""
+        net, rows = self.net, len(batch)
+        table = net.table()
+        mean, log_variance = net.encode(net.summed(batch, table), noise)
+        latents = _drawn(mean, log_variance, noise)
+        errors = slot_losses(net.logits(net.decode(latents, noise)), batch, net.layout).sum()
+        divergence = -net.prior.log_prob(latents).sum() - _entropy(log_variance).sum()
+        half = batch[: -(-rows // 2)]
+        seen = half.masked_fill(_hidden(half, noise), -1)
+        context = net.context(net.summed(seen, table), noise)
+        surprise = -net.prior.log_prob(latents[: len(half)].detach(), context).sum()
+        return (errors + self.weight * divergence + surprise) / rows
+
+    @torch.inference_mode()
+    def judge(self, tokens: Tensor) -> float:
+        """The negative evidence lower bound of held-out rows in nats a row, with the same noise every time."""
+        net, noise = self.net, torch.Generator(tokens.device).manual_seed(0)
+        mean, log_variance = net.encode(net.summed(tokens, net.table()))
+        latents = _drawn(mean, log_variance, noise)
+        errors = slot_losses(net.logits(net.decode(latents)), tokens, net.layout).sum(1)
+        return float((errors - net.prior.log_prob(latents) - _entropy(log_variance)).mean())
+
+
+def _drawn(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor:
+    """One draw of the latents of each row."""
+    normal = torch.empty_like(mean).normal_(generator=noise)
+    return mean + (log_variance / 2).exp() * normal
+
+
+def _entropy(log_variance: Tensor) -> Tensor:
+    """Entropy of normal posteriors in nats, shape (rows,)."""
+    return 0.5 * (log_variance + 1 + float(np.log(2 * np.pi))).sum(1)
+
+
+def _hidden(batch: Tensor, noise: torch.Generator) -> Tensor:
+    """Which slots of each row to hide: a number of them that is uniform, in random places."""
+    rows, slots = batch.shape
+    places = torch.rand(rows, slots, generator=noise, device=batch.device).argsort(1).argsort(1)
+    return places >= torch.randint(0, slots, (rows, 1), generator=noise, device=batch.device)

@@ -1,0 +1,151 @@
+"""A variational autoencoder of tokens with a learned prior.
+
+Kingma and Welling, "Auto-encoding variational Bayes", arXiv 1312.6114; the prior is trained together with the rest
+(Chen et al., "Variational lossy autoencoder", arXiv 1611.02731). It also learns what part of a row says of its latents,
+so that conditions can be met.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tabsynth.training.layout import Layout
+from tabsynth.training.made import Made
+from tabsynth.training.network import Block, Waves
+
+SMALL = 2500
+"""Tables of fewer rows get a smaller, more strongly regularised network."""
+
+WIDEST = 4.0
+"""Largest log-variance of a posterior; the smallest is twice the narrowest log deviation of the prior."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSizing:
+    """Size of the network and length of its fit.
+
+    Attributes:
+        latents: Latent variables.
+        width: Width of the residual streams.
+        blocks: Residual blocks of encoder and decoder each.
+        dropout: Share of inner units dropped.
+        hidden: Units of each of the prior's layers.
+        batch: Rows a step.
+        rate: Peak learning rate.
+        decay: Weight decay.
+        epochs: Passes over the training rows.
+    """
+
+    latents: int
+    width: int
+    blocks: int
+    dropout: float
+    hidden: int
+    batch: int
+    rate: float
+    decay: float
+    epochs: int
+
+    @classmethod
+    def of(cls, rows: int, layout: Layout) -> LatentSizing:
+        """The rule: latents grow with the root of the vocabulary, from 16 to 32."""
+        small = rows < SMALL
+        return cls(
+            latents=int(np.clip(math.sqrt(layout.total) / 2, 16, 32)),
+            width=96 if small else 224 if layout.total > 2000 else 192,
+            blocks=1 if small else 2,
+            dropout=0.1 if small else 0.0,
+            hidden=160 if small else 320,
+            batch=int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024,
+            rate=3e-3 if rows >= 60_000 else 2e-3,
+            decay=0.1 if small else 0.01,
+            epochs=60 if small else int(np.clip(24 * (32_000 / rows) ** 0.35, 14, 40)),
+        )
+
+
+class Trunk(nn.Module):
+    """Residual blocks and a norm, (batch, width) -> (batch, width)."""
+
+    def __init__(self, width: int, blocks: int, dropout: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, 2 * width, dropout, generator) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """The end of the residual stream; a generator switches dropout on."""
+        for block in self.blocks:
+            hidden = block(hidden, noise)
+        out: Tensor = self.norm(hidden)
+        return out
+
+
+class LatentNet(nn.Module):
+    """Encoder, prior and decoder, with their weights for one vocabulary."""
+
+    def __init__(self, layout: Layout, sizing: LatentSizing, generator: torch.Generator) -> None:
+        super().__init__()
+        self.layout = layout
+        slots, width = len(layout.sizes), sizing.width
+        self.embed = Waves(layout, width, 1 / math.sqrt(slots), generator)
+        self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
+        self.reader = Trunk(width, sizing.blocks, sizing.dropout, generator)
+        self.posterior = _linear(width, 2 * sizing.latents, generator)
+        self.glance = Trunk(width, sizing.blocks, sizing.dropout, generator)
+        self.prior = Made(
+            sizing.latents, context=width, hidden=sizing.hidden, layers=3, components=8, generator=generator
+        )
+        self.inward = _linear(sizing.latents, width, generator)
+        self.writer = Trunk(width, sizing.blocks, sizing.dropout, generator)
+        self.head = Waves(layout, width, 0.0, generator)
+        self.bias = nn.Parameter(layout.log_frequencies())
+        self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
+
+    def table(self) -> Tensor:
+        """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
+        return torch.cat([self.embed(), self.mask])
+
+    def summed(self, tokens: Tensor, table: Tensor) -> Tensor:
+        """Summed embeddings of tokens (-1 where unknown), shape (rows, width)."""
+        slots = torch.arange(tokens.shape[1], device=tokens.device)
+        at = torch.where(tokens < 0, self.layout.total + slots, self.offsets + tokens)  # type: ignore[operator]
+        return functional.embedding_bag(at, table, mode="sum")
+
+    def encode(self, summed: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the latents of whole rows, each (rows, latents)."""
+        with torch.autocast(summed.device.type, dtype=torch.bfloat16):
+            both = self.posterior(self.reader(summed, noise)).float()
+        mean, log_variance = both.chunk(2, dim=1)
+        return mean, log_variance.clamp(-12.0, WIDEST)
+
+    def context(self, summed: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """What the known part of rows says of their latents, shape (rows, width), as a context of the prior."""
+        with torch.autocast(summed.device.type, dtype=torch.bfloat16):
+            out: Tensor = self.glance(summed, noise).float()
+        return out
+
+    def decode(self, latents: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """The decoder's last layer, shape (rows, width)."""
+        hidden = self.inward(latents)
+        with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+            out: Tensor = self.writer(hidden, noise)
+        return out
+
+    def logits(self, decoded: Tensor) -> Tensor:
+        """Logits of all slots, shape (rows, total)."""
+        with torch.autocast(decoded.device.type, dtype=torch.bfloat16):
+            return functional.linear(decoded, self.head(), self.bias).float()
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer whose first weights come from the generator."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
+    bound = 1 / math.sqrt(inputs)
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
