@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -78,9 +78,10 @@ class Codec:
         for name in table.frame.columns:
             column, values = table.schema[name], table.frame[name]
             if isinstance(column, Identifier):
-                patterns[name] = learn_pattern(values.dropna(), regex=column.pattern)
+                patterns[name] = learn_pattern(values.dropna(), regex=column.pattern, min_group=min_group)
             coders[name] = measure_column(column, values, tokens, min_group, persons)
-        schema = Schema({name: table.schema[name] for name in table.frame.columns}, table.schema.constraints)
+        ordered = {name: table.schema[name] for name in table.frame.columns}
+        schema = replace(table.schema, columns=ordered)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
         return cls(schema, coders, dtypes, patterns, rows, min_group)
 

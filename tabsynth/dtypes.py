@@ -68,6 +68,8 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
     if dtype == "object:datetime":
         return instants.astype(object).where(instants.notna(), None)
     days = column.resolution == "D"
+    if column.format and "%z" in column.format:
+        instants = instants.dt.tz_localize("UTC")
     text = instants.dt.strftime(column.format or ("%Y-%m-%d" if days else "%Y-%m-%dT%H:%M:%S"))
     text = text.astype(object).where(instants.notna(), None)
     return text if dtype == "object" else value_series(text.to_numpy(), dtype, sorted(set(text.dropna())), False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tabsynth.errors import SourceError
 from tabsynth.files import check_writable
-from tabsynth.synthesizers.base import Synthesizer, checked_seed
+from tabsynth.synthesizers.base import Synthesizer
 
 CHUNK = 65_536
 """Rows drawn and written at a time."""
@@ -71,24 +70,13 @@ def write_sample(
     from tabsynth.sources import write, write_chunks
 
     if is_workbook(path):
-        frame = pd.concat(_chunks(model, rows, given, seed), ignore_index=True)
+        frame = pd.concat(model.sample_chunks(rows, given=given, chunk=CHUNK, seed=seed), ignore_index=True)
         write(frame, path, model.schema_)
         return frame
     head: list[pd.DataFrame] = []
     with write_chunks(path, model.schema_) as append:
-        for chunk in _chunks(model, rows, given, seed):
+        for chunk in model.sample_chunks(rows, given=given, chunk=CHUNK, seed=seed):
             append(chunk)
             if sum(map(len, head)) < keep:
                 head.append(chunk)
     return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
-
-
-def _chunks(model: Synthesizer, rows: int, given: Mapping[str, Any] | None, seed: int) -> Iterator[pd.DataFrame]:
-    """Chunks of synthetic rows."""
-    if given is None:
-        yield from model.sample_chunks(rows, chunk=CHUNK, seed=seed)
-        return
-    seeds = np.random.SeedSequence(checked_seed(seed))
-    for start in range(0, rows, CHUNK):
-        own = int(seeds.spawn(1)[0].generate_state(1, np.uint64)[0] >> 1)
-        yield model.sample(min(CHUNK, rows - start), given=given, seed=own, progress=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.errors import ConditionError, InputError, SourceError, TrainingError, listed
+from tabsynth.errors import ConditionError, InputError, SourceError, listed
 from tabsynth.files import check_writable
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
@@ -152,10 +152,7 @@ def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     from tabsynth.training.loop import chosen_device
 
     model = create(kind, **options)
-    try:
-        chosen_device(str(options.get("device", "auto")))
-    except TrainingError as error:
-        raise InputError(str(error)) from error
+    chosen_device(str(options.get("device", "auto")))
     return model
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 
-from tabsynth.errors import InputError, TrainingError
+from tabsynth.errors import InputError
 from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.wrapped import WrappedSynthesizer, require
 from tabsynth.training.loop import chosen_device
@@ -181,11 +181,11 @@ def on_gpu(device: str, *, required: bool) -> bool:
     """Whether to use a GPU; a model that was fitted on one may sample on a machine without.
 
     Raises:
-        TrainingError: The device is required and not here.
+        InputError: The device is required and not here.
     """
     try:
         return chosen_device(device).type != "cpu"
-    except TrainingError:
+    except InputError:
         if required:
             raise
         return False

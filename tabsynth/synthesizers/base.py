@@ -44,6 +44,29 @@ class Run:
     callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class Draw:
+    """How rows are to be drawn.
+
+    Attributes:
+        rng: Where random numbers come from.
+        progress: Whether to show a bar; None shows one on a terminal.
+        keys: Seed of the identifiers, shared by the chunks of one sample.
+        start: Rows drawn before with the same ``keys``.
+    """
+
+    rng: np.random.Generator
+    progress: bool | None
+    keys: int
+    start: int = 0
+
+    @classmethod
+    def of(cls, seed: int | None, progress: bool | None) -> Draw:
+        """A draw of its own."""
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+        return cls(rng, progress, int(rng.integers(2**63)))
+
+
 class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     """Base of all synthesizers; think twice before adding to it.
 
@@ -127,19 +150,25 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             ConditionError: A condition names an unknown column, or a value that the model cannot give.
         """
         self._check_fitted()
-        rows = self._rows(n, given)
-        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
-        return self._sample(rows, given, rng, progress)
+        return self._sample(self._rows(n, given), given, Draw.of(seed, progress))
 
-    def sample_chunks(self, n: int, *, chunk: int = 65_536, seed: int | None = None) -> Iterator[pd.DataFrame]:
-        """Draw rows in chunks, so that memory does not grow with ``n``.
+    def sample_chunks(
+        self, n: int, *, given: Mapping[str, Any] | None = None, chunk: int = 65_536, seed: int | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Draw rows in chunks, so that memory does not grow with ``n``; identifiers are unique across all chunks.
 
-        Identifiers are unique within a chunk only.
+        Args:
+            n: Number of rows in all.
+            given: What all rows must meet, as in ``sample``.
+            chunk: Rows of a chunk; the last may be shorter.
+            seed: Seed of the draw; the same seed and chunk give the same rows.
         """
         self._check_fitted()
-        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
-        for start in range(0, self._rows(n, None), chunk):
-            yield self._sample(min(chunk, n - start), None, rng, False)
+        run = fresh_seed() if seed is None else checked_seed(seed)
+        keys = int(np.random.default_rng(run).integers(2**63))
+        for number, start in enumerate(range(0, self._rows(n, None), chunk)):
+            draw = Draw(np.random.default_rng([run, number]), False, keys, start)
+            yield self._sample(min(chunk, n - start), given, draw)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``tabsynth.load`` reads.
@@ -194,7 +223,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         """Learn a checked table."""
 
     @abstractmethod
-    def _sample(self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None) -> pd.DataFrame:
+    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
         """Draw rows."""
 
     @abstractmethod

@@ -132,14 +132,18 @@ class Bridge:
             plain[slot] = tokens[:, j].astype(np.int64)
         return plain
 
-    def decode(self, plain: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    def decode(
+        self, plain: pd.DataFrame, rng: np.random.Generator, *, keys: int | None = None, start: int = 0
+    ) -> pd.DataFrame:
         """The table of settled plain rows, with the training frame's columns, order and dtypes.
 
         Args:
             plain: The columns that ``measure`` gave; without columns where the model had nothing to learn.
-            rng: Draws fresh identifiers.
+            rng: Where random numbers come from.
+            keys: Seed of the identifiers, as in ``Codec.decode``.
+            start: Rows decoded before with the same ``keys``.
         """
-        frame = self.codec.decode(self._tokens(plain), rng)
+        frame = self.codec.decode(self._tokens(plain), rng, keys=keys, start=start)
         for name in self.lines:
             frame[name] = self._numbers(name, plain)
         return frame

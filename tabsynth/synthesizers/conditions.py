@@ -15,8 +15,8 @@ from tabsynth.coders import Coder, ValueCoder
 from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
 from tabsynth.line_coder import Floats, QuantileCoder, Range, Tokens
-from tabsynth.schema import Categorical, Datetime, Identifier, Text
-from tabsynth.table import instants
+from tabsynth.schema import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.table import instants, numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,18 @@ class Conditions:
         if not free_where_missing and values.isna().any() and not coder.emit[coder.missing]:
             raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
         typed = _like(codec, name, values)
+        if isinstance(column, Numeric):
+            typed = pd.Series(numbers(typed), name=name)
         tokens = codec.encode_column(name, typed)
+        if isinstance(column, Numeric):
+            low, high = (
+                default if end is None else end for end, default in ((column.low, -np.inf), (column.high, np.inf))
+            )
+            outside = typed[rows & ((typed < low) | (typed > high)).fillna(False).to_numpy(bool)]
+            if len(outside):
+                raise ConditionError(
+                    f"given[{name!r}] is {outside.iloc[0]!r}, but the schema allows {column.low} to {column.high}"
+                )
         if isinstance(coder, ValueCoder) and not isinstance(column, (Identifier, Text)):
             odd = typed[rows & (tokens == coder.rare) & ~typed.isin(coder.public).to_numpy()]
             declared = isinstance(column, Categorical) and column.values is not None
@@ -119,7 +130,7 @@ class Conditions:
                     f"given[{name!r}] is {odd.iloc[0]!r}, which the model does not know (or knows of too few persons); "
                     f"it knows {listed(known, 10)}"
                 )
-        self.echo[name] = typed.where(pd.Series(rows), None) if typed.dtype == object else typed.where(pd.Series(rows))
+        self.echo[name] = typed.where(pd.Series(rows), None)
         tokens = np.where(rows, tokens, -1).astype(np.int32)
         self.fixed[:, at] = codec.split(name, tokens)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from tabsynth.errors import InputError, listed
 from tabsynth.line_coder import Floats, Tokens
-from tabsynth.synthesizers.base import Arrays, Run, checked_seed
+from tabsynth.synthesizers.base import Arrays, Draw, Run
 from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.tokens import TokenSynthesizer
@@ -83,18 +83,18 @@ class MaskedSynthesizer(TokenSynthesizer):
         self._check_fitted()
         frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
         conditions = Conditions.of(self.codec_, frame, len(frame))
-        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+        how = Draw.of(seed, False)
         tokens = self._full(len(frame))
         numbers: dict[str, Floats] = {}
         if self.active_ and len(frame):
             fixed = conditions.fixed[:, self.active_]
             limits = self._limits(replace(conditions, allowed=present_only(self.codec_)))
             if draw:
-                drawn = self._draw(fixed, limits, rng, False, calibrate=False, stratify=False)
+                drawn = self._draw(fixed, limits, how, calibrate=False, stratify=False)
             else:
                 drawn, numbers = self._expected(fixed, limits)
             tokens[:, self.active_] = drawn
-        return conditions.finish(self.codec_.decode(tokens, rng, numbers=numbers), self.codec_)
+        return conditions.finish(self.codec_.decode(tokens, how.rng, numbers=numbers), self.codec_)
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
         """Log-probability of rows in nats, shape (n,).
@@ -151,7 +151,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         self.sizing_ = Sizing.of(len(tokens), self.layout_)
         rng = np.random.default_rng([run.seed, 0])
         shuffled = rng.permutation(len(tokens))
-        held = int(np.clip(len(tokens) // 20, 1, 2048))
+        held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
         data = torch.from_numpy(tokens.astype(np.int64))
         training, judged = data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
@@ -187,6 +187,7 @@ class MaskedSynthesizer(TokenSynthesizer):
             blocks=sizing.blocks,
             dropout=sizing.dropout,
             skip=sizing.skip,
+            free=sizing.free,
             generator=generator,
         )
 
@@ -217,16 +218,15 @@ class MaskedSynthesizer(TokenSynthesizer):
         self,
         fixed: Tokens,
         limits: list[Floats | None],
-        rng: np.random.Generator,
-        progress: bool | None,
+        draw: Draw,
         *,
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
         chain = Chain(self.net_)
-        noise = torch.Generator(chain.device).manual_seed(int(rng.integers(2**63)))
+        noise = torch.Generator(chain.device).manual_seed(int(draw.rng.integers(2**63)))
         out = np.empty_like(fixed)
-        with bar(len(fixed), "sample", "row", progress) as shown:
+        with bar(len(fixed), "sample", "row", draw.progress) as shown:
             for begin in range(0, len(fixed), CHUNK):
                 tokens = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(chain.device)
                 pull = calibrate and len(tokens) >= CALIBRATE_FROM

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.errors import ConditionError
+from tabsynth.errors import ConditionError, InputError
 from tabsynth.line_coder import Floats, Tokens
-from tabsynth.synthesizers.base import Arrays, Given, Run, Synthesizer, checked_seed, fresh_seed
+from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.conditions import Conditions
 from tabsynth.table import Table
 from tabsynth.training.layout import Layout
@@ -32,12 +31,17 @@ class TokenSynthesizer(Synthesizer):
         active_: Positions of the learned slots in the codec's token matrix.
     """
 
+    epochs: int | None
     min_group: int
     codec_: Codec
     active_: list[int]
     layout_: Layout
 
     def _fit(self, table: Table, run: Run) -> None:
+        for name in ("epochs", "min_group"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
         self.codec_ = Codec.measure(table, min_group=self.min_group)
         tokens = self.codec_.encode(table.frame)
         self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)])
@@ -94,39 +98,16 @@ class TokenSynthesizer(Synthesizer):
             ConditionError: A condition names an unknown column, or a value that the model cannot give.
         """
         self._check_fitted()
-        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
-        return self._rows_of(self._rows(n, given), given, rng, progress, calibrate=calibrate, stratify=stratify)
+        draw = Draw.of(seed, progress)
+        return self._rows_of(self._rows(n, given), given, draw, calibrate=calibrate, stratify=stratify)
 
-    def sample_chunks(self, n: int, *, chunk: int = 65_536, seed: int | None = None) -> Iterator[pd.DataFrame]:
-        """Draw rows in chunks, so that memory does not grow with ``n``; identifiers are unique across all chunks."""
-        self._check_fitted()
-        run = fresh_seed() if seed is None else checked_seed(seed)
-        keys = int(np.random.default_rng(run).integers(2**63))
-        for number, start in enumerate(range(0, self._rows(n, None), chunk)):
-            rng = np.random.default_rng([run, number])
-            yield self._rows_of(
-                min(chunk, n - start), None, rng, False, calibrate=True, stratify=True, start=start, keys=keys
-            )
+    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
+        return self._rows_of(n, given, draw, calibrate=True, stratify=True)
 
-    def _sample(self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None) -> pd.DataFrame:
-        return self._rows_of(n, given, rng, progress, calibrate=True, stratify=True)
-
-    def _rows_of(
-        self,
-        n: int,
-        given: Given | None,
-        rng: np.random.Generator,
-        progress: bool | None,
-        *,
-        calibrate: bool,
-        stratify: bool,
-        start: int = 0,
-        keys: int | None = None,
-    ) -> pd.DataFrame:
+    def _rows_of(self, n: int, given: Given | None, draw: Draw, *, calibrate: bool, stratify: bool) -> pd.DataFrame:
         """Draw tokens and decode them; draw rows anew that break a constraint."""
         conditions = Conditions.of(self.codec_, given, n)
         limits = self._limits(conditions)
-        keys = int(rng.integers(2**63)) if keys is None else keys
         left = np.arange(n)
         kept: list[pd.DataFrame] = []
         for _ in range(TRIES):
@@ -135,8 +116,9 @@ class TokenSynthesizer(Synthesizer):
             if self.active_ and len(left):
                 pull = calibrate and not conditions.any and not kept
                 fixed = wanted.fixed[:, self.active_]
-                tokens[:, self.active_] = self._draw(fixed, limits, rng, progress, calibrate=pull, stratify=stratify)
-            drawn = self.codec_.decode(tokens, rng, ranges=conditions.ranges, keys=keys, start=start)
+                tokens[:, self.active_] = self._draw(fixed, limits, draw, calibrate=pull, stratify=stratify)
+            ranges = conditions.ranges
+            drawn = self.codec_.decode(tokens, draw.rng, ranges=ranges, keys=draw.keys, start=draw.start)
             drawn = wanted.finish(drawn, self.codec_).set_index(left)
             good = np.ones(len(left), bool)
             for constraint in self.schema_.constraints:
@@ -201,8 +183,7 @@ class TokenSynthesizer(Synthesizer):
         self,
         fixed: Tokens,
         limits: list[Floats | None],
-        rng: np.random.Generator,
-        progress: bool | None,
+        draw: Draw,
         *,
         calibrate: bool,
         stratify: bool,

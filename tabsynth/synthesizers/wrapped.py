@@ -20,7 +20,7 @@ import torch
 
 from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, TrainingError
 from tabsynth.schema import Identifier, Text
-from tabsynth.synthesizers.base import Arrays, Given, Run, Synthesizer
+from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.frozen import freeze, thaw
 from tabsynth.table import Table
@@ -80,14 +80,14 @@ class WrappedSynthesizer(Synthesizer):
         if self._model is not None:
             self.bridge_ = self.bridge_.calibrated(self._raw(CALIBRATION, np.random.default_rng([run.seed, 1])))
 
-    def _sample(self, n: int, given: Given | None, rng: np.random.Generator, progress: bool | None) -> pd.DataFrame:
+    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
         if given is not None:
             raise ConditionError(
                 f"{type(self).__name__} cannot sample under conditions; leave given= out, or fit a MaskedSynthesizer, "
                 "which can"
             )
-        plain = self._drawn(n, rng) if not self.schema_.constraints else self._kept(n, rng)
-        return self.bridge_.decode(plain, rng)
+        plain = self._drawn(n, draw.rng) if not self.schema_.constraints else self._kept(n, draw.rng)
+        return self.bridge_.decode(plain, draw.rng, keys=draw.keys, start=draw.start)
 
     def _kept(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Plain rows whose decoded values keep every constraint: those that do not are drawn anew."""

@@ -83,15 +83,23 @@ class Layout:
         return slice(self.offsets[slot], self.offsets[slot] + self.sizes[slot])
 
     def waves(self) -> Tensor:
-        """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero off the lines."""
+        """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero off the lines.
+
+        The k-th is shrunk by 1 / (1 + k / 2): a prior for smooth dependence.
+        """
         out = np.zeros((self.total, FREQUENCIES), dtype=np.float32)
         for slot, line in enumerate(self.lines):
             if line > 2:
                 counts = self.counts[slot][:line] + 0.5
                 place = (np.cumsum(counts) - counts / 2) / counts.sum()
                 angles = np.pi * place[:, None] * np.arange(FREQUENCIES)
-                out[self.offsets[slot] : self.offsets[slot] + line] = np.cos(angles)
+                shrunk = np.cos(angles) / (1 + np.arange(FREQUENCIES) / 2)
+                out[self.offsets[slot] : self.offsets[slot] + line] = shrunk
         return torch.from_numpy(out)
+
+    def on_line(self) -> Tensor:
+        """Whether each token has cosine features, shape (total,)."""
+        return self.waves().abs().sum(1) > 0
 
     def log_frequencies(self) -> Tensor:
         """Smoothed log share of each token, shape (total,); a large negative number in the padding."""

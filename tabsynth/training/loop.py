@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tabsynth.errors import ModelFileError, TrainingError
+from tabsynth.errors import InputError, ModelFileError, TrainingError
 from tabsynth.store import ModelFile, load, save
 from tabsynth.training.progress import Progress, bar
 
@@ -244,7 +244,7 @@ def chosen_device(name: str) -> torch.device:
     """The device of a name; ``auto`` takes a CUDA GPU where there is one.
 
     Raises:
-        TrainingError: No such device here.
+        InputError: No such device here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -252,4 +252,4 @@ def chosen_device(name: str) -> torch.device:
         torch.empty(0, device=name)
         return torch.device(name)
     except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try 'auto'") from error
+        raise InputError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try 'auto'") from error

@@ -21,6 +21,7 @@ class Sizing:
         blocks: Number of residual blocks.
         dropout: Share of inner units dropped.
         skip: Whether observed tokens also act on the logits directly.
+        free: How far the free parts of tokens on a line count beside their smooth parts.
         batch: Rows a step.
         rate: Peak learning rate.
         decay: Weight decay.
@@ -31,6 +32,7 @@ class Sizing:
     blocks: int
     dropout: float
     skip: bool
+    free: float
     batch: int
     rate: float
     decay: float
@@ -46,8 +48,9 @@ class Sizing:
             blocks=1 if small else 2,
             dropout=0.2 if small else 0.1,
             skip=not small,
+            free=float(np.clip(rows / 25_000, 0.1, 1.0)),
             batch=batch,
             rate=3e-3 if batch > 512 else 2e-3,
-            decay=0.1 if small else 0.01,
+            decay=0.5 if small else 0.01,
             epochs=60 if small else int(np.clip(20 * (32_000 / rows) ** 0.35, 14, 30)),
         )

@@ -19,7 +19,6 @@ from tabsynth.errors import (
     InputError,
     MissingDependencyError,
     ModelFileError,
-    TrainingError,
 )
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import catalog
@@ -192,7 +191,7 @@ def test_unusable_options_are_named(
 
 
 def test_an_unknown_device_is_named(packages: None, frame: pd.DataFrame) -> None:
-    with pytest.raises(TrainingError, match="device 'abacus'"):
+    with pytest.raises(InputError, match="device 'abacus'"):
         TVAESynthesizer(epochs=1, device="abacus").fit(frame, schema=SCHEMA)
 
 
@@ -243,7 +242,7 @@ def test_a_longer_fit_is_one_model_for_one_seed(packages: None, frame: pd.DataFr
 
 
 def test_create_names_what_it_does_not_know() -> None:
-    with pytest.raises(InputError, match="choose one of masked, ctgan"):
+    with pytest.raises(InputError, match="choose one of masked"):
         catalog.create("quantum")
     with pytest.raises(InputError, match=r"'ctgan' has no option 'epoch'; it has epochs"):
         catalog.create("ctgan", epoch=3)
