@@ -187,7 +187,7 @@ class MaskedSynthesizer(TokenSynthesizer):
             blocks=sizing.blocks,
             dropout=sizing.dropout,
             skip=sizing.skip,
-            free=sizing.free,
+            smooth=sizing.smooth,
             generator=generator,
         )
 

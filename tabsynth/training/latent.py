@@ -35,6 +35,7 @@ class LatentSizing:
         width: Width of the residual streams.
         blocks: Residual blocks of encoder and decoder each.
         dropout: Share of inner units dropped.
+        smooth: How strongly tokens on a line are held to slow waves of their quantile, from 0 to 1.
         hidden: Units of each of the prior's layers.
         batch: Rows a step.
         rate: Peak learning rate.
@@ -46,6 +47,7 @@ class LatentSizing:
     width: int
     blocks: int
     dropout: float
+    smooth: float
     hidden: int
     batch: int
     rate: float
@@ -61,6 +63,7 @@ class LatentSizing:
             width=96 if small else 224 if layout.total > 2000 else 192,
             blocks=1 if small else 2,
             dropout=0.1 if small else 0.0,
+            smooth=float(np.clip(1 - rows / 25_000, 0.0, 1.0)),
             hidden=160 if small else 320,
             batch=int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024,
             rate=3e-3 if rows >= 60_000 else 2e-3,
@@ -92,7 +95,7 @@ class LatentNet(nn.Module):
         super().__init__()
         self.layout = layout
         slots, width = len(layout.sizes), sizing.width
-        self.embed = Waves(layout, width, 1 / math.sqrt(slots), generator)
+        self.embed = Waves(layout, width, 1 / math.sqrt(slots), sizing.smooth, generator)
         self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
         self.reader = Trunk(width, sizing.blocks, sizing.dropout, generator)
         self.posterior = _linear(width, 2 * sizing.latents, generator)
@@ -102,7 +105,7 @@ class LatentNet(nn.Module):
         )
         self.inward = _linear(sizing.latents, width, generator)
         self.writer = Trunk(width, sizing.blocks, sizing.dropout, generator)
-        self.head = Waves(layout, width, 0.0, generator)
+        self.head = Waves(layout, width, 0.0, sizing.smooth, generator)
         self.bias = nn.Parameter(layout.log_frequencies())
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
 

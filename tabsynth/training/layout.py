@@ -82,10 +82,10 @@ class Layout:
         """Where one slot's logits stand."""
         return slice(self.offsets[slot], self.offsets[slot] + self.sizes[slot])
 
-    def waves(self) -> Tensor:
+    def waves(self, taper: float = 0.0) -> Tensor:
         """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero off the lines.
 
-        The k-th is shrunk by 1 / (1 + k / 2): a prior for smooth dependence.
+        The k-th is shrunk by 1 / (1 + k * taper): a prior for smooth dependence.
         """
         out = np.zeros((self.total, FREQUENCIES), dtype=np.float32)
         for slot, line in enumerate(self.lines):
@@ -93,7 +93,7 @@ class Layout:
                 counts = self.counts[slot][:line] + 0.5
                 place = (np.cumsum(counts) - counts / 2) / counts.sum()
                 angles = np.pi * place[:, None] * np.arange(FREQUENCIES)
-                shrunk = np.cos(angles) / (1 + np.arange(FREQUENCIES) / 2)
+                shrunk = np.cos(angles) / (1 + np.arange(FREQUENCIES) * taper)
                 out[self.offsets[slot] : self.offsets[slot] + line] = shrunk
         return torch.from_numpy(out)
 

@@ -21,7 +21,7 @@ class Sizing:
         blocks: Number of residual blocks.
         dropout: Share of inner units dropped.
         skip: Whether observed tokens also act on the logits directly.
-        free: How far the free parts of tokens on a line count beside their smooth parts.
+        smooth: How strongly tokens on a line are held to slow waves of their quantile, from 0 to 1.
         batch: Rows a step.
         rate: Peak learning rate.
         decay: Weight decay.
@@ -32,7 +32,7 @@ class Sizing:
     blocks: int
     dropout: float
     skip: bool
-    free: float
+    smooth: float
     batch: int
     rate: float
     decay: float
@@ -46,11 +46,11 @@ class Sizing:
         return cls(
             width=96 if small else 256 if layout.total > 2000 else 192,
             blocks=1 if small else 2,
-            dropout=0.2 if small else 0.1,
+            dropout=0.2 if small or layout.total > 2000 else 0.1,
             skip=not small,
-            free=float(np.clip(rows / 25_000, 0.1, 1.0)),
+            smooth=float(np.clip(1 - rows / 25_000, 0.0, 1.0)),
             batch=batch,
             rate=3e-3 if batch > 512 else 2e-3,
             decay=0.5 if small else 0.01,
-            epochs=60 if small else int(np.clip(20 * (32_000 / rows) ** 0.35, 14, 30)),
+            epochs=60 if small else int(np.clip((30 if layout.total > 2000 else 20) * (32_000 / rows) ** 0.35, 14, 30)),
         )

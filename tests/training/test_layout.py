@@ -47,7 +47,7 @@ def test_slot_losses_are_cross_entropies(sizes: list[int]) -> None:
 def test_a_fresh_network_predicts_the_frequencies() -> None:
     layout = layout_of([5, 30, 12])
     generator = torch.Generator().manual_seed(0)
-    net = MaskedNet(layout, width=16, blocks=1, dropout=0.0, skip=True, free=1.0, generator=generator)
+    net = MaskedNet(layout, width=16, blocks=1, dropout=0.0, skip=True, smooth=0.0, generator=generator)
     logits = net(torch.full((2, 3), -1))
     for slot, counts in enumerate(layout.counts):
         expected = torch.from_numpy((counts + 0.1) / (counts + 0.1).sum()).float()
