@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,10 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from tabsynth.synthesizers.picking import Picker
+from tabsynth.training.draw import stratified_uniforms
 from tabsynth.training.latent import LatentNet
 
-CANDIDATES = 16
+CANDIDATES = 32
 """Draws among which one is chosen where something is known or restricted."""
+
+FAINT = 1e-30
+"""Probabilities are held above this before their logarithm is taken."""
 
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
@@ -39,14 +44,12 @@ class LatentDrawer:
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""
         limited = self.picker.limited(self.order)
-        if limited:
-            self._draw_limited(tokens, limited)
-        known = (tokens >= 0).any(1)
+        asked = (tokens >= 0).any(1) | bool(limited)
         latents = torch.empty(len(tokens), self.net.prior.size, device=self.device)
-        rows = (~known).nonzero().squeeze(1)
+        rows = (~asked).nonzero().squeeze(1)
         latents[rows] = self.latents(tokens[rows])
-        rows = known.nonzero().squeeze(1)
-        latents[rows] = self._chosen_latents(tokens[rows])
+        for part in torch.split(asked.nonzero().squeeze(1), self.batch // 4):
+            tokens[part], latents[part] = self._fitting(tokens[part], limited)
         decoded = self.decode(latents)
         for slot in self.order:
             rows = (tokens[:, slot] < 0).nonzero().squeeze(1)
@@ -56,11 +59,7 @@ class LatentDrawer:
 
     def latents(self, tokens: Tensor) -> Tensor:
         """Latents given the known tokens of rows, from the prior or its context, shape (rows, latents)."""
-        parts = []
-        for part in torch.split(tokens, self.batch):
-            context = self._context(part)
-            parts.append(self.net.prior.draw(len(part), self.noise, context))
-        return torch.cat(parts) if parts else torch.zeros(0, self.net.prior.size, device=self.device)
+        return self.net.prior.draw(len(tokens), self._uniforms, self._context(tokens))
 
     def decode(self, latents: Tensor) -> Tensor:
         """The decoder's last layer, shape (rows, width)."""
@@ -73,35 +72,50 @@ class LatentDrawer:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             return functional.linear(decoded, self.head[segment]).float() + self.net.bias[segment]
 
+    def _uniforms(self, means: Tensor) -> Tensor:
+        """A uniform number for each row, dealt evenly to rows that expect about the same latent."""
+        if self.picker.stratify:
+            return stratified_uniforms(means.argsort(stable=True), self.noise)
+        return torch.rand(len(means), generator=self.noise, device=self.device)
+
     def _context(self, tokens: Tensor) -> Tensor | None:
         """The context of rows; none where nothing is known of any."""
         if not bool((tokens >= 0).any()):
             return None
         return self.net.context(self.net.summed(tokens, self.table))
 
-    def _chosen_latents(self, tokens: Tensor) -> Tensor:
-        """Latents given known tokens: candidates, one chosen by how well it explains them.
+    def _fitting(self, tokens: Tensor, limited: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Rows with their restricted slots drawn, and latents that fit them, by sampling importance resampling.
 
-        Sampling importance resampling (Rubin 1987). The candidates come from r(z | known); the posterior is
-        proportional to p(known | z) p(z).
+        Rubin 1987. Latents are proposed by the prior that has seen what is known, r(z | known), and each candidate
+        weighs as p(z) p(known | z) p(limits | z) / r(z | known). Where limits leave little, few such latents meet them:
+        half of the candidates instead take restricted slots from their training marginals and count them as known.
         """
-        if not len(tokens):
-            return self.latents(tokens)
-        parts = []
-        for part in torch.split(tokens, self.batch):
-            many = part.repeat_interleave(CANDIDATES, 0)
-            context = self._context(many)
-            latents = self.net.prior.draw(len(many), self.noise, context)
-            weight = self.net.prior.log_prob(latents) - self.net.prior.log_prob(latents, context)
-            decoded = self.decode(latents)
-            for slot in range(many.shape[1]):
-                own = many[:, slot]
-                if bool((own >= 0).any()):
-                    logs = functional.log_softmax(self.logits(decoded, slot), 1)
-                    weight += logs.gather(1, own.clamp(min=0).unsqueeze(1)).squeeze(1) * (own >= 0)
-            chosen = self._chosen(weight)
-            parts.append(latents[chosen])
-        return torch.cat(parts)
+        many = tokens.repeat_interleave(CANDIDATES, 0)
+        weight = torch.zeros(len(many), device=self.device)
+        guessed = torch.arange(len(many), device=self.device) % CANDIDATES >= CANDIDATES // 2
+        for slot in limited:
+            share = torch.from_numpy(self.layout.counts[slot]).to(weight)
+            share = (share / share.sum()).log()
+            chances, mass = self.picker.chances(many, slot, share.expand(len(many), -1))
+            drawn, here = self.picker.draw(chances), guessed & (many[:, slot] < 0)
+            weight += (mass.clamp(min=FAINT).log() - share[drawn].clamp(min=math.log(FAINT))) * here
+            many[:, slot] = torch.where(here, drawn, many[:, slot])
+        latents = self.latents(many)
+        weight += self.net.prior.log_prob(latents) - self.net.prior.log_prob(latents, self._context(many))
+        decoded = self.decode(latents)
+        for slot in range(many.shape[1]):
+            known = many[:, slot] >= 0
+            if bool(known.any()):
+                logs = functional.log_softmax(self.logits(decoded, slot), 1)
+                weight += logs.gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1) * known
+        for slot in limited:
+            free = many[:, slot] < 0
+            chances, mass = self.picker.chances(many, slot, self.logits(decoded, slot))
+            weight += mass.clamp(min=FAINT).log() * free
+            many[:, slot] = torch.where(free, self.picker.draw(chances), many[:, slot])
+        chosen = self._chosen(weight)
+        return many[chosen], latents[chosen]
 
     def _chosen(self, weight: Tensor) -> Tensor:
         """One candidate of each row by log-weights, shape (rows,): positions among all candidates."""
@@ -109,25 +123,3 @@ class LatentDrawer:
         dice = torch.rand(len(edges), 1, generator=self.noise, device=self.device) * edges[:, -1:]
         chosen = torch.searchsorted(edges, dice, right=True).clamp(max=CANDIDATES - 1).squeeze(1)
         return chosen + torch.arange(len(edges), device=self.device) * CANDIDATES
-
-    def _draw_limited(self, tokens: Tensor, slots: Sequence[int]) -> None:
-        """Draw restricted slots one after the other, each given what is known by then, in place.
-
-        As many candidates as in ``_chosen_latents``, weighed by how probable it was to meet the limits. A restricted
-        slot of which nothing else is known comes from its training marginal.
-        """
-        for begin in range(0, len(tokens), self.batch):
-            part = tokens[begin : begin + self.batch]
-            many = part.repeat_interleave(CANDIDATES, 0)
-            weight = torch.zeros(len(many), device=self.device)
-            for slot in slots:
-                free = many[:, slot] < 0
-                if bool((many >= 0).any()):
-                    logits = self.logits(self.decode(self.latents(many)), slot)
-                else:
-                    counts = torch.from_numpy(self.layout.counts[slot]).to(weight)
-                    logits = counts.log().expand(len(many), -1)
-                chances, mass = self.picker.chances(many, slot, logits)
-                weight += mass.clamp(min=1e-30).log() * free
-                many[:, slot] = torch.where(free, self.picker.draw(chances), many[:, slot])
-            part.copy_(many[self._chosen(weight)])

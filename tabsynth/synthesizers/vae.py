@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats, Tokens
-from tabsynth.synthesizers.base import Arrays, Run
+from tabsynth.synthesizers.base import Arrays, Draw, Run
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
@@ -36,10 +36,9 @@ FAINT = 0.1
 class VAESynthesizer(TokenSynthesizer):
     """Variational autoencoder with a learned prior: each row becomes a few numbers, and new numbers become rows.
 
-    Good where a compact space of rows is wanted (``embed``), where many rows are drawn from wide tables (all columns
-    are drawn from one pass through the network), and as a second opinion by a model of another family.
-    ``MaskedSynthesizer`` is usually better: more faithful on strongly related numeric columns, exact about conditions'
-    probabilities, and it knows the likelihood of a row.
+    Good for many rows of wide tables (all columns come from one pass through the network, so it draws several times as
+    fast), and as a second opinion by a model of another family. ``MaskedSynthesizer`` is usually better: closer on
+    numeric columns that nearly determine each other, quicker to train, with the likelihood of a row and imputation.
 
     Args:
         epochs: Passes over the training rows; by default from the number of rows.
@@ -70,7 +69,7 @@ class VAESynthesizer(TokenSynthesizer):
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
         shuffled = np.random.default_rng([run.seed, 0]).permutation(len(tokens))
-        held = int(np.clip(len(tokens) // 20, 1, 2048))
+        held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
         data = torch.from_numpy(tokens.astype(np.int64))
         training, judged = data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
@@ -105,16 +104,15 @@ class VAESynthesizer(TokenSynthesizer):
         self,
         fixed: Tokens,
         limits: list[Floats | None],
-        rng: np.random.Generator,
-        progress: bool | None,
+        draw: Draw,
         *,
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
         device = self.net_.bias.device
-        noise = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+        noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
         out = np.empty_like(fixed)
-        with bar(len(fixed), "sample", "row", progress) as shown:
+        with bar(len(fixed), "sample", "row", draw.progress) as shown:
             for begin in range(0, len(fixed), CHUNK):
                 tokens = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(device)
                 pull = calibrate and len(tokens) >= CALIBRATE_FROM
@@ -175,10 +173,10 @@ class Objective:
         latents = _drawn(mean, log_variance, noise)
         errors = slot_losses(net.logits(net.decode(latents, noise)), batch, net.layout).sum()
         divergence = -net.prior.log_prob(latents).sum() - _entropy(log_variance).sum()
-        half = batch[: -(-rows // 2)]
-        seen = half.masked_fill(_hidden(half, noise), -1)
+        part = batch[: -(-rows // 4)]
+        seen = part.masked_fill(_hidden(part, noise), -1)
         context = net.context(net.summed(seen, table), noise)
-        surprise = -net.prior.log_prob(latents[: len(half)].detach(), context).sum()
+        surprise = -net.prior.log_prob(latents[: len(part)].detach(), context).sum()
         return (errors + self.weight * divergence + surprise) / rows
 
     @torch.inference_mode()

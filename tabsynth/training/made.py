@@ -7,6 +7,7 @@ units are sorted by degree, so that drawing computes each unit once and costs as
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -75,12 +76,12 @@ class Made(nn.Module):
         return each.logsumexp(2).sum(1) - 0.5 * self.size * math.log(2 * math.pi)
 
     @torch.no_grad()
-    def draw(self, rows: int, noise: torch.Generator, context: Tensor | None = None) -> Tensor:
+    def draw(self, rows: int, uniforms: Callable[[Tensor], Tensor], context: Tensor | None = None) -> Tensor:
         """Draw vectors coordinate by coordinate, shape (rows, size).
 
         Args:
             rows: How many.
-            noise: Where random numbers come from.
+            uniforms: Deals a uniform number to each row, given the mean of the coordinate to draw, both (rows,).
             context: As in ``log_prob``.
         """
         device = self.bias.device
@@ -107,12 +108,15 @@ class Made(nn.Module):
             out = out + functional.linear(vectors[:, :i], skip[own, :i])
             out = out + (direct if isinstance(direct, float) else direct[:, own])
             shares, means, scales = out.view(rows, 3, self.components).unbind(1)
-            edges = shares.softmax(1).cumsum(1)
-            dice = torch.rand(rows, 1, generator=noise, device=device) * edges[:, -1:]
+            shares, ranks = shares.softmax(1), means.argsort(1)
+            shares, means, scales = (part.gather(1, ranks) for part in (shares, means, scales))
+            edges = shares.cumsum(1)
+            dice = uniforms((shares * means).sum(1)).unsqueeze(1) * edges[:, -1:]
             chosen = torch.searchsorted(edges, dice, right=True).clamp(max=self.components - 1)
-            spread = scales.gather(1, chosen).squeeze(1).clamp(min=NARROWEST).exp()
-            normal = torch.randn(rows, generator=noise, device=device)
-            vectors[:, i] = means.gather(1, chosen).squeeze(1) + spread * normal
+            place = 1 - (edges.gather(1, chosen) - dice) / shares.gather(1, chosen).clamp(min=1e-30)
+            normal = torch.special.ndtri(place.double().clamp(1e-7, 1 - 1e-7)).float()
+            spread = scales.gather(1, chosen).clamp(min=NARROWEST).exp()
+            vectors[:, i] = (means.gather(1, chosen) + spread * normal).squeeze(1)
         return vectors
 
     def _split(self, context: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
