@@ -1,0 +1,216 @@
+"""What added, balanced or virtual rows do to a downstream classifier: is it better, fairer, harder to mislead?
+
+Each question is asked of real rows that were held out. A classifier is trained several times, so that an interval
+counts the luck of the training as well as that of the held-out rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from tabsynth.adversarial import adversarial_rows
+from tabsynth.evaluation.coded import Floats
+from tabsynth.evaluation.score import Part, Score
+from tabsynth.evaluation.trials import Data, Trial, interval_of
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+from tabsynth.vat import VATClassifier
+
+
+def augmentation_scores(
+    train: Data,
+    augmented: Data,
+    holdout: Data,
+    *,
+    target: str,
+    schema: Schema | None = None,
+    seeds: int = 5,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Does a classifier learn more from the augmented table than from the real one?
+
+    Args:
+        train: The real rows.
+        augmented: The same with rows added, or any other table to learn from.
+        holdout: Real rows for the test.
+        target: The column of classes.
+        schema: What the columns are; by default the table's own, or inferred from ``train``.
+        seeds: How often each classifier is trained.
+        seed: Fixes every draw.
+
+    Returns:
+        ``augmented_auc``, whose floor is what the real rows alone reach, and ``augmented_gain``, their paired
+        difference.
+
+    Raises:
+        InputError: The tables differ in their columns, or the target has no two classes in each of them.
+    """
+    trial = Trial.of(train, augmented, holdout, target, schema, seeds, seed)
+    real, made = (trial.auc(guesses) for guesses in trial.guesses)
+    return {"augmented_auc": _auc_score(trial, made, real), "augmented_gain": _gain_score(trial, made, real)}
+
+
+def parity_scores(
+    train: Data,
+    balanced: Data,
+    holdout: Data,
+    *,
+    target: str,
+    by: str,
+    schema: Schema | None = None,
+    seeds: int = 5,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Does a classifier that learned from the balanced table treat groups more alike, and what does that cost?
+
+    The demographic-parity gap is the largest difference between two groups in the share of rows that the classifier
+    puts into a class (Agarwal et al., "A reductions approach to fair classification", arXiv 1803.02453, definition 1).
+
+    Args:
+        train: The rows to compare with: real ones, or a plain synthetic table.
+        balanced: The table made fair, such as a ``balanced_sample``.
+        holdout: Real rows for the test.
+        target: The column of classes.
+        by: The column that makes the groups.
+        schema: What the columns are; by default the table's own, or inferred from ``train``.
+        seeds: How often each classifier is trained.
+        seed: Fixes every draw.
+
+    Returns:
+        ``parity_gap``, whose floor is the gap of the classifier that learned from ``train``; ``parity_reduction``, the
+        share of that gap that is gone; ``augmented_auc`` and ``augmented_gain`` as in ``augmentation_scores``.
+
+    Raises:
+        InputError: As there, or fewer than two groups have ten held-out rows.
+    """
+    trial = Trial.of(train, balanced, holdout, target, schema, seeds, seed)
+    groups, labels = trial.groups(by)
+    gaps = [trial.gap(guesses, groups) for guesses in trial.guesses]
+    plain, fair = gaps[0], gaps[1]
+    names = f"{target!r} between groups of {by!r}"
+    rates = trial.rates(trial.guesses[1], groups, np.ones((1, len(groups)))).mean(axis=0)[0]
+    gap = Score(
+        name="parity_gap",
+        title="Parity gap",
+        value=float(fair[0]),
+        interval=interval_of(fair),
+        better="lower",
+        target=0.0,
+        floor=float(plain[0]),
+        description=f"Largest difference in predicted rates of {names}.",
+        method=f"{trial.method} The floor is the same classifier trained on the table it is compared with.",
+        detail=tuple(
+            Part(columns=(f"{by} = {label}",), value=float(rates[g, rates.shape[1] - 1]))
+            for g, label in enumerate(labels)
+        ),
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(plain > 0, 1 - fair / plain, 0.0)
+    reduction = Score(
+        name="parity_reduction",
+        title="Parity gap removed",
+        value=float(share[0]),
+        interval=interval_of(share),
+        better="higher",
+        target=1.0,
+        floor=0.0,
+        description=f"Share of the gap in predicted rates of {names} that is gone.",
+        method=f"{trial.method} Paired: both classifiers are judged on the same draws.",
+    )
+    real, made = (trial.auc(guesses) for guesses in trial.guesses)
+    scores = (gap, reduction, _auc_score(trial, made, real), _gain_score(trial, made, real))
+    return {score.name: score for score in scores}
+
+
+def robustness_scores(
+    model: VATClassifier,
+    holdout: pd.DataFrame | Table,
+    y: Any,
+    *,
+    epsilon: float = 0.25,
+    flips: int = 1,
+    fixed: Sequence[str] = (),
+    seed: int = 0,
+) -> dict[str, Score]:
+    """How often a classifier is right, on rows as they are and on rows changed so as to mislead it.
+
+    Args:
+        model: The fitted classifier.
+        holdout: Rows that it has not seen.
+        y: Their labels, shape (n,).
+        epsilon: How far each number may move, in its standard deviations; see ``adversarial_rows``.
+        flips: How many categories of a row may change.
+        fixed: Columns that must not change.
+        seed: Seed of the changes.
+
+    Returns:
+        ``accuracy`` and ``robust_accuracy``; the floor of the second is the first.
+    """
+    frame, truth = (holdout.frame if isinstance(holdout, Table) else holdout), np.asarray(y)
+    changed = adversarial_rows(model, frame, epsilon, y=truth, flips=flips, fixed=fixed, seed=seed)
+    right = [int((model.predict(rows) == truth).sum()) for rows in (frame, changed)]
+    n = len(frame)
+    method = f"Share of {n:,} held-out rows; interval: Wilson's."
+    plain = Score(
+        name="accuracy",
+        title="Accuracy",
+        value=right[0] / n,
+        interval=_wilson(right[0], n),
+        better="higher",
+        target=1.0,
+        description="How often the classifier is right.",
+        method=method,
+    )
+    robust = Score(
+        name="robust_accuracy",
+        title="Accuracy under attack",
+        value=right[1] / n,
+        interval=_wilson(right[1], n),
+        better="higher",
+        target=1.0,
+        floor=right[0] / n,
+        description=f"How often it is right when numbers move by {epsilon:g} deviations and {flips} categories change.",
+        method=f"{method} The floor is the accuracy on the rows as they are; a stronger attack may find more.",
+    )
+    return {"accuracy": plain, "robust_accuracy": robust}
+
+
+def _auc_score(trial: Trial, made: Floats, real: Floats) -> Score:
+    return Score(
+        name="augmented_auc",
+        title="Usefulness of the table",
+        value=float(made[0]),
+        interval=interval_of(made),
+        better="higher",
+        target=1.0,
+        floor=float(real[0]),
+        unit="AUC",
+        description="How well a classifier trained on the table ranks real rows.",
+        method=f"{trial.method} The floor is the same classifier trained on the table it is compared with.",
+    )
+
+
+def _gain_score(trial: Trial, made: Floats, real: Floats) -> Score:
+    return Score(
+        name="augmented_gain",
+        title="Usefulness gained",
+        value=float(made[0] - real[0]),
+        interval=interval_of(made - real),
+        better="higher",
+        floor=0.0,
+        unit="AUC",
+        description="What the classifier has over one trained on the table it is compared with.",
+        method=f"{trial.method} Paired: both classifiers are judged on the same draws.",
+    )
+
+
+def _wilson(right: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share ("Probable inference", JASA 22, 1927)."""
+    z = float(norm.ppf(0.975))
+    middle, half = (right + z * z / 2) / (n + z * z), z * (right * (n - right) / n + z * z / 4) ** 0.5 / (n + z * z)
+    return middle - half, middle + half
