@@ -7,8 +7,8 @@ Identifiers and free text are not learned: they take a slot only to say whether 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,21 +20,11 @@ from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_ser
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, fresh, learn_pattern
 from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
-from tabsynth.readings import instants_of, line_of, measure_column, members_of
+from tabsynth.readings import instants_of, line_of, measure_column, measure_ties, members_of
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.slots import Slot, slots_of
 from tabsynth.table import Table
-
-WIDE = 1024
-"""A column of more tokens than this is written as two digits."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One position of the token matrix: a whole column, or one digit of a wide one."""
-
-    column: str
-    size: int
-    digit: int | None = None
+from tabsynth.ties import Tie, tie_from_state, tie_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +38,7 @@ class Codec:
         patterns: How to make the values of each identifier column.
         rows: Training rows.
         min_group: The floor on persons that every released value rests on.
+        ties: Columns whose numbers are placed by their difference to an earlier column's.
     """
 
     schema: Schema
@@ -56,6 +47,7 @@ class Codec:
     patterns: dict[str, Pattern]
     rows: int
     min_group: int
+    ties: dict[str, Tie] = field(default_factory=dict)
 
     @classmethod
     def measure(cls, table: Table, *, min_group: int = 5, tokens: int | None = None) -> Codec:
@@ -83,12 +75,13 @@ class Codec:
         ordered = {name: table.schema[name] for name in table.frame.columns}
         schema = replace(table.schema, columns=ordered)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
-        return cls(schema, coders, dtypes, patterns, rows, min_group)
+        ties = measure_ties(table.frame, schema, coders, min_group, persons)
+        return cls(schema, coders, dtypes, patterns, rows, min_group, ties)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The positions of the token matrix, in column order."""
-        return tuple(slot for name, coder in self.coders.items() for slot in _slots(name, coder))
+        return tuple(slot for name, coder in self.coders.items() for slot in slots_of(name, coder))
 
     @property
     def sizes(self) -> list[int]:
@@ -174,17 +167,39 @@ class Codec:
             start: How many rows were decoded before with the same ``keys``.
         """
         seed = int(rng.integers(2**63)) if keys is None else keys
+        placed = self._placed(tokens, rng, ranges or {}, numbers or {})
         out = {}
-        for name, coder in self.coders.items():
-            if isinstance(coder, QuantileCoder):
-                own, limit = self.column_tokens(tokens, name), (ranges or {}).get(name)
-                data = coder.decode(own, rng) if limit is None else limit.place(coder, own, rng)
-                if numbers and name in numbers:
-                    data = np.where(np.isnan(numbers[name]), data, coder.rounded(numbers[name]))
-                out[name] = self._line_series(name, data)
-            else:
-                out[name] = self._value_series(name, tokens, rng, (seed, start))
+        for name in self.coders:
+            out[name] = (
+                self._line_series(name, placed[name])
+                if name in placed
+                else self._value_series(name, tokens, rng, (seed, start))
+            )
         return pd.DataFrame(out)
+
+    def _placed(
+        self, tokens: Tokens, rng: np.random.Generator, ranges: Mapping[str, Range], numbers: Mapping[str, Floats]
+    ) -> dict[str, Floats]:
+        """The numbers of every column on a line, inside their tokens."""
+        lines = {name: coder for name, coder in self.coders.items() if isinstance(coder, QuantileCoder)}
+        own = {name: self.column_tokens(tokens, name) for name in lines}
+        out: dict[str, Floats] = {}
+        for name, coder in lines.items():
+            data = ranges[name].place(coder, own[name], rng) if name in ranges else coder.decode(own[name], rng)
+            known = numbers.get(name)
+            out[name] = data if known is None else np.where(np.isnan(known), data, coder.rounded(known))
+        for name, tie in self.ties.items():
+            if name not in ranges:
+                known = numbers.get(tie.partner)
+                free = np.full(len(tokens), tie.partner not in ranges) if known is None else np.isnan(known)
+                pair = (tie.partner, name)
+                fixed = out[name]
+                out[tie.partner], out[name] = tie.place(
+                    (lines[pair[0]], lines[name]), (own[pair[0]], own[name]), (out[pair[0]], fixed), free, rng
+                )
+                if name in numbers:
+                    out[name] = np.where(np.isnan(numbers[name]), out[name], fixed)
+        return out
 
     def means(self, slot: Slot) -> Floats | None:
         """The mean number of each token of a slot on a line, shape (line,); None for other slots."""
@@ -236,22 +251,30 @@ class Codec:
             "rows": self.rows,
             "min_group": self.min_group,
             "coders": [],
+            "ties": [],
         }
         arrays: Arrays = {}
         for i, (name, coder) in enumerate(self.coders.items()):
             plain, held = coder.state()
             config["coders"].append({"column": name, **plain})
             arrays |= {f"codec.{i}.{key}": array for key, array in held.items()}
+        for i, (name, tie) in enumerate(self.ties.items()):
+            plain, held = tie_state(tie)
+            config["ties"].append({"column": name, **plain})
+            arrays |= {f"tie.{i}.{key}": array for key, array in held.items()}
         return config, arrays
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Codec:
         """Rebuild a codec from its state."""
-        coders = {}
-        for i, plain in enumerate(config["coders"]):
-            prefix = f"codec.{i}."
-            held = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
-            coders[plain["column"]] = coder_from_state(plain, held)
+        coders = {
+            plain["column"]: coder_from_state(plain, _under(f"codec.{i}.", arrays))
+            for i, plain in enumerate(config["coders"])
+        }
+        ties = {
+            plain["column"]: tie_from_state(plain, _under(f"tie.{i}.", arrays))
+            for i, plain in enumerate(config["ties"])
+        }
         return cls(
             schema=Schema.from_dict(config["schema"]),
             coders=coders,
@@ -259,14 +282,10 @@ class Codec:
             patterns={name: Pattern.from_dict(data) for name, data in config["patterns"].items()},
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
+            ties=ties,
         )
 
 
-def _slots(name: str, coder: Coder) -> Iterator[Slot]:
-    """One slot, or two digits of about equal size."""
-    if coder.size <= WIDE:
-        yield Slot(name, coder.size)
-        return
-    base = math.ceil(math.sqrt(coder.size))
-    yield Slot(name, math.ceil(coder.size / base), digit=0)
-    yield Slot(name, base, digit=1)
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    """The arrays whose names begin with a prefix, without it."""
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

@@ -90,17 +90,47 @@ class QuantileCoder:
         inside = np.flatnonzero(tokens < self.line)
         chosen = tokens[inside]
         first, last = self._ends[self._starts[chosen]], self._ends[self._starts[chosen + 1]]
-        at = first + position[inside] * (last - first)
-        run = np.clip(
-            np.searchsorted(self._ends, at, side="right") - 1, self._starts[chosen], self._starts[chosen + 1] - 1
-        )
+        out[inside] = self.at(first + position[inside] * (last - first))
+        return out
+
+    def at(self, mass: Floats) -> Floats:
+        """The quantile function: numbers at a cumulative mass in [0, rows), shape (n,)."""
+        run = np.clip(np.searchsorted(self._ends, mass, side="right") - 1, 0, len(self.mass) - 1)
         low, high = self.low[run], self.high[run]
-        share = np.clip((at - self._ends[run]) / self.mass[run], 0.0, 1.0)
+        share = np.clip((mass - self._ends[run]) / self.mass[run], 0.0, 1.0)
         value = low + share * (high - low)
         stretch = high > low
         value[stretch] = np.clip(self.rounded(value[stretch]), self.low[0], self.high[-1])
-        out[inside] = value
-        return out
+        return np.asarray(value)
+
+    def mass_below(self, data: Floats, *, inclusive: bool = False) -> Floats:
+        """The distribution function: cumulative mass below numbers (or up to them), shape (n,)."""
+        run = np.searchsorted(self.high, data, side="right" if inclusive else "left")
+        within = np.minimum(run, len(self.mass) - 1)
+        width = self.high[within] - self.low[within]
+        share = np.clip((data - self.low[within]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
+        share = np.where((run < len(self.mass)) & (width > 0), share, 0.0)
+        return np.asarray(self._ends[run] + share * self.mass[within])
+
+    def between(self, least: Floats, most: Floats, rng: np.random.Generator) -> Floats:
+        """Numbers drawn from the quantile function between bounds, shape (n,)."""
+        first, last = self.mass_below(least), self.mass_below(most, inclusive=True)
+        return np.clip(self.at(first + rng.random(len(least)) * (last - first)), least, most)
+
+    def recurs(self, data: Floats, share: float) -> npt.NDArray[np.bool_]:
+        """Whether each number is one that holds at least a share of the mass alone, shape (n,)."""
+        often = self.low[(self.low == self.high) & (self.mass >= share * self.mass.sum())]
+        return np.isin(data, often)
+
+    def heaped(self) -> bool:
+        """Whether single numbers hold a twentieth of the mass of the tokens that hold more than one number."""
+        low, high = self.spans()
+        wide = (high > low)[self.token]
+        return bool(self.mass[wide & (self.low == self.high)].sum() > 0.05 * max(self.mass[wide].sum(), 1))
+
+    def spans(self) -> tuple[Floats, Floats]:
+        """Lowest and highest number of each token on the line, shape (line,) each."""
+        return self.low[self._starts[:-1]], self.high[self._starts[1:] - 1]
 
     def means(self) -> Floats:
         """The mean number of each token on the line, shape (line,)."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder
+from tabsynth.line_coder import QuantileCoder
 from tabsynth.quantiles import decimals_of, measure_quantiles
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import instants, numbers
+from tabsynth.ties import Tie, find_ties
 
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
 """Nanoseconds of each resolution."""
@@ -41,6 +45,26 @@ def measure_column(
     return ValueCoder.measure(
         members_of(column, values), declared=declared, ordered=ordered, min_group=min_group, persons=persons
     )
+
+
+def measure_ties(
+    frame: pd.DataFrame,
+    schema: Schema,
+    coders: Mapping[str, Coder],
+    min_group: int,
+    persons: npt.NDArray[np.int64] | None,
+) -> dict[str, Tie]:
+    """Ties between columns of one unit: among the numbers, and among the datetimes of each resolution."""
+    units: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
+    lines = {name: coder for name, coder in coders.items() if isinstance(coder, QuantileCoder)}
+    for name in lines:
+        column = schema[name]
+        unit = f"datetime {column.resolution}" if isinstance(column, Datetime) else "number"
+        units.setdefault(unit, {})[name] = line_of(column, frame[name])
+    out: dict[str, Tie] = {}
+    for data in units.values():
+        out |= find_ties(data, lines, min_group=min_group, persons=persons)
+    return out
 
 
 def _nothing(values: pd.Series) -> ValueCoder:

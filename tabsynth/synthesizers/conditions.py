@@ -28,12 +28,14 @@ class Conditions:
         allowed: For a column restricted to a range or a set, the share of each of its tokens that is allowed.
         ranges: For a column restricted to a range, its ends and what they reach of each token.
         echo: Values to hand back exactly as given, by column; missing where they are free.
+        numbers: The given values of columns on a line, NaN where free, so that ties follow them.
     """
 
     fixed: Tokens
     allowed: dict[str, Floats] = field(default_factory=dict)
     ranges: dict[str, Range] = field(default_factory=dict)
     echo: dict[str, pd.Series] = field(default_factory=dict)
+    numbers: dict[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def none(cls, codec: Codec, rows: int) -> Conditions:
@@ -78,7 +80,8 @@ class Conditions:
     def of_rows(self, rows: npt.NDArray[np.int64]) -> Conditions:
         """The conditions of some rows."""
         echo = {name: values.iloc[rows].reset_index(drop=True) for name, values in self.echo.items()}
-        return replace(self, fixed=self.fixed[rows], echo=echo)
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return replace(self, fixed=self.fixed[rows], echo=echo, numbers=numbers)
 
     @property
     def any(self) -> bool:
@@ -131,6 +134,8 @@ class Conditions:
                     f"it knows {listed(known, 10)}"
                 )
         self.echo[name] = typed.where(pd.Series(rows), None)
+        if isinstance(coder, QuantileCoder):
+            self.numbers[name] = np.where(rows, codec.encode_line(name, typed), np.nan)
         tokens = np.where(rows, tokens, -1).astype(np.int32)
         self.fixed[:, at] = codec.split(name, tokens)
 

@@ -85,14 +85,17 @@ class MaskedSynthesizer(TokenSynthesizer):
         conditions = Conditions.of(self.codec_, frame, len(frame))
         how = Draw.of(seed, False)
         tokens = self._full(len(frame))
-        numbers: dict[str, Floats] = {}
+        numbers = dict(conditions.numbers)
         if self.active_ and len(frame):
             fixed = conditions.fixed[:, self.active_]
             limits = self._limits(replace(conditions, allowed=present_only(self.codec_)))
             if draw:
                 drawn = self._draw(fixed, limits, how, calibrate=False, stratify=False)
             else:
-                drawn, numbers = self._expected(fixed, limits)
+                drawn, expected = self._expected(fixed, limits)
+                for name, values in expected.items():
+                    known = numbers.get(name, np.full(len(frame), np.nan))
+                    numbers[name] = np.where(np.isnan(known), values, known)
             tokens[:, self.active_] = drawn
         return conditions.finish(self.codec_.decode(tokens, how.rng, numbers=numbers), self.codec_)
 

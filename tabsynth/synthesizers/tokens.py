@@ -117,8 +117,9 @@ class TokenSynthesizer(Synthesizer):
                 pull = calibrate and not conditions.any and not kept
                 fixed = wanted.fixed[:, self.active_]
                 tokens[:, self.active_] = self._draw(fixed, limits, draw, calibrate=pull, stratify=stratify)
-            ranges = conditions.ranges
-            drawn = self.codec_.decode(tokens, draw.rng, ranges=ranges, keys=draw.keys, start=draw.start)
+            drawn = self.codec_.decode(
+                tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, start=draw.start
+            )
             drawn = wanted.finish(drawn, self.codec_).set_index(left)
             good = np.ones(len(left), bool)
             for constraint in self.schema_.constraints:
