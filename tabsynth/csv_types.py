@@ -16,6 +16,7 @@ from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, 
 # A number that begins with a zero (007) is a code, and one that begins with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
 DECIMAL = r"^ *-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *$"
+INFINITE = r"^ *[+-]?(?:[iI]nf(?:inity)?|INF(?:INITY)?) *$"
 BOOLEAN = r"^(?:True|False|true|false|TRUE|FALSE)$"
 PROBE = 64
 """A column whose first values break a rule is not looked at further under it; one that passes is checked whole."""
@@ -32,7 +33,7 @@ def typed(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | No
         The column, and the format of its datetimes.
     """
     head = [value for value in text.drop_null()[:PROBE].to_pylist() if value not in missing]
-    if head and all(re.match(DECIMAL, value) for value in head):
+    if head and all(re.match(DECIMAL, value) or re.match(INFINITE, value) for value in head):
         number = _number(text, missing)
         if number is not None:
             return number, None
@@ -88,7 +89,12 @@ def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
         if kind == pa.float64() and not pc.all(pc.is_finite(data)).as_py():
             return None
         return _pandas(data, kept)
-    return None
+    # Numbers with infinities among them are numbers: the check at the door says where the infinities are.
+    kept = _matching(text, f"{DECIMAL}|{INFINITE}", missing)
+    present = None if kept is None else kept.drop_null()
+    if kept is None or not len(present) or pc.all(pc.match_substring_regex(present, INFINITE)).as_py():
+        return None
+    return _pandas(pc.utf8_trim(kept, " ").cast(pa.float64()), kept)
 
 
 def _matching(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:
