@@ -37,6 +37,7 @@ class LatentDrawer:
         self.layout = net.layout
         with torch.no_grad():
             self.table, self.head = net.table().float(), net.head()
+            self.links, self.linked = net.links.embed(), net.links.head()
         self.device = self.table.device
         self.noise = picker.noise
         self.batch = BATCH if self.device.type == "cpu" else 1 << 16
@@ -48,13 +49,16 @@ class LatentDrawer:
         latents = torch.empty(len(tokens), self.net.prior.size, device=self.device)
         rows = (~asked).nonzero().squeeze(1)
         latents[rows] = self.latents(tokens[rows])
-        for part in torch.split(asked.nonzero().squeeze(1), self.batch // 4):
+        rows = asked.nonzero().squeeze(1)
+        for part in torch.split(rows, self.batch // 4) if len(rows) else ():
             tokens[part], latents[part] = self._fitting(tokens[part], limited)
-        decoded = self.decode(latents)
+        decoded, sums = self.decode(latents), self.net.links.start(latents)
         for slot in self.order:
             rows = (tokens[:, slot] < 0).nonzero().squeeze(1)
             if len(rows):
-                tokens[rows, slot] = self.picker.pick(tokens[rows], slot, self.logits(decoded[rows], slot))
+                logits = self.logits(decoded[rows], sums[rows], slot)
+                tokens[rows, slot] = self.picker.pick(tokens[rows], slot, logits)
+            sums += self.links[self.layout.offsets[slot] + tokens[:, slot]]
         return tokens
 
     def latents(self, tokens: Tensor) -> Tensor:
@@ -66,11 +70,19 @@ class LatentDrawer:
         parts = [self.net.decode(part) for part in torch.split(latents, self.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, self.table.shape[1], device=self.device)
 
-    def logits(self, decoded: Tensor, slot: int) -> Tensor:
-        """Logits of one slot, shape (rows, size)."""
+    def logits(self, decoded: Tensor, sums: Tensor, slot: int) -> Tensor:
+        """Logits of one slot, shape (rows, size).
+
+        Args:
+            decoded: The decoder's last layer, shape (rows, width).
+            sums: The links' sum over latents and the slots before, shape (rows, links).
+            slot: The slot.
+        """
         segment = self.layout.segment(slot)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            return functional.linear(decoded, self.head[segment]).float() + self.net.bias[segment]
+            own = functional.linear(decoded, self.head[segment])
+            linked = functional.linear(functional.silu(sums), self.linked[segment])
+        return own.float() + linked.float() + self.net.bias[segment]
 
     def _uniforms(self, means: Tensor) -> Tensor:
         """A uniform number for each row, dealt evenly to rows that expect about the same latent."""
@@ -85,11 +97,12 @@ class LatentDrawer:
         return self.net.context(self.net.summed(tokens, self.table))
 
     def _fitting(self, tokens: Tensor, limited: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Rows with their restricted slots drawn, and latents that fit them, by sampling importance resampling.
+        """Rows drawn up to the last slot that is known or restricted, and latents that fit them.
 
-        Rubin 1987. Latents are proposed by the prior that has seen what is known, r(z | known), and each candidate
-        weighs as p(z) p(known | z) p(limits | z) / r(z | known). Where limits leave little, few such latents meet them:
-        half of the candidates instead take restricted slots from their training marginals and count them as known.
+        Sampling importance resampling (Rubin 1987). Latents are proposed by the prior that has seen what is known,
+        r(z | known); slots follow in their order, and each candidate weighs as p(z) / r(z | known) times how probable
+        its known tokens and its limits were. Where limits leave little, few such candidates meet them: half instead
+        take restricted slots from their training marginals and count them as known.
         """
         many = tokens.repeat_interleave(CANDIDATES, 0)
         weight = torch.zeros(len(many), device=self.device)
@@ -103,17 +116,15 @@ class LatentDrawer:
             many[:, slot] = torch.where(here, drawn, many[:, slot])
         latents = self.latents(many)
         weight += self.net.prior.log_prob(latents) - self.net.prior.log_prob(latents, self._context(many))
-        decoded = self.decode(latents)
-        for slot in range(many.shape[1]):
-            known = many[:, slot] >= 0
-            if bool(known.any()):
-                logs = functional.log_softmax(self.logits(decoded, slot), 1)
-                weight += logs.gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1) * known
-        for slot in limited:
-            free = many[:, slot] < 0
-            chances, mass = self.picker.chances(many, slot, self.logits(decoded, slot))
-            weight += mass.clamp(min=FAINT).log() * free
-            many[:, slot] = torch.where(free, self.picker.draw(chances), many[:, slot])
+        decoded, sums = self.decode(latents), self.net.links.start(latents)
+        asked = [slot in limited or bool((tokens[:, slot] >= 0).any()) for slot in self.order]
+        for slot in self.order[: len(asked) - asked[::-1].index(True)]:
+            known, logits = many[:, slot] >= 0, self.logits(decoded, sums, slot)
+            own = functional.log_softmax(logits, 1).gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1)
+            chances, mass = self.picker.chances(many, slot, logits)
+            weight += torch.where(known, own, mass.clamp(min=FAINT).log())
+            many[:, slot] = torch.where(known, many[:, slot], self.picker.draw(chances))
+            sums += self.links[self.layout.offsets[slot] + many[:, slot]]
         chosen = self._chosen(weight)
         return many[chosen], latents[chosen]
 

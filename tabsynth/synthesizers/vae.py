@@ -22,7 +22,6 @@ from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.latent import LatentNet, LatentSizing
 from tabsynth.training.loop import Recipe, chosen_device, train
-from tabsynth.training.network import slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.progress import bar
 
@@ -63,7 +62,7 @@ class VAESynthesizer(TokenSynthesizer):
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
-        self.order_ = chain_order(information)
+        self.order_ = self._digits_in_turn(chain_order(information))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return
@@ -96,8 +95,19 @@ class VAESynthesizer(TokenSynthesizer):
             pace=objective.pace,
         )
 
+    def _digits_in_turn(self, order: list[int]) -> list[int]:
+        """The order with the high digit of each wide column before the low one, on which its limits depend."""
+        for low, position in enumerate(self.active_):
+            high = low - 1
+            if self.codec_.slots[position].digit == 1 and high >= 0:
+                same = self.codec_.slots[self.active_[high]].column == self.codec_.slots[position].column
+                at, before = order.index(low), order.index(high)
+                if same and at < before:
+                    order[at], order[before] = high, low
+        return order
+
     def _network(self, generator: torch.Generator) -> LatentNet:
-        return LatentNet(self.layout_, self.sizing_, generator)
+        return LatentNet(self.layout_, self.order_, self.sizing_, generator)
 
     @torch.inference_mode()
     def _draw(
@@ -171,7 +181,7 @@ class Objective:
         table = net.table()
         mean, log_variance = net.encode(net.summed(batch, table), noise)
         latents = _drawn(mean, log_variance, noise)
-        errors = slot_losses(net.logits(net.decode(latents, noise)), batch, net.layout).sum()
+        errors = net.errors(latents, batch, noise).sum()
         divergence = -net.prior.log_prob(latents).sum() - _entropy(log_variance).sum()
         part = batch[: -(-rows // 4)]
         seen = part.masked_fill(_hidden(part, noise), -1)
@@ -185,7 +195,7 @@ class Objective:
         net, noise = self.net, torch.Generator(tokens.device).manual_seed(0)
         mean, log_variance = net.encode(net.summed(tokens, net.table()))
         latents = _drawn(mean, log_variance, noise)
-        errors = slot_losses(net.logits(net.decode(latents)), tokens, net.layout).sum(1)
+        errors = net.errors(latents, tokens).sum(1)
         return float((errors - net.prior.log_prob(latents) - _entropy(log_variance)).mean())
 
 

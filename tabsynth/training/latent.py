@@ -8,6 +8,7 @@ so that conditions can be met.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.training.layout import Layout
+from tabsynth.training.links import Links, linear
 from tabsynth.training.made import Made
-from tabsynth.training.network import Block, Waves
+from tabsynth.training.network import Block, Waves, slot_losses
 
 SMALL = 2500
 """Tables of fewer rows get a smaller, more strongly regularised network."""
@@ -36,6 +38,7 @@ class LatentSizing:
         blocks: Residual blocks of encoder and decoder each.
         dropout: Share of inner units dropped.
         smooth: How strongly tokens on a line are held to slow waves of their quantile, from 0 to 1.
+        links: Units that link each slot to those drawn before it.
         hidden: Units of each of the prior's layers.
         batch: Rows a step.
         rate: Peak learning rate.
@@ -48,6 +51,7 @@ class LatentSizing:
     blocks: int
     dropout: float
     smooth: float
+    links: int
     hidden: int
     batch: int
     rate: float
@@ -64,6 +68,7 @@ class LatentSizing:
             blocks=1 if small else 2,
             dropout=0.1 if small else 0.0,
             smooth=float(np.clip(1 - rows / 25_000, 0.0, 1.0)),
+            links=64,
             hidden=160 if small else 320,
             batch=int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024,
             rate=3e-3 if rows >= 60_000 else 2e-3,
@@ -89,24 +94,32 @@ class Trunk(nn.Module):
 
 
 class LatentNet(nn.Module):
-    """Encoder, prior and decoder, with their weights for one vocabulary."""
+    """Encoder, prior and decoder of one vocabulary; the decoder draws the slots in an order."""
 
-    def __init__(self, layout: Layout, sizing: LatentSizing, generator: torch.Generator) -> None:
+    def __init__(self, layout: Layout, order: Sequence[int], sizing: LatentSizing, generator: torch.Generator) -> None:
         super().__init__()
         self.layout = layout
         slots, width = len(layout.sizes), sizing.width
         self.embed = Waves(layout, width, 1 / math.sqrt(slots), sizing.smooth, generator)
         self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
         self.reader = Trunk(width, sizing.blocks, sizing.dropout, generator)
-        self.posterior = _linear(width, 2 * sizing.latents, generator)
+        self.posterior = linear(width, 2 * sizing.latents, generator)
         self.glance = Trunk(width, sizing.blocks, sizing.dropout, generator)
         self.prior = Made(
             sizing.latents, context=width, hidden=sizing.hidden, layers=3, components=8, generator=generator
         )
-        self.inward = _linear(sizing.latents, width, generator)
+        self.inward = linear(sizing.latents, width, generator)
         self.writer = Trunk(width, sizing.blocks, sizing.dropout, generator)
         self.head = Waves(layout, width, 0.0, sizing.smooth, generator)
         self.bias = nn.Parameter(layout.log_frequencies())
+        self.links = Links(
+            layout,
+            order,
+            latents=sizing.latents,
+            width=sizing.links,
+            smooth=sizing.smooth,
+            generator=generator,
+        )
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
 
     def table(self) -> Tensor:
@@ -139,16 +152,9 @@ class LatentNet(nn.Module):
             out: Tensor = self.writer(hidden, noise)
         return out
 
-    def logits(self, decoded: Tensor) -> Tensor:
-        """Logits of all slots, shape (rows, total)."""
+    def errors(self, latents: Tensor, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Cross-entropy of every slot given the latents and the slots before it, in nats, shape (rows, slots)."""
+        decoded = self.decode(latents, noise)
         with torch.autocast(decoded.device.type, dtype=torch.bfloat16):
-            return functional.linear(decoded, self.head(), self.bias).float()
-
-
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer whose first weights come from the generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    bound = 1 / math.sqrt(inputs)
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
+            logits = functional.linear(decoded, self.head(), self.bias)
+        return slot_losses(logits.float() + self.links(latents, tokens), tokens, self.layout)
