@@ -101,11 +101,11 @@ def test_robustness_is_less_than_accuracy() -> None:
 def test_a_balanced_sample_halves_the_parity_gap_on_adult(shared_data: Path) -> None:
     """At most one point of AUC is paid for at least half of the gap between men and women."""
     adult = pd.read_csv(shared_data / "adult.csv.gz")
-    train = adult.iloc[:32561].sample(8000, random_state=0).reset_index(drop=True)
+    train = adult.iloc[:32561].sample(6000, random_state=0).reset_index(drop=True)
     holdout = adult.iloc[32561:].sample(8000, random_state=0).reset_index(drop=True)
     model = MaskedSynthesizer(epochs=20).fit(train, seed=0)
-    plain = model.sample(16000, seed=1)
-    fair = augment.balanced_sample(model, 16000, target="income", by="sex", seed=1)
+    plain = model.sample(10000, seed=1)
+    fair = augment.balanced_sample(model, 10000, target="income", by="sex", seed=1)
     rates = (fair["income"] == ">50K").groupby(fair["sex"]).mean()
     assert abs(rates["Male"] - rates["Female"]) < 0.002
     scores = parity_scores(plain, fair, holdout, target="income", by="sex", seeds=2)

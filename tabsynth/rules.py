@@ -1,0 +1,244 @@
+"""Test data without any real rows: a table drawn from a schema and rules that a person wrote.
+
+Nothing is learned and nothing is private: what the rules do not say is not in the rows.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tabsynth.dtypes import datetime_series, numeric_series, value_series
+from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.formulas import Array
+from tabsynth.identifiers import from_regex
+from tabsynth.readings import UNITS
+from tabsynth.rule_columns import MISSING, Rule, days, default_rule, rule_of
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.synthesizers.base import checked_seed
+from tabsynth.table import check_fit, keeps
+
+TRIES = 200
+"""How often rows outside the schema are drawn anew."""
+
+
+def generate(
+    schema: Schema, n: int, *, rules: Mapping[str, Any] | str | Path | None = None, seed: int | None = None
+) -> pd.DataFrame:
+    """Draw a table from a schema and rules alone.
+
+    A rule is one of
+
+    - ``{distribution: normal, mean: 50, sd: 10}`` (or ``lognormal: median, sigma``; ``uniform: low, high``;
+      ``exponential: mean``; ``dates: low, high``; ``chance: p``; ``choice: weights``). A parameter may be a formula of
+      other columns: ``mean: 20 + 0.5 * age``;
+    - ``{formula: weight / (height / 100) ** 2, noise: 0.5}``; see ``tabsynth.formulas`` for the language;
+    - ``{by: sex, cases: {f: {...}, m: {...}}, otherwise: {...}}``, another rule for each value of another column;
+
+    each with ``missing: 0.1`` where cells shall be missing. A column without a rule is drawn evenly within what the
+    schema declares, with 5 % missing where it is nullable. Missing cells are blanked last: formulas see the values
+    behind them. A row that leaves the schema's bounds or breaks a constraint is drawn anew. Identifiers are unique.
+
+    Args:
+        schema: The columns and what must hold between them.
+        n: Number of rows.
+        rules: Rules by column, as a mapping or the path of a YAML file.
+        seed: Seed of the draw; the same seed gives the same rows.
+
+    Raises:
+        InputError: A rule cannot be used, columns depend on each other in a circle, or hardly any row fits the schema.
+        SourceError: The file of rules cannot be read.
+
+    Example:
+        >>> schema = Schema.from_dict({"columns": {
+        ...     "age": {"kind": "numeric", "low": 18, "high": 90, "decimals": 0},
+        ...     "old": {"kind": "boolean"}}})
+        >>> frame = generate(schema, 100, rules={"old": {"formula": "age > 60"}}, seed=0)
+        >>> bool((frame["old"] == (frame["age"] > 60)).all())
+        True
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise InputError(f"n must be a whole number of rows, not {n!r}")
+    rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+    known = checked_rules(rules, schema)
+    parts, left, seen = [], int(n), 0
+    for _ in range(TRIES):
+        if not left:
+            break
+        rows = _drawn(schema, known, left, rng)
+        frame = pd.DataFrame({name: _series(schema[name], rows[name]) for name in rows}, index=range(left))
+        good, why = _good(frame, rows, schema)
+        parts.append(frame[good])
+        seen, left = seen + len(frame), left - int(good.sum())
+    if left:
+        raise InputError(
+            f"only {n - left} of {seen} rows fit the schema: most leave {why}; change the rules or widen the schema"
+        )
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(index=range(0))
+    frame = _finished(frame, schema, known, int(n), rng)
+    if n:
+        check_fit(frame, schema)
+    return frame
+
+
+def checked_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) -> dict[str, Rule]:
+    """Rules of all learned columns, in an order in which each can be drawn.
+
+    Raises:
+        InputError: A rule cannot be used, or columns depend on each other in a circle.
+        SourceError: The file of rules cannot be read.
+    """
+    data = _read(rules) if isinstance(rules, (str, Path)) else ({} if rules is None else rules)
+    if not isinstance(data, Mapping):
+        raise InputError(f"rules are a mapping from column to rule, not {type(data).__name__}")
+    unknown = [name for name in data if name not in schema]
+    if unknown:
+        raise InputError(f"rules for unknown columns: {listed(unknown)}; the schema has {listed(schema, 12)}")
+    out = {}
+    for name, column in schema.items():
+        if isinstance(column, (Identifier, Text)):
+            if set(data.get(name, ())) - {"missing"}:
+                raise InputError(f"rules: column {name!r} is {column.kind}, which is made afresh; leave its rule out")
+            held = data.get(name)
+            out[name] = Rule(missing=None if held is None else _missing(held, column))
+        else:
+            where = f"rules: column {name!r}"
+            out[name] = rule_of(data[name], column, schema, where) if name in data else default_rule(column)
+    try:
+        order = list(graphlib.TopologicalSorter({name: rule.reads for name, rule in out.items()}).static_order())
+    except graphlib.CycleError as error:
+        raise InputError(f"rules: columns depend on each other in a circle: {' -> '.join(error.args[1])}") from error
+    return {name: out[name] for name in order}
+
+
+def _read(path: str | Path) -> Any:
+    """The content of a YAML file."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise SourceError(f"cannot read the rules {str(path)!r}: {error.strerror or error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _missing(data: Any, column: Column) -> float:
+    """The share of missing cells that a rule of a key or text says."""
+    share = data.get("missing")
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise InputError(f"rules: column {column.name!r}: missing must be a share from 0 to 1, not {share!r}")
+    if share and not column.nullable:
+        raise InputError(f"rules: column {column.name!r}: the schema does not allow missing values; set nullable")
+    return float(share)
+
+
+def _drawn(schema: Schema, rules: Mapping[str, Rule], n: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Values of all learned columns, rounded as the schema has them."""
+    out: dict[str, Array] = {}
+    for name, rule in rules.items():
+        if isinstance(schema[name], (Identifier, Text)):
+            continue
+        try:
+            values = rule.draw(out, n, rng)
+            out[name] = _typed(schema[name], values)
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f"rules: column {name!r}: {error}") from error
+    return {name: out[name] for name in schema if name in out}
+
+
+def _typed(column: Column, values: Array) -> Array:
+    """Values in the type and on the lattice of their column."""
+    if isinstance(column, Numeric):
+        data = values.astype(np.float64)
+        return data if column.decimals is None else np.round(data, column.decimals)
+    if isinstance(column, Datetime):
+        unit = UNITS[_resolution(column)] / UNITS["D"]
+        return np.floor(np.round(values.astype(np.float64) / unit, 6)) * unit
+    if isinstance(column, Boolean):
+        return values.astype(bool)
+    data = values.astype(object)
+    if isinstance(column, Categorical) and column.values is not None:
+        strange = [value for value in pd.unique(data) if value not in column.values]
+        if strange:
+            raise InputError(f"{listed(strange)} is not a value of the schema, which has {listed(column.values, 12)}")
+        own = {value: value for value in column.values}
+        data = np.array([*(own[value] for value in data), None], dtype=object)[:-1]
+    return data
+
+
+def _series(column: Column, values: Array) -> pd.Series:
+    """Values as a column of the frame."""
+    if isinstance(column, Numeric):
+        whole = column.decimals == 0 and bool(np.isfinite(values).all()) and bool((np.abs(values) < 2**53).all())
+        return numeric_series(values, "int64" if whole else "float64")
+    if isinstance(column, Datetime):
+        unit = UNITS[_resolution(column)]
+        steps = np.round(np.nan_to_num(values) * (UNITS["D"] / unit)).astype(np.int64) * unit
+        moments = pd.Series(steps.astype("datetime64[ns]")).where(np.isfinite(values))
+        return datetime_series(moments, "object" if column.format else "datetime64[ns]", column)
+    if isinstance(column, Boolean):
+        return pd.Series(values, dtype=bool)
+    return value_series(values, "object", [], False).infer_objects()
+
+
+def _good(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) -> tuple[np.ndarray[Any, Any], str]:
+    """Which rows are inside the schema, and what most of the others leave."""
+    good, fails = np.ones(len(frame), bool), {"": 0}
+    for name, column in schema.items():
+        if isinstance(column, (Numeric, Datetime)):
+            low, high = (days(end) if isinstance(end, str) else end for end in (column.low, column.high))
+            inside = np.isfinite(rows[name])
+            inside &= rows[name] >= (-np.inf if low is None else low)
+            inside &= rows[name] <= (np.inf if high is None else high)
+            fails[f"the bounds of {name!r}"] = int((~inside).sum())
+            good &= inside
+    for constraint in schema.constraints:
+        kept = keeps(constraint, frame, schema)
+        fails[f"the constraint {constraint.to_dict()}"] = int((~kept).sum())
+        good &= kept
+    return good, max(fails, key=lambda what: fails[what])
+
+
+def _finished(
+    frame: pd.DataFrame, schema: Schema, rules: Mapping[str, Rule], n: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """All columns in the schema's order: keys and text made, cells blanked."""
+    out = {}
+    for name, column in schema.items():
+        if isinstance(column, Identifier):
+            values = np.arange(1, n + 1) if column.pattern is None else from_regex(column.pattern, n, rng)
+            out[name] = pd.Series(values, index=frame.index)
+        elif isinstance(column, Text):
+            out[name] = pd.Series([column.replacement] * n, index=frame.index, dtype=object)
+        else:
+            out[name] = frame[name] if len(frame) else pd.Series(dtype=object)
+        share = rules[name].missing
+        share = (MISSING if column.nullable else 0.0) if share is None else share
+        blank = rng.random(n) < share
+        if blank.any():
+            out[name] = _blanked(out[name], blank)
+    return pd.DataFrame(out, columns=list(schema))
+
+
+def _blanked(values: pd.Series, blank: np.ndarray[Any, Any]) -> pd.Series:
+    """A column with some cells missing, in a type that can have them."""
+    if pd.api.types.is_bool_dtype(values.dtype):
+        values = values.astype(object)
+    elif pd.api.types.is_integer_dtype(values.dtype):
+        values = values.astype("Int64")
+    return values.mask(blank, None if values.dtype == object else pd.NA if values.dtype == "Int64" else np.nan)
+
+
+def _resolution(column: Datetime) -> str:
+    """The finest unit of a date column: as declared, else what its format spells."""
+    if column.resolution:
+        return column.resolution
+    for unit, codes in (("s", ("%S", "%T", "%c", "%X")), ("min", ("%M",)), ("h", ("%H", "%I"))):
+        if any(code in (column.format or "") for code in codes):
+            return unit
+    return "D"
