@@ -72,6 +72,15 @@ A limit is the least value of a score where higher is better, the greatest where
 distance from its target where it aims at one.
 """
 
+TUNE = """\
+examples:
+  tabsynth tune patients.csv --trials 20 --output best.yaml
+  tabsynth tune patients.csv --objective utility --target outcome --holdout 0.3 --output best.yaml
+
+Each trial is a whole fit. The held-out rows are cut in two: one half chooses the options, the other says how good they
+are. best.yaml holds them as the model step of a pipeline file. Needs the package optuna.
+"""
+
 RUN = """\
 examples:
   tabsynth run --example > pipeline.yaml               a commented file to start from
@@ -184,6 +193,19 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
     evaluate.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
     evaluate.add_argument("--require", action="append", default=[], metavar="NAME=LIMIT", help="least quality")
+
+    tune = command("tune", "Search a model's options by a score on held-out rows.", TUNE)
+    tune.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
+    tune.add_argument("--output", "-o", required=True, metavar="YAML", help="where to write the best options")
+    tune.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
+    tune.add_argument("--trials", type=_positive, default=20, metavar="N", help="number of fits (default: %(default)s)")
+    tune.add_argument("--objective", default="detection_auc", metavar="SCORE", help="score (default: %(default)s)")
+    tune.add_argument(
+        "--holdout", type=float, default=0.2, metavar="SHARE", help="rows held out (default: %(default)s)"
+    )
+    tune.add_argument("--target", metavar="COLUMN", help="the column that the table is used to predict")
+    tune.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
+    tune.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
 
     run = command("run", "Run a pipeline file: read, split, fit, sample, evaluate.", RUN)
     run.add_argument("file", nargs="?", metavar="PIPELINE", help="a YAML file")

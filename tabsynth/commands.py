@@ -120,6 +120,21 @@ def evaluate(args: Namespace) -> int:
     return _failed(failed)
 
 
+def tune(args: Namespace) -> int:
+    """Search a model's options."""
+    from tabsynth.shipped import open_table
+    from tabsynth.tune import tune as search
+
+    check_writable(args.output)
+    table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
+    chosen = {name: getattr(args, name) for name in ("trials", "objective", "holdout", "target", "seed")}
+    found = search(table, args.model, **chosen, say=_say)
+    found.save(args.output)
+    data = {"output": args.output, "kind": args.model, "options": dict(found.options), "objective": args.objective}
+    data |= {"confirmed": found.confirmed.value, "default": found.default.value}
+    return _print(data, f"{found}\nwrote {args.output}")
+
+
 def run(args: Namespace) -> int:
     """Run a pipeline file."""
     from tabsynth import job, pipeline

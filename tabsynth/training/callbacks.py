@@ -1,0 +1,90 @@
+"""Watch a fit elsewhere: callbacks for ``fit(callbacks=...)`` that write its progress to TensorBoard or MLflow.
+
+A callback is a plain function of a ``Progress``. These two write files of the local machine and are done with the last
+step of the fit: ``model.fit(frame, callbacks=(tensorboard("runs/first"),))``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tabsynth.errors import InputError, MissingDependencyError
+from tabsynth.training.progress import Progress
+
+Callback = Callable[[Progress], None]
+
+
+def tensorboard(folder: str | Path) -> Callback:
+    """Write loss and validation score by step to a folder that ``tensorboard --logdir`` shows.
+
+    Args:
+        folder: Where the event file goes; made if it is not there.
+
+    Raises:
+        MissingDependencyError: tensorboard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingDependencyError(
+            "this callback needs the package tensorboard: pip install 'tabsynth[tensorboard]'"
+        ) from error
+    writer = SummaryWriter(str(folder))
+
+    def watch(progress: Progress) -> None:
+        for name, value in figures(progress).items():
+            writer.add_scalar(name, value, progress.step)
+        writer.flush()
+        if progress.step >= progress.steps:
+            writer.close()
+
+    return watch
+
+
+def mlflow(folder: str | Path, *, experiment: str = "tabsynth", run: str | None = None) -> Callback:
+    """Log loss and validation score by step as a run of a local MLflow store.
+
+    MLflow's own telemetry is switched off (``MLFLOW_DISABLE_TELEMETRY``), and its global run and tracking address are
+    left alone. The run of a fit that is interrupted stays marked as running.
+
+    Args:
+        folder: Where the store's database (``mlflow.db``) lies; made if it is not there. Servers are refused, because
+            tabsynth opens no connection: log to a server with a callback of your own.
+        experiment: The experiment that the run belongs to.
+        run: The run's name; MLflow makes one up when it is left out.
+
+    Raises:
+        InputError: The folder names a server.
+        MissingDependencyError: mlflow is not installed.
+    """
+    if "://" in str(folder):
+        raise InputError(f"{str(folder)!r} is not a folder; tabsynth opens no connection, so name a local one")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    try:
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise MissingDependencyError(
+            "this callback needs the package mlflow: pip install 'tabsynth[mlflow]'"
+        ) from error
+    path = Path(folder).resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")
+    found = client.get_experiment_by_name(experiment)
+    number = found.experiment_id if found else client.create_experiment(experiment, (path / "artifacts").as_uri())
+    key = client.create_run(number, run_name=run).info.run_id
+
+    def watch(progress: Progress) -> None:
+        for name, value in figures(progress).items():
+            client.log_metric(key, name, value, step=progress.step)
+        if progress.step >= progress.steps:
+            client.set_terminated(key, "FINISHED")
+
+    return watch
+
+
+def figures(progress: Progress) -> dict[str, float]:
+    """What is logged of a leg: ``loss``, ``seconds``, and ``validation`` where it was measured."""
+    out = {"loss": progress.loss, "seconds": progress.seconds}
+    return out if progress.validation is None else out | {"validation": progress.validation}
