@@ -16,6 +16,7 @@ from tabsynth.tune import tune
 SPACE = {"epochs": ("log", 1, 6)}
 
 
+@pytest.mark.slow
 def test_a_search_finds_and_confirms(toy: pd.DataFrame) -> None:
     pytest.importorskip("optuna")
     toy = toy[["group", "age", "outcome"]].dropna()
