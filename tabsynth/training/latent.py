@@ -61,19 +61,19 @@ class LatentSizing:
     @classmethod
     def of(cls, rows: int, layout: Layout) -> LatentSizing:
         """The rule: latents grow with the root of the vocabulary, from 16 to 32."""
-        small = rows < SMALL
+        small, wide = rows < SMALL, layout.total > 2000
         return cls(
             latents=int(np.clip(math.sqrt(layout.total) / 2, 16, 32)),
-            width=96 if small else 224 if layout.total > 2000 else 192,
+            width=96 if small else 224 if wide else 192,
             blocks=1 if small else 2,
-            dropout=0.1 if small else 0.0,
+            dropout=0.1,
             smooth=float(np.clip(1 - rows / 25_000, 0.0, 1.0)),
-            links=64,
+            links=16 if small else 128 if wide else 64,
             hidden=160 if small else 320,
             batch=int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024,
             rate=3e-3 if rows >= 60_000 else 2e-3,
             decay=0.1 if small else 0.01,
-            epochs=60 if small else int(np.clip(24 * (32_000 / rows) ** 0.35, 14, 40)),
+            epochs=40 if small else int(np.clip(14 * (32_000 / rows) ** 0.35, 10, 24)),
         )
 
 
