@@ -35,9 +35,11 @@ FAINT = 0.1
 class VAESynthesizer(TokenSynthesizer):
     """Variational autoencoder with a learned prior: each row becomes a few numbers, and new numbers become rows.
 
-    Good for many rows of wide tables (all columns come from one pass through the network, so it draws several times as
-    fast), and as a second opinion by a model of another family. ``MaskedSynthesizer`` is usually better: closer on
-    numeric columns that nearly determine each other, quicker to train, with the likelihood of a row and imputation.
+    Good for many rows of wide tables, since all columns share one pass through the network, and as a second opinion by
+    a model of another family. ``MaskedSynthesizer`` is usually better: it fills gaps and gives the likelihood of a row,
+    meets conditions without resampling, and is closer on small tables and on numeric columns that nearly determine
+    each other. Conditions are met in every row; how the other columns follow them is approximate, the more so the rarer
+    the condition.
 
     Args:
         epochs: Passes over the training rows; by default from the number of rows.

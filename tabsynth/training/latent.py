@@ -24,8 +24,8 @@ from tabsynth.training.network import Block, Waves, slot_losses
 SMALL = 2500
 """Tables of fewer rows get a smaller, more strongly regularised network."""
 
-WIDEST = 4.0
-"""Largest log-variance of a posterior; the smallest is twice the narrowest log deviation of the prior."""
+NARROWEST, WIDEST = -12.0, 4.0
+"""Smallest and largest log-variance of a posterior."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class LatentNet(nn.Module):
         with torch.autocast(summed.device.type, dtype=torch.bfloat16):
             both = self.posterior(self.reader(summed, noise)).float()
         mean, log_variance = both.chunk(2, dim=1)
-        return mean, log_variance.clamp(-12.0, WIDEST)
+        return mean, log_variance.clamp(NARROWEST, WIDEST)
 
     def context(self, summed: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """What the known part of rows says of their latents, shape (rows, width), as a context of the prior."""
