@@ -37,8 +37,8 @@ class VAESynthesizer(TokenSynthesizer):
 
     Good for many rows of wide tables, since all columns share one pass through the network, and as a second opinion by
     a model of another family. ``MaskedSynthesizer`` is usually better: it fills gaps and gives the likelihood of a row,
-    meets conditions without resampling, and is closer on numeric columns that nearly determine each other. Conditions are met in every row; how the other columns follow them is approximate, the more so the rarer
-    the condition.
+    meets conditions without resampling, and is closer on numeric columns that nearly determine each other. Conditions
+    are met in every row; how the other columns follow them is approximate, the more so the rarer the condition.
 
     Args:
         epochs: Passes over the training rows; by default from the number of rows.
