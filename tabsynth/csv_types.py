@@ -91,8 +91,7 @@ def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
         return _pandas(data, kept)
     # Numbers with infinities among them are numbers: the check at the door says where the infinities are.
     kept = _matching(text, f"{DECIMAL}|{INFINITE}", missing)
-    present = None if kept is None else kept.drop_null()
-    if kept is None or not len(present) or pc.all(pc.match_substring_regex(present, INFINITE)).as_py():
+    if kept is None or not len(kept.drop_null()) or pc.all(pc.match_substring_regex(kept, INFINITE)).as_py():
         return None
     return _pandas(pc.utf8_trim(kept, " ").cast(pa.float64()), kept)
 

@@ -15,7 +15,7 @@ from tabsynth.errors import ConditionError, InputError
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.conditions import Conditions
-from tabsynth.table import Table
+from tabsynth.table import Table, keeps
 from tabsynth.training.layout import Layout
 
 TRIES = 50
@@ -123,7 +123,7 @@ class TokenSynthesizer(Synthesizer):
             drawn = wanted.finish(drawn, self.codec_).set_index(left)
             good = np.ones(len(left), bool)
             for constraint in self.schema_.constraints:
-                good &= constraint.holds(drawn)
+                good &= keeps(constraint, drawn, self.schema_)
             kept.append(drawn[good])
             left = left[~good]
             if not len(left):

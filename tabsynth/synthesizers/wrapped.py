@@ -23,7 +23,7 @@ from tabsynth.schema import Identifier, Text
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.frozen import freeze, thaw
-from tabsynth.table import Table
+from tabsynth.table import Table, keeps
 
 CHUNK = 1 << 16
 """Rows that are drawn together."""
@@ -97,7 +97,7 @@ class WrappedSynthesizer(Synthesizer):
             frame = self.bridge_.decode(plain, rng)
             good = np.ones(n, bool)
             for constraint in self.schema_.constraints:
-                good &= constraint.holds(frame)
+                good &= keeps(constraint, frame, self.schema_)
             kept = pd.concat([kept, plain[good]], ignore_index=True)
             if len(kept) >= n:
                 return kept.iloc[:n]

@@ -210,6 +210,20 @@ def test_constraints_hold_in_every_row() -> None:
     assert len(rows) == 500
 
 
+def test_constraints_between_dates_in_text_hold_in_every_row() -> None:
+    """Day first, so that the alphabet and the calendar disagree."""
+    rng = np.random.default_rng(0)
+    begin = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, 400), "D")
+    end = begin + pd.to_timedelta(rng.integers(0, 40, 400), "D")
+    frame = pd.DataFrame({"begin": begin.strftime("%d/%m/%Y"), "end": end.strftime("%d/%m/%Y")})
+    date = {"kind": "datetime", "format": "%d/%m/%Y", "resolution": "D"}
+    constraint = {"kind": "inequality", "low": "begin", "high": "end"}
+    schema = Schema.from_dict({"columns": {"begin": date, "end": date}, "constraints": [constraint]})
+    rows = MaskedSynthesizer(epochs=5).fit(frame, schema=schema, seed=0).sample(300, seed=0)
+    parsed = rows.apply(pd.to_datetime, format="%d/%m/%Y")
+    assert (parsed["begin"] <= parsed["end"]).all()
+
+
 def test_chunks_join_to_one_table_with_unique_identifiers(frame: pd.DataFrame) -> None:
     keyed = frame.head(600).assign(key=[f"K{i:06d}" for i in range(600)])
     schema = Schema.infer(keyed).replace("key", kind="identifier")

@@ -1,0 +1,98 @@
+"""How good and how fast each synthesizer is, all of them on the same splits by the same scorer.
+
+The scorer is the neutral yardstick beside the project (``../shared/yardstick``), which imports nothing of tabsynth; its
+test part only scores. Models run with their defaults on what ``tabsynth.read`` makes of the training file.
+
+    python benchmarks/quality.py                                    Masked on Adult, Default and Shoppers
+    python benchmarks/quality.py --tables adult --models masked,vae,tvae --seeds 0,1,2
+    python benchmarks/quality.py --models masked,ctgan --epochs ctgan=3    a few epochs, to compare time
+    python benchmarks/quality.py --short                            a table of scikit-learn's, scored by tabsynth itself
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from sklearn.datasets import load_breast_cancer
+
+from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.sources import read, write
+from tabsynth.splits import split
+from tabsynth.synthesizers.catalog import create
+from tabsynth.table import Table
+
+YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick"
+
+
+def main() -> None:
+    """Print a line of JSON for each table, model and seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", default="adult,default,shoppers")
+    parser.add_argument("--models", default="masked")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--epochs", default="", help="MODEL=N,...: fewer epochs than the default")
+    parser.add_argument("--output", type=Path, help="append the lines to a file as well")
+    parser.add_argument("--short", action="store_true", help="one small table, scored by tabsynth")
+    args = parser.parse_args()
+    epochs = {name: int(count) for name, count in (pair.split("=") for pair in args.epochs.split(",") if pair)}
+    if not args.short and not YARDSTICK.is_dir():
+        raise SystemExit(f"the yardstick is not at {YARDSTICK}; use --short")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if not args.short:
+            subprocess.run([sys.executable, YARDSTICK / "prepare.py", folder], check=True, stdout=subprocess.DEVNULL)
+        for table in ["breast_cancer"] if args.short else args.tables.split(","):
+            for model in args.models.split(","):
+                for seed in map(int, args.seeds.split(",")):
+                    line = json.dumps(run(table, model, seed, epochs.get(model), folder, args.short))
+                    print(line, flush=True)
+                    if args.output:
+                        with args.output.open("a") as file:
+                            file.write(line + "\n")
+
+
+def run(name: str, model: str, seed: int, epochs: int | None, folder: Path, short: bool) -> dict[str, Any]:
+    """Fit, sample as many rows as there were, score."""
+    if short:
+        train, holdout = split(Table.of(load_breast_cancer(as_frame=True).frame), 0.2, seed=0, target="target")
+    else:
+        train = read(folder / f"{name}.train.csv")
+    options = {} if epochs is None else {"epochs": epochs}
+    began = time.perf_counter()
+    fitted = create(model, **options).fit(train, seed=seed, progress=False)
+    done = time.perf_counter()
+    synthetic = fitted.sample(seed=seed + 1, progress=False)
+    drawn = time.perf_counter()
+    if short:
+        report = evaluate(train, synthetic, holdout, target="target", sdmetrics=False)
+        scores = {key: round(score.value, 4) for key, score in report.scores.items()}
+    else:
+        write(synthetic, folder / "synthetic.csv", fitted.schema_)
+        files = [folder / f"{name}.train.csv", folder / f"{name}.test.csv", folder / f"{name}.json"]
+        command = [sys.executable, YARDSTICK / "score.py", *files, folder / "synthetic.csv"]
+        scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {
+        "table": name,
+        "model": model,
+        "seed": seed,
+        "epochs": epochs,
+        "fit_s": round(done - began, 1),
+        "sample_s": round(drawn - done, 2),
+        "rows_per_s": round(len(synthetic) / (drawn - done)),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        **scores,
+    }
+
+
+if __name__ == "__main__":
+    main()
