@@ -28,7 +28,7 @@ from tabsynth.table import Table
 from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, train
 from tabsynth.training.network import MaskedNet, slot_losses
-from tabsynth.training.order import chain_order, mutual_information
+from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.progress import bar
 from tabsynth.training.sizing import Sizing
 
@@ -147,8 +147,8 @@ class MaskedSynthesizer(TokenSynthesizer):
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
-        self.order_ = chain_order(information)
-        self.parents_ = _parents(information, self.order_)
+        self.order_ = self._in_order(chain_order(information))
+        self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return
         self.sizing_ = Sizing.of(len(tokens), self.layout_)
@@ -286,12 +286,3 @@ class MaskedSynthesizer(TokenSynthesizer):
             self.net_ = self._network(torch.Generator().manual_seed(0))
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()
-
-
-def _parents(information: np.ndarray[Any, Any], order: list[int]) -> list[list[int]]:
-    """For each slot, those before it in the order that tell most of it, the strongest first."""
-    out: list[list[int]] = [[] for _ in order]
-    for i, slot in enumerate(order):
-        before = sorted(order[:i], key=lambda other: -information[slot, other])
-        out[slot] = before[:PARENTS]
-    return out

@@ -22,7 +22,7 @@ class Picker:
     Attributes:
         layout: The learned slots.
         parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
-        emit: Which tokens of each slot a synthetic row may hold.
+        emit: Which tokens of each slot a synthetic row may hold; two-dimensional, like limits, for a low digit.
         limits: The allowed share of each token of a slot, None where nothing is asked; two-dimensional where it
             depends on the token of the slot before.
         noise: Where random numbers come from.
@@ -52,6 +52,8 @@ class Picker:
             logits: Shape (rows, size).
         """
         emit = torch.from_numpy(self.emit[slot]).to(logits.device)
+        if emit.dim() == 2:  # the low digit of a wide column, after its high digit
+            emit = emit[tokens[:, slot - 1].clamp(min=0)]
         free = logits.masked_fill(~emit, -torch.inf).softmax(1)
         limit = self.limits[slot]
         if limit is None:
@@ -68,7 +70,8 @@ class Picker:
         """Draw one slot's tokens, shape (rows,); arguments as in ``chances``."""
         chances, _ = self.chances(tokens, slot, logits)
         if self.calibrate:
-            counts = torch.from_numpy(self.layout.counts[slot] * self.emit[slot]).to(chances)
+            emit = self.emit[slot] if self.emit[slot].ndim == 1 else self.emit[slot].any(0)
+            counts = torch.from_numpy(self.layout.counts[slot] * emit).to(chances)
             chances = calibrated(chances, counts / counts.sum())
         if self.stratify:
             uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)

@@ -63,13 +63,31 @@ class TokenSynthesizer(Synthesizer):
     def _emitted(self, position: int) -> npt.NDArray[np.bool_]:
         """Which tokens of a slot a synthetic row may hold, shape (size,)."""
         slot = self.codec_.slots[position]
-        seen = self.counts_[position] > 0
-        return (self.codec_.coders[slot.column].emit & seen) if slot.digit is None else seen
+        emit = self.codec_.coders[slot.column].emit
+        if slot.digit is None:
+            return np.asarray(emit & (self.counts_[position] > 0))
+        share = self.codec_.digit_share(slot, emit.astype(np.float64))
+        return np.asarray((share > 0).any(0) if slot.digit == 1 else share > 0)
 
     @cached_property
     def _emit(self) -> list[npt.NDArray[np.bool_]]:
-        """``_emitted`` of every learned slot."""
-        return [self._emitted(position) for position in self.active_]
+        """``_emitted`` of every learned slot; for a low digit, a row for each token of the high digit before it."""
+        out = []
+        for position in self.active_:
+            slot = self.codec_.slots[position]
+            emit = self.codec_.coders[slot.column].emit.astype(np.float64)
+            paired = slot.digit == 1 and position - 1 in self.active_
+            out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emitted(position))
+        return out
+
+    def _in_order(self, order: list[int]) -> list[int]:
+        """An order of the learned slots in which a wide column's high digit comes before its low one."""
+        out = list(order)
+        for low in range(len(self.active_)):
+            if self._emit[low].ndim == 2:
+                first, second = sorted((out.index(low - 1), out.index(low)))
+                out[first], out[second] = low - 1, low
+        return out
 
     def sample(
         self,

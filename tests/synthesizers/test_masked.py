@@ -224,6 +224,21 @@ def test_constraints_between_dates_in_text_hold_in_every_row() -> None:
     assert (parsed["begin"] <= parsed["end"]).all()
 
 
+def test_a_column_of_thousands_of_codes_keeps_to_its_codes() -> None:
+    """Its two digits are drawn one after the other; no pair of them may stand for a code that never was."""
+    rng = np.random.default_rng(0)
+    code = rng.integers(0, 3000, 9000)
+    frame = pd.DataFrame({"code": [f"c{i:04d}" for i in code], "high": code >= 1500})
+    schema = Schema.infer(frame).replace("code", kind="categorical")
+    model = MaskedSynthesizer(epochs=3, min_group=1).fit(frame, schema=schema, seed=0)
+    rows = model.sample(3000, seed=0)
+    assert set(rows["code"]) <= set(frame["code"])
+    some = ["c0001", "c2999", "c1234"]
+    assert set(model.sample(100, given={"code": some}, seed=0)["code"]) <= set(some)
+    gaps = frame.head(50).assign(code=None)
+    assert set(model.impute(gaps)["code"]) <= set(frame["code"])
+
+
 def test_chunks_join_to_one_table_with_unique_identifiers(frame: pd.DataFrame) -> None:
     keyed = frame.head(600).assign(key=[f"K{i:06d}" for i in range(600)])
     schema = Schema.infer(keyed).replace("key", kind="identifier")

@@ -1,0 +1,72 @@
+"""How fast the masked model draws rows, what share of that is decoding, and whether memory stays flat.
+
+python benchmarks/sampling.py              Adult: rows per second, then a million rows to Parquet in chunks
+python benchmarks/sampling.py --short      the same on a small table of scikit-learn's, 50,000 rows
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer
+
+from tabsynth.outputs import write_sample
+from tabsynth.sources import read
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.table import Table
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+def main() -> None:
+    """Print a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="a small table and 50,000 rows")
+    args = parser.parse_args()
+    adult = SHARED / "adult.csv.gz"
+    if not args.short and not adult.exists():
+        raise SystemExit(f"{adult} is not there; use --short")
+    table = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(adult)
+    model = MaskedSynthesizer(epochs=2).fit(table, seed=0, progress=False)
+    rows, many = (5_000, 50_000) if args.short else (len(table), 1_000_000)
+    model.sample(2_000, seed=0)
+    began = time.perf_counter()
+    synthetic = model.sample(rows, seed=1, progress=False)
+    drawn = time.perf_counter() - began
+    tokens = model.codec_.encode(synthetic)
+    began = time.perf_counter()
+    model.codec_.decode(tokens, np.random.default_rng(0))
+    decoded = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "synthetic.parquet"
+        write_sample(model, path, many // 5, seed=2)
+        first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        write_sample(model, path, many, seed=2)
+        streamed = time.perf_counter() - began
+        size = path.stat().st_size
+    print(
+        json.dumps(
+            {
+                "rows_per_s": round(rows / drawn),
+                "decoding_share": round(decoded / drawn, 3),
+                "streamed_rows": many,
+                "streamed_rows_per_s": round(many / streamed),
+                "parquet_mb": round(size / 2**20, 1),
+                "peak_mb_after_a_fifth": round(first / 2**10),
+                "peak_mb_after_all": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10),
+                "threads": torch.get_num_threads(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
