@@ -13,6 +13,7 @@ STEPS = 4
 CLAMP = 1.5
 """Calibration: fixed-point steps, and the largest change of a log-probability."""
 
+GOLDEN = 0.6180339887498949
 BLOCK = 64
 """Rows that share one set of stratified uniforms."""
 
@@ -53,8 +54,12 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
     rows = len(order)
     blocks = -(-rows // BLOCK)
     shuffle = torch.rand(blocks, BLOCK, generator=generator, device=order.device).argsort(1)
-    jitter = torch.rand(blocks, BLOCK, generator=generator, device=order.device)
-    even = ((shuffle + jitter) / BLOCK).view(-1)[:rows]
+    # From block to block a stratum's point moves by the golden ratio, so that what one block rounds up the next rounds
+    # down; which row gets which stratum stays random.
+    first = torch.rand(1, BLOCK, generator=generator, device=order.device, dtype=torch.float64)
+    moved = torch.arange(blocks, device=order.device, dtype=torch.float64).unsqueeze(1) * GOLDEN
+    jitter = ((first + moved) % 1.0).float()
+    even = ((shuffle + jitter.gather(1, shuffle)) / BLOCK).clamp(max=1 - 1e-7).view(-1)[:rows]
     if rows % BLOCK:  # the last block is not full: independent uniforms keep it even
         last = rows - rows % BLOCK
         even[last:] = torch.rand(rows - last, generator=generator, device=order.device)
