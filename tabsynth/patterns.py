@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from tabsynth.errors import SchemaError
 
@@ -124,9 +123,9 @@ def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
     if not kept:  # hardly two keys are alike: only their usual length is told
         yield Form(1.0, ((classes or digits, max(int(np.median([len(value) for value in text])), 1)),))
         return
-    rows = pd.Series(text).groupby(pd.Series(shapes))
+    keys, labels = np.array(text, dtype=object), np.array(shapes, dtype=object)
     for shape, count in kept.items():
-        values = rows.get_group(shape).to_numpy(dtype=f"<U{len(shape)}")
+        values = keys[labels == shape].astype(f"<U{len(shape)}")
         grid = values.view("<U1").reshape(len(values), len(shape))
         yield Form(float(count), tuple(_parts(shape, grid, head, tail)))
 
