@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.target and not args.data:
         parser.error("--target belongs to --data; the tables of the demonstration have theirs")
-    tables = [(Path(args.data).stem, args.data, args.target)] if args.data else SHIPPED
+    tables = [(Path(args.data).name.split(".")[0], args.data, args.target)] if args.data else SHIPPED
     results = []
     try:
         for name, source, target in tables:
