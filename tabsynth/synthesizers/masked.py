@@ -26,7 +26,7 @@ from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
-from tabsynth.training.loop import Recipe, chosen_device, train
+from tabsynth.training.loop import Recipe, chosen_device, leg_of, parted, train
 from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.progress import bar
@@ -152,11 +152,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         if not self.active_:
             return
         self.sizing_ = Sizing.of(len(tokens), self.layout_)
-        rng = np.random.default_rng([run.seed, 0])
-        shuffled = rng.permutation(len(tokens))
-        held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
-        data = torch.from_numpy(tokens.astype(np.int64))
-        training, judged = data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
+        training, judged = parted(tokens, run.seed, device)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
@@ -164,7 +160,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         epochs = self.sizing_.epochs if self.epochs is None else self.epochs
         recipe = Recipe(
             steps=epochs * per_pass,
-            leg=min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass),
+            leg=leg_of(per_pass),
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
             decay=self.sizing_.decay,

@@ -21,7 +21,7 @@ from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.latent import LatentNet, LatentSizing
-from tabsynth.training.loop import Recipe, chosen_device, train
+from tabsynth.training.loop import Recipe, chosen_device, leg_of, parted, train
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.progress import bar
 
@@ -63,15 +63,12 @@ class VAESynthesizer(TokenSynthesizer):
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
-        self.order_ = self._digits_in_turn(chain_order(information))
+        self.order_ = self._in_order(chain_order(information))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
-        shuffled = np.random.default_rng([run.seed, 0]).permutation(len(tokens))
-        held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
-        data = torch.from_numpy(tokens.astype(np.int64))
-        training, judged = data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
+        training, judged = parted(tokens, run.seed, device)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         per_pass = max(len(training) // self.sizing_.batch, 1)
         objective = Objective(self.net_)
@@ -82,7 +79,7 @@ class VAESynthesizer(TokenSynthesizer):
             training,
             Recipe(
                 steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * per_pass,
-                leg=min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass),
+                leg=leg_of(per_pass),
                 batch=self.sizing_.batch,
                 rate=self.sizing_.rate,
                 decay=self.sizing_.decay,
@@ -95,17 +92,6 @@ class VAESynthesizer(TokenSynthesizer):
             progress=run.progress,
             pace=objective.pace,
         )
-
-    def _digits_in_turn(self, order: list[int]) -> list[int]:
-        """The order with the high digit of each wide column before the low one, on which its limits depend."""
-        for low, position in enumerate(self.active_):
-            high = low - 1
-            if self.codec_.slots[position].digit == 1 and high >= 0:
-                same = self.codec_.slots[self.active_[high]].column == self.codec_.slots[position].column
-                at, before = order.index(low), order.index(high)
-                if same and at < before:
-                    order[at], order[before] = high, low
-        return order
 
     def _network(self, generator: torch.Generator) -> LatentNet:
         return LatentNet(self.layout_, self.order_, self.sizing_, generator)

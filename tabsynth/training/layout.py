@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -143,8 +142,3 @@ def grouped(tokens: npt.NDArray[np.int32], layout: Layout, most: int) -> list[np
         table = coarse(layout.counts[slot], layout.lines[slot], most)
         out.append(np.append(table, table.max() + 1)[tokens[:, slot]])
     return out
-
-
-def as_columns(values: Sequence[Tensor]) -> Tensor:
-    """Tensors of one bucket each, joined along the slots."""
-    return torch.cat(list(values), dim=1)

@@ -240,6 +240,19 @@ def _derived(seed: int, use: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
+def parted(tokens: npt.NDArray[np.int32], seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows to train on and rows to judge by, shuffled: a twentieth, but 100 where there are 800, and 2,048 at most."""
+    shuffled = np.random.default_rng([seed, 0]).permutation(len(tokens))
+    held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
+    data = torch.from_numpy(tokens.astype(np.int64))
+    return data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
+
+
+def leg_of(per_pass: int) -> int:
+    """Steps between two judgements: a pass over the rows, but 500 at most, and whole passes of 20 steps at least."""
+    return min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass)
+
+
 def chosen_device(name: str) -> torch.device:
     """The device of a name; ``auto`` takes a CUDA GPU where there is one.
 
