@@ -6,8 +6,6 @@ density estimator", arXiv 1310.1757), half follows one Chow-Liu order, which an 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -259,13 +257,6 @@ class MaskedSynthesizer(TokenSynthesizer):
         """The model card: what a reader of the synthetic table should know of its model."""
         sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
         return {**super().card(), "sampling": sampling, "held_out_nats_a_row": getattr(self, "score_", None)}
-
-    def _fingerprint(self, tokens: Tokens, seed: int) -> str:
-        """Names this fit: its data, options and seed."""
-        facts = [self.epochs, self.min_group, seed, list(tokens.shape), list(self.layout_.sizes)]
-        digest = hashlib.sha256(json.dumps(facts).encode())
-        digest.update(np.ascontiguousarray(tokens).tobytes())
-        return digest.hexdigest()
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
         config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import abstractmethod
 from functools import cached_property
 from typing import Any
@@ -79,6 +81,13 @@ class TokenSynthesizer(Synthesizer):
             paired = slot.digit == 1 and position - 1 in self.active_
             out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emitted(position))
         return out
+
+    def _fingerprint(self, tokens: Tokens, seed: int) -> str:
+        """Names a fit for its checkpoint: its kind, data, options and seed."""
+        facts = [self.kind, self.epochs, self.min_group, seed, list(tokens.shape), list(self.layout_.sizes)]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        digest.update(np.ascontiguousarray(tokens).tobytes())
+        return digest.hexdigest()
 
     def _in_order(self, order: list[int]) -> list[int]:
         """An order of the learned slots in which a wide column's high digit comes before its low one."""
