@@ -1,0 +1,1 @@
+"""Attacks on synthetic tables: what an intruder could learn, as rates with intervals and controls."""
