@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tabsynth.evaluation.evaluate import evaluate
     from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
+    from tabsynth.privacy.budget import Privacy
     from tabsynth.schema import Schema
     from tabsynth.sources import read, write
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
@@ -35,6 +36,7 @@ _HOMES = {
     "CopulaGANSynthesizer": "tabsynth.synthesizers.copula_adapters",
     "GaussianCopulaSynthesizer": "tabsynth.synthesizers.copula_adapters",
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
+    "Privacy": "tabsynth.privacy.budget",
     "Report": "tabsynth.evaluation.report",
     "Schema": "tabsynth.schema",
     "Score": "tabsynth.evaluation.score",
@@ -55,6 +57,7 @@ __all__ = [
     "CopulaGANSynthesizer",
     "GaussianCopulaSynthesizer",
     "MaskedSynthesizer",
+    "Privacy",
     "Report",
     "Schema",
     "Score",

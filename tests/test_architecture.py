@@ -24,6 +24,7 @@ PUBLIC = [
     "CopulaGANSynthesizer",
     "GaussianCopulaSynthesizer",
     "MaskedSynthesizer",
+    "Privacy",
     "Report",
     "Schema",
     "Score",

@@ -1,0 +1,137 @@
+"""What the user asks for: how much privacy, of whom, counted in which ledger."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting import largest_rho
+from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.noise import Noise
+
+LARGEST_DELTA = 1e-6
+"""Delta where the user names none and the public row count gives no smaller one."""
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """The privacy that a fit must guarantee.
+
+    Attributes:
+        epsilon: The most privacy that the fit may spend.
+        delta: Its delta. Left out, it is min(1e-6, 1 / (10 n_public)).
+        unit: What is protected: ``row``, or the name of the column that tells persons apart.
+        rows_per_person: With a person as the unit, how many rows of each are used at most (chosen at random).
+        ledger: The data set's ledger, or the path of its file (made on first use, with this budget); a fit that would
+            exceed what is left there is refused. Left out, the fit is counted alone.
+        n_public: About how many rows the table has, where that is public knowledge; never the private count itself.
+        insecure_seed: For tests only: noise from this seed. Everything made with it is stamped NOT DP.
+
+    Example:
+        >>> Privacy(epsilon=1.0, delta=1e-6).unit
+        'row'
+    """
+
+    epsilon: float
+    delta: float | None = None
+    unit: str = "row"
+    rows_per_person: int | None = None
+    ledger: str | Path | PrivacyLedger | None = None
+    n_public: int | None = None
+    insecure_seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _number(self.epsilon) or not 0 < self.epsilon < math.inf:
+            raise PrivacyError(f"epsilon must be a finite number above 0, not {self.epsilon!r}")
+        if self.delta is not None and (not _number(self.delta) or not 0 <= self.delta < 1):
+            raise PrivacyError(f"delta must be a number from 0 to below 1, not {self.delta!r}")
+        if not isinstance(self.unit, str) or not self.unit:
+            raise PrivacyError(f"unit must be 'row' or the name of the column of persons, not {self.unit!r}")
+        for name in ("rows_per_person", "n_public"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise PrivacyError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if self.unit == "row" and self.rows_per_person is not None:
+            raise PrivacyError("rows_per_person needs a person as the unit: name their column with unit=")
+        if self.unit != "row" and self.rows_per_person is None:
+            raise PrivacyError(
+                f"unit {self.unit!r} needs rows_per_person: how many rows of a person are used at most; choose it "
+                "without looking at the data"
+            )
+        if self.insecure_seed is not None and (
+            isinstance(self.insecure_seed, bool) or not isinstance(self.insecure_seed, int) or self.insecure_seed < 0
+        ):
+            raise PrivacyError(f"insecure_seed must be a whole number of at least 0, not {self.insecure_seed!r}")
+
+    @property
+    def rows_of_a_unit(self) -> int:
+        """How many rows a unit has at most: the factor of every sensitivity."""
+        return self.rows_per_person or 1
+
+    @property
+    def resolved_delta(self) -> float:
+        """The delta asked for, or the default of the public row count."""
+        return default_delta(self.n_public) if self.delta is None else self.delta
+
+    def opened(self) -> Privacy:
+        """The same with its delta settled and ``ledger`` an open ledger of this fit alone.
+
+        Its charges go to the data set's ledger too, where there is one. A private fit receives this form.
+
+        Raises:
+            PrivacyError: The data set's ledger is damaged, or counts another unit or neighbouring relation.
+        """
+        parent = self.ledger
+        if isinstance(parent, (str, Path)):
+            path = Path(parent)
+            parent = (
+                PrivacyLedger.open(path)
+                if path.exists()
+                else PrivacyLedger(self.epsilon, self.resolved_delta, unit=self.unit, path=path)
+            )
+        delta = self.resolved_delta
+        if parent is not None and parent.unit != self.unit:
+            raise PrivacyError(
+                f"the data set's ledger counts by {parent.unit!r} and this fit by {self.unit!r}; use one unit"
+            )
+        return replace(self, delta=delta, ledger=PrivacyLedger(self.epsilon, delta, unit=self.unit, parent=parent))
+
+    @property
+    def open_ledger(self) -> PrivacyLedger:
+        """The fit's ledger.
+
+        Raises:
+            PrivacyError: ``opened`` has not been called.
+        """
+        if not isinstance(self.ledger, PrivacyLedger):
+            raise PrivacyError("this Privacy has no open ledger; call opened() first")
+        return self.ledger
+
+    def noise(self) -> Noise:
+        """Where this fit's noise comes from."""
+        return Noise.secure() if self.insecure_seed is None else Noise.insecure(self.insecure_seed)
+
+
+def default_delta(n_public: int | None) -> float:
+    """min(1e-6, 1 / (10 n)) for a public row count n; 1e-6 without one."""
+    return LARGEST_DELTA if n_public is None else min(LARGEST_DELTA, 1 / (10 * n_public))
+
+
+def zcdp_rho(epsilon: float, delta: float) -> float:
+    """The largest rho whose zCDP events amount to at most ``epsilon`` in the ledger.
+
+    Raises:
+        PrivacyError: No zCDP guarantee gives such an epsilon and delta.
+    """
+    if not _number(epsilon) or not 0 < epsilon < math.inf:
+        raise PrivacyError(f"epsilon must be a finite number above 0, not {epsilon!r}")
+    if not _number(delta) or not 0 < delta < 1:
+        raise PrivacyError(f"Gaussian noise needs a delta above 0 and below 1, not {delta!r}")
+    return largest_rho(float(epsilon), float(delta))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)

@@ -1,0 +1,165 @@
+"""A hash-chained, append-only list of records, in memory or in a file that several processes may append to.
+
+Each record holds the SHA-256 of the one before it, so an edit, a swap or a removal in the middle is found. Someone who
+rewrites the whole chain is not: compare ``tip`` with the one kept elsewhere (each model file holds the tip of its own).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tabsynth.errors import PrivacyError
+from tabsynth.files import check_writable, replacing
+
+FORMAT = "tabsynth-ledger"
+VERSION = 1
+
+WAIT = 30.0
+"""Seconds to wait for a process that holds the file."""
+
+Record = dict[str, Any]
+
+
+def canonical(data: Any) -> bytes:
+    """JSON with sorted keys and nothing that is not JSON: what is hashed."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def hashed(previous: str, body: Mapping[str, Any]) -> str:
+    """The hash of a record that follows ``previous``."""
+    return hashlib.sha256(previous.encode() + canonical(body)).hexdigest()
+
+
+def first_hash(head: Mapping[str, Any]) -> str:
+    """The hash that the first record follows: that of the head."""
+    return hashed("", head)
+
+
+def appended(head: Mapping[str, Any], records: list[Record], body: Mapping[str, Any]) -> Record:
+    """The record that a body becomes at the end of a chain."""
+    previous = records[-1]["hash"] if records else first_hash(head)
+    return {**body, "previous": previous, "hash": hashed(previous, body)}
+
+
+def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where: str) -> None:
+    """Raise where a chain was changed after it was written.
+
+    Raises:
+        PrivacyError: A record, the order or the end is not what was written; the message says which.
+    """
+    previous = first_hash(head)
+    for number, record in enumerate(records):
+        body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
+        if record.get("previous") != previous or record.get("hash") != hashed(previous, body):
+            raise PrivacyError(
+                f"{where}: record {number} was changed after it was written; restore the file from a copy, "
+                "the privacy that was spent cannot be told from this one"
+            )
+        previous = record["hash"]
+    if tip != previous:
+        raise PrivacyError(f"{where}: records at the end are missing; restore the file from a copy")
+
+
+def to_data(head: Mapping[str, Any], records: list[Record]) -> dict[str, Any]:
+    """A chain as plain data."""
+    tip = records[-1]["hash"] if records else first_hash(head)
+    return {"format": FORMAT, "version": VERSION, "head": dict(head), "records": list(records), "tip": tip}
+
+
+def from_data(data: Any, where: str) -> tuple[dict[str, Any], list[Record]]:
+    """Head and records of what ``to_data`` gave, checked.
+
+    Raises:
+        PrivacyError: Not a ledger, of a later version, or changed.
+    """
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise PrivacyError(f"{where} is not a privacy ledger")
+    if not isinstance(data.get("version"), int) or data["version"] > VERSION:
+        raise PrivacyError(f"{where} has version {data.get('version')!r}, later than {VERSION}: upgrade tabsynth")
+    try:
+        head, records = dict(data["head"]), [dict(record) for record in data["records"]]
+        check_chain(head, records, data["tip"], where)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PrivacyError(f"{where} is damaged: {error!r}; restore it from a copy") from error
+    return head, records
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
+    """Head and records of a file, checked.
+
+    Raises:
+        PrivacyError: The file cannot be read, or is not an unchanged ledger.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PrivacyError(f"cannot read the ledger {str(path)!r}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise PrivacyError(f"the ledger {str(path)!r} is damaged: {error}; restore it from a copy") from error
+    return from_data(data, f"the ledger {str(path)!r}")
+
+
+def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
+    """Write a chain at once and down to the disk: what was charged must outlive a crash after the read."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(json.dumps(to_data(head, records), indent=1, ensure_ascii=False, allow_nan=False).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a ledger's file against other processes; the lock is a file beside it and falls when the process ends.
+
+    Raises:
+        PrivacyError: Another process held it for too long.
+        SourceError: The folder is missing or not writable.
+    """
+    check_writable(path)
+    with path.with_name(f".{path.name}.lock").open("a+b") as file:
+        began = time.monotonic()
+        while not _grab(file.fileno()):
+            if time.monotonic() - began > WAIT:
+                raise PrivacyError(f"another process has held the ledger {str(path)!r} for {WAIT:.0f} s; try again")
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            _drop(file.fileno())
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _grab(handle: int) -> bool:
+        try:
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _drop(handle: int) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _grab(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _drop(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
