@@ -1,0 +1,175 @@
+"""Rates of attacks with exact intervals: what was seen, what chance alone would show, and what could have been seen.
+
+Every test here is one-sided (an attack that does worse than chance shows nothing) and holds its level for any number
+of rows: the p-values come from the hypergeometric distribution, or from the tie-corrected Mann-Whitney test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta, binom, hypergeom, mannwhitneyu, norm
+
+from tabsynth.errors import DataError
+from tabsynth.evaluation.memorisation import wilson
+
+Floats = npt.NDArray[np.float64]
+
+LEVEL = 0.05
+"""The false-alarm rate that a whole audit keeps, after correction for the number of its tests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A true-positive rate at a fixed false-positive rate.
+
+    Attributes:
+        fpr: The false-positive rate asked for.
+        value: Share of members above the threshold that at most ``fpr`` of the controls exceed.
+        interval: 95 % interval of the true-positive rate at exactly ``fpr``; it covers the threshold's noise too.
+        p: Chance of as many members above the threshold if members and controls were alike.
+        members: Number of members.
+        controls: Number of controls.
+    """
+
+    fpr: float
+    value: float
+    interval: tuple[float, float]
+    p: float
+    members: int
+    controls: int
+
+
+def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided interval of a share k/n (Clopper and Pearson, Biometrika 26, 1934).
+
+    Example:
+        >>> low, high = clopper_pearson(100, 100)
+        >>> round(low, 4), high
+        (0.9638, 1.0)
+    """
+    if not 0 <= k <= n or n < 1:
+        raise DataError(f"{k} successes of {n} are no share; give 0 <= k <= n and n of at least 1")
+    tail = (1 - confidence) / 2
+    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
+    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
+    return low, high
+
+
+def newcombe(a: int, n: int, b: int, m: int) -> tuple[float, float]:
+    """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10).
+
+    It is for reading. Whether a difference is beyond chance is asked of ``exceeds``, which is exact.
+    """
+    p, q = a / n, b / m
+    (low_p, high_p), (low_q, high_q) = wilson(a, n), wilson(b, m)
+    return (
+        p - q - ((p - low_p) ** 2 + (high_q - q) ** 2) ** 0.5,
+        p - q + ((high_p - p) ** 2 + (q - low_q) ** 2) ** 0.5,
+    )
+
+
+def exceeds(a: int, n: int, b: int, m: int) -> float:
+    """One-sided p-value that a/n is beyond b/m by chance: Fisher's exact test.
+
+    Example:
+        >>> round(exceeds(10, 10, 0, 10), 8)
+        5.41e-06
+    """
+    return float(hypergeom.sf(a - 1, n + m, a + b, n))
+
+
+def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
+    """The true-positive rate of a score (higher for members) at a false-positive rate.
+
+    The interval joins two exact bounds: where the threshold of true rate ``fpr`` lies among the controls (binomial),
+    and the share of members beyond it (Clopper-Pearson), each side at 1.25 %. With fewer than about 4.4 / ``fpr``
+    controls no threshold is surely that strict, and the lower bound is 0.
+
+    Args:
+        members: Scores of the records that were learned, shape (n,).
+        controls: Scores of records that were not, shape (m,).
+        fpr: Between 0 and 1.
+    """
+    n, m = len(members), len(controls)
+    if not n or not m:
+        raise DataError("a true-positive rate needs at least one member and one control")
+    falling = np.sort(controls)[::-1]
+    allowed = int(np.floor(fpr * m + 1e-9))
+    above = _above(members, falling, allowed)
+    strict = int(binom.ppf(0.0125, m, fpr))  # fewer than this many controls exceed the threshold of true rate fpr
+    if binom.cdf(strict, m, fpr) > 0.0125:
+        strict -= 1
+    lax = int(binom.ppf(0.9875, m, fpr))
+    low = clopper_pearson(_above(members, falling, strict), n, 0.975)[0] if strict >= 0 else 0.0
+    high = clopper_pearson(_above(members, falling, lax + 1), n, 0.975)[1]
+    # Of the first `above + allowed` of all rows in falling order at most `allowed` are controls (ties only lower
+    # `above`): the number of members before a given control is negative hypergeometric.
+    p = float(hypergeom.cdf(allowed, n + m, m, above + allowed)) if above else 1.0
+    return Rate(
+        fpr=fpr, value=above / n, interval=(min(low, above / n), max(high, above / n)), p=p, members=n, controls=m
+    )
+
+
+def _above(members: Floats, falling: Floats, allowed: int) -> int:
+    """Members strictly above the largest control that must not be exceeded, with ``allowed`` controls before it."""
+    return int((members > falling[allowed]).sum()) if allowed < len(falling) else len(members)
+
+
+def ranks_higher(members: Floats, controls: Floats) -> float:
+    """One-sided p-value that members score higher: Mann-Whitney, corrected for ties."""
+    if np.ptp(np.concatenate([members, controls])) == 0:
+        return 1.0
+    return float(mannwhitneyu(members, controls, alternative="greater", method="asymptotic").pvalue)
+
+
+def holm(p: Sequence[float]) -> Floats:
+    """P-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+    Example:
+        >>> [round(float(x), 2) for x in holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
+    """
+    given = np.asarray(p, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    scaled = given[order] * np.arange(len(given), 0, -1)
+    out = np.empty(len(given))
+    out[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return out
+
+
+def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: float) -> float:
+    """Chance that ``tpr_at_fpr`` finds an attack whose true-positive rate is ``ratio`` times its false one.
+
+    Exact up to an average over 400 quantiles of the threshold's own rate.
+    """
+    allowed = int(np.floor(fpr * controls + 1e-9))
+    counts = np.arange(1, members + 1)
+    p = hypergeom.cdf(allowed, members + controls, controls, counts + allowed)
+    enough = np.flatnonzero(p <= level)
+    if not len(enough):
+        return 0.0
+    least = int(counts[enough[0]])
+    rate = beta.ppf((np.arange(400) + 0.5) / 400, allowed + 1, controls - allowed)
+    return float(binom.sf(least - 1, members, np.minimum(ratio * rate, 1.0)).mean())
+
+
+def detectable_tpr(members: int, controls: int, fpr: float, level: float, power: float = 0.8) -> float | None:
+    """The least true-positive rate at a false one that would be found with a power; None if not even 1 would be."""
+    low, high = 1.0, 1.0 / fpr
+    if power_of_tpr(members, controls, fpr, high, level) < power:
+        return None
+    for _ in range(25):
+        middle = (low * high) ** 0.5
+        found = power_of_tpr(members, controls, fpr, middle, level) >= power
+        low, high = (low, middle) if found else (middle, high)
+    return min(high * fpr, 1.0)
+
+
+def normal_interval(value: float, spread: float) -> tuple[float, float]:
+    """95 % interval of an estimate with a known standard error."""
+    half = float(norm.ppf(0.975)) * spread
+    return value - half, value + half
