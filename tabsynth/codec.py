@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder, coder_from_state
@@ -25,6 +27,8 @@ from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.slots import Slot, slots_of
 from tabsynth.table import Table
 from tabsynth.ties import Tie, tie_from_state, tie_state
+
+Observed = Mapping[str, npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,9 @@ class Codec:
     ties: dict[str, Tie] = field(default_factory=dict)
 
     @classmethod
-    def measure(cls, table: Table, *, min_group: int = 5, tokens: int | None = None) -> Codec:
+    def measure(
+        cls, table: Table, *, min_group: int = 5, tokens: int | None = None, observed: Observed = MappingProxyType({})
+    ) -> Codec:
         """Read values, quantiles and patterns off a training table.
 
         Args:
@@ -58,6 +64,7 @@ class Codec:
             min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
             tokens: About how many tokens a numeric column gets; by default 1.4 times the square root of the number of
                 rows, between 16 and 256.
+            observed: For each column that some rows do not have at all, which rows have it.
         """
         if not isinstance(min_group, int) or min_group < 1:
             raise DataError(f"min_group must be a whole number of at least 1, not {min_group!r}")
@@ -68,10 +75,13 @@ class Codec:
         coders: dict[str, Coder] = {}
         patterns: dict[str, Pattern] = {}
         for name in table.frame.columns:
-            column, values = table.schema[name], table.frame[name]
+            here = observed.get(name, slice(None))
+            column, values = table.schema[name], table.frame[name][here]
             if isinstance(column, Identifier):
                 patterns[name] = learn_pattern(values.dropna(), regex=column.pattern, min_group=min_group)
-            coders[name] = measure_column(column, values, tokens, min_group, persons)
+            coders[name] = measure_column(
+                column, values, tokens, min_group, persons if persons is None else persons[here]
+            )
         ordered = {name: table.schema[name] for name in table.frame.columns}
         schema = replace(table.schema, columns=ordered)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError, PrivacyError
 from tabsynth.schema import Schema
 from tabsynth.store import ModelFile, save
+from tabsynth.synthesizers.weighing import Weighing, relaxed, weighed
 from tabsynth.table import Table
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ class Run:
         progress: Whether to show a bar; None shows one on a terminal.
         checkpoint: File to write the state to as the fit goes on, and to resume from.
         callbacks: Called with a ``Progress`` after every leg of training.
+        weighing: How much each row counts, and which cells it has at all.
     """
 
     seed: int
     progress: bool | None = None
     checkpoint: Path | None = None
     callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
+    weighing: Weighing = field(default_factory=Weighing)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     kind: ClassVar[str]
     """The name in model files and on the command line."""
 
+    weighs: ClassVar[bool] = False
+    """Whether it can learn from weighted rows and from rows that lack some columns."""
+
     schema_: Schema
     rows_: int
     seed_: int
@@ -97,6 +103,8 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         progress: bool | None = None,
         checkpoint: str | Path | None = None,
         callbacks: tuple[Callable[[Progress], None], ...] = (),
+        weights: Any = None,
+        mask: pd.DataFrame | None = None,
     ) -> Self:
         """Learn a table.
 
@@ -110,6 +118,10 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             checkpoint: File that keeps the state of a long fit. A fit that finds its own state there goes on from it;
                 it is removed when the fit ends.
             callbacks: Functions called with a ``Progress`` as training goes on.
+            weights: How much each row counts: a number for each, or the name of a column, which then is 1 in every
+                synthetic row. By default the column of role ``weight``, where there is one.
+            mask: For rows of several sources, True where a row has a column and False where its source never had it,
+                as ``Mixed.mask`` says. Absent is not missing: such a cell is left out of the fit.
 
         Raises:
             InputError: The table or the schema cannot be used; said before any long work.
@@ -120,13 +132,19 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
                 f"{type(self).__name__} cannot guarantee differential privacy; fit it without privacy= only where "
                 "the output stays as protected as the data"
             )
-        table = Table.of(data, schema)
+        table = Table.of(data, schema if schema is None else relaxed(schema, mask))
+        table, weighing = weighed(table, weights, mask)
+        if (weighing.weights is not None or weighing.observed) and not self.weighs:
+            raise InputError(
+                f"{type(self).__name__} cannot learn from weighted rows or from rows that lack a column; "
+                "use MaskedSynthesizer or VAESynthesizer"
+            )
         if len(table) < 2:
             raise DataError("the table has one row; a synthesizer needs at least two")
         self.schema_ = table.schema
         self.rows_ = len(table)
         self.seed_ = fresh_seed() if seed is None else checked_seed(seed)
-        run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks))
+        run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), weighing)
         try:
             self._fit(table, run)
         except BaseException:  # an interrupted fit must not look fitted

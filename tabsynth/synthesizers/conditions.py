@@ -15,7 +15,7 @@ from tabsynth.coders import Coder, ValueCoder
 from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
 from tabsynth.line_coder import Floats, QuantileCoder, Range, Tokens
-from tabsynth.schema import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.schema import Categorical, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import instants, numbers
 
 
@@ -221,3 +221,25 @@ def _bound(codec: Codec, name: str, end: Any, default: float) -> float:
 def _dated(codec: Codec, name: str) -> bool:
     """Whether a column holds dates."""
     return isinstance(codec.schema[name], Datetime)
+
+
+def mixed(
+    schema: Schema, mixture: Mapping[Any, float], given: Mapping[str, Any] | pd.DataFrame | None, rows: int
+) -> list[tuple[dict[str, Any], int]]:
+    """The condition and the number of rows of each source of a mixture.
+
+    Raises:
+        ConditionError: The table has no source column, or the shares are not shares.
+    """
+    held = schema.with_role("source") or [name for name in schema if name == "_source"]
+    if len(held) != 1:
+        raise ConditionError("mixture needs one column of role 'source', or one called '_source'; the table has none")
+    if isinstance(given, pd.DataFrame) or held[0] in (given or {}):
+        raise ConditionError(f"mixture decides the column {held[0]!r} of every row; give the rest as a mapping")
+    shares = np.array(list(mixture.values()), dtype=np.float64)
+    if not len(shares) or not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum() > 0:
+        raise ConditionError(f"mixture must name sources and shares of at least 0, not {dict(mixture)!r}")
+    ends = np.rint(np.cumsum(shares) / shares.sum() * rows).astype(int)
+    counts = np.diff(ends, prepend=0)
+    parts = zip(mixture, counts.tolist(), strict=True)
+    return [({**(given or {}), held[0]: source}, count) for source, count in parts if count]

@@ -24,9 +24,10 @@ from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
-from tabsynth.training.loop import Recipe, chosen_device, leg_of, parted, train
+from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
+from tabsynth.training.parting import parted
 from tabsynth.training.progress import bar
 from tabsynth.training.sizing import Sizing
 
@@ -150,11 +151,11 @@ class MaskedSynthesizer(TokenSynthesizer):
         if not self.active_:
             return
         self.sizing_ = Sizing.of(len(tokens), self.layout_)
-        training, judged = parted(tokens, run.seed, device)
+        parts = parted(tokens, run.seed, device, run.weighing.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
-        per_pass = max(len(training) // self.sizing_.batch, 1)
+        per_pass = max(len(parts.training) // self.sizing_.batch, 1)
         epochs = self.sizing_.epochs if self.epochs is None else self.epochs
         recipe = Recipe(
             steps=epochs * per_pass,
@@ -166,14 +167,15 @@ class MaskedSynthesizer(TokenSynthesizer):
         self.score_ = train(
             self.net_,
             lambda batch, noise: self._loss(batch, rank, noise),
-            lambda: self._judge(judged),
-            training,
+            lambda: self._judge(parts.judged),
+            parts.training,
             recipe,
             seed=run.seed,
             checkpoint=run.checkpoint,
-            fingerprint=self._fingerprint(tokens, run.seed) if run.checkpoint else "",
+            fingerprint=self._fingerprint(tokens, run) if run.checkpoint else "",
             callbacks=run.callbacks,
             progress=run.progress,
+            weights=parts.weights,
         )
 
     def _network(self, generator: torch.Generator) -> MaskedNet:

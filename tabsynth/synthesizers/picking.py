@@ -69,7 +69,7 @@ class Picker:
     def pick(self, tokens: Tensor, slot: int, logits: Tensor) -> Tensor:
         """Draw one slot's tokens, shape (rows,); arguments as in ``chances``."""
         chances, _ = self.chances(tokens, slot, logits)
-        if self.calibrate:
+        if self.calibrate and slot not in self.layout.partial:
             emit = self.emit[slot] if self.emit[slot].ndim == 1 else self.emit[slot].any(0)
             counts = torch.from_numpy(self.layout.counts[slot] * emit).to(chances)
             chances = calibrated(chances, counts / counts.sum())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from tabsynth.codec import Codec
 from tabsynth.errors import ConditionError, InputError
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
-from tabsynth.synthesizers.conditions import Conditions
+from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.table import Table, keeps
 from tabsynth.training.layout import Layout
 
@@ -33,6 +35,8 @@ class TokenSynthesizer(Synthesizer):
         active_: Positions of the learned slots in the codec's token matrix.
     """
 
+    weighs: ClassVar[bool] = True
+
     epochs: int | None
     min_group: int
     codec_: Codec
@@ -44,14 +48,19 @@ class TokenSynthesizer(Synthesizer):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
-        self.codec_ = Codec.measure(table, min_group=self.min_group)
+        weights, observed = run.weighing.weights, run.weighing.observed
+        self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
         tokens = self.codec_.encode(table.frame)
-        self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)])
+        for name, here in observed.items():
+            for position in self.codec_.positions(name):
+                tokens[~here, position] = -1
+        counts = [counted(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
+        self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
         self._learn(tokens[:, self.active_], run)
 
-    def _prepare(self, counts: list[npt.NDArray[np.int64]]) -> None:
-        """Choose the slots to learn, given the training rows of each token of each slot."""
-        self.counts_ = counts
+    def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
+        """Choose the slots to learn, given the training rows of each token of each slot, and slots that some lack."""
+        self.counts_, self.partial_ = counts, partial
         self.__dict__.pop("_emit", None)
         slots = self.codec_.slots
         self.active_ = [i for i in range(len(slots)) if self._emitted(i).sum() > 1]
@@ -60,6 +69,7 @@ class TokenSynthesizer(Synthesizer):
             tuple(slots[i].size for i in self.active_),
             tuple(lines[i] for i in self.active_),
             tuple(counts[i] for i in self.active_),
+            frozenset(at for at, i in enumerate(self.active_) if i in partial),
         )
 
     def _emitted(self, position: int) -> npt.NDArray[np.bool_]:
@@ -82,11 +92,13 @@ class TokenSynthesizer(Synthesizer):
             out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emitted(position))
         return out
 
-    def _fingerprint(self, tokens: Tokens, seed: int) -> str:
+    def _fingerprint(self, tokens: Tokens, run: Run) -> str:
         """Names a fit for its checkpoint: its kind, data, options and seed."""
-        facts = [self.kind, self.epochs, self.min_group, seed, list(tokens.shape), list(self.layout_.sizes)]
+        facts = [self.kind, self.epochs, self.min_group, run.seed, list(tokens.shape), list(self.layout_.sizes)]
         digest = hashlib.sha256(json.dumps(facts).encode())
         digest.update(np.ascontiguousarray(tokens).tobytes())
+        if run.weighing.weights is not None:
+            digest.update(run.weighing.weights.tobytes())
         return digest.hexdigest()
 
     def _in_order(self, order: list[int]) -> list[int]:
@@ -107,6 +119,7 @@ class TokenSynthesizer(Synthesizer):
         progress: bool | None = None,
         calibrate: bool = True,
         stratify: bool = True,
+        mixture: Mapping[Any, float] | None = None,
     ) -> pd.DataFrame:
         """Draw synthetic rows, in the training frame's columns, order and dtypes.
 
@@ -120,13 +133,23 @@ class TokenSynthesizer(Synthesizer):
             calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows
                 without conditions.
             stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
+            mixture: Shares of the sources, ``{"cleveland": 0.5, "va": 0.5}``, for a table that holds several (the
+                column of role ``source``, or ``_source``); the rows of all come in random order.
 
         Raises:
             ConditionError: A condition names an unknown column, or a value that the model cannot give.
         """
         self._check_fitted()
         draw = Draw.of(seed, progress)
-        return self._rows_of(self._rows(n, given), given, draw, calibrate=calibrate, stratify=stratify)
+        rows = self._rows(n, given)
+        if mixture is None or not rows:
+            return self._rows_of(rows, given, draw, calibrate=calibrate, stratify=stratify)
+        parts: list[pd.DataFrame] = []
+        for wanted, count in mixed(self.schema_, mixture, given, rows):
+            own = replace(draw, start=sum(map(len, parts)))
+            parts.append(self._rows_of(count, wanted, own, calibrate=calibrate, stratify=stratify))
+        joined = pd.concat(parts, ignore_index=True)
+        return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)
 
     def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
         return self._rows_of(n, given, draw, calibrate=True, stratify=True)
@@ -190,11 +213,12 @@ class TokenSynthesizer(Synthesizer):
         config, arrays = self.codec_.state()
         learned, weights = self._learned()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
-        return {"codec": config, "learned": learned}, arrays | {f"net.{name}": a for name, a in weights.items()}
+        config = {"codec": config, "learned": learned, "partial": self.partial_}
+        return config, arrays | {f"net.{name}": a for name, a in weights.items()}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.codec_ = Codec.from_state(config["codec"], arrays)
-        self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))])
+        self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
         self._relearn(config["learned"], weights)
 
@@ -225,3 +249,13 @@ class TokenSynthesizer(Synthesizer):
     @abstractmethod
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         """Take back what ``_learned`` gave."""
+
+
+def counted(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
+    """Rows of each token of a slot, by their weights where they have some; absent tokens (-1) do not count."""
+    here = tokens >= 0
+    plain = np.bincount(tokens[here], minlength=size)
+    if weights is None:
+        return plain
+    # A token that was seen stays one that may be drawn, however little its rows count.
+    return np.maximum(np.rint(np.bincount(tokens[here], weights[here], size)), plain > 0).astype(np.int64)

@@ -19,8 +19,9 @@ from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.latent import LatentNet, LatentSizing
-from tabsynth.training.loop import Recipe, chosen_device, leg_of, parted, train
+from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
+from tabsynth.training.parting import parted
 from tabsynth.training.progress import bar
 
 RAMP = 0.3
@@ -66,15 +67,15 @@ class VAESynthesizer(TokenSynthesizer):
         if not self.active_:
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
-        training, judged = parted(tokens, run.seed, device)
+        parts = parted(tokens, run.seed, device, run.weighing.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
-        per_pass = max(len(training) // self.sizing_.batch, 1)
+        per_pass = max(len(parts.training) // self.sizing_.batch, 1)
         objective = Objective(self.net_)
         self.score_ = train(
             self.net_,
             objective.loss,
-            lambda: objective.judge(judged),
-            training,
+            lambda: objective.judge(parts.judged),
+            parts.training,
             Recipe(
                 steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * per_pass,
                 leg=leg_of(per_pass),
@@ -85,10 +86,11 @@ class VAESynthesizer(TokenSynthesizer):
             ),
             seed=run.seed,
             checkpoint=run.checkpoint,
-            fingerprint=self._fingerprint(tokens, run.seed) if run.checkpoint else "",
+            fingerprint=self._fingerprint(tokens, run) if run.checkpoint else "",
             callbacks=run.callbacks,
             progress=run.progress,
             pace=objective.pace,
+            weights=parts.weights,
         )
 
     def _network(self, generator: torch.Generator) -> LatentNet:

@@ -39,11 +39,13 @@ class Layout:
         sizes: Number of tokens of each slot.
         lines: How many leading tokens of each slot lie in order on a line (0 for a plain set).
         counts: Training rows of each token, one array a slot.
+        partial: Slots that some training rows do not have at all. Their counts say nothing of the other rows.
     """
 
     sizes: tuple[int, ...]
     lines: tuple[int, ...]
     counts: tuple[npt.NDArray[np.int64], ...]
+    partial: frozenset[int] = frozenset()
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:

@@ -53,8 +53,9 @@ class Links(nn.Module):
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
 
     def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Logits of all slots, shape (rows, total), of rows of known tokens, shape (rows, slots)."""
-        steps = functional.embedding(self.offsets + tokens, self.embed())[:, self.order]  # type: ignore[operator,index]
+        """Logits of all slots, shape (rows, total), of tokens, shape (rows, slots); absent ones (-1) add nothing."""
+        steps = functional.embedding(self.offsets + tokens.clamp(min=0), self.embed())  # type: ignore[operator]
+        steps = (steps * (tokens >= 0).unsqueeze(2))[:, self.order]  # type: ignore[index]
         sums = self.start(latents).unsqueeze(1) + steps.cumsum(1) - steps
         units, head = functional.silu(sums)[:, self.place], self.head()  # type: ignore[index]
         parts = []

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from tabsynth.errors import InputError, ModelFileError, TrainingError
 from tabsynth.store import ModelFile, load, save
+from tabsynth.training.parting import resampled
 from tabsynth.training.progress import Progress, bar
 
 CHECKPOINT_SECONDS = 5.0
@@ -72,6 +73,7 @@ def train(
     callbacks: tuple[Callable[[Progress], None], ...] = (),
     progress: bool | None = None,
     pace: Callable[[float], None] | None = None,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> float | None:
     """Train a module in place and leave its best averaged weights in it.
 
@@ -88,6 +90,7 @@ def train(
         callbacks: Called after every leg.
         progress: Whether to show a bar.
         pace: Told before every step which share of the fit is done, for losses that change as it goes on.
+        weights: How much each row counts, shape (rows,): in every pass it comes so often on average.
 
     Returns:
         The best score on held-out rows.
@@ -114,7 +117,8 @@ def train(
             while state.step < stop:
                 number, within = divmod(state.step, per_pass)
                 if shuffled is None or shuffled[0] != number:
-                    order = np.random.default_rng(_derived(seed, 2, number)).permutation(rows)
+                    rng = np.random.default_rng(_derived(seed, 2, number))
+                    order = rng.permutation(rows if weights is None else resampled(weights, rows, rng))
                     shuffled = number, torch.from_numpy(order).to(device)
                 chosen = shuffled[1][within * recipe.batch : (within + 1) * recipe.batch]
                 if pace is not None:
@@ -238,14 +242,6 @@ class _State:
 def _derived(seed: int, use: int, number: int) -> int:
     """A seed for one use at one step, independent of the others."""
     return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def parted(tokens: npt.NDArray[np.int32], seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows to train on and rows to judge by, shuffled: a twentieth, but 100 where there are 800, and 2,048 at most."""
-    shuffled = np.random.default_rng([seed, 0]).permutation(len(tokens))
-    held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
-    data = torch.from_numpy(tokens.astype(np.int64))
-    return data[shuffled[held:]].to(device), data[shuffled[:held]].to(device)
 
 
 def leg_of(per_pass: int) -> int:

@@ -28,13 +28,22 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
     rows = len(codes[0]) if codes else 0
     widths = [int(code.max()) + 1 for code in codes]
     entropies = [_entropy(code, width) for code, width in zip(codes, widths, strict=True)]
+    here = {slot: tokens[::thin, slot] >= 0 for slot in layout.partial}
     out = np.zeros((slots, slots))
     for a in range(slots):
-        base = codes[a]
         for b in range(a + 1, slots):
-            joint = _entropy(base * widths[b] + codes[b], widths[a] * widths[b])
-            (ha, ka), (hb, kb), (hab, kab) = entropies[a], entropies[b], joint
-            bias = (kab - ka - kb + 1) / (2 * rows)
+            if a in here or b in here:
+                # Which rows have a column at all says which source they are from, not how the columns depend.
+                both = here.get(a, True) & here.get(b, np.ones(rows, bool))
+                one, other = codes[a][both], codes[b][both]
+                marginal = _entropy(one, widths[a]), _entropy(other, widths[b])
+            else:
+                one, other, marginal = codes[a], codes[b], (entropies[a], entropies[b])
+            if not len(one):
+                continue
+            joint = _entropy(one * widths[b] + other, widths[a] * widths[b])
+            (ha, ka), (hb, kb), (hab, kab) = *marginal, joint
+            bias = (kab - ka - kb + 1) / (2 * len(one))
             out[a, b] = out[b, a] = max(ha + hb - hab - bias, 0.0)
     return out
 

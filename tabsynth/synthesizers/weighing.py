@@ -1,0 +1,108 @@
+"""How much each row of a fit counts, and which cells it has at all: checks of ``fit(weights=..., mask=...)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError, listed
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Weighing:
+    """The rows' weights and the cells that are there.
+
+    Attributes:
+        weights: How much each row counts, mean one, shape (rows,); None where all count the same.
+        observed: For each column that some rows lack altogether, which rows have it, shape (rows,).
+    """
+
+    weights: npt.NDArray[np.float64] | None = None
+    observed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+
+def weighed(table: Table, weights: Any, mask: pd.DataFrame | None) -> tuple[Table, Weighing]:
+    """Check weights and mask against a table.
+
+    Args:
+        table: The training rows.
+        weights: A number for each row, or the name of a column; by default the column of role ``weight``.
+        mask: True where a row has a column, False where its source never had it; columns left out are there.
+
+    Returns:
+        The table, its weight column set to one since a synthetic row counts as one row; and what was asked.
+
+    Raises:
+        InputError: The weights or the mask do not fit the table.
+    """
+    observed = _observed(table.frame, mask)
+    roles = table.schema.with_role("weight")
+    column = weights if isinstance(weights, str) else roles[0] if weights is None and roles else None
+    if column is not None:
+        if column not in table.frame.columns:
+            raise InputError(f"weights names the column {column!r}, which the table lacks; give a column or numbers")
+        weights = table.frame[column]
+        frame = table.frame.copy(deep=False)
+        frame[column] = np.ones(len(frame), dtype=weights.dtype if weights.dtype.kind in "iuf" else np.int64)
+        table = Table(frame, table.schema.replace(column, kind="numeric", low=None, high=None, decimals=0))
+    numbers = None if weights is None else _numbers(weights, len(table), column)
+    return table, Weighing(numbers, observed)
+
+
+def relaxed(schema: Schema, mask: pd.DataFrame | None) -> Schema:
+    """The schema with every column nullable that some rows lack, so that their empty cells pass the door."""
+    if mask is None:
+        return schema
+    absent = {name for name in mask.columns if name in schema and not mask[name].all()}
+    return replace(
+        schema,
+        columns={name: replace(column, nullable=True) if name in absent else column for name, column in schema.items()},
+    )
+
+
+def _numbers(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.float64]:
+    """Weights of mean one."""
+    what = f"column {column!r}" if column else "weights"
+    try:
+        out = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: a weight is not a number: {error}") from error
+    if out.shape != (rows,):
+        raise InputError(f"{what}: expected one weight for each of {rows} rows, not an array of shape {out.shape}")
+    bad = np.flatnonzero(~np.isfinite(out) | (out < 0))
+    if len(bad):
+        raise InputError(
+            f"{what}: {len(bad)} weights are missing, infinite or negative, the first {out[bad[0]]} at row {bad[0]}; "
+            "drop those rows or give them a weight of at least 0"
+        )
+    if not (out > 0).sum() > 1:
+        raise InputError(f"{what}: fewer than two rows have a weight above 0; a synthesizer needs at least two")
+    return out / out.mean()
+
+
+def _observed(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.NDArray[np.bool_]]:
+    """Columns that some rows lack, and which rows have them."""
+    if mask is None:
+        return {}
+    if not isinstance(mask, pd.DataFrame) or len(mask) != len(frame):
+        found = f"{len(mask)} rows" if isinstance(mask, pd.DataFrame) else type(mask).__name__
+        raise InputError(f"mask must be a DataFrame of True and False with the table's {len(frame)} rows, not {found}")
+    unknown = [name for name in mask.columns if name not in frame.columns]
+    if unknown:
+        raise InputError(f"mask has the columns {listed(unknown)}, which the table lacks; drop them")
+    out = {}
+    for name in mask.columns:
+        cells = mask[name].to_numpy()
+        if cells.dtype != np.bool_:
+            raise InputError(f"mask, column {name!r}: expected True and False, not {cells.dtype}")
+        if not cells.any():
+            raise DataError(f"column {name!r} is absent from every row by the mask; drop the column")
+        if not cells.all():
+            out[str(name)] = cells
+    return out
