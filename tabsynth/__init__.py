@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.catalog import load, synthesize
     from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
+    from tabsynth.synthesizers.marginal import MarginalSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
     from tabsynth.synthesizers.vae import VAESynthesizer
     from tabsynth.table import Table
@@ -35,6 +36,7 @@ _HOMES = {
     "CTGANSynthesizer": "tabsynth.synthesizers.adapters",
     "CopulaGANSynthesizer": "tabsynth.synthesizers.copula_adapters",
     "GaussianCopulaSynthesizer": "tabsynth.synthesizers.copula_adapters",
+    "MarginalSynthesizer": "tabsynth.synthesizers.marginal",
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
     "Privacy": "tabsynth.privacy.budget",
     "Report": "tabsynth.evaluation.report",
@@ -56,6 +58,7 @@ __all__ = [
     "CTGANSynthesizer",
     "CopulaGANSynthesizer",
     "GaussianCopulaSynthesizer",
+    "MarginalSynthesizer",
     "MaskedSynthesizer",
     "Privacy",
     "Report",

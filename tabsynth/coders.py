@@ -29,6 +29,7 @@ class ValueCoder:
         emit: Tokens that a synthetic row may hold, shape (size,).
         public: Rare values that were declared in the schema, so that RARE may be decoded to one of them.
         ordered: Whether neighbouring tokens mean neighbouring values.
+        public_shares: How RARE is spread over the public values, evenly where left out.
     """
 
     values: tuple[Value, ...]
@@ -36,6 +37,7 @@ class ValueCoder:
     emit: npt.NDArray[np.bool_]
     public: tuple[Value, ...] = ()
     ordered: bool = False
+    public_shares: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -77,7 +79,8 @@ class ValueCoder:
         if len(pooled) and self.public:
             choices = np.empty(len(self.public), dtype=object)
             choices[:] = self.public
-            out[pooled] = choices[rng.integers(len(choices), size=len(pooled))]
+            shares = self.public_shares or None
+            out[pooled] = choices[rng.choice(len(choices), size=len(pooled), p=shares)]
         elif len(pooled) and self.values:  # not public, so an ordinary value stands in, by its frequency
             weights = self.counts[: len(self.values)] / max(self.counts[: len(self.values)].sum(), 1)
             out[pooled] = table[rng.choice(len(self.values), size=len(pooled), p=weights)]
@@ -86,6 +89,8 @@ class ValueCoder:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
         config = {"coder": "value", "values": list(self.values), "public": list(self.public), "ordered": self.ordered}
+        if self.public_shares:
+            config["public_shares"] = list(self.public_shares)
         return config, {"counts": self.counts, "emit": self.emit}
 
     @classmethod
@@ -97,6 +102,7 @@ class ValueCoder:
             emit=arrays["emit"].astype(bool),
             public=tuple(config["public"]),
             ordered=bool(config["ordered"]),
+            public_shares=tuple(config.get("public_shares", ())),
         )
 
     @classmethod

@@ -23,6 +23,7 @@ PUBLIC = [
     "CTGANSynthesizer",
     "CopulaGANSynthesizer",
     "GaussianCopulaSynthesizer",
+    "MarginalSynthesizer",
     "MaskedSynthesizer",
     "Privacy",
     "Report",

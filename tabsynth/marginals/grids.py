@@ -1,0 +1,170 @@
+"""Public fine cells of a column, from its declaration alone.
+
+A column of few values gets a cell for each. A wide line gets single cells for round numbers, where real amounts heap,
+and one cell for each stretch between them; its cells are gathered in few ``blocks``, measured on their own, because the
+sum of many noisy cells is noisier than one noisy sum.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, utc_naive
+from tabsynth.errors import PrivacyError
+from tabsynth.line_coder import Floats
+from tabsynth.readings import UNITS, line_of, members_of
+
+NARROW = 256
+"""A line of at most this many values gets a cell for each."""
+
+STEPS = 128
+"""About how many even steps a wide line is cut into."""
+
+DIGITS = 2
+"""Numbers of this many significant digits are round."""
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The public cells of a column: its values or stretches in order, then, where it is nullable, missing.
+
+    Attributes:
+        values: Declared values of a column of categories; empty for a line.
+        low, high: Ends of each cell of a line, shape (cells,), equal for a single number.
+        decimals: Decimals of a line's numbers, None where they are not rounded.
+        nullable: Whether there is a cell for missing values.
+        blocks: The block of each cell, shape (size,), ascending; all zero where there is one level only.
+    """
+
+    values: tuple[Value, ...]
+    low: Floats
+    high: Floats
+    decimals: int | None
+    nullable: bool
+    blocks: Integers
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return max(len(self.values), len(self.low)) + self.nullable
+
+    @property
+    def line(self) -> bool:
+        """Whether the cells lie on a line of numbers."""
+        return len(self.low) > 0
+
+    @cached_property
+    def edges(self) -> Floats:
+        """Where a line's cells part, shape (cells - 1,); a single number beside a stretch is met by itself alone."""
+        between = (self.high[:-1] + self.low[1:]) / 2
+        touches = self.high[:-1] == self.low[1:]
+        single = self.low[:-1] == self.high[:-1]
+        return np.where(touches & single, np.nextafter(self.high[:-1], np.inf), between)
+
+    def encode(self, column: Column, values: pd.Series) -> Integers:
+        """The cell of each row, shape (n,). What is not declared falls in the last cell, whatever it is."""
+        if self.line:
+            data = line_of(column, values)
+            cells = np.searchsorted(self.edges, np.nan_to_num(data), side="right")
+            return np.where(np.isnan(data), self.size - 1, cells).astype(np.int64)
+        codes, uniques = pd.factorize(members_of(column, values), use_na_sentinel=True)
+        known = pd.Index(self.values, dtype=object).get_indexer(pd.Index(uniques, dtype=object))
+        table = np.append(np.where(known < 0, self.size - 1, known), self.size - 1)
+        return table[codes].astype(np.int64)
+
+
+def grid_of(column: Column) -> Grid:
+    """The cells of a column that is to be learned.
+
+    Raises:
+        PrivacyError: The declaration does not say which values there may be.
+    """
+    if isinstance(column, Boolean):
+        return _set((False, True), column.nullable)
+    if isinstance(column, Categorical):
+        if column.values is None:
+            raise PrivacyError(f"column {column.name!r}: no values are declared; declare them in the schema")
+        return _set(column.values, column.nullable)
+    if isinstance(column, (Numeric, Datetime)):
+        ends = _ends(column)
+        if ends is None:
+            raise PrivacyError(f"column {column.name!r}: low and high are not both declared; declare both")
+        return line_grid(*ends, column.decimals if isinstance(column, Numeric) else 0, column.nullable)
+    raise PrivacyError(f"column {column.name!r}: a {column.kind} column is not learned")
+
+
+def line_grid(low: float, high: float, decimals: int | None, nullable: bool) -> Grid:
+    """The cells of the numbers from ``low`` to ``high``."""
+    step = 0.0 if decimals is None else 10.0**-decimals
+    if step and (high - low) / step < NARROW:
+        single = np.round(low + step * np.arange(round((high - low) / step) + 1), decimals or 0)
+        return Grid((), single, single, decimals, nullable, np.zeros(len(single) + nullable, np.int64))
+    points = round_numbers(low, high, step)
+    if step:
+        points = np.unique(np.round(points, decimals or 0))
+        starts, stops = np.round(points[:-1] + step, decimals or 0), np.round(points[1:] - step, decimals or 0)
+        open_ = stops - starts > -step / 2
+    else:  # numbers that are not rounded heap at the ends and at zero, if anywhere
+        starts, stops, open_ = points[:-1], points[1:], np.ones(len(points) - 1, bool)
+        points = np.unique([low, high, *([0.0] if low <= 0 <= high else [])])
+    lows, highs = np.concatenate([points, starts[open_]]), np.concatenate([points, stops[open_]])
+    order = np.lexsort((highs, lows))
+    lows, highs = lows[order], highs[order]
+    blocks = _blocks((lows + highs) / 2, low, high)
+    return Grid((), lows, highs, decimals, nullable, np.append(blocks, [blocks[-1] + 1] * nullable).astype(np.int64))
+
+
+def round_numbers(low: float, high: float, step: float) -> Floats:
+    """Where real numbers from ``low`` to ``high`` heap: even steps, and numbers of two significant digits; sorted."""
+    width = (high - low) / STEPS
+    even = 10.0 ** math.ceil(math.log10(width))
+    even = next(even * part for part in (0.1, 0.2, 0.5, 1.0) if even * part >= width * 0.999)
+    found = [np.array([low, high]), even * np.arange(math.ceil(low / even), math.floor(high / even) + 1)]
+    most = max(abs(low), abs(high))
+    least = max(step, most * (1e-6 if step else 1e-4))  # numbers that are smaller are not told apart
+    tens = 10.0 ** np.arange(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
+    digits = np.arange(10 ** (DIGITS - 1), 10**DIGITS) / 10 ** (DIGITS - 1)
+    sized = np.outer(tens, digits).ravel()
+    both = np.concatenate([-sized, [0.0], sized])
+    found.append(both[(both >= low) & (both <= high)])
+    return np.unique(np.round(np.concatenate(found), 12))
+
+
+def _blocks(middle: Floats, low: float, high: float) -> Integers:
+    """Blocks of cells: halves of the signed decades below an eighth of the range, else eighths; zero stands alone."""
+    eighth = (high - low) / 8
+    size = np.abs(middle)
+    small = size < eighth
+    decade = np.floor(2 * np.log10(np.maximum(size, 1e-300)))
+    key = np.where(small, np.sign(middle) * (decade + 1000), 0)
+    key = np.where(small, key, np.sign(middle) * (2000 + np.floor(size / eighth)))
+    return np.concatenate([[0], np.cumsum(np.diff(key) != 0)]).astype(np.int64)
+
+
+def _set(values: tuple[Value, ...], nullable: bool) -> Grid:
+    none = np.empty(0)
+    return Grid(values, none, none, None, nullable, np.zeros(len(values) + nullable, np.int64))
+
+
+def _ends(column: Numeric | Datetime) -> tuple[float, float] | None:
+    """Declared ends of a line in its units."""
+    if column.low is None or column.high is None:
+        return None
+    if isinstance(column, Numeric):
+        return float(column.low), float(column.high)
+    unit = UNITS[column.resolution or "s"]
+    epoch = datetime.datetime(1970, 1, 1)
+    low, high = (
+        (utc_naive(datetime.datetime.fromisoformat(str(end))) - epoch) // datetime.timedelta(microseconds=1)
+        for end in (column.low, column.high)
+    )
+    return float(low * 1000 // unit), float(high * 1000 // unit)

@@ -1,0 +1,151 @@
+"""A mixture of products fitted to noisy marginals: K components, in each of which the columns are independent.
+
+The likelihood of all pairs of columns at once is one matrix product: with the components' probabilities side by side
+in ``P`` of shape (K, cells of all columns), the predicted pairs are ``P' P / K``. Within a group of the target's values
+the same product gives the triples with the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.line_coder import Floats
+from tabsynth.marginals.effort import Effort
+from tabsynth.marginals.pairs import Measured, Pairs
+from tabsynth.training.progress import bar
+
+BETAS = (0.9, 0.99)
+
+CHUNK = 1 << 14
+"""Rows whose chances of all components are held at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Components of equal weight, each a product of independent columns.
+
+    Attributes:
+        parts: For each column its distribution in every component, shape (components, tokens).
+    """
+
+    parts: tuple[npt.NDArray[np.float32], ...]
+
+    @property
+    def components(self) -> int:
+        """Number of components."""
+        return len(self.parts[0])
+
+    def log_prob(self, tokens: npt.NDArray[np.int32], allowed: Sequence[Floats | None] | None = None) -> Floats:
+        """Log-probability of each component and row together, shape (n, components); -1 stands for any token."""
+        joint = np.full((len(tokens), self.components), -np.log(self.components))
+        for column, part in enumerate(self.parts):
+            logs = np.log(np.maximum(part.T.astype(np.float64), 1e-300))
+            free = np.zeros((1, self.components))
+            share = None if allowed is None else allowed[column]
+            if share is not None:
+                free = np.log(np.maximum(part.astype(np.float64) @ share, 1e-300))[None]
+            joint += np.concatenate([logs, free])[tokens[:, column]]
+        return joint
+
+    def log_likelihood(self, tokens: npt.NDArray[np.int32]) -> Floats:
+        """Log-probability of rows, shape (n,); -1 stands for any token."""
+        out = np.empty(len(tokens))
+        for begin in range(0, len(tokens), CHUNK):
+            joint = self.log_prob(tokens[begin : begin + CHUNK])
+            most = joint.max(1)
+            out[begin : begin + CHUNK] = most + np.log(np.exp(joint - most[:, None]).sum(1))
+        return out
+
+
+def fit(
+    marginals: Sequence[Floats],
+    measured: Measured,
+    rows: float,
+    effort: Effort,
+    *,
+    seed: int,
+    progress: bool | None = False,
+) -> Mixture:
+    """Fit a mixture by the Gaussian likelihood of noisy marginals and an entropic penalty.
+
+    Args:
+        marginals: The distribution of each column, shape (tokens,).
+        measured: The noisy pairs.
+        rows: Number of rows.
+        effort: How.
+        seed: Seed of the components' start.
+        progress: Whether to show a bar; None shows one on a terminal.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    sizes = [len(marginal) for marginal in marginals]
+    of = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    sums = torch.nn.functional.one_hot(of, len(sizes)).float()
+    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
+    logits = base + 0.5 * torch.randn(effort.components, len(base), generator=noise)
+    slopes = _Slopes(measured)
+    pull = effort.penalty * rows / effort.components
+    first, second = torch.zeros_like(logits), torch.zeros_like(logits)
+    every = np.arange(effort.steps)
+    rates = effort.rate * 0.5 * (1 + np.cos(np.pi * every / effort.steps))
+    with bar(effort.steps, "fit", "step", progress) as shown:
+        for step in range(effort.steps):
+            chances = _softmax(logits, of, sums)
+            gradient = slopes.at(chances)
+            # The divergence from the marginals: its derivative by a probability is log p - log q.
+            gradient += pull * (chances.clamp(min=1e-12).log() - base)
+            gradient -= ((gradient * chances) @ sums).index_select(1, of)
+            gradient *= chances
+            first.lerp_(gradient, 1 - BETAS[0])
+            second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+            size = (second / (1 - BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
+            logits.addcdiv_(first, size, value=-rates[step] / (1 - BETAS[0] ** (step + 1)))
+            shown.update()
+    final = _softmax(logits, of, sums).numpy()
+    return Mixture(tuple(np.split(final, np.cumsum(sizes)[:-1], axis=1)))
+
+
+def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
+    """Probabilities of each column in each component, side by side."""
+    raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=-60).exp_()
+    return raised / (raised @ sums).index_select(1, of)
+
+
+class _Slopes:
+    """The likelihood's derivative: sum over ordered pairs of weight (predicted - measured) squared."""
+
+    def __init__(self, measured: Measured) -> None:
+        self.pairs = _tensors(measured.pairs)
+        self.groups = [torch.from_numpy(group) for group in measured.groups]
+        self.within = [_tensors(pairs) for pairs in measured.within]
+
+    def at(self, chances: Tensor) -> Tensor:
+        """Derivative by the components' probabilities, shape (components, cells)."""
+        each = 1 / len(chances)
+        if not self.groups:
+            return 4 * each * (chances @ _slope(chances.T @ chances * each, self.pairs))
+        # The groups part the rows, so the pairs in all rows are the sum of the pairs within them.
+        inside = [chances[:, group].sum(1, keepdim=True) * each for group in self.groups]
+        pairs = [(chances * part).T @ chances for part in inside]
+        common = _slope(torch.stack(pairs).sum(0), self.pairs)
+        out = torch.zeros_like(chances)
+        for group, part, pair, known in zip(self.groups, inside, pairs, self.within, strict=True):
+            pulled = chances @ _slope(pair, known).add_(common)
+            out.addcmul_(pulled, part, value=4)
+            out[:, group] += 2 * each * (pulled * chances).sum(1, keepdim=True)
+        return out
+
+
+def _slope(pairs: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
+    """Weighted residuals; takes over ``pairs``."""
+    shares, weights = known
+    return pairs.sub(shares).mul_(weights)
+
+
+def _tensors(pairs: Pairs) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(pairs.shares), torch.from_numpy(pairs.weights)

@@ -1,0 +1,151 @@
+"""Which pairs and triples of columns are counted, at what share of the budget, and their counts side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.line_coder import Floats, Tokens
+from tabsynth.marginals.spending import Read, Source
+
+GROUPS = 4
+"""The target's tokens are gathered in at most this many groups for triples."""
+
+POWER = 2 / 3
+"""Shares of the budget go by the number of cells to this power, which makes the sum of all cells' errors least."""
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Noisy shares of pairs of cells, the cells of all columns side by side; symmetric.
+
+    Attributes:
+        shares: What was measured, as shares of all rows, shape (cells, cells).
+        weights: One over four times the variance of each share, zero where nothing was measured: every pair of cells
+            stands in two places.
+    """
+
+    shares: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+    @classmethod
+    def none(cls, cells: int) -> Pairs:
+        """Nothing is measured."""
+        return cls(np.zeros((cells, cells), np.float32), np.zeros((cells, cells), np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """All that is known of the pairs.
+
+    Attributes:
+        pairs: The pairs in all rows.
+        groups: Which cells (of the target) part the rows into groups; each is a list of positions among all cells.
+        within: The pairs within each group.
+    """
+
+    pairs: Pairs
+    groups: tuple[Integers, ...] = ()
+    within: tuple[Pairs, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is counted.
+
+    Attributes:
+        sizes: Tokens of each column.
+        pairs: Pairs of columns.
+        triples: Pairs of columns that are counted within each group of the target.
+        target: The target column, if any.
+        groups: The group of each of the target's tokens.
+    """
+
+    sizes: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+    triples: tuple[tuple[int, int], ...] = ()
+    target: int | None = None
+    groups: Integers | None = None
+
+    @classmethod
+    def of(
+        cls, marginals: Sequence[Floats], target: int | None, pairs: Sequence[tuple[int, int]] | None = None
+    ) -> Plan:
+        """All pairs (or those given), and all of them that lack the target as triples with it."""
+        sizes = tuple(len(marginal) for marginal in marginals)
+        chosen = tuple(combinations(range(len(sizes)), 2)) if pairs is None else tuple(pairs)
+        if target is None or sizes[target] < 2:
+            return cls(sizes, chosen)
+        triples = tuple(pair for pair in chosen if target not in pair)
+        return cls(sizes, chosen, triples, target, grouped(marginals[target]))
+
+    def cells(self) -> Integers:
+        """Number of cells of every pair, then of every triple."""
+        parts = 0 if self.groups is None else int(self.groups.max()) + 1
+        pairs = [self.sizes[a] * self.sizes[b] for a, b in self.pairs]
+        return np.array(pairs + [parts * self.sizes[a] * self.sizes[b] for a, b in self.triples], np.int64)
+
+
+def grouped(marginal: Floats) -> Integers:
+    """A group for each token of the target, at most ``GROUPS``, of about equal mass, in the tokens' order."""
+    if len(marginal) <= GROUPS:
+        return np.arange(len(marginal))
+    middle = (np.cumsum(marginal) - marginal / 2) / marginal.sum()
+    return np.unique(np.floor(middle * GROUPS).clip(0, GROUPS - 1), return_inverse=True)[1].astype(np.int64)
+
+
+def measure(plan: Plan, tokens: Read, rows: float, source: Source, share: float, names: Sequence[str]) -> Measured:
+    """Count pairs and triples, in one charge.
+
+    Args:
+        plan: Which.
+        tokens: Reads the tokens of all rows, shape (n, columns).
+        rows: The noisy number of rows.
+        source: Where counts come from.
+        share: The share of the budget to spend.
+        names: The columns' names, for the ledger.
+    """
+    starts = np.concatenate([[0], np.cumsum(plan.sizes)])
+    parts = 0 if plan.groups is None else int(plan.groups.max()) + 1
+    # Shares are rounded to half-powers of two, so that the ledger has few different scales of noise.
+    weight = np.exp2(np.round(2 * POWER * np.log2(plan.cells())) / 2)
+    shares = share * weight / weight.sum()
+    reads = [_count(tokens, plan, pair, None) for pair in plan.pairs]
+    reads += [_count(tokens, plan, pair, plan.groups) for pair in plan.triples]
+    what = f"{len(plan.pairs)} pairs and {len(plan.triples)} triples of columns"
+    counts = source.counts(reads, shares.tolist(), what, list(names)) if reads else []
+    pairs = Pairs.none(int(starts[-1]))
+    within = tuple(Pairs.none(int(starts[-1])) for _ in range(parts if plan.triples else 0))
+    wanted = zip((*plan.pairs, *plan.triples), counts, shares.tolist(), strict=True)
+    for place, ((a, b), count, part) in enumerate(wanted):
+        weight_of = rows**2 / (4 * source.sigma(part) ** 2)
+        first, second = slice(starts[a], starts[a + 1]), slice(starts[b], starts[b + 1])
+        table = count.reshape(-1, plan.sizes[a], plan.sizes[b]) / rows
+        for known, layer in zip((pairs,) if place < len(plan.pairs) else within, table, strict=True):
+            known.shares[first, second], known.shares[second, first] = layer, layer.T
+            known.weights[first, second] = known.weights[second, first] = weight_of
+    if not within or plan.target is None or plan.groups is None:
+        return Measured(pairs)
+    groups = tuple(starts[plan.target] + np.flatnonzero(plan.groups == group) for group in range(parts))
+    return Measured(pairs, groups, within)
+
+
+def _count(tokens: Read, plan: Plan, pair: tuple[int, int], groups: Integers | None) -> Read:
+    """Reads one histogram."""
+    a, b = pair
+    size = plan.sizes[a] * plan.sizes[b]
+
+    def read() -> Integers:
+        own: Tokens = tokens()
+        cell = own[:, a].astype(np.int64) * plan.sizes[b] + own[:, b]
+        if groups is None or plan.target is None:
+            return np.bincount(cell, minlength=size)
+        return np.bincount(groups[own[:, plan.target]] * size + cell, minlength=size * (int(groups.max()) + 1))
+
+    return read

@@ -1,0 +1,178 @@
+"""The private default: a mixture of products fitted to noisy marginals, and nothing else of the table.
+
+Every pair of columns, and every triple with the target, is counted once, with discrete Gaussian noise; the mixture is
+fitted to those counts, so that all that follows is post-processing. Without privacy the same counts are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec import Codec
+from tabsynth.columns import Identifier, Text
+from tabsynth.errors import InputError, PrivacyError, listed
+from tabsynth.line_coder import Floats, Tokens
+from tabsynth.marginals.draw import draw_tokens
+from tabsynth.marginals.effort import bins_of, effort_of, fine_share
+from tabsynth.marginals.grids import Grid, grid_of
+from tabsynth.marginals.learn import learn
+from tabsynth.marginals.mixture import Mixture
+from tabsynth.marginals.one_way import one_ways
+from tabsynth.marginals.spending import Charged, Exact, Source
+from tabsynth.marginals.vocabulary import public_codec, slot_counts, tokens_of_cells
+from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.table import Table
+
+EXPECTED_ROWS = 10_000
+"""Rows that are supposed where their number is not public, before they are counted."""
+
+
+class MarginalSynthesizer(TokenSynthesizer):
+    """Mixture of products fitted to noisy marginals: the default under differential privacy.
+
+    Args:
+        components: Number of components; by default from the noisy number of rows and the budget.
+        min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"sex": ["f", "m"] * 50, "age": range(100)})
+        >>> synthetic = MarginalSynthesizer().fit(frame, seed=0).sample(3, seed=1)
+        >>> list(synthetic.columns), len(synthetic)
+        (['sex', 'age'], 3)
+    """
+
+    kind: ClassVar[str] = "marginal"
+    weighs: ClassVar[bool] = False
+    epochs: None = None
+
+    def __init__(self, *, components: int | None = None, min_group: int = 5) -> None:
+        self.components = components
+        self.min_group = min_group
+
+    def _fit(self, table: Table, run: Run) -> None:
+        self._check_options()
+        source = Exact()
+        self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=bins_of(len(table), source.rho))
+        tokens = self.codec_.encode(table.frame)
+        self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)], [])
+        self._learn_from(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
+
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+        """Learn from noisy counts alone; every read of the frame is charged before."""
+        self._check_options()
+        grids = {name: grid_of(column) for name, column in schema.items() if not isinstance(column, (Identifier, Text))}
+        if not grids:
+            raise PrivacyError("there is no column to learn; declare one that is not an identifier or text")
+        rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+        source = Charged(rho, privacy.open_ledger, privacy.noise(), privacy.rows_of_a_unit)
+        cells = _Cells(frame, schema, grids)
+        unit = privacy.rows_of_a_unit
+        share = fine_share((privacy.n_public or EXPECTED_ROWS) / unit, rho) if len(grids) > 1 else 1.0
+        single = one_ways(grids, cells.of, source, share)
+        self.rows_ = max(round(single.rows), 1)
+        bins = bins_of(single.rows / unit, rho)
+        self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
+        self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
+        self._learn_from(lambda: cells.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
+
+    def _check_options(self) -> None:
+        for name in ("components", "min_group"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+    def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Source, share: float, run: Run) -> None:
+        """Count the pairs and fit the mixture."""
+        if not self.active_:
+            return
+        slots = [self.codec_.slots[i] for i in self.active_]
+        targets = self.codec_.schema.with_role("target")
+        target = next((i for i, slot in enumerate(slots) if slot.column in targets), None)
+        counts = [self.counts_[i] for i in self.active_]
+        may = [self._emitted(i) for i in self.active_]
+        names = [slot.column for slot in slots]
+        effort = effort_of(rows / source.rows_of_a_unit, source.rho, self.components)
+        self.mixture_ = learn(
+            tokens, counts, may, names, target, rows, source, share, effort, seed=run.seed, progress=run.progress
+        )
+
+    def _learn(self, tokens: Tokens, run: Run) -> None:
+        raise NotImplementedError  # both routes count instead
+
+    def _draw(
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        draw: Draw,
+        *,
+        calibrate: bool,
+        stratify: bool,
+    ) -> Tokens:
+        return draw_tokens(self.mixture_, fixed, self._allowed(limits), draw.rng, stratify=stratify)
+
+    def _allowed(self, limits: list[Floats | None]) -> list[Floats | None]:
+        """Limits and what may be drawn at all, together."""
+        out: list[Floats | None] = []
+        for emit, limit in zip(self._emit, limits, strict=True):
+            own = emit.astype(np.float64) if limit is None else emit * limit
+            out.append(None if limit is None and emit.all() else own)
+        return out
+
+    def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
+        """Log-probability of rows in nats, shape (n,), in closed form.
+
+        Numbers count by the token that they fall in: it is the probability of a row of tokens, not a density. Columns
+        that the frame lacks are left out.
+
+        Raises:
+            InputError: A column is unknown, or a value is of the wrong type.
+        """
+        self._check_fitted()
+        frame = data.frame if isinstance(data, Table) else data
+        unknown = [name for name in frame.columns if name not in self.codec_.coders]
+        if unknown:
+            raise InputError(f"the model does not know the columns {listed(unknown)}")
+        tokens = self.codec_.encode(frame)[:, self.active_]
+        return self.mixture_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
+
+    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+        if not self.active_:
+            return {}, {}
+        return {}, {str(i): part for i, part in enumerate(self.mixture_.parts)}
+
+    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+        if self.active_:
+            self.mixture_ = Mixture(tuple(arrays[str(i)] for i in range(len(self.active_))))
+
+
+class _Cells:
+    """The cells of a private frame, encoded where a charged read asks for them first."""
+
+    def __init__(self, frame: pd.DataFrame, schema: Schema, grids: dict[str, Grid]) -> None:
+        self._frame, self._schema, self._grids = frame, schema, grids
+        self._known: dict[str, npt.NDArray[np.int64]] = {}
+        self._tokens: Tokens | None = None
+
+    def of(self, name: str) -> npt.NDArray[np.int64]:
+        """The cell of every row of a column."""
+        if name not in self._known:
+            self._known[name] = self._grids[name].encode(self._schema[name], self._frame[name])
+        return self._known[name]
+
+    def tokens(self, codec: Codec) -> Tokens:
+        """The tokens of all rows, shape (n, slots)."""
+        if self._tokens is None:
+            self._tokens = np.zeros((len(self._frame), len(codec.slots)), np.int32)
+            for name, grid in self._grids.items():
+                own = tokens_of_cells(grid, codec.coders[name])[self.of(name)]
+                self._tokens[:, codec.positions(name)] = codec.split(name, own)
+        return self._tokens
