@@ -59,23 +59,43 @@ def event_to_data(event: Any) -> dict[str, Any]:
         raise PrivacyError(
             f"{event!r} is no event that the ledger can account for; it takes {', '.join(sorted(_FIELDS))}"
         )
-    data: dict[str, Any] = {"type": name}
+    data: dict[str, Any] = {"type": name, **{field: getattr(event, field) for field in _FIELDS[name]}}
+    if name in _HOLDING_ONE:
+        data["event"] = event_to_data(event.event)
+    if name == "ComposedDpEvent":
+        data["events"] = [event_to_data(part) for part in event.events]
+    return checked(data)
+
+
+def checked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as data, its numbers checked and plain.
+
+    Raises:
+        PrivacyError: Not an event that the ledger knows, or one with numbers that no accountant can use.
+    """
+    name = data.get("type")
+    if not isinstance(name, str) or name not in _FIELDS:
+        raise PrivacyError(f"{dict(data)!r} is no event that the ledger knows; it takes {', '.join(sorted(_FIELDS))}")
+    out: dict[str, Any] = {"type": name}
     for field, number in _FIELDS[name].items():
-        value = getattr(event, field)
+        value = data.get(field)
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise PrivacyError(f"{name}.{field} must be a number, not {value!r}")
         if not math.isfinite(value) or value < 0 or (field in _POSITIVE and value == 0):
             raise PrivacyError(f"{name}.{field} is {value!r}, which no accountant can use")
         if number is int and value != int(value):
             raise PrivacyError(f"{name}.{field} must be a whole number, not {value!r}")
-        data[field] = number(value)
-    if data.get("sampling_probability", 0) > 1:
-        raise PrivacyError(f"{name}.sampling_probability is {data['sampling_probability']}, above 1")
-    if name in _HOLDING_ONE:
-        data["event"] = event_to_data(event.event)
-    if name == "ComposedDpEvent":
-        data["events"] = [event_to_data(part) for part in event.events]
-    return data
+        out[field] = number(value)
+    if out.get("sampling_probability", 0) > 1:
+        raise PrivacyError(f"{name}.sampling_probability is {out['sampling_probability']}, above 1")
+    inner = {"event"} if name in _HOLDING_ONE else {"events"} if name == "ComposedDpEvent" else set()
+    if set(data) != {"type", *_FIELDS[name], *inner}:
+        raise PrivacyError(f"{name} as data has {sorted(_FIELDS[name])} and {sorted(inner)}, not {sorted(data)}")
+    if inner == {"event"}:
+        out["event"] = checked(data["event"])
+    if inner == {"events"}:
+        out["events"] = [checked(part) for part in data["events"]]
+    return out
 
 
 def event_from_data(data: Mapping[str, Any]) -> Any:
@@ -86,18 +106,12 @@ def event_from_data(data: Mapping[str, Any]) -> Any:
     """
     from dp_accounting import dp_event
 
-    try:
-        name = data["type"]
-        facts = {field: number(data[field]) for field, number in _FIELDS[name].items()}
-        if name in _HOLDING_ONE:
-            facts["event"] = event_from_data(data["event"])
-        if name == "ComposedDpEvent":
-            facts["events"] = [event_from_data(part) for part in data["events"]]
-        event = getattr(dp_event, name)(**facts)
-    except (KeyError, TypeError, ValueError) as error:
-        raise PrivacyError(f"{data!r} is no event that the ledger knows") from error
-    event_to_data(event)  # the numbers are checked on the way out; so they are on the way in
-    return event
+    facts = {key: value for key, value in checked(data).items() if key != "type"}
+    if "event" in facts:
+        facts["event"] = event_from_data(facts["event"])
+    if "events" in facts:
+        facts["events"] = [event_from_data(part) for part in facts["events"]]
+    return getattr(dp_event, data["type"])(**facts)
 
 
 def epsilon_of(events: Sequence[Mapping[str, Any]], delta: float) -> float:
@@ -116,13 +130,13 @@ def epsilon_of(events: Sequence[Mapping[str, Any]], delta: float) -> float:
 @lru_cache(maxsize=256)
 def _epsilon(events: str, delta: float) -> float:
     """``epsilon_of`` for events as canonical JSON."""
-    from dp_accounting import dp_event, pld, rdp
-
-    parts = [event_from_data(data) for data in json.loads(events)]
-    if not parts:
+    if events == "[]":
         return 0.0
     if "NonPrivateDpEvent" in events:
         return math.inf
+    from dp_accounting import dp_event, pld, rdp
+
+    parts = [event_from_data(data) for data in json.loads(events)]
     whole = dp_event.ComposedDpEvent(parts)
     dear = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
     found = []

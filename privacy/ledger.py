@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy import records as chain
-from tabsynth.privacy.accounting import NEIGHBOURS, epsilon_of, event_to_data
+from tabsynth.privacy.accounting import NEIGHBOURS, checked, epsilon_of, event_to_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,13 +82,12 @@ class PrivacyLedger:
         if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon > 0:
             raise PrivacyError(f"epsilon must be a number above 0, not {epsilon!r}")
         if isinstance(delta, bool) or not isinstance(delta, (int, float)) or not 0 <= delta < 1:
-            raise PrivacyError(f"delta must be a number from 0 to below 1, not {delta!r}")
+            raise PrivacyError(f"delta must be from 0 to below 1, not {delta!r}")
         if neighbours != NEIGHBOURS:
             raise PrivacyError(f"the neighbouring relation {neighbours!r} is not supported; use {NEIGHBOURS!r}")
-        self.epsilon_budget, self.delta, self.unit = float(epsilon), float(delta), unit
-        self.neighbours = neighbours
+        self.epsilon_budget, self.delta = float(epsilon), float(delta)
+        self.unit, self.neighbours, self.parent = unit, neighbours, parent
         self.path = None if path is None else Path(path)
-        self.parent = parent
         self._records: list[chain.Record] = []
         if self.path is not None:
             with chain.locked(self.path):
@@ -105,6 +104,14 @@ class PrivacyLedger:
             PrivacyError: There is no such file, or it was changed.
         """
         return cls(**_budget(chain.read(Path(path))[0]), path=path)
+
+    @classmethod
+    def not_private(cls, columns: Iterable[str]) -> PrivacyLedger:
+        """The ledger of a fit without privacy: everything was read, and epsilon is infinity."""
+        ledger = cls(math.inf, 0.0)
+        event = {"type": "NonPrivateDpEvent"}
+        ledger.charge(event, purpose="a fit without privacy", columns=columns, sensitivity=0.0)
+        return ledger
 
     @property
     def _head(self) -> dict[str, Any]:
@@ -124,7 +131,7 @@ class PrivacyLedger:
         """Pay for a read that is about to happen.
 
         Args:
-            event: What the mechanism amounts to: an event of dp-accounting.
+            event: What the mechanism amounts to: an event of dp-accounting, or one as data.
             purpose: What the read is for.
             columns: The columns that will be read.
             sensitivity: The most by which one unit moves what is read.
@@ -143,7 +150,7 @@ class PrivacyLedger:
             "kind": "charge",
             "purpose": str(purpose),
             "columns": [str(name) for name in columns],
-            "event": event_to_data(event),
+            "event": checked(event) if isinstance(event, Mapping) else event_to_data(event),
             "delta": float(delta),
             "sensitivity": float(sensitivity),
             "neighbours": self.neighbours,
@@ -273,12 +280,10 @@ class PrivacyLedger:
 
         return to_frame(self)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         from tabsynth.privacy.ledger_view import to_text
 
         return to_text(self)
-
-    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
@@ -286,11 +291,9 @@ class PrivacyLedger:
 
 def _budget(head: Mapping[str, Any]) -> dict[str, Any]:
     """A head as the constructor's arguments."""
-    try:
-        budget = math.inf if head["epsilon"] is None else head["epsilon"]
-        return {"epsilon": budget, "delta": head["delta"], "unit": head["unit"], "neighbours": head["neighbours"]}
-    except KeyError as error:
-        raise PrivacyError(f"the ledger's head lacks {error}") from error
+    if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
+        raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")
+    return {**head, "epsilon": math.inf if head["epsilon"] is None else head["epsilon"]}
 
 
 def _now() -> str:

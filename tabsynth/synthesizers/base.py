@@ -15,13 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError, PrivacyError
+from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
+from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.schema import Schema
 from tabsynth.store import ModelFile, save
+from tabsynth.synthesizers.private import fit_private, refusal, statement
 from tabsynth.synthesizers.weighing import Weighing, relaxed, weighed
 from tabsynth.table import Table
 
 if TYPE_CHECKING:
+    from tabsynth.privacy.budget import Privacy
     from tabsynth.training.progress import Progress
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -91,6 +94,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     schema_: Schema
     rows_: int
     seed_: int
+    _ledger: PrivacyLedger | None = None
 
     def fit(
         self,
@@ -112,7 +116,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             data: A frame, a table or the path of a file.
             y: Ignored; scikit-learn's convention.
             schema: What the table is; inferred when left out.
-            privacy: The privacy to guarantee; a synthesizer that cannot guarantee it refuses.
+            privacy: The privacy to guarantee, a ``Privacy``; a synthesizer that cannot guarantee it refuses.
             seed: Seed of the fit; the same seed gives the same model on one machine. Drawn and kept when left out.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
             checkpoint: File that keeps the state of a long fit. A fit that finds its own state there goes on from it;
@@ -128,10 +132,9 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             PrivacyError: This synthesizer cannot give the privacy asked for.
         """
         if privacy is not None:
-            raise PrivacyError(
-                f"{type(self).__name__} cannot guarantee differential privacy; fit it without privacy= only where "
-                "the output stays as protected as the data"
-            )
+            refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
+            fit_private(self, data, schema, privacy, refused, Run(fresh_seed(), progress, None, tuple(callbacks)))
+            return self
         table = Table.of(data, schema if schema is None else relaxed(schema, mask))
         table, weighing = weighed(table, weights, mask)
         if (weighing.weights is not None or weighing.observed) and not self.weighs:
@@ -141,9 +144,8 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             )
         if len(table) < 2:
             raise DataError("the table has one row; a synthesizer needs at least two")
-        self.schema_ = table.schema
-        self.rows_ = len(table)
-        self.seed_ = fresh_seed() if seed is None else checked_seed(seed)
+        self.schema_, self.rows_ = table.schema, len(table)
+        self.seed_, self._ledger = fresh_seed() if seed is None else checked_seed(seed), None
         run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), weighing)
         try:
             self._fit(table, run)
@@ -152,13 +154,19 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             raise
         return self
 
+    @property
+    def ledger_(self) -> PrivacyLedger:
+        """What the fit spent: entry by entry, and in all with ``ledger_.epsilon()``."""
+        self._check_fitted()
+        return self._ledger or PrivacyLedger.not_private(self.schema_)
+
     def sample(
         self, n: int | None = None, *, given: Given | None = None, seed: int | None = None, progress: bool | None = None
     ) -> pd.DataFrame:
         """Draw synthetic rows, in the training frame's columns, order and dtypes.
 
         Args:
-            n: Number of rows; by default as many as the training table, or as ``given`` has.
+            n: Number of rows; by default as many as the training table (a noisy count, under privacy), or as ``given``.
             given: What the rows must meet: ``{"sex": "F", "age": (60, 80)}`` for all rows (a tuple is an inclusive
                 range), or a frame of fixed values with one row for each row to draw.
             seed: Seed of the draw; the same seed gives the same rows.
@@ -201,6 +209,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "schema": self.schema_.to_dict(),
             "rows": self.rows_,
             "seed": self.seed_,
+            "ledger": None if self._ledger is None else self._ledger.to_dict(),
             "versions": {"tabsynth": version("tabsynth"), "python": platform.python_version()},
             "model": config,
         }
@@ -217,6 +226,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             model = cls(**file.config["parameters"])
             model.schema_ = Schema.from_dict(file.config["schema"])
             model.rows_, model.seed_ = int(file.config["rows"]), int(file.config["seed"])
+            model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
             model._restore(file.config["model"], file.arrays)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise ModelFileError(f"the model file does not hold a {cls.__name__}: {error!r}") from error
@@ -230,7 +240,8 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "parameters": self.get_params(deep=False),
             "rows": self.rows_,
             "seed": self.seed_,
-            "privacy": "none: no differential privacy is guaranteed (epsilon = infinity)",
+            "privacy": statement(self.ledger_),
+            "ledger": self.ledger_.to_dict(),
         }
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -239,6 +250,10 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _fit(self, table: Table, run: Run) -> None:
         """Learn a checked table."""
+
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+        """Learn raw rows, read only in mechanisms that charge ``privacy.ledger``; set ``rows_`` to a noisy count."""
+        raise refusal(type(self).__name__)
 
     @abstractmethod
     def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:

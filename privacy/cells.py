@@ -1,0 +1,223 @@
+"""A raw table as its public schema has it, row by row: no cell of one row decides what becomes of another row.
+
+Values beyond the bounds are clamped; what cannot be read as its column's kind counts as missing. An undeclared category
+becomes "other" where that is declared, and else counts as missing. What is missing where the column is not nullable
+becomes the last value: the largest number, the last declared category. Never an error, a warning, a column or a type
+that depends on the data.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.privacy.noise import Noise
+from tabsynth.schema import Schema
+
+_WHOLE = re.compile(r"[+-]?\d+\.0+")
+_UNREADABLE = "\0unreadable"
+_FIRST, _LAST = pd.Timestamp.min.ceil("us").to_pydatetime(), pd.Timestamp.max.floor("us").to_pydatetime()
+
+OTHER = "other"
+"""The category that stands for all undeclared ones, where it is declared."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def private_table(
+    frame: pd.DataFrame, schema: Schema, *, unit: str = "row", rows_per_person: int | None = None, noise: Noise
+) -> pd.DataFrame:
+    """The table as its schema has it, to be called inside a mechanism's read: after the charge.
+
+    With a person as the unit, at most ``rows_per_person`` rows of each are kept, chosen at random; then one person
+    changes counts by at most ``rows_per_person`` in Euclidean norm, for all the rows may fall into one cell, and k
+    vectors of counts by ``rows_per_person * sqrt(k)`` together.
+
+    Args:
+        frame: The raw rows.
+        schema: A schema that ``private_schema`` found public enough.
+        unit: ``row``, or the column that tells persons apart; a missing entry is one person more.
+        rows_per_person: The cap.
+        noise: Decides which rows of a person are kept.
+
+    Returns:
+        Columns in the schema's order: numbers as float64, dates as naive UTC ``datetime64[ns]``, categories and
+        booleans as objects of the schema's own values; identifiers and text only say ``"present"`` or are None.
+    """
+    if unit != "row" and rows_per_person is not None:
+        frame = frame[kept_rows(frame[unit], rows_per_person, noise)]
+    out = {name: private_column(frame[name], column) for name, column in schema.items()}
+    return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+
+def kept_rows(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.bool_]:
+    """Which rows to keep so that no person has more than ``most``, chosen at random, shape (n,)."""
+    who = pd.factorize(texts(persons), use_na_sentinel=False)[0]
+    order = np.lexsort((noise.words(len(who)), who))
+    ranked = who[order]
+    first = np.flatnonzero(np.diff(ranked, prepend=-1))
+    rank = np.arange(len(who)) - np.repeat(first, np.diff(np.append(first, len(who))))
+    kept = np.zeros(len(who), bool)
+    kept[order] = rank < most
+    return kept
+
+
+def private_column(values: pd.Series, column: Column) -> pd.Series:
+    """One column as its declaration has it."""
+    if isinstance(column, Numeric):
+        return pd.Series(_clamped(column, numbers(values)))
+    if isinstance(column, Datetime):
+        return pd.Series(_clamped_dates(column, dates(values, column.format)))
+    found = texts(values)
+    if isinstance(column, Boolean):
+        truth = None if column.nullable else True
+        return _members(found, _SPELLINGS, truth, truth)
+    if isinstance(column, Categorical):
+        known = {text: value for value in reversed(column.values or ()) if (text := text_of(value)) is not None}
+        absent = None if column.nullable else (column.values or (None,))[-1]
+        return _members(found, known, absent, OTHER if OTHER in known else absent)
+    present = {text: "present" for text in found if text is not None}
+    return _members(found, present, None if column.nullable else "present", "present")
+
+
+_SPELLINGS = {word: truth for truth in (False, True) for word in (str(truth), str(truth).lower(), str(truth).upper())}
+_SPELLINGS |= {"0": False, "1": True}
+
+
+def _members(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
+    """Declared values of texts, ``absent`` for missing ones and ``unknown`` for those that are not declared."""
+    codes, uniques = pd.factorize(found, use_na_sentinel=True)
+    table = np.empty(len(uniques) + 1, dtype=object)
+    table[:] = [*(known.get(text, unknown) for text in uniques), absent]
+    return pd.Series(table[codes], dtype=object)
+
+
+def _clamped(column: Numeric, data: Floats) -> Floats:
+    low = -math.inf if column.low is None else column.low
+    high = math.inf if column.high is None else column.high
+    if not column.nullable:
+        data = np.where(np.isnan(data), high, data)
+    data = np.clip(data, low, high)  # before rounding, which would overflow far out
+    return data if column.decimals is None else np.clip(np.round(data, column.decimals), low, high)
+
+
+def _clamped_dates(column: Datetime, data: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    low, high = (_bound(bound, other) for bound, other in ((column.low, _FIRST), (column.high, _LAST)))
+    if not column.nullable:
+        data = np.where(np.isnat(data), high, data)
+    return np.minimum(np.maximum(data, low), high)
+
+
+def _bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64:
+    bound = otherwise if text is None else utc_naive(datetime.datetime.fromisoformat(text))
+    return np.datetime64(min(max(bound, _FIRST), _LAST), "ns")
+
+
+def numbers(values: pd.Series) -> Floats:
+    """A column as numbers, shape (n,); NaN where a cell is missing or no number."""
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return _each(values, _number).astype(np.float64)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, (str, int, float, np.number, np.bool_, decimal.Decimal)):
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            return math.nan
+    return math.nan
+
+
+def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
+    """A column as naive UTC ``datetime64[ns]``, shape (n,); NaT where a cell is missing or no date of the format."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        plain = values.to_numpy()
+        low, high = (np.datetime64(end).astype(plain.dtype) for end in (_FIRST, _LAST))
+        return np.asarray(np.minimum(np.maximum(plain, low), high).astype("datetime64[ns]"))
+    out = np.full(len(values), np.datetime64("NaT"), "datetime64[ns]")
+    cells = values.astype(object).to_numpy()
+    spelled = np.array([isinstance(cell, str) for cell in cells], bool)
+    if spelled.any():
+        codes, uniques = pd.factorize(cells[spelled])
+        parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
+        out[spelled] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
+    rest = np.flatnonzero(~spelled)
+    out[rest] = np.array([_date(cell) for cell in cells[rest]], "datetime64[ns]")
+    return out
+
+
+def _date(value: Any) -> np.datetime64:
+    if isinstance(value, (datetime.date, np.datetime64)) and not pd.isna(value):
+        try:
+            instant = utc_naive(pd.Timestamp(value).to_pydatetime(warn=False))
+        except (ValueError, OverflowError):
+            return np.datetime64("NaT", "ns")
+        return np.datetime64(min(max(instant, _FIRST), _LAST), "ns")
+    return np.datetime64("NaT", "ns")
+
+
+def texts(values: pd.Series) -> npt.NDArray[np.object_]:
+    """A column as canonical text, shape (n,), None where missing: 1, 1.0 and "1.0" are all spelled "1"."""
+    return _each(values, text_of)
+
+
+def text_of(value: Any) -> str | None:
+    """One cell as canonical text, whatever column it stands in: a column of whole numbers with a gap holds floats."""
+    try:
+        return _text(value)
+    except (TypeError, ValueError, OverflowError):
+        return _UNREADABLE
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value.split(".")[0].removeprefix("+") if _WHOLE.fullmatch(value) else value
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating, decimal.Decimal)):
+        number = float(value)
+        if math.isnan(number):
+            return None
+        return str(int(number)) if math.isfinite(number) and number == int(number) else repr(number)
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, (datetime.date, np.datetime64)):
+        return None if pd.isna(value) else pd.Timestamp(value).isoformat()
+    return _UNREADABLE
+
+
+def _each(values: pd.Series, function: Callable[[Any], Any]) -> npt.NDArray[np.object_]:
+    """A function of every cell, computed once for equal cells of one type."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        table = np.append(_each(pd.Series(values.cat.categories), function), [function(None)])
+        return table[values.cat.codes.to_numpy()]
+    if values.dtype != object:
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        table = np.empty(len(uniques) + 1, dtype=object)
+        table[:] = [*(function(value) for value in pd.Series(uniques).astype(object)), function(None)]
+        return table[codes]
+    seen: dict[tuple[type, Any], Any] = {}
+    out = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values.to_numpy()):
+        try:
+            key = (value.__class__, value)
+            if key not in seen:
+                seen[key] = function(value)
+            out[i] = seen[key]
+        except TypeError:  # a list or another thing that cannot be a key
+            out[i] = function(value)
+    return out

@@ -1,0 +1,86 @@
+"""What a private fit asks of a schema: every fact that shapes the output is declared, or was measured for a charge."""
+
+from __future__ import annotations
+
+from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
+from tabsynth.errors import PrivacyError, listed
+from tabsynth.schema import Schema
+
+MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure"
+
+
+def private_schema(schema: Schema, unit: str = "row") -> None:
+    """Check that a schema is public enough for a private fit; it looks at the schema alone.
+
+    Nullability cannot be told from its default: a column that does not say ``nullable`` has no missing values, and
+    cells that are missing all the same count as its last value.
+
+    Args:
+        schema: The schema.
+        unit: ``row``, or the column that tells persons apart.
+
+    Raises:
+        PrivacyError: A fact is inferred or lacking; the message names each column and the remedy.
+    """
+    faults = [fault for column in schema.values() if (fault := _fault(column))]
+    if faults:
+        more = f"; and {len(faults) - 5} more columns" if len(faults) > 5 else ""
+        raise PrivacyError("the schema is not public enough for a private fit: " + "; ".join(faults[:5]) + more)
+    persons = schema.with_role("person")
+    if unit == "row":
+        if persons:
+            raise PrivacyError(
+                f"column {persons[0]!r} tells persons apart, but the unit of privacy is a row: ask for "
+                f"Privacy(unit={persons[0]!r}, rows_per_person=...), or take its role away"
+            )
+    elif unit not in schema:
+        raise PrivacyError(f"the unit of privacy {unit!r} is no column of the schema; there are {listed(schema)}")
+    elif not isinstance(schema[unit], Identifier):
+        raise PrivacyError(
+            f"column {unit!r} is the unit of privacy but is declared {schema[unit].kind}; declare it identifier, which "
+            "is never learned"
+        )
+
+
+def _fault(column: Column) -> str:
+    """What a column lacks and how to mend it; empty where it is public."""
+    name = f"column {column.name!r}"
+    if column.role == "weight":
+        return f"{name} holds weights, which multiply what one row can do: leave it out of a private fit"
+    if column.origin == "inferred":
+        return f"{name} was inferred from the data: declare it (schema.replace({column.name!r}, ...)), {MEASURE}"
+    if isinstance(column, Categorical) and column.values is None:
+        return f"{name} has no values: declare them, {MEASURE}"
+    if isinstance(column, (Numeric, Datetime)):
+        absent = [side for side in ("low", "high") if getattr(column, side) is None]
+        if absent:
+            return f"{name} has no {' and no '.join(absent)}: declare public bounds, {MEASURE}"
+    return ""
+
+
+def public_dtypes(schema: Schema) -> dict[str, str]:
+    """The pandas dtype of each synthetic column, from the schema alone, as ``Codec.dtypes`` spells it."""
+    return {name: _dtype(column) for name, column in schema.items()}
+
+
+def _dtype(column: Column) -> str:
+    if isinstance(column, Numeric):
+        whole = column.decimals == 0 and _fits(column)
+        return ("Int64" if column.nullable else "int64") if whole else "float64"
+    if isinstance(column, Boolean):
+        return "boolean" if column.nullable else "bool"
+    if isinstance(column, Datetime):
+        return "object" if column.format else "datetime64[ns]"
+    if isinstance(column, Categorical) and column.values:
+        kinds = {type(value) for value in column.values}
+        if kinds == {int}:
+            return "Int64" if column.nullable else "int64"
+        if kinds == {bool}:
+            return "boolean" if column.nullable else "bool"
+        if kinds <= {int, float}:
+            return "float64"
+    return "object"
+
+
+def _fits(column: Numeric) -> bool:
+    return max(abs(column.low or 0), abs(column.high or 0)) < 2**53
