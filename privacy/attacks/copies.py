@@ -1,0 +1,144 @@
+"""Copies, near copies, the usual smoke tests, and how many records share what is publicly known of them.
+
+Exact and near copies are attacks: a training record that occurs in the synthetic table, against records that were
+not learned. The distance to the closest record (DCR) and its ratio to the second (NNDR; both after Zhao, Kunar, Birke,
+Chen, "CTAB-GAN", 2021) are smoke tests for memorisation, no measure of privacy: they miss leaks that touch few records
+(Yao et al., "The DCR delusion", 2025). The k-map counts follow Sweeney ("k-anonymity", 2002) and El Emam and Dankar
+("Protecting privacy using k-anonymity", JAMIA 2008).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.evaluation.coded import Coded, Ints
+from tabsynth.evaluation.memorisation import memorisation_scores, wilson
+from tabsynth.evaluation.score import Score
+from tabsynth.privacy.attacks.finding import Finding
+from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.neighbours import nearest
+from tabsynth.privacy.attacks.rates import exceeds, newcombe
+
+NEAR = 0.01
+"""A near copy lies nearer to a synthetic row than this share of all records lies to a reference row."""
+
+MOST_SMOKE = 4_000
+KMAP = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), ("more than 10", 11, None))
+"""Sizes of the groups of training records that share a synthetic row's quasi-identifiers."""
+
+
+def copy_findings(game: Game, holdout: Coded, synthetic: Coded) -> list[Finding]:
+    """The share of training records that the synthetic table holds, less the share of others.
+
+    Args:
+        game: The rows attacked.
+        holdout: All held-out rows: an exact copy needs no reference.
+        synthetic: All synthetic rows.
+    """
+    made = np.unique(row_hashes(synthetic))
+    exact = [np.isin(row_hashes(table), made) for table in (game.train, holdout)]
+    targets = game.targets()
+    to_reference = nearest(targets, game.points["reference"], 1)[0][:, 0]
+    to_synthetic = nearest(targets, game.points["synthetic"], 1)[0][:, 0]
+    close = to_synthetic <= np.quantile(to_reference, NEAR)
+    near = [close[game.is_member], close[~game.is_member]]
+    return [
+        _finding("copies_exact", "Exact copies", exact, "occur in the synthetic table"),
+        _finding(
+            "copies_near",
+            "Near copies",
+            near,
+            f"have a synthetic row nearer than {NEAR:.0%} of records have a real one",
+        ),
+    ]
+
+
+def smoke_scores(train: Coded, synthetic: Coded, holdout: Coded, game: Game, rng: np.random.Generator) -> list[Score]:
+    """DCR and NNDR, labelled as what they are."""
+    dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
+    made = game.points["synthetic"][:MOST_SMOKE]
+    ratios = []
+    for name in ("members", "controls"):
+        distance = nearest(made, game.points[name], 2)[0]
+        ratios.append(np.where(distance[:, 1] > 0, distance[:, 0] / np.where(distance[:, 1] > 0, distance[:, 1], 1), 1))
+    wins = float((ratios[0] < ratios[1]).sum() + 0.5 * (ratios[0] == ratios[1]).sum())
+    low, high = wilson(wins, len(made))
+    warning = "A smoke test for memorisation, not a measure of privacy."
+    return [
+        Score.from_dict({**dcr.to_dict(), "name": "smoke_dcr_share", "method": f"{dcr.method} {warning}"}),
+        Score(
+            name="smoke_nndr_share",
+            title="Closer call with training",
+            value=100 * wins / len(made),
+            interval=(100 * low, 100 * high),
+            better="target",
+            target=50.0,
+            floor=50.0,
+            unit="%",
+            description="Synthetic rows whose nearest training row stands out more among training rows (NNDR) than the "
+            "nearest held-out row does among held-out rows; 50 % if none was memorised.",
+            method=f"{len(made):,} synthetic rows; Wilson interval over them. {warning}",
+        ),
+    ]
+
+
+def kmap(game: Game, columns: list[str]) -> dict[str, Any]:
+    """How many training records share the quasi-identifiers of a synthetic row, beside the same for controls.
+
+    Returns:
+        ``columns``, and for ``synthetic`` and ``controls`` the share of rows by size of the group, in percent;
+        ``unique`` counts the members that are alone with theirs, ``unique_met`` the share of them that a synthetic row
+        meets.
+    """
+    at = [game.train.book.names.index(name) for name in columns]
+    members, controls, made = (_groups(table, at) for table in (game.members, game.controls, game.synthetic))
+    sizes = pd.Series(members).value_counts()
+    out: dict[str, Any] = {"columns": columns}
+    for name, rows in (("synthetic", made), ("controls", controls)):
+        count = pd.Series(rows).map(sizes).fillna(0).to_numpy()
+        out[name] = {
+            label: 100 * float(((count >= low) & (count <= (np.inf if high is None else high))).mean())
+            for label, low, high in KMAP
+        }
+    alone = sizes[sizes == 1].index.to_numpy()
+    out["unique"] = len(alone)
+    out["unique_met"] = 100 * float(np.isin(alone, made).mean()) if len(alone) else 0.0
+    return out
+
+
+def row_hashes(table: Coded) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of every row, shape (n,)."""
+    discrete = table.codes[:, ~table.book.continuous]
+    frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(table.values)], axis=1, ignore_index=True)
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(), dtype=np.uint64)
+
+
+def _groups(table: Coded, columns: list[int]) -> npt.NDArray[np.uint64]:
+    """A hash of some columns' codes, a number by its bin, shape (n,)."""
+    codes: Ints = table.codes[:, columns]
+    return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(codes), index=False).to_numpy(), dtype=np.uint64)
+
+
+def _finding(name: str, title: str, found: list[npt.NDArray[np.bool_]], what: str) -> Finding:
+    a, n, b, m = int(found[0].sum()), len(found[0]), int(found[1].sum()), len(found[1])
+    low, high = newcombe(a, n, b, m)
+    return Finding(
+        name=name,
+        group="copies",
+        attack=title,
+        records="random",
+        title=title,
+        value=100 * (a / n - b / m),
+        interval=(100 * low, 100 * high),
+        floor=0.0,
+        p=exceeds(a, n, b, m),
+        success=a / n,
+        control=b / m,
+        baseline=b / m,
+        description=f"Training records that {what}, less the same share of others.",
+        method=f"{a:,} of {n:,} training and {b:,} of {m:,} held-out records; Newcombe interval, Fisher's exact test.",
+    )

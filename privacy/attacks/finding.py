@@ -1,0 +1,80 @@
+"""What an attack found: a figure with its interval, what chance or a baseline gives, and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tabsynth.evaluation.score import Part, Score
+
+Group = Literal["membership", "singling_out", "linkability", "inference", "copies", "source", "shadow"]
+Records = Literal["random", "isolated", "exposed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The outcome of one attack on one set of records.
+
+    Attributes:
+        name: The key of its score.
+        group: Which question it belongs to.
+        attack: The attack's name for people.
+        records: Which records were attacked: random ones, the most isolated ones, or those that lie nearest to the
+            synthetic table (both chosen without looking at membership).
+        title: The figure's name for people.
+        value: The figure.
+        interval: Its 95 % interval.
+        floor: What it is if the synthetic table tells nothing of its training rows.
+        p: Chance of a figure like this if it tells nothing; None for a figure that is not tested.
+        unit: As in ``Score``.
+        success: The attack's own rate on training records, 0 to 1, where it has one.
+        control: The same on records that were not learned.
+        baseline: The same on training records for who does not have the synthetic table.
+        description: What the figure says, in one line.
+        method: How it was found, and after whom.
+        detail: The figure by column or subgroup.
+        counts: Of a difference of two shares: successes and trials on training records, then on others.
+    """
+
+    name: str
+    group: Group
+    attack: str
+    records: Records
+    title: str
+    value: float
+    interval: tuple[float, float]
+    floor: float
+    p: float | None
+    unit: str = "%"
+    success: float | None = None
+    control: float | None = None
+    baseline: float | None = None
+    description: str = ""
+    method: str = ""
+    detail: tuple[Part, ...] = ()
+    counts: tuple[int, int, int, int] = (0, 1, 0, 1)
+
+    def score(self) -> Score:
+        """The finding as a score."""
+        return Score(
+            name=self.name,
+            title=self.title,
+            value=self.value,
+            interval=self.interval,
+            better="lower",
+            floor=self.floor,
+            unit=self.unit,
+            description=self.description,
+            method=self.method,
+            detail=self.detail,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the score does not hold, as plain data."""
+        keys = ("name", "group", "attack", "records", "p", "success", "control", "baseline")
+        return {key: getattr(self, key) for key in keys}
+
+
+def bonferroni(p: list[float]) -> float:
+    """One p-value for the smallest of several."""
+    return min(1.0, len(p) * min(p))

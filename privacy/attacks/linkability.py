@@ -1,0 +1,82 @@
+"""Linkability: do the synthetic rows join what an intruder holds of one person in two places?
+
+Article 29 Working Party, Opinion 05/2014 (WP216), second criterion, as Giomi, Boenisch, Wehmeyer and Tasnadi measure it
+("A unified framework for quantifying privacy risk in synthetic data", PoPETs 2023, section 5.2): half of the columns is
+in one place, half in the other. A record is linked if a synthetic row is among the nearest ones by both halves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.privacy.attacks.finding import Finding, Records
+from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.neighbours import nearest
+from tabsynth.privacy.attacks.rates import exceeds, newcombe
+
+NEAREST = 5
+"""Synthetic rows by each half that may be the record's."""
+
+MOST = 4_000
+"""Members, and controls, that are attacked."""
+
+
+def linkability_findings(
+    game: Game, sets: dict[Records, npt.NDArray[np.int64]], rng: np.random.Generator
+) -> list[Finding]:
+    """The share of members linked less the share of controls, on random and on isolated records."""
+    if len(game.train.book.names) < 2:
+        return []
+    linked = np.full(len(game.is_member), -1, dtype=np.int64)
+    random = np.concatenate(
+        [np.arange(len(game.members))[:MOST], len(game.members) + np.arange(len(game.controls))[:MOST]]
+    )
+    asked = {"random": random, "isolated": sets["isolated"]}
+    every = np.unique(np.concatenate(list(asked.values())))
+    linked[every] = _linked(game, every, rng, "synthetic")
+    baseline = _linked(game, every[game.is_member[every]], rng, "reference").mean()
+    return [_finding(game, linked, chosen, records, float(baseline)) for records, chosen in asked.items()]  # type: ignore[arg-type]
+
+
+def _linked(game: Game, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str) -> npt.NDArray[np.int64]:
+    """Whether each target is linked by a table, shape (n,): the halves are the same for every table."""
+    columns = np.random.default_rng(len(game.train.book.names)).permutation(len(game.train.book.names))
+    halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
+    others = game.synthetic if table == "synthetic" else game.reference
+    members = rows[rows < len(game.members)]
+    controls = rows[rows >= len(game.members)] - len(game.members)
+    order = rng.permutation(len(others))  # rows at one distance are taken by lot, by the same one for both halves
+    found = []
+    for half in halves:
+        targets = np.concatenate(
+            [game.space.points(game.members.take(members), half), game.space.points(game.controls.take(controls), half)]
+        )
+        found.append(nearest(targets, game.space.points(others.take(order), half), min(NEAREST, len(others)))[1])
+    linked: npt.NDArray[np.bool_] = (found[0][:, :, None] == found[1][:, None, :]).any(axis=(1, 2))
+    return linked.astype(np.int64)
+
+
+def _finding(
+    game: Game, linked: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64], records: Records, baseline: float
+) -> Finding:
+    yes, no = linked[chosen][game.is_member[chosen]], linked[chosen][~game.is_member[chosen]]
+    a, n, b, m = int(yes.sum()), len(yes), int(no.sum()), len(no)
+    low, high = newcombe(a, max(n, 1), b, max(m, 1))
+    return Finding(
+        name=f"linkability_{records}",
+        group="linkability",
+        attack="Two halves of the columns",
+        records=records,
+        title=f"Linkability, {records} records",
+        value=100 * (a / max(n, 1) - b / max(m, 1)),
+        interval=(100 * low, 100 * high),
+        floor=0.0,
+        p=exceeds(a, n, b, m) if n and m else 1.0,
+        success=a / max(n, 1),
+        control=b / max(m, 1),
+        baseline=baseline,
+        description="Training records whose two halves lead to one synthetic row, less the same share of others.",
+        method=f"{n:,} members and {m:,} controls, the {NEAREST} nearest synthetic rows by each half (WP216; Giomi et "
+        "al., 2023); Newcombe interval, Fisher's exact test. Baseline: the same with held-out rows for synthetic ones.",
+    )

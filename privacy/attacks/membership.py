@@ -1,0 +1,211 @@
+"""Membership inference from a synthetic table: who was in the training rows?
+
+Four attacks, each a score for a record that is higher where the record is believed a member:
+
+* *density ratio*: the synthetic density at the record over the population's, both by nearest neighbours (van Breugel,
+  Sun, Qian, van der Schaar, "Membership inference attacks against synthetic data through overfitting detection"
+  (DOMIAS), AISTATS 2023, equation 2; the estimator of Wang, Kulkarni and Verdu, IEEE Trans. Inf. Theory 55, 2009);
+* *likelihood ratio*: how much likelier the synthetic rows around the record are under a reference model to which the
+  record is added (Ward, Wang, Cheng, "Privacy auditing synthetic data release through local likelihood attacks", 2025);
+* *neighbourhood*: nearness of the closest synthetic row (Hilprecht, Härterich, Bernau, PoPETs 2019; Chen, Yu, Zhang,
+  Fritz, "GAN-Leaks", CCS 2020);
+* *classifier*: what trees that tell synthetic rows from the reference make of the record (a density ratio again; fully
+  grown trees remember single rows).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import hypergeom
+from sklearn.ensemble import ExtraTreesClassifier
+
+from tabsynth.evaluation.auc import delong
+from tabsynth.evaluation.booster import seed_of
+from tabsynth.evaluation.coded import Floats
+from tabsynth.privacy.attacks.finding import Finding, Records, bonferroni
+from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.neighbours import nearest
+from tabsynth.privacy.attacks.rates import Rate, clopper_pearson, ranks_higher, tpr_at_fpr
+
+RATES = (0.001, 0.01, 0.1)
+"""False-positive rates at which the true one is given."""
+
+TITLES = {
+    "density_ratio": "Density ratio",
+    "likelihood_ratio": "Likelihood ratio",
+    "neighbourhood": "Neighbourhood",
+    "classifier": "Classifier",
+}
+SETS: tuple[Records, ...] = ("random", "isolated", "exposed")
+SHARE = 0.1
+"""Share of all attacked records that counts as the most isolated, and as the most exposed."""
+
+NEIGHBOURS = 3
+TREES = 60
+MOST_FITTED = 10_000
+"""Rows of each side that the classifier learns."""
+
+LEAST = 40
+"""Controls, and members, below which a set of records is not attacked on its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attacks:
+    """Scores of all targets (members, then controls), and which of them belong to which set.
+
+    Attributes:
+        scores: For each attack, shape (n,).
+        isolation: Distance to the nearest reference rows, shape (n,).
+        sets: Row numbers of each set of records.
+    """
+
+    scores: dict[str, Floats]
+    isolation: Floats
+    sets: dict[Records, npt.NDArray[np.int64]]
+
+
+def attack(game: Game, rng: np.random.Generator) -> Attacks:
+    """Score every target by every attack."""
+    targets = game.targets()
+    to_synthetic, which = nearest(targets, game.points["synthetic"], NEIGHBOURS)
+    to_reference, _ = nearest(targets, game.points["reference"], NEIGHBOURS)
+    ratio = _density_ratio(to_synthetic, to_reference)
+    isolation = to_reference.mean(axis=1)
+    scores = {
+        "density_ratio": ratio,
+        "likelihood_ratio": _likelihood_ratio(game, to_synthetic, which, to_reference),
+        "neighbourhood": -to_synthetic[:, 0],
+        "classifier": _classifier(game, rng),
+    }
+    count = max(1, round(SHARE * len(targets)))
+    gap = np.log(_softened(to_reference[:, 0], to_reference)) - np.log(_softened(to_synthetic[:, 0], to_reference))
+    sets: dict[Records, npt.NDArray[np.int64]] = {
+        "random": np.arange(len(targets)),
+        "isolated": _top(isolation, count, rng),
+        "exposed": _top(gap, count, rng),
+    }
+    return Attacks(scores, isolation, sets)
+
+
+def membership_findings(game: Game, attacks: Attacks) -> tuple[list[Finding], list[dict[str, object]]]:
+    """One finding for each attack and set of records, and the rates at every false-positive rate for the report."""
+    findings, rows = [], []
+    for records, chosen in attacks.sets.items():
+        member = game.is_member[chosen]
+        if min(member.sum(), (~member).sum()) < (1 if records == "random" else LEAST):
+            continue
+        for name, scores in attacks.scores.items():
+            finding, rates = _finding(name, records, member, scores[chosen])
+            findings.append(finding)
+            rows += [_row(name, records, rate) for rate in rates]
+    return findings, rows
+
+
+def named_finding(game: Game, attacks: Attacks) -> Finding:
+    """Of the records that an intruder would name first, how many were learned: all are told apart blindly."""
+    chosen = attacks.sets["exposed"]
+    count, members, total = len(chosen), len(game.members), len(game.is_member)
+    found = int(game.is_member[chosen].sum())
+    prior = members / total
+    low, high = clopper_pearson(found, count)
+    return Finding(
+        name="exposed_members",
+        group="membership",
+        attack="Nearest to the synthetic table",
+        records="exposed",
+        title="Members among exposed records",
+        value=100 * found / count,
+        interval=(100 * low, 100 * high),
+        floor=100 * prior,
+        p=float(hypergeom.sf(found - 1, total, members, count)),
+        success=found / count,
+        control=prior,
+        baseline=prior,
+        description="Training records among those whose nearest synthetic row is nearest for how common they are.",
+        method=f"The first {count:,} of {total:,} records, chosen blind to membership; exact hypergeometric test.",
+    )
+
+
+def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats) -> tuple[Finding, list[Rate]]:
+    """The rates of one attack on one set."""
+    yes, no = score[member], score[~member]
+    rates = [tpr_at_fpr(yes, no, fpr) for fpr in RATES]
+    auc, (low, high) = delong(member, score)
+    one = rates[1]
+    finding = Finding(
+        name=f"{name}_{records}_tpr",
+        group="membership",
+        attack=TITLES[name],
+        records=records,
+        title=f"{TITLES[name]}, {records} records",
+        value=100 * one.value,
+        interval=(100 * one.interval[0], 100 * one.interval[1]),
+        floor=1.0,
+        p=bonferroni([ranks_higher(yes, no), *(rate.p for rate in rates)]),
+        success=one.value,
+        control=0.01,
+        baseline=0.01,
+        description=f"Training records recognised where 1 % of others are mistaken for one; AUC {auc:.3f} "
+        f"({low:.3f} to {high:.3f}).",
+        method=f"{one.members:,} members and {one.controls:,} controls; exact interval that covers the threshold's "
+        "noise. Tested: AUC and the rates at 0.1, 1 and 10 %, corrected for their number.",
+    )
+    return finding, rates
+
+
+def _row(name: str, records: Records, rate: Rate) -> dict[str, object]:
+    return {
+        "attack": name,
+        "records": records,
+        "fpr": rate.fpr,
+        "tpr": rate.value,
+        "interval": list(rate.interval),
+        "p": rate.p,
+        "members": rate.members,
+        "controls": rate.controls,
+    }
+
+
+def _softened(distance: Floats, scale: Floats) -> Floats:
+    """Distances kept above zero by a thousandth of the usual distance between real rows."""
+    usual = float(np.median(scale[:, 0]))
+    return distance + 0.001 * (usual if usual > 0 else 1.0)
+
+
+def _density_ratio(to_synthetic: Floats, to_reference: Floats) -> Floats:
+    """Log ratio of the two densities, up to a constant and the dimension, which change no rank."""
+    return np.asarray(
+        np.log(_softened(to_reference, to_reference)).mean(axis=1)
+        - np.log(_softened(to_synthetic, to_reference)).mean(axis=1)
+    )
+
+
+def _likelihood_ratio(game: Game, to_synthetic: Floats, which: npt.NDArray[np.int64], to_reference: Floats) -> Floats:
+    """log(1 + K(s, x) / sum_r K(s, r)) for the nearest synthetic row s, with K(d) = exp(-d / h): a locality of one."""
+    near, place = np.unique(which[:, 0], return_inverse=True)
+    usual = float(np.median(to_reference[:, 0]))
+    width = usual / 10 if usual > 0 else 0.1
+    others, _ = nearest(game.points["synthetic"][near], game.points["reference"], NEIGHBOURS)
+    density = np.exp(-np.minimum(others / width, 500)).sum(axis=1)[place]
+    return np.asarray(np.log1p(np.exp(-np.minimum(to_synthetic[:, 0] / width, 500)) / density))
+
+
+def _classifier(game: Game, rng: np.random.Generator) -> Floats:
+    """Share of the trees' votes for synthetic, by trees that tell it from the reference, shape (n,)."""
+    count = min(len(game.synthetic), len(game.reference), MOST_FITTED)
+    sides = [table.take(rng.permutation(len(table))[:count]) for table in (game.synthetic, game.reference)]
+    features = np.concatenate([np.nan_to_num(side.features(), nan=-1.0) for side in sides]).astype(np.float32)
+    label = np.repeat([1, 0], count)
+    trees = ExtraTreesClassifier(TREES, random_state=seed_of(rng), n_jobs=1).fit(features, label)
+    targets = [np.nan_to_num(table.features(), nan=-1.0) for table in (game.members, game.controls)]
+    return np.asarray(trees.predict_proba(np.concatenate(targets).astype(np.float32))[:, 1], dtype=np.float64)
+
+
+def _top(values: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Numbers of the largest values, ties broken by lot."""
+    lot = rng.permutation(len(values))
+    chosen: npt.NDArray[np.int64] = lot[np.argsort(-values[lot], kind="stable")[:count]]
+    return chosen

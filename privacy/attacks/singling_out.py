@@ -1,0 +1,166 @@
+"""Singling out: do predicates read off the synthetic table fit exactly one training record?
+
+Article 29 Working Party, WP216, first criterion, as Giomi et al. measure it (PoPETs 2023, section 5.1): a predicate is
+one that fits exactly one synthetic row; it succeeds if it fits exactly one record of the attacked table. *Univariate*
+predicates say one column's value or tail, *multivariate* ones join several columns of one synthetic row.
+
+One outlier may be singled out by many predicates, so predicates are no independent trials. The p-value and the interval
+come from dealing members and controls anew, which is exact whatever the predicates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+from scipy.stats import norm
+
+from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.privacy.attacks.finding import Finding
+from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.rates import normal_interval
+
+PREDICATES = 1_500
+"""Predicates of each kind at most."""
+
+MOST = 4_000
+"""Members, and controls, among which a predicate must fit one alone."""
+
+MOST_SYNTHETIC = 20_000
+DEALS = 400
+COLUMNS = (3, 4, 5, 6, 8, 10)
+"""How many columns a multivariate predicate joins."""
+
+Test = tuple[int, str, float]
+"""A column's number, one of =, <= and >=, and a value (a code for a category)."""
+
+
+def singling_out_findings(game: Game, rng: np.random.Generator) -> list[Finding]:
+    """Univariate and multivariate predicates that fit one member alone, less those that fit one control alone."""
+    tables = [game.members, game.controls]
+    count = min(MOST, *map(len, tables))
+    pool = [_columns(table.take(np.arange(count))) for table in tables]
+    rows = [np.concatenate(both) for both in zip(*pool, strict=True)]
+    found = []
+    source = distinct(game.synthetic.take(np.arange(min(len(game.synthetic), MOST_SYNTHETIC))))
+    columns = _columns(source)
+    for kind, predicates in (
+        ("univariate", _univariate(source, columns, rng)),
+        ("multivariate", _multivariate(source, columns, rng)),
+    ):
+        if predicates:
+            found.append(_finding(kind, predicates, rows, count, game, rng))
+    return found
+
+
+def distinct(table: Coded) -> Coded:
+    """Each different row once: a record that was copied twice is still one record."""
+    frame = pd.DataFrame(table.features())
+    return table.take(np.flatnonzero(~frame.duplicated().to_numpy()))
+
+
+def _columns(table: Coded) -> list[Floats]:
+    """Every column as numbers: codes of categories, values of the others, missing as NaN."""
+    return list(table.features().T)
+
+
+def _univariate(source: Coded, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
+    """Values that occur once, and tails that hold one row."""
+    out: list[list[Test]] = []
+    for j, values in enumerate(columns):
+        kinds, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        out += [[(j, "=", float(value))] for value in kinds[counts == 1]]
+        if source.book.continuous[j] and len(kinds):
+            out += [[(j, "<=", float(kinds[0]))]] * int(counts[0] == 1)
+            out += [[(j, ">=", float(kinds[-1]))]] * int(counts[-1] == 1)
+    return [out[i] for i in rng.permutation(len(out))[:PREDICATES]]
+
+
+def _multivariate(source: Coded, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
+    """Several columns of one synthetic row, a number as a bound away from the median; only those that fit it alone."""
+    d = len(columns)
+    if d < 2:
+        return []
+    sizes = [size for size in COLUMNS if size <= d] or [d]
+    middle = [np.nanmedian(values) if (~np.isnan(values)).any() else 0.0 for values in columns]
+    out: list[list[Test]] = []
+    for _ in range(3 * PREDICATES):
+        row, chosen = int(rng.integers(len(source))), rng.permutation(d)[: int(rng.choice(sizes))]
+        tests: list[Test] = []
+        for j in chosen:
+            value = columns[j][row]
+            if not source.book.continuous[j] or np.isnan(value):
+                tests.append((int(j), "=", float(value)))
+            else:
+                tests.append((int(j), ">=" if value >= middle[j] else "<=", float(value)))
+        if len(_fitting(tests, columns, most=2)) == 1:
+            out.append(tests)
+        if len(out) == PREDICATES:
+            break
+    return out
+
+
+def _fitting(tests: list[Test], columns: list[Floats], most: int | None = None) -> np.ndarray:
+    """Numbers of the rows that meet all tests."""
+    left: np.ndarray | None = None
+    for j, sign, value in tests:
+        values = columns[j] if left is None else columns[j][left]
+        if np.isnan(value):
+            good = np.isnan(values)
+        else:
+            good = values == value if sign == "=" else values >= value if sign == ">=" else values <= value
+        left = np.flatnonzero(good) if left is None else left[good]
+        if not len(left):
+            break
+    return np.empty(0, dtype=np.int64) if left is None else left[:most]
+
+
+def _finding(
+    kind: str, predicates: list[list[Test]], rows: list[Floats], count: int, game: Game, rng: np.random.Generator
+) -> Finding:
+    fits = [_fitting(tests, rows) for tests in predicates]
+    ends = np.cumsum([0, *map(len, fits)])
+    matrix = csr_matrix((np.ones(ends[-1]), np.concatenate(fits), ends), shape=(len(fits), 2 * count))
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    sides = np.zeros((2 * count, DEALS + 1), dtype=np.float64)
+    sides[:count, 0] = 1.0
+    for i in range(1, DEALS + 1):
+        sides[rng.permutation(2 * count)[:count], i] = 1.0
+    first = matrix @ sides
+    alone = (first == 1).mean(axis=0) - (total[:, None] - first == 1).mean(axis=0)
+    value, others = float(alone[0]), alone[1:]
+    low, high = normal_interval(value, float(others.std()))
+    z = value / others.std() if others.std() > 0 else 0.0
+    return Finding(
+        name=f"singling_out_{kind}",
+        group="singling_out",
+        attack=f"{kind.capitalize()} predicates",
+        records="random",
+        title=f"Singling out, {kind}",
+        value=100 * value,
+        interval=(100 * low, 100 * high),
+        floor=0.0,
+        p=permutation_p(value, others, z),
+        success=float((first[:, 0] == 1).mean()),
+        control=float((total - first[:, 0] == 1).mean()),
+        baseline=_baseline(kind, game, rows, count, rng),
+        description="Predicates from the synthetic table that fit exactly one training record, less those that fit "
+        "exactly one other.",
+        method=f"{len(fits):,} predicates on {count:,} members and {count:,} controls (WP216; Giomi et al., 2023); "
+        f"test and interval from {DEALS} new deals of members and controls. Baseline: predicates from held-out rows.",
+    )
+
+
+def permutation_p(value: float, others: Floats, z: float) -> float:
+    """One-sided p-value of a permutation test; beyond what its deals resolve, by the normal tail of their spread."""
+    counted = float((1 + (others >= value - 1e-12).sum()) / (1 + len(others)))
+    return counted if (others >= value - 1e-12).any() else min(counted, float(norm.sf(z)))
+
+
+def _baseline(kind: str, game: Game, rows: list[Floats], count: int, rng: np.random.Generator) -> float:
+    """What predicates of who has held-out rows only single out among the members."""
+    columns = _columns(game.reference)
+    make = _univariate if kind == "univariate" else _multivariate
+    predicates = make(game.reference, columns, rng)[:500]
+    members = [values[:count] for values in rows]
+    return float(np.mean([len(_fitting(tests, members, most=2)) == 1 for tests in predicates])) if predicates else 0.0

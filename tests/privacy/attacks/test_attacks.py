@@ -1,0 +1,102 @@
+"""The attacks: blind where there is nothing, sharp where rows were copied, and each sees what it is there to see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from tabsynth.evaluation.coded import code
+from tabsynth.privacy.attacks.copies import kmap
+from tabsynth.privacy.attacks.every import Found, attack_all
+from tabsynth.privacy.attacks.game import deal
+from tabsynth.privacy.attacks.neighbours import Space, nearest
+from tabsynth.privacy.attacks.rates import holm
+from tabsynth.schema import Schema
+
+Draw = Callable[[int, int], pd.DataFrame]
+SECRETS, GROUPS = ["sex", "ill", "score"], ["sex"]
+
+
+def attacked(train: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame, schema: Schema, seed: int = 0) -> Found:
+    tables = code([frame.reset_index(drop=True) for frame in (train, made, holdout)], schema)
+    return attack_all(*tables, SECRETS, GROUPS, seed)
+
+
+def test_a_bootstrap_of_the_training_rows_is_found_by_every_attack(draw: Draw, schema: Schema) -> None:
+    rows = draw(6000, 1)
+    train, holdout = rows[:3000], rows[3000:]
+    found = attacked(train, train.sample(3000, replace=True, random_state=0), holdout, schema)
+    adjusted = holm([item.p or 0.0 for item in found.findings])
+    missed = [item.name for item, p in zip(found.findings, adjusted, strict=True) if p > 0.05]
+    assert missed == []
+    groups = {item.group for item in found.findings}
+    assert groups == {"membership", "singling_out", "linkability", "inference", "copies"}
+
+
+@pytest.mark.slow
+def test_fresh_rows_raise_no_more_alarms_than_the_level(draw: Draw, schema: Schema) -> None:
+    runs, alarms, single, low = 40, 0, Counter[str](), Counter[str]()
+    for seed in range(runs):
+        rows = draw(600, seed)
+        found = attacked(rows[:200], rows[200:400], rows[400:], schema, seed).findings
+        alarms += bool((holm([item.p or 0.0 for item in found]) <= 0.05).any())
+        single.update(item.name for item in found if item.p is not None and item.p <= 0.05)
+        low.update(item.name for item in found if item.interval[0] > item.floor)
+    assert alarms <= binom.ppf(0.999, runs, 0.05)
+    assert max(single.values(), default=0) <= binom.ppf(0.9999, runs, 0.05)
+    assert max(low.values(), default=0) <= binom.ppf(0.9999, runs, 0.05)
+
+
+def test_a_generator_that_copies_some_rows_is_caught_on_the_records_it_copied(draw: Draw, schema: Schema) -> None:
+    rows = draw(30_000, 2)
+    train, holdout, fresh = rows[:10_000], rows[10_000:20_000], rows[20_000:]
+    copied = np.random.default_rng(0).permutation(10_000)[:500]  # 5 %
+    found = attacked(train, pd.concat([train.iloc[copied], fresh[:9_500]]), holdout, schema)
+    named = {item.name: item for item in found.findings}
+    assert named["neighbourhood_exposed_tpr"].interval[0] > 30
+    assert named["copies_exact"].interval[0] > 4
+    exposed = found.attacks.sets["exposed"]
+    scores = found.attacks.scores["neighbourhood"]
+    first = exposed[np.argsort(-scores[exposed])][:50]
+    assert set(found.game.member_rows[first[first < len(found.game.members)]]) <= set(copied)
+    assert np.mean(first < len(found.game.members)) == 1.0
+
+
+def test_nearest_is_exact(draw: Draw, schema: Schema) -> None:
+    left, right = code([draw(300, 3), draw(200, 4)], schema)
+    space = Space.of(right)
+    a, b = space.points(left), space.points(right)
+    distance, index = nearest(a, b, 3)
+    slow = np.sqrt(((a[:, None, :].astype(float) - b[None].astype(float)) ** 2).sum(axis=2))
+    assert np.allclose(distance, np.sort(slow, axis=1)[:, :3], atol=1e-5)
+    assert np.allclose(np.take_along_axis(slow, index, 1), distance)
+    assert (nearest(a, a, 1)[0] == 0).all()
+    assert nearest(a, b[:2], 3)[0].shape == (300, 3)
+
+
+def test_categories_of_many_codes_keep_their_distance() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"code": [f"c{i}" for i in range(500)], "x": rng.normal(size=500)})
+    schema = Schema.from_dict({"columns": {"code": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
+    (table,) = code([frame], schema)
+    points = Space.of(table).points(table, [0])
+    apart = ((points[:50, None] - points[None, :50]) ** 2).sum(axis=2)[~np.eye(50, dtype=bool)]
+    assert points.shape[1] <= 64
+    assert apart.mean() == pytest.approx(1.0, abs=0.05)
+    assert apart.min() > 0.4
+
+
+def test_kmap_counts_groups(schema: Schema, draw: Draw) -> None:
+    rows = draw(400, 5)
+    train, made, holdout = code([rows[:200], rows[:200].copy(), rows[200:].reset_index(drop=True)], schema)
+    game = deal(train, made, holdout, np.random.default_rng(0))
+    counts = kmap(game, ["town", "sex"])
+    assert sum(counts["synthetic"].values()) == pytest.approx(100)
+    assert counts["unique_met"] == 100.0
+    towns = pd.Series(game.members.codes[:, 4]).astype(str) + pd.Series(game.members.codes[:, 3]).astype(str)
+    assert counts["unique"] == int((towns.value_counts() == 1).sum())
