@@ -13,11 +13,12 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.coders import Coder, ValueCoder
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
+from tabsynth.columns import Categorical, Column, Identifier
 from tabsynth.identifiers import learn_pattern
 from tabsynth.line_coder import Floats, QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import merged
+from tabsynth.privacy.declared import public_dtypes
 from tabsynth.schema import Schema
 
 SIGMAS = 4.0
@@ -49,8 +50,7 @@ def public_codec(
         for name, column in schema.items()
         if isinstance(column, Identifier)
     }
-    dtypes = {name: public_dtype(column) for name, column in schema.items()}
-    return Codec(schema, coders, dtypes, patterns, rows, 1)
+    return Codec(schema, coders, public_dtypes(schema), patterns, rows, 1)
 
 
 def tokens_of_cells(grid: Grid, coder: Coder) -> npt.NDArray[np.int32]:
@@ -73,25 +73,6 @@ def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
     table = np.zeros(high * low, np.int64)
     table[: len(counts)] = counts
     return np.asarray(table.reshape(high, low).sum(1 - slot.digit))
-
-
-def public_dtype(column: Column) -> str:
-    """The pandas dtype of a synthetic column, from its declaration alone."""
-    if isinstance(column, Numeric):
-        return "float64" if column.decimals != 0 else "Int64" if column.nullable else "int64"
-    if isinstance(column, Boolean):
-        return "boolean" if column.nullable else "bool"
-    if isinstance(column, Datetime) and column.format is None:
-        return "datetime64[ns]"
-    if isinstance(column, Categorical) and column.values is not None:
-        kinds = {type(value) for value in column.values}
-        if kinds == {bool}:
-            return "boolean" if column.nullable else "bool"
-        if kinds == {int}:
-            return "Int64" if column.nullable else "int64"
-        if kinds <= {int, float}:
-            return "float64"
-    return "int64" if isinstance(column, Identifier) and column.pattern is None else "object"
 
 
 def _line(column: Column, grid: Grid, counts: Floats, least: float, bins: int) -> QuantileCoder:

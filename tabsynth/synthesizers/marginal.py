@@ -26,6 +26,7 @@ from tabsynth.marginals.one_way import one_ways
 from tabsynth.marginals.spending import Charged, Exact, Source
 from tabsynth.marginals.vocabulary import public_codec, slot_counts, tokens_of_cells
 from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.cells import private_table
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
 from tabsynth.synthesizers.tokens import TokenSynthesizer
@@ -74,7 +75,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             raise PrivacyError("there is no column to learn; declare one that is not an identifier or text")
         rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
         source = Charged(rho, privacy.open_ledger, privacy.noise(), privacy.rows_of_a_unit)
-        cells = _Cells(frame, schema, grids)
+        cells = _Cells(frame, schema, grids, privacy)
         unit = privacy.rows_of_a_unit
         share = fine_share((privacy.n_public or EXPECTED_ROWS) / unit, rho) if len(grids) > 1 else 1.0
         single = one_ways(grids, cells.of, source, share)
@@ -155,23 +156,30 @@ class MarginalSynthesizer(TokenSynthesizer):
 
 
 class _Cells:
-    """The cells of a private frame, encoded where a charged read asks for them first."""
+    """The cells of a private frame, made where a charged read asks for them first."""
 
-    def __init__(self, frame: pd.DataFrame, schema: Schema, grids: dict[str, Grid]) -> None:
-        self._frame, self._schema, self._grids = frame, schema, grids
-        self._known: dict[str, npt.NDArray[np.int64]] = {}
+    def __init__(self, frame: pd.DataFrame, schema: Schema, grids: dict[str, Grid], privacy: Privacy) -> None:
+        self._frame, self._schema, self._grids, self._privacy = frame, schema, grids, privacy
+        self._cells: dict[str, npt.NDArray[np.int64]] = {}
         self._tokens: Tokens | None = None
 
     def of(self, name: str) -> npt.NDArray[np.int64]:
-        """The cell of every row of a column."""
-        if name not in self._known:
-            self._known[name] = self._grids[name].encode(self._schema[name], self._frame[name])
-        return self._known[name]
+        """The cell of every row of a column; undeclared values are in a public cell already."""
+        if not self._cells:
+            table = private_table(
+                self._frame,
+                self._schema,
+                unit=self._privacy.unit,
+                rows_per_person=self._privacy.rows_per_person,
+                noise=self._privacy.noise(),
+            )
+            self._cells = {own: grid.encode(self._schema[own], table[own]) for own, grid in self._grids.items()}
+        return self._cells[name]
 
     def tokens(self, codec: Codec) -> Tokens:
         """The tokens of all rows, shape (n, slots)."""
         if self._tokens is None:
-            self._tokens = np.zeros((len(self._frame), len(codec.slots)), np.int32)
+            self._tokens = np.zeros((len(self.of(next(iter(self._grids)))), len(codec.slots)), np.int32)
             for name, grid in self._grids.items():
                 own = tokens_of_cells(grid, codec.coders[name])[self.of(name)]
                 self._tokens[:, codec.positions(name)] = codec.split(name, own)
