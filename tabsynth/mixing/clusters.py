@@ -1,0 +1,180 @@
+"""From linked pairs to persons: one record of a source for each, with an alarm where links pile up.
+
+A chain of links (a to b, b to c, ...) can join records that nobody compared. So a cluster grows from its surest pair
+on, and never takes a second record of a source. What was refused is counted: many are the sign of a low threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tabsynth.errors import DataError, InputError
+
+Ints = npt.NDArray[np.int64]
+
+ALARM = 2
+"""Records that hang together are reported as over-linked when they are more than so many for each source."""
+
+
+def cluster(
+    sizes: Mapping[str, int], pairs: pd.DataFrame, one_to_one: bool = True
+) -> tuple[dict[str, Ints], dict[str, Any]]:
+    """Number the records of all sources so that the same number is the same entity.
+
+    Args:
+        sizes: How many records each source has.
+        pairs: Linked pairs, the surest first: ``source_a``, ``row_a``, ``source_b``, ``row_b``.
+        one_to_one: Whether an entity has at most one record of a source. Without it, all that hangs together is one.
+
+    Returns:
+        The entity of each record, by source, numbered from 0 in the order of the records; and what to report:
+        ``cluster_sizes`` (records in an entity: how many entities), ``refused`` (pairs that would have put two records
+        of a source together) and ``overlinked`` (groups of records that hang together and are too large to be one).
+    """
+    names = list(sizes)
+    start = dict(zip(names, np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]]).astype(np.int64), strict=True))
+    count = int(sum(sizes.values()))
+    left = pairs["source_a"].map(start).to_numpy(np.int64) + pairs["row_a"].to_numpy(np.int64)
+    right = pairs["source_b"].map(start).to_numpy(np.int64) + pairs["row_b"].to_numpy(np.int64)
+    source = np.repeat(np.arange(len(names)), list(sizes.values()))
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
+    whole = connected_components(graph, directed=False)[1].astype(np.int64)
+    labels, refused = (_bounded(left, right, source, count) if one_to_one else (whole, 0)) if len(left) else (whole, 0)
+    # Numbers in the order of the first record, so that they do not depend on how the clusters came about.
+    entity = pd.factorize(labels)[0].astype(np.int64)
+    held, times = np.unique(np.bincount(entity), return_counts=True) if count else (np.empty(0), np.empty(0))
+    together = np.bincount(whole) if count else np.zeros(1, np.int64)
+    report = {
+        "cluster_sizes": {int(size): int(number) for size, number in zip(held, times, strict=True)},
+        "refused": refused,
+        "overlinked": int((together > ALARM * len(names)).sum()),
+        "largest_group": int(together.max()),
+    }
+    ends = np.cumsum(list(sizes.values()))
+    return {name: entity[end - sizes[name] : end] for name, end in zip(names, ends, strict=True)}, report
+
+
+def _bounded(left: Ints, right: Ints, source: npt.NDArray[Any], count: int) -> tuple[Ints, int]:
+    """Join from the surest pair on, unless two records of a source would meet: labels, and how many were refused."""
+    degree = np.bincount(left, minlength=count) + np.bincount(right, minlength=count)
+    labels = np.arange(count)
+    # Two records that only know each other need no search; they are nearly all of them.
+    alone = (degree[left] == 1) & (degree[right] == 1) & (source[left] != source[right])
+    labels[right[alone]] = left[alone]
+    parent: dict[int, int] = {}
+    members: dict[int, set[int]] = {}
+
+    def root(node: int) -> int:
+        while (above := parent.setdefault(node, node)) != node:
+            parent[node] = node = parent[above]
+        return node
+
+    refused = 0
+    for a, b in zip(left[~alone].tolist(), right[~alone].tolist(), strict=True):
+        one, other = root(a), root(b)
+        if one == other:
+            continue
+        here, there = (members.setdefault(node, {int(source[node])}) for node in (one, other))
+        if here & there:
+            refused += 1
+            continue
+        parent[other] = one
+        here |= members.pop(other)
+    for node in parent:
+        labels[node] = root(node)
+    return labels, refused
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """In how many sources and rows persons stand, which is what a promise by row must be multiplied by.
+
+    Attributes:
+        sources: In so many sources: how many entities.
+        most_sources: The most sources that one entity stands in.
+        most_rows: The most rows that one entity has in all sources together.
+    """
+
+    sources: dict[int, int]
+    most_sources: int
+    most_rows: int
+
+    @property
+    def factor(self) -> int:
+        """By what factor a person's epsilon exceeds a row's: the most rows of one person."""
+        return self.most_rows
+
+    def of_person(self, epsilon: float, delta: float = 0.0) -> tuple[float, float]:
+        """The epsilon and delta that a person has, where each row of the union has the given ones.
+
+        Group privacy for k rows: k epsilon, and delta times (e^(k epsilon) - 1) / (e^epsilon - 1) (Vadhan, "The
+        complexity of differential privacy", 2017, lemma 2.2, with the sum kept).
+        """
+        if epsilon < 0 or not 0 <= delta <= 1:
+            raise InputError(f"epsilon must be at least 0 and delta between 0 and 1, not {epsilon!r} and {delta!r}")
+        steps = (math.exp(min(step * epsilon, 700.0)) for step in range(self.factor))
+        return self.factor * epsilon, min(1.0, delta * sum(steps)) if delta else 0.0
+
+    def __str__(self) -> str:
+        if self.factor <= 1:
+            return "each person has one row: an epsilon of a row is an epsilon of a person"
+        return (
+            f"a person has up to {self.most_rows} rows in up to {self.most_sources} sources: where the promise is for "
+            f"a row, a person's epsilon is up to {self.factor} times as large; cap a person's rows or say row-level"
+        )
+
+
+def sources_per_entity(entities: Mapping[str, Ints]) -> Exposure:
+    """Say in how many sources and rows a person stands, and so by what factor a person's epsilon grows.
+
+    Only persons that were linked are seen: a missed link makes the true factor larger, up to the number of sources.
+
+    Args:
+        entities: The entity of each row, by source, as ``Links.entities`` has it.
+
+    Example:
+        >>> sources_per_entity({"a": np.array([0, 1]), "b": np.array([1, 2])}).factor
+        2
+    """
+    top = max((int(found.max()) for found in entities.values() if len(found)), default=-1) + 1
+    rows = sum((np.bincount(found, minlength=top) for found in entities.values()), np.zeros(top, np.int64))
+    held = sum(((np.bincount(found, minlength=top) > 0) for found in entities.values()), np.zeros(top, np.int64))
+    numbers, times = np.unique(held[held > 0], return_counts=True)
+    return Exposure(
+        {int(number): int(count) for number, count in zip(numbers, times, strict=True)},
+        int(held.max(initial=0)),
+        int(rows.max(initial=0)),
+    )
+
+
+def split_entities(entities: Mapping[str, Ints], share: float, seed: int) -> dict[str, npt.NDArray[np.bool_]]:
+    """Draw persons to hold out, so that none stands in training and holdout by two of their rows.
+
+    Args:
+        entities: The entity of each row, by source.
+        share: The share of the entities to hold out, between 0 and 1.
+        seed: Seed of the draw.
+
+    Returns:
+        Which rows are held out, by source.
+
+    Raises:
+        InputError: The share is not between 0 and 1, or there are too few entities.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"the share to hold out must lie between 0 and 1, not {share!r}")
+    every = np.unique(np.concatenate([*entities.values(), np.empty(0, np.int64)]))
+    held = round(share * len(every))
+    if not 0 < held < len(every):
+        raise DataError(f"{len(every)} persons cannot be split with a share of {share!r} held out")
+    out = np.random.default_rng(seed).choice(every, held, replace=False)
+    return {source: np.isin(found, out) for source, found in entities.items()}

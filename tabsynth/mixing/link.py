@@ -1,0 +1,155 @@
+"""Which rows of several sources are the same person: one front for every way to link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError
+from tabsynth.mixing import clk, exact, splink_link
+from tabsynth.mixing.clusters import cluster, sources_per_entity
+
+Engine = Literal["splink", "exact", "clk", "none"]
+Ints = npt.NDArray[np.int64]
+
+COLUMNS = ["source_a", "row_a", "source_b", "row_b", "probability"]
+
+
+@dataclass(frozen=True)
+class LinkSpec:
+    """How to link.
+
+    Attributes:
+        engine: ``splink`` learns how far agreement tells (Fellegi and Sunter, "A theory for record linkage", Journal of
+            the American Statistical Association 64, 1969); ``exact`` joins equal keys; ``clk`` compares Bloom filters;
+            ``none`` takes each key of each source for an entity of its own.
+        fields: The columns to compare, which must have these names in every source. ``exact`` without fields joins
+            by the keys, which then must mean the same in all sources.
+        threshold: The probability from which a pair is joined.
+        review_band: Pairs with a probability in here are reported for a person to look at.
+        one_to_one: Whether an entity has at most one record of each source.
+    """
+
+    engine: Engine = "splink"
+    fields: tuple[str, ...] = ()
+    threshold: float = 0.95
+    review_band: tuple[float, float] = (0.5, 0.95)
+    one_to_one: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", tuple(self.fields))
+        object.__setattr__(self, "review_band", tuple(self.review_band))
+        if self.engine not in get_args(Engine):
+            raise InputError(f"link engine must be one of {', '.join(get_args(Engine))}, not {self.engine!r}")
+        if not 0 < self.threshold <= 1:
+            raise InputError(f"the link threshold must lie above 0 and not above 1, not {self.threshold!r}")
+        if len(self.review_band) != 2 or not 0 <= self.review_band[0] <= self.review_band[1] <= 1:
+            raise InputError(f"the review band must be two probabilities, low then high, not {self.review_band!r}")
+        if len(set(self.fields)) < len(self.fields):
+            raise InputError(f"a field to link by is named twice: {self.fields!r}")
+        if self.engine in ("splink", "clk") and not self.fields:
+            raise InputError(f"engine {self.engine!r} needs the fields to compare; name at least three of them")
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """Who is who.
+
+    Attributes:
+        entities: By source, the entity of each row, shape (rows,); the same number is the same entity in all sources.
+        pairs: Compared pairs from the review band's low end on, the surest first: ``source_a``, ``row_a``,
+            ``source_b``, ``row_b``, ``probability``. A row is the first one of its record.
+        report: What was done and what a person should look at.
+    """
+
+    entities: dict[str, Ints]
+    pairs: pd.DataFrame
+    report: dict[str, Any]
+
+
+def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int = 0) -> Links:
+    """Number the rows of all sources by entity.
+
+    Rows of a source that share its key are one record of it; a null or placeholder key joins nothing. Keys are
+    local to their source, unless ``exact`` is to join by them.
+
+    Args:
+        frames: The sources.
+        keys: The columns that tell the records of a source apart; none where every row is a record.
+        spec: How to link.
+        seed: Seed of what the engines sample; the same seed gives the same links.
+
+    Raises:
+        InputError: There are no two sources, or a key or field does not fit them.
+        DataError: A source lacks a column, or has no rows.
+        MissingDependencyError: The engine's package is not installed.
+    """
+    if not frames:
+        raise InputError("there is no source to link")
+    empty = [source for source, frame in frames.items() if not len(frame)]
+    if empty:
+        raise DataError(f"source {empty[0]!r} has no rows")
+    own = {source: _records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
+    report: dict[str, Any] = {"engine": spec.engine, "threshold": spec.threshold}
+    report |= exact.key_report({source: found for source, (found, _, named) in own.items() if named})
+    records = {source: frame.iloc[own[source][1]].reset_index(drop=True) for source, frame in frames.items()}
+    pairs, more = _pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=COLUMNS), {})
+    heavy = [*report["heavy_keys"], *more.pop("heavy_keys", [])]
+    report |= {**more, "heavy_keys": heavy}
+    joined = pairs[pairs["probability"] >= spec.threshold]
+    entities, found = cluster({source: len(frame) for source, frame in records.items()}, joined, spec.one_to_one)
+    low, high = spec.review_band
+    report |= {
+        "pairs": len(joined),
+        "review": int(pairs["probability"].between(low, high, inclusive="left").sum()),
+        **found,
+    }
+    rows = {source: entities[source][own[source][0]] for source in frames}
+    exposure = sources_per_entity(rows)
+    report |= {"sources_per_entity": exposure.sources, "epsilon_factor": exposure.factor, "person": str(exposure)}
+    for side in "ab":
+        first = {source: own[source][1] for source in frames}
+        pairs[f"row_{side}"] = _first_rows(pairs[f"source_{side}"], pairs[f"row_{side}"], first)
+    return Links(rows, pairs.reset_index(drop=True), report)
+
+
+def _records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Ints, Ints, bool]:
+    """The record of each row, the first row of each record, and whether a key tells them apart."""
+    if not key:
+        return np.arange(len(frame)), np.arange(len(frame)), False
+    number = exact.codes({source: frame}, {source: key})[source]
+    # A row without a key is a record of its own.
+    alone = np.where(number < 0, len(frame) + np.arange(len(frame)), number)
+    record = pd.factorize(alone)[0].astype(np.int64)
+    return record, np.unique(record, return_index=True)[1].astype(np.int64), True
+
+
+def _pairs(
+    records: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The pairs worth keeping, the surest first, and what the engine reports."""
+    if spec.engine == "none":
+        return pd.DataFrame(columns=COLUMNS).astype({"row_a": "int64", "row_b": "int64", "probability": "float64"}), {}
+    if spec.engine == "exact":
+        by = {source: list(spec.fields) or list(keys.get(source, [])) for source in records}
+        groups = exact.codes(records, by)
+        pairs, left_out = exact.pairs(groups, spec.one_to_one)
+        return pairs, {**exact.key_report(groups), "ambiguous": left_out}
+    low = min(spec.review_band[0], spec.threshold)
+    if spec.engine == "clk":
+        return clk.pairs(records, spec.fields, low, seed=seed)
+    return splink_link.pairs(records, spec.fields, low, seed=seed)
+
+
+def _first_rows(sources: pd.Series, records: pd.Series, first: Mapping[str, Ints]) -> Ints:
+    """The first row of each record."""
+    out = np.zeros(len(records), np.int64)
+    for source, rows in first.items():
+        mine = (sources == source).to_numpy()
+        out[mine] = rows[records.to_numpy(np.int64)[mine]]
+    return out
