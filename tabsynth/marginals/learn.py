@@ -1,66 +1,114 @@
-"""From tokens to a mixture: count the pairs of tokens, fit the mixture to the counts."""
+"""From tokens to a model: count the pairs of tokens, fit the model to the counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tabsynth.line_coder import Tokens
-from tabsynth.marginals.effort import Effort
+from tabsynth.marginals.effort import effort_of
 from tabsynth.marginals.mixture import Mixture, fit
 from tabsynth.marginals.pairs import Plan, measure
 from tabsynth.marginals.spending import Source
+from tabsynth.marginals.tree import Tree, grow
+
+Model = Mixture | Tree
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """What is known of the learned slots before pairs are counted.
+
+    Attributes:
+        names: The column of each slot.
+        counts: Rows of each token of each slot.
+        emitted: Which tokens of each slot a synthetic row may hold.
+        target: Position of the target, if any.
+        rows: Number of rows.
+    """
+
+    names: list[str]
+    counts: list[npt.NDArray[np.int64]]
+    emitted: list[npt.NDArray[np.bool_]]
+    target: int | None
+    rows: float
 
 
 def learn(
+    slots: Slots,
     tokens: Callable[[], Tokens],
-    counts: Sequence[npt.NDArray[np.int64]],
-    emitted: Sequence[npt.NDArray[np.bool_]],
-    names: Sequence[str],
-    target: int | None,
-    rows: float,
     source: Source,
     share: float,
-    effort: Effort,
     *,
+    method: str,
+    components: int | None,
     seed: int,
     progress: bool | None = False,
-) -> Mixture:
-    """Count and fit.
+) -> Model:
+    """Count pairs and fit a model.
 
     Args:
-        tokens: Reads the tokens of all rows, shape (n, columns).
-        counts: Rows of each token of each column.
-        emitted: Which tokens of each column a row may hold; others are left out where they have no rows.
-        names: The columns' names, for the ledger.
-        target: Position of the target column.
-        rows: Number of rows.
+        slots: What is known of them.
+        tokens: Reads the tokens of all rows, shape (n, slots).
         source: Where counts come from.
         share: The share of the budget to spend.
-        effort: How the mixture is fitted.
+        method: ``mixture`` or ``tree``.
+        components: Components of a mixture; by default from the rows and the budget.
         seed: Seed of the mixture's start.
         progress: Whether to show a bar; None shows one on a terminal.
     """
-    kept = [np.flatnonzero(may | (count > 0)) for may, count in zip(emitted, counts, strict=True)]
-    place = [np.zeros(len(count), np.int32) for count in counts]
-    for table, tokens_kept in zip(place, kept, strict=True):
-        table[tokens_kept] = np.arange(len(tokens_kept))
+    # Tokens that no row has and no row may have would only cost noise.
+    kept = [np.flatnonzero(may | (count > 0)) for may, count in zip(slots.emitted, slots.counts, strict=True)]
+    place = [np.zeros(len(count), np.int32) for count in slots.counts]
+    for table, own in zip(place, kept, strict=True):
+        table[own] = np.arange(len(own))
     compact: list[Tokens] = []
 
     def read() -> Tokens:
         if not compact:  # made inside the first charged read, and kept for the others
-            own = tokens()
-            compact.append(np.stack([table[own[:, i]] for i, table in enumerate(place)], axis=1))
+            found = tokens()
+            compact.append(np.stack([table[found[:, i]] for i, table in enumerate(place)], axis=1))
         return compact[0]
 
-    marginals = [count[own] / count[own].sum() for count, own in zip(counts, kept, strict=True)]
-    measured = measure(Plan.of(marginals, target), read, rows, source, share, names)
-    small = fit(marginals, measured, rows, effort, seed=seed, progress=progress)
-    parts = []
-    for part, count, own in zip(small.parts, counts, kept, strict=True):
-        whole = np.zeros((len(part), len(count)), np.float32)
-        whole[:, own] = part
-        parts.append(whole)
-    return Mixture(tuple(parts))
+    marginals = [count[own] / count[own].sum() for count, own in zip(slots.counts, kept, strict=True)]
+    if method == "tree":
+        tree = grow(marginals, read, slots.rows, source, share, slots.names)
+        sizes = [len(count) for count in slots.counts]
+        tables = tuple(
+            _widened(_widened(table, kept[b], sizes[b]).T, kept[a], sizes[a]).T
+            for (a, b), table in zip(tree.edges, tree.tables, strict=True)
+        )
+        return Tree(0, _widened(tree.root[None], kept[0], sizes[0])[0], tree.edges, tables)
+    measured = measure(Plan.of(marginals, slots.target), read, slots.rows, source, share, slots.names)
+    effort = effort_of(slots.rows / source.rows_of_a_unit, source.rho, components)
+    small = fit(marginals, measured, slots.rows, effort, seed=seed, progress=progress)
+    whole = zip(small.parts, slots.counts, kept, strict=True)
+    return Mixture(tuple(_widened(part, own, len(count)) for part, count, own in whole))
+
+
+def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
+    """A model as plain data and arrays."""
+    if isinstance(model, Mixture):
+        return {"model": "mixture"}, {str(i): part for i, part in enumerate(model.parts)}
+    config = {"model": "tree", "first": model.first, "edges": [list(edge) for edge in model.edges]}
+    return config, {"root": model.root} | {str(i): table for i, table in enumerate(model.tables)}
+
+
+def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
+    """Rebuild what ``to_arrays`` gave."""
+    if config["model"] == "mixture":
+        return Mixture(tuple(arrays[str(i)] for i in range(len(arrays))))
+    edges = tuple((int(a), int(b)) for a, b in config["edges"])
+    return Tree(int(config["first"]), arrays["root"], edges, tuple(arrays[str(i)] for i in range(len(edges))))
+
+
+def _widened(part: npt.NDArray[Any], kept: npt.NDArray[np.int64], size: int) -> npt.NDArray[Any]:
+    """Columns put back in their places among ``size``, zero elsewhere."""
+    whole = np.zeros((len(part), size), part.dtype)
+    whole[:, kept] = part
+    return whole

@@ -16,14 +16,12 @@ import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats
+from tabsynth.marginals.draw import CHUNK, even, inverse, inverse_rows, within
 from tabsynth.marginals.effort import Effort
 from tabsynth.marginals.pairs import Measured, Pairs
 from tabsynth.training.progress import bar
 
 BETAS = (0.9, 0.99)
-
-CHUNK = 1 << 14
-"""Rows whose chances of all components are held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +58,62 @@ class Mixture:
             joint = self.log_prob(tokens[begin : begin + CHUNK])
             most = joint.max(1)
             out[begin : begin + CHUNK] = most + np.log(np.exp(joint - most[:, None]).sum(1))
+        return out
+
+    def draw(
+        self,
+        fixed: npt.NDArray[np.int32],
+        allowed: Sequence[Floats | None],
+        rng: np.random.Generator,
+        *,
+        stratify: bool = True,
+    ) -> npt.NDArray[np.int32]:
+        """Draw the tokens that are -1, exactly given those that are not.
+
+        Args:
+            fixed: Shape (rows, columns), -1 where a token is free.
+            allowed: The allowed share of each token of a column, None where all are. Two-dimensional where it depends
+                on the token of the column before, which is drawn first.
+            rng: Where random numbers come from.
+            stratify: Deal random numbers evenly over the rows, and over the rows of each component.
+        """
+        out = fixed.copy()
+        if not len(fixed):
+            return out
+        component = self._drawn_components(fixed, allowed, rng, stratify)
+        order = np.argsort(component, kind="stable")
+        for column, part in enumerate(self.parts):
+            rows = order[fixed[order, column] < 0]
+            share = allowed[column]
+            if not len(rows):
+                continue
+            if share is not None and share.ndim == 2:
+                chances = within(part[component[rows]], share[out[rows, column - 1]])
+                out[rows, column] = inverse_rows(chances, rng.random(len(rows)))
+            else:
+                chances = part.astype(np.float64) if share is None else within(part, share)
+                out[rows, column] = inverse(chances, component[rows], even(component[rows], rng, stratify))
+        return out
+
+    def _drawn_components(
+        self,
+        fixed: npt.NDArray[np.int32],
+        allowed: Sequence[Floats | None],
+        rng: np.random.Generator,
+        stratify: bool,
+    ) -> npt.NDArray[np.int64]:
+        """A component for each row, given its fixed tokens and the limits."""
+        one = [None if share is None or share.ndim == 2 else share for share in allowed]
+        same = not (fixed >= 0).any()
+        uniform = even(np.zeros(len(fixed), np.int64), rng, stratify)
+        if same:
+            joint = self.log_prob(fixed[:1], one)
+            return inverse(np.exp(joint - joint.max()), np.zeros(len(fixed), np.int64), uniform).astype(np.int64)
+        out = np.empty(len(fixed), np.int64)
+        for begin in range(0, len(fixed), CHUNK):
+            rows = slice(begin, begin + CHUNK)
+            joint = self.log_prob(fixed[rows], one)
+            out[rows] = inverse_rows(np.exp(joint - joint.max(1, keepdims=True)), uniform[rows])
         return out
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tabsynth.line_coder import Floats
 from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms import noisy_many
+from tabsynth.privacy.mechanisms import exponential, noisy_many
 from tabsynth.privacy.noise import Noise
 
 Read = Callable[[], npt.NDArray[Any]]
@@ -42,6 +42,9 @@ class Source(Protocol):
 
     def sigma(self, share: float) -> float:
         """Standard deviation of the noise that a share of the budget buys."""
+
+    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+        """The candidate of the highest score, which one row changes by at most one."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ class Charged:
         """Noise of sensitivity^2 / (2 sigma^2) = share * rho."""
         return self.rows_of_a_unit / math.sqrt(2 * CAUTION * share * self.rho)
 
+    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+        """A candidate of a high score, by the exponential mechanism."""
+        return exponential(
+            read_scores,
+            rho=CAUTION * share * self.rho,
+            sensitivity=self.rows_of_a_unit,
+            ledger=self.ledger,
+            purpose=purpose,
+            columns=columns,
+            noise=self.noise,
+        )
+
 
 @dataclass(frozen=True)
 class Exact:
@@ -96,3 +111,7 @@ class Exact:
     def sigma(self, share: float) -> float:
         """How far the counts are trusted."""
         return 1 / math.sqrt(2 * share * self.rho)
+
+    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+        """The candidate of the highest score."""
+        return int(np.argmax(read_scores()))

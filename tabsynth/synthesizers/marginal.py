@@ -17,11 +17,9 @@ from tabsynth.codec import Codec
 from tabsynth.columns import Identifier, Text
 from tabsynth.errors import InputError, PrivacyError, listed
 from tabsynth.line_coder import Floats, Tokens
-from tabsynth.marginals.draw import draw_tokens
-from tabsynth.marginals.effort import bins_of, effort_of, fine_share
+from tabsynth.marginals.effort import bins_of, fine_share
 from tabsynth.marginals.grids import Grid, grid_of
-from tabsynth.marginals.learn import learn
-from tabsynth.marginals.mixture import Mixture
+from tabsynth.marginals.learn import Slots, from_arrays, learn, to_arrays
 from tabsynth.marginals.one_way import one_ways
 from tabsynth.marginals.spending import Charged, Exact, Source
 from tabsynth.marginals.vocabulary import public_codec, slot_counts, tokens_of_cells
@@ -35,12 +33,15 @@ from tabsynth.table import Table
 EXPECTED_ROWS = 10_000
 """Rows that are supposed where their number is not public, before they are counted."""
 
+METHODS = ("mixture", "tree")
+
 
 class MarginalSynthesizer(TokenSynthesizer):
     """Mixture of products fitted to noisy marginals: the default under differential privacy.
 
     Args:
-        components: Number of components; by default from the noisy number of rows and the budget.
+        method: ``mixture``, or ``tree``: every column depends on one other (cruder, for tests and tiny budgets).
+        components: Components of the mixture; by default from the noisy number of rows and the budget.
         min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
 
     Example:
@@ -55,7 +56,8 @@ class MarginalSynthesizer(TokenSynthesizer):
     weighs: ClassVar[bool] = False
     epochs: None = None
 
-    def __init__(self, *, components: int | None = None, min_group: int = 5) -> None:
+    def __init__(self, *, method: str = "mixture", components: int | None = None, min_group: int = 5) -> None:
+        self.method = method
         self.components = components
         self.min_group = min_group
 
@@ -86,24 +88,35 @@ class MarginalSynthesizer(TokenSynthesizer):
         self._learn_from(lambda: cells.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
 
     def _check_options(self) -> None:
+        if self.method not in METHODS:
+            raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
         for name in ("components", "min_group"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
     def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Source, share: float, run: Run) -> None:
-        """Count the pairs and fit the mixture."""
+        """Count the pairs and fit the model."""
         if not self.active_:
             return
-        slots = [self.codec_.slots[i] for i in self.active_]
+        own = [self.codec_.slots[i] for i in self.active_]
         targets = self.codec_.schema.with_role("target")
-        target = next((i for i, slot in enumerate(slots) if slot.column in targets), None)
-        counts = [self.counts_[i] for i in self.active_]
-        may = [self._emitted(i) for i in self.active_]
-        names = [slot.column for slot in slots]
-        effort = effort_of(rows / source.rows_of_a_unit, source.rho, self.components)
-        self.mixture_ = learn(
-            tokens, counts, may, names, target, rows, source, share, effort, seed=run.seed, progress=run.progress
+        slots = Slots(
+            names=[slot.column for slot in own],
+            counts=[self.counts_[i] for i in self.active_],
+            emitted=[self._emitted(i) for i in self.active_],
+            target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
+            rows=rows,
+        )
+        self.model_ = learn(
+            slots,
+            tokens,
+            source,
+            share,
+            method=self.method,
+            components=self.components,
+            seed=run.seed,
+            progress=run.progress,
         )
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
@@ -118,7 +131,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        return draw_tokens(self.mixture_, fixed, self._allowed(limits), draw.rng, stratify=stratify)
+        return self.model_.draw(fixed, self._allowed(limits), draw.rng, stratify=stratify)
 
     def _allowed(self, limits: list[Floats | None]) -> list[Floats | None]:
         """Limits and what may be drawn at all, together."""
@@ -143,16 +156,14 @@ class MarginalSynthesizer(TokenSynthesizer):
         if unknown:
             raise InputError(f"the model does not know the columns {listed(unknown)}")
         tokens = self.codec_.encode(frame)[:, self.active_]
-        return self.mixture_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
+        return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        if not self.active_:
-            return {}, {}
-        return {}, {str(i): part for i, part in enumerate(self.mixture_.parts)}
+        return to_arrays(self.model_) if self.active_ else ({}, {})
 
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         if self.active_:
-            self.mixture_ = Mixture(tuple(arrays[str(i)] for i in range(len(self.active_))))
+            self.model_ = from_arrays(config, arrays)
 
 
 class _Cells:
