@@ -6,6 +6,9 @@ boosted trees and the area under the ROC curve: 0.5 is guessing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
@@ -25,8 +28,29 @@ CELLS = 64
 """Quantile cells of a continuous column when it is judged alone."""
 
 
-def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) -> list[Score]:
-    """The AUC of all columns together, and of the most telling column alone.
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What the classifier was shown and what it believed.
+
+    Attributes:
+        sides: The real and the synthetic rows, n each.
+        rows: Which rows of the synthetic table these are, shape (n,).
+        fake: Which of the 2n rows are synthetic.
+        folds: Rows learned from and rows held out.
+        belief: Cross-validated belief that a row is synthetic, shape (2n,).
+        models: The classifier of each fold.
+    """
+
+    sides: tuple[Coded, Coded]
+    rows: Ints
+    fake: np.ndarray
+    folds: list[tuple[Ints, Ints]]
+    belief: Floats
+    models: tuple[Any, ...]
+
+
+def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) -> tuple[list[Score], Trial | None]:
+    """The AUC of all columns together, and of the most telling column alone; and what was seen, row by row.
 
     The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
     is the AUC of each column alone (finds faults of its distribution). Empty below six rows a side.
@@ -38,18 +62,20 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
     """
     n = min(MOST_ROWS, len(real), len(synthetic))
     if n < 2 * FOLDS:
-        return []
-    sides = [table.take(rng.permutation(len(table))[:n]) for table in (real, synthetic)]
+        return [], None
+    picked = [rng.permutation(len(table))[:n] for table in (real, synthetic)]
+    sides = [table.take(rows) for table, rows in zip((real, synthetic), picked, strict=True)]
     rows = np.vstack([side.features() for side in sides])
     fake = np.arange(2 * n) >= n
     names = real.book.names
     seed = seed_of(rng)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, fake))
-    belief, lost = _together(rows, fake, folds, seed, rng)
+    belief, lost, models = _together(rows, fake, folds, seed, rng)
     auc, interval = delong(fake, belief)
     alone = [_alone(sides, j, fake, folds) for j in range(len(names))]
     each = [delong(fake, scores, len(names)) for scores in alone]
     top = int(np.argmax([value for value, _ in each]))
+    seen = Trial((sides[0], sides[1]), picked[1], fake, folds, belief, models)
     return [
         Score(
             name="detection_auc",
@@ -78,17 +104,19 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
             f"largest of {len(names)} columns. Detail: the AUC of every column alone.",
             detail=_parts(names, np.array([value for value, _ in each]), 0.5),
         ),
-    ]
+    ], seen
 
 
 def _together(
     rows: Floats, fake: np.ndarray, folds: list[tuple[Ints, Ints]], seed: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Cross-validated belief of every row, shape (2n,), and the AUC lost by shuffling each column, shape (d,)."""
+) -> tuple[Floats, Floats, tuple[Any, ...]]:
+    """Belief of every row, shape (2n,), the AUC lost by shuffling each column, shape (d,), and each fold's model."""
+    models = []
     belief = np.empty(len(rows))
     lost = np.zeros(rows.shape[1])
     for number, (fit, held) in enumerate(folds):
         model = classifier(seed, len(fit)).fit(rows[fit], fake[fit])
+        models.append(model)
         belief[held] = model.predict_proba(rows[held])[:, 1]
         if number:  # one fold's model is enough to say where it looks
             continue
@@ -98,7 +126,7 @@ def _together(
             shuffled = rows[some]
             shuffled[:, j] = rng.permutation(shuffled[:, j])
             lost[j] = whole - delong(fake[some], model.predict_proba(shuffled)[:, 1])[0]
-    return belief, lost
+    return belief, lost, tuple(models)
 
 
 def _alone(sides: list[Coded], j: int, fake: np.ndarray, folds: list[tuple[Ints, Ints]]) -> Floats:

@@ -13,21 +13,40 @@ import pandas as pd
 
 from tabsynth.columns import Identifier, Text
 from tabsynth.errors import DataError, listed
+from tabsynth.evaluation.areas import AREAS, area_of
 from tabsynth.evaluation.coded import code
 from tabsynth.evaluation.detection import detection_scores
 from tabsynth.evaluation.fidelity import fidelity_scores
+from tabsynth.evaluation.findings import find
+from tabsynth.evaluation.finer import finer_scores
 from tabsynth.evaluation.inputs import Inputs, check_inputs, fingerprint
 from tabsynth.evaluation.memorisation import memorisation_scores
 from tabsynth.evaluation.pictures import distributions
+from tabsynth.evaluation.projection import projection
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.sdmetrics_bridge import available, sdmetrics_scores
+from tabsynth.evaluation.telltale import logistic_score, telltale_rows
 from tabsynth.evaluation.utility import question, utility_scores
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 
 PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
-STAGES = ("fidelity", "detection", "utility", "memorisation", "sdmetrics", "pictures")
+STAGES = (
+    "fidelity",
+    "detection",
+    "utility",
+    "memorisation",
+    "sdmetrics",
+    "pictures",
+    "dependence",
+    "diversity",
+    "learners",
+    "fairness",
+)
+"""The order numbers the generators, so that a new stage changes no earlier one's draws."""
+SHOWN = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
+"""The order in which stages come, for progress."""
 
 
 def evaluate(
@@ -39,6 +58,7 @@ def evaluate(
     schema: Schema | None = None,
     seed: int = 0,
     sdmetrics: bool | None = None,
+    thorough: bool = True,
     card: Mapping[str, Any] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Report:
@@ -53,6 +73,9 @@ def evaluate(
         schema: What the columns are; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports; default: if the package is installed.
+        thorough: Whether to look finer than the four main questions: triples, tails, missing values, subgroups,
+            diversity, several learners, conclusions, fairness and the quality of the real table. The findings rest on
+            these; it takes a few seconds.
         card: Facts on the model (its card, its privacy ledger) to keep in the report.
         progress: Told the stage and the share done, from 0 to 1.
 
@@ -88,10 +111,14 @@ def evaluate(
     tell("fidelity")
     scores += fidelity_scores(real, made, fresh, _rng(seed, "fidelity"))
     tell("detection")
-    found = detection_scores(real, made, _rng(seed, "detection"))
+    found, trial = detection_scores(real, made, _rng(seed, "detection"))
     scores += found
-    if not found:
+    drilldown: dict[str, Any] = {}
+    if trial is None:
         notes.append("Detection is left out: a table has fewer than six rows.")
+    elif thorough:
+        scores.append(logistic_score(trial))
+        drilldown["telltale"] = telltale_rows(trial)
     if fresh is not None:
         tell("utility")
         if inputs.target is not None:
@@ -100,6 +127,10 @@ def evaluate(
             notes += said
         tell("memorisation")
         scores += memorisation_scores(real, made, fresh, _rng(seed, "memorisation"))
+    if thorough:
+        found, said = finer_scores(inputs, real, made, fresh, lambda stage: _rng(seed, stage), tell)
+        scores += found
+        notes += said
     if sdmetrics or (sdmetrics is None and available()):
         tell("sdmetrics")
         found, said = sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics"))
@@ -108,8 +139,14 @@ def evaluate(
     elif sdmetrics is None:
         notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
     tell("pictures")
+    outline = projection(real, made, _rng(seed, "pictures"))
+    if outline is not None:
+        drilldown["projection"] = outline
+    named = {score.name: score for score in sorted(scores, key=_place)}
     report = Report(
-        scores={score.name: score for score in scores},
+        scores=named,
+        findings=[finding.to_dict() for finding in find(named, real, made, inputs.target)],
+        drilldown=drilldown,
         distributions=distributions(real, made, inputs.schema),
         notes=notes,
         provenance=_provenance(inputs, seed, card),
@@ -117,6 +154,11 @@ def evaluate(
     if progress is not None:
         progress("done", 1.0)
     return report
+
+
+def _place(score: Score) -> int:
+    """Scores of one area stand together, in the order of the areas."""
+    return [*AREAS, "other", "sdmetrics"].index(area_of(score.name))
 
 
 def _rng(seed: int, stage: str) -> np.random.Generator:
@@ -127,7 +169,7 @@ def _rng(seed: int, stage: str) -> np.random.Generator:
 def _teller(progress: Callable[[str, float], None] | None) -> Callable[[str], None]:
     def tell(stage: str) -> None:
         if progress is not None:
-            progress(stage, STAGES.index(stage) / len(STAGES))
+            progress(stage, SHOWN.index(stage) / len(SHOWN))
 
     return tell
 

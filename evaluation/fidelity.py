@@ -14,8 +14,9 @@ import numpy as np
 
 from tabsynth.evaluation.coded import Coded, Floats
 from tabsynth.evaluation.distance import shape_errors, trend_errors
+from tabsynth.evaluation.resample import DRAWS
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.spread import GROUPS, spreads
+from tabsynth.evaluation.spread import spreads
 
 HALVES = 3
 """Random splits of the training table over which the floor is averaged when there is no holdout."""
@@ -47,7 +48,7 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
     found = Fidelity(shape_errors(train, synthetic), trend_errors(train, synthetic))
     floor, how = real_floor(train, len(synthetic), holdout, rng)
     shape_spread, trend_spread = spreads(train, synthetic, rng)
-    method = f"Interval: delete-a-group jackknife over {GROUPS} groups of rows of both tables. Floor: {how}."
+    method = f"Interval: {DRAWS} bootstrap draws of groups of rows of both tables. Floor: {how}."
     pairs = list(combinations(range(len(book.names)), 2))
     scores = [
         Score(

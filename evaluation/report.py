@@ -11,11 +11,12 @@ from typing import Any
 
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.uses import uses
 from tabsynth.evaluation.verdict import Verdict, judge
 from tabsynth.files import write_text
 
-VERSION = 1
-"""Version of the JSON form (``templates/report.schema.json``); a later one is refused."""
+VERSION = 2
+"""Version of the JSON form (``templates/report.schema.json``); a later one is refused, an earlier one is read."""
 
 MOST_WORST = 25
 
@@ -29,12 +30,18 @@ class Report:
         distributions: Counts for the pictures, one entry for each scored column.
         notes: What was left out, and why.
         provenance: Contents' fingerprints, seed, versions, and the model's card if one was given.
+        findings: Faults in words (``tabsynth.evaluation.findings``), each with ``where`` it is.
+        drilldown: What the page draws beside the scores: ``projection`` and ``telltale`` rows.
+        gates: What became of each gate, where gates were held (``tabsynth.evaluation.gates``).
     """
 
     scores: Mapping[str, Score]
     distributions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict, repr=False)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    drilldown: dict[str, Any] = field(default_factory=dict, repr=False)
+    gates: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -58,9 +65,13 @@ class Report:
             "format": "tabsynth-evaluation",
             "version": VERSION,
             "verdict": self.verdict.to_dict(),
+            "uses": uses(self.scores),
+            "findings": list(self.findings),
+            "gates": list(self.gates),
             "scores": [score.to_dict() for score in self.scores.values()],
             "worst": [part.to_dict() for part in self.worst],
             "distributions": self.distributions,
+            "drilldown": self.drilldown,
             "notes": list(self.notes),
             "provenance": self.provenance,
         }
@@ -85,6 +96,9 @@ class Report:
                 distributions=list(data["distributions"]),
                 notes=list(data["notes"]),
                 provenance=dict(data["provenance"]),
+                findings=list(data.get("findings", [])),  # version 1 had none
+                drilldown=dict(data.get("drilldown", {})),
+                gates=list(data.get("gates", [])),
             )
         except KeyError as error:
             raise DataError(f"the evaluation report lacks {error}") from error

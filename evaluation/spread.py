@@ -1,9 +1,8 @@
-"""How far the fidelity errors would move with other rows: a delete-a-group jackknife on counts."""
+"""The intervals of the mean shape and trend errors, from one set of draws of both tables."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import t as student
 
 from tabsynth.evaluation.coded import Coded, Floats, Ints
 from tabsynth.evaluation.distance import (
@@ -14,72 +13,49 @@ from tabsynth.evaluation.distance import (
     pair_keys,
     standardised,
 )
-
-GROUPS = 20
-"""Groups of rows that the jackknife leaves out in turn."""
-
-INTERVAL_ROWS = 50_000
-"""Rows a side that the jackknife looks at; the spread is scaled to all rows."""
+from tabsynth.evaluation.resample import Resample, Side, half_width
 
 GRID = 512
-"""Points at which the jackknife (not the value) compares two continuous distributions."""
+"""Points at which the draws (not the value) compare two continuous distributions."""
 
 
 def spreads(real: Coded, other: Coded, rng: np.random.Generator) -> tuple[float, float]:
-    """Half widths of the 95 % intervals of the mean shape and mean trend error, as fractions.
-
-    Delete-a-group jackknife (Kott, "The delete-a-group jackknife", Journal of Official Statistics 17, 2001): the g-th
-    replicate leaves the g-th group of rows out of both tables, so that the sampling noise of both counts. A bootstrap
-    would be biased here: drawing rows twice adds distance of its own.
-    """
-    sides = [_subsample(table, rng) for table in (real, other)]
-    groups = min(GROUPS, len(sides[0]), len(sides[1]))
-    if groups < 2:
+    """Half widths of the 95 % intervals of the mean shape and mean trend error, as fractions."""
+    if min(len(real), len(other)) < 2:
         return 1.0, 1.0
-    marks = [rng.permutation(len(table)) % groups for table in sides]
-    shape = _jackknife(_shape_replicates(sides[0], sides[1], marks[0], marks[1], groups))
-    pairs = len(real.book.names) > 1
-    trend = _jackknife(_trend_replicates(sides[0], sides[1], marks[0], marks[1], groups)) if pairs else 0.0
-    used = 1 / len(sides[0]) + 1 / len(sides[1])
-    scale = float(np.sqrt((1 / len(real) + 1 / len(other)) / used))
-    return shape * scale, trend * scale
+    resample = Resample.of(len(real), len(other), rng)
+    shape = half_width(shape_draws(real, other, resample).mean(axis=1))
+    trend = half_width(_trend_draws(real, other, resample)) if len(real.book.names) > 1 else 0.0
+    return shape, trend
 
 
-def _subsample(table: Coded, rng: np.random.Generator) -> Coded:
-    return table if len(table) <= INTERVAL_ROWS else table.take(rng.permutation(len(table))[:INTERVAL_ROWS])
-
-
-def _jackknife(replicates: Floats) -> float:
-    """Half width of the 95 % interval from leave-one-group-out replicates, shape (g,)."""
-    g = len(replicates)
-    variance = (g - 1) / g * float(((replicates - replicates.mean()) ** 2).sum())
-    half: float = float(student.ppf(0.975, g - 1)) * variance**0.5
-    return half
-
-
-def _left_out(keys: Ints, size: int, marks: Ints, groups: int) -> Floats:
-    """Shares of each key with one group left out, shape (groups, size)."""
-    counts = np.bincount(marks * size + keys, minlength=groups * size).reshape(groups, size)
-    rest = (counts.sum(axis=0) - counts).astype(np.float64)
-    shares: Floats = rest / rest.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _shape_replicates(real: Coded, other: Coded, left: Ints, right: Ints, groups: int) -> Floats:
-    """Mean shape error with each group of rows left out, shape (groups,)."""
-    total = np.zeros(groups)
+def shape_draws(real: Coded, other: Coded, resample: Resample) -> Floats:
+    """Shape error of every column under every draw, shape (DRAWS, d)."""
+    out = []
     continuous = iter(range(real.values.shape[1]))
     for j, size in enumerate(real.book.sizes):
-        if not real.book.continuous[j]:
-            p = _left_out(real.codes[:, j], int(size), left, groups)
-            q = _left_out(other.codes[:, j], int(size), right, groups)
-            total += 0.5 * np.abs(p - q).sum(axis=1)
-            continue
-        at = next(continuous)
-        a, b, cells = _grid_codes(real.values[:, at], other.values[:, at])
-        p, q = _left_out(a, cells, left, groups), _left_out(b, cells, right, groups)
-        total += np.maximum(_grid_distance(p, q), np.abs(p[:, 0] - q[:, 0]))
-    return total / len(real.book.names)
+        if real.book.continuous[j]:
+            at = next(continuous)
+            out.append(_number_draws(real.values[:, at], other.values[:, at], resample))
+        else:
+            out.append(resample.variation(real.codes[:, j], other.codes[:, j], int(size))[1])
+    return np.column_stack(out)
+
+
+def _number_draws(real: Floats, other: Floats, resample: Resample) -> Floats:
+    """Kolmogorov-Smirnov on a grid, or the difference of missing shares if larger, under every draw."""
+    left, right, size = _grid_codes(real, other)
+    deviation = np.cumsum(resample.shift(left, right, size, skip=1), axis=1)
+    p, q = (np.bincount(codes, minlength=size).astype(np.float64) for codes in (left, right))
+    missing = p[0] / len(left) - q[0] / len(right)
+    gap = np.cumsum(p[1:] / max(p[1:].sum(), 1.0) - q[1:] / max(q[1:].sum(), 1.0))
+    absent = resample.shift(np.minimum(left, 1), np.minimum(right, 1), 2)[:, :1]
+    gaps = np.append(gap, missing)
+    return resample.calibrated(np.hstack([deviation, absent]), gaps, _largest, float(np.abs(gaps).max()))
+
+
+def _largest(gap: Floats) -> Floats:
+    return np.asarray(np.abs(gap).max(axis=-1))
 
 
 def _grid_codes(real: Floats, other: Floats) -> tuple[Ints, Ints, int]:
@@ -90,36 +66,31 @@ def _grid_codes(real: Floats, other: Floats) -> tuple[Ints, Ints, int]:
     return codes[0], codes[1], len(points) + 1
 
 
-def _grid_distance(p: Floats, q: Floats) -> Floats:
-    """Kolmogorov-Smirnov over the present values of shares with shape (groups, cells)."""
-    cumulative: list[Floats] = []
-    for shares in (p, q):
-        present = shares[:, 1:].sum(axis=1, keepdims=True)
-        cumulative.append(np.cumsum(shares[:, 1:], axis=1) / np.where(present > 0, present, 1.0))
-    distance: Floats = np.abs(cumulative[0] - cumulative[1]).max(axis=1)
-    return distance
-
-
-def _trend_replicates(real: Coded, other: Coded, left: Ints, right: Ints, groups: int) -> Floats:
-    """Mean trend error with each group of rows left out, shape (groups,)."""
+def _trend_draws(real: Coded, other: Coded, resample: Resample) -> Floats:
+    """Mean trend error under every draw, shape (DRAWS,)."""
     d = len(real.book.names)
-    total = np.zeros(groups)
-    if real.values.shape[1] > 1:
-        found = [
-            correlations_of(_left_out_moments(table.values, marks, groups))
-            for table, marks in ((real, left), (other, right))
-        ]
-        total += correlation_distance(found[0], found[1]).sum(axis=(1, 2)) / 2
+    total = np.zeros(resample.left.weights.shape[0])
+    c = real.values.shape[1]
+    if c > 1:
+        (r, r_drawn), (s, s_drawn) = (
+            _correlation_draws(table.values, side) for table, side in ((real, resample.left), (other, resample.right))
+        )
+        upper = np.triu_indices(c, 1)
+        observed = correlation_distance(r, s)[upper]
+        defined = ~(np.isnan(r) | np.isnan(s))[upper]
+        gap = np.nan_to_num(r - s)[upper][defined]
+        deviation = np.nan_to_num((r_drawn - r) - (s_drawn - s))[:, upper[0], upper[1]][:, defined]
+        total += resample.calibrated(deviation, gap, lambda x: np.abs(x) / 2, observed[defined]).sum(axis=1)
     for a, b in contingency_pairs(real):
-        keys, others, size = pair_keys(real, other, a, b)
-        p, q = _left_out(keys, size, left, groups), _left_out(others, size, right, groups)
-        total += 0.5 * np.abs(p - q).sum(axis=1)
-    return total / (d * (d - 1) / 2)
+        left, right, size = pair_keys(real, other, a, b)
+        total += resample.variation(left, right, size)[1]
+    return np.asarray(total / (d * (d - 1) / 2))
 
 
-def _left_out_moments(values: Floats, marks: Ints, groups: int) -> Floats:
-    """``moments`` with one group left out, shape (groups, 4, c, c)."""
-    scaled = standardised(values)
-    each = np.stack([moments(scaled[marks == g]) for g in range(groups)])
-    rest: Floats = each.sum(axis=0) - each
-    return rest
+def _correlation_draws(values: Floats, side: Side) -> tuple[Floats, Floats]:
+    """Correlations of the rows drawn from, shape (c, c), and under every draw, shape (DRAWS, c, c)."""
+    scaled = standardised(values)[side.rows]
+    groups = side.weights.shape[1]
+    each = np.stack([moments(scaled[side.marks == g]) for g in range(groups)])
+    drawn = (side.weights @ each.reshape(groups, -1)).reshape(-1, *each.shape[1:])
+    return correlations_of(each.sum(axis=0)), correlations_of(drawn)

@@ -48,7 +48,7 @@ def question(train: Coded, target: str) -> Question:
     if target not in train.book.names:
         raise DataError(f"the target {target!r} cannot be predicted: identifiers and free text are not scored")
     column = train.book.names.index(target)
-    values = _answers(train, column)
+    values = answers(train, column)
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
         raise DataError(
@@ -75,7 +75,7 @@ def utility_scores(
         The scores, and notes on what could not be measured as usual.
     """
     asked = question(train, target)
-    truth = _answers(holdout, asked.column)
+    truth = answers(holdout, asked.column)
     known = ~np.isnan(truth)
     test, truth = holdout.take(known), truth[known]
     varies = len(np.unique(truth)) > 1
@@ -91,7 +91,7 @@ def utility_scores(
         if note:
             notes.append(f"Utility: the {name} table {note}, so its model can only guess.")
     weights = np.vstack([np.ones(len(truth)), rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), DRAWS)])
-    made, real = (_judge(asked.task, truth, classes, guess, weights) for guess in guesses)
+    made, real = (judge(asked.task, truth, classes, guess, weights) for guess in guesses)
     unit = "R²" if asked.task == "regression" else "AUC"
     what = {
         "binary": "ROC AUC",
@@ -104,7 +104,7 @@ def utility_scores(
             name="utility",
             title="Usefulness",
             value=float(made[0]),
-            interval=_interval(made),
+            interval=interval_of(made),
             better="higher",
             target=1.0,
             floor=float(real[0]),
@@ -116,7 +116,7 @@ def utility_scores(
             name="utility_gap",
             title="Usefulness lost",
             value=float(real[0] - made[0]),
-            interval=_interval(real - made),
+            interval=interval_of(real - made),
             better="lower",
             target=0.0,
             floor=0.0,
@@ -127,7 +127,7 @@ def utility_scores(
     ], notes
 
 
-def _answers(table: Coded, column: int) -> Floats:
+def answers(table: Coded, column: int) -> Floats:
     """The target as numbers, NaN for missing."""
     if table.book.continuous[column]:
         return table.values[:, int(table.book.continuous[:column].sum())]
@@ -140,12 +140,12 @@ def _learn(
     table: Coded, test: Coded, asked: Question, classes: Floats, seed: int, rng: np.random.Generator
 ) -> tuple[Floats, str]:
     """What a model trained on ``table`` says of the test rows, shape (m,) or (m, classes); and why it cannot, if so."""
-    answers = _answers(table, asked.column)
+    known = answers(table, asked.column)
     if asked.task == "regression":
-        usable = ~np.isnan(answers)
+        usable = ~np.isnan(known)
     else:
-        learned = [value for value in classes if (answers == value).sum() >= FEWEST]
-        usable = np.isin(answers, learned)
+        learned = [value for value in classes if (known == value).sum() >= FEWEST]
+        usable = np.isin(known, learned)
     rows = np.flatnonzero(usable)
     if len(rows) > MOST_ROWS:
         rows = np.sort(rng.permutation(rows)[:MOST_ROWS])
@@ -154,16 +154,16 @@ def _learn(
     if asked.task == "regression":
         if len(rows) < FEWEST:
             return np.zeros(len(test)), f"has {len(rows)} rows with a target"
-        return np.asarray(regressor(seed, len(rows)).fit(features, answers[rows]).predict(questions)), ""
+        return np.asarray(regressor(seed, len(rows)).fit(features, known[rows]).predict(questions)), ""
     out = np.zeros((len(test), len(classes)))
     if len(learned) < 2:
         return out, f"has fewer than two classes of the target with at least {FEWEST} rows"
-    model = classifier(seed, len(rows)).fit(features, answers[rows])
+    model = classifier(seed, len(rows)).fit(features, known[rows])
     out[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(questions)
     return out, ""
 
 
-def _judge(task: Task, truth: Floats, classes: Floats, guess: Floats, weights: Floats) -> Floats:
+def judge(task: Task, truth: Floats, classes: Floats, guess: Floats, weights: Floats) -> Floats:
     """The figure under every weighting of the test rows, shape (b,)."""
     if task == "regression":
         total = weights.sum(axis=1)
@@ -179,7 +179,7 @@ def _judge(task: Task, truth: Floats, classes: Floats, guess: Floats, weights: F
     return average
 
 
-def _interval(draws: Floats) -> tuple[float, float]:
+def interval_of(draws: Floats) -> tuple[float, float]:
     """Percentile interval, widened to hold the estimate, which is the first of the draws."""
     low, high = np.nanquantile(draws[1:], [0.025, 0.975])
     return float(min(low, draws[0])), float(max(high, draws[0]))

@@ -7,28 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from tabsynth.evaluation import areas
+from tabsynth.evaluation.areas import LEVELS, Level
 from tabsynth.evaluation.score import Score, figure
 
-Level = Literal["good", "fair", "poor"]
-
-FIDELITY = (1.0, 5.0)
-"""Points of percent above the floor up to which fidelity is good, then fair; likewise below."""
 BROKEN = 25.0
 """Points above the floor at which one column or pair alone keeps the mean from being called good."""
 
-DETECTION = (0.53, 0.68)
-UTILITY = (0.01, 0.05)
-NEARER = (50.0, 53.0)
-COPIES = (0.1, 1.0)
-
-AREAS = {
+JUDGED = {
     "fidelity": ("shape_error", "trend_error"),
     "detection": ("detection_auc",),
     "utility": ("utility_gap",),
     "memorisation": ("dcr_share", "copies"),
 }
+"""The scores that the sentence is made of."""
+
 PHRASES: dict[tuple[str, Level], str] = {
     ("fidelity", "good"): "follows the real table closely",
     ("fidelity", "fair"): "follows the real table in outline",
@@ -61,32 +56,20 @@ class Verdict:
 def judge(scores: Mapping[str, Score]) -> Verdict:
     """The verdict on a report's scores; an area without scores is not spoken of."""
     levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
-    areas: dict[str, Level] = {}
-    for area, names in AREAS.items():
+    found_areas: dict[str, Level] = {}
+    for area, names in JUDGED.items():
         found = [levels[name] for name in names if name in levels]
         if found:
-            areas[area] = max(found, key=("good", "fair", "poor").index)
-    return Verdict(_sentence(areas), areas, levels)
+            found_areas[area] = max(found, key=LEVELS.index)
+    return Verdict(_sentence(found_areas), found_areas, levels)
 
 
 def level_of(score: Score) -> Level | None:
-    """Good, fair or poor; None for a score that no threshold is set for."""
-    low, high = score.interval if score.interval is not None else (score.value, score.value)
-    if score.name in ("shape_error", "trend_error"):
-        level = _graded(low - (score.floor or 0.0), FIDELITY)
-        broken = any(part.excess > BROKEN for part in score.detail)
-        return "fair" if level == "good" and broken else level
-    if score.name in ("detection_auc", "detection_column_auc"):
-        return _graded(low, DETECTION)
-    if score.name == "utility_gap":
-        return _graded(low, UTILITY)
-    if score.name == "utility" and score.floor is not None:
-        return _graded(score.floor - high, UTILITY)
-    if score.name == "dcr_share":
-        return _graded(low, NEARER)
-    if score.name == "copies":
-        return _graded(low, COPIES)
-    return None
+    """Good, fair or poor; None for a score that no limit is set for."""
+    level = areas.level_of(score)
+    if score.name in ("shape_error", "trend_error") and level == "good":
+        return "fair" if any(part.excess > BROKEN for part in score.detail) else level
+    return level
 
 
 def reading(score: Score) -> str:
@@ -97,22 +80,18 @@ def reading(score: Score) -> str:
     return ""
 
 
-def _graded(value: float, limits: tuple[float, float]) -> Level:
-    return "good" if value <= limits[0] else "fair" if value <= limits[1] else "poor"
-
-
-def _sentence(areas: Mapping[str, Level]) -> str:
+def _sentence(levels: Mapping[str, Level]) -> str:
     """Fidelity first, then what speaks for the table, then what speaks against it."""
-    if not areas:
+    if not levels:
         return "Nothing was measured."
-    rest = [area for area in areas if area != "fidelity"]
-    good = _joined([PHRASES[area, areas[area]] for area in rest if areas[area] == "good"])
-    bad = _joined([PHRASES[area, areas[area]] for area in rest if areas[area] != "good"])
+    rest = [area for area in levels if area != "fidelity"]
+    good = _joined([PHRASES[area, levels[area]] for area in rest if levels[area] == "good"])
+    bad = _joined([PHRASES[area, levels[area]] for area in rest if levels[area] != "good"])
     tail = ", but ".join(part for part in (good, bad) if part)
-    if "fidelity" not in areas:
+    if "fidelity" not in levels:
         return f"{tail[0].upper()}{tail[1:]}."
-    head = f"The synthetic table {PHRASES['fidelity', areas['fidelity']]}"
-    link = ", but " if bad and not good and areas["fidelity"] == "good" else "; "
+    head = f"The synthetic table {PHRASES['fidelity', levels['fidelity']]}"
+    link = ", but " if bad and not good and levels["fidelity"] == "good" else "; "
     return f"{head}{link}{tail}." if tail else f"{head}."
 
 

@@ -91,7 +91,10 @@ def test_same_seed_same_report(wine: tuple[pd.DataFrame, Schema]) -> None:
         del data["provenance"]["created"]
     assert dicts[0] == dicts[1]
     assert stages[-1] == ("done", 1.0)
-    assert set(reports[0].scores) == OURS
+    assert set(reports[0].scores) >= OURS
+    quick = evaluate(frame[:90], frame[90:], schema=schema, seed=7, sdmetrics=False, thorough=False)
+    assert set(quick.scores) == OURS
+    assert quick.scores["trend_error"] == reports[0].scores["trend_error"]
     assert "need a holdout" in reports[0].notes[0]
 
 
@@ -172,7 +175,7 @@ def test_tiny_tables() -> None:
     schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
     one = pd.DataFrame({"x": [1.0]})
     report = evaluate(one, one, one, schema=schema, sdmetrics=False)
-    assert set(report.scores) == {"shape_error", "dcr_share", "copies"}
+    assert {name for name in report.scores if not name.startswith("real_")} == {"shape_error", "dcr_share", "copies"}
     assert "fewer than six rows" in " ".join(report.notes)
     assert report.to_html()
 

@@ -1,0 +1,282 @@
+"""What is wrong with a table, in words: each fault with the columns, groups or rows that it is in.
+
+A part of a score is a fault when it lies beyond both a limit in its unit and a multiple of what real rows reach. What
+one fault explains is not told again as another: a pair is not named beside a column that is wrong by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tabsynth.evaluation.areas import area_of, level_of
+from tabsynth.evaluation.bins import Bins
+from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.dependence import shared_information
+from tabsynth.evaluation.score import Part, Score, figure
+
+FACTOR = 2.5
+"""How many times its floor a part must be."""
+
+VISIBLE = {
+    "shape_error": 3.0,
+    "trend_error": 3.0,
+    "information_error": 4.0,
+    "tail_error": 20.0,
+    "missing_pattern_error": 3.0,
+    "missing_relation_error": 12.0,
+    "parity_error": 3.0,
+}
+"""Points above the floor from which a part is told."""
+
+GROUP, SCATTER = 2.5, 6.0
+"""Points, and median deviations, by which a group must lie further above its floor than the groups usually do."""
+
+LEAK = 0.15
+"""Gain in shared information with the target, from 0 to 1, that makes a column a leak."""
+
+SHUFFLED = 0.4
+"""Share of a column's pairs that must be wrong for the column to be named instead of them."""
+
+MOST = 12
+"""Findings of one kind."""
+
+CATEGORY_SHARE, CATEGORY_ROWS = 0.005, 10
+"""A category that is named must hold this share of the real rows, and so many of them."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault.
+
+    Attributes:
+        area: What it is about.
+        score: The score that found it.
+        where: The columns, the group or the rows.
+        text: One sentence.
+    """
+
+    area: str
+    score: str
+    where: tuple[str, ...]
+    text: str
+
+    def to_dict(self) -> dict[str, object]:
+        """The finding as plain data."""
+        return {"area": self.area, "score": self.score, "where": list(self.where), "text": self.text}
+
+
+def find(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | None) -> list[Finding]:
+    """The faults that the scores show, those of single columns first."""
+    shapes, spoiled = _shapes(scores, real, made)
+    dropped = _dropped(real, made)
+    pairs = _pairs(scores, spoiled | {finding.where[0] for finding in dropped})
+    out = [*shapes, *dropped]
+    out += _leaks(real, made, target)
+    out += pairs
+    out += _parts(scores, "tail_error", spoiled, "the tails of {0} are wrong: {1} off, real rows {2}")
+    out += _parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
+    out += _missing(scores)
+    out += _groups(scores, bool(spoiled))
+    out += _parts(scores, "parity_error", set(), "the gap between groups of {0} is {1} off, real rows {2}")
+    return out + _wholes(scores)
+
+
+def _beyond(part: Part, limit: float, usual: float | None) -> bool:
+    """Whether a part is a fault; its own floor is one draw, so it counts as no less than the mean of all floors."""
+    floor = max(part.floor or 0.0, usual or 0.0)
+    return part.value > FACTOR * floor and part.value - floor > limit
+
+
+def _shapes(scores: Mapping[str, Score], real: Coded, made: Coded) -> tuple[list[Finding], set[str]]:
+    """Columns whose distribution is wrong; those of changed units say so."""
+    if "shape_error" not in scores:
+        return [], set()
+    out = []
+    parts = [
+        part
+        for part in scores["shape_error"].detail
+        if _beyond(part, VISIBLE["shape_error"], scores["shape_error"].floor)
+    ]
+    for part in sorted(parts, key=lambda part: -part.excess):
+        name = part.columns[0]
+        text = (
+            f"the distribution of {name} is {figure(part.value, '%')} off, real rows {figure(part.floor or 0.0, '%')}"
+        )
+        changed = _units(real, made, name)
+        out.append(Finding("fidelity", "shape_error", (name,), f"{text}{changed}"))
+    return out[:MOST], {finding.where[0] for finding in out}
+
+
+def _units(real: Coded, made: Coded, name: str) -> str:
+    """What a number looks converted by, if all its quantiles lie on one line with the real ones; else nothing."""
+    j = real.book.names.index(name)
+    if not real.book.continuous[j]:
+        return ""
+    at = int(real.book.continuous[:j].sum())
+    levels = np.linspace(0.02, 0.98, 25)
+    x, y = (np.quantile(_present(table.values[:, at]), levels) for table in (real, made))
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return ""
+    slope, shift = np.polyfit(x, y, 1)
+    straight = np.abs(y - slope * x - shift).max() < 0.03 * np.ptp(y)
+    if not straight or (0.9 < slope < 1.1 and abs(shift) < 0.1 * np.ptp(x)):
+        return ""
+    offset = "" if abs(shift) < 0.02 * np.ptp(y) else f" {'+' if shift > 0 else '−'} {abs(shift):.3g}"
+    return f"; its values look like {slope:.3g} × the real ones{offset}: were units changed?"
+
+
+def _present(values: Floats) -> Floats:
+    known = values[~np.isnan(values)]
+    return known if len(known) else np.zeros(1)
+
+
+def _dropped(real: Coded, made: Coded) -> list[Finding]:
+    """Categories of the real table that never occur."""
+    out = []
+    for j, name in enumerate(real.book.names):
+        if real.book.continuous[j]:
+            continue
+        size = int(real.book.sizes[j])
+        counts, other = (np.bincount(table.codes[:, j], minlength=size)[1:] for table in (real, made))
+        expected = counts / len(real) * len(made)
+        for code in np.argsort(-counts, kind="stable"):
+            share = counts[code] / len(real)
+            if not other[code] and share >= CATEGORY_SHARE and counts[code] >= CATEGORY_ROWS and expected[code] >= 10:
+                label = real.book.labels[j][code]
+                text = f"{name} = {label}, {figure(100 * share, '%')} of real rows, never occurs"
+                out.append(Finding("diversity", "coverage", (name, label), text))
+    return out[:MOST]
+
+
+def _pairs(scores: Mapping[str, Score], spoiled: set[str]) -> list[Finding]:
+    """Pairs whose relation is wrong, or the column that they have in common."""
+    wrong: dict[tuple[str, ...], tuple[str, Part]] = {}
+    names: set[str] = set()
+    for score in ("trend_error", "information_error"):
+        for part in scores[score].detail if score in scores else ():
+            names |= set(part.columns)
+            if _beyond(part, VISIBLE[score], scores[score].floor) and not set(part.columns) & spoiled:
+                wrong.setdefault(tuple(sorted(part.columns)), (score, part))
+    out: list[Finding] = []
+    others = max(len(names - spoiled) - 1, 1)
+    while wrong:
+        counts: dict[str, int] = {}
+        for pair in wrong:
+            for name in pair:
+                counts[name] = counts.get(name, 0) + 1
+        top = max(counts, key=lambda name: (counts[name], name))
+        if counts[top] < max(3, SHUFFLED * others):
+            break
+        text = f"{top} has lost its relation to {counts[top]} of {others} other columns: was it shuffled?"
+        out.append(Finding("fidelity", "trend_error", (top,), text))
+        wrong = {pair: found for pair, found in wrong.items() if top not in pair}
+    for score, part in sorted(wrong.values(), key=lambda found: -found[1].excess)[:MOST]:
+        text = f"the relation of {part.name} is {figure(part.value, '%')} off, real rows {figure(part.floor or 0, '%')}"
+        out.append(Finding("fidelity", score, part.columns, text))
+    return out
+
+
+def _leaks(real: Coded, made: Coded, target: str | None) -> list[Finding]:
+    """Columns that tell the target in the synthetic table far better than in the real one."""
+    if target is None or target not in real.book.names:
+        return []
+    goal = real.book.names.index(target)
+    bins = Bins.of(real, 10)
+    left, right = bins.codes(real), bins.codes(made)
+    out = []
+    for j, name in enumerate(real.book.names):
+        if j == goal:
+            continue
+        sizes = (int(bins.sizes[j]), int(bins.sizes[goal]))
+        before, after = (shared_information(codes[:, j], codes[:, goal], sizes) for codes in (left, right))
+        if after - before > LEAK:
+            text = (
+                f"{name} tells {after:.0%} of {target}, in the real table {before:.0%}: has the target leaked into it?"
+            )
+            out.append(Finding("utility", "information_error", (name, target), text))
+    return out
+
+
+def _parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -> list[Finding]:
+    """The parts of one score that are visible and not yet explained."""
+    if name not in scores or (name == "parity_error" and level_of(scores[name]) != "poor"):
+        return []
+    parts = [
+        p for p in scores[name].detail if _beyond(p, VISIBLE[name], scores[name].floor) and not set(p.columns) & known
+    ]
+    return [
+        Finding(area_of(name), name, p.columns, text.format(p.name, figure(p.value, "%"), figure(p.floor or 0.0, "%")))
+        for p in sorted(parts, key=lambda p: -p.excess)[:MOST]
+    ]
+
+
+def _missing(scores: Mapping[str, Score]) -> list[Finding]:
+    """Columns whose missing values do not depend on the others as they should, one finding for each."""
+    name = "missing_relation_error"
+    if name not in scores:
+        return []
+    worst: dict[str, list[Part]] = {}
+    for part in scores[name].detail:
+        if _beyond(part, VISIBLE[name], scores[name].floor):
+            worst.setdefault(part.columns[0], []).append(part)
+    out = []
+    for column, parts in list(worst.items())[:MOST]:
+        top = sorted(parts, key=lambda part: -part.excess)[:3]
+        others = ", ".join(part.columns[1] for part in top)
+        text = f"where {column} is missing depends otherwise than in the real table on {others}: missing at random?"
+        out.append(Finding("fidelity", name, (column, *(part.columns[1] for part in top)), text))
+    return out
+
+
+def _groups(scores: Mapping[str, Score], blurred: bool) -> list[Finding]:
+    """Groups that are worse off than the groups are on average."""
+    if "subgroup_error" not in scores:
+        return []
+    parts = scores["subgroup_error"].detail
+    each = np.array([part.excess for part in parts])
+    usual = float(np.median(each))
+    scatter = float(np.median(np.abs(each - usual)))
+    limit = max(usual, 0.0) + max(GROUP * (2 if blurred else 1), SCATTER * scatter)
+    found = [p for p in parts if p.excess > limit and p.value > 1.25 * (p.floor or 0.0)]
+    out = []
+    for part in sorted(found, key=lambda part: -part.excess)[:MOST]:
+        text = f"rows with {part.name} are {figure(part.value, '%')} off, real rows {figure(part.floor or 0.0, '%')}"
+        out.append(Finding("fairness", "subgroup_error", part.columns, text))
+    return out
+
+
+def _wholes(scores: Mapping[str, Score]) -> list[Finding]:
+    """Scores of the whole table that are not good."""
+    out = []
+    texts = {
+        "mode_loss": "a kind of rows is lost or repeated: {1}",
+        "beta_recall": "part of the real table is never reached: recall {0}",
+        "copies": "{0} of the rows are copies of training rows",
+        "dcr_share": "{0} of the rows lie nearer to training than to held-out rows",
+        "utility_gap": "models learn less from it than from real rows: {0} AUC or R² less",
+        "conclusions": "only {0} of the regression's conclusions are kept",
+    }
+    for name, text in texts.items():
+        if name not in scores:
+            continue
+        score = scores[name]
+        top = [part for part in score.detail if part.excess > 20]
+        if name == "mode_loss":
+            if not top or max(part.value - FACTOR * (part.floor or 0) for part in top) < 10:
+                continue
+        elif level_of(score) in (None, "good"):
+            continue
+        named = ", ".join(part.name for part in top[:3])
+        where = tuple(part.name for part in top[:3]) if name == "mode_loss" else ("rows",)
+        out.append(
+            Finding(
+                area_of(name),
+                name,
+                where,
+                text.format(figure(score.value, score.unit if score.unit == "%" else ""), named),
+            )
+        )
+    return out

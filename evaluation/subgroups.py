@@ -1,0 +1,129 @@
+"""Fidelity within groups: a table can be right on average and wrong for the people of one group."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from tabsynth.evaluation.bins import Bins, joint
+from tabsynth.evaluation.coded import Coded, Ints
+from tabsynth.evaluation.comparison import Comparison, error_score, variation
+from tabsynth.evaluation.score import Score
+
+FEWEST = 50
+"""Real rows that a group needs."""
+
+MOST_GROUPS = 24
+MOST_LABELS = 12
+MOST_PAIRS = 40
+BINS = 5
+
+
+def subgroup_scores(comparison: Comparison, by: list[str], rng: np.random.Generator) -> list[Score]:
+    """The error within each group, of columns and pairs of columns alike.
+
+    Args:
+        comparison: The tables.
+        by: Columns that make groups and are looked at first (sensitive ones, the target); then come others of few
+            categories, until there are ``MOST_GROUPS`` groups.
+        rng: Draws the pairs where there are many.
+    """
+    groups = _groups(comparison.real, by)
+    if not groups:
+        return []
+    bins = Bins.of(comparison.real, BINS)
+    codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
+    columns, values, floors, draws = [], [], [], []
+    for by_column, code in groups:
+        members = [tuple(side.codes[:, by_column] == code for side in both) for both in comparison.pairs]
+        if any(member.sum() < FEWEST / 4 for both in members[1:] for member in both):
+            continue  # too few to say what real rows would reach
+        parts = _parts(len(bins.sizes), by_column, rng)
+        found = np.array([_within(comparison, codes[0], members[0], bins.sizes, part) for part in parts], dtype=object)
+        values.append(float(np.mean([value for value, _ in found])))
+        draws.append(np.mean([drawn for _, drawn in found], axis=0))
+        each = [
+            np.array(np.mean([_distance(both, member, bins.sizes, part) for part in parts]))
+            for both, member in zip(codes[1:], members[1:], strict=True)
+        ]
+        floors.append(float(comparison.floor(each)))
+        book = comparison.real.book
+        columns.append((f"{book.names[by_column]} = {book.labels[by_column][code - 1]}",))
+    if not columns:
+        return []
+    return [
+        error_score(
+            "subgroup_error",
+            "Subgroups",
+            "How far columns and pairs of columns are from the real ones within a group, on average over the groups.",
+            f"Total variation over {BINS} bins a column within {len(columns)} groups of at least {FEWEST} rows, up to "
+            f"{MOST_PAIRS} pairs in each. {comparison.how}",
+            columns,
+            np.array(values),
+            np.array(floors),
+            np.column_stack(draws),
+        )
+    ]
+
+
+def _groups(real: Coded, by: list[str]) -> list[tuple[int, int]]:
+    """Column and code of each group, those of ``by`` first."""
+    names = real.book.names
+    order = [names.index(name) for name in by if name in names]
+    order += [j for j in range(len(names)) if j not in order]
+    out: list[tuple[int, int]] = []
+    for j in order:
+        if real.book.continuous[j] or not 2 <= real.book.sizes[j] - 1 <= MOST_LABELS:
+            continue
+        counts = np.bincount(real.codes[:, j], minlength=int(real.book.sizes[j]))
+        large = [code for code in range(1, len(counts)) if FEWEST <= counts[code] < len(real)]
+        if len(out) + len(large) <= MOST_GROUPS:
+            out += [(j, code) for code in large]
+    return out
+
+
+def _parts(d: int, by: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """The columns and pairs to compare within a group."""
+    others = [j for j in range(d) if j != by]
+    pairs = list(combinations(others, 2))
+    if len(pairs) > MOST_PAIRS:
+        pairs = [pairs[i] for i in rng.choice(len(pairs), MOST_PAIRS, replace=False)]
+    return [*((j,) for j in others), *pairs]
+
+
+def _keys(
+    codes: tuple[Ints, Ints], members: tuple[np.ndarray, ...], sizes: Ints, part: tuple[int, ...]
+) -> tuple[Ints, Ints, int]:
+    """One number for what the part holds, from 1; 0 for rows outside of the group."""
+    out = []
+    size = 1
+    for side, member in zip(codes, members, strict=True):
+        key, size = joint(side, sizes, part)
+        out.append(np.where(member, key + 1, 0))
+    return out[0], out[1], size + 1
+
+
+def _distance(codes: tuple[Ints, Ints], members: tuple[np.ndarray, ...], sizes: Ints, part: tuple[int, ...]) -> float:
+    left, right, size = _keys(codes, members, sizes, part)
+    left, right = left[left > 0], right[right > 0]
+    if not len(left) or not len(right):
+        return float(bool(len(left)))
+    return variation(left, right, size)
+
+
+def _within(
+    comparison: Comparison,
+    codes: tuple[Ints, Ints],
+    members: tuple[np.ndarray, ...],
+    sizes: Ints,
+    part: tuple[int, ...],
+) -> tuple[float, np.ndarray]:
+    """The distance within a group and under every draw."""
+    left, right, size = _keys(codes, members, sizes, part)
+    value = _distance(codes, members, sizes, part)
+    p, q = (np.bincount(key, minlength=size)[1:].astype(np.float64) for key in (left, right))
+    gap = p / max(p.sum(), 1.0) - q / max(q.sum(), 1.0)
+    deviation = comparison.resample.shift(left, right, size, skip=1)
+    drawn = comparison.resample.calibrated(deviation, gap, lambda x: 0.5 * np.abs(x).sum(axis=-1), value)
+    return value, np.minimum(drawn, 1.0)

@@ -1,0 +1,152 @@
+"""Faults that were planted, one at a time: the report must find each and name where it is, and find none without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.report import Report
+from tabsynth.schema import Schema
+
+ROWS = 3000
+COLUMNS = {
+    "group": {"kind": "categorical"},
+    "sex": {"kind": "categorical", "role": "sensitive"},
+    "age": {"kind": "numeric"},
+    "height": {"kind": "numeric"},
+    "weight": {"kind": "numeric"},
+    "income": {"kind": "numeric"},
+    "test": {"kind": "numeric", "nullable": True},
+    "job": {"kind": "categorical"},
+    "ill": {"kind": "categorical", "role": "target"},
+}
+SCHEMA = Schema.from_dict({"columns": COLUMNS})
+
+
+def population(n: int, seed: int) -> pd.DataFrame:
+    """People whose columns hang together; a test is missing where the person is young."""
+    rng = np.random.default_rng(seed)
+    group = rng.choice(["north", "south", "east", "west"], n, p=[0.4, 0.3, 0.2, 0.1])
+    sex = rng.choice(["f", "m"], n)
+    age = np.clip(rng.normal(50, 15, n), 18, 95).round()
+    height = (rng.normal(170, 7, n) + 6 * (sex == "m")).round(1)
+    weight = (0.9 * (height - 100) + rng.normal(0, 8, n) + 0.1 * (age - 50)).round(1)
+    income = np.exp(rng.normal(10, 0.6, n) + 0.01 * (age - 50)).round()
+    test = (5 + 0.04 * age + rng.normal(0, 1, n)).round(2)
+    test[rng.random(n) < 1 / (1 + np.exp((age - 38) / 3))] = np.nan
+    richer = income > np.exp(10.3)
+    job = np.where(richer, rng.choice(["doctor", "lawyer"], n), rng.choice(["clerk", "farmer", "smith"], n))
+    risk = 1 / (1 + np.exp(-(0.08 * (age - 55) + 0.06 * (weight - 70) + (group == "west"))))
+    ill = np.where(rng.random(n) < risk, "yes", "no")
+    columns = (group, sex, age, height, weight, income, test, job, ill)
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+
+
+TRAIN, HOLDOUT, FRESH = (population(ROWS, seed) for seed in (1, 2, 3))
+
+
+def shuffled(made: pd.DataFrame) -> pd.DataFrame:
+    return made.assign(age=np.random.default_rng(0).permutation(made["age"]))
+
+
+def dropped(made: pd.DataFrame) -> pd.DataFrame:
+    return made.assign(job=made["job"].replace("farmer", "clerk"))
+
+
+def broken(made: pd.DataFrame) -> pd.DataFrame:
+    """Weight loses height and keeps the rest: it is drawn anew among people of the same age and sex."""
+    rng = np.random.default_rng(0)
+    key = [pd.cut(made["age"], 12, labels=False), made["sex"]]
+    return made.assign(weight=made.groupby(key)["weight"].transform(lambda x: rng.permutation(x.to_numpy())))
+
+
+def clipped(made: pd.DataFrame) -> pd.DataFrame:
+    low, high = made["income"].quantile([0.04, 0.96])
+    return made.assign(income=made["income"].clip(low, high))
+
+
+def at_random(made: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    whole = (5 + 0.04 * made["age"] + rng.normal(0, 1, len(made))).round(2)
+    return made.assign(test=whole.where(rng.random(len(made)) > made["test"].isna().mean()))
+
+
+def degraded(made: pd.DataFrame) -> pd.DataFrame:
+    """Everything that people of the west have in common is lost; each of their columns keeps its values."""
+    rng = np.random.default_rng(0)
+    out = made.copy()
+    west = out["group"] == "west"
+    for name in ("sex", "age", "height", "weight", "income", "test", "job", "ill"):
+        out.loc[west, name] = rng.permutation(out.loc[west, name].to_numpy())
+    return out
+
+
+def copied(made: pd.DataFrame) -> pd.DataFrame:
+    out = made.copy()
+    out.iloc[: ROWS // 20] = TRAIN.iloc[: ROWS // 20].to_numpy()
+    return out.astype(made.dtypes)
+
+
+def leaked(made: pd.DataFrame) -> pd.DataFrame:
+    return made.assign(height=np.where(made["ill"] == "yes", made["height"].max(), made["height"]))
+
+
+def converted(made: pd.DataFrame) -> pd.DataFrame:
+    return made.assign(height=(made["height"] / 2.54).round(2))
+
+
+def collapsed(made: pd.DataFrame) -> pd.DataFrame:
+    """The well-off are seven people over and over."""
+    rng = np.random.default_rng(0)
+    rich = np.flatnonzero(made["job"].isin(["doctor", "lawyer"]))
+    out = made.copy()
+    out.iloc[rich] = made.iloc[rng.choice(rich[:7], len(rich))].to_numpy()
+    return out.astype(made.dtypes)
+
+
+def report_of(made: pd.DataFrame) -> Report:
+    return evaluate(TRAIN, made, HOLDOUT, schema=SCHEMA, sdmetrics=False)
+
+
+Where = Callable[[tuple[str, ...]], bool]
+
+
+@pytest.mark.parametrize(
+    ("plant", "score", "where"),
+    [
+        pytest.param(shuffled, "trend_error", lambda w: w == ("age",), id="a column shuffled"),
+        pytest.param(dropped, "coverage", lambda w: w == ("job", "farmer"), id="a category dropped"),
+        pytest.param(broken, "trend_error", lambda w: set(w) == {"height", "weight"}, id="a dependence broken"),
+        pytest.param(clipped, "tail_error", lambda w: w == ("income",), id="only tails wrong"),
+        pytest.param(at_random, "missing_relation_error", lambda w: w[:2] == ("test", "age"), id="missing at random"),
+        pytest.param(degraded, "subgroup_error", lambda w: w == ("group = west",), id="a subgroup degraded"),
+        pytest.param(copied, "copies", lambda w: w == ("rows",), id="copied rows"),
+        pytest.param(leaked, "information_error", lambda w: w == ("height", "ill"), id="a leaked target"),
+        pytest.param(converted, "shape_error", lambda w: w == ("height",), id="units changed"),
+        pytest.param(
+            collapsed, "mode_loss", lambda w: any("doctor" in x or "lawyer" in x for x in w), id="a mode lost"
+        ),
+    ],
+)
+def test_a_planted_fault_is_found_and_named(
+    plant: Callable[[pd.DataFrame], pd.DataFrame], score: str, where: Where
+) -> None:
+    report = report_of(plant(FRESH))
+    found = [finding for finding in report.findings if finding["score"] == score]
+    assert any(where(tuple(finding["where"])) for finding in found), report.findings
+    assert found[0]["text"] in report.to_html().replace("&#39;", "'")
+    assert found[0]["text"] in report.to_markdown()
+
+
+def test_changed_units_are_called_so() -> None:
+    texts = [finding["text"] for finding in report_of(converted(FRESH)).findings]
+    assert any("0.394 × the real ones" in text for text in texts), texts
+
+
+@pytest.mark.parametrize("seed", range(10, 16))
+def test_fresh_real_rows_show_no_fault(seed: int) -> None:
+    assert report_of(population(ROWS, seed)).findings == []
