@@ -6,7 +6,6 @@ import datetime
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -15,43 +14,13 @@ from typing import TYPE_CHECKING, Any
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy import records as chain
 from tabsynth.privacy.accounting import NEIGHBOURS, checked, epsilon_of, event_to_data
+from tabsynth.privacy.entries import Entry, entries_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 INSECURE = "insecure seed"
 """How the kind of a random source begins that is good for tests only."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One charge.
-
-    Attributes:
-        index: Its number in the ledger.
-        purpose: What the read was for.
-        columns: The columns that were read.
-        event: The dp-accounting event as data.
-        delta: Probability, on top of the event, that its guarantee fails (a threshold's; 0 for most).
-        sensitivity: The most by which one unit moves what was read, in the norm that the event speaks of.
-        neighbours: The neighbouring relation.
-        code: Version of tabsynth.
-        rng: Where the noise came from.
-        time: When, UTC.
-        output: SHA-256 of what was produced, once it is known.
-    """
-
-    index: int
-    purpose: str
-    columns: tuple[str, ...]
-    event: dict[str, Any]
-    delta: float
-    sensitivity: float
-    neighbours: str
-    code: str
-    rng: str
-    time: str
-    output: str | None = None
 
 
 class PrivacyLedger:
@@ -181,7 +150,7 @@ class PrivacyLedger:
 
     def _check(self, body: Mapping[str, Any]) -> None:
         """Raise where a charge would exceed the budget."""
-        total = self._epsilon([*self._charges, dict(body)], self.delta)
+        total = self.epsilon_with(body["event"], body["delta"])
         if not total <= self.epsilon_budget:
             raise PrivacyError(
                 f"{body['purpose']!r} would bring the privacy spent to epsilon {total:.6g} at delta {self.delta:.3g}; "
@@ -210,12 +179,7 @@ class PrivacyLedger:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Every charge, in order."""
-        outputs = {record["entry"]: record["sha256"] for record in self._records if record["kind"] == "output"}
-        kept = ("purpose", "event", "delta", "sensitivity", "neighbours", "code", "rng", "time")
-        return tuple(
-            Entry(i, columns=tuple(r["columns"]), output=outputs.get(i), **{key: r[key] for key in kept})
-            for i, r in enumerate(self._charges)
-        )
+        return entries_of(self._records)
 
     def __len__(self) -> int:
         return len(self._charges)
@@ -227,6 +191,10 @@ class PrivacyLedger:
             delta: The delta at which to count; by default the ledger's own.
         """
         return self._epsilon(self._charges, self.delta if delta is None else delta)
+
+    def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0) -> float:
+        """What would be spent in all after a further charge; ``event`` as data."""
+        return self._epsilon([*self._charges, {"event": dict(event), "delta": delta}], self.delta)
 
     @staticmethod
     def _epsilon(charges: list[chain.Record], delta: float) -> float:

@@ -96,6 +96,16 @@ class Noise:
             left = left[~kept]
         return out
 
+    def normal(self, n: int) -> Floats:
+        """Standard normal numbers in floating point, shape (n,): for gradients, not for what must be exact.
+
+        Box and Muller 1958, from 53 random bits each.
+        """
+        half = -(-n // 2)
+        uniform = ((self.words(2 * half) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        radius, angle = np.sqrt(-2 * np.log(uniform[:half])), 2 * np.pi * uniform[half:]
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
+
     def laplace(self, scale: int, n: int) -> Integers:
         """Discrete Laplace noise, shape (n,): probability of z proportional to exp(-|z| / scale), for a whole scale."""
         if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)):

@@ -18,9 +18,12 @@ from torch import Tensor
 
 from tabsynth.errors import InputError, listed
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
 from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.drawing import Drawer
+from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
@@ -28,6 +31,7 @@ from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
+from tabsynth.training.plain import PlainNet
 from tabsynth.training.progress import bar
 from tabsynth.training.sizing import Sizing
 
@@ -150,7 +154,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return
-        self.sizing_ = Sizing.of(len(tokens), self.layout_)
+        self.sizing_, self.plain_ = Sizing.of(len(tokens), self.layout_), False
         parts = parted(tokens, run.seed, device, run.weighing.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
@@ -178,8 +182,13 @@ class MaskedSynthesizer(TokenSynthesizer):
             weights=parts.weights,
         )
 
-    def _network(self, generator: torch.Generator) -> MaskedNet:
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+        fit_masked(self, frame, schema, privacy, run)
+
+    def _network(self, generator: torch.Generator) -> MaskedNet | PlainNet:
         sizing = self.sizing_
+        if self.plain_:
+            return PlainNet(self.layout_, width=sizing.width, blocks=sizing.blocks, generator=generator)
         return MaskedNet(
             self.layout_,
             width=sizing.width,
@@ -265,13 +274,14 @@ class MaskedSynthesizer(TokenSynthesizer):
         if not self.active_:
             return config, {}
         weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
-        return config | {"sizing": vars(self.sizing_), "score": self.score_}, weights
+        return config | {"sizing": vars(self.sizing_), "score": self.score_, "plain": self.plain_}, weights
 
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
+            self.plain_ = bool(config.get("plain"))
             self.net_ = self._network(torch.Generator().manual_seed(0))
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

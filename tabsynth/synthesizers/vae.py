@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.distilled import fit_distilled
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
@@ -92,6 +96,9 @@ class VAESynthesizer(TokenSynthesizer):
             pace=objective.pace,
             weights=parts.weights,
         )
+
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+        fit_distilled(self, frame, schema, privacy, run)
 
     def _network(self, generator: torch.Generator) -> LatentNet:
         return LatentNet(self.layout_, self.order_, self.sizing_, generator)

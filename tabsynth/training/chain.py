@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from tabsynth.training.layout import Layout
 from tabsynth.training.network import MaskedNet
+from tabsynth.training.plain import PlainNet
 
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
@@ -26,7 +27,7 @@ class Chain:
         net: The trained network, in evaluation mode.
     """
 
-    def __init__(self, net: MaskedNet) -> None:
+    def __init__(self, net: MaskedNet | PlainNet) -> None:
         self.net = net
         self.layout: Layout = net.layout
         with torch.no_grad():

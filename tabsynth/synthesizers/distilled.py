@@ -1,0 +1,39 @@
+"""A model of tokens under differential privacy by way of another: it learns rows that a private mixture draws.
+
+Only the mixture reads the private rows, for a charge. All that follows is post-processing and costs nothing: held-out
+rows, stopping and the choice of weights are the drawn rows' own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.base import Draw
+from tabsynth.synthesizers.marginal import MarginalSynthesizer
+
+if TYPE_CHECKING:
+    from tabsynth.synthesizers.base import Run
+    from tabsynth.synthesizers.tokens import TokenSynthesizer
+
+
+FEWEST = 64
+"""Fewest rows that are drawn: a noisy count may be as low as 1."""
+
+
+def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    """Fit a model to as many rows of a private mixture as the noisy row count says."""
+    teacher = MarginalSynthesizer()
+    teacher._fit_private(frame, schema, privacy, run)
+    model.rows_, model.codec_ = teacher.rows_, teacher.codec_
+    model._prepare(teacher.counts_, [])
+    slots = len(teacher.active_)
+    tokens = np.full((max(teacher.rows_, FEWEST), slots), -1, np.int32)
+    if slots:
+        how = Draw.of(run.seed, False)
+        tokens = teacher._draw(tokens, [None] * slots, how, calibrate=False, stratify=True)
+    model._learn(tokens, run)

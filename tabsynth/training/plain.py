@@ -1,0 +1,67 @@
+"""The masked network of layers whose gradients can be told apart row by row, for training under differential privacy.
+
+It is read by ``Chain`` as ``MaskedNet`` is. Each layer is used once in a pass and every weight belongs to a layer, as
+clipping by Opacus wants it: no smooth part, no skip, no dropout.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from tabsynth.privacy.dpsgd import Distinct
+from tabsynth.training.layout import Layout
+from tabsynth.training.network import Block
+
+
+class PlainNet(nn.Module):
+    """Tokens with some masked to the logits of every slot.
+
+    Shape:
+        Input: tokens (batch, slots), -1 where masked. Output: logits (batch, layout.total).
+    """
+
+    skip = None
+
+    def __init__(self, layout: Layout, *, width: int, blocks: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.layout = layout
+        slots = len(layout.sizes)
+        self.embed = nn.utils.skip_init(Distinct, layout.total + slots, width)  # type: ignore[no-untyped-call]
+        self.blocks = nn.ModuleList(Block(width, 2 * width, 0.0, generator) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.utils.skip_init(nn.Linear, width, layout.total)  # type: ignore[no-untyped-call]
+        nn.init.normal_(self.embed.weight, std=1 / math.sqrt(slots), generator=generator)
+        nn.init.zeros_(self.out.weight)
+        with torch.no_grad():
+            self.out.bias.copy_(layout.log_frequencies())
+        self._offsets = torch.tensor(layout.offsets)
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the logits, shape (total,)."""
+        return cast(Tensor, self.out.bias)
+
+    def table(self) -> Tensor:
+        """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
+        return cast(Tensor, self.embed.weight)
+
+    def head(self) -> Tensor:
+        """Weights of the logits, shape (total, width)."""
+        return cast(Tensor, self.out.weight)
+
+    def trunk(self, hidden: Tensor, noise: Any = None) -> Tensor:
+        """The residual stream to its end, shape (batch, width)."""
+        for block in self.blocks:
+            hidden = block(hidden)
+        return cast(Tensor, self.norm(hidden))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of all slots."""
+        slots = torch.arange(tokens.shape[1], device=tokens.device)
+        offsets = self._offsets.to(tokens.device)
+        positions = torch.where(tokens < 0, self.layout.total + slots, offsets + tokens)
+        return cast(Tensor, self.out(self.trunk(self.embed(positions).sum(1))))
