@@ -14,14 +14,15 @@ Integers = npt.NDArray[np.int64]
 
 
 def even(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
-    """Uniforms, shape (n,); those of a group fill [0, 1) evenly. Groups stand together."""
+    """Uniforms, shape (n,); those of a group fill [0, 1) evenly."""
     n = len(group)
     if not stratify:
         return rng.random(n)
     counts = np.bincount(group)
     first = np.cumsum(counts) - counts
+    order = np.lexsort((rng.random(n), group))
     rank = np.empty(n)
-    rank[np.lexsort((rng.random(n), group))] = np.arange(n) - first[group]
+    rank[order] = np.arange(n) - first[group[order]]
     return np.asarray((rank + rng.random(n)) / counts[group])
 
 

@@ -35,8 +35,8 @@ def effort_of(rows: float, rho: float, components: int | None = None) -> Effort:
     """The mixture for a noisy number of rows and a budget."""
     signal = strength(rows, rho)
     return Effort(
-        components=components or (512 if signal < 3 else 1024),
-        steps=300,
+        components=components or int(np.clip(round(384 * signal ** (1 / 3)), 128, 1536)),
+        steps=int(np.clip(round(400 * signal ** (1 / 3)), 150, 1000)),
         rate=0.2,
         penalty=float(0.02 * signal**0.75),
     )

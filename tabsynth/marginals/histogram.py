@@ -62,7 +62,7 @@ def merged(counts: Floats, bins: int, least: float) -> Integers:
     out = np.zeros(len(counts), np.int64)
     token, held = 0, 0.0
     for cell, count in enumerate(counts.tolist()):
-        if held >= share or (count >= share and held >= least):
+        if cell and (held >= share or (count >= share and held >= least)):
             token, held = token + 1, 0.0
         out[cell] = token
         held = share if count >= share else held + count

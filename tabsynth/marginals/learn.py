@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.line_coder import Tokens
+from tabsynth.marginals.choice import chosen_pairs
 from tabsynth.marginals.effort import effort_of
 from tabsynth.marginals.mixture import Mixture, fit
 from tabsynth.marginals.pairs import Plan, measure
@@ -84,7 +85,9 @@ def learn(
             for (a, b), table in zip(tree.edges, tree.tables, strict=True)
         )
         return Tree(0, _widened(tree.root[None], kept[0], sizes[0])[0], tree.edges, tables)
-    measured = measure(Plan.of(marginals, slots.target), read, slots.rows, source, share, slots.names)
+    pairs, left = chosen_pairs(marginals, slots.target, read, slots.rows, source, share, slots.names)
+    plan = Plan.of(marginals, slots.target, pairs)
+    measured = measure(plan, read, slots.rows, source, left, slots.names)
     effort = effort_of(slots.rows / source.rows_of_a_unit, source.rho, components)
     small = fit(marginals, measured, slots.rows, effort, seed=seed, progress=progress)
     whole = zip(small.parts, slots.counts, kept, strict=True)

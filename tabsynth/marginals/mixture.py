@@ -60,6 +60,15 @@ class Mixture:
             out[begin : begin + CHUNK] = most + np.log(np.exp(joint - most[:, None]).sum(1))
         return out
 
+    def chances(self, tokens: npt.NDArray[np.int32], column: int) -> Floats:
+        """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
+        out = np.empty((len(tokens), self.parts[column].shape[1]))
+        for begin in range(0, len(tokens), CHUNK):
+            joint = self.log_prob(tokens[begin : begin + CHUNK])
+            weight = np.exp(joint - joint.max(1, keepdims=True))
+            out[begin : begin + CHUNK] = weight @ self.parts[column] / weight.sum(1, keepdims=True)
+        return out
+
     def draw(
         self,
         fixed: npt.NDArray[np.int32],

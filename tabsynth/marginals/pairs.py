@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.marginals.choice import Pair, count_pair
 from tabsynth.marginals.spending import Read, Source
 
 GROUPS = 4
@@ -68,18 +68,15 @@ class Plan:
     """
 
     sizes: tuple[int, ...]
-    pairs: tuple[tuple[int, int], ...]
-    triples: tuple[tuple[int, int], ...] = ()
+    pairs: tuple[Pair, ...]
+    triples: tuple[Pair, ...] = ()
     target: int | None = None
     groups: Integers | None = None
 
     @classmethod
-    def of(
-        cls, marginals: Sequence[Floats], target: int | None, pairs: Sequence[tuple[int, int]] | None = None
-    ) -> Plan:
-        """All pairs (or those given), and all of them that lack the target as triples with it."""
-        sizes = tuple(len(marginal) for marginal in marginals)
-        chosen = tuple(combinations(range(len(sizes)), 2)) if pairs is None else tuple(pairs)
+    def of(cls, marginals: Sequence[Floats], target: int | None, pairs: Sequence[Pair]) -> Plan:
+        """Some pairs, and those of them that lack the target as triples with it."""
+        sizes, chosen = tuple(len(marginal) for marginal in marginals), tuple(pairs)
         if target is None or sizes[target] < 2:
             return cls(sizes, chosen)
         triples = tuple(pair for pair in chosen if target not in pair)
@@ -136,16 +133,16 @@ def measure(plan: Plan, tokens: Read, rows: float, source: Source, share: float,
     return Measured(pairs, groups, within)
 
 
-def _count(tokens: Read, plan: Plan, pair: tuple[int, int], groups: Integers | None) -> Read:
+def _count(tokens: Read, plan: Plan, pair: Pair, groups: Integers | None) -> Read:
     """Reads one histogram."""
     a, b = pair
-    size = plan.sizes[a] * plan.sizes[b]
+    if groups is None or plan.target is None:
+        return count_pair(tokens, pair, (plan.sizes[a], plan.sizes[b]))
+    size, parts, target = plan.sizes[a] * plan.sizes[b], int(groups.max()) + 1, plan.target
 
     def read() -> Integers:
         own: Tokens = tokens()
         cell = own[:, a].astype(np.int64) * plan.sizes[b] + own[:, b]
-        if groups is None or plan.target is None:
-            return np.bincount(cell, minlength=size)
-        return np.bincount(groups[own[:, plan.target]] * size + cell, minlength=size * (int(groups.max()) + 1))
+        return np.bincount(groups[own[:, target]] * size + cell, minlength=size * parts)
 
     return read

@@ -6,13 +6,13 @@ arXiv 2108.04978, section 4: how far a pair is from independence).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.marginals.choice import Distances, Pair, count_pair
 from tabsynth.marginals.draw import CHUNK, even, inverse_rows, within
 from tabsynth.marginals.histogram import simplex
 from tabsynth.marginals.spending import Read, Source
@@ -22,8 +22,6 @@ ROUNDS = 30
 
 CHOICE = 0.15
 """Share of a tree's budget that goes to the choice of its edges."""
-
-Edge = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ class Tree:
 
     first: int
     root: Floats
-    edges: tuple[Edge, ...]
+    edges: tuple[Pair, ...]
     tables: tuple[Floats, ...]
 
     def log_likelihood(self, tokens: Tokens) -> Floats:
@@ -70,13 +68,26 @@ class Tree:
                 own[:, child] = inverse_rows(chances, even(own[:, parent].astype(np.int64), rng, stratify))
         return out
 
+    def chances(self, tokens: Tokens, column: int) -> Floats:
+        """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
+        asked = tokens.copy()
+        logs = np.empty((len(tokens), self._sizes[column]))
+        for token in range(logs.shape[1]):
+            asked[:, column] = token
+            logs[:, token] = self.log_likelihood(asked)
+        raised = np.exp(logs - logs.max(1, keepdims=True))
+        return np.asarray(raised / raised.sum(1, keepdims=True))
+
+    @property
+    def _sizes(self) -> dict[int, int]:
+        """Tokens of each column, in the order of the tree."""
+        tables = zip(self.edges, self.tables, strict=True)
+        return {self.first: len(self.root)} | {child: table.shape[1] for (_, child), table in tables}
+
     def _messages(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> dict[int, Floats]:
         """For each column and row, how probable is what is known of the columns below, shape (n, tokens)."""
-        sizes = {self.first: len(self.root)} | {
-            child: table.shape[1] for (_, child), table in zip(self.edges, self.tables, strict=True)
-        }
         out: dict[int, Floats] = {}
-        for column, size in sizes.items():
+        for column, size in self._sizes.items():
             share = allowed[column]
             out[column] = np.tile(np.ones(size) if share is None or share.ndim == 2 else share, (len(tokens), 1))
             known = np.flatnonzero(tokens[:, column] >= 0)
@@ -104,7 +115,7 @@ def grow(
     sizes = [len(marginal) for marginal in marginals]
     cells = np.array([sizes[a] * sizes[b] for a, b in edges], np.float64) ** (2 / 3)
     shares = (1 - CHOICE) * share * cells / max(cells.sum(), 1.0)
-    reads = [_pair(tokens, edge, sizes) for edge in edges]
+    reads = [count_pair(tokens, (a, b), (sizes[a], sizes[b])) for a, b in edges]
     counts = source.counts(reads, shares.tolist(), f"{len(edges)} pairs of a tree", list(names)) if edges else []
     tables = tuple(
         _conditional(count.reshape(sizes[a], sizes[b]), marginals[a], marginals[b], rows)
@@ -115,48 +126,18 @@ def grow(
 
 def _spanning(
     marginals: Sequence[Floats], tokens: Read, rows: float, source: Source, share: float, names: Sequence[str]
-) -> list[Edge]:
-    """Edges of a tree from the first column on, each chosen among those that reach a new column."""
-    sizes = [len(marginal) for marginal in marginals]
-    known: dict[Edge, int] = {}
-    edges: list[Edge] = []
+) -> list[Pair]:
+    """Pairs of a tree from the first column on, each chosen among those that reach a new column."""
+    distances = Distances(marginals, tokens, rows)
+    edges: list[Pair] = []
     inside = [0]
-    while len(inside) < len(sizes):
-        candidates = [(a, b) for a in inside for b in range(len(sizes)) if b not in inside]
-        read = _scores(candidates, known, marginals, tokens, rows)
-        chosen = source.choose(read, share / (len(sizes) - 1), "an edge of a tree", list(names))
-        edges.append(candidates[chosen])
-        inside.append(candidates[chosen][1])
+    while len(inside) < len(marginals):
+        candidates = [(a, b) for a in inside for b in range(len(marginals)) if b not in inside]
+        part = share / (len(marginals) - 1)
+        chosen = candidates[source.choose(distances.read(candidates), part, "an edge of a tree", list(names))]
+        edges.append(chosen)
+        inside.append(chosen[1])
     return edges
-
-
-def _scores(
-    candidates: Sequence[Edge], known: dict[Edge, int], marginals: Sequence[Floats], tokens: Read, rows: float
-) -> Read:
-    """Reads how far each pair of columns is from independence, in whole rows: one row changes it by one."""
-    sizes = [len(marginal) for marginal in marginals]
-
-    def read() -> npt.NDArray[np.int64]:
-        for a, b in candidates:
-            pair = (min(a, b), max(a, b))
-            if pair not in known:
-                # What independence lets expect is rounded, so that all is exact.
-                expected = np.rint(rows * np.outer(marginals[pair[0]], marginals[pair[1]])).astype(np.int64).ravel()
-                known[pair] = int(np.abs(_pair(tokens, pair, sizes)() - expected).sum())
-        return np.array([known[min(a, b), max(a, b)] for a, b in candidates], np.int64)
-
-    return read
-
-
-def _pair(tokens: Read, pair: Edge, sizes: Sequence[int]) -> Callable[[], npt.NDArray[np.int64]]:
-    """Reads the counts of a pair of columns."""
-    a, b = pair
-
-    def read() -> npt.NDArray[np.int64]:
-        own = tokens()
-        return np.bincount(own[:, a].astype(np.int64) * sizes[b] + own[:, b], minlength=sizes[a] * sizes[b])
-
-    return read
 
 
 def _conditional(noisy: Floats, parent: Floats, child: Floats, rows: float) -> Floats:

@@ -29,6 +29,7 @@ class Conditions:
         ranges: For a column restricted to a range, its ends and what they reach of each token.
         echo: Values to hand back exactly as given, by column; missing where they are free.
         numbers: The given values of columns on a line, NaN where free, so that ties follow them.
+        members: For a column restricted to values some of which are pooled into RARE, all of them, those pooled last.
     """
 
     fixed: Tokens
@@ -36,6 +37,7 @@ class Conditions:
     ranges: dict[str, Range] = field(default_factory=dict)
     echo: dict[str, pd.Series] = field(default_factory=dict)
     numbers: dict[str, Floats] = field(default_factory=dict)
+    members: dict[str, tuple[list[Any], list[Any]]] = field(default_factory=dict)
 
     @classmethod
     def none(cls, codec: Codec, rows: int) -> Conditions:
@@ -90,6 +92,12 @@ class Conditions:
 
     def finish(self, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
         """Put the given values into decoded rows exactly as they came."""
+        for name, (own_tokens, pooled) in self.members.items():
+            other = (frame[name].notna() & ~frame[name].isin([*own_tokens, *pooled])).to_numpy(bool)
+            if other.any():  # RARE stands for other pooled values too
+                cells = frame[name].astype(object).to_numpy().copy()
+                cells[other] = np.resize(np.array(pooled, dtype=object), other.sum())
+                frame[name] = pd.Series(cells, index=frame.index).astype(frame[name].dtype)
         for name, values in self.echo.items():
             keep = values.notna().to_numpy()
             if not keep.any():
@@ -167,7 +175,14 @@ class Conditions:
             raise ConditionError(
                 f"given[{name!r}]: a list of values is for a column of categories; give a range instead"
             )
-        tokens = codec.encode_column(name, _like(codec, name, pd.Series(values, dtype=object)))
+        known = _like(codec, name, pd.Series(values, dtype=object))
+        tokens = codec.encode_column(name, known)
+        if isinstance(coder, ValueCoder):
+            pooled = [value for value in known.dropna() if value in coder.public]
+            if pooled:
+                self.members[name] = [value for value in known.dropna() if value not in pooled], pooled
+            else:
+                tokens = tokens[tokens != coder.rare]
         allowed = np.zeros(coder.size)
         allowed[tokens] = 1.0
         allowed *= coder.emit

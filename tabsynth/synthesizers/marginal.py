@@ -27,6 +27,7 @@ from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.cells import private_table
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 
@@ -157,6 +158,25 @@ class MarginalSynthesizer(TokenSynthesizer):
             raise InputError(f"the model does not know the columns {listed(unknown)}")
         tokens = self.codec_.encode(frame)[:, self.active_]
         return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
+
+    def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
+        """Fill in the missing cells of rows, each given all that is known of its row.
+
+        Args:
+            data: Rows with missing cells; columns may be absent altogether.
+            seed: Seed of the draw.
+            draw: Draw the missing cells of a row together, as multiple imputation needs. By default each gets its most
+                probable category or its expected number.
+
+        Returns:
+            The rows with the missing cells of all learned columns filled, columns in the training order.
+
+        Raises:
+            ConditionError: A column is unknown to the model.
+        """
+        self._check_fitted()
+        frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
+        return imputed(self, self.model_, frame, Draw.of(seed, False), draw)
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
         return to_arrays(self.model_) if self.active_ else ({}, {})
