@@ -34,7 +34,7 @@ class Game:
     Attributes:
         train: All training rows.
         synthetic: The rows that the attacks see.
-        members: The training rows that are attacked, as many as there are controls where possible.
+        members: The training rows that are attacked, as many as there are controls.
         controls: Held-out rows that are attacked.
         reference: Held-out rows that the intruder has.
         member_rows: Row numbers of the members in the training table.
@@ -74,7 +74,7 @@ def deal(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generato
     """Part the rows at random."""
     order = rng.permutation(len(holdout))
     count = max(1, round(REFERENCE * len(holdout)))
-    reference, controls = order[:count][:MOST_REFERENCE], order[count:][:MOST_TARGETS]
+    reference, controls = order[:count][:MOST_REFERENCE], order[count:][: min(MOST_TARGETS, len(train))]
     members = rng.permutation(len(train))[: len(controls)]
     seen = rng.permutation(len(synthetic))[:MOST_SYNTHETIC]
     return Game(

@@ -60,11 +60,13 @@ class Attacks:
         scores: For each attack, shape (n,).
         isolation: Distance to the nearest reference rows, shape (n,).
         sets: Row numbers of each set of records.
+        exposure: How near the nearest synthetic row is compared with the nearest reference row, shape (n,).
     """
 
     scores: dict[str, Floats]
     isolation: Floats
     sets: dict[Records, npt.NDArray[np.int64]]
+    exposure: Floats
 
 
 def attack(game: Game, rng: np.random.Generator) -> Attacks:
@@ -87,7 +89,7 @@ def attack(game: Game, rng: np.random.Generator) -> Attacks:
         "isolated": _top(isolation, count, rng),
         "exposed": _top(gap, count, rng),
     }
-    return Attacks(scores, isolation, sets)
+    return Attacks(scores, isolation, sets, gap)
 
 
 def membership_findings(game: Game, attacks: Attacks) -> tuple[list[Finding], list[dict[str, object]]]:

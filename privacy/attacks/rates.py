@@ -175,7 +175,7 @@ def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: f
 def detectable_tpr(members: int, controls: int, fpr: float, level: float, power: float = 0.8) -> float | None:
     """The least true-positive rate at a false one that would be found with a power; None if not even 1 would be."""
     low, high = 1.0, 1.0 / fpr
-    if power_of_tpr(members, controls, fpr, high, level) < power:
+    if fpr * controls < 1 or power_of_tpr(members, controls, fpr, high, level) < power:
         return None
     for _ in range(25):
         middle = (low * high) ** 0.5

@@ -1,0 +1,64 @@
+"""Gaussian differential privacy: what its mu means in epsilon and delta, and the most that any test can reach under it.
+
+A mechanism is mu-GDP if telling its outputs on two neighbours apart is at least as hard as telling N(0, 1) from
+N(mu, 1): Dong, Roth and Su, "Gaussian differential privacy", JRSS B 84, 2022.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.stats import norm
+
+from tabsynth.errors import PrivacyError
+
+MOST_MU = 100.0
+
+
+def delta_of(epsilon: float, mu: float) -> float:
+    """The delta of a mu-GDP mechanism at an epsilon (corollary 1)."""
+    if mu <= 0:
+        return 0.0
+    first = norm.cdf(-epsilon / mu + mu / 2)
+    return float(first - np.exp(epsilon + norm.logcdf(-epsilon / mu - mu / 2)))
+
+
+def epsilon_of(mu: float, delta: float) -> float:
+    """The epsilon of a mu-GDP mechanism at a delta."""
+    low, high = 0.0, max(1.0, mu * mu)
+    while delta_of(high, mu) > delta:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if delta_of(middle, mu) > delta else (low, middle)
+    return high
+
+
+def mu_of(epsilon: float, delta: float) -> float:
+    """The largest mu whose GDP implies (epsilon, delta)-DP.
+
+    Raises:
+        PrivacyError: Delta is 0: no Gaussian mechanism has that.
+
+    Example:
+        >>> round(mu_of(1.0, 1e-6), 3)
+        0.219
+    """
+    if not 0 < delta < 1:
+        raise PrivacyError(f"a Gaussian mechanism needs a delta above 0 and below 1, not {delta!r}")
+    low, high = 0.0, MOST_MU
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if delta_of(epsilon, middle) <= delta else (low, middle)
+    return low
+
+
+def auc_of(mu: float) -> float:
+    """The largest area under the ROC curve that any score can have under mu-GDP."""
+    return float(norm.cdf(mu / math.sqrt(2)))
+
+
+def mu_of_auc(auc: float) -> float:
+    """The least mu that allows an area under the ROC curve; 0 at 0.5 and below: no sign is taken away."""
+    return max(0.0, math.sqrt(2) * float(norm.ppf(min(auc, 1 - 1e-15)))) if auc > 0.5 else 0.0

@@ -1,0 +1,97 @@
+"""The figures behind an audit's verdict: its power, what the pictures show, the records at risk, and provenance."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from tabsynth.evaluation.inputs import Inputs, fingerprint
+from tabsynth.privacy.attacks.copies import kmap
+from tabsynth.privacy.attacks.every import Found
+from tabsynth.privacy.attacks.finding import Records
+from tabsynth.privacy.attacks.rates import LEVEL, detectable_tpr, power_of_tpr
+from tabsynth.privacy.attacks.subgroups import risk_by_percentile, roc
+
+PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy")
+FPR = 0.01
+"""The false-positive rate at which the audit's power is stated."""
+
+NAMED = 25
+"""Records that the internal file names."""
+
+CURVES: tuple[Records, ...] = ("random", "isolated")
+
+
+def power_of(found: Found, tests: int) -> dict[str, Any]:
+    """What this audit could have seen."""
+    members, controls = len(found.game.members), len(found.game.controls)
+    level = LEVEL / (4 * tests)  # Holm's first step, over the four tests of a finding
+    return {
+        "fpr": FPR,
+        "ratio": 2.0,
+        "power": power_of_tpr(members, controls, FPR, 2.0, level),
+        "least_tpr": detectable_tpr(members, controls, FPR, level),
+        "members": members,
+        "controls": controls,
+        "tests": tests,
+    }
+
+
+def details_of(found: Found, inputs: Inputs, power: dict[str, Any]) -> dict[str, Any]:
+    """Figures for the pictures and tables of the page."""
+    game, attacks = found.game, found.attacks
+    curves = []
+    for records in CURVES:
+        chosen = attacks.sets[records]
+        member = game.is_member[chosen]
+        if member.any() and not member.all():
+            for name, scores in attacks.scores.items():
+                points = roc(scores[chosen][member], scores[chosen][~member])
+                curves.append({"attack": name, "records": records, "points": points})
+    known = [name for name in inputs.schema.with_role("quasi_identifier") if name in game.train.book.names]
+    return {
+        "roc": curves,
+        "rates": found.rates,
+        "percentiles": risk_by_percentile(game, attacks),
+        "secrets": [{**item.to_dict(), "title": item.title, "value": item.value} for item in found.secrets],
+        "kmap": kmap(game, known) if known else None,
+        "power": power,
+    }
+
+
+def worst_of(found: Found) -> list[dict[str, Any]]:
+    """The members most exposed, with the share of controls that each attack finds as suspicious."""
+    count = len(found.game.members)
+    order = np.argsort(-found.attacks.exposure[:count], kind="stable")[:NAMED]
+    isolation = np.argsort(np.argsort(found.attacks.isolation)) / len(found.attacks.isolation)
+    out = []
+    for i in order:
+        rates = {name: float((scores[count:] >= scores[i]).mean()) for name, scores in found.attacks.scores.items()}
+        row = {"row": int(found.game.member_rows[i]), "isolation_percentile": round(100 * float(isolation[i]), 1)}
+        out.append({**row, "false_positive_rates": rates})
+    return out
+
+
+def provenance_of(inputs: Inputs, seed: int) -> dict[str, Any]:
+    """Where the report comes from: contents, seed and versions."""
+    tables = {}
+    for name, frame in inputs.named():
+        tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
+        if name in inputs.sources:
+            tables[name]["file"] = inputs.sources[name]
+    packages = {}
+    for package in PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "columns": {name: column.kind for name, column in inputs.schema.items()},
+        "tables": tables,
+        "packages": packages,
+    }

@@ -1,0 +1,122 @@
+"""The nine questions that a report on a release must answer, each answered from what was measured or marked as open.
+
+After NIST SP 800-226, the Article 29 opinion WP216, EDPB 28/2024, the ICO's anonymisation guidance and HIPAA
+164.514(b)(1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabsynth.evaluation.score import Score, figure
+
+NOT = "not answered"
+PARTLY = "partly answered"
+ANSWERED = "answered"
+
+
+def questions(
+    scores: Mapping[str, Score],
+    claim: Mapping[str, Any] | None,
+    significant: Sequence[str],
+    provenance: Mapping[str, Any],
+    level: float,
+    tests: int,
+    held_out: bool,
+) -> list[dict[str, str]]:
+    """Question, status and answer, nine of them."""
+    return [
+        _guarantee(claim),
+        _item(
+            "Which accesses to the data are outside the guarantee?",
+            *(
+                (NOT, "An audit of tables cannot see them; the release's ledger lists what was charged.")
+                if claim
+                else (ANSWERED, "All of them: no guarantee was stated for this table.")
+            ),
+        ),
+        _item(
+            "Trust model, random numbers, floating point, side channels?",
+            NOT,
+            "Nothing of this can be seen in a table; the maker of the release must say.",
+        ),
+        _criteria(scores, held_out),
+        _intruder(scores, significant, level, tests, held_out),
+        _worst(scores, held_out),
+        _item(
+            "Which threshold of 'very small', who chose it, by what method, with what result?",
+            PARTLY,
+            f"The audit's own: an attack counts when chance explains it with less than {level:.0%} over all {tests} "
+            "tests (Holm). Which risk is acceptable for this release is for its controller to set and to record.",
+        ),
+        _item(
+            "Utility, bias and limits for the stated use?",
+            NOT,
+            "See the evaluation report of the same table; this audit measures risk only.",
+        ),
+        _item(
+            "Who approved, which recipients, when is it reviewed, is the evidence reproducible?",
+            PARTLY,
+            f"Reproducible: seed {provenance.get('seed')}, fingerprints of all tables and versions are below. "
+            "Approval, recipients and review date are for the controller to record.",
+        ),
+    ]
+
+
+def _item(question: str, status: str, answer: str) -> dict[str, str]:
+    return {"question": question, "status": status, "answer": answer}
+
+
+def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
+    asked = "Epsilon, delta, unit, neighbouring relation, number of releases?"
+    if claim is None:
+        return _item(asked, ANSWERED, "None was stated: epsilon is infinite.")
+    return _item(
+        asked,
+        PARTLY,
+        f"Claimed: epsilon {claim['epsilon']:g}, delta {claim['delta']:.1e}, by {claim['unit']}; neighbours differ in "
+        "one unit, added or removed. The number of releases from the same data is not known to the audit.",
+    )
+
+
+def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
+    asked = "Singling out, linkability, inference: the risk with intervals?"
+    named = [name for name in scores if name.startswith(("singling_out", "linkability", "inference"))]
+    if not held_out or not named:
+        return _item(asked, NOT, "Without held-out rows a risk cannot be told from what holds for anybody.")
+    return _item(asked, ANSWERED, "; ".join(_said(scores[name]) for name in named) + ".")
+
+
+def _intruder(
+    scores: Mapping[str, Score], significant: Sequence[str], level: float, tests: int, held_out: bool
+) -> dict[str, str]:
+    asked = "A motivated intruder: with what knowledge, and what is reasonably likely?"
+    if not held_out:
+        return _item(asked, NOT, "Without held-out rows no attack can be told from guessing.")
+    best = [scores[name] for name in scores if name.endswith("_random_tpr")]
+    strongest = max(best, key=lambda score: score.interval[0] if score.interval else 0.0)
+    return _item(
+        asked,
+        PARTLY,
+        "The intruder holds the synthetic table, whole records of persons in question and rows of the same population, "
+        f"but not the model. {len(significant)} of {tests} attacks are beyond chance at {level:.0%}. The best on "
+        f"random records: {_said(strongest)}. Other knowledge, and attacks not yet thought of, are not covered.",
+    )
+
+
+def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
+    asked = "The worst-affected records and subgroups?"
+    names = [name for name in scores if name.endswith(("isolated_tpr", "exposed_tpr")) or name == "subgroup_auc"]
+    if not held_out or not names:
+        return _item(asked, NOT, "There are too few held-out rows to look at parts of the table.")
+    worst = max((n for n in names if n != "subgroup_auc"), key=lambda n: scores[n].value, default=None)
+    said = [_said(scores[name]) for name in (worst, "subgroup_auc" if "subgroup_auc" in scores else None) if name]
+    return _item(asked, ANSWERED, "; ".join(said) + ". The records themselves are named in the internal file only.")
+
+
+def _said(score: Score) -> str:
+    """A score in a few words."""
+    bounds = "" if score.interval is None else " to ".join(figure(bound, score.unit) for bound in score.interval)
+    chance = figure(score.floor or 0.0, score.unit)
+    return f"{score.title} {figure(score.value, score.unit)} ({bounds}; {chance} by chance)"

@@ -1,0 +1,85 @@
+"""What an audit may say: a violation, consistency with a stated power, or nothing. Never that a release is safe.
+
+A lower bound on epsilon is never presented as the privacy, and silence counts only where a leak would have been heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["VIOLATION", "CONSISTENT, powered", "INCONCLUSIVE"]
+
+POWER = 0.8
+"""Chance of finding a leak of twice what is claimed from which silence means something."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was promised, and what was measured against it.
+
+    Attributes:
+        epsilon: What is claimed; 0 if the claim is that nothing can be learned of a record (no privacy was stated).
+        delta: Of the claim.
+        measured: Lower bound on epsilon, at 95 % confidence.
+        most: The most that the audit could have measured, had every guess been right.
+        power: Chance that a truth of twice the claim would have been found.
+        method: How it was measured.
+    """
+
+    epsilon: float
+    delta: float
+    measured: float
+    most: float
+    power: float
+    method: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The claim as plain data."""
+        keys = ("epsilon", "delta", "measured", "most", "power", "method")
+        return {key: getattr(self, key) for key in keys}
+
+
+def decide(violated: bool, power: float) -> Kind:
+    """The verdict."""
+    if violated:
+        return "VIOLATION"
+    return "CONSISTENT, powered" if power >= POWER else "INCONCLUSIVE"
+
+
+def judge_claim(claim: Claim) -> tuple[Kind, str]:
+    """The verdict on a claimed epsilon, and a sentence for it."""
+    kind = decide(claim.measured > claim.epsilon, claim.power)
+    seen = f"measured at least {claim.measured:.2f} against the claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
+    if kind == "VIOLATION":
+        return kind, f"Epsilon is above its claim: {seen}."
+    could = f"twice the claim would have been found with probability {claim.power:.2f}"
+    if kind == "INCONCLUSIVE":
+        return kind, f"No statement: {seen}, but {could}; at most {claim.most:.2f} could have been measured."
+    return kind, f"Nothing contradicts the claim: {seen}, and {could}. The lower bound is not the privacy."
+
+
+def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: float) -> tuple[Kind, str]:
+    """The verdict where nothing was claimed: does the table tell its training rows from others at all?
+
+    Args:
+        found: The attacks that are significant after correction, the surest first.
+        power: Chance of finding twice the chance rate at ``fpr``.
+        least: The least true-positive rate that would be found with probability 0.8.
+        fpr: The false-positive rate of the two.
+    """
+    kind = decide(bool(found), power)
+    if kind == "VIOLATION":
+        rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return (
+            kind,
+            f"The synthetic table gives away rows that it was made from: {found[0][0].lower()}{found[0][1:]}{rest}.",
+        )
+    heard = f"a leak of {least:.1%} of the records at {fpr:.0%} false alarms" if least is not None else ""
+    if kind == "INCONCLUSIVE":
+        could = (
+            f"only {heard} would have been found surely" if heard else "the rows are too few to find any leak surely"
+        )
+        return kind, f"No statement: no attack is beyond chance, but {could}."
+    return kind, f"No attack tells training rows from others beyond chance; {heard} would have been found."
