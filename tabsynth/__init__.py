@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
     from tabsynth.privacy.budget import Privacy
+    from tabsynth.privacy.risk import audit
     from tabsynth.schema import Schema
     from tabsynth.sources import read, write
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
@@ -46,6 +47,7 @@ _HOMES = {
     "Table": "tabsynth.table",
     "TabsynthError": "tabsynth.errors",
     "VAESynthesizer": "tabsynth.synthesizers.vae",
+    "audit": "tabsynth.privacy.risk",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.catalog",
     "read": "tabsynth.sources",
@@ -68,6 +70,7 @@ __all__ = [
     "Table",
     "TabsynthError",
     "VAESynthesizer",
+    "audit",
     "evaluate",
     "load",
     "read",

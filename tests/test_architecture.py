@@ -33,6 +33,7 @@ PUBLIC = [
     "Table",
     "TabsynthError",
     "VAESynthesizer",
+    "audit",
     "evaluate",
     "load",
     "read",
