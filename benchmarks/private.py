@@ -1,16 +1,16 @@
 """How good and how fast a private fit is: distances of 1-, 2- and 3-way marginals, usefulness and detection.
 
 Tables, splits and the classifiers' scores are those of the neutral yardstick beside the project
-(``../shared/yardstick``). The schemas in ``schemas/`` are written from the data sets' public documentation; the fit reads
-nothing else uncharged.
+(``../shared/yardstick``). The schemas in ``schemas/`` are written from the data sets' public documentation; the fit
+reads nothing else uncharged.
 
     python benchmarks/private.py                                     Adult at epsilon 1, seed 0
     python benchmarks/private.py --tables adult,default --epsilons 0.1,1,10 --seeds 0,1,2,3,4
     python benchmarks/private.py --models marginal,tree,independent  beside a tree, and columns drawn independently
     python benchmarks/private.py --short                             a table made by rule, scored here alone
 
-Total variation distances (TVD) are over columns binned at 20 quantiles of the real rows, which only score, and are means
-over all columns, all pairs and 300 random triples of columns.
+Total variation distances (TVD) are over columns binned at 20 quantiles of the real rows, which only score; they are
+means over all columns, all pairs and 300 random triples of columns.
 """
 
 from __future__ import annotations
