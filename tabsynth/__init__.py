@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.catalog import load, synthesize
     from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
     from tabsynth.synthesizers.marginal import MarginalSynthesizer
+    from tabsynth.synthesizers.gan import GANSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
     from tabsynth.synthesizers.vae import VAESynthesizer
     from tabsynth.table import Table
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CTGANSynthesizer": "tabsynth.synthesizers.adapters",
     "CopulaGANSynthesizer": "tabsynth.synthesizers.copula_adapters",
+    "GANSynthesizer": "tabsynth.synthesizers.gan",
     "GaussianCopulaSynthesizer": "tabsynth.synthesizers.copula_adapters",
     "MarginalSynthesizer": "tabsynth.synthesizers.marginal",
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
@@ -59,6 +61,7 @@ _HOMES = {
 __all__ = [
     "CTGANSynthesizer",
     "CopulaGANSynthesizer",
+    "GANSynthesizer",
     "GaussianCopulaSynthesizer",
     "MarginalSynthesizer",
     "MaskedSynthesizer",

@@ -22,6 +22,7 @@ FOLDERS = {"tabsynth": "tabsynth", "privacy": "tabsynth.privacy", "evaluation": 
 PUBLIC = [
     "CTGANSynthesizer",
     "CopulaGANSynthesizer",
+    "GANSynthesizer",
     "GaussianCopulaSynthesizer",
     "MarginalSynthesizer",
     "MaskedSynthesizer",

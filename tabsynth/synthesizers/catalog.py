@@ -18,6 +18,7 @@ from tabsynth.table import Table
 KINDS: dict[str, tuple[str, str]] = {
     "masked": ("tabsynth.synthesizers.masked", "MaskedSynthesizer"),
     "vae": ("tabsynth.synthesizers.vae", "VAESynthesizer"),
+    "gan": ("tabsynth.synthesizers.gan", "GANSynthesizer"),
     "marginal": ("tabsynth.synthesizers.marginal", "MarginalSynthesizer"),
     "ctgan": ("tabsynth.synthesizers.adapters", "CTGANSynthesizer"),
     "tvae": ("tabsynth.synthesizers.adapters", "TVAESynthesizer"),

@@ -22,7 +22,7 @@ from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
-from tabsynth.training.latent import LatentNet, LatentSizing
+from tabsynth.training.latent import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
@@ -171,7 +171,7 @@ class Objective:
         errors = net.errors(latents, batch, noise).sum()
         divergence = -net.prior.log_prob(latents).sum() - _entropy(log_variance).sum()
         part = batch[: -(-rows // 4)]
-        seen = part.masked_fill(_hidden(part, noise), -1)
+        seen = part.masked_fill(some_hidden(part, noise), -1)
         context = net.context(net.summed(seen, table), noise)
         surprise = -net.prior.log_prob(latents[: len(part)].detach(), context).sum()
         return (errors + self.weight * divergence + surprise) / rows
@@ -195,10 +195,3 @@ def _drawn(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor
 def _entropy(log_variance: Tensor) -> Tensor:
     """Entropy of normal posteriors in nats, shape (rows,)."""
     return 0.5 * (log_variance + 1 + float(np.log(2 * np.pi))).sum(1)
-
-
-def _hidden(batch: Tensor, noise: torch.Generator) -> Tensor:
-    """Which slots of each row to hide: a number of them that is uniform, in random places."""
-    rows, slots = batch.shape
-    places = torch.rand(rows, slots, generator=noise, device=batch.device).argsort(1).argsort(1)
-    return places >= torch.randint(0, slots, (rows, 1), generator=noise, device=batch.device)

@@ -158,3 +158,10 @@ class LatentNet(nn.Module):
         with torch.autocast(decoded.device.type, dtype=torch.bfloat16):
             logits = functional.linear(decoded, self.head(), self.bias)
         return slot_losses(logits.float() + self.links(latents, tokens), tokens, self.layout)
+
+
+def some_hidden(tokens: Tensor, noise: torch.Generator) -> Tensor:
+    """Which slots of each row to hide, shape (rows, slots): a number of them that is uniform, in random places."""
+    rows, slots = tokens.shape
+    places = torch.rand(rows, slots, generator=noise, device=tokens.device).argsort(1).argsort(1)
+    return places >= torch.randint(0, slots, (rows, 1), generator=noise, device=tokens.device)

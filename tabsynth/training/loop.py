@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ class Recipe:
         average: Decay of the exponential average of the weights.
         warmup: Share of the steps over which the rate rises.
         clip: Largest norm of a gradient.
+        beta1: AdamW's decay of the mean gradient.
+        beta2: AdamW's decay of the squared gradient.
+        paces: Factors of the learning rate of weights by how their name begins, such as ``{"critic.": 5.0}``.
     """
 
     steps: int
@@ -51,6 +54,9 @@ class Recipe:
     average: float = 0.998
     warmup: float = 0.05
     clip: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.98
+    paces: dict[str, float] = field(default_factory=dict)
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then half a cosine to zero."""
@@ -158,15 +164,20 @@ class _State:
         self.best: list[Tensor] | None = None
         self.best_score: float | None = None
         self.step = 0
+        paces = [next((x for start, x in recipe.paces.items() if n.startswith(start)), 1.0) for n in self.names]
+        groups = [
+            {"params": [weight for weight, own in zip(self.weights, paces, strict=True) if own == pace], "pace": pace}
+            for pace in sorted(set(paces))
+        ]
         self.optimiser = torch.optim.AdamW(
-            self.weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay, fused=True
+            groups, lr=recipe.rate, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=True
         )
 
     def advance(self) -> None:
         """One optimiser step on the gradients in place."""
         nn.utils.clip_grad_norm_(self.weights, self.recipe.clip, foreach=True)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate_at(self.step)
+            group["lr"] = self.recipe.rate_at(self.step) * group["pace"]
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))

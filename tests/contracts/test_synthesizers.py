@@ -21,6 +21,7 @@ from tabsynth.table import Table
 QUICK: dict[str, dict[str, int]] = {
     "masked": {"epochs": 1},
     "vae": {"epochs": 1},
+    "gan": {"epochs": 1},
     "marginal": {"components": 32},
     "ctgan": {"epochs": 1, "batch_size": 100},
     "tvae": {"epochs": 10, "batch_size": 100},

@@ -1,0 +1,72 @@
+"""A generator and a critic, trained against each other from a generator that already draws plausible rows.
+
+Goodfellow et al., "Generative adversarial nets", arXiv 1406.2661, with the non-saturating loss; both are updated in one
+step. The generator is also held to the shares of pairs of values, which keeps it from dropping rare ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tabsynth.training.critic import Critic, drawn_losses, real_losses, steepness
+from tabsynth.training.generator import Bag, Generator
+from tabsynth.training.latent import some_hidden
+from tabsynth.training.moments import Moments
+
+STEEPNESS, EVERY = 0.1, 8
+"""Weight of the penalty on the critic's slope, and the steps from one to the next."""
+
+PART = 4
+"""One in so many drawn rows teaches what part of a row says of its noise."""
+
+JUDGED = 4096
+"""Rows that are drawn to judge the generator."""
+
+
+class Adversaries(nn.Module):
+    """A generator and its critic as one module for the training loop.
+
+    Args:
+        generator: A generator without its encoder.
+        critic: A critic that already knows drawn rows a little.
+        moments: The training rows' shares.
+        held: Those of held-out rows, to judge by.
+        steps: Steps of the fit.
+    """
+
+    def __init__(self, generator: Generator, critic: Critic, moments: Moments, held: Moments, steps: int) -> None:
+        super().__init__()
+        self.generator, self.critic = generator, critic
+        self.moments, self.held = moments, held
+        self.step, self.steps = 0, steps
+
+    def pace(self, share: float) -> None:
+        """Learn which share of the fit is done."""
+        self.step = round(share * self.steps)
+
+    def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
+        """The losses of both, for a batch of real rows, shape (rows, slots), and as many drawn ones."""
+        net, critic, rows = self.generator, self.critic, len(batch)
+        latents = net.noise(rows, noise)
+        drawn = net.rows(latents, noise)
+        table = critic.embed()
+        seen = Bag.apply(table.detach(), critic.places(drawn.tokens), net.layout.offsets, *drawn.soft)  # type: ignore[no-untyped-call]
+        loss = functional.softplus(-critic(seen, frozen=True)).mean() + self.moments.loss(drawn)
+        loss = loss + real_losses(critic, batch, table).sum() / rows + drawn_losses(critic, drawn.tokens, table)
+        if self.step % EVERY == 0:
+            loss = loss + EVERY * STEEPNESS * steepness(critic, batch, table)
+        part = drawn.tokens[: -(-rows // PART)]
+        summed = net.summed(part.masked_fill(some_hidden(part, noise), -1), net.table())
+        surprise = net.prior.log_prob(latents[: len(part)], net.context(summed, noise))
+        out: Tensor = loss - surprise.mean()
+        return out
+
+    @torch.inference_mode()
+    def judge(self) -> float:
+        """How far drawn rows are from held-out ones, with the same noise every time."""
+        net = self.generator
+        noise = torch.Generator(net.bias.device).manual_seed(0)
+        parts = [net.rows(net.noise(JUDGED // 4, noise), noise).tokens for _ in range(4)]
+        return float(self.held.distance(torch.cat(parts)))

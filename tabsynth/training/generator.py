@@ -1,0 +1,148 @@
+"""The generator of a GAN of tokens: noise to rows, with gradients through what was drawn.
+
+Each slot is drawn by the Gumbel-max trick: forward it is the drawn token, backward a softmax at ``HEAT`` (the
+straight-through estimator of Jang, Gu and Poole, "Categorical reparameterization with Gumbel-softmax", arXiv
+1611.01144). A slot's logits come from the noise and, through ``Links``, from the slots drawn before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tabsynth.training.latent import LatentNet, LatentSizing
+from tabsynth.training.layout import Layout
+from tabsynth.training.made import Made
+
+HEAT = 0.5
+"""Temperature of the softmax that stands in for a drawn token in the backward pass."""
+
+FAINT = 1e-20
+"""Numbers are held above this before their logarithm is taken."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Rows that a generator drew.
+
+    Attributes:
+        tokens: Shape (rows, slots).
+        soft: For each slot the softmax at ``HEAT`` of its perturbed logits, which carries the gradients, (rows, size).
+        chances: For each slot the probabilities that it was drawn from, (rows, size).
+    """
+
+    tokens: Tensor
+    soft: list[Tensor]
+    chances: list[Tensor]
+
+
+class Noise(Made):
+    """A standard normal, and the density of what part of a row says of it."""
+
+    def log_prob(self, vectors: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log-density in nats, shape (rows,); of the standard normal where there is no context."""
+        if context is not None:
+            return super().log_prob(vectors, context)
+        return -0.5 * (vectors.square() + math.log(2 * math.pi)).sum(1)
+
+    @torch.no_grad()
+    def draw(self, rows: int, uniforms: Callable[[Tensor], Tensor], context: Tensor | None = None) -> Tensor:
+        """Draw vectors, shape (rows, size); arguments as in ``Made``."""
+        if context is not None:
+            return super().draw(rows, uniforms, context)
+        even = torch.zeros(rows, device=self.bias.device)
+        dice = [uniforms(even).double().clamp(1e-7, 1 - 1e-7) for _ in range(self.size)]
+        out: Tensor = torch.special.ndtri(torch.stack(dice, 1)).float()
+        return out
+
+
+class Generator(LatentNet):
+    """The VAE's network with plain noise in place of its learned prior, and a way to draw rows with gradients."""
+
+    def __init__(self, layout: Layout, order: Sequence[int], sizing: LatentSizing, generator: torch.Generator) -> None:
+        super().__init__(layout, order, sizing, generator)
+        self.sequence = list(order)
+        self.prior: Made = Noise(
+            sizing.latents, context=sizing.width, hidden=sizing.hidden, layers=3, components=8, generator=generator
+        )
+
+    def shed(self) -> None:
+        """Drop the encoder of whole rows, which only the warm start needs."""
+        del self.reader, self.posterior
+
+    def noise(self, rows: int, noise: torch.Generator) -> Tensor:
+        """Latents of rows to draw, shape (rows, latents)."""
+        return torch.empty(rows, self.prior.size, device=self.bias.device).normal_(generator=noise)
+
+    def rows(self, latents: Tensor, noise: torch.Generator) -> Drawn:
+        """Draw a row from each vector of latents, with gradients."""
+        layout, slots = self.layout, len(self.layout.sizes)
+        decoded = self.decode(latents)
+        with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+            own = functional.linear(decoded, self.head(), self.bias)
+        # Split once: the gradient of many slices of one tensor would be as many tensors of its full size.
+        widths = [bucket.width for bucket in layout.buckets for _ in bucket.slots]
+        base = dict(zip(layout.bucket_order, torch.split(own.float(), widths, 1), strict=True))
+        heads = dict(zip(layout.bucket_order, torch.split(self.links.head(), widths), strict=True))
+        tables = dict(zip(layout.bucket_order, torch.split(self.links.embed(), widths), strict=True))
+        sums: Tensor = self.links.start(latents)
+        tokens, soft, chances = ([latents] * slots for _ in range(3))
+        for slot in self.sequence:
+            with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+                linked = functional.linear(functional.silu(sums), heads[slot])
+            logits, size = base[slot] + linked.float(), layout.sizes[slot]
+            dice = torch.rand(logits.shape, generator=noise, device=logits.device).clamp_(min=FAINT).log_()
+            perturbed = logits - dice.neg_().clamp_(min=FAINT).log_()
+            tokens[slot] = perturbed[:, :size].detach().argmax(1)
+            near = (perturbed / HEAT).softmax(1)
+            soft[slot], chances[slot] = near[:, :size], logits.softmax(1)[:, :size]
+            sums = sums + _Picked.apply(near, tables[slot], tokens[slot])  # type: ignore[no-untyped-call]
+        return Drawn(torch.stack(tokens, 1), soft, chances)
+
+
+class Bag(torch.autograd.Function):
+    """Summed rows of a matrix by drawn tokens; backward as if they were soft one-hots times the matrix.
+
+    Gathering forward and one product backward cost a third of dense one-hots. The matrix gets no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, places: Tensor, starts: tuple[int, ...], *soft: Tensor) -> Tensor:
+        """Shapes (total, width), (rows, slots) and, for each slot, (rows, size) -> (rows, width)."""
+        ctx.save_for_backward(table)
+        ctx.segments = [slice(start, start + part.shape[1]) for start, part in zip(starts, soft, strict=True)]
+        return functional.embedding_bag(places, table, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the soft one-hots."""
+        (table,) = ctx.saved_tensors
+        return None, None, None, *(_product(grads[0], table[segment]) for segment in ctx.segments)
+
+
+class _Picked(torch.autograd.Function):
+    """As ``Bag`` for one slot, with a gradient of the drawn rows of the matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, soft: Tensor, matrix: Tensor, tokens: Tensor) -> Tensor:
+        """Shapes (rows, size), (size, width), (rows,) -> (rows, width)."""
+        ctx.save_for_backward(matrix, tokens)
+        return matrix[tokens]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the soft one-hots and of the matrix."""
+        matrix, tokens = ctx.saved_tensors
+        own = torch.zeros_like(matrix).index_add_(0, tokens, grads[0])
+        return _product(grads[0], matrix), own, None
+
+
+def _product(grad: Tensor, matrix: Tensor) -> Tensor:
+    """Gradients times a transposed matrix, shapes (rows, width) and (size, width), in half the precision."""
+    return (grad.bfloat16() @ matrix.bfloat16().T).float()

@@ -1,0 +1,79 @@
+"""How far drawn rows are from real ones in the shares of the values of every slot and of every pair of slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tabsynth.training.generator import Drawn
+from tabsynth.training.layout import Layout, coarse
+
+GROUPS = 24
+"""Most groups of tokens a slot whose shares are compared."""
+
+ACROSS = 3000
+"""Most groups over all slots; wider tables get fewer a slot, but at least two."""
+
+CHUNK = 4096
+"""Rows that are counted together."""
+
+
+class Moments:
+    """Shares of groups of tokens, and of pairs of them, in real rows, and how far others are from them.
+
+    Args:
+        layout: The slots.
+        order: The order in which a generator draws them.
+        tokens: Real rows, shape (rows, slots).
+    """
+
+    def __init__(self, layout: Layout, order: Sequence[int], tokens: Tensor) -> None:
+        self.order = list(order)
+        most = max(2, min(GROUPS, ACROSS // len(self.order)))
+        groups = [coarse(counts, line, most) for counts, line in zip(layout.counts, layout.lines, strict=True)]
+        self.maps = [functional.one_hot(torch.from_numpy(own)).float().to(tokens.device) for own in groups]
+        widths = torch.tensor([self.maps[slot].shape[1] for slot in self.order])
+        rank = torch.arange(len(widths)).repeat_interleave(widths).to(tokens.device)
+        self.single, self.pairs = self._shares(tokens)
+        shares = self.single.clamp(min=1 / len(tokens))
+        self.weight = (rank[:, None] < rank) / (shares[:, None] * shares)
+        self.own = 1 / shares
+
+    def loss(self, drawn: Drawn) -> Tensor:
+        """Squared error of all shares, each over what independence expects, a slot; unbiased, so it may be negative.
+
+        What was drawn in one slot is paired with what a later slot was drawn from, which is less noisy than two drawn
+        tokens. The error is the product of those of two halves of the rows, whose noise is independent.
+        """
+        hard, chances = [], []
+        for slot in self.order:
+            soft = drawn.soft[slot] @ self.maps[slot]
+            hard.append(soft + (self.maps[slot][drawn.tokens[:, slot]] - soft).detach())
+            chances.append(drawn.chances[slot] @ self.maps[slot])
+        seen, expected = torch.cat(hard, 1), torch.cat(chances, 1)
+        half = len(seen) // 2
+        parts = slice(0, half), slice(half, 2 * half)
+        pairs = [seen[part].T @ expected[part] / half - self.pairs for part in parts]
+        single = [expected[part].mean(0) - self.single for part in parts]
+        total = (self.weight * pairs[0] * pairs[1]).sum() + (self.own * single[0] * single[1]).sum()
+        return total / len(self.order)
+
+    def distance(self, tokens: Tensor) -> Tensor:
+        """The same error of rows of tokens with their noise in it."""
+        single, pairs = self._shares(tokens)
+        total = (self.weight * (pairs - self.pairs).square()).sum() + (self.own * (single - self.single).square()).sum()
+        return total / len(self.order)
+
+    def _shares(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Shares of groups and of pairs of them, in the order of drawing."""
+        size = sum(part.shape[1] for part in self.maps)
+        single = torch.zeros(size, device=tokens.device)
+        pairs = torch.zeros(size, size, device=tokens.device)
+        for part in torch.split(tokens, CHUNK):
+            seen = torch.cat([self.maps[slot][part[:, slot]] for slot in self.order], 1)
+            single += seen.sum(0)
+            pairs += seen.T @ seen
+        return single / len(tokens), pairs / len(tokens)

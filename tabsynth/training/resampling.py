@@ -1,0 +1,65 @@
+"""Choose rows among more than are wanted by how real a critic finds them, with every column at its known shares.
+
+After discriminator rejection sampling (Azadi et al., arXiv 1810.06758), but with weights that are raked to known
+marginals (Deming and Stephan, "On a least squares adjustment of a sampled frequency table", 1940), and systematic
+resampling (Kitagawa 1996) in place of rejection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+ROUNDS = 8
+"""Passes over the slots in which weights are raked, and tries to cap them."""
+
+STEP = 3.0
+"""Largest factor by which raking changes a weight at once."""
+
+
+def capped(weights: Tensor, most: float) -> Tensor:
+    """Weights with a mean of one and, but for rounding, none above ``most``, shape (rows,)."""
+    for _ in range(ROUNDS):
+        weights = weights / weights.mean()
+        if float(weights.max()) <= most:
+            break
+        weights = weights.clamp(max=most)
+    return weights / weights.mean()
+
+
+def raked(weights: Tensor, tokens: Tensor, targets: Sequence[Tensor], most: float) -> Tensor:
+    """Weights whose sums over the tokens of each slot approach targets, shape (rows,).
+
+    Args:
+        weights: Shape (rows,).
+        tokens: Shape (rows, slots).
+        targets: For each slot the wanted share of each token.
+        most: Largest weight in multiples of the mean.
+    """
+    weights = capped(weights, most)
+    for _ in range(ROUNDS):
+        for slot, target in enumerate(targets):
+            own = torch.zeros(len(target), dtype=weights.dtype, device=weights.device)
+            own.index_add_(0, tokens[:, slot], weights)
+            factor = target * own.sum() / own.clamp(min=1e-12)
+            weights = weights * factor.clamp(1 / STEP, STEP)[tokens[:, slot]]
+        weights = capped(weights, most)
+    return weights
+
+
+def systematic(weights: Tensor, count: int, order: Tensor, noise: torch.Generator) -> Tensor:
+    """Positions of ``count`` rows at even steps of the summed weights along an order, shape (count,)."""
+    edges = weights[order].double().cumsum(0)
+    first = torch.rand(1, generator=noise, device=weights.device, dtype=torch.float64)
+    points = (torch.arange(count, device=weights.device) + first) / count * edges[-1]
+    return order[torch.searchsorted(edges, points, right=True).clamp(max=len(order) - 1)]
+
+
+def one_each(weights: Tensor, candidates: int, noise: torch.Generator) -> Tensor:
+    """One of every ``candidates`` rows in a row, in proportion to their weights, shape (rows / candidates,)."""
+    edges = weights.view(-1, candidates).cumsum(1)
+    dice = torch.rand(len(edges), 1, generator=noise, device=weights.device, dtype=weights.dtype) * edges[:, -1:]
+    chosen = torch.searchsorted(edges, dice, right=True).clamp(max=candidates - 1).squeeze(1)
+    return chosen + torch.arange(len(edges), device=weights.device) * candidates
