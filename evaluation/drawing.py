@@ -43,16 +43,18 @@ def _range(score: dict[str, Any]) -> tuple[float, float]:
     shown = [score["value"], *(score["interval"] or ()), *([score["floor"]] if score["floor"] is not None else [])]
     least, most = min(shown), max(shown)
     name = score["name"]
-    if name in ("shape_error", "trend_error"):
+    if name in ("shape_error", "trend_error", "tail_error", "subgroup_error"):
         return 0.0, _ceiling(max(2.0, 1.15 * most, 2.5 * (score["floor"] or 0.0)))
     if name.startswith("detection"):
         return min(0.5, _floor(least)), 1.0
-    if name == "utility":
+    if name in ("utility", "importance_agreement"):
         return max(_floor(min(least, most - 0.1)), -1.0), 1.0
     if name == "utility_gap":
         return min(least, -0.02), max(most, 0.1)
     if name == "dcr_share":
         return max(0.0, min(40.0, least - 2)), min(100.0, max(60.0, most + 2))
+    if name in ("coverage", "conclusions", "beta_recall"):
+        return min(_floor(least / 100) * 100, 80.0), 100.0
     if name == "copies":
         return min(0.0, least), max(1.0, 1.1 * most)
     return least, most if most > least else least + 1

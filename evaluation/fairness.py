@@ -112,7 +112,7 @@ def parity_score(comparison: Comparison, asked: Question, groups: list[Groups]) 
     return error_score(
         "parity_error",
         "Parity of outcomes",
-        f"How far the largest difference between groups in a rate of {target!r} is from the real.",
+        f"How far the largest difference between groups in a rate of {target!r} is off.",
         f"Demographic-parity gap of {len(groups)} sensitive columns, groups of at least {FEWEST} rows; a number to "
         f"predict counts as above its median or not. {comparison.how}",
         [(group.name,) for group in groups],
@@ -123,7 +123,7 @@ def parity_score(comparison: Comparison, asked: Question, groups: list[Groups]) 
 
 
 def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generator) -> list[Score]:
-    """What boosted trees lose in each group, and the parity gap of their predictions, when they learn synthetic rows."""
+    """What boosted trees lose in each group, and the parity gap of their predictions, learned from synthetic rows."""
     if trained.asked.task == "regression":
         return []
     n = len(trained.truth)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from tabsynth.evaluation.areas import area_of, level_of
 from tabsynth.evaluation.bins import Bins
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.dependence import shared_information
 from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.units import converted
 
 FACTOR = 2.5
 """How many times its floor a part must be."""
@@ -37,8 +39,9 @@ GROUP, SCATTER = 2.5, 6.0
 LEAK = 0.15
 """Gain in shared information with the target, from 0 to 1, that makes a column a leak."""
 
-SHUFFLED = 0.4
-"""Share of a column's pairs that must be wrong for the column to be named instead of them."""
+SHUFFLED, RELATED = 0.75, 0.015
+"""Share of a column's relations that must be wrong for it to be named instead of them, and what relates two columns:
+shared information, from 0 to 1, in the real table."""
 
 MOST = 12
 """Findings of one kind."""
@@ -72,13 +75,13 @@ def find(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | No
     """The faults that the scores show, those of single columns first."""
     shapes, spoiled = _shapes(scores, real, made)
     dropped = _dropped(real, made)
-    pairs = _pairs(scores, spoiled | {finding.where[0] for finding in dropped})
+    pairs = _pairs(scores, real, spoiled | {finding.where[0] for finding in dropped})
     out = [*shapes, *dropped]
     out += _leaks(real, made, target)
     out += pairs
     out += _parts(scores, "tail_error", spoiled, "the tails of {0} are wrong: {1} off, real rows {2}")
     out += _parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
-    out += _missing(scores)
+    out += _missing(scores, spoiled)
     out += _groups(scores, bool(spoiled))
     out += _parts(scores, "parity_error", set(), "the gap between groups of {0} is {1} off, real rows {2}")
     return out + _wholes(scores)
@@ -105,32 +108,9 @@ def _shapes(scores: Mapping[str, Score], real: Coded, made: Coded) -> tuple[list
         text = (
             f"the distribution of {name} is {figure(part.value, '%')} off, real rows {figure(part.floor or 0.0, '%')}"
         )
-        changed = _units(real, made, name)
+        changed = converted(real, made, name)
         out.append(Finding("fidelity", "shape_error", (name,), f"{text}{changed}"))
     return out[:MOST], {finding.where[0] for finding in out}
-
-
-def _units(real: Coded, made: Coded, name: str) -> str:
-    """What a number looks converted by, if all its quantiles lie on one line with the real ones; else nothing."""
-    j = real.book.names.index(name)
-    if not real.book.continuous[j]:
-        return ""
-    at = int(real.book.continuous[:j].sum())
-    levels = np.linspace(0.02, 0.98, 25)
-    x, y = (np.quantile(_present(table.values[:, at]), levels) for table in (real, made))
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return ""
-    slope, shift = np.polyfit(x, y, 1)
-    straight = np.abs(y - slope * x - shift).max() < 0.03 * np.ptp(y)
-    if not straight or (0.9 < slope < 1.1 and abs(shift) < 0.1 * np.ptp(x)):
-        return ""
-    offset = "" if abs(shift) < 0.02 * np.ptp(y) else f" {'+' if shift > 0 else '−'} {abs(shift):.3g}"
-    return f"; its values look like {slope:.3g} × the real ones{offset}: were units changed?"
-
-
-def _present(values: Floats) -> Floats:
-    known = values[~np.isnan(values)]
-    return known if len(known) else np.zeros(1)
 
 
 def _dropped(real: Coded, made: Coded) -> list[Finding]:
@@ -151,31 +131,43 @@ def _dropped(real: Coded, made: Coded) -> list[Finding]:
     return out[:MOST]
 
 
-def _pairs(scores: Mapping[str, Score], spoiled: set[str]) -> list[Finding]:
+def _pairs(scores: Mapping[str, Score], real: Coded, spoiled: set[str]) -> list[Finding]:
     """Pairs whose relation is wrong, or the column that they have in common."""
     wrong: dict[tuple[str, ...], tuple[str, Part]] = {}
-    names: set[str] = set()
     for score in ("trend_error", "information_error"):
         for part in scores[score].detail if score in scores else ():
-            names |= set(part.columns)
             if _beyond(part, VISIBLE[score], scores[score].floor) and not set(part.columns) & spoiled:
                 wrong.setdefault(tuple(sorted(part.columns)), (score, part))
     out: list[Finding] = []
-    others = max(len(names - spoiled) - 1, 1)
+    related = _related(real, spoiled) if len(wrong) > 1 else {}
     while wrong:
         counts: dict[str, int] = {}
         for pair in wrong:
             for name in pair:
                 counts[name] = counts.get(name, 0) + 1
         top = max(counts, key=lambda name: (counts[name], name))
-        if counts[top] < max(3, SHUFFLED * others):
+        others = max(len(related.get(top, ())), counts[top])
+        if counts[top] < max(2, SHUFFLED * others):
             break
-        text = f"{top} has lost its relation to {counts[top]} of {others} other columns: was it shuffled?"
+        text = f"{top} has lost its relation to {counts[top]} of {others} related columns: was it shuffled?"
         out.append(Finding("fidelity", "trend_error", (top,), text))
         wrong = {pair: found for pair, found in wrong.items() if top not in pair}
     for score, part in sorted(wrong.values(), key=lambda found: -found[1].excess)[:MOST]:
         text = f"the relation of {part.name} is {figure(part.value, '%')} off, real rows {figure(part.floor or 0, '%')}"
         out.append(Finding("fidelity", score, part.columns, text))
+    return out
+
+
+def _related(real: Coded, spoiled: set[str]) -> dict[str, set[str]]:
+    """The columns that each column tells something of in the real table."""
+    bins = Bins.of(real, 8)
+    codes, names = bins.codes(real), real.book.names
+    out: dict[str, set[str]] = {name: set() for name in names}
+    for a, b in combinations([j for j, name in enumerate(names) if name not in spoiled], 2):
+        sizes = (int(bins.sizes[a]), int(bins.sizes[b]))
+        if shared_information(codes[:, a], codes[:, b], sizes) >= RELATED:
+            out[names[a]].add(names[b])
+            out[names[b]].add(names[a])
     return out
 
 
@@ -213,14 +205,14 @@ def _parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -
     ]
 
 
-def _missing(scores: Mapping[str, Score]) -> list[Finding]:
+def _missing(scores: Mapping[str, Score], spoiled: set[str]) -> list[Finding]:
     """Columns whose missing values do not depend on the others as they should, one finding for each."""
     name = "missing_relation_error"
     if name not in scores:
         return []
     worst: dict[str, list[Part]] = {}
     for part in scores[name].detail:
-        if _beyond(part, VISIBLE[name], scores[name].floor):
+        if part.columns[1] not in spoiled and _beyond(part, VISIBLE[name], scores[name].floor):
             worst.setdefault(part.columns[0], []).append(part)
     out = []
     for column, parts in list(worst.items())[:MOST]:

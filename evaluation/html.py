@@ -9,11 +9,22 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tabsynth.evaluation import drawing
+from tabsynth.evaluation import drawing, maps
+from tabsynth.evaluation.areas import area_of
 from tabsynth.evaluation.score import Score, figure
 from tabsynth.evaluation.verdict import reading
 
-TILES = ("shape_error", "trend_error", "detection_auc", "utility", "dcr_share", "copies")
+TILES = (
+    "shape_error",
+    "trend_error",
+    "tail_error",
+    "coverage",
+    "detection_auc",
+    "utility",
+    "conclusions",
+    "dcr_share",
+    "copies",
+)
 """Scores that get a tile; all are in the table at the end."""
 
 MOST_BARS = 10
@@ -36,12 +47,51 @@ def render(report: Mapping[str, Any]) -> str:
             seen=_seen(scores),
             sdmetrics=_beside(scores),
             scores=[_row(score) for score in report["scores"]],
+            uses=report["uses"],
+            findings=report["findings"],
+            gates=report["gates"],
+            projection=maps.projection(report["drilldown"].get("projection")),
+            beliefs=maps.beliefs(report["drilldown"].get("telltale")),
+            finer=_finer(scores),
             notes=report["notes"],
             provenance=report["provenance"],
             tables=tables,
             card=_pretty(report["provenance"].get("card")),
         )
     )
+
+
+def render_comparison(comparison: Mapping[str, Any]) -> str:
+    """One self-contained page from ``ComparisonReport.to_dict()``."""
+    reports = comparison["reports"]
+    by_name = {name: {score["name"]: score for score in report["scores"]} for name, report in reports.items()}
+    rows = []
+    for score, best in comparison["best"].items():
+        each = {name: scores.get(score) for name, scores in by_name.items()}
+        known = next(found for found in each.values() if found)
+        cells = []
+        for name, found in each.items():
+            row = _row(found) if found else None
+            level = reports[name]["verdict"]["scores"].get(score)
+            cells.append({"row": row, "best": name in best and len(best) < len(each), "level": level})
+        rows.append({**_row(known), "area": area_of(score), "cells": cells})
+    names = list(dict.fromkeys(use["use"] for report in reports.values() for use in report["uses"]))
+    uses = [
+        (name, [next((u for u in r["uses"] if u["use"] == name), None) for r in reports.values()]) for name in names
+    ]
+    text: str = (
+        _environment()
+        .get_template("compare.html.j2")
+        .render(
+            reports=reports,
+            areas=[
+                (area, [row for row in rows if row["area"] == area])
+                for area in dict.fromkeys(row["area"] for row in rows)
+            ],
+            uses=uses,
+        )
+    )
+    return text
 
 
 @cache
@@ -136,6 +186,26 @@ def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) 
         return None
     order = [picture["name"] for picture in pictures]
     return drawing.heat(scores["shape_error"]["detail"], scores["trend_error"]["detail"], order)
+
+
+def _finer(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The finer scores with their worst parts, by area; those that have a section of their own are left out."""
+    shown = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
+    areas: dict[str, list[dict[str, Any]]] = {}
+    for name, score in scores.items():
+        area = area_of(name)
+        if name in shown or area in ("sdmetrics", "memorisation") or not score["detail"]:
+            continue
+        parts = [
+            {
+                "name": " × ".join(part["columns"]),
+                "value": figure(part["value"], score["unit"]),
+                "floor": figure(part["floor"], score["unit"]) if part["floor"] is not None else "–",
+            }
+            for part in score["detail"][:MOST_BARS]
+        ]
+        areas.setdefault(area, []).append({**_row(score), "parts": parts})
+    return [{"area": area, "scores": found} for area, found in areas.items()]
 
 
 def _seen(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:

@@ -57,7 +57,7 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
             unit="%",
             description="Synthetic rows nearer to a training row than to a held-out one; 50 % if none was memorised.",
             method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower distance; "
-            "interval: Wilson's, or wider where synthetic rows share a nearest row. A smoke test, not a proof of privacy.",
+            "interval: Wilson's, or wider where synthetic rows share one. A smoke test, not a proof of privacy.",
         ),
         Score(
             name="copies",

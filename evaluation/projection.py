@@ -13,6 +13,9 @@ from tabsynth.evaluation.resample import sampled
 
 MOST_ROWS = 5_000
 CELLS = 24
+MOST_FAR = 3.0
+"""Deviations at which a feature is cut, so that no single rare value makes a direction."""
+
 EDGE = 0.01
 """Share of the real rows on either side that the outer cells take in."""
 
@@ -30,6 +33,9 @@ def projection(real: Coded, made: Coded, rng: np.random.Generator) -> dict[str, 
     if len(encoder.names) < 2 or len(sides[0]) < 4 * FEWEST:
         return None
     left, right = (encoder.features(side) for side in sides)
+    scale = left.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    left, right = (np.clip((rows - left.mean(axis=0)) / scale, -MOST_FAR, MOST_FAR) for rows in (left, right))
     middle = left.mean(axis=0)
     _, size, directions = np.linalg.svd(left - middle, full_matrices=False)
     if len(size) < 2 or size[1] <= 1e-9 * size[0]:

@@ -130,16 +130,30 @@ class Report:
 
     def to_markdown(self) -> str:
         """Verdict, scores and the worst parts as Markdown."""
-        lines = ["# Evaluation of a synthetic table", "", f"**{_cell(self.verdict.text)}**", ""]
+        lines = ["# Evaluation of a synthetic table", "", f"**{markdown_cell(self.verdict.text)}**", ""]
         lines += ["| Score | Value | 95 % interval | Real data | Direction |", "|---|---:|---:|---:|---|"]
-        lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in self._rows()]
+        lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
+        known = uses(self.scores)
+        if known:
+            lines += ["", "## What it may be used for", ""]
+            signs = {"good": "✅", "fair": "⚠️", "poor": "❌"}
+            for use in known:
+                against = ", ".join(f"{item['title']} {item['level']}" for item in use["against"])
+                lines.append(
+                    f"- {signs[use['level']]} {use['use']}: {use['word']}" + (f" ({against})" if against else "")
+                )
+        lines += ["", "## Findings", ""]
+        lines += [f"- {markdown_cell(finding['text'])}" for finding in self.findings] or ["Nothing stands out."]
+        if self.gates:
+            lines += ["", "## Gates", ""]
+            lines += [f"- {'✅' if gate['met'] else '❌'} {markdown_cell(gate['text'])}" for gate in self.gates]
         if self.worst:
             lines += ["", "## Where it differs most", "", "| Column or pair | Error | Real data |", "|---|---:|---:|"]
             for part in self.worst[:10]:
                 floor = figure(part.floor, "%") if part.floor is not None else "–"
-                lines.append(f"| {_cell(part.name)} | {figure(part.value, '%')} | {floor} |")
+                lines.append(f"| {markdown_cell(part.name)} | {figure(part.value, '%')} | {floor} |")
         if self.notes:
-            lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in self.notes)]
+            lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
         lines += ["", "## Tables", "", "| Table | Rows | SHA-256 |", "|---|---:|---|"]
         for name, table in self.provenance.get("tables", {}).items():
             lines.append(f"| {name} | {table['rows']:,} | `{table['sha256']}` |")
@@ -156,6 +170,7 @@ class Report:
         if self.worst:
             named = ", ".join(f"{part.name} {figure(part.value, '%')}" for part in self.worst[:3])
             lines += ["", f"furthest from real data: {named}"]
+        lines += [f"found: {finding['text']}" for finding in self.findings]
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
@@ -179,6 +194,6 @@ class Report:
         return rows
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     """Text that a Markdown table cell can hold."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

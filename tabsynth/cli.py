@@ -29,7 +29,7 @@ exit codes:
   0    done
   1    unexpected error
   2    bad usage or bad input; nothing was written
-  3    done, but a score does not meet what --require (or the pipeline's require) asks
+  3    done, but a score does not meet what --require, --gates or the pipeline's require ask
   4    the model file is damaged, foreign or of a later version
   130  interrupted; a fit goes on from its checkpoint when run again
 """
@@ -66,10 +66,20 @@ examples:
   tabsynth evaluate train.csv synthetic.csv --output report.html
   tabsynth evaluate train.csv synthetic.csv --holdout test.csv --target outcome --output report.html --json report.json
   tabsynth evaluate train.csv synthetic.csv --require NAME=0.9       exit with 3 when the score NAME is worse than 0.9
+  tabsynth evaluate train.csv synthetic.csv --gates gates.yaml       exit with 3 when a gate is missed and not waived
+  tabsynth evaluate train.csv masked.csv --also vae=vae.csv --output report.html      several tables side by side
 
 With --holdout (real rows that were not fitted) the report also says what real data reach and whether rows were copied.
 A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
 distance from its target where it aims at one.
+
+A gates file holds limits and waivers; --gates default holds those that fresh real rows never fail:
+
+  gates:
+    fidelity.trend_error: {max: 2.0}
+    utility.utility_gap: {above_floor: 0.05}
+  waivers:
+    - {gate: fidelity.trend_error, who: A. Analyst, why: pilot only, until: 2031-01-31}
 """
 
 TUNE = """\
@@ -192,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
     evaluate.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
     evaluate.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+    evaluate.add_argument("--gates", metavar="FILE", help="limits and waivers as YAML, or the word default")
+    evaluate.add_argument("--also", action="append", default=[], metavar="NAME=FILE", help="compare another table too")
     evaluate.add_argument("--require", action="append", default=[], metavar="NAME=LIMIT", help="least quality")
 
     tune = command("tune", "Search a model's options by a score on held-out rows.", TUNE)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
-import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tabsynth.echo import DONE, failed, number, pair, say, show
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.files import check_writable
+from tabsynth.judging import evaluate as evaluate
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
-
-DONE, UNMET = 0, 3
 
 
 def inspect(args: Namespace) -> int:
@@ -32,7 +30,7 @@ def inspect(args: Namespace) -> int:
     schema = table.schema
     if args.schema:
         schema.to_json(args.schema)
-        _say(f"wrote {args.schema}: edit it and give it to fit with --schema")
+        say(f"wrote {args.schema}: edit it and give it to fit with --schema")
     described = describe(schema, table.frame)
     rows = [
         [r["column"], r["kind"], _facts(schema[r["column"]]), ", ".join(r["examples"]), r["because"]] for r in described
@@ -43,7 +41,7 @@ def inspect(args: Namespace) -> int:
         text += "\n\nto decide (edit the schema that --schema writes):\n"
         text += "\n".join(f"  {name}: {question}" for name, question in schema.questions.items())
     data = {"file": args.file, "rows": len(table), "schema": schema.to_dict(), "questions": schema.questions}
-    return _print(data, text, force_json=args.json)
+    return show(data, text, force_json=args.json)
 
 
 def fit(args: Namespace) -> int:
@@ -54,7 +52,7 @@ def fit(args: Namespace) -> int:
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
     options = {name: value for name, value in options.items() if value is not None}
     for text in args.option:
-        name, value = _pair(text, "--option")
+        name, value = pair(text, "--option")
         options[name] = _plain(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
@@ -67,17 +65,17 @@ def fit(args: Namespace) -> int:
         check_writable(checkpoint)
     table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
     for name, question in table.schema.questions.items():
-        _say(f"column {name!r}: {question}")
-    _say(f"fitting {args.model} to {len(table):,} rows of {len(table.schema)} columns")
+        say(f"column {name!r}: {question}")
+    say(f"fitting {args.model} to {len(table):,} rows of {len(table.schema)} columns")
     try:
         model.fit(table, seed=args.seed, checkpoint=checkpoint)
     except KeyboardInterrupt:
         if checkpoint and checkpoint.exists():
-            _say(f"the state is kept in {checkpoint}; the same command goes on from there")
+            say(f"the state is kept in {checkpoint}; the same command goes on from there")
         raise
     model.save(args.output)
     data = {"model": args.output, "kind": args.model, "rows": len(table), "seed": model.seed_}
-    return _print(data, f"wrote {args.output}")
+    return show(data, f"wrote {args.output}")
 
 
 def sample(args: Namespace) -> int:
@@ -93,31 +91,7 @@ def sample(args: Namespace) -> int:
     rows = model.rows_ if args.rows is None else args.rows
     seed = fresh_seed() if args.seed is None else args.seed
     write_sample(model, args.output, rows, given=given, seed=seed)
-    return _print({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
-
-
-def evaluate(args: Namespace) -> int:
-    """Compare a synthetic table with the real one."""
-    from tabsynth.evaluation.evaluate import evaluate as measure
-    from tabsynth.outputs import check_report
-    from tabsynth.pipeline import unmet
-    from tabsynth.shipped import is_shipped, open_table
-
-    require = {name: _number(value, "--require") for name, value in (_pair(t, "--require") for t in args.require)}
-    outputs = [path for path in (args.output, args.json) if path and path != "-"]
-    for path in outputs:
-        check_report(path)
-    schema = Schema.from_json(args.schema) if args.schema else None
-    train, synthetic, holdout = (
-        open_table(name) if name and is_shipped(name) else name for name in (args.train, args.synthetic, args.holdout)
-    )
-    report = measure(train, synthetic, holdout, target=args.target, schema=schema, seed=args.seed, progress=_stages())
-    for path in outputs:
-        report.save(path)
-        _say(f"wrote {path}")
-    failed = unmet(report, require)
-    _print(report.to_dict(), str(report), force_json=args.json == "-")
-    return _failed(failed)
+    return show({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
 
 
 def tune(args: Namespace) -> int:
@@ -128,11 +102,11 @@ def tune(args: Namespace) -> int:
     check_writable(args.output)
     table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
     chosen = {name: getattr(args, name) for name in ("trials", "objective", "holdout", "target", "seed")}
-    found = search(table, args.model, **chosen, say=_say)
+    found = search(table, args.model, **chosen, say=say)
     found.save(args.output)
     data = {"output": args.output, "kind": args.model, "options": dict(found.options), "objective": args.objective}
     data |= {"confirmed": found.confirmed.value, "default": found.default.value}
-    return _print(data, f"{found}\nwrote {args.output}")
+    return show(data, f"{found}\nwrote {args.output}")
 
 
 def run(args: Namespace) -> int:
@@ -144,9 +118,9 @@ def run(args: Namespace) -> int:
         return DONE
     if args.file is None:
         raise InputError("give a pipeline file, or --example to see one")
-    result = pipeline.run(args.file, say=_say)
-    _print(result.to_dict(), result.summary)
-    return _failed(result.unmet)
+    result = pipeline.run(args.file, say=say)
+    show(result.to_dict(), result.summary)
+    return failed(result.unmet)
 
 
 def parse_given(
@@ -180,7 +154,7 @@ def parse_given(
 def _condition(column: Column, text: str, known: Sequence[Any]) -> Any:
     """A condition in the type of its column."""
     if isinstance(column, (Numeric, Datetime)):
-        single = partial(_number, option=f"--given {column.name}") if isinstance(column, Numeric) else str
+        single = partial(number, option=f"--given {column.name}") if isinstance(column, Numeric) else str
         ends = _ends(text, times=isinstance(column, Datetime))
         if ends is not None:
             return tuple(single(end) if end else None for end in ends)
@@ -245,50 +219,9 @@ def _facts(column: Column) -> str:
     return "; ".join(words)
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise InputError(f"{option} {text}: write NAME=VALUE")
-    return name, value
-
-
-def _number(text: str, option: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"{option}: {text!r} is not a number") from None
-    if not math.isfinite(value):
-        raise InputError(f"{option}: {text!r} is not a finite number")
-    return int(value) if value.is_integer() else value
-
-
 def _plain(text: str) -> Any:
     """An option's value as JSON reads it, else as text."""
     try:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _failed(failed: Sequence[str]) -> int:
-    """Say what does not meet its limit; give the exit code."""
-    for line in failed:
-        _say(f"not met: {line}")
-    return UNMET if failed else DONE
-
-
-def _say(line: str) -> None:
-    """A line for people."""
-    print(f"tabsynth: {line}", file=sys.stderr, flush=True)
-
-
-def _stages() -> Callable[[str, float], None] | None:
-    """What says how far an evaluation is; None where nobody watches."""
-    return (lambda stage, share: _say(f"{stage} ({share:.0%})")) if sys.stderr.isatty() else None
-
-
-def _print(data: Any, text: str, *, force_json: bool = False) -> int:
-    """The result: text on a terminal, JSON elsewhere."""
-    person = sys.stdout.isatty() and not force_json
-    print(text if person else json.dumps(data, indent=2, allow_nan=False), flush=True)
-    return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -16,7 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.evaluation.compare import ComparisonReport
 from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.gates import hold, read_gates
 from tabsynth.evaluation.html import render
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
@@ -104,22 +107,64 @@ def test_page_of_many_columns_is_small() -> None:
 def test_browser_draws_it(report: Report, tmp_path: Path, width: int, dark: bool) -> None:
     page, shot = tmp_path / "report.html", tmp_path / "shot.png"
     report.save(page)
-    command = [
-        str(CHROMIUM),
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-        *("--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path / 'profile'}"),
-        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
-        f"--screenshot={shot}",
-        f"--window-size={width},2400",
-        page.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = browse(page, tmp_path, f"--screenshot={shot}", f"--window-size={width},2400", dark=dark)
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not console
     pixels = np.frombuffer(_pixels(shot.read_bytes()), dtype=np.uint8)
     assert np.count_nonzero(pixels) > 0.01 * len(pixels), "the page looks blank"  # a flat area filters to zeros
     assert len(np.unique(pixels)) > 100
+
+
+def axe() -> Path | None:
+    """The axe-core script, where the package that holds it is installed; nothing of the package is run."""
+    found = importlib.util.find_spec("axe_core_python")
+    return Path(found.origin).parent / "axe.min.js" if found and found.origin else None
+
+
+@pytest.mark.skipif(CHROMIUM is None or axe() is None, reason="chromium or axe-core-python is not installed")
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(report: Report, tmp_path: Path, dark: bool) -> None:
+    script = axe()
+    assert script is not None
+    gated = hold(report, read_gates("default"))
+    pages = [gated.to_html(), ComparisonReport({"one": report, "two": gated}).to_html()]
+    run = (
+        f"<script>{script.read_text('utf-8')}</script><script>"
+        "document.querySelectorAll('details').forEach(d => d.open = true);"
+        "axe.run(document).then(found => {const out = document.createElement('pre'); out.id = 'axe';"
+        "out.textContent = JSON.stringify(found.violations.map(v => [v.id, v.nodes.map(n => n.target.join())]))"
+        " + '|' + found.passes.length; document.body.appendChild(out)})</script></body>"
+    )
+    for number, page in enumerate(pages):
+        file = tmp_path / f"{number}.html"
+        file.write_text(page.replace("</body>", run), encoding="utf-8")
+        done = browse(file, tmp_path, "--virtual-time-budget=60000", "--dump-dom", dark=dark)
+        found = re.search(r'<pre id="axe">(.*?)\|(\d+)</pre>', done.stdout, re.DOTALL)
+        assert found, done.stdout[-300:]
+        assert found[1] == "[]"
+        assert int(found[2]) > 20
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_it_prints(report: Report, tmp_path: Path) -> None:
+    page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
+    report.save(page)
+    browse(page, tmp_path, f"--print-to-pdf={paper}", dark=False)
+    assert paper.read_bytes().startswith(b"%PDF")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 20
+
+
+def browse(page: Path, folder: Path, *options: str, dark: bool) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(CHROMIUM),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+        *("--enable-logging=stderr", "--v=0", f"--user-data-dir={folder / 'profile'}"),
+        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
+        *options,
+        page.as_uri(),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
 def _pixels(png: bytes) -> bytes:

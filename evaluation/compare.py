@@ -1,0 +1,202 @@
+"""Several synthetic tables of one real table, side by side in one report."""
+
+from __future__ import annotations
+
+import html as escaping
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError, SourceError
+from tabsynth.evaluation.areas import beyond_chance
+from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.html import render_comparison
+from tabsynth.evaluation.report import Report, markdown_cell
+from tabsynth.evaluation.score import Score, figure
+from tabsynth.files import write_text
+from tabsynth.schema import Schema
+from tabsynth.table import Table
+
+VERSION = 1
+"""Version of the JSON form; a later one is refused."""
+
+FORMAT = "tabsynth-comparison"
+Data = pd.DataFrame | Table | str | Path
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What several evaluations found.
+
+    Attributes:
+        reports: The report of each synthetic table, by its name.
+    """
+
+    reports: Mapping[str, Report]
+
+    @property
+    def scores(self) -> list[str]:
+        """The names of the scores that any of the reports has, in order."""
+        return list(dict.fromkeys(name for report in self.reports.values() for name in report.scores))
+
+    def best(self, score: str) -> list[str]:
+        """The tables with the best value of a score, and those whose interval overlaps with it: a tie is no win.
+
+        A score of the real table alone has no best.
+        """
+        found = {name: report.scores[score] for name, report in self.reports.items() if score in report.scores}
+        if score.startswith("real_") or not found:
+            return []
+        top = min(found, key=lambda name: _badness(found[name], found[name].value))
+        return [name for name in found if name == top or _overlap(found[name], found[top])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain data."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "best": {name: self.best(name) for name in self.scores},
+            "reports": {name: report.to_dict() for name, report in self.reports.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ComparisonReport:
+        """Read what ``to_dict`` writes.
+
+        Raises:
+            DataError: Not a comparison, or one of a later version.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT or "reports" not in data:
+            raise DataError(f'not a comparison: "format" should be "{FORMAT}"')
+        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
+            raise DataError(f"comparison version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth")
+        return cls({name: Report.from_dict(report) for name, report in data["reports"].items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write the comparison; the suffix decides: ``.html``, ``.json`` or ``.md``.
+
+        Raises:
+            SourceError: Another suffix, or the file cannot be written.
+        """
+        writers: dict[str, Callable[[], str]] = {
+            ".html": self.to_html,
+            ".md": self.to_markdown,
+            ".json": lambda: json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        }
+        suffix = Path(path).suffix.lower()
+        if suffix not in writers:
+            raise SourceError(
+                f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
+            )
+        write_text(path, writers[suffix]())
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        return render_comparison(self.to_dict())
+
+    def to_markdown(self) -> str:
+        """Verdicts and scores side by side; what is best, or ties with it, in bold."""
+        names = list(self.reports)
+        lines = ["# Synthetic tables compared", ""]
+        lines += [
+            f"- **{markdown_cell(name)}**: {markdown_cell(report.verdict.text)}"
+            for name, report in self.reports.items()
+        ]
+        lines += ["", "| Score | " + " | ".join(map(markdown_cell, names)) + " | Real data | Direction |"]
+        lines += ["|---|" + "---:|" * (len(names) + 1) + "---|"]
+        for score in self.scores:
+            lines.append("| " + " | ".join(self._row(score, bold=True)) + " |")
+        return "\n".join([*lines, "", "Figures of the real table are shown: for internal use.", ""])
+
+    def __str__(self) -> str:
+        rows = [["score", *self.reports, "real data", "direction"], *(self._row(score) for score in self.scores)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        text = [f"{name}: {report.verdict.text}" for name, report in self.reports.items()]
+        for row in rows:
+            cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:], strict=False))]
+            text.append("  ".join([*cells, row[-1]]).rstrip())
+        return "\n".join(text)
+
+    def _repr_html_(self) -> str:
+        page = escaping.escape(self.to_html(), quote=True)
+        return (
+            f'<div><iframe title="Synthetic tables compared" srcdoc="{page}" sandbox="" loading="lazy" '
+            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
+        )
+
+    def _row(self, score: str, *, bold: bool = False) -> list[str]:
+        best = self.best(score)
+        cells = [score]
+        known = next(report.scores[score] for report in self.reports.values() if score in report.scores)
+        for name, report in self.reports.items():
+            found = report.scores.get(score)
+            text = "–" if found is None else figure(found.value, found.unit)
+            cells.append(f"**{text}**" if bold and name in best else f"{text} *" if name in best else text)
+        return [*cells, "–" if known.floor is None else figure(known.floor, known.unit), known.direction]
+
+
+def compare(
+    train: Data,
+    synthetic: Mapping[str, Data],
+    holdout: Data | None = None,
+    *,
+    target: str | None = None,
+    schema: Schema | None = None,
+    seed: int = 0,
+    sdmetrics: bool | None = False,
+    progress: Callable[[str, float], None] | None = None,
+) -> ComparisonReport:
+    """Evaluate several synthetic tables of one real table, each with the same seed.
+
+    Args:
+        train: The real rows that the models learned from.
+        synthetic: The synthetic tables by the name of what made them.
+        holdout: Real rows that no model has seen.
+        target: The column to predict.
+        schema: What the columns are; default: the Table's own, or inferred from ``train``.
+        seed: Fixes every draw.
+        sdmetrics: Whether to add SDMetrics' own reports.
+        progress: Told the table and stage, and the share done.
+
+    Raises:
+        InputError: No tables, or a name that is not text; and whatever ``evaluate`` raises, with the table's name.
+    """
+    if not isinstance(synthetic, Mapping) or not synthetic:
+        raise InputError("give the synthetic tables by name, such as {'masked': frame, 'vae': other}")
+    if not all(isinstance(name, str) and name for name in synthetic):
+        raise InputError("the names of the synthetic tables must be text")
+    if isinstance(train, (str, Path)) or schema is None:
+        table = Table.of(train, schema)
+        train, schema = table, table.schema
+    reports = {}
+    for at, (name, data) in enumerate(synthetic.items()):
+
+        def tell(stage: str, share: float, name: str = name, at: int = at) -> None:
+            if progress is not None:
+                progress(f"{name}: {stage}", (at + share) / len(synthetic))
+
+        options: dict[str, Any] = {"target": target, "schema": schema, "seed": seed, "sdmetrics": sdmetrics}
+        try:
+            reports[name] = evaluate(train, data, holdout, **options, progress=tell)
+        except InputError as error:
+            raise type(error)(f"{name}: {error}") from error
+    return ComparisonReport(reports)
+
+
+def _badness(score: Score, value: float) -> float:
+    if score.better == "target" and score.target is not None:
+        return abs(value - score.target)
+    return -value if score.better == "higher" else value
+
+
+def _overlap(one: Score, top: Score) -> bool:
+    """Whether the intervals of two scores overlap; without intervals only equal values do."""
+    if one.interval is None or top.interval is None:
+        return one.value == top.value
+    if one.better == "target":
+        return beyond_chance(one) <= 0 or _badness(one, one.value) == _badness(top, top.value)
+    return one.interval[0] <= top.interval[1] and top.interval[0] <= one.interval[1]

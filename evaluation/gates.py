@@ -1,0 +1,203 @@
+"""Gates as code: limits for scores in a YAML file, and waivers that say who let a score through, why, and until when.
+
+::
+
+    gates:
+      fidelity.trend_error: {max: 2.0}          # the value itself
+      utility.utility_gap: {above_floor: 0.05}  # what lies beyond chance on the worse side of real data
+    waivers:
+      - {gate: fidelity.trend_error, who: A. Analyst, why: pilot only, until: 2031-01-31}
+    unmeasured: fail                            # or skip: a score that was not measured then counts as met
+
+A name is a score's, with or without its area before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.evaluation.areas import AREAS, area_of, beyond_chance
+from tabsynth.evaluation.report import Report
+from tabsynth.evaluation.score import Score, figure
+
+KEYS = ("max", "min", "above_floor")
+DEFAULT = "default"
+"""In place of a file's name: the gates that ship with the package; real rows never fail them."""
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Who lets a gate be missed, why, and the last day of it."""
+
+    who: str
+    why: str
+    until: date
+
+    def to_dict(self) -> dict[str, str]:
+        """The waiver as plain data."""
+        return {"who": self.who, "why": self.why, "until": self.until.isoformat()}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit for one score.
+
+    Attributes:
+        name: The score.
+        limit: ``max`` or ``min`` for the value; ``above_floor`` for how far the better end of the interval may lie on
+            the worse side of what real data reach.
+        waiver: A waiver, if there is one.
+        optional: Whether a score that was not measured counts as met.
+    """
+
+    name: str
+    limit: Mapping[str, float]
+    waiver: Waiver | None = None
+    optional: bool = False
+
+
+def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
+    """Read a gates file (or the same as a mapping); ``default`` names those that ship with the package.
+
+    Raises:
+        SourceError: The file cannot be read, or is no YAML.
+        InputError: An unknown score, key or gate of a waiver; a limit that is no number; a waiver that does not say
+            who, why and until when.
+    """
+    data = source if isinstance(source, Mapping) else _loaded(source)
+    where = "gates" if isinstance(source, Mapping) else str(source)
+    if not isinstance(data, Mapping) or not isinstance(data.get("gates"), Mapping) or not data["gates"]:
+        raise InputError(
+            f"{where}: write 'gates:' and under it a limit for each score, such as trend_error: {{max: 2}}"
+        )
+    unknown = set(data) - {"gates", "waivers", "unmeasured"}
+    if unknown:
+        raise InputError(
+            f"{where}: unknown key {listed(sorted(map(str, unknown)))}; there are 'gates', 'waivers' and 'unmeasured'"
+        )
+    unmeasured = data.get("unmeasured", "fail")
+    if unmeasured not in ("fail", "skip"):
+        raise InputError(f"{where}: unmeasured must be 'fail' or 'skip', not {unmeasured!r}")
+    gates = {}
+    for key, limit in data["gates"].items():
+        name = _score_name(str(key), where)
+        if name in gates:
+            raise InputError(f"{where}: the score {name!r} has two gates; keep one")
+        gates[name] = Gate(name, _limit(key, limit, where), optional=unmeasured == "skip")
+    for entry in data.get("waivers") or []:
+        gate, waiver = _waiver(entry, where)
+        name = _score_name(gate, where)
+        if name not in gates:
+            raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {listed(gates, 12)}")
+        gates[name] = replace(gates[name], waiver=waiver)
+    return list(gates.values())
+
+
+def hold(report: Report, gates: list[Gate], today: date | None = None) -> Report:
+    """The same report with what became of each gate in ``gates``.
+
+    A gate for a score that was not measured is missed, unless the file says ``unmeasured: skip``; so is one whose
+    waiver has run out.
+    """
+    day = today or date.today()
+    return replace(report, gates=[_held(gate, report.scores.get(gate.name), day) for gate in gates])
+
+
+def missed(report: Report) -> list[str]:
+    """The gates that are missed and not waived, in words."""
+    return [gate["text"] for gate in report.gates if not gate["met"]]
+
+
+def _held(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
+    said = _said(gate, score)
+    good = not said
+    text = said or f"{gate.name}: {'met' if score is not None else 'not measured, which these gates allow'}"
+    waiver = gate.waiver
+    if not good and waiver is not None:
+        if waiver.until >= day:
+            good, text = True, f"{text}; waived by {waiver.who} until {waiver.until} ({waiver.why})"
+        else:
+            text = f"{text}; the waiver by {waiver.who} ran out on {waiver.until}"
+    return {
+        "name": gate.name,
+        "limit": dict(gate.limit),
+        "value": None if score is None else score.value,
+        "met": good,
+        "waiver": None if waiver is None else waiver.to_dict(),
+        "text": text,
+    }
+
+
+def _said(gate: Gate, score: Score | None) -> str:
+    """What is amiss, or nothing."""
+    if score is None:
+        return (
+            "" if gate.optional else f"{gate.name}: was not measured, so its gate cannot be met; see the report's notes"
+        )
+    wrong = []
+    shown = figure(score.value, score.unit)
+    for key, limit in gate.limit.items():
+        if key == "max" and score.value > limit:
+            wrong.append(f"{shown} is more than {figure(limit, score.unit)}")
+        if key == "min" and score.value < limit:
+            wrong.append(f"{shown} is less than {figure(limit, score.unit)}")
+        if key == "above_floor" and beyond_chance(score) > limit:
+            far = figure(beyond_chance(score), score.unit)
+            wrong.append(f"{shown} lies {far} beyond what chance allows, at most {figure(limit, score.unit)} may be")
+    return f"{gate.name}: {' and '.join(wrong)}" if wrong else ""
+
+
+def _loaded(source: str | Path) -> Any:
+    try:
+        if str(source) == DEFAULT:
+            return yaml.safe_load((files("tabsynth.evaluation") / "templates" / "gates.yaml").read_text("utf-8"))
+        return yaml.safe_load(Path(source).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read the gates file {source}: {error}") from error
+    except yaml.YAMLError as error:
+        raise SourceError(f"the gates file {source} is no YAML: {' '.join(str(error).split())}") from error
+
+
+def _score_name(key: str, where: str) -> str:
+    """The score that a key names, with its area or without."""
+    known = [name for names in AREAS.values() for name in names]
+    area, _, name = key.rpartition(".")
+    if (name in known and (not area or area_of(name) == area)) or (not area and name.startswith("sdmetrics_")):
+        return name
+    dotted = [f"{area_of(name)}.{name}" for name in known]
+    near = get_close_matches(name, known, 3, 0.5) or get_close_matches(key, dotted, 3, 0.5)
+    if name in known:
+        near = [f"{area_of(name)}.{name}"]
+    hint = f"; did you mean {listed(near)}?" if near else f"; there are {listed(known, len(known))}"
+    raise InputError(f"{where}: no score is called {key!r}{hint}")
+
+
+def _limit(key: object, limit: object, where: str) -> dict[str, float]:
+    if not isinstance(limit, Mapping) or not limit or set(limit) - set(KEYS):
+        raise InputError(f"{where}: the gate {key!r} must be one or more of {', '.join(KEYS)}, not {limit!r}")
+    for value in limit.values():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+            raise InputError(f"{where}: the gate {key!r}: {value!r} is not a number")
+    return {str(name): float(value) for name, value in limit.items()}
+
+
+def _waiver(entry: object, where: str) -> tuple[str, Waiver]:
+    keys = {"gate", "who", "why", "until"}
+    if not isinstance(entry, Mapping) or set(entry) != keys or not all(str(entry[key]).strip() for key in keys):
+        raise InputError(f"{where}: a waiver says gate, who, why and until (a date); not {entry!r}")
+    until = entry["until"]
+    if not isinstance(until, date):
+        try:
+            until = date.fromisoformat(str(until))
+        except ValueError:
+            raise InputError(f"{where}: a waiver's until must be a date such as 2031-01-31, not {until!r}") from None
+    return str(entry["gate"]), Waiver(str(entry["who"]), str(entry["why"]), until)

@@ -1,0 +1,55 @@
+"""Several tables in one report: which is best, and where none can be told from another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.errors import DataError, InputError, SchemaError, SourceError
+from tabsynth.evaluation.compare import ComparisonReport, compare
+from tabsynth.schema import Schema
+
+
+@pytest.fixture(scope="module")
+def both(wine: tuple[pd.DataFrame, Schema]) -> ComparisonReport:
+    frame, schema = wine
+    rng = np.random.default_rng(0)
+    spoiled = frame[60:120].apply(lambda column: rng.permutation(column.to_numpy())).assign(alcohol=99.0, ash=9.0, hue=9.0, proline=0.0)
+    return compare(frame[:60], {"fresh": frame[60:120], "spoiled|": spoiled}, frame[120:], schema=schema)
+
+
+def test_the_better_table_wins(both: ComparisonReport) -> None:
+    assert both.best("shape_error") == ["fresh"]
+    assert both.best("detection_auc") == ["fresh"]
+    assert both.best("real_completeness") == []
+    assert "spoiled\\|" in both.to_markdown()
+    assert "fresh" in str(both)
+
+
+def test_forms(both: ComparisonReport, tmp_path: Path) -> None:
+    for name in ("c.html", "c.md", "c.json"):
+        both.save(tmp_path / name)
+    again = ComparisonReport.from_dict(json.loads((tmp_path / "c.json").read_text("utf-8")))
+    assert again.to_html() == both.to_html()
+    assert "<iframe" in both._repr_html_()
+    assert "<script" not in both.to_html()
+    with pytest.raises(SourceError, match=r"\.html, \.json or \.md"):
+        both.save(tmp_path / "c.pdf")
+    with pytest.raises(DataError, match="not a comparison"):
+        ComparisonReport.from_dict({"format": "other"})
+    with pytest.raises(DataError, match="later"):
+        ComparisonReport.from_dict({**both.to_dict(), "version": 9})
+
+
+def test_what_cannot_be_compared(wine: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = wine
+    with pytest.raises(InputError, match="by name"):
+        compare(frame, {}, schema=schema)
+    with pytest.raises(InputError, match="must be text"):
+        compare(frame, {1: frame}, schema=schema)  # type: ignore[dict-item]
+    with pytest.raises(SchemaError, match="^half: the synthetic table has other columns"):
+        compare(frame, {"half": frame.drop(columns="alcohol")}, schema=schema)
