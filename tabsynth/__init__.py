@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.catalog import load, synthesize
     from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
-    from tabsynth.synthesizers.marginal import MarginalSynthesizer
     from tabsynth.synthesizers.gan import GANSynthesizer
+    from tabsynth.synthesizers.marginal import MarginalSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
     from tabsynth.synthesizers.vae import VAESynthesizer
     from tabsynth.table import Table
