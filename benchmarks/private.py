@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import itertools
 import json
 import subprocess
@@ -149,12 +150,32 @@ def _tvd(columns: list[tuple[Codes, Codes, int]]) -> float:
 
 
 def scored(table: str, synthetic: pd.DataFrame, folder: Path) -> dict[str, float]:
-    """Usefulness (train on synthetic, test on real) and detection by the yardstick's own scorer."""
+    """Usefulness (train on synthetic, test on real) and detection by the yardstick's own functions."""
+    judge, meta = _yardstick(), json.loads((folder / f"{table}.json").read_text())
+    categorical = set(meta["categorical"])
     synthetic.to_csv(folder / "synthetic.csv", index=False)
-    files = [folder / f"{table}.train.csv", folder / f"{table}.test.csv", folder / f"{table}.json"]
-    command = [sys.executable, str(YARDSTICK / "score.py"), *map(str, files), str(folder / "synthetic.csv")]
-    scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {key: scores[key] for key in ("shape_err", "trend_err", "c2st_auc", "mle", "mle_real", "dcr_share")}
+    train = judge.load(folder / f"{table}.train.csv", categorical)
+    test, own = (
+        judge.load(folder / name, categorical, train.columns) for name in (f"{table}.test.csv", "synthetic.csv")
+    )
+    shape, trend = judge.shape(train, own, categorical), judge.trend(train, own, categorical)
+    figures = {
+        "shape_err": 100 * float(np.mean(list(shape.values()))),
+        "trend_err": 100 * float(np.mean(list(trend.values()))),
+        "c2st_auc": judge.c2st(train, own, categorical, 0),
+        "mle": judge.utility(own, test, meta, categorical, 0),
+    }
+    return {key: round(float(value), 4) for key, value in figures.items()}
+
+
+def _yardstick() -> Any:
+    """The yardstick's scorer as a module."""
+    spec = importlib.util.spec_from_file_location("yardstick_score", YARDSTICK / "score.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def by_rule(rows: int = 5000) -> tuple[pd.DataFrame, Schema]:

@@ -44,7 +44,7 @@ def effort_of(rows: float, rho: float, components: int | None = None) -> Effort:
 
 def bins_of(rows: float, rho: float) -> int:
     """About how many tokens a line is cut into."""
-    return int(np.clip(round(32 * strength(rows, rho) ** 0.2), 8, 64))
+    return int(np.clip(round(26 * strength(rows, rho) ** 0.2), 8, 64))
 
 
 def fine_share(expected_rows: float, rho: float) -> float:
