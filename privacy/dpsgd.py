@@ -82,21 +82,27 @@ class Descent:
             PrivacyError: Nothing is left.
         """
 
-        def fits(multiplier: float) -> bool:
+        def fits(multiplier: float, quick: bool) -> bool:
             tried = cls(steps, rate, multiplier, clip, rows, rows_of_a_unit)
-            return ledger.epsilon_with(event_to_data(tried.event)) <= ledger.epsilon_budget
+            return ledger.epsilon_with(event_to_data(tried.event), quick=quick) <= ledger.epsilon_budget
 
-        low, high = 0.1, 1.0
-        while not fits(high):
+        low, high = 0.25, 0.5
+        while not fits(high, True):
             low, high = high, high * 2
             if high > WIDEST:
                 raise PrivacyError(
                     f"what is left of the budget, {ledger.remaining:.3g} of {ledger.epsilon_budget:.3g}, is too little "
                     f"for {steps} steps"
                 )
-        while high / low > 1 + 1e-3:
+        while high / low > 1.0005:
             middle = (low * high) ** 0.5
-            low, high = (low, middle) if fits(middle) else (middle, high)
+            low, high = (low, middle) if fits(middle, True) else (middle, high)
+        # Accounting by privacy losses, where it can be had, allows a little less noise.
+        low = 0.8 * high
+        if fits(high * 0.999, False):
+            while high / low > 1.001:
+                middle = (low * high) ** 0.5
+                low, high = (low, middle) if fits(middle, False) else (middle, high)
         return cls(steps, rate, high, clip, rows, rows_of_a_unit)
 
     def charge(self, ledger: PrivacyLedger, *, purpose: str, columns: Iterable[str], noise: Noise) -> Charged:
@@ -153,13 +159,15 @@ class Charged:
         """
         if any(entry.index == self.entry.index and entry.output for entry in self.ledger.entries):
             raise PrivacyError("these steps were paid for once and trained already; charge them again")
+        batches, inner = self.noise.branch(1), self.noise.branch(2)
         step = Step(module, self.descent, self.noise)
         rows, units = read()
         device = next(module.parameters()).device
         members = _members(len(rows), units)
         for number in range(self.descent.steps):
-            batch = rows[torch.from_numpy(members(self.picked(members.count))).to(rows.device)].to(device)
-            within = torch.Generator(device).manual_seed(int(self.noise.words(1)[0] >> np.uint64(1)))
+            picked = poisson(members.count, self.descent.rate, batches)
+            batch = rows[torch.from_numpy(members(picked)).to(rows.device)].to(device)
+            within = torch.Generator(device).manual_seed(int(inner.words(1)[0] >> np.uint64(1)))
             for group in step.optimiser.param_groups:
                 group["lr"] = learning_rate(number)
             step.take(partial(losses, tokens=batch, generator=within) if len(batch) else None)
@@ -167,11 +175,12 @@ class Charged:
         step.close()
         self.ledger.record(self.entry, digest([weight.detach().cpu().numpy() for weight in module.parameters()]))
 
-    def picked(self, units: int) -> npt.NDArray[np.bool_]:
-        """Which units are in a batch: each with probability ``rate``, by itself, shape (units,)."""
-        if self.descent.rate == 1:
-            return np.ones(units, bool)
-        return self.noise.words(units) < np.uint64(int(self.descent.rate * 2.0**64))
+
+def poisson(units: int, rate: float, noise: Noise) -> npt.NDArray[np.bool_]:
+    """Which units are in a batch: each with probability ``rate``, by itself, shape (units,)."""
+    if rate == 1:
+        return np.ones(units, bool)
+    return noise.words(units) < np.uint64(int(rate * 2.0**64))
 
 
 class Distinct(nn.Embedding):

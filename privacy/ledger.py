@@ -192,18 +192,18 @@ class PrivacyLedger:
         """
         return self._epsilon(self._charges, self.delta if delta is None else delta)
 
-    def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0) -> float:
-        """What would be spent in all after a further charge; ``event`` as data."""
-        return self._epsilon([*self._charges, {"event": dict(event), "delta": delta}], self.delta)
+    def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
+        """What would be spent in all after a further charge; ``event`` as data, ``quick`` as in ``epsilon_of``."""
+        return self._epsilon([*self._charges, {"event": dict(event), "delta": delta}], self.delta, quick)
 
     @staticmethod
-    def _epsilon(charges: list[chain.Record], delta: float) -> float:
+    def _epsilon(charges: list[chain.Record], delta: float, quick: bool = False) -> float:
         # A guarantee that may fail with probability delta_i adds up over charges: what is left is the events' own
         # (approximate zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
         left = delta - sum(charge["delta"] for charge in charges)
         if left < 0 or (left == 0 and delta > 0):
             return math.inf
-        return epsilon_of([charge["event"] for charge in charges], left)
+        return epsilon_of([charge["event"] for charge in charges], left, quick=quick)
 
     @property
     def remaining(self) -> float:

@@ -40,9 +40,10 @@ class Noise:
         kind: Where the randomness comes from, for the ledger.
     """
 
-    def __init__(self, read: Callable[[int], bytes], kind: str) -> None:
+    def __init__(self, read: Callable[[int], bytes], kind: str, seed: tuple[int, ...] | None = None) -> None:
         self._read = read
         self.kind = kind
+        self._seed = seed
 
     @classmethod
     def secure(cls) -> Noise:
@@ -52,7 +53,14 @@ class Noise:
     @classmethod
     def insecure(cls, seed: int) -> Noise:
         """Noise that a seed decides, for tests only: what is made with it is stamped NOT DP."""
-        return cls(np.random.default_rng(seed).bytes, f"{INSECURE} {seed} (NOT DP)")
+        return cls(np.random.default_rng(seed).bytes, f"{INSECURE} {seed} (NOT DP)", (seed,))
+
+    def branch(self, number: int) -> Noise:
+        """A source of its own: how much is drawn from it, which may depend on the data, moves nothing here."""
+        if self._seed is None:
+            return Noise(self._read, self.kind)
+        seed = (*self._seed, number)
+        return Noise(np.random.default_rng(seed).bytes, self.kind, seed)
 
     @property
     def is_secure(self) -> bool:

@@ -52,7 +52,7 @@ def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, pr
     noise, ledger, unit = privacy.noise(), privacy.open_ledger, privacy.rows_of_a_unit
     grids = grids_of(schema)
     rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
-    rows = PrivateRows(frame, schema, grids, privacy, noise)
+    rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
     single = one_ways(grids, rows.cells, Charged(rho, ledger, noise, unit), FINE)
     model.rows_ = max(round(single.rows), 1)
     model.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins_of(single.rows / unit, rho))

@@ -1,0 +1,80 @@
+"""A0: on tables that differ by a row, everything that is not noise is the same, to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.vae import VAESynthesizer
+
+from .shadow import blind, fitted, fixed_time, members
+from .tables import CHANGES, SCHEMA, table
+
+MAKE: dict[str, Callable[[], Synthesizer]] = {
+    "marginal": lambda: MarginalSynthesizer(components=8),
+    "masked": lambda: MaskedSynthesizer(epochs=1),
+    "vae": lambda: VAESynthesizer(epochs=1),
+}
+
+
+@pytest.fixture(params=list(MAKE))
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
+    import tabsynth.synthesizers.masked_private as own
+
+    monkeypatch.setattr(own, "DRAWN", 64)
+    return MAKE[request.param]
+
+
+def test_there_are_enough_pairs() -> None:
+    assert len(CHANGES) >= 20
+
+
+def test_neighbours_leave_the_same_file(
+    make: Callable[[], Synthesizer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    blind(monkeypatch)
+    model, said = fitted(make, table())
+    base, drawn = members(model, tmp_path), model.sample(20, seed=5)
+    differing = []
+    for name, change in CHANGES.items():
+        other, also_said = fitted(make, change(table()))
+        if also_said != said or members(other, tmp_path) != base:
+            differing.append(name)
+        pd.testing.assert_frame_equal(other.sample(20, seed=5), drawn)
+    assert differing == []
+
+
+@pytest.mark.parametrize("change", ["new category", "undeclared null in a number", "a type that flips the column"])
+def test_with_what_was_read_columns_types_and_keys_are_the_same(
+    make: Callable[[], Synthesizer], change: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fixed_time(monkeypatch)
+    shapes: list[Any] = []
+    for frame in (table(), CHANGES[change](table())):
+        model, said = fitted(make, frame)
+        assert said == ""
+        drawn = model.sample(20, seed=5)
+        entries = [(e.purpose, e.columns, e.rng, e.sensitivity) for e in model.ledger_.entries]
+        shapes.append((drawn.dtypes.to_dict(), sorted(members(model, tmp_path)), entries, model.schema_.to_dict()))
+    assert shapes[0] == shapes[1]
+    assert list(shapes[0][0]) == list(SCHEMA)
+
+
+def test_the_test_finds_a_leak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blind(monkeypatch)
+    own = MarginalSynthesizer._fit_private
+
+    def leaking(self: MarginalSynthesizer, frame: pd.DataFrame, *rest: Any) -> None:
+        own(self, frame, *rest)
+        self.rows_ = len(frame)
+
+    monkeypatch.setattr(MarginalSynthesizer, "_fit_private", leaking)
+    first, second = (fitted(MAKE["marginal"], frame)[0] for frame in (table(), CHANGES["duplicate row"](table())))
+    assert members(first, tmp_path) != members(second, tmp_path)
