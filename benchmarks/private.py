@@ -133,8 +133,8 @@ def _codes(real: pd.Series, synthetic: pd.Series, numeric: bool) -> tuple[Codes,
             data = values.to_numpy(dtype=float, na_value=np.nan)
             found.append(np.where(np.isnan(data), len(edges) + 1, np.searchsorted(edges, data, side="right")))
         return found[0], found[1], len(edges) + 2
-    both = pd.concat([real.astype(object), synthetic.astype(object)]).map(str)
-    codes = pd.factorize(both)[0].astype(np.int64)
+    both = pd.concat([real.astype(object), synthetic.astype(object)])
+    codes = pd.factorize(both.map(str).where(both.notna(), ""))[0].astype(np.int64)
     return codes[: len(real)], codes[len(real) :], int(codes.max()) + 1
 
 
