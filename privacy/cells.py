@@ -25,7 +25,7 @@ from tabsynth.schema import Schema
 
 _WHOLE = re.compile(r"[+-]?\d+\.0+")
 _UNREADABLE = "\0unreadable"
-_FIRST, _LAST = pd.Timestamp.min.ceil("us").to_pydatetime(), pd.Timestamp.max.floor("us").to_pydatetime()
+_FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
 
 OTHER = "other"
 """The category that stands for all undeclared ones, where it is declared."""

@@ -1,0 +1,145 @@
+"""Domains measured for a charge: near the truth, and silent about any one unit."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.categories import discover, threshold
+from tabsynth.privacy.declared import private_schema
+from tabsynth.privacy.domains import measure, quantiles
+from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.noise import Noise
+from tabsynth.schema import Schema
+
+OPEN = Schema.from_dict(
+    {
+        "columns": {
+            "key": {"kind": "identifier"},
+            "age": {"kind": "numeric"},
+            "pay": {"kind": "numeric", "low": 0},
+            "loss": {"kind": "numeric"},
+            "city": {"kind": "categorical"},
+            "day": {"kind": "datetime"},
+            "known": {"kind": "numeric", "low": 0, "high": 1},
+        }
+    }
+)
+
+
+def table(n: int = 20_000) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "key": np.arange(n),
+            "age": rng.integers(17, 91, n),
+            "pay": np.round(rng.lognormal(7, 1, n), 2),
+            "loss": -rng.exponential(3, n),
+            "city": rng.choice(["Rome", "Oslo", "Lima"], n, p=[0.5, 0.4, 0.1]),
+            "day": pd.Timestamp("2010-03-01") + pd.to_timedelta(rng.integers(0, 1500, n), "D"),
+            "known": rng.random(n),
+        }
+    )
+    frame.loc[:999, "loss"] = np.nan
+    frame.loc[5, "city"] = "a town of one"
+    frame.loc[6, "age"] = 10**7
+    return frame
+
+
+def test_what_is_open_is_measured_and_charged() -> None:
+    ledger = PrivacyLedger(2.0, 1e-6)
+    schema = measure(table(), OPEN, Privacy(1.0, 1e-6, ledger=ledger))
+    private_schema(schema)
+    assert (schema["age"].low, schema["age"].high, schema["age"].decimals) == (16, 128, 0)
+    assert (schema["pay"].low, schema["pay"].decimals) == (0, 2)
+    assert 8192 <= schema["pay"].high <= 131072
+    assert schema["loss"].high <= 0
+    assert -64 <= schema["loss"].low <= -16
+    assert schema["loss"].nullable
+    assert not schema["age"].nullable
+    assert schema["city"].values == ("Lima", "Oslo", "Rome", "other")
+    assert (schema["day"].low, schema["day"].high) == ("2010-01-01", "2014-12-31T23:59:59")
+    assert [schema[name].origin for name in OPEN] == ["declared"] + ["measured"] * 5 + ["declared"]
+    assert schema["known"] == OPEN["known"]
+    assert len(ledger) == 5
+    assert 0.98 < PrivacyLedger.from_dict(ledger.to_dict()).epsilon() <= 1.0
+
+
+def test_persons_of_several_rows_count_no_more_than_their_cap() -> None:
+    frame = pd.concat([table(400)] + [table(400).iloc[:1].assign(city="Atlantis")] * 3000, ignore_index=True)
+    schema = OPEN.replace("key")
+    privacy = Privacy(5.0, 1e-6, unit="key", rows_per_person=2, ledger=PrivacyLedger(9.0, 1e-6, unit="key"))
+    measured = measure(frame, schema, privacy)
+    assert "Atlantis" not in measured["city"].values
+    assert privacy.ledger.entries[0].sensitivity == pytest.approx(2 * math.sqrt(2))  # type: ignore[union-attr]
+
+
+def test_measuring_is_counted_with_the_fit_that_follows(tmp_path: Path) -> None:
+    path = tmp_path / "set.ledger"
+    PrivacyLedger(1.0, 1e-6, path=path)
+    measure(table(2000), OPEN, Privacy(0.9, 1e-6, ledger=path))
+    with pytest.raises(PrivacyError, match="budget"):
+        measure(table(2000), OPEN, Privacy(0.9, 1e-6, ledger=path))
+    assert PrivacyLedger.open(path).epsilon() < 1
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+    ledger = PrivacyLedger(1.0, 1e-6)
+    with pytest.raises(PrivacyError, match="data set's ledger"):
+        measure(table(100), OPEN, Privacy(1.0))
+    with pytest.raises(PrivacyError, match="'age'.*were inferred"):
+        measure(table(100), OPEN.replace("age", origin="inferred"), Privacy(1.0, ledger=ledger))
+    with pytest.raises(PrivacyError, match="lacks"):
+        measure(table(100).drop(columns="age"), OPEN, Privacy(1.0, ledger=ledger))
+    assert len(ledger) == 0
+
+
+@pytest.mark.parametrize(("sigma", "delta", "rows"), [(1.0, 1e-3, 1), (8.0, 1e-6, 1), (30.0, 1e-9, 4), (0.4, 1e-2, 3)])
+def test_the_threshold_leaves_no_more_than_delta(sigma: float, delta: float, rows: int) -> None:
+    least = threshold(sigma, delta, rows)
+    support = np.arange(-60 * math.ceil(sigma), 60 * math.ceil(sigma) + 1)
+    weight = np.exp(-(support**2) / (2 * sigma**2))
+    tail = lambda m: rows * weight[support >= m].sum() / weight.sum()  # noqa: E731
+    assert tail(least - rows) <= delta < tail(least - rows - 1) or least == rows
+    if sigma >= 8:
+        assert tail(least - rows) == pytest.approx(rows * norm.sf((least - rows - 0.5) / sigma), rel=0.05)
+
+
+def test_a_value_of_one_person_is_released_no_more_often_than_delta() -> None:
+    # A million draws of the very noise that a count of one gets, against the threshold: at most as many pass as a
+    # binomial of probability delta allows (level 1e-6), and enough that the threshold is not far too high.
+    sigma, delta, draws = 5.0, 1e-4, 1_000_000
+    passed = int((1 + Noise.insecure(1).gaussian(sigma, draws) >= threshold(sigma, delta)).sum())
+    from scipy.stats import binom
+
+    assert binom.ppf(1e-6, draws, 0.3 * delta) <= passed <= binom.ppf(1 - 1e-6, draws, delta)
+
+
+def test_rare_values_stay_unknown_and_common_ones_come_out() -> None:
+    values = pd.Series(["common"] * 400 + [f"person {i}" for i in range(3000)])
+    for seed in range(20):
+        found = discover(
+            lambda: values, rho=0.02, delta=1e-6, ledger=PrivacyLedger(9, 1e-5), column="v", noise=Noise.insecure(seed)
+        )
+        assert found == ("common",)
+
+
+def test_quantiles_are_near() -> None:
+    ages = table()["age"].to_numpy()
+    found = quantiles(
+        lambda: ages,
+        [0.1, 0.5, 0.9],
+        np.arange(121),
+        rho=0.01,
+        ledger=PrivacyLedger(9, 1e-6),
+        columns=["age"],
+        noise=Noise.secure(),
+    )
+    assert np.abs(found - np.quantile(ages, [0.1, 0.5, 0.9])).max() <= 2
