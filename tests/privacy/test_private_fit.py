@@ -1,0 +1,210 @@
+"""The private route of fit: what it refuses, what it reads, what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth
+from tabsynth.errors import PrivacyError, SchemaError
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.domains import measure
+from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.table import Table
+
+from .tables import SCHEMA, table
+
+MAKE: dict[str, Callable[[], Synthesizer]] = {
+    "marginal": lambda: tabsynth.MarginalSynthesizer(components=8),
+    "masked": lambda: tabsynth.MaskedSynthesizer(epochs=1),
+    "vae": lambda: tabsynth.VAESynthesizer(epochs=1),
+}
+PRIVACY = Privacy(epsilon=3.0, delta=1e-5)
+
+
+@pytest.fixture(params=list(MAKE))
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
+    import tabsynth.synthesizers.masked_private as own
+
+    monkeypatch.setattr(own, "DRAWN", 64)
+    return MAKE[request.param]
+
+
+def test_it_spends_what_was_asked_for_and_says_so(make: Callable[[], Synthesizer], tmp_path: Path) -> None:
+    model = make().fit(table(), schema=SCHEMA, privacy=PRIVACY, progress=False)
+    assert 0.98 * 3 <= model.ledger_.epsilon() <= 3
+    assert all(len(entry.output or "") == 64 for entry in model.ledger_.entries)
+    assert "differential privacy of a row" in model.card()["privacy"]
+    assert model.card()["ledger"] == model.ledger_.to_dict()
+    model.save(tmp_path / "m")
+    read = tabsynth.load(tmp_path / "m")
+    assert read.ledger_.to_dict() == model.ledger_.to_dict()
+    pd.testing.assert_frame_equal(read.sample(30, seed=1), model.sample(30, seed=1))
+    drawn = model.sample(seed=2)
+    assert list(drawn.columns) == list(SCHEMA)
+    assert len(drawn) == model.rows_
+    assert set(drawn["sex"]) <= {"f", "m"}
+    assert drawn["age"].between(0, 120).all()
+
+
+def test_the_number_of_rows_is_a_noisy_one(make: Callable[[], Synthesizer]) -> None:
+    private = Privacy(epsilon=0.2, delta=1e-6)
+    rows = {make().fit(table(), schema=SCHEMA, privacy=private, progress=False).rows_ for _ in range(4)}
+    assert rows != {len(table())}
+
+
+class Guarded(pd.DataFrame):
+    """A frame that may be looked at only between a charge and the note of what it produced."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in {"columns", "__class__", "_mgr"}:
+            paid(name)
+        return super().__getattribute__(name)
+
+    def __getitem__(self, key: Any) -> Any:
+        paid(f"[{key!r}]")
+        return super().__getitem__(key)
+
+    def __len__(self) -> int:
+        paid("its length")
+        return super().__len__()
+
+
+GUARD: dict[str, Any] = {"on": False, "open": set()}
+
+
+def paid(what: str) -> None:
+    """Raise where rows are read while no charge is open."""
+    if GUARD["on"] and not GUARD["open"]:
+        raise AssertionError(f"the rows were read ({what}) and nobody had paid")
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[pd.DataFrame]:
+    charge, record = PrivacyLedger.charge, PrivacyLedger.record
+
+    def charging(self: PrivacyLedger, *args: Any, **facts: Any) -> Any:
+        entry = charge(self, *args, **facts)
+        GUARD["open"].add(entry.index)
+        return entry
+
+    def recording(self: PrivacyLedger, entry: Any, digest: str) -> None:
+        GUARD["open"].discard(entry.index)
+        record(self, entry, digest)
+
+    monkeypatch.setattr(PrivacyLedger, "charge", charging)
+    monkeypatch.setattr(PrivacyLedger, "record", recording)
+    frame = Guarded(table())
+    GUARD.update(on=True, open=set())
+    yield frame
+    GUARD.update(on=False, open=set())
+
+
+def test_nothing_is_read_that_was_not_charged(make: Callable[[], Synthesizer], guarded: pd.DataFrame) -> None:
+    with pytest.raises(AssertionError, match="nobody had paid"):
+        len(guarded)
+    with pytest.raises(AssertionError, match="nobody had paid"):
+        guarded["age"]
+    model = make().fit(guarded, schema=SCHEMA, privacy=PRIVACY, progress=False)
+    assert len(model.ledger_) >= 1
+
+
+def test_measuring_reads_nothing_that_was_not_charged(guarded: pd.DataFrame) -> None:
+    schema = Schema.from_dict({"columns": {name: {"kind": SCHEMA[name].kind} for name in SCHEMA}})
+    ledger = PrivacyLedger(3.0, 1e-5)
+    measure(guarded, schema, Privacy(3.0, 1e-5, ledger=ledger))
+    assert len(ledger) == 6
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"seed": 1}, "takes no seed: noise that a seed decides"),
+        ({"checkpoint": "x"}, "takes no checkpoint"),
+        ({"weights": np.ones(60)}, "takes no weights"),
+        ({"schema": None}, "needs a schema"),
+        ({"privacy": 1.0}, "must be a tabsynth.Privacy"),
+        ({"schema": SCHEMA.replace("age", high=None)}, "column 'age' has no high"),
+        ({"schema": SCHEMA.replace("age", origin="inferred")}, "column 'age' was inferred"),
+        ({"privacy": Privacy(1.0, 1e-6, unit="sex", rows_per_person=1)}, "declare it identifier"),
+        ({"privacy": Privacy(1.0, 0.0)}, "delta above 0"),
+    ],
+)
+def test_what_cannot_be_private_is_refused_and_costs_nothing(
+    make: Callable[[], Synthesizer], facts: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "set.ledger"
+    PrivacyLedger(9.0, 1e-6, path=path)
+    before = path.read_bytes()
+    given = {"schema": SCHEMA, "privacy": Privacy(1.0, 1e-6, ledger=path)} | facts
+    with pytest.raises(PrivacyError, match=says):
+        make().fit(table(), progress=False, **given)
+    assert path.read_bytes() == before
+
+
+def test_an_inferred_schema_is_refused_whole() -> None:
+    with pytest.raises(PrivacyError, match="was inferred from the data"):
+        MAKE["marginal"]().fit(Table.of(table()), privacy=PRIVACY)
+
+
+def test_columns_that_do_not_fit_are_named() -> None:
+    with pytest.raises(SchemaError, match="'age'"):
+        MAKE["marginal"]().fit(table().drop(columns="age"), schema=SCHEMA, privacy=PRIVACY)
+
+
+def test_a_second_fit_over_budget_is_refused_unread(tmp_path: Path, guarded: pd.DataFrame) -> None:
+    path = tmp_path / "set.ledger"
+    private = Privacy(1.0, 1e-6, ledger=path)
+    MAKE["marginal"]().fit(table(), schema=SCHEMA, privacy=private, progress=False)
+    before = path.read_bytes()
+    model = MAKE["marginal"]()
+    with pytest.raises(PrivacyError, match="Nothing was read or charged"):
+        model.fit(guarded, schema=SCHEMA, privacy=private, progress=False)
+    assert path.read_bytes() == before
+    assert not hasattr(model, "schema_")
+
+
+def test_an_insecure_seed_stamps_everything(make: Callable[[], Synthesizer]) -> None:
+    private = Privacy(3.0, 1e-5, insecure_seed=5)
+    one, other = (make().fit(table(), schema=SCHEMA, privacy=private, progress=False) for _ in range(2))
+    pd.testing.assert_frame_equal(one.sample(20, seed=1), other.sample(20, seed=1))
+    assert one.card()["privacy"].startswith("NOT DP")
+    assert "NOT DP" in str(one.ledger_)
+
+
+@pytest.mark.parametrize("name", ["CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"])
+def test_adapters_refuse_and_say_what_to_use(name: str) -> None:
+    with pytest.raises(PrivacyError, match=f"{name}Synthesizer cannot guarantee .* use MarginalSynthesizer"):
+        getattr(tabsynth, f"{name}Synthesizer")().fit(table(), schema=SCHEMA, privacy=PRIVACY)
+
+
+def test_without_privacy_epsilon_is_infinite() -> None:
+    model = MAKE["marginal"]().fit(table().drop(columns="note"), seed=0, progress=False)
+    assert model.ledger_.epsilon() == float("inf")
+    assert "epsilon = infinity" in model.card()["privacy"]
+
+
+def test_persons_of_several_rows(make: Callable[[], Synthesizer]) -> None:
+    frame = pd.concat([table(), table(), table().iloc[:20]], ignore_index=True)
+    private = Privacy(5.0, 1e-5, unit="key", rows_per_person=2)
+    model = make().fit(frame, schema=SCHEMA, privacy=private, progress=False)
+    assert model.ledger_.unit == "key"
+    assert model.ledger_.entries[0].sensitivity == 2
+    assert model.ledger_.epsilon() <= 5
+    assert "person (column 'key')" in model.card()["privacy"]
+
+
+def test_a_file_is_read_as_it_is_spelled(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "t.csv", index=False)
+    private = Privacy(100.0, 1e-5)
+    from_file = MAKE["marginal"]().fit(tmp_path / "t.csv", schema=SCHEMA, privacy=private, progress=False)
+    ages = from_file.sample(500, seed=0)["age"]
+    assert abs(ages.mean() - table()["age"].mean()) < 12
+    assert set(from_file.sample(500, seed=0)["code"].dropna()) == {1, 2, 3}
