@@ -13,6 +13,9 @@ from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import within_blocks
 from tabsynth.marginals.spending import Read, Source
 
+TOTAL = 3.0
+"""The number of rows gets a share of the budget as a column of this many cells squared would."""
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -45,15 +48,18 @@ def one_ways(grids: Mapping[str, Grid], cells: Callable[[str], Integers], source
         wanted.append((name, False, grid.size))
         if grid.blocks[-1] > 1:
             wanted.append((name, True, int(grid.blocks[-1]) + 1))
-    weight = np.sqrt([size for _, _, size in wanted])
+    weight = np.append(np.sqrt([size for _, _, size in wanted]), TOTAL)
     shares = share * weight / weight.sum()
     reads = [_read(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted]
-    counts = source.counts(reads, shares.tolist(), "fine counts of every column", list(grids))
+    reads.append(lambda: np.array([len(cells(next(iter(grids))))]))
+    *counts, total = source.counts(reads, shares.tolist(), "fine counts of every column, and of all rows", list(grids))
     noisy = {(name, blocks): count for (name, blocks, _), count in zip(wanted, counts, strict=True)}
-    sigma = {(name, blocks): source.sigma(part) for (name, blocks, _), part in zip(wanted, shares, strict=True)}
+    sigma = {(name, blocks): source.sigma(part) for (name, blocks, _), part in zip(wanted, shares[:-1], strict=True)}
     # Every histogram sums to the number of rows: their mean by inverse variance costs nothing more.
-    precision = np.array([1 / (sigma[name, blocks] ** 2 * size) for name, blocks, size in wanted])
-    rows = max(float(np.sum(precision * [count.sum() for count in counts]) / precision.sum()), 1.0)
+    precision = [1 / (sigma[name, blocks] ** 2 * size) for name, blocks, size in wanted]
+    precision.append(1 / source.sigma(float(shares[-1])) ** 2)
+    sums = [*(count.sum() for count in counts), total.sum()]
+    rows = max(float(np.average(sums, weights=precision)), 1.0)
     estimates = {
         name: within_blocks(
             noisy[name, False],

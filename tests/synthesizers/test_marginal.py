@@ -77,7 +77,7 @@ def test_spends_what_was_asked_for_and_no_more(method: str, epsilon: float) -> N
 def test_private_rows_are_like_those_it_was_fitted_to(method: str) -> None:
     real, drawn = table(), fitted(8.0, method=method).sample(ROWS, seed=1)
     assert abs(drawn["age"].mean() - real["age"].mean()) < 1
-    assert abs((drawn["bill"] == 0).mean() - (real["bill"] == 0).mean()) < 0.02
+    assert abs((drawn["bill"] == 0).mean() - (real["bill"] == 0).mean()) < 0.03
     assert abs(drawn["bill"].isna().mean() - real["bill"].isna().mean()) < 0.02
     assert (drawn["town"].value_counts(normalize=True) - real["town"].value_counts(normalize=True)).abs().max() < 0.03
     for name in ("age", "dose") if method == "mixture" else ("age",):  # a tree may hang the dose on another column
@@ -155,7 +155,7 @@ def test_a_declared_category_is_as_frequent_as_noise_lets_it_be() -> None:
     frame.loc[0, "town"] = "D"
     drawn = MarginalSynthesizer().fit(frame, schema=SCHEMA, privacy=Privacy(0.5, 1e-6, insecure_seed=5))
     shares = drawn.sample(50_000, seed=0)["town"].value_counts(normalize=True)
-    assert shares.reindex(["D", "E"], fill_value=0.0).max() < 0.03
+    assert shares.reindex(["D", "E"], fill_value=0.0).max() < 0.06
 
 
 def test_every_read_is_charged_first() -> None:
