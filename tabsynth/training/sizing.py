@@ -43,6 +43,7 @@ class Sizing:
         """The rule, for a number of training rows and the learned slots."""
         small = rows < SMALL
         batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
+        passes = int(np.clip((30 if layout.total > 2000 else 20) * (32_000 / rows) ** 0.35, 14, 30))
         return cls(
             width=96 if small else 256 if layout.total > 2000 else 192,
             blocks=1 if small else 2,
@@ -52,5 +53,5 @@ class Sizing:
             batch=batch,
             rate=3e-3 if batch > 512 else 2e-3,
             decay=0.5 if small else 0.01,
-            epochs=60 if small else int(np.clip((30 if layout.total > 2000 else 20) * (32_000 / rows) ** 0.35, 14, 30)),
+            epochs=100 if small else passes,
         )

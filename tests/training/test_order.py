@@ -1,0 +1,66 @@
+"""The order of a chain: slots that stand alone first, then each slot after the one it depends on most."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tabsynth.training.layout import Layout
+from tabsynth.training.order import chain_order, mutual_information, strongest_before
+
+
+def layout_of(tokens: npt.NDArray[np.int32], partial: frozenset[int] = frozenset()) -> Layout:
+    sizes = tuple(int(column.max()) + 1 for column in tokens.T)
+    counts = tuple(
+        np.bincount(column[column >= 0], minlength=size) for column, size in zip(tokens.T, sizes, strict=True)
+    )
+    return Layout(sizes, (0,) * len(sizes), counts, partial)
+
+
+@pytest.fixture
+def tokens() -> npt.NDArray[np.int32]:
+    """A fair coin twice, their exclusive or, a noisy copy of that, and a copy of the copy."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 2, (2, 5000))
+    both = a ^ b
+    copy = np.where(rng.random(5000) < 0.95, both, rng.integers(0, 2, 5000))
+    return np.stack([copy, both, np.where(rng.random(5000) < 0.8, copy, 1 - copy), a, b], axis=1).astype(np.int32)
+
+
+def test_information_is_that_of_the_table(tokens: npt.NDArray[np.int32]) -> None:
+    information = mutual_information(tokens, layout_of(tokens))
+    assert information.diagonal() == pytest.approx(np.full(5, np.log(2)), abs=0.01)
+    assert information[3, 4] < 0.002
+    assert information[0, 1] == pytest.approx(np.log(2) - 0.1169, abs=0.02)  # a flip of 1 in 40: H(.025) = .1169
+    assert np.allclose(information, information.T)
+
+
+def test_slots_that_stand_alone_come_first(tokens: npt.NDArray[np.int32]) -> None:
+    order = chain_order(mutual_information(tokens, layout_of(tokens)))
+    assert set(order[:2]) == {3, 4}
+    assert order[2:] == [0, 1, 2]  # the most informative, then the nearest to those before
+
+
+def test_rows_without_a_slot_say_nothing_of_its_dependence() -> None:
+    rng = np.random.default_rng(1)
+    site, value = rng.integers(0, 2, 4000), rng.integers(0, 2, 4000)
+    tokens = np.stack([site, np.where(site == 0, value, -1), np.where(site == 0, 1, 0)], axis=1).astype(np.int32)
+    information = mutual_information(tokens, layout_of(tokens, frozenset({1})))
+    assert information[0, 1] == pytest.approx(0, abs=0.002)
+    assert information[0, 2] == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_a_table_of_independent_slots_has_an_order_of_all_of_them() -> None:
+    tokens = np.random.default_rng(2).integers(0, 4, (3000, 4)).astype(np.int32)
+    assert sorted(chain_order(mutual_information(tokens, layout_of(tokens)))) == [0, 1, 2, 3]
+    assert chain_order(np.zeros((0, 0))) == []
+
+
+def test_parents_are_the_strongest_of_those_before(tokens: npt.NDArray[np.int32]) -> None:
+    information = mutual_information(tokens, layout_of(tokens))
+    order = chain_order(information)
+    parents = strongest_before(information, order, 2)
+    assert parents[order[0]] == []
+    assert parents[2][0] == 0
+    assert all(len(own) <= 2 for own in parents)
