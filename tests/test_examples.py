@@ -70,3 +70,12 @@ def test_demo_on_a_table_of_ones_own(tmp_path: Path) -> None:
     done = demo("--data", "mine.csv", "--target", "result", cwd=tmp_path)
     assert done.returncode == 2
     assert "no column 'result'" in done.stderr
+
+
+def test_digits_are_drawn_and_read(tmp_path: Path) -> None:
+    line = [sys.executable, str(EXAMPLES / "digits.py"), "--output", str(tmp_path / "digits.html"), "--epochs", "4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "of the real table's" in done.stdout
+    assert (tmp_path / "digits.html").read_text().count("<svg") == 2
