@@ -17,6 +17,7 @@ Learn a table, draw a synthetic one, and measure how good and how safe it is.
   tabsynth fit patients.csv --output m.tabsynth                      learn it
   tabsynth sample m.tabsynth -n 1000 --output synthetic.parquet      draw rows
   tabsynth evaluate patients.csv synthetic.parquet --output report.html
+  tabsynth audit patients.csv synthetic.parquet --holdout held.csv   attack it: what does it give away?
   tabsynth run pipeline.yaml                                         all of it at once
 
 No table at hand? Every FILE may be sklearn:diabetes, sklearn:breast_cancer, sklearn:wine or sklearn:iris.
@@ -29,7 +30,7 @@ exit codes:
   0    done
   1    unexpected error
   2    bad usage or bad input; nothing was written
-  3    done, but a score does not meet what --require, --gates or the pipeline's require ask
+  3    done, but a score does not meet what --require, --gates or the pipeline's require ask; an audit's violation
   4    the model file is damaged, foreign or of a later version
   130  interrupted; a fit goes on from its checkpoint when run again
 """
@@ -82,6 +83,17 @@ A gates file holds limits and waivers; --gates default holds those that fresh re
     - {gate: fidelity.trend_error, who: A. Analyst, why: pilot only, until: 2031-01-31}
 """
 
+AUDIT = """\
+examples:
+  tabsynth audit train.csv synthetic.csv --holdout test.csv --output audit.html
+  tabsynth audit train.csv synthetic.csv --holdout test.csv --epsilon 1 --delta 1e-6      hold a claim against it
+  tabsynth audit train.csv synthetic.csv --holdout test.csv --gates copies_exact=0.1 verdict=consistent
+
+The holdout is real rows of the same population that were not learned. The verdict is VIOLATION (exit code 3),
+CONSISTENT, powered, or INCONCLUSIVE; without a holdout there is none. A gate is the greatest value that a score may
+have; verdict=consistent asks for a verdict with power. --internal writes the records most at risk, by row number.
+"""
+
 TUNE = """\
 examples:
   tabsynth tune patients.csv --trials 20 --output best.yaml
@@ -89,6 +101,15 @@ examples:
 
 Each trial is a whole fit. The held-out rows are cut in two: one half chooses the options, the other says how good they
 are. best.yaml holds them as the model step of a pipeline file. Needs the package optuna.
+"""
+
+PLAN_PRIVACY = """\
+examples:
+  tabsynth plan-privacy --schema schema.json -n 30_000
+  tabsynth plan-privacy --schema schema.json -n 30_000 --rows-per-person 5 --epsilons 0.5,1,2 --output plan.html
+  tabsynth plan-privacy --cardinalities 2,2,5,12,40 -n 10_000
+
+Simulated on a table that is made by rule from public facts alone; nothing of a real table is read or spent.
 """
 
 RUN = """\
@@ -111,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from tabsynth import commands
 
-        return int(getattr(commands, args.command)(args))
+        return int(getattr(commands, args.command.replace("-", "_"))(args))
     except KeyboardInterrupt:
         print("tabsynth: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -206,6 +227,19 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--also", action="append", default=[], metavar="NAME=FILE", help="compare another table too")
     evaluate.add_argument("--require", action="append", default=[], metavar="NAME=LIMIT", help="least quality")
 
+    audit = command("audit", "Attack a synthetic table and say what it gives away of its training rows.", AUDIT)
+    audit.add_argument("train", metavar="TRAIN", help="the real rows that were fitted")
+    audit.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows, whoever made them")
+    audit.add_argument("--holdout", metavar="TEST", help="real rows that were not fitted; without them: no verdict")
+    audit.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
+    audit.add_argument("--epsilon", type=float, metavar="E", help="the privacy that was claimed")
+    audit.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
+    audit.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
+    audit.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
+    audit.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+    audit.add_argument("--internal", metavar="FILE", help="write the records most at risk; 'internal' in its name")
+    audit.add_argument("--gates", nargs="+", default=[], metavar="NAME=LIMIT", help="greatest values allowed")
+
     tune = command("tune", "Search a model's options by a score on held-out rows.", TUNE)
     tune.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
     tune.add_argument("--output", "-o", required=True, metavar="YAML", help="where to write the best options")
@@ -218,6 +252,19 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--target", metavar="COLUMN", help="the column that the table is used to predict")
     tune.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
     tune.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
+
+    plan = command("plan-privacy", "Say what each epsilon would cost in quality, before anything is spent.", PLAN_PRIVACY)
+    what = plan.add_mutually_exclusive_group(required=True)
+    what.add_argument("--schema", metavar="FILE", help="what the columns will be, as JSON")
+    what.add_argument("--cardinalities", metavar="N,N,...", help="how many values each column has, without a schema")
+    plan.add_argument("--rows", "-n", type=_positive, required=True, metavar="N", help="about how many rows: public")
+    plan.add_argument("--epsilons", default="0.1,0.3,1,3,10", metavar="E,E,...", help="budgets (default: %(default)s)")
+    plan.add_argument("--delta", type=float, metavar="D", help="delta (default: that of Privacy for so many rows)")
+    plan.add_argument("--mechanisms", default="marginal,tree", metavar="NAME,...", help="default: %(default)s; or masked")
+    plan.add_argument("--rules", metavar="YAML", help="rules that the simulated table follows")
+    plan.add_argument("--rows-per-person", type=_positive, default=1, metavar="K", help="protect persons of K rows")
+    plan.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
+    plan.add_argument("--output", "-o", metavar="FILE", help="also write a page (.html) or the drawing (.svg)")
 
     run = command("run", "Run a pipeline file: read, split, fit, sample, evaluate.", RUN)
     run.add_argument("file", nargs="?", metavar="PIPELINE", help="a YAML file")

@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tabsynth.auditing import audit as audit
 from tabsynth.echo import DONE, failed, number, pair, say, show
 from tabsynth.errors import ConditionError, InputError, listed
-from tabsynth.files import check_writable
+from tabsynth.files import check_writable, write_text
 from tabsynth.judging import evaluate as evaluate
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
 
@@ -107,6 +108,33 @@ def tune(args: Namespace) -> int:
     data = {"output": args.output, "kind": args.model, "options": dict(found.options), "objective": args.objective}
     data |= {"confirmed": found.confirmed.value, "default": found.default.value}
     return show(data, f"{found}\nwrote {args.output}")
+
+
+def plan_privacy(args: Namespace) -> int:
+    """Say what each epsilon would cost in quality, before anything is spent."""
+    from tabsynth.plan_page import HEAD, about, drawing, page, rows_of
+    from tabsynth.plan_privacy import from_cardinalities
+    from tabsynth.plan_privacy import plan_privacy as simulate
+
+    if args.output:
+        if not args.output.endswith((".html", ".svg")):
+            raise InputError(f"--output {args.output}: the plan is written as .html or .svg")
+        check_writable(args.output)
+    sizes = [int(number(text, "--cardinalities")) for text in (args.cardinalities or "").split(",") if text]
+    schema = Schema.from_json(args.schema) if args.schema else from_cardinalities(sizes)
+    plan = simulate(
+        schema,
+        args.rows,
+        epsilons=[number(text, "--epsilons") for text in args.epsilons.split(",")],
+        delta=args.delta,
+        mechanisms=args.mechanisms.split(","),
+        rules=args.rules,
+        rows_per_person=args.rows_per_person,
+        seed=args.seed,
+    )
+    if args.output:
+        write_text(args.output, page(plan) if args.output.endswith(".html") else drawing(plan))
+    return show(plan.to_dict(), f"{about(plan)}\n\n{aligned(HEAD, rows_of(plan))}")
 
 
 def run(args: Namespace) -> int:

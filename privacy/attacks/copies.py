@@ -21,6 +21,7 @@ from tabsynth.evaluation.score import Score
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.neighbours import nearest
+from tabsynth.privacy.attacks.overlap import steady
 from tabsynth.privacy.attacks.rates import exceeds, newcombe
 
 NEAR = 0.01
@@ -113,7 +114,7 @@ def kmap(game: Game, columns: list[str]) -> dict[str, Any]:
 def row_hashes(table: Coded) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of every row, shape (n,)."""
     discrete = table.codes[:, ~table.book.continuous]
-    frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(table.values)], axis=1, ignore_index=True)
+    frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(steady(table.values))], axis=1, ignore_index=True)
     return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(), dtype=np.uint64)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import hypergeom
 
 from tabsynth.errors import DataError
+from tabsynth.evaluation.coded import Floats
 
 LEVEL = 0.01
 FEW = 0.001
@@ -52,4 +53,12 @@ def _plain(values: pd.Series) -> pd.Series:
     """Numbers as floats and the rest as text."""
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         return values.astype(object).where(values.notna(), "").astype(str)
-    return values.astype("float64")
+    return pd.Series(steady(values.to_numpy(dtype=np.float64, na_value=np.nan)), index=values.index)
+
+
+def steady(values: Floats) -> Floats:
+    """Numbers to twelve significant digits: how a file spells a number, and who parses it, may change its last bit."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where((values == 0) | np.isnan(values), 0.0, np.floor(np.log10(np.abs(values))))
+    scale = 10.0 ** np.clip(11 - size, -300, 300)
+    return np.asarray(np.round(values * scale) / scale + 0.0, dtype=np.float64)

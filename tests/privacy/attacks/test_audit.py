@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import DataError, InputError, SchemaError, SourceError
-from tabsynth.privacy.attacks.overlap import check_overlap
+from tabsynth.privacy.attacks.overlap import check_overlap, steady
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.risk import audit
 from tabsynth.privacy.risk_report import AuditReport
@@ -122,6 +122,15 @@ def test_an_overlap_is_refused_with_its_size(draw: Draw, schema: Schema) -> None
         audit(rows[:500], rows[:500], holdout, schema=schema)
     with pytest.raises(DataError, match="500 of its 500 rows"):
         audit(rows[:500], rows[:500], rows[:500], schema=schema)
+
+
+def test_numbers_that_differ_in_the_last_bit_are_one() -> None:
+    values = np.random.default_rng(0).normal(size=300) * 10.0 ** np.arange(-150, 150)
+    other = np.nextafter(values, np.inf)
+    assert (steady(values) == steady(other)).mean() > 0.99
+    assert (steady(np.array([0.0, -0.0, 1e-300, np.nan]))[:3] == [0.0, 0.0, 1e-300]).all()
+    with pytest.raises(DataError, match="overlaps"):
+        check_overlap(pd.DataFrame({"x": values}), pd.DataFrame({"x": other}))
 
 
 def test_rows_that_repeat_by_chance_are_no_overlap() -> None:
