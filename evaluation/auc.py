@@ -9,7 +9,9 @@ from scipy.stats import norm, rankdata
 from tabsynth.evaluation.coded import Floats
 
 
-def delong(positive: npt.NDArray[np.bool_], score: Floats, among: int = 1) -> tuple[float, tuple[float, float]]:
+def delong(
+    positive: npt.NDArray[np.bool_], score: Floats, among: int = 1, folds: int | None = None
+) -> tuple[float, tuple[float, float]]:
     """AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
 
     Fast form: Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21 (2014),
@@ -20,6 +22,9 @@ def delong(positive: npt.NDArray[np.bool_], score: Floats, among: int = 1) -> tu
         positive: Which rows are of the positive class, shape (n,); both classes must occur.
         score: Higher for rows believed positive, shape (n,).
         among: Of how many AUCs this is the largest; the interval is widened for them (Bonferroni).
+        folds: Of how many folds a cross-validated score is: rows that are learned from elsewhere make the score vary
+            by more than the held-out rows show, so the variance grows by the ratio of held-out to learned rows (after
+            Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003).
     """
     x, y = score[positive], score[~positive]
     m, n = len(x), len(y)
@@ -28,6 +33,7 @@ def delong(positive: npt.NDArray[np.bool_], score: Floats, among: int = 1) -> tu
     below = 1 - (ranks[m:] - rankdata(y)) / m
     auc = float(above.mean())
     variance = (above.var(ddof=1) / m if m > 1 else 0.0) + (below.var(ddof=1) / n if n > 1 else 0.0)
+    variance *= 1.0 if folds is None else 1 + 1 / (folds - 1)
     if variance <= 0 or not 0 < auc < 1:
         slack = 3 / max(min(m, n), 3)
         return auc, (max(0.0, auc - slack), min(1.0, auc + slack))

@@ -9,6 +9,7 @@ import numpy as np
 from tabsynth.evaluation.bins import Bins, joint
 from tabsynth.evaluation.coded import Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
+from tabsynth.evaluation.resample import half_sum
 from tabsynth.evaluation.score import Score
 
 MOST_TRIPLES = 60
@@ -127,13 +128,17 @@ def _conditional(comparison: Comparison, rng: np.random.Generator) -> Score:
         weight, gap = _conditional_gap(keys[0][0], keys[0][1], given, size)
         value = 0.5 * float(np.abs(gap).sum())
         sides = ((comparison.resample.left, keys[0][0]), (comparison.resample.right, keys[0][1]))
-        parts = []
-        for side, key in sides:
-            whole, drawn = side.counts(key, given * size)
-            parts.append(_rows(drawn, given, size) - _rows(whole[None], given, size))
-        deviation = ((parts[0] - parts[1]) * weight[None, :, None]).reshape(len(parts[0]), -1)
+        tables = [side.table(key, given * size) for side, key in sides]
+        parts = [
+            _rows(side.weights @ table, given, size) - _rows(table.sum(axis=0)[None], given, size)
+            for (side, _), table in zip(sides, tables, strict=True)
+        ]
+        chance = [_rows(weights @ np.vstack(tables), given, size) for weights in comparison.resample.chance]
+        deviation, by_chance = (
+            ((each[0] - each[1]) * weight[None, :, None]).reshape(len(each[0]), -1) for each in (parts, chance)
+        )
         values.append(value)
-        draws.append(comparison.resample.calibrated(deviation, gap, lambda x: 0.5 * np.abs(x).sum(axis=-1), value))
+        draws.append(comparison.resample.calibrated((deviation, by_chance), gap, half_sum, value))
         floors.append(
             comparison.floor(
                 [np.array(0.5 * np.abs(_conditional_gap(a, b, given, size)[1]).sum()) for a, b in keys[1:]]

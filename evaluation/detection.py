@@ -71,9 +71,9 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
     seed = seed_of(rng)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, fake))
     belief, lost, models = _together(rows, fake, folds, seed, rng)
-    auc, interval = delong(fake, belief)
+    auc, interval = delong(fake, belief, folds=FOLDS)
     alone = [_alone(sides, j, fake, folds) for j in range(len(names))]
-    each = [delong(fake, scores, len(names)) for scores in alone]
+    each = [delong(fake, scores, len(names), FOLDS) for scores in alone]
     top = int(np.argmax([value for value, _ in each]))
     seen = Trial((sides[0], sides[1]), picked[1], fake, folds, belief, models)
     return [
@@ -87,8 +87,8 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
             floor=0.5,
             unit="AUC",
             description="How well boosted trees tell synthetic rows from real ones; 0.5 is guessing, 1 never errs.",
-            method=f"{FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong; the floor is exact: real "
-            "rows cannot be told from real rows. Detail: AUC lost when a column is shuffled.",
+            method=f"{FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong, widened for the folds; "
+            "the floor is exact: real rows cannot be told from real rows. Detail: AUC lost when a column is shuffled.",
             detail=_parts(names, lost, 0.0),
         ),
         Score(

@@ -40,7 +40,7 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
     sample = synthetic.take(rng.permutation(len(synthetic))[:MOST_SYNTHETIC])
     seen = neighbours(sample, train.take(rng.permutation(len(train))[:k]), train)
     unseen = neighbours(sample, holdout.take(rng.permutation(len(holdout))[:k]), train)
-    share, low, high = _nearer(seen, unseen)
+    share, low, high = _nearer(seen, unseen, k)
     known = np.unique(_fingerprints(train))
     made = np.isin(_fingerprints(synthetic), known)
     other = np.isin(_fingerprints(holdout), known)
@@ -57,7 +57,7 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
             unit="%",
             description="Synthetic rows nearer to a training row than to a held-out one; 50 % if none was memorised.",
             method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower distance; "
-            "interval: Wilson's, or wider where synthetic rows share one. A smoke test, not a proof of privacy.",
+            "interval: as if the labels of real rows were drawn at random. A smoke test, not a proof of privacy.",
         ),
         Score(
             name="copies",
@@ -106,19 +106,23 @@ def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Ints]:
     return out, which
 
 
-def _nearer(seen: tuple[Floats, Ints], unseen: tuple[Floats, Ints]) -> tuple[float, float, float]:
-    """The share of rows nearer to the first table, with its 95 % interval.
+def _nearer(seen: tuple[Floats, Ints], unseen: tuple[Floats, Ints], k: int) -> tuple[float, float, float]:
+    """The share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
 
-    Rows that share a nearest real row win or lose together, so they count as one cluster in the variance.
+    If nothing was memorised, which real rows are training rows is a random half of all 2k. So the variance is that of
+    drawing k labels from 2k without replacement, each counted once for every synthetic row that is nearest to it.
     """
     n = len(seen[0])
-    won = (seen[0] < unseen[0]) + 0.5 * (seen[0] == unseen[0])
+    tied = seen[0] == unseen[0]
+    won = (seen[0] < unseen[0]) + 0.5 * tied
     share = float(won.mean())
-    owner = np.where(seen[0] <= unseen[0], seen[1], unseen[1] + int(seen[1].max()) + 1)
-    error = float(np.sqrt((np.bincount(owner, weights=won - share) ** 2).sum())) / n
-    low, high = wilson(share * n, n)
-    half = float(norm.ppf(0.975)) * error
-    return share, max(0.0, min(low, share - half)), min(1.0, max(high, share + half))
+    if not 0 < share < 1:
+        return share, *wilson(share * n, n)
+    owner = np.where(seen[0] < unseen[0], seen[1], unseen[1] + k)[~tied]
+    owned = np.bincount(owner, minlength=2 * k).astype(np.float64)
+    spread = 2 * k / (2 * k - 1) * float(((owned - owned.mean()) ** 2).sum()) if k > 0 else 0.0
+    half = float(norm.ppf(0.975)) * (share * (1 - share) * spread) ** 0.5 / n
+    return share, max(0.0, share - half), min(1.0, share + half)
 
 
 def wilson(wins: float, n: int) -> tuple[float, float]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse, vstack
 from scipy.stats import t as student
 
 from tabsynth.evaluation.coded import Coded, Floats, Ints
@@ -20,11 +21,11 @@ from tabsynth.evaluation.coded import Coded, Floats, Ints
 DRAWS = 100
 """Bootstrap draws; with them an interval's width is known to a fourteenth."""
 
-GROUPS = 250
-"""Groups of rows that are drawn instead of single rows."""
+GROUPS, MOST_GROUPS = 200, 800
+"""Groups of rows that are drawn instead of single rows: of the smaller table, and the most of the larger one."""
 
 MOST_ROWS = 20_000
-"""Rows a side that are drawn from; the deviations are scaled to all rows."""
+"""Rows of the smaller table that are drawn from; the deviations are scaled to all rows."""
 
 DENSE = 4_000_000
 """Cells of groups by keys up to which counts are kept as a plain array."""
@@ -51,31 +52,25 @@ class Side:
     weights: Floats
 
     @classmethod
-    def of(cls, n: int, rng: np.random.Generator) -> Side:
-        """Groups and draws for a table of n rows."""
-        rows = rng.permutation(n)[:MOST_ROWS]
-        groups = min(GROUPS, len(rows))
+    def of(cls, n: int, size: int, rng: np.random.Generator) -> Side:
+        """Groups of ``size`` rows of a table of n rows, and draws of them."""
+        groups = min(max(n // size, 1), MOST_GROUPS)
+        rows = rng.permutation(n)[: groups * size]
         marks = np.arange(len(rows)) % groups
         weights = rng.multinomial(groups, np.full(groups, 1 / groups), DRAWS).astype(np.float64)
         return cls(rows, marks, weights)
 
+    def table(self, keys: Ints, size: int) -> Any:
+        """Counts of each key in each group, shape (groups, size); sparse where it would be large."""
+        groups, picked = self.weights.shape[1], keys[self.rows]
+        if groups * size <= DENSE:
+            return np.bincount(self.marks * size + picked, minlength=groups * size).reshape(groups, size).astype(float)
+        return csr_matrix((np.ones(len(picked)), (self.marks, picked)), shape=(groups, size))
+
     def counts(self, keys: Ints, size: int) -> tuple[Floats, Floats]:
         """Counts of each key, shape (size,), and under every draw, shape (DRAWS, size)."""
-        groups = self.weights.shape[1]
-        picked = keys[self.rows]
-        whole = np.bincount(picked, minlength=size).astype(np.float64)
-        if groups * size <= DENSE:
-            table = np.bincount(self.marks * size + picked, minlength=groups * size).reshape(groups, size)
-            return whole, self.weights @ table.astype(np.float64)
-        sparse = csr_matrix((np.ones(len(picked)), (picked, self.marks)), shape=(size, groups))
-        return whole, np.asarray(sparse @ self.weights.T).T
-
-    def sums(self, each: Floats) -> tuple[Floats, Floats]:
-        """Sums of what each row holds, shape (...), and under every draw, shape (DRAWS, ...)."""
-        groups = self.weights.shape[1]
-        picked = each[self.rows].reshape(len(self.rows), -1)
-        table = np.stack([picked[self.marks == g].sum(axis=0) for g in range(groups)])
-        return table.sum(axis=0).reshape(each.shape[1:]), (self.weights @ table).reshape(-1, *each.shape[1:])
+        table = self.table(keys, size)
+        return np.asarray(table.sum(axis=0), dtype=np.float64).ravel(), np.asarray(self.weights @ table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +80,25 @@ class Resample:
     Attributes:
         left: Draws of the real table.
         right: Draws of the other one.
+        chance: Random partings of all groups into two tables, which is what two tables of one population are, shape
+            (DRAWS, all groups) each. No row is drawn twice: two copies would agree in all columns at once.
         scale: What turns deviations of the rows drawn from into those of all rows.
     """
 
     left: Side
     right: Side
+    chance: tuple[Floats, Floats]
     scale: float
 
     @classmethod
     def of(cls, n: int, m: int, rng: np.random.Generator) -> Resample:
         """Draws for tables of n and m rows."""
-        left, right = Side.of(n, rng), Side.of(m, rng)
+        size = max(1, -(-min(n, m, MOST_ROWS) // GROUPS))
+        left, right = Side.of(n, size, rng), Side.of(m, size, rng)
         used = 1 / len(left.rows) + 1 / len(right.rows)
-        return cls(left, right, float(np.sqrt((1 / n + 1 / m) / used)))
+        groups = [side.weights.shape[1] for side in (left, right)]
+        one = (rng.permuted(np.tile(np.arange(sum(groups)), (DRAWS, 1)), axis=1) < groups[0]).astype(np.float64)
+        return cls(left, right, (one, 1 - one), float(np.sqrt((1 / n + 1 / m) / used)))
 
     def variation(self, left: Ints, right: Ints, size: int) -> tuple[float, Floats]:
         """Total variation between the shares of keys, and under every draw, shape (DRAWS,)."""
@@ -109,24 +110,31 @@ class Resample:
         value = 0.5 * float(np.abs(gap).sum())
         return value, self.calibrated(self.shift(left, right, size), gap, half_sum, value)
 
-    def shift(self, left: Ints, right: Ints, size: int, skip: int = 0) -> Floats:
-        """Deviations of the difference of shares under every draw, shape (DRAWS, size - skip).
+    def shift(self, left: Ints, right: Ints, size: int, skip: int = 0) -> tuple[Floats, Floats]:
+        """Deviations of the difference of shares, and the differences by chance, shape (DRAWS, size - skip) each.
 
         The first ``skip`` keys are left out: shares are then of the rows that have another one.
         """
+        tables = [self.left.table(left, size), self.right.table(right, size)]
         out = []
-        for side, keys in ((self.left, left), (self.right, right)):
-            whole, drawn = side.counts(keys, size)
-            out.append(_shares(drawn[:, skip:]) - _shares(whole[None, skip:]))
-        return np.asarray(out[0] - out[1])
+        for side, table in zip((self.left, self.right), tables, strict=True):
+            whole, drawn = np.asarray(table.sum(axis=0)).reshape(1, -1), np.asarray(side.weights @ table)
+            out.append(shares(drawn[:, skip:]) - shares(whole[:, skip:]))
+        union = vstack(tables).tocsr() if issparse(tables[0]) or issparse(tables[1]) else np.vstack(tables)
+        by_chance = [shares(np.asarray(weights @ union)[:, skip:]) for weights in self.chance]
+        return np.asarray(out[0] - out[1]), np.asarray(by_chance[0] - by_chance[1])
 
     def calibrated(
-        self, deviation: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float | Floats
+        self,
+        deviation: Floats | tuple[Floats, Floats],
+        gap: Floats,
+        distance: Callable[[Floats], Floats],
+        value: float | Floats,
     ) -> Floats:
         """Distances under every draw whose mean is the observed one, as near as shrinking the difference makes it.
 
         Args:
-            deviation: Deviations of the difference, shape (DRAWS, k).
+            deviation: Deviations of the difference, shape (DRAWS, k); or these and the differences by chance.
             gap: The observed difference, shape (k,).
             distance: From differences, shape (..., k), to distances, shape (...) or (..., p).
             value: The observed distance, shape () or (p,).
@@ -134,9 +142,10 @@ class Resample:
         Returns:
             Shape (DRAWS,) or (DRAWS, p).
         """
-        scaled = deviation * self.scale
-        chance = distance(scaled)
-        likely = chance.mean(axis=0) + chance.std(axis=0)  # up to here a difference is taken for chance alone
+        own, by_chance = deviation if isinstance(deviation, tuple) else (deviation, deviation)
+        scaled = own * self.scale
+        chance = distance(by_chance * self.scale)
+        likely = chance.mean(axis=0) + 2 * chance.std(axis=0)  # up to here a difference is taken for chance alone
         if np.ndim(value):
             tried = np.stack([chance, *(distance(scaled + share * gap) for share in STEPS[1:])])
             enough = tried.mean(axis=1) >= np.asarray(value)
@@ -145,7 +154,7 @@ class Resample:
             return np.asarray(np.take_along_axis(tried, first[None, None, :], axis=0)[0])
         if float(likely) >= float(value):
             return chance
-        low, high = 0, len(STEPS) - 1
+        low, high = 1, len(STEPS) - 1
         while low < high:  # the mean grows with the share
             middle = (low + high) // 2
             if distance(scaled + STEPS[middle] * gap).mean() >= value:
@@ -177,6 +186,7 @@ def sampled(real: Coded, most: int, rng: np.random.Generator) -> Coded:
     return real if len(real) <= most else real.take(rng.permutation(len(real))[:most])
 
 
-def _shares(counts: Floats) -> Floats:
+def shares(counts: Floats) -> Floats:
+    """Counts over their sum along the last axis; zero where there are none."""
     total = counts.sum(axis=-1, keepdims=True)
     return np.asarray(counts / np.where(total > 0, total, 1.0))

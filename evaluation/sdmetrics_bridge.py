@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.errors import MissingDependencyError
+from tabsynth.errors import InputError, MissingDependencyError, listed
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema import Schema
 from tabsynth.table import instants
@@ -116,6 +118,67 @@ def sdmetrics_scores(
                 )
             )
     return scores, notes
+
+
+def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
+    """The similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
+    if not available():
+        raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
+    from sdmetrics.reports import QualityReport
+
+    report = QualityReport()
+    with np.errstate(all="ignore"):
+        report.generate({TABLE: train}, {TABLE: synthetic}, metadata(schema), verbose=False)
+        report.get_details("Column Pair Trends", TABLE)
+        detail = report.get_details("Column Shapes", TABLE)
+    return {str(row["Column"]): float(row["Score"]) for row in detail.to_dict("records")}
+
+
+METRICS: dict[str, str] = {
+    "CategoryCoverage": "sdmetrics.single_column",
+    "RangeCoverage": "sdmetrics.single_column",
+    "KSComplement": "sdmetrics.single_column",
+    "TVComplement": "sdmetrics.single_column",
+    "BoundaryAdherence": "sdmetrics.single_column",
+    "CategoryAdherence": "sdmetrics.single_column",
+    "MissingValueSimilarity": "sdmetrics.single_column",
+    "StatisticSimilarity": "sdmetrics.single_column",
+    "CorrelationSimilarity": "sdmetrics.column_pairs",
+    "ContingencySimilarity": "sdmetrics.column_pairs",
+    "NewRowSynthesis": "sdmetrics.single_table",
+}
+"""SDMetrics' other metrics that need no more than two tables, and where each is."""
+
+
+def sdmetrics_metric(
+    name: str, train: pd.DataFrame, synthetic: pd.DataFrame, columns: Sequence[str], **options: Any
+) -> float:
+    """One of SDMetrics' metrics by its name, as it computes it: from 0 to 1, higher is better.
+
+    Args:
+        name: One of ``METRICS``.
+        train: The real table.
+        synthetic: The synthetic one.
+        columns: One column, the two of a pair, or all columns of a table's metric.
+        options: What the metric's ``compute`` takes besides.
+
+    Raises:
+        InputError: Another name, or the wrong number of columns.
+        MissingDependencyError: sdmetrics is not installed.
+    """
+    if name not in METRICS:
+        raise InputError(f"no metric of SDMetrics is called {name!r} here; there are {listed(METRICS, 20)}")
+    if not available():
+        raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
+    family = METRICS[name].rsplit(".", 1)[1]
+    wanted = {"single_column": 1, "column_pairs": 2}.get(family, len(columns))
+    if len(columns) != wanted or not columns:
+        raise InputError(f"{name} is of {wanted} column(s), not of {listed(columns)}")
+    metric = getattr(importlib.import_module(METRICS[name]), name)
+    pick = columns[0] if wanted == 1 and family == "single_column" else list(columns)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return float(metric.compute(train[pick].copy(), synthetic[pick].copy(), **options))
 
 
 def _prepared(frame: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.DataFrame:

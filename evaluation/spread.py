@@ -45,13 +45,14 @@ def shape_draws(real: Coded, other: Coded, resample: Resample) -> Floats:
 def _number_draws(real: Floats, other: Floats, resample: Resample) -> Floats:
     """Kolmogorov-Smirnov on a grid, or the difference of missing shares if larger, under every draw."""
     left, right, size = _grid_codes(real, other)
-    deviation = np.cumsum(resample.shift(left, right, size, skip=1), axis=1)
+    steps = [np.cumsum(each, axis=1) for each in resample.shift(left, right, size, skip=1)]
     p, q = (np.bincount(codes, minlength=size).astype(np.float64) for codes in (left, right))
     missing = p[0] / len(left) - q[0] / len(right)
     gap = np.cumsum(p[1:] / max(p[1:].sum(), 1.0) - q[1:] / max(q[1:].sum(), 1.0))
-    absent = resample.shift(np.minimum(left, 1), np.minimum(right, 1), 2)[:, :1]
+    absent = [each[:, :1] for each in resample.shift(np.minimum(left, 1), np.minimum(right, 1), 2)]
     gaps = np.append(gap, missing)
-    return resample.calibrated(np.hstack([deviation, absent]), gaps, _largest, float(np.abs(gaps).max()))
+    own, chance = (np.hstack([each, other]) for each, other in zip(steps, absent, strict=True))
+    return resample.calibrated((own, chance), gaps, _largest, float(np.abs(gaps).max()))
 
 
 def _largest(gap: Floats) -> Floats:

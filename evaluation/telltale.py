@@ -35,7 +35,7 @@ def logistic_score(trial: Trial) -> Score:
         model = LogisticRegression(C=1.0, max_iter=MOST_ITERATIONS, tol=1e-3).fit(rows[fit], trial.fake[fit])
         belief[held] = model.decision_function(rows[held])
         weight += np.abs(model.coef_[0]) * rows[fit].std(axis=0) / len(trial.folds)
-    auc, interval = delong(trial.fake, belief)
+    auc, interval = delong(trial.fake, belief, folds=len(trial.folds))
     names = trial.sides[0].book.names
     each = np.zeros(len(names))
     np.maximum.at(each, encoder.sources, weight)

@@ -18,7 +18,11 @@ from tabsynth.schema import Schema
 def both(wine: tuple[pd.DataFrame, Schema]) -> ComparisonReport:
     frame, schema = wine
     rng = np.random.default_rng(0)
-    spoiled = frame[60:120].apply(lambda column: rng.permutation(column.to_numpy())).assign(alcohol=99.0, ash=9.0, hue=9.0, proline=0.0)
+    spoiled = (
+        frame[60:120]
+        .apply(lambda column: rng.permutation(column.to_numpy()))
+        .assign(alcohol=99.0, ash=9.0, hue=9.0, proline=0.0)
+    )
     return compare(frame[:60], {"fresh": frame[60:120], "spoiled|": spoiled}, frame[120:], schema=schema)
 
 

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tabsynth.errors import InputError
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.distance import shape_errors, trend_errors
+from tabsynth.evaluation.diversity import coverage_of
 from tabsynth.evaluation.fidelity import fidelity_scores
+from tabsynth.evaluation.sdmetrics_bridge import sdmetrics_metric
 from tabsynth.schema import Schema
 
 
@@ -51,6 +54,24 @@ def test_agrees_with_sdmetrics(table: str, request: pytest.FixtureRequest) -> No
         else:
             expected = CorrelationSimilarity.compute(real[pair], made[pair])
         assert trend[i, j] == pytest.approx(1 - expected, abs=1e-9), pair
+
+
+@pytest.mark.parametrize("table", ["cancer", "diabetes", "wine"])
+def test_coverage_agrees_with_sdmetrics(table: str, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("sdmetrics")
+    frame, schema = request.getfixturevalue(table)
+    real, made = halves(frame)
+    made = made[made[made.columns[0]] > made[made.columns[0]].median()]
+    a, b = coded(schema, real, made)
+    ours = coverage_of(a, b)
+    for j, name in enumerate(a.book.names):
+        metric = "RangeCoverage" if a.book.continuous[j] else "CategoryCoverage"
+        assert ours[j] == pytest.approx(sdmetrics_metric(metric, real, made, [name]), abs=1e-9)
+    assert ours.min() < 1
+    with pytest.raises(InputError, match="no metric of SDMetrics is called 'Beauty'"):
+        sdmetrics_metric("Beauty", real, made, [name])
+    with pytest.raises(InputError, match="is of 2 column"):
+        sdmetrics_metric("CorrelationSimilarity", real, made, [name])
 
 
 def test_correlations_skip_missing_values_pair_by_pair(cancer: tuple[pd.DataFrame, Schema]) -> None:
