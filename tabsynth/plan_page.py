@@ -1,0 +1,98 @@
+"""A privacy plan as text and as a page: a table, and error against epsilon as a drawing without scripts."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from tabsynth.plan_privacy import Expected, PrivacyPlan
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
+COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
+TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+HEAD = ("mechanism", "epsilon", "columns' error", "pairs' error", "CPU seconds")
+
+
+def rows_of(plan: PrivacyPlan) -> list[list[str]]:
+    """The table's rows."""
+    return [
+        [
+            one.mechanism,
+            "none" if math.isinf(one.epsilon) else f"{one.epsilon:g}",
+            f"{one.columns:.4f}",
+            f"{one.pairs:.4f}",
+            f"{one.seconds:.1f}",
+        ]
+        for one in (*plan.expected, plan.floor)
+    ]
+
+
+def about(plan: PrivacyPlan) -> str:
+    """What was simulated, in a sentence."""
+    larger = "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}: more rows err less)"
+    person = "a row" if plan.rows_per_person == 1 else f"a person of up to {plan.rows_per_person} rows"
+    return (
+        f"{plan.rows:,} rows{larger}, delta {plan.delta:.3g}, protecting {person}. Errors are mean total variation "
+        "distances (0 is best) to a table made by rule; a real table with more structure errs more."
+    )
+
+
+def drawing(plan: PrivacyPlan) -> str:
+    """The error of pairs against epsilon, both on logarithmic scales, as SVG."""
+    shown = [*plan.expected, plan.floor]
+    low = min(one.pairs for one in shown if one.pairs > 0) / 1.3
+    high = max(max(one.pairs for one in shown), 2 * low) * 1.3
+    epsilons = sorted({one.epsilon for one in plan.expected})
+    first, last = math.log(epsilons[0]), math.log(epsilons[-1])
+
+    def x(epsilon: float) -> float:
+        share = (math.log(epsilon) - first) / (last - first) if last > first else 0.5
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def y(error: float) -> float:
+        share = math.log(max(error, low) / low) / math.log(high / low)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
+        'aria-label="expected error of pairs against epsilon" font-family="system-ui, sans-serif" font-size="12">'
+    ]
+    for tick in (tick for tick in TICKS if low <= tick <= high):
+        parts.append(f'<path d="M{LEFT:g} {y(tick):.1f}H{WIDTH - RIGHT:g}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 6:g}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    for epsilon in epsilons:
+        place = f'x="{x(epsilon):.1f}" y="{HEIGHT - BOTTOM + 18:g}"'
+        parts.append(f'<text {place} text-anchor="middle">{epsilon:g}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 6:g}" text-anchor="middle">epsilon</text>')
+    floor = y(plan.floor.pairs)
+    parts.append(f'<path d="M{LEFT:g} {floor:.1f}H{WIDTH - RIGHT:g}" stroke="#888" stroke-dasharray="4 4"/>')
+    parts.append(f'<text x="{WIDTH - RIGHT + 6:g}" y="{floor + 4:.1f}" fill="#666">sampling alone</text>')
+    for colour, name in zip(COLOURS, dict.fromkeys(one.mechanism for one in plan.expected), strict=False):
+        own: list[Expected] = sorted((e for e in plan.expected if e.mechanism == name), key=lambda e: e.epsilon)
+        line = "L".join(f"{x(one.epsilon):.1f} {y(one.pairs):.1f}" for one in own)
+        parts.append(f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for one in own:
+            words = escape(f"{name}, epsilon {one.epsilon:g}: {one.pairs:.4f}")
+            spot = f'cx="{x(one.epsilon):.1f}" cy="{y(one.pairs):.1f}"'
+            parts.append(f'<circle {spot} r="3.5" fill="{colour}"><title>{words}</title></circle>')
+        end = own[-1]
+        parts.append(
+            f'<text x="{x(end.epsilon) + 8:.1f}" y="{y(end.pairs) - 4:.1f}" fill="{colour}">{escape(name)}</text>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def page(plan: PrivacyPlan) -> str:
+    """One self-contained HTML page."""
+    head = "".join(f"<th>{escape(word)}</th>" for word in HEAD)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows_of(plan))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Privacy plan</title><style>'
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#222}"
+        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem}"
+        "th,td{border-bottom:1px solid #ddd}"
+        "td:nth-child(n+2),th:nth-child(n+2){text-align:right}</style></head><body>"
+        f"<h1>What privacy will cost</h1><p>{escape(about(plan))}</p>{drawing(plan)}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></body></html>\n"
+    )

@@ -1,0 +1,94 @@
+"""What privacy will cost, from public facts alone."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tabsynth.cli import main
+from tabsynth.errors import InputError, PrivacyError
+from tabsynth.plan_page import drawing, page, rows_of
+from tabsynth.plan_privacy import PrivacyPlan, from_cardinalities, imagined, plan_privacy
+from tabsynth.schema import Schema
+
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {
+            "id": {"kind": "identifier"},
+            "age": {"kind": "numeric", "low": 0, "high": 120, "decimals": 0},
+            "seen": {"kind": "datetime", "low": "2020-01-01", "high": "2021-12-31", "resolution": "D"},
+            "town": {"kind": "categorical", "values": ["A", "B", "C", "D"], "nullable": True},
+            "ill": {"kind": "boolean", "role": "target"},
+        }
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def plan() -> PrivacyPlan:
+    return plan_privacy(SCHEMA, 4000, epsilons=(0.1, 10.0), seed=1)
+
+
+def test_a_larger_budget_errs_less_and_never_less_than_nothing(plan: PrivacyPlan) -> None:
+    for name in ("marginal", "tree"):
+        tight, loose = (one for one in plan.expected if one.mechanism == name)
+        assert tight.epsilon < loose.epsilon
+        assert loose.pairs < 0.6 * tight.pairs
+    assert 0 < plan.floor.pairs < plan.best(0.1).pairs
+
+
+def test_persons_of_several_rows_cost_more() -> None:
+    sizes = from_cardinalities([2, 3, 5])
+    alone, four = (
+        plan_privacy(sizes, 3000, epsilons=(0.3,), mechanisms=("marginal",), rows_per_person=k) for k in (1, 4)
+    )
+    assert four.expected[0].pairs > 1.5 * alone.expected[0].pairs
+
+
+def test_the_made_table_follows_one_factor_and_its_schema() -> None:
+    made = imagined(SCHEMA, 3000, None, seed=0)
+    assert list(made) == list(SCHEMA)
+    assert made["age"].between(0, 120).all()
+    assert abs(np.corrcoef(made["age"], made["seen"].astype("int64"))[0, 1]) > 0.2
+    made = imagined(SCHEMA, 3000, {"ill": {"formula": "age > 60"}}, seed=0)
+    assert ((made["age"] > 60) == made["ill"]).all()
+
+
+def test_one_seed_gives_one_plan(plan: PrivacyPlan) -> None:
+    again = plan_privacy(SCHEMA, 4000, epsilons=(0.1, 10.0), seed=1)
+    assert [(one.columns, one.pairs) for one in again.expected] == [(one.columns, one.pairs) for one in plan.expected]
+
+
+def test_the_page_holds_every_figure_and_the_drawing_is_xml(plan: PrivacyPlan) -> None:
+    shown = page(plan)
+    assert all(cell in shown for row in rows_of(plan) for cell in row)
+    assert "<script" not in shown
+    root = ET.fromstring(drawing(plan))
+    assert len(root.findall("{*}circle")) == len(plan.expected)
+
+
+def test_what_cannot_be_planned_is_said() -> None:
+    with pytest.raises(InputError, match="mechanisms"):
+        plan_privacy(SCHEMA, 1000, mechanisms=("magic",))
+    with pytest.raises(InputError, match="rows"):
+        plan_privacy(SCHEMA, 1)
+    with pytest.raises(PrivacyError, match="column 'age' has no low"):
+        plan_privacy(SCHEMA.replace("age", low=None), 1000)
+    with pytest.raises(InputError, match="two values"):
+        from_cardinalities([1, 2])
+
+
+def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SCHEMA.to_json(tmp_path / "schema.json")
+    output = tmp_path / "plan.html"
+    command = ["plan-privacy", "--schema", str(tmp_path / "schema.json"), "-n", "500", "--epsilons", "1"]
+    assert main([*command, "--mechanisms", "tree", "--output", str(output)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["mechanism"] for one in told["expected"]] == ["tree"]
+    assert output.read_text().startswith("<!doctype html>")
+    assert main(["plan-privacy", "--cardinalities", "2,3", "-n", "500", "--epsilons", "1", "--mechanisms", "tree"]) == 0
+    assert main([*command, "--output", str(tmp_path / "plan.txt")]) == 2
