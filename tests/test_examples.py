@@ -31,8 +31,22 @@ def test_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert shown[-1]["data"]["text/plain"] == "True"  # the model that was read back draws the same rows
 
 
-def test_notebook_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+@pytest.mark.slow
+def test_audit_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = nbformat.read(EXAMPLES / "audit_third_party.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    assert json.loads((tmp_path / "audit.json").read_text("utf-8"))["verdict"] == "VIOLATION"
+    named = json.loads((tmp_path / "records.internal.json").read_text("utf-8"))["records"]
+    assert sum(record["row"] < 30 for record in named) > len(named) / 2  # the leaked rows are named
+
+
+@pytest.mark.parametrize("name", ["quickstart.ipynb", "audit_third_party.ipynb"])
+def test_notebook_is_kept_without_outputs(name: str) -> None:
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)
     assert not any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 
