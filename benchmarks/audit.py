@@ -1,0 +1,161 @@
+"""What the audit finds and what it costs: synthesizers side by side on Adult, and its false alarms on fresh rows.
+
+    python benchmarks/audit.py --train adult.train.csv --holdout adult.test.csv
+    python benchmarks/audit.py --train adult.train.csv --holdout adult.test.csv --models masked --epochs masked=5
+    python benchmarks/audit.py --null 200           fresh rows as the synthetic table: alarms of a whole audit
+    python benchmarks/audit.py --short              a table of scikit-learn's
+
+Besides the synthesizers there are two references: ``fresh`` (real rows that nobody learned) and ``copies`` (the same
+with 5 % of the training rows). The training rows are halved, so that fresh ones remain; all models learn one half.
+The private model learns with the public schema in ``schemas/`` where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.datasets import load_breast_cancer
+
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.risk import audit
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.catalog import create
+
+SCHEMAS = Path(__file__).resolve().parent / "schemas"
+SHOWN = ("density_ratio_random_tpr", "neighbourhood_isolated_tpr", "exposed_members", "linkability_random")
+SHOWN += ("inference_random", "singling_out_multivariate", "copies_exact", "copies_near", "smoke_dcr_share")
+
+
+def main() -> None:
+    """Print a line of JSON for each table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=Path)
+    parser.add_argument("--holdout", type=Path)
+    parser.add_argument("--models", default="fresh,copies,ctgan,tvae,masked,marginal")
+    parser.add_argument("--epochs", default="", help="MODEL=N,...: other epochs than the default")
+    parser.add_argument("--epsilon", type=float, default=1.0, help="of the marginal model")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--null", type=int, default=0, metavar="RUNS", help="only false alarms, so many audits")
+    parser.add_argument("--output", type=Path, help="append the lines to a file as well")
+    parser.add_argument("--short", action="store_true", help="a small table, few epochs")
+    args = parser.parse_args()
+    if args.null:
+        _say(null(args.null), args.output)
+        return
+    if args.short:
+        frame = load_breast_cancer(as_frame=True).frame.sample(frac=1, random_state=0, ignore_index=True)
+        rows, holdout = frame.iloc[:380, -8:], frame.iloc[380:, -8:]
+    elif args.train and args.holdout:
+        rows, holdout = pd.read_csv(args.train), pd.read_csv(args.holdout)
+    else:
+        parser.error("give --train and --holdout, --null or --short")
+    epochs = {name: int(count) for name, count in (pair.split("=") for pair in args.epochs.split(",") if pair)}
+    shuffled = rows.sample(frac=1, random_state=args.seed, ignore_index=True)
+    train, fresh = shuffled[: len(rows) // 2], shuffled[len(rows) // 2 :]
+    schema = Schema.infer(rows)
+    table = "breast_cancer" if args.short else args.train.name.split(".")[0]
+    for name in args.models.split(","):
+        count = epochs.get(name, 2 if args.short else None)
+        began = time.process_time()
+        made, privacy = _made(name, table, train, fresh, schema, count, args.epsilon, args.seed)
+        fitted = time.process_time()
+        report = audit(train, made, holdout, schema=schema, privacy=privacy, seed=args.seed)
+        line: dict[str, Any] = {
+            "table": table,
+            "model": name,
+            "epochs": count,
+            "verdict": report.verdict,
+            "text": report.text,
+        }
+        line |= {"significant": len(report.significant), "tests": len(report.tests), "claim": report.claim}
+        line |= {key: _figures(report.scores[key]) for key in SHOWN if key in report.scores}
+        line |= {"fit_cpu_s": round(fitted - began, 1), "audit_cpu_s": round(time.process_time() - fitted, 1)}
+        _say(line, args.output)
+
+
+def null(runs: int) -> dict[str, Any]:
+    """Audits of fresh rows: how many raise an alarm after correction, and each test's own rate at 5 %."""
+    alarms, single = 0, Counter[str]()
+    columns = {name: {"kind": "numeric"} for name in "abc"} | {"k": {"kind": "categorical", "role": "sensitive"}}
+    schema = Schema.from_dict({"columns": columns})
+    began = time.process_time()
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(900, 2))
+        data = {"a": x[:, 0], "b": x @ [0.6, 0.8], "c": np.exp(x[:, 1]), "k": rng.choice(list("pqr"), 900)}
+        frame = pd.DataFrame(data)
+        report = audit(frame[:300], frame[300:600], frame[600:], schema=schema, seed=seed)
+        alarms += bool(report.significant)
+        single.update(test["name"] for test in report.tests if test["p"] <= 0.05)
+    rates = {name: round(count / runs, 4) for name, count in single.most_common()}
+    return {"table": "fresh rows", "runs": runs, "alarms": alarms / runs, "single_tests_at_5_percent": rates} | {
+        "audit_cpu_s": round((time.process_time() - began) / runs, 2)
+    }
+
+
+def _made(
+    name: str,
+    table: str,
+    train: pd.DataFrame,
+    fresh: pd.DataFrame,
+    schema: Schema,
+    epochs: int | None,
+    epsilon: float,
+    seed: int,
+) -> tuple[pd.DataFrame, Privacy | None]:
+    """A synthetic table of the training table's size, and what is claimed for it."""
+    if name == "fresh":
+        return fresh, None
+    if name == "copies":
+        count = len(train) // 20
+        return pd.concat([train[:count], fresh[: len(train) - count]], ignore_index=True), None
+    if name == "marginal":
+        privacy = Privacy(epsilon=epsilon, delta=1e-6)
+        model = create(name).fit(train, schema=_public(table, schema, train), privacy=privacy, progress=False)
+    else:
+        privacy = None
+        options = {} if epochs is None else {"epochs": epochs}
+        model = create(name, **options).fit(train, schema=schema, seed=seed, progress=False)
+    return model.sample(len(train), seed=seed + 1, progress=False), privacy
+
+
+def _public(table: str, schema: Schema, train: pd.DataFrame) -> Schema:
+    """The table's public schema; without one, bounds and values as if declared (here: read off the table)."""
+    known = SCHEMAS / f"{table}.json"
+    if known.is_file():
+        return Schema.from_json(known)
+    for name, column in schema.items():
+        if column.kind == "numeric":
+            low, high = float(train[name].min()), float(train[name].max())
+            schema = schema.replace(name, low=low, high=high, decimals=column.to_dict().get("decimals", 2))
+        elif column.kind == "categorical":
+            schema = schema.replace(name, values=sorted(train[name].dropna().unique().tolist(), key=str))
+        else:
+            schema = schema.replace(name)
+    return schema
+
+
+def _figures(score: Any) -> list[float]:
+    """Value and interval."""
+    return [round(float(number), 4) for number in (score.value, *score.interval)]
+
+
+def _say(line: dict[str, Any], output: Path | None) -> None:
+    text = json.dumps(line | {"threads": torch.get_num_threads(), "machine": platform.machine()})
+    print(text, flush=True)
+    if output:
+        with output.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
