@@ -10,19 +10,18 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tabsynth.errors import DataError, InputError, MissingDependencyError
-from tabsynth.mixing import blocking
+from tabsynth.mixing import blocking, comparisons
 from tabsynth.mixing.exact import key_report
 from tabsynth.mixing.fields import Kind, prepared
+from tabsynth.mixing.link_tables import count, load, open_database, possible_pairs
 from tabsynth.training.progress import bar
 
 CHANCE_PAIRS = 2e6
@@ -33,12 +32,6 @@ TRAINING_PAIRS = 1e6
 
 CHUNK = 10_000_000
 """Pairs that are compared at once."""
-
-MEMORY = "1200MB"
-"""What DuckDB may hold before it writes to its temporary folder; the process needs more beside it."""
-
-SHARED_WORDS = 0.05
-"""Two text fields may be swapped in a row where so much of each one's values occur in the other too."""
 
 SPARE_BITS = 10.0
 """Pairs are kept so far below the wanted probability until the share of matches is known."""
@@ -65,7 +58,7 @@ def pairs(
         DataError: A field is missing or empty, or no rule brings few enough pairs.
     """
     try:
-        import duckdb
+        import duckdb  # noqa: F401 - both or neither
         from splink import DuckDBAPI
     except ImportError as error:
         raise MissingDependencyError("linking by splink needs Splink: pip install 'tabsynth[mixing]'") from error
@@ -73,38 +66,31 @@ def pairs(
         raise InputError(f"splink needs at least two fields to learn from, not {list(fields)!r}; use engine 'exact'")
     tables, kinds = prepared(records, fields)
     heavy = key_report(_identifiers(tables, kinds))["heavy_keys"]
-    swaps = _swaps(tables, kinds)
+    swaps = comparisons.swaps(tables, kinds)
     with tempfile.TemporaryDirectory(prefix="tabsynth-link-") as folder:
-        # Nothing is fetched: DuckDB may neither look for extensions nor open anything but its own temporary folder.
-        settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-        con = duckdb.connect(str(Path(folder) / "link.duckdb"), config={**settings, "memory_limit": MEMORY})
+        con = open_database(folder)
         try:
-            for setting in (
-                f"temp_directory='{folder}'",
-                "enable_progress_bar=false",
-                "preserve_insertion_order=false",
-            ):
-                _run(con, f"SET {setting}")
-            filled = _load(con, tables)
-            _run(con, "SET enable_external_access=false")
+            filled = load(con, tables)
             del tables
             sizes = {source: len(frame) for source, frame in records.items()}
             names = {name: f"f{i}" for i, name in enumerate(fields)}
             rules, reach = blocking.choose(
-                fields, filled, lambda rule: _count(con, rule, names, sizes), max(sizes.values())
+                fields, filled, lambda rule: count(con, rule, names, sizes), max(sizes.values())
             )
             if not rules:
                 raise DataError(
                     f"no fields among {list(fields)!r} tell records apart well enough to compare them; add a field "
                     "with more values, such as a date of birth, a postcode or a name"
                 )
-            plan = _Plan(names, kinds, swaps, rules, _chance(sizes))
+            grouped = comparisons.groups(con, names, sizes)
+            plan = _Plan(names, kinds, swaps, grouped, rules, _chance(sizes))
             found, matches = _score(con, DuckDBAPI(con), plan, list(sizes), low, seed)
         finally:
             con.close()
     report = {
         "fields": dict(kinds),
         "swaps": [list(swap) for swap in swaps],
+        "together": [group for group in grouped if len(group) > 1],
         "blocking": [{"fields": list(rule), "pairs": number} for rule, number in rules.items()],
         "blocking_reach": round(reach, 5),
         "expected_matches": round(matches, 1),
@@ -121,6 +107,7 @@ class _Plan:
         names: Mapping[str, str],
         kinds: Mapping[str, Kind],
         swaps: list[tuple[str, str]],
+        grouped: list[list[str]],
         rules: Mapping[blocking.Rule, int],
         prior: float,
     ) -> None:
@@ -128,8 +115,11 @@ class _Plan:
         self.rules = rules
         self.names = names
         others = {name: [b if a == name else a for a, b in swaps if name in (a, b)] for name in names}
-        self.levels = {name: _levels(names[name], kinds[name], [names[o] for o in others[name]]) for name in names}
-        touches = {name: {name, *others[name]} for name in names}
+        self.levels = {
+            group[0]: comparisons.levels([(names[n], kinds[n], [names[o] for o in others[n]]) for n in group])
+            for group in grouped
+        }
+        touches = {group[0]: set(group).union(*(others[name] for name in group)) for group in grouped}
         self.training = blocking.training_rules(rules, touches)
 
     def settings(self) -> Any:
@@ -151,26 +141,6 @@ class _Plan:
     def columns(self, rule: blocking.Rule) -> list[str]:
         """A rule's fields by their neutral names."""
         return [self.names[name] for name in rule]
-
-
-def _levels(column: str, kind: Kind, others: Sequence[str]) -> list[Any]:
-    """How alike two values of a field can be, the most alike first.
-
-    Agreement counts more for a rare value than for a frequent one. Words are close by Jaro and Winkler's measure,
-    digits by the number of slips of a typist; names may stand in each other's field.
-    """
-    from splink import comparison_level_library as level
-
-    close: list[Any] = []
-    if kind == "text":
-        close = [level.JaroWinklerLevel(column, 0.92), level.JaroWinklerLevel(column, 0.8)]
-    elif kind in ("date", "identifier"):
-        close = [level.DamerauLevenshteinLevel(column, 1), level.DamerauLevenshteinLevel(column, 2)]
-    else:
-        close = [level.DamerauLevenshteinLevel(column, 1)]
-    swapped = [level.ColumnsReversedLevel(column, other) for other in others]
-    exact = level.ExactMatchLevel(column, term_frequency_adjustments=True)
-    return [level.NullLevel(column), exact, *swapped, *close, level.ElseLevel()]
 
 
 def _score(
@@ -206,7 +176,7 @@ def _score(
     finally:
         logger.setLevel(before)
     found = pd.concat(parts, ignore_index=True)
-    possible = _possible(con, len(sources))
+    possible = possible_pairs(con, len(sources))
     bits, matches = _posterior(found["match_weight"].to_numpy(float), plan.prior, possible)
     # A last digit that hangs on the order of a sum must not decide.
     found["weight"] = np.round(bits, 6)
@@ -245,67 +215,6 @@ def _chance(sizes: Mapping[str, int]) -> float:
     """The share of pairs that match if every record of the smaller source has its like in the larger."""
     both = list(itertools.combinations(sizes.values(), 2))
     return min(sum(min(pair) for pair in both) / sum(a * b for a, b in both), 0.5)
-
-
-def _load(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
-    """Put each source into DuckDB as s0, s1, ... with columns f0, f1, ...; the share of pairs that have a field."""
-    shares: dict[str, list[float]] = {}
-    for i, table in enumerate(tables.values()):
-        for name in table.column_names:
-            shares.setdefault(name, []).append(1 - table[name].null_count / len(table))
-        plain = table.rename_columns([f"f{j}" for j in range(table.num_columns)])
-        con.register("incoming", plain.append_column("unique_id", pa.array(np.arange(len(table)))))
-        _run(con, f"CREATE TABLE s{i} AS SELECT * FROM incoming ORDER BY unique_id")
-        con.unregister("incoming")
-    return {
-        name: float(np.mean([a * b for a, b in itertools.combinations(found, 2)])) for name, found in shares.items()
-    }
-
-
-def _count(con: Any, rule: blocking.Rule, names: Mapping[str, str], sizes: Mapping[str, int]) -> int:
-    """How many pairs of records agree on the fields of a rule, over all pairs of sources."""
-    columns = [names[name] for name in rule]
-    key, filled = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    groups = [
-        f"(SELECT {key}, count(*)::DOUBLE AS n FROM s{i} WHERE {filled} GROUP BY {key})" for i in range(len(sizes))
-    ]
-    every = " UNION ALL ".join(f"SELECT * FROM {group}" for group in groups)
-    # Over sources, sum of products of two = (square of the sum - sum of the squares) / 2.
-    per_key = f"SELECT (sum(n) * sum(n) - sum(n * n)) / 2 AS pairs FROM ({every}) GROUP BY {key}"
-    return int(_run(con, f"SELECT coalesce(sum(pairs), 0) FROM ({per_key})")[0][0])
-
-
-def _run(con: Any, sql: str) -> list[Any]:
-    """Run a statement to its end and give its rows."""
-    return list(con.execute(sql).fetchall())
-
-
-def _possible(con: Any, sources: int) -> int:
-    """Pairs of records of different sources."""
-    sizes = [int(_run(con, f"SELECT count(*) FROM s{i}")[0][0]) for i in range(sources)]
-    return sum(a * b for a, b in itertools.combinations(sizes, 2))
-
-
-def _swaps(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> list[tuple[str, str]]:
-    """Pairs of text fields whose values mix: what stands in one may belong in the other."""
-    values = {
-        name: pa.chunked_array(
-            [table[name].chunk(i) for table in tables.values() for i in range(table[name].num_chunks)]
-        )
-        for name, kind in kinds.items()
-        if kind == "text"
-    }
-    values = {name: column.drop_null() for name, column in values.items()}
-    distinct = {name: pc.unique(column) for name, column in values.items()}
-
-    def inside(name: str, other: str) -> float:
-        return float(pc.mean(pc.is_in(values[name], distinct[other]).cast(pa.float64())).as_py())
-
-    return [
-        (a, b)
-        for a, b in itertools.combinations(values, 2)
-        if inside(a, b) >= SHARED_WORDS and inside(b, a) >= SHARED_WORDS
-    ]
 
 
 def _identifiers(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[np.int64]]:

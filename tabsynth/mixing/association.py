@@ -1,0 +1,161 @@
+"""How columns of two tables go together beyond what their common columns explain, learned from a small linked sample.
+
+A donor's odds for a row are log-linear in pairs of their classes (a conditional logit; McFadden, "Conditional logit
+analysis of qualitative choice behavior", 1974): the sample's true partner is the choice among donors that the columns
+in common alone would have drawn. Odds shrink to none, no more than prediction on rows held out asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from tabsynth.mixing.frechet import classes
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+"""Strengths of shrinkage that are tried, from the strongest on."""
+
+FOLDS = 3
+BINS = 8
+ROUNDS, STEP, CLOSE = 50, 0.7, 1e-3
+"""How often, how far and how closely the donors' classes are brought back to their shares."""
+
+MOST_CHOICES = 60
+"""Donors that a true partner is set against."""
+
+
+@dataclass(frozen=True, eq=False)
+class Odds:
+    """Log odds of a donor for a row: the sum of ``weights[y, z]`` over the row's classes y and the donor's classes z.
+
+    Attributes:
+        weights: Shape (classes of all columns of the rows, classes of all columns of the donors).
+        rows: The classes of each row, shape (rows, their columns).
+        donors: The classes of each donor, shape (donors, their columns).
+        penalty: The shrinkage that predicted best.
+    """
+
+    weights: Floats
+    rows: Ints
+    donors: Ints
+    penalty: float
+
+    def of(self, rows: slice, picked: Ints) -> Floats:
+        """How much likelier than by the columns in common alone each picked donor is, shape of ``picked``."""
+        scores = _scores(self.weights, self.rows[rows], self.donors[picked])
+        return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)), np.float64)
+
+
+def learn(
+    linked: tuple[pd.DataFrame, pd.DataFrame], rows: pd.DataFrame, donors: pd.DataFrame, picked: Ints, seed: int
+) -> Odds:
+    """Learn the odds from a linked sample.
+
+    Args:
+        linked: The sample's columns of the rows' kind, and of the donors' kind.
+        rows: The rows that donors will be drawn for, with the first's columns.
+        donors: The donors, with the second's columns.
+        picked: Donors of each of the sample's rows by the columns in common alone, shape (sample, choices).
+        seed: Seed of the folds.
+    """
+    (y, mine), wide = _coded([linked[0], rows])
+    (z, theirs), deep = _coded([linked[1], donors])
+    shape = (wide, deep)
+    choices = np.concatenate([z[:, None, :], theirs[picked[:, :MOST_CHOICES]]], axis=1)  # the true partner first
+    fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
+    losses = np.zeros((len(PENALTIES), len(y)))
+    for out in range(FOLDS):
+        weights = np.zeros(shape)
+        for i, penalty in enumerate(PENALTIES):
+            weights = _fit(y[fold != out], choices[fold != out], weights, penalty)
+            losses[i, fold == out] = _losses(weights, y[fold == out], choices[fold == out])
+    # Shrinkage hides association. So it is the weakest that predicts as well as the best, to a standard error.
+    worse = losses - losses[losses.sum(axis=1).argmin()]
+    best = int(np.flatnonzero(worse.sum(axis=1) <= worse.std(axis=1) * np.sqrt(len(y))).max())
+    weights = _fit(y, choices, np.zeros(shape), PENALTIES[best])
+    return Odds(weights, mine, theirs, PENALTIES[best])
+
+
+def level(odds: Odds, rows: slice, picked: Ints) -> Odds:
+    """Odds under which the donors' classes are as frequent as among donors drawn by the columns in common alone.
+
+    What a class's share is, the donors know better than the small sample does.
+
+    Args:
+        odds: The odds as learned.
+        rows: Rows to level them over.
+        picked: Donors of those rows, shape (rows, choices).
+    """
+    weights = odds.weights.copy()
+    z = odds.donors[picked]
+    n, count, columns = z.shape
+    wanted = np.bincount(z.ravel(), minlength=weights.shape[1]) / (n * count)
+    first = np.unique(odds.rows[:, 0])  # classes of one column: each row has exactly one of them
+    for _ in range(ROUNDS):
+        scores = _scores(weights, odds.rows[rows], z)
+        share = np.exp(scores - logsumexp(scores, axis=1, keepdims=True)) / n
+        now = np.bincount(z.ravel(), np.repeat(share.ravel(), columns), minlength=weights.shape[1])
+        step = np.log(np.divide(wanted, now, out=np.ones_like(now), where=(now > 0) & (wanted > 0)))
+        weights[first] += STEP * step
+        if np.abs(step).max() < CLOSE:
+            break
+    return Odds(weights, odds.rows, odds.donors, odds.penalty)
+
+
+def _coded(frames: list[pd.DataFrame]) -> tuple[list[Ints], int]:
+    """The classes of each frame's columns, numbered through over the columns, and how many there are."""
+    parts, start = [], 0
+    for name in frames[0].columns:
+        found, names = classes([frame[name] for frame in frames], BINS)
+        parts.append([codes + start for codes in found])
+        start += len(names)
+    return [np.column_stack([part[i] for part in parts]) for i in range(len(frames))], start
+
+
+def _scores(weights: Floats, y: Ints, z: Ints) -> Floats:
+    """Log odds of rows y, shape (n, p), for donors z, shape (n, choices, q)."""
+    of_row = weights[y].sum(axis=1)
+    return np.asarray(
+        np.take_along_axis(of_row, z.reshape(len(z), -1), axis=1).reshape(z.shape).sum(axis=2), np.float64
+    )
+
+
+def _loss(weights: Floats, y: Ints, choices: Ints) -> tuple[float, Floats]:
+    """Minus the log likelihood of the true partners, which come first, and its gradient."""
+    scores = _scores(weights, y, choices)
+    norm = logsumexp(scores, axis=1)
+    pull = np.exp(scores - norm[:, None])
+    pull[:, 0] -= 1
+    deep = weights.shape[1]
+    cells = np.arange(len(y))[:, None, None] * deep + choices
+    of_row = np.bincount(cells.ravel(), np.repeat(pull.ravel(), choices.shape[2]), minlength=len(y) * deep)
+    gradient = np.zeros(weights.shape)
+    for column in y.T:
+        np.add.at(gradient, column, of_row.reshape(len(y), deep))
+    return float((norm - scores[:, 0]).sum()), gradient
+
+
+def _losses(weights: Floats, y: Ints, choices: Ints) -> Floats:
+    """Minus the log likelihood of each true partner, which comes first."""
+    scores = _scores(weights, y, choices)
+    return np.asarray(logsumexp(scores, axis=1) - scores[:, 0], np.float64)
+
+
+def _fit(y: Ints, choices: Ints, start: Floats, penalty: float) -> Floats:
+    """The weights that explain the partners best under a penalty on their squares."""
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        weights = flat.reshape(start.shape)
+        loss, gradient = _loss(weights, y, choices)
+        return loss + penalty / 2 * float((weights**2).sum()), (gradient + penalty * weights).ravel()
+
+    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    return np.asarray(found.x, np.float64).reshape(start.shape)

@@ -1,0 +1,136 @@
+"""What two tables that share no key can say of columns that were never seen together: bounds, and no more.
+
+If p(y) and p(z) are known within a group of rows, p(y, z) there lies between max(0, p(y) + p(z) - 1) and the smaller
+of p(y) and p(z) (Fréchet, "Sur les tableaux de corrélation dont les marges sont données", 1951). The mean over groups
+of rows that the columns in common tell apart is at least as narrow as the bound without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SURE = 3.0
+"""Shares are taken as this many standard errors off before they bound anything."""
+
+LEAST = 150
+"""Rows that a group of rows has at least on both sides."""
+
+BINS = 5
+"""Numbers and dates with more values are cut at their quantiles into so many classes."""
+
+FEW = 20
+
+
+def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Ints], list[str]]:
+    """A column of several tables as classes, numbered alike in all, and their names; missing is a class.
+
+    Numbers and dates of many values are cut at the quantiles of all tables together.
+    """
+    every = pd.concat([column.astype(object) for column in columns], ignore_index=True)
+    ordered = all(
+        pd.api.types.is_datetime64_any_dtype(c.dtype)
+        or (pd.api.types.is_numeric_dtype(c.dtype) and not pd.api.types.is_bool_dtype(c.dtype))
+        for c in columns
+    )
+    if ordered and every.nunique() > FEW:
+        values = pd.concat(list(columns), ignore_index=True)
+        edges = np.unique(values.dropna().quantile(np.linspace(0, 1, bins + 1)[1:-1]).to_numpy())
+        codes = np.searchsorted(edges, values.to_numpy(), side="left").astype(np.int64)
+        low, high = ["-inf", *map(str, edges)], [*map(str, edges), "inf"]
+        names = [f"({a}, {b}]" for a, b in zip(low, high, strict=True)]
+        codes[values.isna().to_numpy()] = -1
+    else:
+        codes, found = pd.factorize(every)
+        names = [str(value) for value in found]
+    if (codes < 0).any():
+        codes = np.where(codes < 0, len(names), codes)
+        names.append("missing")
+    ends = np.cumsum([len(column) for column in columns])
+    return [codes[end - len(c) : end].astype(np.int64) for end, c in zip(ends, columns, strict=True)], names
+
+
+def groups(left: Floats, right: Floats, target: Ints, seed: int) -> tuple[Ints, Ints]:
+    """Groups of rows that the columns in common tell apart, by a tree that learns what they say of the right's columns.
+
+    Args:
+        left: The left table's columns in common as numbers, shape (n, d).
+        right: The right's, shape (m, d).
+        target: Classes of the right's own columns, shape (m, t).
+        seed: Seed of the tree and of its half of the rows.
+
+    Returns:
+        The group of each row of the left, and of each row of the right; -1 for the right's rows that the tree has seen,
+        which would flatter it.
+    """
+    seen = np.random.default_rng(seed).permutation(len(right)) < len(right) // 2
+    least = max(LEAST, int(np.ceil(LEAST * len(right) / max(len(left), 1))))
+    if seen.sum() < 2 * least:
+        return np.zeros(len(left), np.int64), np.zeros(len(right), np.int64)
+    tree = DecisionTreeClassifier(min_samples_leaf=least, random_state=seed).fit(right[seen], target[seen])
+    mine, theirs = tree.apply(left), tree.apply(right)
+    many = {leaf for leaf in np.unique(theirs) if (mine == leaf).sum() >= LEAST <= (theirs[~seen] == leaf).sum()}
+    # Groups that are too small on a side are one group together.
+    mine, theirs = (np.where(np.isin(side, list(many)), side, 0).astype(np.int64) for side in (mine, theirs))
+    theirs[seen] = -1
+    return mine, theirs
+
+
+def bounds(y: Ints, z: Ints, mine: Ints, theirs: Ints, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """The lowest and highest p(y, z) that both tables allow, shape (classes of y, classes of z) each.
+
+    Sampling is allowed for: each share within a group is moved by ``SURE`` standard errors to the side that widens.
+
+    Args:
+        y: Classes of the left's column.
+        z: Classes of the right's column.
+        mine: The group of each row of the left.
+        theirs: The group of each row of the right; below 0 where a row says nothing.
+        shape: How many classes y and z have.
+    """
+    by_group = _mean(y, z, mine, theirs, shape)
+    over_all = _mean(y, z, np.zeros(len(y), np.int64), np.zeros(len(z), np.int64), shape)
+    return np.maximum(by_group[0], over_all[0]), np.minimum(by_group[1], over_all[1])
+
+
+def _mean(y: Ints, z: Ints, mine: Ints, theirs: Ints, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Bounds within groups, weighed by the left's rows."""
+    low, high = np.zeros(shape), np.zeros(shape)
+    for group in np.unique(mine):
+        here, there = mine == group, theirs == group
+        weight = here.mean()
+        if not there.any():
+            high += weight * np.minimum(_shares(y[here], shape[0])[1][:, None], 1.0)
+            continue
+        (y_low, y_high), (z_low, z_high) = _shares(y[here], shape[0]), _shares(z[there], shape[1])
+        low += weight * np.maximum(0.0, y_low[:, None] + z_low[None, :] - 1)
+        high += weight * np.minimum(y_high[:, None], z_high[None, :])
+    return low, high
+
+
+def _shares(codes: Ints, count: int) -> tuple[Floats, Floats]:
+    """The share of each class, as low and as high as its sampling error lets it be (Wilson's interval)."""
+    n = len(codes)
+    share = np.bincount(codes, minlength=count) / n
+    centre = (share + SURE**2 / (2 * n)) / (1 + SURE**2 / n)
+    half = SURE / (1 + SURE**2 / n) * np.sqrt(share * (1 - share) / n + SURE**2 / (4 * n**2))
+    return np.asarray(np.clip(centre - half, 0, 1), np.float64), np.asarray(np.clip(centre + half, 0, 1), np.float64)
+
+
+def cramers_v(table: Any) -> float:
+    """Cramér's V of a table of counts or shares: 0 where columns are independent, 1 where one tells the other."""
+    found = np.asarray(table, np.float64)
+    found = found[found.sum(axis=1) > 0][:, found.sum(axis=0) > 0]
+    if min(found.shape, default=0) < 2:
+        return 0.0
+    found = found / found.sum()
+    free = found.sum(axis=1, keepdims=True) * found.sum(axis=0, keepdims=True)
+    return float(np.sqrt(((found - free) ** 2 / free).sum() / (min(found.shape) - 1)))

@@ -1,0 +1,222 @@
+"""Weights that bring a table to known margins, and how far sources differ before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.class_weight import compute_sample_weight
+
+from tabsynth.errors import DataError, InputError, listed
+
+Floats = npt.NDArray[np.float64]
+
+ROUNDS = 1000
+CLOSE = 1e-9
+"""Raking ends when no share is farther than this from its margin, or none moves by as much."""
+
+FOLDS = 3
+MOST_CATEGORIES = 250
+"""The domain classifier knows so many values of a column; the rarer ones are one value to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights of rows.
+
+    Attributes:
+        weights: Shape (rows,), mean 1.
+        ess: Kish's effective sample size as a share of the rows, (sum w)^2 / (n sum w^2): 1 where all weigh alike.
+        report: Share of each value before, after and wanted; the largest gap that is left; rows at the cap.
+    """
+
+    weights: Floats
+    ess: float
+    report: dict[str, Any]
+
+
+def rake(
+    frame: pd.DataFrame, margins: Mapping[str, Mapping[Hashable, float]], cap: float = 5.0, min_ess: float = 0.5
+) -> Weights:
+    """Weigh rows so that each column has the shares that are known of it.
+
+    Iterative proportional fitting (Deming and Stephan, "On a least squares adjustment of a sampled frequency table when
+    the expected marginal totals are known", Annals of Mathematical Statistics 11, 1940), with weights cut at a cap
+    after each round. It mends a bias that the margins explain, and no other.
+
+    Args:
+        frame: The rows. A missing value of a column has no margin: such rows keep their share.
+        margins: By column, the share of each of its values; they sum to 1.
+        cap: The largest weight, in mean weights; a cut leaves a gap to the margins, which the report states.
+        min_ess: The smallest share of effective rows that is worth having.
+
+    Raises:
+        InputError: Shares do not sum to 1, or the cap is not above 1.
+        DataError: A column is missing, a value has no margin or a margin no rows, or too few effective rows are left.
+
+    Example:
+        >>> people = pd.DataFrame({"sex": ["f"] * 30 + ["m"] * 70})
+        >>> found = rake(people, {"sex": {"f": 0.5, "m": 0.5}})
+        >>> round(found.weights[0], 3), round(found.ess, 2)
+        (1.667, 0.84)
+    """
+    if not cap > 1 or not 0 <= min_ess <= 1:
+        raise InputError(f"cap must be above 1 and min_ess between 0 and 1, not {cap!r} and {min_ess!r}")
+    if not margins:
+        raise InputError("there is no margin to rake to; give the known shares of at least one column")
+    sides = {name: _side(frame, name, shares) for name, shares in margins.items()}
+    weights = np.ones(len(frame))
+    for _ in range(ROUNDS):
+        before = weights
+        for codes, wanted in sides.values():
+            known = codes >= 0
+            share = _shares(codes, weights, len(wanted))
+            weights = np.where(
+                known, weights * np.divide(wanted, share, out=np.ones_like(wanted), where=share > 0)[codes], weights
+            )
+        weights = weights / weights.mean()
+        weights = np.minimum(weights, cap)
+        if np.abs(weights - before).max() < CLOSE:
+            break
+    weights = weights / weights.mean()
+    ess = float(weights.sum() ** 2 / (len(weights) * (weights**2).sum()))
+    ones = np.ones(len(frame))
+    report: dict[str, Any] = {"cap": cap, "capped": int((weights >= cap * 0.999).sum()), "ess": ess, "margins": {}}
+    gap = 0.0
+    for (name, (codes, wanted)), shares in zip(sides.items(), margins.values(), strict=True):
+        was, now = _shares(codes, ones, len(wanted)), _shares(codes, weights, len(wanted))
+        gap = max(gap, float(np.abs(now - wanted).max()))
+        report["margins"][name] = {
+            str(value): {"before": float(was[i]), "after": float(now[i]), "wanted": float(wanted[i])}
+            for i, value in enumerate(shares)
+        }
+    report["largest_gap"] = gap
+    if ess < min_ess:
+        raise DataError(
+            f"raking leaves {ess:.2f} effective rows for each row, below min_ess {min_ess:g}: the table lacks whom the "
+            f"margins want (largest weight {weights.max():.1f}); merge rare values or lower the cap {cap:g}"
+        )
+    return Weights(weights, ess, report)
+
+
+def _side(frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The number of each row's value within a margin, -1 where missing, and the wanted shares."""
+    if name not in frame.columns:
+        raise DataError(f"no column {name!r} to rake; there are {listed(frame.columns, 12)}")
+    wanted = np.array(list(shares.values()), np.float64)
+    if not np.isfinite(wanted).all() or (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
+        raise InputError(f"the margin of {name!r} must be shares that sum to 1, not {dict(shares)!r}")
+    codes = pd.Index(list(shares), dtype=object).get_indexer(pd.Index(frame[name].astype(object))).astype(np.int64)
+    strange = frame.loc[(codes < 0) & frame[name].notna().to_numpy(), name].unique()
+    if len(strange):
+        raise DataError(f"column {name!r} has values without a margin, such as {listed(strange, 3)}; give their shares")
+    lacking = [value for i, value in enumerate(shares) if wanted[i] > 0 and not (codes == i).any()]
+    if lacking:
+        raise DataError(
+            f"no row of column {name!r} is {listed(lacking)}, which the margin wants; merge it with another"
+        )
+    codes[frame[name].isna().to_numpy()] = -1
+    return codes, wanted
+
+
+def _shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) -> Floats:
+    """The weighted share of each value among those known."""
+    known = codes >= 0
+    mass = np.bincount(codes[known], weights[known], minlength=count)
+    return np.asarray(mass / mass.sum(), np.float64)
+
+
+def domain_auc(
+    frames: Mapping[str, pd.DataFrame], weights: Mapping[str, Floats] | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Say how well a classifier tells which source a row is from: 0.5 where sources are alike, 1 where wholly other.
+
+    Each source is told from all others by boosted trees, scored on rows that they did not learn from, over the columns
+    that all sources have.
+
+    Args:
+        frames: The sources.
+        weights: Weights of the rows of some sources, to say how far they close the gap.
+        seed: Seed of the folds.
+
+    Returns:
+        ``before`` and, where weights are given, ``after``: the mean over the sources; and the same of each one under
+        ``before_by_source`` and ``after_by_source``.
+
+    Raises:
+        InputError: There are fewer than two sources, or no column is in all.
+        DataError: A source has too few rows, or weights do not fit it.
+    """
+    if len(frames) < 2:
+        raise InputError(f"sources are told from each other from two on, and there are {len(frames)}")
+    first = next(iter(frames.values()))
+    columns = [name for name in first.columns if all(name in frame.columns for frame in frames.values())]
+    if not columns:
+        raise InputError("the sources have no column in common; map their columns first")
+    small = [source for source, frame in frames.items() if len(frame) < 2 * FOLDS]
+    if small:
+        raise DataError(
+            f"source {listed(small)} has fewer than {2 * FOLDS} rows, too few to learn from and to score on"
+        )
+    plain = {source: np.ones(len(frame)) for source, frame in frames.items()}
+    for source, found in (weights or {}).items():
+        if source not in frames or len(found) != len(frames[source]):
+            raise DataError(f"the weights of {source!r} do not fit a source of that name and number of rows")
+    X, categorical = _features([frame[columns] for frame in frames.values()])
+    y = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames.values()])
+    out: dict[str, Any] = {}
+    rounds = {"before": plain} | ({"after": {**plain, **weights}} if weights else {})
+    for label, given in rounds.items():
+        w = np.concatenate([np.asarray(given[source], np.float64) for source in frames])
+        scores = {}
+        pairs = list(enumerate(frames))[: 1 if len(frames) == 2 else None]  # of two, one says it all
+        for i, source in pairs:
+            scores[source] = _auc(X, y == i, w, categorical, seed)
+        if len(frames) == 2:
+            scores = dict.fromkeys(frames, next(iter(scores.values())))
+        out[label] = float(np.mean(list(scores.values())))
+        out[f"{label}_by_source"] = scores
+    return out
+
+
+def _auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[int], seed: int) -> float:
+    """The weighted AUC over rows held out in folds."""
+    score = np.zeros(len(mine))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    for fit, held in folds.split(X, mine):
+        model = HistGradientBoostingClassifier(
+            max_iter=100, early_stopping=False, categorical_features=categorical or None, random_state=seed
+        )
+        balance = compute_sample_weight("balanced", mine[fit]) * w[fit]
+        model.fit(X[fit], mine[fit], sample_weight=balance)
+        score[held] = model.predict_proba(X[held])[:, 1]
+    return float(roc_auc_score(mine, score, sample_weight=w))
+
+
+def _features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
+    """All rows below each other as numbers, NaN where missing, and which columns are of categories."""
+    every = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
+    out = np.empty(every.shape)
+    categorical = []
+    for i, name in enumerate(every):
+        kinds = [frame[name].dtype for frame in frames]
+        values = every[name]
+        if all(pd.api.types.is_datetime64_any_dtype(kind) for kind in kinds):
+            stamps = pd.to_datetime(values, utc=True)
+            out[:, i] = stamps.astype("int64").where(stamps.notna())
+        elif all(pd.api.types.is_numeric_dtype(kind) for kind in kinds):
+            out[:, i] = values.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        else:
+            text = values.where(values.isna(), values.astype(str))
+            codes = pd.Index(text.value_counts().index[:MOST_CATEGORIES]).get_indexer(text)
+            codes[codes < 0] = MOST_CATEGORIES
+            out[:, i] = np.where(text.isna(), np.nan, codes)
+            categorical.append(i)
+    return out, categorical
