@@ -43,9 +43,9 @@ class GANSynthesizer(TokenSynthesizer):
     """Generative adversarial network: a generator of rows, and a critic that says how real they look.
 
     A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, faster to fit and to
-    sample, and gives the likelihood of a row. Conditions are met in every row; how the other columns follow them is
-    approximate, the more so the rarer the condition. The penalty on the critic's slope keeps this fit from being made
-    private as it stands.
+    sample, fills gaps and gives the likelihood of a row. Conditions are met in every row; how the other columns follow
+    them is approximate, the more so the rarer the condition, and the critic has no say in it. The penalty on the
+    critic's slope keeps this fit from being made private as it stands.
 
     Args:
         epochs: Passes of the warm start over the training rows; the other parts follow in proportion. By default from
@@ -133,10 +133,13 @@ class GANSynthesizer(TokenSynthesizer):
             for begin in range(0, len(fixed), WANTED):
                 part = torch.from_numpy(fixed[begin : begin + WANTED].astype(np.int64)).to(device)
                 pull = calibrate and len(part) >= CALIBRATE_FROM
-                many = self._drawn(part.repeat_interleave(CANDIDATES, 0), limits, noise, pull, stratify)
-                chosen = self._chosen(many, noise, pull, stratify and not asked)
-                out[begin : begin + WANTED] = many[chosen].cpu().numpy()
-                shown.update(len(part))
+                if not asked:
+                    part = part.repeat_interleave(CANDIDATES, 0)
+                rows = self._drawn(part, limits, noise, pull, stratify)
+                if not asked:
+                    rows = rows[self._chosen(rows, noise, pull, stratify)]
+                out[begin : begin + WANTED] = rows.cpu().numpy()
+                shown.update(len(rows))
         return out
 
     def _chosen(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:

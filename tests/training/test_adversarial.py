@@ -1,0 +1,197 @@
+"""What a GAN is made of: gradients through drawn tokens, a critic of single rows, unbiased moments, raked weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tabsynth.errors import ModelFileError
+from tabsynth.training.critic import CHANCE, Critic, Telling, real_losses, steepness
+from tabsynth.training.generator import Bag, Drawn, Generator
+from tabsynth.training.latent import LatentSizing
+from tabsynth.training.layout import Layout
+from tabsynth.training.moments import Moments
+from tabsynth.training.resampling import capped, one_each, raked, systematic
+from tabsynth.training.stages import Stages
+
+SIZES = (3, 12, 2)
+
+
+def layout() -> Layout:
+    rng = np.random.default_rng(0)
+    return Layout(SIZES, (0, 10, 0), tuple(rng.integers(5, 50, size) for size in SIZES))
+
+
+def rows(count: int, seed: int) -> Tensor:
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.column_stack([rng.integers(0, size, count) for size in SIZES]))
+
+
+def critic() -> Critic:
+    return Critic(layout(), width=16, generator=torch.Generator().manual_seed(0))
+
+
+def generator() -> Generator:
+    net = Generator(layout(), [1, 0, 2], LatentSizing.of(100, layout()), torch.Generator().manual_seed(0))
+    with torch.no_grad():  # heads begin at zero, where every row is drawn from the marginals
+        for weight in (net.head.free, net.links.head.free):
+            weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+    return net
+
+
+def test_a_bag_gathers_forward_and_is_soft_backward() -> None:
+    own, tokens = critic(), rows(7, 0)
+    table = own.embed().detach()
+    soft = [torch.rand(7, size, requires_grad=True) for size in SIZES]
+    out = Bag.apply(table, own.places(tokens), layout().offsets, *soft)
+    assert torch.allclose(out, own.summed(tokens, table))
+    weight = torch.randn(7, 16, generator=torch.Generator().manual_seed(2))
+    got = torch.autograd.grad((out * weight).sum(), soft)
+    dense = sum(part @ table[layout().segment(slot)] for slot, part in enumerate(soft))
+    wanted = torch.autograd.grad((dense * weight).sum(), soft)
+    for one, other in zip(got, wanted, strict=True):
+        assert torch.allclose(one, other, atol=0.05, rtol=0.02)  # the product is of half the precision
+
+
+def test_drawn_tokens_follow_the_chances_they_were_drawn_from() -> None:
+    """20,000 draws of one latent vector: four standard errors leave a false alarm of 3 in 10,000 a token."""
+    net, count = generator(), 20_000
+    latents = net.noise(1, torch.Generator().manual_seed(3)).expand(count, -1)
+    with torch.no_grad():
+        drawn = net.rows(latents, torch.Generator().manual_seed(4))
+    first = 1  # the slot that is drawn first depends on the latents alone
+    chances = drawn.chances[first][0]
+    found = torch.bincount(drawn.tokens[:, first], minlength=SIZES[first]) / count
+    assert float(chances.max() - chances.min()) > 0.05
+    assert bool(((found - chances).abs() <= 4 * (chances * (1 - chances) / count).sqrt() + 1e-6).all())
+    for slot, size in enumerate(SIZES):
+        assert int(drawn.tokens[:, slot].max()) < size
+
+
+def test_gradients_reach_every_weight_of_the_generator() -> None:
+    net, own = generator(), critic()
+    net.shed()
+    noise = torch.Generator().manual_seed(5)
+    drawn = net.rows(net.noise(64, noise), noise)
+    seen = Bag.apply(own.embed().detach(), own.places(drawn.tokens), layout().offsets, *drawn.soft)
+    own(seen, frozen=True).sum().backward()
+    for name, weight in net.named_parameters():
+        if name.startswith(("inward", "writer.norm", "head.free", "links.")) and "slow" not in name:
+            assert weight.grad is not None, name
+            assert float(weight.grad.abs().sum()) > 0, name
+    assert all(weight.grad is None for weight in own.parameters())
+
+
+def test_the_loss_on_a_real_row_depends_on_that_row_alone() -> None:
+    own, some = critic(), rows(20, 1)
+    table = own.embed()
+    together = real_losses(own, some, table)
+    alone = torch.cat([real_losses(own, some[i : i + 1], table) for i in range(20)])
+    assert torch.allclose(together, alone, atol=1e-6)
+    assert not any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) for layer in own.modules())
+
+
+def test_steepness_is_what_a_swap_changes() -> None:
+    """On a critic made linear, the first-order change is the change itself."""
+    own, some = critic(), rows(30, 2)
+    with torch.no_grad():
+        for layer in own.layers:
+            layer.weight.abs_()  # type: ignore[operator, union-attr]
+        own.shift.fill_(50.0)  # far from the kink, the activation is linear
+    table = own.embed()
+    found = float(steepness(own, some, table).detach())
+    with torch.no_grad():
+        base, total = own(own.summed(some, table)), 0.0
+        for slot in range(len(SIZES)):
+            swapped = some.clone()
+            swapped[:, slot] = some.roll(1, 0)[:, slot]
+            total += float((own(own.summed(swapped, table)) - base).square().sum()) / 30
+    assert found == pytest.approx(total, rel=0.1)
+
+
+def test_a_critic_learns_what_differs_and_only_that() -> None:
+    real, fake, judged, others = rows(3000, 3), rows(3000, 4), rows(800, 5), rows(800, 6)
+    fake[:, 2], others[:, 2] = fake[:, 0] % 2, others[:, 0] % 2
+    own = critic()
+    telling = Telling(own, fake, judged, others)
+    assert telling.judge() == pytest.approx(CHANCE, abs=0.2)
+    optimiser, noise = torch.optim.Adam(own.parameters(), lr=1e-2), torch.Generator().manual_seed(0)
+    for step in range(150):
+        optimiser.zero_grad()
+        telling.loss(real[step * 20 : step * 20 + 128], noise).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert telling.judge() < 1.1
+
+
+def _as_drawn(tokens: Tensor) -> Drawn:
+    hot = [torch.nn.functional.one_hot(tokens[:, i], size).float() for i, size in enumerate(SIZES)]
+    return Drawn(tokens, hot, hot)
+
+
+def test_moments_are_unbiased_and_see_dependence() -> None:
+    """The mean over 400 batches of the real distribution is zero within four standard errors."""
+    real = rows(4000, 7)
+    moments = Moments(layout(), [1, 0, 2], real)
+    rng = np.random.default_rng(8)
+    losses = [float(moments.loss(_as_drawn(real[rng.integers(0, len(real), 64)]))) for _ in range(400)]
+    assert abs(np.mean(losses)) < 4 * np.std(losses) / 20
+    tied = real.clone()
+    tied[:, 2] = tied[:, 0] % 2
+    assert float(moments.loss(_as_drawn(tied))) > 0.05
+    assert float(moments.distance(real)) == pytest.approx(0, abs=1e-6)
+
+
+def test_raked_weights_meet_their_targets_below_their_cap() -> None:
+    tokens = rows(6000, 9)
+    weights = torch.rand(6000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 3
+    targets = [torch.arange(1, size + 1, dtype=torch.float64) for size in SIZES]
+    targets = [target / target.sum() for target in targets]
+    out = raked(weights, tokens, targets, 4)
+    assert float(out.max()) < 4.2
+    for slot, target in enumerate(targets):
+        found = torch.zeros(SIZES[slot], dtype=torch.float64).index_add_(0, tokens[:, slot], out) / len(out)
+        assert float((found - target).abs().max()) < 0.01
+    assert float(capped(weights, 2).max()) < 2.1
+
+
+def test_rows_are_taken_in_proportion_and_not_twice() -> None:
+    noise = torch.Generator().manual_seed(0)
+    weights = capped(torch.rand(4000, generator=noise, dtype=torch.float64) ** 4, 4)
+    order = torch.randperm(4000, generator=noise)
+    chosen = systematic(weights.clamp(max=4), 1000, order, noise)
+    assert len(chosen.unique()) >= 0.99 * len(chosen)
+    heavy = weights > weights.median()
+    share = float(weights[heavy].sum() / weights.sum())
+    assert abs(float(heavy[chosen].double().mean()) - share) < 0.01
+    each = one_each(weights, 4, noise)
+    assert (each // 4 == torch.arange(1000)).all()
+    of_four = (weights * heavy).view(-1, 4).sum(1) / weights.view(-1, 4).sum(1)
+    # 1,000 independent draws: four standard errors of a share are at most 0.064.
+    assert abs(float(heavy[each].double().mean()) - float(of_four.mean())) < 0.064
+
+
+def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
+    def fit(checkpoint: Path | None, fingerprint: str) -> float:
+        with torch.no_grad():
+            module.weight.fill_(3.0)
+        return 0.5
+
+    def never(checkpoint: Path | None, fingerprint: str) -> float:
+        raise AssertionError("run again")
+
+    module = torch.nn.Linear(1, 1, bias=False)
+    first = Stages(tmp_path / "fit", "one")
+    assert first.run("warm", module, fit) == 0.5
+    with torch.no_grad():
+        module.weight.zero_()
+    again = Stages(tmp_path / "fit", "one")
+    assert again.run("warm", module, never) == 0.5
+    assert float(module.weight.detach()) == 3.0
+    with pytest.raises(ModelFileError, match="another fit"):
+        Stages(tmp_path / "fit", "other").run("warm", module, fit)
+    again.clear()
+    assert not list(tmp_path.iterdir())
