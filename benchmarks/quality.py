@@ -4,7 +4,7 @@ The scorer is the neutral yardstick beside the project (``../shared/yardstick``)
 test part only scores. Models run with their defaults on what ``tabsynth.read`` makes of the training file.
 
     python benchmarks/quality.py                                    Masked on Adult, Default and Shoppers
-    python benchmarks/quality.py --tables adult --models masked,vae,tvae --seeds 0,1,2
+    python benchmarks/quality.py --tables adult --models masked,vae,gan,tvae --seeds 0,1,2
     python benchmarks/quality.py --models masked,ctgan --epochs ctgan=3    a few epochs, to compare time
     python benchmarks/quality.py --short                            a table of scikit-learn's, scored by tabsynth itself
 """
