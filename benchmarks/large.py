@@ -1,0 +1,92 @@
+"""Fidelity of Parquet files that are larger than memory: time, and the most memory that the process held.
+
+The files are made here, in chunks: numbers and categories that hang together, the synthetic ones a little off.
+
+    python benchmarks/large.py                    10 million rows of 20 columns against as many
+    python benchmarks/large.py --short            200,000 rows
+    python benchmarks/large.py --rows 50_000_000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tabsynth.evaluation.sketches import file_fidelity
+from tabsynth.schema import Schema
+
+CHUNK = 500_000
+NUMBERS, LABELS = 10, 10
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {f"x{i}": {"kind": "numeric"} for i in range(NUMBERS)}
+        | {f"k{i}": {"kind": "categorical", "nullable": True} for i in range(LABELS)}
+    }
+)
+
+
+def make(path: Path, rows: int, shift: float, seed: int) -> None:
+    """Write a file in chunks."""
+    rng = np.random.default_rng(seed)
+    writer = None
+    for start in range(0, rows, CHUNK):
+        n = min(CHUNK, rows - start)
+        common = rng.normal(size=n)
+        columns = {f"x{i}": common * (i / 10) + rng.normal(shift if i == 0 else 0, 1, n) for i in range(NUMBERS)}
+        for i in range(LABELS):
+            codes = np.clip((common * 2 + rng.normal(0, 2, n) + 5).astype(np.int64), 0, 4 + i)
+            words = pa.array([f"label {k}" for k in range(5 + i)])
+            missing = rng.random(n) < 0.02
+            columns[f"k{i}"] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), words).cast(pa.string())
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def score(paths: list[Path], memory: str) -> None:
+    """Compare and print; runs in a process of its own, so that its peak of memory is its own."""
+    began = time.perf_counter(), time.process_time()
+    scores = file_fidelity(paths[0], paths[1], schema=SCHEMA, memory=memory)
+    found = {
+        "wall_s": round(time.perf_counter() - began[0], 1),
+        "cpu_s": round(time.process_time() - began[1], 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "scores": {s.name: [round(s.value, 4), [round(x, 4) for x in s.interval or ()], s.floor] for s in scores},
+        "worst": scores[0].detail[int(np.argmax([part.value for part in scores[0].detail]))].name,
+    }
+    print(json.dumps(found), flush=True)
+
+
+def main() -> None:
+    """Make the files, score them, print a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--memory", default="1GB", help="DuckDB's limit")
+    parser.add_argument("--short", action="store_true", help="200,000 rows")
+    args = parser.parse_args()
+    rows = 200_000 if args.short else args.rows
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / "real.parquet", Path(folder) / "synthetic.parquet"]
+        make(paths[0], rows, 0.0, 0)
+        make(paths[1], rows, 0.1, 1)
+        sizes = [round(path.stat().st_size / 1e6) for path in paths]
+        print(json.dumps({"rows": rows, "columns": NUMBERS + LABELS, "file_mb": sizes}), flush=True)
+        process = multiprocessing.get_context("spawn").Process(target=score, args=(paths, args.memory))
+        process.start()
+        process.join()
+        raise SystemExit(process.exitcode)
+
+
+if __name__ == "__main__":
+    main()
