@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tabsynth.evaluation.evaluate import evaluate
     from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
+    from tabsynth.mixing.apply import mix
+    from tabsynth.mixing.suggest import suggest
     from tabsynth.privacy.budget import Privacy
     from tabsynth.privacy.risk import audit
     from tabsynth.schema import Schema
@@ -52,7 +54,9 @@ _HOMES = {
     "audit": "tabsynth.privacy.risk",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.catalog",
+    "mix": "tabsynth.mixing.apply",
     "read": "tabsynth.sources",
+    "suggest": "tabsynth.mixing.suggest",
     "synthesize": "tabsynth.synthesizers.catalog",
     "write": "tabsynth.sources",
 }
@@ -76,7 +80,9 @@ __all__ = [
     "audit",
     "evaluate",
     "load",
+    "mix",
     "read",
+    "suggest",
     "synthesize",
     "write",
 ]

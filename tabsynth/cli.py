@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from tabsynth.mix_cli import add_mix
+
 DONE, UNEXPECTED, BAD_INPUT, UNMET, BAD_MODEL, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """The exit codes."""
 
@@ -266,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
     plan.add_argument("--output", "-o", metavar="FILE", help="also write a page (.html) or the drawing (.svg)")
 
+    add_mix(command)
     run = command("run", "Run a pipeline file: read, split, fit, sample, evaluate.", RUN)
     run.add_argument("file", nargs="?", metavar="PIPELINE", help="a YAML file")
     run.add_argument("--example", action="store_true", help="print a commented pipeline file and exit")

@@ -253,3 +253,11 @@ def _plain(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def mix(args: Namespace) -> int:
+    """Suggest, review or apply a plan that makes one table of several."""
+    from tabsynth.mixing.command import run_mix
+
+    run_mix(args)
+    return DONE

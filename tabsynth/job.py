@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.errors import InputError, listed
 from tabsynth.schema import Schema
 from tabsynth.shipped import is_shipped
+from tabsynth.yaml_files import read_yaml
 
 VERSION = 1
 """Version of the pipeline file; a file of a later version is refused."""
@@ -101,12 +100,7 @@ def read_job(path: str | Path) -> Job:
         SourceError: The file cannot be read, or is not YAML.
         InputError: A key is unknown, missing or of the wrong type; the message names it and what is allowed.
     """
-    try:
-        data = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise SourceError(f"cannot read the pipeline {str(path)!r}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path, "pipeline")
     return job_from_dict(data, folder=Path(path).parent, name=Path(path).name)
 
 
@@ -247,15 +241,3 @@ class _Keys:
             close = difflib.get_close_matches(str(key), self.known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {listed(self.known, 12)}")
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that also refuses a key given twice, which plain YAML would drop silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A mapping whose keys are all different."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
-                raise yaml.YAMLError(f"key {key!r} is given twice, {node.start_mark}")
-        return super().construct_mapping(node, deep)

@@ -37,7 +37,9 @@ PUBLIC = [
     "audit",
     "evaluate",
     "load",
+    "mix",
     "read",
+    "suggest",
     "synthesize",
     "write",
 ]

@@ -1,0 +1,217 @@
+"""Harmonised sources made one table: rows below each other, rows of one entity side by side, or columns drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError, listed
+from tabsynth.mixing.entries import code_text
+from tabsynth.mixing.fuse import fuse
+from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.resolve import resolve
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """One table with where it comes from.
+
+    Attributes:
+        frame: The columns of the mixed table and ``_source``.
+        mask: True where the cell's column is one that a source of the row has; of the same columns.
+        entity: The entity of each row, shape (rows,).
+        row: The row's number in its source; -1 where several rows were joined.
+        origin: By cell the source that its value is from; None after a union, where ``_source`` tells it.
+        report: What was done.
+    """
+
+    frame: pd.DataFrame
+    mask: pd.DataFrame
+    entity: Ints
+    row: Ints
+    origin: pd.DataFrame | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan: Plan) -> Combined:
+    """Rows of all sources below each other; a column that a source lacks is missing there, and masked."""
+    order = [name for name in plan.mapped if any(name in frame for frame in frames.values())]
+    if plan.combine["on_missing_column"] == "drop":
+        order = [name for name in order if all(name in frame for frame in frames.values())]
+        if not order:
+            raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
+    columns = {name: stacked({s: frame.get(name) for s, frame in frames.items()}, frames) for name in order}
+    source = np.repeat(list(frames), [len(frame) for frame in frames.values()])
+    frame = pd.DataFrame({**columns, "_source": source})
+    mask = pd.DataFrame(
+        {name: np.concatenate([np.full(len(frame), name in frame) for frame in frames.values()]) for name in order}
+        | {"_source": np.ones(len(frame), bool)}
+    )
+    entity = np.concatenate([entities[name] for name in frames])
+    row = np.concatenate([np.arange(len(frame)) for frame in frames.values()])
+    return Combined(frame, mask, entity, row, report={"op": "union", "rows_in": len(frame), "rows_out": len(frame)})
+
+
+def stacked(parts: Mapping[str, pd.Series | None], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """One column's values of all sources below each other, of one type: text where any source has text."""
+    have = {source: part for source, part in parts.items() if part is not None}
+    dates = [source for source, part in have.items() if pd.api.types.is_datetime64_any_dtype(part.dtype)]
+    numeric = all(_is_number(part) for part in have.values())
+    out = []
+    for source, frame in frames.items():
+        part = parts[source]
+        if part is None:
+            out.append(pd.Series(np.full(len(frame), None), dtype=object))
+        elif dates or numeric:
+            out.append(part.astype(object))
+        else:
+            out.append(part.map(code_text, na_action="ignore").astype(object))
+    whole = pd.concat(out, ignore_index=True)
+    whole = whole.where(whole.notna(), None)
+    if dates:
+        return pd.to_datetime(whole)
+    if not numeric:
+        return whole
+    numbers = pd.to_numeric(whole).astype("float64")
+    if (numbers.dropna() % 1 == 0).all() and numbers.abs().max() < 2**53:
+        return numbers.astype("int64") if numbers.notna().all() else numbers.astype("Int64")
+    return numbers
+
+
+def _is_number(part: pd.Series) -> bool:
+    """Whether all values are numbers, also those read from codes."""
+    if pd.api.types.is_bool_dtype(part.dtype) or isinstance(part.dtype, pd.CategoricalDtype):
+        return False
+    if pd.api.types.is_numeric_dtype(part.dtype):
+        return True
+    return all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in part.dropna())
+
+
+def check_growth(entities: Mapping[str, Ints], plan: Plan) -> dict[str, Any]:
+    """Count what a join would make before it is made.
+
+    Raises:
+        DataError: The entities' rows break the cardinality, or the join would multiply rows beyond ``max_growth``.
+    """
+    counts = pd.DataFrame({name: pd.Series(numbers).value_counts() for name, numbers in entities.items()}).fillna(0)
+    several = {name: int((counts[name] > 1).sum()) for name in counts}
+    rows = float(counts.clip(lower=1).prod(axis=1).sum())
+    growth = rows / float(counts.max(axis=1).sum())
+    limit, cardinality = float(plan.combine["max_growth"]), plan.combine["cardinality"]
+    if growth > limit:
+        worst = int(counts.clip(lower=1).prod(axis=1).max())
+        raise DataError(
+            f"the join would make {rows:,.0f} rows, {growth:.2f} times as many as its largest side, and max_growth is "
+            f"{limit:g}; one entity alone makes {worst:,}: link by a key that tells rows apart, or raise max_growth"
+        )
+    repeated = [name for name, count in several.items() if count]
+    if cardinality == "1:1" and repeated:
+        raise DataError(
+            f"the join is to be 1:1, but {listed(repeated)} have several rows of one entity "
+            f"({max(several.values()):,} entities); use cardinality 1:n, or one row for each"
+        )
+    if cardinality == "1:n" and len(repeated) > 1:
+        raise DataError(f"the join is to be 1:n, but {listed(repeated)} all have several rows of one entity")
+    return {
+        "op": "join",
+        "growth": round(growth, 4),
+        "rows_in": sum(map(len, entities.values())),
+        "rows_out": int(rows),
+    }
+
+
+def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan: Plan) -> Combined:
+    """Rows of one entity side by side; where several sources have a column, the plan's rule chooses.
+
+    Raises:
+        DataError: Rows would multiply; nothing has been joined then.
+    """
+    report = check_growth(entities, plan)
+    rows = _paired(entities)
+    report["entities"] = int(rows["_entity"].nunique())
+    present = {name: rows[name].to_numpy() >= 0 for name in frames}
+    columns, masks, origins, conflicts = {}, {}, {}, {}
+    trust = {name: plan.inputs[name].trust for name in frames}
+    when = plan.resolve.get("when")
+    times = _times(frames, rows, str(when)) if when else None
+    for name in plan.mapped:
+        have = [source for source in frames if name in frames[source]]
+        parts = pd.DataFrame({source: _taken(frames[source][name], rows[source]) for source in have})
+        masks[name] = np.logical_or.reduce([present[source] for source in have])
+        if len(have) == 1:
+            columns[name] = parts[have[0]]
+            origins[name] = parts[have[0]].map(lambda _, name=have[0]: name, na_action="ignore").to_numpy()
+            continue
+        rule = plan.resolve["columns"].get(name, plan.resolve["default"])
+        chosen, origin = resolve(parts, rule, trust, times)
+        columns[name], origins[name] = chosen, origin.to_numpy()
+        conflicts[name] = {"rule": rule, "conflicts": int((parts.nunique(axis=1) > 1).sum())}
+    source = ["+".join(name for name in frames if present[name][i]) for i in range(len(rows))]
+    frame = pd.DataFrame({name: values.reset_index(drop=True) for name, values in columns.items()})
+    frame["_source"] = source
+    masks["_source"] = np.ones(len(rows), bool)
+    report["conflicts"] = conflicts
+    return Combined(
+        frame,
+        pd.DataFrame(masks),
+        rows["_entity"].to_numpy(),
+        np.full(len(rows), -1),
+        pd.DataFrame(origins),
+        report,
+    )
+
+
+def _paired(entities: Mapping[str, Ints]) -> pd.DataFrame:
+    """Row numbers of every source for each row to make; -1 where a source has none."""
+    made: pd.DataFrame | None = None
+    for name, numbers in entities.items():
+        own = pd.DataFrame({"_entity": numbers, name: np.arange(len(numbers))})
+        made = own if made is None else made.merge(own, on="_entity", how="outer", sort=True)
+    assert made is not None
+    return made.fillna(-1).astype("int64")
+
+
+def _taken(values: pd.Series, rows: pd.Series) -> pd.Series:
+    """Values by row number, missing for -1."""
+    return values.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
+
+
+def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:
+    """When each source's row was written."""
+    lacking = [name for name in frames if when not in frames[name]]
+    if lacking:
+        raise InputError(f"resolve: {when!r} is to tell when a row was written, but {listed(lacking)} lack it")
+    return pd.DataFrame({name: _taken(frames[name][when], rows[name]) for name in frames})
+
+
+def fused(
+    frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], overlap: pd.DataFrame | None, seed: int
+) -> Combined:
+    """The second source's own columns drawn for the rows of the first.
+
+    Raises:
+        InputError: There are not exactly two sources, or they share no column.
+    """
+    if len(frames) != 2:
+        raise InputError(f"fuse takes two sources, not {len(frames)}; mix two at a time")
+    (one, a), (other, b) = frames.items()
+    common = [str(name) for name in a if name in b]
+    if not common:
+        raise InputError(f"{one!r} and {other!r} have no column in common, so nothing can be fused; map one")
+    found = fuse(a, b, common, overlap, seed)
+    frame = found.frame.reset_index(drop=True)
+    drawn = [name for name in frame if name not in a]
+    frame["_source"] = one
+    mask = pd.DataFrame({name: np.full(len(frame), name not in drawn) for name in frame})
+    origin = pd.DataFrame(
+        {name: np.full(len(frame), other if name in drawn else one) for name in frame if name != "_source"}
+    )
+    report = {"op": "fuse", "rows_in": len(a) + len(b), "rows_out": len(frame), "drawn": drawn, **found.report}
+    return Combined(frame, mask, entities[one], np.arange(len(frame)), origin, report)

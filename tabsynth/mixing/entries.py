@@ -1,0 +1,231 @@
+"""The entries of a plan: an input, a match of columns, and what is done to a column's values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabsynth.errors import InputError, listed
+
+DECIDED = ("accepted", "edited")
+"""States of an entry that is applied."""
+
+Code = str | int | float | bool
+
+
+def code_text(value: object) -> str:
+    """How a code is compared, whatever its type: ``1``, ``1.0`` and ``"1"`` are one code."""
+    if isinstance(value, bool) or type(value).__name__ == "bool_":
+        return "true" if value else "false"
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One source.
+
+    Attributes:
+        uri: Its file; None for a frame.
+        sha256: Of the file's bytes, or of the frame's content.
+        key: Its columns that name a person (or another entity).
+        trust: How far its values count against those of others, 0 to 1.
+        na: Values that mean missing, by its column.
+    """
+
+    uri: str | None = None
+    sha256: str
+    key: tuple[str, ...] = ()
+    trust: float = 1.0
+    na: Mapping[str, tuple[Code, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Input:
+        """Read what ``to_dict`` writes."""
+        return cls(
+            uri=data.get("uri"),
+            sha256=data["sha256"],
+            key=tuple(data.get("key", ())),
+            trust=float(data.get("trust", 1.0)),
+            na={name: tuple(values) for name, values in data.get("na", {}).items()},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; what has its default is left out, but the trust."""
+        data: dict[str, Any] = {"uri": self.uri, "sha256": self.sha256, "key": list(self.key), "trust": self.trust}
+        data["na"] = {name: list(values) for name, values in self.na.items()}
+        return {key: value for key, value in data.items() if value not in (None, [], {})}
+
+    def seen_from(self, here: Path, there: Path) -> Input:
+        """The input with its relative path starting at another folder."""
+        if self.uri is None or Path(self.uri).is_absolute():
+            return self
+        uri = Path(os.path.relpath(here / self.uri, there)).as_posix()
+        return Input(uri=uri, sha256=self.sha256, key=self.key, trust=self.trust, na=self.na)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """Columns of the sources that become one column of the mixed table.
+
+    Attributes:
+        to: Its name there.
+        kind: What it is (``numeric``, ``categorical``, ``boolean``, ``datetime``, ``identifier`` or ``text``).
+        sources: By source the column's name; several names are joined with ``joiner``.
+        score: How good the match is, 0 to 1.
+        margin: How far the runner-up is behind.
+        status: ``proposed``, ``accepted``, ``edited`` or ``rejected``.
+        question: What a person must decide; empty when nothing is open.
+        why: What spoke for it.
+    """
+
+    to: str
+    kind: str = "text"
+    sources: Mapping[str, tuple[str, ...]]
+    joiner: str = "|"
+    score: float | None = None
+    margin: float | None = None
+    status: str = "proposed"
+    question: str = ""
+    why: str = ""
+
+    @property
+    def label(self) -> str:
+        """The entry in words."""
+        told = ", ".join(f"{source}.{'+'.join(names)}" for source, names in self.sources.items())
+        return f"{self.to!r} from {told}"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Match:
+        """Read what ``to_dict`` writes."""
+        told = {key: value for key, value in data.items() if key != "from"}
+        names = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in data["from"].items()}
+        return cls(sources=names, **told)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; remarks that are empty are left out."""
+        names = {key: value[0] if len(value) == 1 else list(value) for key, value in self.sources.items()}
+        data = {"to": self.to, "kind": self.kind, "from": names, "joiner": self.joiner, "score": self.score}
+        data |= {"margin": self.margin, "status": self.status, "question": self.question, "why": self.why}
+        if all(len(value) == 1 for value in self.sources.values()):
+            del data["joiner"]
+        return {key: value for key, value in data.items() if value not in (None, "")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harmony:
+    """What is done to the values of one column.
+
+    Attributes:
+        column: Its name in the mixed table.
+        unit: The unit there.
+        units: By source the unit that it comes in, where that differs.
+        analyte: The substance, where mass becomes amount (mg/dL, mmol/L).
+        mixed: By source a second unit that the values ``below`` or ``above`` a bound are in.
+        range: Least and greatest possible value; what lies outside fails, or becomes missing (``outside``).
+        values: Meaning by code, for all sources, or by source.
+        unmapped: What becomes of other codes: ``fail``, ``keep`` or ``missing``.
+        na: By source the values that mean missing.
+        dates: By source the strftime format.
+        budget: Share of a source's values that may fail to be read; they become missing and are counted.
+        status, score, question, why: As of a ``Match``.
+    """
+
+    column: str
+    unit: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    analyte: str | None = None
+    mixed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    range: tuple[float | None, float | None] | None = None
+    outside: str = "fail"
+    values: Mapping[str, Any] = field(default_factory=dict)
+    unmapped: str = "fail"
+    na: Mapping[str, tuple[Code, ...]] = field(default_factory=dict)
+    dates: Mapping[str, str] = field(default_factory=dict)
+    budget: float = 0.0
+    status: str = "accepted"
+    score: float | None = None
+    question: str = ""
+    why: str = ""
+
+    @property
+    def label(self) -> str:
+        """The entry in words."""
+        parts = {"units": self.units or self.mixed, "codes": self.values, "sentinels": self.na, "dates": self.dates}
+        return f"{' and '.join(key for key, value in parts.items() if value) or 'range'} of {self.column!r}"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Harmony:
+        """Read what ``to_dict`` writes."""
+        told = {key: value for key, value in data.items() if key not in ("from", "range", "na")}
+        bounds = data.get("range")
+        return cls(
+            units=data.get("from", {}),
+            range=None if bounds is None else (bounds[0], bounds[1]),
+            na={key: tuple(values) for key, values in data.get("na", {}).items()},
+            **told,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; what has its default is left out."""
+        data: dict[str, Any] = {"column": self.column, "unit": self.unit, "from": dict(self.units)}
+        data |= {"analyte": self.analyte, "mixed": {key: dict(value) for key, value in self.mixed.items()}}
+        data["range"] = None if self.range is None else list(self.range)
+        data |= {"outside": self.outside if self.outside != "fail" else None, "values": _plain(self.values)}
+        data["unmapped"] = self.unmapped if self.values else None
+        data |= {"na": {key: list(values) for key, values in self.na.items()}, "dates": dict(self.dates)}
+        data |= {"budget": self.budget or None, "status": self.status, "score": self.score}
+        data |= {"question": self.question, "why": self.why}
+        return {key: value for key, value in data.items() if value is not None and value not in ("", {})}
+
+    def recoding(self, source: str) -> dict[str, Code]:
+        """Meaning by code (as text) for one source; empty when its codes stay."""
+        told = self.values.get(source, {}) if _by_source(self.values) else self.values
+        return {code_text(key): value for key, value in told.items()}
+
+
+def _by_source(values: Mapping[str, Any]) -> bool:
+    return bool(values) and all(isinstance(value, Mapping) for value in values.values())
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def meanings(entries: Iterable[Harmony], inputs: Iterable[str]) -> None:
+    """Raise where a code of one source is given two meanings, or where codes are no codes.
+
+    Raises:
+        InputError: Names the column, the source, the code and both meanings.
+    """
+    names = set(inputs)
+    seen: dict[tuple[str, str, str], Code] = {}
+    for entry in entries:
+        if entry.status == "rejected" or not entry.values:
+            continue
+        mixed = {isinstance(value, Mapping) for value in entry.values.values()}
+        if len(mixed) == 2:
+            raise InputError(f"harmonise: values of {entry.column!r} are given both by source and for all; choose one")
+        unknown = [key for key in entry.values if mixed == {True} and key not in names]
+        if unknown:
+            raise InputError(f"harmonise: values of {entry.column!r} name {listed(unknown)}, which is no input")
+        for source in entry.values if mixed == {True} else names:
+            told = entry.values[source] if mixed == {True} else entry.values
+            for key, value in told.items():
+                if isinstance(key, bool) or isinstance(value, (Mapping, list)):
+                    raise InputError(
+                        f"harmonise: values of {entry.column!r}: {key!r}: {value!r} is no code and meaning; "
+                        "write words such as yes and no in quotes"
+                    )
+                known = seen.setdefault((entry.column, source, code_text(key)), value)
+                if code_text(known) != code_text(value):
+                    raise InputError(
+                        f"harmonise: code {key!r} of {entry.column!r} in {source!r} means both {known!r} and "
+                        f"{value!r}; keep one"
+                    )

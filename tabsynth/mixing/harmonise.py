@@ -1,0 +1,206 @@
+"""One source in the plan's columns, units, codes and dates; whatever cannot be read is an error, not a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.dates import find_formats, read_dates
+from tabsynth.errors import DataError, listed
+from tabsynth.mixing.entries import DECIDED, Harmony, Match, code_text
+from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.units import conversion
+
+PLACES = 12
+"""Significant digits kept by a conversion: what binary arithmetic adds beyond them is no information."""
+
+
+@dataclass
+class Done:
+    """What was done to one source's column, for the report.
+
+    Attributes:
+        sentinels: Values that became missing because they stand for it.
+        converted: Values in another unit, with that unit.
+        recoded: Rows by meaning, for codes that were read.
+        unread: Values that could not be read and became missing, within the budget.
+        outside: Values outside the range that became missing.
+    """
+
+    sentinels: int = 0
+    converted: dict[str, int] = field(default_factory=dict)
+    recoded: dict[str, int] = field(default_factory=dict)
+    unread: int = 0
+    outside: int = 0
+
+
+def harmonised(frame: pd.DataFrame, source: str, plan: Plan) -> tuple[pd.DataFrame, dict[str, Done]]:
+    """A source in the columns of the mixed table that it has, and what was done to each.
+
+    Raises:
+        DataError: A code has no meaning in the plan, a value is no number or date, or lies outside of the range.
+        InputError: A unit is unknown or cannot be converted.
+    """
+    columns, done = {}, {}
+    for name, match in plan.mapped.items():
+        if source in match.sources:
+            columns[name], done[name] = _column(frame, source, match, plan)
+    return pd.DataFrame(columns, index=frame.index), done
+
+
+def entries_of(plan: Plan, column: str) -> list[Harmony]:
+    """The decided entries about a column."""
+    return [entry for entry in plan.harmonise if entry.column == column and entry.status in DECIDED]
+
+
+def _column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, Done]:
+    """One column of one source."""
+    entries, done = entries_of(plan, match.to), Done()
+    where = f"{source}.{'+'.join(match.sources[source])}"
+    own_na = [value for name in match.sources[source] for value in plan.inputs[source].na.get(name, ())]
+    values = _without_sentinels(_raw(frame, source, match), [*own_na, *_of(entries, source)], done)
+    recoding = {key: value for entry in entries for key, value in entry.recoding(source).items()}
+    if recoding:
+        unmapped = next((entry.unmapped for entry in entries if entry.recoding(source)), "fail")
+        values = _recoded(values, recoding, unmapped, where, match.to, done)
+    budget = max([entry.budget for entry in entries], default=0.0)
+    if match.kind == "numeric":
+        numbers = _numbers(values, where, budget, done)
+        for entry in entries:
+            numbers = _converted(numbers, entry, source, done)
+        for entry in entries:
+            numbers = _inside(numbers, entry, where, done)
+        return numbers.rename(match.to), done
+    if match.kind == "datetime":
+        told = next((entry.dates[source] for entry in entries if source in entry.dates), None)
+        return _dates(values, told, where, budget, done).rename(match.to), done
+    return values.rename(match.to), done
+
+
+def _of(entries: Sequence[Harmony], source: str) -> list[Any]:
+    return [value for entry in entries for value in entry.na.get(source, ())]
+
+
+def _raw(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
+    """The column, or its parts joined; a row without one of the parts has none."""
+    names = list(match.sources[source])
+    if len(names) == 1:
+        return frame[names[0]]
+    parts = frame[names]
+    joined = parts.map(code_text, na_action="ignore").fillna("").agg(match.joiner.join, axis=1)
+    return joined.where(parts.notna().all(axis=1), None)
+
+
+def _without_sentinels(values: pd.Series, sentinels: Sequence[Any], done: Done) -> pd.Series:
+    if not sentinels:
+        return values
+    told = {code_text(value) for value in sentinels}
+    at = values.map(code_text, na_action="ignore").isin(told) & values.notna()
+    done.sentinels = int(at.sum())
+    return values.mask(at)
+
+
+def _recoded(
+    values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, done: Done
+) -> pd.Series:
+    """Codes as their meanings; those without one fail, stay or become missing."""
+    keys = values.map(code_text, na_action="ignore")
+    strange = values.notna() & ~keys.isin(recoding)
+    if strange.any() and unmapped == "fail":
+        raise DataError(
+            f"{where}: {keys[strange].nunique()} codes have no meaning in the plan, such as "
+            f"{listed(sorted(keys[strange].unique()), 3)} ({int(strange.sum())} rows); add them to the values of "
+            f"{column!r}, or set unmapped to keep or missing"
+        )
+    out = keys.map(recoding).astype(object)
+    if unmapped == "keep":
+        out = out.where(~strange, values)
+    elif strange.any():
+        done.unread += int(strange.sum())
+    done.recoded = {code_text(key): int(count) for key, count in out.value_counts().items()}
+    return out.where(out.notna(), None)
+
+
+def _numbers(values: pd.Series, where: str, budget: float, done: Done) -> pd.Series:
+    """Numbers; text that is none counts against the budget."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        raise DataError(f"{where} holds dates, but the plan takes it for numbers; map it to a datetime column")
+    plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
+    parsed = pd.to_numeric(plain, errors="coerce").astype("float64")
+    _charge(values, parsed, where, "numbers", budget, done)
+    return parsed
+
+
+def _charge(values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: Done) -> None:
+    """Raise when more values could not be read than the budget allows; otherwise count them."""
+    bad = values.notna() & parsed.isna()
+    count, present = int(bad.sum()), int(values.notna().sum())
+    if count > budget * present:
+        raise DataError(
+            f"{where}: {count} of {present} values are not {what}, such as {listed(values[bad].unique(), 3)}; mend "
+            f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
+        )
+    done.unread += count
+
+
+def _converted(numbers: pd.Series, entry: Harmony, source: str, done: Done) -> pd.Series:
+    """Numbers in the entry's unit."""
+    if entry.unit is None:
+        return numbers
+    out = numbers
+    if source in entry.units:
+        change = conversion(entry.units[source], entry.unit, entry.analyte)
+        out = numbers * change.scale + change.offset
+        done.converted[entry.units[source]] = int(numbers.notna().sum())
+    if source in entry.mixed:
+        second = entry.mixed[source]
+        at = numbers < second.get("below", -np.inf)
+        at |= numbers > second.get("above", np.inf)
+        change = conversion(second["unit"], entry.unit, entry.analyte)
+        out = out.where(~at, numbers * change.scale + change.offset)
+        done.converted[second["unit"]] = done.converted.get(second["unit"], 0) + int(at.sum())
+    if out is numbers:
+        return out
+    return out.map(lambda value: float(f"{value:.{PLACES}g}"), na_action="ignore")
+
+
+def _inside(numbers: pd.Series, entry: Harmony, where: str, done: Done) -> pd.Series:
+    """Numbers within the entry's range."""
+    if entry.range is None:
+        return numbers
+    low, high = entry.range
+    out = (numbers < (-np.inf if low is None else low)) | (numbers > (np.inf if high is None else high))
+    if out.any() and entry.outside == "fail":
+        raise DataError(
+            f"{where}: {int(out.sum())} values lie outside {low} to {high}, such as {numbers[out].iloc[0]:g}; is it in "
+            "another unit? Mend the plan, or set outside: missing"
+        )
+    done.outside += int(out.sum())
+    return numbers.mask(out)
+
+
+def _dates(values: pd.Series, told: str | None, where: str, budget: float, done: Done) -> pd.Series:
+    """Dates, read strictly: one format, named or the only one that fits."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return values
+    text = values.map(code_text, na_action="ignore")
+    spelled = told
+    if spelled is None:
+        found = find_formats([str(value) for value in text.dropna().unique()])
+        if len(found) > 1:
+            raise DataError(
+                f"{where}: every date fits both {found[0]} and {found[1]}; say which under dates in harmonise"
+            )
+        if not found and text.notna().any():
+            raise DataError(
+                f"{where}: the dates are of no one format, such as {listed(text.dropna().unique(), 3)}; name it under "
+                "dates in harmonise, with a budget for those that do not fit"
+            )
+        spelled = found[0] if found else "%Y-%m-%d"
+    parsed = read_dates(text, spelled)
+    _charge(values, parsed, where, f"dates of the format {spelled}", budget, done)
+    return parsed

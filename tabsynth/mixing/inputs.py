@@ -1,0 +1,90 @@
+"""The tables that are mixed: read from a file or given as a frame, and held to the content that a plan was made for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError, SourceError, listed
+from tabsynth.mixing.entries import Input
+from tabsynth.mixing.plan import Plan
+from tabsynth.sources import read
+from tabsynth.table import check_frame
+
+
+def take(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFrame, Input]:
+    """A source's frame, and its entry in a plan.
+
+    Raises:
+        InputError: It is neither a frame nor a path, or cannot be used.
+    """
+    if isinstance(table, pd.DataFrame):
+        check_frame(table)
+        return table.reset_index(drop=True), Input(sha256=frame_hash(table))
+    if not isinstance(table, (str, Path)):
+        raise InputError(f"source {name!r}: expected a DataFrame or a path, not {type(table).__name__}")
+    return read(table).frame, Input(uri=str(table), sha256=file_hash(Path(table)))
+
+
+def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> dict[str, pd.DataFrame]:
+    """The frames of a plan's inputs, with the contents that the plan was made for.
+
+    Raises:
+        DataError: An input has changed since.
+        InputError: An input without a file was not given, or one was given that the plan does not have.
+        SourceError: A file cannot be read.
+    """
+    tables = {**plan.tables, **(given or {})}
+    unknown = [name for name in tables if name not in plan.inputs]
+    if unknown:
+        raise InputError(f"the plan has no input {listed(unknown)}; its inputs are {listed(plan.inputs)}")
+    out = {}
+    for name, item in plan.inputs.items():
+        if name in tables:
+            frame, now = tables[name].reset_index(drop=True), frame_hash(tables[name])
+        elif item.uri is None:
+            raise InputError(f"input {name!r} was a frame, not a file: give it in tables={{{name!r}: frame}}")
+        else:
+            path = plan.folder / item.uri
+            now = file_hash(path)
+        if now != item.sha256:
+            raise DataError(
+                f"input {name!r} has changed since the plan was made (its SHA-256 was {item.sha256[:12]}…, it is "
+                f"{now[:12]}…): review it, or make the plan anew with suggest"
+            )
+        out[name] = frame if name in tables else read(path).frame
+        _check_columns(plan, name, out[name])
+    return out
+
+
+def _check_columns(plan: Plan, name: str, frame: pd.DataFrame) -> None:
+    named = [column for item in plan.map for column in item.sources.get(name, ())]
+    named += [*plan.inputs[name].key, *plan.inputs[name].na]
+    absent = [column for column in named if column not in frame.columns]
+    if absent:
+        raise InputError(f"input {name!r} has no column {listed(absent)}; it has {listed(frame.columns, 12)}")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
+def frame_hash(frame: pd.DataFrame) -> str:
+    """SHA-256 of a frame's columns, dtypes and values; its index does not count."""
+    digest = hashlib.sha256(repr([(str(name), str(kind)) for name, kind in frame.dtypes.items()]).encode())
+    for name in frame.columns:
+        digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(frame[name], index=False).to_numpy()).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""A mixed table with where its rows come from, and what was done to make it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import InputError, PrivacyError
+from tabsynth.files import check_writable, write_text
+from tabsynth.mixing.clusters import split_entities
+from tabsynth.mixing.harmonise import Done
+from tabsynth.schema import Schema
+from tabsynth.sources import write
+
+K = 5
+"""Values appear in the report only where at least so many rows share them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixed:
+    """The result of ``mix``.
+
+    Attributes:
+        frame: The table, with the column ``_source``; keys of persons are namespaced by source where they are local.
+        mask: True where the row's source has the column (its value may still be missing), shape of ``frame``.
+        weights: The weight of each row, mean 1, shape (rows,).
+        lineage: Of each row ``_source``, ``_row``, ``_entity`` and ``_weight``; it is for internal use.
+        origin: By cell the source of its value, where the plan asks for it.
+        schema: What the table is; ``_source`` has the role ``source``.
+        plan_hash: The hash of the plan that was applied.
+        report: What was done, without values that fewer than five rows share.
+    """
+
+    frame: pd.DataFrame
+    mask: pd.DataFrame = field(repr=False)
+    weights: npt.NDArray[np.float64] = field(repr=False)
+    lineage: pd.DataFrame = field(repr=False)
+    origin: pd.DataFrame | None = field(default=None, repr=False)
+    schema: Schema = field(repr=False)
+    plan_hash: str
+    publish: bool = False
+    report: dict[str, Any] = field(repr=False)
+
+    def split(self, share: float = 0.2, seed: int = 0) -> npt.NDArray[np.bool_]:
+        """Which rows to hold out, shape (rows,): all rows of an entity are on one side.
+
+        Args:
+            share: Share of the entities to hold out.
+            seed: Seed of the choice.
+        """
+        return split_entities({"": self.lineage["_entity"].to_numpy()}, share, seed)[""]
+
+    def save(self, path: str | Path, *, report: str | Path | None = None, lineage: str | Path | None = None) -> None:
+        """Write the table, and where asked the report (JSON) and the lineage.
+
+        Raises:
+            PrivacyError: The lineage is asked for, but the plan does not publish it.
+            SourceError: A file cannot be written.
+        """
+        if lineage is not None and not self.publish:
+            raise PrivacyError(
+                "the lineage says which row of which source a row is from, and the plan keeps it in: set "
+                "publish: true under lineage in the plan to write it"
+            )
+        for target in (path, report, lineage):
+            if target is not None:
+                check_writable(target)
+        write(self.frame, path)
+        if report is not None:
+            write_text(report, json.dumps(self.report, indent=1, ensure_ascii=False, default=str) + "\n")
+        if lineage is not None:
+            write(self.lineage, lineage)
+
+
+def columns_report(done: Mapping[str, Mapping[str, Done]], rows: Mapping[str, int]) -> dict[str, Any]:
+    """What was done to each column, by source; counts below five and rare codes are not told."""
+    out: dict[str, Any] = {}
+    for source, columns in done.items():
+        for name, item in columns.items():
+            told: dict[str, Any] = {}
+            if item.sentinels:
+                told["sentinels"] = _count(item.sentinels)
+            if item.converted:
+                told["converted"] = {unit: _count(count) for unit, count in item.converted.items()}
+            if item.recoded:
+                told["recoded"] = {value: count for value, count in item.recoded.items() if count >= K}
+                rare = sum(count < K for count in item.recoded.values())
+                told |= {"rarer_codes": rare} if rare else {}
+            if item.unread:
+                told["unread"] = _count(item.unread)
+            if item.outside:
+                told["outside"] = _count(item.outside)
+            out.setdefault(name, {})[source] = told
+    for name, sources in out.items():
+        out[name] = {"from": sources, "absent": [source for source in rows if source not in sources]}
+    return out
+
+
+def _count(count: int) -> int | str:
+    """A count of rows; a small one is not told exactly."""
+    return count if count >= K else f"fewer than {K}"
+
+
+def without_rare(report: Any, rows: int) -> Any:
+    """A report without the values of cells that fewer than five rows share."""
+    if isinstance(report, Mapping):
+        kept: dict[str, Any] = {}
+        for key, value in report.items():
+            if key == "cells" and isinstance(value, Iterable):
+                kept[key] = [cell for cell in value if cell.get("share", 0.0) * rows >= K]
+            elif key == "heavy_keys":
+                kept[key] = len(list(value))
+            else:
+                kept[str(key)] = without_rare(value, rows)
+        return kept
+    if isinstance(report, (list, tuple)):
+        return [without_rare(item, rows) for item in report]
+    return report.item() if hasattr(report, "item") else report
+
+
+def person_note(engine: str, factor: int, sources: int) -> str:
+    """What mixing means for a promise of privacy by person."""
+    if sources == 1:
+        return "one source: a person's rows are those that it has"
+    if engine == "none":
+        return (
+            f"row-level: the sources were not linked, so a person may stand in up to {sources} of them, and their "
+            f"epsilon may be up to {sources} times that of a row"
+        )
+    return (
+        f"linked by {engine}: one person has at most {factor} rows, and their epsilon is up to {factor} times a row's"
+    )
+
+
+def check_margins(margins: Any) -> dict[str, dict[Any, float]]:
+    """Margins to rake to: shares by value, by column.
+
+    Raises:
+        InputError: They are not of that form.
+    """
+    if not isinstance(margins, Mapping) or not all(isinstance(value, Mapping) for value in margins.values()):
+        raise InputError("weights: margins are shares by value, by column, such as {sex: {F: 0.5, M: 0.5}}")
+    return {str(name): {key: float(share) for key, share in value.items()} for name, value in margins.items()}

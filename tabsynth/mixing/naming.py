@@ -1,0 +1,166 @@
+"""How alike two columns' names are, and what a name tells of the unit: words, common abbreviations, initials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from functools import cache
+
+SAID = {
+    "acct": "account", "addr": "address", "alb": "albumin", "alk": "alkaline", "amt": "amount", "avg": "mean",
+    "average": "mean", "bal": "balance", "bilirubin": "bilirubin", "birthdate": "birth date", "bmi": "body mass index",
+    "born": "birth", "bp": "blood pressure", "bun": "urea nitrogen", "ccy": "currency", "chol": "cholesterol",
+    "client": "customer", "cnt": "count", "creat": "creatinine", "cust": "customer", "dbp": "diastolic blood pressure",
+    "diag": "diagnosis", "diam": "diameter", "dob": "birth date", "dt": "date", "dx": "diagnosis",
+    "ecg": "electrocardiogram", "ekg": "electrocardiogram", "edu": "education", "empl": "employment",
+    "exercise": "exercise", "family": "last", "fasting": "fasting", "fbs": "fasting blood sugar", "fn": "first name",
+    "forename": "first name", "freq": "frequency", "gender": "sex", "given": "first", "glu": "glucose",
+    "grp": "group", "hb": "hemoglobin", "hba1c": "hemoglobin a1c", "hgb": "hemoglobin", "haemoglobin": "hemoglobin",
+    "hdl": "hdl cholesterol", "hr": "heart rate", "ht": "height", "hypert": "hypertension", "hx": "history",
+    "inc": "income", "ldl": "ldl cholesterol", "ln": "last name", "loc": "location", "marital": "marital",
+    "max": "maximum", "med": "medication", "min": "minimum", "mo": "month", "mths": "months", "nat": "nationality",
+    "nbr": "number", "no": "number", "num": "number", "occ": "occupation", "occup": "occupation", "patient": "patient",
+    "plt": "platelets", "pt": "patient", "pulse": "heart rate", "qty": "quantity", "rbc": "red blood cells",
+    "salary": "income", "sbp": "systolic blood pressure", "smoke": "smoking", "smoker": "smoking",
+    "ssn": "social security",
+        "st": "st", "surname": "last name", "tc": "total cholesterol", "tel": "phone",
+    "telephone": "phone",
+    "temp": "temperature", "tg": "triglycerides", "trans": "transaction", "txn": "transaction", "val": "value",
+    "wage": "income", "wbc": "white blood cells", "wt": "weight", "yr": "year", "yrs": "years", "zip": "postcode",
+    "zipcode": "postcode", "postal": "postcode", "limit": "limit", "glycemia": "glucose", "bps": "blood pressure",
+}  # fmt: skip
+"""Abbreviations and synonyms that tables everywhere use."""
+
+FILLERS = frozenset({"the", "of", "in", "a", "an", "at", "is", "has", "value", "code", "cd", "flag", "ind", "status"})
+
+UNIT_WORDS: dict[tuple[str, ...], str] = {
+    ("mg", "dl"): "mg/dL", ("mmol", "l"): "mmol/L", ("mmol",): "mmol/L", ("umol", "l"): "umol/L", ("g", "l"): "g/L",
+    ("g", "dl"): "g/dL", ("ug", "l"): "ug/L", ("ng", "ml"): "ng/mL", ("nmol", "l"): "nmol/L", ("meq", "l"): "mEq/L",
+    ("iu", "ml"): "IU/mL", ("mmhg",): "mmHg", ("mm", "hg"): "mmHg", ("kpa",): "kPa", ("kg", "m", "2"): "kg/m2",
+    ("kg",): "kg", ("lb",): "lb", ("lbs",): "lb", ("pounds",): "lb", ("cm",): "cm", ("inch",): "inch",
+    ("inches",): "inch", ("bpm",): "bpm", ("celsius",): "degC", ("degc",): "degC", ("fahrenheit",): "degF",
+    ("degf",): "degF", ("months",): "month", ("month",): "month", ("mths",): "month", ("mo",): "month",
+    ("years",): "year", ("yrs",): "year", ("yr",): "year", ("days",): "day", ("weeks",): "week", ("hours",): "hour",
+    ("minutes",): "minute", ("pct",): "percent", ("percent",): "percent", ("thousands",): "thousand",
+    ("eur",): "EUR", ("keur",): "kEUR", ("usd",): "USD", ("kusd",): "kUSD", ("cents",): "hundredth",
+}  # fmt: skip
+"""Words of a name that tell the unit; longer sequences first counts."""
+
+TIME, MONEY = ("year", "month", "week", "day"), ("1", "thousand", "hundredth")
+
+MEASURED: dict[str, tuple[str, ...]] = {
+    "age": TIME, "duration": (*TIME, "hour", "minute"), "tenure": TIME, "term": TIME, "followup": TIME,
+    "stay": ("day", "hour"),
+    "weight": ("kg", "lb", "g"), "mass": ("kg", "lb", "g"), "height": ("cm", "m", "inch"), "waist": ("cm", "m", "inch"),
+    "length": ("cm", "m", "inch"), "temperature": ("degC", "degF", "K"), "pressure": ("mmHg", "kPa"),
+    "systolic": ("mmHg", "kPa"), "diastolic": ("mmHg", "kPa"), "income": MONEY, "amount": MONEY, "balance": MONEY,
+    "price": MONEY, "cost": MONEY, "debt": MONEY, "loan": MONEY, "capital": MONEY, "credit": MONEY,
+    "rate": ("percent", "1"), "share": ("percent", "1"), "saturation": ("percent", "1"), "hematocrit": ("percent", "1"),
+    "platelets": ("10^9/L", "1/uL"), "cells": ("10^9/L", "1/uL"),
+}  # fmt: skip
+"""Units that a quantity is kept in, by a word of the column's name."""
+
+CONCENTRATIONS = ("mg/dL", "mmol/L", "umol/L", "g/L", "g/dL", "ug/L", "ng/mL", "nmol/L")
+
+ANALYTES = {
+    "cholesterol": "cholesterol", "triglycerides": "triglycerides", "glucose": "glucose", "sugar": "glucose",
+    "creatinine": "creatinine", "urea": "urea", "bilirubin": "bilirubin", "calcium": "calcium", "sodium": "sodium",
+    "potassium": "potassium", "magnesium": "magnesium", "chloride": "chloride", "phosphorus": "phosphorus",
+    "phosphate": "phosphorus", "iron": "iron", "lactate": "lactate", "albumin": "albumin",
+    "hemoglobin": "hemoglobin", "cortisol": "cortisol", "testosterone": "testosterone", "folate": "folate",
+}  # fmt: skip
+"""Substances by a word of the column's name; a1c is a share and not among them."""
+
+
+@cache
+def meaning(said: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a name in full: abbreviations written out, units and fillers left out."""
+    _, rest = _unit(said)
+    full = [word for short in rest for word in SAID.get(short, short).split()]
+    kept = tuple(dict.fromkeys(word for word in full if word not in FILLERS))
+    return kept or tuple(said)
+
+
+def unit_of(said: tuple[str, ...]) -> str | None:
+    """The unit that a name tells, such as ``mg/dL`` of ``chol_mg_dl``."""
+    return _unit(said)[0]
+
+
+def analyte_of(said: tuple[str, ...]) -> str | None:
+    """The substance that a name tells of, if its molar mass is known."""
+    full = meaning(said)
+    if "a1c" in full:
+        return None
+    if {"urea", "nitrogen"} <= set(full):
+        return "urea nitrogen"
+    return next((ANALYTES[word] for word in full if word in ANALYTES), None)
+
+
+def units_for(said: tuple[str, ...]) -> tuple[str, ...]:
+    """The units that a column of such a name may be in; empty when the name does not tell."""
+    if analyte_of(said):
+        return CONCENTRATIONS
+    return next((MEASURED[word] for word in meaning(said) if word in MEASURED), ())
+
+
+def _unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """The unit in a name and the words around it; a name of nothing else has no unit."""
+    for size in (3, 2, 1):
+        for start in range(len(said) - size, -1, -1):
+            found = UNIT_WORDS.get(said[start : start + size])
+            rest = said[:start] + said[start + size :]
+            if found and rest:
+                return found, rest
+    return None, said
+
+
+@cache
+def alike(one: tuple[str, ...], other: tuple[str, ...]) -> float:
+    """How alike two names are, 0 to 1: shared words, weighted by how alike each is to its best partner."""
+    if one == other:
+        return 1.0
+    a, b = meaning(one), meaning(other)
+    if a == b:
+        return 0.97
+    short = max(_abbreviates(one, b), _abbreviates(other, a))
+    return max(_soft_overlap(a, b), short)
+
+
+def _soft_overlap(a: Sequence[str], b: Sequence[str]) -> float:
+    """Mean over both names of each word's best likeness; a word alone in a longer name still counts."""
+    grid = [[_word(x, y) for y in b] for x in a]
+    forth = sum(max(row) for row in grid) / len(a)
+    back = sum(max(column) for column in zip(*grid, strict=True)) / len(b)
+    return float(0.5 * (forth + back))
+
+
+@cache
+def _word(x: str, y: str) -> float:
+    if x == y:
+        return 1.0
+    low, high = sorted((x, y), key=len)
+    if len(low) >= 3 and high.startswith(low):
+        return 0.85
+    if not (low.isalpha() and len(low) >= 4):
+        return 0.0
+    likeness: float = SequenceMatcher(None, x, y).ratio()
+    return likeness if likeness >= 0.75 else 0.0
+
+
+def _abbreviates(said: Sequence[str], full: Sequence[str]) -> float:
+    """Whether a one-word name is made of the beginnings of a longer one's words: ``cp`` of ``chest_pain``."""
+    if len(said) != 1 or len(full) < 2 or not said[0].isalpha():
+        return 0.0
+    return 0.85 if _splits(said[0], tuple(full)) else 0.0
+
+
+@cache
+def _splits(short: str, full: tuple[str, ...]) -> bool:
+    """Whether ``short`` is a beginning of each of the words, one after the other."""
+    if not full:
+        return not short
+    head = full[0]
+    return any(
+        short.startswith(head[:size]) and _splits(short[size:], full[1:])
+        for size in range(1, min(len(head), len(short)) + 1)
+    )

@@ -1,0 +1,41 @@
+"""YAML files that people write: read safely, and a key given twice is an error rather than silently dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tabsynth.errors import SourceError
+
+
+def read_yaml(path: str | Path, what: str) -> Any:
+    """The plain data of a YAML file.
+
+    Args:
+        path: The file.
+        what: What it holds, for messages ("pipeline").
+
+    Raises:
+        SourceError: The file cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise SourceError(f"cannot read the {what} {str(path)!r}: {error.strerror or error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that also refuses a key given twice, which plain YAML would drop silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping whose keys are all different."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.YAMLError(f"key {key!r} is given twice, {node.start_mark}")
+        return super().construct_mapping(node, deep)
