@@ -24,7 +24,7 @@ ORDERS: npt.NDArray[np.float64] = np.exp(np.linspace(math.log(1.02), math.log(1e
 """Renyi orders of events whose curve costs nothing: a grid of 1 % steps loses less than 0.01 % of epsilon."""
 
 SAMPLED_ORDERS: tuple[float, ...] = (
-    *(1 + i / 10 for i in range(5, 100)),
+    *(1 + i / 10 for i in range(10, 100)),
     *(float(i) for i in range(11, 64)),
     *(72.0, 80.0, 96.0, 112.0, 128.0, 160.0, 192.0, 224.0, 256.0, 320.0, 384.0, 448.0, 512.0, 768.0, 1024.0),
 )

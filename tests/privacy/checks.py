@@ -1,0 +1,137 @@
+"""Checks that find the faults of ``faults``; each passes on code without them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tabsynth.privacy import categories, dpsgd
+from tabsynth.privacy.dpsgd import Descent, Step
+from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms import exponential, noisy_counts
+from tabsynth.privacy.noise import Noise
+from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+
+from .shadow import blind, fitted, members
+from .tables import CHANGES, table
+
+Patch = pytest.MonkeyPatch
+
+
+def ledger() -> PrivacyLedger:
+    return PrivacyLedger(1e6, 1e-6)
+
+
+def noise_is_what_was_charged(patch: Patch, folder: Path) -> None:
+    own, draws, sensitivity = ledger(), 40_000, 2.0
+    facts: dict[str, Any] = {"purpose": "p", "columns": [], "noise": Noise.insecure(1)}
+    drawn = noisy_counts(lambda: np.zeros(draws, int), sigma=9.0, sensitivity=sensitivity, ledger=own, **facts)
+    charged = own.entries[0].event["rho"]
+    # 2 % is three standard deviations of a variance of 40,000 draws; the seed is fixed.
+    assert (drawn.astype(float) ** 2).mean() > 0.98 * sensitivity**2 / (2 * charged)
+    again = noisy_counts(lambda: np.zeros(draws, int), sigma=9.0, sensitivity=sensitivity, ledger=own, **facts)
+    assert abs(np.corrcoef(drawn, again)[0, 1]) < 5 / math.sqrt(draws)
+
+
+def selection_is_charged(patch: Patch, folder: Path) -> None:
+    own, seen = ledger(), []
+
+    def scores() -> Any:
+        seen.append(len(own))
+        return np.arange(5)
+
+    exponential(scores, rho=0.1, sensitivity=1, ledger=own, purpose="p", columns=[], noise=Noise.secure())
+    assert seen == [1]
+    assert own.epsilon() > 0
+
+
+def fresh_noise_differs(patch: Patch, folder: Path) -> None:
+    assert (Noise.secure().gaussian(99.0, 20) != Noise.secure().gaussian(99.0, 20)).any()
+
+
+def rare_values_are_rare(patch: Patch, folder: Path) -> None:
+    from scipy.stats import norm
+
+    for sigma, delta in ((10.0, 1e-6), (60.0, 1e-8)):
+        assert norm.sf((categories.threshold(sigma, delta) - 1.5) / sigma) <= 1.05 * delta
+
+
+def step_of(module: torch.nn.Module, data: torch.Tensor, clip: float) -> list[torch.Tensor]:
+    step = Step(module, Descent(1, 1.0, 1.0, clip, 1), Noise.insecure(1))
+    step.gradients(lambda net: ((net(data) - 5) ** 2).sum(1))
+    step.optimiser.accumulate()
+    return [weight.summed_grad for weight in step.optimiser.params]
+
+
+def gradients_are_clipped_one_by_one(patch: Patch, folder: Path) -> None:
+    data = torch.tensor([[3.0, -1.0], [0.5, 2.0], [-4.0, 1.0]])
+    module, clip = torch.nn.Linear(2, 2), 0.6
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.3, -0.2], [0.1, 0.5]]))
+        module.bias.zero_()
+    wanted = [torch.zeros_like(weight) for weight in module.parameters()]
+    for row in data:
+        module.zero_grad()
+        ((module(row[None]) - 5) ** 2).sum().backward()
+        own = [weight.grad.clone() for weight in module.parameters() if weight.grad is not None]
+        norm = math.sqrt(sum(float((part**2).sum()) for part in own))
+        for total, part in zip(wanted, own, strict=True):
+            total += part * min(1.0, clip / norm)
+    module.zero_grad()
+    for total, part in zip(wanted, step_of(module, data, clip), strict=True):
+        assert torch.allclose(total, part, atol=1e-4)
+
+
+def batches_are_poisson(patch: Patch, folder: Path) -> None:
+    noise = Noise.insecure(2)
+    sizes = np.array([dpsgd.poisson(300, 0.1, noise).sum() for _ in range(500)])
+    assert 0.7 < sizes.var() / (300 * 0.1 * 0.9) < 1.4  # five standard deviations
+
+
+def all_steps_are_charged_and_taken(patch: Patch, folder: Path) -> None:
+    own, optimised = ledger(), []
+    descent = Descent(6, 0.5, 2.0, 1.0, 10)
+    paid = descent.charge(own, purpose="p", columns=[], noise=Noise.insecure(1))
+    step = torch.optim.Adam.step
+
+    def counted(self: Any, closure: Any = None) -> Any:
+        optimised.append(1)
+        return step(self, closure)
+
+    patch.setattr(torch.optim.Adam, "step", counted)
+    data = torch.randn(10, 2, generator=torch.Generator().manual_seed(0))
+
+    def losses(net: Any, /, tokens: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        out: torch.Tensor = (net(tokens) ** 2).sum(1)
+        return out
+
+    paid.train(torch.nn.Linear(2, 1), losses, lambda: (data, None), learning_rate=lambda step: 0.01)
+    assert len(optimised) == own.entries[0].event["count"] == 6
+
+
+def neighbours_leave_the_same_file(change: str, make: Callable[[], Any]) -> Callable[[Patch, Path], None]:
+    def check(patch: Patch, folder: Path) -> None:
+        blind(patch)
+        files = []
+        for frame in (table(), CHANGES[change](table())):
+            model, said = fitted(make, frame)
+            assert said == ""
+            files.append((members(model, folder), list(model.sample(10, seed=1).columns)))
+        assert files[0] == files[1]
+
+    return check
+
+
+def quick_marginal() -> MarginalSynthesizer:
+    return MarginalSynthesizer(components=8)
+
+
+def quick_masked() -> MaskedSynthesizer:
+    return MaskedSynthesizer(epochs=1)
