@@ -28,6 +28,9 @@ BINS = 8
 ROUNDS, STEP, CLOSE = 50, 0.7, 1e-3
 """How often, how far and how closely the donors' classes are brought back to their shares."""
 
+MOST_SCALE = 3.0
+"""Shrinkage is not taken to have hidden more than this much."""
+
 MOST_CHOICES = 60
 """Donors that a true partner is set against."""
 
@@ -66,9 +69,9 @@ def learn(
         picked: Donors of each of the sample's rows by the columns in common alone, shape (sample, choices).
         seed: Seed of the folds.
     """
-    (y, mine), wide = _coded([linked[0], rows])
-    (z, theirs), deep = _coded([linked[1], donors])
-    shape = (wide, deep)
+    (y, mine), across = _coded([linked[0], rows])
+    (z, theirs), down = _coded([linked[1], donors])
+    shape = (across[-1], down[-1])
     choices = np.concatenate([z[:, None, :], theirs[picked[:, :MOST_CHOICES]]], axis=1)  # the true partner first
     fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
     losses = np.zeros((len(PENALTIES), len(y)))
@@ -81,6 +84,7 @@ def learn(
     worse = losses - losses[losses.sum(axis=1).argmin()]
     best = int(np.flatnonzero(worse.sum(axis=1) <= worse.std(axis=1) * np.sqrt(len(y))).max())
     weights = _fit(y, choices, np.zeros(shape), PENALTIES[best])
+    weights = _strengthened(weights, y, choices, across, down)
     return Odds(weights, mine, theirs, PENALTIES[best])
 
 
@@ -110,13 +114,53 @@ def level(odds: Odds, rows: slice, picked: Ints) -> Odds:
     return Odds(weights, odds.rows, odds.donors, odds.penalty)
 
 
-def _coded(frames: list[pd.DataFrame]) -> tuple[list[Ints], int]:
-    """The classes of each frame's columns, numbered through over the columns, and how many there are."""
-    parts, start = [], 0
+def _strengthened(weights: Floats, y: Ints, choices: Ints, across: list[int], down: list[int]) -> Floats:
+    """Weights as strong as the sample's association, which shrinkage has made too weak.
+
+    Each pair of columns is scaled until donors drawn for the sample's own rows show the sample's mean square
+    contingency, less what chance alone would show (Bergsma, "A bias-correction for Cramér's V and Tschuprow's T",
+    Journal of the Korean Statistical Society 42, 2013, equation 8). Pairs whose association chance explains stay.
+    """
+    donors = choices[:, 1:]
+    seen = _joint(y, choices[:, :1], np.ones((len(y), 1)), weights.shape)
+    out = weights.copy()
+    scale = np.ones((len(across) - 1, len(down) - 1))
+    for _ in range(ROUNDS):
+        scores = _scores(out, y, donors)
+        made = _joint(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
+        for i, j in np.ndindex(scale.shape):
+            block = np.s_[across[i] : across[i + 1], down[j] : down[j + 1]]
+            free = (across[i + 1] - across[i] - 1) * (down[j + 1] - down[j] - 1)
+            wanted, now = _contingency(seen[block]) - free / (len(y) - 1), _contingency(made[block])
+            if wanted > 0 and now > 0:
+                scale[i, j] = np.clip(scale[i, j] * (wanted / now) ** (STEP / 2), 1 / MOST_SCALE, MOST_SCALE)
+            out[block] = weights[block] * scale[i, j]
+    return out
+
+
+def _joint(y: Ints, z: Ints, share: Floats, shape: tuple[int, ...]) -> Floats:
+    """Shares of each class of the rows with each class of their donors, over all pairs of columns."""
+    cells = np.arange(len(y))[:, None, None] * shape[1] + z
+    of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
+    out = np.zeros(shape)
+    for column in y.T:
+        np.add.at(out, column, of_row.reshape(len(y), shape[1]) / len(y))
+    return out
+
+
+def _contingency(table: Floats) -> float:
+    """Pearson's mean square contingency of a table of shares."""
+    free = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
+    return float(np.divide((table - free) ** 2, free, out=np.zeros_like(free), where=free > 0).sum())
+
+
+def _coded(frames: list[pd.DataFrame]) -> tuple[list[Ints], list[int]]:
+    """The classes of each frame's columns, numbered through over the columns, and where each column's begin and end."""
+    parts, start = [], [0]
     for name in frames[0].columns:
         found, names = classes([frame[name] for frame in frames], BINS)
-        parts.append([codes + start for codes in found])
-        start += len(names)
+        parts.append([codes + start[-1] for codes in found])
+        start.append(start[-1] + len(names))
     return [np.column_stack([part[i] for part in parts]) for i in range(len(frames))], start
 
 
@@ -134,13 +178,7 @@ def _loss(weights: Floats, y: Ints, choices: Ints) -> tuple[float, Floats]:
     norm = logsumexp(scores, axis=1)
     pull = np.exp(scores - norm[:, None])
     pull[:, 0] -= 1
-    deep = weights.shape[1]
-    cells = np.arange(len(y))[:, None, None] * deep + choices
-    of_row = np.bincount(cells.ravel(), np.repeat(pull.ravel(), choices.shape[2]), minlength=len(y) * deep)
-    gradient = np.zeros(weights.shape)
-    for column in y.T:
-        np.add.at(gradient, column, of_row.reshape(len(y), deep))
-    return float((norm - scores[:, 0]).sum()), gradient
+    return float((norm - scores[:, 0]).sum()), _joint(y, choices, pull, weights.shape) * len(y)
 
 
 def _losses(weights: Floats, y: Ints, choices: Ints) -> Floats:

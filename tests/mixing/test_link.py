@@ -167,6 +167,16 @@ def test_what_a_source_lacks_is_named(two: dict[str, pd.DataFrame]) -> None:
         link(coarse, {}, LinkSpec("splink", ("x", "y")))
 
 
+def test_fields_that_go_together_count_once() -> None:
+    """Strangers of one town share its postcode too; counted twice, neighbours of one name would become one person."""
+    frames = registers({"a": 500, "b": 500}, shared=250, seed=2, slips=0.05)
+    for frame in frames.values():
+        frame["town"] = frame["postcode"].map(lambda code: None if code is None else f"town of {code[:4]}")
+    found = link(frames, {}, LinkSpec("splink", ("given", "family", "postcode", "town", "born")))
+    assert [set(group) for group in found.report["together"]] == [{"postcode", "town"}]
+    assert f1(frames, found.entities) >= 0.97
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "with_number", "least"),
