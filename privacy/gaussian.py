@@ -43,7 +43,7 @@ def mu_of(epsilon: float, delta: float) -> float:
 
     Example:
         >>> round(mu_of(1.0, 1e-6), 3)
-        0.219
+        0.237
     """
     if not 0 < delta < 1:
         raise PrivacyError(f"a Gaussian mechanism needs a delta above 0 and below 1, not {delta!r}")
