@@ -41,14 +41,17 @@ def one_ways(grids: Mapping[str, Grid], cells: Callable[[str], Integers], source
         grids: The public cells of each column.
         cells: Reads the cell of every row of a column.
         source: Where counts come from.
-        share: The share of the budget to spend. Columns get theirs by the square root of their number of cells.
+        share: The share of the budget to spend. Columns get theirs by the square root of their number of cells or, for
+            a wide line, of blocks.
     """
     wanted: list[tuple[str, bool, int]] = []
     for name, grid in grids.items():
         wanted.append((name, False, grid.size))
         if grid.blocks[-1] > 1:
             wanted.append((name, True, int(grid.blocks[-1]) + 1))
-    weight = np.append(np.sqrt([size for _, _, size in wanted]), TOTAL)
+    # The cells of a wide line would cost more than they tell: they get no more than its blocks.
+    parts = [int(grids[name].blocks[-1]) + 1 if grids[name].blocks[-1] > 1 else size for name, _, size in wanted]
+    weight = np.append(np.sqrt(parts), TOTAL)
     shares = share * weight / weight.sum()
     reads = [_read(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted]
     reads.append(lambda: np.array([len(cells(next(iter(grids))))]))

@@ -73,7 +73,7 @@ def test_merged_tokens_are_in_order_and_heavy_enough(counts: list[int], bins: in
 def test_exact_counts_give_the_rows_themselves() -> None:
     grids = {"x": line_grid(0, 9, 0, False), "y": line_grid(0, 100_000, 0, False)}
     cells = {name: np.arange(1000) % grid.size for name, grid in grids.items()}
-    found = one_ways(grids, cells.__getitem__, Exact(), 1.0)
+    found = one_ways(grids, cells.__getitem__, Exact(rho=1e12), 1.0)
     assert found.rows == pytest.approx(1000)
     for name, grid in grids.items():
         np.testing.assert_allclose(found.counts[name], np.bincount(cells[name], minlength=grid.size), atol=1e-6)

@@ -1,0 +1,75 @@
+"""Other toolkits' private models on the same split, scored like ours: each runs in an environment of its own.
+
+    python benchmarks/private_peers.py --peer dpmm_mst --python /path/to/its/venv/bin/python
+    python benchmarks/private_peers.py --peer dpmm_mst,dpmm_aim --python ... --table adult --epsilon 1 --minutes 20
+
+The yardstick's ``peers.py`` fits the peer with its defaults. What a peer reads off the rows uncharged (bounds
+and categories, mostly) is in its favour; a peer that does not end in time is recorded as such.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from private import RESULTS, YARDSTICK, distances, schema_of, scored
+
+
+def main() -> None:
+    """Print and keep a line of JSON for each peer."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", required=True, help="as the yardstick's peers.py names them")
+    parser.add_argument("--python", required=True, help="the interpreter of the peer's environment")
+    parser.add_argument("--table", default="adult")
+    parser.add_argument("--epsilon", type=float, default=1.0)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--machine", default="2 CPU cores")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, YARDSTICK / "prepare.py", folder], check=True, stdout=subprocess.DEVNULL)
+        for peer in args.peer.split(","):
+            figures = run(peer, args.python, args.table, args.epsilon, args.minutes, folder)
+            figures |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
+            print(json.dumps(figures), flush=True)
+            with args.output.open("a") as file:
+                file.write(json.dumps(figures) + "\n")
+
+
+def run(peer: str, python: str, table: str, epsilon: float, minutes: float, folder: Path) -> dict[str, Any]:
+    """Fit one peer and score its rows."""
+    out: dict[str, Any] = {"table": table, "model": peer, "epsilon": epsilon, "seed": None}
+    files = [str(folder / f"{table}.train.csv"), str(folder / f"{table}.json"), str(folder / "peer.csv")]
+    command = [python, str(YARDSTICK / "peers.py"), peer, *files]
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, "EPS": str(epsilon)},
+            capture_output=True,
+            text=True,
+            timeout=60 * minutes,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return out | {"failed": f"did not end in {minutes:g} minutes"}
+    if done.returncode:
+        return out | {"failed": done.stderr.strip().splitlines()[-1][:300] if done.stderr.strip() else "no message"}
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    real, synthetic = pd.read_csv(files[0]), pd.read_csv(files[2])
+    out |= {"rows": len(synthetic), "seconds": round(told["fit_s"] + told["sample_s"], 2)}
+    missing = {name: None for name in synthetic.columns if synthetic[name].dtype == object}
+    synthetic = synthetic.replace({name: {"nan": value} for name, value in missing.items()})
+    return out | distances(real, synthetic, schema_of(table)) | scored(table, synthetic, folder)
+
+
+if __name__ == "__main__":
+    main()
