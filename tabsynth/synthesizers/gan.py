@@ -10,11 +10,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.distilled import fit_distilled
 from tabsynth.synthesizers.gan_fit import GanFit
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
@@ -68,6 +72,9 @@ class GANSynthesizer(TokenSynthesizer):
         self.epochs = epochs
         self.min_group = min_group
         self.device = device
+
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+        fit_distilled(self, frame, schema, privacy, run)
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)

@@ -25,6 +25,7 @@ MAKE: dict[str, Callable[[], Synthesizer]] = {
     "marginal": lambda: tabsynth.MarginalSynthesizer(components=8),
     "masked": lambda: tabsynth.MaskedSynthesizer(epochs=1),
     "vae": lambda: tabsynth.VAESynthesizer(epochs=1),
+    "gan": lambda: tabsynth.GANSynthesizer(epochs=1),
 }
 PRIVACY = Privacy(epsilon=3.0, delta=1e-5)
 
