@@ -13,7 +13,7 @@ STAMP := $(VENV)/.tabsynth-installed
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-short clean
+.PHONY: help setup demo test check format docs bench bench-short clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: setup ## Style, types and who may import whom
 format: setup ## Bring the code into the house style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+docs: setup ## The documentation, in build/site: strict, no broken link
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 bench: setup ## Every benchmark, in full
 	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file"; $(PY) "$$file"; done

@@ -13,7 +13,6 @@ import numpy as np
 
 from tabsynth.evaluation.coded import Coded, Floats, Ints
 
-
 FULL = 4_000_000
 """Cells of a contingency table up to which every one is counted, empty ones too."""
 

@@ -175,7 +175,8 @@ def _scores(real: Sketch, made: Sketch, ruler: Ruler) -> list[Score]:
     found = _errors(real.without(nothing), made.without(nothing), ruler)
     sides = real.without(slice(0, half)), real.without(slice(half, BLOCKS))
     counts = [float(sketch.rows.sum()) for sketch in (real, made)]
-    scale = np.sqrt((1 / counts[0] + 1 / counts[1]) / (1 / max(sides[0].rows, 1) + 1 / max(sides[1].rows, 1)))
+    halves = [max(float(np.sum(side.rows)), 1.0) for side in sides]
+    scale = float(np.sqrt((1 / counts[0] + 1 / counts[1]) / (1 / halves[0] + 1 / halves[1])))
     floor = [np.minimum(each * scale, 1.0) for each in _errors(sides[0], sides[1], ruler)]
     left_out = [_errors(real.without(g), made.without(g), ruler) for g in range(BLOCKS)]
     parts: list[tuple[str, str, Floats, Floats, list[float], list[tuple[str, ...]]]] = [
