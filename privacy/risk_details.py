@@ -12,6 +12,7 @@ from tabsynth.evaluation.inputs import Inputs, fingerprint
 from tabsynth.privacy.attacks.copies import kmap
 from tabsynth.privacy.attacks.every import Found
 from tabsynth.privacy.attacks.finding import Records
+from tabsynth.privacy.attacks.membership import exposures
 from tabsynth.privacy.attacks.rates import LEVEL, detectable_tpr, power_of_tpr
 from tabsynth.privacy.attacks.subgroups import risk_by_percentile, roc
 
@@ -21,6 +22,9 @@ FPR = 0.01
 
 NAMED = 25
 """Records that the internal file names."""
+
+MOST_NAMED_OF = 100_000
+"""Up to so many training records all are looked at for the worst ones, beyond that those that were attacked."""
 
 CURVES: tuple[Records, ...] = ("random", "isolated")
 
@@ -63,16 +67,19 @@ def details_of(found: Found, inputs: Inputs, power: dict[str, Any]) -> dict[str,
 
 
 def worst_of(found: Found) -> list[dict[str, Any]]:
-    """The members most exposed, with the share of controls that each attack finds as suspicious."""
-    count = len(found.game.members)
-    order = np.argsort(-found.attacks.exposure[:count], kind="stable")[:NAMED]
-    isolation = np.argsort(np.argsort(found.attacks.isolation)) / len(found.attacks.isolation)
-    out = []
-    for i in order:
-        rates = {name: float((scores[count:] >= scores[i]).mean()) for name, scores in found.attacks.scores.items()}
-        row = {"row": int(found.game.member_rows[i]), "isolation_percentile": round(100 * float(isolation[i]), 1)}
-        out.append({**row, "false_positive_rates": rates})
-    return out
+    """The training records most exposed, each with the share of controls that look as exposed and as isolated."""
+    game, count = found.game, len(found.game.members)
+    rows = np.arange(len(game.train)) if len(game.train) <= MOST_NAMED_OF else game.member_rows
+    gap, isolation = exposures(game, game.train.take(rows))
+    others, apart = np.sort(found.attacks.exposure[count:]), np.sort(found.attacks.isolation[count:])
+    return [
+        {
+            "row": int(rows[i]),
+            "false_positive_rate": float(1 - np.searchsorted(others, gap[i], "left") / len(others)),
+            "isolation_percentile": round(100 * float(np.searchsorted(apart, isolation[i]) / len(apart)), 1),
+        }
+        for i in np.argsort(-gap, kind="stable")[:NAMED]
+    ]
 
 
 def provenance_of(inputs: Inputs, seed: int) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
 def _above(score: Mapping[str, Any], value: float) -> float:
     """Points of percent above chance; an AUC counts as percent."""
     scale = 100.0 if score["unit"] == "AUC" else 1.0
-    return float(scale * (value - (score["floor"] or 0.0)))
+    return float(scale) * float(value - (score["floor"] or 0.0))
 
 
 def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, Any] | None:

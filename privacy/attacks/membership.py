@@ -24,7 +24,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.booster import seed_of
-from tabsynth.evaluation.coded import Floats
+from tabsynth.evaluation.coded import Coded, Floats
 from tabsynth.privacy.attacks.finding import Finding, Records, bonferroni
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.neighbours import nearest
@@ -90,6 +90,15 @@ def attack(game: Game, rng: np.random.Generator) -> Attacks:
         "exposed": _top(gap, count, rng),
     }
     return Attacks(scores, isolation, sets, gap)
+
+
+def exposures(game: Game, table: Coded) -> tuple[Floats, Floats]:
+    """Exposure and isolation of any rows, shape (n,) each: what ``attack`` finds of the targets."""
+    points = game.space.points(table)
+    to_reference = nearest(points, game.points["reference"], NEIGHBOURS)[0]
+    to_synthetic = nearest(points, game.points["synthetic"], 1)[0][:, 0]
+    gap = np.log(_softened(to_reference[:, 0], to_reference)) - np.log(_softened(to_synthetic, to_reference))
+    return gap, to_reference.mean(axis=1)
 
 
 def membership_findings(game: Game, attacks: Attacks) -> tuple[list[Finding], list[dict[str, object]]]:
