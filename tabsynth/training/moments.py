@@ -14,7 +14,7 @@ from tabsynth.training.layout import Layout, coarse
 GROUPS = 24
 """Most groups of tokens a slot whose shares are compared."""
 
-ACROSS = 3000
+ACROSS = 1000
 """Most groups over all slots; wider tables get fewer a slot, but at least two."""
 
 CHUNK = 4096
