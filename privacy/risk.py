@@ -15,7 +15,7 @@ from tabsynth.columns import Identifier, Text
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import Inputs, check_inputs
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
 from tabsynth.privacy.attacks.copies import row_hashes
 from tabsynth.privacy.attacks.every import STAGES, Found, attack_all
 from tabsynth.privacy.attacks.one_run import epsilon_of_scores, most_measurable, power_against
@@ -117,7 +117,7 @@ def audit(
     power = power_of(found, len(findings)) | ({"shadows": shadows} if fit is not None else {})
     if privacy is None:
         claim = None
-        titles = [f"{item.title} {figure(item.value, item.unit)}" for item in significant]
+        titles = [item.said for item in significant]
         verdict, text = judge_attacks(titles, power["power"], power["least_tpr"], FPR)
     else:
         measured = _measured(found, privacy)

@@ -137,7 +137,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     height, width = 150.0, WIDE / 10
 
     def y(rate: float) -> float:
-        return round(height * (1 - rate / top), 1)
+        return float(round(height * (1 - rate / top), 1))
 
     bars = [
         {

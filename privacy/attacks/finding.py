@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tabsynth.evaluation.score import Part, Score
+from tabsynth.evaluation.score import Part, Score, figure
 
 Group = Literal["membership", "singling_out", "linkability", "inference", "copies", "source", "shadow"]
 Records = Literal["random", "isolated", "exposed"]
@@ -34,6 +34,7 @@ class Finding:
         method: How it was found, and after whom.
         detail: The figure by column or subgroup.
         counts: Of a difference of two shares: successes and trials on training records, then on others.
+        evidence: Which of several figures is the surest, where that is not ``value``.
     """
 
     name: str
@@ -53,6 +54,12 @@ class Finding:
     method: str = ""
     detail: tuple[Part, ...] = ()
     counts: tuple[int, int, int, int] = (0, 1, 0, 1)
+    evidence: str = ""
+
+    @property
+    def said(self) -> str:
+        """The finding in a few words: what is most surely beyond chance."""
+        return f"{self.title} {self.evidence or figure(self.value, self.unit)}"
 
     def score(self) -> Score:
         """The finding as a score."""

@@ -25,6 +25,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.booster import seed_of
 from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.score import figure
 from tabsynth.privacy.attacks.finding import Finding, Records, bonferroni
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.neighbours import nearest
@@ -146,6 +147,10 @@ def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: 
     rates = [tpr_at_fpr(yes, no, fpr) for fpr in RATES]
     auc, (low, high) = delong(member, score)
     one = rates[1]
+    tests = [ranks_higher(yes, no), *(rate.p for rate in rates)]
+    surest = int(np.argmin(tests))
+    rate = rates[max(surest - 1, 0)]
+    seen = f"AUC {auc:.3f}" if surest == 0 else f"{figure(100 * rate.value, '%')} at {100 * rate.fpr:g} % mistakes"
     finding = Finding(
         name=f"{name}_{records}_tpr",
         group="membership",
@@ -155,7 +160,8 @@ def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: 
         value=100 * one.value,
         interval=(100 * one.interval[0], 100 * one.interval[1]),
         floor=1.0,
-        p=bonferroni([ranks_higher(yes, no), *(rate.p for rate in rates)]),
+        p=bonferroni(tests),
+        evidence=seen,
         success=one.value,
         control=0.01,
         baseline=0.01,
