@@ -15,6 +15,7 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.private import check_whole
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run
@@ -27,6 +28,7 @@ FEWEST = 64
 
 def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a model to as many rows of a private mixture as the noisy row count says."""
+    check_whole(epochs=model.epochs, min_group=model.min_group)
     teacher = MarginalSynthesizer()
     teacher._fit_private(frame, schema, privacy, run)
     model.rows_, model.codec_ = teacher.rows_, teacher.codec_

@@ -23,6 +23,7 @@ from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.dpsgd import Descent
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Draw
+from tabsynth.synthesizers.private import check_whole
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.network import slot_losses
@@ -49,6 +50,7 @@ PARENTS = 4
 
 def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a masked model; every read of the frame is charged before."""
+    check_whole(epochs=model.epochs, min_group=model.min_group)
     noise, ledger, unit = privacy.noise(), privacy.open_ledger, privacy.rows_of_a_unit
     grids = grids_of(schema)
     rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)

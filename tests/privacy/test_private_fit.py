@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import tabsynth
-from tabsynth.errors import PrivacyError, SchemaError
+from tabsynth.errors import InputError, PrivacyError, SchemaError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.domains import measure
 from tabsynth.privacy.ledger import PrivacyLedger
@@ -148,6 +148,14 @@ def test_what_cannot_be_private_is_refused_and_costs_nothing(
     with pytest.raises(PrivacyError, match=says):
         make().fit(table(), progress=False, **given)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", [tabsynth.MaskedSynthesizer, tabsynth.VAESynthesizer, tabsynth.GANSynthesizer])
+def test_options_are_checked_before_anything_is_charged(kind: Any) -> None:
+    ledger = PrivacyLedger(9.0, 1e-6)
+    with pytest.raises(InputError, match="epochs must be a whole number"):
+        kind(epochs=0).fit(table(), schema=SCHEMA, privacy=Privacy(1.0, 1e-6, ledger=ledger))
+    assert len(ledger) == 0
 
 
 def test_an_inferred_schema_is_refused_whole() -> None:
