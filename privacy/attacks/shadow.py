@@ -71,7 +71,6 @@ def shadow_findings(
         step()
     observed = _separation(near, inside)
     tossed = np.array([_separation(near, _tossed(inside, rng)) for _ in range(DEALS)])
-    spread = float(tossed.std())
     score = _likelihood_ratios(near, inside)
     auc, interval = delong(inside.ravel(), score.ravel())
     least = float(norm.cdf((norm.isf(0.001) + norm.isf(0.2)) * (4 / (SHADOWS * len(chosen))) ** 0.5 / 2**0.5))
@@ -84,7 +83,7 @@ def shadow_findings(
         value=auc,
         interval=interval,
         floor=0.5,
-        p=permutation_p(observed, tossed, observed / spread if spread > 0 else 0.0),
+        p=permutation_p(observed, tossed),
         unit="AUC",
         description="How well a learned record is told from the same record left out, by who can fit the model.",
         method=f"{SHADOWS} fits, each record in half of them (Carlini et al., 2022); DeLong interval; test by "

@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from scipy.stats import norm
 
 from tabsynth.evaluation.coded import Coded, Floats
 from tabsynth.privacy.attacks.finding import Finding
@@ -27,7 +26,7 @@ MOST = 4_000
 """Members, and controls, among which a predicate must fit one alone."""
 
 MOST_SYNTHETIC = 20_000
-DEALS = 400
+DEALS = 999
 COLUMNS = (3, 4, 5, 6, 8, 10)
 """How many columns a multivariate predicate joins."""
 
@@ -122,15 +121,12 @@ def _finding(
     ends = np.cumsum([0, *map(len, fits)])
     matrix = csr_matrix((np.ones(ends[-1]), np.concatenate(fits), ends), shape=(len(fits), 2 * count))
     total = np.asarray(matrix.sum(axis=1)).ravel()
-    sides = np.zeros((2 * count, DEALS + 1), dtype=np.float64)
-    sides[:count, 0] = 1.0
-    for i in range(1, DEALS + 1):
-        sides[rng.permutation(2 * count)[:count], i] = 1.0
-    first = matrix @ sides
-    alone = (first == 1).mean(axis=0) - (total[:, None] - first == 1).mean(axis=0)
-    value, others = float(alone[0]), alone[1:]
+    others = np.concatenate([_alone(matrix, total, _dealt(count, DEALS // 3, rng)) for _ in range(3)])
+    sides = np.zeros((2 * count, 1))
+    sides[:count] = 1.0
+    value = float(_alone(matrix, total, sides)[0])
+    first = np.asarray(matrix @ sides)[:, 0]
     low, high = normal_interval(value, float(others.std()))
-    z = value / others.std() if others.std() > 0 else 0.0
     return Finding(
         name=f"singling_out_{kind}",
         group="singling_out",
@@ -140,9 +136,9 @@ def _finding(
         value=100 * value,
         interval=(100 * low, 100 * high),
         floor=0.0,
-        p=permutation_p(value, others, z),
-        success=float((first[:, 0] == 1).mean()),
-        control=float((total - first[:, 0] == 1).mean()),
+        p=permutation_p(value, others),
+        success=float((first == 1).mean()),
+        control=float((total - first == 1).mean()),
         baseline=_baseline(kind, game, rows, count, rng),
         description="Predicates from the synthetic table that fit exactly one training record, less those that fit "
         "exactly one other.",
@@ -151,10 +147,23 @@ def _finding(
     )
 
 
-def permutation_p(value: float, others: Floats, z: float) -> float:
-    """One-sided p-value of a permutation test; beyond what its deals resolve, by the normal tail of their spread."""
-    counted = float((1 + (others >= value - 1e-12).sum()) / (1 + len(others)))
-    return counted if (others >= value - 1e-12).any() else min(counted, float(norm.sf(z)))
+def _dealt(count: int, deals: int, rng: np.random.Generator) -> Floats:
+    """New deals: of two times ``count`` rows half are on the first side, shape (rows, deals)."""
+    sides = np.zeros((2 * count, deals))
+    for i in range(deals):
+        sides[rng.permutation(2 * count)[:count], i] = 1.0
+    return sides
+
+
+def _alone(matrix: csr_matrix, total: Floats, sides: Floats) -> Floats:
+    """Share of the predicates that fit one row of the first side, less the same of the second, shape (deals,)."""
+    first = np.asarray(matrix @ sides)
+    return np.asarray((first == 1).mean(axis=0) - (total[:, None] - first == 1).mean(axis=0))
+
+
+def permutation_p(value: float, others: Floats) -> float:
+    """One-sided p-value of a permutation test; never below one over the number of deals."""
+    return float((1 + (others >= value - 1e-12).sum()) / (1 + len(others)))
 
 
 def _baseline(kind: str, game: Game, rows: list[Floats], count: int, rng: np.random.Generator) -> float:
