@@ -41,9 +41,10 @@ def main() -> None:
         frames = {s: pd.read_csv(SHARED / f"febrl4{s}.csv.gz", dtype=str) for s in "ab"}
         truth = {s: f.pop("rec_id").str.extract(r"rec-(\d+)-")[0].to_numpy(np.int64) for s, f in frames.items()}
         every = tuple(frames["a"].columns)
-        for engine in ("splink", "clk", "exact"):
+        for engine in ("splink", "clk"):
             for fields in (every, tuple(name for name in every if name != "soc_sec_id")):
                 lines.append(measured("febrl4", engine, frames, truth, fields))
+        lines.append(measured("febrl4", "exact", frames, truth, ("soc_sec_id",)))
     frames, truth = registers(rows, args.overlap, seed=0)
     lines.append(measured(f"invented, {args.overlap:.0%} in both", "splink", frames, truth, FIELDS))
     if args.output:

@@ -109,6 +109,9 @@ def test_null_and_placeholder_keys_never_join(nothing: Any) -> None:
     assert len(found.pairs) == 1
     assert len(np.unique(np.concatenate(list(found.entities.values())))) == 5
     assert found.report["null_keys"] == {"a": 2, "b": 2}
+    for one_to_one in (True, False):
+        once = linked([nothing, "A17"], [nothing], exactly(one_to_one))
+        assert not len(once.pairs)
 
 
 def test_heavy_keys_are_flagged() -> None:
