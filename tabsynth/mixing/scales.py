@@ -41,8 +41,10 @@ class Scale:
 
     @property
     def certain(self) -> bool:
-        """Whether the data leave no doubt: far apart as they stand, close after the conversion."""
-        return self.unit is not None and self.distance <= CLOSE and self.plain >= 2 * FAR
+        """Whether nothing is in doubt: close after the conversion, and far apart before it unless both names tell."""
+        if self.unit is None or self.distance > CLOSE:
+            return False
+        return self.plain >= 2 * FAR or (self.told and self.plain > self.distance)
 
 
 def distance(one: Profile, other: Profile, change: Conversion | None = None) -> float:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tabsynth.mixing.plan import Plan
+
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 
 COLUMNS = (
@@ -84,3 +86,27 @@ def truth(site: str) -> dict[str, tuple[str, ...]]:
     """By column of Cleveland, the columns of a site's extract."""
     names = dict(zip(COLUMNS, NAMES.get(site, COLUMNS), strict=True))
     return {column: PARTS.get((site, column), (name,)) for column, name in names.items()}
+
+
+def corrected(plan: Plan) -> Plan:
+    """The plan as a person who knows the extracts would leave it: mistakes mended, the rest accepted."""
+    data = plan.to_dict()
+    for entry in data["map"]:
+        if entry["to"] in COLUMNS:
+            entry["from"] = {}
+            for site in SITES:
+                names = truth(site)[entry["to"]]
+                entry["from"][site] = names[0] if len(names) == 1 else list(names)
+        entry["status"] = "edited" if entry["to"] in COLUMNS else "rejected"
+    kept = []
+    for entry in data["harmonise"]:
+        entry["status"] = "accepted"
+        codes = {site: codes for (site, column), codes in CODES.items() if column == entry["column"]}
+        if "values" in entry:
+            entry["values"] = {site: {code: own for own, code in codes.items()} for site, codes in codes.items()}
+        if entry["column"] == "restecg":
+            entry["values"] = {"va": {"0|0": 0, "1|0": 1, "0|1": 2}}
+        if entry["column"] != "ca":
+            kept.append(entry)
+    data["harmonise"] = kept
+    return Plan.from_dict(data, tables=plan.tables)
