@@ -28,7 +28,7 @@ FORMAT = "tabsynth-comparison"
 Data = pd.DataFrame | Table | str | Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComparisonReport:
     """What several evaluations found.
 
@@ -111,6 +111,9 @@ class ComparisonReport:
         for score in self.scores:
             lines.append("| " + " | ".join(self._row(score, bold=True)) + " |")
         return "\n".join([*lines, "", "Figures of the real table are shown: for internal use.", ""])
+
+    def __repr__(self) -> str:
+        return f"<ComparisonReport of {', '.join(self.reports)}>"
 
     def __str__(self) -> str:
         rows = [["score", *self.reports, "real data", "direction"], *(self._row(score) for score in self.scores)]

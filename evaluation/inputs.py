@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tabsynth.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.errors import DataError, InputError, SchemaError, listed
@@ -18,6 +20,9 @@ from tabsynth.table import Table
 
 FIGURES = 1e6
 """Rows hashed at a time for the fingerprint."""
+
+MOST_CELLS = 400_000_000
+"""Cells of a table up to which it is read into memory and judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,8 @@ def check_inputs(
         SchemaError: Columns differ, the schema does not fit the training table, or the target is unknown.
         DataError: A table is empty, or a value is of another type than the schema says.
     """
+    for title, data in (("the training table", train), ("the synthetic table", synthetic), ("the holdout", holdout)):
+        _check_size(title, data)
     first = _named("the training table", train, schema)
     loose = relaxed(first.schema)
     tables = {"train": first.frame}
@@ -104,6 +111,26 @@ def _relaxed(column: Column) -> Column:
     if isinstance(column, Categorical) and not column.ordered:
         return replace(column, nullable=True, values=None)
     return replace(column, nullable=True)
+
+
+def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> None:
+    """Refuse what would not fit in memory before it is read; of a Parquet file the footer says how large it is."""
+    if isinstance(data, pd.DataFrame | Table):
+        frame = data if isinstance(data, pd.DataFrame) else data.frame
+        rows, columns = frame.shape
+    elif isinstance(data, str | Path) and Path(data).suffix.lower() == ".parquet" and Path(data).is_file():
+        try:
+            footer = pq.ParquetFile(data).metadata
+        except (pa.ArrowInvalid, OSError):
+            return  # the reader says what is wrong with it
+        rows, columns = footer.num_rows, footer.num_columns
+    else:
+        return
+    if rows * columns > MOST_CELLS:
+        raise DataError(
+            f"{title} has {rows:,} rows of {columns} columns, more than is judged in memory ({MOST_CELLS:,} cells): "
+            "give a sample of its rows, or compare Parquet files with tabsynth.evaluation.sketches.file_fidelity"
+        )
 
 
 def _check_columns(title: str, frame: Any, schema: Schema) -> None:

@@ -21,7 +21,7 @@ VERSION = 2
 MOST_WORST = 25
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """What an evaluation found.
 
@@ -159,6 +159,9 @@ class Report:
             lines.append(f"| {name} | {table['rows']:,} | `{table['sha256']}` |")
         lines += ["", "Figures of the real table are shown: for internal use.", ""]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Report of {len(self.scores)} scores: {self.verdict.text}>"
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "real data", "direction"), *self._rows()]
