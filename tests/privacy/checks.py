@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,7 @@ def all_steps_are_charged_and_taken(patch: Patch, folder: Path) -> None:
     assert len(optimised) == own.entries[0].event["count"] == 6
 
 
+@cache
 def neighbours_leave_the_same_file(change: str, make: Callable[[], Any]) -> Callable[[Patch, Path], None]:
     def check(patch: Patch, folder: Path) -> None:
         blind(patch)
