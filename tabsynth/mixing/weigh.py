@@ -64,7 +64,7 @@ def rake(
     Example:
         >>> people = pd.DataFrame({"sex": ["f"] * 30 + ["m"] * 70})
         >>> found = rake(people, {"sex": {"f": 0.5, "m": 0.5}})
-        >>> round(found.weights[0], 3), round(found.ess, 2)
+        >>> round(float(found.weights[0]), 3), round(found.ess, 2)
         (1.667, 0.84)
     """
     if not cap > 1 or not 0 <= min_ess <= 1:
