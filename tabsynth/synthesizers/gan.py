@@ -42,6 +42,9 @@ WANTED = 1 << 15
 SORTED = 6
 """Slots by which rows are sorted before some are taken at even steps."""
 
+WIDE, SHARE = 2000, 0.8
+"""Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
+
 
 class GANSynthesizer(TokenSynthesizer):
     """Generative adversarial network: a generator of rows, and a critic that says how real they look.
@@ -91,12 +94,18 @@ class GANSynthesizer(TokenSynthesizer):
             self.order_,
             self.sizing_,
             parted(tokens, run.seed, device),
-            self.sizing_.epochs if self.epochs is None else self.epochs,
+            self._passes(),
             self._pool,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
         )
         self.critic_, self.score_ = fit()
+
+    def _passes(self) -> int:
+        """Passes of the warm start."""
+        if self.epochs is not None:
+            return self.epochs
+        return round(self.sizing_.epochs * (SHARE if self.layout_.total > WIDE else 1))
 
     def _network(self, seed: int) -> Generator:
         return Generator(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
