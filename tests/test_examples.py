@@ -93,3 +93,21 @@ def test_digits_are_drawn_and_read(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "of the real table's" in done.stdout
     assert (tmp_path / "digits.html").read_text().count("<svg") == 2
+
+
+@pytest.mark.parametrize("name", ["hospitals", "banks"])
+def test_mixing_walk_through_goes_from_raw_files_to_the_report(name: str, tmp_path: Path) -> None:
+    line = [sys.executable, str(EXAMPLES / f"mix_{name}.py"), "--output", str(tmp_path / "out"), "--epochs", "3"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*line, "--rows", "300"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"review.html", "mixed.parquet", "mixed.json", "synthetic.csv", "report.html"} <= files

@@ -19,6 +19,10 @@ LEAST_SHARE = 0.03
 """Share of a source's values that a second unit must have."""
 
 
+LEAST_DISTINCT = 5
+"""Different values that a heap in a second unit must have."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """How a column compares with another.
@@ -121,6 +125,8 @@ def second_unit(values: Floats, said: tuple[str, ...]) -> SecondUnit | None:
     if share < LEAST_SHARE or min(len(low), len(high)) < 5 or gaps[at] < np.log(1.5):
         return None
     minor, major = (low, high) if len(low) < len(high) else (high, low)
+    if len(np.unique(minor)) < LEAST_DISTINCT:  # 1 and then 2 years are no gap between units
+        return None
     levels = LEVELS[2:-2]
     spread = float(np.subtract(*np.quantile(major, [0.9, 0.1]))) or 1.0
     best: tuple[float, str, str] | None = None
