@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from private import RESULTS, YARDSTICK, distances, schema_of, scored
 
@@ -66,8 +67,7 @@ def run(peer: str, python: str, table: str, epsilon: float, minutes: float, fold
     told = json.loads(done.stdout.strip().splitlines()[-1])
     real, synthetic = pd.read_csv(files[0]), pd.read_csv(files[2])
     out |= {"rows": len(synthetic), "seconds": round(told["fit_s"] + told["sample_s"], 2)}
-    missing = {name: None for name in synthetic.columns if synthetic[name].dtype == object}
-    synthetic = synthetic.replace({name: {"nan": value} for name, value in missing.items()})
+    synthetic = synthetic.replace("nan", np.nan)  # how peers without missing values were given them
     return out | distances(real, synthetic, schema_of(table)) | scored(table, synthetic, folder)
 
 
