@@ -25,6 +25,9 @@ WORDS = (
 RARE = 0.01
 """A code that the others have is missed when its absence would be that improbable."""
 
+RARE_ENDS = 0.05
+"""Share of high numbers that one of two columns of counts may lack."""
+
 AGAINST = 4.0
 """Standard errors by which a code must behave otherwise than its namesake."""
 
@@ -64,9 +67,18 @@ def recode(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame
     words = {key: partner for key in b if (partner := _partner(key, a)) is not None}
     if len(words) == len(b) and len(set(words.values())) == len(words):
         return Recoding(words, True, 0.95)
-    if one.kind == other.kind == "numeric" and not (one.coded and other.coded):
+    if one.kind == other.kind == "numeric" and (not (one.coded and other.coded) or _counts(a, b)):
         return None
     return _assigned(one, other, words, links)
+
+
+def _counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    """Whether both are runs of whole numbers that differ in rare high ones alone, as counts do and codes do not."""
+    if not all(key.isdigit() for key in (*a, *b)):
+        return False
+    every = sorted(int(key) for key in {*a, *b})
+    apart = sum(share for table, other in ((a, b), (b, a)) for key, share in table.items() if key not in other)
+    return every[-1] - every[0] <= len(every) and apart < RARE_ENDS and min(map(int, a)) == min(map(int, b))
 
 
 def _partner(key: str, others: Mapping[str, float]) -> str | None:

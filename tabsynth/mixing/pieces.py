@@ -113,7 +113,7 @@ def _dates(source: str, whole: Profile, loose: Sequence[Profile], group: Group) 
     """Year, month and day of a date."""
     if whole.kind != "datetime":
         return []
-    parts = {word: column for column in loose for word in DATE if word in meaning(column.words)}
+    parts = {word: column for column in loose for word in DATE if word in column.words}
     if len({column.name for column in parts.values()}) != len(DATE):
         return []
     names = tuple(parts[word].name for word in DATE)
@@ -148,7 +148,7 @@ def whole_questions(groups: Sequence[Group]) -> list[str]:
         lacking = [other for other in groups if source not in other.members]
         said = set(meaning(column.words))
         for words, what in ((DATE, "a date's parts"), (NAME, "a name's parts")):
-            parts = [other.name for other in lacking if set(words) & set(meaning(other.first.words))]
+            parts = [other.name for other in lacking if set(words) & {*other.first.words, *meaning(other.first.words)}]
             fits = column.kind == "datetime" if words is DATE else "name" in said and not said & set(NAME)
             if fits and len(parts) >= 2:
                 out.append(f"{source}.{column.name} may hold together what others hold as {what}: {', '.join(parts)}")
