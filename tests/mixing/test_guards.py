@@ -58,6 +58,13 @@ def test_what_is_still_proposed_is_not_applied() -> None:
     assert len(ts.mix(plan.accept()).frame) == 120
 
 
+def test_what_is_done_to_a_rejected_column_needs_no_decision() -> None:
+    a = people(60, 0)
+    entries = [same("age", {"a": a}, "numeric"), {**same("sex", {"a": a}, "categorical"), "status": "rejected"}]
+    codes = {"column": "sex", "values": {"f": "female"}, "status": "proposed"}
+    assert list(ts.mix(plan_of({"a": a}, entries, harmonise=[codes])).frame) == ["age", "_source"]
+
+
 def test_a_changed_input_stops_the_plan(tmp_path: Path) -> None:
     people(60, 0).to_csv(tmp_path / "a.csv", index=False)
     ts.suggest({"a": tmp_path / "a.csv"}).accept().save(tmp_path / "plan.yaml")
