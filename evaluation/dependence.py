@@ -72,12 +72,13 @@ def _information(comparison: Comparison, rng: np.random.Generator) -> Score:
             found.append((keys, float(left - right)))
         (real, made), gap = found[0]
         sides = ((comparison.resample.left, real), (comparison.resample.right, made))
-        drawn = [_shared(side.counts(key, size)[1], shape) for side, (key, size) in sides]
-        deviation = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
+        tables = [side.table(key, size) for side, (key, size) in sides]
+        drawn = [_shared(side.weights @ table, shape) for (side, _), table in zip(sides, tables, strict=True)]
+        parted = [_shared(weights @ np.vstack(tables), shape) for weights in comparison.resample.chance]
+        own = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
+        deviations = (own[:, None], (parted[0] - parted[1])[:, None])
         values.append(abs(gap))
-        draws.append(
-            comparison.resample.calibrated(deviation[:, None], np.array([gap]), lambda x: np.abs(x[..., 0]), abs(gap))
-        )
+        draws.append(comparison.resample.calibrated(deviations, np.array([gap]), _size, abs(gap)))
         floors.append(comparison.floor([np.array(abs(each)) for _, each in found[1:]]))
     names = comparison.real.book.names
     return error_score(
@@ -91,6 +92,11 @@ def _information(comparison: Comparison, rng: np.random.Generator) -> Score:
         np.array(floors),
         np.column_stack(draws),
     )
+
+
+def _size(gap: Floats) -> Floats:
+    """The size of a single difference, shape (..., 1)."""
+    return np.asarray(np.abs(gap[..., 0]))
 
 
 def shared_information(left: Ints, right: Ints, sizes: tuple[int, int]) -> float:
