@@ -49,7 +49,7 @@ def bins_of(rows: float, rho: float) -> int:
 
 def fine_share(expected_rows: float, rho: float) -> float:
     """The share of the budget that goes to the fine counts of single columns."""
-    return float(np.clip(0.15 * strength(expected_rows, rho) ** -0.3, 0.1, 0.4))
+    return float(np.clip(0.15 * strength(expected_rows, rho) ** -0.3, 0.1, 0.33))
 
 
 def strength(rows: float, rho: float) -> float:
