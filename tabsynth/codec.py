@@ -126,11 +126,9 @@ class Codec:
         at = self.positions(name)
         if len(at) == 1:
             return tokens[:, None]
-        base = self.slots[at[1]].size
-        known = tokens >= 0
-        return np.stack([np.where(known, tokens // base, -1), np.where(known, tokens % base, -1)], axis=1).astype(
-            np.int32
-        )
+        base, known = self.slots[at[1]].size, tokens >= 0
+        digits = [np.where(known, tokens // base, -1), np.where(known, tokens % base, -1)]
+        return np.stack(digits, axis=1).astype(np.int32)
 
     def column_tokens(self, tokens: Tokens, name: str) -> Tokens:
         """One column's tokens from the token matrix, its digits put together, shape (n,)."""
