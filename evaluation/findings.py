@@ -19,7 +19,7 @@ from tabsynth.evaluation.dependence import shared_information
 from tabsynth.evaluation.score import Part, Score, figure
 from tabsynth.evaluation.units import converted
 
-FACTOR = 2.5
+FACTOR = 3.0
 """How many times its floor a part must be."""
 
 VISIBLE = {
