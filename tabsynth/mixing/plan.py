@@ -168,8 +168,8 @@ class Plan:
     def open(self) -> list[str]:
         """Entries that nobody has decided, in words; what is done to a rejected column needs no decision."""
         gone = {item.to for item in self.map if item.status == "rejected"}
-        left = [item for item in self.harmonise if item.column not in gone]
-        return [item.label for item in (*self.map, *left) if item.status == "proposed"]
+        left: list[Match | Harmony] = [*self.map, *(item for item in self.harmonise if item.column not in gone)]
+        return [item.label for item in left if item.status == "proposed"]
 
     def accept(self, columns: Iterable[str] | None = None) -> Plan:
         """The plan with proposals accepted: all of them, or those of some columns of the mixed table.
