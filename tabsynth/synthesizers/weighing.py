@@ -83,7 +83,7 @@ def _numbers(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.floa
         )
     if not (out > 0).sum() > 1:
         raise InputError(f"{what}: fewer than two rows have a weight above 0; a synthesizer needs at least two")
-    return out / out.mean()
+    return np.asarray(out / out.mean())
 
 
 def _observed(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.NDArray[np.bool_]]:

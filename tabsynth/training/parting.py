@@ -47,4 +47,4 @@ def resampled(weights: npt.NDArray[np.float64], rows: int, rng: np.random.Genera
     """Row numbers, each as often as its weight says to within one: systematic resampling (Kitagawa 1996)."""
     ends = np.cumsum(weights)
     points = (rng.random() + np.arange(rows)) / rows * ends[-1]
-    return np.minimum(np.searchsorted(ends, points, side="right"), len(weights) - 1)
+    return np.asarray(np.minimum(np.searchsorted(ends, points, side="right"), len(weights) - 1))
