@@ -167,6 +167,7 @@ class MaskedSynthesizer(TokenSynthesizer):
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
             decay=self.sizing_.decay,
+            cycles=self.sizing_.cycles,
         )
         self.score_ = train(
             self.net_,

@@ -24,6 +24,9 @@ from tabsynth.store import ModelFile, load, save
 from tabsynth.training.parting import resampled
 from tabsynth.training.progress import Progress, bar
 
+FALLING = 0.01
+"""A fit goes on when the last half of a cycle took more than this share off the score on held-out rows."""
+
 CHECKPOINT_SECONDS = 5.0
 """A checkpoint is written after the first leg, then no more often than this."""
 
@@ -33,7 +36,7 @@ class Recipe:
     """How long and how fast to train.
 
     Attributes:
-        steps: Optimiser steps in all.
+        steps: Optimiser steps of a cycle.
         leg: Steps between two judgements on held-out rows.
         batch: Rows a step.
         rate: Peak learning rate.
@@ -44,6 +47,8 @@ class Recipe:
         beta1: AdamW's decay of the mean gradient.
         beta2: AdamW's decay of the squared gradient.
         paces: Factors of the learning rate of weights by how their name begins, such as ``{"critic.": 5.0}``.
+        cycles: Most cycles. Another one follows while the score on held-out rows still falls (warm restarts:
+            Loshchilov and Hutter, arXiv 1608.03983).
     """
 
     steps: int
@@ -57,9 +62,11 @@ class Recipe:
     beta1: float = 0.9
     beta2: float = 0.98
     paces: dict[str, float] = field(default_factory=dict)
+    cycles: int = 1
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then half a cosine to zero."""
+        """Learning rate of a step: linear warm-up, then half a cosine to zero, in every cycle."""
+        step %= self.steps
         rise = max(1, round(self.warmup * self.steps))
         if step < rise:
             return self.rate * (step + 1) / rise
@@ -113,11 +120,14 @@ def train(
     noise = torch.Generator(device)
     per_pass = max(rows // recipe.batch, 1)
     shuffled: tuple[int, Tensor] | None = None
-    with bar(recipe.steps, "fit", "step", progress, state.step) as shown:
-        while state.step < recipe.steps:
+    end = recipe.steps * max(-(-state.step // recipe.steps), 1)
+    with bar(end, "fit", "step", progress, state.step) as shown:
+        while state.step < end or state.falling():
+            end = recipe.steps * (state.step // recipe.steps + 1)
+            shown.total = end
             noise.manual_seed(_derived(seed, 1, state.step))
             total = torch.zeros((), device=device)
-            stop = min(state.step + recipe.leg, recipe.steps)
+            stop = min(state.step + recipe.leg, end)
             legs = stop - state.step
             module.train()
             while state.step < stop:
@@ -141,7 +151,7 @@ def train(
                 )
             score = state.judged(judge)
             for callback in callbacks:
-                callback(Progress(state.step, recipe.steps, mean, score, time.monotonic() - began))
+                callback(Progress(state.step, end, mean, score, time.monotonic() - began))
             now = time.monotonic()
             if checkpoint is not None and (now - written >= CHECKPOINT_SECONDS or state.step == legs):
                 save(checkpoint, state.saved(fingerprint))
@@ -163,6 +173,7 @@ class _State:
         self.average = [weight.detach().clone() for weight in self.weights]
         self.best: list[Tensor] | None = None
         self.best_score: float | None = None
+        self.scores: list[tuple[int, float]] = []
         self.step = 0
         paces = [next((x for start, x in recipe.paces.items() if n.startswith(start)), 1.0) for n in self.names]
         groups = [
@@ -192,9 +203,18 @@ class _State:
         self._put(self.average)
         score = judge()
         self._put(own)
+        self.scores.append((self.step, score))
         if self.best_score is None or score < self.best_score:
             self.best_score, self.best = score, [average.clone() for average in self.average]
         return score
+
+    def falling(self) -> bool:
+        """Whether another cycle is to follow: the best score fell in the last half cycle, and one more is allowed."""
+        if self.step >= self.recipe.cycles * self.recipe.steps:
+            return False
+        before = [score for step, score in self.scores if step <= self.step - self.recipe.steps // 2]
+        best = min(score for _, score in self.scores)
+        return bool(before) and min(before) - best > FALLING * abs(min(before))
 
     def finish(self) -> None:
         """Put the best weights in place."""
@@ -219,6 +239,7 @@ class _State:
             "recipe": asdict(self.recipe),
             "step": self.step,
             "best": self.best_score,
+            "scores": self.scores,
             "names": self.names,
         }
         return ModelFile("checkpoint", config, arrays)
@@ -247,6 +268,7 @@ class _State:
         if config["best"] is not None:
             self.best_score = float(config["best"])
             self.best = [torch.from_numpy(arrays[f"{i}.best"].copy()).to(device) for i in range(len(self.weights))]
+        self.scores = [(int(step), float(score)) for step, score in config["scores"]]
         self.step = int(config["step"])
 
 

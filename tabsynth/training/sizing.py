@@ -8,6 +8,12 @@ import numpy as np
 
 from tabsynth.training.layout import Layout
 
+WORK = 1.5e9
+"""Most tokens times rows times passes of a fit that goes on for further cycles, so that it stays within minutes."""
+
+DEEP = 20_000
+"""From so many rows on there is more to learn than two blocks hold; wide vocabularies take the time elsewhere."""
+
 SMALL = 2500
 """Tables of fewer rows get a smaller, more strongly regularised network."""
 
@@ -25,7 +31,8 @@ class Sizing:
         batch: Rows a step.
         rate: Peak learning rate.
         decay: Weight decay.
-        epochs: Passes over the training rows.
+        epochs: Passes over the training rows in a cycle.
+        cycles: Most cycles; more than one only where the first leaves something to learn.
     """
 
     width: int
@@ -37,16 +44,18 @@ class Sizing:
     rate: float
     decay: float
     epochs: int
+    cycles: int = 1
 
     @classmethod
     def of(cls, rows: int, layout: Layout) -> Sizing:
         """The rule, for a number of training rows and the learned slots."""
         small = rows < SMALL
         batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
-        passes = int(np.clip((30 if layout.total > 2000 else 20) * (32_000 / rows) ** 0.35, 14, 30))
+        deep = rows >= DEEP and layout.total <= 2000
+        passes = int(np.clip((30 if layout.total > 2000 else 15 if deep else 20) * (32_000 / rows) ** 0.35, 14, 30))
         return cls(
-            width=96 if small else 256 if layout.total > 2000 else 192,
-            blocks=1 if small else 2,
+            width=96 if small else 256 if deep or layout.total > 2000 else 192,
+            blocks=1 if small else 3 if deep else 2,
             dropout=0.2 if small or layout.total > 2000 else 0.1,
             skip=not small,
             smooth=float(np.clip(1 - rows / 25_000, 0.0, 1.0)),
@@ -54,4 +63,5 @@ class Sizing:
             rate=3e-3 if batch > 512 else 2e-3,
             decay=0.5 if small else 0.01,
             epochs=100 if small else passes,
+            cycles=1 if small else int(np.clip(WORK / (rows * passes * layout.total), 1, 3)),
         )
