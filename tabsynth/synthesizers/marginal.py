@@ -15,7 +15,7 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.columns import Identifier, Text
-from tabsynth.errors import InputError, PrivacyError, listed
+from tabsynth.errors import InputError, PrivacyError
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.effort import bins_of, fine_share
 from tabsynth.marginals.grids import Grid, grid_of
@@ -152,11 +152,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             InputError: A column is unknown, or a value is of the wrong type.
         """
         self._check_fitted()
-        frame = data.frame if isinstance(data, Table) else data
-        unknown = [name for name in frame.columns if name not in self.codec_.coders]
-        if unknown:
-            raise InputError(f"the model does not know the columns {listed(unknown)}")
-        tokens = self.codec_.encode(frame)[:, self.active_]
+        tokens = self._known_tokens(data)
         return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
 
     def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:

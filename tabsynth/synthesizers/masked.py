@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tabsynth.errors import InputError, listed
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
@@ -130,14 +129,6 @@ class MaskedSynthesizer(TokenSynthesizer):
         if not self.active_:
             return np.zeros((len(tokens), 0), np.float32)
         return self._in_chunks(tokens, lambda chain, part: chain.embed(part)).astype(np.float32)
-
-    def _known_tokens(self, data: pd.DataFrame | Table) -> Tokens:
-        """The learned tokens of rows, -1 for absent columns."""
-        frame = data.frame if isinstance(data, Table) else data
-        unknown = [name for name in frame.columns if name not in self.codec_.coders]
-        if unknown:
-            raise InputError(f"the model does not know the columns {listed(unknown)}")
-        return self.codec_.encode(frame)[:, self.active_]
 
     @torch.inference_mode()
     def _in_chunks(self, tokens: Tokens, work: Callable[[Chain, Tensor], Tensor]) -> npt.NDArray[Any]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.errors import ConditionError, InputError
+from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.conditions import Conditions, mixed
@@ -208,6 +208,14 @@ class TokenSynthesizer(Synthesizer):
         """The token matrix with its one possible token in every slot that was not learned."""
         only = [int(np.argmax(self._emitted(i))) for i in range(len(self.codec_.slots))]
         return np.tile(np.array(only, np.int32), (n, 1))
+
+    def _known_tokens(self, data: pd.DataFrame | Table) -> Tokens:
+        """The learned tokens of rows, -1 for absent columns."""
+        frame = data.frame if isinstance(data, Table) else data
+        unknown = [name for name in frame.columns if name not in self.codec_.coders]
+        if unknown:
+            raise InputError(f"the model does not know the columns {listed(unknown)}")
+        return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         config, arrays = self.codec_.state()
