@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import html as escaping
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tabsynth.errors import DataError, SourceError
+from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score, figure
 from tabsynth.evaluation.uses import uses
 from tabsynth.evaluation.verdict import Verdict, judge
-from tabsynth.files import write_text
+from tabsynth.evaluation.writing import write_report
 
 VERSION = 2
 """Version of the JSON form (``templates/report.schema.json``); a later one is refused, an earlier one is read."""
@@ -109,18 +108,7 @@ class Report:
         Raises:
             SourceError: Another suffix, or the file cannot be written.
         """
-        suffix = Path(path).suffix.lower()
-        if suffix == ".html":
-            text = self.to_html()
-        elif suffix == ".json":
-            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        elif suffix == ".md":
-            text = self.to_markdown()
-        else:
-            raise SourceError(
-                f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
-            )
-        write_text(path, text)
+        write_report(self, path)
 
     def to_html(self) -> str:
         """One self-contained page."""

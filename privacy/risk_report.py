@@ -11,6 +11,7 @@ from typing import Any
 
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.writing import write_report
 from tabsynth.files import write_text
 
 VERSION = 1
@@ -93,18 +94,7 @@ class AuditReport:
         Raises:
             SourceError: Another suffix, or the file cannot be written.
         """
-        suffix = Path(path).suffix.lower()
-        if suffix == ".html":
-            text = self.to_html()
-        elif suffix == ".json":
-            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        elif suffix == ".md":
-            text = self.to_markdown()
-        else:
-            raise SourceError(
-                f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
-            )
-        write_text(path, text)
+        write_report(self, path)
 
     def save_internal(self, path: str | Path) -> None:
         """Write the training records most at risk, by row number, into a file that says it is internal.

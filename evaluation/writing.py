@@ -1,0 +1,41 @@
+"""Write a report, of evaluation or audit, in the form that its file's suffix names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from tabsynth.errors import SourceError
+from tabsynth.files import write_text
+
+
+class Written(Protocol):
+    """A report in its three forms."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+
+    def to_html(self) -> str:
+        """A page."""
+
+    def to_markdown(self) -> str:
+        """A summary."""
+
+
+def write_report(report: Written, path: str | Path) -> None:
+    """Write a report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+
+    Raises:
+        SourceError: Another suffix, or the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".html":
+        text = report.to_html()
+    elif suffix == ".json":
+        text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    elif suffix == ".md":
+        text = report.to_markdown()
+    else:
+        raise SourceError(f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md")
+    write_text(path, text)
