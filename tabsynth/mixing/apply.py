@@ -16,9 +16,9 @@ from tabsynth.errors import DataError, InputError, listed
 from tabsynth.infer import infer_column
 from tabsynth.mixing.combine import Combined, fused, join, union
 from tabsynth.mixing.entries import code_text
-from tabsynth.mixing.harmonise import Done, entries_of, harmonised
+from tabsynth.mixing.harmonise import Done, entries_of, harmonised, without_sentinels
 from tabsynth.mixing.inputs import load_inputs
-from tabsynth.mixing.link import Links, LinkSpec, link
+from tabsynth.mixing.link import MOST_TOLD, Links, LinkSpec, link
 from tabsynth.mixing.mixed import Mixed, check_margins, columns_report, person_note, without_rare
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.weigh import domain_auc, rake
@@ -142,11 +142,18 @@ def _linked(plan: Plan, frames: Mapping[str, pd.DataFrame], raw: Mapping[str, pd
             made = next((m.to for m in plan.mapped.values() if m.sources.get(source) == (key,)), None)
             if made is None:
                 made = f"_{key}"
-                side = side.assign(**{made: raw[source][key].to_numpy()})
+                side = side.assign(**{made: without_sentinels(raw[source][key], item.na.get(key, ())).to_numpy()})
             names.append(made)
         keys[source], sides[source] = names, side
     spec: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plan.link.items()}
-    return link(sides, keys, LinkSpec(**spec), seed)
+    links = link(sides, keys, LinkSpec(**spec), seed)
+    if links.report["alarms"] and plan.link.get("alarms") != "report":
+        look = [f"{item['source']} row {item['first_row']}" for item in links.report["heavy_keys"][:MOST_TOLD]]
+        raise DataError(
+            f"linking may have made one person of several: {'; '.join(links.report['alarms'])}"
+            f"{' (look at ' + ', '.join(look) + ')' if look else ''}. If it is right so, set alarms: report under link"
+        )
+    return links
 
 
 def _told(plan: Plan, links: Links, rows: int) -> dict[str, Any]:

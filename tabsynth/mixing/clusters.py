@@ -38,7 +38,8 @@ def cluster(
     Returns:
         The entity of each record, by source, numbered from 0 in the order of the records; and what to report:
         ``cluster_sizes`` (records in an entity: how many entities), ``refused`` (pairs that would have put two records
-        of a source together) and ``overlinked`` (groups of records that hang together and are too large to be one).
+        of a source together), ``overlinked`` (groups of records that hang together and are too large to be one) and
+        ``overlinked_records`` (how many records they hold).
     """
     names = list(sizes)
     start = dict(zip(names, np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]]).astype(np.int64), strict=True))
@@ -57,6 +58,7 @@ def cluster(
         "cluster_sizes": {int(size): int(number) for size, number in zip(held, times, strict=True)},
         "refused": refused,
         "overlinked": int((together > ALARM * len(names)).sum()),
+        "overlinked_records": int(together[together > ALARM * len(names)].sum()),
         "largest_group": int(together.max()),
     }
     ends = np.cumsum(list(sizes.values()))

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import InputError, listed
 from tabsynth.mixing.entries import code_text
+from tabsynth.mixing.exact import check_growth, growth
 from tabsynth.mixing.fuse import fuse
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.resolve import resolve
@@ -94,47 +95,17 @@ def _is_number(part: pd.Series) -> bool:
     return all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in part.dropna())
 
 
-def check_growth(entities: Mapping[str, Ints], plan: Plan) -> dict[str, Any]:
-    """Count what a join would make before it is made.
-
-    Raises:
-        DataError: The entities' rows break the cardinality, or the join would multiply rows beyond ``max_growth``.
-    """
-    counts = pd.DataFrame({name: pd.Series(numbers).value_counts() for name, numbers in entities.items()}).fillna(0)
-    several = {name: int((counts[name] > 1).sum()) for name in counts}
-    rows = float(counts.clip(lower=1).prod(axis=1).sum())
-    growth = rows / float(counts.max(axis=1).sum())
-    limit, cardinality = float(plan.combine["max_growth"]), plan.combine["cardinality"]
-    if growth > limit:
-        worst = int(counts.clip(lower=1).prod(axis=1).max())
-        raise DataError(
-            f"the join would make {rows:,.0f} rows, {growth:.2f} times as many as its largest side, and max_growth is "
-            f"{limit:g}; one entity alone makes {worst:,}: link by a key that tells rows apart, or raise max_growth"
-        )
-    repeated = [name for name, count in several.items() if count]
-    if cardinality == "1:1" and repeated:
-        raise DataError(
-            f"the join is to be 1:1, but {listed(repeated)} have several rows of one entity "
-            f"({max(several.values()):,} entities); use cardinality 1:n, or one row for each"
-        )
-    if cardinality == "1:n" and len(repeated) > 1:
-        raise DataError(f"the join is to be 1:n, but {listed(repeated)} all have several rows of one entity")
-    return {
-        "op": "join",
-        "growth": round(growth, 4),
-        "rows_in": sum(map(len, entities.values())),
-        "rows_out": int(rows),
-    }
-
-
 def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan: Plan) -> Combined:
     """Rows of one entity side by side; where several sources have a column, the plan's rule chooses.
 
     Raises:
         DataError: Rows would multiply; nothing has been joined then.
     """
-    report = check_growth(entities, plan)
+    found = growth(entities)
+    check_growth(found, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
     rows = _paired(entities)
+    report: dict[str, Any] = {"op": "join", "growth": round(found.factor, 4), "cardinality": found.cardinality}
+    report |= {"rows_in": sum(map(len, entities.values())), "rows_out": len(rows)}
     report["entities"] = int(rows["_entity"].nunique())
     present = {name: rows[name].to_numpy() >= 0 for name in frames}
     columns, masks, origins, conflicts = {}, {}, {}, {}

@@ -98,17 +98,29 @@ def growth(groups: Mapping[str, Ints]) -> Growth:
     return Growth(factor, int(made.sum()), kind, int(made.max(initial=0)), repeated)
 
 
-def check_growth(found: Growth, max_growth: float) -> None:
-    """Stop before a join that would multiply rows.
+def check_growth(found: Growth, max_growth: float, cardinality: str = "m:n") -> None:
+    """Stop before a join that would multiply rows, or that is not of the kind that it should be.
+
+    Args:
+        found: What the join would do.
+        max_growth: The largest factor.
+        cardinality: ``1:1`` (no source has several rows of a key), ``1:n`` (one at most) or ``m:n``.
 
     Raises:
-        DataError: The join grows by more than ``max_growth``.
+        DataError: It grows by more than ``max_growth``, or is of another cardinality.
     """
     if found.factor > max_growth:
         raise DataError(
-            f"the join would make {found.rows} rows, {found.factor:.3g} times those that match, above max_growth "
-            f"{max_growth:g} (one key alone makes {found.worst}); rows whose key repeats: {found.repeated}. Join by a "
-            "key that is unique in all sources but one, aggregate first, or raise max_growth"
+            f"the join would make {found.rows:,} rows, {found.factor:.3g} times those that match, above max_growth "
+            f"{max_growth:g} (one key alone makes {found.worst:,}); rows whose key repeats: {found.repeated}. Join by "
+            "a key that is unique in all sources but one, aggregate first, or raise max_growth"
+        )
+    several = [source for source, rows in found.repeated.items() if rows]
+    if len(several) > {"1:1": 0, "1:n": 1}.get(cardinality, len(several)):
+        raise DataError(
+            f"the join is to be {cardinality}, but {listed(several)} have several rows of one key "
+            f"({max(found.repeated.values()):,} rows); allow cardinality {'1:n' if len(several) == 1 else 'm:n'}, or "
+            "keep one row for each"
         )
 
 

@@ -62,7 +62,9 @@ def _column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple
     entries, done = entries_of(plan, match.to), Done()
     where = f"{source}.{'+'.join(match.sources[source])}"
     own_na = [value for name in match.sources[source] for value in plan.inputs[source].na.get(name, ())]
-    values = _without_sentinels(_raw(frame, source, match), [*own_na, *_of(entries, source)], done)
+    raw = _raw(frame, source, match)
+    values = without_sentinels(raw, [*own_na, *_of(entries, source)])
+    done.sentinels = int(raw.notna().sum() - values.notna().sum())
     recoding = {key: value for entry in entries for key, value in entry.recoding(source).items()}
     if recoding:
         unmapped = next((entry.unmapped for entry in entries if entry.recoding(source)), "fail")
@@ -95,12 +97,14 @@ def _raw(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
     return joined.where(parts.notna().all(axis=1), None)
 
 
-def _without_sentinels(values: pd.Series, sentinels: Sequence[Any], done: Done) -> pd.Series:
+def without_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
+    """Values, those that stand for missing left out; 1, 1.0 and "1" are one value."""
     if not sentinels:
         return values
     told = {code_text(value) for value in sentinels}
     at = values.map(code_text, na_action="ignore").isin(told) & values.notna()
-    done.sentinels = int(at.sum())
+    if at.any() and pd.api.types.is_integer_dtype(values.dtype):
+        values = values.astype("Int64")  # as floats, long keys would lose digits
     return values.mask(at)
 
 

@@ -17,6 +17,11 @@ from tabsynth.mixing.clusters import cluster, sources_per_entity
 Engine = Literal["splink", "exact", "clk", "none"]
 Ints = npt.NDArray[np.int64]
 
+OVERLINKED = 0.01
+"""Share of the linked records in groups that are too large for one person, above which the threshold is too low."""
+
+MOST_TOLD = 5
+
 COLUMNS = ["source_a", "row_a", "source_b", "row_b", "probability"]
 
 
@@ -33,6 +38,7 @@ class LinkSpec:
         threshold: The probability from which a pair is joined.
         review_band: Pairs with a probability in here are reported for a person to look at.
         one_to_one: Whether an entity has at most one record of each source.
+        alarms: What ``mix`` does when persons may be several people: ``fail``, or ``report`` it and go on.
     """
 
     engine: Engine = "splink"
@@ -40,6 +46,7 @@ class LinkSpec:
     threshold: float = 0.95
     review_band: tuple[float, float] = (0.5, 0.95)
     one_to_one: bool = True
+    alarms: Literal["fail", "report"] = "fail"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", tuple(self.fields))
@@ -64,7 +71,8 @@ class Links:
         entities: By source, the entity of each row, shape (rows,); the same number is the same entity in all sources.
         pairs: Compared pairs from the review band's low end on, the surest first: ``source_a``, ``row_a``,
             ``source_b``, ``row_b``, ``probability``. A row is the first one of its record.
-        report: What was done and what a person should look at.
+        report: What was done and what a person should look at; ``alarms`` says what speaks for several people having
+            become one person.
     """
 
     entities: dict[str, Ints]
@@ -96,11 +104,14 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         raise DataError(f"source {empty[0]!r} has no rows")
     own = {source: _records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
     report: dict[str, Any] = {"engine": spec.engine, "threshold": spec.threshold}
-    report |= exact.key_report({source: found for source, (found, _, named) in own.items() if named})
+    report |= exact.key_report({source: number for source, (_, _, number) in own.items() if number is not None})
+    merged = list(report["heavy_keys"])
     records = {source: frame.iloc[own[source][1]].reset_index(drop=True) for source, frame in frames.items()}
     pairs, more = _pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=COLUMNS), {})
-    heavy = [*report["heavy_keys"], *more.pop("heavy_keys", [])]
-    report |= {**more, "heavy_keys": heavy}
+    heavy = more.pop("heavy_keys", [])
+    # Where a person may have several records, a heavy key has made one person of all that have it.
+    merged += [] if spec.one_to_one or spec.engine != "exact" else heavy
+    report |= {**more, "heavy_keys": [*report["heavy_keys"], *heavy]}
     joined = pairs[pairs["probability"] >= spec.threshold]
     entities, found = cluster({source: len(frame) for source, frame in records.items()}, joined, spec.one_to_one)
     low, high = spec.review_band
@@ -108,6 +119,7 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         "pairs": len(joined),
         "review": int(pairs["probability"].between(low, high, inclusive="left").sum()),
         **found,
+        "alarms": _alarms(spec, merged, found),
     }
     rows = {source: entities[source][own[source][0]] for source in frames}
     exposure = sources_per_entity(rows)
@@ -118,15 +130,33 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
     return Links(rows, pairs.reset_index(drop=True), report)
 
 
-def _records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Ints, Ints, bool]:
-    """The record of each row, the first row of each record, and whether a key tells them apart."""
+def _alarms(spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mapping[str, Any]) -> list[str]:
+    """What speaks for several people having become one person, in words."""
+    if spec.engine == "none":
+        return []
+    out = [
+        f"one key of {item['source']!r} holds {item['rows']:,} rows: if it stands for 'not known', name it under na "
+        "of the input"
+        for item in heavy[:MOST_TOLD]
+    ]
+    linked = sum(size * number for size, number in clusters["cluster_sizes"].items() if size > 1)
+    if spec.engine != "exact" and clusters["overlinked_records"] > OVERLINKED * linked:
+        out.append(
+            f"{clusters['overlinked_records']:,} of {linked:,} linked records hang together in groups of up to "
+            f"{clusters['largest_group']:,}, too many for one person: raise the threshold, or link by more fields"
+        )
+    return out
+
+
+def _records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Ints, Ints, Ints | None]:
+    """The record of each row, the first row of each record, and the number of each row's key, where there is one."""
     if not key:
-        return np.arange(len(frame)), np.arange(len(frame)), False
+        return np.arange(len(frame)), np.arange(len(frame)), None
     number = exact.codes({source: frame}, {source: key})[source]
     # A row without a key is a record of its own.
     alone = np.where(number < 0, len(frame) + np.arange(len(frame)), number)
     record = pd.factorize(alone)[0].astype(np.int64)
-    return record, np.unique(record, return_index=True)[1].astype(np.int64), True
+    return record, np.unique(record, return_index=True)[1].astype(np.int64), number
 
 
 def _pairs(

@@ -31,7 +31,7 @@ def test_an_explosion_is_stopped_before_it_happens() -> None:
     groups = {"a": np.zeros(1000, int), "b": np.zeros(2000, int)}
     found = growth(groups)
     assert (found.rows, found.worst, found.factor) == (2_000_000, 2_000_000, 1000.0)
-    with pytest.raises(DataError, match="would make 2000000 rows.*above max_growth 1 "):
+    with pytest.raises(DataError, match="would make 2,000,000 rows.*above max_growth 1 "):
         check_growth(found, 1.0)
     check_growth(growth({"a": np.arange(5), "b": np.repeat(np.arange(5), 3)}), 1.0)
 
