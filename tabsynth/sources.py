@@ -23,6 +23,7 @@ from tabsynth.errors import DataError, SourceError, listed
 from tabsynth.excel_files import read_excel, write_excel
 from tabsynth.files import check_writable, replacing
 from tabsynth.infer import infer_schema
+from tabsynth.provenance import from_metadata, mark, read_beside, told_by, with_metadata
 from tabsynth.schema import Datetime, Schema
 from tabsynth.table import Table, check_frame
 
@@ -74,7 +75,9 @@ def read(
         else:
             frame, formats = read_excel(source, sheet=sheet, missing=missing or ())
         if schema is not None:
-            frame = _cast(frame, schema)
+            frame = mark(_cast(frame, schema), told_by(frame))
+    if kind != "parquet":
+        mark(frame, read_beside(source))
     try:
         if schema is not None:
             return Table.of(frame, schema)
@@ -223,7 +226,8 @@ def _timed(frame: pd.DataFrame, schema: Schema | None) -> Schema:
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        return table.replace_schema_metadata(with_metadata(table.schema, told_by(frame)).metadata)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"Parquet cannot hold the table: {error}; give each column one type") from error
 
@@ -245,7 +249,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"{str(path)!r} has nested columns: {listed(nested)}; flatten or drop them")
     if not table.num_rows:
         raise DataError(f"{str(path)!r} has columns but no rows")
-    frame: pd.DataFrame = table.to_pandas()
+    frame: pd.DataFrame = mark(table.to_pandas(), from_metadata(table.schema))
     if not isinstance(frame.index, pd.RangeIndex):
         named = [name for name in frame.index.names if name is not None]
         frame = frame.reset_index(level=named) if named else frame

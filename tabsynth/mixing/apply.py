@@ -19,9 +19,10 @@ from tabsynth.mixing.entries import code_text
 from tabsynth.mixing.harmonise import Done, entries_of, harmonised, without_sentinels
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.link import MOST_TOLD, Links, LinkSpec, link
-from tabsynth.mixing.mixed import Mixed, check_margins, columns_report, person_note, without_rare
+from tabsynth.mixing.mixed import Mixed, check_margins, columns_report, person_note, provenance, without_rare
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.weigh import domain_auc, rake
+from tabsynth.provenance import mark
 from tabsynth.schema import Schema
 from tabsynth.sources import read
 from tabsynth.yaml_files import read_yaml
@@ -75,10 +76,12 @@ def mix(
     lineage = pd.DataFrame(
         {"_source": made.frame["_source"], "_row": made.row, "_entity": made.entity, "_weight": weights}
     )
+    told = provenance(known, report["inputs"], len(made.frame), report["privacy"])
     return Mixed(
-        frame=made.frame,
+        frame=mark(made.frame, told),
         mask=made.mask,
         weights=weights,
+        weighed=weighed is not None,
         lineage=lineage[["_row", *[name for name in lineage if name in {*known.lineage["row"], "_entity"}]]],
         origin=made.origin if "origin" in known.lineage["cell"] else None,
         schema=schema_of(known, made.frame),
@@ -227,12 +230,24 @@ def schema_of(plan: Plan, frame: pd.DataFrame) -> Schema:
     columns: dict[str, Column] = {}
     for name in frame.columns:
         if name == "_source":
-            columns[name] = Categorical(name=name, role="source")
+            known = None if plan.combine["op"] == "join" else tuple(plan.inputs)
+            columns[name] = Categorical(name=name, role="source", values=known)
         elif plan.schema is not None and name in plan.schema:
-            columns[name] = replace(plan.schema[name], nullable=bool(frame[name].isna().any()))
+            columns[name] = _as_declared(plan.schema[name], plan, bool(frame[name].isna().any()))
         else:
             columns[name] = _as_planned(infer_column(frame[name]), plan.mapped[name].kind)
     return Schema(columns)
+
+
+def _as_declared(told: Column, plan: Plan, missing: bool) -> Column:
+    """The target's column, nullable where the plan makes values missing; where the rows alone do, that is inferred."""
+    entries = entries_of(plan, told.name)
+    sources = plan.mapped[told.name].sources
+    dropped = any(e.na or e.budget or "missing" in (e.outside, e.unmapped) for e in entries)
+    dropped |= any(set(plan.inputs[name].na) & set(columns) for name, columns in sources.items())
+    if told.nullable or len(sources) < len(plan.inputs) or dropped:
+        return replace(told, nullable=True)
+    return replace(told, nullable=True, origin="inferred") if missing else told
 
 
 def _as_planned(seen: Column, kind: str) -> Column:

@@ -49,9 +49,9 @@ def _apply(args: Namespace) -> None:
         if path:
             check_writable(path)
     mixed = mix(args.plan, accept_above=args.accept_above, seed=args.seed)
-    mixed.save(args.output, report=args.report, lineage=args.lineage)
-    if args.schema:
-        mixed.schema.to_json(args.schema)
+    mixed.save(args.output, report=args.report, lineage=args.lineage, schema=args.schema, person=args.person)
+    for alarm in mixed.report["link"]["alarms"]:
+        _say(f"alarm: {alarm}")
     _say(f"wrote {args.output}: {len(mixed.frame):,} rows, {mixed.frame.shape[1]} columns, plan {mixed.plan_hash[:12]}")
 
 

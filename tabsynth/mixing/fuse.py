@@ -108,7 +108,7 @@ def fuse(
     forest = RandomForestClassifier(
         TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=int(rng.integers(2**31 - 1))
     )
-    forest.fit(right, targets)
+    forest.fit(right, targets if targets.shape[1] > 1 else targets[:, 0])
     donors = _Donors(forest, right)
     odds = None
     if overlap is not None:

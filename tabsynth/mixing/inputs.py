@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import DataError, InputError, SourceError, listed
+from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.entries import Input
 from tabsynth.mixing.plan import Plan
+from tabsynth.provenance import file_hash
 from tabsynth.sources import read
 from tabsynth.table import check_frame
 
@@ -67,19 +68,6 @@ def _check_columns(plan: Plan, name: str, frame: pd.DataFrame) -> None:
     absent = [column for column in named if column not in frame.columns]
     if absent:
         raise InputError(f"input {name!r} has no column {listed(absent)}; it has {listed(frame.columns, 12)}")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes.
-
-    Raises:
-        SourceError: The file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
 def frame_hash(frame: pd.DataFrame) -> str:

@@ -12,12 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.columns import Identifier, Numeric
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.files import check_writable, write_text
 from tabsynth.mixing.clusters import split_entities
 from tabsynth.mixing.harmonise import Done
+from tabsynth.mixing.plan import Plan
+from tabsynth.provenance import told_by, write_beside
 from tabsynth.schema import Schema
 from tabsynth.sources import write
+from tabsynth.table import Table
 
 K = 5
 """Values appear in the report only where at least so many rows share them."""
@@ -31,6 +35,7 @@ class Mixed:
         frame: The table, with the column ``_source``; keys of persons are namespaced by source where they are local.
         mask: True where the row's source has the column (its value may still be missing), shape of ``frame``.
         weights: The weight of each row, mean 1, shape (rows,).
+        weighed: Whether the plan weighs rows; otherwise all weigh 1.
         lineage: Of each row ``_source``, ``_row``, ``_entity`` and ``_weight``; it is for internal use.
         origin: By cell the source of its value, where the plan asks for it.
         schema: What the table is; ``_source`` has the role ``source``.
@@ -41,6 +46,7 @@ class Mixed:
     frame: pd.DataFrame
     mask: pd.DataFrame = field(repr=False)
     weights: npt.NDArray[np.float64] = field(repr=False)
+    weighed: bool = False
     lineage: pd.DataFrame = field(repr=False)
     origin: pd.DataFrame | None = field(default=None, repr=False)
     schema: Schema = field(repr=False)
@@ -57,8 +63,44 @@ class Mixed:
         """
         return split_entities({"": self.lineage["_entity"].to_numpy()}, share, seed)[""]
 
-    def save(self, path: str | Path, *, report: str | Path | None = None, lineage: str | Path | None = None) -> None:
-        """Write the table, and where asked the report (JSON) and the lineage.
+    def table(self, person: bool = False) -> Table:
+        """The table with its schema, as a file holds it and a fit takes it.
+
+        Args:
+            person: Whether to add ``_entity``, the person of each row as the plan tells persons apart: a key that is
+                never learned, which ``split`` keeps whole and ``Privacy(unit="_entity", rows_per_person=...)`` caps.
+
+        Returns:
+            The frame with ``_weight`` where the plan weighs rows, and a schema that says what they are for.
+        """
+        frame, columns = self.frame.copy(deep=False), dict(self.schema.columns)
+        if self.weighed:
+            frame["_weight"], columns["_weight"] = self.weights, Numeric(name="_weight", role="weight", low=0)
+        if person:
+            frame["_entity"] = self.lineage["_entity"].to_numpy()
+            columns["_entity"] = Identifier(name="_entity", role="person")
+        return Table(frame, Schema(columns, self.schema.constraints))
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        report: str | Path | None = None,
+        lineage: str | Path | None = None,
+        schema: str | Path | None = None,
+        person: bool = False,
+    ) -> None:
+        """Write the table, and where asked the report (JSON), the schema (JSON) and the lineage.
+
+        The file tells which plan made it of what, and a model that is fitted on it keeps that: Parquet in its
+        metadata, other files in a small one beside them.
+
+        Args:
+            path: Where to write the table.
+            report: Where to write what was done.
+            lineage: Where to write which row is from which.
+            schema: Where to write what the columns are.
+            person: Whether the table has the column ``_entity``; see ``table``.
 
         Raises:
             PrivacyError: The lineage is asked for, but the plan does not publish it.
@@ -69,10 +111,16 @@ class Mixed:
                 "the lineage says which row of which source a row is from, and the plan keeps it in: set "
                 "publish: true under lineage in the plan to write it"
             )
-        for target in (path, report, lineage):
+        for target in (path, report, lineage, schema):
             if target is not None:
                 check_writable(target)
-        write(self.frame, path)
+        table = self.table(person)
+        write(table, path)
+        told = told_by(table.frame)
+        if told is not None and not str(path).lower().endswith((".parquet", ".pq")):
+            write_beside(path, told)
+        if schema is not None:
+            table.schema.to_json(schema)
         if report is not None:
             write_text(report, json.dumps(self.report, indent=1, ensure_ascii=False, default=str) + "\n")
         if lineage is not None:
@@ -137,6 +185,25 @@ def person_note(engine: str, factor: int, sources: int) -> str:
     return (
         f"linked by {engine}: one person has at most {factor} rows, and their epsilon is up to {factor} times a row's"
     )
+
+
+def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, person: str) -> dict[str, Any]:
+    """What a mixed table tells of itself, in its frame and its file."""
+    void = []
+    if plan.combine["op"] == "fuse":
+        void.append("columns were drawn from other people's rows (combine: fuse)")
+    if plan.combine["op"] == "union" and plan.combine["on_missing_column"] == "impute":
+        void.append("missing columns were filled in by a model of all rows (on_missing_column: impute)")
+    if plan.combine["op"] == "join" and "em" in (plan.resolve["default"], *plan.resolve["columns"].values()):
+        void.append("conflicts were resolved by errors that all rows tell of (resolve: em)")
+    return {
+        "plan_hash": plan.hash,
+        "decisions_hash": plan.decisions_hash,
+        "sources": {name: int(item["rows"]) for name, item in inputs.items()},
+        "rows": rows,
+        "person": person,
+        "void": void,
+    }
 
 
 def check_margins(margins: Any) -> dict[str, dict[Any, float]]:

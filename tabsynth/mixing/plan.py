@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -20,10 +20,8 @@ from tabsynth.errors import InputError, listed
 from tabsynth.files import write_text
 from tabsynth.mixing.entries import DECIDED, Harmony, Input, Match, meanings
 from tabsynth.mixing.plan_check import check_plan
+from tabsynth.schema import Schema
 from tabsynth.yaml_files import read_yaml
-
-if TYPE_CHECKING:
-    from tabsynth.schema import Schema
 
 VERSION = 1
 """Version of the plan's form; a file of a later version is refused."""
@@ -55,7 +53,7 @@ class Plan:
         questions: What only a person can decide, and no entry asks.
         folder: Where relative paths of the inputs start.
         tables: Sources given as frames; they are not written to the file.
-        schema: What the mixed table should be, if it was given to ``suggest``.
+        schema: What the mixed table should be, if it was given to ``suggest``; ``target`` in the file.
     """
 
     inputs: Mapping[str, Input]
@@ -109,6 +107,7 @@ class Plan:
             questions=tuple(data.get("questions", ())),
             folder=Path(folder),
             tables=dict(tables or {}),
+            schema=Schema.from_dict(data["target"]) if "target" in data else None,
         )
 
     @classmethod
@@ -134,6 +133,7 @@ class Plan:
             "resolve": dict(self.resolve),
             "weights": self.weights,
             "lineage": dict(self.lineage),
+            "target": None if self.schema is None else self.schema.to_dict(),
             "questions": list(self.questions),
         }
         return {key: value for key, value in data.items() if value is not None and value != []}
@@ -148,11 +148,20 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what the plan does, as 64 hexadecimal digits."""
+        """SHA-256 of what the plan does and to what contents, as 64 hexadecimal digits."""
+        return self._hash(("uri",))
+
+    @property
+    def decisions_hash(self) -> str:
+        """SHA-256 of what the plan does, whatever its inputs hold: it tells nothing of their rows."""
+        return self._hash(("uri", "sha256"))
+
+    def _hash(self, left_out: tuple[str, ...]) -> str:
         data = self.to_dict()
         data.pop("questions", None)
         for item in data["inputs"].values():
-            item.pop("uri", None)
+            for key in left_out:
+                item.pop(key, None)
         for entry in (*data["map"], *data.get("harmonise", ())):
             for remark in ("score", "margin", "question", "why"):
                 entry.pop(remark, None)

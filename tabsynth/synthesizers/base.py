@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.provenance import told_by
 from tabsynth.schema import Schema
 from tabsynth.store import ModelFile, save
 from tabsynth.synthesizers.private import fit_private, refusal, statement
@@ -83,6 +84,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         schema_: The schema that was fitted.
         rows_: Number of training rows.
         seed_: Seed of the fit.
+        mixed_: Which plan made the training table of which sources; None where it was not mixed.
     """
 
     kind: ClassVar[str]
@@ -94,6 +96,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     schema_: Schema
     rows_: int
     seed_: int
+    mixed_: dict[str, Any] | None = None
     _ledger: PrivacyLedger | None = None
 
     def fit(
@@ -119,13 +122,11 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             privacy: The privacy to guarantee, a ``Privacy``; a synthesizer that cannot guarantee it refuses.
             seed: Seed of the fit; the same seed gives the same model on one machine. Drawn and kept when left out.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
-            checkpoint: File that keeps the state of a long fit. A fit that finds its own state there goes on from it;
-                it is removed when the fit ends.
+            checkpoint: File for the state of a long fit, which goes on from its own; removed when the fit ends.
             callbacks: Functions called with a ``Progress`` as training goes on.
             weights: How much each row counts: a number for each, or the name of a column, which then is 1 in every
                 synthetic row. By default the column of role ``weight``, where there is one.
-            mask: For rows of several sources, True where a row has a column and False where its source never had it,
-                as ``Mixed.mask`` says. Absent is not missing: such a cell is left out of the fit.
+            mask: True where a row's source has the column, as ``Mixed.mask`` says; other cells are left out of the fit.
 
         Raises:
             InputError: The table or the schema cannot be used; said before any long work.
@@ -137,14 +138,11 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             return self
         table = Table.of(data, schema if schema is None else relaxed(schema, mask))
         table, weighing = weighed(table, weights, mask)
-        if (weighing.weights is not None or weighing.observed) and not self.weighs:
-            raise InputError(
-                f"{type(self).__name__} cannot learn from weighted rows or from rows that lack a column; "
-                "use MaskedSynthesizer or VAESynthesizer"
-            )
+        if not self.weighs:
+            weighing.refuse(type(self).__name__)
         if len(table) < 2:
             raise DataError("the table has one row; a synthesizer needs at least two")
-        self.schema_, self.rows_ = table.schema, len(table)
+        self.schema_, self.rows_, self.mixed_ = table.schema, len(table), told_by(table.frame)
         self.seed_, self._ledger = fresh_seed() if seed is None else checked_seed(seed), None
         run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), weighing)
         try:
@@ -210,6 +208,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "rows": self.rows_,
             "seed": self.seed_,
             "ledger": None if self._ledger is None else self._ledger.to_dict(),
+            "mixed": self.mixed_,
             "versions": {"tabsynth": version("tabsynth"), "python": platform.python_version()},
             "model": config,
         }
@@ -226,6 +225,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             model = cls(**file.config["parameters"])
             model.schema_ = Schema.from_dict(file.config["schema"])
             model.rows_, model.seed_ = int(file.config["rows"]), int(file.config["seed"])
+            model.mixed_ = file.config.get("mixed")
             model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
             model._restore(file.config["model"], file.arrays)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -240,6 +240,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "parameters": self.get_params(deep=False),
             "rows": self.rows_,
             "seed": self.seed_,
+            "mixed": self.mixed_,
             "privacy": statement(self.ledger_),
             "ledger": self.ledger_.to_dict(),
         }

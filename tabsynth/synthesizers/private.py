@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.parquet
 
 from tabsynth.errors import DataError, InputError, PrivacyError, SchemaError, listed
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.domains import private_schema
 from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.provenance import from_metadata, mark, read_beside, told_by
+from tabsynth.provenance import public as public_provenance
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 
@@ -32,8 +35,8 @@ def refusal(name: str) -> PrivacyError:
 
 def prepared(
     data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any]
-) -> tuple[pd.DataFrame, Schema, Privacy]:
-    """The frame, its public schema in its own order, and the privacy with the fit's ledger open.
+) -> tuple[pd.DataFrame, Schema, Privacy, dict[str, Any] | None]:
+    """The frame, its public schema, the privacy with the fit's ledger open, and what may be told of a mixed table.
 
     Args:
         data: A frame, a table or a path, as given to ``fit``.
@@ -68,7 +71,8 @@ def prepared(
             f"the schema does not fit the table: it lacks {listed(extra) or 'nothing'} and has {listed(absent)} that "
             "the table lacks; change one of them"
         )
-    return frame, schema, privacy.opened()
+    mixed = public_provenance(told_by(frame), privacy.unit)
+    return frame, schema, privacy.opened(), mixed
 
 
 _WHY = {
@@ -99,9 +103,9 @@ def fit_private(
 
     if type(model)._fit_private is Synthesizer._fit_private:
         raise refusal(type(model).__name__)
-    frame, public, opened = prepared(data, schema, privacy, refused)
+    frame, public, opened, mixed = prepared(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
-    model.schema_, model._ledger = public, opened.open_ledger
+    model.schema_, model._ledger, model.mixed_ = public, opened.open_ledger, mixed
     try:
         model._fit_private(frame, public, opened, replace(run, seed=model.seed_))
     except BaseException:  # an interrupted fit must not look fitted
@@ -136,7 +140,7 @@ def statement(ledger: PrivacyLedger) -> str:
 def _read(path: Path) -> pd.DataFrame:
     """A file with every cell as it is spelled; the schema says what it means."""
     if path.suffix == ".parquet":
-        return pd.read_parquet(path)
+        return mark(pd.read_parquet(path), from_metadata(pyarrow.parquet.read_schema(path)))
     if path.suffix in (".csv", ".gz"):
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        return mark(pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]), read_beside(path))
     raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")

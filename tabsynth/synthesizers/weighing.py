@@ -26,6 +26,18 @@ class Weighing:
     weights: npt.NDArray[np.float64] | None = None
     observed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
+    def refuse(self, name: str) -> None:
+        """Raise where anything was asked of a synthesizer that cannot do it.
+
+        Raises:
+            InputError: Rows are weighted, or lack columns.
+        """
+        if self.weights is not None or self.observed:
+            raise InputError(
+                f"{name} cannot learn from weighted rows or from rows that lack a column; "
+                "use MaskedSynthesizer or VAESynthesizer"
+            )
+
 
 def weighed(table: Table, weights: Any, mask: pd.DataFrame | None) -> tuple[Table, Weighing]:
     """Check weights and mask against a table.

@@ -1,0 +1,123 @@
+"""Where a mixed table comes from: told by its frame and its file, and kept by every model that is fitted on it.
+
+What ``mix`` tells travels in ``frame.attrs``, which pandas keeps when rows or columns are chosen, in the metadata of a
+Parquet file, and beside a file that has none, bound to its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from tabsynth.errors import DataError, PrivacyError, SourceError
+from tabsynth.files import write_text
+
+KEY = "tabsynth.mixed"
+BESIDE = ".mixed.json"
+"""What the name of the file beside a table ends with."""
+
+Told = dict[str, Any]
+"""``plan_hash``, ``decisions_hash`` (without the inputs' contents), ``sources`` (rows by name), ``rows``, ``person``
+(what a promise by row means for a person) and ``void`` (why no promise of differential privacy can be given)."""
+
+
+def mark(frame: pd.DataFrame, told: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The same frame, which now tells where it comes from; nothing is copied."""
+    if told:
+        frame.attrs[KEY] = dict(told)
+    return frame
+
+
+def told_by(frame: Any) -> Told | None:
+    """What a frame tells; None where it was not mixed."""
+    found = frame.attrs.get(KEY) if isinstance(frame, pd.DataFrame) else None
+    return dict(found) if isinstance(found, Mapping) else None
+
+
+def with_metadata(schema: pa.Schema, told: Mapping[str, Any] | None) -> pa.Schema:
+    """An Arrow schema whose metadata tell it."""
+    return schema.with_metadata({**(schema.metadata or {}), KEY: json.dumps(told)}) if told else schema
+
+
+def from_metadata(schema: pa.Schema) -> Told | None:
+    """What an Arrow schema's metadata tell."""
+    text = (schema.metadata or {}).get(KEY.encode())
+    try:
+        found = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_beside(path: str | Path, told: Mapping[str, Any]) -> None:
+    """Tell of a file that has no metadata, in a small file beside it."""
+    write_text(f"{path}{BESIDE}", json.dumps({"sha256": file_hash(path), KEY: told}, indent=1) + "\n")
+
+
+def read_beside(path: str | Path) -> Told | None:
+    """What the file beside a table tells; None where there is no such file.
+
+    Raises:
+        DataError: The table was changed after it was mixed.
+    """
+    beside = Path(f"{path}{BESIDE}")
+    try:
+        data = json.loads(beside.read_text("utf-8")) if beside.is_file() else None
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {str(beside)!r}: {error}; mend or remove it") from error
+    if not isinstance(data, dict) or not isinstance(data.get(KEY), dict):
+        return None
+    if data.get("sha256") != file_hash(path):
+        raise DataError(
+            f"{str(path)!r} has changed since it was mixed; mix it anew, or remove {beside.name!r} if this is another "
+            "table"
+        )
+    found: Told = data[KEY]
+    return found
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
+def public(told: Mapping[str, Any] | None, unit: str) -> Told | None:
+    """What a private model may tell: nothing that hangs on the rows.
+
+    Args:
+        told: What the table tells.
+        unit: The unit of privacy: ``row``, or the column of persons.
+
+    Raises:
+        PrivacyError: The way in which the table was mixed lets rows into each other.
+    """
+    if told is None:
+        return None
+    if told.get("void"):
+        raise PrivacyError(
+            f"no privacy can be promised for this mixed table: {'; '.join(told['void'])}. Mix it without, or fit it "
+            "without privacy="
+        )
+    return {
+        "decisions_hash": told.get("decisions_hash"),
+        "sources": sorted(told.get("sources", {})),
+        "uncharged": "the plan (which columns, units and codes belong together, and who is who) is taken as public; "
+        "what was read to make it is not charged",
+        "person": "row-level: a person with k rows has up to k times the epsilon"
+        if unit == "row"
+        else "by person, as the plan tells persons apart: a link that it missed makes two persons of one",
+    }
