@@ -7,6 +7,7 @@ the difference of the shares of missing values; a contingency table has a row fo
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -47,16 +48,8 @@ def trend_errors(real: Coded, other: Coded) -> Floats:
     at = np.flatnonzero(real.book.continuous)
     if len(at):
         out[np.ix_(at, at)] = correlation_distance(correlations(real.values), correlations(other.values))
-    # both tables in one count, the other one's rows as negatives; columns lie together and keys are small, for speed
-    codes = np.ascontiguousarray(np.vstack([real.codes, other.codes]).T.astype(np.int32))
-    n, m = len(real), len(other)
-    weights = np.r_[np.full(n, float(m)), np.full(m, -float(n))]  # whole numbers, so that the sums are exact
-    for a, b in contingency_pairs(real):
-        width, size = int(real.book.sizes[b]), int(real.book.sizes[a] * real.book.sizes[b])
-        keys = codes[a].astype(np.int64) * width + codes[b] if size > 2**31 else codes[a] * np.int32(width) + codes[b]
-        if size > FULL:  # more cells than are worth an array: keep those that occur
-            keys = np.unique(keys, return_inverse=True)[1]
-        out[a, b] = out[b, a] = 0.5 * np.abs(np.bincount(keys, weights)).sum() / (n * m)
+    for (a, b), _, (left, right) in contingencies([real, other]):
+        out[a, b] = out[b, a] = total_variation(left, right, len(real), len(other))
     return np.clip(out, 0.0, 1.0)
 
 
@@ -71,9 +64,10 @@ def _number_distance(real: Floats, other: Floats) -> float:
     missing = abs(len(a) / len(real) - len(b) / len(other))
     if not len(a) or not len(b):
         return 1.0 if len(a) else missing
-    points = np.concatenate([a, b])
-    gap = np.searchsorted(a, points, "right") / len(a) - np.searchsorted(b, points, "right") / len(b)
-    return max(float(np.abs(gap).max()), missing)
+    # either distribution is furthest above the other at a value of its own; of equal values the last one counts most
+    above = (np.arange(len(a)) + 1) / len(a) - np.searchsorted(b, a, "right") / len(b)
+    below = (np.arange(len(b)) + 1) / len(b) - np.searchsorted(a, b, "right") / len(a)
+    return max(float(above.max()), float(below.max()), missing)
 
 
 def standardised(values: Floats) -> Floats:
@@ -89,10 +83,19 @@ def standardised(values: Floats) -> Floats:
 
 
 def moments(values: Floats) -> Floats:
-    """Pairwise counts, sums, sums of squares and products over rows where both are present, shape (4, c, c)."""
+    """Pairwise counts, sums, sums of squares and products over rows where both are present.
+
+    Args:
+        values: Shape (..., rows, c).
+
+    Returns:
+        Shape (..., 4, c, c).
+    """
     present = (~np.isnan(values)).astype(np.float64)
     filled = np.nan_to_num(values)
-    return np.stack([present.T @ present, filled.T @ present, (filled**2).T @ present, filled.T @ filled])
+    turned = np.swapaxes(filled, -1, -2)
+    counts = np.swapaxes(present, -1, -2) @ present
+    return np.stack([counts, turned @ present, turned**2 @ present, turned @ filled], axis=-3)
 
 
 def correlations_of(moments: Floats) -> Floats:
@@ -122,12 +125,25 @@ def contingency_pairs(table: Coded) -> list[tuple[int, int]]:
     return [(a, b) for a, b in combinations(range(len(continuous)), 2) if not (continuous[a] and continuous[b])]
 
 
-def pair_keys(real: Coded, other: Coded, a: int, b: int) -> tuple[Ints, Ints, int]:
-    """One number for each pair of codes, in both tables, and how many there are."""
-    width, size = int(real.book.sizes[b]), int(real.book.sizes[a] * real.book.sizes[b])
-    left = real.codes[:, a] * width + real.codes[:, b]
-    right = other.codes[:, a] * width + other.codes[:, b]
-    if size > 4 * (len(left) + len(right)):  # more cells than rows could fill: keep those that occur
-        cells, keys = np.unique(np.concatenate([left, right]), return_inverse=True)
-        return keys[: len(left)], keys[len(left) :], len(cells)
-    return left, right, size
+def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], Ints, list[Ints]]]:
+    """Each pair of which at least one is a category, counted once for all tables.
+
+    Yields:
+        The two columns; the cell of every row, all tables' rows one after the other, shape (rows,); and the counts of
+        the cells in each table, shape (cells,) each.
+    """
+    codes = np.ascontiguousarray(np.vstack([table.codes for table in tables]).T)  # a column's codes lie together
+    ends = np.cumsum([len(table) for table in tables])
+    sizes = tables[0].book.sizes
+    for a, b in contingency_pairs(tables[0]):
+        size = int(sizes[a] * sizes[b])
+        keys = codes[a] * sizes[b] + codes[b]
+        if size > FULL:  # more cells than are worth an array: keep those that occur
+            found, keys = np.unique(keys, return_inverse=True)
+            size = len(found)
+        yield (a, b), keys, [np.bincount(part, minlength=size) for part in np.split(keys, ends[:-1])]
+
+
+def total_variation(left: Ints, right: Ints, n: int, m: int) -> float:
+    """Total variation between counts of n and of m rows; whole numbers inside, so that the sum is exact."""
+    return 0.5 * float(np.abs(left * m - right * n).sum()) / (n * m)

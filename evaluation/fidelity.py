@@ -7,32 +7,20 @@ error is at least the difference of the shares of missing values; a contingency 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from tabsynth.evaluation.chance import Chance
 from tabsynth.evaluation.coded import Coded, Floats
-from tabsynth.evaluation.distance import shape_errors, trend_errors
+from tabsynth.evaluation.distance import shape_errors
 from tabsynth.evaluation.resample import DRAWS
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.spread import spreads
+from tabsynth.evaluation.spread import shape_spread
+from tabsynth.evaluation.trends import trends
 
 HALVES = 3
 """Random splits of the training table over which the floor is averaged when there is no holdout."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fidelity:
-    """Errors of all columns and pairs, as fractions.
-
-    Attributes:
-        shape: Error of every column, shape (d,).
-        trend: Error of every pair, shape (d, d), symmetric, zero on the diagonal.
-    """
-
-    shape: Floats
-    trend: Floats
 
 
 def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: np.random.Generator) -> list[Score]:
@@ -45,48 +33,61 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
         rng: Draws groups, halves and subsamples.
     """
     book = train.book
-    found = Fidelity(shape_errors(train, synthetic), trend_errors(train, synthetic))
-    floor, how = real_floor(train, len(synthetic), holdout, rng)
-    shape_spread, trend_spread = spreads(train, synthetic, rng)
-    method = f"Interval: {DRAWS} bootstrap draws of groups of rows of both tables. Floor: {how}."
+    n, rows = len(train), len(synthetic)
+    take = min(rows, len(holdout)) if holdout is not None else n - n // 2
+    fresh = holdout.take(rng.permutation(len(holdout))[:take]) if holdout is not None else None
+    # fewer rows than the two tables have lie further apart, by the root of 1 / n + 1 / rows
+    usual = 1 / n + 1 / rows
+    scale = float(np.sqrt(usual / (1 / (n if fresh is not None else max(n // 2, 1)) + 1 / take)))
+    if fresh is None and n < 4:
+        scale, how = 0.0, "zero, since the training table is too small to halve"
+    elif fresh is not None:
+        how = f"{take:,} held-out rows against the training rows"
+    else:
+        how = "halves of the training rows against each other"
+    how += f", times {scale:.2f} for the number of rows" if scale and abs(scale - 1) > 1e-9 else ""
+    shape, trend = shape_errors(train, synthetic), trends(train, synthetic, fresh, rng)
+    shape_low = shape_floor(train, fresh, rng) * scale if scale else np.zeros(len(shape))
+    trend_low = np.minimum(trend.floors * scale, 1.0)
+    floor = f"Floor: {how}."
     pairs = list(combinations(range(len(book.names)), 2))
     scores = [
         Score(
             name="shape_error",
             title="Column shapes",
-            value=100 * float(found.shape.mean()),
-            interval=_interval(100 * float(found.shape.mean()), 100 * shape_spread),
+            value=100 * float(shape.mean()),
+            interval=_interval(100 * float(shape.mean()), 100 * shape_spread(train, synthetic, rng)),
             better="lower",
             target=0.0,
-            floor=100 * float(floor.shape.mean()),
+            floor=100 * float(shape_low.mean()),
             unit="%",
             description="How far each column's distribution is from the real one, on average over the columns.",
-            method=method,
+            method=f"Interval: {DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
             detail=tuple(
                 Part(columns=(name,), value=100 * float(value), floor=100 * float(low))
-                for name, value, low in zip(book.names, found.shape, floor.shape, strict=True)
+                for name, value, low in zip(book.names, shape, shape_low, strict=True)
             ),
         )
     ]
     if pairs:
-        mean = 100 * float(np.mean([found.trend[p] for p in pairs]))
+        mean = 100 * float(np.mean([trend.errors[p] for p in pairs]))
         scores.append(
             Score(
                 name="trend_error",
                 title="Pair trends",
                 value=mean,
-                interval=_interval(mean, 100 * trend_spread),
+                interval=_interval(mean, 100 * trend.half),
                 better="lower",
                 target=0.0,
-                floor=100 * float(np.mean([floor.trend[p] for p in pairs])),
+                floor=100 * float(np.mean([trend_low[p] for p in pairs])),
                 unit="%",
                 description="How far the relation between two columns is from the real one, on average over the pairs.",
-                method=method,
+                method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}",
                 detail=tuple(
                     Part(
                         columns=(book.names[a], book.names[b]),
-                        value=100 * float(found.trend[a, b]),
-                        floor=100 * float(floor.trend[a, b]),
+                        value=100 * float(trend.errors[a, b]),
+                        floor=100 * float(trend_low[a, b]),
                     )
                     for a, b in pairs
                 ),
@@ -95,35 +96,39 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
     return scores
 
 
-def real_floor(train: Coded, rows: int, holdout: Coded | None, rng: np.random.Generator) -> tuple[Fidelity, str]:
-    """What ``rows`` fresh real rows would score against ``train``, and how that was found.
+def shape_floor(train: Coded, fresh: Coded | None, rng: np.random.Generator) -> Floats:
+    """What real rows reach in every column, shape (d,).
 
-    Fresh rows are the holdout, or else one half of the training table against the other. Where there are fewer than
-    wanted the error is scaled by sqrt((1/n + 1/rows) / (1/a + 1/b)), as sampling noise goes, with a and b the rows
-    that were compared.
+    That is the error of fresh rows against ``train``. Without them it is the mean over the halvings of ``train``: over
+    all of them for categories, in closed form, and over ``HALVES`` random ones for numbers.
     """
+    if fresh is not None:
+        return shape_errors(train, fresh)
     n = len(train)
-    if holdout is not None:
-        take = min(rows, len(holdout))
-        fresh = holdout.take(rng.permutation(len(holdout))[:take])
-        sides = [(train, fresh)]
-        how = f"{take:,} held-out rows against the training rows"
-    elif n < 4:
-        zero = np.zeros(len(train.book.names))
-        return Fidelity(zero, np.zeros((len(zero), len(zero)))), "zero, since the training table is too small to halve"
-    else:
-        sides = []
-        for _ in range(HALVES):
-            order = rng.permutation(n)
-            sides.append((train.take(order[: n // 2]), train.take(order[n // 2 :])))
-        how = f"halves of the training rows against each other, {HALVES} splits"
-    shape = np.mean([shape_errors(a, b) for a, b in sides], axis=0)
-    trend = np.mean([trend_errors(a, b) for a, b in sides], axis=0)
-    compared = 1 / len(sides[0][0]) + 1 / len(sides[0][1])
-    scale = float(np.sqrt((1 / n + 1 / rows) / compared))
-    if abs(scale - 1) > 1e-9:
-        how += f", times {scale:.2f} for the number of rows"
-    return Fidelity(shape * scale, trend * scale), how
+    chance = Chance.of(n // 2, n - n // 2)
+    first = [rng.permutation(n) < n // 2 for _ in range(HALVES)]
+    out = np.empty(len(train.book.names))
+    numbers = iter(train.values.T)
+    for j, size in enumerate(train.book.sizes):
+        if train.book.continuous[j]:
+            values = next(numbers)
+            order = np.argsort(values, kind="stable")  # missing ones come last
+            out[j] = np.mean([_parted(values[order], mask[order]) for mask in first])
+        else:
+            out[j] = 0.5 * chance.mean[np.bincount(train.codes[:, j], minlength=size)].sum()
+    return out
+
+
+def _parted(values: Floats, first: np.ndarray) -> float:
+    """The shape error between the rows of sorted values that are in the first part and those that are not."""
+    known = len(values) - int(np.isnan(values).sum())
+    one = np.cumsum(first)
+    other = np.arange(1, len(values) + 1) - one
+    missing = abs(float(one[known - 1] / one[-1] - other[known - 1] / other[-1])) if known else 0.0
+    if not known or not one[known - 1] or not other[known - 1]:
+        return missing
+    last = np.flatnonzero(np.r_[values[1:known] > values[: known - 1], True])
+    return max(float(np.abs(one[last] / one[known - 1] - other[last] / other[known - 1]).max()), missing)
 
 
 def _interval(value: float, half: float) -> tuple[float, float]:
