@@ -15,7 +15,7 @@ from tabsynth.columns import Categorical, Column, Identifier
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.infer import infer_column
 from tabsynth.mixing.combine import Combined, fused, join, union
-from tabsynth.mixing.entries import code_text
+from tabsynth.mixing.entries import code_text, code_texts
 from tabsynth.mixing.harmonise import Done, entries_of, harmonised, without_sentinels
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.link import MOST_TOLD, Links, LinkSpec, link
@@ -197,7 +197,7 @@ def _namespaced(plan: Plan, made: Combined) -> pd.DataFrame:
         if match.kind != "identifier" or name not in out or shared:
             continue
         present = out[name].notna()
-        told = out["_source"].astype(str) + ":" + out[name].map(code_text, na_action="ignore").astype(str)
+        told = out["_source"].astype(str) + ":" + code_texts(out[name]).astype(str)
         out[name] = told.astype(object).where(present, None)
     return out
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import InputError, listed
-from tabsynth.mixing.entries import code_text
+from tabsynth.mixing.entries import code_texts
 from tabsynth.mixing.exact import check_growth, growth
 from tabsynth.mixing.fuse import fuse
 from tabsynth.mixing.plan import Plan
@@ -63,30 +63,36 @@ def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan
 def stacked(parts: Mapping[str, pd.Series | None], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
     """One column's values of all sources below each other, of one type: text where any source has text."""
     have = {source: part for source, part in parts.items() if part is not None}
-    dates = [source for source, part in have.items() if pd.api.types.is_datetime64_any_dtype(part.dtype)]
-    numeric = all(_is_number(part) for part in have.values())
-    out = []
+    dates = any(pd.api.types.is_datetime64_any_dtype(part.dtype) for part in have.values())
+    numeric = not dates and all(is_number(part) for part in have.values())
+    whole = numeric and all(pd.api.types.is_integer_dtype(part.dtype) for part in have.values())
+    out: list[pd.Series] = []
     for source, frame in frames.items():
         part = parts[source]
         if part is None:
-            out.append(pd.Series(np.full(len(frame), None), dtype=object))
-        elif dates or numeric:
-            out.append(part.astype(object))
+            part = pd.Series(np.full(len(frame), None), dtype=object)
+        if whole:
+            out.append(part.astype("Int64"))
+        elif numeric:
+            out.append(pd.to_numeric(part).astype("float64"))
         else:
-            out.append(part.map(code_text, na_action="ignore").astype(object))
-    whole = pd.concat(out, ignore_index=True)
-    whole = whole.where(whole.notna(), None)
-    if dates:
-        return pd.to_datetime(whole)
-    if not numeric:
-        return whole
-    numbers = pd.to_numeric(whole).astype("float64")
-    if (numbers.dropna() % 1 == 0).all() and numbers.abs().max() < 2**53:
-        return numbers.astype("int64") if numbers.notna().all() else numbers.astype("Int64")
-    return numbers
+            out.append(part.astype(object) if dates else code_texts(part).astype(object))
+    made = pd.concat(out, ignore_index=True)
+    if numeric:
+        return as_integers(made)
+    made = made.where(made.notna(), None)
+    return pd.to_datetime(made) if dates else made
 
 
-def _is_number(part: pd.Series) -> bool:
+def as_integers(numbers: pd.Series) -> pd.Series:
+    """Numbers that are all whole as integers, nullable where some are missing."""
+    floats = pd.api.types.is_float_dtype(numbers.dtype)
+    if floats and not ((numbers.dropna() % 1 == 0).all() and numbers.abs().max() < 2**53):
+        return numbers
+    return numbers.astype("int64") if numbers.notna().all() else numbers.astype("Int64")
+
+
+def is_number(part: pd.Series) -> bool:
     """Whether all values are numbers, also those read from codes."""
     if pd.api.types.is_bool_dtype(part.dtype) or isinstance(part.dtype, pd.CategoricalDtype):
         return False
@@ -103,6 +109,7 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan:
     """
     found = growth(entities)
     check_growth(found, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
+    frames = _of_one_type(frames, plan)
     rows = _paired(entities)
     report: dict[str, Any] = {"op": "join", "growth": round(found.factor, 4), "cardinality": found.cardinality}
     report |= {"rows_in": sum(map(len, entities.values())), "rows_out": len(rows)}
@@ -125,7 +132,7 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan:
         columns[name], origins[name] = chosen, origin.to_numpy()
         conflicts[name] = {"rule": rule, "conflicts": int((parts.nunique(axis=1) > 1).sum())}
     source = ["+".join(name for name in frames if present[name][i]) for i in range(len(rows))]
-    frame = pd.DataFrame({name: values.reset_index(drop=True) for name, values in columns.items()})
+    frame = pd.DataFrame({name: _settled(values.reset_index(drop=True)) for name, values in columns.items()})
     frame["_source"] = source
     masks["_source"] = np.ones(len(rows), bool)
     report["conflicts"] = conflicts
@@ -137,6 +144,18 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan:
         pd.DataFrame(origins),
         report,
     )
+
+
+def _of_one_type(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd.DataFrame]:
+    """The sources with each column in the type that it has in all of them, so that equal values are equal."""
+    ends = np.cumsum([len(frame) for frame in frames.values()])
+    columns: dict[str, dict[str, pd.Series]] = {source: {} for source in frames}
+    for name in plan.mapped:
+        whole = stacked({source: frame.get(name) for source, frame in frames.items()}, frames)
+        for (source, frame), end in zip(frames.items(), ends, strict=True):
+            if name in frame:
+                columns[source][name] = whole.iloc[end - len(frame) : end].reset_index(drop=True)
+    return {source: pd.DataFrame(columns[source], index=range(len(frame))) for source, frame in frames.items()}
 
 
 def _paired(entities: Mapping[str, Ints]) -> pd.DataFrame:
@@ -151,7 +170,14 @@ def _paired(entities: Mapping[str, Ints]) -> pd.DataFrame:
 
 def _taken(values: pd.Series, rows: pd.Series) -> pd.Series:
     """Values by row number, missing for -1."""
-    return values.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
+    nullable = values.astype("Int64") if pd.api.types.is_integer_dtype(values.dtype) else values
+    return nullable.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
+
+
+def _settled(values: pd.Series) -> pd.Series:
+    """Integers without gaps as plain ones."""
+    whole = pd.api.types.is_integer_dtype(values.dtype)
+    return values.astype("int64") if whole and values.notna().all() else values
 
 
 def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:

@@ -24,8 +24,9 @@ class Growth:
     """What a join by a key would do to the number of rows.
 
     Attributes:
-        factor: Rows of the inner join to the rows of each key's largest side: 1 unless a key repeats in two sources.
-        rows: Rows of the inner join; 0 when the sources share no key.
+        factor: Rows made of keys that two sources or more share, to the rows of each key's largest side: 1 unless a
+            key repeats in two sources.
+        rows: Rows made of shared keys; 0 when the sources share none.
         cardinality: ``1:1``, ``1:n`` (a key repeats in one source at most) or ``m:n``.
         worst: How many rows the worst key makes.
         repeated: How many rows of each source have a key that repeats in it.
@@ -90,7 +91,8 @@ def growth(groups: Mapping[str, Ints]) -> Growth:
     top = max((int(found.max(initial=-1)) for found in groups.values()), default=-1) + 1
     counts = np.array([np.bincount(found[found >= 0], minlength=top) for found in groups.values()], np.float64)
     repeated = {s: int(c[c > 1].sum()) for s, c in zip(groups, counts, strict=True)}
-    made = counts.prod(axis=0) if top else np.zeros(0)
+    shared = (counts > 0).sum(axis=0) > 1
+    made = np.where(shared, np.maximum(counts, 1).prod(axis=0), 0.0) if top else np.zeros(0)
     side = counts.max(axis=0)[made > 0] if top else np.zeros(0)
     several = (counts > 1).sum(axis=0) if top else np.zeros(0)
     kind = "m:n" if (several > 1).any() else "1:n" if (several == 1).any() else "1:1"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.dates import find_formats, read_dates
 from tabsynth.errors import DataError, listed
-from tabsynth.mixing.entries import DECIDED, Harmony, Match, code_text
+from tabsynth.mixing.entries import DECIDED, Harmony, Match, code_text, code_texts
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.units import conversion
 
@@ -102,7 +102,7 @@ def without_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
     if not sentinels:
         return values
     told = {code_text(value) for value in sentinels}
-    at = values.map(code_text, na_action="ignore").isin(told) & values.notna()
+    at = code_texts(values).isin(told) & values.notna()
     if at.any() and pd.api.types.is_integer_dtype(values.dtype):
         values = values.astype("Int64")  # as floats, long keys would lose digits
     return values.mask(at)
@@ -112,7 +112,7 @@ def _recoded(
     values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, done: Done
 ) -> pd.Series:
     """Codes as their meanings; those without one fail, stay or become missing."""
-    keys = values.map(code_text, na_action="ignore")
+    keys = code_texts(values)
     strange = values.notna() & ~keys.isin(recoding)
     if strange.any() and unmapped == "fail":
         raise DataError(
@@ -191,7 +191,7 @@ def _dates(values: pd.Series, told: str | None, where: str, budget: float, done:
     """Dates, read strictly: one format, named or the only one that fits."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return values
-    text = values.map(code_text, na_action="ignore")
+    text = code_texts(values)
     spelled = told
     if spelled is None:
         found = find_formats([str(value) for value in text.dropna().unique()])

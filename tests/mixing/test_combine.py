@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tabsynth as ts
 from tabsynth.errors import InputError
+from tabsynth.mixing.entries import code_text, code_texts
 from tabsynth.mixing.inputs import frame_hash
 from tabsynth.mixing.plan import Plan
 
@@ -83,6 +86,36 @@ def test_conflicts_go_to_the_rule_of_their_column() -> None:
     assert frame["score"].tolist() == [*(np.arange(30.0) + 1), *np.arange(30.0, 40.0)]  # between n and n + 2
     assert mixed.report["combine"]["conflicts"]["income"]["conflicts"] == 30
     assert set(mixed.frame["_source"]) == {"low+high", "low"}
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-9, 9), st.floats(-5, 5), st.booleans(), st.text(" abé1.0", max_size=4)))
+)
+@settings(deadline=None)
+def test_codes_become_text_one_by_one_or_all_at_once(values: list[Any]) -> None:
+    column = pd.Series(values, dtype=object)
+    found = code_texts(column)
+    assert found.where(found.notna(), None).tolist() == [None if v is None else code_text(v) for v in values]
+
+
+def test_long_keys_keep_their_digits() -> None:
+    """Seventeen digits are more than a float holds: two accounts must not become one."""
+    one, other = 12345678901234567, 12345678901234568
+    tables = {"a": pd.DataFrame({"account": [one, other]}), "b": pd.DataFrame({"account": [other, -9, -9]})}
+    plan = plan_of(tables, {"account": "identifier"}, harmonise=[{"column": "account", "na": {"b": [-9]}}])
+    assert ts.mix(plan).frame["account"].tolist() == [f"a:{one}", f"a:{other}", f"b:{other}", None, None]
+
+
+def test_values_that_are_written_otherwise_do_not_conflict() -> None:
+    tables = {
+        "a": pd.DataFrame({"key": ["k1", "k2"], "grade": [1, 2]}),
+        "b": pd.DataFrame({"key": ["k1", "k2"], "grade": ["1", "3"]}),
+    }
+    link = {"engine": "exact", "fields": ["key"]}
+    plan = plan_of(tables, {"key": "identifier", "grade": "categorical"}, link=link, combine={"op": "join"})
+    mixed = ts.mix(plan)
+    assert mixed.report["combine"]["conflicts"]["grade"]["conflicts"] == 1
+    assert mixed.frame["grade"].tolist() == ["1", "2"]
 
 
 @pytest.mark.slow

@@ -36,6 +36,15 @@ def test_an_explosion_is_stopped_before_it_happens() -> None:
     check_growth(growth({"a": np.arange(5), "b": np.repeat(np.arange(5), 3)}), 1.0)
 
 
+def test_an_explosion_between_two_of_three_sources_is_seen() -> None:
+    groups = {"a": np.zeros(100, int), "b": np.zeros(100, int), "c": np.array([1])}
+    assert growth(groups).rows == 10_000
+    with pytest.raises(DataError, match="10,000 rows"):
+        check_growth(growth(groups), 1.0)
+    with pytest.raises(DataError, match="to be 1:n, but 'a', 'b' have"):
+        check_growth(growth(groups), 100.0, "1:n")
+
+
 def test_keys_of_several_columns_match_part_by_part() -> None:
     frames = {
         "a": pd.DataFrame({"site": ["x", "x", "y", None], "no": [1, 2, 1, 1]}),
