@@ -8,7 +8,7 @@ import io
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Any, Literal, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -41,25 +41,9 @@ def read_csv(
         SourceError: Not UTF-8, or a damaged archive.
         DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
     """
-    names = _header(path, separator)
+    names = header(path, separator)
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(
-                column_names=[str(i) for i in range(len(names))], skip_rows_after_names=1, block_size=BLOCK
-            ),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=separator,
-                newlines_in_values=True,
-                ignore_empty_lines=len(names) > 1,  # in a file of one column, an empty line is a missing value
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={str(i): pa.string() for i in range(len(names))},
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                null_values=sorted({"", *missing}),
-            ),
-        )
+        table = pyarrow.csv.read_csv(path, **_options(names, separator, missing))
     except pa.ArrowInvalid as error:
         raise _explained(path, separator, len(names), error) from error
     except OSError as error:
@@ -70,8 +54,7 @@ def read_csv(
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
     for i, name in enumerate(names):
-        text = table.column(i).combine_chunks()
-        text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+        text = _filled(table.column(i).combine_chunks())
         told = schema[name] if schema is not None and name in schema else None
         values = None if told is None else declared(pd.Series(text.to_pandas(), dtype=object, name=name), told)
         if values is None:
@@ -80,6 +63,57 @@ def read_csv(
                 formats[name] = spelling
         columns[name] = values
     return pd.DataFrame(columns), formats
+
+
+def text_batches(path: Path, *, separator: str, missing: Collection[str] = MISSING) -> Iterator[pa.Table]:
+    """Read a CSV file as text, a block of bytes at a time; missing is null.
+
+    Raises:
+        SourceError: Not UTF-8, or a damaged archive.
+        DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
+    """
+    names = header(path, separator)
+    rows, last = 0, None
+    try:
+        with pyarrow.csv.open_csv(path, **_options(names, separator, missing)) as reader:
+            for batch in reader:
+                if not batch.num_rows:
+                    continue
+                rows += batch.num_rows
+                last = pa.Table.from_batches([batch])
+                yield pa.table({name: _filled(batch.column(i)) for i, name in enumerate(names)})
+    except pa.ArrowInvalid as error:
+        raise _explained(path, separator, len(names), error) from error
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
+    if last is None:
+        raise DataError(f"{str(path)!r} has a header but only empty lines below it")
+    _check_closed(path, last)
+
+
+def _options(names: list[str], separator: str, missing: Collection[str]) -> dict[str, Any]:
+    """How Arrow reads a file: everything as text, strictly."""
+    return {
+        "read_options": pyarrow.csv.ReadOptions(
+            column_names=[str(i) for i in range(len(names))], skip_rows_after_names=1, block_size=BLOCK
+        ),
+        "parse_options": pyarrow.csv.ParseOptions(
+            delimiter=separator,
+            newlines_in_values=True,
+            ignore_empty_lines=len(names) > 1,  # in a file of one column, an empty line is a missing value
+        ),
+        "convert_options": pyarrow.csv.ConvertOptions(
+            column_types={str(i): pa.string() for i in range(len(names))},
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=sorted({"", *missing}),
+        ),
+    }
+
+
+def _filled(text: pa.Array) -> pa.Array:
+    """Text, empty as missing."""
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
 def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: Schema | None, header: bool) -> None:
@@ -115,8 +149,13 @@ def opened(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[I
             yield cast("IO[bytes]", unpacked)
 
 
-def _header(path: Path, separator: str) -> list[str]:
-    """The column names, checked."""
+def header(path: Path, separator: str) -> list[str]:
+    """The column names, checked.
+
+    Raises:
+        SourceError: Not UTF-8, or a damaged archive.
+        DataError: No header, no rows, or duplicate names.
+    """
     try:
         with opened(path, "rb", packed=path.name.endswith(".gz")) as file:
             start = file.read(4)

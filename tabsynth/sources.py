@@ -57,7 +57,7 @@ def read(
         SchemaError: The schema and the file have different columns.
     """
     source = Path(path)
-    kind = _kind(source)
+    kind = kind_of(source)
     _check_readable(source)
     if sheet is not None and kind != "excel":
         raise SourceError(f"{str(source)!r} has no sheets; sheet={sheet!r} is for Excel workbooks")
@@ -65,7 +65,7 @@ def read(
     if kind == "csv":
         frame, formats = read_csv(
             source,
-            separator=_separator(source, separator),
+            separator=separator_of(source, separator),
             missing=MISSING if missing is None else missing,
             schema=schema,
         )
@@ -104,7 +104,7 @@ def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = 
         DataError: The file's kind cannot hold the table.
     """
     target = Path(path)
-    kind = _kind(target)
+    kind = kind_of(target)
     check_writable(target)
     frame = data.frame if isinstance(data, Table) else data
     told = data.schema if isinstance(data, Table) and schema is None else schema
@@ -112,7 +112,7 @@ def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = 
     with replacing(target) as temporary:
         if kind == "csv":
             with opened(temporary, "wb", packed=_packed(target)) as sink:
-                write_csv(frame, sink, separator=_separator(target), schema=told, header=True)
+                write_csv(frame, sink, separator=separator_of(target), schema=told, header=True)
         elif kind == "parquet":
             pyarrow.parquet.write_table(_arrow(frame), temporary)
         else:
@@ -133,7 +133,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
                 append(frame)
     """
     target = Path(path)
-    kind = _kind(target)
+    kind = kind_of(target)
     if kind == "excel":
         raise SourceError(f"cannot write {str(target)!r} in chunks: Excel holds few rows; choose .parquet or .csv")
     first: list[pd.Index] = []
@@ -147,12 +147,13 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
             if first and not frame.columns.equals(first[0]):
                 raise DataError(f"a chunk has the columns {listed(frame.columns)}, the first had {listed(first[0])}")
             if kind == "csv":
-                write_csv(frame, sink, separator=_separator(target), schema=_timed(frame, schema), header=not first)
+                write_csv(frame, sink, separator=separator_of(target), schema=_timed(frame, schema), header=not first)
             elif not writer:
                 table = _arrow(frame)
                 # Nothing but missing values: text can hold whatever comes later.
                 typed = pa.schema(
-                    [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+                    [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema],
+                    metadata=table.schema.metadata,
                 )
                 writer.append(stack.enter_context(pyarrow.parquet.ParquetWriter(temporary, typed)))
                 writer[0].write_table(table.cast(typed))
@@ -169,7 +170,12 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
             raise DataError(f"nothing was written to {str(target)!r}: no chunk came")
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """``csv``, ``parquet`` or ``excel``, by the suffix.
+
+    Raises:
+        SourceError: The suffix says none of these.
+    """
     name = path.name.lower()
     kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
     if kind is None:
@@ -177,7 +183,8 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _separator(path: Path, separator: str | None = None) -> str:
+def separator_of(path: Path, separator: str | None = None) -> str:
+    """What separates a CSV file's fields: what is told, else what the suffix says."""
     return separator or ("\t" if ".tsv" in path.name.lower() else ",")
 
 
@@ -233,22 +240,39 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """Read Parquet; integers and booleans with gaps become nullable rather than floats and objects."""
+    """The whole file as a frame."""
+    with parquet_file(path) as file:
+        try:
+            return parquet_frame(file.read())
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(f"{str(path)!r} is damaged or cut short: {error}") from error
+
+
+def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
+    """Open a Parquet file, its columns and rows checked.
+
+    Raises:
+        SourceError: The file is damaged, or of another kind.
+        DataError: Duplicate or nested columns, or no rows.
+    """
     try:
-        names = pyarrow.parquet.read_schema(path).names
-        twice = sorted({name for name in names if names.count(name) > 1})
-        table = None if twice else pyarrow.parquet.read_table(path)
+        file = pyarrow.parquet.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error
-    if table is None:
-        raise DataError(
-            f"{str(path)!r} has duplicate column names: {listed(twice)}; give every column a name of its own"
-        )
-    nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
-    if nested:
-        raise DataError(f"{str(path)!r} has nested columns: {listed(nested)}; flatten or drop them")
-    if not table.num_rows:
-        raise DataError(f"{str(path)!r} has columns but no rows")
+    schema = file.schema_arrow
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    fault = f"has duplicate column names: {listed(twice)}; give every column a name of its own" if twice else ""
+    fault = fault or (f"has nested columns: {listed(nested)}; flatten or drop them" if nested else "")
+    fault = fault or ("" if file.metadata.num_rows else "has columns but no rows")
+    if fault:
+        file.close()
+        raise DataError(f"{str(path)!r} {fault}")
+    return file
+
+
+def parquet_frame(table: pa.Table) -> pd.DataFrame:
+    """Arrow to pandas; integers and booleans with gaps become nullable rather than floats and objects."""
     frame: pd.DataFrame = mark(table.to_pandas(), from_metadata(table.schema))
     if not isinstance(frame.index, pd.RangeIndex):
         named = [name for name in frame.index.names if name is not None]
