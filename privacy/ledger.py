@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from functools import cache
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -123,7 +124,7 @@ class PrivacyLedger:
             "delta": float(delta),
             "sensitivity": float(sensitivity),
             "neighbours": self.neighbours,
-            "code": version("tabsynth"),
+            "code": _code(),
             "rng": rng,
             "time": _now(),
         }
@@ -262,6 +263,12 @@ def _budget(head: Mapping[str, Any]) -> dict[str, Any]:
     if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
         raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")
     return {**head, "epsilon": math.inf if head["epsilon"] is None else head["epsilon"]}
+
+
+@cache
+def _code() -> str:
+    """The version of tabsynth: looked up once, for a fit has hundreds of charges."""
+    return version("tabsynth")
 
 
 def _now() -> str:

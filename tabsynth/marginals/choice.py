@@ -24,6 +24,13 @@ CHOICE = 0.1
 Pair = tuple[int, int]
 
 
+def planned(columns: int, target: bool) -> int:
+    """How many pairs, and triples with the target, will be counted in a table of so many columns."""
+    with_target = columns - 1 if target else 0
+    pairs = columns * (columns - 1) // 2 if columns <= ALL else CHOSEN * columns + with_target
+    return 2 * pairs - with_target if target else pairs
+
+
 class Distances:
     """How far pairs of columns are from independence, in whole rows: one row changes a distance by one at most."""
 

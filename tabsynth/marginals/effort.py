@@ -13,6 +13,12 @@ import numpy as np
 REFERENCE = 5000.0
 """The signal of about 32,000 rows at epsilon 1 and delta 1e-6, which the factors below refer to."""
 
+TABLES = 200
+"""Pairs and triples that are counted in a table of 15 columns with a target, which the number of bins refers to."""
+
+LARGEST = 5e12
+"""Multiplications of a whole fit, about half a minute of one core: a larger one gets fewer components and steps."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
@@ -31,20 +37,30 @@ class Effort:
     penalty: float
 
 
-def effort_of(rows: float, rho: float, components: int | None = None) -> Effort:
-    """The mixture for a noisy number of rows and a budget."""
+def effort_of(rows: float, rho: float, components: int | None = None, cells: int = 0, groups: int = 1) -> Effort:
+    """The mixture for a noisy number of rows and a budget.
+
+    Args:
+        rows: The noisy number of units.
+        rho: The zCDP budget.
+        components: Components where the user asks for a number of them.
+        cells: Tokens of all columns together.
+        groups: Groups of the target's tokens within which pairs are counted.
+    """
     signal = strength(rows, rho)
-    return Effort(
-        components=components or int(np.clip(round(384 * signal ** (1 / 3)), 128, 1536)),
-        steps=int(np.clip(round(400 * signal ** (1 / 3)), 150, 1000)),
-        rate=0.2,
-        penalty=float(0.02 * signal**0.75),
-    )
+    wanted = components or int(np.clip(round(384 * signal ** (1 / 3)), 128, 1536))
+    steps = int(np.clip(round(400 * signal ** (1 / 3)), 150, 1000))
+    # A step is two products of (components x cells) by (cells x cells) for each group.
+    dear = 4.0 * wanted * steps * cells**2 * max(groups, 1) / LARGEST
+    if dear > 1:
+        steps = max(round(steps / np.sqrt(dear)), 150)
+        wanted = components or max(round(wanted / np.sqrt(dear)), 128)
+    return Effort(components=wanted, steps=steps, rate=0.2, penalty=float(0.02 * signal**0.75))
 
 
-def bins_of(rows: float, rho: float) -> int:
-    """About how many tokens a line is cut into."""
-    return int(np.clip(round(26 * strength(rows, rho) ** 0.2), 8, 64))
+def bins_of(rows: float, rho: float, tables: int = TABLES) -> int:
+    """About how many tokens a line is cut into, where the budget is parted among some tables of counts."""
+    return int(np.clip(round(18 * strength(rows, rho * TABLES / max(tables, 1)) ** 0.25), 6, 64))
 
 
 def fine_share(expected_rows: float, rho: float) -> float:

@@ -14,20 +14,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.columns import Identifier, Text
-from tabsynth.errors import InputError, PrivacyError
+from tabsynth.errors import InputError
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.marginals.choice import planned
 from tabsynth.marginals.effort import bins_of, fine_share
-from tabsynth.marginals.grids import Grid, grid_of
 from tabsynth.marginals.learn import Slots, from_arrays, learn, to_arrays
 from tabsynth.marginals.one_way import one_ways
 from tabsynth.marginals.spending import Charged, Exact, Source
-from tabsynth.marginals.vocabulary import public_codec, slot_counts, tokens_of_cells
+from tabsynth.marginals.vocabulary import public_codec, slot_counts
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.cells import private_table
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
 from tabsynth.synthesizers.imputing import imputed
+from tabsynth.synthesizers.private_rows import PrivateRows, grids_of
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 
@@ -73,17 +72,15 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         """Learn from noisy counts alone; every read of the frame is charged before."""
         self._check_options()
-        grids = {name: grid_of(column) for name, column in schema.items() if not isinstance(column, (Identifier, Text))}
-        if not grids:
-            raise PrivacyError("there is no column to learn; declare one that is not an identifier or text")
-        rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
-        source = Charged(rho, privacy.open_ledger, privacy.noise(), privacy.rows_of_a_unit)
-        cells = _Cells(frame, schema, grids, privacy)
+        grids = grids_of(schema)
+        rho, noise = zcdp_rho(privacy.epsilon, privacy.resolved_delta), privacy.noise()
+        source = Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit)
+        cells = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
         unit = privacy.rows_of_a_unit
         share = fine_share((privacy.n_public or EXPECTED_ROWS) / unit, rho) if len(grids) > 1 else 1.0
-        single = one_ways(grids, cells.of, source, share)
+        single = one_ways(grids, cells.cells, source, share)
         self.rows_ = max(round(single.rows), 1)
-        bins = bins_of(single.rows / unit, rho)
+        bins = bins_of(single.rows / unit, rho, planned(len(grids), bool(schema.with_role("target"))))
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
         self._learn_from(lambda: cells.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
@@ -180,34 +177,3 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         if self.active_:
             self.model_ = from_arrays(config, arrays)
-
-
-class _Cells:
-    """The cells of a private frame, made where a charged read asks for them first."""
-
-    def __init__(self, frame: pd.DataFrame, schema: Schema, grids: dict[str, Grid], privacy: Privacy) -> None:
-        self._frame, self._schema, self._grids, self._privacy = frame, schema, grids, privacy
-        self._cells: dict[str, npt.NDArray[np.int64]] = {}
-        self._tokens: Tokens | None = None
-
-    def of(self, name: str) -> npt.NDArray[np.int64]:
-        """The cell of every row of a column; undeclared values are in a public cell already."""
-        if not self._cells:
-            table = private_table(
-                self._frame,
-                self._schema,
-                unit=self._privacy.unit,
-                rows_per_person=self._privacy.rows_per_person,
-                noise=self._privacy.noise(),
-            )
-            self._cells = {own: grid.encode(self._schema[own], table[own]) for own, grid in self._grids.items()}
-        return self._cells[name]
-
-    def tokens(self, codec: Codec) -> Tokens:
-        """The tokens of all rows, shape (n, slots)."""
-        if self._tokens is None:
-            self._tokens = np.zeros((len(self.of(next(iter(self._grids)))), len(codec.slots)), np.int32)
-            for name, grid in self._grids.items():
-                own = tokens_of_cells(grid, codec.coders[name])[self.of(name)]
-                self._tokens[:, codec.positions(name)] = codec.split(name, own)
-        return self._tokens
