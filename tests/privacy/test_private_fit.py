@@ -65,7 +65,7 @@ class Guarded(pd.DataFrame):
     """A frame that may be looked at only between a charge and the note of what it produced."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name not in {"columns", "__class__", "_mgr"}:
+        if name not in {"columns", "attrs", "_attrs", "__class__", "_mgr"}:  # attrs: where the table comes from
             paid(name)
         return super().__getattribute__(name)
 
