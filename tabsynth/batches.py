@@ -117,6 +117,8 @@ def _as(text: pa.Array, kind: str) -> pd.Series:
         return pd.Series(text.to_pandas(), dtype=object)
     dtype: Any = {"int64": "Int64", "bool": "boolean"}.get(kind, kind.partition(" ")[0])
     if _kind(text) == NOTHING:
-        return pd.Series(pd.NA if dtype in ("Int64", "boolean") else None, index=range(len(text)), dtype=dtype)
-    values: pd.Series = typed(text, MISSING)[0].astype(dtype)
+        nothing = pd.NA if dtype in ("Int64", "boolean") else None
+        values: pd.Series = pd.Series(nothing, index=range(len(text)), dtype=dtype)
+    else:
+        values = typed(text, MISSING)[0].astype(dtype)
     return values

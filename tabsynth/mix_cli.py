@@ -36,8 +36,9 @@ def add_mix(command: Callable[[str, str, str], argparse.ArgumentParser]) -> None
     )
     apply.add_argument("--report", metavar="FILE", help="also write what was done, as JSON")
     apply.add_argument("--lineage", metavar="FILE", help="also write where rows come from, if the plan publishes it")
+    apply.add_argument("--schema", metavar="FILE", help="also write the mixed table's schema, for fit --schema")
     apply.add_argument(
-        "--schema", metavar="FILE", help="also write the mixed table's schema, for fit --schema"
+        "--stream", action="store_true", help="batch by batch, in little memory; by itself for inputs of over 256 MB"
     )
     apply.add_argument(
         "--person", action="store_true", help="add the column _entity, so that no person is split or counted twice"

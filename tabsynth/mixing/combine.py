@@ -132,7 +132,7 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan:
         columns[name], origins[name] = chosen, origin.to_numpy()
         conflicts[name] = {"rule": rule, "conflicts": int((parts.nunique(axis=1) > 1).sum())}
     source = ["+".join(name for name in frames if present[name][i]) for i in range(len(rows))]
-    frame = pd.DataFrame({name: _settled(values.reset_index(drop=True)) for name, values in columns.items()})
+    frame = pd.DataFrame({name: settled(values.reset_index(drop=True)) for name, values in columns.items()})
     frame["_source"] = source
     masks["_source"] = np.ones(len(rows), bool)
     report["conflicts"] = conflicts
@@ -174,7 +174,7 @@ def _taken(values: pd.Series, rows: pd.Series) -> pd.Series:
     return nullable.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
 
 
-def _settled(values: pd.Series) -> pd.Series:
+def settled(values: pd.Series) -> pd.Series:
     """Integers without gaps as plain ones."""
     whole = pd.api.types.is_integer_dtype(values.dtype)
     return values.astype("int64") if whole and values.notna().all() else values

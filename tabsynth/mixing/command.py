@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from tabsynth.errors import InputError
-from tabsynth.files import check_writable
+from tabsynth.files import check_writable, write_text
 from tabsynth.mixing.apply import mix
+from tabsynth.mixing.batchwise import unfit
 from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.streamed import MixedFile
 from tabsynth.mixing.suggest import suggest
+from tabsynth.mixing.telling import report_text
 from tabsynth.schema import Schema
+
+LARGE = 1 << 28
+"""Bytes of input files from which tables are mixed batch by batch, where the plan allows it."""
 
 
 def run_mix(args: Namespace) -> None:
@@ -48,11 +55,40 @@ def _apply(args: Namespace) -> None:
     for path in (args.output, args.report, args.lineage, args.schema):
         if path:
             check_writable(path)
-    mixed = mix(args.plan, accept_above=args.accept_above, seed=args.seed)
-    mixed.save(args.output, report=args.report, lineage=args.lineage, schema=args.schema, person=args.person)
-    for alarm in mixed.report["link"]["alarms"]:
+    plan = Plan.load(args.plan)
+    if args.stream or _large(plan):
+        made = _streamed(plan, args)
+    else:
+        mixed = mix(plan, accept_above=args.accept_above, seed=args.seed)
+        mixed.save(args.output, report=args.report, lineage=args.lineage, schema=args.schema, person=args.person)
+        made = MixedFile(
+            path=Path(args.output),
+            rows=len(mixed.frame),
+            schema=mixed.schema,
+            plan_hash=mixed.plan_hash,
+            report=mixed.report,
+        )
+    for alarm in made.report["link"]["alarms"]:
         _say(f"alarm: {alarm}")
-    _say(f"wrote {args.output}: {len(mixed.frame):,} rows, {mixed.frame.shape[1]} columns, plan {mixed.plan_hash[:12]}")
+    _say(f"wrote {args.output}: {made.rows:,} rows, {len(made.schema)} columns, plan {made.plan_hash[:12]}")
+
+
+def _large(plan: Plan) -> bool:
+    """Whether the inputs are better mixed batch by batch, and the plan allows it."""
+    paths = [plan.folder / item.uri for item in plan.inputs.values() if item.uri]
+    return sum(path.stat().st_size for path in paths if path.is_file()) > LARGE and not unfit(plan)
+
+
+def _streamed(plan: Plan, args: Namespace) -> MixedFile:
+    """Mix batch by batch; lineage and persons are for tables in memory."""
+    if args.lineage or args.person:
+        raise InputError("--lineage and --person need all rows at once, which --stream and large inputs rule out")
+    made: MixedFile = mix(plan, accept_above=args.accept_above, seed=args.seed, output=args.output)
+    if args.report:
+        write_text(args.report, report_text(made.report))
+    if args.schema:
+        made.schema.to_json(args.schema)
+    return made
 
 
 def _say(line: str) -> None:

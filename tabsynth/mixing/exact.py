@@ -148,7 +148,7 @@ def pairs(groups: Mapping[str, Ints], one_to_one: bool) -> tuple[pd.DataFrame, i
 
     Args:
         groups: By source, the number of each record's key, below 0 where null.
-        one_to_one: Whether a key that several records of a source share joins none of them.
+        one_to_one: Whether a key that several records of a source share joins none of them; otherwise it joins all.
 
     Returns:
         The pairs (``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` 1), and how many records were left
@@ -169,13 +169,7 @@ def pairs(groups: Mapping[str, Ints], one_to_one: bool) -> tuple[pd.DataFrame, i
         every = every[~twice]
     first = every.drop_duplicates("key")
     joined = first.merge(every, on="key", suffixes=("_a", "_b"))
-    own = joined["source_a"] == joined["source_b"]
-    others = joined[~own]
-    # A record beside the first one in its source is linked to the first one elsewhere.
-    beside = joined[own & (joined["row_a"] != joined["row_b"])]
-    beside = beside[["key", "source_b", "row_b"]].set_axis(["key", "source_a", "row_a"], axis=1)
-    elsewhere = others.drop_duplicates("key")[["key", "source_b", "row_b"]]
-    joined = pd.concat([others, beside.merge(elsewhere, on="key")], ignore_index=True)
+    joined = joined[(joined["source_a"] != joined["source_b"]) | (joined["row_a"] != joined["row_b"])]
     joined = joined.sort_values(["source_a", "row_a", "source_b", "row_b"])
     names = np.array(list(groups), object)
     return pd.DataFrame(

@@ -29,6 +29,7 @@ class Done:
         recoded: Rows by meaning, for codes that were read.
         unread: Values that could not be read and became missing, within the budget.
         outside: Values outside the range that became missing.
+        failed: Values that the budget is charged for, and of how many ``present``.
     """
 
     sentinels: int = 0
@@ -36,10 +37,28 @@ class Done:
     recoded: dict[str, int] = field(default_factory=dict)
     unread: int = 0
     outside: int = 0
+    failed: int = 0
+    present: int = 0
+
+    def add(self, other: Done) -> None:
+        """Count what was done to a further batch."""
+        for name in ("sentinels", "unread", "outside", "failed", "present"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for mine, theirs in ((self.converted, other.converted), (self.recoded, other.recoded)):
+            for key, count in theirs.items():
+                mine[key] = mine.get(key, 0) + count
 
 
-def harmonised(frame: pd.DataFrame, source: str, plan: Plan) -> tuple[pd.DataFrame, dict[str, Done]]:
+def harmonised(
+    frame: pd.DataFrame, source: str, plan: Plan, part: bool = False
+) -> tuple[pd.DataFrame, dict[str, Done]]:
     """A source in the columns of the mixed table that it has, and what was done to each.
+
+    Args:
+        frame: The source, or a batch of it.
+        source: Its name.
+        plan: What to do.
+        part: Whether it is a batch: budgets of failures then hold for all batches, by ``check_budgets``.
 
     Raises:
         DataError: A code has no meaning in the plan, a value is no number or date, or lies outside of the range.
@@ -49,7 +68,37 @@ def harmonised(frame: pd.DataFrame, source: str, plan: Plan) -> tuple[pd.DataFra
     for name, match in plan.mapped.items():
         if source in match.sources:
             columns[name], done[name] = _column(frame, source, match, plan)
+    if not part:
+        check_budgets(source, plan, done)
     return pd.DataFrame(columns, index=frame.index), done
+
+
+def check_budgets(source: str, plan: Plan, done: Mapping[str, Done]) -> None:
+    """Raise where more of a source's values could not be read than its budget allows.
+
+    Raises:
+        DataError: Names the column, how many values failed, and the budget that they would need.
+    """
+    for name, item in done.items():
+        if item.failed > _budget(plan, name) * item.present:
+            where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
+            raise DataError(
+                f"{where}: {item.failed:,} of {item.present:,} values cannot be read, more than the budget of "
+                f"{_budget(plan, name):g}; mend them, name them under na, or allow a budget of "
+                f"{item.failed / item.present:.4f} in harmonise"
+            )
+
+
+def undated(frame: pd.DataFrame, source: str, plan: Plan) -> dict[str, list[str]]:
+    """By column, the formats that fit all dates of a batch, where they are text and the plan names no format."""
+    out = {}
+    for name, match in plan.mapped.items():
+        if match.kind != "datetime" or source not in match.sources or _told(entries_of(plan, name), source):
+            continue
+        values, _ = _coded(frame, source, match, plan)
+        if not pd.api.types.is_datetime64_any_dtype(values.dtype) and values.notna().any():
+            out[name] = find_formats([str(value) for value in code_texts(values).dropna().unique()])
+    return out
 
 
 def entries_of(plan: Plan, column: str) -> list[Harmony]:
@@ -59,6 +108,24 @@ def entries_of(plan: Plan, column: str) -> list[Harmony]:
 
 def _column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, Done]:
     """One column of one source."""
+    entries = entries_of(plan, match.to)
+    where = f"{source}.{'+'.join(match.sources[source])}"
+    values, done = _coded(frame, source, match, plan)
+    budget = _budget(plan, match.to)
+    if match.kind == "numeric":
+        numbers = _numbers(values, where, budget, done)
+        for entry in entries:
+            numbers = _converted(numbers, entry, source, done)
+        for entry in entries:
+            numbers = _inside(numbers, entry, where, done)
+        return numbers.rename(match.to), done
+    if match.kind == "datetime":
+        return _dates(values, _told(entries, source), where, budget, done).rename(match.to), done
+    return values.rename(match.to), done
+
+
+def _coded(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, Done]:
+    """One column without sentinels and with its codes read."""
     entries, done = entries_of(plan, match.to), Done()
     where = f"{source}.{'+'.join(match.sources[source])}"
     own_na = [value for name in match.sources[source] for value in plan.inputs[source].na.get(name, ())]
@@ -69,18 +136,17 @@ def _column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple
     if recoding:
         unmapped = next((entry.unmapped for entry in entries if entry.recoding(source)), "fail")
         values = _recoded(values, recoding, unmapped, where, match.to, done)
-    budget = max([entry.budget for entry in entries], default=0.0)
-    if match.kind == "numeric":
-        numbers = _numbers(values, where, budget, done)
-        for entry in entries:
-            numbers = _converted(numbers, entry, source, done)
-        for entry in entries:
-            numbers = _inside(numbers, entry, where, done)
-        return numbers.rename(match.to), done
-    if match.kind == "datetime":
-        told = next((entry.dates[source] for entry in entries if source in entry.dates), None)
-        return _dates(values, told, where, budget, done).rename(match.to), done
-    return values.rename(match.to), done
+    return values, done
+
+
+def _budget(plan: Plan, column: str) -> float:
+    """The share of a source's values that may fail to be read."""
+    return max([entry.budget for entry in entries_of(plan, column)], default=0.0)
+
+
+def _told(entries: Sequence[Harmony], source: str) -> str | None:
+    """The format of a source's dates, where an entry names it."""
+    return next((entry.dates[source] for entry in entries if source in entry.dates), None)
 
 
 def _of(entries: Sequence[Harmony], source: str) -> list[Any]:
@@ -140,15 +206,16 @@ def _numbers(values: pd.Series, where: str, budget: float, done: Done) -> pd.Ser
 
 
 def _charge(values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: Done) -> None:
-    """Raise when more values could not be read than the budget allows; otherwise count them."""
+    """Raise at once when values could not be read and nothing allows it; otherwise count them."""
     bad = values.notna() & parsed.isna()
     count, present = int(bad.sum()), int(values.notna().sum())
-    if count > budget * present:
+    if count and not budget:
         raise DataError(
             f"{where}: {count} of {present} values are not {what}, such as {listed(values[bad].unique(), 3)}; mend "
             f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
         )
     done.unread += count
+    done.failed, done.present = count, present
 
 
 def _converted(numbers: pd.Series, entry: Harmony, source: str, done: Done) -> pd.Series:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tabsynth.batches import Batches
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.entries import Input
 from tabsynth.mixing.plan import Plan
@@ -39,35 +40,51 @@ def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> 
         InputError: An input without a file was not given, or one was given that the plan does not have.
         SourceError: A file cannot be read.
     """
+    out = {}
+    for name, table in _checked(plan, given).items():
+        out[name] = read(table).frame if isinstance(table, Path) else table
+        _check_columns(plan, name, list(out[name].columns))
+    return out
+
+
+def open_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> dict[str, Batches]:
+    """The same inputs, to be read in batches; raises what ``load_inputs`` raises."""
+    out = {}
+    for name, table in _checked(plan, given).items():
+        out[name] = Batches(table)
+        _check_columns(plan, name, out[name].names)
+    return out
+
+
+def _checked(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame | Path]:
+    """Each input's frame or path, its content that of the plan."""
     tables = {**plan.tables, **(given or {})}
     unknown = [name for name in tables if name not in plan.inputs]
     if unknown:
         raise InputError(f"the plan has no input {listed(unknown)}; its inputs are {listed(plan.inputs)}")
-    out = {}
+    out: dict[str, pd.DataFrame | Path] = {}
     for name, item in plan.inputs.items():
         if name in tables:
-            frame, now = tables[name].reset_index(drop=True), frame_hash(tables[name])
+            out[name], now = tables[name].reset_index(drop=True), frame_hash(tables[name])
         elif item.uri is None:
             raise InputError(f"input {name!r} was a frame, not a file: give it in tables={{{name!r}: frame}}")
         else:
-            path = plan.folder / item.uri
+            out[name] = path = plan.folder / item.uri
             now = file_hash(path)
         if now != item.sha256:
             raise DataError(
                 f"input {name!r} has changed since the plan was made (its SHA-256 was {item.sha256[:12]}…, it is "
                 f"{now[:12]}…): review it, or make the plan anew with suggest"
             )
-        out[name] = frame if name in tables else read(path).frame
-        _check_columns(plan, name, out[name])
     return out
 
 
-def _check_columns(plan: Plan, name: str, frame: pd.DataFrame) -> None:
+def _check_columns(plan: Plan, name: str, columns: Sequence[str]) -> None:
     named = [column for item in plan.map for column in item.sources.get(name, ())]
     named += [*plan.inputs[name].key, *plan.inputs[name].na]
-    absent = [column for column in named if column not in frame.columns]
+    absent = [column for column in named if column not in columns]
     if absent:
-        raise InputError(f"input {name!r} has no column {listed(absent)}; it has {listed(frame.columns, 12)}")
+        raise InputError(f"input {name!r} has no column {listed(absent)}; it has {listed(columns, 12)}")
 
 
 def frame_hash(frame: pd.DataFrame) -> str:

@@ -119,7 +119,7 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         "pairs": len(joined),
         "review": int(pairs["probability"].between(low, high, inclusive="left").sum()),
         **found,
-        "alarms": _alarms(spec, merged, found),
+        "alarms": alarms_of(spec, merged, found),
     }
     rows = {source: entities[source][own[source][0]] for source in frames}
     exposure = sources_per_entity(rows)
@@ -130,7 +130,9 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
     return Links(rows, pairs.reset_index(drop=True), report)
 
 
-def _alarms(spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mapping[str, Any]) -> list[str]:
+def alarms_of(
+    spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mapping[str, Any] | None = None
+) -> list[str]:
     """What speaks for several people having become one person, in words."""
     if spec.engine == "none":
         return []
@@ -139,8 +141,10 @@ def _alarms(spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mappin
         "of the input"
         for item in heavy[:MOST_TOLD]
     ]
+    if clusters is None or spec.engine == "exact":  # equal keys make no chains
+        return out
     linked = sum(size * number for size, number in clusters["cluster_sizes"].items() if size > 1)
-    if spec.engine != "exact" and clusters["overlinked_records"] > OVERLINKED * linked:
+    if clusters["overlinked_records"] > OVERLINKED * linked:
         out.append(
             f"{clusters['overlinked_records']:,} of {linked:,} linked records hang together in groups of up to "
             f"{clusters['largest_group']:,}, too many for one person: raise the threshold, or link by more fields"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Identifier, Numeric
-from tabsynth.errors import InputError, PrivacyError
+from tabsynth.errors import PrivacyError
 from tabsynth.files import check_writable, write_text
 from tabsynth.mixing.clusters import split_entities
-from tabsynth.mixing.harmonise import Done
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.telling import report_text
 from tabsynth.provenance import told_by, write_beside
 from tabsynth.schema import Schema
 from tabsynth.sources import write
 from tabsynth.table import Table
-
-K = 5
-"""Values appear in the report only where at least so many rows share them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,96 +116,6 @@ class Mixed:
         if schema is not None:
             table.schema.to_json(schema)
         if report is not None:
-            write_text(report, json.dumps(self.report, indent=1, ensure_ascii=False, default=str) + "\n")
+            write_text(report, report_text(self.report))
         if lineage is not None:
             write(self.lineage, lineage)
-
-
-def columns_report(done: Mapping[str, Mapping[str, Done]], rows: Mapping[str, int]) -> dict[str, Any]:
-    """What was done to each column, by source; counts below five and rare codes are not told."""
-    out: dict[str, Any] = {}
-    for source, columns in done.items():
-        for name, item in columns.items():
-            told: dict[str, Any] = {}
-            if item.sentinels:
-                told["sentinels"] = _count(item.sentinels)
-            if item.converted:
-                told["converted"] = {unit: _count(count) for unit, count in item.converted.items()}
-            if item.recoded:
-                told["recoded"] = {value: count for value, count in item.recoded.items() if count >= K}
-                rare = sum(count < K for count in item.recoded.values())
-                told |= {"rarer_codes": rare} if rare else {}
-            if item.unread:
-                told["unread"] = _count(item.unread)
-            if item.outside:
-                told["outside"] = _count(item.outside)
-            out.setdefault(name, {})[source] = told
-    for name, sources in out.items():
-        out[name] = {"from": sources, "absent": [source for source in rows if source not in sources]}
-    return out
-
-
-def _count(count: int) -> int | str:
-    """A count of rows; a small one is not told exactly."""
-    return count if count >= K else f"fewer than {K}"
-
-
-def without_rare(report: Any, rows: int) -> Any:
-    """A report without the values of cells that fewer than five rows share."""
-    if isinstance(report, Mapping):
-        kept: dict[str, Any] = {}
-        for key, value in report.items():
-            if key == "cells" and isinstance(value, Iterable):
-                kept[key] = [cell for cell in value if cell.get("share", 0.0) * rows >= K]
-            elif key == "heavy_keys":
-                kept[key] = len(list(value))
-            else:
-                kept[str(key)] = without_rare(value, rows)
-        return kept
-    if isinstance(report, (list, tuple)):
-        return [without_rare(item, rows) for item in report]
-    return report.item() if hasattr(report, "item") else report
-
-
-def person_note(engine: str, factor: int, sources: int) -> str:
-    """What mixing means for a promise of privacy by person."""
-    if sources == 1:
-        return "one source: a person's rows are those that it has"
-    if engine == "none":
-        return (
-            f"row-level: the sources were not linked, so a person may stand in up to {sources} of them, and their "
-            f"epsilon may be up to {sources} times that of a row"
-        )
-    return (
-        f"linked by {engine}: one person has at most {factor} rows, and their epsilon is up to {factor} times a row's"
-    )
-
-
-def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, person: str) -> dict[str, Any]:
-    """What a mixed table tells of itself, in its frame and its file."""
-    void = []
-    if plan.combine["op"] == "fuse":
-        void.append("columns were drawn from other people's rows (combine: fuse)")
-    if plan.combine["op"] == "union" and plan.combine["on_missing_column"] == "impute":
-        void.append("missing columns were filled in by a model of all rows (on_missing_column: impute)")
-    if plan.combine["op"] == "join" and "em" in (plan.resolve["default"], *plan.resolve["columns"].values()):
-        void.append("conflicts were resolved by errors that all rows tell of (resolve: em)")
-    return {
-        "plan_hash": plan.hash,
-        "decisions_hash": plan.decisions_hash,
-        "sources": {name: int(item["rows"]) for name, item in inputs.items()},
-        "rows": rows,
-        "person": person,
-        "void": void,
-    }
-
-
-def check_margins(margins: Any) -> dict[str, dict[Any, float]]:
-    """Margins to rake to: shares by value, by column.
-
-    Raises:
-        InputError: They are not of that form.
-    """
-    if not isinstance(margins, Mapping) or not all(isinstance(value, Mapping) for value in margins.values()):
-        raise InputError("weights: margins are shares by value, by column, such as {sex: {F: 0.5, M: 0.5}}")
-    return {str(name): {key: float(share) for key, share in value.items()} for name, value in margins.items()}

@@ -220,3 +220,14 @@ def _features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
             out[:, i] = np.where(text.isna(), np.nan, codes)
             categorical.append(i)
     return out, categorical
+
+
+def check_margins(margins: Any) -> dict[str, dict[Any, float]]:
+    """Margins to rake to: shares by value, by column.
+
+    Raises:
+        InputError: They are not of that form.
+    """
+    if not isinstance(margins, Mapping) or not all(isinstance(value, Mapping) for value in margins.values()):
+        raise InputError("weights: margins are shares by value, by column, such as {sex: {F: 0.5, M: 0.5}}")
+    return {str(name): {key: float(share) for key, share in value.items()} for name, value in margins.items()}
