@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -21,8 +21,10 @@ from tabsynth.coders import Coder, ValueCoder, coder_from_state
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, fresh, learn_pattern
+from tabsynth.laws import Law, law_from_dict
 from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
-from tabsynth.readings import instants_of, line_of, measure_column, measure_ties, members_of
+from tabsynth.placing import place
+from tabsynth.readings import instants_of, line_of, measure_column, measure_laws, measure_ties, members_of
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.slots import Slot, slots_of
 from tabsynth.table import Table
@@ -43,6 +45,7 @@ class Codec:
         rows: Training rows.
         min_group: The floor on persons that every released value rests on.
         ties: Columns whose numbers are placed by their difference to an earlier column's.
+        laws: Columns whose numbers follow from others'.
     """
 
     schema: Schema
@@ -52,6 +55,7 @@ class Codec:
     rows: int
     min_group: int
     ties: dict[str, Tie] = field(default_factory=dict)
+    laws: tuple[Law, ...] = ()
 
     @classmethod
     def measure(
@@ -85,8 +89,10 @@ class Codec:
         ordered = {name: table.schema[name] for name in table.frame.columns}
         schema = replace(table.schema, columns=ordered)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
-        ties = measure_ties(table.frame, schema, coders, min_group, persons)
-        return cls(schema, coders, dtypes, patterns, rows, min_group, ties)
+        laws = measure_laws(table.frame, schema, coders)
+        free = {name: coder for name, coder in coders.items() if name not in {law.column for law in laws}}
+        ties = measure_ties(table.frame, schema, free, min_group, persons)
+        return cls(schema, coders, dtypes, patterns, rows, min_group, ties, laws)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -161,6 +167,7 @@ class Codec:
         *,
         ranges: Mapping[str, Range] | None = None,
         numbers: Mapping[str, Floats] | None = None,
+        given: Mapping[str, Floats] | None = None,
         keys: int | None = None,
         start: int = 0,
     ) -> pd.DataFrame:
@@ -171,11 +178,13 @@ class Codec:
             rng: Draws positions inside tokens and fresh identifiers.
             ranges: Columns whose values must lie in a range, which their tokens reach.
             numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
+            given: Those of them that no law may change; by default all.
             keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
             start: How many rows were decoded before with the same ``keys``.
         """
         seed = int(rng.integers(2**63)) if keys is None else keys
-        placed = self._placed(tokens, rng, ranges or {}, numbers or {})
+        numbers = numbers or {}
+        placed = self._placed(tokens, rng, ranges or {}, numbers, numbers if given is None else given)
         out = {}
         for name in self.coders:
             out[name] = (
@@ -186,28 +195,17 @@ class Codec:
         return pd.DataFrame(out)
 
     def _placed(
-        self, tokens: Tokens, rng: np.random.Generator, ranges: Mapping[str, Range], numbers: Mapping[str, Floats]
+        self,
+        tokens: Tokens,
+        rng: np.random.Generator,
+        ranges: Mapping[str, Range],
+        numbers: Mapping[str, Floats],
+        given: Mapping[str, Floats],
     ) -> dict[str, Floats]:
         """The numbers of every column on a line, inside their tokens."""
         lines = {name: coder for name, coder in self.coders.items() if isinstance(coder, QuantileCoder)}
         own = {name: self.column_tokens(tokens, name) for name in lines}
-        out: dict[str, Floats] = {}
-        for name, coder in lines.items():
-            data = ranges[name].place(coder, own[name], rng) if name in ranges else coder.decode(own[name], rng)
-            known = numbers.get(name)
-            out[name] = data if known is None else np.where(np.isnan(known), data, coder.rounded(known))
-        for name, tie in self.ties.items():
-            if name not in ranges:
-                known = numbers.get(tie.partner)
-                free = np.full(len(tokens), tie.partner not in ranges) if known is None else np.isnan(known)
-                pair = (tie.partner, name)
-                fixed = out[name]
-                out[tie.partner], out[name] = tie.place(
-                    (lines[pair[0]], lines[name]), (own[pair[0]], own[name]), (out[pair[0]], fixed), free, rng
-                )
-                if name in numbers:
-                    out[name] = np.where(np.isnan(numbers[name]), out[name], fixed)
-        return out
+        return place(lines, own, self.ties, self.laws, ranges, numbers, given, rng)
 
     def means(self, slot: Slot) -> Floats | None:
         """The mean number of each token of a slot on a line, shape (line,); None for other slots."""
@@ -248,7 +246,8 @@ class Codec:
             if coder.counts[coder.rare] and not isinstance(self.schema[name], (Identifier, Text))
         }
         made = [name for name, column in self.schema.items() if isinstance(column, (Identifier, Text))]
-        return {"min_group": self.min_group, "pooled_share": pooled, "not_learned": made, "rows": self.rows}
+        told = {"not_learned": made, "laws": [str(law) for law in self.laws], "rows": self.rows}
+        return {"min_group": self.min_group, "pooled_share": pooled, **told}
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
@@ -260,6 +259,7 @@ class Codec:
             "min_group": self.min_group,
             "coders": [],
             "ties": [],
+            "laws": [asdict(law) for law in self.laws],
         }
         arrays: Arrays = {}
         for i, (name, coder) in enumerate(self.coders.items()):
@@ -291,6 +291,7 @@ class Codec:
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
             ties=ties,
+            laws=tuple(law_from_dict(plain) for plain in config.get("laws", [])),
         )
 
 

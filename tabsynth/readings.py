@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder
+from tabsynth.law_search import find_laws
+from tabsynth.laws import Law
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.quantiles import decimals_of, measure_quantiles
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
@@ -65,6 +67,12 @@ def measure_ties(
     for data in units.values():
         out |= find_ties(data, lines, min_group=min_group, persons=persons)
     return out
+
+
+def measure_laws(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> tuple[Law, ...]:
+    """Exact relations among the numbers and the datetimes."""
+    lines = [name for name, coder in coders.items() if isinstance(coder, QuantileCoder)]
+    return find_laws({name: line_of(schema[name], frame[name]) for name in lines})
 
 
 def _nothing(values: pd.Series) -> ValueCoder:

@@ -188,7 +188,7 @@ def test_a_floor_that_is_no_count_is_refused(floor: object) -> None:
 def test_a_card_says_what_was_pooled_and_not_learned() -> None:
     frame = pd.DataFrame({"x": ["a"] * 97 + ["b"] * 3, "note": [f"n{i}" for i in range(100)]})
     card = Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"}, note={"kind": "text"}))).card()
-    assert card == {"min_group": 5, "pooled_share": {"x": 0.03}, "not_learned": ["note"], "rows": 100}
+    assert card == {"min_group": 5, "pooled_share": {"x": 0.03}, "not_learned": ["note"], "laws": [], "rows": 100}
 
 
 def test_differences_that_recur_come_back_exactly() -> None:

@@ -40,7 +40,7 @@ WANTED = 1 << 15
 """Rows that are chosen together."""
 
 SORTED = 6
-"""Slots by which rows are sorted before some are taken at even steps."""
+"""Slots by which rows are sorted before some are taken at even steps: those of fewest tokens, which fill evenly."""
 
 WIDE, SHARE = 2000, 0.8
 """Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
@@ -82,7 +82,7 @@ class GANSynthesizer(TokenSynthesizer):
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information))
+        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return
@@ -172,7 +172,7 @@ class GANSynthesizer(TokenSynthesizer):
         if not stratify:
             return one_each(weights, CANDIDATES, noise)
         order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
-        for slot in reversed(self.order_[:SORTED]):
+        for slot in sorted(self.order_, key=lambda slot: -self.layout_.sizes[slot])[-SORTED:]:
             order = order[tokens[order, slot].argsort(stable=True)]
         return systematic(weights, len(tokens) // CANDIDATES, order, noise)
 

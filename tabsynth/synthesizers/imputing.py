@@ -46,7 +46,7 @@ def imputed(synthesizer: TokenSynthesizer, model: Knowing, frame: pd.DataFrame, 
                 known = numbers.get(name, np.full(len(frame), np.nan))
                 numbers[name] = np.where(np.isnan(known), values, known)
         tokens[:, synthesizer.active_] = filled
-    return conditions.finish(codec.decode(tokens, how.rng, numbers=numbers), codec)
+    return conditions.finish(codec.decode(tokens, how.rng, numbers=numbers, given=conditions.numbers), codec)
 
 
 def _expected(

@@ -28,7 +28,7 @@ from tabsynth.table import Table
 from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.network import MaskedNet, slot_losses
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
+from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
 from tabsynth.training.parting import parted
 from tabsynth.training.plain import PlainNet
 from tabsynth.training.progress import bar
@@ -99,7 +99,8 @@ class MaskedSynthesizer(TokenSynthesizer):
                     known = numbers.get(name, np.full(len(frame), np.nan))
                     numbers[name] = np.where(np.isnan(known), values, known)
             tokens[:, self.active_] = drawn
-        return conditions.finish(self.codec_.decode(tokens, how.rng, numbers=numbers), self.codec_)
+        filled = self.codec_.decode(tokens, how.rng, numbers=numbers, given=conditions.numbers)
+        return conditions.finish(filled, self.codec_)
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
         """Log-probability of rows in nats, shape (n,).
@@ -141,11 +142,11 @@ class MaskedSynthesizer(TokenSynthesizer):
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information))
+        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return
-        self.sizing_, self.plain_ = Sizing.of(len(tokens), self.layout_), False
+        self.sizing_, self.plain_ = Sizing.of(len(tokens), self.layout_, told(information)), False
         parts = parted(tokens, run.seed, device, run.weighing.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)

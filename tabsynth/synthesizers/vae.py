@@ -66,7 +66,7 @@ class VAESynthesizer(TokenSynthesizer):
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information))
+        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         if not self.active_:
             return

@@ -2,8 +2,8 @@
 
 Chow and Liu, "Approximating discrete probability distributions with dependence trees", 1968: the maximum spanning tree
 of pairwise mutual information. Prim's algorithm yields an order in which each slot follows the one it depends on most.
-Slots that no other slot alone tells of come before it: they may still matter together, as year, day and hour do for the
-weather, and it is far easier to learn the weather of an hour than the hour of a weather.
+Slots of few tokens that no other slot alone tells of come before it: they may still matter together, as year, day and
+hour do for the weather, and it is far easier to learn the weather of an hour than the hour of a weather.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ SAMPLE = 20_000
 
 ALONE = 1 / 30
 """A slot stands alone when no other tells more than this share of its entropy."""
+
+FEW = 64
+"""Slots that stand alone and have no more tokens than this come first."""
 
 
 def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDArray[np.float64]:
@@ -54,18 +57,19 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
     return out
 
 
-def chain_order(information: npt.NDArray[np.float64]) -> list[int]:
-    """An order of the slots, given their mutual information with their entropies on the diagonal.
+def chain_order(information: npt.NDArray[np.float64], sizes: Sequence[int]) -> list[int]:
+    """An order of the slots: those of few tokens that stand alone, the most informative, always the nearest to those.
 
-    First those that stand alone, those of most entropy before others; then the one most informative in all, then always
-    the one nearest to those before.
+    Args:
+        information: Their mutual information with their entropies on the diagonal, shape (slots, slots).
+        sizes: Number of tokens of each.
     """
     slots = len(information)
     if slots == 0:
         return []
     shared = information * (1 - np.eye(slots))
     entropy = information.diagonal()
-    alone = shared.max(axis=1) < ALONE * entropy
+    alone = (shared.max(axis=1) < ALONE * entropy) & (np.array(sizes) <= FEW)
     order = [int(slot) for slot in np.argsort(-entropy, kind="stable") if alone[slot]]
     left = ~alone
     nearest = shared.sum(axis=1)
@@ -79,6 +83,13 @@ def chain_order(information: npt.NDArray[np.float64]) -> list[int]:
         left[following] = False
         nearest = np.maximum(nearest, shared[following])
     return order
+
+
+def told(information: npt.NDArray[np.float64]) -> float:
+    """Share of the slots' entropy that each one's best single partner tells, from 0 to 1."""
+    shared = information * (1 - np.eye(len(information)))
+    entropy = float(information.diagonal().sum())
+    return float(shared.max(axis=1).sum()) / entropy if entropy > 0 else 0.0
 
 
 def strongest_before(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:

@@ -12,7 +12,11 @@ WORK = 1.5e9
 """Most tokens times rows times passes of a fit that goes on for further cycles, so that it stays within minutes."""
 
 DEEP = 20_000
-"""From so many rows on there is more to learn than two blocks hold; wide vocabularies take the time elsewhere."""
+"""From so many rows on there can be more to learn than two blocks hold; wide vocabularies take the time elsewhere."""
+
+PAIRS = 0.2
+"""Where pairs tell less than this share of the entropy, what is to be learned takes many columns at once: a third block
+is worth its time. Adult, whose pairs tell a third, gains nothing by it; hourly weather, with a seventh, does."""
 
 SMALL = 2500
 """Tables of fewer rows get a smaller, more strongly regularised network."""
@@ -47,11 +51,11 @@ class Sizing:
     cycles: int = 1
 
     @classmethod
-    def of(cls, rows: int, layout: Layout) -> Sizing:
-        """The rule, for a number of training rows and the learned slots."""
+    def of(cls, rows: int, layout: Layout, told: float) -> Sizing:
+        """The rule, for a number of rows, the learned slots, and the share of their entropy that pairs tell."""
         small = rows < SMALL
         batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
-        deep = rows >= DEEP and layout.total <= 2000
+        deep = rows >= DEEP and layout.total <= 2000 and told < PAIRS
         passes = int(np.clip((30 if layout.total > 2000 else 15 if deep else 20) * (32_000 / rows) ** 0.35, 14, 30))
         return cls(
             width=96 if small else 256 if deep or layout.total > 2000 else 192,

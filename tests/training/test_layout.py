@@ -72,6 +72,6 @@ def test_information_finds_the_dependent_pair_and_the_order_follows_it() -> None
     information = mutual_information(tokens, layout)
     assert information[0, 2] > 0.5
     assert information[0, 1] < 0.002
-    order = chain_order(information)
+    order = chain_order(information, layout.sizes)
     assert order[0] == 1  # it stands alone
     assert set(order[1:]) == {0, 2}

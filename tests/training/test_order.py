@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from tabsynth.training.layout import Layout
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
+from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
 
 
 def layout_of(tokens: npt.NDArray[np.int32], partial: frozenset[int] = frozenset()) -> Layout:
@@ -37,9 +37,24 @@ def test_information_is_that_of_the_table(tokens: npt.NDArray[np.int32]) -> None
 
 
 def test_slots_that_stand_alone_come_first(tokens: npt.NDArray[np.int32]) -> None:
-    order = chain_order(mutual_information(tokens, layout_of(tokens)))
+    order = chain_order(mutual_information(tokens, layout_of(tokens)), layout_of(tokens).sizes)
     assert set(order[:2]) == {3, 4}
     assert order[2:] == [0, 1, 2]  # the most informative, then the nearest to those before
+
+
+def test_a_slot_of_many_tokens_that_stands_alone_does_not_come_first(tokens: npt.NDArray[np.int32]) -> None:
+    many = np.random.default_rng(3).integers(0, 200, (len(tokens), 1)).astype(np.int32)
+    wider = np.concatenate([many, tokens], axis=1)
+    order = chain_order(mutual_information(wider, layout_of(wider)), layout_of(wider).sizes)
+    assert order[-1] == 0
+
+
+def test_pairs_tell_all_of_a_copy_and_nothing_of_an_exclusive_or() -> None:
+    a, b = np.random.default_rng(4).integers(0, 2, (2, 5000)).astype(np.int32)
+    copies, coins = np.stack([a, a], axis=1), np.stack([a, b, a ^ b], axis=1)
+    assert told(mutual_information(copies, layout_of(copies))) == pytest.approx(1, abs=0.001)
+    assert told(mutual_information(coins, layout_of(coins))) == pytest.approx(0, abs=0.001)
+    assert told(np.zeros((0, 0))) == 0
 
 
 def test_rows_without_a_slot_say_nothing_of_its_dependence() -> None:
@@ -53,13 +68,13 @@ def test_rows_without_a_slot_say_nothing_of_its_dependence() -> None:
 
 def test_a_table_of_independent_slots_has_an_order_of_all_of_them() -> None:
     tokens = np.random.default_rng(2).integers(0, 4, (3000, 4)).astype(np.int32)
-    assert sorted(chain_order(mutual_information(tokens, layout_of(tokens)))) == [0, 1, 2, 3]
-    assert chain_order(np.zeros((0, 0))) == []
+    assert sorted(chain_order(mutual_information(tokens, layout_of(tokens)), layout_of(tokens).sizes)) == [0, 1, 2, 3]
+    assert chain_order(np.zeros((0, 0)), []) == []
 
 
 def test_parents_are_the_strongest_of_those_before(tokens: npt.NDArray[np.int32]) -> None:
     information = mutual_information(tokens, layout_of(tokens))
-    order = chain_order(information)
+    order = chain_order(information, layout_of(tokens).sizes)
     parents = strongest_before(information, order, 2)
     assert parents[order[0]] == []
     assert parents[2][0] == 0

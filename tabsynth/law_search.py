@@ -1,0 +1,227 @@
+"""Find the exact relations among columns of numbers: weighted sums by least squares, products and ratios by trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tabsynth.laws import Law
+from tabsynth.line_coder import Floats
+from tabsynth.quantiles import decimals_of
+
+FEWEST = 50
+"""Fewest rows from which a relation is believed."""
+
+SAMPLE = 2000
+"""Rows on which relations are looked for; all rows then confirm them."""
+
+TELLING = 25
+"""A relation that holds only after rounding must tell the column to this share of its spread."""
+
+CLOSE = 1e-3
+"""A column is looked at when the others leave at most this share of its variance (or of a ratio's size) open."""
+
+THIN = 256
+"""Rows on which products and ratios of all pairs are compared."""
+
+AWAY = 0.05
+"""Largest spread of the logarithm of a quotient that may be a constant but for rounding."""
+
+TRIED = 8
+"""Most pairs that are confirmed on all rows, for each column and kind of product."""
+
+POWERS = ((1, 1), (1, -1), (1, -2))
+"""Exponents of the pairs that are tried: products, ratios, and ratios to a square such as body mass index."""
+
+
+def find_laws(lines: Mapping[str, Floats]) -> tuple[Law, ...]:
+    """Relations that hold in all rows where their columns are present.
+
+    Args:
+        lines: Each column's numbers, missing as NaN.
+    """
+    varied = {name: data for name, data in lines.items() if len(np.unique(data[~np.isnan(data)][:SAMPLE])) > 1}
+    sums = _sums(varied)
+    # What a law reads must not follow from a later one. A sum reads no column of a sum found before it.
+    settled = {law.column for law in sums} | {name for law in sums for name, _ in law.terms}
+    return (*reversed(sums), *_products(varied, settled))
+
+
+def _holds(own: Floats, wanted: Floats) -> bool:
+    """Whether a column equals what it should be up to its own rounding, in all rows where both are there."""
+    both = np.isfinite(wanted) & ~np.isnan(own)
+    if both.sum() < max(FEWEST, 0.5 * (~np.isnan(own)).sum()):
+        return False
+    data = own[both]
+    spread = float(data.std())
+    decimals = decimals_of(data)
+    unit = 0.0 if decimals is None else 10.0**-decimals
+    worst = float(np.abs(data - wanted[both]).max())
+    exact = worst <= 1e-9 * max(float(np.abs(data).max()), spread)
+    return spread > 0 and (exact or (unit * TELLING <= spread and worst <= 0.501 * unit))
+
+
+def _sums(lines: Mapping[str, Floats]) -> list[Law]:
+    """Weighted sums: columns whose variance the others explain, by least squares and backward elimination."""
+    names = _together(lines)
+    if len(names) < 2:
+        return []
+    matrix = np.stack([lines[name] for name in names], axis=1)
+    matrix = matrix[~np.isnan(matrix).any(axis=1)]
+    matrix = matrix[:: max(1, len(matrix) // SAMPLE)]
+    centre, spread = matrix.mean(0), matrix.std(0)
+    if len(matrix) < max(FEWEST, 3 * len(names)) or (spread == 0).any():
+        return []
+    scaled = (matrix - centre) / spread
+    free = list(range(len(names)))
+    found: list[Law] = []
+    # The share of each column's variance that all the others leave open is one over the inverse correlation's diagonal.
+    inverse = np.linalg.inv(scaled.T @ scaled / len(scaled) + 1e-10 * np.eye(len(names)))
+    for column in np.flatnonzero(1 / np.diag(inverse) < CLOSE):
+        if column not in free:
+            continue
+        law = _sum_of(int(column), [i for i in free if i != column], names, lines, scaled, centre, spread)
+        if law is not None and {law.column, *(name for name, _ in law.terms)} <= {names[i] for i in free}:
+            found.append(law)
+            free.remove(names.index(law.column))
+    return found
+
+
+def _together(lines: Mapping[str, Floats]) -> list[str]:
+    """Columns to look at together: those with fewest missing cells, while enough rows have them all."""
+    names: list[str] = []
+    rows = np.ones(len(next(iter(lines.values()))) if lines else 0, bool)
+    for name in sorted(lines, key=lambda name: int(np.isnan(lines[name]).sum())):
+        both = rows & ~np.isnan(lines[name])
+        if both.sum() >= max(FEWEST, 0.3 * rows.sum()):
+            rows = both
+            names.append(name)
+    return sorted(names, key=list(lines).index)
+
+
+def _sum_of(
+    column: int,
+    others: list[int],
+    names: list[str],
+    lines: Mapping[str, Floats],
+    scaled: Floats,
+    centre: Floats,
+    spread: Floats,
+) -> Law | None:
+    """A column as a sum of as few others as will do."""
+
+    def fitted(terms: list[int]) -> Law | None:
+        weights = np.linalg.lstsq(scaled[:, terms], scaled[:, column], rcond=1e-9)[0]
+        if (scaled[:, column] - scaled[:, terms] @ weights).var() > CLOSE:
+            return None
+        factors = weights * spread[column] / spread[terms]
+        return _tidied(names[column], [(names[i], float(k)) for i, k in zip(terms, factors, strict=True)], lines)
+
+    weights = np.abs(np.linalg.lstsq(scaled[:, others], scaled[:, column], rcond=1e-9)[0])
+    law = None
+    for most in range(1, min(len(others), 12) + 1):
+        chosen = [others[i] for i in np.argsort(-weights, kind="stable")[:most]]
+        law = fitted(chosen)
+        if law is not None:
+            break
+    if law is None:
+        return None
+    terms = [names.index(name) for name, _ in law.terms]
+    for term in list(terms):
+        fewer = [i for i in terms if i != term]
+        simpler = fitted(fewer) if fewer else None
+        if simpler is not None:
+            law, terms = simpler, fewer
+    return _turned(law, lines)
+
+
+def _tidied(column: str, terms: list[tuple[str, float]], lines: Mapping[str, Floats]) -> Law | None:
+    """A law with its factors at the fewest digits that keep it, None where none does."""
+    for digits in (1, 2, 3, 4, 5, 6, 8, 12):
+        rounded = tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms)
+        rest = lines[column] - Law(column, 0.0, rounded).of(lines)
+        rest = rest[~np.isnan(rest)]
+        if not len(rest):
+            return None
+        # A constant may be anything between the extremes that rounding leaves; the middle is safest, a plain one best.
+        middle = float((rest.min() + rest.max()) / 2)
+        for constant in (0.0, float(np.round(middle)), float(np.round(middle, 3)), middle):
+            law = Law(column, constant, rounded)
+            if _holds(lines[column], law.of(lines)):
+                return law
+    return None
+
+
+def _turned(law: Law, lines: Mapping[str, Floats]) -> Law:
+    """The same law for the column that is a sum with positive factors only, where there is one and it holds."""
+    positive = [(name, k) for name, k in law.terms if k > 0]
+    if len(positive) != 1 or len(law.terms) == 1:
+        return law
+    name, k = positive[0]
+    terms = ((law.column, 1 / k), *((other, -factor / k) for other, factor in law.terms if other != name))
+    turned = Law(name, -law.constant / k, terms)
+    return turned if _holds(lines[name], turned.of(lines)) else law
+
+
+def _products(lines: Mapping[str, Floats], settled: set[str]) -> list[Law]:
+    """Products and ratios of two columns, times a constant, for columns that take part in no sum."""
+    names = list(lines)
+    rows = len(next(iter(lines.values()))) if lines else 0
+    if len(names) < 3 or rows < FEWEST:
+        return []
+    thin = np.stack([lines[name][:: max(1, rows // THIN)] for name in names])
+    found: list[Law] = []
+    for powers in POWERS:
+        for column, name in enumerate(names):
+            if name in settled:
+                continue
+            for a, b in _alike(column, powers, thin):
+                law = _product_of(name, ((names[a], float(powers[0])), (names[b], float(powers[1]))), lines)
+                if law is not None:
+                    found.append(law)
+                    settled |= {name, names[a], names[b]}
+                    break
+    return found
+
+
+def _alike(column: int, powers: tuple[int, int], thin: Floats) -> list[tuple[int, int]]:
+    """Pairs whose product in given powers is proportional to a column: the logarithm of the quotient hardly varies."""
+    own = thin[column]
+    decimals = decimals_of(own)
+    # A quotient of small numbers says little after rounding.
+    least = 0.0 if decimals is None or powers == (1, 1) else 20 * 10.0**-decimals
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.abs(thin))
+    here = np.isfinite(logs)
+    logs = np.where(here, logs, 0.0)
+    first = here & (here[column] & (np.abs(own) >= least))
+    rest = np.where(first, logs[column] - powers[0] * logs, 0.0)
+    second = powers[1] * logs
+    rows = first.astype(float) @ here.T.astype(float)
+    with np.errstate(all="ignore"):
+        # Sums over the rows where all three are there, for every pair at once.
+        mean = (rest @ here.T - first @ second.T) / rows
+        square = (rest**2 @ here.T - 2 * rest @ second.T + first @ (second**2).T) / rows
+        away = square - mean**2
+    away[~(rows >= 0.25 * thin.shape[1])] = np.inf
+    away[column], away[:, column] = np.inf, np.inf
+    np.fill_diagonal(away, np.inf)
+    if powers[0] == powers[1]:
+        away[np.tril_indices(len(away))] = np.inf
+    near = np.argwhere(away < AWAY**2)
+    return [(int(a), int(b)) for a, b in near[np.argsort(away[tuple(near.T)], kind="stable")][:TRIED]]
+
+
+def _product_of(name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[str, Floats]) -> Law | None:
+    """The law of a column as a product, its constant at the fewest digits that keep it."""
+    own, plain = lines[name], Law(name, 1.0, terms, product=True).of(lines)
+    both = np.isfinite(plain) & ~np.isnan(own)
+    square = float(plain[both] @ plain[both])
+    if square == 0:
+        return None
+    for digits in (1, 2, 4, 6, 12):
+        law = Law(name, float(f"{own[both] @ plain[both] / square:.{digits - 1}e}"), terms, product=True)
+        if _holds(own, law.of(lines)):
+            return law
+    return None

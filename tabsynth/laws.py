@@ -1,0 +1,130 @@
+"""Exact relations among columns of numbers: a copy, a total of its parts, a ratio, a product, a change of unit.
+
+A column that is computed from others in every training row is computed in every synthetic row too; tokens alone would
+keep the relation only as far as they are narrow. Its tokens are learned all the same, so that conditions on it work:
+where it is asked for, one of the others gives way instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.line_coder import Floats, QuantileCoder
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a column follows from others.
+
+    Attributes:
+        column: The column that follows.
+        constant: Added to the sum, or what the product is multiplied by.
+        terms: The other columns with their factors, or with their exponents.
+        product: Whether the terms are multiplied as powers rather than summed.
+    """
+
+    column: str
+    constant: float
+    terms: tuple[tuple[str, float], ...]
+    product: bool = False
+
+    def __str__(self) -> str:
+        """The law as a formula, such as ``total = 0.81 * net + tax``."""
+        if self.product:
+            powers = [name if power == 1 else f"{name}^{power:g}" for name, power in self.terms]
+            return f"{self.column} = " + " * ".join([f"{self.constant:g}"] * (self.constant != 1) + powers)
+        terms = [name if factor == 1 else f"{factor:g} * {name}" for name, factor in self.terms]
+        return f"{self.column} = " + " + ".join(terms + [f"{self.constant:g}"] * (self.constant != 0))
+
+    def of(self, numbers: Mapping[str, Floats]) -> Floats:
+        """What the column should be, shape (n,); not finite where a term is missing or divided by zero."""
+        with np.errstate(all="ignore"):
+            if self.product:
+                parts = [np.power(numbers[name], power) for name, power in self.terms]
+                return np.asarray(self.constant * np.prod(parts, axis=0))
+            return np.asarray(self.constant + np.sum([k * numbers[name] for name, k in self.terms], axis=0))
+
+    def solved(self, name: str, numbers: Mapping[str, Floats]) -> Floats:
+        """What one of its terms would have to be, shape (n,)."""
+        factor = dict(self.terms)[name]
+        with np.errstate(all="ignore"):
+            if self.product:
+                return np.asarray(numbers[name] * np.power(numbers[self.column] / self.of(numbers), 1 / factor))
+            return np.asarray(numbers[name] + (numbers[self.column] - self.of(numbers)) / factor)
+
+
+def law_from_dict(data: Mapping[str, Any]) -> Law:
+    """A law from its plain data."""
+    terms = tuple((str(name), float(factor)) for name, factor in data["terms"])
+    return Law(str(data["column"]), float(data["constant"]), terms, bool(data["product"]))
+
+
+def settle(
+    laws: Sequence[Law],
+    coders: Mapping[str, QuantileCoder],
+    numbers: Mapping[str, Floats],
+    pinned: Mapping[str, Bools],
+) -> dict[str, Floats]:
+    """Numbers that keep the laws: what follows is computed; what is pinned, or would leave its range, moves a term.
+
+    Args:
+        laws: What must hold, each after those whose columns it reads.
+        coders: Their coders.
+        numbers: Every column's numbers, NaN where missing, shape (n,) each.
+        pinned: Numbers that must stay as they are.
+    """
+    out, fixed = dict(numbers), {name: own.copy() for name, own in pinned.items()}
+    _follow(laws, coders, out, fixed, held=True)
+    for law in reversed(laws):
+        _give_way(law, coders, out, fixed)
+    _follow(laws, coders, out, fixed, held=False)
+    return out
+
+
+def _follow(
+    laws: Sequence[Law],
+    coders: Mapping[str, QuantileCoder],
+    out: dict[str, Floats],
+    fixed: dict[str, Bools],
+    held: bool,
+) -> None:
+    """Compute what follows and is not fixed, in place; where it is to be held inside its range, it is fixed there."""
+    for law in laws:
+        coder, own, wanted = coders[law.column], out[law.column], law.of(out)
+        here = np.isfinite(wanted) & ~np.isnan(own) & ~fixed[law.column]
+        value = coder.rounded(np.where(here, wanted, 0.0))
+        if held:
+            inside = np.clip(value, coder.low[0], coder.high[-1])
+            fixed[law.column] |= here & (inside != value)
+            value = inside
+        out[law.column] = np.where(here, value, own)
+
+
+def _give_way(law: Law, coders: Mapping[str, QuantileCoder], out: dict[str, Floats], fixed: dict[str, Bools]) -> None:
+    """Where a law's column is fixed and does not keep the law, move one of its terms and fix that, in place."""
+    own = out[law.column]
+    for name, _ in sorted(law.terms, key=lambda term: -len(coders[term[0]].low)):
+        wanted = law.of(out)
+        off = fixed[law.column] & np.isfinite(wanted) & (np.abs(own - wanted) > _slack(coders[law.column]))
+        if not off.any():
+            return
+        coder, solved = coders[name], law.solved(name, out)
+        moved = coder.rounded(np.where(off & np.isfinite(solved), solved, 0.0))
+        inside = (moved >= coder.low[0]) & (moved <= coder.high[-1])
+        trial = {**out, name: np.where(off & np.isfinite(solved) & inside & ~fixed[name], moved, out[name])}
+        met = off & (np.abs(own - law.of(trial)) <= _slack(coders[law.column]))
+        out[name] = np.where(met, trial[name], out[name])
+        fixed[name] = fixed[name] | met
+
+
+def _slack(coder: QuantileCoder) -> float:
+    """How far a number may be from its law by rounding alone."""
+    scale = max(abs(float(coder.low[0])), abs(float(coder.high[-1])), 1e-300)
+    return (0.0 if coder.decimals is None else 0.51 * 10.0**-coder.decimals) + 1e-9 * scale

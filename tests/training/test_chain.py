@@ -1,0 +1,57 @@
+"""Drawing along a chain: rows that are alike share one pass through the network, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tabsynth.training import chain as module
+from tabsynth.training.chain import Chain
+from tabsynth.training.layout import Layout
+from tabsynth.training.network import MaskedNet
+
+SIZES = (3, 40, 5)
+
+
+def chain() -> Chain:
+    layout = Layout(SIZES, (0, 38, 0), tuple(np.arange(1, size + 1) for size in SIZES))
+    generator = torch.Generator().manual_seed(0)
+    net = MaskedNet(layout, width=16, blocks=2, dropout=0.0, skip=True, smooth=0.5, generator=generator).eval()
+    with torch.no_grad():  # heads and skip begin at zero, where every row would be alike
+        for weight in net.parameters():
+            weight += 0.3 * torch.randn(weight.shape, generator=generator)
+    return Chain(net)
+
+
+@pytest.mark.parametrize("fixed", [[], [0], [1]])
+def test_sharing_a_pass_changes_no_draw(monkeypatch: pytest.MonkeyPatch, fixed: list[int]) -> None:
+    begin = torch.full((3000, 3), -1)
+    for slot in fixed:
+        begin[:, slot] = torch.arange(3000) % 3
+    order = [slot for slot in (2, 1, 0) if slot not in fixed]
+
+    def drawn(alike: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        monkeypatch.setattr(module, "ALIKE", alike)
+        noise, seen = torch.Generator().manual_seed(1), []
+
+        def pick(slot: int, rows: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            seen.append(logits)
+            return torch.multinomial(logits.softmax(1), 1, generator=noise).squeeze(1)
+
+        with torch.inference_mode():
+            return chain().draw(begin.clone(), order, pick), seen
+
+    (own, logits), (shared, same) = drawn(0.0), drawn(1.0)
+    assert torch.equal(own, shared)
+    assert (own >= 0).all()
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(logits, same, strict=True))
+
+
+def test_few_rows_pass_through_the_network_where_tokens_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, passed = chain(), []
+    trunk = made.net.trunk
+    monkeypatch.setattr(made.net, "trunk", lambda hidden, noise=None: (passed.append(len(hidden)), trunk(hidden))[1])
+    with torch.inference_mode():
+        made.draw(torch.full((3000, 3), -1), [0, 2, 1], lambda slot, rows, logits: rows % SIZES[slot])
+    assert passed == [1, 3, 15]
