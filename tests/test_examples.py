@@ -44,7 +44,7 @@ def test_audit_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert sum(record["row"] < 30 for record in named) > len(named) / 2  # the leaked rows are named
 
 
-@pytest.mark.parametrize("name", ["quickstart.ipynb", "audit_third_party.ipynb"])
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.ipynb")))
 def test_notebook_is_kept_without_outputs(name: str) -> None:
     notebook = nbformat.read(EXAMPLES / name, as_version=4)
     assert not any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
@@ -95,19 +95,22 @@ def test_digits_are_drawn_and_read(tmp_path: Path) -> None:
     assert (tmp_path / "digits.html").read_text().count("<svg") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hospitals", "banks"])
-def test_mixing_walk_through_goes_from_raw_files_to_the_report(name: str, tmp_path: Path) -> None:
-    line = [sys.executable, str(EXAMPLES / f"mix_{name}.py"), "--output", str(tmp_path / "out"), "--epochs", "3"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*line, "--rows", "300"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+def test_mixing_notebook_goes_from_raw_files_to_the_report(
+    name: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TABSYNTH_DATA", str(shared_data))
+    notebook = nbformat.read(EXAMPLES / f"mix_{name}.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
-    assert done.returncode == 0, done.stderr
-    files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"review.html", "mixed.parquet", "mixed.json", "synthetic.csv", "report.html"} <= files
+    client.execute()
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert "iframe" in cells[0].outputs[-1]["data"]["text/html"]  # the review comes first
+    pages = [out for cell in cells for out in cell.outputs if "iframe" in out.get("data", {}).get("text/html", "")]
+    assert len(pages) == 2
+    assert cells[-1].outputs[-1]["data"]["text/plain"] == "True"  # the model file names the plan
+    files = {path.name for path in (tmp_path / "output" / name).iterdir()}
+    assert {"plan.yaml", "model.tabsynth", "synthetic.csv", "report.html"} <= files

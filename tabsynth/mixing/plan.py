@@ -219,6 +219,12 @@ class Plan:
 
         return changes(self)
 
+    def _repr_html_(self) -> str:
+        """The review page in a frame, for notebooks."""
+        from tabsynth.mixing.review import framed
+
+        return framed(self)
+
     def review(self, path: str | Path) -> None:
         """Write what a person needs to decide: a page with the evidence (``.html``) or a diff (any other suffix).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -42,6 +43,15 @@ def render(plan: Plan) -> str:
             entries=len(plan.entries),
             open=len(plan.open),
         )
+    )
+
+
+def framed(plan: Plan) -> str:
+    """The page in a frame, so that its style stays its own."""
+    page = escape(render(plan), quote=True)
+    return (
+        f'<div><iframe title="Mixing plan: review" srcdoc="{page}" sandbox="" loading="lazy" '
+        'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
     )
 
 

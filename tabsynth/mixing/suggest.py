@@ -10,9 +10,10 @@ import pandas as pd
 
 from tabsynth.columns import Categorical, Column
 from tabsynth.errors import InputError
-from tabsynth.mixing.align import Group, align, pair_scores
+from tabsynth.mixing.align import LEAST, Group, align, pair_scores
 from tabsynth.mixing.entries import Harmony, Input, Match
 from tabsynth.mixing.inputs import take
+from tabsynth.mixing.naming import alike
 from tabsynth.mixing.pieces import Split, find_splits, whole_questions
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.profiles import Profile, profiles
@@ -24,7 +25,8 @@ SURE, CLEAR = 0.7, 0.15
 """A match is certain from this score on, and with this margin to the runner-up; any other is asked."""
 
 LEFT = 0.15
-"""Score from which columns that are left over on both sides are proposed to be one, by elimination."""
+"""Score from which columns that are left over on both sides are proposed to be one, by elimination, where their names
+are no strangers to each other; otherwise it is only asked whether they are."""
 
 
 def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | None = None) -> Plan:
@@ -100,7 +102,7 @@ def _merge_left(groups: list[Group]) -> None:
         for i, one in enumerate(groups):
             for j in range(i + 1, len(groups)):
                 other = groups[j]
-                if one.members.keys() & other.members.keys():
+                if one.members.keys() & other.members.keys() or not _named_alike(one, other):
                     continue
                 score = max(float(pair_scores([one], [member])[0, 0]) for member in other.members.values())
                 if score >= LEFT and (best is None or score > best[0]):
@@ -113,6 +115,11 @@ def _merge_left(groups: list[Group]) -> None:
             groups[i].scores[source], groups[i].margins[source] = round(score, 3), 0.0
             groups[i].rivals[source] = "nothing else was left"
         del groups[j]
+
+
+def _named_alike(one: Group, other: Group) -> bool:
+    """Whether any two columns of two groups have names that share something."""
+    return any(alike(a.words, b.words) >= LEAST for a in one.members.values() for b in other.members.values())
 
 
 def _splits(

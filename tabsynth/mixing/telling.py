@@ -81,6 +81,8 @@ def person_note(engine: str, factor: int, sources: int) -> str:
             f"row-level: the sources were not linked, so a person may stand in up to {sources} of them, and their "
             f"epsilon may be up to {sources} times that of a row"
         )
+    if factor == 1:
+        return f"linked by {engine}: one person has one row, and an epsilon of a row is one of a person"
     return (
         f"linked by {engine}: one person has at most {factor} rows, and their epsilon is up to {factor} times a row's"
     )
