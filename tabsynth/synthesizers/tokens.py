@@ -19,6 +19,7 @@ from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.conditions import Conditions, mixed
+from tabsynth.synthesizers.following import Function, functions_of, mended
 from tabsynth.table import Table, keeps
 from tabsynth.training.layout import Layout
 
@@ -33,6 +34,7 @@ class TokenSynthesizer(Synthesizer):
         codec_: The vocabulary.
         layout_: The learned slots; slots that can hold only one token are left out.
         active_: Positions of the learned slots in the codec's token matrix.
+        functions_: Learned slots that follow from another in every training row.
     """
 
     weighs: ClassVar[bool] = True
@@ -42,6 +44,7 @@ class TokenSynthesizer(Synthesizer):
     codec_: Codec
     active_: list[int]
     layout_: Layout
+    functions_: tuple[Function, ...]
 
     def _fit(self, table: Table, run: Run) -> None:
         for name in ("epochs", "min_group"):
@@ -56,11 +59,13 @@ class TokenSynthesizer(Synthesizer):
                 tokens[~here, position] = -1
         counts = [counted(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
-        self._learn(tokens[:, self.active_], run)
+        learned = tokens[:, self.active_]
+        self.functions_ = functions_of(learned, self.layout_.sizes, [self._several(i) for i in self.active_])
+        self._learn(learned, run)
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
         """Choose the slots to learn, given the training rows of each token of each slot, and slots that some lack."""
-        self.counts_, self.partial_ = counts, partial
+        self.counts_, self.partial_, self.functions_ = counts, partial, ()
         self.__dict__.pop("_emit", None)
         slots = self.codec_.slots
         self.active_ = [i for i in range(len(slots)) if self._emitted(i).sum() > 1]
@@ -80,6 +85,11 @@ class TokenSynthesizer(Synthesizer):
             return np.asarray(emit & (self.counts_[position] > 0))
         share = self.codec_.digit_share(slot, emit.astype(np.float64))
         return np.asarray((share > 0).any(0) if slot.digit == 1 else share > 0)
+
+    def _several(self, position: int) -> list[int] | None:
+        """The token of a slot that stands for several values; None for a digit, which says nothing by itself."""
+        slot = self.codec_.slots[position]
+        return [self.codec_.coders[slot.column].rare] if slot.digit is None else None
 
     @cached_property
     def _emit(self) -> list[npt.NDArray[np.bool_]]:
@@ -166,15 +176,16 @@ class TokenSynthesizer(Synthesizer):
             if self.active_ and len(left):
                 pull = calibrate and not conditions.any and not kept
                 fixed = wanted.fixed[:, self.active_]
-                tokens[:, self.active_] = self._draw(fixed, limits, draw, calibrate=pull, stratify=stratify)
-            drawn = self.codec_.decode(
+                drawn = self._draw(fixed, limits, draw, calibrate=pull, stratify=stratify)
+                tokens[:, self.active_] = self._mended(drawn, fixed >= 0, limits, draw.rng)
+            rows = self.codec_.decode(
                 tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, start=draw.start
             )
-            drawn = wanted.finish(drawn, self.codec_).set_index(left)
+            rows = wanted.finish(rows, self.codec_).set_index(left)
             good = np.ones(len(left), bool)
             for constraint in self.schema_.constraints:
-                good &= keeps(constraint, drawn, self.schema_)
-            kept.append(drawn[good])
+                good &= keeps(constraint, rows, self.schema_)
+            kept.append(rows[good])
             left = left[~good]
             if not len(left):
                 return self._joined(kept)
@@ -182,6 +193,19 @@ class TokenSynthesizer(Synthesizer):
             f"{len(left)} of {n} rows still break a constraint of the schema after {TRIES} draws; "
             "the conditions may contradict the constraints"
         )
+
+    def _mended(
+        self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
+    ) -> Tokens:
+        """Drawn tokens of the learned slots, with every function between slots kept."""
+        if not self.functions_:
+            return tokens
+        shares: list[Floats] = []
+        for place, (position, limit) in enumerate(zip(self.active_, limits, strict=True)):
+            share = (self.counts_[position] * self._emitted(position)).astype(np.float64)
+            shares.append(share if limit is None else share * limit)
+            held[:, place] |= limit is not None
+        return mended(tokens, held, self.functions_, shares, rng)
 
     def _joined(self, kept: list[pd.DataFrame]) -> pd.DataFrame:
         """The rows of all draws in order."""
@@ -221,12 +245,16 @@ class TokenSynthesizer(Synthesizer):
         config, arrays = self.codec_.state()
         learned, weights = self._learned()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
-        config = {"codec": config, "learned": learned, "partial": self.partial_}
+        arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
+        functions = [[function.cause, function.effect] for function in self.functions_]
+        config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         return config, arrays | {f"net.{name}": a for name, a in weights.items()}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.codec_ = Codec.from_state(config["codec"], arrays)
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
+        pairs = enumerate(config.get("functions", []))
+        self.functions_ = tuple(Function(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
         self._relearn(config["learned"], weights)
 

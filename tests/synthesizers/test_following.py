@@ -1,0 +1,93 @@
+"""Columns that follow from another one do so in every synthetic row, whatever is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.following import functions_of, mended
+from tabsynth.synthesizers.gan import GANSynthesizer
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.vae import VAESynthesizer
+
+COUNTRY = {"Bern": "Switzerland", "Basel": "Switzerland", "Oslo": "Norway", "Bergen": "Norway", "Lund": "Sweden"}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """A city decides its country and its code; an age decides whether a person is of age."""
+    rng = np.random.default_rng(0)
+    city = rng.choice(list(COUNTRY), 900, p=[0.3, 0.2, 0.2, 0.2, 0.1])
+    age = rng.integers(10, 40, 900)
+    codes = {name: i for i, name in enumerate(COUNTRY)}
+    return pd.DataFrame(
+        {
+            "country": [COUNTRY[name] for name in city],
+            "age": age,
+            "adult": np.where(age >= 18, "yes", "no"),
+            "city": city,
+            "code": [f"c{codes[name]}" for name in city],
+            "other": rng.choice(["a", "b", "c"], 900),
+        }
+    )
+
+
+def kept(rows: pd.DataFrame) -> bool:
+    return bool(
+        (rows["country"] == rows["city"].map(COUNTRY)).all()
+        and (rows["code"].str[1:].astype(int) == rows["city"].map(list(COUNTRY).index)).all()
+        and ((rows["adult"] == "yes") == (rows["age"] >= 18)).all()
+    )
+
+
+@pytest.mark.parametrize("model", [MaskedSynthesizer(epochs=1), VAESynthesizer(epochs=1), GANSynthesizer(epochs=1)])
+def test_functions_hold_however_little_was_learned(frame: pd.DataFrame, model: Synthesizer, tmp_path: Path) -> None:
+    fitted = model.fit(frame, seed=0, progress=False)
+    assert kept(fitted.sample(700, seed=1))
+    fitted.save(tmp_path / "model.tabsynth")
+    again = tabsynth.load(tmp_path / "model.tabsynth")
+    pd.testing.assert_frame_equal(again.sample(300, seed=2), fitted.sample(300, seed=2))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"country": "Norway"}, {"country": ["Norway", "Sweden"]}, {"adult": "no", "code": "c3"}, {"age": (9, 17)}],
+)
+def test_functions_hold_under_conditions(frame: pd.DataFrame, given: dict[str, object]) -> None:
+    rows = MaskedSynthesizer(epochs=2).fit(frame, seed=0, progress=False).sample(500, given=given, seed=1)
+    assert kept(rows)
+    for name, wanted in given.items():
+        allowed = wanted if isinstance(wanted, list) else [wanted]
+        assert rows[name].between(*wanted).all() if isinstance(wanted, tuple) else rows[name].isin(allowed).all()
+
+
+def test_what_two_values_follow_is_no_function(frame: pd.DataFrame) -> None:
+    tokens = np.stack([pd.factorize(frame[name])[0] for name in ("city", "country", "other")], axis=1).astype(np.int32)
+    sizes = [5, 3, 3]
+    assert [(f.cause, f.effect) for f in functions_of(tokens, sizes, [[], [], []])] == [(0, 1)]
+    tokens[10, 1] = (tokens[10, 1] + 1) % 3
+    assert functions_of(tokens, sizes, [[], [], []]) == ()
+    # A token that stands for several values may be followed by any.
+    pooled = int(tokens[10, 0])
+    (function,) = functions_of(tokens, sizes, [[pooled], [], []])
+    assert function.table[pooled] == -1
+
+
+def test_what_is_held_stays_and_its_cause_gives_way() -> None:
+    tokens = np.array([[0, 1], [1, 0], [2, 1]] * 30, dtype=np.int32)
+    (function,) = functions_of(tokens, [3, 2], [[], []])
+    assert (function.cause, function.effect, function.table.tolist()) == (0, 1, [1, 0, 1])
+    drawn = np.array([[1, 1]] * 400, dtype=np.int32)
+    held = np.tile([False, True], (400, 1))
+    rng = np.random.default_rng(0)
+    shares = [np.array([3.0, 5.0, 1.0]), np.ones(2)]
+    moved = mended(drawn, held, [function], shares, rng)
+    assert (moved[:, 1] == 1).all()
+    assert set(moved[:, 0]) == {0, 2}
+    assert (moved[:, 0] == 0).mean() == pytest.approx(0.75, abs=0.08)  # four standard errors
+    assert (mended(drawn, ~held, [function], shares, rng)[:, 1] == 0).all()
