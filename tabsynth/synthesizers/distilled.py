@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tabsynth.line_coder import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Draw
@@ -33,9 +34,13 @@ def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, 
     teacher._fit_private(frame, schema, privacy, run)
     model.rows_, model.codec_ = teacher.rows_, teacher.codec_
     model._prepare(teacher.counts_, [])
+    model._learn(drawn_by(teacher, run.seed), run)
+
+
+def drawn_by(teacher: MarginalSynthesizer, seed: int) -> Tokens:
+    """As many rows of tokens as the noisy row count says, shape (rows, learned slots)."""
     slots = len(teacher.active_)
     tokens = np.full((max(teacher.rows_, FEWEST), slots), -1, np.int32)
     if slots:
-        how = Draw.of(run.seed, False)
-        tokens = teacher._draw(tokens, [None] * slots, how, calibrate=False, stratify=True)
-    model._learn(tokens, run)
+        tokens = teacher._draw(tokens, [None] * slots, Draw.of(seed, False), calibrate=False, stratify=True)
+    return tokens

@@ -72,18 +72,21 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         """Learn from noisy counts alone; every read of the frame is charged before."""
         self._check_options()
-        grids = grids_of(schema)
-        rho, noise = zcdp_rho(privacy.epsilon, privacy.resolved_delta), privacy.noise()
-        source = Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit)
-        cells = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
-        unit = privacy.rows_of_a_unit
-        share = fine_share((privacy.n_public or EXPECTED_ROWS) / unit, rho) if len(grids) > 1 else 1.0
-        single = one_ways(grids, cells.cells, source, share)
+        grids, noise = grids_of(schema), privacy.noise()
+        rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+        rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
+        self._learn_rows(rows, Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit), privacy.n_public, run)
+
+    def _learn_rows(self, rows: PrivateRows, source: Charged, n_public: int | None, run: Run) -> None:
+        """Spend the source's budget on the counts of private rows, and fit the model to them."""
+        unit, grids, schema = source.rows_of_a_unit, rows.grids, rows.schema
+        share = fine_share((n_public or EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
+        single = one_ways(grids, rows.cells, source, share)
         self.rows_ = max(round(single.rows), 1)
-        bins = bins_of(single.rows / unit, rho, planned(len(grids), bool(schema.with_role("target"))))
+        bins = bins_of(single.rows / unit, source.rho, planned(len(grids), bool(schema.with_role("target"))))
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
-        self._learn_from(lambda: cells.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
+        self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
 
     def _check_options(self) -> None:
         if self.method not in METHODS:

@@ -46,7 +46,8 @@ class PrivateRows:
     def __init__(
         self, frame: pd.DataFrame, schema: Schema, grids: dict[str, Grid], privacy: Privacy, noise: Noise
     ) -> None:
-        self._frame, self._schema, self._grids, self._privacy, self._noise = frame, schema, grids, privacy, noise
+        self.schema, self.grids = schema, grids
+        self._frame, self._privacy, self._noise = frame, privacy, noise
         self._cells: dict[str, Integers] | None = None
         self._units: Integers | None = None
 
@@ -58,7 +59,7 @@ class PrivateRows:
         """The tokens of all rows, shape (n, slots)."""
         cells = self._read()
         out = np.zeros((len(next(iter(cells.values()))), len(codec.slots)), np.int32)
-        for name, grid in self._grids.items():
+        for name, grid in self.grids.items():
             own = tokens_of_cells(grid, codec.coders[name])[cells[name]]
             out[:, codec.positions(name)] = codec.split(name, own)
         return out
@@ -74,6 +75,6 @@ class PrivateRows:
             if unit != "row" and most is not None:
                 frame = frame[kept_rows(frame[unit], most, self._noise)]
                 self._units = pd.factorize(texts(frame[unit]), use_na_sentinel=False)[0].astype(np.int64)
-            table = private_table(frame, self._schema, noise=self._noise)
-            self._cells = {name: grid.encode(self._schema[name], table[name]) for name, grid in self._grids.items()}
+            table = private_table(frame, self.schema, noise=self._noise)
+            self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
         return self._cells

@@ -30,7 +30,7 @@ MAKE: dict[str, Callable[[], Synthesizer]] = {
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
     import tabsynth.synthesizers.masked_private as own
 
-    monkeypatch.setattr(own, "DRAWN", 64)
+    monkeypatch.setattr(own, "PASSES", 1)
     return MAKE[request.param]
 
 
