@@ -29,6 +29,9 @@ LEFT = 0.15
 are no strangers to each other; otherwise it is only asked whether they are."""
 
 
+ELIMINATED = "nothing else was left"
+
+
 def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | None = None) -> Plan:
     """Suggest how several tables become one.
 
@@ -113,7 +116,7 @@ def _merge_left(groups: list[Group]) -> None:
         for source, member in groups[j].members.items():
             groups[i].members[source] = member
             groups[i].scores[source], groups[i].margins[source] = round(score, 3), 0.0
-            groups[i].rivals[source] = "nothing else was left"
+            groups[i].rivals[source] = ELIMINATED
         del groups[j]
 
 
@@ -175,12 +178,11 @@ def _match(
             asked.append(f"are {source}.{' and '.join(split.names)} together {group.name!r}? {split.why}")
         elif source in group.scores:
             score, margin = group.scores[source], group.margins[source]
-            why.append(f"{source} {score:.2f} (+{margin:.2f})")
+            why.append(f"{source} {score:.2f} ({margin:+.2f})")
             if not _sure(group, source):
-                asked.append(
-                    f"is {source}.{member.name} {group.name!r}? score {score:.2f}, margin {margin:.2f} to "
-                    f"{group.rivals.get(source, 'nothing')}"
-                )
+                rival = group.rivals.get(source, "nothing")
+                against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
+                asked.append(f"is {source}.{member.name} {group.name!r}? score {score:.2f}, {against}")
     alone = not group.scores and len(order) > 1
     if alone:
         asked.append(f"only {next(iter(group.members))} has it: keep it, match it by hand, or reject it?")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +139,3 @@ def test_the_page_shows_evidence_and_escapes_what_tables_hold(tmp_path: Path) ->
     assert "<b>&lt;b&gt;" not in page.replace("&lt;b&gt;", "")
     assert "<path class" in page
     assert "http" not in page
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-def test_the_page_is_drawn_by_a_browser(folder: Path) -> None:
-    ts.suggest({"north": folder / "north.csv", "south": folder / "south.csv"}).review(folder / "r.html")
-    shot = folder / "shot.png"
-    line = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--screenshot={shot}", "--window-size=900,1200"]
-    done = subprocess.run([*line, (folder / "r.html").as_uri()], capture_output=True, timeout=60, check=False)
-    assert done.returncode == 0
-    assert shot.stat().st_size > 20_000
