@@ -102,6 +102,7 @@ def parity_scores(
         better="lower",
         target=0.0,
         floor=float(plain[0]),
+        beside="the table compared with",
         description=f"Largest difference in predicted rates of {names}.",
         method=f"{trial.method} The floor is the same classifier trained on the table it is compared with.",
         detail=tuple(
@@ -174,6 +175,7 @@ def robustness_scores(
         better="higher",
         target=1.0,
         floor=right[0] / n,
+        beside="unchanged rows",
         description=f"How often it is right when numbers move by {epsilon:g} deviations and {flips} categories change.",
         method=f"{method} The floor is the accuracy on the rows as they are; a stronger attack may find more.",
     )
@@ -189,6 +191,7 @@ def _auc_score(trial: Trial, made: Floats, real: Floats) -> Score:
         better="higher",
         target=1.0,
         floor=float(real[0]),
+        beside="the table compared with",
         unit="AUC",
         description="How well a classifier trained on the table ranks real rows.",
         method=f"{trial.method} The floor is the same classifier trained on the table it is compared with.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.evaluation.coded import Coded, Floats, Ints
-from tabsynth.evaluation.resample import DRAWS, Resample, around, sampled
+from tabsynth.evaluation.resample import DRAWS, RARELY, Resample, around, reachable, sampled
 from tabsynth.evaluation.score import Part, Score
 
 MOST_ROWS = 20_000
@@ -106,6 +106,7 @@ def error_score(
     values: Floats,
     floors: Floats,
     draws: Floats,
+    rate: float = RARELY,
 ) -> Score:
     """A mean of errors in percent with its parts, the worst first.
 
@@ -117,10 +118,12 @@ def error_score(
         columns: What each part is of, p in all.
         values: Errors, shape (p,), from 0 to 1.
         floors: What real rows reach, shape (p,).
-        draws: Errors under every draw, shape (DRAWS, p).
+        draws: Errors under every draw, and by chance alone, shape (2, DRAWS, p).
+        rate: Share of tables of one population of which some part may reach beyond its ``chance``.
     """
     value = float(values.mean())
-    low, high = around(value, draws.mean(axis=1))
+    low, high = around(value, draws.mean(axis=2))
+    reach = reachable(draws[1].mean(axis=0), draws[1].std(axis=0), rate)
     order = np.argsort(-(values - floors), kind="stable")[:MOST_PARTS]
     return Score(
         name=name,
@@ -134,6 +137,12 @@ def error_score(
         description=description,
         method=method if len(values) <= MOST_PARTS else f"{method} Detail: the worst {MOST_PARTS} of {len(values)}.",
         detail=tuple(
-            Part(columns=columns[i], value=100 * float(values[i]), floor=100 * float(floors[i])) for i in order
+            Part(
+                columns=columns[i],
+                value=100 * float(values[i]),
+                floor=100 * float(floors[i]),
+                chance=100 * float(reach[i]),
+            )
+            for i in order
         ),
     )

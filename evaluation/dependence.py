@@ -18,25 +18,25 @@ COARSE, FINE = 5, 8
 """Codes of a column in a triple and in a pair."""
 
 
-def dependence_scores(comparison: Comparison, rng: np.random.Generator) -> list[Score]:
+def dependence_scores(comparison: Comparison) -> list[Score]:
     """Errors of triples, of mutual information and of conditional distributions; fewer for a table of few columns."""
     d = len(comparison.real.book.names)
-    scores = [_triples(comparison, rng)] if d > 2 else []
-    return scores + ([_information(comparison, rng), _conditional(comparison, rng)] if d > 1 else [])
+    scores = [_triples(comparison)] if d > 2 else []
+    return scores + ([_information(comparison), _conditional(comparison)] if d > 1 else [])
 
 
-def _some(every: list[tuple[int, ...]], most: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """At most so many, drawn at random."""
+def spread_out(every: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+    """At most so many, spread evenly: always the same ones, so that a score is of the same parts for every table."""
     if len(every) <= most:
         return every
-    return [every[i] for i in np.sort(rng.choice(len(every), most, replace=False))]
+    return [every[i] for i in np.linspace(0, len(every) - 1, most).astype(np.int64)]
 
 
-def _triples(comparison: Comparison, rng: np.random.Generator) -> Score:
+def _triples(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, COARSE)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     every = list(combinations(range(len(bins.sizes)), 3))
-    chosen = _some([*every], MOST_TRIPLES, rng)
+    chosen = spread_out([*every], MOST_TRIPLES)
     values, floors, draws = [], [], []
     for triple in chosen:
         keys = [(joint(a, bins.sizes, triple), joint(b, bins.sizes, triple)) for a, b in codes]
@@ -54,14 +54,14 @@ def _triples(comparison: Comparison, rng: np.random.Generator) -> Score:
         [tuple(names[j] for j in triple) for triple in chosen],
         np.array(values),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 
-def _information(comparison: Comparison, rng: np.random.Generator) -> Score:
+def _information(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, FINE)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    chosen = _some(list(combinations(range(len(bins.sizes)), 2)), MOST_PAIRS, rng)
+    chosen = spread_out(list(combinations(range(len(bins.sizes)), 2)), MOST_PAIRS)
     values, floors, draws = [], [], []
     for pair in chosen:
         shape = (int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]]))
@@ -90,7 +90,7 @@ def _information(comparison: Comparison, rng: np.random.Generator) -> Score:
         [tuple(names[j] for j in pair) for pair in chosen],
         np.array(values),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 
@@ -123,10 +123,10 @@ def _entropy(counts: Floats, total: Floats) -> Floats:
     return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1))
 
 
-def _conditional(comparison: Comparison, rng: np.random.Generator) -> Score:
+def _conditional(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, FINE)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    chosen = _some(list(permutations(range(len(bins.sizes)), 2)), MOST_PAIRS, rng)
+    chosen = spread_out(list(permutations(range(len(bins.sizes)), 2)), MOST_PAIRS)
     values, floors, draws = [], [], []
     for pair in chosen:
         given, size = int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]])
@@ -160,7 +160,7 @@ def _conditional(comparison: Comparison, rng: np.random.Generator) -> Score:
         [tuple(names[j] for j in pair) for pair in chosen],
         np.array(values),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from tabsynth.evaluation.bins import Bins
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.coded import Coded, Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score
 from tabsynth.evaluation.encode import Encoder
-from tabsynth.evaluation.resample import DRAWS, half_width
+from tabsynth.evaluation.resample import DRAWS, half_width, sampled
 from tabsynth.evaluation.score import Part, Score
 
 MOST_ROWS = 2_000
@@ -22,12 +22,17 @@ MOST_ROWS = 2_000
 NEIGHBOUR = 5
 """A real row is recalled when a synthetic one is as near as its fifth real neighbour."""
 
+NEAREST = 8
+"""Synthetic rows that may be nearest to a real one in some draw."""
+
 DIMENSIONS = 16
 """Principal directions of the real rows in which distances are taken."""
 
+REDRAWN, MOST_PARTED = 40, 10_000
+"""Draws for the interval of coverage, and rows a side that are parted."""
+
 LEVELS = np.linspace(0, 1, 31)[1:]
 BINS = 20
-BLOCKS = 20
 
 
 def coverage_of(real: Coded, made: Coded) -> Floats:
@@ -45,6 +50,17 @@ def coverage_of(real: Coded, made: Coded) -> Floats:
             known = np.unique(real.codes[:, j][real.codes[:, j] > 0])
             out[j] = np.isin(known, made.codes[:, j]).mean() if len(known) else 1.0
     return out
+
+
+def _parted(train: Coded, made: Coded, rng: np.random.Generator) -> Floats:
+    """Mean coverage when the rows of both tables are parted anew: a bootstrap never draws beyond the ends it has."""
+    some = [sampled(table, MOST_PARTED, rng) for table in (train, made)]
+    both = Coded(train.book, *(np.concatenate([getattr(t, part) for t in some]) for part in ("codes", "values")))
+    out = []
+    for _ in range(REDRAWN):
+        order = rng.permutation(len(both))
+        out.append(float(coverage_of(both.take(order[: len(some[0])]), both.take(order[len(some[0]) :])).mean()))
+    return np.array(out)
 
 
 def _range_coverage(real: Floats, made: Floats) -> float:
@@ -85,8 +101,9 @@ def _coverage(train: Coded, made: Coded, holdout: Coded | None, rng: np.random.G
     else:
         fresh, how = train.take(rng.permutation(len(train))[: max(1, len(train) // 2)]), "half of the training rows"
     floors = coverage_of(train, fresh)
-    drawn = [coverage_of(train, made.take(rng.integers(len(made), size=len(made)))).mean() for _ in range(20)]
-    value, half = float(each.mean()), half_width(np.array(drawn))
+    value = float(each.mean())
+    drawn = [coverage_of(train, made.take(rng.integers(len(made), size=len(made)))).mean() for _ in range(REDRAWN)]
+    half = max(half_width(np.array(drawn)), half_width(_parted(train, made, rng)))
     order = np.argsort(each - floors, kind="stable")
     return Score(
         name="coverage",
@@ -98,7 +115,8 @@ def _coverage(train: Coded, made: Coded, holdout: Coded | None, rng: np.random.G
         floor=100 * float(floors.mean()),
         unit="%",
         description="Share of the real categories, and of the real range of each number, that the table holds.",
-        method=f"On all rows, mean over the columns; interval: 20 bootstrap draws of synthetic rows. Floor: {how}.",
+        method=f"On all rows, mean over the columns; interval: {REDRAWN} bootstrap draws of synthetic rows, or as many "
+        f"random partings of the rows of both tables, whichever scatter more. Floor: {how}.",
         detail=tuple(
             Part(columns=(train.book.names[j],), value=100 * float(each[j]), floor=100 * float(floors[j]))
             for j in order
@@ -134,7 +152,7 @@ def _entropy(comparison: Comparison) -> Score:
         [(name,) for name in comparison.real.book.names],
         np.minimum(np.array(values), 1.0),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 
@@ -144,8 +162,8 @@ def _entropy_of(counts: np.ndarray) -> Floats:
 
 
 def _precision_recall(comparison: Comparison, rng: np.random.Generator) -> list[Score]:
-    found = [_curves(a, b, rng) for a, b in (comparison.pairs[0], comparison.sides[0])]
-    (precision, recall), (precision_floor, recall_floor) = found
+    precision, recall = _curves(comparison.real, comparison.made, rng)
+    precision_floor, recall_floor = _curves(*comparison.sides[0], rng, draws=0)
     method = (
         f"One minus twice the area between the curve and the diagonal; up to {MOST_ROWS:,} rows a side in "
         f"{DIMENSIONS} principal directions. Interval: {DRAWS} bootstrap draws. Floor: real rows against real rows."
@@ -180,40 +198,44 @@ def _precision_recall(comparison: Comparison, rng: np.random.Generator) -> list[
     return out
 
 
-def _curves(real: Coded, made: Coded, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Integrated alpha-precision and beta-recall, and under every draw of rows, each of shape (1 + DRAWS,)."""
+def _curves(real: Coded, made: Coded, rng: np.random.Generator, draws: int = DRAWS) -> tuple[Floats, Floats]:
+    """Integrated alpha-precision and beta-recall, and under every draw of rows, each of shape (1 + draws,)."""
     n = min(MOST_ROWS, len(real), len(made))
     encoder = Encoder.of(real)
     left, right = (encoder.features(t.take(rng.permutation(len(t))[:n])) for t in (real, made))
     middle = left.mean(axis=0)
     _, _, directions = np.linalg.svd(left - middle, full_matrices=False)
     left, right = ((rows - middle) @ directions[:DIMENSIONS].T for rows in (left, right))
-    weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), DRAWS)]) / n
-    # precision: the share of synthetic rows within the ball that holds a share alpha of the real rows
-    radius = np.quantile(np.linalg.norm(left, axis=1), LEVELS)
-    inside = np.linalg.norm(right, axis=1)[:, None] <= radius + 1e-9
-    # recall: real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows
-    near, which = cKDTree(right).query(left, k=3)
-    distance, nearest = near[:, 0], which[:, 0]
+    near, which = cKDTree(right).query(left, k=min(NEAREST, n))
     own = cKDTree(left).query(left, k=NEIGHBOUR + 1)[0][:, -1]
-    from_centre = np.linalg.norm(right - right.mean(axis=0), axis=1)
-    radius = np.quantile(from_centre, LEVELS)
-    reached = (distance <= own + 1e-9)[:, None] & (from_centre[nearest][:, None] <= radius + 1e-9)
-    precision, recall = (_area(np.asarray(weights @ rows.astype(np.float64))) for rows in (inside, reached))
-    # the draws above are of real rows; what other synthetic rows would change is added to them from a jackknife
-    marks = rng.permutation(n) % BLOCKS
-    left_out = []
-    for g in range(BLOCKS):
-        place = np.argmax(marks[which] != g, axis=1)
-        rows = np.arange(n)
-        close = near[rows, place] <= own + 1e-9
-        hit = close[:, None] & (from_centre[which[rows, place]][:, None] <= radius + 1e-9)
-        left_out.append(_area(hit.mean(axis=0)[None])[0])
-    extra = float(np.sqrt((BLOCKS - 1) * np.var(left_out)))
-    recall[1:] += rng.normal(0.0, extra, DRAWS)
-    return np.maximum(precision, 0.0), np.maximum(recall, 0.0)
+    rows = np.arange(n)
+
+    def precision(one: Ints, other: Ints) -> float:
+        """The share of synthetic rows within the ball that holds a share alpha of the real rows."""
+        centre = one @ left / n
+        radius = np.quantile(np.repeat(np.linalg.norm(left - centre, axis=1), one), LEVELS)
+        inside = np.linalg.norm(right - centre, axis=1)[:, None] <= radius + 1e-9
+        return _area(other @ inside / n)
+
+    def recall(one: Ints, other: Ints) -> float:
+        """Real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows."""
+        far = np.linalg.norm(right - other @ right / n, axis=1)
+        radius = np.quantile(np.repeat(far, other), LEVELS)
+        place = np.argmax(other[which] > 0, axis=1)  # the nearest that was drawn
+        hit = (near[rows, place] <= own + 1e-9)[:, None] & (far[which[rows, place]][:, None] <= radius + 1e-9)
+        return _area(one @ hit / n)
+
+    all_rows = np.ones(n, dtype=np.int64)
+    drawn = [[rng.multinomial(n, all_rows / n) for _ in range(draws)] for _ in range(2)]
+    precisions = [precision(one, other) for one, other in zip(*drawn, strict=True)]
+    # rows drawn twice fill no gaps: what both sides move recall by is added up, not drawn at once
+    recalls = np.array([(recall(one, all_rows), recall(all_rows, other)) for one, other in zip(*drawn, strict=True)])
+    value = recall(all_rows, all_rows)
+    moved = value + (recalls - recalls.mean(axis=0)).sum(axis=1) if draws else np.empty(0)
+    out = np.r_[precision(all_rows, all_rows), precisions], np.r_[value, moved]
+    return np.maximum(out[0], 0.0), np.maximum(out[1], 0.0)
 
 
-def _area(curve: Floats) -> Floats:
-    """One minus twice the area between curves, shape (b, levels), and the diagonal."""
-    return np.asarray(1 - 2 * np.abs(curve - LEVELS).mean(axis=1))
+def _area(curve: Floats) -> float:
+    """One minus twice the area between a curve, shape (levels,), and the diagonal."""
+    return 1 - 2 * float(np.abs(curve - LEVELS).mean())

@@ -118,16 +118,16 @@ def parity_score(comparison: Comparison, asked: Question, groups: list[Groups]) 
         [(group.name,) for group in groups],
         np.array(values),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 
-def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generator) -> list[Score]:
+def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generator, draws: int = DRAWS) -> list[Score]:
     """What boosted trees lose in each group, and the parity gap of their predictions, learned from synthetic rows."""
     if trained.asked.task == "regression":
         return []
     n = len(trained.truth)
-    weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), DRAWS)])
+    weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), draws)])
     lost, labels, gap_parts, gap_draws = [], [], [], []
     for group in groups:
         codes = group.of(trained.test)
@@ -158,7 +158,7 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
                 floor=0.0,
                 unit="AUC",
                 description="What a synthetic-trained model lacks to a real-trained one within a group, on average.",
-                method=f"Boosted trees on {n:,} held-out rows, {len(each)} groups; interval: {DRAWS} bootstrap draws.",
+                method=f"Boosted trees on {n:,} held-out rows, {len(each)} groups; interval: {draws} bootstrap draws.",
                 detail=tuple(Part(columns=(labels[i],), value=float(each[i, 0]), floor=0.0) for i in order),
             )
         )
@@ -176,7 +176,7 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
             floor=100 * float(real[0]),
             unit="%",
             description="Largest difference between groups in how often a synthetic-trained model predicts a class.",
-            method=f"Boosted trees on {n:,} held-out rows; interval: {DRAWS} bootstrap draws. The floor is the gap of "
+            method=f"Boosted trees on {n:,} held-out rows; interval: {draws} bootstrap draws. The floor is the gap of "
             "the real-trained model.",
             detail=tuple(gap_parts),
         )

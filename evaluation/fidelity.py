@@ -49,6 +49,7 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
     shape, trend = shape_errors(train, synthetic), trends(train, synthetic, fresh, rng)
     shape_low = shape_floor(train, fresh, rng) * scale if scale else np.zeros(len(shape))
     trend_low = np.minimum(trend.floors * scale, 1.0)
+    shape_half, shape_reach = shape_spread(train, synthetic, rng)
     floor = f"Floor: {how}."
     pairs = list(combinations(range(len(book.names)), 2))
     scores = [
@@ -56,7 +57,7 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
             name="shape_error",
             title="Column shapes",
             value=100 * float(shape.mean()),
-            interval=_interval(100 * float(shape.mean()), 100 * shape_spread(train, synthetic, rng)),
+            interval=_interval(100 * float(shape.mean()), 100 * shape_half),
             better="lower",
             target=0.0,
             floor=100 * float(shape_low.mean()),
@@ -64,8 +65,8 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
             description="How far each column's distribution is from the real one, on average over the columns.",
             method=f"Interval: {DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
             detail=tuple(
-                Part(columns=(name,), value=100 * float(value), floor=100 * float(low))
-                for name, value, low in zip(book.names, shape, shape_low, strict=True)
+                Part(columns=(name,), value=100 * float(value), floor=100 * float(low), chance=100 * float(reach))
+                for name, value, low, reach in zip(book.names, shape, shape_low, shape_reach, strict=True)
             ),
         )
     ]
@@ -88,6 +89,7 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
                         columns=(book.names[a], book.names[b]),
                         value=100 * float(trend.errors[a, b]),
                         floor=100 * float(trend_low[a, b]),
+                        chance=100 * float(trend.reach[a, b]),
                     )
                     for a, b in pairs
                 ),

@@ -1,7 +1,8 @@
 """What is wrong with a table, in words: each fault with the columns, groups or rows that it is in.
 
-A part of a score is a fault when it lies beyond both a limit in its unit and a multiple of what real rows reach. What
-one fault explains is not told again as another: a pair is not named beside a column that is wrong by itself.
+A part of a score is a fault when it lies beyond a limit in its unit, beyond a multiple of what real rows reach, and
+beyond what chance reaches in ``resample.RARELY`` of such tables: a small table must be further off to be told. What one
+fault explains is not told again as another: a pair is not named beside a column that is wrong by itself.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.stats import binom
 
 from tabsynth.evaluation.areas import area_of, level_of
 from tabsynth.evaluation.bins import Bins
 from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.dependence import shared_information
+from tabsynth.evaluation.resample import RARELY
 from tabsynth.evaluation.score import Part, Score, figure
 from tabsynth.evaluation.units import converted
 
@@ -90,7 +93,7 @@ def find(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | No
 def _beyond(part: Part, limit: float, usual: float | None) -> bool:
     """Whether a part is a fault; its own floor is one draw, so it counts as no less than the mean of all floors."""
     floor = max(part.floor or 0.0, usual or 0.0)
-    return part.value > FACTOR * floor and part.value - floor > limit
+    return part.value > FACTOR * floor and part.value - floor > limit and part.value > (part.chance or 0.0)
 
 
 def _shapes(scores: Mapping[str, Score], real: Coded, made: Coded) -> tuple[list[Finding], set[str]]:
@@ -114,8 +117,10 @@ def _shapes(scores: Mapping[str, Score], real: Coded, made: Coded) -> tuple[list
 
 
 def _dropped(real: Coded, made: Coded) -> list[Finding]:
-    """Categories of the real table that never occur."""
+    """Categories of the real table that never occur, where chance does not leave any one of them out so easily."""
     out = []
+    categories = int(real.book.sizes[~real.book.continuous].sum())
+    fewest = max(CATEGORY_ROWS, np.log(max(categories, 1) / RARELY) / np.log(1 + len(made) / len(real)))
     for j, name in enumerate(real.book.names):
         if real.book.continuous[j]:
             continue
@@ -124,7 +129,7 @@ def _dropped(real: Coded, made: Coded) -> list[Finding]:
         expected = counts / len(real) * len(made)
         for code in np.argsort(-counts, kind="stable"):
             share = counts[code] / len(real)
-            if not other[code] and share >= CATEGORY_SHARE and counts[code] >= CATEGORY_ROWS and expected[code] >= 10:
+            if not other[code] and share >= CATEGORY_SHARE and counts[code] >= fewest and expected[code] >= 10:
                 label = real.book.labels[j][code]
                 text = f"{name} = {label}, {figure(100 * share, '%')} of real rows, never occurs"
                 out.append(Finding("diversity", "coverage", (name, label), text))
@@ -232,12 +237,24 @@ def _groups(scores: Mapping[str, Score], blurred: bool) -> list[Finding]:
     usual = float(np.median(each))
     scatter = float(np.median(np.abs(each - usual)))
     limit = max(usual, 0.0) + max(GROUP * (2 if blurred else 1), SCATTER * scatter)
-    found = [p for p in parts if p.excess > limit and p.value > 1.25 * (p.floor or 0.0)]
+    found = [p for p in parts if p.excess > limit and p.value > 1.25 * (p.floor or 0.0) and p.value > (p.chance or 0.0)]
     out = []
     for part in sorted(found, key=lambda part: -part.excess)[:MOST]:
         text = f"rows with {part.name} are {figure(part.value, '%')} off, real rows {figure(part.floor or 0.0, '%')}"
         out.append(Finding("fairness", "subgroup_error", part.columns, text))
     return out
+
+
+def _by_chance(score: Score) -> bool:
+    """Whether fresh real rows could lose as much: usefulness by the luck of their rows, conclusions by theirs."""
+    if score.name == "utility_gap":
+        return any(part.value <= (part.chance or 0.0) for part in score.detail)
+    if score.name != "conclusions":
+        return False
+    # McNemar's exact test of what is lost to the synthetic rows alone and to the held-out ones alone
+    lost = sum(part.value < (part.floor or 0.0) for part in score.detail)
+    gained = sum(part.value > (part.floor or 0.0) for part in score.detail)
+    return float(binom.sf(lost - 1, lost + gained, 0.5)) > RARELY
 
 
 def _wholes(scores: Mapping[str, Score]) -> list[Finding]:
@@ -257,9 +274,10 @@ def _wholes(scores: Mapping[str, Score]) -> list[Finding]:
         score = scores[name]
         top = [part for part in score.detail if part.excess > 20]
         if name == "mode_loss":
+            top = [part for part in top if part.value > (part.chance or 0.0)]
             if not top or max(part.value - FACTOR * (part.floor or 0) for part in top) < 10:
                 continue
-        elif level_of(score) in (None, "good"):
+        elif level_of(score) in (None, "good") or _by_chance(score):
             continue
         named = ", ".join(part.name for part in top[:3])
         where = tuple(part.name for part in top[:3]) if name == "mode_loss" else ("rows",)

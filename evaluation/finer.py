@@ -49,8 +49,8 @@ def finer_scores(
     comparison = Comparison.of(real, made, fresh, rng)
     sensitive = inputs.schema.with_role("sensitive")
     by = [*sensitive, *([inputs.target] if inputs.target is not None else [])]
-    scores = dependence_scores(comparison, rng)
-    scores += missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by, rng)
+    scores = dependence_scores(comparison)
+    scores += missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by)
     tell("diversity")
     rng = rng_of("diversity")
     scores += diversity_scores(real, made, fresh, comparison, rng)

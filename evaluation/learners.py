@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from tabsynth.evaluation.booster import classifier, regressor
 from tabsynth.evaluation.coded import Coded, Floats
 from tabsynth.evaluation.encode import Encoder
-from tabsynth.evaluation.resample import half_width, sampled
+from tabsynth.evaluation.resample import around, calibrated, half_width, sampled
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.utility import DRAWS, FEWEST, Question, answers, interval_of, judge
 
@@ -88,18 +88,18 @@ def train_all(
     return Trained(asked, test, truth, classes, guesses, boosters)
 
 
-def learner_scores(trained: Trained, rng: np.random.Generator) -> list[Score]:
+def learner_scores(trained: Trained, rng: np.random.Generator, draws: int = DRAWS) -> list[Score]:
     """Mean over the learners, what both tables together gain, calibration, and agreement of importances."""
     asked, truth = trained.asked, trained.truth
     n = len(truth)
-    weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), DRAWS)])
+    weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), draws)])
     judged = {key: judge(asked.task, truth, trained.classes, guess, weights) for key, guess in trained.guesses.items()}
     unit = "R²" if asked.task == "regression" else "AUC"
     mean = {table: np.mean([judged[kind, table] for kind in KINDS], axis=0) for table in TRAINED}
     target = trained.test.book.names[asked.column]
     method = (
         f"Linear model, random forest and boosted trees on up to {MOST_ROWS:,} rows, judged on {n:,} held-out rows; "
-        f"interval: {DRAWS} bootstrap draws of those rows."
+        f"interval: {draws} bootstrap draws of those rows."
     )
     scores = [
         Score(
@@ -169,32 +169,32 @@ def _guess(model: Any, rows: Floats, asked: Question, classes: Floats) -> Floats
 
 def _calibration(trained: Trained, weights: Floats, target: str) -> Score:
     """Expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015) of the boosted models' top class."""
-    made, real = (_ece(trained.guesses["boosted", name], trained, weights) for name in ("synthetic", "real"))
-    half = half_width(made[1:])
+    gaps = [_cells(trained.guesses["boosted", name], trained, weights) for name in ("synthetic", "real")]
+    made, real = (float(np.abs(each[0]).sum()) for each in gaps)
+    deviation = gaps[0][1:] - gaps[0][1:].mean(axis=0)
+    low, high = around(made, calibrated(deviation, deviation, gaps[0][0], lambda x: np.abs(x).sum(axis=-1), made))
     return Score(
         name="calibration_error",
         title="Calibration",
-        value=100 * float(made[0]),
-        interval=(100 * max(0.0, float(made[0]) - half), 100 * min(1.0, float(made[0]) + half)),
+        value=100 * made,
+        interval=(low, high),
         better="lower",
         target=0.0,
-        floor=100 * float(real[0]),
+        floor=100 * real,
         unit="%",
         description=f"How far the predicted chance of {target!r} is from its frequency, for a synthetic-trained model.",
         method=f"Expected calibration error of boosted trees over {CELLS} cells of {len(trained.truth):,} rows "
-        f"not seen; interval: {DRAWS} bootstrap draws. The floor is the real-trained model's.",
+        f"not seen; interval: {len(weights) - 1} bootstrap draws. The floor is the real-trained model's.",
     )
 
 
-def _ece(guess: Floats, trained: Trained, weights: Floats) -> Floats:
+def _cells(guess: Floats, trained: Trained, weights: Floats) -> Floats:
+    """How much more often the top class is right than its chance says, in each cell, shape (1 + draws, CELLS)."""
     chance = guess.max(axis=1)
     right = (trained.classes[guess.argmax(axis=1)] == trained.truth).astype(np.float64)
     cells = (rankdata(chance, method="ordinal") - 1) * CELLS // len(chance)
-    total = np.zeros(len(weights))
-    for cell in range(CELLS):
-        inside = cells == cell
-        total += np.abs(weights[:, inside] @ (right - chance)[inside])
-    return np.asarray(total / weights.sum(axis=1))
+    inside = (cells[:, None] == np.arange(CELLS)) * (right - chance)[:, None]
+    return np.asarray(weights @ inside / weights.sum(axis=1, keepdims=True))
 
 
 def _importance(trained: Trained, weights: Floats, target: str, rng: np.random.Generator) -> Score | None:

@@ -125,7 +125,7 @@ def _nearer(seen: tuple[Floats, Ints], unseen: tuple[Floats, Ints], k: int) -> t
     return share, max(0.0, share - half), min(1.0, share + half)
 
 
-def wilson(wins: float, n: int) -> tuple[float, float]:
+def wilson(wins: float, n: float) -> tuple[float, float]:
     """95 % interval of a share (Wilson, Journal of the American Statistical Association 22, 1927)."""
     z = float(norm.ppf(0.975))
     share = wins / n

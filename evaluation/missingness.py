@@ -11,6 +11,7 @@ import numpy as np
 from tabsynth.evaluation.bins import Bins
 from tabsynth.evaluation.coded import Coded, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
+from tabsynth.evaluation.resample import within
 from tabsynth.evaluation.score import Score
 
 LEAST = 0.001
@@ -51,7 +52,7 @@ def _patterns(comparison: Comparison, holes: Ints) -> Score:
         columns,
         np.array(values),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 
@@ -90,7 +91,7 @@ def _relations(comparison: Comparison, holes: Ints) -> Score:
         [(names[j], names[k]) for j, k in pairs],
         np.array(values),
         np.array(floors),
-        np.column_stack(draws),
+        np.stack(draws, axis=-1),
     )
 
 
@@ -102,10 +103,10 @@ def _distance(left: Ints, right: Ints, size: int) -> float:
 
 
 def _within(comparison: Comparison, keys: tuple[Ints, Ints], size: int) -> tuple[float, np.ndarray]:
-    """The distance among rows with the first column missing, and under every draw."""
+    """The distance among rows with the first column missing, and under every draw as ``Resample.calibrated`` has it."""
     value = _distance(keys[0], keys[1], size)
     p, q = (np.bincount(key, minlength=2 * size)[size:].astype(np.float64) for key in keys)
     gap = p / max(p.sum(), 1.0) - q / max(q.sum(), 1.0)
     deviation = comparison.resample.shift(keys[0], keys[1], 2 * size, skip=size)
-    drawn = comparison.resample.calibrated(deviation, gap, lambda x: 0.5 * np.abs(x).sum(axis=-1), value)
+    drawn = comparison.resample.calibrated(deviation, gap, within, value)
     return value, np.minimum(drawn, 1.0)

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from tabsynth.evaluation.coded import Coded, Floats, Ints
 from tabsynth.evaluation.comparison import Comparison
 from tabsynth.evaluation.encode import Encoder
-from tabsynth.evaluation.resample import sampled
+from tabsynth.evaluation.resample import DRAWS, RARELY, half_width, sampled
 from tabsynth.evaluation.score import Part, Score
 
 MOST_ROWS = 4_000
@@ -36,17 +36,21 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
     if not large:
         return None
 
-    def loss(left: Coded, right: Coded) -> tuple[Floats, Floats]:
+    def kept(left: Coded, right: Coded) -> tuple[Floats, Floats]:
         a, b = (encoder.features(sampled(table, MOST_ROWS, rng)) for table in (left, right))
-        return _losses(a, b, centres, large, rng)
+        return _kept(a, b, centres, large, rng)
 
-    value, error = loss(comparison.real, comparison.made)
-    floor = np.mean([loss(*side)[0] for side in comparison.sides], axis=0)
+    left, error = kept(comparison.real, comparison.made)
+    value = _lost(left)
+    floor = np.mean([_lost(kept(*side)[0]) for side in comparison.sides], axis=0)
     shares = np.array([(labels == k).mean() for k in large])
     shares = shares / shares.sum()
     total = float(value @ shares)
-    half = float(norm.ppf(0.975)) * float(np.sqrt((shares * error) @ (shares * error)))
+    noise = rng.normal(size=(DRAWS, *error.shape)) * error
+    noise[:, 0] -= (noise[:, 0] @ shares)[:, None]  # the shares of all modes together stay one
+    half = half_width(_lost(np.moveaxis(left * (1 + noise), 1, 0)) @ shares)
     order = np.argsort(-(value - floor), kind="stable")
+    reach = norm.isf(RARELY / (2 * len(large)))  # of the share as of the variety
     return Score(
         name="mode_loss",
         title="Modes lost",
@@ -58,42 +62,53 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
         unit="%",
         description="Share of each kind of row, or of the variety within it, that the synthetic table lacks.",
         method=f"{len(large)} k-means clusters of up to {MOST_ROWS:,} real rows; lost is what its share, or the mean "
-        f"distance of a row to the next, falls short by. Interval: of the shares of the modes. Floor: real "
+        f"distance of a row to the next, falls short by. Interval: {DRAWS} draws of both. Floor: real "
         "rows against real rows.",
         detail=tuple(
             Part(
                 columns=(_named(encoder, rows, labels == large[i], scale),),
                 value=100 * float(value[i]),
                 floor=100 * float(floor[i]),
+                chance=100 * float(reach * error[:, i].max()),
             )
             for i in order
         ),
     )
 
 
-def _losses(
+def _lost(kept: Floats) -> Floats:
+    """The share, or the variety if that is less, by which each mode falls short, from shape (2, ..., modes)."""
+    return np.asarray(np.clip(1 - kept.min(axis=0), 0.0, 1.0))
+
+
+def _kept(
     left: Floats, right: Floats, centres: Floats, large: list[int], rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """What each mode loses and the standard error of its share relative to the real one, shape (modes,) each."""
+    """Share and variety of each mode over the real ones, and their relative standard errors, shape (2, modes) each.
+
+    The variety of a mode of few rows is not looked at: it is taken for 1 without an error.
+    """
     one, two = vq(left, centres)[0], vq(right, centres)[0]
-    lost = [_loss(left[one == k], right[two == k], len(left), len(right), rng) for k in large]
-    counts = [(max(int((one == k).sum()), 1), max(int((two == k).sum()), 1)) for k in large]
-    return np.array(lost), np.array([(1 / a + 1 / b) ** 0.5 for a, b in counts])
+    out, errors = np.ones((2, len(large))), np.zeros((2, len(large)))
+    for i, k in enumerate(large):
+        sides = left[one == k], right[two == k]
+        n, m = (max(len(side), 1) for side in sides)
+        out[0, i] = (len(sides[1]) / len(right)) / max(len(sides[0]) / len(left), 1e-9)
+        errors[0, i] = (1 / n + 1 / m) ** 0.5
+        few = min(NEAR, len(sides[0]), len(sides[1]))
+        if few < 8:
+            continue
+        gaps = [_spacing(side[rng.permutation(len(side))[:few]]) for side in sides]
+        real, made = (float(each.mean()) for each in gaps)
+        if real > 1e-9:
+            out[1, i] = made / real
+            errors[1, i] = sum((float(each.std()) / max(float(each.mean()), 1e-9)) ** 2 / few for each in gaps) ** 0.5
+    return out, errors
 
 
-def _loss(left: Floats, right: Floats, n: int, m: int, rng: np.random.Generator) -> float:
-    share = (len(right) / m) / max(len(left) / n, 1e-9)
-    k = min(NEAR, len(left), len(right))
-    if k < 8:
-        return float(np.clip(1 - share, 0.0, 1.0))
-    gaps = [_spacing(side[rng.permutation(len(side))[:k]]) for side in (left, right)]
-    variety = gaps[1] / gaps[0] if gaps[0] > 1e-9 else 1.0
-    return float(np.clip(1 - min(share, variety), 0.0, 1.0))
-
-
-def _spacing(rows: Floats) -> float:
-    """Mean distance of a row to its nearest neighbour."""
-    return float(cKDTree(rows).query(rows, k=2)[0][:, 1].mean())
+def _spacing(rows: Floats) -> Floats:
+    """Distance of each row to its nearest neighbour, shape (n,)."""
+    return np.asarray(cKDTree(rows).query(rows, k=2)[0][:, 1])
 
 
 def _named(encoder: Encoder, rows: Floats, inside: Ints | np.ndarray, scale: Floats) -> str:

@@ -7,7 +7,6 @@ door of an evaluation for this.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,9 @@ from tabsynth.evaluation.memorisation import wilson
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema import Schema
 from tabsynth.table import instants, keeps, numbers
+
+Counts = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Of each column or constraint: what of each row is in order, and how much of it was looked at, shape (n,) each."""
 
 OLD = 365.25 * 10
 """Days after which a column's newest date is called old."""
@@ -45,7 +47,9 @@ def quality_scores(
         raise SchemaError(f"the table lacks {listed(absent)}, which the schema has; align them")
     now = today or datetime.now(UTC).replace(tzinfo=None)
     tables = [real[list(schema)]] + ([synthetic[list(schema)]] if synthetic is not None else [])
-    counts = [_counts(table, schema, now) for table in tables]
+    counts = [_counts(table, schema, now) for table in tables] + ([{}] if synthetic is None else [])
+    keyless = [name for name, column in schema.items() if not isinstance(column, Identifier)]
+    once = ~tables[0][keyless].duplicated(keep=False).to_numpy(bool) if keyless else np.zeros(len(real), dtype=bool)
     words = {
         "completeness": ("Completeness", "Cells that hold a value."),
         "validity": ("Validity", "Values that the schema allows: type, bounds, categories, format."),
@@ -54,23 +58,26 @@ def quality_scores(
         "timeliness": ("Timeliness", "Dates that do not lie in the future."),
     }
     return [
-        _score(name, *words[name], counts[0][name], counts[1][name] if len(counts) > 1 else {}, len(real))
+        _score(name, words[name], [each.get(name, {}) for each in counts], once if name == "uniqueness" else None)
         for name in words
         if counts[0][name]
     ]
 
 
-def _score(name: str, title: str, text: str, each: dict[Any, Any], other: dict[Any, Any], rows: int) -> Score:
-    good, of = (float(sum(pair[i] for pair in each.values())) for i in (0, 1))
-    # cells of one row go together, so the rows are what an interval counts
-    share = good / of if of else 1.0
-    low, high = wilson(share * rows, rows)
-    order = sorted(each, key=lambda column: each[column][0] / max(each[column][1], 1))
-    made = {column: other[column][0] / max(other[column][1], 1) for column in each if column in other}
+def _score(name: str, words: tuple[str, str], counts: list[Counts], once: np.ndarray | None) -> Score:
+    (title, text), (each, other) = words, counts
+    good, of = (np.asarray(np.sum([pair[i] for pair in each.values()], axis=0), dtype=np.float64) for i in (0, 1))
+    share = float(good.sum() / of.sum()) if of.sum() else 1.0
+    # without one row there are as many distinct ones less, if it occurs once: that is how far each moves the share
+    low, high = _interval(share, good if once is None else once.astype(np.float64), of)
+    shares = {column: _share(*pair) for column, pair in each.items()}
+    order = sorted(each, key=lambda column: shares[column])
+    made = {column: _share(*other[column]) for column in each if column in other}
     beside = ""
     if other:
-        kept, all_of = (sum(pair[i] for pair in other.values()) for i in (0, 1))
+        kept, all_of = (sum(int(pair[i].sum()) for pair in other.values()) for i in (0, 1))
         beside = f" Synthetic table: {100 * kept / max(all_of, 1):.2f} %."
+    rows = len(good)
     return Score(
         name=f"real_{name}",
         title=title,
@@ -80,11 +87,12 @@ def _score(name: str, title: str, text: str, each: dict[Any, Any], other: dict[A
         target=100.0,
         unit="%",
         description=f"{text} Of the real table.",
-        method=f"Wilson interval over {rows:,} rows.{beside} Detail: by column, with the synthetic table's as floor.",
+        method=f"Wilson interval over {rows:,} rows, by how these scatter.{beside} "
+        "Detail: by column, with the synthetic table's as floor.",
         detail=tuple(
             Part(
                 columns=(str(column),),
-                value=100 * each[column][0] / max(each[column][1], 1),
+                value=100 * shares[column],
                 floor=100 * made[column] if column in made else None,
             )
             for column in order
@@ -92,34 +100,50 @@ def _score(name: str, title: str, text: str, each: dict[Any, Any], other: dict[A
     )
 
 
-def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, dict[Any, tuple[int, int]]]:
-    """For each question and column: how many are in order, of how many."""
+def _share(good: np.ndarray, of: np.ndarray) -> float:
+    return float(good.sum()) / max(float(of.sum()), 1.0)
+
+
+def _interval(share: float, good: np.ndarray, of: np.ndarray) -> tuple[float, float]:
+    """95 % interval of a share of cells, of which those of one row go together.
+
+    Wilson's, for as many independent cells as would scatter like the rows do (Korn and Graubard, "Confidence intervals
+    for proportions with small expected number of positive counts", Survey Methodology 24, 1998); where rows do not
+    scatter, for as many as there are rows.
+    """
+    n = len(good)
+    rest = good - float(good.sum() / max(float(of.sum()), 1.0)) * of
+    variance = float((rest**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1)
+    cells = share * (1 - share) / variance if variance > 0 else float(n)
+    return wilson(share * cells, cells)
+
+
+def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Counts]:
+    """For each question and column: what of each row is in order, and of how much."""
     n = len(table)
-    out: dict[str, dict[Any, tuple[int, int]]] = {"completeness": {}, "validity": {}, "consistency": {}}
+    every = np.ones(n, dtype=bool)
+    out: dict[str, Counts] = {"completeness": {}, "validity": {}, "consistency": {}, "timeliness": {}}
     for name, column in schema.items():
         present = table[name].notna().to_numpy(bool)
-        out["completeness"][name] = (int(present.sum()), n)
-        out["validity"][name] = (int((_valid(table[name], column) & present).sum()), int(present.sum()))
+        out["completeness"][name] = (present, every)
+        out["validity"][name] = (_valid(table[name], column) & present, present)
         if isinstance(column, Identifier):
-            out["consistency"][name] = (n - int(table[name].duplicated().sum()), n)
+            out["consistency"][name] = (~table[name].duplicated().to_numpy(bool), every)
+        if isinstance(column, Datetime):
+            moments = _moments(table[name], column)
+            newest = moments.max()
+            age = "" if newest is pd.NaT or (now - newest).days < OLD else f" (newest {newest:%Y-%m-%d}: old)"
+            out["timeliness"][f"{name}{age}"] = ((moments <= now).to_numpy(bool), moments.notna().to_numpy(bool))
     for constraint in schema.constraints:
         names = ", ".join(constraint.columns)
         try:
-            kept = int(keeps(constraint, table, schema).sum())
+            kept = np.asarray(keeps(constraint, table, schema), dtype=bool)
         except DataError:  # values of another type keep nothing
-            kept = 0
-        out["consistency"][names] = (kept, n)
+            kept = ~every
+        out["consistency"][names] = (kept, every)
     keyless = [name for name, column in schema.items() if not isinstance(column, Identifier)]
-    doubles = int(table[keyless].duplicated().sum()) if keyless else 0
-    out["uniqueness"] = {"rows": (n - doubles, n)}
-    out["timeliness"] = {}
-    for name, column in schema.items():
-        if isinstance(column, Datetime):
-            moments = _moments(table[name], column)
-            known = moments.notna()
-            newest = moments.max()
-            age = "" if newest is pd.NaT or (now - newest).days < OLD else f" (newest {newest:%Y-%m-%d}: old)"
-            out["timeliness"][f"{name}{age}"] = (int((moments[known] <= now).sum()), int(known.sum()))
+    doubles = table[keyless].duplicated().to_numpy(bool) if keyless else ~every
+    out["uniqueness"] = {"rows": (~doubles, every)}
     return out
 
 

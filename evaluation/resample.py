@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
+from scipy.stats import gamma
 from scipy.stats import t as student
 
 from tabsynth.evaluation.coded import Coded, Floats, Ints
@@ -32,6 +33,9 @@ DENSE = 4_000_000
 
 SPARSE = 1_000
 """Keys above which only those that occur are counted."""
+
+RARELY = 0.004
+"""Share of pairs of tables of one population of which some part of a score may reach further than is said."""
 
 STEPS = np.linspace(0.0, 1.0, 9)
 """Shares of the observed difference that are tried."""
@@ -101,7 +105,7 @@ class Resample:
         return cls(left, right, (one, 1 - one), float(np.sqrt((1 / n + 1 / m) / used)))
 
     def variation(self, left: Ints, right: Ints, size: int) -> tuple[float, Floats]:
-        """Total variation between the shares of keys, and under every draw, shape (DRAWS,)."""
+        """Total variation between the shares of keys; and as ``calibrated`` has it, shape (2, DRAWS)."""
         if size > SPARSE:
             occurs = (np.bincount(left, minlength=size) + np.bincount(right, minlength=size)) > 0
             place = np.cumsum(occurs) - 1
@@ -129,39 +133,39 @@ class Resample:
         deviation: Floats | tuple[Floats, Floats],
         gap: Floats,
         distance: Callable[[Floats], Floats],
-        value: float | Floats,
+        value: float,
     ) -> Floats:
         """Distances under every draw whose mean is the observed one, as near as shrinking the difference makes it.
 
         Args:
             deviation: Deviations of the difference, shape (DRAWS, k); or these and the differences by chance.
             gap: The observed difference, shape (k,).
-            distance: From differences, shape (..., k), to distances, shape (...) or (..., p).
-            value: The observed distance, shape () or (p,).
+            distance: From differences, shape (..., k), to distances, shape (...).
+            value: The observed distance.
 
         Returns:
-            Shape (DRAWS,) or (DRAWS, p).
+            Shape (2, DRAWS): these, and the distances by chance alone.
         """
         own, by_chance = deviation if isinstance(deviation, tuple) else (deviation, deviation)
-        scaled = own * self.scale
-        chance = distance(by_chance * self.scale)
-        likely = chance.mean(axis=0) + 2 * chance.std(axis=0)  # up to here a difference is taken for chance alone
-        if np.ndim(value):
-            tried = np.stack([chance, *(distance(scaled + share * gap) for share in STEPS[1:])])
-            enough = tried.mean(axis=1) >= np.asarray(value)
-            enough[0] |= likely >= np.asarray(value)
-            first = np.where(enough.any(axis=0), np.argmax(enough, axis=0), len(STEPS) - 1)
-            return np.asarray(np.take_along_axis(tried, first[None, None, :], axis=0)[0])
-        if float(likely) >= float(value):
-            return chance
-        low, high = 1, len(STEPS) - 1
-        while low < high:  # the mean grows with the share
-            middle = (low + high) // 2
-            if distance(scaled + STEPS[middle] * gap).mean() >= value:
-                high = middle
-            else:
-                low = middle + 1
-        return distance(scaled + STEPS[low] * gap)
+        return calibrated(own * self.scale, by_chance * self.scale, gap, distance, value)
+
+
+def calibrated(
+    own: Floats, by_chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float
+) -> Floats:
+    """What ``Resample.calibrated`` gives, from deviations and differences by chance of all rows."""
+    chance = distance(by_chance)
+    likely = float(chance.mean() + 2 * chance.std())  # up to here a difference is taken for chance alone
+    if likely >= value:
+        return np.stack([chance, chance])
+    low, high = 1, len(STEPS) - 1
+    while low < high:  # the mean grows with the share
+        middle = (low + high) // 2
+        if distance(own + STEPS[middle] * gap).mean() >= value:
+            high = middle
+        else:
+            low = middle + 1
+    return np.stack([distance(own + STEPS[low] * gap), chance])
 
 
 def half_width(draws: Floats) -> float:
@@ -170,15 +174,48 @@ def half_width(draws: Floats) -> float:
     return half
 
 
+def reachable(mean: Floats, deviation: Floats, rate: float = RARELY) -> Floats:
+    """What the largest of p distances reaches by chance in so many of the tables at most, shape (p,).
+
+    A distance by chance is taken for a gamma variable of its mean and deviation, since it is positive and skewed; the
+    rate is shared out over the p (Bonferroni).
+    """
+    varies = (deviation > 0) & (mean > 0)
+    spread = np.where(varies, deviation, 1.0) ** 2 / np.where(varies, mean, 1.0)
+    shape = np.where(varies, mean, 1.0) / spread
+    return np.asarray(np.where(varies, gamma.isf(rate / max(len(mean), 1), shape, scale=spread), mean))
+
+
 def around(value: float, draws: Floats) -> tuple[float, float]:
-    """95 % interval of an error between 0 and 1, in percent."""
-    half = half_width(draws)
-    return 100 * max(0.0, value - half), 100 * min(1.0, value + half)
+    """95 % interval of an error between 0 and 1, in percent.
+
+    Up to two deviations above what chance gives, the spread is that by chance. Beyond, the lower end is judged, as in
+    Wilson's interval for a share, by the spread that it would have itself: between that by chance alone, at its mean,
+    and that of the draws, at the observed value. Else a distance that is far by chance would get too wide an interval.
+
+    Args:
+        value: The error.
+        draws: Errors under every draw, and by chance alone, shape (2, DRAWS).
+    """
+    own, chance = (half_width(each) for each in draws)
+    usual, deviation = float(draws[1].mean()), float(draws[1].std())
+    if value <= usual + 2 * deviation:
+        own, low = chance, value - chance
+    else:
+        # the end t = value - half(t), where half(t) goes on a line from chance's, at its mean, to the draws' own
+        slope = max(own - chance, 0.0) / (value - usual)
+        low = (value - chance + slope * usual) / (1 + slope) if slope else value - own
+    return 100 * max(0.0, min(low, value)), 100 * min(1.0, value + own)
 
 
 def half_sum(gap: Floats) -> Floats:
     """Total variation from differences of shares, shape (..., k)."""
     return np.asarray(0.5 * np.abs(gap).sum(axis=-1))
+
+
+def within(gap: Floats) -> Floats:
+    """The same among some of the rows: 1 where one of the tables has none of them, so that the shares do not cancel."""
+    return np.where(np.abs(gap.sum(axis=-1)) > 0.5, 1.0, half_sum(gap))
 
 
 def sampled(real: Coded, most: int, rng: np.random.Generator) -> Coded:

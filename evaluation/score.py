@@ -20,11 +20,13 @@ class Part:
         columns: One name, or the two of a pair.
         value: The score of this part, in the score's unit.
         floor: The same for real rows against real rows; None when it was not measured.
+        chance: How far some part of the score may come by chance alone; None where that is not known.
     """
 
     columns: tuple[str, ...]
     value: float
     floor: float | None = None
+    chance: float | None = None
 
     @property
     def name(self) -> str:
@@ -38,7 +40,13 @@ class Part:
 
     def to_dict(self) -> dict[str, Any]:
         """The part as plain data."""
-        return {"columns": list(self.columns), "value": self.value, "floor": self.floor}
+        known = {} if self.chance is None else {"chance": self.chance}
+        return {"columns": list(self.columns), "value": self.value, "floor": self.floor, **known}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Part:
+        """Read what ``to_dict`` writes."""
+        return cls(columns=tuple(data["columns"]), value=data["value"], floor=data["floor"], chance=data.get("chance"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,7 @@ class Score:
         better: Whether ``lower`` or ``higher`` is better, or nearer to ``target``.
         target: The best value there is; required when ``better`` is ``target``.
         floor: The value that real rows reach in the place of the synthetic ones; None when it was not measured.
+        beside: What the floor is of: ``real data``, or another table that this one is compared with.
         unit: ``%`` or a name such as ``AUC``; empty for a plain number.
         description: What the figure says, in one line.
         method: How interval and floor were found.
@@ -69,6 +78,7 @@ class Score:
     better: Better
     target: float | None = None
     floor: float | None = None
+    beside: str = "real data"
     unit: str = ""
     description: str = ""
     method: str = ""
@@ -89,7 +99,7 @@ class Score:
         if self.interval is not None:
             text += f" ({figure(self.interval[0], self.unit)} to {figure(self.interval[1], self.unit)})"
         if self.floor is not None:
-            text += f", real data {figure(self.floor, self.unit)}"
+            text += f", {self.beside} {figure(self.floor, self.unit)}"
         return f"{text}, {self.direction}"
 
     @property
@@ -113,7 +123,7 @@ class Score:
             "description": self.description,
             "method": self.method,
             "detail": [part.to_dict() for part in self.detail],
-        }
+        } | ({} if self.beside == "real data" else {"beside": self.beside})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Score:
@@ -128,7 +138,7 @@ class Score:
             detail = facts.pop("detail", ())
             return cls(
                 interval=None if interval is None else (interval[0], interval[1]),
-                detail=tuple(Part(columns=tuple(p["columns"]), value=p["value"], floor=p["floor"]) for p in detail),
+                detail=tuple(Part.from_dict(part) for part in detail),
                 **facts,
             )
         except (KeyError, TypeError, IndexError) as error:

@@ -1,26 +1,26 @@
-"""The interval of the mean shape error, from one set of draws of both tables."""
+"""The interval of the mean shape error, and what chance reaches, from one set of draws of both tables."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tabsynth.evaluation.coded import Coded, Floats, Ints
-from tabsynth.evaluation.resample import Resample, half_width
+from tabsynth.evaluation.resample import Resample, half_width, reachable
 
 GRID = 512
 """Points at which the draws (not the value) compare two continuous distributions."""
 
 
-def shape_spread(real: Coded, other: Coded, rng: np.random.Generator) -> float:
-    """Half the width of the 95 % interval of the mean shape error, as a fraction."""
+def shape_spread(real: Coded, other: Coded, rng: np.random.Generator) -> tuple[float, Floats]:
+    """Half the width of the 95 % interval of the mean shape error, and what chance reaches in each column, (d,)."""
     if min(len(real), len(other)) < 2:
-        return 1.0
-    resample = Resample.of(len(real), len(other), rng)
-    return half_width(shape_draws(real, other, resample).mean(axis=1))
+        return 1.0, np.ones(len(real.book.names))
+    draws, chance = shape_draws(real, other, Resample.of(len(real), len(other), rng))
+    return half_width(draws.mean(axis=1)), reachable(chance.mean(axis=0), chance.std(axis=0))
 
 
 def shape_draws(real: Coded, other: Coded, resample: Resample) -> Floats:
-    """Shape error of every column under every draw, shape (DRAWS, d)."""
+    """Shape error of every column under every draw, and by chance alone, shape (2, DRAWS, d)."""
     out = []
     continuous = iter(range(real.values.shape[1]))
     for j, size in enumerate(real.book.sizes):
@@ -29,7 +29,7 @@ def shape_draws(real: Coded, other: Coded, resample: Resample) -> Floats:
             out.append(_number_draws(real.values[:, at], other.values[:, at], resample))
         else:
             out.append(resample.variation(real.codes[:, j], other.codes[:, j], int(size))[1])
-    return np.column_stack(out)
+    return np.stack(out, axis=-1)
 
 
 def _number_draws(real: Floats, other: Floats, resample: Resample) -> Floats:

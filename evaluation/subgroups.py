@@ -9,10 +9,15 @@ import numpy as np
 from tabsynth.evaluation.bins import Bins, joint
 from tabsynth.evaluation.coded import Coded, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
+from tabsynth.evaluation.dependence import spread_out
+from tabsynth.evaluation.resample import within
 from tabsynth.evaluation.score import Score
 
 FEWEST = 50
 """Real rows that a group needs."""
+
+RATE = 0.05
+"""Share of pairs of tables of one population of which a group may seem worse off; groups are small, faults faint."""
 
 MOST_GROUPS = 24
 MOST_LABELS = 12
@@ -20,14 +25,13 @@ MOST_PAIRS = 40
 BINS = 5
 
 
-def subgroup_scores(comparison: Comparison, by: list[str], rng: np.random.Generator) -> list[Score]:
+def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
     """The error within each group, of columns and pairs of columns alike.
 
     Args:
         comparison: The tables.
         by: Columns that make groups and are looked at first (sensitive ones, the target); then come others of few
             categories, until there are ``MOST_GROUPS`` groups.
-        rng: Draws the pairs where there are many.
     """
     groups = _groups(comparison.real, by)
     if not groups:
@@ -39,8 +43,8 @@ def subgroup_scores(comparison: Comparison, by: list[str], rng: np.random.Genera
         members = [tuple(side.codes[:, by_column] == code for side in both) for both in comparison.pairs]
         if any(member.sum() < FEWEST / 4 for both in members[1:] for member in both):
             continue  # too few to say what real rows would reach
-        parts = _parts(len(bins.sizes), by_column, rng)
-        found = np.array([_within(comparison, codes[0], members[0], bins.sizes, part) for part in parts], dtype=object)
+        parts = _parts(len(bins.sizes), by_column)
+        found = [_within(comparison, codes[0], members[0], bins.sizes, part) for part in parts]
         values.append(float(np.mean([value for value, _ in found])))
         draws.append(np.mean([drawn for _, drawn in found], axis=0))
         each = [
@@ -62,7 +66,8 @@ def subgroup_scores(comparison: Comparison, by: list[str], rng: np.random.Genera
             columns,
             np.array(values),
             np.array(floors),
-            np.column_stack(draws),
+            np.stack(draws, axis=-1),
+            RATE,
         )
     ]
 
@@ -83,13 +88,10 @@ def _groups(real: Coded, by: list[str]) -> list[tuple[int, int]]:
     return out
 
 
-def _parts(d: int, by: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+def _parts(d: int, by: int) -> list[tuple[int, ...]]:
     """The columns and pairs to compare within a group."""
     others = [j for j in range(d) if j != by]
-    pairs = list(combinations(others, 2))
-    if len(pairs) > MOST_PAIRS:
-        pairs = [pairs[i] for i in rng.choice(len(pairs), MOST_PAIRS, replace=False)]
-    return [*((j,) for j in others), *pairs]
+    return [*((j,) for j in others), *spread_out(list(combinations(others, 2)), MOST_PAIRS)]
 
 
 def _keys(
@@ -119,11 +121,11 @@ def _within(
     sizes: Ints,
     part: tuple[int, ...],
 ) -> tuple[float, np.ndarray]:
-    """The distance within a group and under every draw."""
+    """The distance within a group and under every draw as ``Resample.calibrated`` has it."""
     left, right, size = _keys(codes, members, sizes, part)
     value = _distance(codes, members, sizes, part)
     p, q = (np.bincount(key, minlength=size)[1:].astype(np.float64) for key in (left, right))
     gap = p / max(p.sum(), 1.0) - q / max(q.sum(), 1.0)
     deviation = comparison.resample.shift(left, right, size, skip=1)
-    drawn = comparison.resample.calibrated(deviation, gap, lambda x: 0.5 * np.abs(x).sum(axis=-1), value)
+    drawn = comparison.resample.calibrated(deviation, gap, within, value)
     return value, np.minimum(drawn, 1.0)

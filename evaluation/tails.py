@@ -57,7 +57,7 @@ def tail_scores(comparison: Comparison) -> list[Score]:
             columns,
             np.array(values),
             np.array(floors),
-            np.column_stack(draws),
+            np.stack(draws, axis=-1),
         )
     ]
 

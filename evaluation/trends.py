@@ -26,7 +26,7 @@ from tabsynth.evaluation.distance import (
     standardised,
     total_variation,
 )
-from tabsynth.evaluation.resample import STEPS, Resample
+from tabsynth.evaluation.resample import STEPS, Resample, reachable
 
 ROWS, TWOS = 4_000, 300
 """Rows a side for the first part, and rows of both for the second."""
@@ -44,11 +44,13 @@ class Trends:
     Attributes:
         errors: Of every pair, shape (d, d), symmetric, zero on the diagonal.
         floors: What real rows reach, shape (d, d).
+        reach: What the largest of all errors may reach by chance alone, for each pair, shape (d, d).
         half: Half the width of the 95 % interval of the mean over the pairs.
     """
 
     errors: Floats
     floors: Floats
+    reach: Floats
     half: float
 
 
@@ -111,11 +113,11 @@ def trends(real: Coded, other: Coded, fresh: Coded | None, rng: np.random.Genera
     """
     n, m = len(real), len(other)
     d = len(real.book.names)
-    errors, floors = np.zeros((d, d)), np.zeros((d, d))
+    errors, floors, usual, scatter = np.zeros((4, d, d))
     parts = _Parts.of(n, m, rng)
     chance = Chance.of(n, m)
     halves = Chance.of(n // 2, n - n // 2) if fresh is None and n > 1 else None
-    _numbers(real, other, fresh, errors, floors, parts, rng)
+    _numbers(real, other, fresh, (errors, floors, usual, scatter), parts, rng)
     tables = [real, other] if fresh is None else [real, other, fresh]
     for (a, b), keys, counts in contingencies(tables):
         left, right = counts[:2]
@@ -125,15 +127,18 @@ def trends(real: Coded, other: Coded, fresh: Coded | None, rng: np.random.Genera
         else:
             floor = 0.5 * float(halves.mean[left].sum()) if halves is not None else 0.0
         floors[a, b] = floors[b, a] = floor
-        _count(parts, keys, left, right, (n, m), error, chance)
+        usual[a, b], scatter[a, b] = _count(parts, keys, left, right, (n, m), error, chance)
+    upper = np.triu_indices(d, 1)
+    reach = np.zeros((d, d))
+    reach[upper] = reachable(usual[upper], scatter[upper])
     half = float(norm.ppf(0.975)) * float(np.sqrt(parts.variance(n, m))) / max(d * (d - 1) / 2, 1)
-    return Trends(np.clip(errors, 0.0, 1.0), np.clip(floors, 0.0, 1.0), half)
+    return Trends(np.clip(errors, 0.0, 1.0), np.clip(floors, 0.0, 1.0), reach, half)
 
 
 def _count(
     parts: _Parts, keys: Ints, left: Ints, right: Ints, rows: tuple[int, int], error: float, chance: Chance
-) -> None:
-    """Add what one pair of columns adds, from its counts."""
+) -> tuple[float, float]:
+    """Add what one pair of columns adds, from its counts; its mean and deviation by chance alone."""
     n, m = rows
     whole = left + right
     cells = np.flatnonzero(whole)
@@ -151,6 +156,7 @@ def _count(
         parts.first[side] += each[at[side]]
     two = at[parts.twos]
     parts.second += np.where(two[:, None] == two, curve[two], 0.0)
+    return 0.5 * float(usual.sum()), 0.5 * float(np.sqrt(varies.sum()))
 
 
 def _weights(gap: Floats, usual: Floats, varies: Floats, error: float) -> tuple[Floats, Floats]:
@@ -176,12 +182,12 @@ def _numbers(
     real: Coded,
     other: Coded,
     fresh: Coded | None,
-    errors: Floats,
-    floors: Floats,
+    out: tuple[Floats, ...],
     parts: _Parts,
     rng: np.random.Generator,
 ) -> None:
-    """The pairs of two numbers: half the difference of their correlations."""
+    """The pairs of two numbers: half the difference of their correlations; fills the four tables of ``out``."""
+    errors, floors, usual, scatter = out
     at = np.flatnonzero(real.book.continuous)
     if len(at) < 2:
         return
@@ -206,24 +212,25 @@ def _numbers(
         influence = [_influence(rows, a, each) * known for rows, each in zip(some, (r, s), strict=True)]
         both = np.vstack(influence)
         spread = np.sqrt(influence[0].var(axis=0) / n + influence[1].var(axis=0) / m)
-        usual = spread / ROOT
         difference = np.nan_to_num(r - s)[a, a + 1 :] * known
-        certain = np.abs(difference) > usual + 2 * spread * np.sqrt(1 - 2 / np.pi)
+        certain = np.abs(difference) > spread / ROOT + 2 * spread * np.sqrt(1 - 2 / np.pi)
         alone[a, a + 1 :] = known & ~certain
         toward = 0.5 * np.sign(difference) * certain
         parts.first[: parts.real] += influence[0] @ (toward / n)
         parts.first[parts.real :] -= influence[1] @ (toward / m)
         # what chance amounts to depends on the rows as well, most of all on far ones
         each = both**2 / np.maximum((both**2).mean(axis=0), 1e-300) - 1
-        parts.first += each @ (0.25 * usual * ~certain) / (n + m)
+        parts.first += each @ (0.25 * spread / ROOT * ~certain) / (n + m)
         curve = 0.5 * ~certain * np.sqrt((1 - 2 / np.pi) / 2) / np.where(spread > 0, spread, np.inf)
         two = both[parts.twos]
         parts.numbers += (two * curve) @ two.T
-    parts.parted = _parted(scaled, alone, Resample.of(n, m, rng))
+    drawn = _parted(scaled, Resample.of(n, m, rng))
+    parts.parted = float(drawn[:, alone].sum(axis=1).var(ddof=1))
+    usual[np.ix_(at, at)], scatter[np.ix_(at, at)] = drawn.mean(axis=0), drawn.std(axis=0)
 
 
-def _parted(scaled: list[Floats], pairs: np.ndarray, resample: Resample) -> float:
-    """Variance of half the sum of the differences of some correlations when the rows are parted at random.
+def _parted(scaled: list[Floats], resample: Resample) -> Floats:
+    """Half the differences of the correlations when the rows are parted at random, shape (DRAWS, c, c).
 
     Far rows make a correlation more uncertain than what each row adds to it shows; parting the rows does not miss it.
     """
@@ -233,9 +240,7 @@ def _parted(scaled: list[Floats], pairs: np.ndarray, resample: Resample) -> floa
         groups.append(moments(rows.reshape(side.weights.shape[1], -1, rows.shape[1])))
     each = np.concatenate(groups)
     drawn = [correlations_of((w @ each.reshape(len(each), -1)).reshape(-1, *each.shape[1:])) for w in resample.chance]
-    gap = np.abs(np.nan_to_num(drawn[0] - drawn[1]))[:, pairs].sum(axis=1)
-    variance: float = (0.5 * resample.scale * gap).var(ddof=1)
-    return variance
+    return np.asarray(0.5 * resample.scale * np.abs(np.nan_to_num(drawn[0] - drawn[1])))
 
 
 def _influence(rows: Floats, a: int, correlation: Floats) -> Floats:

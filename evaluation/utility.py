@@ -10,17 +10,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import t as student
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.booster import classifier, regressor, seed_of
 from tabsynth.evaluation.coded import Coded, Floats
-from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.resample import RARELY
+from tabsynth.evaluation.score import Part, Score
 
 Task = Literal["binary", "multiclass", "regression"]
 
 DRAWS = 200
 """Bootstrap draws of the test rows."""
+
+LUCKY, LUCK_ROWS = 5, 5_000
+"""Halvings that show the luck of the rows learned from, and real rows up to which it is looked for."""
 
 FEWEST = 5
 """Rows that a class needs to be learned."""
@@ -123,8 +128,40 @@ def utility_scores(
             unit=unit,
             description=f"What the model trained on synthetic rows lacks to the one trained on real rows ({target!r}).",
             method=f"{method} Paired: both models are judged on the same draws.",
+            detail=_luck(train, test, truth, asked, classes, target, (real - made)[0], rng)
+            if interval_of(real - made)[0] > 0
+            else (),
         ),
     ], notes
+
+
+def _luck(
+    train: Coded,
+    test: Coded,
+    truth: Floats,
+    asked: Question,
+    classes: Floats,
+    target: str,
+    gap: float,
+    rng: np.random.Generator,
+) -> tuple[Part, ...]:
+    """How far two models of one small real table differ by the luck of their rows; nothing for a large one.
+
+    Models of ``LUCKY`` random halves against those of the other halves: fewer rows than the two tables have, so the
+    luck is rather overstated.
+    """
+    if len(train) > LUCK_ROWS:
+        return ()
+    gaps = []
+    for _ in range(LUCKY):
+        order = rng.permutation(len(train))
+        sides = (order[: len(order) // 2], order[len(order) // 2 :])
+        seed = seed_of(rng)
+        guesses = [_learn(train.take(side), test, asked, classes, seed, rng)[0] for side in sides]
+        one, other = (judge(asked.task, truth, classes, guess, np.ones((1, len(truth))))[0] for guess in guesses)
+        gaps.append(float(one - other))
+    reach = float(student.isf(RARELY, LUCKY)) * float(np.sqrt(np.mean(np.square(gaps))))
+    return (Part(columns=(target,), value=float(gap), floor=0.0, chance=reach),)
 
 
 def answers(table: Coded, column: int) -> Floats:

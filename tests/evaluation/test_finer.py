@@ -61,8 +61,8 @@ def test_a_table_against_itself_is_nought_everywhere() -> None:
     frame = people(800, 0)
     comparison, (real, made, fresh) = compared(frame, frame.sample(frac=1, random_state=1), people(800, 1))
     rng = np.random.default_rng(0)
-    scores = dependence_scores(comparison, rng) + missingness_scores(comparison) + tail_scores(comparison)
-    scores += subgroup_scores(comparison, ["k"], rng)
+    scores = dependence_scores(comparison) + missingness_scores(comparison) + tail_scores(comparison)
+    scores += subgroup_scores(comparison, ["k"])
     scores += [s for s in diversity_scores(real, made, fresh, comparison, rng) if s.name == "entropy_error"]
     assert len(scores) == 8
     for score in scores:

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[2] / "benchmarks" / "intervals.py"
-
-
-@pytest.fixture(scope="module")
-def intervals() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("intervals", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.mark.slow
-def test_intervals_hold_and_are_no_wider_than_they_must(intervals: ModuleType) -> None:
-    """At a true coverage of 95 %, fewer than 29 of 35 happens by chance once in 500 for one score (binomial)."""
-    found = intervals.coverage(35, 3)
-    assert len(found) >= 12
+def test_intervals_hold_and_are_no_wider_than_they_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a true coverage of 95 %, fewer than 28 of 35 happens by chance once in 2,000 for one score (binomial)."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    intervals = importlib.import_module("intervals")
+    found = intervals.coverage(intervals.population("made"), 35, 3, models=False)
+    assert len(found) >= 20
     for name, each in found.items():
-        assert each["coverage"] >= 100 * 29 / 35, (name, each)
-        assert each["width_over_sd"] < 1.7, (name, each)
+        assert each["coverage"] >= 100 * 28 / 35, (name, each)
+        if name != "detection_column_auc":  # of the largest of all columns: wide on purpose
+            assert each["width_over_sd"] < 1.7, (name, each)
 
 
 @pytest.mark.slow
-def test_fresh_real_rows_pass_the_default_gates(intervals: ModuleType) -> None:
-    assert intervals.gates_missed(3, 5) == []
+def test_fresh_real_rows_pass_the_default_gates_and_show_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault is found by chance in at most one report of ten."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    nulls = importlib.import_module("null_reports")
+    assert nulls.reports([nulls.population("made")], (600,), 3, 5)["said"] == []
