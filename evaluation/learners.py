@@ -101,40 +101,37 @@ def learner_scores(trained: Trained, rng: np.random.Generator, draws: int = DRAW
         f"Linear model, random forest and boosted trees on up to {MOST_ROWS:,} rows, judged on {n:,} held-out rows; "
         f"interval: {draws} bootstrap draws of those rows."
     )
-    scores = [
-        Score(
-            name="utility_learners",
-            title="Usefulness, several learners",
-            value=float(mean["synthetic"][0]),
-            interval=interval_of(mean["synthetic"]),
-            better="higher",
-            target=1.0,
-            floor=float(mean["real"][0]),
-            unit=unit,
-            description=f"How well three kinds of models trained on synthetic rows predict {target!r} of real ones.",
-            method=f"{method} The floor is the same trained on real rows.",
-            detail=tuple(
-                Part(columns=(kind,), value=float(judged[kind, "synthetic"][0]), floor=float(judged[kind, "real"][0]))
-                for kind in KINDS
-            ),
+    scores = []
+    for table, name, title, text in (
+        (
+            "synthetic",
+            "utility_learners",
+            "Usefulness, several learners",
+            f"How well three kinds of models trained on synthetic rows predict {target!r} of real ones.",
         ),
-        Score(
-            name="utility_both",
-            title="Usefulness, real and synthetic",
-            value=float(mean["both"][0]),
-            interval=interval_of(mean["both"]),
-            better="higher",
-            target=1.0,
-            floor=float(mean["real"][0]),
-            unit=unit,
-            description=f"The same for models trained on real and synthetic rows together ({target!r}).",
-            method=f"{method} The floor is the same trained on real rows.",
-            detail=tuple(
-                Part(columns=(kind,), value=float(judged[kind, "both"][0]), floor=float(judged[kind, "real"][0]))
-                for kind in KINDS
-            ),
+        (
+            "both",
+            "utility_both",
+            "Usefulness, real and synthetic",
+            f"The same for models trained on real and synthetic rows together ({target!r}).",
         ),
-    ]
+    ):
+        parts = [(kind, float(judged[kind, table][0]), float(judged[kind, "real"][0])) for kind in KINDS]
+        scores.append(
+            Score(
+                name=name,
+                title=title,
+                value=float(mean[table][0]),
+                interval=interval_of(mean[table]),
+                better="higher",
+                target=1.0,
+                floor=float(mean["real"][0]),
+                unit=unit,
+                description=text,
+                method=f"{method} The floor is the same trained on real rows.",
+                detail=tuple(Part(columns=(kind,), value=value, floor=floor) for kind, value, floor in parts),
+            )
+        )
     if asked.task != "regression":
         scores.append(_calibration(trained, weights, target))
     agreement = _importance(trained, weights, target, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,9 @@ def test_score_survives_its_dictionary() -> None:
     assert Score.from_dict(score.to_dict()) == score
     assert str(score) == "Column shapes: 1.23 % (1.00 % to 1.50 %), real data 0.50 %, lower is better"
     assert score.detail[0].name == "a × b"
+    other = dataclasses.replace(score, beside="the table compared with")
+    assert Score.from_dict(other.to_dict()) == other
+    assert "the table compared with 0.50 %" in str(other)
     with pytest.raises(DataError, match="cannot be read"):
         Score.from_dict({"name": "x"})
 
@@ -162,6 +167,17 @@ def test_memorisation_finds_copies(cancer: tuple[pd.DataFrame, Schema]) -> None:
     assert share.interval is not None
     assert share.interval[0] - 5 < 50 < share.interval[1] + 5
     assert copies.value == 0
+
+
+def test_a_copy_is_one_also_where_a_reader_rounds_its_last_bit(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = cancer
+    numbers = frame.columns.drop("target")
+    near, other = frame.copy(), frame.copy()
+    near[numbers] = np.nextafter(frame[numbers].to_numpy(), np.inf)
+    other[numbers] = frame[numbers] * (1 + 1e-9)
+    for made, share in ((near, 100.0), (other, 0.0)):
+        tables = code([frame[:280], made[:280], frame[280:]], schema)
+        assert memorisation_scores(*tables, np.random.default_rng(0))[1].value == share
 
 
 def test_nearest_agrees_with_a_loop(every_kind: tuple[pd.DataFrame, Schema]) -> None:
