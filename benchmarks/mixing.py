@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000_000, help="rows of both files together")
     parser.add_argument("--memory", action="store_true", help="also in memory")
     parser.add_argument("--short", action="store_true", help="100,000 rows")
+    parser.add_argument("--most-gb", type=float, default=1.5, help="fail when a batch-by-batch run holds more")
     parser.add_argument("--output", type=Path, help="write the lines to a file as well")
     args = parser.parse_args()
     rows = 100_000 if args.short else args.rows
@@ -135,6 +136,9 @@ def main() -> None:
                 print(lines[-1], flush=True)
     if args.output:
         args.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    peaks = [found["peak_gb"] for found in map(json.loads, lines) if found["how"] == "batch by batch"]
+    if max(peaks) > args.most_gb:
+        sys.exit(f"a run held {max(peaks)} GB, more than {args.most_gb} GB")
 
 
 if __name__ == "__main__":

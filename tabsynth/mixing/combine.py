@@ -15,7 +15,7 @@ from tabsynth.mixing.entries import code_texts
 from tabsynth.mixing.exact import check_growth, growth
 from tabsynth.mixing.fuse import fuse
 from tabsynth.mixing.plan import Plan
-from tabsynth.mixing.resolve import resolve
+from tabsynth.mixing.resolve import resolve, value_codes
 
 Ints = npt.NDArray[np.int64]
 
@@ -130,8 +130,10 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan:
         rule = plan.resolve["columns"].get(name, plan.resolve["default"])
         chosen, origin = resolve(parts, rule, trust, times)
         columns[name], origins[name] = chosen, origin.to_numpy()
-        conflicts[name] = {"rule": rule, "conflicts": int((parts.nunique(axis=1) > 1).sum())}
-    source = ["+".join(name for name in frames if present[name][i]) for i in range(len(rows))]
+        conflicts[name] = {"rule": rule, "conflicts": _conflicts(parts)}
+    patterns, which = np.unique(np.column_stack(list(present.values())), axis=0, return_inverse=True)
+    names = np.array(list(frames), object)
+    source = np.array(["+".join(names[pattern]) for pattern in patterns], object)[which.ravel()]
     frame = pd.DataFrame({name: settled(values.reset_index(drop=True)) for name, values in columns.items()})
     frame["_source"] = source
     masks["_source"] = np.ones(len(rows), bool)
@@ -178,6 +180,13 @@ def settled(values: pd.Series) -> pd.Series:
     """Integers without gaps as plain ones."""
     whole = pd.api.types.is_integer_dtype(values.dtype)
     return values.astype("int64") if whole and values.notna().all() else values
+
+
+def _conflicts(parts: pd.DataFrame) -> int:
+    """How many rows have different values in different sources."""
+    codes = value_codes(parts)
+    lowest = np.where(codes < 0, codes.max(initial=0) + 1, codes).min(axis=1)
+    return int((lowest < codes.max(axis=1)).sum())
 
 
 def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:

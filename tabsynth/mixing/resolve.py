@@ -69,7 +69,7 @@ def resolve(
     held = ordered.notna().to_numpy()
     if rule == "trust":
         return _picked(ordered, held.astype(np.float64))
-    codes = _codes(ordered)
+    codes = value_codes(ordered)
     weights = np.ones(ordered.shape[1]) if rule == "majority" else _weights(codes)
     same = codes[:, :, None] == codes[:, None, :]
     return _picked(ordered, (same * held[:, None, :] * weights).sum(axis=2) * held, agreeing=True)
@@ -83,7 +83,7 @@ def source_errors(values: pd.DataFrame) -> dict[str, float]:
     """
     if values.shape[1] < 3:
         raise InputError(f"errors of sources can be told from three sources on, and there are {values.shape[1]}")
-    found = _errors(_codes(values))[0]
+    found = _errors(value_codes(values))[0]
     return {str(source): float(error) for source, error in zip(values.columns, found, strict=True)}
 
 
@@ -104,14 +104,14 @@ def _picked(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tupl
     names = np.array([str(source) for source in values.columns], object)
     origin = pd.Series(names[best], index=values.index, dtype=object)
     if agreeing:
-        codes = _codes(values)
+        codes = value_codes(values)
         same = (codes == codes[rows, best][:, None]) & held
         patterns, which = np.unique(same, axis=0, return_inverse=True)
         origin = pd.Series(np.array(["+".join(names[p]) for p in patterns], object)[which.ravel()], index=values.index)
     return typed, origin.where(some, None)
 
 
-def _codes(values: pd.DataFrame) -> npt.NDArray[np.int64]:
+def value_codes(values: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Each value as a number, the same for all sources; -1 where missing. Shape of ``values``."""
     every = pd.concat([values[source].astype(object) for source in values.columns], ignore_index=True)
     return pd.factorize(every)[0].astype(np.int64).reshape(values.shape[1], len(values)).T

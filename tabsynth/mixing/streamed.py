@@ -101,11 +101,11 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
         con = connect(Path(folder))
         try:
             made = _Made(plan, staged, con, Path(folder), seed)
-            with write_chunks(target) as append:
-                for frame in made.frames():
-                    append(mark(frame, made.provenance))
         finally:
             con.close()
+        with write_chunks(target) as append:
+            for frame in made.frames():
+                append(mark(frame, made.provenance))
     if kind != "parquet":
         write_beside(target, made.provenance)
     return MixedFile(path=target, rows=made.rows, schema=made.schema(), plan_hash=plan.hash, report=made.report)
@@ -129,7 +129,7 @@ class _Made:
     """The mixed table as its rows come, and what is told of it."""
 
     def __init__(self, plan: Plan, staged: Mapping[str, Staged], con: Any, folder: Path, seed: int) -> None:
-        self.plan, self.staged, self.con, self.folder = plan, staged, con, folder
+        self.plan, self.staged, self.folder = plan, staged, folder
         spec: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plan.link.items()}
         known = [source for source, item in plan.inputs.items() if item.key]
         linked = list(staged) if spec["engine"] == "exact" else known
@@ -148,7 +148,7 @@ class _Made:
         self.conflicts: dict[str, int] = {}
         self.gaps: set[str] = set()
         self.seen = 0
-        self.joined = self._join(keys) if plan.combine["op"] == "join" else None
+        self.joined = self._join(con, keys) if plan.combine["op"] == "join" else None
         self.rows = self.joined.metadata.num_rows if self.joined else sum(part.rows for part in staged.values())
         self.report = self._report(keys, seed)
         self.provenance = provenance(plan, self.report["inputs"], self.rows, self.report["privacy"])
@@ -160,7 +160,7 @@ class _Made:
                 frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
                 frame = pd.DataFrame({name: settled(frame[name]) for name in frame})
                 step = -(-self.rows // MOST_ROWS)
-                self.sample.append(frame.iloc[-self.seen % step :: step])
+                self.sample.append(frame.iloc[-self.seen % step :: step].copy())  # a view would keep the batch
                 self.seen += len(frame)
                 self.gaps |= {name for name in self.columns if frame[name].isna().any()}
                 shown.update(len(frame))
@@ -194,7 +194,7 @@ class _Made:
             out[name] = as_common(values, kind)
         return pa.table(out)
 
-    def _join(self, keys: Keys) -> pyarrow.parquet.ParquetFile:
+    def _join(self, con: Any, keys: Keys) -> pyarrow.parquet.ParquetFile:
         """The sources joined in a file."""
         check_growth(keys.growth, float(self.plan.combine["max_growth"]), str(self.plan.combine["cardinality"]))
         paths = {}
@@ -210,7 +210,7 @@ class _Made:
                     typed = [as_common(batch[n].combine_chunks(), self.types[n]) for n in have]
                     writer.write_table(pa.table([*typed, batch[NUMBER], batch[KEY]], schema=writer.schema))
         trust = {name: item.trust for name, item in self.plan.inputs.items()}
-        join_sources(self.con, paths, self.columns, trust, self.folder / "joined.parquet")
+        join_sources(con, paths, self.columns, trust, self.folder / "joined.parquet")
         return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet")
 
     def _side_by_side(self) -> Iterator[pa.Table]:
