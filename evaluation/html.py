@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from tabsynth.evaluation import drawing, maps
 from tabsynth.evaluation.areas import area_of
@@ -104,7 +106,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["figure"] = figure
+    environment.filters["breakable"] = _breakable
     return environment
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow line may break after an underscore or a dot."""
+    return Markup("").join(escape(part) + Markup("<wbr>") for part in re.split(r"(?<=[_.])", name))
 
 
 def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
