@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.table import Table
 
 
 class Knowing(Protocol):
@@ -21,16 +23,23 @@ class Knowing(Protocol):
         """The distribution of a slot given the known tokens of rows."""
 
 
-def imputed(synthesizer: TokenSynthesizer, model: Knowing, frame: pd.DataFrame, how: Draw, draw: bool) -> pd.DataFrame:
+Expected = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floats]]]
+"""Tokens (-1 where unknown) and limits to the most probable token of each unknown cell and the expected numbers."""
+
+
+def imputed(
+    synthesizer: TokenSynthesizer, expected: Expected, data: pd.DataFrame | Table, how: Draw, draw: bool
+) -> pd.DataFrame:
     """The rows with the missing cells of all learned columns filled.
 
     Args:
         synthesizer: Whose codec and draws are used.
-        model: What it learned.
-        frame: Rows with missing cells, numbered from 0; columns may be absent altogether.
+        expected: What the model expects of unknown cells.
+        data: Rows with missing cells; columns may be absent altogether.
         how: How missing cells are drawn.
         draw: Draw the missing cells of a row together; else each gets its most probable category or expected number.
     """
+    frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
     codec = synthesizer.codec_
     conditions = Conditions.of(codec, frame, len(frame))
     tokens = synthesizer._full(len(frame))
@@ -41,12 +50,17 @@ def imputed(synthesizer: TokenSynthesizer, model: Knowing, frame: pd.DataFrame, 
         if draw:
             filled = synthesizer._draw(fixed, limits, how, calibrate=False, stratify=False)
         else:
-            filled, expected = _expected(synthesizer, model, fixed, limits)
-            for name, values in expected.items():
+            filled, means = expected(fixed, limits)
+            for name, values in means.items():
                 known = numbers.get(name, np.full(len(frame), np.nan))
                 numbers[name] = np.where(np.isnan(known), values, known)
-        tokens[:, synthesizer.active_] = filled
+        tokens[:, synthesizer.active_] = synthesizer._mended(filled, fixed >= 0, limits, how.rng)
     return conditions.finish(codec.decode(tokens, how.rng, numbers=numbers, given=conditions.numbers), codec)
+
+
+def expected_by(synthesizer: TokenSynthesizer, model: Knowing) -> Expected:
+    """What a model of the learned slots expects, one slot after the other."""
+    return lambda fixed, limits: _expected(synthesizer, model, fixed, limits)
 
 
 def _expected(

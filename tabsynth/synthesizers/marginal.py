@@ -20,12 +20,13 @@ from tabsynth.marginals.choice import planned
 from tabsynth.marginals.effort import bins_of, fine_share
 from tabsynth.marginals.learn import Slots, from_arrays, learn, to_arrays
 from tabsynth.marginals.one_way import one_ways
+from tabsynth.marginals.opendp import ALGORITHMS, check_source, require
 from tabsynth.marginals.spending import Charged, Exact, Source
 from tabsynth.marginals.vocabulary import public_codec, slot_counts
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.imputing import imputed
+from tabsynth.synthesizers.imputing import expected_by, imputed
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
@@ -33,14 +34,15 @@ from tabsynth.table import Table
 EXPECTED_ROWS = 10_000
 """Rows that are supposed where their number is not public, before they are counted."""
 
-METHODS = ("mixture", "tree")
+METHODS = ("mixture", "tree", *ALGORITHMS)
 
 
 class MarginalSynthesizer(TokenSynthesizer):
     """Mixture of products fitted to noisy marginals: the default under differential privacy.
 
     Args:
-        method: ``mixture``, or ``tree``: every column depends on one other (cruder, for tests and tiny budgets).
+        method: ``mixture``; ``tree``: every column depends on one other (cruder, for tests and tiny budgets); or
+            ``aim`` or ``mst`` by OpenDP, under privacy alone, with ``pip install 'tabsynth[opendp]'``.
         components: Components of the mixture; by default from the noisy number of rows and the budget.
         min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
 
@@ -62,8 +64,8 @@ class MarginalSynthesizer(TokenSynthesizer):
         self.min_group = min_group
 
     def _fit(self, table: Table, run: Run) -> None:
-        self._check_options()
         source = Exact()
+        self._check_options(source)
         self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=bins_of(len(table), source.rho))
         tokens = self.codec_.encode(table.frame)
         self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)], [])
@@ -71,11 +73,12 @@ class MarginalSynthesizer(TokenSynthesizer):
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         """Learn from noisy counts alone; every read of the frame is charged before."""
-        self._check_options()
         grids, noise = grids_of(schema), privacy.noise()
         rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
         rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
-        self._learn_rows(rows, Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit), privacy.n_public, run)
+        source = Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit)
+        self._check_options(source)
+        self._learn_rows(rows, source, privacy.n_public, run)
 
     def _learn_rows(self, rows: PrivateRows, source: Charged, n_public: int | None, run: Run) -> None:
         """Spend the source's budget on the counts of private rows, and fit the model to them."""
@@ -88,9 +91,12 @@ class MarginalSynthesizer(TokenSynthesizer):
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
         self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
 
-    def _check_options(self) -> None:
+    def _check_options(self, source: Source) -> None:
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
+        if self.method in ALGORITHMS:
+            require()
+            check_source(source)
         for name in ("components", "min_group"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -171,8 +177,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
-        return imputed(self, self.model_, frame, Draw.of(seed, False), draw)
+        return imputed(self, expected_by(self, self.model_), data, Draw.of(seed, False), draw)
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
         return to_arrays(self.model_) if self.active_ else ({}, {})

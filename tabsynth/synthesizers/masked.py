@@ -7,7 +7,6 @@ density estimator", arXiv 1310.1757), half follows one Chow-Liu order, which an 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,8 +19,8 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.drawing import Drawer
+from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
@@ -83,24 +82,7 @@ class MaskedSynthesizer(TokenSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
-        conditions = Conditions.of(self.codec_, frame, len(frame))
-        how = Draw.of(seed, False)
-        tokens = self._full(len(frame))
-        numbers = dict(conditions.numbers)
-        if self.active_ and len(frame):
-            fixed = conditions.fixed[:, self.active_]
-            limits = self._limits(replace(conditions, allowed=present_only(self.codec_)))
-            if draw:
-                drawn = self._draw(fixed, limits, how, calibrate=False, stratify=False)
-            else:
-                drawn, expected = self._expected(fixed, limits)
-                for name, values in expected.items():
-                    known = numbers.get(name, np.full(len(frame), np.nan))
-                    numbers[name] = np.where(np.isnan(known), values, known)
-            tokens[:, self.active_] = drawn
-        filled = self.codec_.decode(tokens, how.rng, numbers=numbers, given=conditions.numbers)
-        return conditions.finish(filled, self.codec_)
+        return imputed(self, self._expected, data, Draw.of(seed, False), draw)
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
         """Log-probability of rows in nats, shape (n,).

@@ -177,7 +177,8 @@ class TokenSynthesizer(Synthesizer):
                 pull = calibrate and not conditions.any and not kept
                 fixed = wanted.fixed[:, self.active_]
                 drawn = self._draw(fixed, limits, draw, calibrate=pull, stratify=stratify)
-                tokens[:, self.active_] = self._mended(drawn, fixed >= 0, limits, draw.rng)
+                held = (fixed >= 0) | np.array([limit is not None for limit in limits])
+                tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
             rows = self.codec_.decode(
                 tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, start=draw.start
             )
@@ -197,14 +198,13 @@ class TokenSynthesizer(Synthesizer):
     def _mended(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
     ) -> Tokens:
-        """Drawn tokens of the learned slots, with every function between slots kept."""
+        """Drawn tokens of the learned slots, some held, with every function between slots kept."""
         if not self.functions_:
             return tokens
         shares: list[Floats] = []
-        for place, (position, limit) in enumerate(zip(self.active_, limits, strict=True)):
+        for position, limit in zip(self.active_, limits, strict=True):
             share = (self.counts_[position] * self._emitted(position)).astype(np.float64)
             shares.append(share if limit is None else share * limit)
-            held[:, place] |= limit is not None
         return mended(tokens, held, self.functions_, shares, rng)
 
     def _joined(self, kept: list[pd.DataFrame]) -> pd.DataFrame:

@@ -66,6 +66,14 @@ def test_functions_hold_under_conditions(frame: pd.DataFrame, given: dict[str, o
         assert rows[name].between(*wanted).all() if isinstance(wanted, tuple) else rows[name].isin(allowed).all()
 
 
+def test_functions_fill_gaps(frame: pd.DataFrame) -> None:
+    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+    for draw in (False, True):
+        filled = model.impute(frame.assign(country=None, code=None), seed=1, draw=draw)
+        assert kept(filled)
+        assert filled["city"].tolist() == frame["city"].tolist()
+
+
 def test_what_two_values_follow_is_no_function(frame: pd.DataFrame) -> None:
     tokens = np.stack([pd.factorize(frame[name])[0] for name in ("city", "country", "other")], axis=1).astype(np.int32)
     sizes = [5, 3, 3]
