@@ -25,7 +25,7 @@ from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-VOID = {"meta", "link", "input", "br", "hr", "img"}
+VOID = {"meta", "link", "input", "br", "hr", "img", "wbr"}
 
 
 class Outline(HTMLParser):
