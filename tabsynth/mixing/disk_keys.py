@@ -119,17 +119,18 @@ def _growth(con: Any, names: Sequence[str]) -> Growth:
 
 
 def join_sources(
-    con: Any, paths: Mapping[str, Path], columns: Mapping[str, Sequence[str]], trust: Mapping[str, float], to: Path
+    con: Any, paths: Mapping[str, Path], columns: Sequence[Sequence[str]], trust: Mapping[str, float], to: Path
 ) -> None:
     """Put rows of one entity side by side in a file; of several sources' values the most trusted one stands.
 
-    The file has the columns of the mixed table, ``_source``, and a column ``conflict N`` for each that several sources
-    have: whether they disagree. Rows come in the order in which their entities first occur.
+    The file has the columns ``c0``, ``c1``, ..., ``_source``, and a column ``xN`` for each ``cN`` that several sources
+    have: whether they disagree. Rows come in the order in which their entities first occur. Columns go by number, for
+    DuckDB takes ``age`` and ``Age`` for one.
 
     Args:
         con: The database, after ``count_keys``.
-        paths: The sources, each column in the type that it has in all.
-        columns: By column of the mixed table, the sources that have it.
+        paths: The sources, with the same columns, each in the type that it has in all.
+        columns: The sources that have each column.
         trust: By source, how far its values count.
         to: The file to write.
     """
@@ -146,19 +147,15 @@ def join_sources(
         known.append(f"{at[name]}._e")
     order = sorted(names, key=lambda name: -trust[name])
     chosen = []
-    for i, (column, have) in enumerate(columns.items()):
-        cells = [f"{at[name]}.{_name(column)}" for name in order if name in have]
-        chosen.append(f"coalesce({', '.join(cells)}) AS {_name(column)}")
+    for i, have in enumerate(columns):
+        cells = [f"{at[name]}.c{i}" for name in order if name in have]
+        chosen.append(f"coalesce({', '.join(cells)}) AS c{i}")
         if len(cells) > 1:
-            chosen.append(f"len(list_distinct([{', '.join(cells)}])) > 1 AS {_name(f'conflict {i}')}")
+            chosen.append(f"len(list_distinct([{', '.join(cells)}])) > 1 AS x{i}")
     labels = ", ".join(f"CASE WHEN {at[name]}._n IS NOT NULL THEN '{_quoted(name)}' END" for name in names)
     by = ", ".join([f"coalesce({', '.join(known)})", *(f"{at[name]}._n" for name in names)])
     query = f"SELECT {', '.join(chosen)}, concat_ws('+', {labels}) AS _source FROM {joined} ORDER BY {by}"
     _run(con, f"COPY ({query}) TO '{_quoted(to)}' (FORMAT parquet)")
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
 
 
 def _quoted(text: object) -> str:

@@ -139,7 +139,9 @@ class _Made:
         self.columns = {
             name: [s for s in staged if s in match.sources]
             for name, match in plan.mapped.items()
-            if plan.combine["on_missing_column"] != "drop" or len(match.sources) == len(staged)
+            if plan.combine["op"] == "join"
+            or plan.combine["on_missing_column"] != "drop"
+            or len(match.sources) == len(staged)
         }
         if not self.columns:
             raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
@@ -200,27 +202,26 @@ class _Made:
         paths = {}
         for i, (source, part) in enumerate(self.staged.items()):
             have = [name for name, sources in self.columns.items() if source in sources]
+            names = [*(f"c{list(self.columns).index(name)}" for name in have), NUMBER, KEY]
+            kinds = [*(self.types[name] for name in have), pa.int64(), pa.string()]
             paths[source] = self.folder / f"t{i}.parquet"
-            kinds = [pa.field(n, self.types[n]) for n in have] + [
-                pa.field(NUMBER, pa.int64()),
-                pa.field(KEY, pa.string()),
-            ]
-            with pyarrow.parquet.ParquetWriter(paths[source], pa.schema(kinds)) as writer:
+            with pyarrow.parquet.ParquetWriter(paths[source], pa.schema(zip(names, kinds, strict=True))) as writer:
                 for batch in part.batches([*have, NUMBER, KEY]):
                     typed = [as_common(batch[n].combine_chunks(), self.types[n]) for n in have]
                     writer.write_table(pa.table([*typed, batch[NUMBER], batch[KEY]], schema=writer.schema))
         trust = {name: item.trust for name, item in self.plan.inputs.items()}
-        join_sources(con, paths, self.columns, trust, self.folder / "joined.parquet")
+        join_sources(con, paths, list(self.columns.values()), trust, self.folder / "joined.parquet")
         return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet")
 
     def _side_by_side(self) -> Iterator[pa.Table]:
         assert self.joined is not None
-        flags = {f"conflict {i}": n for i, (n, have) in enumerate(self.columns.items()) if len(have) > 1}
+        flags = {f"x{i}": n for i, (n, have) in enumerate(self.columns.items()) if len(have) > 1}
+        chosen = [*(f"c{i}" for i in range(len(self.columns))), "_source"]
         for batch in self.joined.iter_batches(ROWS):
             for flag, name in flags.items():
                 found = pa.compute.sum(batch.column(flag)).as_py() or 0
                 self.conflicts[name] = self.conflicts.get(name, 0) + int(found)
-            yield pa.Table.from_batches([batch]).select([*self.columns, "_source"])
+            yield pa.Table.from_batches([batch]).select(chosen).rename_columns([*self.columns, "_source"])
 
     def _report(self, keys: Keys, seed: int) -> dict[str, Any]:
         """As of ``Mixed``; how far the sources differ is said by rows at equal steps."""

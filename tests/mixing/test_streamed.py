@@ -54,12 +54,12 @@ def sources(n: int = 200) -> dict[str, pd.DataFrame]:
     b["ward"] = b["ward"].map({1: "one", 2: "2", 3: "3"})
     b["seen"] = pd.to_datetime(b["seen"], format="%d/%m/%Y").dt.strftime("%Y-%m-%d")
     b["score"] = np.where(np.arange(n) < n - 1, 1.0, 2.5)
-    return {"a": a.assign(big=2**60 + np.arange(n)), "b": b}
+    return {"a": a.assign(big=2**60 + np.arange(n), AGE=a["age"] - 1), "b": b}
 
 
 KINDS = {
     "pid": "identifier", "age": "numeric", "weight": "numeric", "sex": "categorical", "ward": "categorical",
-    "seen": "datetime", "score": "numeric", "big": "identifier",
+    "seen": "datetime", "score": "numeric", "big": "identifier", "AGE": "numeric",
 }  # fmt: skip
 
 HARMONISE = [
