@@ -49,7 +49,7 @@ def main() -> None:
     """Print and keep a line of JSON for each table, model, epsilon and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", default="adult")
-    parser.add_argument("--models", default="marginal", help="of marginal, tree, independent, masked, real")
+    parser.add_argument("--models", default="marginal", help="of marginal, tree, mst, aim, independent, masked, vae, gan, real")
     parser.add_argument("--epsilons", default="1")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -101,7 +101,7 @@ def drawn(
         return train.iloc[rng.integers(len(train), size=len(train))].reset_index(drop=True), None
     if model == "independent":
         return pd.DataFrame({name: rng.permutation(train[name]) for name in train}), None
-    kind, options = ("marginal", {"method": "tree"}) if model == "tree" else (model, {})
+    kind, options = ("marginal", {"method": model}) if model in ("tree", "mst", "aim") else (model, {})
     fitted = create(kind, **options).fit(train, schema=schema, privacy=Privacy(epsilon, DELTA), progress=False)
     return fitted.sample(seed=seed, progress=False), round(fitted.ledger_.epsilon(), 6)
 

@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from tabsynth.line_coder import Tokens
 from tabsynth.marginals.choice import chosen_pairs
+from tabsynth.marginals.cliques import Cliques
 from tabsynth.marginals.effort import effort_of
 from tabsynth.marginals.mixture import Mixture, fit
+from tabsynth.marginals.opendp import ALGORITHMS, check_source, released
 from tabsynth.marginals.pairs import Plan, measure
 from tabsynth.marginals.spending import Source
 from tabsynth.marginals.tree import Tree, grow
 
-Model = Mixture | Tree
+Model = Mixture | Tree | Cliques
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -58,7 +60,7 @@ def learn(
         tokens: Reads the tokens of all rows, shape (n, slots).
         source: Where counts come from.
         share: The share of the budget to spend.
-        method: ``mixture`` or ``tree``.
+        method: ``mixture``, ``tree``, ``aim`` or ``mst``.
         components: Components of a mixture; by default from the rows and the budget.
         seed: Seed of the mixture's start.
         progress: Whether to show a bar; None shows one on a terminal.
@@ -85,6 +87,9 @@ def learn(
             for (a, b), table in zip(tree.edges, tree.tables, strict=True)
         )
         return Tree(0, _widened(tree.root[None], kept[0], sizes[0])[0], tree.edges, tables)
+    if method in ALGORITHMS:
+        found = released(method, [len(own) for own in kept], read, check_source(source), share, slots.names)
+        return _spread(found, kept, [len(count) for count in slots.counts])
     pairs, left = chosen_pairs(marginals, slots.target, read, slots.rows, source, share, slots.names)
     plan = Plan.of(marginals, slots.target, pairs)
     measured = measure(plan, read, slots.rows, source, left, slots.names)
@@ -99,6 +104,9 @@ def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
     """A model as plain data and arrays."""
     if isinstance(model, Mixture):
         return {"model": "mixture"}, {str(i): part for i, part in enumerate(model.parts)}
+    if isinstance(model, Cliques):
+        facts = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(own) for own in model.columns]}
+        return facts, {str(i): table for i, table in enumerate(model.tables)}
     config = {"model": "tree", "first": model.first, "edges": [list(edge) for edge in model.edges]}
     return config, {"root": model.root} | {str(i): table for i, table in enumerate(model.tables)}
 
@@ -107,6 +115,10 @@ def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
     """Rebuild what ``to_arrays`` gave."""
     if config["model"] == "mixture":
         return Mixture(tuple(arrays[str(i)] for i in range(len(arrays))))
+    if config["model"] == "cliques":
+        columns = tuple(tuple(int(column) for column in own) for own in config["columns"])
+        tables = tuple(arrays[str(i)] for i in range(len(columns)))
+        return Cliques(tuple(int(size) for size in config["sizes"]), columns, tables)
     edges = tuple((int(a), int(b)) for a, b in config["edges"])
     return Tree(int(config["first"]), arrays["root"], edges, tuple(arrays[str(i)] for i in range(len(edges))))
 
@@ -116,3 +128,13 @@ def _widened(part: npt.NDArray[Any], kept: npt.NDArray[np.int64], size: int) -> 
     whole = np.zeros((len(part), size), part.dtype)
     whole[:, kept] = part
     return whole
+
+
+def _spread(model: Cliques, kept: list[npt.NDArray[np.int64]], sizes: list[int]) -> Cliques:
+    """Tokens of all columns put back in their places, the others without mass."""
+    tables = []
+    for columns, table in zip(model.columns, model.tables, strict=True):
+        whole = np.zeros([sizes[column] for column in columns])
+        whole[np.ix_(*(kept[column] for column in columns))] = table
+        tables.append(whole)
+    return Cliques(tuple(sizes), model.columns, tuple(tables))
