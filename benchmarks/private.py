@@ -49,7 +49,7 @@ def main() -> None:
     """Print and keep a line of JSON for each table, model, epsilon and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", default="adult")
-    parser.add_argument("--models", default="marginal", help="of marginal, tree, mst, aim, independent, masked, vae, gan, real")
+    parser.add_argument("--models", default="marginal", help="of marginal, tree, mst, aim, masked, independent, real")
     parser.add_argument("--epsilons", default="1")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--output", type=Path, default=RESULTS)
