@@ -46,6 +46,9 @@ SHUFFLED, RELATED = 0.75, 0.015
 """Share of a column's relations that must be wrong for it to be named instead of them, and what relates two columns:
 shared information, from 0 to 1, in the real table."""
 
+FEW_RELATIONS = 3
+"""Wrong relations that are told as one fault of the column that all of them have in common."""
+
 MOST = 12
 """Findings of one kind."""
 
@@ -152,7 +155,8 @@ def _pairs(scores: Mapping[str, Score], real: Coded, spoiled: set[str]) -> list[
                 counts[name] = counts.get(name, 0) + 1
         top = max(counts, key=lambda name: (counts[name], name))
         others = max(len(related.get(top, ())), counts[top])
-        if counts[top] < max(2, SHUFFLED * others):
+        # most of its relations are wrong; or nothing is that it has no part in
+        if counts[top] < max(2, SHUFFLED * others) and (counts[top] < FEW_RELATIONS or counts[top] < len(wrong)):
             break
         text = f"{top} has lost its relation to {counts[top]} of {others} related columns: was it shuffled?"
         out.append(Finding("fidelity", "trend_error", (top,), text))
