@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.evaluation.coded import code
 from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.findings import find
 from tabsynth.evaluation.report import Report
+from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema import Schema
 
 ROWS = 3000
@@ -149,3 +152,28 @@ def test_changed_units_are_called_so() -> None:
 @pytest.mark.parametrize("seed", [10, 11])
 def test_fresh_real_rows_show_no_fault(seed: int) -> None:
     assert report_of(population(ROWS, seed)).findings == []
+
+
+@pytest.mark.parametrize(("chance", "found"), [(12.0, 0), (5.0, 1), (None, 1)])
+def test_what_chance_reaches_is_no_fault(chance: float | None, found: int) -> None:
+    part = Part(columns=("age", "height"), value=9.0, floor=1.0, chance=chance)
+    facts = {"title": "Pair trends", "value": 1.0, "interval": (0.5, 1.5), "better": "lower", "floor": 1.0, "unit": "%"}
+    score = Score.from_dict({"name": "trend_error", "target": 0.0, "detail": [part.to_dict()], **facts})
+    assert score.detail[0] == part
+    assert len(find({score.name: score}, *code([TRAIN[:200], FRESH[:200]], SCHEMA), None)) == found
+
+
+def test_a_column_that_all_wrong_pairs_share_is_named_instead_of_them() -> None:
+    others = ("height", "weight", "income")
+    parts = [Part(columns=("age", name), value=30.0, floor=1.0) for name in others]
+    facts = {
+        "title": "Pair trends",
+        "value": 9.0,
+        "interval": (8.0, 10.0),
+        "better": "lower",
+        "floor": 1.0,
+        "unit": "%",
+    }
+    score = Score.from_dict({"name": "trend_error", "target": 0.0, "detail": [p.to_dict() for p in parts], **facts})
+    said = find({score.name: score}, *code([TRAIN[:200], FRESH[:200]], SCHEMA), None)
+    assert [finding.where for finding in said] == [("age",)]
