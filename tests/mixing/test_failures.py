@@ -75,7 +75,7 @@ def heavy_key() -> Case:
     tables = {"a": people(200, 0), "b": people(200, 1)}
     for frame in tables.values():
         frame.loc[:19, "pid"] = "see file"
-    return tables, KINDS, {"link": EXACT}
+    return tables, KINDS, {"link": dict(EXACT)}
 
 
 def heavy_local_key() -> Case:
