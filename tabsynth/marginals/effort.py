@@ -60,7 +60,9 @@ def effort_of(rows: float, rho: float, components: int | None = None, cells: int
 
 def bins_of(rows: float, rho: float, tables: int = TABLES) -> int:
     """About how many tokens a line is cut into, where the budget is parted among some tables of counts."""
-    return int(np.clip(round(18 * strength(rows, rho * TABLES / max(tables, 1)) ** 0.25), 6, 64))
+    signal = strength(rows, rho * TABLES / max(tables, 1))
+    # Where noise is the larger part of an error, more bins bring more of it; where it is not, they bring detail.
+    return int(np.clip(round(18 * signal ** (0.25 if signal < 1 else 0.4)), 6, 64))
 
 
 def fine_share(expected_rows: float, rho: float) -> float:
