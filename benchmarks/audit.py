@@ -31,7 +31,8 @@ from tabsynth.schema import Schema
 from tabsynth.synthesizers.catalog import create
 
 SCHEMAS = Path(__file__).resolve().parent / "schemas"
-SHOWN = ("density_ratio_random_tpr", "neighbourhood_isolated_tpr", "exposed_members", "linkability_random")
+SHOWN = ("density_ratio_random_tpr", "neighbourhood_isolated_tpr", "neighbourhood_exposed_tpr")
+SHOWN += ("exposed_members", "linkability_random")
 SHOWN += ("inference_random", "singling_out_multivariate", "copies_exact", "copies_near", "smoke_dcr_share")
 
 
@@ -78,6 +79,9 @@ def main() -> None:
         }
         line |= {"significant": len(report.significant), "tests": len(report.tests), "claim": report.claim}
         line |= {key: _figures(report.scores[key]) for key in SHOWN if key in report.scores}
+        if name == "copies":
+            copied = [record["row"] < len(train) // 20 for record in report.worst]
+            line["named_records_that_were_copied"] = f"{sum(copied)} of {len(copied)}"
         line |= {"fit_cpu_s": round(fitted - began, 1), "audit_cpu_s": round(time.process_time() - fitted, 1)}
         _say(line, args.output)
 

@@ -179,7 +179,7 @@ def _rate(row: Mapping[str, Any]) -> dict[str, Any]:
         "fpr": f"{100 * row['fpr']:g} %",
         "tpr": figure(100 * row["tpr"], "%"),
         "interval": [figure(100 * bound, "%") for bound in row["interval"]],
-        "times": f"{row['tpr'] / row['fpr']:.1f}",
+        "times": f"{row['tpr'] / row.get('chance', row['fpr']):.1f}",
         "rows": f"{row['members']:,} / {row['controls']:,}",
     }
 

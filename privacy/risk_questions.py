@@ -110,7 +110,8 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
     names = [name for name in scores if name.endswith(("isolated_tpr", "exposed_tpr")) or name == "subgroup_auc"]
     if not held_out or not names:
         return _item(asked, NOT, "There are too few held-out rows to look at parts of the table.")
-    worst = max((n for n in names if n != "subgroup_auc"), key=lambda n: scores[n].value, default=None)
+    above = {name: scores[name].value - (scores[name].floor or 0.0) for name in names if name != "subgroup_auc"}
+    worst = max(above, key=above.__getitem__, default=None)
     said = [_said(scores[name]) for name in (worst, "subgroup_auc" if "subgroup_auc" in scores else None) if name]
     return _item(asked, ANSWERED, "; ".join(said) + ". The records themselves are named in the internal file only.")
 

@@ -29,10 +29,13 @@ from tabsynth.evaluation.score import figure
 from tabsynth.privacy.attacks.finding import Finding, Records, bonferroni
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.neighbours import nearest
-from tabsynth.privacy.attacks.rates import Rate, clopper_pearson, ranks_higher, tpr_at_fpr
+from tabsynth.privacy.attacks.rates import Rate, clopper_pearson, ranks_higher, tpr_among_pointed, tpr_at_fpr
 
 RATES = (0.001, 0.01, 0.1)
 """False-positive rates at which the true one is given."""
+
+RATES_POINTED = (0.001, 0.01)
+"""The same for exposed records: they are a tenth of all, so that at 10 % every one of them would be named."""
 
 TITLES = {
     "density_ratio": "Density ratio",
@@ -43,6 +46,11 @@ TITLES = {
 SETS: tuple[Records, ...] = ("random", "isolated", "exposed")
 SHARE = 0.1
 """Share of all attacked records that counts as the most isolated, and as the most exposed."""
+
+POINTED = (
+    " (a tenth of all is pointed at, blind to membership; who is not counts as not mistaken, so that chance recognises "
+    "1 % of all controls over their share in the set)"
+)
 
 NEIGHBOURS = 3
 TREES = 60
@@ -110,7 +118,9 @@ def membership_findings(game: Game, attacks: Attacks) -> tuple[list[Finding], li
         if min(member.sum(), (~member).sum()) < (1 if records == "random" else LEAST):
             continue
         for name, scores in attacks.scores.items():
-            finding, rates = _finding(name, records, member, scores[chosen])
+            yes, no = scores[chosen][member], scores[chosen][~member]
+            rates = [_rate(records, yes, no, len(game.controls), fpr) for fpr in _rates_of(records)]
+            finding = _finding(name, records, member, scores[chosen], rates)
             findings.append(finding)
             rows += [_row(name, records, rate) for rate in rates]
     return findings, rows
@@ -141,17 +151,26 @@ def named_finding(game: Game, attacks: Attacks) -> Finding:
     )
 
 
-def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats) -> tuple[Finding, list[Rate]]:
-    """The rates of one attack on one set."""
-    yes, no = score[member], score[~member]
-    rates = [tpr_at_fpr(yes, no, fpr) for fpr in RATES]
+def _rates_of(records: Records) -> tuple[float, ...]:
+    return RATES_POINTED if records == "exposed" else RATES
+
+
+def _rate(records: Records, yes: Floats, no: Floats, controls: int, fpr: float) -> Rate:
+    """How isolated a record is can be known of it alone; that it is exposed is what the attack says."""
+    return tpr_among_pointed(yes, no, controls - len(no), fpr) if records == "exposed" else tpr_at_fpr(yes, no, fpr)
+
+
+def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats, rates: list[Rate]) -> Finding:
+    """The rates of one attack on one set as one finding."""
     auc, (low, high) = delong(member, score)
     one = rates[1]
-    tests = [ranks_higher(yes, no), *(rate.p for rate in rates)]
+    tests = [ranks_higher(score[member], score[~member]), *(rate.p for rate in rates)]
+    others = "all others" if records == "exposed" else "others"
     surest = int(np.argmin(tests))
     rate = rates[max(surest - 1, 0)]
     seen = f"AUC {auc:.3f}" if surest == 0 else f"{figure(100 * rate.value, '%')} at {100 * rate.fpr:g} % mistakes"
-    finding = Finding(
+    percents = ", ".join(f"{100 * rate.fpr:g}" for rate in rates[:-1]) + f" and {100 * rates[-1].fpr:g} %"
+    return Finding(
         name=f"{name}_{records}_tpr",
         group="membership",
         attack=TITLES[name],
@@ -159,18 +178,18 @@ def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: 
         title=f"{TITLES[name]}, {records} records",
         value=100 * one.value,
         interval=(100 * one.interval[0], 100 * one.interval[1]),
-        floor=1.0,
+        floor=100 * one.chance,
         p=bonferroni(tests),
         evidence=seen,
         success=one.value,
-        control=0.01,
-        baseline=0.01,
-        description=f"Training records recognised where 1 % of others are mistaken for one; AUC {auc:.3f} "
-        f"({low:.3f} to {high:.3f}).",
-        method=f"{one.members:,} members and {one.controls:,} controls; exact interval that covers the threshold's "
-        "noise. Tested: AUC and the rates at 0.1, 1 and 10 %, corrected for their number.",
+        control=one.chance,
+        baseline=one.chance,
+        description=f"Training records{' pointed at' if records == 'exposed' else ''} that are recognised where 1 % of "
+        f"{others} are mistaken for one; AUC {auc:.3f} ({low:.3f} to {high:.3f}).",
+        method=f"{one.members:,} members and {one.controls:,} controls{POINTED if records == 'exposed' else ''}; exact "
+        f"interval that covers the threshold's noise. Tested: AUC and the rates at {percents}, corrected for "
+        "their number.",
     )
-    return finding, rates
 
 
 def _row(name: str, records: Records, rate: Rate) -> dict[str, object]:
@@ -178,6 +197,7 @@ def _row(name: str, records: Records, rate: Rate) -> dict[str, object]:
         "attack": name,
         "records": records,
         "fpr": rate.fpr,
+        "chance": rate.chance,
         "tpr": rate.value,
         "interval": list(rate.interval),
         "p": rate.p,

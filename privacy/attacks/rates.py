@@ -7,7 +7,7 @@ of rows: the p-values come from the hypergeometric distribution, or from the tie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ class Rate:
         fpr: The false-positive rate asked for.
         value: Share of members above the threshold that at most ``fpr`` of the controls exceed.
         interval: 95 % interval of the true-positive rate at exactly ``fpr``; it covers the threshold's noise too.
-        p: Chance of as many members above the threshold if members and controls were alike.
+        chance: What the true-positive rate is if members and controls are alike.
+        p: Chance of as many members above the threshold if they are.
         members: Number of members.
         controls: Number of controls.
     """
@@ -37,6 +38,7 @@ class Rate:
     fpr: float
     value: float
     interval: tuple[float, float]
+    chance: float
     p: float
     members: int
     controls: int
@@ -124,9 +126,27 @@ def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
     # Of the first `above + allowed` of all rows in falling order at most `allowed` are controls (ties only lower
     # `above`): the number of members before a given control is negative hypergeometric.
     p = float(hypergeom.cdf(allowed, n + m, m, above + allowed)) if above else 1.0
-    return Rate(
-        fpr=fpr, value=above / n, interval=(min(low, above / n), max(high, above / n)), p=p, members=n, controls=m
-    )
+    interval = min(low, above / n), max(high, above / n)
+    return Rate(fpr=fpr, value=above / n, interval=interval, chance=fpr, p=p, members=n, controls=m)
+
+
+def tpr_among_pointed(members: Floats, controls: Floats, passed: int, fpr: float) -> Rate:
+    """The true-positive rate among the records that an attack points at, ``fpr`` being counted over all controls.
+
+    Whom an attack points at is part of the attack: a control outside its set is a record that it did not mistake, so
+    that ``fpr`` of all controls is a larger share of those within. That share is what chance alone recognises.
+
+    Args:
+        members: Scores of the records in the set that were learned, shape (n,).
+        controls: Scores of those in the set that were not, shape (m,).
+        passed: Controls outside the set.
+        fpr: Of all m + ``passed`` controls.
+    """
+    everybody = np.concatenate([controls, np.full(passed, -np.inf)])
+    rate = tpr_at_fpr(members, everybody, fpr)
+    chance = min(1.0, np.floor(fpr * len(everybody) + 1e-9) / len(controls))
+    # within the set members and controls are exchangeable, with those outside they are not
+    return replace(rate, chance=float(chance), p=tpr_at_fpr(members, controls, chance).p)
 
 
 def _above(members: Floats, falling: Floats, allowed: int) -> int:

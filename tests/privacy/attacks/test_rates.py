@@ -18,6 +18,7 @@ from tabsynth.privacy.attacks.rates import (
     newcombe,
     power_of_tpr,
     ranks_higher,
+    tpr_among_pointed,
     tpr_at_fpr,
 )
 
@@ -45,6 +46,31 @@ def test_tpr_raises_no_more_false_alarms_than_it_says(fpr: float, draw: Callable
     rates = [tpr_at_fpr(draw(rng, size=600), draw(rng, size=500), fpr) for _ in range(TRIALS)]
     assert sum(rate.p <= 0.05 for rate in rates) <= MOST
     assert sum(rate.interval[0] > fpr for rate in rates) <= MOST / 2
+
+
+@pytest.mark.parametrize("fpr", [0.001, 0.01])
+@pytest.mark.parametrize("draw", [np.random.Generator.normal, lambda rng, size: rng.integers(0, 60, size) * 1.0])
+def test_rates_among_the_records_pointed_at_raise_no_more_false_alarms_either(
+    fpr: float, draw: Callable[..., Floats]
+) -> None:
+    rng, rates = np.random.default_rng(7), []
+    for _ in range(TRIALS):
+        score, member = draw(rng, size=2000), np.arange(2000) < 1000
+        pointed = np.argsort(-score + rng.normal(size=2000))[:200]  # by another score, which the first one knows of
+        yes, no = (score[pointed][member[pointed] == side] for side in (True, False))
+        rates.append(tpr_among_pointed(yes, no, 1000 - len(no), fpr))
+    assert sum(rate.p <= 0.05 for rate in rates) <= MOST
+    assert sum(rate.interval[0] > rate.chance for rate in rates) <= MOST
+    assert np.mean([rate.chance for rate in rates]) == pytest.approx(10 * fpr, rel=0.1)
+
+
+def test_those_not_pointed_at_are_not_mistaken() -> None:
+    yes, no = np.repeat([2.0, 1.0], [30, 20]), np.repeat([2.0, 0.0], [4, 46])
+    rate = tpr_among_pointed(yes, no, 950, 0.01)  # 10 of 1,000 may be mistaken, 4 are before the first 30 members
+    assert (rate.value, rate.chance) == (1.0, 0.2)
+    assert rate.p < 1e-6
+    assert tpr_at_fpr(yes, no, 0.01).value == 0.0  # 1 % of the set's own controls is less than those four
+    assert tpr_among_pointed(yes, no, 9950, 0.1).chance == 1.0
 
 
 def test_tpr_interval_covers_the_truth_of_a_real_attack() -> None:
