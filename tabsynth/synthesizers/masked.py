@@ -242,7 +242,9 @@ class MaskedSynthesizer(TokenSynthesizer):
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
         sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
-        return {**super().card(), "sampling": sampling, "held_out_nats_a_row": getattr(self, "score_", None)}
+        sizing = vars(self.sizing_) if self.active_ else None
+        fitted = {"sampling": sampling, "sizing": sizing, "held_out_nats_a_row": getattr(self, "score_", None)}
+        return {**super().card(), **fitted}
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
         config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
