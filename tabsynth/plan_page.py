@@ -15,8 +15,8 @@ HEAD = ("mechanism", "epsilon", "columns' error", "pairs' error", "CPU seconds")
 
 OVERTAKING = (
     "When DP-SGD (masked) pays, as measured on nine columns at epsilon 1, 3 and 10: on 30,000 rows it was never nearer "
-    "in pairs or triples of columns than marginal. On 100,000 rows at epsilon 3 and 10 it was nearer in triples, and gave "
-    "fresh rows a higher likelihood, where three columns depend on each other as no pair shows."
+    "in pairs or triples of columns than marginal. On 100,000 rows at epsilon 3 and 10 it was nearer in triples, and "
+    "gave fresh rows a higher likelihood, where three columns depend on each other as no pair shows."
 )
 """What ``benchmarks/crossover.py`` found."""
 

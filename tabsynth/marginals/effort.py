@@ -16,8 +16,8 @@ REFERENCE = 5000.0
 TABLES = 200
 """Pairs and triples that are counted in a table of 15 columns with a target, which the number of bins refers to."""
 
-LARGEST = 5e12
-"""Multiplications of a whole fit, about half a minute of one core: a larger one gets fewer components and steps."""
+LARGEST = 2e12
+"""Multiplications of a whole fit, some half a minute of one core: a larger one gets fewer components and steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
