@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binom
 
-from tabsynth.evaluation.areas import area_of, level_of
+from tabsynth.evaluation.areas import SURE, area_of, beyond_chance, level_of
 from tabsynth.evaluation.bins import Bins
 from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.dependence import shared_information
@@ -254,7 +254,7 @@ def _by_chance(score: Score) -> bool:
     if score.name == "utility_gap":
         return any(part.value <= (part.chance or 0.0) for part in score.detail)
     if score.name != "conclusions":
-        return False
+        return beyond_chance(score, SURE) <= 0
     # McNemar's exact test of what is lost to the synthetic rows alone and to the held-out ones alone
     lost = sum(part.value < (part.floor or 0.0) for part in score.detail)
     gained = sum(part.value > (part.floor or 0.0) for part in score.detail)

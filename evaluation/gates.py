@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from tabsynth.errors import InputError, SourceError, listed
-from tabsynth.evaluation.areas import AREAS, area_of, beyond_chance
+from tabsynth.evaluation.areas import AREAS, SURE, area_of, beyond_chance
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score, figure
 
@@ -53,8 +53,8 @@ class Gate:
 
     Attributes:
         name: The score.
-        limit: ``max`` or ``min`` for the value; ``above_floor`` for how far the better end of the interval may lie on
-            the worse side of what real data reach.
+        limit: ``max`` or ``min`` for the value; ``above_floor`` for how far the better end of its 99.9 % interval may
+            lie on the worse side of what real data reach.
         waiver: A waiver, if there is one.
         optional: Whether a score that was not measured counts as met.
     """
@@ -150,8 +150,8 @@ def _said(gate: Gate, score: Score | None) -> str:
             wrong.append(f"{shown} is more than {figure(limit, score.unit)}")
         if key == "min" and score.value < limit:
             wrong.append(f"{shown} is less than {figure(limit, score.unit)}")
-        if key == "above_floor" and beyond_chance(score) > limit:
-            far = figure(beyond_chance(score), score.unit)
+        if key == "above_floor" and beyond_chance(score, SURE) > limit:
+            far = figure(beyond_chance(score, SURE), score.unit)
             wrong.append(f"{shown} lies {far} beyond what chance allows, at most {figure(limit, score.unit)} may be")
     return f"{gate.name}: {' and '.join(wrong)}" if wrong else ""
 
