@@ -112,7 +112,8 @@ def canaries(
         privacy: The claim. Its unit is one row of ``table``.
         canary: The record put in; default: in each column the largest number, or the rarest category.
         score: What the adversary makes of an output, higher where it believes the canary in. Default, for synthetic
-            frames: how many rows lie near the canary. White-box scores see much more.
+            frames: how many rows lie near the canary; it can find a violation, but its silence says nothing. White-box
+            scores see much more.
         mu: The Gaussian-DP claim, where the pipeline adds Gaussian noise only (zCDP of rho is mu = sqrt(2 rho)). It is
             tested besides epsilon, and far more sharply.
         runs: Runs with and runs without the canary.
@@ -176,6 +177,8 @@ def _judged(
         gaussian = {"claim": mu, "estimate": estimate, "low": low, "power": power_of_mu(mu, 2 * mu, runs, ALARM)}
         power = max(power, gaussian["power"])
         violated = violated or mu_of_runs(inside, outside, ALARM)[1] > mu
+    if not white_box:
+        power = 0.0  # how sharp a look at synthetic rows is, is not known: its silence says nothing
     claim = Claim(
         epsilon=privacy.epsilon,
         delta=delta,
@@ -189,7 +192,7 @@ def _judged(
     seen = "what the score sees of the pipeline's inside" if white_box else "the synthetic rows only"
     return CanaryReport(
         verdict=verdict,
-        text=_text(verdict, claim, gaussian),
+        text=_text(verdict, claim, gaussian, white_box),
         claim=claim,
         mu=gaussian,
         runs=runs,
@@ -198,7 +201,7 @@ def _judged(
     )
 
 
-def _text(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None) -> str:
+def _text(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None, white_box: bool) -> str:
     """The verdict in words: what was measured beside the claim, and what would have been found."""
     said = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
     if mu is not None:
@@ -206,6 +209,8 @@ def _text(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None) -> str:
     if verdict == "VIOLATION":
         return f"The claim is broken. {said}."
     could = f"twice the claim would have been found with probability {claim.power:.2f}"
+    if not white_box:
+        could = "whether the synthetic rows would have shown twice the claim is not known"
     lead = "Nothing contradicts the claim" if verdict != "INCONCLUSIVE" else "No statement"
     return (
         f"{lead}. {said}; {could}, and at most {claim.most:.2f} could have been measured. A bound is not the privacy."
@@ -222,7 +227,8 @@ def _canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFra
     if set(canary) != set(table.columns):
         raise SchemaError(f"the canary has the columns {listed(canary)}, the table {listed(table.columns)}; align them")
     row = pd.DataFrame([dict(canary)])[list(table.columns)]
-    return row.astype({name: kind for name, kind in table.dtypes.items() if kind not in (row[name].dtype, object)})
+    kinds = {name: kind for name, kind in table.dtypes.items() if kind not in (row[name].dtype, object)}
+    return row.astype({name: kind for name, kind in kinds.items() if row[name].notna().all()})
 
 
 def _nearness(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any], float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.auditing import audit as audit
+from tabsynth.canarying import canaries as canaries
 from tabsynth.echo import DONE, failed, number, pair, say, show
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.files import check_writable, write_text

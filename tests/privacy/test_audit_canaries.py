@@ -100,6 +100,16 @@ def test_power_and_the_most_that_could_be_seen_are_said(tmp_path: Path) -> None:
     assert "not the privacy" in str(data) or "No statement" in str(data)
 
 
+def test_rows_alone_give_no_powered_silence() -> None:
+    def blind(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+        return TABLE
+
+    report = canaries(blind, TABLE, CLAIM, canary={"x": 1.0}, runs=2000)
+    assert report.verdict == "INCONCLUSIVE"
+    assert "is not known" in report.text
+    assert audited(MU, 1000, 0).claim.power > 0.8
+
+
 def test_one_run_is_informative_only() -> None:
     def copies(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
         return frame

@@ -1,0 +1,76 @@
+"""``tabsynth canaries``: the bound beside the claim, exit codes, and what it refuses before any fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tabsynth.cli import main
+from tabsynth.errors import SchemaError
+from tabsynth.schema import Schema
+from tabsynth.white_box import exposing
+
+from .faults import no_sigma
+
+COLUMNS = {
+    "k": {"kind": "categorical", "values": ["a", "b", "c"]},
+    "flag": {"kind": "boolean"},
+    "age": {"kind": "numeric", "low": 0, "high": 100, "decimals": 0},
+}
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> str:
+    Schema.from_dict({"columns": COLUMNS}).to_json(tmp_path / "schema.json")
+    return str(tmp_path / "schema.json")
+
+
+def test_a_claim_that_is_kept(schema: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = str(tmp_path / "canaries.json")
+    assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "60", "-o", report]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data == json.loads(Path(report).read_text("utf-8"))
+    assert data["verdict"] in ("CONSISTENT, powered", "INCONCLUSIVE")
+    assert data["claim"]["epsilon"] == 8.0
+    assert 0 < data["mu"]["low"] < data["mu"]["estimate"]
+    assert data["mu"]["claim"] == pytest.approx(1.45, abs=0.05)
+
+
+def test_a_claim_that_is_broken(
+    schema: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    no_sigma(monkeypatch)
+    assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "30"]) == 3
+    said = capsys.readouterr()
+    assert json.loads(said.out)["verdict"] == "VIOLATION"
+    assert "not met: The claim is broken" in said.err
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--epsilon", "1", "-o", "report.html"], "must end in .json"),
+        (["--epsilon", "0"], "epsilon must be"),
+        (["--epsilon", "1", "--runs", "3"], "runs must be"),
+        (["--epsilon", "1", "--model", "nothing"], "no synthesizer 'nothing'"),
+        (["--epsilon", "1", "--model", "ctgan", "--runs", "20"], "CTGANSynthesizer"),
+    ],
+)
+def test_bad_usage(schema: str, extra: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["canaries", "--schema", schema, *extra]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_the_crafted_table_is_made_of_public_facts() -> None:
+    table, canary = exposing(Schema.from_dict({"columns": COLUMNS}))
+    assert canary.iloc[0].to_dict() == {"k": "c", "flag": True, "age": 100.0}
+    for name in COLUMNS:
+        assert not table[name].isin(canary[name]).any()
+    for column, lacks in (({"kind": "categorical"}, "declare its values"), ({"kind": "numeric"}, "low and high")):
+        with pytest.raises(SchemaError, match=lacks):
+            exposing(Schema.from_dict({"columns": {"x": column}}))
+    dates = {"d": {"kind": "datetime", "low": "2020-01-01", "high": "2021-01-01"}, "t": {"kind": "text"}}
+    assert exposing(Schema.from_dict({"columns": dates}))[1]["d"][0] == pd.Timestamp("2021-01-01")
