@@ -19,7 +19,8 @@ def test_intervals_hold_and_are_no_wider_than_they_must(monkeypatch: pytest.Monk
     assert len(found) >= 20
     for name, each in found.items():
         assert each["coverage"] >= 100 * 28 / 35, (name, each)
-        if name != "detection_column_auc":  # of the largest of all columns: wide on purpose
+        # one is of the largest of all columns, the other of few coefficients, and of few repeats: wide on purpose
+        if name not in ("detection_column_auc", "conclusions"):
             assert each["width_over_sd"] < 1.7, (name, each)
 
 
