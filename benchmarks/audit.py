@@ -1,8 +1,7 @@
-"""What the audit finds and what it costs: synthesizers side by side on Adult, and its false alarms on fresh rows.
+"""What the audit finds and what it costs: synthesizers side by side on Adult.
 
     python benchmarks/audit.py --train adult.train.csv --holdout adult.test.csv
     python benchmarks/audit.py --train adult.train.csv --holdout adult.test.csv --models masked --epochs masked=5
-    python benchmarks/audit.py --null 200           fresh rows as the synthetic table: alarms of a whole audit
     python benchmarks/audit.py --short              a table of scikit-learn's
 
 Besides the synthesizers there are two references: ``fresh`` (real rows that nobody learned) and ``copies`` (the same
@@ -16,11 +15,9 @@ import argparse
 import json
 import platform
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from sklearn.datasets import load_breast_cancer
@@ -31,7 +28,7 @@ from tabsynth.schema import Schema
 from tabsynth.synthesizers.catalog import create
 
 SCHEMAS = Path(__file__).resolve().parent / "schemas"
-SHOWN = ("density_ratio_random_tpr", "neighbourhood_isolated_tpr", "neighbourhood_exposed_tpr")
+SHOWN: tuple[str, ...] = ("density_ratio_random_tpr", "neighbourhood_isolated_tpr", "neighbourhood_exposed_tpr")
 SHOWN += ("exposed_members", "linkability_random")
 SHOWN += ("inference_random", "singling_out_multivariate", "copies_exact", "copies_near", "smoke_dcr_share")
 
@@ -45,20 +42,16 @@ def main() -> None:
     parser.add_argument("--epochs", default="", help="MODEL=N,...: other epochs than the default")
     parser.add_argument("--epsilon", type=float, default=1.0, help="of the marginal model")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--null", type=int, default=0, metavar="RUNS", help="only false alarms, so many audits")
     parser.add_argument("--output", type=Path, help="append the lines to a file as well")
     parser.add_argument("--short", action="store_true", help="a small table, few epochs")
     args = parser.parse_args()
-    if args.null:
-        _say(null(args.null), args.output)
-        return
     if args.short:
         frame = load_breast_cancer(as_frame=True).frame.sample(frac=1, random_state=0, ignore_index=True)
         rows, holdout = frame.iloc[:380, -8:], frame.iloc[380:, -8:]
     elif args.train and args.holdout:
         rows, holdout = pd.read_csv(args.train), pd.read_csv(args.holdout)
     else:
-        parser.error("give --train and --holdout, --null or --short")
+        parser.error("give --train and --holdout, or --short")
     epochs = {name: int(count) for name, count in (pair.split("=") for pair in args.epochs.split(",") if pair)}
     shuffled = rows.sample(frac=1, random_state=args.seed, ignore_index=True)
     train, fresh = shuffled[: len(rows) // 2], shuffled[len(rows) // 2 :]
@@ -84,26 +77,6 @@ def main() -> None:
             line["named_records_that_were_copied"] = f"{sum(copied)} of {len(copied)}"
         line |= {"fit_cpu_s": round(fitted - began, 1), "audit_cpu_s": round(time.process_time() - fitted, 1)}
         _say(line, args.output)
-
-
-def null(runs: int) -> dict[str, Any]:
-    """Audits of fresh rows: how many raise an alarm after correction, and each test's own rate at 5 %."""
-    alarms, single = 0, Counter[str]()
-    columns = {name: {"kind": "numeric"} for name in "abc"} | {"k": {"kind": "categorical", "role": "sensitive"}}
-    schema = Schema.from_dict({"columns": columns})
-    began = time.process_time()
-    for seed in range(runs):
-        rng = np.random.default_rng(seed)
-        x = rng.normal(size=(900, 2))
-        data = {"a": x[:, 0], "b": x @ [0.6, 0.8], "c": np.exp(x[:, 1]), "k": rng.choice(list("pqr"), 900)}
-        frame = pd.DataFrame(data)
-        report = audit(frame[:300], frame[300:600], frame[600:], schema=schema, seed=seed)
-        alarms += bool(report.significant)
-        single.update(test["name"] for test in report.tests if test["p"] <= 0.05)
-    rates = {name: round(count / runs, 4) for name, count in single.most_common()}
-    return {"table": "fresh rows", "runs": runs, "alarms": alarms / runs, "single_tests_at_5_percent": rates} | {
-        "audit_cpu_s": round((time.process_time() - began) / runs, 2)
-    }
 
 
 def _made(

@@ -68,8 +68,8 @@ def mu_of_runs(inside: Floats, outside: Floats, level: float = LEVEL) -> tuple[f
     below = 1 - (ranks[n:] - rankdata(outside)) / n
     auc = float(above.mean())
     spread = math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
-    if spread == 0:  # all parted: the rule of three
-        return mu_of_auc(auc), mu_of_auc(auc - 3 / min(n, m))
+    if spread == 0:  # all parted: the rule of three, at any level
+        return mu_of_auc(auc), mu_of_auc(auc + math.log(level) / min(n, m))
     return mu_of_auc(auc), mu_of_auc(auc - float(norm.ppf(1 - level)) * spread)
 
 

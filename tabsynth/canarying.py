@@ -31,7 +31,7 @@ def canaries(args: Namespace) -> int:
         check_writable(args.output)
     schema = Schema.from_json(args.schema)
     privacy = Privacy(epsilon=args.epsilon, delta=args.delta)
-    known = exposing(schema)
+    known = exposing(schema, alone=args.model != "marginal")
     options: dict[str, Any] = {"canary": known[1].iloc[0].to_dict(), "runs": args.runs, "seed": args.seed}
     if args.model == "marginal":
         # zCDP of rho by Gaussian noise is mu = sqrt(2 rho): Dong, Roth and Su, 2022

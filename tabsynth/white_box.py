@@ -24,21 +24,32 @@ from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.synthesizers.private_rows import PrivateRows
 
-ROWS = 40
-"""Rows of the crafted table: few, so that a run is quick; the others' counts are known and do not matter."""
+ROWS = 1_000
+"""Rows of the crafted table: so many that no value drowns in the noise, and all that a fit may read is read."""
+
+FEW = 40
+"""Rows of a table in which the canary stands out, for who sees synthetic rows alone."""
 
 Known = tuple[pd.DataFrame, pd.DataFrame]
 """The table without the canary, and the canary."""
 
 
-def exposing(schema: Schema, rows: int = ROWS) -> Known:
-    """A table made of public facts alone, and a canary that has in each column a value that no other row has.
+def exposing(schema: Schema, *, alone: bool = False) -> Known:
+    """A table made of public facts alone, and a canary of the last values and highest numbers.
+
+    Args:
+        schema: What the columns are, with values and bounds declared.
+        alone: Whether the canary's values are to occur in no other row.
 
     Raises:
         SchemaError: A column's values or bounds are not declared.
     """
-    others = {name: [_value(column, i / (2 * rows), i) for i in range(rows)] for name, column in schema.items()}
-    canary = {name: [_value(column, 1.0, rows)] for name, column in schema.items()}
+    rows = FEW if alone else ROWS
+    others = {
+        name: [_value(column, i / rows / (2 if alone else 1), i, alone) for i in range(rows)]
+        for name, column in schema.items()
+    }
+    canary = {name: [_value(column, 1.0, rows, alone)] for name, column in schema.items()}
     return pd.DataFrame(others), pd.DataFrame(canary)
 
 
@@ -144,16 +155,16 @@ class _EnoughError(Exception):
     """All that was released has been read again."""
 
 
-def _value(column: Column, share: float, number: int) -> Any:
-    """A public value; the canary's share is 1, those of others are below a half."""
+def _value(column: Column, share: float, number: int, alone: bool) -> Any:
+    """A public value; the canary's share is 1, those of others are below."""
     last = share == 1
     if isinstance(column, Categorical):
         values = column.values
         if not values:
             raise SchemaError(f"column {column.name!r}: declare its values; canaries are made of public facts alone")
-        return values[-1] if last else values[number % max(len(values) - 1, 1)]
+        return values[-1] if last else values[number % max(len(values) - alone, 1)]
     if isinstance(column, Boolean):
-        return last
+        return last or (number // 7 % 2 == 1 and not alone)  # 7: not in step with the categories
     if isinstance(column, (Numeric, Datetime)):
         if column.low is None or column.high is None:
             raise SchemaError(f"column {column.name!r}: declare low and high; canaries are made of public facts alone")

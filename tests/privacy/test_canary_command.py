@@ -65,7 +65,7 @@ def test_bad_usage(schema: str, extra: list[str], says: str, capsys: pytest.Capt
 
 
 def test_the_crafted_table_is_made_of_public_facts() -> None:
-    table, canary = exposing(Schema.from_dict({"columns": COLUMNS}))
+    table, canary = exposing(Schema.from_dict({"columns": COLUMNS}), alone=True)
     assert canary.iloc[0].to_dict() == {"k": "c", "flag": True, "age": 100.0}
     for name in COLUMNS:
         assert not table[name].isin(canary[name]).any()

@@ -1,0 +1,129 @@
+"""Where there is nothing to find: how often each estimator of the audit says that there is.
+
+    python benchmarks/audit_null.py                1,000 trials of every estimator
+    python benchmarks/audit_null.py --runs 200     fewer
+    python benchmarks/audit_null.py --short        20
+
+*Attacks* are run on fresh rows as the synthetic table, with a new population's rows in each trial: how many trials find
+anything after correction, and for each attack by itself how often its p-value is at most 5 % and how often its interval
+lies above chance (2.5 % for a two-sided one). *Bounds* on epsilon and mu get scores that do not depend on the
+record; *shadow models* and *sites* get tables that do not depend on who was in. All are to stay at or below 5 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.evaluation.coded import code
+from tabsynth.privacy.attacks.every import attack_all
+from tabsynth.privacy.attacks.one_run import epsilon_of_scores
+from tabsynth.privacy.attacks.rates import LEVEL, clopper_pearson, holm
+from tabsynth.privacy.attacks.shadow import shadow_findings
+from tabsynth.privacy.attacks.source import source_finding
+from tabsynth.privacy.measuring import epsilon_of_runs, mu_of_runs
+from tabsynth.schema import Schema
+
+ROWS = (520, 520, 780)
+"""Training, synthetic and held-out rows: as few as let the isolated and the exposed tenth be attacked."""
+
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {name: {"kind": "numeric"} for name in "abc"}
+        | {"k": {"kind": "categorical", "role": "sensitive"}, "n": {"kind": "numeric", "decimals": 0}}
+    }
+)
+
+
+def population(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of mixed kinds; a few of the whole numbers and categories repeat."""
+    x = rng.normal(size=(count, 2))
+    data = {"a": x[:, 0], "b": x @ [0.6, 0.8], "c": np.exp(x[:, 1]), "k": rng.choice(list("pqr"), count)}
+    return pd.DataFrame(data | {"n": rng.poisson(3 + (data["k"] == "p"), count)})
+
+
+def attacks(runs: int) -> dict[str, Any]:
+    """All attacks on fresh rows."""
+    any_alarm, trials, alarms, above = 0, Counter[str](), Counter[str](), Counter[str]()
+    ends = np.cumsum(ROWS)
+    for seed in range(runs):
+        frame = population(int(ends[-1]), np.random.default_rng([seed, 1]))
+        parts = [frame[end - size : end].reset_index(drop=True) for end, size in zip(ends, ROWS, strict=True)]
+        train, made, held = code(parts, SCHEMA)
+        findings = attack_all(train, made, held, ["k", "c"], ["k"], seed).findings
+        any_alarm += bool((holm([1.0 if item.p is None else item.p for item in findings]) <= LEVEL).any())
+        trials.update(item.name for item in findings)
+        alarms.update(item.name for item in findings if item.p is not None and item.p <= LEVEL)
+        above.update(item.name for item in findings if item.interval[0] > item.floor)
+    single = {
+        name: {"trials": count, "p_at_5_percent": round(alarms[name] / count, 4)}
+        | {"interval_above_chance": round(above[name] / count, 4)}
+        for name, count in sorted(trials.items())
+    }
+    return {"estimator": "attacks", **_share(any_alarm, runs), "after": "correction for all tests", "single": single}
+
+
+def bounds(runs: int) -> list[dict[str, Any]]:
+    """Lower bounds on epsilon and mu from scores that tell nothing."""
+    rng, found = np.random.default_rng(2), Counter[str]()
+    for _ in range(runs):
+        one, two = rng.normal(size=(2, 200))
+        found["mu of runs"] += mu_of_runs(one, two)[1] > 0
+        found["epsilon of runs"] += epsilon_of_runs(one, two, 1e-6) > 0
+        found["epsilon of one run"] += epsilon_of_scores(rng.normal(size=400), rng.random(400) < 0.5, 1e-6)[0] > 0
+    return [{"estimator": name, **_share(count, runs)} for name, count in found.items()]
+
+
+def models(runs: int) -> list[dict[str, Any]]:
+    """Shadow models that do not look at their rows, and sites that are all alike."""
+    found, rows = Counter[str](), population(40, np.random.default_rng(3))
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, 4])
+
+        def fit(frame: pd.DataFrame, _: int, rng: np.random.Generator = rng) -> pd.DataFrame:
+            return population(20, rng)
+
+        (shadow,), _ = shadow_findings(fit, rows, SCHEMA, range(10), seed)
+        found["shadow models"] += (shadow.p or 0.0) <= LEVEL
+        sites = [population(30, rng) for _ in range(8)]
+        named = {f"s{i}": site for i, site in enumerate(sites)}
+        inside = {name: named[name] for name in list(named)[:4]}
+        outside = {name: named[name] for name in list(named)[4:]}
+        found["source membership"] += (source_finding(population(60, rng), inside, outside, SCHEMA).p or 0.0) <= LEVEL
+    return [{"estimator": name, **_share(found[name], runs)} for name in ("shadow models", "source membership")]
+
+
+def _share(count: int, runs: int) -> dict[str, Any]:
+    """A share of false alarms with its exact interval."""
+    interval = [round(bound, 4) for bound in clopper_pearson(int(count), runs)]
+    return {"trials": runs, "alarms": round(int(count) / runs, 4), "interval": interval}
+
+
+def main() -> None:
+    """Print a line of JSON for each estimator."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--output", type=Path, help="append the lines to a file as well")
+    parser.add_argument("--short", action="store_true", help="20 trials")
+    args = parser.parse_args()
+    runs = 20 if args.short else args.runs
+    for make in (bounds, models, lambda count: [attacks(count)]):
+        began = time.process_time()
+        for line in make(runs):
+            text = json.dumps(line | {"cpu_s": round(time.process_time() - began, 1), "machine": platform.machine()})
+            print(text, flush=True)
+            if args.output:
+                with args.output.open("a", encoding="utf-8") as file:
+                    file.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

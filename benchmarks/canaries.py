@@ -1,0 +1,72 @@
+"""The worst-case audit of a private mixture: how much of its epsilon is measured, and that correct code is not accused.
+
+    python benchmarks/canaries.py                  10,000 runs a side at epsilon 1, and 100 audits of 100 runs a side
+    python benchmarks/canaries.py --short          200 runs a side, 3 audits
+
+Whole fits of a small table with and without one row; the score is the log likelihood ratio of all that a fit reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tabsynth.privacy.audit import canaries
+from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.schema import Schema
+from tabsynth.white_box import exposing, released
+
+SCHEMA = Schema.from_dict(
+    {"columns": {"k": {"kind": "categorical", "values": ["a", "b", "c"]}, "flag": {"kind": "boolean"}}}
+)
+
+
+def audited(epsilon: float, runs: int, seed: int) -> Any:
+    """One audit against the mu that was claimed."""
+    privacy, known = Privacy(epsilon=epsilon, delta=1e-6), exposing(SCHEMA)
+    canary = known[1].iloc[0].to_dict()
+    mu = math.sqrt(2 * zcdp_rho(epsilon, 1e-6))
+    fit = released(SCHEMA, privacy, known)
+    return canaries(fit, known[0], privacy, canary=canary, score=float, mu=mu, runs=runs, seed=seed, progress=False)
+
+
+def main() -> None:
+    """Print a line of JSON for the large audit, and one for the many."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epsilon", type=float, default=1.0)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--audits", type=int, default=100)
+    parser.add_argument("--output", type=Path, help="append the lines to a file as well")
+    parser.add_argument("--short", action="store_true", help="200 runs a side, 3 audits")
+    args = parser.parse_args()
+    runs, audits = (200, 3) if args.short else (args.runs, args.audits)
+    began = time.process_time()
+    report = audited(args.epsilon, runs, 0)
+    shares = {f"{key}_of_claim": round(report.mu[key] / report.mu["claim"], 3) for key in ("estimate", "low")}
+    line = {"epsilon": args.epsilon, "runs": runs, "verdict": report.verdict, "mu": report.mu, **shares}
+    _say(
+        line | {"measured_epsilon": report.claim.measured, "cpu_s": round(time.process_time() - began, 1)}, args.output
+    )
+    began, verdicts = time.process_time(), Counter[str]()
+    for seed in range(audits):
+        verdicts[audited(args.epsilon, min(100, runs), seed + 1).verdict] += 1
+    line = {"epsilon": args.epsilon, "audits": audits, "runs": min(100, runs), "verdicts": dict(verdicts)}
+    _say(line | {"cpu_s": round(time.process_time() - began, 1)}, args.output)
+
+
+def _say(line: dict[str, Any], output: Path | None) -> None:
+    text = json.dumps(line | {"machine": platform.machine()})
+    print(text, flush=True)
+    if output:
+        with output.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
