@@ -30,7 +30,7 @@ SCHEMA = Schema.from_dict(
 def audited(epsilon: float, runs: int, seed: int) -> Any:
     """One audit against the mu that was claimed."""
     privacy, known = Privacy(epsilon=epsilon, delta=1e-6), exposing(SCHEMA)
-    canary = known[1].iloc[0].to_dict()
+    canary = {str(name): value for name, value in known[1].iloc[0].items()}
     mu = math.sqrt(2 * zcdp_rho(epsilon, 1e-6))
     fit = released(SCHEMA, privacy, known)
     return canaries(fit, known[0], privacy, canary=canary, score=float, mu=mu, runs=runs, seed=seed, progress=False)
@@ -54,7 +54,7 @@ def main() -> None:
         line | {"measured_epsilon": report.claim.measured, "cpu_s": round(time.process_time() - began, 1)}, args.output
     )
     began, verdicts = time.process_time(), Counter[str]()
-    for seed in range(audits):
+    for seed in range(audits):  # a number that nothing but the order of the rows depends on: the noise is the real one
         verdicts[audited(args.epsilon, min(100, runs), seed + 1).verdict] += 1
     line = {"epsilon": args.epsilon, "audits": audits, "runs": min(100, runs), "verdicts": dict(verdicts)}
     _say(line | {"cpu_s": round(time.process_time() - began, 1)}, args.output)

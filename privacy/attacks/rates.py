@@ -144,9 +144,10 @@ def tpr_among_pointed(members: Floats, controls: Floats, passed: int, fpr: float
     """
     everybody = np.concatenate([controls, np.full(passed, -np.inf)])
     rate = tpr_at_fpr(members, everybody, fpr)
-    chance = min(1.0, np.floor(fpr * len(everybody) + 1e-9) / len(controls))
+    allowed = min(np.floor(fpr * len(everybody) + 1e-9), len(controls))
     # within the set members and controls are exchangeable, with those outside they are not
-    return replace(rate, chance=float(chance), p=tpr_at_fpr(members, controls, chance).p)
+    p = tpr_at_fpr(members, controls, allowed / len(controls)).p
+    return replace(rate, chance=min(1.0, fpr * len(everybody) / len(controls)), p=p)
 
 
 def _above(members: Floats, falling: Floats, allowed: int) -> int:

@@ -102,3 +102,9 @@ def test_browser_draws_it(report: AuditReport, tmp_path: Path, width: int, dark:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert shot.stat().st_size > 30_000, "the page looks blank"
+
+
+def test_few_records_make_a_page_too(draw: Callable[[int, int], pd.DataFrame], schema: Schema) -> None:
+    rows = draw(2600, 32)  # under 1,000 controls: none of them may be mistaken at 0.1 %
+    page = audit(rows[:1200], rows[1200:1400], rows[1400:2600], schema=schema).to_html()
+    assert "exposed" in page
