@@ -18,7 +18,7 @@ PAIRS = 0.2
 """Where pairs tell less than this share of the entropy, what is to be learned takes many columns at once: a third block
 is worth its time. Adult, whose pairs tell a third, gains nothing by it; hourly weather, with a seventh, does."""
 
-SMALL = 2500
+SMALL = 3000
 """Tables of fewer rows get a smaller, more strongly regularised network."""
 
 
