@@ -134,7 +134,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not rows:
         return None
     top = max(0.2, max(row["interval"][1] for row in rows))
-    height, width = 150.0, WIDE / 10
+    height, width = 330.0, WIDE / 10
 
     def y(rate: float) -> float:
         return float(round(height * (1 - rate / top), 1))

@@ -21,7 +21,7 @@ from tabsynth.privacy.risk_report import AuditReport
 from tabsynth.schema import Schema
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "wbr"}
 
 
 class Outline(HTMLParser):
