@@ -86,8 +86,9 @@ def test_private_rows_are_like_those_it_was_fitted_to(method: str) -> None:
 
 
 def test_amounts_heap_where_the_real_ones_do(private: MarginalSynthesizer) -> None:
+    """Every real amount is a multiple of 500; over ten draws of the noise .90 to .95 are, and 1 in 500 by chance."""
     bill = private.sample(ROWS, seed=1)["bill"].dropna()
-    assert (bill[bill > 0] % 500 == 0).mean() > 0.9
+    assert (bill[bill > 0] % 500 == 0).mean() > 0.85
 
 
 def test_by_default_as_many_rows_as_the_noisy_count() -> None:
