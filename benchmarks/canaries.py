@@ -53,6 +53,8 @@ def main() -> None:
     _say(
         line | {"measured_epsilon": report.claim.measured, "cpu_s": round(time.process_time() - began, 1)}, args.output
     )
+    if not audits:
+        return
     began, verdicts = time.process_time(), Counter[str]()
     for seed in range(audits):  # a number that nothing but the order of the rows depends on: the noise is the real one
         verdicts[audited(args.epsilon, min(100, runs), seed + 1).verdict] += 1

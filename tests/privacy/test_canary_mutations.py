@@ -33,7 +33,7 @@ SEEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Audited]]] = {
     "clipping skipped": (faults.no_clipping, partial(PUSHED, runs=100)),
     "clipping after averaging": (faults.clipping_of_the_mean, partial(PUSHED, runs=300)),
     "gradient accumulated twice": (faults.gradients_twice, partial(MIXED, runs=300)),
-    "shuffle for Poisson": (faults.shuffled_batches, partial(SAMPLED, runs=160)),
+    "shuffle for Poisson": (faults.shuffled_batches, partial(SAMPLED, runs=240)),
     "steps under-counted": (faults.steps_miscounted, partial(MIXED, steps=2, epsilon=20.0, runs=250)),
     "raw n used": (faults.raw_rows, partial(described, USUAL)),
     "categories from data": (faults.categories_of_the_data, partial(described, USUAL | {"sex": "other"})),
