@@ -1,6 +1,6 @@
 """Faults that change what a private fit gives: canaries must call each of them a violation, and nothing else.
 
-Three of the faults in ``faults`` are no matter for canaries, for their outputs tell no more of a row than the right
+Two of the faults in ``faults`` are no matter for canaries, for their outputs tell no more of a row than the right
 ones do; ``test_mutations`` finds them by other means: stopping by a score (as planted it only takes fewer steps), and
 the sampling rate from the private row count (the charge in the ledger tells the count, and files are compared byte by
 byte). A raw number of rows, in contrast, is one that canaries do see.
@@ -57,6 +57,7 @@ def test_the_fault_is_a_violation(fault: str, monkeypatch: Patch) -> None:
     assert make().report().verdict == "VIOLATION"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["sigma halved", "fixed threshold", "clipping skipped", "shuffle for Poisson"])
 def test_without_it_there_is_none(fault: str) -> None:
     assert SEEN[fault][1]().report().verdict != "VIOLATION"
