@@ -21,10 +21,11 @@ from tabsynth.coders import Coder, ValueCoder, coder_from_state
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, fresh, learn_pattern
+from tabsynth.law_search import find_laws
 from tabsynth.laws import Law, law_from_dict
 from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
 from tabsynth.placing import place
-from tabsynth.readings import instants_of, line_of, measure_column, measure_laws, measure_ties, members_of
+from tabsynth.readings import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.slots import Slot, slots_of
 from tabsynth.table import Table
@@ -86,12 +87,11 @@ class Codec:
             coders[name] = measure_column(
                 column, values, tokens, min_group, persons if persons is None else persons[here]
             )
-        ordered = {name: table.schema[name] for name in table.frame.columns}
-        schema = replace(table.schema, columns=ordered)
+        schema = replace(table.schema, columns={name: table.schema[name] for name in table.frame.columns})
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
-        laws = measure_laws(table.frame, schema, coders)
-        free = {name: coder for name, coder in coders.items() if name not in {law.column for law in laws}}
-        ties = measure_ties(table.frame, schema, free, min_group, persons)
+        lines = lines_of(table.frame, schema, coders)
+        laws = find_laws(lines)
+        ties = measure_ties(lines, laws, schema, coders, min_group, persons)
         return cls(schema, coders, dtypes, patterns, rows, min_group, ties, laws)
 
     @cached_property

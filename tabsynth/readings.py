@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder
-from tabsynth.law_search import find_laws
 from tabsynth.laws import Law
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.quantiles import decimals_of, measure_quantiles
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import instants, numbers
 from tabsynth.ties import Tie, find_ties
+
+Lines = dict[str, npt.NDArray[np.float64]]
+"""Columns as numbers, missing as NaN, shape (n,) each."""
 
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
 """Nanoseconds of each resolution."""
@@ -49,30 +51,32 @@ def measure_column(
     )
 
 
+def lines_of(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> Lines:
+    """The columns whose coder places them on a line, as numbers."""
+    names = [name for name, coder in coders.items() if isinstance(coder, QuantileCoder)]
+    return {name: line_of(schema[name], frame[name]) for name in names}
+
+
 def measure_ties(
-    frame: pd.DataFrame,
+    lines: Lines,
+    laws: Sequence[Law],
     schema: Schema,
     coders: Mapping[str, Coder],
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
 ) -> dict[str, Tie]:
-    """Ties between columns of one unit: among the numbers, and among the datetimes of each resolution."""
-    units: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
-    lines = {name: coder for name, coder in coders.items() if isinstance(coder, QuantileCoder)}
-    for name in lines:
+    """Ties between columns of one unit (numbers, datetimes of each resolution) that follow by no law."""
+    computed = {law.column for law in laws}
+    units: dict[str, Lines] = {}
+    for name in [name for name in lines if name not in computed]:
         column = schema[name]
         unit = f"datetime {column.resolution}" if isinstance(column, Datetime) else "number"
-        units.setdefault(unit, {})[name] = line_of(column, frame[name])
+        units.setdefault(unit, {})[name] = lines[name]
+    on_line = {name: coder for name, coder in coders.items() if isinstance(coder, QuantileCoder)}
     out: dict[str, Tie] = {}
-    for data in units.values():
-        out |= find_ties(data, lines, min_group=min_group, persons=persons)
+    for same in units.values():
+        out |= find_ties(same, on_line, min_group=min_group, persons=persons)
     return out
-
-
-def measure_laws(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> tuple[Law, ...]:
-    """Exact relations among the numbers and the datetimes."""
-    lines = [name for name, coder in coders.items() if isinstance(coder, QuantileCoder)]
-    return find_laws({name: line_of(schema[name], frame[name]) for name in lines})
 
 
 def _nothing(values: pd.Series) -> ValueCoder:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.line_coder import Floats, Tokens
-from tabsynth.marginals.draw import CHUNK, even, inverse_rows
+from tabsynth.marginals.draw import CHUNK, chances_by, even, inverse_rows
 
 HELD = 1 << 24
 """Cells of the largest factor that are held at a time for a chunk of rows."""
@@ -48,13 +48,7 @@ class Cliques:
 
     def chances(self, tokens: Tokens, column: int) -> Floats:
         """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
-        asked = tokens.copy()
-        logs = np.empty((len(tokens), self.sizes[column]))
-        for token in range(logs.shape[1]):
-            asked[:, column] = token
-            logs[:, token] = self.log_likelihood(asked)
-        raised = np.exp(logs - logs.max(1, keepdims=True))
-        return np.asarray(raised / raised.sum(1, keepdims=True))
+        return chances_by(self.log_likelihood, tokens, column, self.sizes[column])
 
     def draw(
         self, fixed: Tokens, allowed: Sequence[Floats | None], rng: np.random.Generator, *, stratify: bool = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +26,17 @@ def even(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
     rank = np.empty(n)
     rank[order] = np.arange(n) - first[group[order]]
     return np.asarray((rank + rng.random(n)) / counts[group])
+
+
+def chances_by(log_likelihood: Callable[[Tokens], Floats], tokens: Tokens, column: int, size: int) -> Floats:
+    """The distribution of a column given the known tokens of rows, shape (n, size), by trying each of its tokens."""
+    asked = tokens.copy()
+    logs = np.empty((len(tokens), size))
+    for token in range(size):
+        asked[:, column] = token
+        logs[:, token] = log_likelihood(asked)
+    raised = np.exp(logs - logs.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
 def within(chances: npt.NDArray[np.floating], share: Floats) -> Floats:

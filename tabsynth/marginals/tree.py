@@ -13,7 +13,7 @@ import numpy as np
 
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.choice import Distances, Pair, count_pair
-from tabsynth.marginals.draw import CHUNK, even, inverse_rows, within
+from tabsynth.marginals.draw import CHUNK, chances_by, even, inverse_rows, within
 from tabsynth.marginals.histogram import simplex
 from tabsynth.marginals.spending import Read, Source
 
@@ -70,13 +70,7 @@ class Tree:
 
     def chances(self, tokens: Tokens, column: int) -> Floats:
         """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
-        asked = tokens.copy()
-        logs = np.empty((len(tokens), self._sizes[column]))
-        for token in range(logs.shape[1]):
-            asked[:, column] = token
-            logs[:, token] = self.log_likelihood(asked)
-        raised = np.exp(logs - logs.max(1, keepdims=True))
-        return np.asarray(raised / raised.sum(1, keepdims=True))
+        return chances_by(self.log_likelihood, tokens, column, self._sizes[column])
 
     @property
     def _sizes(self) -> dict[int, int]:
