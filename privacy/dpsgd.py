@@ -11,7 +11,8 @@ seed; it is floating point, which a model card must say.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting import event_to_data
 from tabsynth.privacy.entries import Entry
+from tabsynth.privacy.ghost import Ghost, norms_of
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import digest
 from tabsynth.privacy.noise import Noise
@@ -144,6 +146,7 @@ class Charged:
         *,
         learning_rate: Callable[[int], float],
         after: Callable[[int], None] = lambda step: None,
+        public: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
         """Train a module of Opacus' layers in place; each layer is called once in a forward pass.
 
@@ -152,7 +155,9 @@ class Charged:
             losses: Computed with the module that it is given.
             read: Gives the private rows, shape (rows, slots), and the unit of each, or None where each row is one.
             learning_rate: Adam's rate at a step.
-            after: Called after every step with its number: for a progress bar.
+            after: Called after every step with its number: for a progress bar, and for what follows from the weights.
+            public: A mean loss that no private row is in, of the module that it is given; its gradient is added to the
+                noisy mean as it is.
 
         Raises:
             PrivacyError: It was trained already.
@@ -170,7 +175,7 @@ class Charged:
             within = torch.Generator(device).manual_seed(int(inner.words(1)[0] >> np.uint64(1)))
             for group in step.optimiser.param_groups:
                 group["lr"] = learning_rate(number)
-            step.take(partial(losses, tokens=batch, generator=within) if len(batch) else None)
+            step.take(partial(losses, tokens=batch, generator=within) if len(batch) else None, public)
             after(number)
         step.close()
         self.ledger.record(self.entry, digest([weight.detach().cpu().numpy() for weight in module.parameters()]))
@@ -181,10 +186,6 @@ def poisson(units: int, rate: float, noise: Noise) -> npt.NDArray[np.bool_]:
     if rate == 1:
         return np.ones(units, bool)
     return noise.words(units) < np.uint64(int(rate * 2.0**64))
-
-
-class Distinct(nn.Embedding):
-    """An embedding whose indices differ within each row, so that a row's gradient norm needs no search for repeats."""
 
 
 class Step:
@@ -200,7 +201,8 @@ class Step:
         from opacus.grad_sample import GradSampleModuleFastGradientClipping, register_norm_sampler
         from opacus.optimizers import DPOptimizerFastGradientClipping
 
-        register_norm_sampler(Distinct)(_norms_of_distinct)
+        for kind in {type(layer) for layer in module.modules() if isinstance(layer, Ghost)}:
+            register_norm_sampler(kind)(norms_of)
         each = descent.clip / descent.rows_of_a_unit
         self.wrapped = GradSampleModuleFastGradientClipping(
             module, max_grad_norm=each, use_ghost_clipping=True, loss_reduction="mean"
@@ -224,10 +226,23 @@ class Step:
         )
         self.wrapped.train()
 
-    def take(self, losses: Callable[[nn.Module], Tensor] | None) -> None:
-        """Clip the gradients of a batch's losses, add the noise and step; an empty batch (None) is noise alone."""
+    def take(
+        self, losses: Callable[[nn.Module], Tensor] | None, public: Callable[[nn.Module], Tensor] | None = None
+    ) -> None:
+        """Clip the gradients of a batch's losses, add the noise and step; an empty batch (None) is noise alone.
+
+        The gradient of a public loss is added after noise and division, which it has no part in.
+        """
         self.gradients(losses)
-        self.optimiser.step()
+        self.optimiser.pre_step()
+        if public is not None:
+            self.wrapped.disable_hooks()
+            with _quiet():
+                free = torch.autograd.grad(public(self.wrapped), self.optimiser.params, materialize_grads=True)
+            self.wrapped.enable_hooks()
+            for weight, gradient in zip(self.optimiser.params, free, strict=True):
+                weight.grad += gradient
+        self.optimiser.original_optimizer.step()
         self.optimiser.zero_grad()
 
     def gradients(self, losses: Callable[[nn.Module], Tensor] | None) -> None:
@@ -236,13 +251,10 @@ class Step:
 
         self.optimiser.zero_grad()
         if losses is not None:
-            with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", message="Full backward hook is firing"
-                )  # for the first layer, rightly
+            with _quiet():
                 DPTensorFastGradientClipping(self.wrapped, self.optimiser, losses(self.wrapped), "mean").backward()
-        else:
-            for weight in self.optimiser.params:
+        for weight in self.optimiser.params:
+            if weight.grad is None:  # no row, or a weight that no row uses
                 weight.grad = torch.zeros_like(weight)
 
     def close(self) -> None:
@@ -250,9 +262,12 @@ class Step:
         self.wrapped._close()
 
 
-def _norms_of_distinct(layer: nn.Embedding, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
-    """The norm of each row's gradient, as Opacus wants it: different indices have different weights."""
-    return {layer.weight: backprops.flatten(1).norm(dim=1)}
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is said of the first layer, whose inputs rightly want no gradients."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+        yield
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tabsynth.errors import InputError
 from tabsynth.line_coder import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
 
 FEWEST = 64
 """Fewest rows that are drawn: a noisy count may be as low as 1."""
+
+
+TRAININGS = ("distilled", "dp-sgd")
+
+
+def by_descent(training: str) -> bool:
+    """Whether a private fit takes noisy steps on the real rows, rather than learning a mixture's rows alone.
+
+    Raises:
+        InputError: There is no such training.
+    """
+    if training not in TRAININGS:
+        raise InputError(f"private_training must be one of {', '.join(TRAININGS)}, not {training!r}")
+    return training == "dp-sgd"
 
 
 def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:

@@ -18,8 +18,9 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.distilled import fit_distilled
+from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.gan_fit import GanFit
+from tabsynth.synthesizers.gan_private import fit_gan
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
@@ -70,16 +71,29 @@ class GANSynthesizer(TokenSynthesizer):
 
     kind: ClassVar[str] = "gan"
     weighs: ClassVar[bool] = False
+    width_: int
+    score_: float | None
 
-    def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
+    def __init__(
+        self,
+        *,
+        epochs: int | None = None,
+        min_group: int = 5,
+        device: str = "auto",
+        private_training: str = "distilled",
+    ) -> None:
         self.epochs = epochs
         self.min_group = min_group
         self.device = device
+        self.private_training = private_training
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
-        fit_distilled(self, frame, schema, privacy, run)
+        if by_descent(self.private_training):
+            fit_gan(self, frame, schema, privacy, run)
+        else:
+            fit_distilled(self, frame, schema, privacy, run)
 
-    def _learn(self, tokens: Tokens, run: Run) -> None:
+    def _learn(self, tokens: Tokens, run: Run, critic_width: int | None = None) -> None:
         device = chosen_device(self.device)
         information = mutual_information(tokens, self.layout_)
         self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
@@ -87,6 +101,7 @@ class GANSynthesizer(TokenSynthesizer):
         if not self.active_:
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
+        self.width_ = critic_width or (96 if self.sizing_.width <= 96 else 256)
         self.net_ = self._network(run.seed).to(device)
         fit = GanFit(
             self.net_,
@@ -111,8 +126,7 @@ class GANSynthesizer(TokenSynthesizer):
         return Generator(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
 
     def _critic(self, seed: int) -> Critic:
-        width = 96 if self.sizing_.width <= 96 else 256
-        return Critic(self.layout_, width=width, generator=torch.Generator().manual_seed(seed))
+        return Critic(self.layout_, width=self.width_, generator=torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
     def _pool(self, count: int, seed: int, polished: bool) -> Tensor:
@@ -161,7 +175,7 @@ class GANSynthesizer(TokenSynthesizer):
     def _chosen(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:
         """Positions of one in ``CANDIDATES`` rows, by how real the critic finds them."""
         weights = torch.ones(len(tokens), dtype=torch.float64, device=tokens.device)
-        if self.score_ < CHANCE:  # a critic that knows nothing of held-out rows has no say
+        if self.score_ is None or self.score_ < CHANCE:  # one that knows nothing of held-out rows has no say
             table = self.critic_.embed()
             found = [self.critic_(self.critic_.summed(part, table)) for part in torch.split(tokens, 1 << 13)]
             weights = torch.cat(found).double().clamp(-10, 10).exp()
@@ -200,13 +214,15 @@ class GANSynthesizer(TokenSynthesizer):
         weights = {
             f"{name}.{key}": w.cpu().numpy() for name, net in parts.items() for key, w in net.state_dict().items()
         }
-        return config | {"sizing": vars(self.sizing_), "score": self.score_}, weights
+        return config | {"sizing": vars(self.sizing_), "critic": self.width_, "score": self.score_}, weights
 
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         if self.active_:
             self.sizing_, self.score_ = LatentSizing(**config["sizing"]), config["score"]
+            # Files of earlier versions lack the critic's width.
+            self.width_ = int(config.get("critic", 96 if self.sizing_.width <= 96 else 256))
             self.net_, self.critic_ = self._network(0), self._critic(0)
             self.net_.shed()
             device = chosen_device(self.device)

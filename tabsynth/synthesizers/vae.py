@@ -17,11 +17,12 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.distilled import fit_distilled
+from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.synthesizers.vae_private import fit_vae
 from tabsynth.training.latent import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
@@ -58,10 +59,18 @@ class VAESynthesizer(TokenSynthesizer):
 
     kind: ClassVar[str] = "vae"
 
-    def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
+    def __init__(
+        self,
+        *,
+        epochs: int | None = None,
+        min_group: int = 5,
+        device: str = "auto",
+        private_training: str = "distilled",
+    ) -> None:
         self.epochs = epochs
         self.min_group = min_group
         self.device = device
+        self.private_training = private_training
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
@@ -98,7 +107,10 @@ class VAESynthesizer(TokenSynthesizer):
         )
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
-        fit_distilled(self, frame, schema, privacy, run)
+        if by_descent(self.private_training):
+            fit_vae(self, frame, schema, privacy, run)
+        else:
+            fit_distilled(self, frame, schema, privacy, run)
 
     def _network(self, generator: torch.Generator) -> LatentNet:
         return LatentNet(self.layout_, self.order_, self.sizing_, generator)

@@ -48,20 +48,13 @@ class Adversaries(nn.Module):
 
     def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
         """The losses of both, for a batch of real rows, shape (rows, slots), and as many drawn ones."""
-        net, critic, rows = self.generator, self.critic, len(batch)
-        latents = net.noise(rows, noise)
-        drawn = net.rows(latents, noise)
+        critic, rows = self.critic, len(batch)
         table = critic.embed()
-        seen = Bag.apply(table.detach(), critic.places(drawn.tokens), net.layout.offsets, *drawn.soft)  # type: ignore[no-untyped-call]
-        loss = functional.softplus(-critic(seen, frozen=True)).mean() + self.moments.loss(drawn)
-        loss = loss + real_losses(critic, batch, table).sum() / rows + drawn_losses(critic, drawn.tokens, table)
+        loss, drawn = generator_loss(self.generator, critic, self.moments, rows, noise, table.detach())
+        loss = loss + real_losses(critic, batch, table).sum() / rows + drawn_losses(critic, drawn, table)
         if self.step % EVERY == 0:
             loss = loss + EVERY * STEEPNESS * steepness(critic, batch, table)
-        part = drawn.tokens[: -(-rows // PART)]
-        summed = net.summed(part.masked_fill(some_hidden(part, noise), -1), net.table())
-        surprise = net.prior.log_prob(latents[: len(part)], net.context(summed, noise))
-        out: Tensor = loss - surprise.mean()
-        return out
+        return loss
 
     @torch.inference_mode()
     def judge(self) -> float:
@@ -70,3 +63,28 @@ class Adversaries(nn.Module):
         noise = torch.Generator(net.bias.device).manual_seed(0)
         parts = [net.rows(net.noise(JUDGED // 4, noise), noise).tokens for _ in range(4)]
         return float(self.held.distance(torch.cat(parts)))
+
+
+def generator_loss(
+    net: Generator, critic: Critic, moments: Moments, rows: int, noise: torch.Generator, table: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A generator's loss on rows that it draws, and those rows, shape (rows, slots).
+
+    It is how real the critic finds them, how far their shares are off, and the surprise of their noise at part of them.
+
+    Args:
+        net: A generator without its encoder.
+        critic: Gets no gradient.
+        moments: The shares that rows should have.
+        rows: How many rows to draw.
+        noise: The loss's randomness.
+        table: The critic's embeddings.
+    """
+    latents = net.noise(rows, noise)
+    drawn = net.rows(latents, noise)
+    seen = Bag.apply(table, critic.places(drawn.tokens), net.layout.offsets, *drawn.soft)  # type: ignore[no-untyped-call]
+    loss = functional.softplus(-critic(seen, frozen=True)).mean() + moments.loss(drawn)
+    part = drawn.tokens[: -(-rows // PART)]
+    summed = net.summed(part.masked_fill(some_hidden(part, noise), -1), net.table())
+    surprise = net.prior.log_prob(latents[: len(part)], net.context(summed, noise))
+    return loss - surprise.mean(), drawn.tokens

@@ -69,6 +69,10 @@ class Made(nn.Module):
             hidden = hidden + change.float() + shift
         out = functional.linear(functional.silu(hidden), self.outward * self.mask_out, self.bias) + direct  # type: ignore[operator]
         out = out + functional.linear(vectors, self.skip * self.mask_skip)  # type: ignore[operator]
+        return self.density(vectors, out)
+
+    def density(self, vectors: Tensor, out: Tensor) -> Tensor:
+        """Log-density of vectors by the outputs that say their mixtures, shape (rows, size * 3 * components)."""
         shares, means, scales = out.view(-1, self.size, 3, self.components).unbind(2)
         scales = scales.clamp(min=NARROWEST)
         off = (vectors.unsqueeze(2) - means) * torch.exp(-scales)

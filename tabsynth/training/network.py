@@ -70,13 +70,16 @@ class Waves(nn.Module):
 
     def forward(self) -> Tensor:
         """The matrix, shape (total, width)."""
+        return self.matrix(self.free, self.slow)
+
+    def matrix(self, every: Tensor, slow: Tensor) -> Tensor:
+        """The matrix of other free and slow parts, of the same shapes."""
         parts = []
         for bucket in self.layout.buckets:
-            free = self.free[bucket.start : bucket.stop] * self.share[bucket.start : bucket.stop]  # type: ignore[index]
+            free = every[bucket.start : bucket.stop] * self.share[bucket.start : bucket.stop]  # type: ignore[index]
             if any(self.layout.lines[slot] > 2 for slot in bucket.slots):
                 waves = self.waves[bucket.start : bucket.stop].view(len(bucket.slots), bucket.width, FREQUENCIES)  # type: ignore[index]
-                slow = self.slow[list(bucket.slots)]
-                free = free + torch.bmm(waves, slow).view(-1, free.shape[1])
+                free = free + torch.bmm(waves, slow[list(bucket.slots)]).view(-1, free.shape[1])
             parts.append(free)
         return torch.cat(parts)
 

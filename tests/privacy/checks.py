@@ -17,6 +17,7 @@ from tabsynth.privacy.dpsgd import Descent, Step
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import exponential, noisy_counts
 from tabsynth.privacy.noise import Noise
+from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
@@ -90,6 +91,14 @@ def gradients_are_clipped_one_by_one(patch: Patch, folder: Path) -> None:
         assert torch.allclose(total, part, atol=1e-4)
 
 
+def public_gradients_are_added(patch: Patch, folder: Path) -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    step, seen = Step(module, Descent(1, 1.0, 1e-9, 1.0, 10), Noise.insecure(1)), list[float]()
+    step.optimiser.original_optimizer.register_step_pre_hook(lambda *_: seen.append(float(module.weight.grad)))  # type: ignore[arg-type]
+    step.take(lambda net: net(torch.ones(4, 1)).sum(1), lambda net: 7 * net(torch.ones(1, 1)).mean())
+    assert seen == [pytest.approx(0.4 + 7.0)]
+
+
 def batches_are_poisson(patch: Patch, folder: Path) -> None:
     noise = Noise.insecure(2)
     sizes = np.array([dpsgd.poisson(300, 0.1, noise).sum() for _ in range(500)])
@@ -137,3 +146,7 @@ def quick_marginal() -> MarginalSynthesizer:
 
 def quick_masked() -> MaskedSynthesizer:
     return MaskedSynthesizer(epochs=1)
+
+
+def quick_gan() -> GANSynthesizer:
+    return GANSynthesizer(epochs=1, private_training="dp-sgd")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tabsynth.privacy import categories, cells, dpsgd, mechanisms
 from tabsynth.privacy.dpsgd import Descent, Step
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.noise import Noise
-from tabsynth.synthesizers import masked_private
+from tabsynth.synthesizers import gan_private, masked_private
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 
 Patch = pytest.MonkeyPatch
@@ -101,12 +102,27 @@ def stopping_by_a_score(patch: Patch) -> None:
     own = Step.take
     scores = iter([3.0, 2.0, 1.0, 1.5, 1.6, 1.7])
 
-    def take(self: Step, losses: Any) -> None:
+    def take(self: Step, losses: Any, *public: Any) -> None:
         if next(scores) > 1.2:  # after the best score nothing is learned any more
             return
-        own(self, losses)
+        own(self, losses, *public)
 
     patch.setattr(Step, "take", take)
+
+
+def no_fake_loss(patch: Patch) -> None:
+    own = Step.take
+    patch.setattr(Step, "take", lambda self, losses, public=None: own(self, losses))
+
+
+def warm_start_on_real_rows(patch: Patch) -> None:
+    own = gan_private.started
+
+    def started(model: Any, *rest: Any) -> Any:
+        start = own(model, *rest)
+        return replace(start, drawn=start.rows.tokens(model.codec_)[:, model.active_])
+
+    patch.setattr(gan_private, "started", started)
 
 
 def after_a_fit(patch: Patch, change: Callable[[Any, pd.DataFrame], None]) -> None:

@@ -20,6 +20,8 @@ from .checks import (
     gradients_are_clipped_one_by_one,
     neighbours_leave_the_same_file,
     noise_is_what_was_charged,
+    public_gradients_are_added,
+    quick_gan,
     quick_marginal,
     quick_masked,
     rare_values_are_rare,
@@ -46,6 +48,11 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], Callable[[Patch, Path], None]]]
     "q from the private row count": (
         faults.rate_of_raw_rows,
         neighbours_leave_the_same_file("duplicate row", quick_masked),
+    ),
+    "fake loss dropped": (faults.no_fake_loss, public_gradients_are_added),
+    "warm start on real rows": (
+        faults.warm_start_on_real_rows,
+        neighbours_leave_the_same_file("duplicate row", quick_gan),
     ),
     "raw n used": (faults.raw_rows, neighbours_leave_the_same_file("duplicate row", A_FIT)),
     "categories from data": (faults.categories_of_the_data, neighbours_leave_the_same_file("new category", A_FIT)),

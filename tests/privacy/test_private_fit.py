@@ -26,6 +26,8 @@ MAKE: dict[str, Callable[[], Synthesizer]] = {
     "masked": lambda: tabsynth.MaskedSynthesizer(epochs=1),
     "vae": lambda: tabsynth.VAESynthesizer(epochs=1),
     "gan": lambda: tabsynth.GANSynthesizer(epochs=1),
+    "vae by dp-sgd": lambda: tabsynth.VAESynthesizer(epochs=1, private_training="dp-sgd"),
+    "gan by dp-sgd": lambda: tabsynth.GANSynthesizer(epochs=1, private_training="dp-sgd"),
 }
 PRIVACY = Privacy(epsilon=3.0, delta=1e-5)
 
@@ -55,9 +57,10 @@ def test_it_spends_what_was_asked_for_and_says_so(make: Callable[[], Synthesizer
     assert drawn["age"].between(0, 120).all()
 
 
-def test_the_number_of_rows_is_a_noisy_one(make: Callable[[], Synthesizer]) -> None:
+@pytest.mark.parametrize("name", ["marginal", "masked", "vae", "gan"])  # DP-SGD of the others begins as masked does
+def test_the_number_of_rows_is_a_noisy_one(name: str) -> None:
     private = Privacy(epsilon=0.2, delta=1e-6)
-    rows = {make().fit(table(), schema=SCHEMA, privacy=private, progress=False).rows_ for _ in range(4)}
+    rows = {MAKE[name]().fit(table(), schema=SCHEMA, privacy=private, progress=False).rows_ for _ in range(4)}
     assert rows != {len(table())}
 
 
@@ -156,6 +159,25 @@ def test_options_are_checked_before_anything_is_charged(kind: Any) -> None:
     with pytest.raises(InputError, match="epochs must be a whole number"):
         kind(epochs=0).fit(table(), schema=SCHEMA, privacy=Privacy(1.0, 1e-6, ledger=ledger))
     assert len(ledger) == 0
+
+
+@pytest.mark.parametrize("kind", [tabsynth.VAESynthesizer, tabsynth.GANSynthesizer])
+def test_a_training_that_is_none_is_refused_and_costs_nothing(kind: Any) -> None:
+    ledger = PrivacyLedger(9.0, 1e-6)
+    with pytest.raises(InputError, match="private_training must be one of distilled, dp-sgd, not 'sgd'"):
+        kind(private_training="sgd").fit(table(), schema=SCHEMA, privacy=Privacy(1.0, 1e-6, ledger=ledger))
+    assert len(ledger) == 0
+
+
+@pytest.mark.parametrize("name", ["vae by dp-sgd", "gan by dp-sgd"])
+def test_dp_sgd_pays_for_the_mixture_first_and_then_for_all_steps(name: str) -> None:
+    model = MAKE[name]().fit(table(), schema=SCHEMA, privacy=PRIVACY, progress=False)
+    *counts, steps = model.ledger_.entries
+    assert counts
+    assert "DP-SGD" not in " ".join(entry.purpose for entry in counts)
+    assert "DP-SGD" in steps.purpose
+    assert steps.event["event"]["type"] == "PoissonSampledDpEvent"
+    assert model.card()["parameters"]["private_training"] == "dp-sgd"
 
 
 def test_an_inferred_schema_is_refused_whole() -> None:

@@ -1,0 +1,34 @@
+"""Layers that tell how long each row's gradient is without making it, for ghost clipping (arXiv 2110.05679).
+
+Opacus knows the usual layers; a layer of another kind brings its own formula, and is called once in a forward pass.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Ghost(nn.Module):
+    """A layer that tells the norm of each row's gradient without making it, by a formula of its own."""
+
+    def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
+        """The norm of each row's gradient of every weight, shape (rows,).
+
+        Args:
+            inputs: What the layer was given, rows first.
+            gradients: The gradient of each row's own loss by what the layer gave.
+        """
+        raise NotImplementedError
+
+
+class Distinct(Ghost, nn.Embedding):
+    """An embedding whose indices differ within each row, so that a row's gradient norm needs no search for repeats."""
+
+    def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
+        """Different indices have different weights."""
+        return {self.weight: gradients.flatten(1).norm(dim=1)}
+
+
+def norms_of(layer: Ghost, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
+    """A layer's norms, as Opacus asks for them."""
+    return layer.norms(activations[0], backprops)

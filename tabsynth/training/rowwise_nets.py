@@ -1,0 +1,108 @@
+"""The decoder of a VAE and the critic of a GAN as modules whose gradients can be clipped row by row.
+
+Both are made of the weights of the networks that they stand for, and train them in place.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tabsynth.training.critic import SLOPE, Critic
+from tabsynth.training.latent import LatentNet
+from tabsynth.training.made import Made
+from tabsynth.training.network import slot_losses
+from tabsynth.training.rowwise import Looked, Repeated, Sparse, Told
+
+
+class Density(nn.Module):
+    """The prior of a VAE: see ``Made``; what it says of a context stays as it is.
+
+    Args:
+        made: The prior.
+    """
+
+    def __init__(self, made: Made) -> None:
+        super().__init__()
+        self.shifts, self.bias = Repeated(made.shifts), Repeated(made.bias)
+        masks = [cast(Tensor, mask) for mask in (made.mask_in, made.mask_hidden, made.mask_out, made.mask_skip)]
+        self.inward = Sparse(made.inward, masks[0])
+        self.layers = nn.ModuleList(Sparse(layer, masks[1]) for layer in made.layers)
+        self.outward, self.skip = Sparse(made.outward, masks[2]), Sparse(made.skip, masks[3])
+        self._density = made.density
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Log-density in nats, shape (rows,), of vectors, shape (rows, size)."""
+        shifts = self.shifts(vectors)
+        hidden = self.inward(vectors) + shifts[:, 0]
+        for number, layer in enumerate(self.layers, 1):
+            hidden = hidden + layer(functional.silu(hidden)) + shifts[:, number]
+        out = self.outward(functional.silu(hidden)) + self.skip(vectors) + self.bias(vectors)
+        return self._density(vectors, out)
+
+
+class RowwiseDecoder(nn.Module):
+    """Prior and decoder of a VAE.
+
+    Args:
+        net: The VAE; its encoder and what it says of parts of rows are not trained.
+    """
+
+    def __init__(self, net: LatentNet) -> None:
+        super().__init__()
+        self.layout = net.layout
+        self.inward, self.writer = net.inward, net.writer
+        self.head, self.bias = Told(net.head), Repeated(net.bias)
+        self.start, self.embed, self.links = net.links.start, Looked(net.links.embed), Told(net.links.head)
+        self.prior = Density(net.prior)
+        self._order, self._place = cast(Tensor, net.links.order), cast(Tensor, net.links.place)
+
+    def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
+        """Surprise of latents and of rows given them in nats, shape (rows,).
+
+        Args:
+            latents: Shape (rows, latents).
+            tokens: Shape (rows, slots), none absent.
+        """
+        logits = self.head(self.writer(self.inward(latents))) + self.bias(latents)
+        steps = self.embed(tokens)[:, self._order]
+        sums = self.start(latents).unsqueeze(1) + steps.cumsum(1) - steps
+        logits = logits + self.links(functional.silu(sums)[:, self._place])
+        out: Tensor = slot_losses(logits, tokens, self.layout).sum(1) - self.prior(latents)
+        return out
+
+
+class RowwiseCritic(nn.Module):
+    """A critic of rows of tokens.
+
+    Args:
+        critic: What is trained.
+    """
+
+    def __init__(self, critic: Critic) -> None:
+        super().__init__()
+        self.embed, self.shift = Looked(critic.embed, summed=True), Repeated(critic.shift)
+        self.layers, self.out = critic.layers, critic.out
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Log-odds that each row is real, shape (rows,)."""
+        hidden = functional.leaky_relu(self.embed(tokens) + self.shift(tokens), SLOPE)
+        for layer in self.layers:
+            hidden = functional.leaky_relu(layer(hidden), SLOPE)
+        out: Tensor = self.out(hidden).squeeze(1)
+        return out
+
+
+@torch.no_grad()
+def hold(critic: Critic, most: float) -> None:
+    """Hold the slope of a critic: no matrix of its layers has a spectral norm above a bound, in place.
+
+    A projection after each step (Gouk, Frank, Pfahringer and Cree, "Regularisation of neural networks by enforcing
+    Lipschitz continuity", arXiv 1804.04368), which looks at weights alone.
+    """
+    for layer in [*critic.layers, critic.out]:
+        assert isinstance(layer, nn.Linear)
+        layer.weight.mul_((most / torch.linalg.matrix_norm(layer.weight, 2)).clamp(max=1.0))
