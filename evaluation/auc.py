@@ -25,7 +25,9 @@ def delong(
     Args:
         positive: Which rows are of the positive class, shape (n,); both classes must occur.
         score: Higher for rows believed positive, shape (n,).
-        among: Of how many AUCs this is the largest; the interval is widened for them (Bonferroni).
+        among: Of how many AUCs this is the largest. Where none of them differs from 0.5 only the lower end can err, and
+            for any; where one differs much the upper end can, and for this one. So the 5 % are shared out among all for
+            the lower end (Bonferroni), and what one of these shares leaves is the upper end's.
         folds: Of how many folds a cross-validated score is: rows that are learned from elsewhere make the score vary
             by more than the held-out rows show, so the variance grows by the ratio of held-out to learned rows (after
             Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003).
@@ -43,9 +45,10 @@ def delong(
     if variance <= 0 or not 0 < auc < 1:
         slack = 3 / max(min(m, n), 3)
         return auc, (max(0.0, auc - slack), min(1.0, auc + slack))
-    half = float(norm.ppf(1 - 0.025 / among)) * variance**0.5 / (auc * (1 - auc))
+    rate = 0.05 / max(among, 2)
+    down, up = (float(norm.isf(each)) * variance**0.5 / (auc * (1 - auc)) for each in (rate, 0.05 - rate))
     centre = np.log(auc / (1 - auc))
-    return auc, (float(1 / (1 + np.exp(half - centre))), float(1 / (1 + np.exp(-half - centre))))
+    return auc, (float(1 / (1 + np.exp(down - centre))), float(1 / (1 + np.exp(-up - centre))))
 
 
 def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:

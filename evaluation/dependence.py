@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations, permutations
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from tabsynth.evaluation.bins import Bins, joint
 from tabsynth.evaluation.coded import Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
-from tabsynth.evaluation.resample import half_sum
+from tabsynth.evaluation.resample import difference, half_sum
 from tabsynth.evaluation.score import Score
 
 MOST_TRIPLES = 60
@@ -65,21 +66,14 @@ def _information(comparison: Comparison) -> Score:
     values, floors, draws = [], [], []
     for pair in chosen:
         shape = (int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]]))
-        found = []
-        for a, b in codes:
-            keys = [joint(side, bins.sizes, pair) for side in (a, b)]
-            left, right = (_shared(np.bincount(key, minlength=size)[None], shape)[0] for key, size in keys)
-            found.append((keys, float(left - right)))
-        (real, made), gap = found[0]
-        sides = ((comparison.resample.left, real), (comparison.resample.right, made))
-        tables = [side.table(key, size) for side, (key, size) in sides]
-        drawn = [_shared(side.weights @ table, shape) for (side, _), table in zip(sides, tables, strict=True)]
-        parted = [_shared(weights @ np.vstack(tables), shape) for weights in comparison.resample.chance]
-        own = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
-        deviations = (own[:, None], (parted[0] - parted[1])[:, None])
-        values.append(abs(gap))
-        draws.append(comparison.resample.calibrated(deviations, np.array([gap]), _size, abs(gap)))
-        floors.append(comparison.floor([np.array(abs(each)) for _, each in found[1:]]))
+        keys = [(joint(a, bins.sizes, pair)[0], joint(b, bins.sizes, pair)[0]) for a, b in codes]
+        size = shape[0] * shape[1]
+        shared = partial(_shared, shape=shape)
+        value, drawn = comparison.resample.change(*keys[0], size, shared)
+        values.append(value)
+        draws.append(drawn)
+        gaps = [difference(*both, size, shared) for both in keys[1:]]
+        floors.append(comparison.floor([np.array(abs(gap)) for gap in gaps]))
     names = comparison.real.book.names
     return error_score(
         "information_error",
@@ -92,11 +86,6 @@ def _information(comparison: Comparison) -> Score:
         np.array(floors),
         np.stack(draws, axis=-1),
     )
-
-
-def _size(gap: Floats) -> Floats:
-    """The size of a single difference, shape (..., 1)."""
-    return np.asarray(np.abs(gap[..., 0]))
 
 
 def shared_information(left: Ints, right: Ints, sizes: tuple[int, int]) -> float:

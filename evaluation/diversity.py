@@ -13,7 +13,7 @@ from tabsynth.evaluation.bins import Bins
 from tabsynth.evaluation.coded import Coded, Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score
 from tabsynth.evaluation.encode import Encoder
-from tabsynth.evaluation.resample import DRAWS, half_width, sampled
+from tabsynth.evaluation.resample import DRAWS, around, calibrated, difference, half_width, sampled, shares
 from tabsynth.evaluation.score import Part, Score
 
 MOST_ROWS = 2_000
@@ -129,21 +129,12 @@ def _entropy(comparison: Comparison) -> Score:
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     values, floors, draws = [], [], []
     for j, size in enumerate(map(int, bins.sizes)):
-        most = np.log(max(size, 2))
-        gaps = [
-            float(np.subtract(*(_entropy_of(np.bincount(side[:, j], minlength=size)[None])[0] for side in both)) / most)
-            for both in codes
-        ]
-        sides = zip((comparison.resample.left, comparison.resample.right), codes[0], strict=True)
-        drawn = [_entropy_of(side.counts(keys[:, j], size)[1]) / most for side, keys in sides]
-        deviation = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
-        values.append(abs(gaps[0]))
-        draws.append(
-            comparison.resample.calibrated(
-                deviation[:, None], np.array(gaps[:1]), lambda x: np.abs(x[..., 0]), abs(gaps[0])
-            )
-        )
-        floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps[1:]])))
+        keys = [(a[:, j], b[:, j]) for a, b in codes]
+        value, drawn = comparison.resample.change(*keys[0], size, _evenness)
+        values.append(value)
+        draws.append(drawn)
+        gaps = [difference(*both, size, _evenness) for both in keys[1:]]
+        floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps])))
     return error_score(
         "entropy_error",
         "Entropy",
@@ -156,50 +147,60 @@ def _entropy(comparison: Comparison) -> Score:
     )
 
 
-def _entropy_of(counts: np.ndarray) -> Floats:
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1))
+def _evenness(counts: Floats) -> Floats:
+    """Entropy over the greatest possible, for counts of shape (b, size); shape (b,)."""
+    p = shares(counts)
+    return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1) / np.log(max(counts.shape[1], 2)))
 
 
 def _precision_recall(comparison: Comparison, rng: np.random.Generator) -> list[Score]:
-    precision, recall = _curves(comparison.real, comparison.made, rng)
-    precision_floor, recall_floor = _curves(*comparison.sides[0], rng, draws=0)
+    found = _curves(comparison.real, comparison.made, rng)
+    (precision_floor, _), recall_floor = _curves(*comparison.sides[0], rng, draws=0)
     method = (
         f"One minus twice the area between the curve and the diagonal; up to {MOST_ROWS:,} rows a side in "
         f"{DIMENSIONS} principal directions. Interval: {DRAWS} bootstrap draws. Floor: real rows against real rows."
     )
-    out = []
-    for name, title, text, draws, floor in (
-        (
-            "alpha_precision",
-            "Precision of samples",
-            "Do synthetic rows lie where real rows lie?",
-            precision,
-            precision_floor,
-        ),
-        ("beta_recall", "Recall of the real table", "Is every kind of real row reached?", recall, recall_floor),
-    ):
-        half = half_width(draws[1:])
-        value = float(draws[0])
-        out.append(
-            Score(
-                name=name,
-                title=title,
-                value=100 * value,
-                interval=(100 * max(0.0, value - half), 100 * min(1.0, value + half)),
-                better="higher",
-                target=100.0,
-                floor=100 * float(floor[0]),
-                unit="%",
-                description=text,
-                method=method,
-            )
+    (off, drawn), recall = found
+    low, high = around(off, drawn)
+    half, reached = half_width(recall[1:]), float(recall[0])
+    return [
+        Score(
+            name=name,
+            title=title,
+            value=100 * value,
+            interval=interval,
+            better="higher",
+            target=100.0,
+            floor=100 * float(floor),
+            unit="%",
+            description=text,
+            method=method,
         )
-    return out
+        for name, title, text, value, interval, floor in (
+            (
+                "alpha_precision",
+                "Precision of samples",
+                "Do synthetic rows lie where real rows lie?",
+                1 - off,
+                (100 - high, 100 - low),
+                1 - precision_floor,
+            ),
+            (
+                "beta_recall",
+                "Recall of the real table",
+                "Is every kind of real row reached?",
+                reached,
+                (100 * max(0.0, reached - half), 100 * min(1.0, reached + half)),
+                recall_floor[0],
+            ),
+        )
+    ]
 
 
-def _curves(real: Coded, made: Coded, rng: np.random.Generator, draws: int = DRAWS) -> tuple[Floats, Floats]:
-    """Integrated alpha-precision and beta-recall, and under every draw of rows, each of shape (1 + draws,)."""
+def _curves(
+    real: Coded, made: Coded, rng: np.random.Generator, draws: int = DRAWS
+) -> tuple[tuple[float, Floats], Floats]:
+    """One minus alpha-precision, with draws as ``Resample.calibrated`` has them; beta-recall, and under every draw."""
     n = min(MOST_ROWS, len(real), len(made))
     encoder = Encoder.of(real)
     left, right = (encoder.features(t.take(rng.permutation(len(t))[:n])) for t in (real, made))
@@ -210,12 +211,12 @@ def _curves(real: Coded, made: Coded, rng: np.random.Generator, draws: int = DRA
     own = cKDTree(left).query(left, k=NEIGHBOUR + 1)[0][:, -1]
     rows = np.arange(n)
 
-    def precision(one: Ints, other: Ints) -> float:
-        """The share of synthetic rows within the ball that holds a share alpha of the real rows."""
-        centre = one @ left / n
-        radius = np.quantile(np.repeat(np.linalg.norm(left - centre, axis=1), one), LEVELS)
-        inside = np.linalg.norm(right - centre, axis=1)[:, None] <= radius + 1e-9
-        return _area(other @ inside / n)
+    def precision(one: Floats, other: Floats, drawn: Ints, judged: Ints) -> Floats:
+        """By how much the share of rows in the ball that holds a share alpha of the real rows is off alpha."""
+        centre = drawn @ one / n
+        radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), LEVELS)
+        inside = np.linalg.norm(other - centre, axis=1)[:, None] <= radius + 1e-9
+        return np.asarray(judged @ inside / n - LEVELS)
 
     def recall(one: Ints, other: Ints) -> float:
         """Real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows."""
@@ -223,19 +224,25 @@ def _curves(real: Coded, made: Coded, rng: np.random.Generator, draws: int = DRA
         radius = np.quantile(np.repeat(far, other), LEVELS)
         place = np.argmax(other[which] > 0, axis=1)  # the nearest that was drawn
         hit = (near[rows, place] <= own + 1e-9)[:, None] & (far[which[rows, place]][:, None] <= radius + 1e-9)
-        return _area(one @ hit / n)
+        return 1 - float(_off(one @ hit / n - LEVELS))
 
-    all_rows = np.ones(n, dtype=np.int64)
-    drawn = [[rng.multinomial(n, all_rows / n) for _ in range(draws)] for _ in range(2)]
-    precisions = [precision(one, other) for one, other in zip(*drawn, strict=True)]
+    every = np.ones(n, dtype=np.int64)
+    gap, value = precision(left, right, every, every), recall(every, every)
+    if not draws:
+        return (min(float(_off(gap)), 1.0), np.empty(0)), np.array([max(value, 0.0)])
+    drawn = [[rng.multinomial(n, every / n) for _ in range(draws)] for _ in range(2)]
+    deviation = np.array([precision(left, right, *pair) for pair in zip(*drawn, strict=True)]) - gap
+    both = np.vstack([left, right])
+    parted = [rng.permutation(2 * n) for _ in range(draws)]
+    by_chance = np.array([precision(both[order[:n]], both[order[n:]], every, every) for order in parted])
+    off = float(_off(gap))
+    errors = calibrated(deviation, by_chance, gap, _off, off)
     # rows drawn twice fill no gaps: what both sides move recall by is added up, not drawn at once
-    recalls = np.array([(recall(one, all_rows), recall(all_rows, other)) for one, other in zip(*drawn, strict=True)])
-    value = recall(all_rows, all_rows)
-    moved = value + (recalls - recalls.mean(axis=0)).sum(axis=1) if draws else np.empty(0)
-    out = np.r_[precision(all_rows, all_rows), precisions], np.r_[value, moved]
-    return np.maximum(out[0], 0.0), np.maximum(out[1], 0.0)
+    recalls = np.array([(recall(one, every), recall(every, other)) for one, other in zip(*drawn, strict=True)])
+    moved = value + (recalls - recalls.mean(axis=0)).sum(axis=1)
+    return (min(off, 1.0), np.minimum(errors, 1.0)), np.maximum(np.r_[value, moved], 0.0)
 
 
-def _area(curve: Floats) -> float:
-    """One minus twice the area between a curve, shape (levels,), and the diagonal."""
-    return 1 - 2 * float(np.abs(curve - LEVELS).mean())
+def _off(gap: Floats) -> Floats:
+    """Twice the area between a curve and the diagonal, from their difference, shape (..., levels)."""
+    return np.asarray(2 * np.abs(gap).mean(axis=-1))

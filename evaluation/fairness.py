@@ -16,7 +16,7 @@ from tabsynth.evaluation.bins import Bins
 from tabsynth.evaluation.coded import Coded, Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score
 from tabsynth.evaluation.learners import Trained
-from tabsynth.evaluation.resample import half_width
+from tabsynth.evaluation.resample import around, calibrated, shares
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.utility import DRAWS, Question, answers
 
@@ -86,26 +86,22 @@ def parity_score(comparison: Comparison, asked: Question, groups: list[Groups]) 
         k = len(group.codes)
         size = 2 if asked.task == "regression" else len(classes)
         keys = [
-            tuple(_outcomes(side, asked, classes, float(middle)) + size * (group.of(side) + 1) for side in both)
-            for both in comparison.pairs
+            (
+                _keyed(one, asked, classes, float(middle), group, size),
+                _keyed(two, asked, classes, float(middle), group, size),
+            )
+            for one, two in comparison.pairs
         ]
-        # outcome -1 (unknown) falls into the row before: such rows are put into the group of none
-        keys = [
-            tuple(np.where(_unknown(s, asked), 0, key) for s, key in zip(b, both, strict=True))
-            for b, both in zip(comparison.pairs, keys, strict=True)
-        ]
-        gaps = [
-            float(np.subtract(*(_gap(np.bincount(key, minlength=size * (k + 1))[None], k, size)[0] for key in both)))
-            for both in keys
-        ]
-        sides = zip((comparison.resample.left, comparison.resample.right), keys[0], strict=True)
-        drawn = [_gap(side.counts(key, size * (k + 1))[1], k, size) for side, key in sides]
+        resample = comparison.resample
+        sides = zip((resample.left, resample.right), keys[0], strict=True)
+        drawn = [_gap_draws(*side.counts(key, size * (k + 1)), k, resample.scale) for side, key in sides]
         deviation = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
+        gaps = [float(_gap(one, k, size) - _gap(two, k, size)) for one, two in keys]
         values.append(abs(gaps[0]))
         floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps[1:]])))
         draws.append(
-            comparison.resample.calibrated(
-                deviation[:, None], np.array(gaps[:1]), lambda x: np.abs(x[..., 0]), abs(gaps[0])
+            calibrated(
+                deviation[:, None], deviation[:, None], np.array(gaps[:1]), lambda x: np.abs(x[..., 0]), abs(gaps[0])
             )
         )
     target = comparison.real.book.names[asked.column]
@@ -138,9 +134,10 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
             made, real = (_auc(trained, name, inside, weights) for name in ("synthetic", "real"))
             lost.append(np.nan_to_num(real - made))
             labels.append(label)
-        rates = [_predicted(trained, name, codes, len(group.codes), weights) for name in ("synthetic", "real")]
-        gap_draws.append(rates)
-        gap_parts.append(Part(columns=(group.name,), value=100 * float(rates[0][0]), floor=100 * float(rates[1][0])))
+        gap, drawn = _predicted(trained, "synthetic", codes, weights, rng)
+        gap_draws.append(drawn)
+        usual, _ = _predicted(trained, "real", codes, weights[:1], rng)
+        gap_parts.append(Part(columns=(group.name,), value=100 * gap, floor=100 * usual))
     scores = []
     if lost:
         each = np.array(lost)
@@ -162,18 +159,17 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
                 detail=tuple(Part(columns=(labels[i],), value=float(each[i, 0]), floor=0.0) for i in order),
             )
         )
-    made, real = (np.mean([pair[i] for pair in gap_draws], axis=0) for i in (0, 1))
-    half = half_width(made[1:])
-    value = float(made[0])
+    value, usual = (float(np.mean([getattr(part, which) for part in gap_parts])) for which in ("value", "floor"))
+    low, high = around(value / 100, np.mean(gap_draws, axis=0))
     scores.append(
         Score(
             name="prediction_parity_gap",
             title="Parity of predictions",
-            value=100 * value,
-            interval=(100 * max(0.0, value - half), 100 * min(1.0, value + half)),
+            value=value,
+            interval=(low, high),
             better="lower",
             target=0.0,
-            floor=100 * float(real[0]),
+            floor=usual,
             unit="%",
             description="Largest difference between groups in how often a synthetic-trained model predicts a class.",
             method=f"Boosted trees on {n:,} held-out rows; interval: {draws} bootstrap draws. The floor is the gap of "
@@ -184,8 +180,10 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
     return scores
 
 
-def _unknown(table: Coded, asked: Question) -> np.ndarray:
-    return np.isnan(answers(table, asked.column))
+def _keyed(table: Coded, asked: Question, classes: Floats, middle: float, group: Groups, size: int) -> Ints:
+    """A number for group and outcome of each row, shape (n,); 0, in the group of none, where the outcome is unknown."""
+    keys = _outcomes(table, asked, classes, middle) + size * (group.of(table) + 1)
+    return np.where(np.isnan(answers(table, asked.column)), 0, keys)
 
 
 def _outcomes(table: Coded, asked: Question, classes: Floats, middle: float) -> Ints:
@@ -195,13 +193,28 @@ def _outcomes(table: Coded, asked: Question, classes: Floats, middle: float) -> 
     return np.minimum(np.searchsorted(classes, np.nan_to_num(values, nan=classes[0])), len(classes) - 1)
 
 
-def _gap(counts: Floats | Ints, k: int, size: int) -> Floats:
-    """The largest difference of a rate between groups, from counts of shape (b, (k + 1) * size); shape (b,)."""
-    table = counts.reshape(-1, k + 1, size)[:, 1:].astype(np.float64)
-    total = table.sum(axis=2, keepdims=True)
-    rates = np.where(total > 0, table / np.where(total > 0, total, 1.0), np.nan)
-    known = np.nan_to_num(np.nanmax(rates, axis=1) - np.nanmin(rates, axis=1)) if len(rates) else np.zeros((0, size))
-    return np.asarray(known.max(axis=1))
+def _gap(keys: Ints, k: int, size: int) -> Floats:
+    """The largest difference of a rate between groups."""
+    return _widest(_rates(np.bincount(keys, minlength=size * (k + 1)).astype(np.float64), k))
+
+
+def _gap_draws(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
+    """The same under every draw, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
+
+    The largest of differences grows by being drawn, and scatters more the larger it is: hence drawn around rates that
+    are shrunk towards each other until it is, on average, as large as observed.
+    """
+    rates = _rates(counts, k)
+    deviation = (_rates(drawn, k) - rates) * scale
+    return np.asarray(calibrated(deviation, deviation, rates, _widest, float(_widest(rates)))[0])
+
+
+def _rates(counts: Floats, k: int) -> Floats:
+    """How often each group has each outcome, shape (..., k, size); as often as all rows where a group has none."""
+    table = counts.reshape(*counts.shape[:-1], k + 1, -1)
+    every = shares(table.sum(axis=-2, keepdims=True))
+    groups = table[..., 1:, :]
+    return np.where(groups.sum(axis=-1, keepdims=True) > 0, shares(groups), every)
 
 
 def _auc(trained: Trained, name: str, inside: np.ndarray, weights: Floats) -> Floats:
@@ -212,13 +225,34 @@ def _auc(trained: Trained, name: str, inside: np.ndarray, weights: Floats) -> Fl
     return np.asarray(np.mean(each, axis=0)) if each else np.zeros(len(weights))
 
 
-def _predicted(trained: Trained, name: str, codes: Ints, k: int, weights: Floats) -> Floats:
-    chosen = trained.guesses["boosted", name].argmax(axis=1)
-    member = codes[:, None] == np.arange(k)
-    total = np.maximum(weights @ member, 1e-9)
-    enough = member.sum(axis=0) >= FEWEST
-    gaps = []
-    for label in range(len(trained.classes)):
-        rates = (weights @ (member & (chosen == label)[:, None]) / total)[:, enough]
-        gaps.append(rates.max(axis=1) - rates.min(axis=1) if enough.sum() > 1 else np.zeros(len(weights)))
-    return np.asarray(np.max(gaps, axis=0))
+def _predicted(
+    trained: Trained, name: str, codes: Ints, weights: Floats, rng: np.random.Generator
+) -> tuple[float, Floats]:
+    """The largest difference between groups in how often a class is predicted; and as ``resample.calibrated`` has it.
+
+    By chance alone is with the groups shuffled among the rows.
+    """
+    counts = np.bincount(codes[codes >= 0], minlength=1)
+    large = np.flatnonzero(counts >= FEWEST)
+    if len(large) < 2:
+        return 0.0, np.zeros((2, len(weights) - 1))
+    guess = trained.guesses["boosted", name]
+    chosen = (guess.argmax(axis=1)[:, None] == np.arange(guess.shape[1])).astype(np.float64)
+
+    def rates(member: np.ndarray, drawn: Floats) -> Floats:
+        """Shape (draws, groups, classes)."""
+        each = [drawn @ (member[:, [g]] * chosen) for g in range(len(large))]
+        return np.asarray(np.stack(each, axis=1) / np.maximum(drawn @ member, 1e-9)[:, :, None])
+
+    member = codes[:, None] == large
+    found = rates(member, weights)
+    gap = _widest(found[0])
+    shuffled = [rates(rng.permutation(member), weights[:1])[0] for _ in weights[1:]]
+    if not shuffled:
+        return float(gap), np.empty((2, 0))
+    return float(gap), calibrated(found[1:] - found[0], np.array(shuffled), found[0], _widest, float(gap))
+
+
+def _widest(rates: Floats) -> Floats:
+    """The largest difference between groups, of rates of shape (..., groups, classes)."""
+    return np.asarray((rates.max(axis=-2) - rates.min(axis=-2)).max(axis=-1))

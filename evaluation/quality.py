@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.errors import DataError, SchemaError, listed
@@ -23,6 +24,9 @@ Counts = dict[str, tuple[np.ndarray, np.ndarray]]
 
 OLD = 365.25 * 10
 """Days after which a column's newest date is called old."""
+
+SERIES = 9
+"""Terms of the series that says how many rows repeat in further ones."""
 
 
 def quality_scores(
@@ -49,7 +53,11 @@ def quality_scores(
     tables = [real[list(schema)]] + ([synthetic[list(schema)]] if synthetic is not None else [])
     counts = [_counts(table, schema, now) for table in tables] + ([{}] if synthetic is None else [])
     keyless = [name for name, column in schema.items() if not isinstance(column, Identifier)]
-    once = ~tables[0][keyless].duplicated(keep=False).to_numpy(bool) if keyless else np.zeros(len(real), dtype=bool)
+    times = (
+        tables[0].groupby(keyless, dropna=False, sort=False, observed=True).size().to_numpy()
+        if keyless
+        else np.array([len(real)])
+    )
     words = {
         "completeness": ("Completeness", "Cells that hold a value."),
         "validity": ("Validity", "Values that the schema allows: type, bounds, categories, format."),
@@ -58,18 +66,17 @@ def quality_scores(
         "timeliness": ("Timeliness", "Dates that do not lie in the future."),
     }
     return [
-        _score(name, words[name], [each.get(name, {}) for each in counts], once if name == "uniqueness" else None)
+        _score(name, words[name], [each.get(name, {}) for each in counts], times if name == "uniqueness" else None)
         for name in words
         if counts[0][name]
     ]
 
 
-def _score(name: str, words: tuple[str, str], counts: list[Counts], once: np.ndarray | None) -> Score:
+def _score(name: str, words: tuple[str, str], counts: list[Counts], times: np.ndarray | None) -> Score:
     (title, text), (each, other) = words, counts
     good, of = (np.asarray(np.sum([pair[i] for pair in each.values()], axis=0), dtype=np.float64) for i in (0, 1))
     share = float(good.sum() / of.sum()) if of.sum() else 1.0
-    # without one row there are as many distinct ones less, if it occurs once: that is how far each moves the share
-    low, high = _interval(share, good if once is None else once.astype(np.float64), of)
+    low, high = _interval(share, good, of) if times is None else _distinct(share, times)
     shares = {column: _share(*pair) for column, pair in each.items()}
     order = sorted(each, key=lambda column: shares[column])
     made = {column: _share(*other[column]) for column in each if column in other}
@@ -105,17 +112,36 @@ def _share(good: np.ndarray, of: np.ndarray) -> float:
 
 
 def _interval(share: float, good: np.ndarray, of: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a share of cells, of which those of one row go together.
-
-    Wilson's, for as many independent cells as would scatter like the rows do (Korn and Graubard, "Confidence intervals
-    for proportions with small expected number of positive counts", Survey Methodology 24, 1998); where rows do not
-    scatter, for as many as there are rows.
-    """
+    """95 % interval of a share of cells, of which those of one row go together."""
     n = len(good)
     rest = good - float(good.sum() / max(float(of.sum()), 1.0)) * of
-    variance = float((rest**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1)
-    cells = share * (1 - share) / variance if variance > 0 else float(n)
-    return wilson(share * cells, cells)
+    return _scattered(share, float((rest**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1), n)
+
+
+def _scattered(share: float, variance: float, n: int) -> tuple[float, float]:
+    """Wilson's interval for as many independent rows as would scatter so; for n where there is no variance.
+
+    Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts", Survey
+    Methodology 24, 1998.
+    """
+    rows = share * (1 - share) / variance if variance > 0 else float(n)
+    return wilson(share * rows, rows)
+
+
+def _distinct(share: float, times: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the share of distinct rows, from how often each distinct row occurs.
+
+    Were the number of rows left to chance, the number of distinct ones would vary by as many as further rows in the
+    same number would add: f1 - f2 + f3 - ..., with fj those that occur j times (Good and Toulmin, "The number of new
+    species, and the increase in population coverage, when a sample is increased", Biometrika 43, 1956), here with the
+    weights of Efron and Thisted (Biometrika 63, 1976). As n is fixed, f1^2 / n goes off. Where few rows repeat, this
+    is their number, as for any rare event; leaving out one row at a time would find twice that.
+    """
+    n = int(times.sum())
+    j = np.arange(1, SERIES + 1)
+    often = np.bincount(np.minimum(times, SERIES + 1), minlength=SERIES + 2)[1 : SERIES + 1]
+    added = float(((-1.0) ** (j + 1) * binom.sf(j - 1, SERIES, 0.5) * often).sum())
+    return _scattered(share, max(added - often[0] ** 2 / n, 0.0) / n**2, n)
 
 
 def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Counts]:

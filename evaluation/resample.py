@@ -104,15 +104,37 @@ class Resample:
         one = (rng.permuted(np.tile(np.arange(sum(groups)), (DRAWS, 1)), axis=1) < groups[0]).astype(np.float64)
         return cls(left, right, (one, 1 - one), float(np.sqrt((1 / n + 1 / m) / used)))
 
-    def variation(self, left: Ints, right: Ints, size: int) -> tuple[float, Floats]:
-        """Total variation between the shares of keys; and as ``calibrated`` has it, shape (2, DRAWS)."""
+    def variation(
+        self,
+        left: Ints,
+        right: Ints,
+        size: int,
+        times: float = 1.0,
+        chance: Floats | None = None,
+    ) -> tuple[float, Floats]:
+        """Total variation between the shares of keys; and as ``calibrated`` has it, shape (2, DRAWS).
+
+        Args:
+            left: Keys of the real rows.
+            right: Keys of the other ones.
+            size: How many keys there are.
+            times: What it is multiplied with.
+            chance: The distances by chance alone, shape (DRAWS,), where the keys themselves depend on the real rows.
+        """
         if size > SPARSE:
             occurs = (np.bincount(left, minlength=size) + np.bincount(right, minlength=size)) > 0
             place = np.cumsum(occurs) - 1
             left, right, size = place[left], place[right], int(occurs.sum())
         gap = np.bincount(left, minlength=size) / len(left) - np.bincount(right, minlength=size) / len(right)
-        value = 0.5 * float(np.abs(gap).sum())
-        return value, self.calibrated(self.shift(left, right, size), gap, half_sum, value)
+        value = times * float(half_sum(gap))
+        own, by_chance = (each * self.scale for each in self.shift(left, right, size))
+        known = times * half_sum(by_chance) if chance is None else chance
+        return value, shrunk(own, known, gap, lambda each: times * half_sum(each), value)
+
+    def parted(self) -> Any:
+        """Which of the rows drawn from, the real table's first, fall into the first part, shape (DRAWS, rows)."""
+        marks = np.concatenate([self.left.marks, self.right.marks + self.left.weights.shape[1]])
+        return self.chance[0][:, marks] > 0
 
     def shift(self, left: Ints, right: Ints, size: int, skip: int = 0) -> tuple[Floats, Floats]:
         """Deviations of the difference of shares, and the differences by chance, shape (DRAWS, size - skip) each.
@@ -124,9 +146,28 @@ class Resample:
         for side, table in zip((self.left, self.right), tables, strict=True):
             whole, drawn = np.asarray(table.sum(axis=0)).reshape(1, -1), np.asarray(side.weights @ table)
             out.append(shares(drawn[:, skip:]) - shares(whole[:, skip:]))
-        union = vstack(tables).tocsr() if issparse(tables[0]) or issparse(tables[1]) else np.vstack(tables)
+        union = _stacked(tables)
         by_chance = [shares(np.asarray(weights @ union)[:, skip:]) for weights in self.chance]
         return np.asarray(out[0] - out[1]), np.asarray(by_chance[0] - by_chance[1])
+
+    def change(self, left: Ints, right: Ints, size: int, statistic: Callable[[Floats], Floats]) -> tuple[float, Floats]:
+        """How far a statistic of the counts of keys differs between the tables; and as ``calibrated`` has it.
+
+        Args:
+            left: Keys of the real rows.
+            right: Keys of the other ones.
+            size: How many keys there are.
+            statistic: From counts, shape (b, size), to the statistic, shape (b,).
+        """
+        gap = difference(left, right, size, statistic)
+        tables = [self.left.table(left, size), self.right.table(right, size)]
+        sides = zip((self.left, self.right), tables, strict=True)
+        drawn = [statistic(np.asarray(side.weights @ table)) for side, table in sides]
+        own = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
+        union = _stacked(tables)
+        parted = [statistic(np.asarray(weights @ union)) for weights in self.chance]
+        deviations = (own[:, None], (parted[0] - parted[1])[:, None])
+        return abs(gap), self.calibrated(deviations, np.array([gap]), _size, abs(gap))
 
     def calibrated(
         self,
@@ -154,7 +195,11 @@ def calibrated(
     own: Floats, by_chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float
 ) -> Floats:
     """What ``Resample.calibrated`` gives, from deviations and differences by chance of all rows."""
-    chance = distance(by_chance)
+    return shrunk(own, distance(by_chance), gap, distance, value)
+
+
+def shrunk(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float) -> Floats:
+    """The same where the distances by chance alone are known, shape (DRAWS,)."""
     likely = float(chance.mean() + 2 * chance.std())  # up to here a difference is taken for chance alone
     if likely >= value:
         return np.stack([chance, chance])
@@ -206,6 +251,22 @@ def around(value: float, draws: Floats) -> tuple[float, float]:
         slope = max(own - chance, 0.0) / (value - usual)
         low = (value - chance + slope * usual) / (1 + slope) if slope else value - own
     return 100 * max(0.0, min(low, value)), 100 * min(1.0, value + own)
+
+
+def difference(left: Ints, right: Ints, size: int, statistic: Callable[[Floats], Floats]) -> float:
+    """What a statistic of the counts of keys is on the left, less what it is on the right."""
+    one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
+    return float(one - other)
+
+
+def _stacked(tables: list[Any]) -> Any:
+    """Two tables of counts one above the other; sparse where one of them is."""
+    return vstack(tables).tocsr() if any(map(issparse, tables)) else np.vstack(tables)
+
+
+def _size(gap: Floats) -> Floats:
+    """The size of a single difference, shape (..., 1)."""
+    return np.asarray(np.abs(gap[..., 0]))
 
 
 def half_sum(gap: Floats) -> Floats:

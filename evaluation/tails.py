@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.evaluation.coded import Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
+from tabsynth.evaluation.resample import Resample, shares
 from tabsynth.evaluation.score import Score
 
 QUANTILES = (0.005, 0.02, 0.05, 0.95, 0.98, 0.995)
@@ -28,20 +29,24 @@ def tail_scores(comparison: Comparison) -> list[Score]:
         if comparison.real.book.continuous[j]:
             cut = _cells(comparison.real.values[:, at])
             keys = [(_ends(a.values[:, at], cut), _ends(b.values[:, at], cut)) for a, b in comparison.pairs]
-            size = len(cut) + 2
+            size = len(cut) + 1
+            parted = _parted_numbers(comparison.resample, comparison.real.values[:, at], comparison.made.values[:, at])
             at += 1
         else:
-            table, size = _rare(comparison.real, j)
+            rare = _rare(np.bincount(comparison.real.codes[:, j], minlength=int(comparison.real.book.sizes[j])))
+            table, size = np.where(rare, np.cumsum(rare), 0), int(rare.sum()) + 1
             keys = [(table[a.codes[:, j]], table[b.codes[:, j]]) for a, b in comparison.pairs]
+            codes = comparison.real.codes[:, j], comparison.made.codes[:, j]
+            parted = _parted_labels(comparison.resample, *codes, len(rare))
         # the key 0 is the body of the column; an error of all rows is set against the share in the tails
         mass = float((keys[0][0] > 0).mean())
         if mass == 0 or size < 2:
             continue
         whole = 1 / max(mass, LEAST_MASS)
-        value, drawn = comparison.resample.variation(keys[0][0], keys[0][1], size)
+        value, drawn = comparison.resample.variation(*keys[0], size, whole, parted)
         columns.append((name,))
-        values.append(min(value * whole, 1.0))
-        draws.append(np.minimum(drawn * whole, 1.0))
+        values.append(min(value, 1.0))
+        draws.append(np.minimum(drawn, 1.0))
         floors.append(float(comparison.floor([np.array(variation(a, b, size) * whole) for a, b in keys[1:]])))
     if not columns:
         return []
@@ -84,10 +89,60 @@ def _ends(values: Floats, cut: Floats) -> Ints:
     return out
 
 
-def _rare(real: Coded, j: int) -> tuple[Ints, int]:
-    """A code for each rare category, 0 for all others and for missing, and how many codes there are."""
-    counts = np.bincount(real.codes[:, j], minlength=int(real.book.sizes[j]))
-    rare = counts <= RARE * len(real)
-    rare[0] = False
-    table = np.where(rare, np.cumsum(rare), 0)
-    return table.astype(np.int64), int(rare.sum()) + 1
+def _rare(counts: Ints) -> np.ndarray:
+    """Which codes are rare categories, by the counts of real rows, shape (..., codes); 0, for missing, is none."""
+    rare = np.asarray(counts <= RARE * counts.sum(axis=-1, keepdims=True))
+    rare[..., 0] = False
+    return rare
+
+
+def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
+    """The error of a number's tails by chance: all rows parted at random, tails cut anew by the first part, (DRAWS,).
+
+    Cells that keep the real table's cuts would scatter too little: that its ends hold nothing beyond is chance, too.
+    """
+    values = np.concatenate([real[resample.left.rows], made[resample.right.rows]])
+    first = resample.parted()
+    rows = first.sum(axis=1)[:, None], (~first).sum(axis=1)[:, None]
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # missing ones come last
+    if not len(order):
+        return np.zeros(len(first))
+    ordered, first = values[order], first[:, order]
+    # how many of the first part lie among so many of the least values, shape (DRAWS, values + 1)
+    upto = np.zeros((len(first), len(order) + 1), dtype=np.int32)
+    np.cumsum(first, axis=1, out=upto[:, 1:])
+    present = upto[:, -1]
+    below, above = [], []
+    for q in (0.0, *QUANTILES, 1.0):
+        at = q * np.maximum(present - 1, 0)
+        rank = np.floor(at + 1e-9) if q < 0.5 else np.ceil(at - 1e-9)
+        cut = ordered[np.argmax(upto[:, 1:] > rank[:, None], axis=1)]
+        end = np.searchsorted(ordered, cut, "left" if q < 0.5 else "right")
+        inner = np.take_along_axis(upto, end[:, None], axis=1)[:, 0]
+        if q < 0.5:
+            below.append((inner, end - inner))
+        else:
+            above.append((present - inner, len(order) - end - present + inner))
+    gaps, mass = [], np.zeros(len(first))
+    for side in (below, above[::-1]):  # from the outermost cell inwards
+        for part, whole in zip((0, 1), rows, strict=True):
+            counts = np.diff([cell[part] for cell in side], axis=0, prepend=0)
+            gaps.append((counts / whole.T) * (1 - 2 * part))
+            mass += counts.sum(axis=0) / whole[:, 0] if part == 0 else 0.0
+    each = np.vstack([gaps[0] + gaps[1], gaps[2] + gaps[3]]).T
+    return _of_tails(each, mass) * resample.scale
+
+
+def _parted_labels(resample: Resample, real: Ints, made: Ints, size: int) -> Floats:
+    """The same for the rare categories."""
+    table = np.vstack([resample.left.table(real, size), resample.right.table(made, size)])
+    counts, others = (np.asarray(weights @ table) for weights in resample.chance)
+    p, q = shares(counts), shares(others)
+    rare = _rare(counts)
+    return _of_tails(np.where(rare, p - q, 0.0), np.where(rare, p, 0.0).sum(axis=1)) * resample.scale
+
+
+def _of_tails(gap: Floats, mass: Floats) -> Floats:
+    """The error from the differences of the cells' shares, shape (draws, cells), and the share of rows there."""
+    body = np.abs(gap.sum(axis=1))
+    return np.asarray(0.5 * (np.abs(gap).sum(axis=1) + body) / np.maximum(mass, LEAST_MASS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.auc import delong, weighted_auc
-from tabsynth.evaluation.coded import code
+from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.detection import detection_scores
 from tabsynth.evaluation.memorisation import memorisation_scores, nearest, wilson
 from tabsynth.evaluation.score import Part, Score, figure
@@ -20,8 +21,18 @@ from tabsynth.evaluation.verdict import level_of
 from tabsynth.schema import Schema
 
 
+def detected(frames: list[pd.DataFrame], schema: Schema, rng: np.random.Generator) -> list[Score]:
+    real, made = code(frames, schema)
+    return detection_scores(real, made, rng)[0]
+
+
+def remembered(tables: list[Coded]) -> list[Score]:
+    train, made, holdout = tables
+    return memorisation_scores(train, made, holdout, np.random.default_rng(0))
+
+
 def test_score_refuses_what_cannot_be_read() -> None:
-    facts = {"name": "s", "title": "S", "interval": (0.0, 1.0), "better": "lower"}
+    facts: dict[str, Any] = {"name": "s", "title": "S", "interval": (0.0, 1.0), "better": "lower"}
     with pytest.raises(DataError, match="not a finite number"):
         Score(value=float("nan"), **facts)
     with pytest.raises(DataError, match="upside down"):
@@ -83,12 +94,12 @@ def test_detection_names_the_shuffled_column(cancer: tuple[pd.DataFrame, Schema]
     frame, schema = cancer
     rng = np.random.default_rng(0)
     shuffled = frame.assign(**{"mean radius": rng.permutation(frame["mean radius"])})
-    joint, alone = detection_scores(*code([frame, shuffled], schema), rng)[0]
+    joint, alone = detected([frame, shuffled], schema, rng)
     assert joint.value > 0.75
     assert alone.value < 0.6
     assert "mean radius" in [part.name for part in joint.detail[:4]]
     shifted = frame.assign(**{"mean texture": frame["mean texture"] + 5})
-    joint, alone = detection_scores(*code([frame, shifted], schema), rng)[0]
+    joint, alone = detected([frame, shifted], schema, rng)
     assert joint.detail[0].name == alone.detail[0].name == "mean texture"
 
 
@@ -96,7 +107,7 @@ def test_detection_of_a_fresh_sample_is_guessing() -> None:
     rng = np.random.default_rng(3)
     schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}, "k": {"kind": "categorical"}}})
     frames = [pd.DataFrame({"x": rng.normal(size=1500), "k": rng.choice(list("abc"), 1500)}) for _ in range(2)]
-    joint, alone = detection_scores(*code(frames, schema), rng)[0]
+    joint, alone = detected(frames, schema, rng)
     assert joint.value == pytest.approx(0.5, abs=0.05)
     assert alone.value == pytest.approx(0.5, abs=0.05)
 
@@ -108,7 +119,7 @@ def test_detection_sees_a_spike() -> None:
     real = np.where(rng.random(1000) < 0.5, 0.0, rng.normal(size=1000))
     made = np.where(rng.random(1000) < 0.5, rng.normal(0, 0.01, 1000), rng.normal(size=1000))
     frames = [pd.DataFrame({"x": x}) for x in (real, made)]
-    assert detection_scores(*code(frames, schema), rng)[0][1].value > 0.7
+    assert detected(frames, schema, rng)[1].value > 0.7
 
 
 @pytest.mark.parametrize(
@@ -159,11 +170,11 @@ def test_memorisation_finds_copies(cancer: tuple[pd.DataFrame, Schema]) -> None:
     frame, schema = cancer
     train, holdout = frame[:280], frame[280:]
     copied = code([train, train.sample(frac=1, random_state=1), holdout], schema)
-    share, copies = memorisation_scores(*copied, np.random.default_rng(0))
+    share, copies = remembered(copied)
     assert share.value == 100
     assert copies.value == 100
     fresh = code([frame[:190], frame[190:380], frame[380:]], schema)
-    share, copies = memorisation_scores(*fresh, np.random.default_rng(0))
+    share, copies = remembered(fresh)
     assert share.interval is not None
     assert share.interval[0] - 5 < 50 < share.interval[1] + 5
     assert copies.value == 0
@@ -177,7 +188,7 @@ def test_a_copy_is_one_also_where_a_reader_rounds_its_last_bit(cancer: tuple[pd.
     other[numbers] = frame[numbers] * (1 + 1e-9)
     for made, share in ((near, 100.0), (other, 0.0)):
         tables = code([frame[:280], made[:280], frame[280:]], schema)
-        assert memorisation_scores(*tables, np.random.default_rng(0))[1].value == share
+        assert remembered(tables)[1].value == share
 
 
 def test_nearest_agrees_with_a_loop(every_kind: tuple[pd.DataFrame, Schema]) -> None:
@@ -188,8 +199,8 @@ def test_nearest_agrees_with_a_loop(every_kind: tuple[pd.DataFrame, Schema]) -> 
     real = frame[numbers].assign(seen=frame["seen"].astype("int64") / 1e9)
     low, span = real[:200].min(), (real[:200].max() - real[:200].min()).replace(0, 1)
     scaled = ((real - low) / span).fillna(-0.5).to_numpy()
-    other = frame[["group", "flag", "level"]].astype(object).where(frame[["group", "flag", "level"]].notna(), "?")
-    other = other.to_numpy()
+    labels = frame[["group", "flag", "level"]].astype(object)
+    other = labels.where(labels.notna(), "?").to_numpy()
     for i in range(60):
         gaps = np.abs(scaled[:200] - scaled[200 + i]).sum(1) + (other[:200] != other[200 + i]).sum(1)
         assert got[i] == pytest.approx(gaps.min(), abs=1e-6)
@@ -205,14 +216,21 @@ def test_categories_of_one_table_alone_do_not_give_it_away() -> None:
     rng = np.random.default_rng(5)
     schema = Schema.from_dict({"columns": {"k": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
     frames = [pd.DataFrame({"k": rng.integers(0, 5000, 800).astype(str), "x": rng.normal(size=800)}) for _ in range(2)]
-    joint, alone = detection_scores(*code(frames, schema), rng)[0]
+    joint, alone = detected(frames, schema, rng)
     assert joint.value == pytest.approx(0.5, abs=0.06)
     assert alone.interval is not None
     assert alone.interval[0] < 0.5
 
 
 def test_one_broken_pair_is_not_called_good() -> None:
-    facts = {"title": "Pair trends", "value": 1.5, "interval": (1.2, 1.8), "better": "lower", "floor": 1.0, "unit": "%"}
+    facts: dict[str, Any] = {
+        "title": "Pair trends",
+        "value": 1.5,
+        "interval": (1.2, 1.8),
+        "better": "lower",
+        "floor": 1.0,
+        "unit": "%",
+    }
     fine, broken = Part(columns=("a", "b"), value=3.0, floor=1.0), Part(columns=("a", "c"), value=77.0, floor=1.0)
     assert level_of(Score(name="trend_error", detail=(fine,), **facts)) == "good"
     assert level_of(Score(name="trend_error", detail=(fine, broken), **facts)) == "fair"
