@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.errors import MissingDependencyError, PrivacyError
+from tabsynth.line_coder import Tokens
 from tabsynth.marginals.cliques import Cliques
 from tabsynth.marginals.spending import CAUTION, Charged, Read, Source
 from tabsynth.privacy.mechanisms import digest
@@ -78,9 +79,7 @@ def released(
     """
     from dp_accounting.dp_event import ZCDpEvent
 
-    dp = require()
-    import polars as pl
-
+    require()
     rho = _binary(CAUTION * share * source.rho)
     entry = source.ledger.charge(
         ZCDpEvent(rho=rho),
@@ -89,10 +88,20 @@ def released(
         sensitivity=source.rows_of_a_unit,
         rng="OpenDP, a cryptographic source",
     )
+    found = measured(method, sizes, tokens(), rho, source.rows_of_a_unit)
+    source.ledger.record(entry, digest(found.tables))
+    return found
+
+
+def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
+    """What OpenDP makes of tokens that are paid for; beside them it is told public facts alone."""
+    dp = require()
+    import polars as pl
+
     slots = [f"s{i:05d}" for i in range(len(sizes))]
     context = dp.Context.compositor(
-        data=pl.DataFrame(dict(zip(slots, tokens().T.astype(np.int64), strict=True))).lazy(),
-        privacy_unit=dp.unit_of(contributions=source.rows_of_a_unit),
+        data=pl.DataFrame(dict(zip(slots, tokens.T.astype(np.int64), strict=True))).lazy(),
+        privacy_unit=dp.unit_of(contributions=rows_of_a_unit),
         privacy_loss=dp.loss_of(rho=rho),
         split_evenly_over=1,
     )
@@ -104,9 +113,7 @@ def released(
     )
     keys = {slot: list(range(size)) for slot, size in zip(slots, sizes, strict=True)}
     model = context.query().contingency_table(keys=keys, algorithm=algorithm).release().model
-    found = _cliques(model, slots, sizes)
-    source.ledger.record(entry, digest(found.tables))
-    return found
+    return _cliques(model, slots, sizes)
 
 
 def _cliques(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> Cliques:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pandas as pd
 import pyarrow.parquet
 
 from tabsynth.errors import DataError, InputError, PrivacyError, SchemaError, listed
-from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.accounting import event_to_data
+from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.domains import private_schema
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by
@@ -72,7 +74,26 @@ def prepared(
             "the table lacks; change one of them"
         )
     mixed = public_provenance(told_by(frame), privacy.unit)
-    return frame, schema, privacy.opened(), mixed
+    opened = privacy.opened()
+    _check_whole_budget(opened)
+    return frame, schema, opened, mixed
+
+
+def _check_whole_budget(opened: Privacy) -> None:
+    """Raise where the data set's ledger cannot bear the whole fit, rather than after its first charges."""
+    from dp_accounting import dp_event
+
+    ledger = opened.open_ledger.parent
+    if ledger is None or math.isinf(opened.epsilon):
+        return
+    whole = dp_event.ZCDpEvent(zcdp_rho(opened.epsilon, opened.resolved_delta))
+    total = ledger.epsilon_with(event_to_data(whole))
+    if total > ledger.epsilon_budget:
+        raise PrivacyError(
+            f"a fit at epsilon {opened.epsilon:g} would bring the privacy spent on this data set to {total:.6g} at "
+            f"delta {ledger.delta:.3g}; the budget is {ledger.epsilon_budget:.6g}, of which {ledger.epsilon():.6g} is "
+            "spent. Nothing was read or charged: ask for less, or release what there is"
+        )
 
 
 _WHY = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,53 +62,6 @@ def test_the_number_of_rows_is_a_noisy_one(name: str) -> None:
     private = Privacy(epsilon=0.2, delta=1e-6)
     rows = {MAKE[name]().fit(table(), schema=SCHEMA, privacy=private, progress=False).rows_ for _ in range(4)}
     assert rows != {len(table())}
-
-
-class Guarded(pd.DataFrame):
-    """A frame that may be looked at only between a charge and the note of what it produced."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name not in {"columns", "attrs", "_attrs", "__class__", "_mgr"}:  # attrs: where the table comes from
-            paid(name)
-        return super().__getattribute__(name)
-
-    def __getitem__(self, key: Any) -> Any:
-        paid(f"[{key!r}]")
-        return super().__getitem__(key)
-
-    def __len__(self) -> int:
-        paid("its length")
-        return super().__len__()
-
-
-GUARD: dict[str, Any] = {"on": False, "open": set()}
-
-
-def paid(what: str) -> None:
-    """Raise where rows are read while no charge is open."""
-    if GUARD["on"] and not GUARD["open"]:
-        raise AssertionError(f"the rows were read ({what}) and nobody had paid")
-
-
-@pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[pd.DataFrame]:
-    charge, record = PrivacyLedger.charge, PrivacyLedger.record
-
-    def charging(self: PrivacyLedger, *args: Any, **facts: Any) -> Any:
-        entry = charge(self, *args, **facts)
-        GUARD["open"].add(entry.index)
-        return entry
-
-    def recording(self: PrivacyLedger, entry: Any, digest: str) -> None:
-        GUARD["open"].discard(entry.index)
-        record(self, entry, digest)
-
-    monkeypatch.setattr(PrivacyLedger, "charge", charging)
-    monkeypatch.setattr(PrivacyLedger, "record", recording)
-    frame = Guarded(table())
-    GUARD.update(on=True, open=set())
-    yield frame
-    GUARD.update(on=False, open=set())
 
 
 def test_nothing_is_read_that_was_not_charged(make: Callable[[], Synthesizer], guarded: pd.DataFrame) -> None:
@@ -200,6 +153,15 @@ def test_a_second_fit_over_budget_is_refused_unread(tmp_path: Path, guarded: pd.
         model.fit(guarded, schema=SCHEMA, privacy=private, progress=False)
     assert path.read_bytes() == before
     assert not hasattr(model, "schema_")
+
+
+def test_a_fit_that_the_budget_cannot_bear_whole_is_refused_before_its_first_charge(
+    make: Callable[[], Synthesizer], guarded: pd.DataFrame
+) -> None:
+    ledger = PrivacyLedger(1.0, 1e-6)
+    with pytest.raises(PrivacyError, match=r"a fit at epsilon 1.3 would bring .* Nothing was read or charged"):
+        make().fit(guarded, schema=SCHEMA, privacy=Privacy(1.3, 1e-6, ledger=ledger), progress=False)
+    assert len(ledger) == 0
 
 
 def test_an_insecure_seed_stamps_everything(make: Callable[[], Synthesizer]) -> None:
