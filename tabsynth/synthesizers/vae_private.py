@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run
     from tabsynth.synthesizers.vae import VAESynthesizer
 
-EPOCHS, BATCH, RATE, CLIP = 10, 8192, 5e-4, 5.0
+EPOCHS, BATCH, RATE, CLIP = 10, 8192, 1e-3, 5.0
 """As for the masked model: how often a row is in a batch, rows of a batch at most, Adam's rate, and one row's norm."""
 
 
