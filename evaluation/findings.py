@@ -83,7 +83,7 @@ def find(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | No
     dropped = _dropped(real, made)
     pairs = _pairs(scores, real, spoiled | {finding.where[0] for finding in dropped})
     out = [*shapes, *dropped]
-    out += _leaks(real, made, target)
+    out += _leaks(scores, real, made, target)
     out += pairs
     out += _parts(scores, "tail_error", spoiled, "the tails of {0} are wrong: {1} off, real rows {2}")
     out += _parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
@@ -180,20 +180,22 @@ def _related(real: Coded, spoiled: set[str]) -> dict[str, set[str]]:
     return out
 
 
-def _leaks(real: Coded, made: Coded, target: str | None) -> list[Finding]:
-    """Columns that tell the target in the synthetic table far better than in the real one."""
+def _leaks(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | None) -> list[Finding]:
+    """Columns that tell the target in the synthetic table far better than in the real one, and than chance explains."""
     if target is None or target not in real.book.names:
         return []
     goal = real.book.names.index(target)
     bins = Bins.of(real, 10)
     left, right = bins.codes(real), bins.codes(made)
+    known = scores["information_error"].detail if "information_error" in scores else ()
+    chance = {frozenset(part.columns): (part.chance or 0.0) / 100 for part in known}
     out = []
     for j, name in enumerate(real.book.names):
         if j == goal:
             continue
         sizes = (int(bins.sizes[j]), int(bins.sizes[goal]))
         before, after = (shared_information(codes[:, j], codes[:, goal], sizes) for codes in (left, right))
-        if after - before > LEAK:
+        if after - before > max(LEAK, chance.get(frozenset((name, target)), 0.0)):
             text = (
                 f"{name} tells {after:.0%} of {target}, in the real table {before:.0%}: has the target leaked into it?"
             )

@@ -30,6 +30,8 @@ TILES = (
 """Scores that get a tile; all are in the table at the end."""
 
 MOST_BARS = 10
+MOST_FINDINGS, MOST_REASONS = 8, 3
+"""Findings that stand open, and scores that are named under a use."""
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -49,8 +51,9 @@ def render(report: Mapping[str, Any]) -> str:
             seen=_seen(scores),
             sdmetrics=_beside(scores),
             scores=[_row(score) for score in report["scores"]],
-            uses=report["uses"],
+            uses=_uses(report["uses"], scores),
             findings=report["findings"],
+            shown=MOST_FINDINGS,
             gates=report["gates"],
             projection=maps.projection(report["drilldown"].get("projection")),
             beliefs=maps.beliefs(report["drilldown"].get("telltale")),
@@ -113,6 +116,15 @@ def _environment() -> Environment:
 def _breakable(name: str) -> Markup:
     """A name that a narrow line may break after an underscore or a dot."""
     return Markup("").join(escape(part) + Markup("<wbr>") for part in re.split(r"(?<=[_.])", name))
+
+
+def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each use with the figures that speak against it, the worst first."""
+    out = []
+    for use in uses:
+        reasons = [{**_row(scores[item["name"]]), "level": item["level"]} for item in use["against"]]
+        out.append({**use, "reasons": reasons[:MOST_REASONS], "more": max(len(reasons) - MOST_REASONS, 0)})
+    return out
 
 
 def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:

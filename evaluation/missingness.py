@@ -43,7 +43,7 @@ def _patterns(comparison: Comparison, holes: Ints) -> Score:
         values.append(value)
         draws.append(drawn)
         floors.append(float(comparison.floor([np.array(variation(a, b, 2)) for a, b in keys[1:]])))
-    columns = [("all together",), *((names[j],) for j in holes)]
+    columns = [("all columns together",), *((names[j],) for j in holes)]
     return error_score(
         "missing_pattern_error",
         "Missing values",

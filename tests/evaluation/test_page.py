@@ -154,6 +154,23 @@ def test_it_prints(report: Report, tmp_path: Path) -> None:
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 20
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_closed_sections_are_printed_open(report: Report, tmp_path: Path) -> None:
+    """As much text reaches the paper as with every section opened, and more than by a browser's own style."""
+    page = report.to_html()
+    rule = "details::details-content{"
+    assert rule in page
+    assert page.count("<details") > 5
+    variants = {"own": page, "open": page.replace("<details", "<details open"), "plain": page.replace(rule, "unknown{")}
+    drawn = {}
+    for name, text in variants.items():
+        file, paper = tmp_path / f"{name}.html", tmp_path / f"{name}.pdf"
+        file.write_text(text, encoding="utf-8")
+        browse(file, tmp_path, f"--print-to-pdf={paper}", "--no-pdf-header-footer", dark=False)
+        drawn[name] = _texts(paper.read_bytes())
+    assert drawn["own"] == drawn["open"] > 1.3 * drawn["plain"] > 0
+
+
 def browse(page: Path, folder: Path, *options: str, dark: bool) -> subprocess.CompletedProcess[str]:
     command = [
         str(CHROMIUM),
@@ -165,6 +182,17 @@ def browse(page: Path, folder: Path, *options: str, dark: bool) -> subprocess.Co
         page.as_uri(),
     ]
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+
+def _texts(pdf: bytes) -> int:
+    """How many pieces of text a PDF draws."""
+    found = 0
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        try:
+            found += len(re.findall(rb"\bT[jJ]\b", zlib.decompress(stream)))
+        except zlib.error:
+            continue  # a stream that is not compressed is a font's or the outline's
+    return found
 
 
 def _pixels(png: bytes) -> bytes:

@@ -26,7 +26,7 @@ def tables(rng: np.random.Generator, rows: int, count: int, columns: int = 1) ->
 
 
 def test_tails_by_chance_are_those_of_fresh_tables() -> None:
-    """Of 3,000 pairs and 60 x 100 draws the deviation is known to 2 %; cells that keep their cuts scatter by 10 % less."""
+    """Of 3,000 pairs and 60 x 100 draws the deviation is known to 2 %; cells that keep cuts scatter by 10 % less."""
     rng = np.random.default_rng(0)
     rows = 300
 
