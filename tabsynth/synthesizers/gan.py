@@ -52,14 +52,17 @@ class GANSynthesizer(TokenSynthesizer):
 
     A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, faster to fit and to
     sample, fills gaps and gives the likelihood of a row. Conditions are met in every row; how the other columns follow
-    them is approximate, the more so the rarer the condition, and the critic has no say in it. The penalty on the
-    critic's slope keeps this fit from being made private as it stands.
+    them is approximate, the more so the rarer the condition, and the critic has no say in it.
 
     Args:
         epochs: Passes of the warm start over the training rows; the other parts follow in proportion. By default from
             the number of rows.
         min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
         device: ``auto``, ``cpu``, ``cuda`` or any torch device.
+        private_training: How a private fit learns. ``distilled``: from rows of ``MarginalSynthesizer``, which gets all
+            of the budget. ``dp-sgd``: from such rows for half of the budget, then a critic sees real rows by noisy
+            steps, for the rest. On Adult at epsilon 3 rows of the first erred by 0.022 in pairs of columns and those of
+            the second by 0.025 (columns drawn alone: 0.078; the mixture itself: 0.015).
 
     Example:
         >>> import pandas as pd

