@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from tabsynth.evaluation.coded import Floats
 
 TREES = 150
 ENOUGH = 200
 """Rows from which early stopping can hold some back."""
 
+FEW = 10
+"""Present values below which a column's missing ones are filled in: scikit-learn cannot learn from a column that has
+none, and a fold, or the rows that early stopping holds back, may leave it none."""
 
-def classifier(seed: int, rows: int) -> HistGradientBoostingClassifier:
+
+@dataclass(eq=False)
+class Booster:
+    """Boosted trees that also take columns in which hardly a value, or none, is present.
+
+    Attributes:
+        model: The model of scikit-learn.
+        fill: What stands for a missing value in each column, NaN where it is left missing; shape (d,).
+    """
+
+    model: Any
+    fill: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def classes_(self) -> Any:
+        """The classes learned, in the order of ``predict_proba``."""
+        return self.model.classes_
+
+    def fit(self, rows: Floats, answers: Any) -> Booster:
+        """Learn from rows, shape (n, d), and return itself."""
+        present = ~np.isnan(rows)
+        below = np.where(present, rows, np.inf).min(axis=0, initial=1.0) - 1
+        self.fill = np.where(present.sum(axis=0) < FEW, below, np.nan)
+        self.model.fit(self._filled(rows), answers)
+        return self
+
+    def predict(self, rows: Floats) -> Any:
+        """The answers for rows, shape (n,)."""
+        return self.model.predict(self._filled(rows))
+
+    def predict_proba(self, rows: Floats) -> Any:
+        """The chance of each class, shape (n, classes)."""
+        return self.model.predict_proba(self._filled(rows))
+
+    def _filled(self, rows: Floats) -> Floats:
+        return np.where(np.isnan(rows), self.fill, rows)
+
+
+def classifier(seed: int, rows: int) -> Booster:
     """A boosted-tree classifier for a training table of so many rows."""
-    return HistGradientBoostingClassifier(random_state=seed, max_iter=TREES, early_stopping=rows >= ENOUGH)
+    return Booster(HistGradientBoostingClassifier(random_state=seed, max_iter=TREES, early_stopping=rows >= ENOUGH))
 
 
-def regressor(seed: int, rows: int) -> HistGradientBoostingRegressor:
+def regressor(seed: int, rows: int) -> Booster:
     """A boosted-tree regressor for a training table of so many rows."""
-    return HistGradientBoostingRegressor(random_state=seed, max_iter=TREES, early_stopping=rows >= ENOUGH)
+    return Booster(HistGradientBoostingRegressor(random_state=seed, max_iter=TREES, early_stopping=rows >= ENOUGH))
 
 
 def seed_of(rng: np.random.Generator) -> int:

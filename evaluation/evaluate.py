@@ -184,6 +184,12 @@ def _left_out(inputs: Inputs) -> list[str]:
         notes.append("Usefulness and memorisation are left out: they need a holdout, real rows that were not learned.")
     elif inputs.target is None:
         notes.append("Usefulness is left out: it needs a target, the column to predict.")
+    for title, frame in inputs.named():
+        blank = [name for name in frame if frame[name].isna().all()]
+        if blank:
+            notes.append(
+                f"The {title} table holds no value in {listed(blank)}: read scores with these columns with care."
+            )
     return notes
 
 

@@ -16,6 +16,9 @@ from tabsynth.evaluation.score import Score, figure
 BROKEN = 25.0
 """Points above the floor at which one column or pair alone keeps the mean from being called good."""
 
+VAGUE = 25.0
+"""Width of the interval of column shapes, in points, from which there are too few rows to say anything good."""
+
 JUDGED = {
     "fidelity": ("shape_error", "trend_error"),
     "detection": ("detection_auc",),
@@ -61,7 +64,9 @@ def judge(scores: Mapping[str, Score]) -> Verdict:
         found = [levels[name] for name in names if name in levels]
         if found:
             found_areas[area] = max(found, key=LEVELS.index)
-    return Verdict(_sentence(found_areas), found_areas, levels)
+    shape = scores.get("shape_error")
+    wide = shape is not None and shape.interval is not None and shape.interval[1] - shape.interval[0] > VAGUE
+    return Verdict(_sentence(found_areas, vague=wide and found_areas["fidelity"] != "poor"), found_areas, levels)
 
 
 def level_of(score: Score) -> Level | None:
@@ -80,10 +85,12 @@ def reading(score: Score) -> str:
     return ""
 
 
-def _sentence(levels: Mapping[str, Level]) -> str:
+def _sentence(levels: Mapping[str, Level], vague: bool = False) -> str:
     """Fidelity first, then what speaks for the table, then what speaks against it."""
     if not levels:
         return "Nothing was measured."
+    if vague:
+        return "There are too few rows to say how close the synthetic table is to the real one."
     rest = [area for area in levels if area != "fidelity"]
     good = _joined([PHRASES[area, levels[area]] for area in rest if levels[area] == "good"])
     bad = _joined([PHRASES[area, levels[area]] for area in rest if levels[area] != "good"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import DataError, InputError, MissingDependencyError, SchemaError, SourceError
-from tabsynth.evaluation import sdmetrics_bridge
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import fingerprint
 from tabsynth.evaluation.report import Report
@@ -180,9 +180,27 @@ def test_tiny_tables() -> None:
     assert report.to_html()
 
 
+@pytest.mark.parametrize("blank", [0, 1])
+def test_a_column_without_values_is_judged_and_noted(blank: int) -> None:
+    rng = np.random.default_rng(0)
+    frames = [pd.DataFrame({"x": rng.normal(size=120), "y": rng.choice(["a", "b"], 120)}) for _ in range(3)]
+    frames[blank]["x"] = np.nan
+    schema = Schema.from_dict({"columns": {"x": {"kind": "numeric", "nullable": True}, "y": {"kind": "categorical"}}})
+    report = evaluate(*frames, target="y", schema=schema, sdmetrics=False)
+    assert report.scores["detection_auc"].value > 0.95
+    assert report.scores["shape_error"].detail[0].value == 100
+    assert any("holds no value in 'x'" in note for note in report.notes)
+
+
+def test_one_row_is_too_few_to_be_called_close() -> None:
+    frame = pd.DataFrame({"x": np.arange(100.0)})
+    schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
+    assert "too few rows" in evaluate(frame, frame[50:51], schema=schema, sdmetrics=False).verdict.text
+
+
 def test_without_sdmetrics(cancer: tuple[pd.DataFrame, Schema], monkeypatch: pytest.MonkeyPatch) -> None:
     frame, schema = cancer
-    monkeypatch.setattr(sdmetrics_bridge.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     report = evaluate(frame[:200], frame[200:], schema=schema)
     assert "sdmetrics is not installed" in report.notes[-1]
     with pytest.raises(MissingDependencyError, match="pip install sdmetrics"):

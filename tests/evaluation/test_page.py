@@ -96,7 +96,7 @@ def test_page_of_many_columns_is_small() -> None:
     frame = pd.DataFrame(rng.normal(size=(300, 45)), columns=[f"a rather long column name {i}" for i in range(45)])
     for i in range(5):
         frame[f"group {i}"] = rng.choice([f"category {k}" for k in range(20)], 300)
-    kinds = {name: {"kind": "categorical" if name.startswith("group") else "numeric"} for name in frame}
+    kinds = {name: {"kind": "categorical" if str(name).startswith("group") else "numeric"} for name in frame}
     report = evaluate(frame[:150], frame[150:], schema=Schema.from_dict({"columns": kinds}), sdmetrics=False)
     assert len(report.to_html().encode()) < 1_000_000
     assert "10 more are in the JSON" in report.to_html()
