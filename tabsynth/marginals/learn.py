@@ -16,7 +16,8 @@ from tabsynth.marginals.effort import effort_of
 from tabsynth.marginals.mixture import Mixture, fit
 from tabsynth.marginals.opendp import ALGORITHMS, check_source, released
 from tabsynth.marginals.pairs import Plan, measure
-from tabsynth.marginals.spending import Source
+from tabsynth.marginals.second_look import SHARE, kept_back, look_again
+from tabsynth.marginals.spending import Exact, Source
 from tabsynth.marginals.tree import Tree, grow
 
 Model = Mixture | Tree | Cliques
@@ -92,9 +93,14 @@ def learn(
         return _spread(found, kept, [len(count) for count in slots.counts])
     pairs, left = chosen_pairs(marginals, slots.target, read, slots.rows, source, share, slots.names)
     plan = Plan.of(marginals, slots.target, pairs)
-    measured = measure(plan, read, slots.rows, source, left, slots.names)
+    again = 0.0 if isinstance(source, Exact) else left * kept_back(plan)
+    discount = 1 - SHARE if again else 1.0
+    measured = measure(plan, read, slots.rows, source, left - again, slots.names, discount=discount)
     cells = sum(map(len, marginals))
     effort = effort_of(slots.rows / source.rows_of_a_unit, source.rho, components, cells, len(measured.groups))
+    if again:
+        facts = (tuple(slots.names), effort, seed)
+        measured = look_again(marginals, measured, plan, read, slots.rows, source, again, *facts)
     small = fit(marginals, measured, slots.rows, effort, seed=seed, progress=progress)
     whole = zip(small.parts, slots.counts, kept, strict=True)
     return Mixture(tuple(_widened(part, own, len(count)) for part, count, own in whole))

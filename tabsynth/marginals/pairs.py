@@ -88,6 +88,11 @@ class Plan:
         pairs = [self.sizes[a] * self.sizes[b] for a, b in self.pairs]
         return np.array(pairs + [parts * self.sizes[a] * self.sizes[b] for a, b in self.triples], np.int64)
 
+    def weights(self) -> npt.NDArray[np.float64]:
+        """What part of a budget every pair, then every triple gets, up to a factor."""
+        # Rounded to half-powers of two, so that the ledger has few different scales of noise.
+        return np.asarray(np.exp2(np.round(2 * POWER * np.log2(self.cells())) / 2))
+
 
 def grouped(marginal: Floats) -> Integers:
     """A group for each token of the target, at most ``GROUPS``, of about equal mass, in the tokens' order."""
@@ -97,7 +102,16 @@ def grouped(marginal: Floats) -> Integers:
     return np.unique(np.floor(middle * GROUPS).clip(0, GROUPS - 1), return_inverse=True)[1].astype(np.int64)
 
 
-def measure(plan: Plan, tokens: Read, rows: float, source: Source, share: float, names: Sequence[str]) -> Measured:
+def measure(
+    plan: Plan,
+    tokens: Read,
+    rows: float,
+    source: Source,
+    share: float,
+    names: Sequence[str],
+    *,
+    discount: float = 1.0,
+) -> Measured:
     """Count pairs and triples, in one charge.
 
     Args:
@@ -107,11 +121,12 @@ def measure(plan: Plan, tokens: Read, rows: float, source: Source, share: float,
         source: Where counts come from.
         share: The share of the budget to spend.
         names: The columns' names, for the ledger.
+        discount: What a pair gets, beside what a triple of as many cells gets.
     """
     starts = np.concatenate([[0], np.cumsum(plan.sizes)])
     parts = 0 if plan.groups is None else int(plan.groups.max()) + 1
-    # Shares are rounded to half-powers of two, so that the ledger has few different scales of noise.
-    weight = np.exp2(np.round(2 * POWER * np.log2(plan.cells())) / 2)
+    weight = plan.weights()
+    weight[: len(plan.pairs)] *= discount
     shares = share * weight / weight.sum()
     reads = [_count(tokens, plan, pair, None) for pair in plan.pairs]
     reads += [_count(tokens, plan, pair, plan.groups) for pair in plan.triples]

@@ -7,6 +7,7 @@ fitted to those counts, so that all that follows is post-processing. Without pri
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from tabsynth.marginals.effort import bins_of, fine_share
 from tabsynth.marginals.learn import Slots, from_arrays, learn, to_arrays
 from tabsynth.marginals.one_way import one_ways
 from tabsynth.marginals.opendp import ALGORITHMS, check_source, require
+from tabsynth.marginals.private_ties import private_ties
 from tabsynth.marginals.spending import Charged, Exact, Source
 from tabsynth.marginals.vocabulary import public_codec, slot_counts
 from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -89,7 +91,10 @@ class MarginalSynthesizer(TokenSynthesizer):
         bins = bins_of(single.rows / unit, source.rho, planned(len(grids), bool(schema.with_role("target"))))
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
-        self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, 1 - share, run)
+        ties, spent = private_ties(schema, grids, self.codec_, rows.line, single.rows, source)
+        self.codec_ = replace(self.codec_, ties=ties)
+        left = 1 - share - spent
+        self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
 
     def _check_options(self, source: Source) -> None:
         if self.method not in METHODS:

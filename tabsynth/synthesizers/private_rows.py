@@ -9,12 +9,13 @@ import pandas as pd
 from tabsynth.codec import Codec
 from tabsynth.columns import Identifier, Text
 from tabsynth.errors import PrivacyError
-from tabsynth.line_coder import Tokens
+from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.grids import Grid, grid_of
 from tabsynth.marginals.vocabulary import tokens_of_cells
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.cells import kept_rows, private_table, texts
 from tabsynth.privacy.noise import Noise
+from tabsynth.readings import line_of
 from tabsynth.schema import Schema
 
 Integers = npt.NDArray[np.int64]
@@ -64,6 +65,11 @@ class PrivateRows:
             out[:, codec.positions(name)] = codec.split(name, own)
         return out
 
+    def line(self, name: str) -> Floats:
+        """The numbers of a column on a line within its bounds, missing as NaN, shape (n,)."""
+        self._read()
+        return line_of(self.schema[name], self._table[name])
+
     def units(self) -> Integers | None:
         """The person of every row, shape (n,); None where each row is a unit."""
         self._read()
@@ -76,5 +82,6 @@ class PrivateRows:
                 frame = frame[kept_rows(frame[unit], most, self._noise)]
                 self._units = pd.factorize(texts(frame[unit]), use_na_sentinel=False)[0].astype(np.int64)
             table = private_table(frame, self.schema, noise=self._noise)
+            self._table = table
             self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
         return self._cells

@@ -10,6 +10,7 @@ import pytest
 
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.marginals.choice import CHOSEN
+from tabsynth.marginals.second_look import TREES
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import catalog
@@ -227,7 +228,7 @@ def test_a_wide_table_costs_no_more_than_its_pairs_are_allowed() -> None:
     schema = Schema.from_dict({"columns": dict.fromkeys(frame, column)})
     model = MarginalSynthesizer(components=16).fit(frame, schema=schema, privacy=Privacy(5.0, 1e-6, insecure_seed=0))
     counted = [entry.purpose for entry in model.ledger_.entries if " pairs and " in entry.purpose]
-    assert [int(purpose.split()[0]) for purpose in counted] == [CHOSEN * 50]
+    assert [int(purpose.split()[0]) for purpose in counted] == [CHOSEN * 50, TREES * 49]
     assert 4.95 < model.ledger_.epsilon() <= 5.0
 
 
