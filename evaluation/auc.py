@@ -31,8 +31,9 @@ def delong(
         folds: Of how many folds a cross-validated score is: rows that are learned from elsewhere make the score vary
             by more than the held-out rows show, so the variance grows by the ratio of held-out to learned rows (after
             Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003).
-        steady: Whether the models of the folds are much alike, as linear ones are: what one fold's model takes for a
-            difference the others do too, and the ratio counts once for every fold, as in that correction in full.
+        steady: Whether the models of the folds are linear. Where nothing can be told, what such a model learned from
+            one fold gains on another is what the other's gains on the first: an inner product of the differences that
+            both show by chance. Each pair of folds counts twice, so the variance is twice that of the held-out rows.
     """
     x, y = score[positive], score[~positive]
     m, n = len(x), len(y)
@@ -41,7 +42,7 @@ def delong(
     below = 1 - (ranks[m:] - rankdata(y)) / m
     auc = float(above.mean())
     variance = (above.var(ddof=1) / m if m > 1 else 0.0) + (below.var(ddof=1) / n if n > 1 else 0.0)
-    variance *= 1.0 if folds is None else 1 + (folds if steady else 1) / (folds - 1)
+    variance *= 1.0 if folds is None else 2.0 if steady else 1 + 1 / (folds - 1)
     if variance <= 0 or not 0 < auc < 1:
         slack = 3 / max(min(m, n), 3)
         return auc, (max(0.0, auc - slack), min(1.0, auc + slack))

@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.model_selection import StratifiedKFold
 
 from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.comparison import Comparison
+from tabsynth.evaluation.detection import Detected
 from tabsynth.evaluation.diversity import diversity_scores
 from tabsynth.evaluation.quality import quality_scores
 from tabsynth.evaluation.resample import Resample, half_sum
 from tabsynth.evaluation.tails import _ends, _parted_labels, _parted_numbers
+from tabsynth.evaluation.telltale import logistic_score
 from tabsynth.schema import Schema
 
 NUMBER = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
@@ -88,6 +91,21 @@ def test_the_largest_of_many_errs_where_it_can() -> None:
     unit = (logit[0] - logit[1]) / norm.isf(0.025)
     assert (logit[0] - logit[3]) / unit == pytest.approx(norm.isf(0.005))
     assert (logit[4] - logit[0]) / unit == pytest.approx(norm.isf(0.045))
+
+
+def test_linear_detection_of_fresh_rows_scatters_as_said() -> None:
+    """Over 250 pairs of tables the deviation is known to 5 %; without the folds' likeness it would be 15 % less."""
+    rng = np.random.default_rng(5)
+    n, found = 150, []
+    fake = np.arange(2 * n) >= n
+    for seed in range(250):
+        real, made = tables(rng, n, 2, 4)
+        folds = list(StratifiedKFold(3, shuffle=True, random_state=seed).split(fake, fake))
+        score = logistic_score(Detected((real, made), np.arange(n), fake, folds, np.zeros(2 * n), ()))
+        assert score.interval is not None
+        found.append((score.value, score.interval[1] - score.interval[0]))
+    value, width = np.array(found).T
+    assert 0.88 < width.mean() / (2 * norm.ppf(0.975) * np.sqrt(np.mean((value - 0.5) ** 2))) < 1.12
 
 
 def test_precision_of_samples_holds_its_mean() -> None:
