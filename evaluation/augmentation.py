@@ -16,7 +16,8 @@ from scipy.stats import norm
 from tabsynth.adversarial import adversarial_rows
 from tabsynth.evaluation.coded import Floats
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.trials import Data, Trial, interval_of
+from tabsynth.evaluation.trials import Data, Trial
+from tabsynth.evaluation.utility import interval_of
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 from tabsynth.vat import VATClassifier

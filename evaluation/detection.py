@@ -29,7 +29,7 @@ CELLS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Detected:
     """What the classifier was shown and what it believed.
 
     Attributes:
@@ -49,7 +49,7 @@ class Trial:
     models: tuple[Any, ...]
 
 
-def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) -> tuple[list[Score], Trial | None]:
+def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) -> tuple[list[Score], Detected | None]:
     """The AUC of all columns together, and of the most telling column alone; and what was seen, row by row.
 
     The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
@@ -75,7 +75,7 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
     alone = [_alone(sides, j, fake, folds) for j in range(len(names))]
     each = [delong(fake, scores, len(names), FOLDS) for scores in alone]
     top = int(np.argmax([value for value, _ in each]))
-    seen = Trial((sides[0], sides[1]), picked[1], fake, folds, belief, models)
+    seen = Detected((sides[0], sides[1]), picked[1], fake, folds, belief, models)
     return [
         Score(
             name="detection_auc",

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.coded import Coded, Floats
-from tabsynth.evaluation.detection import Trial
+from tabsynth.evaluation.coded import Floats
+from tabsynth.evaluation.detection import Detected
 from tabsynth.evaluation.encode import Encoder
 from tabsynth.evaluation.score import Part, Score
 
@@ -25,7 +25,7 @@ STEPS = 20
 MOST_ITERATIONS = 200
 
 
-def logistic_score(trial: Trial) -> Score:
+def logistic_score(trial: Detected) -> Score:
     """How well a logistic regression on standardised columns and indicators tells synthetic rows from real ones."""
     encoder = Encoder.of(trial.sides[0])
     rows = np.vstack([encoder.features(side) for side in trial.sides])
@@ -56,7 +56,7 @@ def logistic_score(trial: Trial) -> Score:
     )
 
 
-def telltale_rows(trial: Trial) -> dict[str, Any]:
+def telltale_rows(trial: Detected) -> dict[str, Any]:
     """What the classifier believed of real and of synthetic rows, and the synthetic rows that it was surest of.
 
     Returns:
@@ -88,9 +88,9 @@ def telltale_rows(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _occluded(trial: Trial, order: np.ndarray) -> Floats:
+def _occluded(trial: Detected, order: np.ndarray) -> Floats:
     """How much the belief of each row falls when real values stand in for one column, shape (rows, d)."""
-    real, made = (_features(side) for side in trial.sides)
+    real, made = (side.features() for side in trial.sides)
     d = real.shape[1]
     n = len(trial.rows)
     fold_of = np.empty(2 * n, dtype=np.int64)
@@ -106,7 +106,3 @@ def _occluded(trial: Trial, order: np.ndarray) -> Floats:
         belief = model.predict_proba(changed.reshape(-1, d))[:, 1].reshape(d, -1).mean(axis=1)
         out[at] = trial.belief[n + place] - belief
     return out
-
-
-def _features(side: Coded) -> Floats:
-    return side.features()

@@ -130,9 +130,3 @@ def _learned(table: Coded, column: int, classes: Ints, test: Coded, states: list
     questions = np.delete(test.features(), column, axis=1)
     found = [classifier(state, len(features)).fit(features, answers[rows]).predict_proba(questions) for state in states]
     return np.asarray(found, dtype=np.float64)
-
-
-def interval_of(draws: Floats) -> tuple[float, float]:
-    """Percentile interval, widened to hold the estimate, which is the first of the draws."""
-    low, high = np.nanquantile(draws[1:], [0.025, 0.975])
-    return float(min(low, draws[0])), float(max(high, draws[0]))
