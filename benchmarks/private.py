@@ -39,6 +39,7 @@ HERE = Path(__file__).resolve().parent
 YARDSTICK = HERE.parent.parent / "shared" / "yardstick"
 RESULTS = HERE / "results" / "private.jsonl"
 DELTA = 1e-6
+MODELS = "of marginal, tree, mst, aim, masked, vae, vae:dp-sgd, gan, gan:dp-sgd, independent, real"
 BINS = 20
 TRIPLES = 300
 
@@ -49,7 +50,8 @@ def main() -> None:
     """Print and keep a line of JSON for each table, model, epsilon and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", default="adult")
-    parser.add_argument("--models", default="marginal", help="of marginal, tree, mst, aim, masked, independent, real")
+    parser.add_argument("--models", default="marginal", help=MODELS)
+    parser.add_argument("--epochs", type=int, help="passes of the deep models; by default their own")
     parser.add_argument("--epsilons", default="1")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -70,7 +72,7 @@ def main() -> None:
             map(int, args.seeds.split(",")),
         )
         for table, model, epsilon, seed in grid:
-            figures = run(table, model, epsilon, seed, folder, fast=args.fast or args.short)
+            figures = run(table, model, epsilon, seed, folder, fast=args.fast or args.short, epochs=args.epochs)
             figures |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
             line = json.dumps(figures)
             print(line, flush=True)
@@ -80,20 +82,23 @@ def main() -> None:
                     file.write(line + "\n")
 
 
-def run(table: str, model: str, epsilon: float, seed: int, folder: Path, *, fast: bool) -> dict[str, Any]:
+def run(
+    table: str, model: str, epsilon: float, seed: int, folder: Path, *, fast: bool, epochs: int | None = None
+) -> dict[str, Any]:
     """Fit, draw and score one model."""
     train, schema = by_rule() if table == "short" else (pd.read_csv(folder / f"{table}.train.csv"), schema_of(table))
     began, spent = time.perf_counter(), time.process_time()
-    synthetic, paid = drawn(train, schema, model, epsilon, seed)
+    synthetic, paid = drawn(train, schema, model, epsilon, seed, epochs)
     seconds, cpu = time.perf_counter() - began, time.process_time() - spent
     out: dict[str, Any] = {"table": table, "model": model, "epsilon": epsilon, "spent": paid, "seed": seed}
+    out |= {"epochs": epochs} if epochs else {}
     out |= {"rows": len(synthetic), "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2)}
     out |= distances(train, synthetic, schema)
     return out if fast else out | scored(table, synthetic, folder)
 
 
 def drawn(
-    train: pd.DataFrame, schema: Schema, model: str, epsilon: float, seed: int
+    train: pd.DataFrame, schema: Schema, model: str, epsilon: float, seed: int, epochs: int | None = None
 ) -> tuple[pd.DataFrame, float | None]:
     """Synthetic rows, as many as the model itself thinks there are, and what was spent."""
     rng = np.random.default_rng(seed)
@@ -101,7 +106,11 @@ def drawn(
         return train.iloc[rng.integers(len(train), size=len(train))].reset_index(drop=True), None
     if model == "independent":
         return pd.DataFrame({name: rng.permutation(train[name]) for name in train}), None
-    kind, options = ("marginal", {"method": model}) if model in ("tree", "mst", "aim") else (model, {})
+    kind, _, training = model.partition(":")
+    options: dict[str, Any] = {"epochs": epochs} if epochs and kind in ("masked", "vae", "gan") else {}
+    options |= {"private_training": training} if training else {}
+    if model in ("tree", "mst", "aim"):
+        kind, options = "marginal", {"method": model}
     fitted = create(kind, **options).fit(train, schema=schema, privacy=Privacy(epsilon, DELTA), progress=False)
     return fitted.sample(seed=seed, progress=False), round(fitted.ledger_.epsilon(), 6)
 
