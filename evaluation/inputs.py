@@ -69,7 +69,7 @@ def check_inputs(
         if data is not None:
             if isinstance(data, pd.DataFrame | Table):
                 _check_columns(title, data if isinstance(data, pd.DataFrame) else data.frame, loose)
-            tables[name] = _named(title, data, loose).frame
+            tables[name] = _named(title, data, loose, " beside the training table").frame
     names = list(first.schema)
     holders = first.schema.with_role("target")
     target = target if target is not None else holders[0] if holders else None
@@ -143,10 +143,12 @@ def _check_columns(title: str, frame: Any, schema: Schema) -> None:
         raise SchemaError(f"{title} has other columns than the training table: it {' and '.join(said)}; align them")
 
 
-def _named(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None) -> Table:
-    """``Table.of`` with errors that say which table is meant."""
+def _named(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None, beside: str = "") -> Table:
+    """``Table.of`` with errors that say which table is meant, and what a schema that it does not fit is of."""
     try:
         table = Table.of(data, schema)
+    except SchemaError as error:
+        raise type(error)(f"{title}{beside}: {error}") from error
     except InputError as error:
         raise type(error)(f"{title}: {error}") from error
     if not len(table):
