@@ -30,7 +30,10 @@ SEARCH = 0.03
 """Share of the budget for the search, of which nothing is spent where noise would hide every tie."""
 
 EACH = 0.01
-"""Share of the budget for the differences of each tie."""
+"""Share of the budget for the differences of each tie, of many ties less."""
+
+MOST = 0.08
+"""Share of the budget for the differences of all ties."""
 
 SIGMAS = 4.0
 """A tie stands out of the noise by as many standard deviations."""
@@ -73,12 +76,13 @@ def private_ties(
         return {}, SEARCH
     reads = [_differences(lines, coders, pair) for pair in tied]
     names = sorted({name for pair in tied for name in pair})
-    tables = source.counts(reads, [EACH] * len(tied), f"differences of {len(tied)} pairs", names)
+    each = min(EACH, MOST / len(tied))
+    tables = source.counts(reads, [each] * len(tied), f"differences of {len(tied)} pairs", names)
     ties = {
         own: _tie(other, coders[own], cells_of(coders[other], coders[own]), table)
         for (other, own), table in zip(tied, tables, strict=True)
     }
-    return ties, SEARCH + EACH * len(tied)
+    return ties, SEARCH + each * len(tied)
 
 
 def candidates(schema: Schema, grids: Mapping[str, Grid], codec: Codec) -> list[tuple[str, str]]:

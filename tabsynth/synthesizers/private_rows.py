@@ -68,7 +68,7 @@ class PrivateRows:
     def line(self, name: str) -> Floats:
         """The numbers of a column on a line within its bounds, missing as NaN, shape (n,)."""
         self._read()
-        return line_of(self.schema[name], self._table[name])
+        return line_of(self.schema[name], self._lines[name])
 
     def units(self) -> Integers | None:
         """The person of every row, shape (n,); None where each row is a unit."""
@@ -82,6 +82,6 @@ class PrivateRows:
                 frame = frame[kept_rows(frame[unit], most, self._noise)]
                 self._units = pd.factorize(texts(frame[unit]), use_na_sentinel=False)[0].astype(np.int64)
             table = private_table(frame, self.schema, noise=self._noise)
-            self._table = table
+            self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
             self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
         return self._cells
