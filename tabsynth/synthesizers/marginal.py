@@ -1,7 +1,7 @@
 """The private default: a mixture of products fitted to noisy marginals, and nothing else of the table.
 
-Every pair of columns, and every triple with the target, is counted with discrete Gaussian noise, and the pairs that tell
-most once more; the mixture is fitted to those counts, so that all that follows is post-processing. Numbers of two
+Every pair of columns, and every triple with the target, is counted with discrete Gaussian noise, and the pairs that
+tell most once more; the mixture is fitted to those counts, so that all that follows is post-processing. Numbers of two
 columns that are often the same are tied, which is charged too. Without privacy the same counts are exact.
 """
 
