@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -18,11 +17,12 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.choosing import CALIBRATE_FROM, CANDIDATES, CHUNK, Choice, draw_rows
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.gan_fit import GanFit
 from tabsynth.synthesizers.gan_private import fit_gan
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
-from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
+from tabsynth.synthesizers.masked import PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.critic import CHANCE, Critic
@@ -31,17 +31,6 @@ from tabsynth.training.latent import LatentSizing
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
-from tabsynth.training.progress import bar
-from tabsynth.training.resampling import capped, one_each, raked, systematic
-
-CANDIDATES = 4
-"""Rows that are drawn for each that is wanted."""
-
-WANTED = 1 << 15
-"""Rows that are chosen together."""
-
-SORTED = 6
-"""Slots by which rows are sorted before some are taken at even steps: those of fewest tokens, which fill evenly."""
 
 WIDE, SHARE = 2000, 0.8
 """Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
@@ -159,47 +148,15 @@ class GANSynthesizer(TokenSynthesizer):
         stratify: bool,
     ) -> Tokens:
         device = self.net_.bias.device
-        noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
-        asked = any(limit is not None for limit in limits) or bool((fixed >= 0).any())
-        out = np.empty_like(fixed)
-        with bar(len(fixed), "sample", "row", draw.progress) as shown:
-            for begin in range(0, len(fixed), WANTED):
-                part = torch.from_numpy(fixed[begin : begin + WANTED].astype(np.int64)).to(device)
-                pull = calibrate and len(part) >= CALIBRATE_FROM
-                if not asked:
-                    part = part.repeat_interleave(CANDIDATES, 0)
-                rows = self._drawn(part, limits, noise, pull, stratify)
-                if not asked:
-                    rows = rows[self._chosen(rows, noise, pull, stratify)]
-                out[begin : begin + WANTED] = rows.cpu().numpy()
-                shown.update(len(rows))
-        return out
+        # A critic that knows nothing of held-out rows has no say.
+        heard = self.score_ is None or self.score_ < CHANCE
+        choice = Choice(self.layout_, self._emit, self._log_odds if heard else None)
+        return draw_rows(self._drawn, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
 
-    def _chosen(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:
-        """Positions of one in ``CANDIDATES`` rows, by how real the critic finds them."""
-        weights = torch.ones(len(tokens), dtype=torch.float64, device=tokens.device)
-        if self.score_ is None or self.score_ < CHANCE:  # one that knows nothing of held-out rows has no say
-            table = self.critic_.embed()
-            found = [self.critic_(self.critic_.summed(part, table)) for part in torch.split(tokens, 1 << 13)]
-            weights = torch.cat(found).double().clamp(-10, 10).exp()
-        # No row weighs more than CANDIDATES times the mean, so that none is taken twice.
-        weights = capped(weights, CANDIDATES)
-        if calibrate:
-            weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
-        if not stratify:
-            return one_each(weights, CANDIDATES, noise)
-        order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
-        for slot in sorted(self.order_, key=lambda slot: -self.layout_.sizes[slot])[-SORTED:]:
-            order = order[tokens[order, slot].argsort(stable=True)]
-        return systematic(weights, len(tokens) // CANDIDATES, order, noise)
-
-    def _targets(self, device: torch.device) -> list[Tensor]:
-        """The share of each token in the training rows, among those that may be drawn."""
-        out = []
-        for counts, emit in zip(self.layout_.counts, self._emit, strict=True):
-            allowed = counts * (emit if emit.ndim == 1 else emit.any(0))
-            out.append(torch.from_numpy(allowed / allowed.sum()).to(device))
-        return out
+    def _log_odds(self, tokens: Tensor) -> Tensor:
+        """How real the critic finds rows, shape (rows,)."""
+        table = self.critic_.embed()
+        return torch.cat([self.critic_(self.critic_.summed(part, table)) for part in torch.split(tokens, 1 << 13)])
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""

@@ -7,6 +7,7 @@ density estimator", arXiv 1310.1757), half follows one Chow-Liu order, which an 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.choosing import CHUNK, Choice, critic_of, draw_rows, free_rows
 from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
@@ -30,14 +32,8 @@ from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
 from tabsynth.training.parting import parted
 from tabsynth.training.plain import PlainNet
-from tabsynth.training.progress import bar
 from tabsynth.training.sizing import Sizing
-
-CALIBRATE_FROM = 1000
-"""Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""
-
-CHUNK = 1 << 16
-"""Rows that are drawn together."""
+from tabsynth.training.stages import Stages
 
 PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
@@ -143,19 +139,26 @@ class MaskedSynthesizer(TokenSynthesizer):
             decay=self.sizing_.decay,
             cycles=self.sizing_.cycles,
         )
-        self.score_ = train(
-            self.net_,
-            lambda batch, noise: self._loss(batch, rank, noise),
-            lambda: self._judge(parts.judged),
-            parts.training,
-            recipe,
-            seed=run.seed,
-            checkpoint=run.checkpoint,
-            fingerprint=self._fingerprint(tokens, run) if run.checkpoint else "",
-            callbacks=run.callbacks,
-            progress=run.progress,
-            weights=parts.weights,
-        )
+
+        def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
+            return train(
+                self.net_,
+                lambda batch, noise: self._loss(batch, rank, noise),
+                lambda: self._judge(parts.judged),
+                parts.training,
+                recipe,
+                seed=run.seed,
+                checkpoint=checkpoint,
+                fingerprint=fingerprint,
+                callbacks=run.callbacks,
+                progress=run.progress,
+                weights=parts.weights,
+            )
+
+        stages = Stages(run.checkpoint, self._fingerprint(tokens, run) if run.checkpoint else "")
+        self.score_ = stages.run("network", self.net_, fit)
+        self.trees_ = critic_of(self.layout_, parts, self._pool, run.seed, run.progress)
+        stages.clear()
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         fit_masked(self, frame, schema, privacy, run)
@@ -206,17 +209,21 @@ class MaskedSynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
+        choice = Choice(self.layout_, self._emit, self.trees_.log_odds) if self.trees_ else None
+        device = self.net_.bias.device
+        return draw_rows(self._filled, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
+
+    def _filled(
+        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
+    ) -> Tensor:
+        """Rows with the tokens that were -1 drawn, in place."""
         chain = Chain(self.net_)
-        noise = torch.Generator(chain.device).manual_seed(int(draw.rng.integers(2**63)))
-        out = np.empty_like(fixed)
-        with bar(len(fixed), "sample", "row", draw.progress) as shown:
-            for begin in range(0, len(fixed), CHUNK):
-                tokens = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(chain.device)
-                pull = calibrate and len(tokens) >= CALIBRATE_FROM
-                drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, pull, stratify)
-                out[begin : begin + CHUNK] = drawer.draw(tokens).cpu().numpy()
-                shown.update(len(tokens))
-        return out
+        return Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, calibrate, stratify).draw(tokens)
+
+    @torch.inference_mode()
+    def _pool(self, count: int, seed: int) -> Tensor:
+        """Rows for a critic to learn from, shape (count, slots)."""
+        return free_rows(self._filled, count, len(self.active_), seed, self.net_.bias.device)
 
     @torch.inference_mode()
     def _expected(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:

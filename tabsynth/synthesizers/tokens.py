@@ -18,10 +18,13 @@ from tabsynth.codec import Codec
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
+from tabsynth.synthesizers.choosing import CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.following import Function, functions_of, mended
+from tabsynth.synthesizers.weighing import counted
 from tabsynth.table import Table, keeps
 from tabsynth.training.layout import Layout
+from tabsynth.training.tree_critic import TreeCritic
 
 TRIES = 50
 """How often rows that break a constraint are drawn anew."""
@@ -35,6 +38,7 @@ class TokenSynthesizer(Synthesizer):
         layout_: The learned slots; slots that can hold only one token are left out.
         active_: Positions of the learned slots in the codec's token matrix.
         functions_: Learned slots that follow from another in every training row.
+        trees_: Says which of more rows than are wanted to take; None where what the model draws looks real already.
     """
 
     weighs: ClassVar[bool] = True
@@ -45,6 +49,7 @@ class TokenSynthesizer(Synthesizer):
     active_: list[int]
     layout_: Layout
     functions_: tuple[Function, ...]
+    trees_: TreeCritic | None
 
     def _fit(self, table: Table, run: Run) -> None:
         for name in ("epochs", "min_group"):
@@ -65,7 +70,7 @@ class TokenSynthesizer(Synthesizer):
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
         """Choose the slots to learn, given the training rows of each token of each slot, and slots that some lack."""
-        self.counts_, self.partial_, self.functions_ = counts, partial, ()
+        self.counts_, self.partial_, self.functions_, self.trees_ = counts, partial, (), None
         self.__dict__.pop("_emit", None)
         slots = self.codec_.slots
         self.active_ = [i for i in range(len(slots)) if self._emitted(i).sum() > 1]
@@ -248,6 +253,9 @@ class TokenSynthesizer(Synthesizer):
         arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
         functions = [[function.cause, function.effect] for function in self.functions_]
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
+        if self.trees_:
+            config["critic_gain"] = self.trees_.gain
+            arrays["critic"] = np.frombuffer(self.trees_.text.encode(), np.uint8)
         return config, arrays | {f"net.{name}": a for name, a in weights.items()}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
@@ -255,12 +263,15 @@ class TokenSynthesizer(Synthesizer):
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
         pairs = enumerate(config.get("functions", []))
         self.functions_ = tuple(Function(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
+        if "critic" in arrays:
+            self.trees_ = TreeCritic(arrays["critic"].tobytes().decode(), config["critic_gain"], self.layout_)
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
         self._relearn(config["learned"], weights)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        return {**super().card(), "vocabulary": self.codec_.card()}
+        chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
+        return {**super().card(), "vocabulary": self.codec_.card(), "chosen": chosen}
 
     @abstractmethod
     def _learn(self, tokens: Tokens, run: Run) -> None:
@@ -285,13 +296,3 @@ class TokenSynthesizer(Synthesizer):
     @abstractmethod
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         """Take back what ``_learned`` gave."""
-
-
-def counted(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
-    """Rows of each token of a slot, by their weights where they have some; absent tokens (-1) do not count."""
-    here = tokens >= 0
-    plain = np.bincount(tokens[here], minlength=size)
-    if weights is None:
-        return plain
-    # A token that was seen stays one that may be drawn, however little its rows count.
-    return np.maximum(np.rint(np.bincount(tokens[here], weights[here], size)), plain > 0).astype(np.int64)

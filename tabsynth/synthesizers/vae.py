@@ -6,6 +6,7 @@ standard normal prior, a classifier tells the rows of such a model from real one
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,9 +18,10 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.choosing import Choice, critic_of, draw_rows, free_rows
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
-from tabsynth.synthesizers.masked import CALIBRATE_FROM, CHUNK, PARENTS
+from tabsynth.synthesizers.masked import PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.synthesizers.vae_private import fit_vae
@@ -27,7 +29,7 @@ from tabsynth.training.latent import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
-from tabsynth.training.progress import bar
+from tabsynth.training.stages import Stages
 
 RAMP = 0.3
 """Share of the fit over which the weight of the divergence from the prior rises to one."""
@@ -90,27 +92,35 @@ class VAESynthesizer(TokenSynthesizer):
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         per_pass = max(len(parts.training) // self.sizing_.batch, 1)
         objective = Objective(self.net_)
-        self.score_ = train(
-            self.net_,
-            objective.loss,
-            lambda: objective.judge(parts.judged),
-            parts.training,
-            Recipe(
-                steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * per_pass,
-                leg=leg_of(per_pass),
-                batch=self.sizing_.batch,
-                rate=self.sizing_.rate,
-                decay=self.sizing_.decay,
-                clip=5.0,
-            ),
-            seed=run.seed,
-            checkpoint=run.checkpoint,
-            fingerprint=self._fingerprint(tokens, run) if run.checkpoint else "",
-            callbacks=run.callbacks,
-            progress=run.progress,
-            pace=objective.pace,
-            weights=parts.weights,
+        recipe = Recipe(
+            steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * per_pass,
+            leg=leg_of(per_pass),
+            batch=self.sizing_.batch,
+            rate=self.sizing_.rate,
+            decay=self.sizing_.decay,
+            clip=5.0,
         )
+
+        def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
+            return train(
+                self.net_,
+                objective.loss,
+                lambda: objective.judge(parts.judged),
+                parts.training,
+                recipe,
+                seed=run.seed,
+                checkpoint=checkpoint,
+                fingerprint=fingerprint,
+                callbacks=run.callbacks,
+                progress=run.progress,
+                pace=objective.pace,
+                weights=parts.weights,
+            )
+
+        stages = Stages(run.checkpoint, self._fingerprint(tokens, run) if run.checkpoint else "")
+        self.score_ = stages.run("network", self.net_, fit)
+        self.trees_ = critic_of(self.layout_, parts, self._pool, run.seed, run.progress)
+        stages.clear()
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         if by_descent(self.private_training):
@@ -131,17 +141,21 @@ class VAESynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
+        choice = Choice(self.layout_, self._emit, self.trees_.log_odds) if self.trees_ else None
         device = self.net_.bias.device
-        noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
-        out = np.empty_like(fixed)
-        with bar(len(fixed), "sample", "row", draw.progress) as shown:
-            for begin in range(0, len(fixed), CHUNK):
-                tokens = torch.from_numpy(fixed[begin : begin + CHUNK].astype(np.int64)).to(device)
-                pull = calibrate and len(tokens) >= CALIBRATE_FROM
-                picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, pull, stratify)
-                out[begin : begin + CHUNK] = LatentDrawer(self.net_, picker, self.order_).draw(tokens).cpu().numpy()
-                shown.update(len(tokens))
-        return out
+        return draw_rows(self._filled, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
+
+    def _filled(
+        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
+    ) -> Tensor:
+        """Rows with the tokens that were -1 drawn, in place."""
+        picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, calibrate, stratify)
+        return LatentDrawer(self.net_, picker, self.order_).draw(tokens)
+
+    @torch.inference_mode()
+    def _pool(self, count: int, seed: int) -> Tensor:
+        """Rows for a critic to learn from, shape (count, slots)."""
+        return free_rows(self._filled, count, len(self.active_), seed, self.net_.bias.device)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""

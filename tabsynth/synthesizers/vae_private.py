@@ -38,7 +38,7 @@ def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
         purpose="DP-SGD of a VAE's prior and decoder on all rows",
     )
     model._learn(start.drawn, run)
-    model.score_ = None  # the score of what was there before the noisy steps
+    model.score_ = model.trees_ = None  # both judged what was there before the noisy steps
     net = model.net_
     with torch.no_grad():
         table = net.table()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import DataError, InputError, listed
+from tabsynth.line_coder import Floats, Tokens
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 
@@ -118,3 +119,13 @@ def _observed(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.N
         if not cells.all():
             out[str(name)] = cells
     return out
+
+
+def counted(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
+    """Rows of each token of a slot, by their weights where they have some; absent tokens (-1) do not count."""
+    here = tokens >= 0
+    plain = np.bincount(tokens[here], minlength=size)
+    if weights is None:
+        return plain
+    # A token that was seen stays one that may be drawn, however little its rows count.
+    return np.maximum(np.rint(np.bincount(tokens[here], weights[here], size)), plain > 0).astype(np.int64)

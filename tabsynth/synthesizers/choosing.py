@@ -1,0 +1,168 @@
+"""Draw rows, and where a critic tells them from real ones, draw more than are wanted and take those that look real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.line_coder import Floats, Tokens
+from tabsynth.synthesizers.base import Draw
+from tabsynth.training.layout import Layout
+from tabsynth.training.parting import Parts
+from tabsynth.training.progress import bar
+from tabsynth.training.resampling import capped, one_each, raked, systematic
+from tabsynth.training.tree_critic import TreeCritic
+
+CALIBRATE_FROM = 1000
+"""Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""
+
+CHUNK = 1 << 16
+"""Rows that are drawn together."""
+
+CANDIDATES = 4
+"""Rows that are drawn for each that is wanted."""
+
+WANTED = 1 << 15
+"""Rows that are chosen together."""
+
+SORTED = 6
+"""Slots by which rows are sorted before some are taken at even steps: those of fewest tokens, which fill evenly."""
+
+LEAST = 3000
+"""Fewest training rows from which a critic can learn what is not chance."""
+
+GLANCE, SEEN = 8000, 0.001
+"""A critic first looks at so many rows; one that gains less than so many nats a row sees nothing, and that is all."""
+
+DRAWN, POOL = 2, 100_000
+"""Rows that are drawn to teach a critic, for each real one, and most of them."""
+
+WORTH = 0.003
+"""Nats a row that a critic must gain on held-out rows for its choice to be worth drawing more rows."""
+
+Fill = Callable[[Tensor, list[Floats | None], torch.Generator, bool, bool], Tensor]
+"""Draws the tokens that are -1, given limits, noise, and whether to calibrate and to stratify."""
+
+
+def critic_of(
+    layout: Layout, parts: Parts, pool: Callable[[int, int], Tensor], seed: int, progress: bool | None
+) -> TreeCritic | None:
+    """A critic of what a model draws, None where that looks real already or there are too few rows to say.
+
+    Args:
+        layout: The slots.
+        parts: The rows of the fit.
+        pool: Draws so many rows with a seed, as they will be sampled.
+        seed: The fit's seed.
+        progress: Whether to show a bar.
+    """
+    real, weights = parts.training, parts.weights
+    if len(real) < LEAST or layout.partial:
+        return None
+    first, second, own = (int(part) for part in np.random.SeedSequence([seed, 4]).generate_state(3))
+    looked = min(GLANCE, len(real))
+    drawn = pool(looked, first)
+    few = None if weights is None else weights[:looked]
+    if TreeCritic.taught(layout, real[:looked], drawn, seed=own, weights=few).gain < SEEN:
+        return None
+    more = min(DRAWN * len(real), POOL) - looked
+    many = [drawn]
+    with bar(more, "learn to choose", "row", progress) as shown:
+        for begin in range(0, more, GLANCE):
+            many.append(pool(min(GLANCE, more - begin), second + begin))
+            shown.update(len(many[-1]))
+    critic = TreeCritic.taught(layout, real, torch.cat(many), seed=own, weights=weights)
+    return critic if critic.gain >= WORTH else None
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """How rows are chosen among candidates.
+
+    Attributes:
+        layout: The slots.
+        emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
+        log_odds: How real rows of tokens look; None where nothing is known of it.
+    """
+
+    layout: Layout
+    emit: Sequence[npt.NDArray[np.bool_]]
+    log_odds: Callable[[Tensor], Tensor] | None
+
+    def of(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:
+        """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
+        weights = torch.ones(len(tokens), dtype=torch.float64, device=tokens.device)
+        if self.log_odds is not None:
+            weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
+        # No row weighs more than CANDIDATES times the mean, so that none is taken twice.
+        weights = capped(weights, CANDIDATES)
+        if calibrate:
+            weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
+        if not stratify:
+            return one_each(weights, CANDIDATES, noise)
+        order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
+        for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-SORTED:]:
+            order = order[tokens[order, slot].argsort(stable=True)]
+        return systematic(weights, len(tokens) // CANDIDATES, order, noise)
+
+    def _targets(self, device: torch.device) -> list[Tensor]:
+        """The share of each token in the training rows, among those that may be drawn."""
+        out = []
+        for counts, emit in zip(self.layout.counts, self.emit, strict=True):
+            allowed = counts * (emit if emit.ndim == 1 else emit.any(0))
+            out.append(torch.from_numpy(allowed / allowed.sum()).to(device))
+        return out
+
+
+def free_rows(fill: Fill, count: int, slots: int, seed: int, device: torch.device) -> Tensor:
+    """Rows as they are drawn where nothing is asked, before any choice, shape (count, slots)."""
+    noise = torch.Generator(device).manual_seed(seed)
+    tokens = torch.full((count, slots), -1, device=device)
+    return fill(tokens, [None] * slots, noise, count >= CALIBRATE_FROM, True)
+
+
+def draw_rows(
+    fill: Fill,
+    choice: Choice | None,
+    fixed: Tokens,
+    limits: list[Floats | None],
+    draw: Draw,
+    device: torch.device,
+    *,
+    calibrate: bool,
+    stratify: bool,
+) -> Tokens:
+    """Draw the tokens that are -1, some rows at a time, shape (rows, slots).
+
+    Args:
+        fill: Draws the tokens of some rows.
+        choice: How rows are chosen among more of them; None draws only what is wanted. Rows of which something is
+            known or restricted are never chosen.
+        fixed: Tokens, -1 where free.
+        limits: The allowed share of each token of a slot, None where nothing is asked.
+        draw: Where random numbers come from, and whether to show a bar.
+        device: Where to draw.
+        calibrate: Pull each slot's mean prediction to its training marginal, where there are rows enough.
+        stratify: Deal random numbers evenly to similar rows.
+    """
+    noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
+    if any(limit is not None for limit in limits) or bool((fixed >= 0).any()):
+        choice = None
+    together = CHUNK if choice is None else WANTED
+    out = np.empty_like(fixed)
+    with bar(len(fixed), "sample", "row", draw.progress) as shown:
+        for begin in range(0, len(fixed), together):
+            wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
+            pull = calibrate and len(wanted) >= CALIBRATE_FROM
+            rows = wanted if choice is None else wanted.repeat_interleave(CANDIDATES, 0)
+            rows = torch.cat([fill(part, limits, noise, pull, stratify) for part in torch.split(rows, CHUNK)])
+            if choice is not None:
+                rows = rows[choice.of(rows, noise, pull, stratify)]
+            out[begin : begin + together] = rows.cpu().numpy()
+            shown.update(len(wanted))
+    return out
