@@ -24,8 +24,8 @@ CALIBRATE_FROM = 1000
 CHUNK = 1 << 16
 """Rows that are drawn together."""
 
-CANDIDATES = 4
-"""Rows that are drawn for each that is wanted."""
+CANDIDATES, TREES_CANDIDATES = 4, 6
+"""Rows that are drawn for each that is wanted; of more, the sharper log-odds of trees can make use."""
 
 WANTED = 1 << 15
 """Rows that are chosen together."""
@@ -88,27 +88,34 @@ class Choice:
         layout: The slots.
         emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
         log_odds: How real rows of tokens look; None where nothing is known of it.
+        candidates: Rows that are drawn for each that is wanted.
     """
 
     layout: Layout
     emit: Sequence[npt.NDArray[np.bool_]]
     log_odds: Callable[[Tensor], Tensor] | None
+    candidates: int = CANDIDATES
+
+    @classmethod
+    def by(cls, trees: TreeCritic | None, emit: Sequence[npt.NDArray[np.bool_]]) -> Choice | None:
+        """The choice of a critic of trees; None where there is none."""
+        return None if trees is None else cls(trees.layout, emit, trees.log_odds, TREES_CANDIDATES)
 
     def of(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:
-        """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
+        """Positions of one in ``candidates`` rows, shape (rows / candidates,)."""
         weights = torch.ones(len(tokens), dtype=torch.float64, device=tokens.device)
         if self.log_odds is not None:
             weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
-        # No row weighs more than CANDIDATES times the mean, so that none is taken twice.
-        weights = capped(weights, CANDIDATES)
+        # No row weighs more than so many times the mean, so that none is taken twice.
+        weights = capped(weights, self.candidates)
         if calibrate:
-            weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
+            weights = raked(weights, tokens, self._targets(tokens.device), self.candidates)
         if not stratify:
-            return one_each(weights, CANDIDATES, noise)
+            return one_each(weights, self.candidates, noise)
         order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
         for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-SORTED:]:
             order = order[tokens[order, slot].argsort(stable=True)]
-        return systematic(weights, len(tokens) // CANDIDATES, order, noise)
+        return systematic(weights, len(tokens) // self.candidates, order, noise)
 
     def _targets(self, device: torch.device) -> list[Tensor]:
         """The share of each token in the training rows, among those that may be drawn."""
@@ -159,7 +166,7 @@ def draw_rows(
         for begin in range(0, len(fixed), together):
             wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
             pull = calibrate and len(wanted) >= CALIBRATE_FROM
-            rows = wanted if choice is None else wanted.repeat_interleave(CANDIDATES, 0)
+            rows = wanted if choice is None else wanted.repeat_interleave(choice.candidates, 0)
             rows = torch.cat([fill(part, limits, noise, pull, stratify) for part in torch.split(rows, CHUNK)])
             if choice is not None:
                 rows = rows[choice.of(rows, noise, pull, stratify)]

@@ -141,8 +141,7 @@ class VAESynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        choice = Choice(self.layout_, self._emit, self.trees_.log_odds) if self.trees_ else None
-        device = self.net_.bias.device
+        choice, device = Choice.by(self.trees_, self._emit), self.net_.bias.device
         return draw_rows(self._filled, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
 
     def _filled(
