@@ -7,7 +7,6 @@ density estimator", arXiv 1310.1757), half follows one Chow-Liu order, which an 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,20 +19,20 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.choosing import CHUNK, Choice, critic_of, draw_rows, free_rows
+from tabsynth.synthesizers.choosing import CHUNK, Choice, draw_rows, free_rows
 from tabsynth.synthesizers.drawing import Drawer
+from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
-from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
+from tabsynth.training.loop import Recipe, chosen_device, leg_of
 from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
 from tabsynth.training.parting import parted
 from tabsynth.training.plain import PlainNet
 from tabsynth.training.sizing import Sizing
-from tabsynth.training.stages import Stages
 
 PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
@@ -139,26 +138,17 @@ class MaskedSynthesizer(TokenSynthesizer):
             decay=self.sizing_.decay,
             cycles=self.sizing_.cycles,
         )
-
-        def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
-            return train(
-                self.net_,
-                lambda batch, noise: self._loss(batch, rank, noise),
-                lambda: self._judge(parts.judged),
-                parts.training,
-                recipe,
-                seed=run.seed,
-                checkpoint=checkpoint,
-                fingerprint=fingerprint,
-                callbacks=run.callbacks,
-                progress=run.progress,
-                weights=parts.weights,
-            )
-
-        stages = Stages(run.checkpoint, self._fingerprint(tokens, run) if run.checkpoint else "")
-        self.score_ = stages.run("network", self.net_, fit)
-        self.trees_ = critic_of(self.layout_, parts, self._pool, run.seed, run.progress)
-        stages.clear()
+        self.score_, self.trees_ = fit_net(
+            self.net_,
+            self.layout_,
+            lambda batch, noise: self._loss(batch, rank, noise),
+            lambda: self._judge(parts.judged),
+            parts,
+            recipe,
+            self._pool,
+            run,
+            self._fingerprint(tokens, run) if run.checkpoint else "",
+        )
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         fit_masked(self, frame, schema, privacy, run)

@@ -6,7 +6,6 @@ standard normal prior, a classifier tells the rows of such a model from real one
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,18 +17,18 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.choosing import Choice, critic_of, draw_rows, free_rows
+from tabsynth.synthesizers.choosing import Choice, draw_rows, free_rows
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
+from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.masked import PARENTS
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.synthesizers.vae_private import fit_vae
 from tabsynth.training.latent import LatentNet, LatentSizing, some_hidden
-from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
+from tabsynth.training.loop import Recipe, chosen_device, leg_of
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
-from tabsynth.training.stages import Stages
 
 RAMP = 0.3
 """Share of the fit over which the weight of the divergence from the prior rises to one."""
@@ -100,27 +99,18 @@ class VAESynthesizer(TokenSynthesizer):
             decay=self.sizing_.decay,
             clip=5.0,
         )
-
-        def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
-            return train(
-                self.net_,
-                objective.loss,
-                lambda: objective.judge(parts.judged),
-                parts.training,
-                recipe,
-                seed=run.seed,
-                checkpoint=checkpoint,
-                fingerprint=fingerprint,
-                callbacks=run.callbacks,
-                progress=run.progress,
-                pace=objective.pace,
-                weights=parts.weights,
-            )
-
-        stages = Stages(run.checkpoint, self._fingerprint(tokens, run) if run.checkpoint else "")
-        self.score_ = stages.run("network", self.net_, fit)
-        self.trees_ = critic_of(self.layout_, parts, self._pool, run.seed, run.progress)
-        stages.clear()
+        self.score_, self.trees_ = fit_net(
+            self.net_,
+            self.layout_,
+            objective.loss,
+            lambda: objective.judge(parts.judged),
+            parts,
+            recipe,
+            self._pool,
+            run,
+            self._fingerprint(tokens, run) if run.checkpoint else "",
+            objective.pace,
+        )
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         if by_descent(self.private_training):

@@ -88,16 +88,21 @@ def row_by_row(module: nn.Module, losses: Losses, clip: float) -> list[Tensor]:
     return out
 
 
-@pytest.mark.parametrize("clip", [0.05, 1.0, 1e4])
-def test_clipped_gradients_are_those_of_rows_alone(made: tuple[nn.Module, Losses], clip: float) -> None:
-    module, losses = made
-    wanted = row_by_row(module, losses, clip)
+def check_clipped(module: nn.Module, losses: Losses, clip: float, wanted: list[torch.Tensor]) -> None:
+    """Our step's clipped gradients are the wanted ones."""
     step = Step(module, Descent(1, 1.0, 1.0, clip, ROWS), Noise.insecure(1))
     step.gradients(losses)
     for weight, own in zip(module.parameters(), wanted, strict=True):
         assert weight.grad is not None
         assert torch.allclose(weight.grad, own, atol=1e-5, rtol=1e-5)
     step.close()
+
+
+@pytest.mark.parametrize("clip", [0.05, 1.0, 1e4])
+def test_clipped_gradients_are_those_of_rows_alone(made: tuple[nn.Module, Losses], clip: float) -> None:
+    module, losses = made
+    wanted = row_by_row(module, losses, clip)
+    check_clipped(module, losses, clip, wanted)
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook", "ignore:There is a performance drop", "ignore:In CPU autocast")
@@ -115,12 +120,7 @@ def test_clipped_gradients_are_those_of_opacus_hooks(made: tuple[nn.Module, Loss
     optimiser.clip_and_accumulate()
     wanted = [weight.summed_grad.clone() for weight in module.parameters()]
     wrapped._close()
-    step = Step(module, Descent(1, 1.0, 1.0, clip, ROWS), Noise.insecure(1))
-    step.gradients(losses)
-    for weight, own in zip(module.parameters(), wanted, strict=True):
-        assert weight.grad is not None
-        assert torch.allclose(weight.grad, own, atol=1e-5, rtol=1e-5)
-    step.close()
+    check_clipped(module, losses, clip, wanted)
 
 
 def duel(net: Critic, steps: int = 9) -> Duel:
