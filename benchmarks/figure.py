@@ -46,13 +46,20 @@ def main() -> None:
 
 
 def drawn(runs: list[dict[str, Any]]) -> str:
-    """A row for each table and model, a panel for each figure; a dot is the mean over seeds, a bar their range."""
+    """A row for each table and model, a panel for each figure; a dot is the mean over seeds, a bar their range.
+
+    A thin mark is the table's floor: what fresh real rows would score.
+    """
     rows: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    floors: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
+        if run["model"] == "floor":
+            floors[run["table"]].append(run)
+            continue
         few = f" ({run['epochs']} epochs)" if run.get("epochs") else ""
         rows[run["table"], NAMES.get(run["model"], run["model"]) + few].append(run)
     panel = (WIDTH - LEFT - GAP * len(PANELS)) / len(PANELS)
-    height = 60 + ROW * len(rows)
+    height = 76 + ROW * len(rows)
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' font-family='system-ui, sans-serif' "
         "font-size='12' role='img'><title>Quality and time of synthesizers by table</title>"
@@ -67,27 +74,44 @@ def drawn(runs: list[dict[str, Any]]) -> str:
         for number, (key, _, span) in enumerate(PANELS):
             left = LEFT + number * (panel + GAP)
             values = [run[key] for run in own if run.get(key) is not None]
+            floor = [run[key] for run in floors[table] if key in run]
+            mark = place(float(np.mean(floor)), left, panel, span) if floor else None
             if values:
-                parts.append(dot(values, left, panel, y - 4, span, "#0b7285" if "CT" not in model else "#c2255c"))
+                colour = "#0b7285" if "CT" not in model else "#c2255c"
+                parts.append(dot(values, mark, left, panel, y - 4, span, colour))
     for number, (_, title, _) in enumerate(PANELS):
         left = LEFT + number * (panel + GAP)
         parts.append(f"<text x='{left:.0f}' y='18' fill='#222' font-weight='600'>{escape(title)}</text>")
-        parts.append(f"<path d='M{left:.0f} 26V{height - 10}' stroke='#ccc'/>")
+        parts.append(f"<path d='M{left:.0f} 26V{height - 28}' stroke='#ccc'/>")
+    if floors:
+        told = "a thin mark: what fresh real rows would score"
+        parts.append(f"<text x='8' y='{height - 12}' fill='#444'>{told}</text>")
     return "".join([*parts, "</svg>"])
 
 
-def dot(values: list[float], left: float, width: float, y: float, span: tuple[float, float], colour: str) -> str:
-    """The mean with its range and its figure; on a logarithmic scale."""
+def place(value: float, left: float, width: float, span: tuple[float, float]) -> float:
+    """Where a value stands in a panel, on a logarithmic scale."""
+    share = math.log(value / span[0]) / math.log(span[1] / span[0])
+    return left + (width - 40) * min(max(share, 0.0), 1.0)
 
-    def place(value: float) -> float:
-        share = math.log(value / span[0]) / math.log(span[1] / span[0])
-        return left + (width - 40) * min(max(share, 0.0), 1.0)
 
-    mean, low, high = float(np.mean(values)), min(values), max(values)
+def dot(
+    values: list[float],
+    mark: float | None,
+    left: float,
+    width: float,
+    y: float,
+    span: tuple[float, float],
+    colour: str,
+) -> str:
+    """The mean with its range, its figure and the place of its floor."""
+    mean = float(np.mean(values))
+    low, at, high = (place(value, left, width, span) for value in (min(values), mean, max(values)))
+    thin = "" if mark is None else f"<path d='M{mark:.1f} {y - 9}V{y + 9}' stroke='#868e96'/>"
     return (
-        f"<path d='M{place(low):.1f} {y}H{place(high):.1f}' stroke='{colour}' stroke-width='3'/>"
-        f"<circle cx='{place(mean):.1f}' cy='{y}' r='5' fill='{colour}'/>"
-        f"<text x='{place(high) + 9:.1f}' y='{y + 4}' fill='#444'>{mean:.3g}</text>"
+        f"<path d='M{low:.1f} {y}H{high:.1f}' stroke='{colour}' stroke-width='3'/>"
+        f"<circle cx='{at:.1f}' cy='{y}' r='5' fill='{colour}'/>{thin}"
+        f"<text x='{max(high, mark or high) + 9:.1f}' y='{y + 4}' fill='#444'>{mean:.3g}</text>"
     )
 
 

@@ -6,13 +6,16 @@ test part only scores. Models run with their defaults on what ``tabsynth.read`` 
     python benchmarks/quality.py                                    Masked on Adult, Default and Shoppers
     python benchmarks/quality.py --tables adult --models masked,vae,gan,tvae --seeds 0,1,2
     python benchmarks/quality.py --models masked,ctgan --epochs ctgan=3    a few epochs, to compare time
+    python benchmarks/quality.py --models floor,masked              what fresh real rows would score, then the model
     python benchmarks/quality.py --short                            a table of scikit-learn's, scored by tabsynth itself
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -21,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer
 
@@ -31,6 +35,8 @@ from tabsynth.synthesizers.catalog import create
 from tabsynth.table import Table
 
 YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick"
+SPLITS = 5
+"""Pairs of halves whose mean a floor is."""
 
 
 def main() -> None:
@@ -46,6 +52,8 @@ def main() -> None:
     epochs = {name: int(count) for name, count in (pair.split("=") for pair in args.epochs.split(",") if pair)}
     if not args.short and not YARDSTICK.is_dir():
         raise SystemExit(f"the yardstick is not at {YARDSTICK}; use --short")
+    if args.short and "floor" in args.models.split(","):
+        raise SystemExit("the floor is the yardstick's; leave out --short")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if not args.short:
@@ -53,7 +61,8 @@ def main() -> None:
         for table in ["breast_cancer"] if args.short else args.tables.split(","):
             for model in args.models.split(","):
                 for seed in map(int, args.seeds.split(",")):
-                    line = json.dumps(run(table, model, seed, epochs.get(model), folder, args.short))
+                    scored = floor(table, seed, folder) if model == "floor" else None
+                    line = json.dumps(scored or run(table, model, seed, epochs.get(model), folder, args.short))
                     print(line, flush=True)
                     if args.output:
                         with args.output.open("a") as file:
@@ -78,7 +87,7 @@ def run(name: str, model: str, seed: int, epochs: int | None, folder: Path, shor
     else:
         write(synthetic, folder / "synthetic.csv", fitted.schema_)
         files = [folder / f"{name}.train.csv", folder / f"{name}.test.csv", folder / f"{name}.json"]
-        command = [sys.executable, YARDSTICK / "score.py", *files, folder / "synthetic.csv"]
+        command = [sys.executable, *map(str, [YARDSTICK / "score.py", *files, folder / "synthetic.csv"])]
         scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return {
         "table": name,
@@ -92,6 +101,35 @@ def run(name: str, model: str, seed: int, epochs: int | None, folder: Path, shor
         "machine": platform.machine(),
         **scores,
     }
+
+
+def floor(name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """What a fresh real sample of as many rows would score, estimated from halves of the training rows.
+
+    One random half is scored as the synthetic table of the other. Sampling error falls with the square root of the
+    rows, so that n/2 rows against n/2 have sqrt(2) times the error of n against n: ``shape_err`` and ``trend_err`` are
+    the halves' errors over sqrt(2), means of ``SPLITS`` splits. Pairs of columns with more combinations than rows fall
+    more slowly; for these the floor is too low, and ``*_err_fourths`` over ``*_err_halves`` is below sqrt(2).
+    """
+    spec = importlib.util.spec_from_file_location("yardstick_score", YARDSTICK / "score.py")
+    assert spec is not None
+    assert spec.loader is not None
+    yardstick = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(yardstick)
+    categorical = set(json.loads((folder / f"{name}.json").read_text())["categorical"])
+    train = yardstick.load(folder / f"{name}.train.csv", categorical)
+    found: dict[str, list[float]] = {}
+    for split_seed in range(SPLITS):
+        order = np.random.default_rng([seed, split_seed]).permutation(len(train))
+        for part, rows in (("halves", len(train) // 2), ("fourths", len(train) // 4)):
+            one, other = (train.iloc[order[at : at + rows]].reset_index(drop=True) for at in (0, rows))
+            for score in ("shape", "trend"):
+                errors = getattr(yardstick, score)(one, other, categorical)
+                found.setdefault(f"{score}_err_{part}", []).append(100 * float(np.mean(list(errors.values()))))
+    means = {key: float(np.mean(values)) for key, values in found.items()}
+    scaled = {f"{score}_err": means[f"{score}_err_halves"] / math.sqrt(2) for score in ("shape", "trend")}
+    rounded = {key: round(value, 4) for key, value in {**scaled, **means}.items()}
+    return {"table": name, "model": "floor", "seed": seed, "splits": SPLITS, "rows": len(train), **rounded}
 
 
 if __name__ == "__main__":
