@@ -1,47 +1,41 @@
-"""A generative adversarial network of tokens that starts as a VAE and ends with a choice among its rows.
+"""A generative adversarial network of tokens that starts as a VAE.
 
 A generator turns noise into rows. It begins as the decoder of a VAE with a standard normal prior, so that no mode is
-missing from the start; then it is trained against a critic. A last critic, stopped early on held-out rows, says which
-of the rows that are drawn to take.
+missing from the start; then it is trained against a critic.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.line_coder import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.choosing import CALIBRATE_FROM, CANDIDATES, CHUNK, Choice, draw_rows
+from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.gan_fit import GanFit
 from tabsynth.synthesizers.gan_private import fit_gan
-from tabsynth.synthesizers.latent_drawing import LatentDrawer
-from tabsynth.synthesizers.masked import PARENTS
-from tabsynth.synthesizers.picking import Picker
-from tabsynth.synthesizers.tokens import TokenSynthesizer
-from tabsynth.training.critic import CHANCE, Critic
+from tabsynth.synthesizers.latent_model import LatentSynthesizer
+from tabsynth.training.critic import Critic
 from tabsynth.training.generator import Generator
 from tabsynth.training.latent import LatentSizing
 from tabsynth.training.loop import chosen_device
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
 
 WIDE, SHARE = 2000, 0.8
 """Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
 
 
-class GANSynthesizer(TokenSynthesizer):
-    """Generative adversarial network: a generator of rows, and a critic that says how real they look.
+class GANSynthesizer(LatentSynthesizer):
+    """Generative adversarial network: a generator of rows that learns against a critic which says how real they look.
 
-    A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, faster to fit and to
-    sample, fills gaps and gives the likelihood of a row. Conditions are met in every row; how the other columns follow
-    them is approximate, the more so the rarer the condition, and the critic has no say in it.
+    A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, faster to fit, fills gaps
+    and gives the likelihood of a row; ``VAESynthesizer`` is this without the critic, and with a prior that it learns.
+    Conditions are met in every row; how the other columns follow them is approximate, the more so the rarer the
+    condition.
 
     Args:
         epochs: Passes of the warm start over the training rows; the other parts follow in proportion. By default from
@@ -63,8 +57,7 @@ class GANSynthesizer(TokenSynthesizer):
 
     kind: ClassVar[str] = "gan"
     weighs: ClassVar[bool] = False
-    width_: int
-    score_: float | None
+    net_: Generator
 
     def __init__(
         self,
@@ -85,19 +78,22 @@ class GANSynthesizer(TokenSynthesizer):
         else:
             fit_distilled(self, frame, schema, privacy, run)
 
-    def _learn(self, tokens: Tokens, run: Run, critic_width: int | None = None) -> None:
+    def _learn(self, tokens: Tokens, run: Run) -> None:
+        self._opposed(tokens, run)
+
+    def _opposed(self, tokens: Tokens, run: Run, critic_width: int | None = None) -> Critic | None:
+        """Learn tokens; return the critic that the generator learned against, None where there is nothing to learn."""
         device = chosen_device(self.device)
-        information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
-        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        self._ordered(tokens)
         if not self.active_:
-            return
+            return None
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
-        self.width_ = critic_width or (96 if self.sizing_.width <= 96 else 256)
+        width = critic_width or (96 if self.sizing_.width <= 96 else 256)
         self.net_ = self._network(run.seed).to(device)
-        fit = GanFit(
+        critic = Critic(self.layout_, width=width, generator=torch.Generator().manual_seed(run.seed)).to(device)
+        self.trees_ = GanFit(
             self.net_,
-            lambda seed: self._critic(seed).to(device),
+            critic,
             self.order_,
             self.sizing_,
             parted(tokens, run.seed, device),
@@ -105,8 +101,8 @@ class GANSynthesizer(TokenSynthesizer):
             self._pool,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
-        )
-        self.critic_, self.score_ = fit()
+        )()
+        return critic
 
     def _passes(self) -> int:
         """Passes of the warm start."""
@@ -117,76 +113,7 @@ class GANSynthesizer(TokenSynthesizer):
     def _network(self, seed: int) -> Generator:
         return Generator(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
 
-    def _critic(self, seed: int) -> Critic:
-        return Critic(self.layout_, width=self.width_, generator=torch.Generator().manual_seed(seed))
-
-    @torch.no_grad()
-    def _pool(self, count: int, seed: int, polished: bool) -> Tensor:
-        """Rows for a critic to learn from, shape (count, slots)."""
-        device = self.net_.bias.device
-        fixed = torch.full((count, len(self.active_)), -1, device=device)
-        free: list[Floats | None] = [None] * len(self.active_)
-        noise = torch.Generator(device).manual_seed(seed)
-        return self._drawn(fixed, free, noise, polished and count >= CALIBRATE_FROM, polished)
-
-    def _drawn(
-        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
-    ) -> Tensor:
-        """Rows as the generator draws them, in place."""
-        picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, calibrate, stratify)
-        drawer = LatentDrawer(self.net_, picker, self.order_)
-        return torch.cat([drawer.draw(part) for part in torch.split(tokens, CHUNK)])
-
-    @torch.inference_mode()
-    def _draw(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: Draw,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
-        device = self.net_.bias.device
-        # A critic that knows nothing of held-out rows has no say.
-        heard = self.score_ is None or self.score_ < CHANCE
-        choice = Choice(self.layout_, self._emit, self._log_odds if heard else None)
-        return draw_rows(self._drawn, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
-
-    def _log_odds(self, tokens: Tensor) -> Tensor:
-        """How real the critic finds rows, shape (rows,)."""
-        table = self.critic_.embed()
-        return torch.cat([self.critic_(self.critic_.summed(part, table)) for part in torch.split(tokens, 1 << 13)])
-
-    def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
-        sampling = (
-            f"chosen by a critic among {CANDIDATES} times as many rows; calibrated to the training marginals (from "
-            "1,000 rows on) and stratified unless switched off"
-        )
-        return {**super().card(), "sampling": sampling, "held_out_critic_nats_a_pair": getattr(self, "score_", None)}
-
-    def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
-        if not self.active_:
-            return config, {}
-        parts = {"generator": self.net_, "critic": self.critic_}
-        weights = {
-            f"{name}.{key}": w.cpu().numpy() for name, net in parts.items() for key, w in net.state_dict().items()
-        }
-        return config | {"sizing": vars(self.sizing_), "critic": self.width_, "score": self.score_}, weights
-
-    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.order_ = [int(slot) for slot in config["order"]]
-        self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
-        if self.active_:
-            self.sizing_, self.score_ = LatentSizing(**config["sizing"]), config["score"]
-            # Files of earlier versions lack the critic's width.
-            self.width_ = int(config.get("critic", 96 if self.sizing_.width <= 96 else 256))
-            self.net_, self.critic_ = self._network(0), self._critic(0)
-            self.net_.shed()
-            device = chosen_device(self.device)
-            for name, net in {"generator.": self.net_, "critic.": self.critic_}.items():
-                own = {key.removeprefix(name): a for key, a in arrays.items() if key.startswith(name)}
-                net.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in own.items()})
-                net.to(device).eval()
+    def _bare(self) -> Generator:
+        net = self._network(0)
+        net.shed()
+        return net

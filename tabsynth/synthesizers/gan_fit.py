@@ -1,4 +1,4 @@
-"""How a GAN of tokens is fitted: warm as a VAE, a first critic, generator against critic, a last critic."""
+"""How a GAN of tokens is fitted: warm as a VAE, then a critic of its rows, then one against the other."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.synthesizers.base import Run
+from tabsynth.synthesizers.choosing import critic_of
 from tabsynth.synthesizers.vae import Objective
 from tabsynth.training.adversarial import Adversaries
-from tabsynth.training.critic import CHANCE, Critic, Telling
+from tabsynth.training.critic import Critic, Telling
 from tabsynth.training.generator import Generator
 from tabsynth.training.latent import LatentSizing
 from tabsynth.training.loop import Recipe, leg_of, train
 from tabsynth.training.moments import Moments
 from tabsynth.training.parting import Parts
 from tabsynth.training.stages import Stages
+from tabsynth.training.tree_critic import TreeCritic
 
 TELLING = 0.8
 """Passes in which a critic is taught, for each pass of the warm start."""
@@ -30,8 +32,8 @@ ADVERSARIAL = 0.6
 BATCH = 256
 """Most rows of a step of generator against critic."""
 
-POOL = 100_000
-"""Most rows that are drawn to teach a critic."""
+POOL = 1 << 16
+"""Most rows that are drawn to teach the critic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,36 +42,40 @@ class GanFit:
 
     Attributes:
         net: The generator, with its encoder still.
-        critic: Makes a new critic of a seed.
+        critic: What it learns against.
         order: The slots in the order in which they are drawn.
         sizing: Sizes of the warm start.
         parts: Training rows and held-out ones.
         epochs: Passes of the warm start.
-        pool: Draws so many rows with a seed; with True as they will be sampled, with False as the generator draws them.
+        pool: Draws so many rows with a seed, as they will be sampled.
         run: The fit's seed, callbacks and checkpoint.
         fingerprint: Names the fit.
     """
 
     net: Generator
-    critic: Callable[[int], Critic]
+    critic: Critic
     order: Sequence[int]
     sizing: LatentSizing
     parts: Parts
     epochs: int
-    pool: Callable[[int, int, bool], Tensor]
+    pool: Callable[[int, int], Tensor]
     run: Run
     fingerprint: str
 
-    def __call__(self) -> tuple[Critic, float]:
-        """Fit the generator in place, without its encoder at the end; return the last critic and its held-out loss."""
+    def __call__(self) -> TreeCritic | None:
+        """Fit generator and critic in place, the generator without its encoder at the end.
+
+        Returns:
+            Trees that choose among its rows, where they are of use.
+        """
         stages = Stages(self.run.checkpoint, self.fingerprint)
-        seeds = [int(seed) for seed in np.random.SeedSequence([self.run.seed, 3]).generate_state(6)]
+        told, pooled, opposed = (int(seed) for seed in np.random.SeedSequence([self.run.seed, 3]).generate_state(3))
         self._warm(stages)
-        critic, _ = self._told(stages, "critic", seeds[0], seeds[1], polished=False)
-        self._opposed(stages, critic, seeds[2])
-        out = self._told(stages, "judge", seeds[3], seeds[4], polished=True)
+        self._told(stages, told, pooled)
+        self._opposed(stages, opposed)
+        trees = critic_of(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
         stages.clear()
-        return out
+        return trees
 
     @property
     def per_pass(self) -> int:
@@ -92,12 +98,11 @@ class GanFit:
         self._stage(stages, "warm", self.net, parts, recipe, self.run.seed, objective.pace)
         self.net.shed()
 
-    def _told(self, stages: Stages, name: str, seed: int, other: int, *, polished: bool) -> tuple[Critic, float]:
-        """A new critic learns to tell real rows from those that the generator draws now."""
-        critic, judged = self.critic(seed), self.parts.judged
-        count = min(2 * len(self.parts.training), POOL)
-        drawn = self.pool(count + 4 * len(judged), other, polished)
-        telling = Telling(critic, drawn[:count], judged, drawn[count:])
+    def _told(self, stages: Stages, seed: int, other: int) -> None:
+        """The critic learns to tell real rows from those that the generator draws now."""
+        judged = self.parts.judged
+        drawn = self.pool(min(2 * len(self.parts.training), POOL) + len(judged), other)
+        telling = Telling(self.critic, drawn[len(judged) :], judged, drawn[: len(judged)])
         recipe = Recipe(
             steps=max(round(TELLING * self.epochs * self.per_pass), 1),
             leg=leg_of(self.per_pass),
@@ -105,15 +110,14 @@ class GanFit:
             rate=3e-3,
             average=0.99,
         )
-        score = self._stage(stages, name, critic, (telling.loss, telling.judge), recipe, seed)
-        return critic, CHANCE if score is None else score
+        self._stage(stages, "critic", self.critic, (telling.loss, telling.judge), recipe, seed)
 
-    def _opposed(self, stages: Stages, critic: Critic, seed: int) -> None:
+    def _opposed(self, stages: Stages, seed: int) -> None:
         """Generator and critic learn against each other; what makes held-out rows less alike is taken back."""
         training, judged = self.parts.training, self.parts.judged
         steps = max(round(ADVERSARIAL * self.epochs * self.per_pass), 1)
         moments = [Moments(self.net.layout, self.order, rows) for rows in (training, judged)]
-        both = Adversaries(self.net, critic, moments[0], moments[1], steps)
+        both = Adversaries(self.net, self.critic, moments[0], moments[1], steps)
         before, own = both.judge(), {key: value.clone() for key, value in self.net.state_dict().items()}
         recipe = Recipe(
             steps=steps,

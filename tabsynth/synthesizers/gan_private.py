@@ -3,13 +3,11 @@
 Only the critic ever sees a real row. The gradient of its loss on real rows is clipped row by row and noised; that of
 its loss on drawn rows is added as it is, for no real row is in it, and what the generator learns from the critic's
 weights is post-processing. The critic's slope is held by bounding the norms of its matrices, which looks at no data;
-each row is judged by itself, and nothing is normalised over a batch. In the last steps the generator stands still, and
-the critic becomes the one that chooses among the rows that are drawn.
+each row is judged by itself, and nothing is normalised over a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,14 +39,8 @@ WIDTH = 64
 SLOPE = 2.0
 """Largest spectral norm of each of the critic's matrices."""
 
-OPPOSED = 0.5
-"""Share of the steps in which the generator learns, too."""
-
 DRAWN = 512
 """Rows that the generator draws in a step."""
-
-POOL = 20_000
-"""Rows that it draws for the critic when it has learned."""
 
 GENERATOR_RATE = 2e-4
 """Adam's rate of the generator."""
@@ -66,14 +58,14 @@ def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
         clip=CLIP,
         purpose="DP-SGD of a GAN's critic on all rows",
     )
-    model._learn(start.drawn, run, WIDTH)
-    model.score_ = None  # no held-out real row was looked at
+    critic = model._opposed(start.drawn, run, WIDTH)
+    assert critic is not None
+    model.trees_ = None  # they were taught by what was drawn before the noisy steps
     rows = torch.from_numpy(start.drawn.astype(np.int64)).to(chosen_device(model.device))
-    moments = Moments(model.layout_, model.order_, rows)
-    duel = Duel(model.net_, model.critic_, moments, model._pool, paid.descent.steps, run.seed)
-    start.train(paid, RowwiseCritic(model.critic_), real_losses, rate=RATE, after=duel.after, public=duel.drawn_loss)
+    duel = Duel(model.net_, critic, Moments(model.layout_, model.order_, rows), run.seed)
+    start.train(paid, RowwiseCritic(critic), real_losses, rate=RATE, after=duel.after, public=duel.drawn_loss)
+    duel.average.put()
     model.net_.eval()
-    model.critic_.eval()
 
 
 def real_losses(critic: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
@@ -88,22 +80,11 @@ class Duel:
         net: The generator, without its encoder.
         critic: The critic.
         moments: Shares of the mixture's rows.
-        pool: Draws so many rows with a seed, as they will be sampled where it is told True.
-        steps: The critic's steps.
         seed: Decides what the generator draws.
     """
 
-    def __init__(
-        self,
-        net: Generator,
-        critic: Critic,
-        moments: Moments,
-        pool: Callable[[int, int, bool], Tensor],
-        steps: int,
-        seed: int,
-    ) -> None:
-        self.net, self.critic, self.moments, self.pool, self.seed = net, critic, moments, pool, seed
-        self.last = round(OPPOSED * steps) - 1
+    def __init__(self, net: Generator, critic: Critic, moments: Moments, seed: int) -> None:
+        self.net, self.critic, self.moments = net, critic, moments
         self.noise = torch.Generator(net.bias.device).manual_seed(seed)
         self.average = Averaged(net)
         self.optimiser = torch.optim.Adam(net.parameters(), lr=GENERATOR_RATE, betas=(0.5, 0.9))
@@ -117,13 +98,9 @@ class Duel:
     def after(self, step: int) -> None:
         """The generator's part after a step of the critic."""
         hold(self.critic, SLOPE)
-        if step < self.last:
-            table = self.critic.embed().detach()
-            loss, self.drawn = generator_loss(self.net, self.critic, self.moments, DRAWN, self.noise, table)
-            self.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
-            self.average.follow(step)
-        elif step == self.last:
-            self.average.put()
-            self.drawn = self.pool(POOL, self.seed, True)
+        table = self.critic.embed().detach()
+        loss, self.drawn = generator_loss(self.net, self.critic, self.moments, DRAWN, self.noise, table)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.average.follow(step)

@@ -13,21 +13,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.line_coder import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.choosing import Choice, draw_rows, free_rows
+from tabsynth.synthesizers.base import Arrays, Run
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.fitting import fit_net
-from tabsynth.synthesizers.latent_drawing import LatentDrawer
-from tabsynth.synthesizers.masked import PARENTS
-from tabsynth.synthesizers.picking import Picker
-from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.synthesizers.latent_model import LatentSynthesizer
 from tabsynth.synthesizers.vae_private import fit_vae
 from tabsynth.training.latent import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
 
 RAMP = 0.3
@@ -37,7 +32,7 @@ FAINT = 0.1
 """Weight of the divergence from the prior at the start."""
 
 
-class VAESynthesizer(TokenSynthesizer):
+class VAESynthesizer(LatentSynthesizer):
     """Variational autoencoder with a learned prior: each row becomes a few numbers, and new numbers become rows.
 
     Good for many rows of wide tables, since all columns share one pass through the network, and as a second opinion by
@@ -81,14 +76,12 @@ class VAESynthesizer(TokenSynthesizer):
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device = chosen_device(self.device)
-        information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
-        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        self._ordered(tokens)
         if not self.active_:
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
         parts = parted(tokens, run.seed, device, run.weighing.weights)
-        self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
+        self.net_ = self._network(run.seed).to(device)
         per_pass = max(len(parts.training) // self.sizing_.batch, 1)
         objective = Objective(self.net_)
         recipe = Recipe(
@@ -118,54 +111,21 @@ class VAESynthesizer(TokenSynthesizer):
         else:
             fit_distilled(self, frame, schema, privacy, run)
 
-    def _network(self, generator: torch.Generator) -> LatentNet:
-        return LatentNet(self.layout_, self.order_, self.sizing_, generator)
-
-    @torch.inference_mode()
-    def _draw(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: Draw,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
-        choice, device = Choice.by(self.trees_, self._emit), self.net_.bias.device
-        return draw_rows(self._filled, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
-
-    def _filled(
-        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
-    ) -> Tensor:
-        """Rows with the tokens that were -1 drawn, in place."""
-        picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, calibrate, stratify)
-        return LatentDrawer(self.net_, picker, self.order_).draw(tokens)
-
-    @torch.inference_mode()
-    def _pool(self, count: int, seed: int) -> Tensor:
-        """Rows for a critic to learn from, shape (count, slots)."""
-        return free_rows(self._filled, count, len(self.active_), seed, self.net_.bias.device)
+    def _network(self, seed: int) -> LatentNet:
+        return LatentNet(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
-        return {**super().card(), "sampling": sampling, "held_out_nats_a_row": getattr(self, "score_", None)}
+        return {**super().card(), "held_out_nats_a_row": getattr(self, "score_", None)}
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
-        if not self.active_:
-            return config, {}
-        weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
-        return config | {"sizing": vars(self.sizing_), "score": self.score_}, weights
+        config, weights = super()._learned()
+        return config | ({"score": self.score_} if self.active_ else {}), weights
 
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.order_ = [int(slot) for slot in config["order"]]
-        self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        super()._relearn(config, arrays)
         if self.active_:
-            self.sizing_, self.score_ = LatentSizing(**config["sizing"]), config["score"]
-            self.net_ = self._network(torch.Generator().manual_seed(0))
-            self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
-            self.net_ = self.net_.to(chosen_device(self.device)).eval()
+            self.score_ = config["score"]
 
 
 class Objective:

@@ -19,9 +19,6 @@ from tabsynth.training.network import Waves
 SLOPE = 0.2
 """Slope of the activation below zero."""
 
-CHANCE = 2 * math.log(2)
-"""Loss of a critic that cannot tell real rows from drawn ones."""
-
 
 class Critic(nn.Module):
     """Three hidden layers on summed embeddings.
@@ -83,7 +80,7 @@ class Telling:
 
     @torch.inference_mode()
     def judge(self) -> float:
-        """The loss on held-out rows; ``CHANCE`` where the critic knows nothing."""
+        """The loss on held-out rows; twice the logarithm of two where the critic knows nothing."""
         table = self.critic.embed()
         return float(
             real_losses(self.critic, self.judged, table).mean() + drawn_losses(self.critic, self.others, table)

@@ -51,18 +51,24 @@ class Links(nn.Module):
         self.register_buffer("order", torch.tensor(list(order)), persistent=False)
         self.register_buffer("place", torch.tensor(place), persistent=False)
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
+        # Row by row, in the order of buckets, which slots are drawn before.
+        places = torch.tensor(place)
+        before = places < places[torch.tensor(layout.bucket_order)].unsqueeze(1)
+        self.register_buffer("before", before.float(), persistent=False)
 
     def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
         """Logits of all slots, shape (rows, total), of tokens, shape (rows, slots); absent ones (-1) add nothing."""
-        steps = functional.embedding(self.offsets + tokens.clamp(min=0), self.embed())  # type: ignore[operator]
-        steps = (steps * (tokens >= 0).unsqueeze(2))[:, self.order]  # type: ignore[index]
-        sums = self.start(latents).unsqueeze(1) + steps.cumsum(1) - steps
-        units, head = functional.silu(sums)[:, self.place], self.head()  # type: ignore[index]
-        parts = []
+        # One product sums what comes before each slot: large tensors in between are what costs time here.
+        table = functional.pad(self.embed(), (0, 0, 0, 1))
+        at = torch.where(tokens < 0, self.layout.total, self.offsets + tokens)  # type: ignore[operator]
+        before = self.before.expand(len(tokens), -1, -1)  # type: ignore[operator]
+        sums = torch.baddbmm(self.start(latents).unsqueeze(1), before, functional.embedding(at, table))
+        sizes, head, parts = [len(bucket.slots) for bucket in self.layout.buckets], self.head(), []
         with torch.autocast(latents.device.type, dtype=torch.bfloat16):
-            for bucket in self.layout.buckets:
+            units = torch.split(functional.silu(sums).bfloat16(), sizes, 1)
+            for bucket, seen in zip(self.layout.buckets, units, strict=True):
                 own = head[bucket.start : bucket.stop].view(len(bucket.slots), bucket.width, -1)
-                logits = torch.bmm(units[:, list(bucket.slots)].transpose(0, 1), own.transpose(1, 2))
+                logits = torch.bmm(seen.transpose(0, 1), own.transpose(1, 2))
                 parts.append(logits.transpose(0, 1).reshape(len(latents), -1))
         return torch.cat(parts, 1).float()
 

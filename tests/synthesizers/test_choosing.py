@@ -122,7 +122,7 @@ def test_a_fit_that_misses_something_gets_a_critic(short: MaskedSynthesizer, tmp
     assert short.sample(30, given={"first": (0.5, 1.0)}, seed=2)["first"].between(0.5, 1.0).all()
 
 
-@pytest.mark.parametrize("kind", ["masked", "vae"])
+@pytest.mark.parametrize("kind", ["masked", "vae", "gan"])
 def test_no_critic_outlives_its_fit(kind: str) -> None:
     """A model fitted anew to a table too small for a critic has none of the table before."""
     model = create(kind, epochs=1).fit(near(3600), seed=0, progress=False)

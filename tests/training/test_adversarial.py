@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.errors import ModelFileError
-from tabsynth.training.critic import CHANCE, Critic, Telling, real_losses, steepness
+from tabsynth.training.critic import Critic, Telling, real_losses, steepness
 from tabsynth.training.generator import Bag, Drawn, Generator
 from tabsynth.training.latent import LatentSizing
 from tabsynth.training.layout import Layout
@@ -118,7 +118,7 @@ def test_a_critic_learns_what_differs_and_only_that() -> None:
     fake[:, 2], others[:, 2] = fake[:, 0] % 2, others[:, 0] % 2
     own = critic()
     telling = Telling(own, fake, judged, others)
-    assert telling.judge() == pytest.approx(CHANCE, abs=0.2)
+    assert telling.judge() == pytest.approx(2 * np.log(2), abs=0.2)
     optimiser, noise = torch.optim.Adam(own.parameters(), lr=1e-2), torch.Generator().manual_seed(0)
     for step in range(150):
         optimiser.zero_grad()
