@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a small table")
     parser.add_argument("--output", type=Path, help="append the line to a file as well")
     args = parser.parse_args()
+    warnings.simplefilter("ignore", FutureWarning)  # of scikit-learn, on every LogisticRegressionCV
     if not args.short and not ADULT.exists():
         raise SystemExit(f"{ADULT} is not there; use --short")
     whole = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(ADULT)
