@@ -7,7 +7,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.choosing import TREES_CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.following import Function, functions_of, mended
+from tabsynth.synthesizers.meeting import draw_meeting
 from tabsynth.synthesizers.weighing import counted
 from tabsynth.table import Table, keeps
 from tabsynth.training.layout import Layout
@@ -42,6 +43,7 @@ class TokenSynthesizer(Synthesizer):
     """
 
     weighs: ClassVar[bool] = True
+    exact: ClassVar[bool] = False  # whether what it draws under a condition is as near as what it draws without
 
     epochs: int | None
     min_group: int
@@ -140,13 +142,13 @@ class TokenSynthesizer(Synthesizer):
 
         Args:
             n: Number of rows; by default as many as the training table, or as ``given`` has.
-            given: What the rows must meet, exactly and without rejection: ``{"sex": "F", "age": (60, 80), "state":
+            given: What the rows must meet, exactly, and however rare: ``{"sex": "F", "age": (60, 80), "state":
                 ["MA", "NY"]}`` (a value, an inclusive range, a list of values) for all rows, or a frame with one row
                 of fixed values for each row to draw, missing where free.
             seed: Seed of the draw; the same seed gives the same rows.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
-            calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows
-                without conditions.
+            calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows,
+                and in plain ones from which rows that meet a condition are picked.
             stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
             mixture: Shares of the sources, ``{"cleveland": 0.5, "va": 0.5}``, for a table that holds several (the
                 column of role ``source``, or ``_source``); the rows of all come in random order.
@@ -179,9 +181,9 @@ class TokenSynthesizer(Synthesizer):
             wanted = conditions.of_rows(left)
             tokens = self._full(len(left))
             if self.active_ and len(left):
-                pull = calibrate and not conditions.any and not kept
-                fixed = wanted.fixed[:, self.active_]
-                drawn = self._draw(fixed, limits, draw, calibrate=pull, stratify=stratify)
+                fixed, pull = wanted.fixed[:, self.active_], calibrate and not kept
+                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw)
+                drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
             rows = self.codec_.decode(
