@@ -16,7 +16,7 @@ from tabsynth.training.layout import Layout
 from tabsynth.training.parting import Parts
 from tabsynth.training.progress import bar
 from tabsynth.training.resampling import capped, one_each, raked, systematic
-from tabsynth.training.tree_critic import TreeCritic
+from tabsynth.training.tree_critic import TreeCritic, first_look
 
 CALIBRATE_FROM = 1000
 """Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""
@@ -38,6 +38,9 @@ LEAST = 3000
 
 GLANCE, SEEN = 8000, 0.001
 """A critic first looks at so many rows; one that gains less than so many nats a row sees nothing, and that is all."""
+
+ALL = 2 * GLANCE
+"""Where there are fewer rows, a look would cost as much as teaching the critic at once."""
 
 DRAWN, POOL = 2, 100_000
 """Rows that are drawn to teach a critic, for each real one, and most of them."""
@@ -67,9 +70,10 @@ def critic_of(
     first, second, own = (int(part) for part in np.random.SeedSequence([seed, 4]).generate_state(3))
     looked = min(GLANCE, len(real))
     drawn = pool(looked, first)
-    few = None if weights is None else weights[:looked]
-    if TreeCritic.taught(layout, real[:looked], drawn, seed=own, weights=few).gain < SEEN:
-        return None
+    if len(real) >= ALL:
+        few = None if weights is None else weights[:looked]
+        if first_look(layout, real[:looked], drawn, seed=own, weights=few) < SEEN:
+            return None
     more = min(DRAWN * len(real), POOL) - looked
     many = [drawn]
     with bar(more, "learn to choose", "row", progress) as shown:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,7 @@ class Drawer:
         noise: Where random numbers come from.
         calibrate: Pull each slot's mean prediction to its training marginal.
         stratify: Deal random numbers evenly to similar rows.
+        pulls: Weights of a slot's tokens that take the place of calibration where there is none.
     """
 
     chain: Chain
@@ -43,12 +44,14 @@ class Drawer:
     noise: torch.Generator
     calibrate: bool = False
     stratify: bool = False
+    pulls: Mapping[int, Tensor] = field(default_factory=dict)
 
     @cached_property
     def picker(self) -> Picker:
         """How each slot is drawn from its logits."""
         layout = self.chain.layout
-        return Picker(layout, self.parents, self.emit, self.limits, self.noise, self.calibrate, self.stratify)
+        pulled = (self.calibrate, self.stratify, self.pulls)
+        return Picker(layout, self.parents, self.emit, self.limits, self.noise, *pulled)
 
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""

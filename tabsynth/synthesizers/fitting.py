@@ -28,6 +28,7 @@ def fit_net(
     run: Run,
     fingerprint: str,
     pace: Callable[[float], None] | None = None,
+    trained: Callable[[], None] | None = None,
 ) -> tuple[float | None, TreeCritic | None]:
     """Train a network in place; return its score on held-out rows, and a critic of its rows where one is of use.
 
@@ -42,6 +43,7 @@ def fit_net(
         run: The fit's seed, callbacks and checkpoint.
         fingerprint: Names the fit for its checkpoint.
         pace: Told before every step which share of the fit is done.
+        trained: Called when the network is trained, before a critic looks.
     """
 
     def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
@@ -62,6 +64,8 @@ def fit_net(
 
     stages = Stages(run.checkpoint, fingerprint)
     score = stages.run("network", net, fit)
+    if trained is not None:
+        trained()
     trees = critic_of(layout, parts, pool, run.seed, run.progress)
     stages.clear()
     return score, trees

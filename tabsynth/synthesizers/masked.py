@@ -24,15 +24,19 @@ from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
+from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
 from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
-from tabsynth.training.parting import parted
+from tabsynth.training.parting import Parts, parted
 from tabsynth.training.plain import PlainNet
 from tabsynth.training.sizing import Sizing
+
+PULLED = 8192
+"""Rows that are drawn to learn by which weights of tokens columns get their training shares in samples of any size."""
 
 PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
@@ -55,6 +59,8 @@ class MaskedSynthesizer(TokenSynthesizer):
     """
 
     kind: ClassVar[str] = "masked"
+
+    columns_: Columns
 
     def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
         self.epochs = epochs
@@ -117,7 +123,7 @@ class MaskedSynthesizer(TokenSynthesizer):
         return np.concatenate(made)
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
-        device = chosen_device(self.device)
+        device, self.columns_ = chosen_device(self.device), Columns()
         information = mutual_information(tokens, self.layout_)
         self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
@@ -148,7 +154,20 @@ class MaskedSynthesizer(TokenSynthesizer):
             self._pool,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
+            trained=lambda: self._learn_columns(parts, run),
         )
+
+    @torch.inference_mode()
+    def _learn_columns(self, parts: Parts, run: Run) -> None:
+        """Teach trees the columns that they know better than the network, and learn by how much the network is off."""
+        first, second = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
+        chain = Chain(self.net_)
+        noise = torch.Generator(chain.device).manual_seed(first)
+        nothing: list[Floats | None] = [None] * len(self.order_)
+        drawer = Drawer(chain, self.order_, self.parents_, self._emit, nothing, noise, calibrate=True, stratify=True)
+        drawer.draw(torch.full((PULLED, len(self.order_)), -1, device=chain.device))
+        trees = conditionals_of(chain, self.order_, self._emit, parts, second, run.progress)
+        self.columns_ = Columns(trees, drawer.picker.found)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         fit_masked(self, frame, schema, privacy, run)
@@ -206,8 +225,10 @@ class MaskedSynthesizer(TokenSynthesizer):
         self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
     ) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        chain = Chain(self.net_)
-        return Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, calibrate, stratify).draw(tokens)
+        free, chain = tokens < 0, Chain(self.net_)
+        pulls = self.columns_.pulls if bool(free.all()) and all(limit is None for limit in limits) else {}
+        drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, calibrate, stratify, pulls)
+        return redrawn(drawer.draw(tokens), free, self.columns_.trees, drawer.picker)
 
     @torch.inference_mode()
     def _pool(self, count: int, seed: int) -> Tensor:
@@ -239,22 +260,34 @@ class MaskedSynthesizer(TokenSynthesizer):
         """The model card: what a reader of the synthetic table should know of its model."""
         sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
         sizing = vars(self.sizing_) if self.active_ else None
-        fitted = {"sampling": sampling, "sizing": sizing, "held_out_nats_a_row": getattr(self, "score_", None)}
+        slots = [self.codec_.slots[self.active_[trees.slot]] for trees in self.columns_.trees]
+        fitted = {
+            "sampling": sampling,
+            "sizing": sizing,
+            "held_out_nats_a_row": getattr(self, "score_", None),
+            "drawn_by_trees": [slot.column for slot in slots],
+        }
         return {**super().card(), **fitted}
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
         config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
         if not self.active_:
             return config, {}
-        weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
-        return config | {"sizing": vars(self.sizing_), "score": self.score_, "plain": self.plain_}, weights
+        arrays = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
+        return config | {
+            "sizing": vars(self.sizing_),
+            "score": self.score_,
+            "plain": self.plain_,
+        }, arrays | self.columns_.arrays()
 
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        self.columns_ = Columns()
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
             self.plain_ = bool(config.get("plain"))
             self.net_ = self._network(torch.Generator().manual_seed(0))
-            self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+            self.columns_, weights = Columns.apart(arrays, self.layout_, self.order_)
+            self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

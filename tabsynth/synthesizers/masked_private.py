@@ -13,6 +13,7 @@ from tabsynth.line_coder import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.private_start import started
+from tabsynth.synthesizers.redrawing import Columns
 from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.network import slot_losses
@@ -49,7 +50,7 @@ PARENTS = 4
 def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a masked model; every read of the frame is charged before."""
     start = started(model, frame, schema, privacy, run)
-    model.order_, model.parents_ = [], []
+    model.order_, model.parents_, model.columns_ = [], [], Columns()
     if not model.active_:
         return
     information = mutual_information(start.drawn, model.layout_)

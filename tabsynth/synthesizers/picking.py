@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats
-from tabsynth.training.draw import calibrated, inverse, stratified_uniforms
+from tabsynth.training.draw import calibrating, inverse, stratified_uniforms, weighted
 from tabsynth.training.layout import Layout
 
 
@@ -28,6 +28,8 @@ class Picker:
         noise: Where random numbers come from.
         calibrate: Pull each slot's mean prediction to its training marginal.
         stratify: Deal random numbers evenly to similar rows.
+        pulls: Weights of a slot's tokens that take the place of calibration where there is none.
+        found: The weights by which a slot was calibrated last.
     """
 
     layout: Layout
@@ -37,6 +39,8 @@ class Picker:
     noise: torch.Generator
     calibrate: bool = False
     stratify: bool = False
+    pulls: Mapping[int, Tensor] = field(default_factory=dict)
+    found: dict[int, Tensor] = field(default_factory=dict)
 
     def limited(self, order: Sequence[int]) -> list[int]:
         """The restricted slots of an order; those whose limits depend on another slot come last."""
@@ -66,16 +70,27 @@ class Picker:
         met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
 
-    def pick(self, tokens: Tensor, slot: int, logits: Tensor) -> Tensor:
-        """Draw one slot's tokens, shape (rows,); arguments as in ``chances``."""
+    def pick(self, tokens: Tensor, slot: int, logits: Tensor, alike: Tensor | None = None) -> Tensor:
+        """Draw one slot's tokens, shape (rows,).
+
+        Args:
+            tokens: The rows' tokens so far, shape (rows, slots).
+            slot: The slot.
+            logits: Shape (rows, size).
+            alike: Numbers by which rows are sorted before stratified uniforms are dealt, shape (rows,); by default the
+                tokens of the slot's parents.
+        """
         chances, _ = self.chances(tokens, slot, logits)
         if self.calibrate and slot not in self.layout.partial:
             emit = self.emit[slot] if self.emit[slot].ndim == 1 else self.emit[slot].any(0)
             counts = torch.from_numpy(self.layout.counts[slot] * emit).to(chances)
-            chances = calibrated(chances, counts / counts.sum())
+            self.found[slot] = calibrating(chances, counts / counts.sum())
+            chances = weighted(chances, self.found[slot])
+        elif slot in self.pulls:
+            chances = weighted(chances, self.pulls[slot].to(chances))
         if self.stratify:
-            uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)
-            return inverse(chances, uniforms)
+            order = _sorted(tokens, self.parents[slot], self.noise) if alike is None else alike.argsort()
+            return inverse(chances, stratified_uniforms(order, self.noise))
         return self.draw(chances)
 
     def draw(self, chances: Tensor) -> Tensor:

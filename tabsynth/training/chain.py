@@ -163,3 +163,22 @@ class Chain:
             total += values.gather(1, own.clamp(min=0).unsqueeze(1)).squeeze(1) * (own >= 0)
             self.add(hidden, slot, own)
         return total
+
+    def implied(self, tokens: Tensor, slot: int, order: Sequence[int]) -> Tensor:
+        """Log-probabilities of a slot's tokens given all other slots by the chain, shape (rows, size).
+
+        By Bayes' rule: the chain's likelihood of the row with each token in its place.
+        """
+        size, at = self.layout.sizes[slot], list(order).index(slot)
+        many = tokens.repeat_interleave(size, 0)
+        many[:, slot] = torch.arange(size, device=self.device).repeat(len(tokens))
+        hidden = self.start(len(many))
+        for before in order[:at]:
+            self.add(hidden, before, many[:, before])
+        total = torch.zeros(len(many), device=self.device)
+        for i in range(at, len(order)):
+            own = many[:, order[i]]
+            values = functional.log_softmax(self.logits(hidden, many, order[i], order[:i]), dim=1)
+            total += values.gather(1, own.unsqueeze(1)).squeeze(1)
+            self.add(hidden, order[i], own)
+        return functional.log_softmax(total.view(len(tokens), size), dim=1)

@@ -18,8 +18,8 @@ BLOCK = 64
 """Rows that share one set of stratified uniforms."""
 
 
-def calibrated(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Reweight rows of probabilities so that their mean meets a target.
+def calibrating(probabilities: Tensor, target: Tensor) -> Tensor:
+    """Weights of tokens by which rows of probabilities get a mean that meets a target, shape (size,).
 
     Args:
         probabilities: Shape (rows, size).
@@ -34,7 +34,12 @@ def calibrated(probabilities: Tensor, target: Tensor) -> Tensor:
         mean = weight * (probabilities.T @ (1 / norm.clamp(min=1e-12))) / rows
         bias = (bias + log_target - mean.clamp(min=1e-12).log()).clamp(-CLAMP, CLAMP)
         bias = torch.where(target > 0, bias, torch.zeros_like(bias))
-    out = probabilities * bias.exp()
+    return bias.exp()
+
+
+def weighted(probabilities: Tensor, weights: Tensor) -> Tensor:
+    """Rows of probabilities with each token's multiplied by its weight, shape (rows, size)."""
+    out = probabilities * weights
     return out / out.sum(1, keepdim=True)
 
 

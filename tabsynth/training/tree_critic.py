@@ -34,7 +34,13 @@ PATIENCE = 30
 HELD = 10
 """One in so many rows is held out to judge by."""
 
-SHAPE = {"learning_rate": 0.2, "num_leaves": 15, "min_data_in_leaf": 20, "max_bin": 511}
+FOLDS = 5
+"""Parts of a first look, each held out once."""
+
+RATE = 0.2
+"""Learning rate."""
+
+SHAPE, BINS = {"num_leaves": 15, "min_data_in_leaf": 20}, {"max_bin": 511}
 """Small trees, many of them: what tells drawn rows is a little in many places."""
 
 
@@ -67,28 +73,18 @@ class TreeCritic:
         """
         import lightgbm
 
-        truth = np.repeat([1.0, 0.0], [len(real), len(drawn)])
-        own = np.ones(len(real)) if weights is None else weights
-        shares = np.concatenate([own / own.sum(), np.full(len(drawn), 1 / len(drawn))]) * len(truth) / 2
+        rows, truth, shares = _told_apart(layout, real, drawn, weights)
         held = np.arange(len(truth)) % HELD == 0
-        rows = features(torch.cat([real, drawn]), layout)
-        made = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params={"max_bin": SHAPE["max_bin"]})
+        made = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params=BINS)
         judged = made.create_valid(rows[held], truth[held], weight=shares[held])
-        options: dict[str, Any] = {
-            **SHAPE,
-            "objective": "binary",
-            "seed": seed % 2**31,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 1,  # threads wait by spinning: two take a hundred times as long on a busy machine
-            "verbose": -1,
-        }
         losses: dict[str, dict[str, list[float]]] = {}
         watch: list[Callable[..., Any]] = [
             lightgbm.early_stopping(PATIENCE, verbose=False),
             lightgbm.record_evaluation(losses),
         ]
-        trees = lightgbm.train(options, made, ROUNDS, valid_sets=[judged], valid_names=["held"], callbacks=watch)
+        trees = lightgbm.train(
+            _options(seed, RATE), made, ROUNDS, valid_sets=[judged], valid_names=["held"], callbacks=watch
+        )
         gain = math.log(2) - min(losses["held"]["binary_logloss"])
         return cls(trees.model_to_string(num_iteration=trees.best_iteration), max(gain, 0.0), layout)
 
@@ -107,12 +103,67 @@ class TreeCritic:
         return torch.from_numpy(np.asarray(found, np.float64)).to(tokens.device)
 
 
+def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None) -> float:
+    """How much a critic would gain on rows that it has not seen, in nats a row, by cross-validation.
+
+    Slower trees and the mean of five folds: on 8,000 rows one held-out tenth is off by as much as there is to find.
+
+    Args:
+        layout: The slots.
+        real: Real rows, shape (rows, slots).
+        drawn: Drawn rows, shape (rows, slots).
+        seed: Seed of the folds and of what is random in the trees.
+        weights: How much each real row counts, None where all count the same.
+    """
+    import lightgbm
+
+    rows, truth, shares = _told_apart(layout, real, drawn, weights)
+    found = lightgbm.cv(
+        _options(seed, RATE / 2),
+        lightgbm.Dataset(rows, truth, weight=shares, params=BINS),
+        ROUNDS,
+        nfold=FOLDS,
+        seed=seed % 2**31,
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+    return math.log(2) - float(np.min(np.asarray(found["valid binary_logloss-mean"])))
+
+
+def _told_apart(
+    layout: Layout, real: Tensor, drawn: Tensor, weights: Floats | None
+) -> tuple[npt.NDArray[np.float32], Floats, Floats]:
+    """Rows for trees, 1 where real, and weights by which both kinds count the same."""
+    truth = np.repeat([1.0, 0.0], [len(real), len(drawn)])
+    own = np.ones(len(real)) if weights is None else weights
+    shares = np.concatenate([own / own.sum(), np.full(len(drawn), 1 / len(drawn))]) * len(truth) / 2
+    return features(torch.cat([real, drawn]), layout), truth, shares
+
+
+def _options(seed: int, rate: float) -> dict[str, Any]:
+    """What LightGBM is told."""
+    return {
+        **SHAPE,
+        **BINS,
+        "learning_rate": rate,
+        "objective": "binary",
+        "seed": seed % 2**31,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,  # threads wait by spinning: two take a hundred times as long on a busy machine
+        "verbose": -1,
+    }
+
+
 def features(tokens: Tensor, layout: Layout) -> npt.NDArray[np.float32]:
     """Tokens as numbers that trees can split, shape (rows, slots): along a line as they are, others by frequency."""
-    out = tokens.cpu().numpy().astype(np.float32)
-    for slot, (line, counts) in enumerate(zip(layout.lines, layout.counts, strict=True)):
-        if not line:
-            rank = np.empty(len(counts), np.float32)
-            rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-            out[:, slot] = rank[tokens[:, slot].cpu().numpy()]
-    return out
+    return np.stack([feature(tokens[:, slot], layout, slot) for slot in range(len(layout.sizes))], 1)
+
+
+def feature(tokens: Tensor, layout: Layout, slot: int) -> npt.NDArray[np.float32]:
+    """The tokens of one slot, shape (rows,), as ``features`` gives them."""
+    found, counts = tokens.cpu().numpy(), layout.counts[slot]
+    if layout.lines[slot]:
+        return found.astype(np.float32)
+    rank = np.empty(len(counts), np.float32)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return np.asarray(rank[found])

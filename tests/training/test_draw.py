@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.stats import chisquare
 
-from tabsynth.training.draw import BLOCK, calibrated, inverse, stratified_uniforms
+from tabsynth.training.draw import BLOCK, calibrating, inverse, stratified_uniforms, weighted
 
 
 def random_rows(rows: int, size: int, seed: int) -> torch.Tensor:
@@ -15,7 +15,8 @@ def random_rows(rows: int, size: int, seed: int) -> torch.Tensor:
 
 def test_calibrated_rows_average_to_the_target() -> None:
     target = torch.tensor([0.5, 0.3, 0.2, 0.0])
-    out = calibrated(random_rows(5000, 4, 0) * torch.tensor([1.0, 1, 1, 0]), target)
+    rows = random_rows(5000, 4, 0) * torch.tensor([1.0, 1, 1, 0])
+    out = weighted(rows, calibrating(rows, target))
     assert torch.allclose(out.sum(1), torch.ones(5000))
     assert torch.allclose(out.mean(0), target, atol=2e-3)
 

@@ -1,0 +1,147 @@
+"""Columns of few values are drawn once more, each given all others of its row, where trees know them better.
+
+It is a step of Gibbs sampling: with the true conditional it brings the law of the rows nearer to the true one, whatever
+it was. So trees are heard where held-out rows are likelier by them than by the conditional that the network's chain
+implies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.stats import entropy
+from torch import Tensor
+
+from tabsynth.synthesizers.base import Arrays
+from tabsynth.synthesizers.picking import Picker
+from tabsynth.training.chain import Chain
+from tabsynth.training.layout import Layout
+from tabsynth.training.parting import Parts
+from tabsynth.training.progress import bar
+from tabsynth.training.tree_conditional import CLASSES, TreeConditional
+from tabsynth.training.tree_critic import feature, features
+
+WORTH = 0.005
+"""Nats a row by which trees must make held-out rows likelier for a column to be drawn once more."""
+
+OPEN = 0.05
+"""Nats a row that the network must leave open of a column for trees to be taught it."""
+
+ENOUGH, MOST = 500, 1024
+"""With fewer held-out rows their word is too noisy, and trees are always heard; so many say enough."""
+
+
+TREES, PULL = "trees.", "pull."
+"""What the names of arrays of trees, and of weights of tokens, begin with in a model file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What is learned of single columns beside the network.
+
+    Attributes:
+        trees: For slots that trees know better, in the order in which they are drawn once more.
+        pulls: Weights of a slot's tokens that give it its training shares in a sample of any size.
+    """
+
+    trees: tuple[TreeConditional, ...] = ()
+    pulls: Mapping[int, Tensor] = field(default_factory=dict)
+
+    def arrays(self) -> Arrays:
+        """For a model file."""
+        texts: Arrays = {f"{TREES}{trees.slot}": np.frombuffer(trees.text.encode(), np.uint8) for trees in self.trees}
+        return texts | {f"{PULL}{slot}": weights.cpu().numpy() for slot, weights in self.pulls.items()}
+
+    @classmethod
+    def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[Columns, Arrays]:
+        """What ``arrays`` gave, and the other arrays."""
+        other = {name: array for name, array in arrays.items() if not name.startswith((TREES, PULL))}
+        trees, pulls = [], {}
+        for slot in order:
+            if (text := arrays.get(f"{TREES}{slot}")) is not None:
+                trees.append(TreeConditional(slot, text.tobytes().decode(), layout))
+            if (weights := arrays.get(f"{PULL}{slot}")) is not None:
+                pulls[slot] = torch.from_numpy(weights.copy())
+        return cls(tuple(trees), pulls), other
+
+
+@torch.inference_mode()
+def conditionals_of(
+    chain: Chain,
+    order: Sequence[int],
+    emit: Sequence[npt.NDArray[np.bool_]],
+    parts: Parts,
+    seed: int,
+    progress: bool | None,
+) -> tuple[TreeConditional, ...]:
+    """Trees for each slot that they know better than the network, in the chain's order.
+
+    Args:
+        chain: The trained network.
+        order: The slots in the order in which they are drawn.
+        emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
+        parts: The rows of the fit.
+        seed: The fit's seed.
+        progress: Whether to show a bar.
+    """
+    layout = chain.layout
+    if layout.partial:
+        return ()
+    held = parts.judged[:MOST]
+    truth = held.cpu().numpy()
+    every = np.arange(len(truth))
+    left: dict[int, float] = {}
+    for slot in order:
+        if layout.sizes[slot] <= CLASSES and emit[slot].ndim == 1 and entropy(layout.counts[slot]) > OPEN:
+            implied = chain.implied(held, slot, order).cpu().numpy()
+            left[slot] = -float(implied[every, truth[:, slot]].mean())
+    asked = [slot for slot in left if left[slot] > OPEN]
+    training, judged = (features(part, layout) for part in (parts.training, held))
+    tokens = parts.training.cpu().numpy()
+    seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
+
+    def learn(slot: int) -> tuple[TreeConditional, float]:
+        trees = TreeConditional.taught(
+            layout, slot, training, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights
+        )
+        found = trees.log_probabilities(judged)[every, truth[:, slot]]
+        return trees, left[slot] + float(found.mean())
+
+    kept = []
+    with (
+        ThreadPoolExecutor(torch.get_num_threads()) as pool,
+        bar(len(asked), "learn columns", "column", progress) as shown,
+    ):
+        for trees, gain in pool.map(learn, asked):
+            kept += [trees] if gain >= WORTH or len(held) < ENOUGH else []
+            shown.update(1)
+    return tuple(kept)
+
+
+def redrawn(tokens: Tensor, free: Tensor, conditionals: Sequence[TreeConditional], picker: Picker) -> Tensor:
+    """Rows with the free cells of some slots drawn once more, shape (rows, slots).
+
+    Args:
+        tokens: Drawn rows, shape (rows, slots).
+        free: The cells that may change, shape (rows, slots).
+        conditionals: What trees know.
+        picker: How tokens are drawn, within limits.
+    """
+    conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]
+    if not conditionals or not len(tokens):
+        return tokens
+    picker = replace(picker, pulls={})  # these are the network's
+    layout, tokens = picker.layout, tokens.clone()
+    rows = features(tokens, layout)
+    for trees in conditionals:
+        slot = trees.slot
+        logits = torch.from_numpy(trees.log_probabilities(rows)).to(tokens.device, torch.float32)
+        alike = logits[:, int(layout.counts[slot].argmax())]
+        tokens[:, slot] = torch.where(free[:, slot], picker.pick(tokens, slot, logits, alike), tokens[:, slot])
+        rows[:, slot] = feature(tokens[:, slot], layout, slot)
+    return tokens

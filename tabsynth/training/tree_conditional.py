@@ -1,0 +1,131 @@
+"""One slot of few tokens given all others, by boosted trees.
+
+Trees predict a column from the others better than a network of all columns does in the same time (Grinsztajn et al.,
+"Why do tree-based models still outperform deep learning on typical tabular data?", arXiv 2207.08815). Synthesis by
+conditionals of trees: Reiter, "Using CART to generate partially synthetic public use microdata", Journal of Official
+Statistics 21 (2005).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import log_softmax
+
+from tabsynth.errors import ModelFileError
+from tabsynth.line_coder import Floats
+from tabsynth.training.layout import Layout
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+Features = npt.NDArray[np.float32]
+
+CLASSES = 10
+"""Most tokens of a slot that trees learn, the missing and the pooled one among them."""
+
+TREES = 1000
+"""Most trees, those of all tokens together."""
+
+RATE, PATIENCE = 0.1, 20
+"""Learning rate, and rounds after which trees stop that no longer help on held-out rows."""
+
+HELD, FOLDS, FEW = 10, 5, 4000
+"""One in so many rows is held out to say how many rounds are enough; of fewer rows each of five parts in turn."""
+
+SHAPE = {"num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.7}
+"""Size of the trees, and the share of columns that each may use."""
+
+READ: dict[str, Any] = {"max_bin": 511, "num_threads": 1, "verbose": -1}
+"""How rows are read; on one thread, because LightGBM's threads wait by spinning."""
+
+LEAST = 1e-6
+"""Least probability of a token."""
+
+
+@dataclass(frozen=True, eq=False)
+class TreeConditional:
+    """Trees that were taught one slot.
+
+    Attributes:
+        slot: The slot.
+        text: The trees, as LightGBM writes them.
+        layout: The slots.
+    """
+
+    slot: int
+    text: str
+    layout: Layout
+
+    @classmethod
+    def taught(
+        cls,
+        layout: Layout,
+        slot: int,
+        rows: Features,
+        tokens: npt.NDArray[np.int64],
+        *,
+        seed: int,
+        weights: Floats | None = None,
+    ) -> TreeConditional:
+        """Teach trees a slot of at most ``CLASSES`` tokens.
+
+        Args:
+            layout: The slots.
+            slot: The slot to predict.
+            rows: Features of all slots in random order, shape (rows, slots).
+            tokens: The slot's tokens, shape (rows,).
+            seed: Seed of what is random in the trees.
+            weights: How much each row counts, None where all count the same.
+        """
+        import lightgbm
+
+        others, size = np.delete(rows, slot, axis=1), layout.sizes[slot]
+        options: dict[str, Any] = {
+            **SHAPE,
+            **READ,
+            "learning_rate": RATE,
+            "seed": seed % 2**31,
+            "deterministic": True,
+            "force_row_wise": True,
+            **({"objective": "binary"} if size == 2 else {"objective": "multiclass", "num_class": size}),
+        }
+        most = TREES if size == 2 else TREES // size
+        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+        if len(rows) < FEW:
+            data = lightgbm.Dataset(others, tokens, weight=weights, params=READ)
+            found = lightgbm.cv(options, data, most, nfold=FOLDS, stratified=False, seed=seed % 2**31, callbacks=[stop])
+            rounds = len(np.asarray(next(iter(found.values()))))
+            data = lightgbm.Dataset(others, tokens, weight=weights, params=READ)
+            return cls(slot, lightgbm.train(options, data, rounds).model_to_string(), layout)
+        held = np.arange(len(rows)) % HELD == 0
+        own = (None, None) if weights is None else (weights[~held], weights[held])
+        data = lightgbm.Dataset(others[~held], tokens[~held], weight=own[0], params=READ)
+        judged = data.create_valid(others[held], tokens[held], weight=own[1])
+        trees = lightgbm.train(options, data, most, valid_sets=[judged], callbacks=[stop])
+        return cls(slot, trees.model_to_string(num_iteration=trees.best_iteration), layout)
+
+    @cached_property
+    def _trees(self) -> Booster:
+        import lightgbm
+
+        try:
+            return lightgbm.Booster(model_str=self.text)
+        except lightgbm.basic.LightGBMError as error:
+            raise ModelFileError("the model file's trees are damaged; fit the model anew") from error
+
+    def log_probabilities(self, rows: Features) -> Floats:
+        """Log-probabilities of the slot's tokens, shape (rows, size).
+
+        Args:
+            rows: Features of all slots, shape (rows, slots); those of the slot itself are not read.
+        """
+        others = np.delete(rows, self.slot, axis=1)
+        raw = np.asarray(self._trees.predict(others, raw_score=True, num_threads=torch.get_num_threads()), np.float64)
+        logits = np.stack([np.zeros_like(raw), raw], 1) if raw.ndim == 1 else raw
+        return np.asarray(np.maximum(log_softmax(logits, 1), np.log(LEAST)))
