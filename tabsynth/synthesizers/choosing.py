@@ -24,8 +24,8 @@ CALIBRATE_FROM = 1000
 CHUNK = 1 << 16
 """Rows that are drawn together."""
 
-CANDIDATES, TREES_CANDIDATES = 4, 6
-"""Rows that are drawn for each that is wanted; of more, the sharper log-odds of trees can make use."""
+CANDIDATES = 6
+"""Rows that are drawn for each that is wanted."""
 
 WANTED = 1 << 15
 """Rows that are chosen together."""
@@ -91,35 +91,31 @@ class Choice:
     Attributes:
         layout: The slots.
         emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
-        log_odds: How real rows of tokens look; None where nothing is known of it.
-        candidates: Rows that are drawn for each that is wanted.
+        log_odds: How real rows of tokens look, shape (rows,).
     """
 
     layout: Layout
     emit: Sequence[npt.NDArray[np.bool_]]
-    log_odds: Callable[[Tensor], Tensor] | None
-    candidates: int = CANDIDATES
+    log_odds: Callable[[Tensor], Tensor]
 
     @classmethod
     def by(cls, trees: TreeCritic | None, emit: Sequence[npt.NDArray[np.bool_]]) -> Choice | None:
         """The choice of a critic of trees; None where there is none."""
-        return None if trees is None else cls(trees.layout, emit, trees.log_odds, TREES_CANDIDATES)
+        return None if trees is None else cls(trees.layout, emit, trees.log_odds)
 
     def of(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:
-        """Positions of one in ``candidates`` rows, shape (rows / candidates,)."""
-        weights = torch.ones(len(tokens), dtype=torch.float64, device=tokens.device)
-        if self.log_odds is not None:
-            weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
+        """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
+        weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
         # No row weighs more than so many times the mean, so that none is taken twice.
-        weights = capped(weights, self.candidates)
+        weights = capped(weights, CANDIDATES)
         if calibrate:
-            weights = raked(weights, tokens, self._targets(tokens.device), self.candidates)
+            weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
         if not stratify:
-            return one_each(weights, self.candidates, noise)
+            return one_each(weights, CANDIDATES, noise)
         order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
         for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-SORTED:]:
             order = order[tokens[order, slot].argsort(stable=True)]
-        return systematic(weights, len(tokens) // self.candidates, order, noise)
+        return systematic(weights, len(tokens) // CANDIDATES, order, noise)
 
     def _targets(self, device: torch.device) -> list[Tensor]:
         """The share of each token in the training rows, among those that may be drawn."""
@@ -170,7 +166,7 @@ def draw_rows(
         for begin in range(0, len(fixed), together):
             wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
             pull = calibrate and len(wanted) >= CALIBRATE_FROM
-            rows = wanted if choice is None else wanted.repeat_interleave(choice.candidates, 0)
+            rows = wanted if choice is None else wanted.repeat_interleave(CANDIDATES, 0)
             rows = torch.cat([fill(part, limits, noise, pull, stratify) for part in torch.split(rows, CHUNK)])
             if choice is not None:
                 rows = rows[choice.of(rows, noise, pull, stratify)]

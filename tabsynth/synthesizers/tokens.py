@@ -18,7 +18,7 @@ from tabsynth.codec import Codec
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
-from tabsynth.synthesizers.choosing import TREES_CANDIDATES
+from tabsynth.synthesizers.choosing import CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.following import Function, functions_of, mended
 from tabsynth.synthesizers.meeting import draw_meeting
@@ -272,7 +272,7 @@ class TokenSynthesizer(Synthesizer):
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        chosen = f"by a critic among {TREES_CANDIDATES} times as many rows" if self.trees_ else None
+        chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
         return {**super().card(), "vocabulary": self.codec_.card(), "chosen": chosen}
 
     @abstractmethod

@@ -11,10 +11,10 @@ import torch
 
 from tabsynth.errors import ModelFileError
 from tabsynth.synthesizers.catalog import create, load
-from tabsynth.synthesizers.choosing import CANDIDATES, Choice
+from tabsynth.synthesizers.choosing import CANDIDATES, SEEN, Choice
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.training.layout import Layout
-from tabsynth.training.tree_critic import TreeCritic, features
+from tabsynth.training.tree_critic import TreeCritic, features, first_look
 
 SIZES = (6, 6, 3)
 
@@ -81,12 +81,15 @@ def test_plain_tokens_are_ranked_by_frequency() -> None:
     assert features(rows, layout).tolist() == [[2, 0], [0, 1], [1, 2]]
 
 
-@pytest.mark.parametrize(("stratify", "least"), [(False, 0.48), (True, 0.56)])
+@pytest.mark.parametrize(("stratify", "least"), [(False, 0.50), (True, 0.56)])
 def test_chosen_rows_are_nearer_and_none_comes_twice(
     layout: Layout, critic: TreeCritic, stratify: bool, least: float
 ) -> None:
-    """From 1/3 of rows that agree towards 7/12; one of each four candidates, as for independent rows, goes less far."""
-    pool = tokens(16_000, 0.2, 3)
+    """From 1/3 of rows that agree towards 7/12 = .58; by one of each six candidates, as for independent rows, to .53.
+
+    Trees' log-odds are a little flatter than true ones: over eight pools .52 +- .01 came of each six, .57 of all.
+    """
+    pool = tokens(24_000, 0.2, 3)
     choice = Choice(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds)
     chosen = choice.of(pool, torch.Generator().manual_seed(0), True, stratify)
     assert len(chosen) == len(pool) // CANDIDATES
@@ -94,6 +97,25 @@ def test_chosen_rows_are_nearer_and_none_comes_twice(
     agree = (pool[:, 0] == pool[:, 1]).double()
     assert abs(float(agree.mean()) - 1 / 3) < 0.02
     assert least < float(agree[chosen].mean()) < 0.61
+
+
+def test_a_first_look_sees_what_differs_and_nothing_else(layout: Layout) -> None:
+    """Of the divergence of .031 nats trees of 3,000 rows find most; of equal populations none is told from chance.
+
+    Ten looks at equal populations: one that gains the threshold is a false alarm, of which there may be one.
+    """
+    assert 0.015 < first_look(layout, tokens(3000, 0.5, 0), tokens(3000, 0.2, 1), seed=0) < 0.045
+    alarms = sum(
+        first_look(layout, tokens(3000, 0.5, 2 * i), tokens(3000, 0.5, 2 * i + 1), seed=i) >= SEEN for i in range(10)
+    )
+    assert alarms <= 1
+
+
+def test_weights_of_real_rows_count_at_a_first_look(layout: Layout) -> None:
+    rows = tokens(3000, 0.5, 0)
+    weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
+    assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=weights) > 0.02
+    assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=np.ones(3000)) < SEEN
 
 
 def near(rows: int, seed: int = 0) -> pd.DataFrame:
