@@ -38,8 +38,11 @@ RATE, PATIENCE = 0.1, 20
 HELD, FOLDS, FEW = 10, 5, 4000
 """One in so many rows is held out to say how many rounds are enough; of fewer rows each of five parts in turn."""
 
-SHAPE = {"num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.7}
-"""Size of the trees, and the share of columns that each may use."""
+SHAPE = {"num_leaves": 31, "min_data_in_leaf": 20}
+"""Size of the trees."""
+
+SHARE, ALL = 0.7, 8
+"""The share of columns that each tree may use; of fewer than so many, all: else none would see what two say together."""
 
 READ: dict[str, Any] = {"max_bin": 511, "num_threads": 1, "verbose": -1}
 """How rows are read; on one thread, because LightGBM's threads wait by spinning."""
@@ -89,6 +92,7 @@ class TreeConditional:
         options: dict[str, Any] = {
             **SHAPE,
             **READ,
+            "feature_fraction": SHARE if others.shape[1] >= ALL else 1.0,
             "learning_rate": RATE,
             "seed": seed % 2**31,
             "deterministic": True,
