@@ -42,7 +42,7 @@ SHAPE = {"num_leaves": 31, "min_data_in_leaf": 20}
 """Size of the trees."""
 
 SHARE, ALL = 0.7, 8
-"""The share of columns that each tree may use; of fewer than so many, all: else none would see what two say together."""
+"""The share of columns that each tree may use; of fewer than so many all, or none would see what two say together."""
 
 READ: dict[str, Any] = {"max_bin": 511, "num_threads": 1, "verbose": -1}
 """How rows are read; on one thread, because LightGBM's threads wait by spinning."""

@@ -35,7 +35,7 @@ def table(rows: int, seed: int) -> Array:
 def true(slot: int) -> npt.NDArray[np.float64]:
     """The probability of each token of a slot given the others, by Bayes' rule, shape (4, 3, 2)."""
     joint = THREE[:, :, None] * np.stack([1 - TWO, TWO], 2)
-    return joint / joint.sum(slot, keepdims=True)
+    return np.asarray(joint / joint.sum(slot, keepdims=True))
 
 
 def taught(slot: int, tokens: Array, weights: npt.NDArray[np.float64] | None = None, seed: int = 0) -> TreeConditional:

@@ -1,0 +1,272 @@
+"""Columns of few values are drawn once more by trees that know them better, and come in their training shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
+from tabsynth.synthesizers import masked_private
+from tabsynth.synthesizers.catalog import load
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.picking import Picker
+from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
+from tabsynth.training.chain import Chain
+from tabsynth.training.layout import Layout
+from tabsynth.training.parting import Parts
+from tabsynth.training.tree_conditional import TreeConditional
+from tabsynth.training.tree_critic import features
+
+ROWS = 12_000
+"""So many that over 500 are held out, and trees are kept only where these are likelier by them."""
+
+
+def parity(rows: int, seed: int = 0, known: bool = True) -> pd.DataFrame:
+    """Whether an odd number of three numbers are positive, which no pair of columns tells; wrong in one row of twenty.
+
+    Or nothing depends on anything.
+    """
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(rows, 3))
+    odd = ((numbers > 0).sum(1) % 2 == 1) ^ (rng.random(rows) < 0.05) if known else rng.random(rows) < 0.5
+    kind = rng.choice(["x", "y", "z", "u"], rows, p=[0.6, 0.36, 0.02, 0.02])
+    return pd.DataFrame(numbers, columns=["a", "b", "c"]).assign(kind=kind, odd=np.where(odd, "yes", "no"))
+
+
+def right(rows: pd.DataFrame) -> float:
+    """The share of rows whose parity is right."""
+    return float((((rows[["a", "b", "c"]] > 0).sum(axis=1) % 2 == 1) == (rows["odd"] == "yes")).mean())
+
+
+def without_trees(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
+    """The same model with what the network draws alone."""
+    model.save(path)
+    other = load(path)
+    assert isinstance(other, MaskedSynthesizer)
+    other.columns_ = Columns((), other.columns_.pulls)
+    return other
+
+
+@pytest.fixture(scope="module")
+def short() -> MaskedSynthesizer:
+    """A model whose network had no time to learn parity."""
+    return MaskedSynthesizer(epochs=1).fit(parity(ROWS), seed=0, progress=False)
+
+
+def test_what_the_network_missed_is_drawn_by_trees(short: MaskedSynthesizer, tmp_path: Path) -> None:
+    """Parity is right in .95 of the training rows; the network, like chance, has it in half."""
+    assert "odd" in short.card()["drawn_by_trees"]
+    assert right(short.sample(4000, seed=1)) > 0.85
+    assert right(short.sample(4000, seed=1, calibrate=False, stratify=False)) > 0.85
+    assert right(without_trees(short, tmp_path / "m").sample(4000, seed=1)) < 0.6
+
+
+SIZES = (4, 3, 2, 3)
+
+
+def law() -> npt.NDArray[np.float64]:
+    """The chance of each row of four tokens: the third hangs on the first two together, the last on nothing."""
+    first = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.05, 0.15, 0.8]]) / 4
+    one = np.array([[0.9, 0.5, 0.2], [0.1, 0.6, 0.3], [0.5, 0.8, 0.4], [0.2, 0.3, 0.7]])
+    three = first[:, :, None] * np.stack([1 - one, one], 2)
+    return np.asarray(three[:, :, :, None] * np.array([0.5, 0.3, 0.2]))
+
+
+class Knowing(Chain):
+    """A chain that knows a law, true or false."""
+
+    def __init__(self, layout: Layout, chances: npt.NDArray[np.float64]) -> None:
+        self.layout, self.chances = layout, chances
+
+    def implied(self, tokens: torch.Tensor, slot: int, order: Sequence[int]) -> torch.Tensor:
+        given = np.moveaxis(self.chances / self.chances.sum(slot, keepdims=True), slot, -1)
+        others = np.delete(tokens.numpy(), slot, axis=1)
+        return torch.from_numpy(np.log(given[tuple(others.T)]))
+
+
+def kept(chances: npt.NDArray[np.float64], held: int) -> list[int]:
+    """The slots that trees of 4,000 rows know better than a chain that takes ``chances`` for the law."""
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(law().size, 4000 + held, p=law().ravel())
+    tokens = torch.from_numpy(np.stack(np.unravel_index(drawn, SIZES), 1))
+    counts = tuple(np.bincount(column, minlength=size) for column, size in zip(tokens.numpy().T, SIZES, strict=True))
+    layout = Layout(SIZES, (0, 0, 0, 3), counts)
+    emit = [np.ones(size, bool) for size in SIZES]
+    parts = Parts(tokens[:4000], tokens[4000:])
+    return [trees.slot for trees in conditionals_of(Knowing(layout, chances), [3, 1, 0, 2], emit, parts, 0, False)]
+
+
+def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None:
+    """None beats the law itself; where the third slot's causes are unknown, no tree of the fourth is any better."""
+    assert kept(law(), 20_000) == []
+    ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
+    assert kept(ignorant, 20_000) == [1, 0, 2]
+
+
+def test_with_few_held_out_rows_trees_are_kept_untold() -> None:
+    assert kept(law(), 499) == [3, 1, 0, 2]
+
+
+def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
+    """Parity is met by what is drawn around it, or not at all: the fixed cell never changes."""
+    assert (short.sample(500, given={"odd": "yes"}, seed=2)["odd"] == "yes").all()
+    fixed = pd.DataFrame({"odd": ["yes", "no", None] * 200, "kind": [None, "u", "z"] * 200})
+    rows = short.sample(given=fixed, seed=2)
+    for name in ("odd", "kind"):
+        asked = fixed[name].notna()
+        assert (rows.loc[asked, name] == fixed.loc[asked, name]).all()
+
+
+def test_limits_stay_as_given_and_what_is_free_is_redrawn(short: MaskedSynthesizer) -> None:
+    """Conditions of one row in twenty-five, which are drawn under their limits and not picked from plain rows."""
+    rows = short.sample(1000, given={"kind": ["z", "u"]}, seed=3)
+    assert set(rows["kind"]) == {"z", "u"}
+    assert right(rows) > 0.8
+    rows = short.sample(1000, given={"a": (1.9, 9.0), "odd": ["no"]}, seed=3)
+    assert rows["a"].min() >= 1.9
+    assert (rows["odd"] == "no").all()
+    assert right(short.sample(1000, given={"a": (1.9, 9.0)}, seed=3)) > 0.8
+
+
+def test_a_saved_model_draws_the_same_rows(short: MaskedSynthesizer, tmp_path: Path) -> None:
+    short.save(tmp_path / "m")
+    read = load(tmp_path / "m")
+    assert isinstance(read, MaskedSynthesizer)
+    assert read.card()["drawn_by_trees"] == short.card()["drawn_by_trees"]
+    for calibrate in (True, False):
+        own, again = (model.sample(2000, seed=4, calibrate=calibrate) for model in (short, read))
+        pd.testing.assert_frame_equal(again, own)
+
+
+def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
+    again = MaskedSynthesizer(epochs=1).fit(parity(ROWS), seed=0, progress=False)
+    assert [trees.text for trees in again.columns_.trees] == [trees.text for trees in short.columns_.trees]
+    assert again.columns_.pulls.keys() == short.columns_.pulls.keys()
+    assert all(torch.equal(own, short.columns_.pulls[slot]) for slot, own in again.columns_.pulls.items())
+    pd.testing.assert_frame_equal(again.sample(500, seed=5), short.sample(500, seed=5))
+
+
+def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even those of a fit before it."""
+    monkeypatch.setattr(masked_private, "PASSES", 1)
+    frame = parity(900)[["kind", "odd", "a"]]
+    columns = {
+        "kind": {"kind": "categorical", "values": ["x", "y", "z", "u"]},
+        "odd": {"kind": "categorical", "values": ["no", "yes"]},
+        "a": {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1},
+    }
+    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+    assert model.columns_.trees
+    assert model.columns_.pulls
+    model.fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=Privacy(3.0, 1e-5), progress=False)
+    assert model.columns_.trees == ()
+    assert not model.columns_.pulls
+    assert model.card()["drawn_by_trees"] == []
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Layout, TreeConditional]:
+    """Trees of a slot that equals the one before in .7 of the rows; a quarter of them holds each of four tokens."""
+    rng = np.random.default_rng(0)
+    cause = rng.integers(0, 4, 20_000)
+    effect = np.where(rng.random(20_000) < 0.6, cause, rng.integers(0, 4, 20_000))
+    tokens = np.stack([cause, effect, rng.integers(0, 5, 20_000)], 1)
+    layout = Layout((4, 4, 5), (0, 0, 5), tuple(np.bincount(column) for column in tokens.T))
+    rows = features(torch.from_numpy(tokens), layout)
+    return layout, TreeConditional.taught(layout, 1, rows, tokens[:, 1], seed=0)
+
+
+def off(rows: int) -> torch.Tensor:
+    """Drawn rows in which causes come in wrong shares and effects at random."""
+    rng = np.random.default_rng(1)
+    cause = rng.choice(4, rows, p=[0.4, 0.3, 0.2, 0.1])
+    return torch.from_numpy(np.stack([cause, rng.integers(0, 4, rows), rng.integers(0, 5, rows)], 1))
+
+
+def picker(layout: Layout, calibrate: bool, stratify: bool, limit: list[float] | None = None) -> Picker:
+    emit = [np.ones(size, bool) for size in layout.sizes]
+    limits = [None, None if limit is None else np.array(limit), None]
+    pulls = {1: torch.tensor([9.0, 1.0, 1.0, 1.0])}  # the network's, of which trees have no need
+    noise = torch.Generator().manual_seed(0)
+    return Picker(layout, [[], [], []], emit, limits, noise, calibrate, stratify, pulls)
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+def test_redrawn_cells_follow_their_row(learned: tuple[Layout, TreeConditional], stratify: bool) -> None:
+    """.7 equal the cause, with a standard error of .005; other slots stay, and so do tokens that were given."""
+    layout, trees = learned
+    tokens = off(10_000)
+    before, free = tokens.clone(), torch.ones(10_000, 3, dtype=torch.bool)
+    out = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+    assert torch.equal(tokens, before)
+    assert torch.equal(out[:, [0, 2]], tokens[:, [0, 2]])
+    assert abs(float((out[:, 1] == out[:, 0]).double().mean()) - 0.7) < 0.025
+    free[:4000, 1] = False
+    out = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+    assert torch.equal(out[:4000], tokens[:4000])
+    assert float((out[4000:, 1] == out[4000:, 0]).double().mean()) > 0.67
+
+
+def test_redrawn_rows_keep_the_training_shares(learned: tuple[Layout, TreeConditional]) -> None:
+    """A quarter each, though the causes in the rows are .4 to .1; uncalibrated, effects have the causes' shares."""
+    layout, trees = learned
+    tokens, free = off(10_000), torch.ones(10_000, 3, dtype=torch.bool)
+    shares = [
+        torch.bincount(redrawn(tokens, free, [trees], picker(layout, calibrate, True))[:, 1], minlength=4) / 10_000
+        for calibrate in (True, False)
+    ]
+    assert float((shares[0] - 0.25).abs().max()) < 0.01
+    assert float((shares[1] - torch.tensor([0.34, 0.28, 0.22, 0.16])).abs().max()) < 0.02
+
+
+def test_redrawn_cells_stay_within_limits(learned: tuple[Layout, TreeConditional]) -> None:
+    layout, trees = learned
+    tokens, free = off(5000), torch.ones(5000, 3, dtype=torch.bool)
+    out = redrawn(tokens, free, [trees], picker(layout, False, True, [0.0, 1.0, 0.0, 1.0]))
+    assert set(out[:, 1].tolist()) == {1, 3}
+    known = (out[:, 0] == 1) | (out[:, 0] == 3)
+    assert float((out[known, 1] == out[known, 0]).double().mean()) > 0.84
+
+
+COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
+
+
+@pytest.fixture(scope="module")
+def hasty(persons: Callable[..., pd.DataFrame]) -> MaskedSynthesizer:
+    """A model of people after one pass, by its network alone."""
+    model = MaskedSynthesizer(epochs=1).fit(persons(3600), seed=0, progress=False)
+    model.trees_, model.columns_ = None, Columns((), model.columns_.pulls)
+    return model
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_samples_of_any_size_have_the_training_shares(
+    hasty: MaskedSynthesizer, persons: Callable[..., pd.DataFrame], small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """6,000 rows, drawn at once without calibration or 40 at a time: false alarms are one in 200 for five columns."""
+    frame = persons(3600)
+
+    def least() -> float:
+        """The least p-value of a column against its training shares."""
+        if small:
+            rows = pd.concat([hasty.sample(40, seed=seed, stratify=False) for seed in range(150)])
+        else:
+            rows = hasty.sample(6000, seed=1, calibrate=False, stratify=False)
+        found = []
+        for name in COLUMNS:
+            shares = frame[name].value_counts(normalize=True)
+            counts = rows[name].value_counts().reindex(shares.index).fillna(0)
+            found.append(float(chisquare(counts, shares * counts.sum()).pvalue))
+        return min(found)
+
+    assert least() > 1e-3
+    monkeypatch.setattr(hasty, "columns_", Columns())
+    assert least() < 1e-6
