@@ -21,25 +21,20 @@ STEEPNESS, EVERY = 0.1, 8
 PART = 4
 """One in so many drawn rows teaches what part of a row says of its noise."""
 
-JUDGED = 4096
-"""Rows that are drawn to judge the generator."""
-
 
 class Adversaries(nn.Module):
     """A generator and its critic as one module for the training loop.
 
     Args:
         generator: A generator without its encoder.
-        critic: A critic that already knows drawn rows a little.
+        critic: What it learns against.
         moments: The training rows' shares.
-        held: Those of held-out rows, to judge by.
         steps: Steps of the fit.
     """
 
-    def __init__(self, generator: Generator, critic: Critic, moments: Moments, held: Moments, steps: int) -> None:
+    def __init__(self, generator: Generator, critic: Critic, moments: Moments, steps: int) -> None:
         super().__init__()
-        self.generator, self.critic = generator, critic
-        self.moments, self.held = moments, held
+        self.generator, self.critic, self.moments = generator, critic, moments
         self.step, self.steps = 0, steps
 
     def pace(self, share: float) -> None:
@@ -55,14 +50,6 @@ class Adversaries(nn.Module):
         if self.step % EVERY == 0:
             loss = loss + EVERY * STEEPNESS * steepness(critic, batch, table)
         return loss
-
-    @torch.inference_mode()
-    def judge(self) -> float:
-        """How far drawn rows are from held-out ones, with the same noise every time."""
-        net = self.generator
-        noise = torch.Generator(net.bias.device).manual_seed(0)
-        parts = [net.rows(net.noise(JUDGED // 4, noise), noise).tokens for _ in range(4)]
-        return float(self.held.distance(torch.cat(parts)))
 
 
 def generator_loss(

@@ -59,34 +59,6 @@ class Critic(nn.Module):
         return _through(self.out, hidden, frozen).squeeze(1)
 
 
-class Telling:
-    """Teaches a critic to tell real rows from a fixed set of drawn ones.
-
-    Args:
-        critic: What is taught.
-        drawn: Drawn rows to learn from, shape (rows, slots).
-        judged: Real rows to judge by.
-        others: Drawn rows to judge by.
-    """
-
-    def __init__(self, critic: Critic, drawn: Tensor, judged: Tensor, others: Tensor) -> None:
-        self.critic, self.drawn, self.judged, self.others = critic, drawn, judged, others
-
-    def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
-        """Mean loss of a batch of real rows and as many drawn ones."""
-        chosen = torch.randint(0, len(self.drawn), (len(batch),), generator=noise, device=batch.device)
-        table = self.critic.embed()
-        return real_losses(self.critic, batch, table).mean() + drawn_losses(self.critic, self.drawn[chosen], table)
-
-    @torch.inference_mode()
-    def judge(self) -> float:
-        """The loss on held-out rows; twice the logarithm of two where the critic knows nothing."""
-        table = self.critic.embed()
-        return float(
-            real_losses(self.critic, self.judged, table).mean() + drawn_losses(self.critic, self.others, table)
-        )
-
-
 def real_losses(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
     """The critic's loss on each real row, shape (rows,)."""
     return functional.softplus(-critic(critic.summed(tokens, table)))

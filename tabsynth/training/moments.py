@@ -28,9 +28,10 @@ class Moments:
         layout: The slots.
         order: The order in which a generator draws them.
         tokens: Real rows, shape (rows, slots).
+        least: A group of fewer of them weighs as if it had so many: what is rare adds little but noise.
     """
 
-    def __init__(self, layout: Layout, order: Sequence[int], tokens: Tensor) -> None:
+    def __init__(self, layout: Layout, order: Sequence[int], tokens: Tensor, *, least: int = 1) -> None:
         self.order = list(order)
         most = max(2, min(GROUPS, ACROSS // len(self.order)))
         groups = [coarse(counts, line, most) for counts, line in zip(layout.counts, layout.lines, strict=True)]
@@ -38,7 +39,7 @@ class Moments:
         widths = torch.tensor([self.maps[slot].shape[1] for slot in self.order])
         rank = torch.arange(len(widths)).repeat_interleave(widths).to(tokens.device)
         self.single, self.pairs = self._shares(tokens)
-        shares = self.single.clamp(min=1 / len(tokens))
+        shares = self.single.clamp(min=least / len(tokens))
         self.weight = (rank[:, None] < rank) / (shares[:, None] * shares)
         self.own = 1 / shares
 

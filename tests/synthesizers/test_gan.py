@@ -10,6 +10,8 @@ import pytest
 
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema import Schema
+from tabsynth.store import load
+from tabsynth.synthesizers import gan_fit
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.training.progress import Progress
 
@@ -38,7 +40,7 @@ def whole(frame: pd.DataFrame) -> tuple[GANSynthesizer, list[Progress]]:
     return GANSynthesizer(epochs=4).fit(frame.head(300), seed=5, callbacks=(every.append,)), every
 
 
-@pytest.mark.parametrize("legs", [1, 3, 5], ids=["warm", "critic", "generator"])
+@pytest.mark.parametrize("legs", [1, 2, 3], ids=["warm", "between", "generator"])
 def test_a_fit_that_broke_off_resumes_and_ends_the_same(
     tmp_path: Path, frame: pd.DataFrame, whole: tuple[GANSynthesizer, list[Progress]], legs: int
 ) -> None:
@@ -61,6 +63,27 @@ def test_a_fit_that_broke_off_resumes_and_ends_the_same(
     assert not list(tmp_path.iterdir())
     for name, weights in model.net_.state_dict().items():
         assert (weights == resumed.net_.state_dict()[name]).all(), name
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(1e-3, True), (0.05, False)], ids=["better", "ruinous"])
+def test_what_makes_rows_less_alike_is_taken_back(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, rate: float, kept: bool
+) -> None:
+    """A generator that has hardly begun gains by its adversaries at a fair rate; a wild one ruins it."""
+    monkeypatch.setattr(gan_fit, "RATE", rate)
+    monkeypatch.setattr(gan_fit, "ADVERSARIAL", 2.0)
+    few, checkpoint, seen = frame.head(600), tmp_path / "fit.checkpoint", list[Progress]()
+
+    def broken(progress: Progress) -> None:
+        if progress.step < (seen[-1].step if seen else 0):
+            raise BreakError
+        seen.append(progress)
+
+    with pytest.raises(BreakError):
+        GANSynthesizer(epochs=2).fit(few, seed=0, checkpoint=checkpoint, callbacks=(broken,))
+    warm = load(tmp_path / "fit.checkpoint.warm").arrays
+    own = GANSynthesizer(epochs=2).fit(few, seed=0, checkpoint=checkpoint).net_.state_dict()
+    assert all(np.array_equal(warm[name], own[name].numpy()) for name in own) is not kept
 
 
 def test_weighted_rows_are_refused(frame: pd.DataFrame) -> None:
