@@ -26,14 +26,11 @@ from tabsynth.training.progress import bar
 from tabsynth.training.tree_conditional import CLASSES, TreeConditional
 from tabsynth.training.tree_critic import feature, features
 
-WORTH = 0.005
-"""Nats a row by which trees must make held-out rows likelier for a column to be drawn once more."""
-
 OPEN = 0.05
 """Nats a row that the network must leave open of a column for trees to be taught it."""
 
-ENOUGH, MOST = 500, 1024
-"""With fewer held-out rows their word is too noisy, and trees are always heard; so many say enough."""
+FEWEST = 3000
+"""Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
 
 
 TREES, PULL = "trees.", "pull."
@@ -90,18 +87,17 @@ def conditionals_of(
         progress: Whether to show a bar.
     """
     layout = chain.layout
-    if layout.partial:
+    if layout.partial or len(parts.training) < FEWEST:
         return ()
-    held = parts.judged[:MOST]
-    truth = held.cpu().numpy()
+    truth = parts.judged.cpu().numpy()
     every = np.arange(len(truth))
     left: dict[int, float] = {}
     for slot in order:
         if layout.sizes[slot] <= CLASSES and emit[slot].ndim == 1 and entropy(layout.counts[slot]) > OPEN:
-            implied = chain.implied(held, slot, order).cpu().numpy()
+            implied = chain.implied(parts.judged, slot, order).cpu().numpy()
             left[slot] = -float(implied[every, truth[:, slot]].mean())
     asked = [slot for slot in left if left[slot] > OPEN]
-    training, judged = (features(part, layout) for part in (parts.training, held))
+    training, judged = (features(part, layout) for part in (parts.training, parts.judged))
     tokens = parts.training.cpu().numpy()
     seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
 
@@ -118,7 +114,7 @@ def conditionals_of(
         bar(len(asked), "learn columns", "column", progress) as shown,
     ):
         for trees, gain in pool.map(learn, asked):
-            kept += [trees] if gain >= WORTH or len(held) < ENOUGH else []
+            kept += [trees] if gain > 0 else []
             shown.update(1)
     return tuple(kept)
 

@@ -35,8 +35,8 @@ TREES = 1000
 RATE, PATIENCE = 0.1, 20
 """Learning rate, and rounds after which trees stop that no longer help on held-out rows."""
 
-HELD, FOLDS, FEW = 10, 5, 4000
-"""One in so many rows is held out to say how many rounds are enough; of fewer rows each of five parts in turn."""
+HELD = 10
+"""One in so many rows is held out to say how many rounds are enough."""
 
 SHAPE = {"num_leaves": 31, "min_data_in_leaf": 20}
 """Size of the trees."""
@@ -101,12 +101,6 @@ class TreeConditional:
         }
         most = TREES if size == 2 else TREES // size
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        if len(rows) < FEW:
-            data = lightgbm.Dataset(others, tokens, weight=weights, params=READ)
-            found = lightgbm.cv(options, data, most, nfold=FOLDS, stratified=False, seed=seed % 2**31, callbacks=[stop])
-            rounds = len(np.asarray(next(iter(found.values()))))
-            data = lightgbm.Dataset(others, tokens, weight=weights, params=READ)
-            return cls(slot, lightgbm.train(options, data, rounds).model_to_string(), layout)
         held = np.arange(len(rows)) % HELD == 0
         own = (None, None) if weights is None else (weights[~held], weights[held])
         data = lightgbm.Dataset(others[~held], tokens[~held], weight=own[0], params=READ)
