@@ -45,6 +45,8 @@ PARENTS = 4
 class MaskedSynthesizer(TokenSynthesizer):
     """Any-order masked autoregressive model: the default, for tables of any size and mix of types.
 
+    Columns of few values that boosted trees know better than the network are drawn once more by these.
+
     Args:
         epochs: Passes over the training rows; by default from the number of rows.
         min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
@@ -258,7 +260,8 @@ class MaskedSynthesizer(TokenSynthesizer):
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
+        few = ", fewer on average" if self.columns_.pulls else ""
+        sampling = f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified unless switched off"
         sizing = vars(self.sizing_) if self.active_ else None
         slots = [self.codec_.slots[self.active_[trees.slot]] for trees in self.columns_.trees]
         fitted = {

@@ -148,7 +148,7 @@ class TokenSynthesizer(Synthesizer):
             seed: Seed of the draw; the same seed gives the same rows.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
             calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows,
-                and in plain ones from which rows that meet a condition are picked.
+                and in plain ones to pick from under a condition. A masked model's other plain rows meet it on average.
             stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
             mixture: Shares of the sources, ``{"cleveland": 0.5, "va": 0.5}``, for a table that holds several (the
                 column of role ``source``, or ``_source``); the rows of all come in random order.

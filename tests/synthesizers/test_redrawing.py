@@ -18,7 +18,7 @@ from tabsynth.synthesizers import masked_private
 from tabsynth.synthesizers.catalog import load
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.picking import Picker
-from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
+from tabsynth.synthesizers.redrawing import FEWEST, Columns, conditionals_of, redrawn
 from tabsynth.training.chain import Chain
 from tabsynth.training.layout import Layout
 from tabsynth.training.parting import Parts
@@ -26,7 +26,6 @@ from tabsynth.training.tree_conditional import TreeConditional
 from tabsynth.training.tree_critic import features
 
 ROWS = 12_000
-"""So many that over 500 are held out, and trees are kept only where these are likelier by them."""
 
 
 def parity(rows: int, seed: int = 0, known: bool = True) -> pd.DataFrame:
@@ -92,15 +91,15 @@ class Knowing(Chain):
         return torch.from_numpy(np.log(given[tuple(others.T)]))
 
 
-def kept(chances: npt.NDArray[np.float64], held: int) -> list[int]:
-    """The slots that trees of 4,000 rows know better than a chain that takes ``chances`` for the law."""
+def kept(chances: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[int]:
+    """The slots that trees of some rows know better than a chain that takes ``chances`` for the law."""
     rng = np.random.default_rng(0)
-    drawn = rng.choice(law().size, 4000 + held, p=law().ravel())
+    drawn = rng.choice(law().size, rows + held, p=law().ravel())
     tokens = torch.from_numpy(np.stack(np.unravel_index(drawn, SIZES), 1))
     counts = tuple(np.bincount(column, minlength=size) for column, size in zip(tokens.numpy().T, SIZES, strict=True))
     layout = Layout(SIZES, (0, 0, 0, 3), counts)
     emit = [np.ones(size, bool) for size in SIZES]
-    parts = Parts(tokens[:4000], tokens[4000:])
+    parts = Parts(tokens[:rows], tokens[rows:])
     return [trees.slot for trees in conditionals_of(Knowing(layout, chances), [3, 1, 0, 2], emit, parts, 0, False)]
 
 
@@ -111,8 +110,10 @@ def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None
     assert kept(ignorant, 20_000) == [1, 0, 2]
 
 
-def test_with_few_held_out_rows_trees_are_kept_untold() -> None:
-    assert kept(law(), 499) == [3, 1, 0, 2]
+def test_few_rows_teach_no_trees() -> None:
+    ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
+    assert kept(ignorant, 20_000, FEWEST) == [1, 0, 2]
+    assert kept(ignorant, 20_000, FEWEST - 1) == []
 
 
 def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
@@ -157,12 +158,12 @@ def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
 def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even those of a fit before it."""
     monkeypatch.setattr(masked_private, "PASSES", 1)
-    frame = parity(900)[["kind", "odd", "a"]]
-    columns = {
+    frame = parity(4000)
+    columns: dict[str, object] = {
         "kind": {"kind": "categorical", "values": ["x", "y", "z", "u"]},
         "odd": {"kind": "categorical", "values": ["no", "yes"]},
-        "a": {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1},
     }
+    columns |= {name: {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1} for name in "abc"}
     model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
     assert model.columns_.trees
     assert model.columns_.pulls

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from tabsynth.errors import ModelFileError
-from tabsynth.training import tree_conditional
 from tabsynth.training.layout import Layout
 from tabsynth.training.tree_conditional import TreeConditional
 from tabsynth.training.tree_critic import features
@@ -71,24 +70,6 @@ def test_the_slot_itself_is_not_read() -> None:
     turned = rows.copy()
     turned[:, 2] = 1 - turned[:, 2]
     np.testing.assert_array_equal(found(trees, rows), found(trees, turned))
-
-
-@pytest.mark.parametrize("slot", [0, 2])
-def test_few_rows_learn_from_all_of_them(slot: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of few rows none is held out of the trees, and folds say when to stop: nearer to the truth than a tenth does."""
-    joint = (THREE[:, :, None] * np.stack([1 - TWO, TWO], 2) / 4).ravel()
-    law = true(slot).ravel()
-
-    def lost() -> float:
-        """Nats a row that trees lose against the truth, over twelve tables of 400 rows."""
-        tables = (table(400, seed) for seed in range(12))
-        said = [found(taught(slot, tokens), EVERY)[np.arange(24), EVERY[:, slot]] for tokens in tables]
-        return float(np.mean([joint @ np.log(law / own) for own in said]))
-
-    folds = lost()
-    monkeypatch.setattr(tree_conditional, "FEW", 0)
-    assert folds < 0.04
-    assert folds < lost()
 
 
 def test_weights_count() -> None:
