@@ -45,7 +45,7 @@ class GANSynthesizer(LatentSynthesizer):
         private_training: How a private fit learns. ``distilled``: from rows of ``MarginalSynthesizer``, which gets all
             of the budget. ``dp-sgd``: from such rows for half of the budget, then a critic sees real rows by noisy
             steps, for the rest. On Adult at epsilon 3, after four passes, the first erred by 0.021 in pairs of columns
-            and the second by 0.025 (columns drawn alone: 0.078; the mixture itself: 0.015).
+            and the second by 0.026 (columns drawn alone: 0.078; the mixture itself: 0.015).
 
     Example:
         >>> import pandas as pd
