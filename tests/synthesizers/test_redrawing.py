@@ -15,6 +15,7 @@ from scipy.stats import chisquare
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import masked_private
+from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.catalog import load
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.picking import Picker
@@ -25,17 +26,12 @@ from tabsynth.training.parting import Parts
 from tabsynth.training.tree_conditional import TreeConditional
 from tabsynth.training.tree_critic import features
 
-ROWS = 12_000
 
-
-def parity(rows: int, seed: int = 0, known: bool = True) -> pd.DataFrame:
-    """Whether an odd number of three numbers are positive, which no pair of columns tells; wrong in one row of twenty.
-
-    Or nothing depends on anything.
-    """
-    rng = np.random.default_rng(seed)
+def parity(rows: int) -> pd.DataFrame:
+    """Whether an odd number of three numbers are positive, wrong in one row of twenty: no pair of columns tells it."""
+    rng = np.random.default_rng(0)
     numbers = rng.normal(size=(rows, 3))
-    odd = ((numbers > 0).sum(1) % 2 == 1) ^ (rng.random(rows) < 0.05) if known else rng.random(rows) < 0.5
+    odd = ((numbers > 0).sum(1) % 2 == 1) ^ (rng.random(rows) < 0.05)
     kind = rng.choice(["x", "y", "z", "u"], rows, p=[0.6, 0.36, 0.02, 0.02])
     return pd.DataFrame(numbers, columns=["a", "b", "c"]).assign(kind=kind, odd=np.where(odd, "yes", "no"))
 
@@ -57,7 +53,7 @@ def without_trees(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
 @pytest.fixture(scope="module")
 def short() -> MaskedSynthesizer:
     """A model whose network had no time to learn parity."""
-    return MaskedSynthesizer(epochs=1).fit(parity(ROWS), seed=0, progress=False)
+    return MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
 
 
 def test_what_the_network_missed_is_drawn_by_trees(short: MaskedSynthesizer, tmp_path: Path) -> None:
@@ -117,13 +113,16 @@ def test_few_rows_teach_no_trees() -> None:
 
 
 def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
-    """Parity is met by what is drawn around it, or not at all: the fixed cell never changes."""
+    """In the rows, and in the tokens from which they are made."""
     assert (short.sample(500, given={"odd": "yes"}, seed=2)["odd"] == "yes").all()
     fixed = pd.DataFrame({"odd": ["yes", "no", None] * 200, "kind": [None, "u", "z"] * 200})
     rows = short.sample(given=fixed, seed=2)
     for name in ("odd", "kind"):
         asked = fixed[name].notna()
         assert (rows.loc[asked, name] == fixed.loc[asked, name]).all()
+    known = short._known_tokens(fixed)
+    drawn = short._draw(known, [None] * known.shape[1], Draw.of(2, False), calibrate=False, stratify=True)
+    assert (drawn[known >= 0] == known[known >= 0]).all()
 
 
 def test_limits_stay_as_given_and_what_is_free_is_redrawn(short: MaskedSynthesizer) -> None:
@@ -148,7 +147,7 @@ def test_a_saved_model_draws_the_same_rows(short: MaskedSynthesizer, tmp_path: P
 
 
 def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
-    again = MaskedSynthesizer(epochs=1).fit(parity(ROWS), seed=0, progress=False)
+    again = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
     assert [trees.text for trees in again.columns_.trees] == [trees.text for trees in short.columns_.trees]
     assert again.columns_.pulls.keys() == short.columns_.pulls.keys()
     assert all(torch.equal(own, short.columns_.pulls[slot]) for slot, own in again.columns_.pulls.items())
@@ -235,6 +234,34 @@ def test_redrawn_cells_stay_within_limits(learned: tuple[Layout, TreeConditional
     assert set(out[:, 1].tolist()) == {1, 3}
     known = (out[:, 0] == 1) | (out[:, 0] == 3)
     assert float((out[known, 1] == out[known, 0]).double().mean()) > 0.84
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[TreeConditional, TreeConditional]:
+    """Trees of the second slot, which equals the first in .7 of the rows, and of the third, which follows it so."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (20_000, 3))
+    for slot in (1, 2):
+        tokens[:, slot] = np.where(rng.random(20_000) < 0.6, tokens[:, slot - 1], tokens[:, slot])
+    layout = Layout((4, 4, 4), (0, 0, 0), tuple(np.bincount(column) for column in tokens.T))
+    rows = features(torch.from_numpy(tokens), layout)
+    second, third = (TreeConditional.taught(layout, slot, rows, tokens[:, slot], seed=0) for slot in (1, 2))
+    return second, third
+
+
+def test_a_redrawn_cell_counts_for_the_next(pair: tuple[TreeConditional, TreeConditional]) -> None:
+    """The third slot follows the second as it was redrawn, not as it was."""
+    rows = torch.from_numpy(np.random.default_rng(2).integers(0, 4, (5000, 3)))
+    out = redrawn(rows, torch.ones_like(rows, dtype=torch.bool), pair, picker(pair[0].layout, False, True))
+    assert abs(float((out[:, 2] == out[:, 1]).double().mean()) - 0.7) < 0.035
+
+
+def test_trees_come_back_in_the_order_in_which_they_are_drawn(pair: tuple[TreeConditional, TreeConditional]) -> None:
+    columns = Columns(pair[::-1], {0: torch.tensor([1.0, 0.5, 2.0, 1.0])})
+    read, other = Columns.apart(columns.arrays() | {"weight": np.ones(3)}, pair[0].layout, [2, 0, 1])
+    assert [(trees.slot, trees.text) for trees in read.trees] == [(trees.slot, trees.text) for trees in columns.trees]
+    assert torch.equal(read.pulls[0], columns.pulls[0])
+    assert list(other) == ["weight"]
 
 
 COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
