@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
+from tabsynth.training.progress import bar
 
 LEAST = 0.05
 """Share of a plain sample that must meet the condition; where fewer do, picking would cost too many rows."""
@@ -59,15 +60,17 @@ def draw_meeting(
     lacking = rows
     if not (fixed != fixed[0]).any():
         quiet, seen, pool = replace(draw, progress=False), 0, int(np.clip(4 * rows, *GLANCE))
-        for _ in range(TRIES):
-            nothing = np.full((pool, fixed.shape[1]), -1, fixed.dtype)
-            plain = drawing(nothing, [None] * len(limits), quiet, calibrate=calibrate, stratify=stratify)
-            picked.append(plain[meeting(plain, fixed[0], limits, draw.rng)])
-            seen, lacking = seen + pool, lacking - len(picked[-1])
-            share = (rows - lacking) / seen
-            if lacking <= 0 or share < LEAST:
-                break
-            pool = min(math.ceil(1.1 * lacking / share) + GLANCE[0], TOGETHER)
+        with bar(rows, "sample", "row", draw.progress) as shown:
+            for _ in range(TRIES):
+                nothing = np.full((pool, fixed.shape[1]), -1, fixed.dtype)
+                plain = drawing(nothing, [None] * len(limits), quiet, calibrate=calibrate, stratify=stratify)
+                picked.append(plain[meeting(plain, fixed[0], limits, draw.rng)])
+                seen, lacking = seen + pool, lacking - len(picked[-1])
+                share = (rows - lacking) / seen
+                if lacking <= 0 or share < LEAST:
+                    break
+                shown.update(len(picked[-1]))
+                pool = min(math.ceil(1.1 * lacking / share) + GLANCE[0], TOGETHER)
         if share < LEAST:
             picked, lacking = [], rows
     if lacking > 0:
