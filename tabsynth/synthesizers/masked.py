@@ -7,6 +7,7 @@ density estimator", arXiv 1310.1757), half follows one Chow-Liu order, which an 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -167,9 +168,11 @@ class MaskedSynthesizer(TokenSynthesizer):
         noise = torch.Generator(chain.device).manual_seed(first)
         nothing: list[Floats | None] = [None] * len(self.order_)
         drawer = Drawer(chain, self.order_, self.parents_, self._emit, nothing, noise, calibrate=True, stratify=True)
-        drawer.draw(torch.full((PULLED, len(self.order_)), -1, device=chain.device))
+        tokens = drawer.draw(torch.full((PULLED, len(self.order_)), -1, device=chain.device))
         trees = conditionals_of(chain, self.order_, self._emit, parts, second, run.progress)
-        self.columns_ = Columns(trees, drawer.picker.found)
+        again = replace(drawer.picker, found={})
+        redrawn(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, again)
+        self.columns_ = Columns(trees, drawer.picker.found, again.found)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
         fit_masked(self, frame, schema, privacy, run)
@@ -228,9 +231,10 @@ class MaskedSynthesizer(TokenSynthesizer):
     ) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
         free, chain = tokens < 0, Chain(self.net_)
-        pulls = self.columns_.pulls if bool(free.all()) and all(limit is None for limit in limits) else {}
+        plain, columns = bool(free.all()) and all(limit is None for limit in limits), self.columns_
+        pulls, again = (columns.pulls, columns.again) if plain else ({}, {})
         drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, calibrate, stratify, pulls)
-        return redrawn(drawer.draw(tokens), free, self.columns_.trees, drawer.picker)
+        return redrawn(drawer.draw(tokens), free, columns.trees, drawer.picker, again)
 
     @torch.inference_mode()
     def _pool(self, count: int, seed: int) -> Tensor:

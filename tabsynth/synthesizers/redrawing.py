@@ -33,8 +33,8 @@ FEWEST = 3000
 """Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
 
 
-TREES, PULL = "trees.", "pull."
-"""What the names of arrays of trees, and of weights of tokens, begin with in a model file."""
+TREES, PULL, AGAIN = "trees.", "pull.", "again."
+"""What the names of arrays of trees, and of both kinds of weights, begin with in a model file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,27 +44,34 @@ class Columns:
     Attributes:
         trees: For slots that trees know better, in the order in which they are drawn once more.
         pulls: Weights of a slot's tokens that give it its training shares in a sample of any size.
+        again: The same where trees draw it once more.
     """
 
     trees: tuple[TreeConditional, ...] = ()
     pulls: Mapping[int, Tensor] = field(default_factory=dict)
+    again: Mapping[int, Tensor] = field(default_factory=dict)
 
     def arrays(self) -> Arrays:
         """For a model file."""
         texts: Arrays = {f"{TREES}{trees.slot}": np.frombuffer(trees.text.encode(), np.uint8) for trees in self.trees}
-        return texts | {f"{PULL}{slot}": weights.cpu().numpy() for slot, weights in self.pulls.items()}
+        for name, weights in ((PULL, self.pulls), (AGAIN, self.again)):
+            texts |= {f"{name}{slot}": own.cpu().numpy() for slot, own in weights.items()}
+        return texts
 
     @classmethod
     def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[Columns, Arrays]:
         """What ``arrays`` gave, and the other arrays."""
-        other = {name: array for name, array in arrays.items() if not name.startswith((TREES, PULL))}
-        trees, pulls = [], {}
+        other = {name: array for name, array in arrays.items() if not name.startswith((TREES, PULL, AGAIN))}
+        trees: list[TreeConditional] = []
+        pulls: dict[int, Tensor] = {}
+        again: dict[int, Tensor] = {}
         for slot in order:
             if (text := arrays.get(f"{TREES}{slot}")) is not None:
                 trees.append(TreeConditional(slot, text.tobytes().decode(), layout))
-            if (weights := arrays.get(f"{PULL}{slot}")) is not None:
-                pulls[slot] = torch.from_numpy(weights.copy())
-        return cls(tuple(trees), pulls), other
+            for name, found in ((PULL, pulls), (AGAIN, again)):
+                if (weights := arrays.get(f"{name}{slot}")) is not None:
+                    found[slot] = torch.from_numpy(weights.copy())
+        return cls(tuple(trees), pulls, again), other
 
 
 @torch.inference_mode()
@@ -119,7 +126,13 @@ def conditionals_of(
     return tuple(kept)
 
 
-def redrawn(tokens: Tensor, free: Tensor, conditionals: Sequence[TreeConditional], picker: Picker) -> Tensor:
+def redrawn(
+    tokens: Tensor,
+    free: Tensor,
+    conditionals: Sequence[TreeConditional],
+    picker: Picker,
+    again: Mapping[int, Tensor] | None = None,
+) -> Tensor:
     """Rows with the free cells of some slots drawn once more, shape (rows, slots).
 
     Args:
@@ -127,11 +140,12 @@ def redrawn(tokens: Tensor, free: Tensor, conditionals: Sequence[TreeConditional
         free: The cells that may change, shape (rows, slots).
         conditionals: What trees know.
         picker: How tokens are drawn, within limits.
+        again: Weights of a slot's tokens that take the place of calibration where there is none.
     """
     conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]
     if not conditionals or not len(tokens):
         return tokens
-    picker = replace(picker, pulls={})  # these are the network's
+    picker = replace(picker, pulls=again or {})  # its own are the network's
     layout, tokens = picker.layout, tokens.clone()
     rows = features(tokens, layout)
     for trees in conditionals:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from scipy.special import log_softmax
 
-from tabsynth.errors import ModelFileError
 from tabsynth.line_coder import Floats
 from tabsynth.training.layout import Layout
+from tabsynth.training.tree_critic import trees_of
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -110,12 +110,7 @@ class TreeConditional:
 
     @cached_property
     def _trees(self) -> Booster:
-        import lightgbm
-
-        try:
-            return lightgbm.Booster(model_str=self.text)
-        except lightgbm.basic.LightGBMError as error:
-            raise ModelFileError("the model file's trees are damaged; fit the model anew") from error
+        return trees_of(self.text)
 
     def log_probabilities(self, rows: Features) -> Floats:
         """Log-probabilities of the slot's tokens, shape (rows, size).

@@ -90,17 +90,26 @@ class TreeCritic:
 
     @cached_property
     def _trees(self) -> Booster:
-        import lightgbm
-
-        try:
-            return lightgbm.Booster(model_str=self.text)
-        except lightgbm.basic.LightGBMError as error:
-            raise ModelFileError("the model file's trees are damaged; fit the model anew") from error
+        return trees_of(self.text)
 
     def log_odds(self, tokens: Tensor) -> Tensor:
         """Log-odds that each row is real, shape (rows,)."""
         found = self._trees.predict(features(tokens, self.layout), raw_score=True, num_threads=torch.get_num_threads())
         return torch.from_numpy(np.asarray(found, np.float64)).to(tokens.device)
+
+
+def trees_of(text: str) -> Booster:
+    """Trees from their text.
+
+    Raises:
+        ModelFileError: LightGBM cannot read it.
+    """
+    import lightgbm
+
+    try:
+        return lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise ModelFileError("the model file's trees are damaged; fit the model anew") from error
 
 
 def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None) -> float:
