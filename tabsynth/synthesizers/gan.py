@@ -32,8 +32,8 @@ WIDE, SHARE = 2000, 0.8
 class GANSynthesizer(LatentSynthesizer):
     """Generative adversarial network: a generator of rows that learns against a critic which says how real they look.
 
-    A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, faster to fit, fills gaps
-    and gives the likelihood of a row; ``VAESynthesizer`` is this without the critic, and with a prior that it learns.
+    A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, fills gaps and
+    gives the likelihood of a row; ``VAESynthesizer`` is this without the critic, and with a prior that it learns.
     Conditions are met in every row; how the other columns follow them is approximate, the more so the rarer the
     condition.
 

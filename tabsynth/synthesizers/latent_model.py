@@ -1,4 +1,4 @@
-"""What the VAE and the GAN share: rows that are drawn from latents, and chosen where a critic of trees is of use."""
+"""What the VAE and the GAN share: rows that are drawn from latents."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats, Tokens
-from tabsynth.synthesizers.base import Arrays, Draw
-from tabsynth.synthesizers.choosing import Choice, draw_rows, free_rows
+from tabsynth.line_coder import Floats
+from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
-from tabsynth.synthesizers.masked import PARENTS
+from tabsynth.synthesizers.net_model import NetSynthesizer
 from tabsynth.synthesizers.picking import Picker
-from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.latent import LatentNet, LatentSizing
 from tabsynth.training.loop import chosen_device
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
 
 
-class LatentSynthesizer(TokenSynthesizer):
+class LatentSynthesizer(NetSynthesizer):
     """A model of tokens whose network turns latents into rows."""
 
     device: str
-    order_: list[int]
-    parents_: list[list[int]]
     sizing_: LatentSizing
     net_: LatentNet
 
@@ -37,36 +32,12 @@ class LatentSynthesizer(TokenSynthesizer):
         """A network whose weights are to be read from a file."""
         return self._network(0)
 
-    def _ordered(self, tokens: Tokens) -> None:
-        """Choose the order in which slots are drawn, and by which slots rows are sorted for each."""
-        information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
-        self.parents_ = strongest_before(information, self.order_, PARENTS)
-
-    @torch.inference_mode()
-    def _draw(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: Draw,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
-        choice, device = Choice.by(self.trees_, self._emit), self.net_.bias.device
-        return draw_rows(self._filled, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
-
     def _filled(
         self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
     ) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
         picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, calibrate, stratify)
         return LatentDrawer(self.net_, picker, self.order_).draw(tokens)
-
-    @torch.inference_mode()
-    def _pool(self, count: int, seed: int) -> Tensor:
-        """Rows for a critic to learn from, shape (count, slots)."""
-        return free_rows(self._filled, count, len(self.active_), seed, self.net_.bias.device)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""

@@ -20,18 +20,18 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.choosing import CHUNK, Choice, draw_rows, free_rows
+from tabsynth.synthesizers.choosing import CHUNK
 from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
+from tabsynth.synthesizers.net_model import NetSynthesizer
 from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
-from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
 from tabsynth.training.network import MaskedNet, slot_losses
-from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
+from tabsynth.training.order import told
 from tabsynth.training.parting import Parts, parted
 from tabsynth.training.plain import PlainNet
 from tabsynth.training.sizing import Sizing
@@ -39,11 +39,8 @@ from tabsynth.training.sizing import Sizing
 PULLED = 8192
 """Rows that are drawn to learn by which weights of tokens columns get their training shares in samples of any size."""
 
-PARENTS = 4
-"""Slots by which rows are sorted before stratified uniforms are dealt to them."""
 
-
-class MaskedSynthesizer(TokenSynthesizer):
+class MaskedSynthesizer(NetSynthesizer):
     """Any-order masked autoregressive model: the default, for tables of any size and mix of types.
 
     Columns of few values that boosted trees know better than the network are drawn once more by these.
@@ -63,6 +60,7 @@ class MaskedSynthesizer(TokenSynthesizer):
 
     kind: ClassVar[str] = "masked"
 
+    net_: MaskedNet | PlainNet
     columns_: Columns
 
     def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
@@ -127,9 +125,7 @@ class MaskedSynthesizer(TokenSynthesizer):
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
         device, self.columns_ = chosen_device(self.device), Columns()
-        information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
-        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        information = self._ordered(tokens)
         if not self.active_:
             return
         self.sizing_, self.plain_ = Sizing.of(len(tokens), self.layout_, told(information)), False
@@ -213,19 +209,6 @@ class MaskedSynthesizer(TokenSynthesizer):
         """Mean negative log-likelihood of held-out rows along the chain, in nats a row."""
         return -float(Chain(self.net_).log_prob(tokens, self.order_).mean())
 
-    @torch.inference_mode()
-    def _draw(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: Draw,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
-        choice, device = Choice.by(self.trees_, self._emit), self.net_.bias.device
-        return draw_rows(self._filled, choice, fixed, limits, draw, device, calibrate=calibrate, stratify=stratify)
-
     def _filled(
         self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
     ) -> Tensor:
@@ -235,11 +218,6 @@ class MaskedSynthesizer(TokenSynthesizer):
         pulls, again = (columns.pulls, columns.again) if plain else ({}, {})
         drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, calibrate, stratify, pulls)
         return redrawn(drawer.draw(tokens), free, columns.trees, drawer.picker, again)
-
-    @torch.inference_mode()
-    def _pool(self, count: int, seed: int) -> Tensor:
-        """Rows for a critic to learn from, shape (count, slots)."""
-        return free_rows(self._filled, count, len(self.active_), seed, self.net_.bias.device)
 
     @torch.inference_mode()
     def _expected(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:

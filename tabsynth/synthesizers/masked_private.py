@@ -17,7 +17,6 @@ from tabsynth.synthesizers.redrawing import Columns
 from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.network import slot_losses
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.parting import parted
 from tabsynth.training.sizing import Sizing
 
@@ -43,9 +42,6 @@ CLIP = 5.0
 CHAIN = 0.5
 """Share of the rows of a batch that hide the end of the chain rather than any slots."""
 
-PARENTS = 4
-"""Slots by which rows are sorted when they are drawn, as for a fit without privacy."""
-
 
 def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a masked model; every read of the frame is charged before."""
@@ -53,9 +49,7 @@ def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, pr
     model.order_, model.parents_, model.columns_ = [], [], Columns()
     if not model.active_:
         return
-    information = mutual_information(start.drawn, model.layout_)
-    model.order_ = model._in_order(chain_order(information, model.layout_.sizes))
-    model.parents_ = strongest_before(information, model.order_, PARENTS)
+    model._ordered(start.drawn)
     model.sizing_, model.plain_, model.score_ = sizing_of(start.units, model.epochs), True, None
     sizing = model.sizing_
     paid = start.pay(batch=sizing.batch, epochs=sizing.epochs, clip=CLIP, purpose="DP-SGD on all rows")

@@ -1,0 +1,70 @@
+"""What the models with a network of tokens share: the order of the slots, and rows that are filled in and chosen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tabsynth.line_coder import Floats, Tokens
+from tabsynth.synthesizers.base import Draw
+from tabsynth.synthesizers.choosing import Choice, draw_rows, free_rows
+from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.training.order import chain_order, mutual_information, strongest_before
+
+PARENTS = 4
+"""Slots by which rows are sorted before stratified uniforms are dealt to them."""
+
+
+class NetSynthesizer(TokenSynthesizer):
+    """A model of tokens whose network fills in rows, among which a critic may choose.
+
+    Attributes:
+        order_: The slots in the order in which they are drawn.
+        parents_: For each slot, those by which rows are sorted when it is drawn.
+        net_: The network.
+    """
+
+    order_: list[int]
+    parents_: list[list[int]]
+    net_: nn.Module
+
+    def _ordered(self, tokens: Tokens) -> npt.NDArray[np.float64]:
+        """Choose order and parents; return the mutual information of slots that they rest on."""
+        information = mutual_information(tokens, self.layout_)
+        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
+        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        return information
+
+    @torch.inference_mode()
+    def _draw(
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        draw: Draw,
+        *,
+        calibrate: bool,
+        stratify: bool,
+    ) -> Tokens:
+        choice = Choice.by(self.trees_, self._emit)
+        return draw_rows(
+            self._filled, choice, fixed, limits, draw, self._device(), calibrate=calibrate, stratify=stratify
+        )
+
+    @torch.inference_mode()
+    def _pool(self, count: int, seed: int) -> Tensor:
+        """Rows for a critic to learn from, shape (count, slots)."""
+        return free_rows(self._filled, count, len(self.active_), seed, self._device())
+
+    def _device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.net_.parameters()).device
+
+    @abstractmethod
+    def _filled(
+        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
+    ) -> Tensor:
+        """Rows with the tokens that were -1 drawn, in place."""
