@@ -46,7 +46,7 @@ CHAIN = 0.5
 def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a masked model; every read of the frame is charged before."""
     start = started(model, frame, schema, privacy, run)
-    model.order_, model.parents_, model.columns_ = [], [], Columns()
+    model.order_, model.parents_, model.columns_, model.cross_ = [], [], Columns(), None
     if not model.active_:
         return
     model._ordered(start.drawn)

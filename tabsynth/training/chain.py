@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tabsynth.training.crosses import Crossed
 from tabsynth.training.layout import Layout
 from tabsynth.training.network import MaskedNet
 from tabsynth.training.plain import PlainNet
@@ -62,17 +63,23 @@ class Chain:
         head, bias = self.head[segment], self.net.bias[segment]
         skip, pad = self._skip(segment)
         out = torch.empty(len(hidden), self.layout.sizes[slot], device=self.device)
-        at = list(seen)
+        at, crossed = list(seen), self._crossed(seen)
         for begin in range(0, len(hidden), self.batch):
             part = slice(begin, begin + self.batch)
+            start = hidden[part] if crossed is None else hidden[part] + crossed(tokens[part])
             with torch.autocast(self.device.type, dtype=torch.bfloat16):
-                values = functional.linear(self.net.trunk(hidden[part]), head).float() + bias
+                values = functional.linear(self.net.trunk(start), head).float() + bias
             if skip is not None and at:
                 known = tokens[part][:, at]
                 groups = torch.where(known < 0, pad, self._groups(known, at))
                 values += functional.embedding_bag(groups, skip, mode="sum", padding_idx=pad)
             out[part] = values
         return out
+
+    def _crossed(self, seen: Sequence[int]) -> Crossed | None:
+        """What adds the crossed feature, where all of its slots may be known."""
+        cross = self.net.cross
+        return cross if cross is not None and set(cross.slots) <= set(seen) else None
 
     def _skip(self, segment: slice) -> tuple[Tensor | None, int]:
         """The skip's weights towards one slot, and the row that stands for masked."""
@@ -150,6 +157,8 @@ class Chain:
         hidden = self.start(len(tokens))
         for slot in range(tokens.shape[1]):
             self.add(hidden, slot, tokens[:, slot])
+        if self.net.cross is not None:
+            hidden += self.net.cross(tokens)
         parts = [self.net.trunk(hidden[begin : begin + self.batch]) for begin in range(0, len(hidden), self.batch)]
         return torch.cat(parts)
 

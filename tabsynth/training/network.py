@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.training.crosses import Cross, Crossed
 from tabsynth.training.layout import FREQUENCIES, Layout
 
 SKIP_CELLS = 4_000_000
@@ -101,6 +102,7 @@ class MaskedNet(nn.Module):
         skip: bool,
         smooth: float,
         generator: torch.Generator,
+        cross: Cross | None = None,
     ) -> None:
         super().__init__()
         self.layout = layout
@@ -111,6 +113,7 @@ class MaskedNet(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = Waves(layout, width, 0.0, smooth, generator)
         self.bias = nn.Parameter(layout.log_frequencies())
+        self.cross = Crossed(cross, layout, width) if cross is not None else None
         groups, total = layout.groups(self._most_groups(layout)) if skip else (None, 0)
         self.skip = nn.Parameter(torch.zeros(total + 1, layout.total)) if groups is not None else None
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
@@ -147,7 +150,10 @@ class MaskedNet(nn.Module):
     def forward(self, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Logits of all slots; a generator switches dropout on."""
         positions = self.positions(tokens)
-        out = functional.linear(self.trunk(self.hidden(positions, self.table()), noise), self.head(), self.bias)
+        hidden = self.hidden(positions, self.table())
+        if self.cross is not None:
+            hidden = hidden + self.cross(tokens)
+        out = functional.linear(self.trunk(hidden, noise), self.head(), self.bias)
         if self.skip is not None and self.group is not None:
             pad = self.skip.shape[0] - 1
             seen = self.group[positions.clamp(max=self.layout.total - 1)]  # type: ignore[index]

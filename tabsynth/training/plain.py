@@ -25,6 +25,7 @@ class PlainNet(nn.Module):
     """
 
     skip = None
+    cross = None
 
     def __init__(self, layout: Layout, *, width: int, blocks: int, generator: torch.Generator) -> None:
         super().__init__()

@@ -14,6 +14,9 @@ WORK = 1.5e9
 DEEP = 20_000
 """From so many rows on there can be more to learn than two blocks hold; wide vocabularies take the time elsewhere."""
 
+CROSSED = 40
+"""Passes over a table that has a cross, whose embeddings are met by few rows each."""
+
 PAIRS = 0.2
 """Where pairs tell less than this share of the entropy, what is to be learned takes many columns at once: a third block
 is worth its time. Adult, whose pairs tell a third, gains nothing by it; hourly weather, with a seventh, does."""
@@ -51,12 +54,13 @@ class Sizing:
     cycles: int = 1
 
     @classmethod
-    def of(cls, rows: int, layout: Layout, told: float) -> Sizing:
-        """The rule, for a number of rows, the learned slots, and the share of their entropy that pairs tell."""
+    def of(cls, rows: int, layout: Layout, told: float, *, crossed: bool = False) -> Sizing:
+        """The rule: from the rows, the learned slots, the share of their entropy that pairs tell, and a cross."""
         small = rows < SMALL
         batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
-        deep = rows >= DEEP and layout.total <= 2000 and told < PAIRS
+        deep = rows >= DEEP and layout.total <= 2000 and told < PAIRS and not crossed
         passes = int(np.clip((30 if layout.total > 2000 else 15) * (32_000 / rows) ** 0.35, 14, 30))
+        passes = max(passes, CROSSED) if crossed else passes
         return cls(
             width=96 if small else 256 if deep or layout.total > 2000 else 192,
             blocks=1 if small else 3 if deep else 2,

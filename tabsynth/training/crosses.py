@@ -1,0 +1,177 @@
+"""A crossed feature: slots that tell little one by one and much together, such as the parts of a date.
+
+Feature crosses: Cheng et al., "Wide & deep learning for recommender systems", arXiv 1606.07792. A network whose inputs
+are summed finds the weather of one day only by many steps; an embedding of its own for each day holds it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import logsumexp
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tabsynth.training.layout import Layout, grouped
+
+ROWS = 5
+"""A combination of tokens gets an embedding from so many rows on, and combinations have so many on average."""
+
+MOST_SLOTS = 4
+"""Most slots in a cross."""
+
+CANDIDATES = 8
+"""A cross is looked for among so many slots, those of most entropy."""
+
+FEW = 64
+"""Slots of more tokens are not crossed."""
+
+APART = 1 / 30
+"""Crossed slots tell no more than this share of each other's entropy: what depends on each other the network sums."""
+
+SAMPLE = 20_000
+"""Rows by which crosses are compared."""
+
+TOGETHER = 1 / 25
+"""A cross is kept when it tells this share of the other slots' entropy beyond what its slots tell one by one."""
+
+SHARP = (1.0, 1.5, 2.0, 3.0)
+"""Factors of a sum of log-ratios: effects that add up are each blurred by the others."""
+
+GROUPS = 16
+SMOOTH = 4.0
+"""The told slots are cut into so many groups, and a combination counts as if it had so many rows of the average law."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cross:
+    """Slots whose combinations of tokens get embeddings of their own.
+
+    Attributes:
+        slots: The slots.
+        codes: The combinations that are frequent enough, ascending, as ``code_of`` numbers them.
+    """
+
+    slots: tuple[int, ...]
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def found(cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]) -> Cross | None:
+        """The cross that tells most of the other slots beyond what its slots tell one by one, where it is worth it.
+
+        It is not where the sum of what its slots tell does as well: that much the network sees without it. What a
+        cross tells is counted by leaving each row out of its own prediction, so that one of many combinations does not
+        tell something by chance.
+
+        Args:
+            tokens: Training rows, shape (rows, slots).
+            layout: The slots.
+            information: Their mutual information with their entropies on the diagonal, shape (slots, slots).
+        """
+        entropy = information.diagonal()
+        near = information > APART * np.minimum.outer(entropy, entropy)
+        few = [slot for slot, size in enumerate(layout.sizes) if 1 < size <= FEW and slot not in layout.partial]
+        few = sorted(few, key=lambda slot: -entropy[slot])[:CANDIDATES]
+        every, tokens = tokens, tokens[:: max(1, round(len(tokens) / SAMPLE))]
+        codes = grouped(tokens, layout, GROUPS)
+        told = {slot: code for slot, code in enumerate(codes) if slot not in layout.partial}
+        single = {slot: _told((slot,), tokens, layout, told) for slot in few}
+        best, best_gain = None, 0.0
+        for slots in (slots for most in range(2, MOST_SLOTS + 1) for slots in combinations(few, most)):
+            if any(near[one, two] for one, two in combinations(slots, 2)):
+                continue
+            if len(tokens) < ROWS * len(np.unique(code_of(tokens, slots, layout))):
+                continue
+            others = [slot for slot in told if slot not in slots]
+            joint = _told(slots, tokens, layout, told)
+            gain = sum(joint[slot] - sum(single[own][slot] for own in slots) for slot in others)
+            if gain > max(best_gain, TOGETHER * float(entropy[others].sum())):
+                best, best_gain = slots, gain
+        if best is None:
+            return None
+        others = [slot for slot in told if slot not in best]
+        joint = _told(best, tokens, layout, told)
+        gain = sum(joint[slot] - _summed(best, tokens, layout, told[slot]) for slot in others)
+        if gain <= TOGETHER * float(entropy[others].sum()):
+            return None
+        numbers, counts = np.unique(code_of(every, best, layout), return_counts=True)
+        return cls(best, numbers[counts >= ROWS])
+
+
+class Crossed(nn.Module):
+    """What a crossed feature adds to the first layer: nothing where its combination is rare or masked.
+
+    Args:
+        cross: The cross.
+        layout: The slots.
+        width: Width of the residual stream.
+    """
+
+    def __init__(self, cross: Cross, layout: Layout, width: int) -> None:
+        super().__init__()
+        self.slots = cross.slots
+        self.sizes = [layout.sizes[slot] for slot in cross.slots]
+        self.register_buffer("codes", torch.from_numpy(cross.codes.astype(np.int64)))
+        self.embed = nn.Parameter(torch.zeros(len(cross.codes) + 1, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embeddings of the combinations in rows of tokens, shape (rows, slots), -1 where masked."""
+        codes: Tensor = self.codes  # type: ignore[assignment]
+        known = tokens[:, list(self.slots)]
+        code = torch.zeros_like(known[:, 0])
+        for i, size in enumerate(self.sizes):
+            code = code * size + known[:, i].clamp(min=0)
+        at = torch.searchsorted(codes, code).clamp(max=len(codes) - 1)
+        at = torch.where((known >= 0).all(1) & (codes[at] == code), at, len(codes))
+        return functional.embedding(at, self.embed, padding_idx=len(codes))
+
+
+def code_of(tokens: npt.NDArray[np.int32], slots: Sequence[int], layout: Layout) -> npt.NDArray[np.int64]:
+    """One number for each combination of the tokens of some slots, shape (rows,); all must be known."""
+    code = np.zeros(len(tokens), np.int64)
+    for slot in slots:
+        code = code * layout.sizes[slot] + tokens[:, slot]
+    return code
+
+
+def _told(
+    slots: Sequence[int],
+    tokens: npt.NDArray[np.int32],
+    layout: Layout,
+    told: Mapping[int, npt.NDArray[np.int64]],
+) -> dict[int, float]:
+    """Nats a row that some slots tell of each other one, each row predicted by the others of its combination."""
+    rows = np.unique(code_of(tokens, slots, layout), return_inverse=True)[1]
+    here = np.bincount(rows)[rows] - 1
+    out = {}
+    for slot, own in told.items():
+        if slot in slots:
+            continue
+        width = int(own.max()) + 1
+        law = np.bincount(own, minlength=width)[own] / len(own)
+        pair = rows * width + own
+        both = np.bincount(pair)[pair] - 1
+        out[slot] = float(np.log((both + SMOOTH * law) / ((here + SMOOTH) * law)).mean())
+    return out
+
+
+def _summed(slots: Sequence[int], tokens: npt.NDArray[np.int32], layout: Layout, own: npt.NDArray[np.int64]) -> float:
+    """Nats a row that the sum of what slots tell one by one tells of another, sharpened by what suits it best."""
+    width = int(own.max()) + 1
+    law = np.log(np.bincount(own, minlength=width) / len(own) + 1e-12)
+    tells = np.zeros((len(own), width))
+    for slot in slots:
+        both = np.bincount(tokens[:, slot] * width + own, minlength=layout.sizes[slot] * width).reshape(-1, width)
+        smooth = (both + SMOOTH * np.exp(law)) / (both.sum(1, keepdims=True) + SMOOTH)
+        tells += (np.log(smooth) - law)[tokens[:, slot]]
+    best = 0.0
+    for sharp in SHARP:
+        found = law + sharp * tells
+        found -= logsumexp(found, axis=1, keepdims=True)
+        best = max(best, float((found[np.arange(len(own)), own] - law[own]).mean()))
+    return best
