@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -176,11 +177,12 @@ class Chain:
     def implied(self, tokens: Tensor, slot: int, order: Sequence[int]) -> Tensor:
         """Log-probabilities of a slot's tokens given all other slots by the chain, shape (rows, size).
 
-        By Bayes' rule: the chain's likelihood of the row with each token in its place.
+        By Bayes' rule: the chain's likelihood of the row with each token in its place. Tokens of no training row are
+        left out: their log-probability is minus infinity.
         """
-        size, at = self.layout.sizes[slot], list(order).index(slot)
-        many = tokens.repeat_interleave(size, 0)
-        many[:, slot] = torch.arange(size, device=self.device).repeat(len(tokens))
+        met, at = torch.from_numpy(np.flatnonzero(self.layout.counts[slot])).to(self.device), list(order).index(slot)
+        many = tokens.repeat_interleave(len(met), 0)
+        many[:, slot] = met.repeat(len(tokens))
         hidden = self.start(len(many))
         for before in order[:at]:
             self.add(hidden, before, many[:, before])
@@ -190,4 +192,6 @@ class Chain:
             values = functional.log_softmax(self.logits(hidden, many, order[i], order[:i]), dim=1)
             total += values.gather(1, own.unsqueeze(1)).squeeze(1)
             self.add(hidden, order[i], own)
-        return functional.log_softmax(total.view(len(tokens), size), dim=1)
+        out = torch.full((len(tokens), self.layout.sizes[slot]), -torch.inf, device=self.device)
+        out[:, met] = functional.log_softmax(total.view(len(tokens), len(met)), dim=1)
+        return out

@@ -63,6 +63,11 @@ class Layout:
             start = made[-1].stop
         return tuple(made)
 
+    @cached_property
+    def widths(self) -> list[int]:
+        """Number of logits of each bucket."""
+        return [bucket.stop - bucket.start for bucket in self.buckets]
+
     @property
     def total(self) -> int:
         """Length of the vector of logits, padding included."""

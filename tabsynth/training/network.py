@@ -40,11 +40,22 @@ class Block(nn.Module):
         gate, value = self.up(self.norm(hidden)).chunk(2, dim=-1)
         inner = functional.silu(gate) * value
         if self.dropout and noise is not None:
-            # torch's own dropout draws from the global generator, which is not ours to use.
-            kept = torch.empty_like(inner).bernoulli_(1 - self.dropout, generator=noise)
-            inner = inner * kept / (1 - self.dropout)
+            inner = dropped(inner, self.dropout, noise)
         out: Tensor = hidden + self.down(inner)
         return out
+
+
+def dropped(values: Tensor, share: float, noise: torch.Generator) -> Tensor:
+    """Values of which a share, in whole 256ths, is put to zero and the others scaled up.
+
+    torch's own dropout draws from the global generator, which is not ours to use, and a number for each value; here one
+    makes eight.
+    """
+    drop = round(share * 256)
+    words = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
+    words.random_(-(2**63), None, generator=noise)
+    kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= drop
+    return values * kept * (256 / (256 - drop))
 
 
 class Waves(nn.Module):
@@ -76,12 +87,14 @@ class Waves(nn.Module):
     def matrix(self, every: Tensor, slow: Tensor) -> Tensor:
         """The matrix of other free and slow parts, of the same shapes."""
         parts = []
-        for bucket in self.layout.buckets:
-            free = every[bucket.start : bucket.stop] * self.share[bucket.start : bucket.stop]  # type: ignore[index]
+        # Split rather than sliced: each slice's gradient would be a matrix of zeros but for its rows.
+        share: Tensor = self.share  # type: ignore[assignment]
+        for bucket, free in zip(self.layout.buckets, torch.split(every * share, self.layout.widths), strict=True):
             if any(self.layout.lines[slot] > 2 for slot in bucket.slots):
                 waves = self.waves[bucket.start : bucket.stop].view(len(bucket.slots), bucket.width, FREQUENCIES)  # type: ignore[index]
-                free = free + torch.bmm(waves, slow[list(bucket.slots)]).view(-1, free.shape[1])
-            parts.append(free)
+                parts.append(free + torch.bmm(waves, slow[list(bucket.slots)]).view(-1, free.shape[1]))
+            else:
+                parts.append(free)
         return torch.cat(parts)
 
 
@@ -165,8 +178,8 @@ class MaskedNet(nn.Module):
 def slot_losses(logits: Tensor, tokens: Tensor, layout: Layout) -> Tensor:
     """Cross-entropy of every slot in nats, shape (batch, slots); zero where the token is absent (-1)."""
     parts = []
-    for bucket in layout.buckets:
-        view = logits[:, bucket.start : bucket.stop].reshape(len(logits), len(bucket.slots), bucket.width)
+    for bucket, own in zip(layout.buckets, torch.split(logits, layout.widths, dim=1), strict=True):
+        view = own.reshape(len(logits), len(bucket.slots), bucket.width)
         wanted = tokens[:, list(bucket.slots)]
         picked = view.gather(2, wanted.clamp(min=0).unsqueeze(2)).squeeze(2)
         parts.append((view.logsumexp(2) - picked) * (wanted >= 0))

@@ -75,3 +75,14 @@ def test_what_a_chain_implies_of_a_slot_is_bayes_rule(order: list[int]) -> None:
             assert implied.shape == (50, size)
             assert torch.allclose(implied.exp(), bayes, atol=5e-3)
     assert torch.equal(tokens, before)
+
+
+def test_tokens_of_no_training_row_are_not_implied() -> None:
+    made = chain()
+    counts = (np.array([3, 0, 2]), *made.layout.counts[1:])
+    made.layout = Layout(SIZES, made.layout.lines, counts)
+    tokens = torch.tensor([[0, 5, 1], [2, 30, 4]])
+    with torch.inference_mode():
+        implied = made.implied(tokens, 0, [1, 0, 2])
+    assert torch.isneginf(implied[:, 1]).all()
+    assert torch.allclose(implied.exp().sum(1), torch.ones(2))
