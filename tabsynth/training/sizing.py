@@ -59,7 +59,7 @@ class Sizing:
         small = rows < SMALL
         batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
         deep = rows >= DEEP and layout.total <= 2000 and told < PAIRS and not crossed
-        passes = int(np.clip((26 if layout.total > 2000 else 15) * (32_000 / rows) ** 0.35, 14, 30))
+        passes = int(np.clip((30 if layout.total > 2000 else 15) * (32_000 / rows) ** 0.35, 14, 30))
         passes = max(passes, CROSSED) if crossed else passes
         return cls(
             width=96 if small else 256 if deep or layout.total > 2000 else 192,

@@ -32,7 +32,7 @@ CLASSES = 10
 TREES = 1000
 """Most trees, those of all tokens together."""
 
-RATE, PATIENCE = 0.1, 20
+RATE, PATIENCE = 0.2, 20
 """Learning rate, and rounds after which trees stop that no longer help on held-out rows."""
 
 HELD = 10
