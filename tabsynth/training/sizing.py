@@ -14,7 +14,7 @@ WORK = 1.5e9
 DEEP = 20_000
 """From so many rows on there can be more to learn than two blocks hold; wide vocabularies take the time elsewhere."""
 
-CROSSED = 40
+CROSSED = 50
 """Passes over a table that has a cross, whose embeddings are met by few rows each."""
 
 PAIRS = 0.2
