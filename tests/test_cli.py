@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -476,7 +477,10 @@ class TestErrors:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "tabsynth.cli", "fit", str(fitted / "train.csv"), "--epochs", "100000"]
-    with subprocess.Popen([*line, "--output", "m.tabsynth"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as fit:
+    hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # shells make their background jobs deaf to it
+    with subprocess.Popen(
+        [*line, "--output", "m.tabsynth"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=hearing
+    ) as fit:
         began = time.monotonic()
         while not (tmp_path / "m.tabsynth.checkpoint").exists() and time.monotonic() - began < 60:
             time.sleep(0.1)
@@ -484,7 +488,7 @@ def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> N
         try:
             _, said = fit.communicate(timeout=60)
         finally:
-            fit.kill()  # where the shell made its jobs deaf to the signal, the test fails but does not hang
+            fit.kill()
     assert fit.returncode == INTERRUPTED, said
     assert "the state is kept in m.tabsynth.checkpoint; the same command goes on from there" in said
     assert "Traceback" not in said
