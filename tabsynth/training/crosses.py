@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,9 @@ SMOOTH = 4.0
 """The told slots are cut into so many groups, and a combination counts as if it had so many rows of the average law."""
 
 
+Rows = TypeVar("Rows", npt.NDArray[np.int32], Tensor)
+
+
 @dataclass(frozen=True, eq=False)
 class Cross:
     """Slots whose combinations of tokens get embeddings of their own.
@@ -80,27 +84,26 @@ class Cross:
         every, tokens = tokens, tokens[:: max(1, round(len(tokens) / SAMPLE))]
         codes = grouped(tokens, layout, GROUPS)
         told = {slot: code for slot, code in enumerate(codes) if slot not in layout.partial}
-        single = {slot: _told((slot,), tokens, layout, told) for slot in few}
-        best, best_gain = None, 0.0
+        single = {slot: _told(tokens[:, slot], told) for slot in few}
+        best, best_gain, joint = None, 0.0, dict[int, float]()
         for slots in (slots for most in range(2, MOST_SLOTS + 1) for slots in combinations(few, most)):
             if any(near[one, two] for one, two in combinations(slots, 2)):
                 continue
-            if len(tokens) < ROWS * len(np.unique(code_of(tokens, slots, layout))):
+            met, combination = np.unique(code_of(tokens, slots, layout), return_inverse=True)
+            if len(tokens) < ROWS * len(met):
                 continue
-            others = [slot for slot in told if slot not in slots]
-            joint = _told(slots, tokens, layout, told)
-            gain = sum(joint[slot] - sum(single[own][slot] for own in slots) for slot in others)
-            if gain > max(best_gain, TOGETHER * float(entropy[others].sum())):
-                best, best_gain = slots, gain
+            others = {slot: code for slot, code in told.items() if slot not in slots}
+            tells = _told(combination, others)
+            gain = sum(tells[slot] - sum(single[own][slot] for own in slots) for slot in others)
+            if gain > max(best_gain, TOGETHER * float(entropy[list(others)].sum())):
+                best, best_gain, joint = slots, gain, tells
         if best is None:
             return None
-        others = [slot for slot in told if slot not in best]
-        joint = _told(best, tokens, layout, told)
-        gain = sum(joint[slot] - _summed(best, tokens, layout, told[slot]) for slot in others)
-        if gain <= TOGETHER * float(entropy[others].sum()):
+        gain = sum(joint[slot] - _summed(best, tokens, layout, told[slot]) for slot in joint)
+        if gain <= TOGETHER * float(entropy[list(joint)].sum()):
             return None
         numbers, counts = np.unique(code_of(every, best, layout), return_counts=True)
-        return cls(best, numbers[counts >= ROWS])
+        return cls(best, numbers[counts >= ROWS].astype(np.int64))
 
 
 class Crossed(nn.Module):
@@ -114,47 +117,36 @@ class Crossed(nn.Module):
 
     def __init__(self, cross: Cross, layout: Layout, width: int) -> None:
         super().__init__()
-        self.slots = cross.slots
-        self.sizes = [layout.sizes[slot] for slot in cross.slots]
-        self.register_buffer("codes", torch.from_numpy(cross.codes.astype(np.int64)))
+        self.slots, self.layout = cross.slots, layout
+        self.register_buffer("codes", torch.from_numpy(cross.codes))
         self.embed = nn.Parameter(torch.zeros(len(cross.codes) + 1, width))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings of the combinations in rows of tokens, shape (rows, slots), -1 where masked."""
         codes: Tensor = self.codes  # type: ignore[assignment]
-        known = tokens[:, list(self.slots)]
-        code = torch.zeros_like(known[:, 0])
-        for i, size in enumerate(self.sizes):
-            code = code * size + known[:, i].clamp(min=0)
+        code = code_of(tokens, self.slots, self.layout)
         at = torch.searchsorted(codes, code).clamp(max=len(codes) - 1)
-        at = torch.where((known >= 0).all(1) & (codes[at] == code), at, len(codes))
+        known = (tokens[:, list(self.slots)] >= 0).all(1)
+        at = torch.where(known & (codes[at] == code), at, len(codes))
         return functional.embedding(at, self.embed, padding_idx=len(codes))
 
 
-def code_of(tokens: npt.NDArray[np.int32], slots: Sequence[int], layout: Layout) -> npt.NDArray[np.int64]:
-    """One number for each combination of the tokens of some slots, shape (rows,); all must be known."""
-    code = np.zeros(len(tokens), np.int64)
-    for slot in slots:
+def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:
+    """One number for each combination of the tokens of some slots, shape (rows,); of no use where one is masked."""
+    code = tokens[:, slots[0]]
+    for slot in slots[1:]:
         code = code * layout.sizes[slot] + tokens[:, slot]
     return code
 
 
-def _told(
-    slots: Sequence[int],
-    tokens: npt.NDArray[np.int32],
-    layout: Layout,
-    told: Mapping[int, npt.NDArray[np.int64]],
-) -> dict[int, float]:
-    """Nats a row that some slots tell of each other one, each row predicted by the others of its combination."""
-    rows = np.unique(code_of(tokens, slots, layout), return_inverse=True)[1]
+def _told(rows: npt.NDArray[np.integer], told: Mapping[int, npt.NDArray[np.int64]]) -> dict[int, float]:
+    """Nats a row that numbered combinations tell of other slots, each row predicted by the others of its own."""
     here = np.bincount(rows)[rows] - 1
     out = {}
     for slot, own in told.items():
-        if slot in slots:
-            continue
         width = int(own.max()) + 1
         law = np.bincount(own, minlength=width)[own] / len(own)
-        pair = rows * width + own
+        pair = rows.astype(np.int64) * width + own
         both = np.bincount(pair)[pair] - 1
         out[slot] = float(np.log((both + SMOOTH * law) / ((here + SMOOTH) * law)).mean())
     return out
