@@ -48,19 +48,45 @@ DRAWN, POOL = 2, 100_000
 WORTH = 0.003
 """Nats a row that a critic must gain on held-out rows for its choice to be worth drawing more rows."""
 
-Fill = Callable[[Tensor, list[Floats | None], torch.Generator, bool, bool], Tensor]
-"""Draws the tokens that are -1, given limits, noise, and whether to calibrate and to stratify."""
+
+@dataclass(frozen=True, eq=False)
+class Manner:
+    """How rows are drawn.
+
+    Attributes:
+        limits: The allowed share of each token of a slot, None where nothing is asked.
+        noise: Where random numbers come from.
+        calibrate: Pull each slot's mean prediction to its training marginal.
+        stratify: Deal random numbers evenly to similar rows.
+    """
+
+    limits: list[Floats | None]
+    noise: torch.Generator
+    calibrate: bool
+    stratify: bool
+
+    def plain(self, free: Tensor) -> bool:
+        """Whether nothing is asked of rows whose free cells are given."""
+        return bool(free.all()) and all(limit is None for limit in self.limits)
 
 
-def critic_of(
-    layout: Layout, parts: Parts, pool: Callable[[int, int], Tensor], seed: int, progress: bool | None
-) -> TreeCritic | None:
+Fill = Callable[[Tensor, Manner], Tensor]
+"""Draws the tokens that are -1."""
+
+Finish = Callable[[Tensor, Tensor, Manner], Tensor]
+"""Draws some cells of filled rows once more, given which are free."""
+
+Pool = Callable[[int, int, bool], Tensor]
+"""Draws so many rows with a seed, finished or not."""
+
+
+def critic_of(layout: Layout, parts: Parts, pool: Pool, seed: int, progress: bool | None) -> TreeCritic | None:
     """A critic of what a model draws, None where that looks real already or there are too few rows to say.
 
     Args:
         layout: The slots.
         parts: The rows of the fit.
-        pool: Draws so many rows with a seed, as they will be sampled.
+        pool: Draws rows: what is left to see in finished ones, the choice is to mend in those that are not.
         seed: The fit's seed.
         progress: Whether to show a bar.
     """
@@ -69,16 +95,14 @@ def critic_of(
         return None
     first, second, own = (int(part) for part in np.random.SeedSequence([seed, 4]).generate_state(3))
     looked = min(GLANCE, len(real))
-    drawn = pool(looked, first)
     if len(real) >= ALL:
         few = None if weights is None else weights[:looked]
-        if first_look(layout, real[:looked], drawn, seed=own, weights=few) < SEEN:
+        if first_look(layout, real[:looked], pool(looked, first, True), seed=own, weights=few) < SEEN:
             return None
-    more = min(DRAWN * len(real), POOL) - looked
-    many = [drawn]
-    with bar(more, "learn to choose", "row", progress) as shown:
-        for begin in range(0, more, GLANCE):
-            many.append(pool(min(GLANCE, more - begin), second + begin))
+    wanted, many = min(DRAWN * len(real), POOL), list[Tensor]()
+    with bar(wanted, "learn to choose", "row", progress) as shown:
+        for begin in range(0, wanted, GLANCE):
+            many.append(pool(min(GLANCE, wanted - begin), second + begin, False))
             shown.update(len(many[-1]))
     critic = TreeCritic.taught(layout, real, torch.cat(many), seed=own, weights=weights)
     return critic if critic.gain >= WORTH else None
@@ -103,19 +127,19 @@ class Choice:
         """The choice of a critic of trees; None where there is none."""
         return None if trees is None else cls(trees.layout, emit, trees.log_odds)
 
-    def of(self, tokens: Tensor, noise: torch.Generator, calibrate: bool, stratify: bool) -> Tensor:
+    def of(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
         weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
         # No row weighs more than so many times the mean, so that none is taken twice.
         weights = capped(weights, CANDIDATES)
-        if calibrate:
+        if manner.calibrate:
             weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
-        if not stratify:
-            return one_each(weights, CANDIDATES, noise)
-        order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
+        if not manner.stratify:
+            return one_each(weights, CANDIDATES, manner.noise)
+        order = torch.rand(len(tokens), generator=manner.noise, device=tokens.device).argsort()
         for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-SORTED:]:
             order = order[tokens[order, slot].argsort(stable=True)]
-        return systematic(weights, len(tokens) // CANDIDATES, order, noise)
+        return systematic(weights, len(tokens) // CANDIDATES, order, manner.noise)
 
     def _targets(self, device: torch.device) -> list[Tensor]:
         """The share of each token in the training rows, among those that may be drawn."""
@@ -126,15 +150,17 @@ class Choice:
         return out
 
 
-def free_rows(fill: Fill, count: int, slots: int, seed: int, device: torch.device) -> Tensor:
+def free_rows(fill: Fill, finish: Finish | None, count: int, slots: int, seed: int, device: torch.device) -> Tensor:
     """Rows as they are drawn where nothing is asked, before any choice, shape (count, slots)."""
     noise = torch.Generator(device).manual_seed(seed)
-    tokens = torch.full((count, slots), -1, device=device)
-    return fill(tokens, [None] * slots, noise, count >= CALIBRATE_FROM, True)
+    manner = Manner([None] * slots, noise, count >= CALIBRATE_FROM, True)
+    tokens = fill(torch.full((count, slots), -1, device=device), manner)
+    return tokens if finish is None else finish(tokens, torch.ones_like(tokens, dtype=torch.bool), manner)
 
 
 def draw_rows(
     fill: Fill,
+    finish: Finish,
     choice: Choice | None,
     fixed: Tokens,
     limits: list[Floats | None],
@@ -148,6 +174,7 @@ def draw_rows(
 
     Args:
         fill: Draws the tokens of some rows.
+        finish: What is done with rows that are chosen.
         choice: How rows are chosen among more of them; None draws only what is wanted. Rows of which something is
             known or restricted are never chosen.
         fixed: Tokens, -1 where free.
@@ -165,11 +192,12 @@ def draw_rows(
     with bar(len(fixed), "sample", "row", draw.progress) as shown:
         for begin in range(0, len(fixed), together):
             wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
-            pull = calibrate and len(wanted) >= CALIBRATE_FROM
+            manner = Manner(limits, noise, calibrate and len(wanted) >= CALIBRATE_FROM, stratify)
+            free = wanted < 0
             rows = wanted if choice is None else wanted.repeat_interleave(CANDIDATES, 0)
-            rows = torch.cat([fill(part, limits, noise, pull, stratify) for part in torch.split(rows, CHUNK)])
+            rows = torch.cat([fill(part, manner) for part in torch.split(rows, CHUNK)])
             if choice is not None:
-                rows = rows[choice.of(rows, noise, pull, stratify)]
-            out[begin : begin + together] = rows.cpu().numpy()
+                rows = rows[choice.of(rows, manner)]
+            out[begin : begin + together] = finish(rows, free, manner).cpu().numpy()
             shown.update(len(wanted))
     return out

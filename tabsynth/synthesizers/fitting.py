@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.synthesizers.base import Run
-from tabsynth.synthesizers.choosing import critic_of
+from tabsynth.synthesizers.choosing import Pool, critic_of
 from tabsynth.training.layout import Layout
 from tabsynth.training.loop import Recipe, train
 from tabsynth.training.parting import Parts
@@ -24,7 +24,7 @@ def fit_net(
     judge: Callable[[], float],
     parts: Parts,
     recipe: Recipe,
-    pool: Callable[[int, int], Tensor],
+    pool: Pool,
     run: Run,
     fingerprint: str,
     pace: Callable[[float], None] | None = None,
@@ -39,7 +39,7 @@ def fit_net(
         judge: Score of the network on held-out rows.
         parts: The rows of the fit.
         recipe: How long and how fast.
-        pool: Draws so many rows with a seed, as they will be sampled.
+        pool: Draws rows for a critic.
         run: The fit's seed, callbacks and checkpoint.
         fingerprint: Names the fit for its checkpoint.
         pace: Told before every step which share of the fit is done.

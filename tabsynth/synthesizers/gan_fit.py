@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.synthesizers.base import Run
-from tabsynth.synthesizers.choosing import critic_of
+from tabsynth.synthesizers.choosing import Pool, critic_of
 from tabsynth.synthesizers.vae import Objective
 from tabsynth.training.adversarial import Adversaries
 from tabsynth.training.critic import Critic
@@ -51,7 +51,7 @@ class GanFit:
         sizing: Sizes of the warm start.
         parts: Training rows and held-out ones.
         epochs: Passes of the warm start.
-        pool: Draws so many rows with a seed, as they will be sampled.
+        pool: Draws rows for a critic.
         run: The fit's seed, callbacks and checkpoint.
         fingerprint: Names the fit.
     """
@@ -62,7 +62,7 @@ class GanFit:
     sizing: LatentSizing
     parts: Parts
     epochs: int
-    pool: Callable[[int, int], Tensor]
+    pool: Pool
     run: Run
     fingerprint: str
 
@@ -109,7 +109,7 @@ class GanFit:
 
         def judge() -> float:
             # Rows as they will be sampled: adversaries shift columns' shares, which calibration mends.
-            return float(held.distance(self.pool(JUDGED, seed)))
+            return float(held.distance(self.pool(JUDGED, seed, True)))
 
         before, own = judge(), {key: value.clone() for key, value in self.net.state_dict().items()}
         recipe = Recipe(

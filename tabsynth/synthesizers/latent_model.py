@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats
 from tabsynth.synthesizers.base import Arrays
+from tabsynth.synthesizers.choosing import Manner
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.net_model import NetSynthesizer
 from tabsynth.synthesizers.picking import Picker
@@ -32,12 +32,12 @@ class LatentSynthesizer(NetSynthesizer):
         """A network whose weights are to be read from a file."""
         return self._network(0)
 
-    def _filled(
-        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
-    ) -> Tensor:
+    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        picker = Picker(self.layout_, self.parents_, self._emit, limits, noise, calibrate, stratify)
-        return LatentDrawer(self.net_, picker, self.order_).draw(tokens)
+        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify
+        return LatentDrawer(self.net_, Picker(self.layout_, self.parents_, self._emit, *asked), self.order_).draw(
+            tokens
+        )
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""

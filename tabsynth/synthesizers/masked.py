@@ -20,12 +20,13 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Arrays, Draw, Run
-from tabsynth.synthesizers.choosing import CHUNK
+from tabsynth.synthesizers.choosing import CHUNK, Manner
 from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.net_model import NetSynthesizer
+from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
@@ -220,15 +221,17 @@ class MaskedSynthesizer(NetSynthesizer):
         """Mean negative log-likelihood of held-out rows along the chain, in nats a row."""
         return -float(Chain(self.net_).log_prob(tokens, self.order_).mean())
 
-    def _filled(
-        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
-    ) -> Tensor:
+    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        free, chain = tokens < 0, Chain(self.net_)
-        plain, columns = bool(free.all()) and all(limit is None for limit in limits), self.columns_
-        pulls, again = (columns.pulls, columns.again) if plain else ({}, {})
-        drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, noise, calibrate, stratify, pulls)
-        return redrawn(drawer.draw(tokens), free, columns.trees, drawer.picker, again)
+        pulls = self.columns_.pulls if manner.plain(tokens < 0) else {}
+        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify, pulls
+        return Drawer(Chain(self.net_), self.order_, self.parents_, self._emit, *asked).draw(tokens)
+
+    def _finished(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+        """Rows with what trees know better drawn once more."""
+        pulls = self.columns_.again if manner.plain(free) else {}
+        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify, pulls
+        return redrawn(tokens, free, self.columns_.trees, Picker(self.layout_, self.parents_, self._emit, *asked))
 
     @torch.inference_mode()
     def _expected(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:

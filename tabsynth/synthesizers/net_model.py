@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
-from tabsynth.synthesizers.choosing import Choice, draw_rows, free_rows
+from tabsynth.synthesizers.choosing import Choice, Manner, draw_rows, free_rows
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 
@@ -49,22 +49,23 @@ class NetSynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        choice = Choice.by(self.trees_, self._emit)
-        return draw_rows(
-            self._filled, choice, fixed, limits, draw, self._device(), calibrate=calibrate, stratify=stratify
-        )
+        choice, how = Choice.by(self.trees_, self._emit), {"calibrate": calibrate, "stratify": stratify}
+        return draw_rows(self._filled, self._finished, choice, fixed, limits, draw, self._device(), **how)
 
     @torch.inference_mode()
-    def _pool(self, count: int, seed: int) -> Tensor:
-        """Rows for a critic to learn from, shape (count, slots)."""
-        return free_rows(self._filled, count, len(self.active_), seed, self._device())
+    def _pool(self, count: int, seed: int, finished: bool) -> Tensor:
+        """Rows for a critic, shape (count, slots)."""
+        finish = self._finished if finished else None
+        return free_rows(self._filled, finish, count, len(self.active_), seed, self._device())
 
     def _device(self) -> torch.device:
         """Where the network is."""
         return next(self.net_.parameters()).device
 
     @abstractmethod
-    def _filled(
-        self, tokens: Tensor, limits: list[Floats | None], noise: torch.Generator, calibrate: bool, stratify: bool
-    ) -> Tensor:
+    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
+
+    def _finished(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+        """Rows that are filled and chosen, with some of their free cells drawn once more."""
+        return tokens

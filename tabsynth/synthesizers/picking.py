@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats
-from tabsynth.training.draw import calibrating, inverse, stratified_uniforms, weighted
+from tabsynth.training.draw import balanced, calibrating, inverse, stratified_uniforms, weighted
 from tabsynth.training.layout import Layout
 
 
@@ -70,15 +70,15 @@ class Picker:
         met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
 
-    def pick(self, tokens: Tensor, slot: int, logits: Tensor, alike: Tensor | None = None) -> Tensor:
+    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: Tensor | None = None) -> Tensor:
         """Draw one slot's tokens, shape (rows,).
 
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
             slot: The slot.
             logits: Shape (rows, size).
-            alike: Numbers by which rows are sorted before stratified uniforms are dealt, shape (rows,); by default the
-                tokens of the slot's parents.
+            groups: Ways in which similar rows are grouped, shape (rows, ways), each group to get its share; by default
+                stratified uniforms are dealt to rows that are sorted by the tokens of the slot's parents.
         """
         chances, _ = self.chances(tokens, slot, logits)
         if self.calibrate and slot not in self.layout.partial:
@@ -88,10 +88,11 @@ class Picker:
             chances = weighted(chances, self.found[slot])
         elif slot in self.pulls:
             chances = weighted(chances, self.pulls[slot].to(chances))
-        if self.stratify:
-            order = _sorted(tokens, self.parents[slot], self.noise) if alike is None else alike.argsort()
-            return inverse(chances, stratified_uniforms(order, self.noise))
-        return self.draw(chances)
+        if not self.stratify:
+            return self.draw(chances)
+        if groups is not None:
+            return balanced(chances, groups, self.noise)
+        return inverse(chances, stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise))
 
     def draw(self, chances: Tensor) -> Tensor:
         """Independent draws from rows of probabilities, shape (rows,)."""

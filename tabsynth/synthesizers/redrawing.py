@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +131,6 @@ def redrawn(
     free: Tensor,
     conditionals: Sequence[TreeConditional],
     picker: Picker,
-    again: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
     """Rows with the free cells of some slots drawn once more, shape (rows, slots).
 
@@ -140,18 +139,16 @@ def redrawn(
         free: The cells that may change, shape (rows, slots).
         conditionals: What trees know.
         picker: How tokens are drawn, within limits.
-        again: Weights of a slot's tokens that take the place of calibration where there is none.
     """
     conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]
     if not conditionals or not len(tokens):
         return tokens
-    picker = replace(picker, pulls=again or {})  # its own are the network's
     layout, tokens = picker.layout, tokens.clone()
     rows = features(tokens, layout)
     for trees in conditionals:
         slot = trees.slot
         logits = torch.from_numpy(trees.log_probabilities(rows)).to(tokens.device, torch.float32)
-        alike = logits[:, int(layout.counts[slot].argmax())]
-        tokens[:, slot] = torch.where(free[:, slot], picker.pick(tokens, slot, logits, alike), tokens[:, slot])
+        groups = torch.from_numpy(trees.leaves(rows)).to(tokens.device) if picker.stratify else None
+        tokens[:, slot] = torch.where(free[:, slot], picker.pick(tokens, slot, logits, groups), tokens[:, slot])
         rows[:, slot] = feature(tokens[:, slot], layout, slot)
     return tokens

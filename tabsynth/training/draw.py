@@ -1,13 +1,14 @@
-"""Draw one slot's tokens from predicted probabilities: calibrated to the training marginal, and stratified.
+"""Draw one slot's tokens from predicted probabilities: calibrated to the training marginal, stratified or balanced.
 
-Both make a sample of many rows more faithful than independent draws: calibration removes the bias of the mean
-prediction, stratification removes most of the sampling noise. Neither copies a value.
+They make a sample of many rows more faithful than independent draws: calibration removes the bias of the mean
+prediction, stratification and balance remove most of the sampling noise. None copies a value.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 STEPS = 4
 CLAMP = 1.5
@@ -16,6 +17,9 @@ CLAMP = 1.5
 GOLDEN = 0.6180339887498949
 BLOCK = 64
 """Rows that share one set of stratified uniforms."""
+
+TOGETHER = 256
+"""Rows that are drawn at once when groups are balanced."""
 
 
 def calibrating(probabilities: Tensor, target: Tensor) -> Tensor:
@@ -71,3 +75,35 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
     out = torch.empty_like(even)
     out[order] = even
     return out
+
+
+def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
+    """Tokens by which each of many overlapping groups of rows has nearly its expected number of each, shape (rows,).
+
+    Rows come in random order, and what a row's groups are owed becomes more probable: a walk that balances itself, as
+    that of Alweiss, Liu and Sawhney, "Discrepancy minimization via a self-balancing walk", arXiv 2006.14009. What one
+    row gets beyond its share the next ones of its groups get less, so that the shares hold on the whole.
+
+    Args:
+        probabilities: Shape (rows, size).
+        groups: For each way of grouping the number of a row's group, shape (rows, ways).
+        generator: Where random numbers come from.
+    """
+    device, (rows, ways) = probabilities.device, groups.shape
+    many = groups.amax(0) + 1
+    at = groups + many.cumsum(0) - many
+    members = at.flatten().bincount()
+    owed = torch.zeros(len(members), probabilities.shape[1], device=device)
+    # The rows of one step do not know of each other: together they make up what is owed, not each of them.
+    part_of = 1 / (1 + members * (TOGETHER / rows)).unsqueeze(1)
+    tokens = torch.empty(rows, dtype=torch.long, device=device)
+    uniforms = torch.rand(rows, generator=generator, device=device)
+    order = torch.rand(rows, generator=generator, device=device).argsort()
+    for some in torch.split(order, TOGETHER):
+        own, mine = probabilities[some], at[some]
+        due = ((own + (owed * part_of)[mine].mean(1)) * (own > 0)).clamp(min=0)
+        drawn = inverse(torch.where(due.sum(1, keepdim=True) > 0, due, own), uniforms[some])
+        left = own - functional.one_hot(drawn, own.shape[1])
+        owed.index_add_(0, mine.flatten(), left.repeat_interleave(ways, 0))
+        tokens[some] = drawn
+    return tokens

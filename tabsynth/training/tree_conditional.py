@@ -47,6 +47,9 @@ SHARE, ALL = 0.7, 8
 READ: dict[str, Any] = {"max_bin": 511, "num_threads": 1, "verbose": -1}
 """How rows are read; on one thread, because LightGBM's threads wait by spinning."""
 
+GROUPING = 64
+"""Trees by whose leaves rows are grouped."""
+
 LEAST = 1e-6
 """Least probability of a token."""
 
@@ -88,23 +91,27 @@ class TreeConditional:
         """
         import lightgbm
 
-        others, size = np.delete(rows, slot, axis=1), layout.sizes[slot]
+        met = met_tokens(layout, slot)
+        others, tokens = np.delete(rows, slot, axis=1), np.searchsorted(met, tokens)
+        kind: dict[str, Any] = {"objective": "binary"}
+        if len(met) > 2:
+            kind = {"objective": "multiclass", "num_class": len(met)}
         options: dict[str, Any] = {
             **SHAPE,
             **READ,
+            **kind,
             "feature_fraction": SHARE if others.shape[1] >= ALL else 1.0,
             "learning_rate": RATE,
             "seed": seed % 2**31,
             "deterministic": True,
             "force_row_wise": True,
-            **({"objective": "binary"} if size == 2 else {"objective": "multiclass", "num_class": size}),
         }
-        most = TREES if size == 2 else TREES // size
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
         held = np.arange(len(rows)) % HELD == 0
         own = (None, None) if weights is None else (weights[~held], weights[held])
         data = lightgbm.Dataset(others[~held], tokens[~held], weight=own[0], params=READ)
         judged = data.create_valid(others[held], tokens[held], weight=own[1])
+        most = TREES // kind.get("num_class", 1)
         trees = lightgbm.train(options, data, most, valid_sets=[judged], callbacks=[stop])
         return cls(slot, trees.model_to_string(num_iteration=trees.best_iteration), layout)
 
@@ -118,7 +125,27 @@ class TreeConditional:
         Args:
             rows: Features of all slots, shape (rows, slots); those of the slot itself are not read.
         """
-        others = np.delete(rows, self.slot, axis=1)
-        raw = np.asarray(self._trees.predict(others, raw_score=True, num_threads=torch.get_num_threads()), np.float64)
+        raw = np.asarray(self._predicted(rows, raw_score=True), np.float64)
         logits = np.stack([np.zeros_like(raw), raw], 1) if raw.ndim == 1 else raw
-        return np.asarray(np.maximum(log_softmax(logits, 1), np.log(LEAST)))
+        out = np.full((len(rows), self.layout.sizes[self.slot]), np.log(LEAST))
+        out[:, met_tokens(self.layout, self.slot)] = np.maximum(log_softmax(logits, 1), np.log(LEAST))
+        return out
+
+    def leaves(self, rows: Features) -> npt.NDArray[np.int64]:
+        """The leaf of each of the first trees that a row falls in, shape (rows, trees).
+
+        Args:
+            rows: As for ``log_probabilities``.
+        """
+        rounds = max(GROUPING // self._trees.num_model_per_iteration(), 1)
+        return self._predicted(rows, pred_leaf=True, num_iteration=rounds).reshape(len(rows), -1).astype(np.int64)
+
+    def _predicted(self, rows: Features, **options: Any) -> npt.NDArray[Any]:
+        """What the trees say of rows."""
+        others = np.delete(rows, self.slot, axis=1)
+        return np.asarray(self._trees.predict(others, num_threads=torch.get_num_threads(), **options))
+
+
+def met_tokens(layout: Layout, slot: int) -> npt.NDArray[np.intp]:
+    """The tokens of a slot that training rows have."""
+    return np.flatnonzero(layout.counts[slot])

@@ -11,7 +11,7 @@ import torch
 
 from tabsynth.errors import ModelFileError
 from tabsynth.synthesizers.catalog import create, load
-from tabsynth.synthesizers.choosing import CANDIDATES, SEEN, Choice
+from tabsynth.synthesizers.choosing import CANDIDATES, SEEN, Choice, Manner
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.training.layout import Layout
 from tabsynth.training.tree_critic import TreeCritic, features, first_look
@@ -91,7 +91,7 @@ def test_chosen_rows_are_nearer_and_none_comes_twice(
     """
     pool = tokens(24_000, 0.2, 3)
     choice = Choice(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds)
-    chosen = choice.of(pool, torch.Generator().manual_seed(0), True, stratify)
+    chosen = choice.of(pool, Manner([None, None], torch.Generator().manual_seed(0), True, stratify))
     assert len(chosen) == len(pool) // CANDIDATES
     assert len(chosen.unique()) == len(chosen)
     agree = (pool[:, 0] == pool[:, 1]).double()

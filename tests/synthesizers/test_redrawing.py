@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +41,12 @@ def right(rows: pd.DataFrame) -> float:
     return float((((rows[["a", "b", "c"]] > 0).sum(axis=1) % 2 == 1) == (rows["odd"] == "yes")).mean())
 
 
-def without_trees(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
+def network_alone(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
     """The same model with what the network draws alone."""
     model.save(path)
     other = load(path)
     assert isinstance(other, MaskedSynthesizer)
-    other.columns_ = Columns((), other.columns_.pulls)
+    other.columns_, other.trees_ = Columns((), other.columns_.pulls), None
     return other
 
 
@@ -61,7 +61,7 @@ def test_what_the_network_missed_is_drawn_by_trees(short: MaskedSynthesizer, tmp
     assert "odd" in short.card()["drawn_by_trees"]
     assert right(short.sample(4000, seed=1)) > 0.85
     assert right(short.sample(4000, seed=1, calibrate=False, stratify=False)) > 0.85
-    assert right(without_trees(short, tmp_path / "m").sample(4000, seed=1)) < 0.6
+    assert right(network_alone(short, tmp_path / "m").sample(4000, seed=1)) < 0.6
 
 
 SIZES = (4, 3, 2, 3)
@@ -191,11 +191,17 @@ def off(rows: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([cause, rng.integers(0, 4, rows), rng.integers(0, 5, rows)], 1))
 
 
-def picker(layout: Layout, calibrate: bool, stratify: bool, limit: list[float] | None = None) -> Picker:
+def picker(
+    layout: Layout,
+    calibrate: bool,
+    stratify: bool,
+    limit: list[float] | None = None,
+    pulls: Mapping[int, torch.Tensor] | None = None,
+) -> Picker:
     emit = [np.ones(size, bool) for size in layout.sizes]
     limits = [None, None if limit is None else np.array(limit), None]
-    pulls = {1: torch.tensor([9.0, 1.0, 1.0, 1.0])}  # the network's, of which trees have no need
-    return Picker(layout, [[], [], []], emit, limits, torch.Generator().manual_seed(0), calibrate, stratify, pulls)
+    noise = torch.Generator().manual_seed(0)
+    return Picker(layout, [[], [], []], emit, limits, noise, calibrate, stratify, {} if pulls is None else pulls)
 
 
 @pytest.mark.parametrize("stratify", [False, True])
@@ -218,13 +224,26 @@ def test_redrawn_rows_keep_the_training_shares(learned: tuple[Layout, TreeCondit
     """A quarter each, though causes are .4 to .1, calibrated or by weights; else effects have the causes' shares."""
     layout, trees = learned
     tokens, free, first = off(10_000), torch.ones(10_000, 3, dtype=torch.bool), picker(layout, True, True)
-    for own, again, wanted in (
-        (first, None, [0.25] * 4),
-        (picker(layout, False, True), first.found, [0.25] * 4),
-        (picker(layout, False, True), None, [0.34, 0.28, 0.22, 0.16]),
+    for own, wanted in (
+        (first, [0.25] * 4),
+        (picker(layout, False, True, pulls=first.found), [0.25] * 4),
+        (picker(layout, False, True), [0.34, 0.28, 0.22, 0.16]),
     ):
-        shares = redrawn(tokens, free, [trees], own, again)[:, 1].bincount(minlength=4) / 10_000
+        shares = redrawn(tokens, free, [trees], own)[:, 1].bincount(minlength=4) / 10_000
         assert float((shares - torch.tensor(wanted)).abs().max()) < 0.015
+
+
+def test_redrawn_rows_are_balanced_over_the_trees_leaves(learned: tuple[Layout, TreeConditional]) -> None:
+    """Effects that equal a cause fit their share to a fifth of what independent draws leave, and only if asked."""
+    layout, trees = learned
+    tokens, free = off(10_000), torch.ones(10_000, 3, dtype=torch.bool)
+    chances = np.exp(trees.log_probabilities(features(tokens, layout)))
+    left = []
+    for stratify in (True, False):
+        drawn = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+        residual = np.eye(4)[drawn[:, 1]] - chances
+        left.append(np.mean([residual[tokens[:, 0] == cause].sum(0) ** 2 for cause in range(4)]) ** 0.5)
+    assert left[0] < left[1] / 5
 
 
 def test_redrawn_cells_stay_within_limits(learned: tuple[Layout, TreeConditional]) -> None:

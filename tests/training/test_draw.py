@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.stats import chisquare
 
-from tabsynth.training.draw import BLOCK, calibrating, inverse, stratified_uniforms, weighted
+from tabsynth.training.draw import BLOCK, balanced, calibrating, inverse, stratified_uniforms, weighted
 
 
 def random_rows(rows: int, size: int, seed: int) -> torch.Tensor:
@@ -42,3 +42,46 @@ def test_stratified_uniforms_fill_each_block_evenly() -> None:
         within = uniforms[order[block * BLOCK : (block + 1) * BLOCK]]
         assert sorted((within * BLOCK).long().tolist()) == list(range(BLOCK))
     assert ((uniforms >= 0) & (uniforms < 1)).all()
+
+
+def grouped(rows: int, seed: int) -> torch.Tensor:
+    """Twenty ways to part rows into a few groups, of sizes from a thousandth of the rows to a half."""
+    rng = np.random.default_rng(seed)
+    ways = [rng.choice(5, rows, p=[0.5, 0.3, 0.15, 0.049, 0.001]) for _ in range(20)]
+    return torch.from_numpy(np.stack(ways, 1))
+
+
+def test_balanced_groups_get_their_shares() -> None:
+    """Of what independent draws leave between a group and its share, under a third is left in groups of 150 or more."""
+    chances, groups = random_rows(20_000, 3, 0), grouped(20_000, 1)
+    noise = torch.Generator().manual_seed(2)
+    independent = inverse(chances, torch.rand(20_000, generator=noise))
+    left = []
+    for drawn in (balanced(chances, groups, noise), independent):
+        residual = torch.nn.functional.one_hot(drawn, 3) - chances
+        sums = [residual[groups[:, way] == group].sum(0) for way in range(20) for group in range(4)]
+        left.append(float(torch.stack(sums).square().mean().sqrt()))
+    assert left[0] < left[1] / 3
+
+
+def test_a_balanced_row_has_its_chances() -> None:
+    """Of 640 rows drawn 2,000 times each, with tokens of a half and of a fiftieth."""
+    chances = random_rows(640, 3, 3) * torch.tensor([1.0, 0.2, 0.02])
+    chances /= chances.sum(1, keepdim=True)
+    groups, noise = grouped(640, 4), torch.Generator().manual_seed(5)
+    counts = torch.zeros(640, 3)
+    for _ in range(2000):
+        counts += torch.nn.functional.one_hot(balanced(chances, groups, noise), 3)
+    off = (counts / 2000 - chances).abs()
+    assert float(off.max()) < 0.05  # four standard errors of a chance of a half are .045
+    assert float(off.mean()) < 0.009
+
+
+def test_balance_never_draws_what_cannot_be() -> None:
+    chances = torch.tensor([[0.0, 0.5, 0.5, 0.0], [0.25, 0.0, 0.0, 0.75]]).repeat(2000, 1)
+    drawn = balanced(chances, grouped(4000, 6), torch.Generator().manual_seed(7))
+    assert bool((chances[torch.arange(4000), drawn] > 0).all())
+    certain = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(5, 1)
+    one = torch.zeros(10, 1, dtype=torch.long)
+    assert balanced(certain, one, torch.Generator()).tolist() == [0, 1] * 5
+    assert balanced(certain[:1], one[:1], torch.Generator()).tolist() == [0]
