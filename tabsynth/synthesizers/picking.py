@@ -70,7 +70,7 @@ class Picker:
         met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
 
-    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: Tensor | None = None) -> Tensor:
+    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: npt.NDArray[np.int64] | None = None) -> Tensor:
         """Draw one slot's tokens, shape (rows,).
 
         Args:

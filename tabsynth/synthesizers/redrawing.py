@@ -148,7 +148,7 @@ def redrawn(
     for trees in conditionals:
         slot = trees.slot
         logits = torch.from_numpy(trees.log_probabilities(rows)).to(tokens.device, torch.float32)
-        groups = torch.from_numpy(trees.leaves(rows)).to(tokens.device) if picker.stratify else None
+        groups = trees.leaves(rows) if picker.stratify else None
         tokens[:, slot] = torch.where(free[:, slot], picker.pick(tokens, slot, logits, groups), tokens[:, slot])
         rows[:, slot] = feature(tokens[:, slot], layout, slot)
     return tokens

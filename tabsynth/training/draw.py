@@ -6,9 +6,11 @@ prediction, stratification and balance remove most of the sampling noise. None c
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
-from torch.nn import functional
 
 STEPS = 4
 CLAMP = 1.5
@@ -77,7 +79,7 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
     return out
 
 
-def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
+def balanced(probabilities: Tensor, groups: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
     """Tokens by which each of many overlapping groups of rows has nearly its expected number of each, shape (rows,).
 
     Rows come in random order, and what a row's groups are owed becomes more probable: a walk that balances itself, as
@@ -89,21 +91,26 @@ def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) 
         groups: For each way of grouping the number of a row's group, shape (rows, ways).
         generator: Where random numbers come from.
     """
-    device, (rows, ways) = probabilities.device, groups.shape
-    many = groups.amax(0) + 1
-    at = groups + many.cumsum(0) - many
-    members = at.flatten().bincount()
-    owed = torch.zeros(len(members), probabilities.shape[1], device=device)
+    rows, ways = groups.shape
+    order = torch.rand(rows, generator=generator, device=generator.device).argsort()
+    uniforms = torch.rand(rows, 1, generator=generator, device=generator.device).cpu().numpy()
+    many = groups.max(0) + 1
+    at = (groups + many.cumsum() - many)[order.cpu().numpy()]
+    member = csr_array((np.ones(at.size, np.float32), at.ravel(), np.arange(0, at.size + 1, ways)))
     # The rows of one step do not know of each other: together they make up what is owed, not each of them.
-    part_of = 1 / (1 + members * (TOGETHER / rows)).unsqueeze(1)
-    tokens = torch.empty(rows, dtype=torch.long, device=device)
-    uniforms = torch.rand(rows, generator=generator, device=device)
-    order = torch.rand(rows, generator=generator, device=device).argsort()
-    for some in torch.split(order, TOGETHER):
-        own, mine = probabilities[some], at[some]
-        due = ((own + (owed * part_of)[mine].mean(1)) * (own > 0)).clamp(min=0)
-        drawn = inverse(torch.where(due.sum(1, keepdim=True) > 0, due, own), uniforms[some])
-        left = own - functional.one_hot(drawn, own.shape[1])
-        owed.index_add_(0, mine.flatten(), left.repeat_interleave(ways, 0))
-        tokens[some] = drawn
-    return tokens
+    part_of = (1 / (1 + member.sum(0) * (TOGETHER / rows)) / ways).astype(np.float32)[:, None]
+    ordered = probabilities[order].cpu().numpy()
+    owed = np.zeros((member.shape[1], ordered.shape[1]), np.float32)
+    tokens = np.empty(rows, np.int64)
+    for begin in range(0, rows, TOGETHER):
+        some = slice(begin, begin + TOGETHER)
+        own, mine = ordered[some], member[some]
+        due = np.maximum((own + mine @ (owed * part_of)) * (own > 0), 0)
+        reach = np.where(due.any(1, keepdims=True), due, own).cumsum(1, dtype=np.float64)
+        tokens[some] = (reach <= uniforms[some] * reach[:, -1:]).sum(1)
+        left = own.copy()
+        left[np.arange(len(own)), tokens[some]] -= 1
+        owed += mine.T @ left
+    out = torch.empty(rows, dtype=torch.long)
+    out[order.cpu()] = torch.from_numpy(tokens)
+    return out.to(probabilities.device)

@@ -44,7 +44,7 @@ SHAPE = {"num_leaves": 15, "min_data_in_leaf": 20, "lambda_l2": 20.0}
 SHARE, ALL = 0.7, 8
 """The share of columns that each tree may use; of fewer than so many all, or none would see what two say together."""
 
-READ: dict[str, Any] = {"max_bin": 511, "num_threads": 1, "verbose": -1}
+READ: dict[str, Any] = {"max_bin": 255, "num_threads": 1, "verbose": -1}
 """How rows are read; on one thread, because LightGBM's threads wait by spinning."""
 
 GROUPING = 64
