@@ -29,10 +29,10 @@ Features = npt.NDArray[np.float32]
 CLASSES = 10
 """Most tokens of a slot that trees learn, the missing and the pooled one among them."""
 
-TREES = 1000
+TREES = 750
 """Most trees, those of all tokens together."""
 
-RATE, PATIENCE = 0.2, 20
+RATE, PATIENCE = 0.2, 10
 """Learning rate, and rounds after which trees stop that no longer help on held-out rows."""
 
 HELD = 10

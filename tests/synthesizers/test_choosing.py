@@ -11,9 +11,10 @@ import torch
 
 from tabsynth.errors import ModelFileError
 from tabsynth.synthesizers.catalog import create, load
-from tabsynth.synthesizers.choosing import CANDIDATES, SEEN, Choice, Manner
+from tabsynth.synthesizers.choosing import ALL, CANDIDATES, SEEN, Choice, Manner, critic_of
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.training.layout import Layout
+from tabsynth.training.parting import Parts
 from tabsynth.training.tree_critic import TreeCritic, features, first_look
 
 SIZES = (6, 6, 3)
@@ -116,6 +117,20 @@ def test_weights_of_real_rows_count_at_a_first_look(layout: Layout) -> None:
     weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
     assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=weights) > 0.02
     assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=np.ones(3000)) < SEEN
+
+
+@pytest.mark.parametrize("finished_alike", [True, False])
+def test_what_finishing_mends_needs_no_choice(layout: Layout, finished_alike: bool) -> None:
+    """The look is at rows as a sample has them; what is chosen, and so what a critic learns from, is not finished."""
+    asked: list[bool] = []
+
+    def pool(count: int, seed: int, finished: bool) -> torch.Tensor:
+        asked.append(finished)
+        return tokens(count, 0.5 if finished == finished_alike else 0.0, seed % 1000)
+
+    found = critic_of(layout, Parts(tokens(ALL, 0.5, 0), tokens(100, 0.5, 1)), pool, 0, False)
+    assert found is None
+    assert asked == [True] if finished_alike else asked[:2] == [True, False]
 
 
 def near(rows: int, seed: int = 0) -> pd.DataFrame:
