@@ -10,7 +10,6 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -476,11 +475,11 @@ class TestErrors:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "tabsynth.cli", "fit", str(fitted / "train.csv"), "--epochs", "100000"]
-    hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # shells make their background jobs deaf to it
-    with subprocess.Popen(
-        [*line, "--output", "m.tabsynth"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=hearing
-    ) as fit:
+    # Shells make their background jobs deaf to the signal.
+    hearing = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start = hearing + "runpy.run_module('tabsynth.cli', run_name='__main__', alter_sys=True)"
+    line = [sys.executable, "-c", start, "fit", str(fitted / "train.csv"), "--epochs", "100000"]
+    with subprocess.Popen([*line, "--output", "m.tabsynth"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as fit:
         began = time.monotonic()
         while not (tmp_path / "m.tabsynth.checkpoint").exists() and time.monotonic() - began < 60:
             time.sleep(0.1)
