@@ -12,7 +12,6 @@ from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.choosing import Manner
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.net_model import NetSynthesizer
-from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.latent import LatentNet, LatentSizing
 from tabsynth.training.loop import chosen_device
 
@@ -34,10 +33,7 @@ class LatentSynthesizer(NetSynthesizer):
 
     def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify
-        return LatentDrawer(self.net_, Picker(self.layout_, self.parents_, self._emit, *asked), self.order_).draw(
-            tokens
-        )
+        return LatentDrawer(self.net_, self._picker(manner), self.order_).draw(tokens)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""

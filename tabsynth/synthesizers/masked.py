@@ -26,7 +26,6 @@ from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.net_model import NetSynthesizer
-from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
 from tabsynth.table import Table
 from tabsynth.training.chain import Chain
@@ -229,9 +228,8 @@ class MaskedSynthesizer(NetSynthesizer):
 
     def _finished(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
         """Rows with what trees know better drawn once more."""
-        pulls = self.columns_.again if manner.plain(free) else {}
-        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify, pulls
-        return redrawn(tokens, free, self.columns_.trees, Picker(self.layout_, self.parents_, self._emit, *asked))
+        picker = self._picker(manner, self.columns_.again if manner.plain(free) else None)
+        return redrawn(tokens, free, self.columns_.trees, picker)
 
     @torch.inference_mode()
     def _expected(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from tabsynth.line_coder import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.choosing import Choice, Manner, draw_rows, free_rows
+from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
 
@@ -61,6 +63,11 @@ class NetSynthesizer(TokenSynthesizer):
     def _device(self) -> torch.device:
         """Where the network is."""
         return next(self.net_.parameters()).device
+
+    def _picker(self, manner: Manner, pulls: Mapping[int, Tensor] | None = None) -> Picker:
+        """What draws a slot from its logits; ``pulls`` are weights of tokens in place of calibration."""
+        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify
+        return Picker(self.layout_, self.parents_, self._emit, *asked, pulls=pulls or {})
 
     @abstractmethod
     def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
