@@ -27,7 +27,7 @@ from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
 from tabsynth.placing import place
 from tabsynth.readings import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.slots import Slot, slots_of
+from tabsynth.slots import Slot, joined, parted, slots_of
 from tabsynth.table import Table
 from tabsynth.ties import Tie, tie_from_state, tie_state
 
@@ -132,17 +132,15 @@ class Codec:
         at = self.positions(name)
         if len(at) == 1:
             return tokens[:, None]
-        base, known = self.slots[at[1]].size, tokens >= 0
-        digits = [np.where(known, tokens // base, -1), np.where(known, tokens % base, -1)]
-        return np.stack(digits, axis=1).astype(np.int32)
+        return np.stack(parted(tokens, self.coders[name], *(self.slots[i].size for i in at)), axis=1)
 
     def column_tokens(self, tokens: Tokens, name: str) -> Tokens:
         """One column's tokens from the token matrix, its digits put together, shape (n,)."""
         at = self.positions(name)
         if len(at) == 1:
             return tokens[:, at[0]]
-        joint: Tokens = tokens[:, at[0]] * np.int32(self.slots[at[1]].size) + tokens[:, at[1]]
-        return np.minimum(joint, np.int32(self.coders[name].size - 1))
+        first, second = (tokens[:, i] for i in at)
+        return joined(first, second, self.coders[name], *(self.slots[i].size for i in at))
 
     def digit_share(self, slot: Slot, share: Floats) -> Floats:
         """Allowed shares of a wide column's tokens as shares of one digit.
@@ -152,13 +150,12 @@ class Codec:
             its shares after each high digit, shape (high, low).
         """
         high, low = (self.slots[at].size for at in self.positions(slot.column))
-        table = np.zeros(high * low)
-        table[: len(share)] = share
+        table, counts = np.zeros((high, low)), np.zeros((high, low))
+        first, second = parted(np.arange(len(share), dtype=np.int32), self.coders[slot.column], high, low)
+        table[first, second], counts[first, second] = share, self.coders[slot.column].counts
         if slot.digit == 1:
-            return table.reshape(high, low)
-        counts = np.zeros(high * low)
-        counts[: len(share)] = self.coders[slot.column].counts
-        return np.asarray((table * counts).reshape(high, low).sum(1) / np.maximum(counts.reshape(high, low).sum(1), 1))
+            return table
+        return np.asarray((table * counts).sum(1) / np.maximum(counts.sum(1), 1))
 
     def decode(
         self,

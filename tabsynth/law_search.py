@@ -19,6 +19,12 @@ SAMPLE = 2000
 TELLING = 25
 """A relation that holds only after rounding must tell the column to this share of its spread."""
 
+SINGLE = 2**-23
+"""Precision of numbers that were kept as 32-bit floats, as statistics packages do, relative to their size."""
+
+COMPUTED = 5
+"""A column of so many decimals was computed, and may have been kept as such floats."""
+
 CLOSE = 1e-3
 """A column is looked at when the others leave at most this share of its variance (or of a ratio's size) open."""
 
@@ -32,7 +38,7 @@ TRIED = 8
 """Most pairs that are confirmed on all rows, for each column and kind of product."""
 
 POWERS = ((1, 1), (1, -1), (1, -2))
-"""Exponents of the pairs that are tried: products, ratios, and ratios to a square such as body mass index."""
+"""Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
 
 
 def find_laws(lines: Mapping[str, Floats]) -> tuple[Law, ...]:
@@ -58,8 +64,10 @@ def _holds(own: Floats, wanted: Floats) -> bool:
     decimals = decimals_of(data)
     unit = 0.0 if decimals is None else 10.0**-decimals
     worst = float(np.abs(data - wanted[both]).max())
-    exact = worst <= 1e-9 * max(float(np.abs(data).max()), spread)
-    return spread > 0 and (exact or (unit * TELLING <= spread and worst <= 0.501 * unit))
+    size = float(np.abs(data).max())
+    exact = worst <= 1e-9 * max(size, spread)
+    slack = 0.501 * unit if decimals is not None and decimals < COMPUTED else max(0.501 * unit, SINGLE * size)
+    return spread > 0 and (exact or (max(unit, slack) * TELLING <= spread and worst <= slack))
 
 
 def _sums(lines: Mapping[str, Floats]) -> list[Law]:
@@ -70,9 +78,12 @@ def _sums(lines: Mapping[str, Floats]) -> list[Law]:
     matrix = np.stack([lines[name] for name in names], axis=1)
     matrix = matrix[~np.isnan(matrix).any(axis=1)]
     matrix = matrix[:: max(1, len(matrix) // SAMPLE)]
-    centre, spread = matrix.mean(0), matrix.std(0)
-    if len(matrix) < max(FEWEST, 3 * len(names)) or (spread == 0).any():
+    if len(matrix) < max(FEWEST, 3 * len(names)):
         return []
+    # What varies may not do so where everything else is there, as sex does not in rows with pregnancies.
+    varied = np.ptp(matrix, axis=0) > 0
+    names, matrix = [name for name, own in zip(names, varied, strict=True) if own], matrix[:, varied]
+    centre, spread = matrix.mean(0), matrix.std(0)
     scaled = (matrix - centre) / spread
     free = list(range(len(names)))
     found: list[Law] = []
@@ -177,9 +188,10 @@ def _products(lines: Mapping[str, Floats], settled: set[str]) -> list[Law]:
             if name in settled:
                 continue
             for a, b in _alike(column, powers, thin):
-                law = _product_of(name, ((names[a], float(powers[0])), (names[b], float(powers[1]))), lines)
+                terms = ((names[a], float(powers[0])), (names[b], float(powers[1])))
+                law = _product_of(name, terms if a != b else ((names[a], 2.0),), lines)
                 if law is not None:
-                    found.append(law)
+                    found.append(_finest(law, lines))
                     settled |= {name, names[a], names[b]}
                     break
     return found
@@ -206,9 +218,10 @@ def _alike(column: int, powers: tuple[int, int], thin: Floats) -> list[tuple[int
         away = square - mean**2
     away[~(rows >= 0.25 * thin.shape[1])] = np.inf
     away[column], away[:, column] = np.inf, np.inf
-    np.fill_diagonal(away, np.inf)
-    if powers[0] == powers[1]:
-        away[np.tril_indices(len(away))] = np.inf
+    if powers[0] == powers[1]:  # the diagonal is a square
+        away[np.tril_indices(len(away), -1)] = np.inf
+    else:
+        np.fill_diagonal(away, np.inf)
     near = np.argwhere(away < AWAY**2)
     return [(int(a), int(b)) for a, b in near[np.argsort(away[tuple(near.T)], kind="stable")][:TRIED]]
 
@@ -225,3 +238,18 @@ def _product_of(name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[
         if _holds(own, law.of(lines)):
             return law
     return None
+
+
+def _finest(law: Law, lines: Mapping[str, Floats]) -> Law:
+    """The same law for its column of most decimals: that is the computed one, the others may heap on round numbers."""
+
+    def decimals(name: str) -> float:
+        own = decimals_of(lines[name][~np.isnan(lines[name])])
+        return np.inf if own is None else own
+
+    name, power = max(law.terms, key=lambda term: decimals(term[0]))
+    if abs(power) != 1 or decimals(name) <= decimals(law.column):
+        return law
+    rest = tuple((other, -own / power) for other, own in law.terms if other != name)
+    turned = Law(name, law.constant ** (-1 / power), ((law.column, 1 / power), *rest), product=True)
+    return turned if _holds(lines[name], turned.of(lines)) else law

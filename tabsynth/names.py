@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 KEYS = frozenset({
     "id", "ids", "key", "uuid", "guid", "pk", "nbr", "mrn", "ssn", "nhs", "identifier", "subjid", "usubjid",
@@ -63,7 +64,10 @@ def is_person(name: str) -> bool:
 def is_code(name: str) -> bool:
     """Whether a name is that of a code: a number or text that stands for a category."""
     said = words(name)
-    return bool(set(said) & CODES) or (bool(said) and said[-1].endswith(("code", "type", "zip")))
+    # A number after "cd" makes it no code: cd4 and cd8 are cells that are counted.
+    counted = any(one == "cd" and after.isdigit() for one, after in pairwise(said))
+    coded = bool(set(said) & (CODES - {"cd"} if counted else CODES))
+    return coded or (bool(said) and said[-1].endswith(("code", "type", "zip")))
 
 
 def is_quantity(name: str) -> bool:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from tabsynth.coders import Coder
+from tabsynth.line_coder import Tokens
 
 WIDE = 1024
 """A column of more tokens than this is written as two digits."""
@@ -14,18 +17,41 @@ WIDE = 1024
 
 @dataclass(frozen=True)
 class Slot:
-    """One position of the token matrix: a whole column, or one digit of a wide one."""
+    """One position of the token matrix: a whole column, or one digit of a wide one.
+
+    Attributes:
+        column: The column.
+        size: Number of tokens.
+        digit: 0 for the high digit of a wide column, 1 for the low one.
+        missing: The token that says that there is no value; None for a low digit, which does not say.
+    """
 
     column: str
     size: int
     digit: int | None = None
+    missing: int | None = None
 
 
 def slots_of(name: str, coder: Coder) -> Iterator[Slot]:
-    """One slot, or two digits of about equal size."""
+    """One slot, or two digits of about equal size; RARE and MISSING are high digits of their own."""
     if coder.size <= WIDE:
-        yield Slot(name, coder.size)
+        yield Slot(name, coder.size, missing=coder.missing)
         return
-    base = math.ceil(math.sqrt(coder.size))
-    yield Slot(name, math.ceil(coder.size / base), digit=0)
+    base = math.ceil(math.sqrt(coder.rare))
+    high = math.ceil(coder.rare / base) + 2
+    yield Slot(name, high, digit=0, missing=high - 1)
     yield Slot(name, base, digit=1)
+
+
+def parted(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[Tokens, Tokens]:
+    """The two digits of a wide column's tokens, -1 where unknown."""
+    own = np.where(tokens < coder.rare, tokens // base, tokens - coder.missing + high - 1)
+    low = np.where(tokens < coder.rare, tokens % base, 0)
+    known = tokens >= 0
+    return np.where(known, own, -1).astype(np.int32), np.where(known, low, -1).astype(np.int32)
+
+
+def joined(first: Tokens, second: Tokens, coder: Coder, high: int, base: int) -> Tokens:
+    """A wide column's tokens from their two digits."""
+    value = np.minimum(first * base + second, coder.rare - 1)
+    return np.where(first < high - 2, value, first - high + 1 + coder.missing).astype(np.int32)

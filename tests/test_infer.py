@@ -240,6 +240,8 @@ def test_names_are_taken_apart():
     assert not is_person("patient_type")
     assert is_code("REASONCODE")
     assert not is_code("decoder")
+    assert is_code("dx_cd")
+    assert not any(map(is_code, ["cd4", "CD8_count", "cd420"]))
 
 
 def test_half_a_million_rows_take_seconds():

@@ -89,6 +89,31 @@ def test_one_row_that_breaks_a_relation_is_enough(frame: pd.DataFrame) -> None:
     assert find_laws(lines) == ()
 
 
+def test_a_square_and_a_ratio_of_round_numbers_follow_even_as_32_bit_floats() -> None:
+    """The ratio must follow from the amounts: computed from it, they would lose the round numbers that they heap on."""
+    rng = np.random.default_rng(3)
+    price, share = rng.integers(40, 900, 1500) * 5.0, rng.choice([0.8, 0.9, 0.65], 1500) + rng.normal(0, 0.05, 1500)
+    loan, income = (price * share / 5).round() * 5.0, rng.gamma(2, 20, 1500).round(2)
+    ratio, square = (loan / price).astype(np.float32), (income.astype(np.float32) ** 2)
+    lines = {
+        "loan": loan,
+        "ratio": ratio.astype(float),
+        "price": price,
+        "income": income,
+        "square": square.astype(float),
+    }
+    assert {str(law) for law in find_laws(lines)} == {"ratio = loan * price^-1", "square = income^2"}
+
+
+def test_a_column_that_is_constant_where_another_is_known_hides_no_relation() -> None:
+    rng = np.random.default_rng(4)
+    before, after = rng.normal(70, 10, 600).round(2), rng.normal(72, 12, 600).round(3)
+    woman = rng.random(600) < 0.6
+    births = np.where(woman, rng.poisson(2, 600), np.nan)
+    lines = {"before": before, "after": after, "gain": (after - before).round(3), "sex": woman * 1.0, "births": births}
+    assert [law.column for law in find_laws(lines)] == ["after"]
+
+
 def test_a_chance_relation_of_few_valued_columns_is_none() -> None:
     rng = np.random.default_rng(2)
     coins = {f"coin{i}": rng.integers(0, 2, 400).astype(float) for i in range(6)}

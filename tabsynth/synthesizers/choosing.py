@@ -141,13 +141,10 @@ class Choice:
             order = order[tokens[order, slot].argsort(stable=True)]
         return systematic(weights, len(tokens) // CANDIDATES, order, manner.noise)
 
-    def _targets(self, device: torch.device) -> list[Tensor]:
-        """The share of each token in the training rows, among those that may be drawn."""
-        out = []
-        for counts, emit in zip(self.layout.counts, self.emit, strict=True):
-            allowed = counts * (emit if emit.ndim == 1 else emit.any(0))
-            out.append(torch.from_numpy(allowed / allowed.sum()).to(device))
-        return out
+    def _targets(self, device: torch.device) -> dict[int, Tensor]:
+        """The share of each token that the chosen rows are to have; a low digit's follow from those of its high one."""
+        layout, one = self.layout, [slot for slot, emit in enumerate(self.emit) if emit.ndim == 1]
+        return {slot: torch.from_numpy(layout.shares(slot, self.emit[slot])).to(device) for slot in one}
 
 
 def free_rows(fill: Fill, finish: Finish | None, count: int, slots: int, seed: int, device: torch.device) -> Tensor:

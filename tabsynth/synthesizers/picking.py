@@ -58,7 +58,7 @@ class Picker:
         emit = torch.from_numpy(self.emit[slot]).to(logits.device)
         if emit.dim() == 2:  # the low digit of a wide column, after its high digit
             emit = emit[tokens[:, slot - 1].clamp(min=0)]
-        free = logits.masked_fill(~emit, -torch.inf).softmax(1)
+        free = self._kept(slot, logits, emit)
         limit = self.limits[slot]
         if limit is None:
             return free, torch.ones(len(free), device=free.device)
@@ -69,6 +69,18 @@ class Picker:
         # Where the network gives the limits no weight at all, every allowed token is as good as another.
         met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
+
+    def _kept(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
+        """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
+        kept = logits.masked_fill(~emit, -torch.inf)
+        missing = self.layout.missing[slot] if self.layout.missing else None
+        if missing is None or emit.dim() == 2 or not bool(emit[missing]) or bool(emit.all()) or int(emit.sum()) == 1:
+            return kept.softmax(1)
+        absent = logits.softmax(1)[:, missing : missing + 1]
+        kept[:, missing] = -torch.inf
+        out = kept.softmax(1) * (1 - absent)
+        out[:, missing] = absent.squeeze(1)
+        return out
 
     def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: npt.NDArray[np.int64] | None = None) -> Tensor:
         """Draw one slot's tokens, shape (rows,).
@@ -81,10 +93,9 @@ class Picker:
                 stratified uniforms are dealt to rows that are sorted by the tokens of the slot's parents.
         """
         chances, _ = self.chances(tokens, slot, logits)
-        if self.calibrate and slot not in self.layout.partial:
-            emit = self.emit[slot] if self.emit[slot].ndim == 1 else self.emit[slot].any(0)
-            counts = torch.from_numpy(self.layout.counts[slot] * emit).to(chances)
-            self.found[slot] = calibrating(chances, counts / counts.sum())
+        emit = self.emit[slot]
+        if self.calibrate and slot not in self.layout.partial and emit.ndim == 1:  # a low digit follows its high one
+            self.found[slot] = calibrating(chances, torch.from_numpy(self.layout.shares(slot, emit)).to(chances))
             chances = weighted(chances, self.found[slot])
         elif slot in self.pulls:
             chances = weighted(chances, self.pulls[slot].to(chances))

@@ -82,6 +82,7 @@ class TokenSynthesizer(Synthesizer):
             tuple(lines[i] for i in self.active_),
             tuple(counts[i] for i in self.active_),
             frozenset(at for at, i in enumerate(self.active_) if i in partial),
+            tuple(slots[i].missing for i in self.active_),
         )
 
     def _emitted(self, position: int) -> npt.NDArray[np.bool_]:
@@ -216,9 +217,7 @@ class TokenSynthesizer(Synthesizer):
 
     def _joined(self, kept: list[pd.DataFrame]) -> pd.DataFrame:
         """The rows of all draws in order."""
-        if len(kept) == 1:
-            return kept[0].reset_index(drop=True)
-        return pd.concat(kept).sort_index().reset_index(drop=True)
+        return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
 
     def _limits(self, conditions: Conditions) -> list[Floats | None]:
         """The allowed share of each token of each learned slot, None where nothing is asked.

@@ -40,12 +40,14 @@ class Layout:
         lines: How many leading tokens of each slot lie in order on a line (0 for a plain set).
         counts: Training rows of each token, one array a slot.
         partial: Slots that some training rows do not have at all. Their counts say nothing of the other rows.
+        missing: The token of each slot that says that there is no value, None where there is no such token.
     """
 
     sizes: tuple[int, ...]
     lines: tuple[int, ...]
     counts: tuple[npt.NDArray[np.int64], ...]
     partial: frozenset[int] = frozenset()
+    missing: tuple[int | None, ...] = ()
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -78,6 +80,18 @@ class Layout:
         """Where each slot's logits begin."""
         at = {slot: b.start + i * b.width for b in self.buckets for i, slot in enumerate(b.slots)}
         return tuple(at[slot] for slot in range(len(self.sizes)))
+
+    def shares(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """What share of rows each token of a slot is to have when only some tokens may be drawn, shape (size,).
+
+        What may not be drawn is spread over the values; as many rows as in training have none.
+        """
+        out = np.where(emit, self.counts[slot], 0) / max(self.counts[slot].sum(), 1)
+        missing = self.missing[slot] if self.missing else None
+        values = np.arange(len(out)) != (-1 if missing is None else missing)
+        if out[values].any():
+            out[values] *= (1 - out[~values].sum()) / out[values].sum()
+        return np.asarray(out / out.sum())
 
     @cached_property
     def bucket_order(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ resampling (Kitagawa 1996) in place of rejection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -29,18 +29,18 @@ def capped(weights: Tensor, most: float) -> Tensor:
     return weights / weights.mean()
 
 
-def raked(weights: Tensor, tokens: Tensor, targets: Sequence[Tensor], most: float) -> Tensor:
+def raked(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor], most: float) -> Tensor:
     """Weights whose sums over the tokens of each slot approach targets, shape (rows,).
 
     Args:
         weights: Shape (rows,).
         tokens: Shape (rows, slots).
-        targets: For each slot the wanted share of each token.
+        targets: The wanted share of each token, for the slots that have one.
         most: Largest weight in multiples of the mean.
     """
     weights = capped(weights, most)
     for _ in range(ROUNDS):
-        for slot, target in enumerate(targets):
+        for slot, target in targets.items():
             own = torch.zeros(len(target), dtype=weights.dtype, device=weights.device)
             own.index_add_(0, tokens[:, slot], weights)
             factor = target * own.sum() / own.clamp(min=1e-12)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.errors import ModelFileError
-from tabsynth.line_coder import Floats
+from tabsynth.line_coder import Floats, Tokens
 from tabsynth.training.layout import Layout
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class TreeCritic:
         """
         import lightgbm
 
-        rows, truth, shares = _told_apart(layout, real, drawn, weights)
+        rows, truth, shares = _told_apart(layout, real, drawn, weights, seed)
         held = np.arange(len(truth)) % HELD == 0
         made = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params=BINS)
         judged = made.create_valid(rows[held], truth[held], weight=shares[held])
@@ -126,7 +126,7 @@ def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weight
     """
     import lightgbm
 
-    rows, truth, shares = _told_apart(layout, real, drawn, weights)
+    rows, truth, shares = _told_apart(layout, real, drawn, weights, seed)
     found = lightgbm.cv(
         _options(seed, RATE / 2),
         lightgbm.Dataset(rows, truth, weight=shares, params=BINS),
@@ -139,13 +139,36 @@ def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weight
 
 
 def _told_apart(
-    layout: Layout, real: Tensor, drawn: Tensor, weights: Floats | None
+    layout: Layout, real: Tensor, drawn: Tensor, weights: Floats | None, seed: int
 ) -> tuple[npt.NDArray[np.float32], Floats, Floats]:
     """Rows for trees, 1 where real, and weights by which both kinds count the same."""
     truth = np.repeat([1.0, 0.0], [len(real), len(drawn)])
     own = np.ones(len(real)) if weights is None else weights
     shares = np.concatenate([own / own.sum(), np.full(len(drawn), 1 / len(drawn))]) * len(truth) / 2
-    return features(torch.cat([real, drawn]), layout), truth, shares
+    rows = features(torch.cat([real, drawn]), layout)
+    rows[_hidden(layout, real.cpu().numpy(), drawn.cpu().numpy(), own, np.random.default_rng(seed))] = np.nan
+    return rows, truth, shares
+
+
+def _hidden(
+    layout: Layout, real: Tokens, drawn: Tokens, weights: Floats, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Cells that a critic is not shown, shape (real and drawn rows, slots).
+
+    Pooled values are never drawn; by them a critic would know real rows, and find every value that stands in for them
+    too frequent. So they are hidden, and as many values of drawn rows, at random.
+    """
+    out = np.zeros((len(real) + len(drawn), len(layout.sizes)), np.bool_)
+    for slot, size in enumerate(layout.sizes):
+        lost = np.bincount(drawn[:, slot], minlength=size)[real[:, slot]] == 0
+        if not lost.any():
+            continue
+        missing = layout.missing[slot] if layout.missing else None
+        share = weights[lost].sum() / weights[real[:, slot] != missing].sum()
+        hidden = np.concatenate([lost, (rng.random(len(drawn)) < share) & (drawn[:, slot] != missing)])
+        wide = slot + 1 < len(layout.missing) and layout.missing[slot + 1] is None
+        out[:, slot : slot + 1 + wide] |= hidden[:, None]
+    return out
 
 
 def _options(seed: int, rate: float) -> dict[str, Any]:

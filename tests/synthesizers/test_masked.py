@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import chisquare, ks_2samp
 
 from tabsynth.errors import ConditionError, InputError, ModelFileError, NotFittedError
@@ -136,6 +137,25 @@ def test_a_column_of_thousands_of_codes_keeps_to_its_codes() -> None:
     assert set(model.impute(gaps)["code"]) <= set(frame["code"])
 
 
+@pytest.mark.parametrize("codes", [2, 1200])
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_rare_values_do_not_turn_into_gaps(codes: int, calibrate: bool) -> None:
+    """Values of too few persons may not be drawn: known values stand in for them, not cells that are empty."""
+    rng, rows = np.random.default_rng(0), 20_000
+    often, rare = rng.integers(0, codes, rows), 10_000 + rng.integers(0, 10_000, rows)
+    code = np.where(rng.random(rows) < 0.5, rare, often).astype(object)
+    empty = rng.random(rows) < 0.2
+    frame = pd.DataFrame({"code": np.where(empty, None, "c" + code.astype(str).astype(object)), "empty": empty})
+    schema = Schema.infer(frame).replace("code", kind="categorical")
+    model = MaskedSynthesizer(epochs=3).fit(frame, schema=schema, seed=0)
+    assert model.card()["vocabulary"]["pooled_share"]["code"] > 0.35
+    drawn = model.sample(4000, seed=1, calibrate=calibrate)
+    assert drawn["code"].isna().mean() == pytest.approx(0.2, abs=0.03)
+    assert (drawn["code"].isna() == drawn["empty"]).mean() > 0.99
+    shares = drawn["code"].dropna().value_counts(normalize=True)
+    assert shares.max() < 1.6 / codes + 0.01
+
+
 def test_chunks_join_to_one_table_with_unique_identifiers(frame: pd.DataFrame) -> None:
     keyed = frame.head(600).assign(key=[f"K{i:06d}" for i in range(600)])
     schema = Schema.infer(keyed).replace("key", kind="identifier")
@@ -167,7 +187,9 @@ def test_a_killed_fit_resumes_and_ends_the_same(tmp_path: Path, frame: pd.DataFr
     checkpoint = tmp_path / "fit.checkpoint"
     frame.to_parquet(tmp_path / "people.parquet")
     code = FIT.format(table=str(tmp_path / "people.parquet"), checkpoint=str(checkpoint))
-    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    # As many threads as here: on some processors sums over parts of rows end otherwise with another number.
+    threads = str(torch.get_num_threads())
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": threads})
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.01)

@@ -166,7 +166,7 @@ def test_raked_weights_meet_their_targets_below_their_cap() -> None:
     weights = torch.rand(6000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 3
     targets = [torch.arange(1, size + 1, dtype=torch.float64) for size in SIZES]
     targets = [target / target.sum() for target in targets]
-    out = raked(weights, tokens, targets, 4)
+    out = raked(weights, tokens, dict(enumerate(targets)), 4)
     assert float(out.max()) < 4.2
     for slot, target in enumerate(targets):
         found = torch.zeros(SIZES[slot], dtype=torch.float64).index_add_(0, tokens[:, slot], out) / len(out)
