@@ -56,7 +56,8 @@ def infer_column(values: pd.Series) -> Column:
         share = float(present.value_counts(normalize=True).iloc[0]) if _may_repeat(present) else 0.0
         if CONSTANT <= share < 1 and not notes:
             notes = f"more than {CONSTANT:.1%} of its values are the same: is it of use, or should it be dropped?"
-    return replace(column, nullable=len(present) < len(values), origin="inferred", question=notes)
+    nullable = column.nullable or len(present) < len(values)
+    return replace(column, nullable=nullable, origin="inferred", question=notes)
 
 
 def _decide(name: str, values: pd.Series, present: pd.Series) -> Column:

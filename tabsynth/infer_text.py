@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from string import digits
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from tabsynth.dates import candidates, find_formats, read_dates, resolution_of
 from tabsynth.names import is_code, is_key, is_person, is_personal
 from tabsynth.schema import Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.table import unknown
 
 SMALL = 20
 """In tables of fewer rows than this, that all values differ says nothing."""
@@ -25,10 +27,6 @@ NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
 UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *", re.ASCII)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-UNKNOWN = frozenset({
-    "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
-    "#n/a", "not available", "not known",
-})  # fmt: skip
 
 
 def infer_text(name: str, present: pd.Series) -> Column:
@@ -49,6 +47,12 @@ def infer_text(name: str, present: pd.Series) -> Column:
     numeric = sum(_is_number(value) for value in sample) / len(sample)
     if numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _written_numbers(name, rows, different, distinct)
+    known = [value for value in distinct if not unknown(value)]
+    if len(known) < different and all(_is_number(value) for value in known):
+        numbers = _written_numbers(name, int(present.isin(known).sum()), len(known), known) if known else None
+        if isinstance(numbers, Numeric):
+            said = ", ".join(repr(value) for value in distinct if unknown(value))
+            return replace(numbers, nullable=True, why=f"its values are numbers, but for {said} where there is none")
     question = _unknown(distinct) or _mostly(numeric, sample)
     words = float(np.mean([len(value.split()) for value in sample]))
     if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
@@ -133,7 +137,7 @@ def _is_number(value: str) -> bool:
 
 def _unknown(distinct: list[str]) -> str:
     """A question where a value says that there is none."""
-    said = sorted(value for value in distinct if len(value) < 16 and value.strip().lower() in UNKNOWN)
+    said = sorted(value for value in distinct if unknown(value))
     return f"does {said[0]!r} mean that the value is missing? Then leave it empty" if said else ""
 
 

@@ -25,7 +25,7 @@ from tabsynth.files import check_writable, replacing
 from tabsynth.infer import infer_schema
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by, with_metadata
 from tabsynth.schema import Datetime, Schema
-from tabsynth.table import Table, check_frame
+from tabsynth.table import Table, check_frame, emptied
 
 SUFFIXES = {
     ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",
@@ -88,7 +88,8 @@ def read(
         name: replace(column, format=formats[name]) if isinstance(column, Datetime) and name in formats else column
         for name, column in infer_schema(frame).items()
     }
-    return Table(frame, Schema(columns))
+    schema = Schema(columns)
+    return Table(emptied(frame, schema), schema)
 
 
 def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = None) -> None:

@@ -21,6 +21,12 @@ from tabsynth.schema import Schema
 
 _SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
+UNKNOWN = frozenset({
+    "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
+    "#n/a", "not available", "not known",
+})  # fmt: skip
+"""What people write where a value is not known, in lower case."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -55,9 +61,28 @@ class Table:
         check_frame(data)
         frame = data.reset_index(drop=True)
         if schema is None:
-            return cls(frame, Schema.infer(frame))
+            schema = Schema.infer(frame)
+            return cls(emptied(frame, schema), schema)
+        frame = emptied(frame, schema)
         check_fit(frame, schema)
         return cls(frame, schema)
+
+
+def unknown(value: str) -> bool:
+    """Whether text says that there is no value."""
+    return len(value) < 16 and value.strip().lower() in UNKNOWN
+
+
+def emptied(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """A frame in which numbers that stand as text beside a ``?`` or the like are numbers, missing where it stands."""
+    out = frame
+    for name, column in schema.items():
+        if not isinstance(column, Numeric) or name not in frame or frame[name].dtype != object:
+            continue
+        said = frame[name].map(lambda value: isinstance(value, str) and unknown(value))
+        if said.any():
+            out = out.assign(**{name: numbers(frame[name].mask(said, None))})
+    return out
 
 
 def check_frame(frame: pd.DataFrame) -> None:

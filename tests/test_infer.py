@@ -16,7 +16,7 @@ from tabsynth.infer import decimals_of, describe, infer_schema
 from tabsynth.names import is_code, is_key, is_person, words
 from tabsynth.schema import Schema
 from tabsynth.sources import read
-from tabsynth.table import check_fit
+from tabsynth.table import Table, check_fit
 
 KINDS = {
     "adult": {
@@ -228,6 +228,28 @@ def test_describe_shows_examples_only_with_the_table():
     assert rows[0]["examples"] == ["x"]
     assert rows[0]["nullable"]
     assert "examples" not in describe(infer_schema(frame))[0]
+
+
+@pytest.mark.parametrize("mark", ["?", " . ", "N/A"])
+def test_numbers_beside_a_mark_for_missing_are_numbers(mark, tmp_path):
+    ages = [str(20 + i % 60) for i in range(200)]
+    frame = pd.DataFrame({"age": [mark if i % 9 == 0 else age for i, age in enumerate(ages)], "sex": ["f", "m"] * 100})
+    table = Table.of(frame)
+    assert table.schema["age"].kind == "numeric"
+    assert table.schema["age"].nullable
+    assert table.frame["age"].isna().sum() == 23
+    assert table.frame["age"].dropna().tolist() == [float(age) for i, age in enumerate(ages) if i % 9]
+    again = Table.of(frame, table.schema)
+    assert again.frame["age"].equals(table.frame["age"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert read(tmp_path / "t.csv").frame["age"].astype(float).equals(table.frame["age"])
+
+
+def test_few_codes_beside_a_mark_stay_categories():
+    frame = pd.DataFrame({"grade": ["1", "2", "3", "?"] * 30, "word": ["yes", "no", "?", "7"] * 30})
+    table = Table.of(frame)
+    assert [column.kind for column in table.schema.values()] == ["categorical"] * 2
+    assert table.frame.equals(frame)
 
 
 def test_names_are_taken_apart():
