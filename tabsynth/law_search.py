@@ -191,7 +191,7 @@ def _products(lines: Mapping[str, Floats], settled: set[str]) -> list[Law]:
                 terms = ((names[a], float(powers[0])), (names[b], float(powers[1])))
                 law = _product_of(name, terms if a != b else ((names[a], 2.0),), lines)
                 if law is not None:
-                    found.append(_freest(law, lines))
+                    found.append(law)
                     settled |= {name, names[a], names[b]}
                     break
     return found
@@ -238,18 +238,3 @@ def _product_of(name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[
         if _holds(own, law.of(lines)):
             return law
     return None
-
-
-def _freest(law: Law, lines: Mapping[str, Floats]) -> Law:
-    """The same law for its column that heaps least on single numbers: computed from the others, it would lose them."""
-
-    def heaped(name: str) -> float:
-        counts = np.unique(lines[name][~np.isnan(lines[name])], return_counts=True)[1]
-        return float(((counts / counts.sum()) ** 2).sum())
-
-    name, power = min(law.terms, key=lambda term: heaped(term[0]))
-    if abs(power) != 1 or 2 * heaped(name) > heaped(law.column):
-        return law
-    rest = tuple((other, -own / power) for other, own in law.terms if other != name)
-    turned = Law(name, law.constant ** (-1 / power), ((law.column, 1 / power), *rest), product=True)
-    return turned if _holds(lines[name], turned.of(lines)) else law

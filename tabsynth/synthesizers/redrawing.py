@@ -23,11 +23,14 @@ from tabsynth.training.chain import Chain
 from tabsynth.training.layout import Layout
 from tabsynth.training.parting import Parts
 from tabsynth.training.progress import bar
-from tabsynth.training.tree_conditional import CLASSES, TreeConditional
+from tabsynth.training.tree_conditional import TreeConditional, met_tokens
 from tabsynth.training.tree_critic import feature, features
 
 OPEN = 0.05
 """Nats a row that the network must leave open of a column for trees to be taught it."""
+
+FEW, CLASSES, CELLS = 8, 16, 150_000
+"""Trees are taught a slot of up to so many tokens: of few in any table, of more where rows times tokens stay few."""
 
 FEWEST = 3000
 """Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
@@ -99,8 +102,10 @@ def conditionals_of(
     truth = parts.judged.cpu().numpy()
     every = np.arange(len(truth))
     left: dict[int, float] = {}
+    most = int(np.clip(CELLS / len(parts.training), FEW, CLASSES))
     for slot in order:
-        if layout.sizes[slot] <= CLASSES and emit[slot].ndim == 1 and entropy(layout.counts[slot]) > OPEN:
+        few = len(met_tokens(layout, slot)) <= most and emit[slot].ndim == 1
+        if few and entropy(layout.counts[slot]) > OPEN:
             implied = chain.implied(parts.judged, slot, order).cpu().numpy()
             left[slot] = -float(implied[every, truth[:, slot]].mean())
     asked = [slot for slot in left if left[slot] > OPEN]

@@ -24,6 +24,10 @@ is worth its time. Adult, whose pairs tell a third, gains nothing by it; hourly 
 SMALL = 3000
 """Tables of fewer rows get a smaller, more strongly regularised network."""
 
+DECAYED = 750
+"""Up to so many rows the weights decay at the rate of one. On 300 to 600 rows of credit tables this costs nothing in
+held-out likelihood against a half, and rows that are drawn lie less close to training rows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sizing:
@@ -69,7 +73,7 @@ class Sizing:
             smooth=float(np.clip(1 - rows / 25_000, 0.0, 1.0)),
             batch=batch,
             rate=3e-3 if batch > 512 else 2e-3,
-            decay=0.5 if small else 0.01,
+            decay=float(np.clip(DECAYED / rows, 0.5, 1.0)) if small else 0.01,
             epochs=100 if small else passes,
             cycles=1 if small else int(np.clip(WORK / (rows * passes * layout.total), 1, 3)),
         )

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 Features = npt.NDArray[np.float32]
 
-CLASSES = 10
-"""Most tokens of a slot that trees learn, the missing and the pooled one among them."""
-
 TREES = 750
 """Most trees, those of all tokens together."""
 
@@ -79,7 +76,7 @@ class TreeConditional:
         seed: int,
         weights: Floats | None = None,
     ) -> TreeConditional:
-        """Teach trees a slot of at most ``CLASSES`` tokens.
+        """Teach trees a slot of few tokens.
 
         Args:
             layout: The slots.
