@@ -165,33 +165,36 @@ class Chain:
 
     def log_prob(self, tokens: Tensor, order: Sequence[int]) -> Tensor:
         """Log-likelihood of rows along an order in nats, shape (rows,); absent slots (-1) are left out."""
+        return self.log_probs(tokens, order).sum(1)
+
+    def log_probs(self, tokens: Tensor, order: Sequence[int], begin: int = 0) -> Tensor:
+        """What each slot of an order adds to rows' log-likelihood, shape (rows, len(order)); 0 before ``begin``."""
         hidden = self.start(len(tokens))
-        total = torch.zeros(len(tokens), device=self.device)
+        out = torch.zeros(len(tokens), len(order), device=self.device)
         for i, slot in enumerate(order):
             own = tokens[:, slot]
-            values = functional.log_softmax(self.logits(hidden, tokens, slot, order[:i]), dim=1)
-            total += values.gather(1, own.clamp(min=0).unsqueeze(1)).squeeze(1) * (own >= 0)
+            if i >= begin:
+                values = functional.log_softmax(self.logits(hidden, tokens, slot, order[:i]), dim=1)
+                out[:, i] = values.gather(1, own.clamp(min=0).unsqueeze(1)).squeeze(1) * (own >= 0)
             self.add(hidden, slot, own)
-        return total
+        return out
 
-    def implied(self, tokens: Tensor, slot: int, order: Sequence[int]) -> Tensor:
-        """Log-probabilities of a slot's tokens given all other slots by the chain, shape (rows, size).
+    def implied(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
+        """Log-probability of each row's token of a slot given all its other slots by the chain, shape (rows,).
 
-        By Bayes' rule: the chain's likelihood of the row with each token in its place. Tokens of no training row are
-        left out: their log-probability is minus infinity.
+        By Bayes' rule: the row's likelihood against those with each other token in its place that training rows have.
+
+        Args:
+            tokens: Shape (rows, slots), none absent.
+            slot: The slot.
+            order: The chain's order.
+            own: ``log_probs`` of the rows along the order.
         """
         met, at = torch.from_numpy(np.flatnonzero(self.layout.counts[slot])).to(self.device), list(order).index(slot)
-        many = tokens.repeat_interleave(len(met), 0)
-        many[:, slot] = met.repeat(len(tokens))
-        hidden = self.start(len(many))
-        for before in order[:at]:
-            self.add(hidden, before, many[:, before])
-        total = torch.zeros(len(many), device=self.device)
-        for i in range(at, len(order)):
-            own = many[:, order[i]]
-            values = functional.log_softmax(self.logits(hidden, many, order[i], order[:i]), dim=1)
-            total += values.gather(1, own.unsqueeze(1)).squeeze(1)
-            self.add(hidden, order[i], own)
-        out = torch.full((len(tokens), self.layout.sizes[slot]), -torch.inf, device=self.device)
-        out[:, met] = functional.log_softmax(total.view(len(tokens), len(met)), dim=1)
-        return out
+        here = (met == tokens[:, slot : slot + 1]).to(torch.uint8).argmax(1, keepdim=True)
+        others = met[(here + torch.arange(1, len(met), device=self.device)) % len(met)]
+        many = tokens.repeat_interleave(len(met) - 1, 0)
+        many[:, slot] = others.flatten()
+        rest = self.log_probs(many, order, at).sum(1).view(len(tokens), -1)
+        kept = own[:, at:].sum(1, keepdim=True)
+        return (kept - torch.cat([kept, rest], 1).logsumexp(1, keepdim=True)).squeeze(1)

@@ -81,10 +81,13 @@ class Knowing(Chain):
     def __init__(self, layout: Layout, chances: npt.NDArray[np.float64]) -> None:
         self.layout, self.chances = layout, chances
 
-    def implied(self, tokens: torch.Tensor, slot: int, order: Sequence[int]) -> torch.Tensor:
-        given = np.moveaxis(self.chances / self.chances.sum(slot, keepdims=True), slot, -1)
-        others = np.delete(tokens.numpy(), slot, axis=1)
-        return torch.from_numpy(np.log(given[tuple(others.T)]))
+    def log_probs(self, tokens: torch.Tensor, order: Sequence[int], begin: int = 0) -> torch.Tensor:
+        return torch.zeros(len(tokens), len(order))
+
+    def implied(self, tokens: torch.Tensor, slot: int, order: Sequence[int], own: torch.Tensor) -> torch.Tensor:
+        given = self.chances / self.chances.sum(slot, keepdims=True)
+        given = np.broadcast_to(given, np.broadcast_shapes(given.shape, SIZES))
+        return torch.from_numpy(np.log(given[tuple(tokens.numpy().T)]))
 
 
 def kept(chances: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[int]:

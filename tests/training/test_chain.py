@@ -71,18 +71,17 @@ def test_what_a_chain_implies_of_a_slot_is_bayes_rule(order: list[int]) -> None:
                 changed[:, slot] = token
                 joint.append(made.log_prob(changed, order))
             bayes = torch.stack(joint, 1).softmax(1)
-            implied = made.implied(tokens, slot, order)
-            assert implied.shape == (50, size)
-            assert torch.allclose(implied.exp(), bayes, atol=5e-3)
+            implied = made.implied(tokens, slot, order, made.log_probs(tokens, order))
+            assert implied.shape == (50,)
+            assert torch.allclose(implied.exp(), bayes.gather(1, tokens[:, slot : slot + 1]).squeeze(1), atol=5e-3)
     assert torch.equal(tokens, before)
 
 
 def test_tokens_of_no_training_row_are_not_implied() -> None:
-    made = chain()
-    counts = (np.array([3, 0, 2]), *made.layout.counts[1:])
-    made.layout = Layout(SIZES, made.layout.lines, counts)
-    tokens = torch.tensor([[0, 5, 1], [2, 30, 4]])
+    """With one of two tokens left, a row's own is certain; with all three, it is not."""
+    made, tokens = chain(), torch.tensor([[0, 5, 1], [0, 30, 4]])
     with torch.inference_mode():
-        implied = made.implied(tokens, 0, [1, 0, 2])
-    assert torch.isneginf(implied[:, 1]).all()
-    assert torch.allclose(implied.exp().sum(1), torch.ones(2))
+        own = made.log_probs(tokens, [1, 0, 2])
+        assert (made.implied(tokens, 0, [1, 0, 2], own).exp() < 0.9).all()
+        made.layout = Layout(SIZES, made.layout.lines, (np.array([3, 0, 0]), *made.layout.counts[1:]))
+        assert torch.allclose(made.implied(tokens, 0, [1, 0, 2], own), torch.zeros(2), atol=1e-6)
