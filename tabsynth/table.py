@@ -77,11 +77,10 @@ def emptied(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """A frame in which numbers that stand as text beside a ``?`` or the like are numbers, missing where it stands."""
     out = frame
     for name, column in schema.items():
-        if not isinstance(column, Numeric) or name not in frame or frame[name].dtype != object:
-            continue
-        said = frame[name].map(lambda value: isinstance(value, str) and unknown(value))
-        if said.any():
-            out = out.assign(**{name: numbers(frame[name].mask(said, None))})
+        if isinstance(column, Numeric) and name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype):
+            values = frame[name].astype(object)
+            said = values.map(lambda value: isinstance(value, str) and unknown(value))
+            out = out.assign(**{name: numbers(values.mask(said, None))}) if said.any() else out
     return out
 
 

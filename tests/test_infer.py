@@ -239,8 +239,9 @@ def test_numbers_beside_a_mark_for_missing_are_numbers(mark, tmp_path):
     assert table.schema["age"].nullable
     assert table.frame["age"].isna().sum() == 23
     assert table.frame["age"].dropna().tolist() == [float(age) for i, age in enumerate(ages) if i % 9]
-    again = Table.of(frame, table.schema)
-    assert again.frame["age"].equals(table.frame["age"])
+    for text in (frame, frame.astype("string")):
+        again = Table.of(text, table.schema)
+        assert again.frame["age"].equals(table.frame["age"])
     frame.to_csv(tmp_path / "t.csv", index=False)
     assert read(tmp_path / "t.csv").frame["age"].astype(float).equals(table.frame["age"])
 

@@ -81,13 +81,17 @@ class Layout:
         at = {slot: b.start + i * b.width for b in self.buckets for i, slot in enumerate(b.slots)}
         return tuple(at[slot] for slot in range(len(self.sizes)))
 
+    def gap(self, slot: int) -> int | None:
+        """The token of a slot that says that there is no value, None where there is none or the layout does not say."""
+        return self.missing[slot] if self.missing else None
+
     def shares(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """What share of rows each token of a slot is to have when only some tokens may be drawn, shape (size,).
 
         What may not be drawn is spread over the values; as many rows as in training have none.
         """
         out = np.where(emit, self.counts[slot], 0) / max(self.counts[slot].sum(), 1)
-        missing = self.missing[slot] if self.missing else None
+        missing = self.gap(slot)
         values = np.arange(len(out)) != (-1 if missing is None else missing)
         if out[values].any():
             out[values] *= (1 - out[~values].sum()) / out[values].sum()

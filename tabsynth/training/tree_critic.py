@@ -163,7 +163,7 @@ def _hidden(
         lost = np.bincount(drawn[:, slot], minlength=size)[real[:, slot]] == 0
         if not lost.any():
             continue
-        missing = layout.missing[slot] if layout.missing else None
+        missing = layout.gap(slot)
         share = weights[lost].sum() / weights[real[:, slot] != missing].sum()
         hidden = np.concatenate([lost, (rng.random(len(drawn)) < share) & (drawn[:, slot] != missing)])
         wide = slot + 1 < len(layout.missing) and layout.missing[slot + 1] is None
