@@ -47,13 +47,14 @@ def infer_text(name: str, present: pd.Series) -> Column:
     numeric = sum(_is_number(value) for value in sample) / len(sample)
     if numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _written_numbers(name, rows, different, distinct)
-    known = [value for value in distinct if not unknown(value)]
-    if len(known) < different and all(_is_number(value) for value in known):
-        numbers = _written_numbers(name, int(present.isin(known).sum()), len(known), known) if known else None
+    marks = sorted(value for value in distinct if unknown(value))
+    known = [value for value in distinct if value not in marks]
+    if marks and known and all(_is_number(value) for value in known):
+        numbers = _written_numbers(name, int(present.isin(known).sum()), len(known), known)
         if isinstance(numbers, Numeric):
-            said = ", ".join(repr(value) for value in distinct if unknown(value))
-            return replace(numbers, nullable=True, why=f"its values are numbers, but for {said} where there is none")
-    question = _unknown(distinct) or _mostly(numeric, sample)
+            why = f"its values are numbers, but for {', '.join(map(repr, marks))} where there is none"
+            return replace(numbers, nullable=True, why=why, question=_unknown(marks))
+    question = _unknown(marks) or _mostly(numeric, sample)
     words = float(np.mean([len(value.split()) for value in sample]))
     if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
         return _sparse(name, rows, different, sample, words, question)
@@ -135,10 +136,9 @@ def _is_number(value: str) -> bool:
     return bool(NUMBER.fullmatch(value)) and any(char in digits for char in value)
 
 
-def _unknown(distinct: list[str]) -> str:
-    """A question where a value says that there is none."""
-    said = sorted(value for value in distinct if unknown(value))
-    return f"does {said[0]!r} mean that the value is missing? Then leave it empty" if said else ""
+def _unknown(marks: list[str]) -> str:
+    """A question where some values say that there is none."""
+    return f"does {marks[0]!r} mean that the value is missing? Then leave it empty" if marks else ""
 
 
 def _mostly(numeric: float, sample: list[str]) -> str:

@@ -66,7 +66,8 @@ def _holds(own: Floats, wanted: Floats) -> bool:
     worst = float(np.abs(data - wanted[both]).max())
     size = float(np.abs(data).max())
     exact = worst <= 1e-9 * max(size, spread)
-    slack = 0.501 * unit if decimals is not None and decimals < COMPUTED else max(0.501 * unit, SINGLE * size)
+    single = SINGLE * size if decimals is None or decimals >= COMPUTED else 0.0
+    slack = max(0.501 * unit, single)
     return spread > 0 and (exact or (max(unit, slack) * TELLING <= spread and worst <= slack))
 
 

@@ -237,6 +237,7 @@ def test_numbers_beside_a_mark_for_missing_are_numbers(mark, tmp_path):
     table = Table.of(frame)
     assert table.schema["age"].kind == "numeric"
     assert table.schema["age"].nullable
+    assert repr(mark) in table.schema["age"].question
     assert table.frame["age"].isna().sum() == 23
     assert table.frame["age"].dropna().tolist() == [float(age) for i, age in enumerate(ages) if i % 9]
     for text in (frame, frame.astype("string")):

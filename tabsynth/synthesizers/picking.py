@@ -72,9 +72,9 @@ class Picker:
 
     def _kept(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
         """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
-        kept = logits.masked_fill(~emit, -torch.inf)
+        kept, allowed = logits.masked_fill(~emit, -torch.inf), self.emit[slot]
         missing = self.layout.gap(slot)
-        if missing is None or emit.dim() == 2 or not bool(emit[missing]) or bool(emit.all()) or int(emit.sum()) == 1:
+        if missing is None or not allowed[missing] or allowed.all() or allowed.sum() == 1:
             return kept.softmax(1)
         absent = logits.softmax(1)[:, missing : missing + 1]
         kept[:, missing] = -torch.inf

@@ -101,13 +101,13 @@ def conditionals_of(
         return ()
     truth = parts.judged.cpu().numpy()
     every = np.arange(len(truth))
-    own = chain.log_probs(parts.judged, order)
-    left: dict[int, float] = {}
     most = int(np.clip(CELLS / len(parts.training), FEW, CLASSES))
-    for slot in order:
-        few = len(met_tokens(layout, slot)) <= most and emit[slot].ndim == 1
-        if few and entropy(layout.counts[slot]) > OPEN:
-            left[slot] = -float(chain.implied(parts.judged, slot, order, own).mean())
+    few = [slot for slot in order if len(met_tokens(layout, slot)) <= most and emit[slot].ndim == 1]
+    few = [slot for slot in few if entropy(layout.counts[slot]) > OPEN]
+    if not few:
+        return ()
+    own = chain.log_probs(parts.judged, order)
+    left = {slot: -float(chain.implied(parts.judged, slot, order, own).mean()) for slot in few}
     asked = [slot for slot in left if left[slot] > OPEN]
     training, judged = (features(part, layout) for part in (parts.training, parts.judged))
     tokens = parts.training.cpu().numpy()

@@ -191,10 +191,8 @@ class Chain:
             own: ``log_probs`` of the rows along the order.
         """
         met, at = torch.from_numpy(np.flatnonzero(self.layout.counts[slot])).to(self.device), list(order).index(slot)
-        here = (met == tokens[:, slot : slot + 1]).to(torch.uint8).argmax(1, keepdim=True)
-        others = met[(here + torch.arange(1, len(met), device=self.device)) % len(met)]
         many = tokens.repeat_interleave(len(met) - 1, 0)
-        many[:, slot] = others.flatten()
+        many[:, slot] = met.expand(len(tokens), -1)[met != tokens[:, slot : slot + 1]]
         rest = self.log_probs(many, order, at).sum(1).view(len(tokens), -1)
         kept = own[:, at:].sum(1, keepdim=True)
         return (kept - torch.cat([kept, rest], 1).logsumexp(1, keepdim=True)).squeeze(1)
