@@ -125,7 +125,7 @@ class Choice:
     @classmethod
     def by(cls, trees: TreeCritic | None, emit: Sequence[npt.NDArray[np.bool_]]) -> Choice | None:
         """The choice of a critic of trees; None where there is none."""
-        return None if trees is None else cls(trees.layout, emit, trees.log_odds)
+        return None if trees is None else cls(trees.forest.layout, emit, trees.log_odds)
 
     def of(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
@@ -136,7 +136,7 @@ class Choice:
             weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
         if not manner.stratify:
             return one_each(weights, CANDIDATES, manner.noise)
-        order = torch.rand(len(tokens), generator=manner.noise, device=tokens.device).argsort()
+        order = torch.randperm(len(tokens), generator=manner.noise, device=tokens.device)
         for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-SORTED:]:
             order = order[tokens[order, slot].argsort(stable=True)]
         return systematic(weights, len(tokens) // CANDIDATES, order, manner.noise)

@@ -110,7 +110,7 @@ class LatentDrawer:
         for slot in limited:
             share = torch.from_numpy(self.layout.counts[slot]).to(weight)
             share = (share / share.sum()).log()
-            chances, mass = self.picker.chances(many, slot, share.expand(len(many), -1))
+            chances, mass = self.picker.chances(many, slot, share.repeat(len(many), 1))
             drawn, here = self.picker.draw(chances), guessed & (many[:, slot] < 0)
             weight += (mass.clamp(min=FAINT).log() - share[drawn].clamp(min=math.log(FAINT))) * here
             many[:, slot] = torch.where(here, drawn, many[:, slot])

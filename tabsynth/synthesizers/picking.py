@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.line_coder import Floats
-from tabsynth.training.draw import balanced, calibrating, inverse, stratified_uniforms, weighted
+from tabsynth.training.draw import balanced, calibrating, inverse, softmax_, stratified_uniforms, weigh_
 from tabsynth.training.layout import Layout
 
 
@@ -53,7 +53,7 @@ class Picker:
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
             slot: The slot.
-            logits: Shape (rows, size).
+            logits: Shape (rows, size); probabilities take their place.
         """
         emit = torch.from_numpy(self.emit[slot]).to(logits.device)
         if emit.dim() == 2:  # the low digit of a wide column, after its high digit
@@ -72,23 +72,23 @@ class Picker:
 
     def _kept(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
         """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
-        kept, allowed = logits.masked_fill(~emit, -torch.inf), self.emit[slot]
-        missing = self.layout.gap(slot)
-        if missing is None or not allowed[missing] or allowed.all() or allowed.sum() == 1:
-            return kept.softmax(1)
-        absent = logits.softmax(1)[:, missing : missing + 1]
-        kept[:, missing] = -torch.inf
-        out = kept.softmax(1) * (1 - absent)
-        out[:, missing] = absent.squeeze(1)
-        return out
+        allowed, missing = self.emit[slot], self.layout.gap(slot)
+        if allowed.all():
+            return softmax_(logits)
+        if missing is None or not allowed[missing] or allowed.sum() == 1:
+            return softmax_(logits.masked_fill_(~emit, -torch.inf))
+        absent = (logits[:, missing] - logits.logsumexp(1)).exp()
+        logits.masked_fill_(~emit, -torch.inf)[:, missing] = -torch.inf
+        softmax_(logits).mul_((1 - absent).unsqueeze(1))[:, missing] = absent
+        return logits
 
-    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: npt.NDArray[np.int64] | None = None) -> Tensor:
+    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: Tensor | None = None) -> Tensor:
         """Draw one slot's tokens, shape (rows,).
 
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
             slot: The slot.
-            logits: Shape (rows, size).
+            logits: Shape (rows, size); probabilities take their place.
             groups: Ways in which similar rows are grouped, shape (rows, ways), each group to get its share; by default
                 stratified uniforms are dealt to rows that are sorted by the tokens of the slot's parents.
         """
@@ -96,9 +96,9 @@ class Picker:
         emit = self.emit[slot]
         if self.calibrate and slot not in self.layout.partial and emit.ndim == 1:  # a low digit follows its high one
             self.found[slot] = calibrating(chances, torch.from_numpy(self.layout.shares(slot, emit)).to(chances))
-            chances = weighted(chances, self.found[slot])
+            chances = weigh_(chances, self.found[slot])
         elif slot in self.pulls:
-            chances = weighted(chances, self.pulls[slot].to(chances))
+            chances = weigh_(chances, self.pulls[slot].to(chances))
         if not self.stratify:
             return self.draw(chances)
         if groups is not None:
@@ -112,7 +112,11 @@ class Picker:
 
 def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
     """Rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
-    order = torch.rand(len(tokens), generator=noise, device=tokens.device).argsort()
-    for slot in reversed(parents):
-        order = order[tokens[order, slot].argsort(stable=True)]
-    return order
+    order = torch.randperm(len(tokens), generator=noise, device=tokens.device)
+    if not parents:
+        return order
+    key = tokens[order, parents[0]]
+    for slot in parents[1:]:
+        own = tokens[order, slot]
+        key = key * (own.max() + 1) + own
+    return order[key.argsort(stable=True)]

@@ -20,11 +20,11 @@ from torch import Tensor
 from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.chain import Chain
+from tabsynth.training.forest import features
 from tabsynth.training.layout import Layout
 from tabsynth.training.parting import Parts
 from tabsynth.training.progress import bar
 from tabsynth.training.tree_conditional import TreeConditional, met_tokens
-from tabsynth.training.tree_critic import feature, features
 
 OPEN = 0.05
 """Nats a row that the network must leave open of a column for trees to be taught it."""
@@ -56,10 +56,12 @@ class Columns:
 
     def arrays(self) -> Arrays:
         """For a model file."""
-        texts: Arrays = {f"{TREES}{trees.slot}": np.frombuffer(trees.text.encode(), np.uint8) for trees in self.trees}
+        arrays: Arrays = {}
+        for trees in self.trees:
+            arrays |= trees.forest.arrays(f"{TREES}{trees.slot}")
         for name, weights in ((PULL, self.pulls), (AGAIN, self.again)):
-            texts |= {f"{name}{slot}": own.cpu().numpy() for slot, own in weights.items()}
-        return texts
+            arrays |= {f"{name}{slot}": own.cpu().numpy() for slot, own in weights.items()}
+        return arrays
 
     @classmethod
     def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[Columns, Arrays]:
@@ -69,8 +71,8 @@ class Columns:
         pulls: dict[int, Tensor] = {}
         again: dict[int, Tensor] = {}
         for slot in order:
-            if (text := arrays.get(f"{TREES}{slot}")) is not None:
-                trees.append(TreeConditional(slot, text.tobytes().decode(), layout))
+            if f"{TREES}{slot}.nodes" in arrays:
+                trees.append(TreeConditional.from_arrays(arrays, f"{TREES}{slot}", layout, slot))
             for name, found in ((PULL, pulls), (AGAIN, again)):
                 if (weights := arrays.get(f"{name}{slot}")) is not None:
                     found[slot] = torch.from_numpy(weights.copy())
@@ -99,8 +101,6 @@ def conditionals_of(
     layout = chain.layout
     if layout.partial or len(parts.training) < FEWEST:
         return ()
-    truth = parts.judged.cpu().numpy()
-    every = np.arange(len(truth))
     most = int(np.clip(CELLS / len(parts.training), FEW, CLASSES))
     few = [slot for slot in order if len(met_tokens(layout, slot)) <= most and emit[slot].ndim == 1]
     few = [slot for slot in few if entropy(layout.counts[slot]) > OPEN]
@@ -109,15 +109,14 @@ def conditionals_of(
     own = chain.log_probs(parts.judged, order)
     left = {slot: -float(chain.implied(parts.judged, slot, order, own).mean()) for slot in few}
     asked = [slot for slot in left if left[slot] > OPEN]
-    training, judged = (features(part, layout) for part in (parts.training, parts.judged))
-    tokens = parts.training.cpu().numpy()
+    rows, tokens = features(parts.training, layout), parts.training.cpu().numpy()
     seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
 
     def learn(slot: int) -> tuple[TreeConditional, float]:
         trees = TreeConditional.taught(
-            layout, slot, training, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights
+            layout, slot, rows, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights
         )
-        found = trees.log_probabilities(judged)[every, truth[:, slot]]
+        found = trees.read(parts.judged)[0].gather(1, parts.judged[:, slot : slot + 1])
         return trees, left[slot] + float(found.mean())
 
     kept = []
@@ -148,12 +147,10 @@ def redrawn(
     conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]
     if not conditionals or not len(tokens):
         return tokens
-    layout, tokens = picker.layout, tokens.clone()
-    rows = features(tokens, layout)
+    tokens = tokens.clone()
     for trees in conditionals:
         slot = trees.slot
-        logits = torch.from_numpy(trees.log_probabilities(rows)).to(tokens.device, torch.float32)
-        groups = trees.leaves(rows) if picker.stratify else None
-        tokens[:, slot] = torch.where(free[:, slot], picker.pick(tokens, slot, logits, groups), tokens[:, slot])
-        rows[:, slot] = feature(tokens[:, slot], layout, slot)
+        logits, groups = trees.read(tokens)
+        drawn = picker.pick(tokens, slot, logits, groups if picker.stratify else None)
+        tokens[:, slot] = torch.where(free[:, slot], drawn, tokens[:, slot])
     return tokens

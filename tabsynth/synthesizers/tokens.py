@@ -24,6 +24,7 @@ from tabsynth.synthesizers.following import Function, functions_of, mended
 from tabsynth.synthesizers.meeting import draw_meeting
 from tabsynth.synthesizers.weighing import counted
 from tabsynth.table import Table, keeps
+from tabsynth.training.forest import Forest
 from tabsynth.training.layout import Layout
 from tabsynth.training.tree_critic import TreeCritic
 
@@ -256,7 +257,7 @@ class TokenSynthesizer(Synthesizer):
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         if self.trees_:
             config["critic_gain"] = self.trees_.gain
-            arrays["critic"] = np.frombuffer(self.trees_.text.encode(), np.uint8)
+            arrays |= self.trees_.forest.arrays("critic")
         return config, arrays | {f"net.{name}": a for name, a in weights.items()}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
@@ -264,8 +265,8 @@ class TokenSynthesizer(Synthesizer):
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
         pairs = enumerate(config.get("functions", []))
         self.functions_ = tuple(Function(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
-        if "critic" in arrays:
-            self.trees_ = TreeCritic(arrays["critic"].tobytes().decode(), config["critic_gain"], self.layout_)
+        if "critic_gain" in config:
+            self.trees_ = TreeCritic(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
         self._relearn(config["learned"], weights)
 

@@ -47,9 +47,12 @@ class Chain:
 
     def add(self, hidden: Tensor, slot: int, tokens: Tensor) -> None:
         """Put drawn tokens of a slot into the sum, in place; rows with -1 stay masked."""
-        known = tokens >= 0
-        change = self.table[self.layout.offsets[slot] + tokens.clamp(min=0)] - self.table[self.layout.total + slot]
-        hidden += change if bool(known.all()) else change * known.unsqueeze(1)
+        begin = self.layout.offsets[slot]
+        own = self.table[begin : begin + self.layout.sizes[slot]] - self.table[self.layout.total + slot]
+        for sums, part in zip(torch.split(hidden, self.batch), torch.split(tokens, self.batch), strict=True):
+            known = part >= 0
+            change = functional.embedding(part.clamp(min=0), own)
+            sums += change if bool(known.all()) else change * known.unsqueeze(1)
 
     def logits(self, hidden: Tensor, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
         """Logits of one slot, shape (rows, size).

@@ -6,11 +6,9 @@ prediction, stratification and balance remove most of the sampling noise. None c
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
+from torch.nn import functional
 
 STEPS = 4
 CLAMP = 1.5
@@ -19,6 +17,9 @@ CLAMP = 1.5
 GOLDEN = 0.6180339887498949
 BLOCK = 64
 """Rows that share one set of stratified uniforms."""
+
+PART = 4096
+"""Rows at a time, so that what is in between stays in the cache: fresh memory costs more than the arithmetic."""
 
 TOGETHER = 256
 """Rows that are drawn at once when groups are balanced."""
@@ -43,18 +44,27 @@ def calibrating(probabilities: Tensor, target: Tensor) -> Tensor:
     return bias.exp()
 
 
-def weighted(probabilities: Tensor, weights: Tensor) -> Tensor:
-    """Rows of probabilities with each token's multiplied by its weight, shape (rows, size)."""
-    out = probabilities * weights
-    return out / out.sum(1, keepdim=True)
+def weigh_(probabilities: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each token's probability by its weight, in place, shape (rows, size)."""
+    probabilities *= weights
+    return probabilities.div_(probabilities.sum(1, keepdim=True))
+
+
+def softmax_(logits: Tensor) -> Tensor:
+    """Turn logits into probabilities, in place, shape (rows, size)."""
+    for some in torch.split(logits, PART):
+        some.copy_(some.softmax(1))
+    return logits
 
 
 def inverse(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Tokens by inverting the cumulative distribution, shape (rows,)."""
-    cumulative = probabilities.cumsum(1)
-    at = (uniforms * cumulative[:, -1]).unsqueeze(1)
-    tokens = torch.searchsorted(cumulative, at, right=True).squeeze(1)
-    return tokens.clamp(max=probabilities.shape[1] - 1)
+    tokens = []
+    for some, dice in zip(torch.split(probabilities, PART), torch.split(uniforms, PART), strict=True):
+        cumulative = some.cumsum(1)
+        at = (dice * cumulative[:, -1]).unsqueeze(1)
+        tokens.append(torch.searchsorted(cumulative, at, right=True).squeeze(1))
+    return torch.cat(tokens).clamp_(max=probabilities.shape[1] - 1)
 
 
 def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
@@ -79,7 +89,7 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
     return out
 
 
-def balanced(probabilities: Tensor, groups: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
+def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
     """Tokens by which each of many overlapping groups of rows has nearly its expected number of each, shape (rows,).
 
     Rows come in random order, and what a row's groups are owed becomes more probable: a walk that balances itself, as
@@ -92,25 +102,26 @@ def balanced(probabilities: Tensor, groups: npt.NDArray[np.int64], generator: to
         generator: Where random numbers come from.
     """
     rows, ways = groups.shape
-    order = torch.rand(rows, generator=generator, device=generator.device).argsort()
-    uniforms = torch.rand(rows, 1, generator=generator, device=generator.device).cpu().numpy()
-    many = groups.max(0) + 1
-    at = (groups + many.cumsum() - many)[order.cpu().numpy()]
-    member = csr_array((np.ones(at.size, np.float32), at.ravel(), np.arange(0, at.size + 1, ways)))
+    device = probabilities.device
+    order = torch.randperm(rows, generator=generator, device=device)
+    uniforms = torch.rand(rows, 1, generator=generator, device=device)
+    ordered, member = probabilities[order], groups[order]
+    many = member.amax(0) + 1
+    member = member + (many.cumsum(0) - many).to(member.dtype)
+    sizes = torch.bincount(member.view(-1), minlength=int(many.sum()))
     # The rows of one step do not know of each other: together they make up what is owed, not each of them.
-    part_of = (1 / (1 + member.sum(0) * (TOGETHER / rows)) / ways).astype(np.float32)[:, None]
-    ordered = probabilities[order].cpu().numpy()
-    owed = np.zeros((member.shape[1], ordered.shape[1]), np.float32)
-    tokens = np.empty(rows, np.int64)
+    part_of = 1 / (1 + sizes * (TOGETHER / rows)) / ways
+    owed = torch.zeros(ordered.shape[1], len(sizes), device=device)
+    tokens = torch.empty(rows, 1, dtype=torch.long, device=device)
     for begin in range(0, rows, TOGETHER):
         some = slice(begin, begin + TOGETHER)
         own, mine = ordered[some], member[some]
-        due = np.maximum((own + mine @ (owed * part_of)) * (own > 0), 0)
-        reach = np.where(due.any(1, keepdims=True), due, own).cumsum(1, dtype=np.float64)
-        tokens[some] = (reach <= uniforms[some] * reach[:, -1:]).sum(1)
-        left = own.copy()
-        left[np.arange(len(own)), tokens[some]] -= 1
-        owed += mine.T @ left
-    out = torch.empty(rows, dtype=torch.long)
-    out[order.cpu()] = torch.from_numpy(tokens)
-    return out.to(probabilities.device)
+        due = own + functional.embedding_bag(mine, (owed * part_of).T.contiguous(), mode="sum")
+        due = due.clamp_(min=0) * (own > 0)
+        reach = torch.where(due.any(1, keepdim=True), due, own).cumsum(1, dtype=torch.float64)
+        tokens[some] = (reach <= uniforms[some] * reach[:, -1:]).sum(1, keepdim=True)
+        left = own.scatter_add(1, tokens[some], torch.full_like(own[:, :1], -1.0))
+        owed += left.T @ torch.zeros(len(own), len(sizes), device=device).scatter_(1, mine.long(), 1.0)
+    out = torch.empty(rows, dtype=torch.long, device=device)
+    out[order] = tokens.squeeze(1)
+    return out

@@ -8,23 +8,19 @@ Statistics 21 (2005).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import log_softmax
+from torch import Tensor
 
 from tabsynth.line_coder import Floats
+from tabsynth.training.forest import LEAVES, Forest
 from tabsynth.training.layout import Layout
-from tabsynth.training.tree_critic import trees_of
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
-
-Features = npt.NDArray[np.float32]
 
 TREES = 750
 """Most trees, those of all tokens together."""
@@ -35,7 +31,7 @@ RATE, PATIENCE = 0.2, 10
 HELD = 10
 """One in so many rows is held out to say how many rounds are enough."""
 
-SHAPE = {"num_leaves": 15, "min_data_in_leaf": 20, "lambda_l2": 20.0}
+SHAPE = {"num_leaves": LEAVES, "min_data_in_leaf": 20, "lambda_l2": 20.0}
 """Size of the trees, and how far leaves of few rows are drawn to zero."""
 
 SHARE, ALL = 0.7, 8
@@ -57,20 +53,18 @@ class TreeConditional:
 
     Attributes:
         slot: The slot.
-        text: The trees, as LightGBM writes them.
-        layout: The slots.
+        forest: The trees, in turn for each token that training rows have; one for both where there are two.
     """
 
     slot: int
-    text: str
-    layout: Layout
+    forest: Forest
 
     @classmethod
     def taught(
         cls,
         layout: Layout,
         slot: int,
-        rows: Features,
+        rows: npt.NDArray[np.float32],
         tokens: npt.NDArray[np.int64],
         *,
         seed: int,
@@ -110,37 +104,36 @@ class TreeConditional:
         judged = data.create_valid(others[held], tokens[held], weight=own[1])
         most = TREES // kind.get("num_class", 1)
         trees = lightgbm.train(options, data, most, valid_sets=[judged], callbacks=[stop])
-        return cls(slot, trees.model_to_string(num_iteration=trees.best_iteration), layout)
+        slots = [other for other in range(len(layout.sizes)) if other != slot]
+        return cls(slot, Forest.of(trees, layout, slots, kind.get("num_class", 1)))
 
-    @cached_property
-    def _trees(self) -> Booster:
-        return trees_of(self.text)
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], name: str, layout: Layout, slot: int
+    ) -> TreeConditional:
+        """Trees from a model file.
 
-    def log_probabilities(self, rows: Features) -> Floats:
-        """Log-probabilities of the slot's tokens, shape (rows, size).
+        Raises:
+            ModelFileError: They are not what trees of this slot can be.
+        """
+        met = len(met_tokens(layout, slot))
+        return cls(slot, Forest.from_arrays(arrays, name, layout, met if met > 2 else 1))
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the slot's tokens, shape (rows, size), and groups of alike rows, shape (rows, ways).
+
+        The groups are the leaves of the first trees.
 
         Args:
-            rows: Features of all slots, shape (rows, slots); those of the slot itself are not read.
+            tokens: Shape (rows, slots), none absent; those of the slot itself are not read.
         """
-        raw = np.asarray(self._predicted(rows, raw_score=True), np.float64)
-        logits = np.stack([np.zeros_like(raw), raw], 1) if raw.ndim == 1 else raw
-        out = np.full((len(rows), self.layout.sizes[self.slot]), np.log(LEAST))
-        out[:, met_tokens(self.layout, self.slot)] = np.maximum(log_softmax(logits, 1), np.log(LEAST))
-        return out
-
-    def leaves(self, rows: Features) -> npt.NDArray[np.int64]:
-        """The leaf of each of the first trees that a row falls in, shape (rows, trees).
-
-        Args:
-            rows: As for ``log_probabilities``.
-        """
-        rounds = max(GROUPING // self._trees.num_model_per_iteration(), 1)
-        return self._predicted(rows, pred_leaf=True, num_iteration=rounds).reshape(len(rows), -1).astype(np.int64)
-
-    def _predicted(self, rows: Features, **options: Any) -> npt.NDArray[Any]:
-        """What the trees say of rows."""
-        others = np.delete(rows, self.slot, axis=1)
-        return np.asarray(self._trees.predict(others, num_threads=torch.get_num_threads(), **options))
+        rounds = max(GROUPING // self.forest.outputs, 1)
+        raw, groups = self.forest.read(tokens, rounds * self.forest.outputs)
+        logits = torch.cat([torch.zeros_like(raw), raw], 1) if raw.shape[1] == 1 else raw
+        layout = self.forest.layout
+        out = torch.full((len(tokens), layout.sizes[self.slot]), math.log(LEAST), device=tokens.device)
+        out[:, met_tokens(layout, self.slot)] = logits.log_softmax(1).clamp(min=math.log(LEAST))
+        return out, groups
 
 
 def met_tokens(layout: Layout, slot: int) -> npt.NDArray[np.intp]:

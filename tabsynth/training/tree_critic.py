@@ -10,20 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.errors import ModelFileError
 from tabsynth.line_coder import Floats, Tokens
+from tabsynth.training.forest import LEAVES, Forest, features
 from tabsynth.training.layout import Layout
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
 
 ROUNDS = 1500
 """Most trees."""
@@ -40,7 +36,7 @@ FOLDS = 5
 RATE = 0.2
 """Learning rate."""
 
-SHAPE, BINS = {"num_leaves": 15, "min_data_in_leaf": 20}, {"max_bin": 511}
+SHAPE, BINS = {"num_leaves": LEAVES, "min_data_in_leaf": 20}, {"max_bin": 511}
 """Small trees, many of them: what tells drawn rows is a little in many places."""
 
 
@@ -49,14 +45,12 @@ class TreeCritic:
     """Trees that were taught.
 
     Attributes:
-        text: The trees, as LightGBM writes them.
+        forest: The trees.
         gain: How far below chance its loss on held-out rows is, in nats a row; 0 where nothing was learned.
-        layout: The slots.
     """
 
-    text: str
+    forest: Forest
     gain: float
-    layout: Layout
 
     @classmethod
     def taught(
@@ -86,30 +80,11 @@ class TreeCritic:
             _options(seed, RATE), made, ROUNDS, valid_sets=[judged], valid_names=["held"], callbacks=watch
         )
         gain = math.log(2) - min(losses["held"]["binary_logloss"])
-        return cls(trees.model_to_string(num_iteration=trees.best_iteration), max(gain, 0.0), layout)
-
-    @cached_property
-    def _trees(self) -> Booster:
-        return trees_of(self.text)
+        return cls(Forest.of(trees, layout, range(len(layout.sizes))), max(gain, 0.0))
 
     def log_odds(self, tokens: Tensor) -> Tensor:
         """Log-odds that each row is real, shape (rows,)."""
-        found = self._trees.predict(features(tokens, self.layout), raw_score=True, num_threads=torch.get_num_threads())
-        return torch.from_numpy(np.asarray(found, np.float64)).to(tokens.device)
-
-
-def trees_of(text: str) -> Booster:
-    """Trees from their text.
-
-    Raises:
-        ModelFileError: LightGBM cannot read it.
-    """
-    import lightgbm
-
-    try:
-        return lightgbm.Booster(model_str=text)
-    except lightgbm.basic.LightGBMError as error:
-        raise ModelFileError("the model file's trees are damaged; fit the model anew") from error
+        return self.forest.read(tokens)[0].squeeze(1).double()
 
 
 def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None) -> float:
@@ -184,18 +159,3 @@ def _options(seed: int, rate: float) -> dict[str, Any]:
         "num_threads": 1,  # threads wait by spinning: two take a hundred times as long on a busy machine
         "verbose": -1,
     }
-
-
-def features(tokens: Tensor, layout: Layout) -> npt.NDArray[np.float32]:
-    """Tokens as numbers that trees can split, shape (rows, slots): along a line as they are, others by frequency."""
-    return np.stack([feature(tokens[:, slot], layout, slot) for slot in range(len(layout.sizes))], 1)
-
-
-def feature(tokens: Tensor, layout: Layout, slot: int) -> npt.NDArray[np.float32]:
-    """The tokens of one slot, shape (rows,), as ``features`` gives them."""
-    found, counts = tokens.cpu().numpy(), layout.counts[slot]
-    if layout.lines[slot]:
-        return found.astype(np.float32)
-    rank = np.empty(len(counts), np.float32)
-    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-    return np.asarray(rank[found])

@@ -1,0 +1,169 @@
+"""What boosted trees say of rows of tokens, read from tables of bits.
+
+Which leaves of a tree a row may still reach is a set. A token leaves the same leaves open whatever else stands in its
+row, so that the sets can be made once for every token, and what the tokens of a row leave open together is the one leaf
+that it falls in. Sets as bits, for all trees at once: Lucchese et al., "QuickScorer: a fast algorithm to rank documents
+with additive ensembles of regression trees", SIGIR 2015; here tokens take the place of thresholds. It is several times
+as fast as walking down each tree, runs where the tokens are, and a model file holds plain arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.errors import ModelFileError
+from tabsynth.training.layout import Layout
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+LEAVES = 15
+"""Most leaves of a tree: so many bits, and one for the sign."""
+
+TREE, SLOT, UP_TO, LEFT, RIGHT = range(5)
+"""The columns of the table of nodes."""
+
+BLOCK = 1024
+"""Rows that are read at once on a CPU, so that their sets stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees whose values are added.
+
+    Attributes:
+        layout: The slots.
+        nodes: A row for each split, int32, shape (nodes, 5): its tree, its slot, the greatest place on the left (of
+            ``places``), and the leaves to its left and to its right as bits.
+        leaves: The value of each leaf, float32, shape (trees, LEAVES).
+        outputs: Numbers that the trees say of a row; they take turns.
+    """
+
+    layout: Layout
+    nodes: npt.NDArray[np.int32]
+    leaves: npt.NDArray[np.float32]
+    outputs: int = 1
+
+    @classmethod
+    def of(cls, booster: Booster, layout: Layout, slots: Sequence[int], outputs: int = 1) -> Forest:
+        """The trees of a booster up to its best round.
+
+        Args:
+            booster: Trees of at most ``LEAVES`` leaves, taught on places of tokens.
+            layout: The slots.
+            slots: The slot of each feature.
+            outputs: Trees of a round.
+        """
+        nodes: list[list[int]] = []
+        trees = booster.dump_model(num_iteration=booster.best_iteration)["tree_info"]
+        leaves = np.zeros((len(trees), LEAVES), np.float32)
+
+        def reach(tree: int, node: Mapping[str, Any]) -> int:
+            if "split_feature" not in node:
+                leaf = int(node.get("leaf_index", 0))  # a tree that is one leaf does not number it
+                leaves[tree, leaf] = node["leaf_value"]
+                return 1 << leaf
+            left, right = (reach(tree, node[side]) for side in ("left_child", "right_child"))
+            # Places are whole numbers; a threshold beyond all of them divides known cells from hidden ones.
+            most = int(np.floor(np.clip(node["threshold"], -1, 2**30)))
+            nodes.append([tree, slots[node["split_feature"]], most, left, right])
+            return left | right
+
+        for tree, info in enumerate(trees):
+            reach(tree, info["tree_structure"])
+        return cls(layout, np.array(nodes, np.int32).reshape(-1, 5), leaves, outputs)
+
+    def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """For a model file."""
+        return {f"{name}.nodes": self.nodes, f"{name}.leaves": self.leaves}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], name: str, layout: Layout, outputs: int = 1) -> Forest:
+        """What ``arrays`` gave.
+
+        Raises:
+            ModelFileError: It is not what trees of this layout can be.
+        """
+        nodes, leaves = arrays.get(f"{name}.nodes"), arrays.get(f"{name}.leaves")
+        good = nodes is not None and nodes.dtype == np.int32 and nodes.ndim == 2 and nodes.shape[1] == 5
+        good &= leaves is not None and leaves.dtype == np.float32 and leaves.ndim == 2 and leaves.shape[1] == LEAVES
+        if good:
+            assert nodes is not None
+            assert leaves is not None
+            limits = np.array([len(leaves), len(layout.sizes), 2**30 + 1, 1 << LEAVES, 1 << LEAVES])
+            good = len(leaves) > 0 and len(leaves) % outputs == 0 and bool(np.isfinite(leaves).all())
+            good &= bool((nodes < limits).all() and (nodes >= [0, 0, -1, 1, 1]).all())
+            good &= not (nodes[:, LEFT] & nodes[:, RIGHT]).any()
+        if not good:
+            raise ModelFileError("the model file's trees are damaged; fit the model anew")
+        assert nodes is not None
+        assert leaves is not None
+        return cls(layout, nodes, leaves, outputs)
+
+    @cached_property
+    def _open(self) -> dict[int, Tensor]:
+        """For each slot that is split the leaves that its tokens leave open, as bits, int16, shape (size, trees)."""
+        whole = np.zeros(len(self.leaves), np.int32)
+        np.bitwise_or.at(whole, self.nodes[:, TREE], self.nodes[:, LEFT] | self.nodes[:, RIGHT])
+        whole[whole == 0] = 1
+        found: dict[int, Tensor] = {}
+        for slot in np.unique(self.nodes[:, SLOT]).tolist() or [0]:
+            own = np.tile(whole, (self.layout.sizes[slot], 1))
+            place = places(self.layout, slot)
+            for tree, _, most, left, right in self.nodes[self.nodes[:, SLOT] == slot]:
+                own[:, tree] &= np.where(place <= most, ~right, ~left)
+            found[slot] = torch.from_numpy(own.astype(np.int16))
+        return found
+
+    def read(self, tokens: Tensor, ways: int = 0) -> tuple[Tensor, Tensor]:
+        """What the trees say of rows, shape (rows, outputs), and the leaves of the first trees, shape (rows, ways).
+
+        Args:
+            tokens: Shape (rows, slots), none absent.
+            ways: So many trees' leaves.
+        """
+        device = tokens.device
+        tables = {slot: table.to(device) for slot, table in self._open.items()}
+        values = torch.from_numpy(self.leaves).to(device)
+        first = torch.arange(len(values), dtype=torch.int32, device=device) * LEAVES
+        said = torch.empty(len(tokens), self.outputs, device=device)
+        fallen = torch.empty(len(tokens), min(ways, len(values)), dtype=torch.int32, device=device)
+        block = BLOCK if device.type == "cpu" else 1 << 16
+        for begin in range(0, len(tokens), block):
+            part = tokens[begin : begin + block]
+            left = None
+            for slot, table in tables.items():
+                own = table.index_select(0, part[:, slot])
+                left = own if left is None else left.bitwise_and_(own)
+            assert left is not None
+            # One bit is left; as a number with a floating point its exponent is the leaf.
+            leaf = ((left.float().view(torch.int32) >> 23) - 127).clamp_(min=0)
+            fallen[begin : begin + block] = leaf[:, : fallen.shape[1]]
+            found = values.view(-1).index_select(0, (leaf + first).view(-1))
+            said[begin : begin + block] = found.view(len(part), -1, self.outputs).sum(1)
+        return said, fallen
+
+
+def features(tokens: Tensor, layout: Layout) -> npt.NDArray[np.float32]:
+    """Tokens as numbers that trees can split, their places in each slot, shape (rows, slots)."""
+    rows = tokens.cpu().numpy()
+    return np.stack([places(layout, slot)[rows[:, slot]] for slot in range(len(layout.sizes))], 1)
+
+
+def places(layout: Layout, slot: int) -> npt.NDArray[np.float32]:
+    """The place of each token of a slot, shape (size,): along a line where it lies on one, others by frequency."""
+    counts = layout.counts[slot]
+    found = np.arange(len(counts), dtype=np.float32)
+    if layout.lines[slot]:
+        return found
+    out = np.empty_like(found)
+    out[np.argsort(-counts, kind="stable")] = found
+    return out
