@@ -19,7 +19,7 @@ from tabsynth.synthesizers.base import Draw
 from tabsynth.training.progress import bar
 
 LEAST = 0.05
-"""Share of a plain sample that must meet the condition; where fewer do, picking would cost too many rows."""
+"""Share of a plain sample that must meet the condition, unless few rows are wanted; else picking costs too much."""
 
 GLANCE = 64, 1000
 """Fewest and most rows by which that share is found."""
@@ -41,12 +41,20 @@ class Drawing(Protocol):
 
 
 def draw_meeting(
-    drawing: Drawing, fixed: Tokens, limits: list[Floats | None], draw: Draw, *, calibrate: bool, stratify: bool
+    drawing: Drawing,
+    budget: int,
+    fixed: Tokens,
+    limits: list[Floats | None],
+    draw: Draw,
+    *,
+    calibrate: bool,
+    stratify: bool,
 ) -> Tokens:
     """Draw the tokens that are -1 in ``fixed`` within the limits, shape (rows, slots).
 
     Args:
         drawing: Draws rows, plain or conditional ones.
+        budget: So many plain rows may be drawn however few meet the condition, such as make one whole sample.
         fixed: Tokens, -1 where free; only where all rows fix the same are rows picked from a plain sample.
         limits: The allowed share of each token of a slot, None where nothing is asked.
         draw: Where random numbers come from, and whether to show a bar.
@@ -57,7 +65,7 @@ def draw_meeting(
     if not (fixed >= 0).any() and all(limit is None for limit in limits):
         return drawing(fixed, limits, draw, calibrate=calibrate, stratify=stratify)
     picked: list[Tokens] = []
-    lacking = rows
+    lacking, few = rows, False
     if not (fixed != fixed[0]).any():
         quiet, seen, pool = replace(draw, progress=False), 0, int(np.clip(4 * rows, *GLANCE))
         with bar(rows, "sample", "row", draw.progress) as shown:
@@ -67,11 +75,12 @@ def draw_meeting(
                 picked.append(plain[meeting(plain, fixed[0], limits, draw.rng)])
                 seen, lacking = seen + pool, lacking - len(picked[-1])
                 share = (rows - lacking) / seen
-                if lacking <= 0 or share < LEAST:
+                few = lacking > 0 and share < LEAST and share * budget < rows
+                if lacking <= 0 or few:
                     break
                 shown.update(len(picked[-1]))
                 pool = min(math.ceil(1.1 * lacking / share) + GLANCE[0], TOGETHER)
-        if share < LEAST:
+        if few:
             picked, lacking = [], rows
     if lacking > 0:
         rest = fixed[:lacking] if picked else fixed

@@ -184,7 +184,7 @@ class TokenSynthesizer(Synthesizer):
             tokens = self._full(len(left))
             if self.active_ and len(left):
                 fixed, pull = wanted.fixed[:, self.active_], calibrate and not kept
-                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw)
+                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw, self.rows_)
                 drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)

@@ -19,7 +19,7 @@ BLOCK = 64
 """Rows that share one set of stratified uniforms."""
 
 PART = 4096
-"""Rows at a time, so that what is in between stays in the cache: fresh memory costs more than the arithmetic."""
+"""Rows at a time on a CPU, so that what is in between stays in the cache; fresh memory costs more than arithmetic."""
 
 TOGETHER = 256
 """Rows that are drawn at once when groups are balanced."""
@@ -52,7 +52,7 @@ def weigh_(probabilities: Tensor, weights: Tensor) -> Tensor:
 
 def softmax_(logits: Tensor) -> Tensor:
     """Turn logits into probabilities, in place, shape (rows, size)."""
-    for some in torch.split(logits, PART):
+    for some in torch.split(logits, _part(logits)):
         some.copy_(some.softmax(1))
     return logits
 
@@ -60,7 +60,7 @@ def softmax_(logits: Tensor) -> Tensor:
 def inverse(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Tokens by inverting the cumulative distribution, shape (rows,)."""
     tokens = []
-    for some, dice in zip(torch.split(probabilities, PART), torch.split(uniforms, PART), strict=True):
+    for some, dice in zip(*(torch.split(both, _part(both)) for both in (probabilities, uniforms)), strict=True):
         cumulative = some.cumsum(1)
         at = (dice * cumulative[:, -1]).unsqueeze(1)
         tokens.append(torch.searchsorted(cumulative, at, right=True).squeeze(1))
@@ -125,3 +125,8 @@ def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) 
     out = torch.empty(rows, dtype=torch.long, device=device)
     out[order] = tokens.squeeze(1)
     return out
+
+
+def _part(rows: Tensor) -> int:
+    """How many rows go at a time."""
+    return PART if rows.device.type == "cpu" else max(len(rows), 1)

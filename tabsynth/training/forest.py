@@ -1,10 +1,10 @@
 """What boosted trees say of rows of tokens, read from tables of bits.
 
-Which leaves of a tree a row may still reach is a set. A token leaves the same leaves open whatever else stands in its
-row, so that the sets can be made once for every token, and what the tokens of a row leave open together is the one leaf
-that it falls in. Sets as bits, for all trees at once: Lucchese et al., "QuickScorer: a fast algorithm to rank documents
-with additive ensembles of regression trees", SIGIR 2015; here tokens take the place of thresholds. It is several times
-as fast as walking down each tree, runs where the tokens are, and a model file holds plain arrays.
+A token rules out the same leaves of a tree whatever else stands in its row. So what it does not rule out is a set of
+bits that can be made once for every token, and the one leaf that all tokens of a row have in common is the row's. Sets
+as bits: Lucchese et al., "QuickScorer: a fast algorithm to rank documents with additive ensembles of regression trees",
+SIGIR 2015; here tokens take the place of thresholds. It is several times as fast as walking down each tree, runs where
+the tokens are, and a model file holds plain arrays.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ LEAVES = 15
 
 TREE, SLOT, UP_TO, LEFT, RIGHT = range(5)
 """The columns of the table of nodes."""
+
+MOST = 2**30
+"""A place that is beyond all others."""
 
 BLOCK = 1024
 """Rows that are read at once on a CPU, so that their sets stay in the cache."""
@@ -73,7 +76,7 @@ class Forest:
                 return 1 << leaf
             left, right = (reach(tree, node[side]) for side in ("left_child", "right_child"))
             # Places are whole numbers; a threshold beyond all of them divides known cells from hidden ones.
-            most = int(np.floor(np.clip(node["threshold"], -1, 2**30)))
+            most = int(np.floor(np.clip(node["threshold"], -1, MOST)))
             nodes.append([tree, slots[node["split_feature"]], most, left, right])
             return left | right
 
@@ -93,24 +96,13 @@ class Forest:
             ModelFileError: It is not what trees of this layout can be.
         """
         nodes, leaves = arrays.get(f"{name}.nodes"), arrays.get(f"{name}.leaves")
-        good = nodes is not None and nodes.dtype == np.int32 and nodes.ndim == 2 and nodes.shape[1] == 5
-        good &= leaves is not None and leaves.dtype == np.float32 and leaves.ndim == 2 and leaves.shape[1] == LEAVES
-        if good:
-            assert nodes is not None
-            assert leaves is not None
-            limits = np.array([len(leaves), len(layout.sizes), 2**30 + 1, 1 << LEAVES, 1 << LEAVES])
-            good = len(leaves) > 0 and len(leaves) % outputs == 0 and bool(np.isfinite(leaves).all())
-            good &= bool((nodes < limits).all() and (nodes >= [0, 0, -1, 1, 1]).all())
-            good &= not (nodes[:, LEFT] & nodes[:, RIGHT]).any()
-        if not good:
+        if nodes is None or leaves is None or not _sound(nodes, leaves, layout, outputs):
             raise ModelFileError("the model file's trees are damaged; fit the model anew")
-        assert nodes is not None
-        assert leaves is not None
         return cls(layout, nodes, leaves, outputs)
 
     @cached_property
     def _open(self) -> dict[int, Tensor]:
-        """For each slot that is split the leaves that its tokens leave open, as bits, int16, shape (size, trees)."""
+        """For each slot that is split the leaves that its tokens leave, as bits, int16, shape (size, trees)."""
         whole = np.zeros(len(self.leaves), np.int32)
         np.bitwise_or.at(whole, self.nodes[:, TREE], self.nodes[:, LEFT] | self.nodes[:, RIGHT])
         whole[whole == 0] = 1
@@ -150,6 +142,18 @@ class Forest:
             found = values.view(-1).index_select(0, (leaf + first).view(-1))
             said[begin : begin + block] = found.view(len(part), -1, self.outputs).sum(1)
         return said, fallen
+
+
+def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, outputs: int) -> bool:
+    """Whether arrays can be trees of these slots."""
+    if nodes.dtype != np.int32 or nodes.ndim != 2 or nodes.shape[1] != RIGHT + 1:
+        return False
+    if leaves.dtype != np.float32 or leaves.ndim != 2 or leaves.shape[1] != LEAVES:
+        return False
+    limits = np.array([len(leaves), len(layout.sizes), MOST + 1, 1 << LEAVES, 1 << LEAVES])
+    within = (nodes < limits).all() and (nodes >= [0, 0, -1, 1, 1]).all()
+    apart = not (nodes[:, LEFT] & nodes[:, RIGHT]).any()
+    return bool(within and apart and len(leaves) and len(leaves) % outputs == 0 and np.isfinite(leaves).all())
 
 
 def features(tokens: Tensor, layout: Layout) -> npt.NDArray[np.float32]:

@@ -34,9 +34,11 @@ class Model:
         return np.stack([cells // 3, cells % 3], axis=1).astype(np.int32)
 
 
-def drawn(model: Model, fixed: list[int], limits: list[Floats | None], rows: int = 6000) -> Tokens:
+def drawn(
+    model: Model, fixed: list[int], limits: list[Floats | None], rows: int = 6000, budget: int = 20_000
+) -> Tokens:
     wanted = np.tile(np.array(fixed, np.int32), (rows, 1))
-    return draw_meeting(model, wanted, limits, Draw.of(3, False), calibrate=True, stratify=False)
+    return draw_meeting(model, budget, wanted, limits, Draw.of(3, False), calibrate=True, stratify=False)
 
 
 def test_a_frequent_condition_has_the_plain_rows_distribution() -> None:
@@ -67,10 +69,20 @@ def test_a_rare_condition_costs_a_glance_and_is_drawn_given() -> None:
     assert model.plain <= GLANCE[1]
 
 
+def test_few_rows_of_a_rare_condition_are_picked_within_the_budget() -> None:
+    """One row in fifty meets it, too few for thousands of rows; 300 take fewer plain rows than one sample has."""
+    model = Model()
+    rows = drawn(model, [-1, 2], [np.array([1.0, 1.0, 0.0]), None], rows=300)
+    assert (rows[:, 1] == 2).all()
+    assert not model.conditional
+    assert 300 / 0.02 < model.plain < 1.5 * 300 / 0.02
+    assert chisquare(np.bincount(rows[:, 0], minlength=2), [150, 150]).pvalue > 1e-3  # false alarms: 1 in 1,000
+
+
 def test_rows_that_ask_for_different_things_are_drawn_given() -> None:
     model = Model()
     wanted = np.array([[0, -1], [1, -1], [-1, -1]], np.int32)
-    rows = draw_meeting(model, wanted, [None, None], Draw.of(3, False), calibrate=True, stratify=True)
+    rows = draw_meeting(model, 20_000, wanted, [None, None], Draw.of(3, False), calibrate=True, stratify=True)
     assert (rows[:2, 0] == [0, 1]).all()
     assert model.plain == 0
 
