@@ -21,6 +21,10 @@ from tabsynth.training.progress import bar
 LEAST = 0.05
 """Share of a plain sample that must meet the condition, unless few rows are wanted; else picking costs too much."""
 
+WHOLE = 2
+"""Plain samples of the training table's size that may be drawn however few rows meet the condition: as many rows as
+meet it there take about one, and how few do is only known to a third from a glance at a thousand."""
+
 GLANCE = 64, 1000
 """Fewest and most rows by which that share is found."""
 
@@ -54,7 +58,7 @@ def draw_meeting(
 
     Args:
         drawing: Draws rows, plain or conditional ones.
-        budget: So many plain rows may be drawn however few meet the condition, such as make one whole sample.
+        budget: So many plain rows may be drawn however few meet the condition.
         fixed: Tokens, -1 where free; only where all rows fix the same are rows picked from a plain sample.
         limits: The allowed share of each token of a slot, None where nothing is asked.
         draw: Where random numbers come from, and whether to show a bar.

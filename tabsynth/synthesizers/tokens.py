@@ -21,7 +21,7 @@ from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.choosing import CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.following import Function, functions_of, mended
-from tabsynth.synthesizers.meeting import draw_meeting
+from tabsynth.synthesizers.meeting import WHOLE, draw_meeting
 from tabsynth.synthesizers.weighing import counted
 from tabsynth.table import Table, keeps
 from tabsynth.training.forest import Forest
@@ -184,7 +184,7 @@ class TokenSynthesizer(Synthesizer):
             tokens = self._full(len(left))
             if self.active_ and len(left):
                 fixed, pull = wanted.fixed[:, self.active_], calibrate and not kept
-                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw, self.rows_)
+                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw, WHOLE * self.rows_)
                 drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
