@@ -71,7 +71,8 @@ class Columns:
         pulls: dict[int, Tensor] = {}
         again: dict[int, Tensor] = {}
         for slot in order:
-            if f"{TREES}{slot}.nodes" in arrays:
+            # Files of the first form held trees as text under the bare name: refused, rather than read without them.
+            if not arrays.keys().isdisjoint({f"{TREES}{slot}{part}" for part in ("", ".nodes", ".leaves")}):
                 trees.append(TreeConditional.from_arrays(arrays, f"{TREES}{slot}", layout, slot))
             for name, found in ((PULL, pulls), (AGAIN, again)):
                 if (weights := arrays.get(f"{name}{slot}")) is not None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from tabsynth.errors import ModelFileError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import masked_private
@@ -290,6 +291,15 @@ def test_trees_come_back_in_the_order_in_which_they_are_drawn(pair: tuple[TreeCo
     kept = [columns.pulls[0], columns.again[2]]
     assert all(torch.equal(*both) for both in zip([read.pulls[0], read.again[2]], kept, strict=True))
     assert list(other) == ["weight"]
+
+
+@pytest.mark.parametrize("kept", ["", ".nodes", ".leaves"])
+def test_trees_that_are_not_whole_are_refused(pair: tuple[TreeConditional, TreeConditional], kept: str) -> None:
+    """As are those of files that held text."""
+    arrays = Columns(pair).arrays()
+    part = {f"trees.1{kept}": arrays.get(f"trees.1{kept}", np.frombuffer(b"tree", np.uint8))}
+    with pytest.raises(ModelFileError, match="fit the model anew"):
+        Columns.apart(part, pair[0].forest.layout, [2, 0, 1])
 
 
 COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
