@@ -21,7 +21,7 @@ class CTGANSynthesizer(WrappedSynthesizer):
     """The conditional GAN of Xu et al. (arXiv 1907.00503), from the package ctgan.
 
     Good for comparing with published work, and where a pipeline rests on it. ``MaskedSynthesizer`` is simply better: on
-    Adult it errs by 0.1 % in columns and 0.9 % in pairs after 22 seconds on two CPU cores; published errors of CTGAN
+    Adult it errs by 0.1 % in columns and 0.9 % in pairs after 24 seconds on two CPU cores; published errors of CTGAN
     are 17 % and 20 % (Zhang et al., arXiv 2310.09656), and its 300 epochs take 582 seconds there.
 
     Args:
