@@ -12,6 +12,7 @@ from torch.nn import functional
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.draw import stratified_uniforms
 from tabsynth.training.latent import LatentNet
+from tabsynth.training.precision import product_autocast
 
 CANDIDATES = 32
 """Draws among which one is chosen where something is known or restricted."""
@@ -79,7 +80,7 @@ class LatentDrawer:
             slot: The slot.
         """
         segment = self.layout.segment(slot)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with product_autocast(self.device):
             own = functional.linear(decoded, self.head[segment])
             linked = functional.linear(functional.silu(sums), self.linked[segment])
         return own.float() + linked.float() + self.net.bias[segment]

@@ -41,7 +41,7 @@ class LatentSynthesizer(NetSynthesizer):
         return {**super().card(), "sampling": sampling}
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
+        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
         if not self.active_:
             return config, {}
         weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
@@ -50,6 +50,7 @@ class LatentSynthesizer(NetSynthesizer):
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        self.precision_ = config.get("precision")
         if self.active_:
             self.sizing_ = LatentSizing(**config["sizing"])
             self.net_ = self._bare()

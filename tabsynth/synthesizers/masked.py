@@ -35,6 +35,7 @@ from tabsynth.training.network import MaskedNet, slot_losses
 from tabsynth.training.order import told
 from tabsynth.training.parting import Parts, parted
 from tabsynth.training.plain import PlainNet
+from tabsynth.training.precision import product_autocast
 from tabsynth.training.sizing import Sizing
 
 PACES = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
@@ -214,7 +215,7 @@ class MaskedSynthesizer(NetSynthesizer):
         follow = torch.zeros_like(weight)
         follow[half:] = 1.0
         weight = torch.where(follow > 0, 0.5 * weight + 0.5 * (places == known), weight)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with product_autocast(device):
             logits = self.net_(batch.masked_fill(masked, -1), noise)
         return (slot_losses(logits.float(), batch, self.layout_) * weight).sum() / rows
 
@@ -271,7 +272,7 @@ class MaskedSynthesizer(NetSynthesizer):
         return {**super().card(), **fitted}
 
     def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_}
+        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
         if not self.active_:
             return config, {}
         arrays = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
@@ -285,6 +286,7 @@ class MaskedSynthesizer(NetSynthesizer):
     def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        self.precision_ = config.get("precision")
         self.columns_, self.cross_ = Columns(), None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]

@@ -18,6 +18,7 @@ from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
 from tabsynth.training.network import slot_losses
 from tabsynth.training.parting import parted
+from tabsynth.training.precision import product_autocast
 from tabsynth.training.sizing import Sizing
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ CHAIN = 0.5
 def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a masked model; every read of the frame is charged before."""
     start = started(model, frame, schema, privacy, run)
-    model.order_, model.parents_, model.columns_, model.cross_ = [], [], Columns(), None
+    model.order_, model.parents_, model.columns_, model.cross_, model.precision_ = [], [], Columns(), None, None
     if not model.active_:
         return
     model._ordered(start.drawn)
@@ -74,7 +75,7 @@ def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: Run,
 
     def loss(batch: Tensor, noise: torch.Generator) -> Tensor:
         masked, weight = masks(len(batch), places, noise)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with product_autocast(device):
             logits = model.net_(batch.masked_fill(masked, -1))
         return (slot_losses(logits.float(), batch, model.layout_) * weight).sum() / len(batch)
 

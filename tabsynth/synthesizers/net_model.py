@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.choosing import Choice, Manner, draw_rows, free_rows
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.training.loop import chosen_device
 from tabsynth.training.order import chain_order, mutual_information, strongest_before
+from tabsynth.training.precision import precision_name
 
 PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
@@ -28,18 +31,27 @@ class NetSynthesizer(TokenSynthesizer):
         order_: The slots in the order in which they are drawn.
         parents_: For each slot, those by which rows are sorted when it is drawn.
         net_: The network.
+        precision_: Type in which the fit ran its matrix products, ``bfloat16`` or ``float32``; None in files of
+            earlier versions.
     """
 
+    device: str
+    precision_: str | None
     order_: list[int]
     parents_: list[list[int]]
     net_: nn.Module
 
     def _ordered(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Choose order and parents; return the mutual information of slots that they rest on."""
+        self.precision_ = precision_name(chosen_device(self.device))
         information = mutual_information(tokens, self.layout_)
         self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
         self.parents_ = strongest_before(information, self.order_, PARENTS)
         return information
+
+    def card(self) -> dict[str, Any]:
+        """The model card: what a reader of the synthetic table should know of its model."""
+        return {**super().card(), "precision": self.precision_}
 
     @torch.inference_mode()
     def _draw(

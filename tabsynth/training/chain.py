@@ -17,6 +17,7 @@ from tabsynth.training.crosses import Crossed
 from tabsynth.training.layout import Layout
 from tabsynth.training.network import MaskedNet
 from tabsynth.training.plain import PlainNet
+from tabsynth.training.precision import product_autocast
 
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
@@ -26,7 +27,7 @@ ALIKE = 0.7
 
 
 class Chain:
-    """A trained network with its matrices computed once, in bfloat16 where it pays.
+    """A trained network with its matrices computed once.
 
     Args:
         net: The trained network, in evaluation mode.
@@ -71,7 +72,7 @@ class Chain:
         for begin in range(0, len(hidden), self.batch):
             part = slice(begin, begin + self.batch)
             start = hidden[part] if crossed is None else hidden[part] + crossed(tokens[part])
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            with product_autocast(self.device):
                 values = functional.linear(self.net.trunk(start), head).float() + bias
             if skip is not None and at:
                 known = tokens[part][:, at]

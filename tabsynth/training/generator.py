@@ -19,6 +19,7 @@ from torch.nn import functional
 from tabsynth.training.latent import LatentNet, LatentSizing
 from tabsynth.training.layout import Layout
 from tabsynth.training.made import Made
+from tabsynth.training.precision import product_autocast, product_dtype
 
 HEAT = 0.5
 """Temperature of the softmax that stands in for a drawn token in the backward pass."""
@@ -84,7 +85,7 @@ class Generator(LatentNet):
         """Draw a row from each vector of latents, with gradients."""
         layout, slots = self.layout, len(self.layout.sizes)
         decoded = self.decode(latents)
-        with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+        with product_autocast(latents.device):
             own = functional.linear(decoded, self.head(), self.bias)
         # Split once: the gradient of many slices of one tensor would be as many tensors of its full size.
         widths = [bucket.width for bucket in layout.buckets for _ in bucket.slots]
@@ -94,7 +95,7 @@ class Generator(LatentNet):
         sums: Tensor = self.links.start(latents)
         tokens, soft, chances = ([latents] * slots for _ in range(3))
         for slot in self.sequence:
-            with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+            with product_autocast(latents.device):
                 linked = functional.linear(functional.silu(sums), heads[slot])
             logits, size = base[slot] + linked.float(), layout.sizes[slot]
             dice = torch.rand(logits.shape, generator=noise, device=logits.device).clamp_(min=FAINT).log_()
@@ -144,5 +145,6 @@ class _Picked(torch.autograd.Function):
 
 
 def _product(grad: Tensor, matrix: Tensor) -> Tensor:
-    """Gradients times a transposed matrix, shapes (rows, width) and (size, width), in half the precision."""
-    return (grad.bfloat16() @ matrix.bfloat16().T).float()
+    """Gradients times a transposed matrix, shapes (rows, width) and (size, width), in the device's product type."""
+    dtype = product_dtype(grad.device)
+    return (grad.to(dtype) @ matrix.to(dtype).T).float()

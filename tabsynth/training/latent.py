@@ -20,6 +20,7 @@ from tabsynth.training.layout import Layout
 from tabsynth.training.links import Links, linear
 from tabsynth.training.made import Made
 from tabsynth.training.network import Block, Waves, slot_losses
+from tabsynth.training.precision import product_autocast
 
 SMALL = 2500
 """Tables of fewer rows get a smaller, more strongly regularised network."""
@@ -134,28 +135,28 @@ class LatentNet(nn.Module):
 
     def encode(self, summed: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents of whole rows, each (rows, latents)."""
-        with torch.autocast(summed.device.type, dtype=torch.bfloat16):
+        with product_autocast(summed.device):
             both = self.posterior(self.reader(summed, noise)).float()
         mean, log_variance = both.chunk(2, dim=1)
         return mean, log_variance.clamp(NARROWEST, WIDEST)
 
     def context(self, summed: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """What the known part of rows says of their latents, shape (rows, width), as a context of the prior."""
-        with torch.autocast(summed.device.type, dtype=torch.bfloat16):
+        with product_autocast(summed.device):
             out: Tensor = self.glance(summed, noise).float()
         return out
 
     def decode(self, latents: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """The decoder's last layer, shape (rows, width)."""
         hidden = self.inward(latents)
-        with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+        with product_autocast(latents.device):
             out: Tensor = self.writer(hidden, noise)
         return out
 
     def errors(self, latents: Tensor, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Cross-entropy of every slot given the latents and the slots before it, in nats, shape (rows, slots)."""
         decoded = self.decode(latents, noise)
-        with torch.autocast(decoded.device.type, dtype=torch.bfloat16):
+        with product_autocast(decoded.device):
             logits = functional.linear(decoded, self.head(), self.bias)
         return slot_losses(logits.float() + self.links(latents, tokens), tokens, self.layout)
 

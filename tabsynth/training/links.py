@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tabsynth.training.layout import Layout
 from tabsynth.training.network import Waves
+from tabsynth.training.precision import product_autocast, product_dtype
 
 
 class Links(nn.Module):
@@ -64,8 +65,8 @@ class Links(nn.Module):
         before = self.before.expand(len(tokens), -1, -1)  # type: ignore[operator]
         sums = torch.baddbmm(self.start(latents).unsqueeze(1), before, functional.embedding(at, table))
         sizes, head, parts = [len(bucket.slots) for bucket in self.layout.buckets], self.head(), []
-        with torch.autocast(latents.device.type, dtype=torch.bfloat16):
-            units = torch.split(functional.silu(sums).bfloat16(), sizes, 1)
+        with product_autocast(latents.device):
+            units = torch.split(functional.silu(sums).to(product_dtype(latents.device)), sizes, 1)
             for bucket, seen in zip(self.layout.buckets, units, strict=True):
                 own = head[bucket.start : bucket.stop].view(len(bucket.slots), bucket.width, -1)
                 logits = torch.bmm(seen.transpose(0, 1), own.transpose(1, 2))

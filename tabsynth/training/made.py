@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.training.precision import product_autocast
+
 NARROWEST = -7.0
 """Smallest log standard deviation of a component."""
 
@@ -64,7 +66,7 @@ class Made(nn.Module):
         seen, direct = self._split(context)
         hidden = functional.linear(vectors, self.inward * self.mask_in, self.shifts[0]) + seen  # type: ignore[operator]
         for layer, shift in zip(self.layers, self.shifts[1:], strict=True):
-            with torch.autocast(vectors.device.type, dtype=torch.bfloat16):
+            with product_autocast(vectors.device):
                 change = functional.linear(functional.silu(hidden), layer * self.mask_hidden)
             hidden = hidden + change.float() + shift
         out = functional.linear(functional.silu(hidden), self.outward * self.mask_out, self.bias) + direct  # type: ignore[operator]
