@@ -11,9 +11,11 @@ STAMP := $(VENV)/.tabsynth-installed
 
 # One thread for each test worker: more would only fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# By group: tests that share a fitted model run in one worker, so that it is fitted once (tests/conftest.py).
+PYTEST := $(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench bench-short clean
+.PHONY: help setup demo test test-all check format docs bench bench-short clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +32,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## The main job, end to end: DATA=table.csv TARGET=column, or two that ship with scikit-learn
 	$(PY) examples/demo.py $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)")
 
-test: setup ## Tests and the examples in docstrings
-	$(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --doctest-modules tests tabsynth
+test: setup ## Tests and the examples in docstrings, without the slow ones
+	$(PYTEST) -m "not slow" tests tabsynth
+
+test-all: setup ## All tests, the slow ones too
+	$(PYTEST) tests tabsynth
 
 check: setup ## Style, types and who may import whom
 	$(PY) -m ruff check .

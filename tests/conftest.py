@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SHARED_MODELS = {"masked", "vae", "gan"}
+"""Fixtures of a whole session that take seconds, each used in several files."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,6 +21,27 @@ def pytest_configure(config: pytest.Config) -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in one worker with ``--dist loadgroup``: a file, and, in whatever file, all tests of a shared model.
+
+    So each model is fitted once. Slow tests share little with others; alone they spread evenly over the workers.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            asked = {*getattr(item, "fixturenames", ()), *_parameters(item)}
+            shared = sorted(asked & SHARED_MODELS)
+            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.split("::")[0]))
+
+
+def _parameters(item: pytest.Item) -> set[str]:
+    """The names of fixtures that a parametrised fixture ``model`` may ask for."""
+    named = item.callspec.params.get("model") if hasattr(item, "callspec") else None
+    return {named} if isinstance(named, str) else set()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -19,6 +19,7 @@ from tabsynth.job import read_job
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
+@pytest.mark.slow
 def test_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
@@ -74,6 +75,7 @@ def test_demo_on_the_shipped_tables(tmp_path: Path) -> None:
         assert json.loads((folder / "report.json").read_text())["scores"]
 
 
+@pytest.mark.slow
 def test_demo_on_a_table_of_ones_own(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"age": rng.integers(20, 90, 80), "outcome": rng.choice(["ill", "well"], 80)})
@@ -86,6 +88,7 @@ def test_demo_on_a_table_of_ones_own(tmp_path: Path) -> None:
     assert "no column 'result'" in done.stderr
 
 
+@pytest.mark.slow
 def test_digits_are_drawn_and_read(tmp_path: Path) -> None:
     line = [sys.executable, str(EXAMPLES / "digits.py"), "--output", str(tmp_path / "digits.html"), "--epochs", "4"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -64,6 +64,7 @@ def test_without_optuna_its_name_is_said(toy: pd.DataFrame, monkeypatch: pytest.
         tune(toy)
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_options(toy: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("optuna")
     toy[["age", "weight", "outcome"]].to_csv(tmp_path / "toy.csv", index=False)
