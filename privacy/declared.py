@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.errors import PrivacyError, listed
 from tabsynth.schema import Schema
 
 MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure"
+
+_PUBLISHED = frozenset({
+    "name", "nullable", "role", "origin", "values", "ordered", "low", "high", "decimals", "format", "resolution",
+    "pattern", "replacement",
+})  # fmt: skip
+"""The facts of a column that a private model keeps. What inference said of the rows, or another tool, is not among
+them."""
 
 
 def private_schema(schema: Schema, unit: str = "row") -> None:
@@ -40,6 +49,15 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
             f"column {unit!r} is the unit of privacy but is declared {schema[unit].kind}; declare it identifier, which "
             "is never learned"
         )
+
+
+def published(schema: Schema) -> Schema:
+    """The schema as a private model keeps and writes it: the facts that shape its output, and no others."""
+    columns = {}
+    for name, column in schema.items():
+        facts = {item.name: getattr(column, item.name) for item in fields(column) if item.name in _PUBLISHED}
+        columns[name] = type(column)(**facts)
+    return Schema(columns, schema.constraints)
 
 
 def _fault(column: Column) -> str:

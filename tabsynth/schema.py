@@ -113,7 +113,9 @@ class Schema(Mapping[str, Column]):
         kind = changes.pop("kind", column.kind)
         kept = fields(column if kind == column.kind else Column)
         facts = {item.name: getattr(column, item.name) for item in kept if item.name != "name"}
-        new = column_from_dict(name, {**facts, "kind": kind, "origin": "declared", "question": "", **changes})
+        new = column_from_dict(
+            name, {**facts, "kind": kind, "origin": "declared", "why": "", "question": "", **changes}
+        )
         return Schema({**self.columns, name: new}, self.constraints, self.sdv)
 
     @property

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from tabsynth.errors import DataError, InputError, PrivacyError, SchemaError, listed
 from tabsynth.privacy.accounting import event_to_data
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.domains import private_schema
+from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by
 from tabsynth.provenance import public as public_provenance
@@ -76,7 +76,7 @@ def prepared(
     mixed = public_provenance(told_by(frame), privacy.unit)
     opened = privacy.opened()
     _check_whole_budget(opened)
-    return frame, schema, opened, mixed
+    return frame, published(schema), opened, mixed
 
 
 def _check_whole_budget(opened: Privacy) -> None:
