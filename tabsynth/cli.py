@@ -133,14 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        from tabsynth import commands
+        from tabsynth import commands, echo
 
-        return int(getattr(commands, args.command.replace("-", "_"))(args))
+        with echo.warnings_as_lines():
+            return int(getattr(commands, args.command.replace("-", "_"))(args))
     except KeyboardInterrupt:
         print("tabsynth: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of stdout has gone (| head): say nothing, also when Python flushes at exit.
+        # The reader of stdout has gone (| head): print nothing, also at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
@@ -250,9 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
     tune.add_argument("--trials", type=_positive, default=20, metavar="N", help="number of fits (default: %(default)s)")
     tune.add_argument("--objective", default="detection_auc", metavar="SCORE", help="score (default: %(default)s)")
-    tune.add_argument(
-        "--holdout", type=float, default=0.2, metavar="SHARE", help="rows held out (default: %(default)s)"
-    )
+    tune.add_argument("--holdout", type=float, default=0.2, metavar="SHARE", help="held out (default: %(default)s)")
     tune.add_argument("--target", metavar="COLUMN", help="the column that the table is used to predict")
     tune.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
     tune.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")

@@ -7,6 +7,7 @@ Identifiers and free text are not learned: they take a slot only to say whether 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -25,9 +26,10 @@ from tabsynth.law_search import find_laws
 from tabsynth.laws import Law, law_from_dict
 from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
 from tabsynth.placing import place
+from tabsynth.pooling import persons_of, pooling_advice
 from tabsynth.readings import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.slots import Slot, joined, parted, slots_of
+from tabsynth.slots import Slot, digit_share, joined, parted, slots_of
 from tabsynth.table import Table
 from tabsynth.ties import Tie, tie_from_state, tie_state
 
@@ -73,10 +75,8 @@ class Codec:
         """
         if not isinstance(min_group, int) or min_group < 1:
             raise DataError(f"min_group must be a whole number of at least 1, not {min_group!r}")
-        rows = len(table)
-        tokens = int(np.clip(1.4 * math.sqrt(rows), 16, 256)) if tokens is None else tokens
-        unit = table.schema.with_role("person")
-        persons = pd.factorize(table.frame[unit[0]], use_na_sentinel=False)[0].astype(np.int64) if unit else None
+        tokens = int(np.clip(1.4 * math.sqrt(len(table)), 16, 256)) if tokens is None else tokens
+        persons = persons_of(table, min_group)
         coders: dict[str, Coder] = {}
         patterns: dict[str, Pattern] = {}
         for name in table.frame.columns:
@@ -88,11 +88,13 @@ class Codec:
                 column, values, tokens, min_group, persons if persons is None else persons[here]
             )
         schema = replace(table.schema, columns={name: table.schema[name] for name in table.frame.columns})
+        for advice in pooling_advice(coders, schema, min_group):
+            warnings.warn(advice, UserWarning, stacklevel=2)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
         lines = lines_of(table.frame, schema, coders)
         laws = find_laws(lines)
         ties = measure_ties(lines, laws, schema, coders, min_group, persons)
-        return cls(schema, coders, dtypes, patterns, rows, min_group, ties, laws)
+        return cls(schema, coders, dtypes, patterns, len(table), min_group, ties, laws)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -143,19 +145,9 @@ class Codec:
         return joined(first, second, self.coders[name], *(self.slots[i].size for i in at))
 
     def digit_share(self, slot: Slot, share: Floats) -> Floats:
-        """Allowed shares of a wide column's tokens as shares of one digit.
-
-        Returns:
-            For the high digit, the share that it can reach, by training frequency, shape (high,); for the low digit,
-            its shares after each high digit, shape (high, low).
-        """
+        """Allowed shares of a wide column's tokens as shares of one digit: see ``slots.digit_share``."""
         high, low = (self.slots[at].size for at in self.positions(slot.column))
-        table, counts = np.zeros((high, low)), np.zeros((high, low))
-        first, second = parted(np.arange(len(share), dtype=np.int32), self.coders[slot.column], high, low)
-        table[first, second], counts[first, second] = share, self.coders[slot.column].counts
-        if slot.digit == 1:
-            return table
-        return np.asarray((table * counts).sum(1) / np.maximum(counts.sum(1), 1))
+        return digit_share(self.coders[slot.column], share, high, low, slot.digit)
 
     def decode(
         self,
@@ -233,7 +225,7 @@ class Codec:
                 else column.replacement
             )
             return value_series(values, dtype, sorted(set(values[here])), ordered=False)
-        return value_series(values, dtype, [*coder.values, *coder.public], coder.ordered)
+        return value_series(values, dtype, list(dict.fromkeys((*coder.values, *coder.public))), coder.ordered)
 
     def card(self) -> dict[str, Any]:
         """What a reader of the model card should know of the vocabulary."""
@@ -244,6 +236,8 @@ class Codec:
         }
         made = [name for name, column in self.schema.items() if isinstance(column, (Identifier, Text))]
         told = {"not_learned": made, "laws": [str(law) for law in self.laws], "rows": self.rows}
+        advice = pooling_advice(self.coders, self.schema, self.min_group)
+        told |= {"pooled_advice": advice} if advice else {}
         return {"min_group": self.min_group, "pooled_share": pooled, **told}
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

@@ -27,7 +27,7 @@ class ValueCoder:
         values: The ordinary values, sorted when ``ordered``, else by frequency.
         counts: Training rows of each token, shape (size,).
         emit: Tokens that a synthetic row may hold, shape (size,).
-        public: Rare values that were declared in the schema, so that RARE may be decoded to one of them.
+        public: Values that RARE may be decoded to: rare ones that the schema declares, or substitutes for rare ones.
         ordered: Whether neighbouring tokens mean neighbouring values.
         public_shares: How RARE is spread over the public values, evenly where left out.
     """
@@ -127,9 +127,9 @@ class ValueCoder:
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
         rows = np.bincount(codes[codes >= 0], minlength=len(uniques))
         held = rows if persons is None else persons_per(codes, persons, len(uniques))
-        plain = [_plain(value) for value in uniques]
+        plain = [plain_value(value) for value in uniques]
         if declared is None and ordered and isinstance(values.dtype, pd.CategoricalDtype):
-            declared_order = [_plain(value) for value in values.dtype.categories]
+            declared_order = [plain_value(value) for value in values.dtype.categories]
         else:
             declared_order = list(declared or ())
         keep = np.flatnonzero(held >= max(min_group, 1))
@@ -159,7 +159,7 @@ def coder_from_state(config: dict[str, Any], arrays: Arrays) -> Coder:
     return (ValueCoder if config["coder"] == "value" else QuantileCoder).from_state(config, arrays)
 
 
-def _plain(value: Any) -> Value:
+def plain_value(value: Any) -> Value:
     """A numpy or pandas scalar as a Python one, for JSON."""
     plain: Value = value.item() if isinstance(value, np.generic) else value
     return plain

@@ -76,16 +76,22 @@ class Column:
 class Categorical(Column):
     """A value from a set. ``values=None`` means that the set is read off the training table.
 
-    ``ordered`` says that the order of ``values`` means something (low, medium, high).
+    ``ordered`` says that the order of ``values`` means something (low, medium, high). ``replacement`` is the value
+    of synthetic rows in place of values that too few persons share ("Other").
     """
 
     kind: ClassVar[str] = "categorical"
     values: tuple[Value, ...] | None = None
     ordered: bool = False
+    replacement: Value | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(isinstance(self.ordered, bool), f"ordered must be true or false, not {self.ordered!r}")
+        self._require(
+            self.replacement is None or isinstance(self.replacement, (str, int, float, bool)),
+            f"replacement must be text, a number or a boolean, not {self.replacement!r}",
+        )
         if self.values is None:
             return
         self._require(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tabsynth.errors import InputError
@@ -42,6 +44,15 @@ def failed(lines: Sequence[str]) -> int:
 def say(line: str) -> None:
     """A line for people."""
     print(f"tabsynth: {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print each warning as a line for people, once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_place, **_more: say(str(message))
+        yield
 
 
 def stages() -> Callable[[str, float], None] | None:

@@ -31,6 +31,8 @@ SMALL = 20
 """In tables of fewer rows than this, that all values differ says nothing."""
 CONSTANT = 0.999
 """A value with more than this share of at least ``MANY`` rows makes a column almost constant."""
+MIN_GROUP, MAX_RARE_SHARE = 5, 0.05
+"""A column is asked about when more than this share of its values belongs to fewer rows than the default floor."""
 MANY = 1000
 
 
@@ -56,6 +58,8 @@ def infer_column(values: pd.Series) -> Column:
         share = float(present.value_counts(normalize=True).iloc[0]) if _may_repeat(present) else 0.0
         if CONSTANT <= share < 1 and not notes:
             notes = f"more than {CONSTANT:.1%} of its values are the same: is it of use, or should it be dropped?"
+    if isinstance(column, Categorical) and len(present):
+        notes = "; ".join(filter(None, (notes, _rare_question(present))))
     nullable = column.nullable or len(present) < len(values)
     return replace(column, nullable=nullable, origin="inferred", question=notes)
 
@@ -106,6 +110,18 @@ def _distant(name: str) -> Column:
 
 def _resolution(moments: pd.Series) -> Any:
     return resolution_of(moments) if len(moments) else None
+
+
+def _rare_question(present: pd.Series) -> str:
+    """A question where many values are shared by too few rows to be released."""
+    counts = present.value_counts()
+    share = float(counts[counts < MIN_GROUP].sum()) / len(present)
+    if share <= MAX_RARE_SHARE:
+        return ""
+    return (
+        f"{share:.1%} of its values are shared by fewer than {MIN_GROUP} rows and will be replaced: are its values "
+        "public (declare them), is it an identifier or text, or may min_group be lower?"
+    )
 
 
 def _may_repeat(present: pd.Series) -> bool:

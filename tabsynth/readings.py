@@ -11,6 +11,7 @@ import pandas as pd
 from tabsynth.coders import Coder, ValueCoder
 from tabsynth.laws import Law
 from tabsynth.line_coder import QuantileCoder
+from tabsynth.pooling import substitute
 from tabsynth.quantiles import decimals_of, measure_quantiles
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import instants, numbers
@@ -33,7 +34,7 @@ def measure_column(
         if isinstance(column, Numeric):
             found = decimals_of(data)
             decimals = found if column.decimals is None else column.decimals
-        coder = measure_quantiles(
+        line = measure_quantiles(
             data,
             tokens=tokens,
             decimals=decimals,
@@ -43,12 +44,14 @@ def measure_column(
             high=column.high if isinstance(column, Numeric) else None,
         )
         # With fewer persons than the floor there is no number to release: the column is missing or nothing.
-        return coder or _nothing(values)
+        return line or _nothing(values)
     declared = column.values if isinstance(column, Categorical) and column.origin == "declared" else None
+    if isinstance(column, Boolean):
+        declared = (True, False)
     ordered = isinstance(column, Categorical) and column.ordered
-    return ValueCoder.measure(
-        members_of(column, values), declared=declared, ordered=ordered, min_group=min_group, persons=persons
-    )
+    members = members_of(column, values)
+    coder = ValueCoder.measure(members, declared=declared, ordered=ordered, min_group=min_group, persons=persons)
+    return substitute(coder, members, column)
 
 
 def lines_of(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> Lines:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.coders import Coder
-from tabsynth.line_coder import Tokens
+from tabsynth.line_coder import Floats, Tokens
 
 WIDE = 1024
 """A column of more tokens than this is written as two digits."""
@@ -55,3 +55,18 @@ def joined(first: Tokens, second: Tokens, coder: Coder, high: int, base: int) ->
     """A wide column's tokens from their two digits."""
     value = np.minimum(first * base + second, coder.rare - 1)
     return np.where(first < high - 2, value, first - high + 1 + coder.missing).astype(np.int32)
+
+
+def digit_share(coder: Coder, share: Floats, high: int, base: int, digit: int | None) -> Floats:
+    """Allowed shares of a wide column's tokens as shares of one digit.
+
+    Returns:
+        For the high digit, the share that it can reach, by training frequency, shape (high,); for the low digit, its
+        shares after each high digit, shape (high, base).
+    """
+    table, counts = np.zeros((high, base)), np.zeros((high, base))
+    first, second = parted(np.arange(len(share), dtype=np.int32), coder, high, base)
+    table[first, second], counts[first, second] = share, coder.counts
+    if digit == 1:
+        return table
+    return np.asarray((table * counts).sum(1) / np.maximum(counts.sum(1), 1))

@@ -548,3 +548,14 @@ def test_aligned_columns_wrap_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[-1] == "longer  short"
     assert all(len(line) <= 50 for line in lines)
     assert lines[2].startswith(" " * 8 + "word")
+
+
+def test_pooled_values_are_reported_by_inspect_and_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wards.csv"
+    pd.DataFrame({"ward": [f"W{i // 4}" for i in range(60)], "age": range(20, 80)}).to_csv(path, index=False)
+    assert main(["inspect", str(path), "--json"]) == DONE
+    assert "fewer than 5 rows" in json.loads(capsys.readouterr().out)["questions"]["ward"]
+    assert main(["fit", str(path), "--model", "marginal", "--seed", "0", "--output", str(tmp_path / "m")]) == DONE
+    said = [line for line in capsys.readouterr().err.splitlines() if "lower min_group" in line]
+    assert len(said) == 1
+    assert said[0].startswith("tabsynth: column 'ward': 100.0% of its values")

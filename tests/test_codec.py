@@ -93,6 +93,7 @@ def test_numbers_stay_inside_the_kth_order_statistics(values: list[float], k: in
     assert (coder.encode(data) < coder.line).all()
 
 
+@pytest.mark.filterwarnings("ignore:column 'who'")
 def test_no_number_of_fewer_persons_than_the_floor_leaves() -> None:
     """One person with many rows is still one person."""
     rng = np.random.default_rng(0)
@@ -219,3 +220,66 @@ def test_columns_that_merely_go_together_are_not_tied() -> None:
     x = rng.normal(0, 1, 3000)
     table = Table.of(pd.DataFrame({"x": x, "y": x + rng.normal(0, 0.1, 3000)}), schema_of(x=numeric(), y=numeric()))
     assert Codec.measure(table).ties == {}
+
+
+def fitted_column(values: pd.Series, **facts: object) -> tuple[pd.Series, Codec]:
+    """A column through a codec that warns, and the codec."""
+    frame = pd.DataFrame({"x": values})
+    schema = schema_of(x={"kind": "categorical", **facts})
+    with pytest.warns(UserWarning, match="shared by fewer than 5 rows.*lower min_group"):
+        codec = Codec.measure(Table.of(frame, schema))
+    return codec.decode(codec.encode(frame), np.random.default_rng(0))["x"], codec
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([f"W{i // 4}" for i in range(400)]),
+        pd.Series(["D0"] * 20 + [f"D{i}" for i in range(1, 381)]),
+        pd.Series([f"{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)]),
+        pd.Series([10_000 + i // 3 for i in range(400)]),
+        pd.Series([100 + i // 3 for i in range(60)], dtype="uint8"),
+        pd.Series([f"W{i // 4}" for i in range(400)], dtype="category"),
+        pd.Series([f"W{i // 4}" for i in range(400)], dtype="string"),
+        pd.Series([7.0, *[float(1000 + i) for i in range(399)]]),
+    ],
+    ids=["codes", "one frequent", "words", "integers", "small integers", "category", "string", "floats"],
+)
+def test_pooled_values_are_neither_missing_nor_real_nor_piled_on_frequent_ones(values: pd.Series) -> None:
+    back, codec = fitted_column(values)
+    assert back.notna().all()
+    assert back.dtype.name == values.dtype.name
+    counts = values.value_counts()
+    frequent = set(counts[counts >= 5].index)
+    assert not (set(back) - frequent) & set(values)
+    for value in frequent:
+        assert (back == value).sum() == counts[value]
+    advice = codec.card()["pooled_advice"]
+    assert len(advice) == 1
+    assert "column 'x'" in advice[0]
+    again = Codec.from_state(*codec.state())
+    assert again.decode(again.encode(pd.DataFrame({"x": values})), np.random.default_rng(0))["x"].equals(back)
+
+
+def test_a_declared_replacement_takes_the_place_of_pooled_values() -> None:
+    values = pd.Series(["common"] * 90 + [f"rare {i}" for i in range(10)])
+    back, _ = fitted_column(values, replacement="Other")
+    assert back.value_counts().to_dict() == {"common": 90, "Other": 10}
+
+
+def test_both_truth_values_are_public() -> None:
+    frame = pd.DataFrame({"x": [True] * 3 + [False] * 3})
+    assert set(round_trip(frame, schema_of(x={"kind": "boolean"}))["x"]) == {True, False}
+
+
+def test_a_table_of_fewer_rows_than_the_floor_is_refused() -> None:
+    table = Table.of(pd.DataFrame({"x": [1.5, 2.5, 3.5], "y": ["a", "b", "c"]}))
+    with pytest.raises(DataError, match=r"3 rows.*min_group=5.*lower min_group"):
+        Codec.measure(table)
+    assert Codec.measure(table, min_group=1).rows == 3
+
+
+def test_values_that_nothing_can_replace_are_refused() -> None:
+    frame = pd.DataFrame({"x": [i + 0.5 for i in range(30)]})
+    with pytest.raises(DataError, match=r"column 'x'.*declare it numeric"):
+        Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"})))

@@ -276,3 +276,10 @@ def test_half_a_million_rows_take_seconds():
     begun = time.perf_counter()
     assert infer_schema(frame)["hc"].kind == "categorical"
     assert time.perf_counter() - begun < 30
+
+
+@pytest.mark.parametrize("values", [[f"W{i // 4}" for i in range(400)], ["a"] * 90 + ["b", "c", "d"] * 2])
+def test_much_of_a_column_in_rare_values_is_asked_about(values):
+    column = _column(values)
+    assert column.kind == "categorical"
+    assert "fewer than 5 rows" in column.question

@@ -1,0 +1,135 @@
+"""Substitutes for values that too few persons share, and the advice for columns in which many were pooled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.coders import Coder, ValueCoder, plain_value
+from tabsynth.errors import DataError
+from tabsynth.identifiers import fresh, learn_pattern
+from tabsynth.schema import Boolean, Categorical, Column, Identifier, Schema, Text, Value
+from tabsynth.table import Table
+
+MAX_POOLED_SHARE = 0.05
+"""Up to this share of a column's values, pooled values are left out; above it, something takes their place."""
+MAX_SUBSTITUTES = 4096
+OTHER = "Other"
+ADVICE = "declare its values in the schema if they are public, declare it identifier or text, or lower min_group"
+
+
+def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCoder:
+    """A coder whose RARE token decodes to the column's replacement, or to made-up values where much was pooled.
+
+    Without it, the share of the pooled values would fall to the ordinary ones, or to missing.
+    """
+    pooled = int(coder.counts[coder.rare])
+    present = int(coder.counts.sum() - coder.counts[coder.missing])
+    if not pooled or coder.public or isinstance(column, (Identifier, Text, Boolean)):
+        return coder
+    declared = column.replacement if isinstance(column, Categorical) else None
+    if declared is not None:
+        public: tuple[Value, ...] = (declared,)
+    elif pooled > MAX_POOLED_SHARE * present or not coder.values:
+        public = _substitutes(coder, values)
+    else:
+        return coder
+    if not public and (coder.values or values.isna().any()):
+        return coder
+    if not public:
+        raise DataError(
+            f"column {column.name!r}: no value is shared by enough persons to be released (min_group); "
+            f"{ADVICE}, or declare it numeric"
+        )
+    emit = coder.emit.copy()
+    emit[coder.rare] = True
+    return replace(coder, public=public, emit=emit)
+
+
+def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
+    """As many made-up values as were pooled, spelled like the column's codes; one "Other" in place of words."""
+    every = [plain_value(value) for value in pd.unique(values.dropna())]
+    many = min(len(every) - len(coder.values), MAX_SUBSTITUTES)
+    if all(isinstance(value, str) for value in every):
+        if np.mean([any(char.isdigit() for char in str(value)) for value in every]) <= 0.95:
+            return (next(name for name in _other_names() if name not in every),)
+    elif not all(isinstance(value, (int, float)) and value == value // 1 for value in every):
+        return ()
+    pattern = learn_pattern(pd.Series(every, dtype=object))
+    made = fresh(pattern, many, _generator(every), avoid=set(every)).tolist()
+    return tuple(value for value in made if _fits(value, values.dtype))
+
+
+def _generator(every: list[Any]) -> np.random.Generator:
+    """A generator seeded by the values themselves.
+
+    A fixed seed would show which codes were passed over because they are real.
+    """
+    digest = hashlib.sha256("\0".join(sorted(map(str, every))).encode("utf-8", "surrogatepass")).digest()
+    return np.random.default_rng(list(digest))
+
+
+def _other_names() -> Iterable[str]:
+    yield OTHER
+    yield from (f"{OTHER} {number}" for number in range(2, 1 << 30))
+
+
+def _fits(value: Value, dtype: Any) -> bool:
+    """Whether an integer fits a column's dtype; text always does."""
+    kind = getattr(dtype, "numpy_dtype", dtype)
+    if not isinstance(value, int) or not isinstance(kind, np.dtype) or kind.kind not in "iu":
+        return True
+    return bool(np.iinfo(kind).min <= value <= np.iinfo(kind).max)
+
+
+def persons_of(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
+    """Who each row is about, shape (n,); None where every row is a person of its own.
+
+    Raises:
+        DataError: The table is about so few persons that no value may be released.
+    """
+    unit = table.schema.with_role("person")
+    persons = pd.factorize(table.frame[unit[0]], use_na_sentinel=False)[0].astype(np.int64) if unit else None
+    held = len(table) if persons is None else int(persons.max()) + 1
+    if held < min_group:
+        raise DataError(
+            f"the table has {held} {'persons' if unit else 'rows'}, so every value is shared by fewer than "
+            f"min_group={min_group} and none may be released; use a larger table, or lower min_group"
+        )
+    return persons
+
+
+def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) -> list[str]:
+    """A sentence for each column of which much was pooled: how much, what happens to it, what to do."""
+    out = []
+    for name, coder in coders.items():
+        share = _pooled_share(coder, schema[name])
+        if share <= MAX_POOLED_SHARE:
+            continue
+        if not isinstance(coder, ValueCoder) or not coder.public:
+            fate = "they are left out"
+        elif len(coder.public) == 1:
+            fate = f"synthetic rows have {coder.public[0]!r} in their place"
+        else:
+            fate = "synthetic rows have made-up values of the same form in their place"
+        rows = "persons" if schema.with_role("person") else "rows"
+        out.append(
+            f"column {name!r}: {share:.1%} of its values are shared by fewer than {min_group} {rows}, so {fate}; "
+            + ADVICE
+        )
+    return out
+
+
+def _pooled_share(coder: Coder, column: Column) -> float:
+    """The share of a column's present values that were pooled and are not public."""
+    public = isinstance(column, Categorical) and column.origin == "declared" and column.values is not None
+    if public or isinstance(column, (Identifier, Text, Boolean)):
+        return 0.0
+    present = int(coder.counts.sum() - coder.counts[coder.missing])
+    return int(coder.counts[coder.rare]) / present if present else 0.0
