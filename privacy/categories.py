@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.cells import texts
+from tabsynth.privacy.canonical import UNREADABLE, texts
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import digest
 from tabsynth.privacy.noise import Noise
@@ -59,7 +59,9 @@ def discover(
         delta=delta,
         rng=noise.kind,
     )
-    codes, uniques = pd.factorize(texts(read()), use_na_sentinel=True)
+    found = texts(read())
+    found[found == UNREADABLE] = None
+    codes, uniques = pd.factorize(found, use_na_sentinel=True)
     counts = np.bincount(codes[codes >= 0], minlength=len(uniques)).astype(np.int64)
     noisy = counts + noise.gaussian(sigma, len(counts))
     released = tuple(sorted(str(value) for value, count in zip(uniques, noisy.tolist(), strict=True) if count >= least))

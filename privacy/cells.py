@@ -9,10 +9,7 @@ that depends on the data.
 from __future__ import annotations
 
 import datetime
-import decimal
 import math
-import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,11 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.privacy.canonical import date_texts, numbers, texts, texts_of
 from tabsynth.privacy.noise import Noise
 from tabsynth.schema import Schema
 
-_WHOLE = re.compile(r"[+-]?\d+\.0+")
-_UNREADABLE = "\0unreadable"
 _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
 
 OTHER = "other"
@@ -82,15 +78,15 @@ def private_column(values: pd.Series, column: Column) -> pd.Series:
         truth = None if column.nullable else True
         return _members(found, _SPELLINGS, truth, truth)
     if isinstance(column, Categorical):
-        known = {text: value for value in reversed(column.values or ()) if (text := text_of(value)) is not None}
+        declared = column.values or ()
+        known = {text: value for text, value in zip(texts_of(declared), declared, strict=True) if text is not None}
         absent = None if column.nullable else (column.values or (None,))[-1]
         return _members(found, known, absent, OTHER if OTHER in known else absent)
     present = {text: "present" for text in found if text is not None}
     return _members(found, present, None if column.nullable else "present", "present")
 
 
-_SPELLINGS = {word: truth for truth in (False, True) for word in (str(truth), str(truth).lower(), str(truth).upper())}
-_SPELLINGS |= {"0": False, "1": True}
+_SPELLINGS = {"False": False, "True": True, "0": False, "1": True}
 
 
 def _members(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
@@ -122,22 +118,6 @@ def _bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64:
     return np.datetime64(min(max(bound, _FIRST), _LAST), "ns")
 
 
-def numbers(values: pd.Series) -> Floats:
-    """A column as numbers, shape (n,); NaN where a cell is missing or no number."""
-    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
-        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return _each(values, _number).astype(np.float64)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, (str, int, float, np.number, np.bool_, decimal.Decimal)):
-        try:
-            return float(value)
-        except (TypeError, ValueError, OverflowError):
-            return math.nan
-    return math.nan
-
-
 def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
     """A column as naive UTC ``datetime64[ns]``, shape (n,); NaT where a cell is missing or no date of the format."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
@@ -147,14 +127,14 @@ def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
         low, high = (np.datetime64(end).astype(plain.dtype) for end in (_FIRST, _LAST))
         return np.asarray(np.minimum(np.maximum(plain, low), high).astype("datetime64[ns]"))
     out = np.full(len(values), np.datetime64("NaT"), "datetime64[ns]")
-    cells = values.astype(object).to_numpy()
-    spelled = np.array([isinstance(cell, str) for cell in cells], bool)
+    found = date_texts(values, format)
+    spelled = found != None  # noqa: E711 - cell by cell
     if spelled.any():
-        codes, uniques = pd.factorize(cells[spelled])
+        codes, uniques = pd.factorize(found[spelled])
         parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
         out[spelled] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
     rest = np.flatnonzero(~spelled)
-    out[rest] = np.array([_date(cell) for cell in cells[rest]], "datetime64[ns]")
+    out[rest] = np.array([_date(cell) for cell in values.astype(object).to_numpy()[rest]], "datetime64[ns]")
     return out
 
 
@@ -166,58 +146,3 @@ def _date(value: Any) -> np.datetime64:
             return np.datetime64("NaT", "ns")
         return np.datetime64(min(max(instant, _FIRST), _LAST), "ns")
     return np.datetime64("NaT", "ns")
-
-
-def texts(values: pd.Series) -> npt.NDArray[np.object_]:
-    """A column as canonical text, shape (n,), None where missing: 1, 1.0 and "1.0" are all spelled "1"."""
-    return _each(values, text_of)
-
-
-def text_of(value: Any) -> str | None:
-    """One cell as canonical text, whatever column it stands in: a column of whole numbers with a gap holds floats."""
-    try:
-        return _text(value)
-    except (TypeError, ValueError, OverflowError):
-        return _UNREADABLE
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value.split(".")[0].removeprefix("+") if _WHOLE.fullmatch(value) else value
-    if isinstance(value, (bool, np.bool_)):
-        return str(bool(value))
-    if isinstance(value, (int, np.integer)):
-        return str(int(value))
-    if isinstance(value, (float, np.floating, decimal.Decimal)):
-        number = float(value)
-        if math.isnan(number):
-            return None
-        return str(int(number)) if math.isfinite(number) and number == int(number) else repr(number)
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, (datetime.date, np.datetime64)):
-        return None if pd.isna(value) else pd.Timestamp(value).isoformat()
-    return _UNREADABLE
-
-
-def _each(values: pd.Series, function: Callable[[Any], Any]) -> npt.NDArray[np.object_]:
-    """A function of every cell, computed once for equal cells of one type."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        table = np.append(_each(pd.Series(values.cat.categories), function), [function(None)])
-        return table[values.cat.codes.to_numpy()]
-    if values.dtype != object:
-        codes, uniques = pd.factorize(values, use_na_sentinel=True)
-        table = np.empty(len(uniques) + 1, dtype=object)
-        table[:] = [*(function(value) for value in pd.Series(uniques).astype(object)), function(None)]
-        return table[codes]
-    seen: dict[tuple[type, Any], Any] = {}
-    out = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values.to_numpy()):
-        try:
-            key = (value.__class__, value)
-            if key not in seen:
-                seen[key] = function(value)
-            out[i] = seen[key]
-        except TypeError:  # a list or another thing that cannot be a key
-            out[i] = function(value)
-    return out

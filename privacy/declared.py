@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.errors import PrivacyError, listed
+from tabsynth.privacy.canonical import EXACT, digits_of, unclear
 from tabsynth.schema import Schema
 
 MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure"
@@ -73,6 +74,20 @@ def _fault(column: Column) -> str:
         absent = [side for side in ("low", "high") if getattr(column, side) is None]
         if absent:
             return f"{name} has no {' and no '.join(absent)}: declare public bounds, {MEASURE}"
+    return _inexact(column)
+
+
+def _inexact(column: Column) -> str:
+    """Why a column's values could be read in several ways, so that a cell of one row would decide how; or empty."""
+    name = f"column {column.name!r}"
+    if isinstance(column, Categorical) and (why := unclear(column.values or ())):
+        return f"{name}: among its values, {why}"
+    if isinstance(column, Numeric) and column.decimals == 0 and not _fits(column):
+        return (
+            f"{name} may hold whole numbers from 2**53 on, which are not exact: narrow its bounds or leave decimals out"
+        )
+    if isinstance(column, Datetime) and (form := digits_of(column.format)) and len(f"{0:{form}}") > 15:
+        return f"{name}: a date of more than 15 digits is not exact as a number: use a format with separators"
     return ""
 
 
@@ -101,4 +116,4 @@ def _dtype(column: Column) -> str:
 
 
 def _fits(column: Numeric) -> bool:
-    return max(abs(column.low or 0), abs(column.high or 0)) < 2**53
+    return max(abs(column.low or 0), abs(column.high or 0)) < EXACT

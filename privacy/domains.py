@@ -17,8 +17,9 @@ import pandas as pd
 from tabsynth.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.errors import PrivacyError, listed
 from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.canonical import EXACT, numbers
 from tabsynth.privacy.categories import discover
-from tabsynth.privacy.cells import OTHER, dates, kept_rows, numbers, private_table
+from tabsynth.privacy.cells import OTHER, dates, kept_rows, private_table
 from tabsynth.privacy.declared import private_schema
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import exponential, noisy_counts
@@ -259,8 +260,9 @@ def _facts(column: Numeric, counts: Integers, sigma: float, low: float, high: fl
     seen = np.flatnonzero(counts[: DECIMALS + 2] >= least)
     most = int(seen[-1]) if len(seen) else DECIMALS + 1
     decimals = column.decimals if column.decimals is not None else (most if most <= DECIMALS else None)
-    low = low if column.low is None else column.low
-    high = high if column.high is None else column.high
+    most_exact = EXACT - 1 if decimals == 0 else math.inf
+    low = max(low, -most_exact) if column.low is None else column.low
+    high = min(high, most_exact) if column.high is None else column.high
     return {
         "low": min(low, high),
         "high": max(low, high),

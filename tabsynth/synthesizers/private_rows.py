@@ -13,7 +13,8 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.grids import Grid, grid_of
 from tabsynth.marginals.vocabulary import tokens_of_cells
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.cells import kept_rows, private_table, texts
+from tabsynth.privacy.canonical import texts
+from tabsynth.privacy.cells import kept_rows, private_table
 from tabsynth.privacy.noise import Noise
 from tabsynth.readings import line_of
 from tabsynth.schema import Schema

@@ -1,0 +1,181 @@
+"""One canonical form for each cell, whatever the type of the column that it is in.
+
+One word among numbers turns a column of numbers into one of text: 7 becomes "007", 0.5 becomes "0.50", True becomes
+"true". So that no cell of one row decides what becomes of the others, text that pandas would read as a number or a
+truth value counts as that, and numbers are read from text by pandas' own rules.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+EXACT = 2.0**53
+"""Whole numbers from here on are not exact in a column of floating-point numbers."""
+
+UNREADABLE = "\0unreadable"
+"""Stands for a cell that no category can be: a list, an object, a whole number that a float cannot hold exactly."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_INFINITE = re.compile(r"([+-]?)inf(inity)?", re.IGNORECASE | re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?", re.ASCII)
+_TRUTH = {word: truth for truth in (False, True) for word in (str(truth), str(truth).lower(), str(truth).upper())}
+_BLANK = " \t\n\r\f\v"
+
+
+def texts(values: pd.Series) -> npt.NDArray[np.object_]:
+    """A column as canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" are all spelled "7"."""
+    return _each(values, texts_of)
+
+
+def numbers(values: pd.Series) -> Floats:
+    """A column as numbers, shape (n,); NaN where a cell is missing or no number."""
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return _each(values, lambda cells: list(_numbers(cells))).astype(np.float64)
+
+
+def date_texts(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]:
+    """The cells that spell a date in text or digits, as the format has them, None for all others, shape (n,)."""
+    form = digits_of(format)
+
+    def spelled(cells: Sequence[Any]) -> list[str | None]:
+        out: list[str | None] = []
+        for cell, number in zip(cells, _numbers(cells), strict=True):
+            text = cell if isinstance(cell, str) else None
+            if math.isfinite(number):
+                # 020124 is text in one table and a number in another, which loses the zero.
+                other = isinstance(cell, (bool, np.bool_)) or text in _TRUTH or abs(number) >= EXACT
+                text = None if other else f"{number:{form}}" if form else format_number(number)
+            out.append(text)
+        return out
+
+    return _each(values, spelled)
+
+
+def digits_of(format: str | None) -> str:
+    """How a number spells a date of a format that has only digits, such as "%Y%m%d"; empty for other formats."""
+    sample = datetime.datetime(2000, 1, 1).strftime(format) if format else ""
+    digits = re.fullmatch(r"\d+(?:\.(\d+))?", sample, re.ASCII)
+    return f"0{len(sample)}.{len(digits[1] or '')}f" if digits else ""
+
+
+def unclear(values: Sequence[Any]) -> str:
+    """What is wrong with declared values, which must differ in every reader's eyes; empty where nothing is."""
+    first: dict[str, Any] = {}
+    for value, text, number in zip(values, texts_of(values), _numbers(values), strict=True):
+        if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):
+            return f"{value!r} is no exact number to every reader of files: use at most 15 digits, or a letter in front"
+        if text in first:
+            return f"{first[text]!r} and {value!r} are one value to a reader of numbers, truth values or dates"
+        first[text] = value
+    return ""
+
+
+def texts_of(cells: Sequence[Any]) -> list[str | None]:
+    """Each cell as canonical text, None where missing."""
+    return [_text(cell, number) for cell, number in zip(cells, _numbers(cells), strict=True)]
+
+
+def format_number(number: float) -> str:
+    """A number as canonical text, with 15 significant digits: as many as survive any reader."""
+    if math.isinf(number):
+        return "inf" if number > 0 else "-inf"
+    return str(int(number)) if number == int(number) and abs(number) < EXACT else f"{number:.15g}"
+
+
+def _text(cell: Any, number: float) -> str | None:
+    if isinstance(cell, (str, bool, np.bool_)):
+        truth = _TRUTH.get(cell) if isinstance(cell, str) else bool(cell)
+        if truth is not None:
+            return str(truth)
+        if math.isnan(number):
+            return _day(str(cell))
+    elif cell is None or cell is pd.NA or cell is pd.NaT:
+        return None
+    elif isinstance(cell, (datetime.date, np.datetime64)):
+        try:
+            return None if pd.isna(cell) else _iso(pd.Timestamp(cell))
+        except (ValueError, OverflowError):
+            return UNREADABLE
+    elif math.isnan(number):
+        # A NaN is missing; anything else that is no number cannot be a category.
+        return None if isinstance(cell, (float, np.floating, decimal.Decimal)) else UNREADABLE
+    return UNREADABLE if math.isfinite(number) and abs(number) >= EXACT else format_number(number)
+
+
+def _day(text: str) -> str:
+    """A date in ISO 8601 as a column of dates has it; other text as it is."""
+    if _DAY.fullmatch(text):
+        try:
+            return _iso(pd.Timestamp(text))
+        except ValueError:
+            return text
+    return text
+
+
+def _iso(instant: pd.Timestamp) -> str:
+    return instant.isoformat().removesuffix("T00:00:00")
+
+
+def _numbers(cells: Sequence[Any]) -> Floats:
+    """Each cell as a number, NaN where it is none, shape (n,)."""
+    out = np.full(len(cells), np.nan)
+    spelled: dict[int, str] = {}
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str):
+            text = cell.strip(_BLANK)
+            infinite = _INFINITE.fullmatch(text)
+            if cell in _TRUTH:
+                out[i] = float(_TRUTH[cell])
+            elif infinite:
+                out[i] = -math.inf if infinite[1] == "-" else math.inf
+            elif _NUMBER.fullmatch(text):
+                spelled[i] = text
+        elif isinstance(cell, (int, float, np.number, np.bool_, decimal.Decimal)):
+            try:
+                out[i] = float(cell)
+            except (TypeError, ValueError, OverflowError):
+                continue
+    if spelled:
+        # The fraction makes pandas read whole numbers as it does in a column of fractions.
+        parsed = pd.to_numeric(pd.Series([*spelled.values(), "0.5"], dtype=object), errors="coerce")
+        out[list(spelled)] = parsed.to_numpy(np.float64)[:-1]
+    return out
+
+
+def _each(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
+    """A function of every cell, computed once for equal cells of one type."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        table = np.append(_each(pd.Series(values.cat.categories), function), _table(function, [None]))
+        return table[values.cat.codes.to_numpy()]
+    if values.dtype != object:
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        return _table(function, [*pd.Series(uniques).astype(object), None])[codes]
+    seen: dict[tuple[type, Any], int] = {}
+    cells: list[Any] = []
+    at = np.empty(len(values), dtype=np.int64)
+    for i, value in enumerate(values.to_numpy()):
+        try:
+            at[i] = seen.setdefault((value.__class__, value), len(cells))
+        except TypeError:  # a list or another thing that cannot be a key
+            at[i] = len(cells)
+        if at[i] == len(cells):
+            cells.append(value)
+    return _table(function, cells)[at]
+
+
+def _table(function: Callable[[Sequence[Any]], Sequence[Any]], cells: Sequence[Any]) -> npt.NDArray[np.object_]:
+    out = np.empty(len(cells), dtype=object)
+    out[:] = list(function(cells))
+    return out
