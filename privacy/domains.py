@@ -22,6 +22,7 @@ from tabsynth.privacy.categories import discover
 from tabsynth.privacy.cells import OTHER, dates, kept_rows, private_table
 from tabsynth.privacy.declared import private_schema
 from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.measured import check_charged, ledger_of, together
 from tabsynth.privacy.mechanisms import exponential, noisy_counts
 from tabsynth.privacy.noise import Noise
 from tabsynth.schema import Schema
@@ -54,7 +55,8 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         privacy: What to spend; its ``ledger`` must be the data set's, so that a later fit is counted with it.
 
     Returns:
-        The schema with the measured columns marked ``measured``.
+        The schema with the measured columns marked ``measured``, and with what was charged in its ``ledger``: a fit
+        with it counts that too.
 
     Raises:
         PrivacyError: A column is inferred, no ledger is given, or the budget does not allow it.
@@ -73,11 +75,13 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
     open_ = [column for column in schema.values() if _is_open(column)]
     if not open_:
         return schema
+    before = ledger_of(schema)
     how = _How.of(privacy, open_)
+    check_charged(before, privacy.unit, how.ledger.parent)
     columns = dict(schema.columns)
     for column in open_:
         columns[column.name] = replace(how.measured(frame, column), origin="measured")
-    return Schema(columns, schema.constraints, schema.sdv)
+    return replace(schema, columns=columns, ledger=together(before, how.ledger).to_dict())
 
 
 def _is_open(column: Column) -> bool:

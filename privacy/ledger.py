@@ -136,6 +136,15 @@ class PrivacyLedger:
         body = {"kind": "output", "entry": entry.index, "sha256": digest, "time": _now()}
         self._append(body)
 
+    def extend(self, other: PrivacyLedger) -> None:
+        """Append what another ledger in memory holds; for what is spent already, so that no budget is checked."""
+        before = len(self)
+        for record in other._records:
+            body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
+            if body["kind"] == "output":
+                body["entry"] += before
+            self._records.append(chain.appended(self._head, self._records, body))
+
     def _append(self, body: Mapping[str, Any]) -> None:
         """Check a charge, here and in the data set's ledger, and append it behind what others appended to the file."""
         with chain.locked(self.path) if self.path is not None else nullcontext():

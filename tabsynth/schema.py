@@ -58,6 +58,7 @@ class Schema(Mapping[str, Column]):
         columns: Each column by its name.
         constraints: What must hold between columns.
         sdv: What SDV metadata says of the table beside its columns (keys, relationships), where it came from there.
+        ledger: The privacy ledger of what was measured, as data: whoever fits with the schema has spent it too.
 
     Example:
         >>> schema = Schema.from_dict({"columns": {"age": {"kind": "numeric", "low": 0, "decimals": 0}}})
@@ -68,6 +69,7 @@ class Schema(Mapping[str, Column]):
     columns: Mapping[str, Column]
     constraints: tuple[Constraint, ...] = field(default=())
     sdv: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    ledger: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, column in self.columns.items():
@@ -116,7 +118,7 @@ class Schema(Mapping[str, Column]):
         new = column_from_dict(
             name, {**facts, "kind": kind, "origin": "declared", "why": "", "question": "", **changes}
         )
-        return Schema({**self.columns, name: new}, self.constraints, self.sdv)
+        return Schema({**self.columns, name: new}, self.constraints, self.sdv, self.ledger)
 
     @property
     def questions(self) -> dict[str, str]:
@@ -138,8 +140,9 @@ class Schema(Mapping[str, Column]):
         }
         if self.constraints:
             out["constraints"] = [constraint.to_dict() for constraint in self.constraints]
-        if self.sdv:
-            out["sdv"] = dict(self.sdv)
+        for key in ("sdv", "ledger"):
+            if getattr(self, key):
+                out[key] = dict(getattr(self, key))
         return out
 
     @classmethod
@@ -154,17 +157,18 @@ class Schema(Mapping[str, Column]):
         version = data.get("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
             raise SchemaError(f"schema version {version!r} is later than {VERSION}: upgrade tabsynth to read it")
-        unknown = set(data) - {"version", "columns", "constraints", "sdv"}
+        unknown = set(data) - {"version", "columns", "constraints", "sdv", "ledger"}
         if unknown:
             raise SchemaError(f"unknown keys in a schema: {listed(sorted(unknown, key=str))}")
         columns = {name: column_from_dict(name, facts) for name, facts in data["columns"].items()}
         constraints = data.get("constraints", ())
         if not isinstance(constraints, (list, tuple)):
             raise SchemaError(f"a schema's constraints are a list, not {constraints!r}")
-        sdv = data.get("sdv", {})
-        if not isinstance(sdv, Mapping):
-            raise SchemaError(f"a schema's sdv is a mapping, not {sdv!r}")
-        return cls(columns, tuple(constraint_from_dict(item) for item in constraints), sdv)
+        more = [data.get(key, {}) for key in ("sdv", "ledger")]
+        for key, held in zip(("sdv", "ledger"), more, strict=True):
+            if not isinstance(held, Mapping):
+                raise SchemaError(f"a schema's {key} is a mapping, not {held!r}")
+        return cls(columns, tuple(constraint_from_dict(item) for item in constraints), *more)
 
     def to_json(self, path: str | Path) -> None:
         """Write the schema to a JSON file."""

@@ -16,6 +16,7 @@ from tabsynth.privacy.accounting import event_to_data
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.measured import check_charged, ledger_of, together
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by
 from tabsynth.provenance import public as public_provenance
 from tabsynth.schema import Schema
@@ -38,7 +39,7 @@ def refusal(name: str) -> PrivacyError:
 def prepared(
     data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, Schema, Privacy, dict[str, Any] | None]:
-    """The frame, its public schema, the privacy with the fit's ledger open, and what may be told of a mixed table.
+    """The frame, its schema, the privacy with the fit's ledger open, and what may be told of a mixed table.
 
     Args:
         data: A frame, a table or a path, as given to ``fit``.
@@ -75,8 +76,9 @@ def prepared(
         )
     mixed = public_provenance(told_by(frame), privacy.unit)
     opened = privacy.opened()
+    check_charged(ledger_of(schema), privacy.unit, opened.open_ledger.parent)
     _check_whole_budget(opened)
-    return frame, published(schema), opened, mixed
+    return frame, schema, opened, mixed
 
 
 def _check_whole_budget(opened: Privacy) -> None:
@@ -124,11 +126,12 @@ def fit_private(
 
     if type(model)._fit_private is Synthesizer._fit_private:
         raise refusal(type(model).__name__)
-    frame, public, opened, mixed = prepared(data, schema, privacy, refused)
+    frame, declared, opened, mixed = prepared(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
-    model.schema_, model._ledger, model.mixed_ = public, opened.open_ledger, mixed
+    model.schema_, model._ledger, model.mixed_ = published(declared), opened.open_ledger, mixed
     try:
-        model._fit_private(frame, public, opened, replace(run, seed=model.seed_))
+        model._fit_private(frame, model.schema_, opened, replace(run, seed=model.seed_))
+        model._ledger = together(ledger_of(declared), opened.open_ledger)
     except BaseException:  # an interrupted fit must not look fitted
         del model.schema_
         raise

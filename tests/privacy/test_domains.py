@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+import tabsynth
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.categories import discover, threshold
@@ -18,6 +19,7 @@ from tabsynth.privacy.domains import measure, quantiles
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.noise import Noise
 from tabsynth.schema import Schema
+from tabsynth.synthesizers.marginal import MarginalSynthesizer
 
 OPEN = Schema.from_dict(
     {
@@ -143,3 +145,50 @@ def test_quantiles_are_near() -> None:
         noise=Noise.secure(),
     )
     assert np.abs(found - np.quantile(ages, [0.1, 0.5, 0.9])).max() <= 2
+
+
+def measured_and_fitted(epsilons: tuple[float, float], tmp_path: Path) -> tuple[MarginalSynthesizer, Path]:
+    """A schema measured for one epsilon, written and read, then a fit for another."""
+    path = tmp_path / "set.ledger"
+    PrivacyLedger(20.0, 1e-6, path=path)
+    schema = measure(table(500), OPEN, Privacy(epsilons[0], 1e-6, ledger=path))
+    schema.replace("known", high=2).to_json(tmp_path / "schema.json")
+    schema = Schema.from_json(tmp_path / "schema.json")
+    privacy = Privacy(epsilons[1], 1e-6, ledger=path)
+    model = MarginalSynthesizer(components=4).fit(table(500), schema=schema, privacy=privacy, progress=False)
+    return model, path
+
+
+def test_a_model_counts_what_measuring_its_schema_has_spent(tmp_path: Path) -> None:
+    model, path = measured_and_fitted((2.0, 1.0), tmp_path)
+    spent = model.ledger_.epsilon()
+    assert 2.05 < spent <= 3
+    assert spent == pytest.approx(PrivacyLedger.open(path).epsilon(), rel=1e-3)
+    assert f"({spent:.4g}, 1e-06)-differential privacy" in model.card()["privacy"]
+    assert [entry.purpose for entry in model.ledger_.entries][:2] == ["the domain of 'age'", "the domain of 'pay'"]
+    assert all(entry.output for entry in model.ledger_.entries)
+    model.save(tmp_path / "model")
+    assert tabsynth.load(tmp_path / "model").ledger_.epsilon() == spent
+
+
+def test_a_second_measurement_keeps_the_charges_of_the_first() -> None:
+    privacy = Privacy(1.0, 1e-6, ledger=PrivacyLedger(9.0, 1e-6))
+    first = measure(table(500), OPEN, privacy)
+    second = measure(table(500), first.replace("age", low=None), privacy)
+    assert len(PrivacyLedger.from_dict(second.ledger)) == 6
+    assert second["age"].origin == "measured"
+
+
+def test_a_measured_schema_without_its_charges_is_refused() -> None:
+    privacy = Privacy(1.0, 1e-6, ledger=PrivacyLedger(9.0, 1e-6))
+    schema = measure(table(500), OPEN, privacy)
+    elsewhere = Privacy(1.0, 1e-6, ledger=PrivacyLedger(9.0, 1e-6))
+    for given_schema, asked, says in (
+        (Schema(schema.columns), privacy, "'age'.* were measured, but the schema does not hold"),
+        (schema, elsewhere, "measured under another ledger"),
+        (schema.replace("age", low=0), elsewhere, "measured under another ledger"),
+        (schema, Privacy(1.0, 1e-6, unit="key", rows_per_person=1), "measured for the unit 'row'"),
+    ):
+        with pytest.raises(PrivacyError, match=says):
+            MarginalSynthesizer().fit(table(500), schema=given_schema, privacy=asked, progress=False)
+    assert len(elsewhere.ledger) == 0  # type: ignore[arg-type]
