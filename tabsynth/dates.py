@@ -42,6 +42,8 @@ FIELDS = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d?", "d": r"\d\d?", "b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}",
     "H": r"\d\d?", "I": r"\d\d?", "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,9}", "p": "[AaPp][Mm]",
 }  # fmt: skip
+LONGEST = 40
+"""Characters of a text that may be a date."""
 PROBE = 100
 """Formats are sought among so many texts, then checked on all."""
 
@@ -153,12 +155,25 @@ def find_formats(text: Sequence[str]) -> list[str]:
 
 def candidates(text: Sequence[str]) -> list[str]:
     """The formats whose outline every text has."""
-    if not len(text) or len(text[0]) > 40 or not any(char.isdigit() for char in text[0]):
+    if not len(text) or len(text[0]) > LONGEST or not any(char.isdigit() for char in text[0]):
         return []
     iso = iso_format(text[0])
     zoned = ZONE.sub("%z", iso) if iso else None
     own = [known for known in (iso, zoned) if known and all(iso_format(value) for value in text)]
     return own + [known for known, outline in _outlines().items() if all(outline.fullmatch(value) for value in text)]
+
+
+def may_be_date(text: str) -> bool:
+    """Whether a text has the outline of some format; as ``candidates`` of it alone, but in one look."""
+    if len(text) > LONGEST or not any(char.isdigit() for char in text):
+        return False
+    return iso_format(text) is not None or _any_outline().fullmatch(text) is not None
+
+
+@cache
+def _any_outline() -> re.Pattern[str]:
+    """One regular expression for the outlines of all formats."""
+    return re.compile("|".join(outline.pattern for outline in _outlines().values()), re.ASCII)
 
 
 @cache

@@ -9,7 +9,7 @@ from string import digits
 import numpy as np
 import pandas as pd
 
-from tabsynth.dates import candidates, find_formats, read_dates, resolution_of
+from tabsynth.dates import find_formats, may_be_date, read_dates, resolution_of
 from tabsynth.names import is_code, is_key, is_person, is_personal
 from tabsynth.schema import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.table import unknown
@@ -151,7 +151,7 @@ def _mostly(numeric: float, sample: list[str]) -> str:
             "its values look like numbers with units or separators: write them plainly to have them learned as numbers"
         )
     head = sample[:200]
-    dated = [value for value in head if candidates([value])]
+    dated = [value for value in head if may_be_date(value)]
     if len(head) >= SMALL and MOSTLY * len(head) <= len(dated):
         return "most of its values are dates, some are not (or lie beyond the years 1678 to 2261): mend or empty those"
     return ""

@@ -3,6 +3,7 @@ import json
 import time
 import uuid
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as st_pandas
 
+from tabsynth.dates import candidates, may_be_date
 from tabsynth.errors import DataError
 from tabsynth.infer import decimals_of, describe, infer_schema
 from tabsynth.names import is_code, is_key, is_person, words
@@ -53,33 +55,51 @@ KINDS = {
 }  # fmt: skip
 
 
+DATE_FORMATS = [
+    "%d/%m/%Y",
+    "%m.%d.%y %H:%M",
+    "%d%b%Y",
+    "%B %d, %Y",
+    "%H:%M",
+    "%Y%m%d",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%dZ",
+]
+
+
+@pytest.fixture(scope="module")
+def schema_of(shared_data):
+    """The schema of an example table by its name; each table is read once."""
+    return cache(lambda name: read(shared_data / f"{name}.csv.gz").schema)
+
+
 @pytest.mark.parametrize("name", sorted(KINDS))
-def test_well_known_columns(shared_data, name):
-    schema = read(shared_data / f"{name}.csv.gz").schema
+def test_well_known_columns(schema_of, name):
+    schema = schema_of(name)
     assert {column: schema[column].kind for column in KINDS[name]} == KINDS[name]
     assert all(column.origin == "inferred" and column.why for column in schema.values())
 
 
-def test_every_shared_table_is_read_and_carries_no_value_of_its_own(shared_data):
+def test_every_shared_table_is_read_and_carries_no_value_of_its_own(shared_data, schema_of):
     for path in sorted(shared_data.glob("*.csv.gz")):
-        table = read(path)
-        for column in table.schema.values():
+        schema = schema_of(path.name.removesuffix(".csv.gz"))
+        for column in schema.values():
             facts = column.to_dict()
             assert not {"low", "high", "values"} & set(facts), (path.name, column)
-        assert Schema.from_dict(table.schema.to_dict()) == table.schema
+        assert Schema.from_dict(schema.to_dict()) == schema
 
 
-def test_what_the_user_is_asked_about_well_known_tables(shared_data):
-    adult = read(shared_data / "adult.csv.gz").schema
+def test_what_the_user_is_asked_about_well_known_tables(schema_of):
+    adult = schema_of("adult")
     assert set(adult.questions) == {"capital-gain"}
     assert "99999" in adult["capital-gain"].question
     assert adult["age"].decimals == 0
     assert adult["workclass"].nullable
-    asked = read(shared_data / "diabetes130.csv.gz").schema.questions
+    asked = schema_of("diabetes130").questions
     assert "role 'person'" in asked["patient_nbr"]
     assert "code" in asked["diag_1"]
     assert "same" in asked["acetohexamide"]
-    assert "code" in read(shared_data / "default.csv.gz").schema.questions["MARRIAGE"]
+    assert "code" in schema_of("default").questions["MARRIAGE"]
 
 
 def _column(values, name="x"):
@@ -174,6 +194,15 @@ def test_a_rare_value_never_stands_in_the_schema():
     said = json.dumps(infer_schema(frame).to_dict())
     for value in ("SECRET", "98765432", "87654321", "1912"):
         assert value not in said
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.datetimes(datetime.datetime(1700, 1, 1)), st.sampled_from(DATE_FORMATS), st.text("0123456789/-.: A", max_size=3)
+)
+def test_a_text_may_be_a_date_where_some_format_has_its_outline(moment, format, rest):
+    for text in (moment.strftime(format), moment.strftime(format) + rest, rest + moment.strftime(format), rest):
+        assert may_be_date(text) == bool(candidates([text])), text
 
 
 EARLY_LATE = datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)
