@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-import textwrap
+from typing import Any
 
-BLOCK = """
-import importlib, pkgutil, sys
+import pytest
+
+PROGRAM = """
+import importlib, json, pkgutil, sys
 
 BLOCKED = {"sdv", "ctgan", "sdmetrics", "copulas", "rdt"}
 
@@ -24,51 +27,49 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 
 import pandas as pd
 import tabsynth as ts
+from tabsynth.errors import MissingDependencyError
+
 frame = pd.DataFrame({"a": ["x", "y"] * 30, "b": range(60)})
+said = {"shape": ts.MaskedSynthesizer(epochs=1).fit(frame, seed=0).sample(10, seed=1).shape}
+for name in ("CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"):
+    try:
+        getattr(ts, name + "Synthesizer")().fit(frame, seed=0)
+    except MissingDependencyError as error:
+        said[name] = str(error)
+report = ts.evaluate(frame, frame.sample(frac=1, random_state=0), seed=0)
+said["scores"] = list(report.scores)
+
+modules = [info.name for info in pkgutil.walk_packages(ts.__path__, "tabsynth.")]
+for name in modules:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+said["modules"] = len(modules)
+print(json.dumps(said))
 """
 
 
-def run(code: str) -> str:
-    """The output of a program that runs where the packages are missing."""
-    whole = BLOCK + textwrap.dedent(code)
-    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    """What a program says that runs where the packages are missing."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def test_every_module_imports() -> None:
-    count = run("""
-        seen = [info.name for info in pkgutil.walk_packages(ts.__path__, "tabsynth.")]
-        for name in seen:
-            if not name.endswith("__main__"):
-                importlib.import_module(name)
-        print(len(seen))
-    """)
-    assert int(count) > 15
+def test_every_module_imports(said: dict[str, Any]) -> None:
+    assert said["modules"] > 15
 
 
-def test_our_own_synthesizer_works() -> None:
-    shape = run("""
-        print(ts.MaskedSynthesizer().fit(frame, seed=0).sample(10, seed=1).shape)
-    """)
-    assert shape == "(10, 2)"
+def test_our_own_synthesizer_works(said: dict[str, Any]) -> None:
+    assert said["shape"] == [10, 2]
 
 
-def test_adapters_say_what_to_install() -> None:
-    said = run("""
-        from tabsynth.errors import MissingDependencyError
-        for name in ("CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"):
-            try:
-                getattr(ts, name + "Synthesizer")().fit(frame, seed=0)
-            except MissingDependencyError as error:
-                print(name, "pip install" in str(error))
-    """)
-    assert said.splitlines() == ["CTGAN True", "TVAE True", "GaussianCopula True", "CopulaGAN True"]
+@pytest.mark.parametrize("name", ["CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"])
+def test_adapters_say_what_to_install(name: str, said: dict[str, Any]) -> None:
+    assert "pip install" in said[name]
 
 
-def test_evaluation_leaves_out_what_it_cannot_compute() -> None:
-    names = run("""
-        report = ts.evaluate(frame, frame.sample(frac=1, random_state=0), seed=0)
-        print(len(report.scores) > 0, [name for name in report.scores if "sdmetrics" in name])
-    """)
-    assert names == "True []"
+def test_evaluation_leaves_out_what_it_cannot_compute(said: dict[str, Any]) -> None:
+    assert said["scores"]
+    assert not [name for name in said["scores"] if "sdmetrics" in name]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,10 +85,10 @@ def _toy() -> pd.DataFrame:
     return frame
 
 
-def _numpy_state() -> list[int]:
-    """The state of numpy's global generator."""
+def _random_states() -> tuple[Any, list[int], list[int]]:
+    """The states of the global generators of Python, numpy and torch."""
     keys: list[int] = np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
-    return keys
+    return random.getstate(), keys, torch.get_rng_state().tolist()
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +99,9 @@ def frame() -> pd.DataFrame:
 @pytest.fixture(scope="module", params=list(QUICK))
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if name in ("ctgan", "tvae"):
-        pytest.importorskip("ctgan")
-    elif name in ("gaussian_copula", "copula_gan"):
-        pytest.importorskip("sdv")
+    if name in ("ctgan", "tvae", "gaussian_copula", "copula_gan"):
+        for package in ("ctgan", "sdv"):  # here, for importing sdv draws random numbers
+            pytest.importorskip(package)
     return name
 
 
@@ -109,9 +110,33 @@ def make(kind: str) -> Callable[[], Synthesizer]:
     return lambda: catalog.create(kind, **QUICK[kind])
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A model that was fitted, sampled, saved and loaded, and what was there before and after."""
+
+    model: Synthesizer
+    returned: Synthesizer
+    given: pd.DataFrame
+    options: dict[str, Any]
+    states: list[Any]
+
+
 @pytest.fixture(scope="module")
-def fitted(make: Callable[[], Synthesizer], frame: pd.DataFrame) -> Synthesizer:
-    return make().fit(frame, schema=SCHEMA, seed=0)
+def watched(make: Callable[[], Synthesizer], frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    model, given, states = make(), frame.copy(), [_random_states()]
+    options = model.get_params()
+    returned = model.fit(given, schema=SCHEMA, seed=0)
+    model.sample(10, seed=0)
+    path = tmp_path_factory.mktemp("watched") / "m.tabsynth"
+    model.save(path)
+    catalog.load(path)
+    states.append(_random_states())
+    return Watched(model, returned, given, options, states)
+
+
+@pytest.fixture(scope="module")
+def fitted(watched: Watched) -> Synthesizer:
+    return watched.model
 
 
 @pytest.fixture(scope="module")
@@ -133,19 +158,16 @@ def test_is_a_scikit_learn_estimator(make: Callable[[], Synthesizer], kind: str)
     assert model.set_params(min_group=7).min_group == 7
 
 
-def test_fit_returns_the_model_and_leaves_its_options(make: Callable[[], Synthesizer], frame: pd.DataFrame) -> None:
-    model = make()
-    before = model.get_params()
-    assert model.fit(frame, schema=SCHEMA, seed=0) is model
-    assert model.get_params() == before
+def test_fit_returns_the_model_and_leaves_its_options(watched: Watched) -> None:
+    model = watched.model
+    assert watched.returned is model
+    assert model.get_params() == watched.options
     assert model.rows_ == ROWS
     assert model.seed_ == 0
 
 
-def test_fit_leaves_the_frame_alone(make: Callable[[], Synthesizer], frame: pd.DataFrame) -> None:
-    given = frame.copy()
-    make().fit(given, schema=SCHEMA, seed=0)
-    pd.testing.assert_frame_equal(given, frame)
+def test_fit_leaves_the_frame_alone(watched: Watched, frame: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(watched.given, frame)
 
 
 def test_an_unfitted_model_says_so(make: Callable[[], Synthesizer], tmp_path: Path) -> None:
@@ -216,10 +238,10 @@ def test_chunks_add_up(fitted: Synthesizer) -> None:
     assert [len(part) for part in fitted.sample_chunks(25, chunk=10, seed=0)] == [10, 10, 5]
 
 
-def test_one_seed_gives_one_model_and_one_sample(
+def test_one_seed_gives_one_model_and_one_sample_of_a_frame_and_of_a_table(
     make: Callable[[], Synthesizer], frame: pd.DataFrame, synthetic: pd.DataFrame
 ) -> None:
-    again = make().fit(frame, schema=SCHEMA, seed=0)
+    again = make().fit(Table.of(frame, SCHEMA), seed=0)
     pd.testing.assert_frame_equal(again.sample(400, seed=1), synthetic)
 
 
@@ -240,13 +262,6 @@ def test_a_saved_model_samples_bit_for_bit_the_same(
     pd.testing.assert_frame_equal(read.sample(400, seed=1), synthetic)
     read.save(tmp_path / "again.tabsynth")
     assert (tmp_path / "again.tabsynth").read_bytes() == (tmp_path / "m.tabsynth").read_bytes()
-
-
-def test_a_table_is_accepted_like_a_frame(
-    make: Callable[[], Synthesizer], frame: pd.DataFrame, synthetic: pd.DataFrame
-) -> None:
-    model = make().fit(Table.of(frame, SCHEMA), seed=0)
-    pd.testing.assert_frame_equal(model.sample(400, seed=1), synthetic)
 
 
 def test_a_path_is_accepted(make: Callable[[], Synthesizer], frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -303,17 +318,9 @@ def test_nothing_is_written_to_stdout(
     assert capfd.readouterr().out == ""
 
 
-def test_global_random_states_are_left_alone(
-    make: Callable[[], Synthesizer], frame: pd.DataFrame, tmp_path: Path
-) -> None:
-    before = random.getstate(), _numpy_state(), torch.get_rng_state()
-    model = make().fit(frame, schema=SCHEMA, seed=0)
-    model.sample(10, seed=0)
-    model.save(tmp_path / "m.tabsynth")
-    catalog.load(tmp_path / "m.tabsynth")
-    assert random.getstate() == before[0]
-    assert _numpy_state() == before[1]
-    assert torch.equal(torch.get_rng_state(), before[2])
+def test_global_random_states_are_left_alone(watched: Watched) -> None:
+    before, after = watched.states
+    assert before == after
 
 
 def test_the_card_names_model_rows_and_privacy(fitted: Synthesizer) -> None:

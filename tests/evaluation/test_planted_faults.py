@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from tabsynth.evaluation.findings import find
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema import Schema
+
+Plant = Callable[[pd.DataFrame], pd.DataFrame]
+Where = Callable[[tuple[str, ...]], bool]
 
 ROWS = 3000
 COLUMNS = {
@@ -115,7 +119,10 @@ def report_of(made: pd.DataFrame) -> Report:
     return evaluate(TRAIN, made, HOLDOUT, schema=SCHEMA, sdmetrics=False)
 
 
-Where = Callable[[tuple[str, ...]], bool]
+@cache
+def report_with(plant: Plant) -> Report:
+    """The report of fresh rows in which a fault was planted."""
+    return report_of(plant(FRESH))
 
 
 @pytest.mark.parametrize(
@@ -135,17 +142,15 @@ Where = Callable[[tuple[str, ...]], bool]
         ),
     ],
 )
-def test_a_planted_fault_is_found_and_named(
-    plant: Callable[[pd.DataFrame], pd.DataFrame], score: str, where: Where
-) -> None:
-    report = report_of(plant(FRESH))
+def test_a_planted_fault_is_found_and_named(plant: Plant, score: str, where: Where) -> None:
+    report = report_with(plant)
     found = [finding for finding in report.findings if finding["score"] == score]
     assert any(where(tuple(finding["where"])) for finding in found), report.findings
     assert found[0]["text"] in report.to_markdown()
 
 
 def test_changed_units_are_called_so() -> None:
-    texts = [finding["text"] for finding in report_of(converted(FRESH)).findings]
+    texts = [finding["text"] for finding in report_with(converted).findings]
     assert any("0.394 × the real ones" in text for text in texts), texts
 
 

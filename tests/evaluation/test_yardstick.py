@@ -17,6 +17,7 @@ from tabsynth.schema import Schema
 SCORER = Path(__file__).resolve().parents[2].parent / "shared" / "yardstick" / "score.py"
 
 
+@pytest.mark.slow
 def test_same_figures(shared_data: Path, tmp_path: Path) -> None:
     if not SCORER.is_file():
         pytest.skip("the neutral scorer (../shared/yardstick) is not beside this checkout")
