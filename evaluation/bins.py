@@ -53,7 +53,7 @@ class Bins:
 
     def codes(self, table: Coded) -> Ints:
         """The codes of a table's rows, shape (n, d); 0 is missing."""
-        out = np.empty(table.codes.shape, dtype=np.int64)
+        out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores read column by column
         at = 0
         for j, (cut, pooled) in enumerate(zip(self.edges, self.tables, strict=True)):
             if cut is not None:

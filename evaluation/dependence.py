@@ -128,7 +128,7 @@ def _conditional(comparison: Comparison) -> Score:
             _rows(side.weights @ table, given, size) - _rows(table.sum(axis=0)[None], given, size)
             for (side, _), table in zip(sides, tables, strict=True)
         ]
-        chance = [_rows(weights @ np.vstack(tables), given, size) for weights in comparison.resample.chance]
+        chance = [_rows(part, given, size) for part in comparison.resample.halves(tables)]
         deviation, by_chance = (
             ((each[0] - each[1]) * weight[None, :, None]).reshape(len(each[0]), -1) for each in (parts, chance)
         )

@@ -30,6 +30,7 @@ from tabsynth.evaluation.telltale import logistic_score, telltale_rows
 from tabsynth.evaluation.utility import question, utility_scores
 from tabsynth.schema import Schema
 from tabsynth.table import Table
+from tabsynth.threads import single_threaded
 
 PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 STAGES = (
@@ -49,6 +50,7 @@ SHOWN = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
 """The order in which stages come, for progress."""
 
 
+@single_threaded
 def evaluate(
     train: pd.DataFrame | Table | str | Path,
     synthetic: pd.DataFrame | Table | str | Path,

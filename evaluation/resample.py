@@ -8,11 +8,13 @@ differ by chance alone. The interval is for the distance to expect of fresh rows
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix, issparse, vstack
 from scipy.stats import gamma
 from scipy.stats import t as student
@@ -64,6 +66,11 @@ class Side:
         weights = rng.multinomial(groups, np.full(groups, 1 / groups), DRAWS).astype(np.float64)
         return cls(rows, marks, weights)
 
+    def among(self, chosen: npt.NDArray[np.bool_]) -> Side:
+        """The same draws for a table that holds the chosen rows only."""
+        kept = chosen[self.rows]
+        return replace(self, rows=(np.cumsum(chosen) - 1)[self.rows[kept]], marks=self.marks[kept])
+
     def table(self, keys: Ints, size: int) -> Any:
         """Counts of each key in each group, shape (groups, size); sparse where it would be large."""
         groups, picked = self.weights.shape[1], keys[self.rows]
@@ -84,14 +91,14 @@ class Resample:
     Attributes:
         left: Draws of the real table.
         right: Draws of the other one.
-        chance: Random partings of all groups into two tables, which is what two tables of one population are, shape
-            (DRAWS, all groups) each. No row is drawn twice: two copies would agree in all columns at once.
+        chance: Random partings of all groups into two tables, which is what two tables of one population are: 1 for
+            groups of the first, shape (DRAWS, all groups). No row is drawn twice: copies would agree in all columns.
         scale: What turns deviations of the rows drawn from into those of all rows.
     """
 
     left: Side
     right: Side
-    chance: tuple[Floats, Floats]
+    chance: Floats
     scale: float
 
     @classmethod
@@ -102,7 +109,7 @@ class Resample:
         used = 1 / len(left.rows) + 1 / len(right.rows)
         groups = [side.weights.shape[1] for side in (left, right)]
         one = (rng.permuted(np.tile(np.arange(sum(groups)), (DRAWS, 1)), axis=1) < groups[0]).astype(np.float64)
-        return cls(left, right, (one, 1 - one), float(np.sqrt((1 / n + 1 / m) / used)))
+        return cls(left, right, one, float(np.sqrt((1 / n + 1 / m) / used)))
 
     def variation(
         self,
@@ -131,10 +138,21 @@ class Resample:
         known = times * half_sum(by_chance) if chance is None else chance
         return value, shrunk(own, known, gap, lambda each: times * half_sum(each), value)
 
-    def parted(self) -> Any:
+    def among(self, left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> Resample:
+        """The same draws for tables that hold the chosen rows of both tables only."""
+        return replace(self, left=self.left.among(left), right=self.right.among(right))
+
+    @cached_property
+    def parted(self) -> npt.NDArray[np.bool_]:
         """Which of the rows drawn from, the real table's first, fall into the first part, shape (DRAWS, rows)."""
         marks = np.concatenate([self.left.marks, self.right.marks + self.left.weights.shape[1]])
-        return self.chance[0][:, marks] > 0
+        return np.asarray(self.chance[:, marks] > 0)
+
+    def halves(self, tables: Sequence[Any]) -> tuple[Floats, Floats]:
+        """Counts in the two parts of every random parting, shape (DRAWS, size) each, from ``Side.table`` of both."""
+        union = vstack(tables).tocsr() if any(map(issparse, tables)) else np.vstack(tables)
+        first = np.asarray(self.chance @ union)
+        return first, np.asarray(union.sum(axis=0)).reshape(1, -1) - first
 
     def shift(self, left: Ints, right: Ints, size: int, skip: int = 0) -> tuple[Floats, Floats]:
         """Deviations of the difference of shares, and the differences by chance, shape (DRAWS, size - skip) each.
@@ -146,8 +164,7 @@ class Resample:
         for side, table in zip((self.left, self.right), tables, strict=True):
             whole, drawn = np.asarray(table.sum(axis=0)).reshape(1, -1), np.asarray(side.weights @ table)
             out.append(shares(drawn[:, skip:]) - shares(whole[:, skip:]))
-        union = _stacked(tables)
-        by_chance = [shares(np.asarray(weights @ union)[:, skip:]) for weights in self.chance]
+        by_chance = [shares(part[:, skip:]) for part in self.halves(tables)]
         return np.asarray(out[0] - out[1]), np.asarray(by_chance[0] - by_chance[1])
 
     def change(self, left: Ints, right: Ints, size: int, statistic: Callable[[Floats], Floats]) -> tuple[float, Floats]:
@@ -164,8 +181,7 @@ class Resample:
         sides = zip((self.left, self.right), tables, strict=True)
         drawn = [statistic(np.asarray(side.weights @ table)) for side, table in sides]
         own = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
-        union = _stacked(tables)
-        parted = [statistic(np.asarray(weights @ union)) for weights in self.chance]
+        parted = [statistic(part) for part in self.halves(tables)]
         deviations = (own[:, None], (parted[0] - parted[1])[:, None])
         return abs(gap), self.calibrated(deviations, np.array([gap]), _size, abs(gap))
 
@@ -184,8 +200,7 @@ class Resample:
             distance: From differences, shape (..., k), to distances, shape (...).
             value: The observed distance.
 
-        Returns:
-            Shape (2, DRAWS): these, and the distances by chance alone.
+        Returns: These and the distances by chance alone, shape (2, DRAWS).
         """
         own, by_chance = deviation if isinstance(deviation, tuple) else (deviation, deviation)
         return calibrated(own * self.scale, by_chance * self.scale, gap, distance, value)
@@ -257,11 +272,6 @@ def difference(left: Ints, right: Ints, size: int, statistic: Callable[[Floats],
     """What a statistic of the counts of keys is on the left, less what it is on the right."""
     one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
     return float(one - other)
-
-
-def _stacked(tables: list[Any]) -> Any:
-    """Two tables of counts one above the other; sparse where one of them is."""
-    return vstack(tables).tocsr() if any(map(issparse, tables)) else np.vstack(tables)
 
 
 def _size(gap: Floats) -> Floats:

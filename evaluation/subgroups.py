@@ -10,7 +10,7 @@ from tabsynth.evaluation.bins import Bins, joint
 from tabsynth.evaluation.coded import Coded, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
 from tabsynth.evaluation.dependence import spread_out
-from tabsynth.evaluation.resample import within
+from tabsynth.evaluation.resample import Resample, within
 from tabsynth.evaluation.score import Score
 
 FEWEST = 50
@@ -44,13 +44,15 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
         if any(member.sum() < FEWEST / 4 for both in members[1:] for member in both):
             continue  # too few to say what real rows would reach
         parts = _parts(len(bins.sizes), by_column)
-        found = [_within(comparison, codes[0], members[0], bins.sizes, part) for part in parts]
+        inside = [
+            (np.asfortranarray(a[one]), np.asfortranarray(b[two]))
+            for (a, b), (one, two) in zip(codes, members, strict=True)
+        ]
+        resample = comparison.resample.among(*members[0])
+        found = [_within(resample, inside[0], bins.sizes, part) for part in parts]
         values.append(float(np.mean([value for value, _ in found])))
         draws.append(np.mean([drawn for _, drawn in found], axis=0))
-        each = [
-            np.array(np.mean([_distance(both, member, bins.sizes, part) for part in parts]))
-            for both, member in zip(codes[1:], members[1:], strict=True)
-        ]
+        each = [np.array(np.mean([_distance(both, bins.sizes, part) for part in parts])) for both in inside[1:]]
         floors.append(float(comparison.floor(each)))
         book = comparison.real.book
         columns.append((f"{book.names[by_column]} = {book.labels[by_column][code - 1]}",))
@@ -94,38 +96,21 @@ def _parts(d: int, by: int) -> list[tuple[int, ...]]:
     return [*((j,) for j in others), *spread_out(list(combinations(others, 2)), MOST_PAIRS)]
 
 
-def _keys(
-    codes: tuple[Ints, Ints], members: tuple[np.ndarray, ...], sizes: Ints, part: tuple[int, ...]
-) -> tuple[Ints, Ints, int]:
-    """One number for what the part holds, from 1; 0 for rows outside of the group."""
-    out = []
-    size = 1
-    for side, member in zip(codes, members, strict=True):
-        key, size = joint(side, sizes, part)
-        out.append(np.where(member, key + 1, 0))
-    return out[0], out[1], size + 1
-
-
-def _distance(codes: tuple[Ints, Ints], members: tuple[np.ndarray, ...], sizes: Ints, part: tuple[int, ...]) -> float:
-    left, right, size = _keys(codes, members, sizes, part)
-    left, right = left[left > 0], right[right > 0]
+def _distance(codes: tuple[Ints, Ints], sizes: Ints, part: tuple[int, ...]) -> float:
+    """Total variation of what the part holds in the rows of a group; 1 if only one table has such rows."""
+    (left, size), (right, _) = (joint(side, sizes, part) for side in codes)
     if not len(left) or not len(right):
         return float(bool(len(left)))
     return variation(left, right, size)
 
 
 def _within(
-    comparison: Comparison,
-    codes: tuple[Ints, Ints],
-    members: tuple[np.ndarray, ...],
-    sizes: Ints,
-    part: tuple[int, ...],
+    resample: Resample, codes: tuple[Ints, Ints], sizes: Ints, part: tuple[int, ...]
 ) -> tuple[float, np.ndarray]:
     """The distance within a group and under every draw as ``Resample.calibrated`` has it."""
-    left, right, size = _keys(codes, members, sizes, part)
-    value = _distance(codes, members, sizes, part)
-    p, q = (np.bincount(key, minlength=size)[1:].astype(np.float64) for key in (left, right))
+    (left, size), (right, _) = (joint(side, sizes, part) for side in codes)
+    value = _distance(codes, sizes, part)
+    p, q = (np.bincount(key, minlength=size).astype(np.float64) for key in (left, right))
     gap = p / max(p.sum(), 1.0) - q / max(q.sum(), 1.0)
-    deviation = comparison.resample.shift(left, right, size, skip=1)
-    drawn = comparison.resample.calibrated(deviation, gap, within, value)
+    drawn = resample.calibrated(resample.shift(left, right, size), gap, within, value)
     return value, np.minimum(drawn, 1.0)

@@ -89,7 +89,7 @@ def _ends(values: Floats, cut: Floats) -> Ints:
     return out
 
 
-def _rare(counts: Ints) -> np.ndarray:
+def _rare(counts: Ints | Floats) -> np.ndarray:
     """Which codes are rare categories, by the counts of real rows, shape (..., codes); 0, for missing, is none."""
     rare = np.asarray(counts <= RARE * counts.sum(axis=-1, keepdims=True))
     rare[..., 0] = False
@@ -102,27 +102,28 @@ def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
     Cells that keep the real table's cuts would scatter too little: that its ends hold nothing beyond is chance, too.
     """
     values = np.concatenate([real[resample.left.rows], made[resample.right.rows]])
-    first = resample.parted()
+    first = resample.parted
     rows = first.sum(axis=1)[:, None], (~first).sum(axis=1)[:, None]
     order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # missing ones come last
     if not len(order):
         return np.zeros(len(first))
-    ordered, first = values[order], first[:, order]
-    # how many of the first part lie among so many of the least values, shape (DRAWS, values + 1)
-    upto = np.zeros((len(first), len(order) + 1), dtype=np.int32)
-    np.cumsum(first, axis=1, out=upto[:, 1:])
-    present = upto[:, -1]
+    ordered, n = values[order], len(order)
+    # where the rows of the first part lie among the values in order, draw after draw
+    start = n * np.arange(len(first))
+    places = np.append(np.flatnonzero(first[:, order]), n * len(first))
+    before = np.searchsorted(places, start)
+    present = np.searchsorted(places, start + n) - before
     below, above = [], []
     for q in (0.0, *QUANTILES, 1.0):
         at = q * np.maximum(present - 1, 0)
         rank = np.floor(at + 1e-9) if q < 0.5 else np.ceil(at - 1e-9)
-        cut = ordered[np.argmax(upto[:, 1:] > rank[:, None], axis=1)]
+        cut = ordered[np.where(present > 0, places[before + rank.astype(np.int64)] - start, 0)]
         end = np.searchsorted(ordered, cut, "left" if q < 0.5 else "right")
-        inner = np.take_along_axis(upto, end[:, None], axis=1)[:, 0]
+        inner = np.searchsorted(places, start + end) - before
         if q < 0.5:
             below.append((inner, end - inner))
         else:
-            above.append((present - inner, len(order) - end - present + inner))
+            above.append((present - inner, n - end - present + inner))
     gaps, mass = [], np.zeros(len(first))
     for side in (below, above[::-1]):  # from the outermost cell inwards
         for part, whole in zip((0, 1), rows, strict=True):
@@ -135,8 +136,7 @@ def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
 
 def _parted_labels(resample: Resample, real: Ints, made: Ints, size: int) -> Floats:
     """The same for the rare categories."""
-    table = np.vstack([resample.left.table(real, size), resample.right.table(made, size)])
-    counts, others = (np.asarray(weights @ table) for weights in resample.chance)
+    counts, others = resample.halves([resample.left.table(real, size), resample.right.table(made, size)])
     p, q = shares(counts), shares(others)
     rare = _rare(counts)
     return _of_tails(np.where(rare, p - q, 0.0), np.where(rare, p, 0.0).sum(axis=1)) * resample.scale

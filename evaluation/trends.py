@@ -239,7 +239,8 @@ def _parted(scaled: list[Floats], resample: Resample) -> Floats:
         rows = values[side.rows[np.argsort(side.marks, kind="stable")]]  # groups lie together and are of one size
         groups.append(moments(rows.reshape(side.weights.shape[1], -1, rows.shape[1])))
     each = np.concatenate(groups)
-    drawn = [correlations_of((w @ each.reshape(len(each), -1)).reshape(-1, *each.shape[1:])) for w in resample.chance]
+    parts = (resample.chance, 1 - resample.chance)
+    drawn = [correlations_of((w @ each.reshape(len(each), -1)).reshape(-1, *each.shape[1:])) for w in parts]
     return np.asarray(0.5 * resample.scale * np.abs(np.nan_to_num(drawn[0] - drawn[1])))
 
 

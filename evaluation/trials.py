@@ -16,6 +16,7 @@ from tabsynth.evaluation.coded import Coded, Floats, Ints, code
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.schema import Schema
 from tabsynth.table import Table
+from tabsynth.threads import single_threaded
 
 DRAWS = 200
 """Bootstrap draws of the held-out rows."""
@@ -122,6 +123,7 @@ class Trial:
         return self.mean((rates.max(axis=2) - rates.min(axis=2)).max(axis=2))
 
 
+@single_threaded
 def _learned(table: Coded, column: int, classes: Ints, test: Coded, states: list[int]) -> Floats:
     """What classifiers trained on a table say of the test rows, shape (seeds, n, classes)."""
     answers = table.codes[:, column]

@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 
 from tabsynth.errors import DataError, InputError, listed
+from tabsynth.threads import single_threaded
 
 Floats = npt.NDArray[np.float64]
 
@@ -186,6 +187,7 @@ def domain_auc(
     return out
 
 
+@single_threaded
 def _auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[int], seed: int) -> float:
     """The weighted AUC over rows held out in folds."""
     score = np.zeros(len(mine))
