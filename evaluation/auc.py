@@ -63,12 +63,13 @@ def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats
     Returns:
         Shape (b,); NaN where a class was not drawn.
     """
-    order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    drawn = weights[:, order]
-    up = np.add.reduceat(drawn * positive[order], starts, axis=1)
-    down = np.add.reduceat(drawn * ~positive[order], starts, axis=1)
-    below = np.cumsum(down, axis=1) - down / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out: Floats = (up * below).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
+    ahead, behind = np.flatnonzero(positive), np.flatnonzero(~positive)
+    behind = behind[np.argsort(score[behind], kind="stable")]
+    below, upto = (np.searchsorted(score[behind], score[ahead], side) for side in ("left", "right"))
+    out, running = np.empty(len(weights)), np.zeros(len(behind) + 1)
+    for i, drawn in enumerate(weights):  # one after the other: the running sums of one stay in the cache
+        np.cumsum(drawn[behind], out=running[1:])
+        up = drawn[ahead]
+        pairs = up.sum() * running[-1]
+        out[i] = up @ (running[below] + running[upto]) / (2 * pairs) if pairs else np.nan
     return out

@@ -7,6 +7,7 @@ columns instead of a learned embedding.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from tabsynth.evaluation.bins import Bins
@@ -31,6 +32,8 @@ DIMENSIONS = 16
 REDRAWN, MOST_PARTED = 40, 10_000
 """Draws for the interval of coverage, and rows a side that are parted."""
 
+Mask = npt.NDArray[np.bool_]
+
 LEVELS = np.linspace(0, 1, 31)[1:]
 BINS = 20
 
@@ -40,40 +43,75 @@ def coverage_of(real: Coded, made: Coded) -> Floats:
 
     The definitions are those of SDMetrics' CategoryCoverage and RangeCoverage.
     """
-    out = np.ones(len(real.book.names))
-    at = 0
-    for j, continuous in enumerate(real.book.continuous):
+    both, first = _joined(real, made)
+    return _coverages(both, first[None], ~first[None])[0]
+
+
+def _joined(real: Coded, made: Coded) -> tuple[Coded, Mask]:
+    """The rows of both tables in one, and which of them are the first table's, shape (n + m,)."""
+    both = Coded(real.book, *(np.concatenate([getattr(t, part) for t in (real, made)]) for part in ("codes", "values")))
+    return both, np.arange(len(both)) < len(real)
+
+
+def _coverages(rows: Coded, first: Mask, second: Mask) -> Floats:
+    """Of each column, what the second of two sets of rows holds of the first, shape (b, d), from masks, shape (b, n).
+
+    Where the first sets are all one, its mask may be of shape (1, n).
+    """
+    out = np.ones((len(second), len(rows.book.names)))
+    numbers = iter(rows.values.T)
+    for j, continuous in enumerate(rows.book.continuous):
         if continuous:
-            out[j] = _range_coverage(real.values[:, at], made.values[:, at])
-            at += 1
-        else:
-            known = np.unique(real.codes[:, j][real.codes[:, j] > 0])
-            out[j] = np.isin(known, made.codes[:, j]).mean() if len(known) else 1.0
+            out[:, j] = _range_coverage(next(numbers), first, second)
+            continue
+        order = np.argsort(rows.codes[:, j], kind="stable")
+        order = order[np.count_nonzero(rows.codes[:, j] == 0) :]
+        if len(order):
+            starts = np.flatnonzero(np.diff(rows.codes[order, j], prepend=0))
+            known, held = (np.logical_or.reduceat(mask[:, order], starts, axis=1) for mask in (first, second))
+            count = known.sum(axis=1)
+            out[:, j] = np.where(count > 0, (known & held).sum(axis=1) / np.maximum(count, 1), 1.0)
     return out
+
+
+def _range(values: Floats, chosen: Mask) -> tuple[Floats, Floats]:
+    """Least and greatest of the chosen values, shape (b,) each; NaN where none is present."""
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # missing ones come last
+    if not len(order):
+        return np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
+    inside = chosen[:, order]
+    ends = order[inside.argmax(axis=1)], order[len(order) - 1 - inside[:, ::-1].argmax(axis=1)]
+    low, high = (np.where(inside.any(axis=1), values[end], np.nan) for end in ends)
+    return low, high
 
 
 def _parted(train: Coded, made: Coded, rng: np.random.Generator) -> Floats:
     """Mean coverage when the rows of both tables are parted anew: a bootstrap never draws beyond the ends it has."""
-    some = [sampled(table, MOST_PARTED, rng) for table in (train, made)]
-    both = Coded(train.book, *(np.concatenate([getattr(t, part) for t in some]) for part in ("codes", "values")))
-    out = []
-    for _ in range(REDRAWN):
-        order = rng.permutation(len(both))
-        out.append(float(coverage_of(both.take(order[: len(some[0])]), both.take(order[len(some[0]) :])).mean()))
-    return np.array(out)
+    both, first = _joined(*(sampled(table, MOST_PARTED, rng) for table in (train, made)))
+    orders = np.array([rng.permutation(len(both)) for _ in range(REDRAWN)])
+    inside = np.zeros(orders.shape, dtype=bool)
+    np.put_along_axis(inside, orders, first[None], axis=1)
+    return np.asarray(_coverages(both, inside, ~inside).mean(axis=1))
 
 
-def _range_coverage(real: Floats, made: Floats) -> float:
-    real, made = real[~np.isnan(real)], made[~np.isnan(made)]
-    if not len(real):
-        return 1.0
-    if not len(made):
-        return 0.0
-    low, high = float(real.min()), float(real.max())
-    if low == high:
-        return 1.0 if (made == low).any() else 0.0
-    short = max(float(made.min()) - low, 0.0) + max(high - float(made.max()), 0.0)
-    return max(1 - short / (high - low), 0.0)
+def _redrawn(train: Coded, made: Coded, rng: np.random.Generator) -> Floats:
+    """Mean coverage under bootstrap draws of the synthetic rows: it depends on which rows are drawn, not how often."""
+    both, first = _joined(train, made)
+    inside = np.zeros((REDRAWN, len(both)), dtype=bool)
+    for mask in inside:
+        mask[len(train) + rng.integers(len(made), size=len(made))] = True
+    return np.asarray(_coverages(both, first[None], inside).mean(axis=1))
+
+
+def _range_coverage(values: Floats, first: Mask, second: Mask) -> Floats:
+    """Share of the range of the first set's values that the second set's reach, shape (b,)."""
+    (low, high), (least, most) = (_range(values, mask) for mask in (first, second))
+    span = np.where(high > low, high - low, 1.0)
+    share = np.maximum(1 - (np.maximum(least - low, 0.0) + np.maximum(high - most, 0.0)) / span, 0.0)
+    share = np.where(np.isnan(low), 1.0, np.where(np.isnan(least), 0.0, share))
+    for k in np.flatnonzero(np.broadcast_to(low == high, len(second))):  # a range of one value: is it there?
+        share[k] = (values[second[k]] == low[k % len(low)]).any()
+    return share
 
 
 def diversity_scores(
@@ -102,8 +140,7 @@ def _coverage(train: Coded, made: Coded, holdout: Coded | None, rng: np.random.G
         fresh, how = train.take(rng.permutation(len(train))[: max(1, len(train) // 2)]), "half of the training rows"
     floors = coverage_of(train, fresh)
     value = float(each.mean())
-    drawn = [coverage_of(train, made.take(rng.integers(len(made), size=len(made)))).mean() for _ in range(REDRAWN)]
-    half = max(half_width(np.array(drawn)), half_width(_parted(train, made, rng)))
+    half = max(half_width(_redrawn(train, made, rng)), half_width(_parted(train, made, rng)))
     order = np.argsort(each - floors, kind="stable")
     return Score(
         name="coverage",
@@ -215,16 +252,15 @@ def _curves(
         """By how much the share of rows in the ball that holds a share alpha of the real rows is off alpha."""
         centre = drawn @ one / n
         radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), LEVELS)
-        inside = np.linalg.norm(other - centre, axis=1)[:, None] <= radius + 1e-9
-        return np.asarray(judged @ inside / n - LEVELS)
+        return _reached(np.linalg.norm(other - centre, axis=1), radius, judged) / n - LEVELS
 
     def recall(one: Ints, other: Ints) -> float:
         """Real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows."""
         far = np.linalg.norm(right - other @ right / n, axis=1)
         radius = np.quantile(np.repeat(far, other), LEVELS)
         place = np.argmax(other[which] > 0, axis=1)  # the nearest that was drawn
-        hit = (near[rows, place] <= own + 1e-9)[:, None] & (far[which[rows, place]][:, None] <= radius + 1e-9)
-        return 1 - float(_off(one @ hit / n - LEVELS))
+        hit = near[rows, place] <= own + 1e-9
+        return 1 - float(_off(_reached(far[which[rows, place]], radius, one * hit) / n - LEVELS))
 
     every = np.ones(n, dtype=np.int64)
     gap, value = precision(left, right, every, every), recall(every, every)
@@ -241,6 +277,12 @@ def _curves(
     recalls = np.array([(recall(one, every), recall(every, other)) for one, other in zip(*drawn, strict=True)])
     moved = value + (recalls - recalls.mean(axis=0)).sum(axis=1)
     return (min(off, 1.0), np.minimum(errors, 1.0)), np.maximum(np.r_[value, moved], 0.0)
+
+
+def _reached(distance: Floats, radius: Floats, times: Ints) -> Floats:
+    """How many rows lie within each of rising radii, shape (levels,), each row counted so many times."""
+    outer = np.searchsorted(radius + 1e-9, distance)
+    return np.cumsum(np.bincount(outer, times, minlength=len(radius) + 1)[:-1])
 
 
 def _off(gap: Floats) -> Floats:

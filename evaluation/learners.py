@@ -227,12 +227,21 @@ def _losses(trained: Trained, name: str, rows: Floats, orders: np.ndarray) -> Fl
     """What each test row's loss gains when a column is shuffled, shape (n, d)."""
     model = trained.boosters[name]
     d = rows.shape[1]
-    before = _loss(trained, _guess(model, rows, trained.asked, trained.classes))
+    guess = _guess(model, rows, trained.asked, trained.classes)
+    before = _loss(trained, guess)
     out = np.zeros((len(rows), d))
     for k, order in enumerate(orders):
-        changed = rows.copy()
-        changed[:, k % d] = changed[order, k % d]
-        out[:, k % d] += _loss(trained, _guess(model, changed, trained.asked, trained.classes)) - before
+        j = k % d
+        shuffled = rows[order, j]
+        # a row that gets an equal value keeps its loss
+        moved = np.flatnonzero((shuffled != rows[:, j]) & ~(np.isnan(shuffled) & np.isnan(rows[:, j])))
+        if not len(moved):
+            continue
+        changed = rows[moved]
+        changed[:, j] = shuffled[moved]
+        after = guess.copy()
+        after[moved] = _guess(model, changed, trained.asked, trained.classes)
+        out[:, j] += _loss(trained, after) - before
     return out / SHUFFLES
 
 

@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info
 
+from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.coded import Coded, code
+from tabsynth.evaluation.diversity import REDRAWN, _parted, _reached, _redrawn, coverage_of
 from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.learners import SHUFFLES, _losses, train_all
 from tabsynth.evaluation.resample import Resample, within
 from tabsynth.evaluation.subgroups import _within
 from tabsynth.evaluation.tails import QUANTILES, _of_tails, _parted_labels, _parted_numbers
+from tabsynth.evaluation.utility import question
 from tabsynth.schema import Schema
 
 Tables = tuple[pd.DataFrame, Schema]
@@ -133,3 +137,114 @@ def test_rare_categories_of_a_sparse_table_of_counts() -> None:
     p, q = first / first.sum(axis=1, keepdims=True), second / second.sum(axis=1, keepdims=True)
     slow = _of_tails(p - q, p.sum(axis=1)) * resample.scale
     assert _parted_labels(resample, real, made, size) == pytest.approx(slow, abs=1e-12)
+
+
+def coverage_of_lists(real: Coded, made: Coded) -> list[float]:
+    """SDMetrics' CategoryCoverage and RangeCoverage, from the values of each column."""
+    out = []
+    numbers = iter(zip(real.values.T, made.values.T, strict=True))
+    for j, continuous in enumerate(real.book.continuous):
+        if not continuous:
+            known = set(real.codes[:, j].tolist()) - {0}
+            out.append(len(known & set(made.codes[:, j].tolist())) / len(known) if known else 1.0)
+            continue
+        one, two = (side[~np.isnan(side)] for side in next(numbers))
+        if not len(one) or not len(two):
+            out.append(0.0 if len(one) else 1.0)
+        elif one.min() == one.max():
+            out.append(float(one[0] in two))
+        else:
+            short = max(two.min() - one.min(), 0.0) + max(one.max() - two.max(), 0.0)
+            out.append(max(1 - short / (one.max() - one.min()), 0.0))
+    return out
+
+
+def edges() -> tuple[Coded, Coded]:
+    """Columns that are constant, missing, or of values that hardly occur."""
+    rng = np.random.default_rng(5)
+    n = 60
+    frame = pd.DataFrame(
+        {
+            "constant": np.ones(n),
+            "two": np.where(np.arange(n) % 20 == 0, 2.0, 7.0),
+            "blank": np.full(n, np.nan),
+            "nearly blank": np.where(np.arange(n) == 3, 1.0, np.nan),
+            "normal": rng.normal(size=n),
+            "label": rng.choice(list("abcdefghij"), size=n),
+            "rare": np.where(np.arange(n) % 30 == 0, "x", None),
+        }
+    )
+    schema = Schema.from_dict(
+        {"columns": {k: {"kind": "categorical" if k in ("label", "rare") else "numeric"} for k in frame}}
+    )
+    made = frame.assign(constant=np.r_[np.zeros(n // 2), np.full(n // 2, 2.0)], two=7.0)
+    return tuple(code([frame, made], schema))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("case", ["every kind", "edges"])
+def test_coverage_of_all_draws_is_that_of_each(coded: tuple[Coded, Coded], case: str) -> None:
+    real, made = coded if case == "every kind" else edges()
+    assert coverage_of(real, made) == pytest.approx(coverage_of_lists(real, made), abs=1e-12)
+    assert coverage_of(made, real) == pytest.approx(coverage_of_lists(made, real), abs=1e-12)
+
+    again = np.random.default_rng(6)
+    drawn = [made.take(again.integers(len(made), size=len(made))) for _ in range(REDRAWN)]
+    slow = [np.mean(coverage_of_lists(real, each)) for each in drawn]
+    assert _redrawn(real, made, np.random.default_rng(6)) == pytest.approx(slow, abs=1e-12)
+
+    again = np.random.default_rng(7)
+    both = Coded(real.book, np.concatenate([real.codes, made.codes]), np.concatenate([real.values, made.values]))
+    orders = [again.permutation(len(both)) for _ in range(REDRAWN)]
+    slow = [np.mean(coverage_of_lists(both.take(o[: len(real)]), both.take(o[len(real) :]))) for o in orders]
+    assert _parted(real, made, np.random.default_rng(7)) == pytest.approx(slow, abs=1e-12)
+
+
+def test_rows_within_rising_radii_are_counted_with_their_times() -> None:
+    rng = np.random.default_rng(8)
+    distance, times = rng.integers(6, size=50).astype(float), rng.integers(4, size=50)
+    radius = np.array([0.0, 1.0, 1.0, 2.5, 4.0])
+    slow = [times[distance <= each].sum() for each in radius]
+    assert _reached(distance, radius, times).tolist() == slow
+
+
+@pytest.mark.parametrize("digits", [0, 6])
+def test_weighted_auc_is_the_share_of_pairs_in_order(digits: int) -> None:
+    rng = np.random.default_rng(9)
+    positive = rng.random(40) < 0.3
+    score = np.round(rng.normal(size=40) + positive, digits)
+    weights = rng.integers(4, size=(7, 40)).astype(float)
+    weights[3, positive] = 0  # a draw without positives
+    slow = []
+    for w in weights:
+        won = total = 0.0
+        for i in np.flatnonzero(positive):
+            for j in np.flatnonzero(~positive):
+                won += w[i] * w[j] * (float(score[i] > score[j]) + 0.5 * float(score[i] == score[j]))
+                total += w[i] * w[j]
+        slow.append(won / total if total else np.nan)
+    assert weighted_auc(positive, score, weights) == pytest.approx(slow, abs=1e-12, nan_ok=True)
+    assert np.isnan(weighted_auc(np.zeros(40, dtype=bool), score, weights)).all()
+
+
+def test_importances_are_the_losses_of_rows_with_one_column_shuffled(every_kind: Tables) -> None:
+    frame, schema = every_kind
+    asked_of = [frame[:150], frame[150:300], frame[300:]]
+    real, made, fresh = code([part.reset_index(drop=True) for part in asked_of], schema)
+    trained = train_all(real, made, fresh, question(real, "flag"), 0, np.random.default_rng(10))
+    assert trained is not None
+    rows = np.delete(trained.test.features(), trained.asked.column, axis=1)
+    n, d = rows.shape
+    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(SHUFFLES * d)])
+    model = trained.boosters["real"]
+    truth = np.searchsorted(trained.classes, trained.truth)
+
+    def loss(features: np.ndarray) -> np.ndarray:
+        return -np.log(np.maximum(model.predict_proba(features)[np.arange(n), truth], 1e-4))
+
+    slow = np.zeros((n, d))
+    for k, order in enumerate(orders):
+        shuffled = rows.copy()
+        shuffled[:, k % d] = shuffled[order, k % d]
+        slow[:, k % d] += (loss(shuffled) - loss(rows)) / SHUFFLES
+    assert np.abs(slow).max() > 0.01
+    assert _losses(trained, "real", rows, orders) == pytest.approx(slow, abs=1e-12)
