@@ -44,7 +44,7 @@ def coverage_of(real: Coded, made: Coded) -> Floats:
     The definitions are those of SDMetrics' CategoryCoverage and RangeCoverage.
     """
     both, first = _joined(real, made)
-    return _coverages(both, first[None], ~first[None])[0]
+    return np.asarray(_coverages(both, first[None], ~first[None])[0])
 
 
 def _joined(real: Coded, made: Coded) -> tuple[Coded, Mask]:
