@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from tabsynth.cli import main
@@ -33,8 +34,9 @@ def reference() -> str:
 
 def common_end(one: str, other: str) -> str:
     """The paragraphs with which both texts end."""
-    last = os.path.commonprefix([one[::-1], other[::-1]])[::-1]
-    return last[last.index("\n\n") :] if "\n\n" in last else ""
+    pairs = zip(reversed(one.split("\n\n")), reversed(other.split("\n\n")), strict=False)
+    shared = [left for left, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    return "".join(f"\n\n{part}" for part in reversed(shared))
 
 
 def commands(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
