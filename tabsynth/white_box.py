@@ -15,7 +15,8 @@ import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric
 from tabsynth.errors import SchemaError
-from tabsynth.line_coder import Floats
+from tabsynth.line_coder import Floats, Tokens
+from tabsynth.marginals.learn import count_pairs
 from tabsynth.marginals.spending import Charged, Read
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.noise import Noise
@@ -87,6 +88,11 @@ class WhiteBox(MarginalSynthesizer):
             float(((noisy - without - more / 2) * more).sum()) / sigma**2
             for (noisy, sigma), without, more in zip(watched.seen, base, canary, strict=True)
         )
+
+    def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: Run) -> None:
+        """Count the pairs and no more: a mixture is made of these counts alone, and shows nothing that they do not."""
+        if self.active_:
+            count_pairs(self._slots(rows), tokens, source, share, components=self.components, seed=run.seed)
 
     def _replayed(
         self,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Tokens
+from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.choice import chosen_pairs
 from tabsynth.marginals.cliques import Cliques
-from tabsynth.marginals.effort import effort_of
+from tabsynth.marginals.effort import Effort, effort_of
 from tabsynth.marginals.mixture import Mixture, fit
 from tabsynth.marginals.opendp import ALGORITHMS, check_source, released
-from tabsynth.marginals.pairs import Plan, measure
+from tabsynth.marginals.pairs import Measured, Plan, measure
 from tabsynth.marginals.second_look import SHARE, kept_back, look_again
 from tabsynth.marginals.spending import Exact, Source
 from tabsynth.marginals.tree import Tree, grow
@@ -42,6 +43,29 @@ class Slots:
     target: int | None
     rows: float
 
+    @cached_property
+    def kept(self) -> list[npt.NDArray[np.int64]]:
+        """The tokens of each slot that are learned; one that no row has and no row may have would only cost noise."""
+        return [np.flatnonzero(may | (own > 0)) for may, own in zip(self.emitted, self.counts, strict=True)]
+
+    @cached_property
+    def marginals(self) -> list[Floats]:
+        """The distribution of each slot's kept tokens."""
+        return [own[at] / own[at].sum() for own, at in zip(self.counts, self.kept, strict=True)]
+
+    def reader(self, tokens: Callable[[], Tokens]) -> Callable[[], Tokens]:
+        """Reads rows as places among the kept tokens: inside the first charged read, and keeps them for the others."""
+        place = [np.zeros(len(own), np.int32) for own in self.counts]
+        for table, at in zip(place, self.kept, strict=True):
+            table[at] = np.arange(len(at))
+
+        @cache
+        def read() -> Tokens:
+            found = tokens()
+            return np.stack([table[found[:, i]] for i, table in enumerate(place)], axis=1)
+
+        return read
+
 
 def learn(
     slots: Slots,
@@ -66,21 +90,9 @@ def learn(
         seed: Seed of the mixture's start.
         progress: Whether to show a bar; None shows one on a terminal.
     """
-    # Tokens that no row has and no row may have would only cost noise.
-    kept = [np.flatnonzero(may | (count > 0)) for may, count in zip(slots.emitted, slots.counts, strict=True)]
-    place = [np.zeros(len(count), np.int32) for count in slots.counts]
-    for table, own in zip(place, kept, strict=True):
-        table[own] = np.arange(len(own))
-    compact: list[Tokens] = []
-
-    def read() -> Tokens:
-        if not compact:  # made inside the first charged read, and kept for the others
-            found = tokens()
-            compact.append(np.stack([table[found[:, i]] for i, table in enumerate(place)], axis=1))
-        return compact[0]
-
-    marginals = [count[own] / count[own].sum() for count, own in zip(slots.counts, kept, strict=True)]
+    kept = slots.kept
     if method == "tree":
+        marginals, read = slots.marginals, slots.reader(tokens)
         tree = grow(marginals, read, slots.rows, source, share, slots.names)
         sizes = [len(count) for count in slots.counts]
         tables = tuple(
@@ -89,8 +101,29 @@ def learn(
         )
         return Tree(0, _widened(tree.root[None], kept[0], sizes[0])[0], tree.edges, tables)
     if method in ALGORITHMS:
+        read = slots.reader(tokens)
         found = released(method, [len(own) for own in kept], read, check_source(source), share, slots.names)
         return _spread(found, kept, [len(count) for count in slots.counts])
+    measured, effort = count_pairs(slots, tokens, source, share, components=components, seed=seed)
+    small = fit(slots.marginals, measured, slots.rows, effort, seed=seed, progress=progress)
+    whole = zip(small.parts, slots.counts, kept, strict=True)
+    return Mixture(tuple(_widened(part, own, len(counts)) for part, counts, own in whole))
+
+
+def count_pairs(
+    slots: Slots, tokens: Callable[[], Tokens], source: Source, share: float, *, components: int | None, seed: int
+) -> tuple[Measured, Effort]:
+    """Count the pairs that a mixture is fitted to, and decide how it is fitted: all that ``learn`` reads of the rows.
+
+    Args:
+        slots: What is known of them.
+        tokens: Reads the tokens of all rows, shape (n, slots).
+        source: Where counts come from.
+        share: The share of the budget to spend.
+        components: Components of the mixture; by default from the rows and the budget.
+        seed: Seed of the mixture's start.
+    """
+    marginals, read = slots.marginals, slots.reader(tokens)
     pairs, left = chosen_pairs(marginals, slots.target, read, slots.rows, source, share, slots.names)
     plan = Plan.of(marginals, slots.target, pairs)
     again = 0.0 if isinstance(source, Exact) else left * kept_back(plan)
@@ -101,9 +134,7 @@ def learn(
     if again:
         facts = (tuple(slots.names), effort, seed)
         measured = look_again(marginals, measured, plan, read, slots.rows, source, again, *facts)
-    small = fit(marginals, measured, slots.rows, effort, seed=seed, progress=progress)
-    whole = zip(small.parts, slots.counts, kept, strict=True)
-    return Mixture(tuple(_widened(part, own, len(count)) for part, count, own in whole))
+    return measured, effort
 
 
 def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:

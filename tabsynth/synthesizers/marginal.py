@@ -111,26 +111,28 @@ class MarginalSynthesizer(TokenSynthesizer):
 
     def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Source, share: float, run: Run) -> None:
         """Count the pairs and fit the model."""
-        if not self.active_:
-            return
+        if self.active_:
+            self.model_ = learn(
+                self._slots(rows),
+                tokens,
+                source,
+                share,
+                method=self.method,
+                components=self.components,
+                seed=run.seed,
+                progress=run.progress,
+            )
+
+    def _slots(self, rows: float) -> Slots:
+        """What is known of the active slots before pairs are counted."""
         own = [self.codec_.slots[i] for i in self.active_]
         targets = self.codec_.schema.with_role("target")
-        slots = Slots(
+        return Slots(
             names=[slot.column for slot in own],
             counts=[self.counts_[i] for i in self.active_],
             emitted=[self._emitted(i) for i in self.active_],
             target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
             rows=rows,
-        )
-        self.model_ = learn(
-            slots,
-            tokens,
-            source,
-            share,
-            method=self.method,
-            components=self.components,
-            seed=run.seed,
-            progress=run.progress,
         )
 
     def _learn(self, tokens: Tokens, run: Run) -> None:
