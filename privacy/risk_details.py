@@ -69,13 +69,19 @@ def details_of(found: Found, inputs: Inputs, power: dict[str, Any]) -> dict[str,
 def worst_of(found: Found) -> list[dict[str, Any]]:
     """The training records most exposed, each with the share of controls that look as exposed and as isolated."""
     game, count = found.game, len(found.game.members)
-    rows = np.arange(len(game.train)) if len(game.train) <= MOST_NAMED_OF else game.member_rows
-    gap, isolation = exposures(game, game.train.take(rows))
-    others, apart = np.sort(found.attacks.exposure[count:]), np.sort(found.attacks.isolation[count:])
+    rows = game.member_rows
+    gap, isolation = (values[:count] for values in (found.attacks.exposure, found.attacks.isolation))
+    if len(game.train) <= MOST_NAMED_OF:
+        rest = np.setdiff1d(np.arange(len(game.train)), rows)
+        others = exposures(game, found.attacks, game.train.take(rest)) if len(rest) else (np.empty(0), np.empty(0))
+        order = np.argsort(np.concatenate([rows, rest]))
+        rows = np.arange(len(game.train))
+        gap, isolation = (np.concatenate(both)[order] for both in zip((gap, isolation), others, strict=True))
+    controls, apart = np.sort(found.attacks.exposure[count:]), np.sort(found.attacks.isolation[count:])
     return [
         {
             "row": int(rows[i]),
-            "false_positive_rate": float(1 - np.searchsorted(others, gap[i], "left") / len(others)),
+            "false_positive_rate": float(1 - np.searchsorted(controls, gap[i], "left") / len(controls)),
             "isolation_percentile": round(100 * float(np.searchsorted(apart, isolation[i]) / len(apart)), 1),
         }
         for i in np.argsort(-gap, kind="stable")[:NAMED]

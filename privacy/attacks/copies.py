@@ -20,6 +20,7 @@ from tabsynth.evaluation.memorisation import memorisation_scores, wilson
 from tabsynth.evaluation.score import Score
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.membership import Attacks
 from tabsynth.privacy.attacks.neighbours import nearest
 from tabsynth.privacy.attacks.overlap import steady
 from tabsynth.privacy.attacks.rates import exceeds, newcombe
@@ -32,20 +33,18 @@ KMAP = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), ("mor
 """Sizes of the groups of training records that share a synthetic row's quasi-identifiers."""
 
 
-def copy_findings(game: Game, holdout: Coded, synthetic: Coded) -> list[Finding]:
+def copy_findings(game: Game, attacks: Attacks, holdout: Coded, synthetic: Coded) -> list[Finding]:
     """The share of training records that the synthetic table holds, less the share of others.
 
     Args:
         game: The rows attacked.
+        attacks: Their distances to the nearest rows.
         holdout: All held-out rows: an exact copy needs no reference.
         synthetic: All synthetic rows.
     """
     made = np.unique(row_hashes(synthetic))
     exact = [np.isin(row_hashes(table), made) for table in (game.train, holdout)]
-    targets = game.targets()
-    to_reference = nearest(targets, game.points["reference"], 1)[0][:, 0]
-    to_synthetic = nearest(targets, game.points["synthetic"], 1)[0][:, 0]
-    close = to_synthetic <= np.quantile(to_reference, NEAR)
+    close = attacks.to_synthetic <= np.quantile(attacks.to_reference, NEAR)
     near = [close[game.is_member], close[~game.is_member]]
     return [
         _finding("copies_exact", "Exact copies", exact, "occur in the synthetic table"),

@@ -77,5 +77,5 @@ def attack_all(
     surest = [worst_secret(inferred, "random"), worst_secret(inferred, "isolated")]
     findings += [item for item in surest if item is not None]
     tell("copies")
-    findings += copy_findings(game, holdout, synthetic)
+    findings += copy_findings(game, attacks, holdout, synthetic)
     return Found(game, attacks, findings, inferred, rates, smoke_scores(train, synthetic, holdout, game, rngs[4]))

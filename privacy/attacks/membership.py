@@ -70,12 +70,16 @@ class Attacks:
         isolation: Distance to the nearest reference rows, shape (n,).
         sets: Row numbers of each set of records.
         exposure: How near the nearest synthetic row is compared with the nearest reference row, shape (n,).
+        to_synthetic: Distance to the nearest synthetic row, shape (n,).
+        to_reference: Distance to the nearest reference row, shape (n,).
     """
 
     scores: dict[str, Floats]
     isolation: Floats
     sets: dict[Records, npt.NDArray[np.int64]]
     exposure: Floats
+    to_synthetic: Floats
+    to_reference: Floats
 
 
 def attack(game: Game, rng: np.random.Generator) -> Attacks:
@@ -83,31 +87,32 @@ def attack(game: Game, rng: np.random.Generator) -> Attacks:
     targets = game.targets()
     to_synthetic, which = nearest(targets, game.points["synthetic"], NEIGHBOURS)
     to_reference, _ = nearest(targets, game.points["reference"], NEIGHBOURS)
-    ratio = _density_ratio(to_synthetic, to_reference)
+    usual = float(np.median(to_reference[:, 0]))
+    ratio = _density_ratio(to_synthetic, to_reference, usual)
     isolation = to_reference.mean(axis=1)
     scores = {
         "density_ratio": ratio,
-        "likelihood_ratio": _likelihood_ratio(game, to_synthetic, which, to_reference),
+        "likelihood_ratio": _likelihood_ratio(game, to_synthetic, which, usual),
         "neighbourhood": -to_synthetic[:, 0],
         "classifier": _classifier(game, rng),
     }
     count = max(1, round(SHARE * len(targets)))
-    gap = np.log(_softened(to_reference[:, 0], to_reference)) - np.log(_softened(to_synthetic[:, 0], to_reference))
+    gap = _exposure(to_synthetic[:, 0], to_reference[:, 0], usual)
     sets: dict[Records, npt.NDArray[np.int64]] = {
         "random": np.arange(len(targets)),
         "isolated": _top(isolation, count, rng),
         "exposed": _top(gap, count, rng),
     }
-    return Attacks(scores, isolation, sets, gap)
+    return Attacks(scores, isolation, sets, gap, to_synthetic[:, 0], to_reference[:, 0])
 
 
-def exposures(game: Game, table: Coded) -> tuple[Floats, Floats]:
-    """Exposure and isolation of any rows, shape (n,) each: what ``attack`` finds of the targets."""
+def exposures(game: Game, attacks: Attacks, table: Coded) -> tuple[Floats, Floats]:
+    """Exposure and isolation of other rows than the targets, shape (n,) each: what ``attack`` would find of them."""
     points = game.space.points(table)
     to_reference = nearest(points, game.points["reference"], NEIGHBOURS)[0]
     to_synthetic = nearest(points, game.points["synthetic"], 1)[0][:, 0]
-    gap = np.log(_softened(to_reference[:, 0], to_reference)) - np.log(_softened(to_synthetic, to_reference))
-    return gap, to_reference.mean(axis=1)
+    usual = float(np.median(attacks.to_reference))
+    return _exposure(to_synthetic, to_reference[:, 0], usual), to_reference.mean(axis=1)
 
 
 def membership_findings(game: Game, attacks: Attacks) -> tuple[list[Finding], list[dict[str, object]]]:
@@ -206,24 +211,26 @@ def _row(name: str, records: Records, rate: Rate) -> dict[str, object]:
     }
 
 
-def _softened(distance: Floats, scale: Floats) -> Floats:
+def _softened(distance: Floats, usual: float) -> Floats:
     """Distances kept above zero by a thousandth of the usual distance between real rows."""
-    usual = float(np.median(scale[:, 0]))
     return distance + 0.001 * (usual if usual > 0 else 1.0)
 
 
-def _density_ratio(to_synthetic: Floats, to_reference: Floats) -> Floats:
+def _exposure(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
+    """Log of how much nearer the nearest synthetic row is than the nearest reference row."""
+    return np.asarray(np.log(_softened(to_reference, usual)) - np.log(_softened(to_synthetic, usual)))
+
+
+def _density_ratio(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
     """Log ratio of the two densities, up to a constant and the dimension, which change no rank."""
     return np.asarray(
-        np.log(_softened(to_reference, to_reference)).mean(axis=1)
-        - np.log(_softened(to_synthetic, to_reference)).mean(axis=1)
+        np.log(_softened(to_reference, usual)).mean(axis=1) - np.log(_softened(to_synthetic, usual)).mean(axis=1)
     )
 
 
-def _likelihood_ratio(game: Game, to_synthetic: Floats, which: npt.NDArray[np.int64], to_reference: Floats) -> Floats:
+def _likelihood_ratio(game: Game, to_synthetic: Floats, which: npt.NDArray[np.int64], usual: float) -> Floats:
     """log(1 + K(s, x) / sum_r K(s, r)) for the nearest synthetic row s, with K(d) = exp(-d / h): a locality of one."""
     near, place = np.unique(which[:, 0], return_inverse=True)
-    usual = float(np.median(to_reference[:, 0]))
     width = usual / 10 if usual > 0 else 0.1
     others, _ = nearest(game.points["synthetic"][near], game.points["reference"], NEIGHBOURS)
     density = np.exp(-np.minimum(others / width, 500)).sum(axis=1)[place]

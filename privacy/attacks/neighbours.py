@@ -20,8 +20,8 @@ Points = npt.NDArray[np.float32]
 WIDE = 64
 """Codes from which a category gets random signs instead of one coordinate for each code."""
 
-CELLS = 12_000_000
-"""Distances held at a time (48 MB)."""
+CELLS = 4_000_000
+"""Distances held at a time (16 MB)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ of rows: the p-values come from the hypergeometric distribution, or from the tie
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -183,12 +184,14 @@ def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: f
     Exact up to an average over 400 quantiles of the threshold's own rate.
     """
     allowed = int(np.floor(fpr * controls + 1e-9))
-    counts = np.arange(1, members + 1)
-    p = hypergeom.cdf(allowed, members + controls, controls, counts + allowed)
-    enough = np.flatnonzero(p <= level)
-    if not len(enough):
+    # the p-value of ``tpr_at_fpr`` falls with the number of members above the threshold: the least that is enough
+    least = 1 + bisect_left(
+        range(1, members + 1),
+        -level,
+        key=lambda above: -hypergeom.cdf(allowed, members + controls, controls, above + allowed),
+    )
+    if least > members:
         return 0.0
-    least = int(counts[enough[0]])
     rate = beta.ppf((np.arange(400) + 0.5) / 400, allowed + 1, controls - allowed)
     return float(binom.sf(least - 1, members, np.minimum(ratio * rate, 1.0)).mean())
 

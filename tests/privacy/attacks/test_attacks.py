@@ -14,8 +14,10 @@ from tabsynth.evaluation.coded import code
 from tabsynth.privacy.attacks.copies import kmap
 from tabsynth.privacy.attacks.every import Found, attack_all
 from tabsynth.privacy.attacks.game import deal
+from tabsynth.privacy.attacks.membership import exposures
 from tabsynth.privacy.attacks.neighbours import Space, nearest
 from tabsynth.privacy.attacks.rates import holm
+from tabsynth.privacy.risk_details import worst_of
 from tabsynth.schema import Schema
 
 Draw = Callable[[int, int], pd.DataFrame]
@@ -108,3 +110,22 @@ def test_kmap_counts_groups(schema: Schema, draw: Draw) -> None:
     assert counts["unique_met"] == 100.0
     towns = pd.Series(game.members.codes[:, 4]).astype(str) + pd.Series(game.members.codes[:, 3]).astype(str)
     assert counts["unique"] == int((towns.value_counts() == 1).sum())
+
+
+@pytest.mark.parametrize("held", [90, 500])
+def test_the_worst_records_are_those_of_all_training_rows(schema: Schema, draw: Draw, held: int) -> None:
+    """With few held-out rows only some members are attacked; the others are measured by the same scale."""
+    rows = draw(900, 6)
+    train, holdout = rows[:300], rows[400 : 400 + held]
+    made = pd.concat([train[:40], rows[300:400]])
+    found = attacked(train, made, holdout, schema)
+    game = found.game
+    assert (len(game.members) < 300) == (held == 90)
+    gap, isolation = exposures(game, found.attacks, game.train)
+    count = len(game.members)
+    assert gap[game.member_rows] == pytest.approx(found.attacks.exposure[:count], abs=1e-6)
+    assert isolation[game.member_rows] == pytest.approx(found.attacks.isolation[:count], abs=1e-6)
+    worst = worst_of(found)
+    assert [record["row"] for record in worst] == np.argsort(-gap, kind="stable")[: len(worst)].tolist()
+    mistaken = [float((found.attacks.exposure[count:] >= gap[record["row"]]).mean()) for record in worst]
+    assert [record["false_positive_rate"] for record in worst] == pytest.approx(mistaken)

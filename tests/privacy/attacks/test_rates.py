@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, hypergeom
 
 from tabsynth.errors import DataError
 from tabsynth.privacy.attacks.rates import (
@@ -107,6 +107,20 @@ def test_holm_keeps_the_family() -> None:
     assert alarms <= MOST
     assert holm([0.001, 0.2])[0] == pytest.approx(0.002)
     assert (holm([0.5, 0.01, 0.02]) >= np.array([0.5, 0.01, 0.02])).all()
+
+
+@pytest.mark.parametrize(("members", "controls"), [(20, 20), (800, 300), (150, 900)])
+@pytest.mark.parametrize("level", [1e-12, 1e-4, 0.01, 0.2, 1.0])
+def test_power_is_that_of_the_least_count_with_a_small_p_value(members: int, controls: int, level: float) -> None:
+    """By definition: the p-value of every count of members above the threshold, and the first that is small enough."""
+    for fpr in (0.01, 0.1):
+        allowed = int(fpr * controls + 1e-9)
+        counts = np.arange(1, members + 1)
+        p = hypergeom.cdf(allowed, members + controls, controls, counts + allowed)
+        rate = beta.ppf((np.arange(400) + 0.5) / 400, allowed + 1, controls - allowed)
+        enough = counts[p <= level]
+        slow = binom.sf(enough[0] - 1, members, np.minimum(3 * rate, 1)).mean() if len(enough) else 0.0
+        assert power_of_tpr(members, controls, fpr, 3.0, level) == pytest.approx(slow, abs=1e-12)
 
 
 def test_power_is_what_simulation_finds() -> None:
