@@ -1,12 +1,12 @@
-"""The whole way from a real table to a synthetic one and its report.
+"""From a real table to a synthetic one and its report.
 
-Without arguments on two tables of real patients that ship with scikit-learn, with ``--data`` on your own::
+Without arguments it uses two tables of real patients that ship with scikit-learn, with ``--data`` your own::
 
     python examples/demo.py
     python examples/demo.py --data patients.csv --target outcome
 
-For each table: read it, infer its schema, hold some rows out, fit, sample, compare. Model, synthetic table and report
-go into ``output/``. The same as a file for ``tabsynth run``: ``pipeline.yaml``; step by step: ``quickstart.ipynb``.
+For each table it infers the schema, holds rows out, fits, samples and evaluates. Model, synthetic table and report are
+written to ``output/``. ``pipeline.yaml`` is the same job for ``tabsynth run``; ``quickstart.ipynb`` goes step by step.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def job(source: str, target: str | None, output: Path, epochs: int | None) -> dict[str, Any]:
-    """The pipeline of one table; what it leaves out has the defaults of ``tabsynth run --example``."""
+    """The pipeline of one table; other keys have the defaults of ``tabsynth run --example``."""
     return {
         "version": 1,
         "input": source,
@@ -69,7 +69,7 @@ def job(source: str, target: str | None, output: Path, epochs: int | None) -> di
 
 
 def headline(result: Result) -> str:
-    """The verdict and the scores that matter most; the report has them all."""
+    """The verdict and the main scores."""
     shown = [result.scores[name] for name in HEADLINES if name in result.scores]
     return "\n".join(f"  {line}" for line in [result.summary.partition("\n")[0], *shown])
 

@@ -1,9 +1,9 @@
-"""Handwritten digits as a table: 64 pixels and a label, learned and drawn like any other table.
+"""Handwritten digits as a table of 64 pixels and a label, fitted and sampled like any other table.
 
     python examples/digits.py [--output output/digits.html] [--epochs N]
 
-Writes a page with real digits on the left and drawn ones on the right, and says how well a classifier that saw only
-drawn digits reads real ones.
+Writes a page with real digits on the left and synthetic ones on the right, and prints the accuracy on real digits of a
+classifier that was trained on synthetic ones.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from tabsynth import MaskedSynthesizer, Schema
 from tabsynth.files import write_text
 
 COLUMNS = 14
-"""Digits of each class that are shown."""
+"""Digits shown of each class."""
 
 
 def main() -> None:
-    """Fit, draw, compare, write the page."""
+    """Fit, sample, compare, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("output/digits.html"))
-    parser.add_argument("--epochs", type=int, help="fewer passes than the default, for a quick look")
+    parser.add_argument("--epochs", type=int, help="passes over the table (default: the model decides)")
     args = parser.parse_args()
     frame = load_digits(as_frame=True).frame
     frame["target"] = "digit " + frame["target"].astype(str)
     test = frame.iloc[3::4]
     train = frame.drop(test.index).reset_index(drop=True)
     model = MaskedSynthesizer(epochs=args.epochs).fit(train, schema=schema(train), seed=0)
-    drawn = model.sample(seed=1)
-    real_score, drawn_score = accuracy(train, test), accuracy(drawn, test)
+    synthetic = model.sample(seed=1)
+    real_score, synthetic_score = accuracy(train, test), accuracy(synthetic, test)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(args.output, page(train, drawn, real_score, drawn_score))
-    print(f"accuracy on held-out digits: {real_score:.3f} trained on real, {drawn_score:.3f} on drawn ones")
-    print(f"{drawn_score / real_score:.1%} of the real table's; look at {args.output.resolve().as_uri()}")
+    write_text(args.output, page(train, synthetic, real_score, synthetic_score))
+    print(f"accuracy on held-out digits: {real_score:.3f} trained on real, {synthetic_score:.3f} on synthetic ones")
+    print(f"{synthetic_score / real_score:.1%} of the real table's; the page is {args.output.resolve().as_uri()}")
 
 
 def schema(frame: pd.DataFrame) -> Schema:
-    """Pixels are numbers from 0 to 16; the label is what a classifier is to predict."""
+    """Pixels are numbers from 0 to 16; the label is the target."""
     pixel = {"kind": "numeric", "low": 0, "high": 16, "decimals": 0}
     columns = {name: pixel for name in frame if name != "target"}
     values = sorted(frame["target"].unique())
@@ -52,23 +52,23 @@ def schema(frame: pd.DataFrame) -> Schema:
 
 
 def accuracy(train: pd.DataFrame, test: pd.DataFrame) -> float:
-    """Share of held-out digits that a support vector machine reads rightly."""
+    """Accuracy of a support vector machine on held-out digits."""
     fitted = SVC(gamma=0.001).fit(train.drop(columns="target"), train["target"])
     return float(fitted.score(test.drop(columns="target"), test["target"]))
 
 
-def page(real: pd.DataFrame, drawn: pd.DataFrame, real_score: float, drawn_score: float) -> str:
-    """Real digits on the left, drawn ones on the right, a row for each class."""
+def page(real: pd.DataFrame, synthetic: pd.DataFrame, real_score: float, synthetic_score: float) -> str:
+    """Real digits on the left, synthetic ones on the right, a row for each class."""
     sides = "".join(
         f"<figure><figcaption>{title}</figcaption>{picture(frame)}</figure>"
-        for title, frame in (("real", real), ("drawn", drawn))
+        for title, frame in (("real", real), ("synthetic", synthetic))
     )
     return (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Digits, real and drawn</title>"
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Digits, real and synthetic</title>"
         "<style>body{font:16px system-ui;margin:2rem;color-scheme:light dark}main{display:flex;gap:2rem;flex-wrap:wrap}"
         "figure{margin:0}svg{width:min(42vw,560px);min-width:280px;background:#fff}</style>"
-        f"<h1>Handwritten digits, real and drawn</h1><p>A classifier trained on real digits reads {real_score:.1%} of "
-        f"held-out ones rightly, one trained on drawn digits {drawn_score:.1%}.</p><main>{sides}</main></html>"
+        f"<h1>Handwritten digits, real and synthetic</h1><p>Accuracy on held-out digits: {real_score:.1%} for real "
+        f"training digits, {synthetic_score:.1%} for synthetic ones.</p><main>{sides}</main></html>"
     )
 
 
