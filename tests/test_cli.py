@@ -216,16 +216,15 @@ class TestEvaluate:
 
 
 class TestRun:
-    def test_whole_job(self, fitted: Path, tmp_path: Path) -> None:
+    def test_whole_job(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "train.csv").write_bytes((fitted / "train.csv").read_bytes())
         (tmp_path / "p.yaml").write_text(
             "version: 1\ninput: train.csv\noutput: out\nholdout: 0.25\ntarget: outcome\n"
             f"schema: {json.dumps(SCHEMA)}\n"
             "model: {epochs: 1}\nsample: {rows: 50, output: s.csv}\nevaluate: {require: {shape_error: 0}}\n"
         )
-        done = command("run", tmp_path / "p.yaml", cwd=fitted)
-        assert done.returncode == UNMET, done.stderr
-        shown = json.loads(done.stdout)
+        assert main(["run", str(tmp_path / "p.yaml")]) == UNMET
+        shown = json.loads(capsys.readouterr().out)
         assert shown["rows"] == {"train": 90, "holdout": 30, "synthetic": 50}
         assert shown["seeds"] == {"split": 0, "fit": 0, "sample": 0, "evaluate": 0}
         assert "utility" in " ".join(shown["scores"])
