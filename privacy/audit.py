@@ -148,8 +148,7 @@ def canaries(
     with bar(2 * runs, "canaries", "run", progress) as shown:
         for i in range(runs):
             for side, frame in enumerate((neighbour, table)):
-                shuffled = frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
-                found[side, i] = _number(asked(fit(shuffled, int(rng.integers(2**31 - 1)))))
+                found[side, i] = _number(asked(fit(_shuffled(frame, rng), int(rng.integers(2**31 - 1)))))
                 shown.update()
     return _judged(found[0], found[1], privacy, delta, mu, score is not None, one_run, fit, seed)
 
@@ -269,11 +268,16 @@ def _one_run(fit: Fit, table: pd.DataFrame, candidates: pd.DataFrame, delta: flo
     rng = np.random.default_rng([seed, 12])
     member = rng.random(len(candidates)) < 0.5
     frame = pd.concat([table, candidates[table.columns][member]], ignore_index=True)
-    frame = frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
-    made = _frame(fit(frame, int(rng.integers(2**31 - 1))))
+    made = _frame(fit(_shuffled(frame, rng), int(rng.integers(2**31 - 1))))
     bound, guesses = epsilon_of_scores(_closeness(made, candidates[table.columns], table), member, delta)
     most = most_measurable(len(candidates), len(candidates), delta)
     return {"epsilon": bound, "most": most, "candidates": float(len(candidates)), **guesses}
+
+
+def _shuffled(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    out = frame.take(rng.permutation(len(frame)))
+    out.index = pd.RangeIndex(len(out))
+    return out
 
 
 def _number(value: Any) -> float:

@@ -25,16 +25,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in one worker with ``--dist loadgroup``: a file, and, in whatever file, all tests of a shared model.
+    """What runs in one worker with ``--dist loadgroup``: all tests of a shared model, in whatever file, and each file.
 
-    So each model is fitted once. Slow tests share little with others; alone they spread evenly over the workers.
+    So each model is fitted once. Other slow tests share little; alone they spread evenly over the workers.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     for item in items:
-        if item.get_closest_marker("slow") is None:
-            asked = {*getattr(item, "fixturenames", ()), *_parameters(item)}
-            shared = sorted(asked & SHARED_MODELS)
+        asked = {*getattr(item, "fixturenames", ()), *_parameters(item)}
+        shared = sorted(asked & SHARED_MODELS)
+        if shared or item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.split("::")[0]))
 
 

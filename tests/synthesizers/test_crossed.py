@@ -31,6 +31,7 @@ def day_correlation(real: pd.DataFrame, drawn: pd.DataFrame) -> float:
     return float(np.corrcoef(means.to_numpy().T)[0, 1])
 
 
+@pytest.mark.slow
 def test_days_are_learned_in_fewer_passes(
     weather: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["masked", "vae", pytest.param("gan", marks=pytest.mark.slow)])
 def model(request: pytest.FixtureRequest) -> TokenSynthesizer:
     fitted: TokenSynthesizer = request.getfixturevalue(request.param)
     return fitted

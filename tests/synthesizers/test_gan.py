@@ -16,6 +16,7 @@ from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.training.progress import Progress
 
 
+@pytest.mark.slow
 def test_no_row_is_drawn_twice(gan: GANSynthesizer, frame: pd.DataFrame) -> None:
     """About 1,300 values of height and income together leave few rows that are alike by chance."""
     assert gan.sample(2600, seed=1).duplicated().mean() <= frame.duplicated().mean() + 0.01
@@ -37,7 +38,7 @@ class BreakError(Exception):
 @pytest.fixture(scope="module")
 def whole(frame: pd.DataFrame) -> tuple[GANSynthesizer, list[Progress]]:
     every: list[Progress] = []
-    return GANSynthesizer(epochs=4).fit(frame.head(300), seed=5, callbacks=(every.append,)), every
+    return GANSynthesizer(epochs=4).fit(frame.head(160), seed=5, callbacks=(every.append,)), every
 
 
 @pytest.mark.parametrize("legs", [1, 2, 3], ids=["warm", "between", "generator"])
@@ -51,7 +52,7 @@ def test_a_fit_that_broke_off_resumes_and_ends_the_same(
         if len(seen) > legs:
             raise BreakError
 
-    few, checkpoint = frame.head(300), tmp_path / "fit.checkpoint"
+    few, checkpoint = frame.head(160), tmp_path / "fit.checkpoint"
     with pytest.raises(BreakError):
         GANSynthesizer(epochs=4).fit(few, seed=5, checkpoint=checkpoint, callbacks=(broken,))
     with pytest.raises(ModelFileError, match="another fit"):

@@ -40,6 +40,7 @@ def test_a_planted_leak_passes_dcr_and_fails_the_audit(leaking: AuditReport) -> 
     assert all(record["row"] < 120 for record in leaking.worst)
 
 
+@pytest.mark.slow
 def test_fresh_rows_are_consistent_and_the_power_is_stated(draw: Draw, schema: Schema) -> None:
     rows = draw(24_000, 12)
     report = audit(rows[:8000], rows[8000:16_000], rows[16_000:], schema=schema)
