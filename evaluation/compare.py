@@ -151,6 +151,7 @@ def compare(
     schema: Schema | None = None,
     seed: int = 0,
     sdmetrics: bool | None = False,
+    quick: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> ComparisonReport:
     """Evaluate several synthetic tables of one real table, each with the same seed.
@@ -163,6 +164,7 @@ def compare(
         schema: What the columns are; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports.
+        quick: Compute only the scores that train no model, and detection on a sample; see ``evaluate``.
         progress: Told the table and stage, and the share done.
 
     Raises:
@@ -184,7 +186,7 @@ def compare(
 
         options: dict[str, Any] = {"target": target, "schema": schema, "seed": seed, "sdmetrics": sdmetrics}
         try:
-            reports[name] = evaluate(train, data, holdout, **options, progress=tell)
+            reports[name] = evaluate(train, data, holdout, **options, quick=quick, progress=tell)
         except InputError as error:
             raise type(error)(f"{name}: {error}") from error
     return ComparisonReport(reports)

@@ -49,7 +49,9 @@ class Detected:
     models: tuple[Any, ...]
 
 
-def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) -> tuple[list[Score], Detected | None]:
+def detection_scores(
+    real: Coded, synthetic: Coded, rng: np.random.Generator, most: int = MOST_ROWS
+) -> tuple[list[Score], Detected | None]:
     """The AUC of all columns together, and of the most telling column alone; and what was seen, row by row.
 
     The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
@@ -59,8 +61,9 @@ def detection_scores(real: Coded, synthetic: Coded, rng: np.random.Generator) ->
         real: The training table.
         synthetic: The synthetic table.
         rng: Draws rows, folds and shuffles.
+        most: Rows a side that the classifier sees.
     """
-    n = min(MOST_ROWS, len(real), len(synthetic))
+    n = min(most, len(real), len(synthetic))
     if n < 2 * FOLDS:
         return [], None
     picked = [rng.permutation(len(table))[:n] for table in (real, synthetic)]

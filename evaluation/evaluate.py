@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,7 @@ from tabsynth.columns import Identifier, Text
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.areas import AREAS, area_of
 from tabsynth.evaluation.coded import code
-from tabsynth.evaluation.detection import detection_scores
+from tabsynth.evaluation.detection import MOST_ROWS, detection_scores
 from tabsynth.evaluation.fidelity import fidelity_scores
 from tabsynth.evaluation.findings import find
 from tabsynth.evaluation.finer import finer_scores
@@ -49,6 +49,9 @@ STAGES = (
 SHOWN = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
 """The order in which stages come, for progress."""
 
+QUICK_ROWS = 2_000
+"""Rows a side for the detection of a quick evaluation."""
+
 
 @single_threaded
 def evaluate(
@@ -61,8 +64,10 @@ def evaluate(
     seed: int = 0,
     sdmetrics: bool | None = None,
     thorough: bool = True,
+    quick: bool = False,
     card: Mapping[str, Any] | None = None,
     progress: Callable[[str, float], None] | None = None,
+    on_scores: Callable[[Sequence[Score]], None] | None = None,
 ) -> Report:
     """Measure how close, how telling, how useful and how copied a synthetic table is.
 
@@ -78,8 +83,11 @@ def evaluate(
         thorough: Whether to look finer than the four main questions: triples, tails, missing values, subgroups,
             diversity, several learners, conclusions, fairness and the quality of the real table. The findings rest on
             these; it takes a few seconds.
+        quick: Compute only the scores that train no model, and detection on ``QUICK_ROWS`` rows a side; overrides
+            ``thorough``, and leaves SDMetrics' reports out unless ``sdmetrics=True``. The report's notes say so.
         card: Facts on the model (its card, its privacy ledger) to keep in the report.
         progress: Told the stage and the share done, from 0 to 1.
+        on_scores: Called with the scores of each stage as soon as they are computed.
 
     Returns:
         The report: ``.scores``, ``.worst``, ``.save("report.html")``.
@@ -107,38 +115,39 @@ def evaluate(
     if inputs.target is not None:
         question(real, inputs.target)  # raises before any work
     tell = _teller(progress)
-    notes = _left_out(inputs)
+    thorough = thorough and not quick
+    notes = _left_out(inputs, quick)
     scores: list[Score] = []
 
+    def add(found: Sequence[Score], said: Sequence[str] = ()) -> None:
+        scores.extend(found)
+        notes.extend(said)
+        if found and on_scores is not None:
+            on_scores(found)
+
     tell("fidelity")
-    scores += fidelity_scores(real, made, fresh, _rng(seed, "fidelity"))
+    add(fidelity_scores(real, made, fresh, _rng(seed, "fidelity")))
     tell("detection")
-    found, trial = detection_scores(real, made, _rng(seed, "detection"))
-    scores += found
+    found, trial = detection_scores(real, made, _rng(seed, "detection"), QUICK_ROWS if quick else MOST_ROWS)
+    add(found)
     drilldown: dict[str, Any] = {}
     if trial is None:
         notes.append("Detection is left out: a table has fewer than six rows.")
     elif thorough:
-        scores.append(logistic_score(trial))
+        add([logistic_score(trial)])
         drilldown["telltale"] = telltale_rows(trial)
     if fresh is not None:
-        tell("utility")
-        if inputs.target is not None:
-            found, said = utility_scores(real, made, fresh, inputs.target, _rng(seed, "utility"))
-            scores += found
-            notes += said
+        if inputs.target is not None and not quick:
+            tell("utility")
+            add(*utility_scores(real, made, fresh, inputs.target, _rng(seed, "utility")))
         tell("memorisation")
-        scores += memorisation_scores(real, made, fresh, _rng(seed, "memorisation"))
+        add(memorisation_scores(real, made, fresh, _rng(seed, "memorisation")))
     if thorough:
-        found, said = finer_scores(inputs, real, made, fresh, lambda stage: _rng(seed, stage), tell)
-        scores += found
-        notes += said
-    if sdmetrics or (sdmetrics is None and available()):
+        notes += finer_scores(inputs, real, made, fresh, lambda stage: _rng(seed, stage), tell, add)
+    if sdmetrics or (sdmetrics is None and available() and not quick):
         tell("sdmetrics")
-        found, said = sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics"))
-        scores += found
-        notes += said
-    elif sdmetrics is None:
+        add(*sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics")))
+    elif sdmetrics is None and not quick:
         notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
     tell("pictures")
     outline = projection(real, made, _rng(seed, "pictures"))
@@ -176,15 +185,20 @@ def _teller(progress: Callable[[str, float], None] | None) -> Callable[[str], No
     return tell
 
 
-def _left_out(inputs: Inputs) -> list[str]:
+def _left_out(inputs: Inputs, quick: bool) -> list[str]:
     """What is not measured, and why."""
     notes = []
+    if quick:
+        notes.append(
+            f"Quick selection: scores that train no model, and detection on at most {QUICK_ROWS:,} rows a side. "
+            "Usefulness and the finer scores are left out; evaluate without quick for these."
+        )
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
     if skipped:
         notes.append(f"Identifiers and free text are in no score: {listed(skipped)}.")
     if inputs.holdout is None:
         notes.append("Usefulness and memorisation are left out: they need a holdout, real rows that were not learned.")
-    elif inputs.target is None:
+    elif inputs.target is None and not quick:
         notes.append("Usefulness is left out: it needs a target, the column to predict.")
     for title, frame in inputs.named():
         blank = [name for name in frame if frame[name].isna().all()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -34,28 +34,39 @@ def finer_scores(
     fresh: Coded | None,
     rng_of: Callable[[str], np.random.Generator],
     tell: Callable[[str], None],
-) -> tuple[list[Score], list[str]]:
+    add: Callable[[Sequence[Score]], None],
+) -> list[str]:
     """Dependence, missing values, tails, subgroups, diversity, learners, conclusions, fairness and input quality.
 
+    Args:
+        inputs: The frames and the schema.
+        real: The real table.
+        made: The synthetic table.
+        fresh: Real rows that the model has not seen, if any.
+        rng_of: The generator of a stage.
+        tell: Called with each stage as it begins.
+        add: Called with the scores of each part as soon as they are computed.
+
     Returns:
-        The scores, and notes on what was left out.
+        Notes on what was left out.
     """
     quality = quality_scores(inputs.train, inputs.schema, inputs.synthetic)
     if min(len(table) for table in (real, made, fresh) if table is not None) < FEWEST:
-        return quality, [f"Finer scores are left out: a table has fewer than {FEWEST} rows."]
+        add(quality)
+        return [f"Finer scores are left out: a table has fewer than {FEWEST} rows."]
     notes = []
     tell("dependence")
     rng = rng_of("dependence")
     comparison = Comparison.of(real, made, fresh, rng)
     sensitive = inputs.schema.with_role("sensitive")
     by = [*sensitive, *([inputs.target] if inputs.target is not None else [])]
-    scores = dependence_scores(comparison)
-    scores += missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by)
+    add(dependence_scores(comparison))
+    add(missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by))
     tell("diversity")
     rng = rng_of("diversity")
-    scores += diversity_scores(real, made, fresh, comparison, rng)
+    add(diversity_scores(real, made, fresh, comparison, rng))
     modes = mode_score(comparison, rng)
-    scores += [modes] if modes is not None else []
+    add([modes] if modes is not None else [])
     tell("learners")
     rng = rng_of("learners")
     asked = question(real, inputs.target) if inputs.target is not None else None
@@ -65,12 +76,12 @@ def finer_scores(
         if trained is None:
             notes.append("Several learners are left out: a table has too few rows with an answer.")
         else:
-            scores += learner_scores(trained, rng)
+            add(learner_scores(trained, rng))
         kept = inference_score(real, made, fresh, asked, rng)
         if kept is None:
             notes.append("Statistical conclusions are left out: the real table allows too few.")
         else:
-            scores.append(kept)
+            add([kept])
     tell("fairness")
     groups = sensitive_groups(real, sensitive)
     if not sensitive:
@@ -78,6 +89,7 @@ def finer_scores(
     elif not groups or asked is None:
         notes.append("Fairness is left out: it needs a target and two groups of enough rows.")
     else:
-        scores.append(parity_score(comparison, asked, groups))
-        scores += model_scores(trained, groups, rng_of("fairness")) if trained is not None else []
-    return scores + quality, notes
+        add([parity_score(comparison, asked, groups)])
+        add(model_scores(trained, groups, rng_of("fairness")) if trained is not None else [])
+    add(quality)
+    return notes

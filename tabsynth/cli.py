@@ -227,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed (default: %(default)s)")
     evaluate.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
     evaluate.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+    evaluate.add_argument("--quick", action="store_true", help="only scores that train no model, detection on a sample")
     evaluate.add_argument("--gates", metavar="FILE", help="limits and waivers as YAML, or the word default")
     evaluate.add_argument("--also", action="append", default=[], metavar="NAME=FILE", help="compare another table too")
     evaluate.add_argument("--require", action="append", default=[], metavar="NAME=LIMIT", help="least quality")

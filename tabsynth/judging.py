@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabsynth.echo import failed, number, pair, say, show, stages
 from tabsynth.errors import InputError
 from tabsynth.schema import Schema
+
+if TYPE_CHECKING:
+    from tabsynth.evaluation.score import Score
 
 
 def evaluate(args: Namespace) -> int:
@@ -30,7 +34,7 @@ def evaluate(args: Namespace) -> int:
     train, synthetic, holdout = (
         open_table(name) if name and is_shipped(name) else name for name in (args.train, args.synthetic, args.holdout)
     )
-    options = {"target": args.target, "schema": schema, "seed": args.seed, "progress": stages()}
+    options = {"target": args.target, "schema": schema, "seed": args.seed, "quick": args.quick, "progress": stages()}
     if others:
         first = Path(args.synthetic).stem
         if first in others or len(others) < len(args.also):
@@ -38,7 +42,7 @@ def evaluate(args: Namespace) -> int:
         if gates or require:
             raise InputError("--also compares, --gates and --require judge one table: leave one of them out")
         return _compared(train, {first: synthetic, **others}, holdout, options, outputs, args.json == "-")
-    report = measure(train, synthetic, holdout, **options)
+    report = measure(train, synthetic, holdout, **options, on_scores=_announced)
     if gates:
         report = hold(report, gates)
     for path in outputs:
@@ -47,6 +51,16 @@ def evaluate(args: Namespace) -> int:
     amiss = [*unmet(report, require), *missed(report)]
     show(report.to_dict(), str(report), force_json=args.json == "-")
     return failed(amiss)
+
+
+def _announced(scores: Sequence[Score]) -> None:
+    """Print scores as soon as they are computed, where somebody watches."""
+    from tabsynth.evaluation.score import figure
+
+    if sys.stderr.isatty():
+        for score in scores:
+            floor = "" if score.floor is None else f", real data {figure(score.floor, score.unit)}"
+            say(f"  {score.title}: {figure(score.value, score.unit)}{floor}")
 
 
 def _compared(

@@ -214,6 +214,25 @@ class TestEvaluate:
         assert main([*line, "--require", "beauty=1"]) == BAD_INPUT
         assert "no score 'beauty'" in capsys.readouterr().err
 
+    def test_quick_scores_appear_as_they_are_computed(
+        self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tables = [str(fitted / "train.csv"), str(fitted / "synthetic.csv"), "--holdout", str(fitted / "test.csv")]
+        line = ["evaluate", *tables, "--target", "outcome", "--schema", str(fitted / "schema.json"), "--quick"]
+        assert main(line) == DONE
+        piped = capsys.readouterr()
+        scores = json.loads(piped.out)["scores"]
+        assert "shape_error" in str(scores)
+        assert "utility" not in str(scores)
+        assert "Column shapes" not in piped.err
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        assert main(line) == DONE
+        shown = capsys.readouterr().err
+        assert shown.index("Column shapes:") < shown.index("tabsynth: detection") < shown.index("Detection:")
+        assert ", real data" in shown
+        assert main([*line, "--also", f"other={fitted / 'synthetic.csv'}"]) == DONE
+        assert "utility" not in str(json.loads(capsys.readouterr().out)["best"])
+
 
 class TestRun:
     def test_whole_job(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import DataError, InputError, MissingDependencyError, SchemaError, SourceError
-from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.evaluate import QUICK_ROWS, evaluate
 from tabsynth.evaluation.inputs import fingerprint
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
@@ -96,6 +96,47 @@ def test_same_seed_same_report(wine: tuple[pd.DataFrame, Schema]) -> None:
     assert set(quick.scores) == OURS
     assert quick.scores["trend_error"] == reports[0].scores["trend_error"]
     assert "need a holdout" in reports[0].notes[0]
+
+
+def test_a_quick_report_has_the_scores_that_train_no_model(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = cancer
+    tables = frame[:200], frame[200:400], frame[400:]
+    stages: list[str] = []
+    quick = evaluate(*tables, schema=schema, quick=True, progress=lambda stage, share: stages.append(stage))
+    full = evaluate(*tables, schema=schema, sdmetrics=False, thorough=False)
+    assert set(quick.scores) == {*OURS, "dcr_share", "copies"}
+    assert {*quick.scores} == {name for name in full.scores if not name.startswith("utility")}
+    assert all(quick.scores[name] == full.scores[name] for name in quick.scores)  # fewer rows than a quick one samples
+    assert "utility" not in stages
+    assert quick.notes[0].startswith("Quick selection: scores that train no model")
+    assert "evaluate without quick" in quick.to_html()
+    assert not any("quick" in note for note in full.notes)
+
+
+def test_a_quick_report_detects_on_a_sample() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(2 * QUICK_ROWS + 200, 2)), columns=["a", "b"])
+    half = len(frame) // 2
+    schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in frame}})
+    quick = evaluate(frame[:half], frame[half:] + 0.5, schema=schema, quick=True)
+    assert f"on {QUICK_ROWS:,} rows a side" in quick.scores["detection_auc"].method
+    assert quick.scores["detection_auc"].value > 0.6
+
+
+def test_scores_are_handed_out_as_they_come(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = cancer
+    events: list[str] = []
+    report = evaluate(
+        *(frame[:200], frame[200:400], frame[400:]),
+        schema=schema,
+        progress=lambda stage, share: events.append(f"stage {stage}"),
+        on_scores=lambda scores: events.extend(score.name for score in scores),
+    )
+    announced = [event for event in events if not event.startswith("stage")]
+    assert sorted(announced) == sorted(report.scores)
+    assert events.index("shape_error") < events.index("stage detection")
+    assert events.index("detection_auc") < events.index("stage memorisation")
+    assert events.index("alpha_precision") < events.index("stage learners")
 
 
 def test_order_of_rows_and_columns_does_not_matter(diabetes: tuple[pd.DataFrame, Schema]) -> None:
