@@ -21,7 +21,7 @@ import pandas as pd
 from tabsynth.coders import Coder, ValueCoder, coder_from_state
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
-from tabsynth.identifiers import Pattern, fresh, learn_pattern
+from tabsynth.identifiers import Pattern, keys_of_rows, learn_pattern
 from tabsynth.law_search import find_laws
 from tabsynth.laws import Law, law_from_dict
 from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
@@ -158,7 +158,7 @@ class Codec:
         numbers: Mapping[str, Floats] | None = None,
         given: Mapping[str, Floats] | None = None,
         keys: int | None = None,
-        start: int = 0,
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
         """A frame of tokens, with the training frame's columns, order and dtypes.
 
@@ -169,17 +169,17 @@ class Codec:
             numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
             given: Those of them that no law may change; by default all.
             keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
-            start: How many rows were decoded before with the same ``keys``.
+            rows: The numbers of the rows in the whole sample, by which they get their identifiers; by default from 0.
         """
         seed = int(rng.integers(2**63)) if keys is None else keys
-        numbers = numbers or {}
+        numbers, rows = numbers or {}, np.arange(len(tokens)) if rows is None else rows
         placed = self._placed(tokens, rng, ranges or {}, numbers, numbers if given is None else given)
         out = {}
         for name in self.coders:
             out[name] = (
                 self._line_series(name, placed[name])
                 if name in placed
-                else self._value_series(name, tokens, rng, (seed, start))
+                else self._value_series(name, tokens, rng, seed, rows)
             )
         return pd.DataFrame(out)
 
@@ -208,7 +208,9 @@ class Codec:
             return datetime_series(instants_of(column, data), dtype, column)
         return numeric_series(data, dtype)
 
-    def _value_series(self, name: str, tokens: Tokens, rng: np.random.Generator, keys: tuple[int, int]) -> pd.Series:
+    def _value_series(
+        self, name: str, tokens: Tokens, rng: np.random.Generator, keys: int, rows: npt.NDArray[np.int64]
+    ) -> pd.Series:
         """Tokens of a set of values as a column; identifiers and text are made afresh."""
         column, dtype, own = self.schema[name], self.dtypes[name], self.column_tokens(tokens, name)
         coder = self.coders[name]
@@ -220,7 +222,7 @@ class Codec:
             here = np.flatnonzero(own != coder.missing)
             values[:] = None
             values[here] = (
-                fresh(self.patterns[name], len(own), np.random.default_rng(keys[0]), start=keys[1])[here]
+                keys_of_rows(self.patterns[name], rows, [keys, list(self.coders).index(name)])[here]
                 if isinstance(column, Identifier)
                 else column.replacement
             )

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import SchemaError
+from tabsynth.free_keys import avoid_keys, longer_form, outline
 from tabsynth.patterns import Form, Pattern, integer_forms, text_forms
 from tabsynth.regexes import pattern_of_regex
 
-__all__ = ["Pattern", "fresh", "from_regex", "learn_pattern"]
+__all__ = ["Pattern", "fresh", "from_regex", "keys_of_rows", "learn_pattern"]
 
 BLOCK = 256
 """Forms share the keys in blocks of about this many, each by its weight."""
@@ -26,7 +27,7 @@ CHUNK = 1 << 17
 
 
 def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int = 5) -> Pattern:
-    """Learn how keys are spelled.
+    """Learn how keys are spelled, without the spellings of real keys.
 
     Args:
         values: The keys; missing ones are passed over.
@@ -37,18 +38,65 @@ def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int
         SchemaError: The regular expression is malformed or too rich.
     """
     present = pd.Series(pd.unique(values.dropna()))
+    sizes = _rows_per_key(values, min_group)
+    return replace(_spelling(present, regex, min_group), sizes=sizes)
+
+
+def _spelling(present: pd.Series, regex: str | None, min_group: int) -> Pattern:
+    """How different keys are spelled."""
     whole = _whole(present)
     if regex is not None:
         return replace(pattern_of_regex(regex), output="text" if whole is None else "integer")
     if whole is not None:
         low = int(whole.min())
         if len(whole) >= min_group and low in (0, 1) and int(whole.max()) == low + len(whole) - 1:
-            return Pattern((), "integer", start=low)
-        return Pattern(tuple(integer_forms(whole, min_group)), "integer")
+            return Pattern((), "integer", start=low + len(whole))
+        spelled = [str(number) for number in whole.tolist()]
+        return Pattern(avoid_keys(list(integer_forms(whole, min_group)), spelled, longer=digits), "integer")
     text = [str(value) for value in present if str(value)]
     if not text:
         return Pattern((), "integer", start=1)
-    return Pattern(tuple(text_forms(text, min_group)))
+    return Pattern(avoid_keys(list(text_forms(text, min_group)), text))
+
+
+def _rows_per_key(values: pd.Series, min_group: int) -> tuple[tuple[int, int], ...]:
+    """How many rows share a key and how many keys do so, keys averaged in groups so that no size is one person's."""
+    rows = np.sort(values.value_counts().to_numpy())
+    if not len(rows) or rows[-1] == 1:
+        return ()
+    starts = np.arange(0, max(len(rows) - min_group, 0) + 1, min_group)
+    keys = np.diff(np.append(starts, len(rows)))
+    mean = np.maximum(np.rint(np.add.reduceat(rows, starts) / keys), 1).astype(np.int64)
+    different, where = np.unique(mean, return_inverse=True)
+    return tuple(zip(different.tolist(), np.bincount(where, weights=keys).astype(int).tolist(), strict=True))
+
+
+def keys_of_rows(pattern: Pattern, rows: npt.NDArray[np.int64], seed: Sequence[int]) -> npt.NDArray[Any]:
+    """The keys of rows of a sample by their numbers, shape (n,): one each, or shared by as many rows as in training.
+
+    Args:
+        pattern: How keys are spelled, and how many rows share one.
+        rows: Numbers of rows, from 0.
+        seed: Decides the keys; the same for all chunks of a sample.
+    """
+    if not len(rows):
+        return np.empty(0, dtype=object)
+    number = _key_numbers(pattern.sizes, rows, np.random.default_rng([*seed, 1])) if pattern.sizes else rows
+    first = int(number.min())
+    made = fresh(pattern, int(number.max()) - first + 1, np.random.default_rng(seed), start=first)
+    return np.asarray(made[number - first])
+
+
+def _key_numbers(
+    sizes: Sequence[tuple[int, int]], rows: npt.NDArray[np.int64], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """The number of the key of each row: consecutive rows share a key, sizes are drawn one after the other."""
+    size, keys = (np.array(part, dtype=np.int64) for part in zip(*sizes, strict=True))
+    ends = np.zeros(0, dtype=np.int64)
+    while not len(ends) or ends[-1] <= rows.max():
+        drawn = rng.choice(size, CHUNK >> 7, p=keys / keys.sum())
+        ends = np.append(ends, np.cumsum(drawn) + (ends[-1] if len(ends) else 0))
+    return np.searchsorted(ends, rows, side="right")
 
 
 def fresh(
@@ -117,21 +165,11 @@ def _widened(pattern: Pattern, wanted: int) -> tuple[Form, ...]:
     forms = list(pattern.forms)
     lengthened = max(forms, key=lambda form: form.weight)
     while sum(form.capacity for form in forms) < wanted:
-        parts = list(lengthened.parts)
-        open_places = [i for i, (chars, _) in enumerate(parts) if len(chars) > 1]
-        if open_places:
-            parts.insert(open_places[-1] + 1, (digits if pattern.output == "integer" else parts[open_places[-1]][0], 1))
-        else:
-            parts.append((digits, 1))
-        lengthened = Form(lengthened.weight, tuple(parts))
+        lengthened = longer_form(lengthened, digits if pattern.output == "integer" else None)
         # A form of a new outline spells nothing that another form does; of no weight, it waits until those are used up.
-        if _outline(lengthened) not in {_outline(form) for form in forms}:
+        if outline(lengthened) not in {outline(form) for form in forms}:
             forms.append(replace(lengthened, weight=0.0))
     return tuple(forms)
-
-
-def _outline(form: Form) -> str:
-    return "".join("w" if chars[0].isalnum() else chars[0] for chars in form.places)
 
 
 def _spell(forms: Sequence[Form], at: int, n: int, seed: int) -> npt.NDArray[np.object_]:

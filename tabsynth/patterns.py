@@ -54,19 +54,22 @@ class Pattern:
     Attributes:
         forms: The spellings.
         output: Whether a key is text or an integer.
-        start: The first key of a column that counts its rows (0 or 1); None otherwise.
+        start: The first fresh key of a column that counts its rows from 0 or 1; None otherwise.
         declared: Spelled by a person's regular expression, so never made longer to have room.
+        sizes: How many rows share a key, and how many keys have so many rows; empty where no key repeats.
     """
 
     forms: tuple[Form, ...]
     output: Literal["text", "integer"] = "text"
     start: int | None = None
     declared: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The pattern as plain data."""
         forms = [{"weight": form.weight, "parts": [list(part) for part in form.parts]} for form in self.forms]
-        return {"forms": forms, "output": self.output, "start": self.start, "declared": self.declared}
+        sizes = {"sizes": [list(pair) for pair in self.sizes]} if self.sizes else {}
+        return {"forms": forms, "output": self.output, "start": self.start, "declared": self.declared, **sizes}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Pattern:
@@ -80,7 +83,8 @@ class Pattern:
                 Form(float(form["weight"]), tuple((str(chars), int(times)) for chars, times in form["parts"]))
                 for form in data["forms"]
             )
-            return cls(forms, data["output"], data["start"], bool(data["declared"]))
+            sizes = tuple((int(rows), int(keys)) for rows, keys in data.get("sizes", ()))
+            return cls(forms, data["output"], data["start"], bool(data["declared"]), sizes)
         except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(f"this is not a pattern of identifiers: {error!r}") from error
 

@@ -63,7 +63,12 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
         return ()
     pattern = learn_pattern(pd.Series(every, dtype=object))
     made = fresh(pattern, many, _generator(every), avoid=set(every)).tolist()
-    return tuple(value for value in made if _fits(value, values.dtype))
+    kind = getattr(values.dtype, "numpy_dtype", values.dtype)
+    if not isinstance(kind, np.dtype) or kind.kind not in "iu":
+        return tuple(made)
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    narrow = sorted(set(range(min(every), high + 1)) - set(every)) if kind.itemsize < 4 else []
+    return tuple([value for value in made if low <= value <= high] or narrow[:many])
 
 
 def _generator(every: list[Any]) -> np.random.Generator:
@@ -78,14 +83,6 @@ def _generator(every: list[Any]) -> np.random.Generator:
 def _other_names() -> Iterable[str]:
     yield OTHER
     yield from (f"{OTHER} {number}" for number in range(2, 1 << 30))
-
-
-def _fits(value: Value, dtype: Any) -> bool:
-    """Whether an integer fits a column's dtype; text always does."""
-    kind = getattr(dtype, "numpy_dtype", dtype)
-    if not isinstance(value, int) or not isinstance(kind, np.dtype) or kind.kind not in "iu":
-        return True
-    return bool(np.iinfo(kind).min <= value <= np.iinfo(kind).max)
 
 
 def persons_of(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:

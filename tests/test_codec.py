@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import numpy as np
@@ -283,3 +284,38 @@ def test_values_that_nothing_can_replace_are_refused() -> None:
     frame = pd.DataFrame({"x": [i + 0.5 for i in range(30)]})
     with pytest.raises(DataError, match=r"column 'x'.*declare it numeric"):
         Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"})))
+
+
+def test_identifiers_of_one_table_are_independent() -> None:
+    rng = np.random.default_rng(0)
+    uuids = [[str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(200)] for _ in range(2)]
+    back = round_trip(
+        pd.DataFrame({"a": uuids[0], "b": uuids[1]}), schema_of(a={"kind": "identifier"}, b={"kind": "identifier"})
+    )
+    assert not set(back["a"]) & set(back["b"])
+
+
+def test_a_repeated_identifier_keeps_its_rows_per_person() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.append(rng.integers(1, 8, 95), [60] * 5)
+    frame = pd.DataFrame({"id": np.repeat([f"P{i:04d}" for i in range(100)], rows)}).sample(frac=1, random_state=0)
+    frame = frame.reset_index(drop=True)
+    codec = Codec.measure(Table.of(frame, schema_of(id={"kind": "identifier"})))
+    codec = Codec.from_state(*codec.state())
+    tokens = codec.encode(pd.concat([frame] * 20, ignore_index=True))
+    back = codec.decode(tokens, np.random.default_rng(0), keys=3)["id"]
+    assert not set(back) & set(frame["id"])
+    per = back.value_counts()
+    assert per.mean() == pytest.approx(rows.mean(), rel=0.1)
+    assert (per >= 50).mean() == pytest.approx(0.05, abs=0.02)
+    parts = [
+        codec.decode(tokens[at : at + 100], np.random.default_rng(at), keys=3, rows=np.arange(at, at + 100))["id"]
+        for at in range(0, 1000, 100)
+    ]
+    assert pd.concat(parts, ignore_index=True).equals(back[:1000])
+
+
+def test_one_persons_number_of_rows_is_not_kept() -> None:
+    frame = pd.DataFrame({"id": [f"P{i:03d}" for i in range(100)] + ["P200"] * 777})
+    codec = Codec.measure(Table.of(frame, schema_of(id={"kind": "identifier"})))
+    assert 777 not in {rows for rows, _ in codec.patterns["id"].sizes}

@@ -77,9 +77,9 @@ def test_a_single_key_leaves_no_letter_behind():
 
 def test_a_row_number_counts_on():
     pattern = learn_pattern(pd.Series(range(1, 301)))
-    assert fresh(pattern, 3, _rng()).tolist() == [1, 2, 3]
-    assert fresh(pattern, 3, _rng(), start=3).tolist() == [4, 5, 6]
-    assert fresh(pattern, 3, _rng(), avoid=[1, 3]).tolist() == [2, 4, 5]
+    assert fresh(pattern, 3, _rng()).tolist() == [301, 302, 303]
+    assert fresh(pattern, 3, _rng(), start=3).tolist() == [304, 305, 306]
+    assert fresh(pattern, 3, _rng(), avoid=[301, 303]).tolist() == [302, 304, 305]
 
 
 def test_integers_keep_their_number_of_digits():
@@ -161,3 +161,17 @@ def test_capacity_counts_spellings():
 def test_a_damaged_pattern_is_refused():
     with pytest.raises(SchemaError, match="not a pattern"):
         Pattern.from_dict({"forms": [{"weight": 1}]})
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.one_of(
+        keys,
+        st.lists(st.integers(0, 2000), min_size=5, max_size=200, unique=True),
+        st.lists(st.from_regex(r"P[0-9]{1,3}", fullmatch=True), min_size=1, max_size=200, unique=True),
+    ),
+    st.integers(1, 3000),
+)
+def test_a_fresh_key_is_never_a_real_one(values, n):
+    made = fresh(learn_pattern(pd.Series(values, dtype=object)), n, _rng())
+    assert not set(made.tolist()) & set(values)

@@ -143,7 +143,8 @@ class Bridge:
             keys: Seed of the identifiers, as in ``Codec.decode``.
             start: Rows decoded before with the same ``keys``.
         """
-        frame = self.codec.decode(self._tokens(plain), rng, keys=keys, start=start)
+        rows = np.arange(start, start + len(plain))
+        frame = self.codec.decode(self._tokens(plain), rng, keys=keys, rows=rows)
         for name in self.lines:
             frame[name] = self._numbers(name, plain)
         return frame

@@ -189,7 +189,7 @@ class TokenSynthesizer(Synthesizer):
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
             rows = self.codec_.decode(
-                tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, start=draw.start
+                tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, rows=draw.start + left
             )
             rows = wanted.finish(rows, self.codec_).set_index(left)
             good = np.ones(len(left), bool)

@@ -253,3 +253,20 @@ def test_options_are_checked_before_anything_is_spent(option: str, value: object
 def test_noise_of_a_seed_gives_the_same_model() -> None:
     one, two = (fitted(1.0, components=16).sample(100, seed=0) for _ in range(2))
     pd.testing.assert_frame_equal(one, two)
+
+
+def test_keys_are_unique_when_rows_are_drawn_anew() -> None:
+    rng = np.random.default_rng(0)
+    begin = rng.integers(0, 100, 300)
+    frame = pd.DataFrame(
+        {"id": [f"K{i:05d}" for i in range(300)], "begin": begin, "end": begin + rng.integers(0, 50, 300)}
+    )
+    schema = Schema.from_dict(
+        {
+            "columns": {"id": {"kind": "identifier"}, "begin": {"kind": "numeric"}, "end": {"kind": "numeric"}},
+            "constraints": [{"kind": "inequality", "low": "begin", "high": "end"}],
+        }
+    )
+    drawn = MarginalSynthesizer().fit(frame, schema=schema, seed=0).sample(500, seed=0)
+    assert (drawn["begin"] <= drawn["end"]).all()
+    assert drawn["id"].is_unique

@@ -1,0 +1,112 @@
+"""Restrict the forms of identifiers to spellings that no real key begins with, so that a fresh key is never a real one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby, product
+from string import digits
+
+import numpy as np
+
+from tabsynth.patterns import Form
+
+MAX_COLLISIONS = 1e-6
+"""A form so large that fewer fresh keys than this are expected to be real ones is left as it is."""
+ROOM = 10
+"""Restricted forms have room for this many times the real keys, or else keys get longer."""
+MIN_ROOM = 1000
+MAX_PREFIXES = 512
+MAX_CANDIDATES = 1 << 20
+"""Prefixes that are tried at a time."""
+
+
+def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None = None) -> tuple[Form, ...]:
+    """The forms without the spellings of real keys.
+
+    A restricted form begins with characters that no real key begins with: prefixes of one length, drawn at random, so
+    that a pattern says nothing about any one key. Where too few are free, keys get longer.
+
+    Args:
+        forms: Forms of different outlines.
+        keys: The real keys.
+        longer: Characters of an additional place; by default those of the last open place.
+    """
+    by_outline: dict[str, Form] = {}
+    for form in sorted(forms, key=lambda form: len(form.places)):
+        _add(by_outline, form)
+    real: dict[int, list[str]] = {}
+    for key in keys:
+        real.setdefault(len(key), []).append(key)
+    rng = np.random.default_rng(list(hashlib.sha256("\0".join(keys).encode("utf-8", "surrogatepass")).digest()))
+    out: list[Form] = []
+    while by_outline:
+        form = by_outline.pop(min(by_outline, key=len))
+        alike = [key for key in real.get(len(form.places), []) if _spells(form, key)]
+        wanted = max(ROOM * len(alike), MIN_ROOM)
+        if len(alike) * wanted < MAX_COLLISIONS * form.capacity:
+            out.append(form)
+            continue
+        free = _free(form, alike, wanted, rng)
+        if free:
+            out += free
+        else:
+            _add(by_outline, longer_form(form, longer))
+    return tuple(out)
+
+
+def longer_form(form: Form, chars: str | None = None) -> Form:
+    """A form with one more place after its last open one."""
+    parts = list(form.parts)
+    open_places = [i for i, (own, _) in enumerate(parts) if len(own) > 1]
+    if not open_places:
+        return Form(form.weight, (*parts, (digits, 1)))
+    parts.insert(open_places[-1] + 1, (chars or parts[open_places[-1]][0], 1))
+    return Form(form.weight, tuple(parts))
+
+
+def outline(form: Form) -> str:
+    """A form's letters and digits as one class: forms of different outlines spell no key in common."""
+    return "".join("w" if chars[0].isalnum() else chars[0] for chars in form.places)
+
+
+def _add(by_outline: dict[str, Form], form: Form) -> None:
+    """File a form under its outline; of two alike, the larger gets the weight of both."""
+    held = by_outline.get(outline(form))
+    if held is not None:
+        form = replace(max(held, form, key=lambda one: one.capacity), weight=held.weight + form.weight)
+    by_outline[outline(form)] = form
+
+
+def _spells(form: Form, key: str) -> bool:
+    return all(char in chars for char, chars in zip(key, form.places, strict=True))
+
+
+def _free(form: Form, keys: list[str], wanted: int, rng: np.random.Generator) -> list[Form]:
+    """Parts of a form that no key belongs to, with room for ``wanted`` keys; none where there is not enough."""
+    places = form.places
+    size, room = 1, form.capacity
+    for length, chars in enumerate(places, 1):
+        size, room = size * len(chars), room // len(chars)
+        if len(chars) == 1:
+            continue
+        if size > MAX_CANDIDATES or room * MAX_PREFIXES < wanted:
+            return []
+        taken = {key[:length] for key in keys}
+        unused = [prefix for prefix in map("".join, product(*places[:length])) if prefix not in taken]
+        if len(unused) * room < wanted:
+            continue
+        many = min(max(-(-wanted // room), len(unused) // 2), MAX_PREFIXES)
+        chosen = sorted(unused[i] for i in rng.permutation(len(unused))[:many])
+        return list(_forms(form, chosen, length))
+    return []
+
+
+def _forms(form: Form, prefixes: list[str], length: int) -> Iterable[Form]:
+    """Forms that begin with prefixes; those that differ in the last character only are one."""
+    rest = tuple((chars, len(list(same))) for chars, same in groupby(form.places[length:]))
+    for head, alike in groupby(prefixes, key=lambda prefix: prefix[:-1]):
+        last = "".join(prefix[-1] for prefix in alike)
+        parts = (*((char, 1) for char in head), (last, 1), *rest)
+        yield Form(form.weight * len(last) / len(prefixes), parts)
