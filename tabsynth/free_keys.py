@@ -1,4 +1,4 @@
-"""Restrict the forms of identifiers to spellings that no real key begins with, so that a fresh key is never a real one."""
+"""Restrict the forms of identifiers to prefixes that no real key has, so that a fresh key is never a real one."""
 
 from __future__ import annotations
 

@@ -20,9 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.dates import COMPACT, find_formats, resolution_of
-from tabsynth.infer_text import infer_text, repeated_key
-from tabsynth.names import is_code, is_key, is_quantity
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema
+from tabsynth.infer_text import SAMPLE, infer_text, names_key_of_person, repeated_key
+from tabsynth.names import is_code, is_key, is_quantity, is_quasi_identifier
+from tabsynth.personal import infer_personal
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import check_frame
 
 FEW = 12
@@ -61,6 +62,8 @@ def infer_column(values: pd.Series) -> Column:
     if isinstance(column, Categorical) and len(present):
         notes = "; ".join(filter(None, (notes, _rare_question(present))))
     nullable = column.nullable or len(present) < len(values)
+    if is_quasi_identifier(name) and not isinstance(column, (Identifier, Text)):
+        column = replace(column, role="quasi_identifier", why=f"{column.why}; by its name it may single out persons")
     return replace(column, nullable=nullable, origin="inferred", question=notes)
 
 
@@ -141,9 +144,13 @@ def _number(name: str, present: pd.Series) -> Column:
     if decimals != 0 or (np.abs(data) >= 2**63).any():
         return Numeric(name=name, decimals=decimals, why=why, question=_sentinel(data))
     distinct = np.unique(present.to_numpy(dtype=np.int64))
+    if personal := infer_personal(name, [str(value) for value in distinct[:SAMPLE].tolist()]):
+        return personal
     if len(distinct) == len(data):
         return _unique_number(name, data, distinct)
     repeats = len(data) / len(distinct)
+    if is_key(name) and names_key_of_person(name, len(distinct)):
+        return repeated_key(name)
     if is_key(name) and not (is_code(name) or len(distinct) <= 50 or repeats >= 100):
         return repeated_key(name)
     if len(distinct) == 2:

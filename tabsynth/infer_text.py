@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.dates import find_formats, may_be_date, read_dates, resolution_of
-from tabsynth.names import is_code, is_key, is_person, is_personal
+from tabsynth.names import KEYS, is_code, is_key, is_person, is_personal, words
+from tabsynth.personal import infer_personal
 from tabsynth.schema import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.table import unknown
 
@@ -26,7 +27,6 @@ SAMPLE = 10_000
 NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
 UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *", re.ASCII)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def infer_text(name: str, present: pd.Series) -> Column:
@@ -42,6 +42,8 @@ def infer_text(name: str, present: pd.Series) -> Column:
     if date is not None:
         return date
     sample = distinct[:SAMPLE]
+    if personal := infer_personal(name, sample):
+        return personal
     if all(UUID.fullmatch(value) for value in sample):
         return _key(name, rows, different, "its values are UUIDs")
     numeric = sum(_is_number(value) for value in sample) / len(sample)
@@ -58,9 +60,10 @@ def infer_text(name: str, present: pd.Series) -> Column:
     words = float(np.mean([len(value.split()) for value in sample]))
     if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
         return _sparse(name, rows, different, sample, words, question)
-    if is_key(name) and different > 50 and rows / different < 100:
+    keys = names_key_of_person(name, different) or (different > 50 and rows / different < 100)
+    if is_key(name) and keys:
         return repeated_key(name)
-    if is_personal(name) and different > SMALL and not question:
+    if is_personal(name) and not question:
         question = "by its name it may name or reach persons: should it be removed (text) rather than learned?"
     why = f"{different} different values in {rows} rows: text that repeats"
     if different == 1:
@@ -87,7 +90,9 @@ def _key(name: str, rows: int, different: int, why: str) -> Column:
     """Values that only a key has: fresh ones when they differ, else a question."""
     if different == rows:
         return Identifier(name=name, why=f"{why}, and none repeats")
-    if (different <= 50 or rows / different >= 100) and not is_person(name):
+    if is_person(name) and not is_code(name):
+        return repeated_key(name)
+    if different <= 50 or rows / different >= 100:
         question = "is it a code (categorical), or a key to be made afresh (identifier)?"
         return Categorical(name=name, why=f"{why}, but only {different} for {rows} rows", question=question)
     return repeated_key(name)
@@ -100,6 +105,11 @@ def repeated_key(name: str) -> Identifier:
     else:
         question = "several rows share a value: does it refer to another table, or is it a code (categorical)?"
     return Identifier(name=name, why="by its name and its values it is a key, though values repeat", question=question)
+
+
+def names_key_of_person(name: str, different: int) -> bool:
+    """Whether a name is that of the key of persons, though there be few; two values may be a yes and a no."""
+    return is_person(name) and not is_code(name) and (different > 2 or words(name)[-1] in KEYS)
 
 
 def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) -> Column:
@@ -118,8 +128,6 @@ def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) 
 def _sparse(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
     """Text whose values hardly repeat: a key, free text, or categories that a person must vouch for."""
     why = f"{different} different values in {rows} rows"
-    if all(EMAIL.fullmatch(value) for value in sample):
-        return Text(name=name, pii="email", why="its values are e-mail addresses, which are never learned")
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
         return Identifier(name=name, why=f"{why}: codes that never repeat")

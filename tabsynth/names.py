@@ -29,19 +29,54 @@ QUANTITIES = frozenset({
     "week", "hour", "minute", "age", "duration", "time", "score", "rate", "size", "dependents", "credits"
 })  # fmt: skip
 NAMES = frozenset({
-    "name", "firstname", "lastname", "surname", "forename", "first", "last", "middle", "maiden", "fullname",
-    "given", "family"
+    "firstname", "lastname", "surname", "forename", "fullname", "username", "nickname", "vorname", "nachname",
+    "familienname", "nombre", "apellido", "apellidos", "nom", "prenom", "prénom", "nome", "cognome", "sobrenome",
+    "имя", "фамилия", "नाम"
 })  # fmt: skip
-PERSONAL = frozenset({
-    "email", "mail", "phone", "telephone", "fax", "mobile", "address", "street", "street1", "address1",
-    "address2", "iban", "passport"
+"""Words for the name of a person, in whatever name of a column."""
+NAME_PARTS = frozenset({"first", "last", "middle", "maiden", "full", "given", "family", "sur", "nick", "birth"})
+ADDRESSES = frozenset({
+    "email", "mail", "address", "street", "street1", "address1", "address2", "adresse", "anschrift", "straße",
+    "strasse", "direccion", "dirección", "indirizzo", "endereco", "endereço", "correo", "courriel", "адрес", "पता"
 })  # fmt: skip
+NUMBERS = frozenset({
+    "phone", "telephone", "fax", "mobile", "cellphone", "iban", "passport", "ssn", "nhs", "telefon", "telefonnummer",
+    "handynummer", "telefono", "teléfono", "téléphone", "kontonummer", "kartennummer", "dni", "nif", "cpf", "aadhaar",
+    "телефон"
+})  # fmt: skip
+"""Words for numbers that reach or identify a person."""
+UNSPACED = (
+    ("姓名", "氏名", "名前", "이름", "성명"),
+    ("地址", "住所", "주소", "邮箱", "郵箱", "メール", "이메일"),
+    (
+        "电话",
+        "電話",
+        "手机",
+        "手機",
+        "身份证",
+        "身分證",
+        "卡号",
+        "账号",
+        "護照",
+        "护照",
+        "マイナンバー",
+        "전화",
+        "주민등록",
+    ),
+)
+"""The same in scripts that are written without spaces: names, addresses, numbers."""
+NUMBERED = frozenset({"number", "no", "nr", "num", "nbr", "id", "key"})
+PLACES = frozenset({
+    "lat", "latitude", "lon", "lng", "long", "longitude", "zip", "zipcode", "postcode", "postal", "postalcode", "plz",
+    "cep", "pincode", "邮编", "邮政编码", "郵便番号", "우편번호"
+})  # fmt: skip
+BIRTHS = frozenset({"dob", "birth", "birthdate", "birthday", "dateofbirth", "geburtsdatum", "出生日期", "生年月日"})
 
 
 def words(name: str) -> list[str]:
     """The words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return re.findall(r"[a-z]+|\d+", spaced.lower())
+    return re.findall(r"[^\W\d_]+|\d+", spaced.lower())
 
 
 def is_key(name: str) -> bool:
@@ -75,7 +110,40 @@ def is_quantity(name: str) -> bool:
     return bool(set(words(name)) & QUANTITIES)
 
 
+def names_person(name: str) -> bool:
+    """Whether a column's name says that it holds names of persons: ``surname``, ``first_name``, ``NAME``."""
+    said = [word for word in words(name) if not word.isdigit()]
+    if not said or any(word in name for word in UNSPACED[0]):
+        return bool(said)
+    if said[-1] in NAMES or (len(said) == 1 and said[0] in (*NAME_PARTS, "name") and said[0] not in ("full", "birth")):
+        return True
+    return said[-1] in ("name", "names") and said[-2] in NAME_PARTS | PERSONS
+
+
+def is_address(name: str) -> bool:
+    """Whether a column's name says that it holds postal or e-mail addresses."""
+    said = [word for word in words(name) if not word.isdigit()]
+    return any(word in name for word in UNSPACED[1]) or (bool(said) and said[-1] in ADDRESSES)
+
+
+def is_personal_number(name: str) -> bool:
+    """Whether a column's name says that it holds numbers of persons' telephones, accounts, cards or documents."""
+    said = [word for word in words(name) if not word.isdigit()]
+    if not said or any(word in name for word in UNSPACED[2]):
+        return bool(said)
+    owned = NUMBERS | {"account", "card", "insurance", "licence", "license"}
+    if said[-1] in NUMBERED:
+        return len(said) > 1 and said[-2] in owned
+    return said[-1] in NUMBERS or (len(said) == 1 and said[0] in owned)
+
+
 def is_personal(name: str) -> bool:
-    """Whether a name is that of what names or reaches a person."""
+    """Whether a column's name says that it names, reaches or identifies persons, or may do so (``station_name``)."""
     said = words(name)
-    return bool(set(said) & PERSONAL) or (bool(said) and (said[-1] in NAMES or said[0] in ("first", "last", "given")))
+    return names_person(name) or is_address(name) or is_personal_number(name) or (bool(said) and said[-1] == "name")
+
+
+def is_quasi_identifier(name: str) -> bool:
+    """Whether a column's name says that it holds coordinates, postal codes or dates of birth."""
+    said = set(words(name))
+    return bool(said & (PLACES | BIRTHS)) or "".join(words(name)) in PLACES | BIRTHS

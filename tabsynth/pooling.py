@@ -67,7 +67,7 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
     if not isinstance(kind, np.dtype) or kind.kind not in "iu":
         return tuple(made)
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
-    narrow = sorted(set(range(min(every), high + 1)) - set(every)) if kind.itemsize < 4 else []
+    narrow = sorted(set(range(int(min(every)), high + 1)) - set(every)) if kind.itemsize < 4 else []
     return tuple([value for value in made if low <= value <= high] or narrow[:many])
 
 

@@ -1,0 +1,95 @@
+"""Columns that name, reach or identify persons, by their names and by the form of their values: never learned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from tabsynth.names import is_address, is_personal_number, names_person
+from tabsynth.schema import Identifier, Text
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?", re.ASCII)
+SSN = re.compile(r"\d{3}-\d{2}-\d{4}", re.ASCII)
+NHS = re.compile(r"\d{3}([ -]?)\d{3}\1\d{4}", re.ASCII)
+CARD = re.compile(r"\d{4}(?:[ -]?\d{4}){2}[ -]?\d{1,7}", re.ASCII)
+CHINESE = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]", re.ASCII)
+PHONE = re.compile(r"\+\d[\d ()./-]{5,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\(\d{3}\) ?\d{3}-\d{4}", re.ASCII)
+ENOUGH = 8
+"""Numbers are known by a check digit, which one number in ten has by chance, where this many different ones have it."""
+WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
+
+
+def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None:
+    """The column, where its name or its values say that it names, reaches or identifies persons.
+
+    Args:
+        name: Its name.
+        sample: Its different values, or many of them, as text.
+    """
+    if all(EMAIL.fullmatch(value) for value in sample):
+        return Text(name=name, pii="email", why="its values are e-mail addresses, which are never learned")
+    what = next((what for what, known in FORMS.items() if known(sample)), "")
+    if what:
+        return Identifier(name=name, why=f"its values are {what}", question=_question(what))
+    worded = [value for value in sample if value.strip().lower() not in WORDS]
+    if not worded:
+        return None
+    if is_personal_number(name) and all(sum(map(str.isdigit, value)) >= 4 for value in worded):
+        what = "numbers of persons' telephones, accounts, cards or documents"
+        return Identifier(name=name, why="by its name it reaches or identifies persons", question=_question(what))
+    lettered = any(char.isalpha() for value in worded for char in value)
+    if lettered and (names_person(name) or is_address(name)):
+        what = "names of persons" if names_person(name) else "addresses"
+        return Text(
+            name=name,
+            why=f"by its name it holds {what}, which are never learned",
+            question=f"by its name it holds {what}: is removing them (text) right, or are they categories to learn (categorical)?",
+        )
+    return None
+
+
+def _question(what: str) -> str:
+    return f"does it hold {what}? They are made up (identifier); or is it a code (categorical) or a quantity (numeric)?"
+
+
+def _all(form: re.Pattern[str], check: Callable[[str], bool], enough: int) -> Callable[[Sequence[str]], bool]:
+    """Whether enough values all have a form and pass a check of their letters and digits."""
+    return lambda sample: (
+        len(sample) >= enough and all(form.fullmatch(value) and check(re.sub(r"\W", "", value)) for value in sample)
+    )
+
+
+def _iban(value: str) -> bool:
+    """ISO 7064 mod 97-10, with the first four characters at the end and letters as 10 to 35."""
+    return int("".join(str(int(char, 36)) for char in value[4:] + value[:4])) % 97 == 1
+
+
+def _luhn(value: str) -> bool:
+    """ISO/IEC 7812: from the right, every second digit counts twice, by its sum of digits."""
+    return (
+        sum(int(char) if at % 2 == 0 else sum(divmod(2 * int(char), 10)) for at, char in enumerate(value[::-1])) % 10
+        == 0
+    )
+
+
+def _nhs(value: str) -> bool:
+    """Modulus 11 with weights 10 to 2."""
+    return (11 - sum(int(char) * (10 - at) for at, char in enumerate(value[:9])) % 11) % 11 == int(value[9])
+
+
+def _chinese(value: str) -> bool:
+    """GB 11643: ISO 7064 mod 11-2."""
+    total = sum(int(char) * pow(2, 17 - at, 11) for at, char in enumerate(value[:17]))
+    return "10X98765432"[total % 11] == value[17].upper()
+
+
+FORMS: dict[str, Callable[[Sequence[str]], bool]] = {
+    "IBANs": _all(IBAN, _iban, 1),
+    "social security numbers": _all(SSN, lambda value: True, 1),
+    "Chinese identity numbers": _all(CHINESE, _chinese, 1),
+    "NHS numbers": _all(NHS, _nhs, ENOUGH),
+    "payment card numbers": _all(CARD, _luhn, ENOUGH),
+    "telephone numbers": _all(PHONE, lambda value: True, 1),
+}
+"""Numbers of persons, by their form."""
