@@ -48,10 +48,10 @@ def _spelling(present: pd.Series, regex: str | None, min_group: int) -> Pattern:
     if regex is not None:
         return replace(pattern_of_regex(regex), output="text" if whole is None else "integer")
     if whole is not None:
-        low = int(whole.min())
-        if len(whole) >= min_group and low in (0, 1) and int(whole.max()) == low + len(whole) - 1:
+        low = min(whole)
+        if len(whole) >= min_group and low in (0, 1) and max(whole) == low + len(whole) - 1:
             return Pattern((), "integer", start=low + len(whole))
-        spelled = [str(number) for number in whole.tolist()]
+        spelled = [str(number) for number in whole]
         return Pattern(avoid_keys(list(integer_forms(whole, min_group)), spelled, longer=digits), "integer")
     text = [str(value) for value in present if str(value)]
     if not text:
@@ -102,7 +102,7 @@ def _key_numbers(
 def fresh(
     pattern: Pattern, n: int, rng: np.random.Generator, *, start: int = 0, avoid: Collection[Any] = ()
 ) -> npt.NDArray[Any]:
-    """Make ``n`` keys, all different, shape (n,): int64, or object for text.
+    """Make ``n`` keys, all different, shape (n,): int64, or object for text and longer integers.
 
     Calls with generators in the same state and ``start`` counting on (0, then 1000 after 1000 keys) do not repeat each
     other, so keys can be made in chunks.
@@ -130,7 +130,7 @@ def fresh(
         step = min(n - len(made), total - at, CHUNK)
         keys = _spell(forms, at, step, seed)
         # Declared forms may overlap (``a|[ab]``), so sameness is looked for; learned ones cannot.
-        plain = (keys.astype(np.int64) if pattern.output == "integer" else keys).tolist()
+        plain = [int(key) for key in keys] if pattern.output == "integer" else keys.tolist()
         made.update((key, None) for key in plain if key not in known)
         at += step
     if len(made) < n:
@@ -138,7 +138,8 @@ def fresh(
             f"the declared pattern has only {len(made)} identifiers left, but {n} rows want one each; "
             "widen the regular expression or sample fewer rows"
         )
-    return np.array(list(made), dtype=np.int64 if pattern.output == "integer" else object)
+    whole = pattern.output == "integer" and all(key < 2**63 for key in made)
+    return np.array(list(made), dtype=np.int64 if whole else object)
 
 
 def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.object_]:
@@ -150,14 +151,14 @@ def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.o
     return fresh(pattern_of_regex(regex), n, rng)
 
 
-def _whole(values: pd.Series) -> npt.NDArray[np.int64] | None:
+def _whole(values: pd.Series) -> list[int] | None:
     """The keys as integers when that is what they are."""
     plain = values.to_numpy(dtype=object)
     if pd.api.types.infer_dtype(plain) not in ("integer", "floating", "mixed-integer-float", "decimal"):
         return None
-    if any(value % 1 or abs(value) >= 2**63 for value in plain):
+    if any(value % 1 for value in plain):
         return None
-    return np.array([int(value) for value in plain], dtype=np.int64)
+    return [int(value) for value in plain]
 
 
 def _widened(pattern: Pattern, wanted: int) -> tuple[Form, ...]:

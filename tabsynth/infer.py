@@ -24,7 +24,7 @@ from tabsynth.infer_text import SAMPLE, infer_text, names_key_of_person, repeate
 from tabsynth.names import is_code, is_key, is_quantity, is_quasi_identifier
 from tabsynth.personal import infer_personal
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import check_frame
+from tabsynth.table import beyond_floats, check_frame
 
 FEW = 12
 """Up to so many different whole numbers may be a code; a person is asked."""
@@ -90,7 +90,7 @@ def _decide(name: str, values: pd.Series, present: pd.Series) -> Column:
         except (ValueError, OverflowError):
             return _distant(name)
         return Datetime(name=name, resolution=_resolution(moments), why="its values are dates")
-    return _number(name, pd.to_numeric(present.astype(float)))
+    return _number(name, present if beyond_floats(present) else pd.to_numeric(present.astype(float)))
 
 
 def _category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
@@ -134,6 +134,8 @@ def _may_repeat(present: pd.Series) -> bool:
 
 def _number(name: str, present: pd.Series) -> Column:
     """A column of numbers."""
+    if beyond_floats(present):
+        return _long_number(name, present)
     data = present.to_numpy(dtype=np.float64)
     if not len(data):
         return Numeric(name=name, why="its type is a number's, but it holds none")
@@ -166,6 +168,17 @@ def _number(name: str, present: pd.Series) -> Column:
         return Datetime(name=name, format=COMPACT, resolution="D", why=why)
     question = _sentinel(data) or _date_question(distinct) or _code_question(name, distinct)
     return Numeric(name=name, decimals=0, why=why, question=question)
+
+
+def _long_number(name: str, present: pd.Series) -> Column:
+    """Whole numbers that floats do not hold exactly: a key or a code."""
+    distinct = [str(value) for value in present.unique().tolist()]
+    if personal := infer_personal(name, distinct[:SAMPLE]):
+        return personal
+    why = "it holds whole numbers beyond 2**53, which are kept exact as a key or a code only"
+    if is_code(name) and len(distinct) < len(present):
+        return Categorical(name=name, why=why, question="is it a code, as its name says, or a key (identifier)?")
+    return Identifier(name=name, why=why, question="is it a key (identifier) or a code (categorical)?")
 
 
 def _unique_number(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArray[np.int64]) -> Column:

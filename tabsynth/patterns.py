@@ -89,14 +89,18 @@ class Pattern:
             raise SchemaError(f"this is not a pattern of identifiers: {error!r}") from error
 
 
-def integer_forms(whole: npt.NDArray[np.int64], min_group: int) -> Iterator[Form]:
+def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
     """A form for each number of digits that enough integers have."""
-    powers = np.array([10**k for k in range(1, 19)], dtype=np.int64)
-    lengths = np.searchsorted(powers, np.abs(whole), side="right") + 1
-    for length, count in _shared(Counter(lengths.tolist()), min_group).items():
-        # 64 bits do not hold every number of 19 digits that begins with a 9.
-        first = digits[1:-1] if length >= 19 else digits[1:]
-        yield Form(float(count), ((first, 1), (digits, length - 1)) if length > 1 else ((first, 1),))
+    most = max(map(abs, whole))
+    lengths = Counter(len(str(abs(number))) for number in whole)
+    for length, count in _shared(lengths, min_group).items():
+        parts: tuple[Part, ...] = ((digits[1:], 1), (digits, length - 1)) if length > 1 else ((digits[1:], 1),)
+        # 64 bits do not hold every number of 19 digits that begins with a 9, nor, unsigned, of 20 that begin with 18.
+        if length == 19 and most < 2**63:
+            parts = ((digits[1:-1], 1), (digits, 18))
+        elif length == 20 and most < 2**64:
+            parts = (("1", 1), (digits[:8], 1), (digits, 18))
+        yield Form(float(count), parts)
 
 
 def _shared(counts: Counter[int], min_group: int) -> dict[int, int]:

@@ -44,7 +44,7 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
         return Text(
             name=name,
             why=f"by its name it holds {what}, which are never learned",
-            question=f"by its name it holds {what}: is removing them (text) right, or are they categories to learn (categorical)?",
+            question=f"by its name it holds {what}: should they be removed (text), or learned (categorical)?",
         )
     return None
 

@@ -21,6 +21,8 @@ from tabsynth.schema import Schema
 
 _SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
+EXACT = 2**53
+"""Up to here, float64 holds every whole number."""
 UNKNOWN = frozenset({
     "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
     "#n/a", "not available", "not known",
@@ -161,6 +163,16 @@ def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
     )
 
 
+def beyond_floats(values: pd.Series) -> bool:
+    """Whether a column holds whole numbers that float64 does not hold exactly."""
+    if pd.api.types.is_integer_dtype(values.dtype):
+        present = values.dropna()
+        return bool(len(present)) and (int(present.max()) > EXACT or int(present.min()) < -EXACT)
+    if values.dtype != object:
+        return False
+    return any(isinstance(value, (int, np.integer)) and abs(int(value)) > EXACT for value in values)
+
+
 def instants(values: pd.Series, format: str | None = None) -> pd.Series:
     """A datetime column as naive UTC ``datetime64[ns]``, missing as NaT.
 
@@ -241,6 +253,11 @@ def _check_column(values: pd.Series, column: Column) -> None:
             f"{int(np.argmax(values.isna()))}, but the schema does not allow it; set nullable or fill them"
         )
     if isinstance(column, Numeric):
+        if beyond_floats(values):
+            raise DataError(
+                f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round; "
+                "declare it identifier or categorical"
+            )
         data = numbers(values)
         if np.isinf(data).any():
             raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")

@@ -319,3 +319,31 @@ def test_one_persons_number_of_rows_is_not_kept() -> None:
     frame = pd.DataFrame({"id": [f"P{i:03d}" for i in range(100)] + ["P200"] * 777})
     codec = Codec.measure(Table.of(frame, schema_of(id={"kind": "identifier"})))
     assert 777 not in {rows for rows, _ in codec.patterns["id"].sizes}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([2**53 + 1 + i for i in range(60)], dtype="int64"),
+        pd.Series([2**53 + 1 + i if i % 7 else None for i in range(60)], dtype="Int64"),
+        pd.Series([2**63 + i for i in range(60)], dtype="uint64"),
+        pd.Series([2**64 - 1 - i for i in range(60)], dtype="uint64"),
+        pd.Series([2**70 + i for i in range(60)], dtype=object),
+        pd.Series([2**62 + i // 6 for i in range(60)], dtype="int64"),
+    ],
+    ids=["int64", "gaps", "uint64", "largest", "python", "repeated"],
+)
+def test_long_integers_are_keys_that_stay_exact(values: pd.Series) -> None:
+    table = Table.of(pd.DataFrame({"number": values}))
+    assert table.schema["number"].kind == "identifier"
+    assert table.schema["number"].question
+    back = round_trip(table.frame, table.schema)["number"]
+    assert back.dtype == values.dtype
+    assert back.isna().sum() == values.isna().sum()
+    assert not set(back.dropna()) & set(values.dropna())
+    assert {len(str(value)) for value in back.dropna()} <= {len(str(value)) for value in values.dropna()}
+    coded = Schema.from_dict({"columns": {"number": {"kind": "categorical", "nullable": True}}})
+    exact = round_trip(pd.DataFrame({"number": values}), coded, min_group=1)["number"]
+    pd.testing.assert_series_equal(exact, values, check_names=False)
+    with pytest.raises(DataError, match=r"column 'number'.*2\*\*53.*identifier or categorical"):
+        Table.of(pd.DataFrame({"number": values}), schema_of(number=numeric(nullable=True)))
