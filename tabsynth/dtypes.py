@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.dates import ZONE
 from tabsynth.schema import Column, Datetime
 
 
@@ -21,8 +22,27 @@ def dtype_name(values: pd.Series) -> str:
     first = values.dropna()
     kind = type(first.iloc[0]) if len(first) else str
     if issubclass(kind, datetime.datetime):
-        return "object:datetime"
+        zone = first.iloc[0].tzinfo
+        return "object:datetime" if zone is None else f"object:datetime:{pd.Timestamp(first.iloc[0]).tz}"
     return "object:date" if issubclass(kind, datetime.date) else "object"
+
+
+def zone_of(dtype: str, column: Datetime) -> str | None:
+    """The time zone of a column of datetimes; None where it has none.
+
+    Args:
+        dtype: Its dtype, as ``dtype_name`` gives it.
+        column: Its schema; a format may end in a zone.
+    """
+    if dtype.startswith("datetime64"):
+        kind = pd.api.types.pandas_dtype(dtype)
+        return str(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
+    if dtype.startswith("object:datetime:"):
+        return dtype.removeprefix("object:datetime:")
+    zone = ZONE.search(column.format or "")
+    if zone is not None and zone[0] != "Z":
+        return zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
+    return "UTC" if zone is not None or "%z" in (column.format or "") else None
 
 
 def numeric_series(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
@@ -65,8 +85,10 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
     if dtype == "object:date":
         dates: pd.Series = instants.dt.date.astype(object)
         return dates.where(instants.notna(), None)
-    if dtype == "object:datetime":
-        return instants.astype(object).where(instants.notna(), None)
+    if dtype.startswith("object:datetime"):
+        zone = zone_of(dtype, column)
+        moments = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
+        return moments.astype(object).where(instants.notna(), None)
     days = column.resolution == "D"
     if column.format and "%z" in column.format:
         instants = instants.dt.tz_localize("UTC")

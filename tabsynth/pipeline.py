@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,6 +101,7 @@ def run(
         check_target(table, target)
     train, holdout = _parts(job, table, target, seeds["split"])
     given = None if job.sample is None else _conditions(job.sample.given, train)
+    check_conditions(model, train, given)
     say(f"read {len(table):,} rows of {len(table.schema)} columns from {job.input}")
 
     job.output.mkdir(parents=True, exist_ok=True)
@@ -175,6 +177,23 @@ def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
 
     coders = model.codec_.coders if isinstance(model, TokenSynthesizer) else {}
     return {n: (*coder.values, *coder.public) for n, coder in coders.items() if isinstance(coder, ValueCoder)}
+
+
+def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] | None) -> None:
+    """Raise ConditionError before a fit for conditions that no model of this kind could meet afterwards."""
+    from tabsynth.codec import Codec
+    from tabsynth.synthesizers.conditions import Conditions
+    from tabsynth.synthesizers.tokens import TokenSynthesizer
+
+    if not given:
+        return
+    if not isinstance(model, TokenSynthesizer):
+        raise ConditionError(
+            f"{type(model).__name__} cannot sample under conditions; remove given, or fit a masked model"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the fit gives them
+        Conditions.of(Codec.measure(table, min_group=model.min_group), given, 1)
 
 
 def _conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any] | None:

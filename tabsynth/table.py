@@ -21,8 +21,7 @@ from tabsynth.schema import Schema
 
 _SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
-EXACT = 2**53
-"""Up to here, float64 holds every whole number."""
+EXACT = 2**53  # up to here, float64 holds every whole number
 UNKNOWN = frozenset({
     "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
     "#n/a", "not available", "not known",
@@ -254,10 +253,8 @@ def _check_column(values: pd.Series, column: Column) -> None:
         )
     if isinstance(column, Numeric):
         if beyond_floats(values):
-            raise DataError(
-                f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round; "
-                "declare it identifier or categorical"
-            )
+            said = f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round"
+            raise DataError(f"{said}; declare it identifier or categorical")
         data = numbers(values)
         if np.isinf(data).any():
             raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,14 @@ def read_yaml(path: str | Path, what: str) -> Any:
         raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
 
 
+BOOLEAN = "tag:yaml.org,2002:bool"
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that also refuses a key given twice, which plain YAML would drop silently."""
+    """Safe YAML that also refuses a key given twice, and reads only true and false as booleans.
+
+    YAML 1.1 would drop the first of two keys silently, and read the country code NO as false.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping whose keys are all different."""
@@ -39,3 +46,10 @@ class _Loader(yaml.SafeLoader):
             if key in keys[:i]:
                 raise yaml.YAMLError(f"key {key!r} is given twice, {node.start_mark}")
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag != BOOLEAN]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))

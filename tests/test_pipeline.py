@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.errors import DataError, InputError, SchemaError, SourceError
+from tabsynth.errors import ConditionError, DataError, InputError, SchemaError, SourceError
 from tabsynth.job import EXAMPLE, Job, job_from_dict, read_job
+from tabsynth.pipeline import run
 from tabsynth.schema import Schema
 from tabsynth.shipped import SHIPPED, load_shipped, open_table
 from tabsynth.splits import split
@@ -193,3 +194,30 @@ class TestShipped:
     def test_unknown_name(self) -> None:
         with pytest.raises(SourceError, match=r"no table 'titanic' ships .* 'diabetes'"):
             open_table("sklearn:titanic")
+
+
+class TestConditions:
+    """What every row must meet is checked before the fit, and NO is a country."""
+
+    @staticmethod
+    def job(folder: Path, given: str) -> Path:
+        countries = pd.DataFrame({"country": ["NO", "SE", "DK"] * 40, "age": [20 + i % 50 for i in range(120)]})
+        countries.to_csv(folder / "in.csv", index=False)
+        text = (
+            f"version: 1\ninput: in.csv\noutput: out\nmodel: {{kind: marginal}}\nsample: {{rows: 20, given: {given}}}\n"
+        )
+        (folder / "job.yaml").write_text(text + "evaluate: null\n")
+        return folder / "job.yaml"
+
+    def test_the_country_no_is_text(self, tmp_path: Path) -> None:
+        result = run(self.job(tmp_path, "{country: NO}"))
+        assert result.synthetic is not None
+        assert (Table.of(result.synthetic).frame["country"] == "NO").all()
+
+    @pytest.mark.parametrize("given", ["{country: ZZ}", "{country: [NO, ZZ]}", "{age: 5000}", "{age: 30.5}"])
+    def test_what_cannot_be_met_is_refused_before_the_fit(self, tmp_path: Path, given: str) -> None:
+        said: list[str] = []
+        with pytest.raises(ConditionError, match=r"ZZ|5000|30\.5"):
+            run(self.job(tmp_path, given), say=said.append)
+        assert not any(line.startswith("fitting") for line in said)
+        assert not (tmp_path / "out").exists()

@@ -11,12 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.coders import Coder, ValueCoder
+from tabsynth.coders import ValueCoder
 from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
 from tabsynth.line_coder import Floats, QuantileCoder, Range, Tokens
-from tabsynth.schema import Categorical, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import instants, numbers
+from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.synthesizers.given_values import check_drawable, drawable, own_bounds, own_values
+from tabsynth.table import numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,9 @@ class Conditions:
         return cls(np.full((rows, len(codec.slots)), -1, np.int32))
 
     @classmethod
-    def of(cls, codec: Codec, given: Mapping[str, Any] | pd.DataFrame | None, rows: int) -> Conditions:
+    def of(
+        cls, codec: Codec, given: Mapping[str, Any] | pd.DataFrame | None, rows: int, *, strict: bool = True
+    ) -> Conditions:
         """Read ``given``.
 
         Args:
@@ -53,6 +56,7 @@ class Conditions:
             given: ``{"sex": "F", "age": (60, 80), "state": ["MA", "NY"]}`` (a value, an inclusive range with None for
                 an open end, a list of values, None for missing), or a frame of fixed values, missing where free.
             rows: Number of rows to draw.
+            strict: Refuse values that the model cannot give; otherwise they count as rare, and come back as they are.
 
         Raises:
             ConditionError: An unknown column, or a value or range that the model cannot give.
@@ -69,14 +73,18 @@ class Conditions:
         out = cls.none(codec, rows)
         for name in map(str, given):
             wanted = given[name]
+            if not isinstance(given, pd.DataFrame):
+                _check_learned(codec, name, wanted)
             if isinstance(wanted, pd.Series):
-                out._fix(codec, name, wanted.reset_index(drop=True), free_where_missing=isinstance(given, pd.DataFrame))
+                free = isinstance(given, pd.DataFrame)
+                out._fix(codec, name, wanted.reset_index(drop=True), free_where_missing=free, strict=strict)
             elif isinstance(wanted, tuple):
                 out._range(codec, name, wanted)
             elif isinstance(wanted, (list, set, frozenset)):
                 out._members(codec, name, list(wanted))
             else:
-                out._fix(codec, name, pd.Series([wanted] * rows, dtype=object), free_where_missing=False)
+                values = pd.Series([wanted] * rows, dtype=object)
+                out._fix(codec, name, values, free_where_missing=False, strict=strict)
         return out
 
     def of_rows(self, rows: npt.NDArray[np.int64]) -> Conditions:
@@ -113,37 +121,31 @@ class Conditions:
                 frame[name] = pd.Series(own, index=frame.index).astype(frame[name].dtype)
         return frame
 
-    def _fix(self, codec: Codec, name: str, values: pd.Series, *, free_where_missing: bool) -> None:
+    def _fix(self, codec: Codec, name: str, values: pd.Series, *, free_where_missing: bool, strict: bool) -> None:
         """Fix a column to values, row by row."""
         column, coder, at = codec.schema[name], codec.coders[name], codec.positions(name)
         rows = values.notna().to_numpy() if free_where_missing else np.ones(len(values), bool)
         if not free_where_missing and values.isna().any() and not coder.emit[coder.missing]:
             raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
-        typed = _like(codec, name, values)
-        if isinstance(column, Numeric):
-            typed = pd.Series(numbers(typed), name=name)
+        typed = own_values(codec, name, values, strict=strict)
         tokens = codec.encode_column(name, typed)
         if isinstance(column, Numeric):
             low, high = (
                 default if end is None else end for end, default in ((column.low, -np.inf), (column.high, np.inf))
             )
-            outside = typed[rows & ((typed < low) | (typed > high)).fillna(False).to_numpy(bool)]
+            data = numbers(typed)
+            outside = data[rows & ((data < low) | (data > high))]
             if len(outside):
                 raise ConditionError(
-                    f"given[{name!r}] is {outside.iloc[0]!r}, but the schema allows {column.low} to {column.high}"
-                )
-        if isinstance(coder, ValueCoder) and not isinstance(column, (Identifier, Text)):
-            odd = typed[rows & (tokens == coder.rare) & ~typed.isin(coder.public).to_numpy()]
-            declared = isinstance(column, Categorical) and column.values is not None
-            if len(odd) and not free_where_missing:
-                known = coder.values if not declared else (*coder.values, *coder.public)
-                raise ConditionError(
-                    f"given[{name!r}] is {odd.iloc[0]!r}, which the model does not know (or knows of too few persons); "
-                    f"it knows {listed(known, 10)}"
+                    f"given[{name!r}] is {outside[0]:.15g}, but the schema allows {column.low} to {column.high}"
                 )
         self.echo[name] = typed.where(pd.Series(rows), None)
-        if isinstance(coder, QuantileCoder):
-            self.numbers[name] = np.where(rows, codec.encode_line(name, typed), np.nan)
+        if isinstance(column, (Numeric, Datetime)):
+            line = np.where(rows, codec.encode_line(name, typed), np.nan)
+            if strict:
+                check_drawable(codec, name, line)
+            if isinstance(coder, QuantileCoder):
+                self.numbers[name] = line
         tokens = np.where(rows, tokens, -1).astype(np.int32)
         self.fixed[:, at] = codec.split(name, tokens)
 
@@ -155,15 +157,17 @@ class Conditions:
                 f"given[{name!r}] is {span!r}: a range is (low, high) on a numeric or datetime column; "
                 "give a list to allow several values"
             )
-        low, high = (_bound(codec, name, end, default) for end, default in zip(span, (-np.inf, np.inf), strict=True))
+        low, high = own_bounds(codec, name, span)
         if low > high:
-            raise ConditionError(f"given[{name!r}]: the range {span!r} is empty; its low end is above its high end")
+            raise ConditionError(
+                f"given[{name!r}]: the range {span!r} is empty: its low end is above its high end, or no value with "
+                "the column's decimals (or unit of time) lies between them"
+            )
         share, first, last = coder.cover(low, high)
         share = share * coder.emit[: coder.line]
         if not share.sum() > 0:
             raise ConditionError(
-                f"given[{name!r}]: no value in the range {span!r} can be drawn; the model's values go from "
-                f"{coder.low[0]:g} to {coder.high[-1]:g}" + (" (in units since 1970)" if _dated(codec, name) else "")
+                f"given[{name!r}]: no value in the range {span!r} can be drawn; {drawable(codec, name, coder)}"
             )
         self.allowed[name] = np.append(share, [0.0, 0.0])
         self.ranges[name] = Range(low, high, first, last)
@@ -171,25 +175,21 @@ class Conditions:
     def _members(self, codec: Codec, name: str, values: list[Any]) -> None:
         """Restrict a column to some values."""
         coder = codec.coders[name]
-        if isinstance(coder, QuantileCoder):
+        if isinstance(codec.schema[name], (Numeric, Datetime)):
             raise ConditionError(
                 f"given[{name!r}]: a list of values is for a column of categories; give a range instead"
             )
-        known = _like(codec, name, pd.Series(values, dtype=object))
+        known = own_values(codec, name, pd.Series(values, dtype=object), strict=True)
         tokens = codec.encode_column(name, known)
         if isinstance(coder, ValueCoder):
             pooled = [value for value in known.dropna() if value in coder.public]
             if pooled:
                 self.members[name] = [value for value in known.dropna() if value not in pooled], pooled
-            else:
-                tokens = tokens[tokens != coder.rare]
         allowed = np.zeros(coder.size)
         allowed[tokens] = 1.0
         allowed *= coder.emit
         if not (allowed * coder.counts).sum() > 0:
-            raise ConditionError(
-                f"given[{name!r}]: the model knows none of {listed(values)}; it knows {listed(coder.values, 10)}"
-            )
+            raise ConditionError(f"given[{name!r}]: none of {listed(values)} can be drawn: no training row has them")
         self.allowed[name] = allowed
 
 
@@ -204,38 +204,17 @@ def present_only(codec: Codec) -> dict[str, Floats]:
     return out
 
 
-def _like(codec: Codec, name: str, values: pd.Series) -> pd.Series:
-    """Given values in the type of their column, so that 1 and 1.0 and True are not strangers."""
-    coder: Coder = codec.coders[name]
-    values = values.rename(name)
-    if isinstance(coder, ValueCoder) and coder.values and not isinstance(codec.schema[name], (Identifier, Text)):
-        table = {value: value for value in (*coder.values, *coder.public)}
-        out = pd.Series([None] * len(values), dtype=object, name=name)
-        here = values.notna().to_numpy()
-        out[here] = np.array([table.get(value, value) for value in values[here]], dtype=object)
-        return out
-    return values
-
-
-def _bound(codec: Codec, name: str, end: Any, default: float) -> float:
-    """One end of a range in the units of the column's line."""
-    if end is None:
-        return default
-    if _dated(codec, name):
-        column = codec.schema[name]
-        return float(codec.encode_line(name, instants(pd.Series([end], name=name), getattr(column, "format", None)))[0])
-    try:
-        value = float(end)
-    except (TypeError, ValueError) as error:
-        raise ConditionError(f"given[{name!r}]: the end {end!r} of the range is not a number") from error
-    if np.isnan(value):
-        raise ConditionError(f"given[{name!r}]: an end of the range is missing; use None for an open end")
-    return value
-
-
-def _dated(codec: Codec, name: str) -> bool:
-    """Whether a column holds dates."""
-    return isinstance(codec.schema[name], Datetime)
+def _check_learned(codec: Codec, name: str, wanted: Any) -> None:
+    """Raise ConditionError for a condition on a column whose values are made up, unless it is to be missing."""
+    column = codec.schema[name]
+    if wanted is None or not isinstance(column, (Identifier, Text)):
+        return
+    if isinstance(column, Text) and isinstance(wanted, str) and wanted == column.replacement:
+        return
+    what = "identifiers are made up" if isinstance(column, Identifier) else f"its text is {column.replacement!r}"
+    raise ConditionError(
+        f"given[{name!r}]: the column is not learned ({what}), so no condition on it can be met; leave it out"
+    )
 
 
 def mixed(

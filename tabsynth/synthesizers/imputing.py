@@ -41,7 +41,7 @@ def imputed(
     """
     frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
     codec = synthesizer.codec_
-    conditions = Conditions.of(codec, frame, len(frame))
+    conditions = Conditions.of(codec, frame, len(frame), strict=False)
     tokens = synthesizer._full(len(frame))
     numbers = dict(conditions.numbers)
     if synthesizer.active_ and len(frame):

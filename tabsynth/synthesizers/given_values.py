@@ -1,0 +1,221 @@
+"""Given values in the type and form of their column: numbers in its decimals, instants in its zone, categories."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec import Codec
+from tabsynth.coders import ValueCoder
+from tabsynth.dates import read_dates
+from tabsynth.dtypes import datetime_series, numeric_series, zone_of
+from tabsynth.errors import ConditionError, DataError, listed
+from tabsynth.line_coder import QuantileCoder
+from tabsynth.readings import UNITS
+from tabsynth.schema import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.table import instants, numbers
+
+SNAP = 1e-9
+"""A number this near (relatively) to one of the column's decimals is that one: 0.1 + 0.2 is 0.3."""
+
+
+def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> pd.Series:
+    """Values in the type and form of their column, as objects; missing stays missing.
+
+    Args:
+        codec: The vocabulary.
+        name: The column.
+        values: What was given.
+        strict: Refuse values that the model cannot give; otherwise they stay as they are.
+
+    Raises:
+        ConditionError: A value that is none of the column's.
+    """
+    column = codec.schema[name]
+    values = values.rename(name)
+    if isinstance(column, Numeric):
+        return _own_numbers(codec, name, values)
+    if isinstance(column, Datetime):
+        moments = _instants(codec, name, values)
+        own = datetime_series(moments, codec.dtypes[name], column).rename(name)
+        back = instants(own, column.format)
+        odd = np.flatnonzero((back != moments).to_numpy() & moments.notna().to_numpy())
+        if len(odd):
+            raise ConditionError(
+                f"given[{name!r}] is {values.iloc[odd[0]]!r}, which the column cannot hold: "
+                f"in its form it is {own.iloc[odd[0]]!r}; give that"
+            )
+        return own.astype(object).where(values.notna().to_numpy(), None)
+    if isinstance(column, (Identifier, Text)):
+        return values
+    return _own_members(codec, name, values, strict)
+
+
+def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
+    """An inclusive range in units of the column's line, narrowed to numbers that the column can hold."""
+    column, coder = codec.schema[name], codec.coders[name]
+    if isinstance(column, Datetime):
+        unit = UNITS[column.resolution or "s"]
+        ends = [None if end is None else _instants(codec, name, pd.Series([end], dtype=object))[0] for end in span]
+        if any(end is pd.NaT for end in ends):
+            raise ConditionError(f"given[{name!r}]: an end of the range is missing; use None for an open end")
+        first, last = ends
+        return (
+            -math.inf if first is None else float(-(-first.value // unit)),
+            math.inf if last is None else float(last.value // unit),
+        )
+    low, high = (_number(name, end, default) for end, default in zip(span, (-math.inf, math.inf), strict=True))
+    decimals = coder.decimals if isinstance(coder, QuantileCoder) else None
+    return (
+        (low, high) if decimals is None else (_snapped(low, decimals, math.ceil), _snapped(high, decimals, math.floor))
+    )
+
+
+def check_drawable(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> None:
+    """Raise ConditionError for a number beyond those that the model draws, as for a range there."""
+    coder = codec.coders[name]
+    if not isinstance(coder, QuantileCoder):
+        if not np.isnan(data).all():
+            raise ConditionError(f"given[{name!r}]: the model gives no value of this column; leave it out")
+        return
+    outside = (data < coder.low[0]) | (data > coder.high[-1])
+    if outside.any():
+        value = spelled(codec, name, float(data[outside][0]))
+        raise ConditionError(f"given[{name!r}] is {value}, but {drawable(codec, name, coder)}")
+
+
+def drawable(codec: Codec, name: str, coder: QuantileCoder) -> str:
+    """What the model can give of a column on a line."""
+    ends = [spelled(codec, name, float(end)) for end in (coder.low[0], coder.high[-1])]
+    return f"the model's values go from {ends[0]} to {ends[1]}"
+
+
+def spelled(codec: Codec, name: str, value: float) -> str:
+    """A number on a column's line as people write it."""
+    column = codec.schema[name]
+    if not isinstance(column, Datetime):
+        return f"{value:.15g}"
+    return str(pd.Timestamp(int(value) * UNITS[column.resolution or "s"]))
+
+
+def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
+    """Numbers that have no more decimals than the column."""
+    try:
+        data = numbers(values)
+    except DataError as error:
+        raise ConditionError(f"given[{name!r}]: {error}") from error
+    if np.isinf(data).any():
+        raise ConditionError(f"given[{name!r}] is infinite; use None for the open end of a range: (low, None)")
+    coder = codec.coders[name]
+    decimals = coder.decimals if isinstance(coder, QuantileCoder) else None
+    if decimals is not None:
+        near = np.round(data, decimals)
+        odd = np.abs(near - data) > SNAP * np.maximum(np.abs(data), 10.0**-decimals)
+        if odd.any():
+            kind = "whole numbers" if decimals == 0 else f"{decimals} decimals"
+            raise ConditionError(f"given[{name!r}] is {data[odd][0]:.15g}, but the column has {kind}")
+        data = near
+    own = numeric_series(data, codec.dtypes[name]).rename(name)
+    return own.astype(object).where(~np.isnan(data), None)
+
+
+def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
+    """Values that the model knows, as it knows them: 1, 1.0 and True are one where the column has one of them."""
+    column, coder = codec.schema[name], codec.coders[name]
+    assert isinstance(coder, ValueCoder)
+    known = {value: value for value in (*coder.values, *coder.public)}
+    out = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values.tolist()):
+        try:
+            missing = value is None or bool(pd.isna(value))
+            found = None if missing else known.get(value)
+        except (TypeError, ValueError) as error:
+            raise ConditionError(f"given[{name!r}]: {value!r} is no value of a {column.kind} column") from error
+        if missing or found is not None:
+            out[row] = found
+            continue
+        out[row] = value
+        declared = isinstance(column, Categorical) and value in (column.values or ())
+        if strict:
+            why = "which no training row has" if declared else "which the model does not know (or of too few persons)"
+            hint = "; YAML reads NO, yes and on as booleans: quote them" if isinstance(value, bool) else ""
+            raise ConditionError(f"given[{name!r}] is {value!r}, {why}; it knows {listed(known, 10)}{hint}")
+    return pd.Series(out, index=values.index, name=name)
+
+
+def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
+    """Naive UTC instants of given values; what has no zone is read in the column's."""
+    column = codec.schema[name]
+    assert isinstance(column, Datetime)
+    zone = zone_of(codec.dtypes[name], column)
+    # Text that ends in one zone for all rows is read as local time throughout.
+    text = not codec.dtypes[name].startswith(("datetime64", "object:date"))
+    home = zone if text and "%z" not in (column.format or "") else "UTC"
+    known: dict[Any, Any] = {}
+    out = []
+    for value in values.astype(object):
+        key = (type(value), value)
+        if key not in known:
+            moment = _instant(name, value, column.format, zone)
+            known[key] = moment.tz_convert(home).tz_localize(None) if getattr(moment, "tz", None) else moment
+        out.append(known[key])
+    return pd.Series(out, index=values.index, name=name, dtype="datetime64[ns]")
+
+
+def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any:
+    """One given instant, in a zone where the column has one; NaT where it is missing."""
+    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return pd.NaT
+    if isinstance(value, bool) or not isinstance(value, (str, int, datetime.date, np.datetime64)):
+        raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date or time")
+    try:
+        moment = _read(value, format)
+        if moment.tz is None:
+            moment = moment if zone is None else moment.tz_localize(zone)
+        elif zone is None:
+            raise ConditionError(f"given[{name!r}] is {value!r}, but the column has no time zone; give it without one")
+        return moment
+    except (ValueError, OverflowError, TypeError) as error:
+        if isinstance(error, ConditionError):
+            raise
+        form = f"the column's format {format!r} or ISO 8601" if format else "ISO 8601"
+        raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date in {form}: {error}") from error
+
+
+def _read(value: Any, format: str | None) -> pd.Timestamp:
+    """A value as a timestamp: in the column's format, else in ISO 8601."""
+    if not isinstance(value, (str, int)):
+        return pd.Timestamp(value)
+    if format is not None:
+        moment = read_dates(pd.Series([str(value)], dtype=object), format)[0]
+        if moment is not pd.NaT:
+            return pd.Timestamp(moment)
+    return pd.Timestamp(pd.to_datetime(str(value), format="ISO8601"))
+
+
+def _number(name: str, end: Any, default: float) -> float:
+    """One end of a range of numbers."""
+    if end is None:
+        return default
+    try:
+        value = float(end)
+    except (TypeError, ValueError) as error:
+        raise ConditionError(f"given[{name!r}]: the end {end!r} of the range is not a number") from error
+    if math.isnan(value):
+        raise ConditionError(f"given[{name!r}]: an end of the range is missing; use None for an open end")
+    return value
+
+
+def _snapped(value: float, decimals: int, whole: Any) -> float:
+    """The nearest number of so many decimals inside a range that ends here."""
+    if math.isinf(value) or abs(value) * 10.0**decimals >= 2.0**53:
+        return value
+    scaled = value * 10.0**decimals
+    near = round(scaled)
+    inside = near if abs(near - scaled) <= SNAP * max(abs(scaled), 1.0) else whole(scaled)
+    return float(round(inside / 10.0**decimals, decimals))
