@@ -206,7 +206,7 @@ class Codec:
         column, dtype = self.schema[name], self.dtypes[name]
         if isinstance(column, Datetime):
             return datetime_series(instants_of(column, data), dtype, column)
-        return numeric_series(data, dtype)
+        return numeric_series(data, dtype, column)
 
     def _value_series(
         self, name: str, tokens: Tokens, rng: np.random.Generator, keys: int, rows: npt.NDArray[np.int64]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.line_coder import Arrays, QuantileCoder, Tokens, persons_per
+from tabsynth.plain_values import from_plain, plain_value, to_plain
 from tabsynth.schema import Value
 
 
@@ -88,7 +89,8 @@ class ValueCoder:
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
-        config = {"coder": "value", "values": list(self.values), "public": list(self.public), "ordered": self.ordered}
+        config: dict[str, Any] = {"coder": "value", "ordered": self.ordered}
+        config |= {"values": list(map(to_plain, self.values)), "public": list(map(to_plain, self.public))}
         if self.public_shares:
             config["public_shares"] = list(self.public_shares)
         return config, {"counts": self.counts, "emit": self.emit}
@@ -97,10 +99,10 @@ class ValueCoder:
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> ValueCoder:
         """Rebuild a coder from its state."""
         return cls(
-            values=tuple(config["values"]),
+            values=tuple(map(from_plain, config["values"])),
             counts=arrays["counts"],
             emit=arrays["emit"].astype(bool),
-            public=tuple(config["public"]),
+            public=tuple(map(from_plain, config["public"])),
             ordered=bool(config["ordered"]),
             public_shares=tuple(config.get("public_shares", ())),
         )
@@ -157,9 +159,3 @@ Coder = ValueCoder | QuantileCoder
 def coder_from_state(config: dict[str, Any], arrays: Arrays) -> Coder:
     """Rebuild a coder of either kind."""
     return (ValueCoder if config["coder"] == "value" else QuantileCoder).from_state(config, arrays)
-
-
-def plain_value(value: Any) -> Value:
-    """A numpy or pandas scalar as a Python one, for JSON."""
-    plain: Value = value.item() if isinstance(value, np.generic) else value
-    return plain

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from tabsynth.errors import SchemaError, listed
+from tabsynth.number_formats import NumberFormat
 
 Role = Literal["target", "sensitive", "quasi_identifier", "person", "weight", "source"]
 Origin = Literal["declared", "measured", "inferred"]
@@ -116,15 +117,23 @@ class Boolean(Column):
 
 @dataclass(frozen=True, kw_only=True)
 class Numeric(Column):
-    """A number, with optional bounds (inclusive) and a number of decimals (0 = integer, None = as it comes)."""
+    """A number, with optional bounds (inclusive) and a number of decimals (0 = integer, None = as it comes).
+
+    ``format`` is how text spells it, such as ``$#,##0.00`` or ``#.##0,## €``; None where it is not text.
+    """
 
     kind: ClassVar[str] = "numeric"
     low: float | None = None
     high: float | None = None
     decimals: int | None = None
+    format: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require(
+            self.format is None or (isinstance(self.format, str) and NumberFormat.parse(self.format) is not None),
+            f"format must be a number format such as '#,##0.00', not {self.format!r}",
+        )
         for name in ("low", "high"):
             bound = getattr(self, name)
             self._require(

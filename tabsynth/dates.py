@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,10 +90,11 @@ def read_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
 def read_dates(text: pd.Series, format: str) -> pd.Series:
     """A column of text (or whole numbers) in a format as datetimes; what does not fit becomes NaT."""
     plain = text.astype(object).where(text.notna(), None)
+    padded = format.replace("%-", "%")
     zone = ZONE.search(format)
     if "%z" in format:
-        return pd.to_datetime(plain, format=format, errors="coerce", utc=True)
-    moments = pd.to_datetime(plain, format=format, errors="coerce")
+        return pd.to_datetime(plain, format=padded, errors="coerce", utc=True)
+    moments = pd.to_datetime(plain, format=padded, errors="coerce")
     if zone and pd.api.types.is_datetime64_dtype(moments.dtype):
         offset = "UTC" if zone[0] == "Z" else zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
         return moments.dt.tz_localize(offset)
@@ -101,6 +103,8 @@ def read_dates(text: pd.Series, format: str) -> pd.Series:
 
 def write_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
     """Datetimes as text, missing as null; ``%f`` gets 3, 6 or 9 digits by the resolution (6 when it is not told)."""
+    if "%-" in format:
+        return _write_unpadded(moments, format, resolution)
     if isinstance(moments.dtype, pd.DatetimeTZDtype):
         zone = ZONE.search(format)
         if zone and zone[0] == "Z":
@@ -117,6 +121,27 @@ def write_dates(moments: pd.Series, format: str, resolution: Resolution | None =
     # Arrow writes as many digits of a second as the unit has.
     stamps = pa.array(moments.dt.floor(unit), from_pandas=True).cast(pa.timestamp(unit))
     return pc.strftime(stamps, format=format.replace("%S.%f", "%S")).cast(pa.string())
+
+
+def _write_unpadded(moments: pd.Series, format: str, resolution: Resolution | None) -> pa.Array:
+    """Datetimes as text where some fields have no leading zero (``%-d``), each field written by itself."""
+    parts = re.findall(r"%S\.%f|%-?\w|[^%]+", format)
+    columns: list[Any] = []
+    for part in parts:
+        if not part.startswith("%"):
+            columns.append(part)
+            continue
+        written = write_dates(moments, part.replace("%-", "%"), resolution)
+        columns.append(_unpadded(written, part))
+    return pc.binary_join_element_wise(*columns, "")
+
+
+def _unpadded(written: pa.Array, part: str) -> pa.Array:
+    """A field without its leading zero where its directive says so."""
+    if not part.startswith("%-"):
+        return written
+    bare = pc.utf8_ltrim(written, characters="0")
+    return pc.if_else(pc.equal(bare, ""), "0", bare)
 
 
 def resolution_of(moments: pd.Series) -> Resolution:
@@ -151,6 +176,23 @@ def find_formats(text: Sequence[str]) -> list[str]:
             ambiguous = found.startswith(("%d/", "%d-", "%d.")) and "%b" not in found
             return [found, other] if ambiguous and _fits(every, other) else [found]
     return []
+
+
+def unpadded_format(text: Sequence[str], format: str) -> str:
+    """The format with fields without leading zeros (``%-d``) where that writes every text identically.
+
+    Args:
+        text: Each different text once, all of this format.
+        format: The format.
+    """
+    if format == COMPACT:
+        return format
+    moments = read_dates(pd.Series(list(text), dtype=object), format)
+    for fields in ("", "mdHI", "md", "HI", "d", "m"):
+        spelled = re.sub(f"%([{fields}])", r"%-\1", format) if fields else format
+        if write_dates(moments, spelled, resolution_of(moments)).to_pylist() == list(text):
+            return spelled
+    return format
 
 
 def candidates(text: Sequence[str]) -> list[str]:

@@ -3,28 +3,73 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from tabsynth.dates import ZONE
-from tabsynth.schema import Column, Datetime
+from tabsynth.dates import ZONE, write_dates
+from tabsynth.number_formats import NumberFormat, write_numbers
+from tabsynth.schema import Column, Datetime, Numeric
+
+PLAIN = frozenset({"object", "string"})
+DECIMAL128 = re.compile(r"decimal128\((\d+), (\d+)\)")
 
 
 def dtype_name(values: pd.Series) -> str:
-    """The dtype's name; an object column of dates is told from one of text."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return "category"
-    if values.dtype != object:
-        return str(values.dtype)
-    first = values.dropna()
-    kind = type(first.iloc[0]) if len(first) else str
-    if issubclass(kind, datetime.datetime):
-        zone = first.iloc[0].tzinfo
-        return "object:datetime" if zone is None else f"object:datetime:{pd.Timestamp(first.iloc[0]).tz}"
-    return "object:date" if issubclass(kind, datetime.date) else "object"
+    """The dtype as a word that ``dtype_of`` reads; of an object column, also what Python objects it holds."""
+    kind = values.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        inner = dtype_name(pd.Series(kind.categories)) if len(kind.categories) else "object"
+        return "category" if inner in PLAIN else f"category:{inner}"
+    if isinstance(kind, pd.ArrowDtype):
+        return f"arrow:{kind.pyarrow_dtype}"
+    if isinstance(kind, pd.SparseDtype):
+        return f"sparse:{kind.subtype}:{float(np.asarray(kind.fill_value))}"
+    if isinstance(kind, pd.StringDtype):
+        return f"string:{kind.storage}:{'NA' if kind.na_value is pd.NA else 'nan'}"
+    return _object_name(values.dropna()) if pd.api.types.is_object_dtype(kind) else str(kind)
+
+
+def _object_name(present: pd.Series) -> str:
+    """What an object column without its gaps holds."""
+    first = present.iloc[0] if len(present) else ""
+    if isinstance(first, decimal.Decimal):
+        places = [max(-exponent, 0) for value in present if isinstance(exponent := _exponent(value), int)]
+        return f"object:decimal:{min(places, default=0)}:{max(places, default=0)}"
+    if isinstance(first, datetime.datetime):
+        what = "datetime" if isinstance(first, pd.Timestamp) else "pydatetime"
+        return f"object:{what}" if first.tzinfo is None else f"object:{what}:{pd.Timestamp(first).tz}"
+    if isinstance(first, datetime.date):
+        return "object:date"
+    return "object:datetime64" if isinstance(first, np.datetime64) else "object"
+
+
+def _exponent(value: Any) -> Any:
+    return value.as_tuple().exponent if isinstance(value, decimal.Decimal) else None
+
+
+def dtype_of(name: str) -> Any:
+    """The dtype that ``dtype_name`` calls so."""
+    if name.startswith("string:"):
+        _, storage, missing = name.split(":")
+        return pd.StringDtype(storage, na_value=pd.NA if missing == "NA" else np.nan)
+    if name.startswith("sparse:"):
+        _, subtype, fill = name.split(":")
+        return pd.SparseDtype(subtype, fill_value=np.dtype(subtype).type(float(fill)))
+    if not name.startswith("arrow:"):
+        return pd.api.types.pandas_dtype("object" if name.startswith("object") else name)
+    inner = name.removeprefix("arrow:")
+    if inner == "string":
+        return pd.ArrowDtype(pa.string())
+    match = DECIMAL128.fullmatch(inner)
+    if match is not None:
+        return pd.ArrowDtype(pa.decimal128(int(match[1]), int(match[2])))
+    return pd.ArrowDtype.construct_from_string(f"{inner}[pyarrow]")
 
 
 def zone_of(dtype: str, column: Datetime) -> str | None:
@@ -34,73 +79,112 @@ def zone_of(dtype: str, column: Datetime) -> str | None:
         dtype: Its dtype, as ``dtype_name`` gives it.
         column: Its schema; a format may end in a zone.
     """
+    dtype = dtype.removeprefix("category:")
+    if dtype.startswith("object:"):
+        _, _, zone = dtype.removeprefix("object:").partition(":")
+        return zone or None
     if dtype.startswith("datetime64"):
         kind = pd.api.types.pandas_dtype(dtype)
         return str(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
-    if dtype.startswith("object:datetime:"):
-        return dtype.removeprefix("object:datetime:")
-    zone = ZONE.search(column.format or "")
-    if zone is not None and zone[0] != "Z":
-        return zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
-    return "UTC" if zone is not None or "%z" in (column.format or "") else None
+    if dtype.startswith("arrow:timestamp"):
+        return dtype_of(dtype).pyarrow_dtype.tz or None
+    found = ZONE.search(column.format or "")
+    if found is not None and found[0] != "Z":
+        return found[0] if ":" in found[0] else f"{found[0][:3]}:{found[0][3:]}"
+    return "UTC" if found is not None or "%z" in (column.format or "") else None
 
 
-def numeric_series(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
-    """Numbers (missing as NaN) as a column of a dtype."""
-    if dtype == "category":
-        return pd.Series(pd.Categorical(data))
+def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:
+    """Numbers (missing as NaN) as a column of a dtype, or as text in the format of its schema."""
+    if isinstance(column, Numeric) and column.format is not None:
+        return pd.Series(write_numbers(data, column.format), dtype=object)
+    if dtype.startswith("category"):
+        inner = dtype.removeprefix("category").removeprefix(":") or "float64"
+        return numeric_series(data, inner).astype("category")
+    absent = np.isnan(data)
+    if dtype.startswith(("object:decimal:", "arrow:decimal")):
+        return _decimals(data, dtype)
     if dtype == "object":
-        whole = bool((data[~np.isnan(data)] % 1 == 0).all())
-        plain = np.where(np.isnan(data), 0, data).astype(np.int64) if whole else data
-        return pd.Series(plain.astype(object)).where(~np.isnan(data), None)
-    kind = pd.api.types.pandas_dtype(dtype)
+        whole = bool((data[~absent] % 1 == 0).all())
+        plain = np.where(absent, 0, data).astype(np.int64) if whole else data
+        return pd.Series(plain.astype(object)).where(~absent, None)
+    kind = dtype_of(dtype)
     if pd.api.types.is_integer_dtype(kind):
-        absent = np.isnan(data)
         filled = np.rint(np.where(absent, 0, data)).astype(np.int64)
         if not absent.any():
             return _cast(filled, kind)
         return _cast(filled, "Int64" if isinstance(kind, np.dtype) else kind).mask(absent)
-    return _cast(data, kind)
+    return _cast(data, kind).mask(absent) if isinstance(kind, pd.ArrowDtype) else _cast(data, kind)
+
+
+def _decimals(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
+    """Numbers as Python decimals of as many places as the column has."""
+    kind = None if dtype.startswith("object") else dtype_of(dtype)
+    least, most = map(int, dtype.split(":")[2:]) if kind is None else (kind.pyarrow_dtype.scale,) * 2
+    form = str(NumberFormat(least=least, most=most))
+    cells = np.empty(len(data), dtype=object)
+    cells[:] = [None if text is None else decimal.Decimal(text) for text in write_numbers(np.round(data, most), form)]
+    series: pd.Series = pd.Series(cells, dtype=object if kind is None else kind)
+    return series
 
 
 def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[Any], ordered: bool) -> pd.Series:
     """Values (missing as None) as a column of a dtype; ``categories`` for a categorical one."""
-    if dtype == "category":
+    if dtype.startswith("category"):
         return pd.Series(pd.Categorical(values, categories=categories, ordered=ordered))
     series = pd.Series(values, dtype=object)
-    if dtype == "object" or (dtype == "bool" and series.isna().any()):
+    if dtype.startswith("object") or (dtype == "bool" and series.isna().any()):
         return series
-    kind = pd.api.types.pandas_dtype(dtype)
-    if series.isna().any() and isinstance(kind, np.dtype):
+    kind = dtype_of(dtype)
+    if series.isna().any() and isinstance(kind, np.dtype) and kind.kind in "iuf":
         return pd.Series(pd.to_numeric(series).astype(np.float64))
     return _cast(series, kind)
 
 
 def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Series:
     """Naive UTC datetimes as a column of a dtype: datetimes of a zone and unit, Python dates, or text in a format."""
-    if dtype.startswith("datetime64"):
-        kind = pd.api.types.pandas_dtype(dtype)
-        zoned = instants.dt.tz_localize("UTC") if isinstance(kind, pd.DatetimeTZDtype) else instants
-        return _cast(zoned, kind)
-    if dtype == "object:date":
-        dates: pd.Series = instants.dt.date.astype(object)
-        return dates.where(instants.notna(), None)
-    if dtype.startswith("object:datetime"):
+    if dtype.startswith("category:"):
+        return datetime_series(instants, dtype.removeprefix("category:"), column).astype("category")
+    if dtype.startswith(("datetime64", "arrow:timestamp", "arrow:date")):
         zone = zone_of(dtype, column)
-        moments = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
-        return moments.astype(object).where(instants.notna(), None)
-    days = column.resolution == "D"
-    if column.format and "%z" in column.format:
-        instants = instants.dt.tz_localize("UTC")
-    text = instants.dt.strftime(column.format or ("%Y-%m-%d" if days else "%Y-%m-%dT%H:%M:%S"))
-    text = text.astype(object).where(instants.notna(), None)
+        zoned = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
+        return _cast(zoned, dtype_of(dtype)) if dtype.startswith("datetime64") else zoned.astype(dtype_of(dtype))
+    if dtype.startswith("object:"):
+        return _objects(instants, dtype, zone_of(dtype, column))
+    text = _text(instants, column)
     return text if dtype == "object" else value_series(text.to_numpy(), dtype, sorted(set(text.dropna())), False)
+
+
+def _objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
+    """Naive UTC datetimes as Python objects: dates, datetimes or timestamps of a zone, missing as None."""
+    moments = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
+    cells: pd.Series
+    if dtype == "object:date":
+        cells = moments.dt.date.astype(object)
+    elif dtype.startswith("object:pydatetime"):
+        cells = pd.Series([None if m is pd.NaT else m.to_pydatetime(warn=False) for m in moments], dtype=object)
+    elif dtype == "object:datetime64":
+        cells = pd.Series([None if m is pd.NaT else m.to_datetime64() for m in moments], dtype=object)
+    else:
+        cells = moments.astype(object)
+    return cells.where(instants.notna(), None)
+
+
+def _text(instants: pd.Series, column: Datetime) -> pd.Series:
+    """Naive UTC datetimes as text in the column's format."""
+    form = column.format or ("%Y-%m-%d" if column.resolution == "D" else "%Y-%m-%dT%H:%M:%S")
+    moments = instants.dt.tz_localize("UTC") if "%z" in form else instants
+    return pd.Series(write_dates(moments, form, column.resolution).to_pandas(), dtype=object).where(
+        instants.notna(), None
+    )
 
 
 def empty_like(column: Column, rows: int, dtype: str) -> pd.Series:
     """A column of nothing but missing values."""
     if isinstance(column, Datetime):
         return datetime_series(pd.Series(np.full(rows, np.datetime64("NaT"), "datetime64[ns]")), dtype, column)
+    if isinstance(column, Numeric):
+        return numeric_series(np.full(rows, np.nan), dtype, column)
     return value_series(np.full(rows, None, dtype=object), dtype, [], False)
 
 

@@ -46,7 +46,8 @@ def _spelling(present: pd.Series, regex: str | None, min_group: int) -> Pattern:
     """How different keys are spelled."""
     whole = _whole(present)
     if regex is not None:
-        return replace(pattern_of_regex(regex), output="text" if whole is None else "integer")
+        declared = pattern_of_regex(regex)
+        return declared if whole is None else replace(declared, forms=_whole_forms(declared.forms), output="integer")
     if whole is not None:
         low = min(whole)
         if len(whole) >= min_group and low in (0, 1) and max(whole) == low + len(whole) - 1:
@@ -149,6 +150,19 @@ def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.o
         SchemaError: The expression is malformed, uses what is not supported, or cannot spell so many.
     """
     return fresh(pattern_of_regex(regex), n, rng)
+
+
+def _whole_forms(forms: Sequence[Form]) -> tuple[Form, ...]:
+    """Forms of integers without leading zeros, which integers do not keep."""
+    out = []
+    for form in forms:
+        (chars, times), *rest = form.parts or (("", 0),)
+        first = chars.replace("0", "") if len(form.places) > 1 else chars
+        if first and first != chars:
+            rest = [(chars, times - 1), *rest] if times > 1 else rest
+            form = Form(form.weight, ((first, 1), *rest))
+        out.append(form)
+    return tuple(out)
 
 
 def _whole(values: pd.Series) -> list[int] | None:

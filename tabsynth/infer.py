@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.cell_types import beyond_floats, without_arrow
 from tabsynth.dates import COMPACT, find_formats, resolution_of
 from tabsynth.infer_text import SAMPLE, infer_text, names_key_of_person, repeated_key
 from tabsynth.names import is_code, is_key, is_quantity, is_quasi_identifier
 from tabsynth.personal import infer_personal
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import beyond_floats, check_frame
+from tabsynth.table import check_frame
 
 FEW = 12
 """Up to so many different whole numbers may be a code; a person is asked."""
@@ -72,7 +73,7 @@ def _decide(name: str, values: pd.Series, present: pd.Series) -> Column:
     if pd.api.types.is_bool_dtype(kind) and not isinstance(kind, pd.CategoricalDtype):
         return Boolean(name=name, why="its values are true and false")
     if pd.api.types.is_datetime64_any_dtype(kind):
-        return Datetime(name=name, resolution=_resolution(present), why="its values are dates")
+        return Datetime(name=name, resolution=_resolution(without_arrow(present)), why="its values are dates")
     if pd.api.types.is_numeric_dtype(kind):
         return _number(name, present)
     if isinstance(kind, pd.CategoricalDtype):

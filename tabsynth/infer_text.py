@@ -9,8 +9,9 @@ from string import digits
 import numpy as np
 import pandas as pd
 
-from tabsynth.dates import find_formats, may_be_date, read_dates, resolution_of
+from tabsynth.dates import find_formats, may_be_date, read_dates, resolution_of, unpadded_format
 from tabsynth.names import KEYS, is_code, is_key, is_person, is_personal, words
+from tabsynth.number_formats import MAX_DECIMALS, NumberFormat, find_number_format
 from tabsynth.personal import infer_personal
 from tabsynth.schema import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.table import unknown
@@ -49,13 +50,16 @@ def infer_text(name: str, present: pd.Series) -> Column:
     numeric = sum(_is_number(value) for value in sample) / len(sample)
     if numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _written_numbers(name, rows, different, distinct)
+    spelled = find_number_format(distinct) if numeric < 1 else None
+    if spelled is not None and str(spelled) not in ("0", "0.#"):
+        return _spelled_number(name, distinct, spelled)
     marks = sorted(value for value in distinct if unknown(value))
     known = [value for value in distinct if value not in marks]
     if marks and known and all(_is_number(value) for value in known):
         numbers = _written_numbers(name, int(present.isin(known).sum()), len(known), known)
         if isinstance(numbers, Numeric):
             why = f"its values are numbers, but for {', '.join(map(repr, marks))} where there is none"
-            return replace(numbers, nullable=True, why=why, question=_unknown(marks))
+            return replace(numbers, format=None, nullable=True, why=why, question=_unknown(marks))
     question = _unknown(marks) or _mostly(numeric, sample)
     words = float(np.mean([len(value.split()) for value in sample]))
     if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
@@ -83,7 +87,13 @@ def _date(name: str, distinct: list[str]) -> Datetime | None:
     if len(formats) > 1:
         question = f"day or month first? Read as {formats[0]!r}, but {formats[1]!r} fits as well"
     why = f"all its values are dates or times written as {formats[0]}"
-    return Datetime(name=name, format=formats[0], resolution=resolution_of(moments), why=why, question=question)
+    return Datetime(
+        name=name,
+        format=unpadded_format(distinct, formats[0]),
+        resolution=resolution_of(moments),
+        why=why,
+        question=question,
+    )
 
 
 def _key(name: str, rows: int, different: int, why: str) -> Column:
@@ -112,14 +122,32 @@ def names_key_of_person(name: str, different: int) -> bool:
     return is_person(name) and not is_code(name) and (different > 2 or words(name)[-1] in KEYS)
 
 
+def _spelled_number(name: str, distinct: list[str], form: NumberFormat) -> Numeric:
+    """Numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
+    unsure = (
+        form.thousands in (",", ".") and form.most == 0 and all(value.count(form.thousands) == 1 for value in distinct)
+    )
+    question = f"does {form.thousands!r} part thousands, as read, or decimals? Then change its format" if unsure else ""
+    return Numeric(
+        name=name,
+        decimals=form.most if form.most < MAX_DECIMALS else None,
+        format=str(form),
+        why=f"all its values are numbers, written as {form}",
+        question=question,
+    )
+
+
 def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) -> Column:
     """Numbers that stand as text: codes where they look it, else numbers to be converted."""
     padded = any(re.match(r"-?0\d", value) for value in distinct)
-    alike = len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
+    alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
         question = "its numbers are stored as text: convert them with pd.to_numeric, or is it a code (categorical)?"
-        return Numeric(name=name, why="all its values are numbers, written as text", question=question)
-    if is_key(name) or (different == rows and rows >= SMALL):
+        form = find_number_format(distinct)
+        why = "all its values are numbers, written as text"
+        return Numeric(name=name, format=None if form is None else str(form), why=why, question=question)
+    fraction = any("." in value for value in distinct) and not is_code(name) and not is_key(name)
+    if is_key(name) or (different == rows and rows >= SMALL and not fraction):
         return _key(name, rows, different, "its values are digits" + (" with leading zeros" if padded else ""))
     why = "its values are digits with leading zeros: a code" if padded else f"{different} different numbers, as text"
     return Categorical(name=name, why=why)

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.coders import Coder, ValueCoder, plain_value
+from tabsynth.coders import Coder, ValueCoder
 from tabsynth.errors import DataError
 from tabsynth.identifiers import fresh, learn_pattern
+from tabsynth.plain_values import plain_value
 from tabsynth.schema import Boolean, Categorical, Column, Identifier, Schema, Text, Value
 from tabsynth.table import Table
 

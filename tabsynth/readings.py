@@ -91,7 +91,7 @@ def _nothing(values: pd.Series) -> ValueCoder:
 def line_of(column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
     """A numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
     if not isinstance(column, Datetime):
-        return numbers(values)
+        return numbers(values, getattr(column, "format", None))
     moments = instants(values, column.format)
     out = moments.to_numpy().astype(np.int64) // UNITS[column.resolution or "s"]
     return np.where(moments.isna().to_numpy(), np.nan, out.astype(np.float64))

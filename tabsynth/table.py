@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import decimal
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,15 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from tabsynth.cell_types import beyond_floats, check_cells, without_arrow
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
 from tabsynth.constraints import Constraint
 from tabsynth.errors import DataError, SchemaError, listed
+from tabsynth.number_formats import read_numbers
 from tabsynth.schema import Schema
 
 _SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
-EXACT = 2**53  # up to here, float64 holds every whole number
 UNKNOWN = frozenset({
     "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
     "#n/a", "not available", "not known",
@@ -75,13 +76,14 @@ def unknown(value: str) -> bool:
 
 
 def emptied(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """A frame in which numbers that stand as text beside a ``?`` or the like are numbers, missing where it stands."""
+    """A frame in which numbers that are spelled as text are numbers, missing where a ``?`` or the like is."""
     out = frame
     for name, column in schema.items():
         if isinstance(column, Numeric) and name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype):
             values = frame[name].astype(object)
-            said = values.map(lambda value: isinstance(value, str) and unknown(value))
-            out = out.assign(**{name: numbers(values.mask(said, None))}) if said.any() else out
+            values = values.mask(values.map(lambda value: isinstance(value, str) and unknown(value)), None)
+            if column.format is not None or (values.isna() & frame[name].notna()).any():
+                out = out.assign(**{name: numbers(values, column.format)})
     return out
 
 
@@ -100,7 +102,7 @@ def check_frame(frame: pd.DataFrame) -> None:
     if len(twice):
         raise DataError(f"duplicate column names: {listed(twice)}; give every column a name of its own")
     for name in frame:
-        _check_values(frame[name])
+        check_cells(frame[name])
 
 
 def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
@@ -135,13 +137,13 @@ def keeps(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.ND
         comparable[name] = (
             instants(frame[name], column.format)
             if isinstance(column, Datetime)
-            else pd.Series(numbers(frame[name]), index=frame.index)
+            else pd.Series(numbers(frame[name], getattr(column, "format", None)), index=frame.index)
         )
     return constraint.holds(pd.DataFrame(comparable))
 
 
-def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
-    """A numeric column as float64, missing as NaN.
+def numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:
+    """A numeric column as float64, missing as NaN; text is read in a format where there is one.
 
     Raises:
         DataError: A value is not a number.
@@ -150,6 +152,12 @@ def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
         raise DataError(f"column {values.name!r} holds dates, not numbers; declare it datetime")
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
+    if isinstance(values.dtype, pd.ArrowDtype) and pa.types.is_decimal(values.dtype.pyarrow_dtype):
+        values = values.astype(pd.ArrowDtype(pa.float64()))
+    if format is not None and not pd.api.types.is_numeric_dtype(values.dtype):
+        read = read_numbers(values, format)
+        if not (np.isnan(read) & values.notna().to_numpy()).any():
+            return read
     try:
         return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError):
@@ -162,22 +170,13 @@ def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
     )
 
 
-def beyond_floats(values: pd.Series) -> bool:
-    """Whether a column holds whole numbers that float64 does not hold exactly."""
-    if pd.api.types.is_integer_dtype(values.dtype):
-        present = values.dropna()
-        return bool(len(present)) and (int(present.max()) > EXACT or int(present.min()) < -EXACT)
-    if values.dtype != object:
-        return False
-    return any(isinstance(value, (int, np.integer)) and abs(int(value)) > EXACT for value in values)
-
-
 def instants(values: pd.Series, format: str | None = None) -> pd.Series:
     """A datetime column as naive UTC ``datetime64[ns]``, missing as NaT.
 
     Raises:
         DataError: A value is not a date of this format.
     """
+    values = without_arrow(values)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(values.dtype):
@@ -186,7 +185,8 @@ def instants(values: pd.Series, format: str | None = None) -> pd.Series:
         except pd.errors.OutOfBoundsDatetime as error:
             raise DataError(f"column {values.name!r}: {error}; {_SPAN}") from error
     try:
-        parsed = pd.to_datetime(values.astype(object), format=format or "ISO8601", errors="coerce", utc=True)
+        spelling = format.replace("%-", "%") if format else "ISO8601"
+        parsed = pd.to_datetime(values.astype(object), format=spelling, errors="coerce", utc=True)
     except ValueError as error:
         raise DataError(f"column {values.name!r}: the format {format!r} cannot be used: {error}") from error
     bad = values[parsed.isna() & values.notna()]
@@ -197,51 +197,6 @@ def instants(values: pd.Series, format: str | None = None) -> pd.Series:
         )
     naive: pd.Series = parsed.dt.tz_localize(None).astype("datetime64[ns]")
     return naive
-
-
-def _check_values(values: pd.Series) -> None:
-    """Infinities, mixed Python types and durations, which no kind of column can hold."""
-    if values.dtype.kind in "cm" or isinstance(values.dtype, (pd.PeriodDtype, pd.IntervalDtype)):
-        raise DataError(
-            f"column {values.name!r} is of type {values.dtype}, which no kind of column holds; convert it to numbers, "
-            "dates or text"
-        )
-    if pd.api.types.is_float_dtype(values.dtype):
-        infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
-        if infinite.any():
-            raise DataError(
-                f"column {values.name!r}: {int(infinite.sum())} infinite values, the first at row "
-                f"{int(np.argmax(infinite))}; replace them by a number or leave them empty"
-            )
-    if values.dtype == object:
-        present = values.dropna()
-        types = {_family(kind) for kind in present.map(type).unique()}
-        if len(types) > 1:
-            examples = [present[present.map(lambda v, t=t: _family(type(v)) == t)].iloc[0] for t in sorted(types)]
-            raise DataError(
-                f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {listed(examples)}; "
-                f"convert it to one type, for example frame[{values.name!r}].astype(str)"
-            )
-        if types == {"number"} and np.isinf(present.astype(float)).any():
-            raise DataError(f"column {values.name!r} holds infinite values; replace them or leave them empty")
-        if "other" in types:
-            raise DataError(
-                f"column {values.name!r} holds {type(present.iloc[0]).__name__} objects; a cell must be text, "
-                "a number, a boolean or a date"
-            )
-
-
-def _family(kind: type) -> str:
-    """What an object cell's Python type counts as."""
-    if issubclass(kind, (bool, np.bool_)):
-        return "boolean"
-    if issubclass(kind, (int, float, np.number, decimal.Decimal)):
-        return "number"
-    if issubclass(kind, str):
-        return "text"
-    if issubclass(kind, (datetime.date, np.datetime64)):
-        return "date"
-    return "other"
 
 
 def _check_column(values: pd.Series, column: Column) -> None:

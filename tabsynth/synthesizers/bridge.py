@@ -202,7 +202,7 @@ class Bridge:
         dtype = self.codec.dtypes[name]
         if isinstance(column, Datetime):
             return datetime_series(instants_of(column, data), dtype, column)
-        return numeric_series(data, dtype)
+        return numeric_series(data, dtype, column)
 
 
 def _measure_line(

@@ -113,7 +113,7 @@ class Conditions:
             dtype = codec.dtypes[name]
             own = frame[name].astype(object).to_numpy().copy()
             own[keep] = values[keep].to_numpy(dtype=object)
-            if dtype == "category":
+            if dtype.startswith("category"):
                 known = list(frame[name].cat.categories)
                 extra = [value for value in pd.unique(values[keep]) if value not in known]
                 frame[name] = value_series(own, dtype, known + extra, bool(frame[name].cat.ordered))
@@ -133,7 +133,7 @@ class Conditions:
             low, high = (
                 default if end is None else end for end, default in ((column.low, -np.inf), (column.high, np.inf))
             )
-            data = numbers(typed)
+            data = numbers(typed, column.format)
             outside = data[rows & ((data < low) | (data > high))]
             if len(outside):
                 raise ConditionError(

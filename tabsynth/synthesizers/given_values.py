@@ -105,8 +105,10 @@ def spelled(codec: Codec, name: str, value: float) -> str:
 
 def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     """Numbers that have no more decimals than the column."""
+    column = codec.schema[name]
+    assert isinstance(column, Numeric)
     try:
-        data = numbers(values)
+        data = numbers(values, column.format)
     except DataError as error:
         raise ConditionError(f"given[{name!r}]: {error}") from error
     if np.isinf(data).any():
@@ -120,7 +122,7 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
             kind = "whole numbers" if decimals == 0 else f"{decimals} decimals"
             raise ConditionError(f"given[{name!r}] is {data[odd][0]:.15g}, but the column has {kind}")
         data = near
-    own = numeric_series(data, codec.dtypes[name]).rename(name)
+    own = numeric_series(data, codec.dtypes[name], column).rename(name)
     return own.astype(object).where(~np.isnan(data), None)
 
 

@@ -42,7 +42,7 @@ def test_several_ranges_weigh_each_other(masked: MaskedSynthesizer) -> None:
         ({"sex": ("f", "m")}, "a range is"),
         ({"age": ("a", None)}, "not a number"),
         ({"age": [1, 2]}, "give a range"),
-        ({"city": ["Rome"]}, "knows none"),
+        ({"city": ["Rome"]}, "'Rome'.*it knows"),
         ({"sex": None}, "never missing"),
         ("f", "mapping or a frame"),
     ],
@@ -137,9 +137,10 @@ def test_a_column_of_thousands_of_codes_keeps_to_its_codes() -> None:
     assert set(model.impute(gaps)["code"]) <= set(frame["code"])
 
 
+@pytest.mark.filterwarnings("ignore:column 'code'")
 @pytest.mark.parametrize("codes", [2, 1200])
 def test_rare_values_do_not_turn_into_gaps(codes: int) -> None:
-    """Values of too few persons may not be drawn: known values stand in for them, not cells that are empty."""
+    """Values of too few persons may not be drawn: made-up values take their place, not cells that are empty."""
     rng, rows = np.random.default_rng(0), 20_000
     often, rare = rng.integers(0, codes, rows), 10_000 + rng.integers(0, 10_000, rows)
     code = np.where(rng.random(rows) < 0.5, rare, often).astype(object)

@@ -1,0 +1,98 @@
+"""What the cells of a column are: values that no kind of column holds are refused by name."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tabsynth.errors import DataError, listed
+
+MAX_EXACT = 2**53
+"""Up to here, float64 holds every whole number."""
+
+
+def beyond_floats(values: pd.Series) -> bool:
+    """Whether a column holds whole numbers that float64 does not hold exactly."""
+    if pd.api.types.is_integer_dtype(values.dtype):
+        present = values.dropna()
+        return bool(len(present)) and (int(present.max()) > MAX_EXACT or int(present.min()) < -MAX_EXACT)
+    if values.dtype != object:
+        return False
+    return any(isinstance(value, (int, np.integer)) and abs(int(value)) > MAX_EXACT for value in values)
+
+
+def without_arrow(values: pd.Series) -> pd.Series:
+    """A column of Arrow timestamps as one of pandas; other columns as they are."""
+    if not isinstance(values.dtype, pd.ArrowDtype) or not pa.types.is_timestamp(values.dtype.pyarrow_dtype):
+        return values
+    plain = pa.chunked_array(pa.array(values.array)).to_pandas()
+    return pd.Series(plain.array, index=values.index, name=values.name)
+
+
+def check_cells(values: pd.Series) -> None:
+    """Raise DataError for infinities, mixed Python types, durations and nested values.
+
+    Raises:
+        DataError: The column cannot be held; the message names it.
+    """
+    if (
+        values.dtype.kind in "cm"
+        or isinstance(values.dtype, (pd.PeriodDtype, pd.IntervalDtype))
+        or (isinstance(values.dtype, pd.ArrowDtype) and not _holds(values.dtype.pyarrow_dtype))
+    ):
+        raise DataError(
+            f"column {values.name!r} is of type {values.dtype}, which no kind of column holds; convert it to numbers, "
+            "dates or text"
+        )
+    if pd.api.types.is_float_dtype(values.dtype):
+        infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        if infinite.any():
+            raise DataError(
+                f"column {values.name!r}: {int(infinite.sum())} infinite values, the first at row "
+                f"{int(np.argmax(infinite))}; replace them by a number or leave them empty"
+            )
+    if values.dtype == object:
+        _check_objects(values)
+
+
+def _holds(kind: pa.DataType) -> bool:
+    """Whether a column of this Arrow type can be held and written back."""
+    known = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp, pa.types.is_date)
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_decimal128)
+    return any(is_kind(kind) for is_kind in (*known, *text))
+
+
+def _check_objects(values: pd.Series) -> None:
+    """Mixed Python types and objects that are no cells."""
+    present = values.dropna()
+    types = {_family(kind) for kind in present.map(type).unique()}
+    if len(types) > 1:
+        examples = [present[present.map(lambda v, t=t: _family(type(v)) == t)].iloc[0] for t in sorted(types)]
+        raise DataError(
+            f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {listed(examples)}; "
+            f"convert it to one type, for example frame[{values.name!r}].astype(str)"
+        )
+    if types == {"number"} and np.isinf(present.astype(float)).any():
+        raise DataError(f"column {values.name!r} holds infinite values; replace them or leave them empty")
+    if "other" in types:
+        raise DataError(
+            f"column {values.name!r} holds {type(present.iloc[0]).__name__} objects; a cell must be text, "
+            "a number, a boolean or a date"
+        )
+
+
+def _family(kind: type) -> str:
+    """What an object cell's Python type counts as."""
+    if issubclass(kind, (bool, np.bool_)):
+        return "boolean"
+    if issubclass(kind, (int, float, np.number, decimal.Decimal)):
+        return "number"
+    if issubclass(kind, str):
+        return "text"
+    if issubclass(kind, (datetime.date, np.datetime64)):
+        return "date"
+    return "other"

@@ -1,0 +1,179 @@
+"""How text spells numbers: find the one format of a column of text, read it, and write the identical text back.
+
+A format is written as in spreadsheets, with the column's own separators: ``$#,##0.00``, ``#.##0,## €``, ``0.0#%``. A
+zero is a digit that is always there, a # one that may be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+SYMBOLS = "$€£¥￥₹₩₽元円원%‰"
+UNIT = rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|kr|zł|Kč)"
+SPACES = "  \u202f"  # plain, no-break, narrow no-break
+TEXT = re.compile(
+    rf"(?P<sign>-?)(?P<prefix>(?:{UNIT}[{SPACES}]?)?)(?P<body>-?[\d.,'’{SPACES}]*\d)(?P<suffix>(?:[{SPACES}]?{UNIT})?)"
+)
+FORMAT = re.compile(
+    r"(?P<prefix>[^#0]*)(?P<whole>#(?P<thousands>[^#0])(?P<lakh>##\3)?##0|0|#)"
+    r"(?:(?P<decimal>[.,])(?P<least>0*)(?P<more>#*))?(?P<suffix>[^#0]*)"
+)
+SEPARATORS = (("", "."), (",", "."), (".", ","), *((space, ",") for space in SPACES), ("'", "."), ("’", "."), ("", ","))
+SEPARATORS = (*SEPARATORS, *((space, ".") for space in SPACES))
+MAX_DECIMALS = 15
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """One spelling of numbers.
+
+    Attributes:
+        prefix: What comes before, such as a currency.
+        suffix: What comes after.
+        thousands: Separator of groups of digits; empty for none.
+        decimal: Separator of decimals.
+        least: Decimals that are always written.
+        most: Decimals that are written at most.
+        zero: Whether a zero comes before the separator of decimals (0.5, not .5).
+        lakh: Whether groups after the first have two digits, as in India.
+    """
+
+    prefix: str = ""
+    suffix: str = ""
+    thousands: str = ""
+    decimal: str = "."
+    least: int = 0
+    most: int = MAX_DECIMALS
+    zero: bool = True
+    lakh: bool = False
+
+    def __str__(self) -> str:
+        group = f"#{self.thousands}##{self.thousands}##0" if self.lakh else f"#{self.thousands}##0"
+        whole = group if self.thousands else "0" if self.zero else "#"
+        places = "0" * self.least + ("#" if self.most > self.least else "")
+        return f"{self.prefix}{whole}{self.decimal + places if places else ''}{self.suffix}"
+
+    @classmethod
+    def parse(cls, text: str) -> NumberFormat | None:
+        """The format that is written so; None when it is none."""
+        match = FORMAT.fullmatch(text)
+        if match is None:
+            return None
+        least = len(match["least"] or "")
+        return cls(
+            prefix=match["prefix"],
+            suffix=match["suffix"],
+            thousands=match["thousands"] or "",
+            decimal=match["decimal"] or ".",
+            least=least,
+            most=MAX_DECIMALS if match["more"] else least,
+            zero=match["whole"] != "#",
+            lakh=match["lakh"] is not None,
+        )
+
+    @cached_property
+    def _form(self) -> re.Pattern[str]:
+        """The texts that this format reads."""
+        group, mark = re.escape(self.thousands), re.escape(self.decimal)
+        later = rf"(?:{group}\d{{2}})*{group}\d{{3}}" if self.lakh else rf"(?:{group}\d{{3}})+"
+        whole = rf"\d{{1,3}}{later}|\d{{1,3}}" if self.thousands else r"\d+"
+        places = rf"{mark}\d{{{max(self.least, 1)},{max(self.most, 1)}}}"
+        places = "" if not self.most else places if self.least else f"(?:{places})?"
+        body = rf"(?:{whole}){places}" if self.zero else rf"(?:{whole})?{places}"
+        ends = re.escape(self.prefix), re.escape(self.suffix)
+        return re.compile(rf"(?P<sign>-?){ends[0]}(?P<inner>-?)(?P<body>{body}){ends[1]}", re.ASCII)
+
+    def read(self, text: str) -> float | None:
+        """The number that a text spells; None where it spells none."""
+        match = self._form.fullmatch(text)
+        if match is None or (match["sign"] and match["inner"]) or not any(map(str.isdigit, match["body"])):
+            return None
+        plain = match["body"].replace(self.thousands, "") if self.thousands else match["body"]
+        return float((match["sign"] or match["inner"]) + plain.replace(self.decimal, "."))
+
+    def write(self, number: float) -> str:
+        """A number as text."""
+        digits = f"{abs(number):.{self.most}f}"
+        if self.most == MAX_DECIMALS:  # as short as the number is, but no exponent
+            digits = np.format_float_positional(abs(number), unique=True, trim="-")
+        whole, _, places = digits.partition(".")
+        places = places.rstrip("0") if self.most > self.least else places
+        places = places.ljust(self.least, "0")
+        if self.thousands:
+            head, last = whole[:-3], whole[-3:]
+            size = 2 if self.lakh else 3
+            groups = [head[max(at - size, 0) : at] for at in range(len(head), 0, -size)][::-1]
+            whole = self.thousands.join([*groups, last])
+        if not self.zero and whole == "0" and places:
+            whole = ""
+        body = whole + (self.decimal + places if places else "")
+        return (
+            ("-" if number < 0 and any(char in body for char in "123456789") else "") + self.prefix + body + self.suffix
+        )
+
+
+def find_number_format(text: Sequence[str]) -> NumberFormat | None:
+    """The format in which every text is spelled and would be written again; None where there is none.
+
+    Args:
+        text: Each different text once.
+    """
+    first = TEXT.fullmatch(text[0]) if len(text) else None
+    if first is None:
+        return None
+    for thousands, decimal in SEPARATORS:
+        if thousands and not any(thousands in value for value in text):
+            continue
+        for lakh in (False, True) if thousands == "," else (False,):
+            own = NumberFormat(first["prefix"], first["suffix"], thousands, decimal, lakh=lakh)
+            found = _narrowed(own, text)
+            if found is not None:
+                return found
+    return None
+
+
+def _narrowed(form: NumberFormat, text: Sequence[str]) -> NumberFormat | None:
+    """The format with the fewest and most decimals of the texts; None unless every text comes back identical."""
+    if any(form.read(value) is None for value in text[:20]):
+        form = NumberFormat(form.prefix, form.suffix, form.thousands, form.decimal, zero=False, lakh=form.lakh)
+    read = [form.read(value) for value in text]
+    numbers = [number for number in read if number is not None]
+    if len(numbers) < len(text):
+        return None
+    bodies = [value.removeprefix("-").removeprefix(form.prefix).removesuffix(form.suffix) for value in text]
+    places = [len(body.rpartition(form.decimal)[2]) if form.decimal in body else 0 for body in bodies]
+    least = min(places)
+    zero = not any(body.startswith(form.decimal) for body in bodies)
+    options = [(max(places), max(places))] if least == max(places) else [(least, MAX_DECIMALS)]
+    for fewest, most in options:
+        found = NumberFormat(form.prefix, form.suffix, form.thousands, form.decimal, fewest, most, zero, form.lakh)
+        if all(found.write(number) == value for number, value in zip(numbers, text, strict=True)):
+            return found
+    return None
+
+
+def read_numbers(text: Iterable[object], form: str) -> npt.NDArray[np.float64]:
+    """Texts of a format as numbers, NaN where one is missing or not of the format."""
+    spelled = NumberFormat.parse(form)
+    known: dict[object, float] = {}
+    out = []
+    for value in text:
+        if value not in known:
+            number = spelled.read(value.strip()) if spelled is not None and isinstance(value, str) else None
+            known[value] = np.nan if number is None else number
+        out.append(known[value])
+    return np.array(out, dtype=np.float64)
+
+
+def write_numbers(data: npt.NDArray[np.float64], form: str) -> npt.NDArray[np.object_]:
+    """Numbers as text of a format, None where missing."""
+    spelled = NumberFormat.parse(form) or NumberFormat()
+    out = np.empty(len(data), dtype=object)
+    out[:] = [None if np.isnan(number) else spelled.write(number) for number in data.tolist()]
+    return out

@@ -1,0 +1,61 @@
+"""Numbers as text: one format of a column, read, and written back identically."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tabsynth.number_formats import NumberFormat, find_number_format, read_numbers, write_numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "numbers"),
+    [
+        (["$20,137.50", "$7.25", "-$1,000,000.00"], "$#,##0.00", [20137.5, 7.25, -1e6]),
+        (["1,37", "12,5", "3"], "0,#", [1.37, 12.5, 3]),
+        (["20.000,50", "1,00"], "#.##0,00", [20000.5, 1]),
+        (["0.25%", "12.5%"], "0.0#%", [0.25, 12.5]),
+        (["¥1,234.50", "¥0.10"], "¥#,##0.00", [1234.5, 0.1]),
+        (["1 234,5 €", "17 €"], "# ##0,# €", [1234.5, 17]),
+        (["12,34,567.00", "1,234.00"], "#,##,##0.00", [1234567, 1234]),
+        ([".595", ".5", "1.25"], "#.0#", [0.595, 0.5, 1.25]),
+        (["1'234.50", "0.05"], "#'##0.00", [1234.5, 0.05]),
+        (["2401", "7"], "0", [2401, 7]),
+        (["1.0", "2.25"], "0.0#", [1, 2.25]),
+        (["R$ 1.234,56", "R$ 0,10"], "R$ #.##0,00", [1234.56, 0.1]),
+    ],
+)
+def test_forms_are_found_read_and_written(text: list[str], form: str, numbers: list[float]) -> None:
+    found = find_number_format(text)
+    assert str(found) == form
+    assert NumberFormat.parse(form) == found
+    assert read_numbers(text, form).tolist() == numbers
+    assert write_numbers(np.array(numbers), form).tolist() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [["abc"], ["1-2"], ["007", "8"], ["1.50", "1.5"], ["$5", "€5"], ["1,2,3"], ["1.2.2020"], ["12:30"], ["-"], ["+5"]],
+)
+def test_other_text_has_no_number_format(text: list[str]) -> None:
+    assert find_number_format(text) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(-(10**11), 10**11), min_size=1, max_size=30),
+    st.integers(0, 4),
+    st.sampled_from([("", "."), (",", "."), (".", ","), ("'", "."), ("\u202f", ",")]),
+    st.sampled_from([("$", ""), ("", " €"), ("", "%"), ("CHF ", ""), ("", "")]),
+)
+def test_whatever_a_format_writes_is_found_and_comes_back(
+    whole: list[int], places: int, marks: tuple[str, str], ends: tuple[str, str]
+) -> None:
+    form = NumberFormat(*ends, *marks, least=places, most=places)
+    numbers = np.array(whole) / 10.0**places
+    text = write_numbers(numbers, str(form)).tolist()
+    found = find_number_format(text)
+    assert found is not None
+    assert write_numbers(read_numbers(text, str(found)), str(found)).tolist() == text
