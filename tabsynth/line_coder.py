@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.rounding import DRAW_BITS, Rounding
+
 Tokens = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -28,6 +30,7 @@ class QuantileCoder:
         edges: Where one run ends and the next begins when encoding, shape (runs - 1,).
         counts, emit: As in ``ValueCoder``.
         decimals, unit: Values inside a stretch are rounded to multiples of ``unit / 10**decimals``; None = not rounded.
+        rounding: How much more coarsely they are rounded, and how often; None where all are alike.
     """
 
     low: Floats
@@ -39,6 +42,7 @@ class QuantileCoder:
     emit: npt.NDArray[np.bool_]
     decimals: int | None
     unit: int = 1
+    rounding: Rounding | None = None
 
     @property
     def size(self) -> int:
@@ -100,8 +104,19 @@ class QuantileCoder:
         share = np.clip((mass - self._ends[run]) / self.mass[run], 0.0, 1.0)
         value = low + share * (high - low)
         stretch = high > low
-        value[stretch] = np.clip(self.rounded(value[stretch]), self.low[0], self.high[-1])
+        inner = value[stretch]
+        if self.rounding is not None:
+            # The last bits of a position decide how its number is rounded: they say nothing about where it lies.
+            inner = self.rounding.round(inner, run[stretch], mass[stretch] * DRAW_BITS % 1.0, self._atoms)
+        else:
+            inner = self.rounded(inner)
+        value[stretch] = np.clip(inner, self.low[0], self.high[-1])
         return np.asarray(value)
+
+    @cached_property
+    def _atoms(self) -> Floats:
+        """The numbers that have runs of their own, ascending."""
+        return np.asarray(self.low[self.low == self.high])
 
     def mass_below(self, data: Floats, *, inclusive: bool = False) -> Floats:
         """The distribution function: cumulative mass below numbers (or up to them), shape (n,)."""
@@ -177,16 +192,23 @@ class QuantileCoder:
         """What ``from_state`` needs: plain data and arrays."""
         names = ("low", "high", "mass", "token", "edges", "counts", "emit")
         config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit}
-        return config, {name: getattr(self, name) for name in names}
+        arrays = {name: getattr(self, name) for name in names}
+        if self.rounding is not None:
+            arrays |= {f"rounding.{name}": array for name, array in vars(self.rounding).items()}
+        return config, arrays
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> QuantileCoder:
         """Rebuild a coder from its state."""
+        rounding = {
+            key.removeprefix("rounding."): array for key, array in arrays.items() if key.startswith("rounding.")
+        }
         return cls(
             **{name: arrays[name] for name in ("low", "high", "mass", "token", "edges", "counts")},
             emit=arrays["emit"].astype(bool),
             decimals=config["decimals"],
             unit=int(config["unit"]),
+            rounding=Rounding(**rounding) if rounding else None,
         )
 
 

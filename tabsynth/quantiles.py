@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tabsynth.line_coder import Floats, QuantileCoder, persons_per
+from tabsynth.rounding import measure_rounding
 
 KNOTS = 2048
 """A stretch holds at least one 2048th of the rows, so that the table of runs stays short and holds no raw column."""
@@ -28,6 +30,7 @@ def measure_quantiles(
     persons: Integers | None = None,
     low: float | None = None,
     high: float | None = None,
+    units_per_day: float | None = None,
 ) -> QuantileCoder | None:
     """Measure a column of numbers.
 
@@ -40,6 +43,7 @@ def measure_quantiles(
         persons: Who each row is about, shape (n,); by default every row is a person of its own.
         low: Public lower bound, at which stretches are cut.
         high: Public upper bound, at which stretches are cut.
+        units_per_day: For datetimes, how many units of the line a day has.
 
     Returns:
         The coder, or None when fewer than ``min_group`` persons have a value.
@@ -54,7 +58,11 @@ def measure_quantiles(
     values = np.clip(values, *_extremes(values, who, floor))
     unit = _unit(values, decimals)
     start, own, row = _runs(values, who, floor, tokens)
-    run_low, run_high = _ends(values, start, own, row, 0.0 if decimals is None else unit / 10.0**decimals)
+    step = 0.0 if decimals is None else unit / 10.0**decimals
+    run_low, run_high = _ends(values, start, own, row, step)
+    rounding = measure_rounding(
+        values, who, start, run_low, run_high, floor=floor, step=step, units_per_day=units_per_day
+    )
     if low is not None:
         run_low, run_high = np.maximum(run_low, low), np.maximum(run_high, low)
     if high is not None:
@@ -78,7 +86,7 @@ def measure_quantiles(
     held = counts if persons is None else persons_per(encoded, persons, coder.size)
     emit = held > 0
     emit[coder.missing] = held[coder.missing] >= floor
-    return QuantileCoder(run_low, run_high, mass, token, coder.edges, counts, emit, decimals, unit)
+    return replace(coder, counts=counts, emit=emit, rounding=rounding)
 
 
 def decimals_of(data: Floats, most: int = 15) -> int | None:

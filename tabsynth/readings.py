@@ -42,6 +42,7 @@ def measure_column(
             persons=persons,
             low=column.low if isinstance(column, Numeric) else None,
             high=column.high if isinstance(column, Numeric) else None,
+            units_per_day=UNITS["D"] / UNITS[column.resolution or "s"] if isinstance(column, Datetime) else None,
         )
         # With fewer persons than the floor there is no number to release: the column is missing or nothing.
         return line or _nothing(values)

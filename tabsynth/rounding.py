@@ -1,0 +1,191 @@
+"""How finely the numbers of a column are rounded, stretch by stretch: whole dollars here, hundreds or cents there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+BLOCK_ROWS = 50
+"""Neighbouring stretches are counted together until they hold so many rows."""
+LARGEST, SMALLEST = 9, -15
+"""Powers of ten between which rounding units are sought."""
+FRACTIONS = tuple(1 / parts for parts in (3, 6, 8, 12, 16))
+PARTS_OF_A_DAY = tuple(
+    86_400 / seconds for seconds in (86_400, 43_200, 21_600, 10_800, 7200, 3600, 1800, 900, 600, 300, 60, 30, 10, 1)
+)
+DRAW_BITS = 2.0**16
+
+
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """Rounding units of a column and how often each occurs.
+
+    Attributes:
+        units: The units, coarsest first, shape (units,); 0 is a number that is a multiple of none.
+        block: The block of each run of the coder, shape (runs,).
+        shares: How often the unit of a number is this one and no coarser one, shape (blocks, units).
+        low, high: Ends of each block, shape (blocks,).
+    """
+
+    units: Floats
+    block: Integers
+    shares: Floats
+    low: Floats
+    high: Floats
+
+    def round(self, value: Floats, run: Integers, draw: Floats, atoms: Floats) -> Floats:
+        """Numbers rounded to a unit that is drawn as often as their block has it, shape (n,).
+
+        Args:
+            value: The numbers.
+            run: The run of each.
+            draw: Uniform random numbers in [0, 1) that decide the units.
+            atoms: Numbers that have runs of their own, sorted, which others should not come to equal.
+        """
+        block = self.block[run]
+        level = (np.cumsum(self.shares, axis=1)[block] <= draw[:, None]).sum(1)
+        level = np.minimum(level, len(self.units) - 1)
+        out = value.copy()
+        open_rows = np.arange(len(value))
+        for at, unit in enumerate(self.units.tolist()):
+            here = open_rows[level[open_rows] <= at]
+            if not len(here):
+                continue
+            near = self._rounded(value[here], at, unit, atoms)
+            last = at == len(self.units) - 1
+            inside = (near >= self.low[block[here]]) & (near <= self.high[block[here]])
+            done = here[inside | last]
+            out[done] = near[inside | last]
+            open_rows = np.setdiff1d(open_rows, done, assume_unique=True)
+        return out
+
+    def _rounded(self, value: Floats, at: int, unit: float, atoms: Floats) -> Floats:
+        """The nearest multiples of a unit, of no coarser unit, that are no atoms either, where there are such."""
+        if not unit:
+            return value
+        near = nearest_multiple(value, unit)
+        side = np.where(value >= near, 1.0, -1.0)
+        for move in (side, -side):
+            taken = _isin_sorted(near, atoms)
+            for coarser in self.units[:at].tolist():
+                taken |= nearest_multiple(near, coarser) == near
+            if not taken.any():
+                break
+            near = np.where(taken, nearest_multiple(nearest_multiple(value, unit) + move * unit, unit), near)
+        return near
+
+
+def measure_rounding(
+    values: Floats,
+    who: Integers | None,
+    start: Integers,
+    low: Floats,
+    high: Floats,
+    *,
+    floor: int,
+    step: float,
+    units_per_day: float | None,
+) -> Rounding | None:
+    """Measure the rounding of the numbers that lie in stretches.
+
+    Args:
+        values: All numbers, sorted.
+        who: Who each is about; None where each is a person's own.
+        start: The first row of each run.
+        low: Lower end of each run.
+        high: Upper end of each run, equal to the lower for a run of one number.
+        floor: How many persons must have a unit for it to be kept; rarer units count to the next coarser one.
+        step: The finest step of the column, 0 for none.
+        units_per_day: For datetimes, how many of the line's units a day has; None for numbers.
+
+    Returns:
+        The rounding, or None where every number of a stretch is rounded to the column's step alone.
+    """
+    own = low == high
+    rows = np.diff(np.append(start, len(values)))
+    inside = np.repeat(~own, rows) & (values != 0)  # zero is a multiple of every unit
+    if not inside.any():
+        return None
+    units = _candidates(step, units_per_day)
+    level = _levels(values[inside], units)
+    persons = np.arange(len(level)) if who is None else who[inside]
+    held = np.bincount(np.unique(np.stack([level, persons]), axis=1)[0], minlength=len(units) + 1)
+    kept = _fold(held, floor)
+    names, level = np.unique(kept[level], return_inverse=True)
+    found = np.array([units[at] if at < len(units) else 0.0 for at in names])
+    if found.tolist() == [step]:
+        return None
+    block = _blocks(np.where(own, 0, rows))
+    counts = np.zeros((int(block[-1]) + 1, len(names)))
+    np.add.at(counts, (np.repeat(block, rows)[inside], level), 1.0)
+    first = np.flatnonzero(np.diff(block, prepend=-1))
+    last = np.append(first[1:], len(start)) - 1
+    border = np.concatenate([low[:1], (high[:-1] + low[1:]) / 2, high[-1:]])
+    # Blocks without such numbers of their own have the units of the whole column.
+    shares = (counts + counts.sum(0) / counts.sum()) / (counts.sum(1, keepdims=True) + 1.0)
+    return Rounding(found, block, shares, border[first], border[last + 1])
+
+
+def _levels(data: Floats, units: list[float]) -> Integers:
+    """The place among the units of the coarsest that each number is a multiple of; one past the last for none."""
+    single = bool((data.astype(np.float32) == data).all())
+    level = np.full(len(data), len(units))
+    for at, unit in enumerate(units):
+        left = np.flatnonzero(level == len(units))
+        near = nearest_multiple(data[left], unit)
+        same = near.astype(np.float32) == data[left] if single and unit < 1 else near == data[left]
+        level[left[same]] = at
+    return level
+
+
+def nearest_multiple(value: Floats, unit: float) -> Floats:
+    """The nearest multiples of a unit, as exact as floats are, shape (n,)."""
+    if unit >= 1:
+        return np.asarray(np.rint(value / unit) * unit)
+    inverse = np.rint(1 / unit)
+    with np.errstate(over="ignore"):
+        scaled = np.rint(value * inverse)
+    return np.asarray(np.where(np.abs(scaled) < 2.0**53, scaled / inverse, value))
+
+
+def _candidates(step: float, units_per_day: float | None) -> list[float]:
+    """Rounding units of a column, coarsest first, none finer than its step."""
+    if units_per_day is not None:
+        found = {units_per_day / parts for parts in PARTS_OF_A_DAY}
+        found = {unit for unit in found if unit >= 1 and unit == int(unit)}
+    else:
+        tens = [10.0**power for power in range(SMALLEST, LARGEST + 1)]
+        found = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25)}
+        found |= set(FRACTIONS) if step == 0 or step < 1e-6 else set()
+    return sorted((unit for unit in found if unit >= step * (1 - 1e-9)), reverse=True)
+
+
+def _fold(counts: Integers, floor: int) -> Integers:
+    """The level that each level counts to: itself where enough have it, else the next coarser one, or finer."""
+    enough = np.flatnonzero(counts >= floor)
+    if not len(enough):
+        return np.full(len(counts), int(np.argmax(counts)))
+    before = np.searchsorted(enough, np.arange(len(counts)), side="right") - 1
+    return np.asarray(enough[np.maximum(before, 0)])
+
+
+def _blocks(rows: Integers) -> Integers:
+    """The block of each run: neighbours together until they hold enough rows."""
+    before = np.cumsum(rows) - rows
+    block = before // BLOCK_ROWS
+    if rows.sum() - block[-1] * BLOCK_ROWS < BLOCK_ROWS and block[-1] > 0:
+        block = np.minimum(block, max(int(rows.sum()) // BLOCK_ROWS - 1, 0))
+    out: Integers = np.unique(block, return_inverse=True)[1].astype(np.int64)
+    return out
+
+
+def _isin_sorted(value: Floats, atoms: Floats) -> npt.NDArray[np.bool_]:
+    if not len(atoms):
+        return np.zeros(len(value), bool)
+    at = np.minimum(np.searchsorted(atoms, value), len(atoms) - 1)
+    return np.asarray(atoms[at] == value)
