@@ -21,9 +21,18 @@ import pandas as pd
 
 from tabsynth.cell_types import beyond_floats, without_arrow
 from tabsynth.dates import COMPACT, find_formats, resolution_of
-from tabsynth.infer_text import SAMPLE, infer_text, names_key_of_person, repeated_key
+from tabsynth.infer_text import (
+    MAX_RARE_SHARE,
+    MIN_GROUP,
+    SAMPLE,
+    infer_text,
+    names_key_of_person,
+    rare_share,
+    repeated_key,
+)
 from tabsynth.names import is_code, is_key, is_quantity, is_quasi_identifier
 from tabsynth.personal import infer_personal
+from tabsynth.rounding import is_sparse
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import check_frame
 
@@ -33,8 +42,6 @@ SMALL = 20
 """In tables of fewer rows than this, that all values differ says nothing."""
 CONSTANT = 0.999
 """A value with more than this share of at least ``MANY`` rows makes a column almost constant."""
-MIN_GROUP, MAX_RARE_SHARE = 5, 0.05
-"""A column is asked about when more than this share of its values belongs to fewer rows than the default floor."""
 MANY = 1000
 
 
@@ -118,8 +125,7 @@ def _resolution(moments: pd.Series) -> Any:
 
 def _rare_question(present: pd.Series) -> str:
     """A question where many values are shared by too few rows to be released."""
-    counts = present.value_counts()
-    share = float(counts[counts < MIN_GROUP].sum()) / len(present)
+    share = rare_share(present)
     if share <= MAX_RARE_SHARE:
         return ""
     return (
@@ -167,7 +173,9 @@ def _number(name: str, present: pd.Series) -> Column:
     if compact_dates(present):
         why = "all its values are dates written as eight digits"
         return Datetime(name=name, format=COMPACT, resolution="D", why=why)
-    question = _sentinel(data) or _date_question(distinct) or _code_question(name, distinct)
+    question = (
+        _sentinel(data) or _date_question(distinct) or _code_question(name, distinct) or _gap_question(name, present)
+    )
     return Numeric(name=name, decimals=0, why=why, question=question)
 
 
@@ -242,6 +250,16 @@ def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
     if len(distinct) > FEW and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
         return "all its values have the same number of digits: is it a code such as a postcode (categorical)?"
     return ""
+
+
+def _gap_question(name: str, present: pd.Series) -> str:
+    """A question where whole numbers recur and leave gaps, as codes do; numbers that are mostly zero are none."""
+    values = np.sort(present.to_numpy(dtype=np.float64))
+    most = present.value_counts().iloc[0] / len(present)
+    if is_quantity(name) or most > 0.5 or not is_sparse(values, np.unique(values, return_counts=True)[1], MIN_GROUP):
+        return ""
+    many = present.nunique()
+    return f"its {many} different numbers recur and leave gaps: is it a code (categorical) or a quantity (numeric)?"
 
 
 def _date_question(distinct: npt.NDArray[np.int64]) -> str:

@@ -22,6 +22,10 @@ SPARSE = 0.5
 """Above this share of different values, a column of text has hardly a value that repeats."""
 WORDY = 4
 """Text of so many words on average is written, not chosen."""
+LONG = 80
+"""Text of so many characters on average is written, not chosen."""
+MIN_GROUP, MAX_RARE_SHARE = 5, 0.05
+"""A column is asked about when more than this share of its values belongs to fewer rows than the default floor."""
 MOSTLY = 0.8
 SAMPLE = 10_000
 
@@ -69,12 +73,25 @@ def infer_text(name: str, present: pd.Series) -> Column:
         return repeated_key(name)
     if is_personal(name) and not question:
         question = "by its name it may name or reach persons: should it be removed (text) rather than learned?"
+    length = float(np.mean([len(value) for value in sample]))
+    if different > SMALL and (words >= 2 * WORDY or length >= LONG) and rare_share(present) > MAX_RARE_SHARE:
+        why = f"{different} different values in {rows} rows, of {words:.0f} words: free text, which is never learned"
+        asked = (
+            "some of its texts repeat: is removing them (text) right, or are they categories to learn (categorical)?"
+        )
+        return Text(name=name, why=why, question=question or asked)
     why = f"{different} different values in {rows} rows: text that repeats"
     if different == 1:
         why = "it holds a single value"
     elif different == rows:
         why = "text of a table too small to tell more"
     return Categorical(name=name, why=why, question=question)
+
+
+def rare_share(present: pd.Series) -> float:
+    """The share of values that fewer rows have than synthesizers release by default."""
+    counts = present.value_counts()
+    return float(counts[counts < MIN_GROUP].sum()) / len(present)
 
 
 def _date(name: str, distinct: list[str]) -> Datetime | None:

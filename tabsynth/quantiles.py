@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.line_coder import Floats, QuantileCoder, persons_per
-from tabsynth.rounding import measure_rounding
+from tabsynth.rounding import is_sparse, measure_rounding
 
 KNOTS = 2048
 """A stretch holds at least one 2048th of the rows, so that the table of runs stays short and holds no raw column."""
@@ -56,8 +56,9 @@ def measure_quantiles(
     if len(values) < floor or (who is not None and len(np.unique(who)) < floor):
         return None
     values = np.clip(values, *_extremes(values, who, floor))
+    values, sparse = _known_only(values, who, floor)
     unit = _unit(values, decimals)
-    start, own, row = _runs(values, who, floor, tokens)
+    start, own, row = _runs(values, who, floor, tokens, sparse)
     step = 0.0 if decimals is None else unit / 10.0**decimals
     run_low, run_high = _ends(values, start, own, row, step)
     rounding = measure_rounding(
@@ -120,15 +121,29 @@ def _unit(values: Floats, decimals: int | None) -> int:
     return max(int(np.gcd.reduce(np.abs(np.rint(np.unique(values) * 10.0**decimals)).astype(np.int64))), 1)
 
 
+def _known_only(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:
+    """Sparse whole numbers, those of too few persons moved to the nearest known one; and whether they are sparse."""
+    first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
+    rows = np.diff(np.append(first, len(values)))
+    held = rows if who is None else persons_per(np.repeat(np.arange(len(first)), rows), who, len(first))
+    if not is_sparse(values, held, floor):
+        return values, False
+    known = values[first][held >= floor]
+    after = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.where(np.abs(known[before] - values) < np.abs(known[after] - values), before, after)
+    return known[nearer], True
+
+
 def _runs(
-    values: Floats, who: Integers | None, floor: int, tokens: int
+    values: Floats, who: Integers | None, floor: int, tokens: int, sparse: bool
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
     """First row of each run, whether the run is one value, and a row that holds that value."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
     label = np.repeat(np.arange(len(first)), rows)
     held = rows if who is None else persons_per(label, who, len(first))
-    few = len(first) <= tokens
+    few = sparse or len(first) <= tokens
     group = floor if few else max(floor, math.ceil(len(values) / KNOTS))
     single = (held >= floor) & (few | (rows >= group))
     # Stretches between single values: cut at every `group` rows, counted from the stretch's own start.

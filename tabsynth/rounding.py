@@ -19,6 +19,8 @@ PARTS_OF_A_DAY = tuple(
     86_400 / seconds for seconds in (86_400, 43_200, 21_600, 10_800, 7200, 3600, 1800, 900, 600, 300, 60, 30, 10, 1)
 )
 DRAW_BITS = 2.0**16
+MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_KNOWN = 4096, 10, 0.5, 0.95
+"""Whole numbers are sparse that recur so often, fill less of their span, and mostly belong to enough persons."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,21 @@ def _levels(data: Floats, units: list[float]) -> Integers:
         same = near.astype(np.float32) == data[left] if single and unit < 1 else near == data[left]
         level[left[same]] = at
     return level
+
+
+def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
+    """Whether whole numbers recur and leave gaps, as codes do, so that numbers between them are none of the column's.
+
+    Args:
+        values: The numbers, sorted.
+        rows: How many rows (or persons) have each different number.
+        floor: How many must share a number for it to be known.
+    """
+    if len(rows) < 3 or len(rows) > MAX_CODES or len(values) < MIN_REPEATS * len(rows) or (values % 1).any():
+        return False
+    step = float(np.gcd.reduce(np.diff(np.unique(values)).astype(np.int64)))
+    span = (values[-1] - values[0]) / step + 1
+    return bool(len(rows) < MAX_DENSITY * span and rows[rows >= floor].sum() >= MIN_KNOWN * rows.sum())
 
 
 def nearest_multiple(value: Floats, unit: float) -> Floats:

@@ -406,3 +406,18 @@ def test_a_unit_of_too_few_persons_is_not_kept() -> None:
     frame = pd.DataFrame({"who": [*["p"] * 40, *(f"q{i}" for i in range(960))], "x": values})
     schema = schema_of(who={"kind": "identifier", "role": "person"}, x=numeric())
     assert multiples(round_trip(frame, schema)["x"].to_numpy(), 1) == 1
+
+
+@pytest.mark.parametrize("rows", [6000, 60_000])
+def test_sparse_integer_codes_keep_to_known_values(rows: int) -> None:
+    rng = np.random.default_rng(0)
+    codes = np.sort(rng.choice(9000, 261, replace=False)) + 170
+    share = rng.dirichlet(np.full(261, 0.7))
+    values = rng.choice(codes, rows, p=share)
+    frame = pd.DataFrame({"industry": values})
+    table = Table.of(frame)
+    assert "code" in table.schema["industry"].question
+    back = round_trip(frame, table.schema)["industry"]
+    assert set(back) <= set(codes)
+    counts = pd.Series(values).value_counts()
+    assert set(back) == set(counts[counts >= 5].index)

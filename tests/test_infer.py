@@ -373,3 +373,14 @@ def test_columns_that_merely_mention_persons_are_learned(name, values, kind):
 def test_places_and_dates_of_birth_are_quasi_identifiers(name, values):
     assert _column(values * 20, name).role == "quasi_identifier"
     assert _column(values * 20, "x").role is None
+
+
+def test_long_texts_of_which_some_repeat_are_text():
+    rng = np.random.default_rng(0)
+    notes = [" ".join(rng.choice(["the", "patient", "was", "seen", "and", "sent", "home"], 30)) for _ in range(272)]
+    values = [*notes, *rng.choice(notes[:40], 342)]
+    column = _column(values)
+    assert column.kind == "text"
+    assert "categories" in column.question
+    labels = [f"I agree with statement number {chr(97 + i)} of this long list of statements" for i in range(25)]
+    assert _column(labels * 10).kind == "categorical"
