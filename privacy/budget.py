@@ -79,7 +79,9 @@ class Privacy:
     def opened(self) -> Privacy:
         """The same with its delta settled and ``ledger`` an open ledger of this fit alone.
 
-        Its charges go to the data set's ledger too, where there is one. A private fit receives this form.
+        Its charges go to the data set's ledger too, where there is one: the first reserves the whole epsilon there,
+        so that a fit that the budget cannot bear is refused before it has read anything. A private fit receives this
+        form, and settles the ledger at its end.
 
         Raises:
             PrivacyError: The data set's ledger is damaged, or counts another unit or neighbouring relation.
@@ -97,7 +99,11 @@ class Privacy:
             raise PrivacyError(
                 f"the data set's ledger counts by {parent.unit!r} and this fit by {self.unit!r}; use one unit"
             )
-        return replace(self, delta=delta, ledger=PrivacyLedger(self.epsilon, delta, unit=self.unit, parent=parent))
+        whole = None
+        if parent is not None:
+            whole = {"type": "ZCDpEvent", "rho": zcdp_rho(self.epsilon, delta), "xi": 0.0}
+        own = PrivacyLedger(self.epsilon, delta, unit=self.unit, parent=parent, whole=whole)
+        return replace(self, delta=delta, ledger=own)
 
     @property
     def open_ledger(self) -> PrivacyLedger:

@@ -79,8 +79,11 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
     how = _How.of(privacy, open_)
     check_charged(before, privacy.unit, how.ledger.parent)
     columns = dict(schema.columns)
-    for column in open_:
-        columns[column.name] = replace(how.measured(frame, column), origin="measured")
+    try:
+        for column in open_:
+            columns[column.name] = replace(how.measured(frame, column), origin="measured")
+    finally:
+        how.ledger.settle()
     return replace(schema, columns=columns, ledger=together(before, how.ledger).to_dict())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from functools import cache
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy import records as chain
-from tabsynth.privacy.accounting import NEIGHBOURS, checked, epsilon_of, event_to_data
-from tabsynth.privacy.entries import Entry, entries_of
+from tabsynth.privacy.accounting import NEIGHBOURS, checked, event_to_data
+from tabsynth.privacy.entries import Entry, budget_of, counted, entries_of, epsilon_of_charges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,8 @@ class PrivacyLedger:
         neighbours: The neighbouring relation.
         path: File to keep it in, made or continued; several processes may charge one file. In memory when left out.
         parent: A data set's ledger that every charge goes to as well, before it counts here.
+        whole: An event as data that is reserved in the parent before the first charge and holds them all; ``settle``
+            releases what is left of it.
 
     Raises:
         PrivacyError: The budget makes no sense, or the file is damaged or has another budget.
@@ -48,6 +51,7 @@ class PrivacyLedger:
         neighbours: str = NEIGHBOURS,
         path: str | Path | None = None,
         parent: PrivacyLedger | None = None,
+        whole: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon > 0:
             raise PrivacyError(f"epsilon must be a number above 0, not {epsilon!r}")
@@ -57,7 +61,10 @@ class PrivacyLedger:
             raise PrivacyError(f"the neighbouring relation {neighbours!r} is not supported; use {NEIGHBOURS!r}")
         self.epsilon_budget, self.delta = float(epsilon), float(delta)
         self.unit, self.neighbours, self.parent = unit, neighbours, parent
-        self.path = None if path is None else Path(path)
+        # The file itself, not a name of it, so that all who charge it hold the same lock.
+        self.path = None if path is None else Path(os.path.realpath(path))
+        self._whole = whole
+        self._reservation: int | None = None
         self._records: list[chain.Record] = []
         if self.path is not None:
             with chain.locked(self.path):
@@ -73,7 +80,7 @@ class PrivacyLedger:
         Raises:
             PrivacyError: There is no such file, or it was changed.
         """
-        return cls(**_budget(chain.read(Path(path))[0]), path=path)
+        return cls(**budget_of(chain.read(Path(path))[0]), path=path)
 
     @classmethod
     def not_private(cls, columns: Iterable[str]) -> PrivacyLedger:
@@ -126,46 +133,58 @@ class PrivacyLedger:
             "neighbours": self.neighbours,
             "code": _code(),
             "rng": rng,
-            "time": _now(),
         }
         self._append(body)
         return self.entries[-1]
 
     def record(self, entry: Entry, digest: str) -> None:
         """Note the SHA-256 of what a charge produced, as a record of its own."""
-        body = {"kind": "output", "entry": entry.index, "sha256": digest, "time": _now()}
+        body = {"kind": "output", "entry": entry.index, "sha256": digest}
         self._append(body)
 
-    def extend(self, other: PrivacyLedger) -> None:
-        """Append what another ledger in memory holds; for what is spent already, so that no budget is checked."""
-        before = len(self)
-        for record in other._records:
-            body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
-            if body["kind"] == "output":
-                body["entry"] += before
-            self._records.append(chain.appended(self._head, self._records, body))
+    def settle(self) -> None:
+        """Release what a fit reserved and did not charge, and note how the data set's ledger stands at its end."""
+        if self.parent is None:
+            return
+        if self._reservation is not None:
+            self.parent._append({"kind": "release", "reservation": self._reservation, "fit": self.tip[0]})
+            self._whole = self._reservation = None
+        tip, records = self.parent.tip
+        self._append({"kind": "dataset", "tip": tip, "records": records})
 
     def _append(self, body: Mapping[str, Any]) -> None:
         """Check a charge, here and in the data set's ledger, and append it behind what others appended to the file."""
         with chain.locked(self.path) if self.path is not None else nullcontext():
             self._refresh()
-            if body["kind"] == "charge":
+            if body["kind"] in ("charge", "reservation"):
                 self._check(body)
-                if self.parent is not None:
-                    self.parent._append(body)
-            more = [*self._records, chain.appended(self._head, self._records, body)]
+            if body["kind"] == "charge" and self.parent is not None:
+                self.parent._append(self._drawn(self.parent, body))
+            dated = body if self.path is None else {**body, "date": _today()}
+            more = [*self._records, chain.appended(self._head, self._records, dated)]
             if self.path is not None:
                 chain.write(self.path, self._head, more)
             self._records = more
 
+    def _drawn(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A charge as the parent notes it: drawn on what is reserved there, before the first charge for all of them."""
+        if self._whole is not None and self._reservation is None:
+            purpose = f"a fit at epsilon {self.epsilon_budget:g}"
+            parent._append({"kind": "reservation", "purpose": purpose, "event": dict(self._whole), "delta": 0.0})
+            self._reservation = sum(record["kind"] == "reservation" for record in parent._records) - 1
+        own = {key: value for key, value in body.items() if key != "reservation"}
+        return own if self._reservation is None else {**own, "reservation": self._reservation}
+
     def _check(self, body: Mapping[str, Any]) -> None:
-        """Raise where a charge would exceed the budget."""
-        total = self.epsilon_with(body["event"], body["delta"])
+        """Raise where a charge or a reservation would exceed the budget."""
+        spent = counted(self._records, body.get("reservation"))
+        total = epsilon_of_charges([*spent, dict(body)], self.delta)
         if not total <= self.epsilon_budget:
+            what = body["purpose"] if body["kind"] == "reservation" else repr(body["purpose"])
             raise PrivacyError(
-                f"{body['purpose']!r} would bring the privacy spent to epsilon {total:.6g} at delta {self.delta:.3g}; "
-                f"the budget is {self.epsilon_budget:.6g}, of which {self.epsilon():.6g} is spent. Nothing was read or "
-                "charged: ask for less, or release what there is"
+                f"{what} would bring the privacy spent to epsilon {total:.6g} at delta {self.delta:.3g}; "
+                f"the budget is {self.epsilon_budget:.6g}, of which {self.epsilon():.6g} is spent or reserved. "
+                "Nothing was read or charged: ask for less, or release what there is"
             )
 
     def _refresh(self) -> None:
@@ -195,25 +214,19 @@ class PrivacyLedger:
         return len(self._charges)
 
     def epsilon(self, delta: float | None = None) -> float:
-        """What is spent in all, an upper bound.
+        """What is spent in all, an upper bound; what a running or broken fit reserved is counted whole.
 
         Args:
             delta: The delta at which to count; by default the ledger's own.
         """
-        return self._epsilon(self._charges, self.delta if delta is None else delta)
+        delta = self.delta if delta is None else delta
+        charged, reserved = self._charges, counted(self._records)
+        spent = epsilon_of_charges(charged, delta)
+        return spent if reserved == charged else max(spent, epsilon_of_charges(reserved, delta))
 
     def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
         """What would be spent in all after a further charge; ``event`` as data, ``quick`` as in ``epsilon_of``."""
-        return self._epsilon([*self._charges, {"event": dict(event), "delta": delta}], self.delta, quick)
-
-    @staticmethod
-    def _epsilon(charges: list[chain.Record], delta: float, quick: bool = False) -> float:
-        # A guarantee that may fail with probability delta_i adds up over charges: what is left is the events' own
-        # (approximate zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
-        left = delta - sum(charge["delta"] for charge in charges)
-        if left < 0 or (left == 0 and delta > 0):
-            return math.inf
-        return epsilon_of([charge["event"] for charge in charges], left, quick=quick)
+        return epsilon_of_charges([*counted(self._records), {"event": dict(event), "delta": delta}], self.delta, quick)
 
     @property
     def remaining(self) -> float:
@@ -236,6 +249,11 @@ class PrivacyLedger:
         if self.path is not None:
             self._refresh()
 
+    @property
+    def tip(self) -> tuple[str, int]:
+        """The hash of the last record and the number of records: what a copy kept elsewhere is compared with."""
+        return chain.tip_of(self._head, self._records), len(self._records)
+
     def to_dict(self) -> dict[str, Any]:
         """The ledger as plain data, without its path."""
         return chain.to_data(self._head, self._records)
@@ -248,7 +266,7 @@ class PrivacyLedger:
             PrivacyError: Not a ledger, or changed.
         """
         head, records = chain.from_data(data, "the ledger")
-        ledger = cls(**_budget(head))
+        ledger = cls(**budget_of(head))
         ledger._records = records
         return ledger
 
@@ -267,18 +285,11 @@ class PrivacyLedger:
         return f"<pre>{escape(str(self))}</pre>"
 
 
-def _budget(head: Mapping[str, Any]) -> dict[str, Any]:
-    """A head as the constructor's arguments."""
-    if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
-        raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")
-    return {**head, "epsilon": math.inf if head["epsilon"] is None else head["epsilon"]}
-
-
 @cache
 def _code() -> str:
     """The version of tabsynth: looked up once, for a fit has hundreds of charges."""
     return version("tabsynth")
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

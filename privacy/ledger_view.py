@@ -1,10 +1,13 @@
-"""A privacy ledger as a reader sees it: a frame, and a table in text."""
+"""A privacy ledger as a reader sees it: a frame, a table in text, and beside the models fitted under it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy import records as chain
 
 if TYPE_CHECKING:
     from tabsynth.privacy.ledger import PrivacyLedger
@@ -24,13 +27,37 @@ def to_frame(ledger: PrivacyLedger) -> pd.DataFrame:
             "neighbours": entry.neighbours,
             "rng": entry.rng,
             "code": entry.code,
-            "time": entry.time,
+            "date": entry.date,
             "output": entry.output,
         }
         for entry in ledger.entries
     ]
-    names = ["purpose", "columns", "event", "delta", "sensitivity", "neighbours", "rng", "code", "time", "output"]
+    names = ["purpose", "columns", "event", "delta", "sensitivity", "neighbours", "rng", "code", "date", "output"]
     return pd.DataFrame(rows, columns=names)
+
+
+def check_holds(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None:
+    """Raise where a data set's ledger does not begin with the records that it had when a model was fitted.
+
+    Args:
+        ledger: The data set's.
+        model: The model's.
+        where: The model's name in the message.
+
+    Raises:
+        PrivacyError: The file was rolled back, made anew, or is not the model's data set's.
+    """
+    ends = [record for record in model.to_dict()["records"] if record["kind"] == "dataset"]
+    if not ends:
+        raise PrivacyError(f"{where} was fitted without a data set's ledger")
+    data = ledger.to_dict()
+    for end in ends:
+        if chain.tip_of(data["head"], data["records"][: end["records"]]) != end["tip"]:
+            raise PrivacyError(
+                f"{where} was fitted when the data set's ledger had {end['records']} records, and they are not the "
+                f"first of the {len(data['records'])} that this one has: it was rolled back, made anew or belongs to "
+                "other data; restore it from a copy"
+            )
 
 
 def to_text(ledger: PrivacyLedger) -> str:

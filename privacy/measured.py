@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 from tabsynth.errors import PrivacyError, listed
+from tabsynth.privacy import records as chain
 from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.records import canonical
 from tabsynth.schema import Schema
 
 
@@ -57,14 +58,21 @@ def _charges(ledger: PrivacyLedger) -> Counter[bytes]:
         {"purpose": entry.purpose, "columns": list(entry.columns), "event": entry.event, "delta": entry.delta}
         for entry in ledger.entries
     ]
-    return Counter(canonical(fact) for fact in facts)
+    return Counter(chain.canonical(fact) for fact in facts)
 
 
 def together(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedger:
     """One ledger of two, in order, as of one data set; its delta is the larger one."""
     if first is None:
         return second
-    both = PrivacyLedger(first.epsilon_budget + second.epsilon_budget, max(first.delta, second.delta), unit=second.unit)
-    both.extend(first)
-    both.extend(second)
-    return both
+    data = [first.to_dict(), second.to_dict()]
+    epsilon, delta = first.epsilon_budget + second.epsilon_budget, max(first.delta, second.delta)
+    head = {**data[1]["head"], "epsilon": None if math.isinf(epsilon) else epsilon, "delta": delta}
+    records: list[chain.Record] = []
+    for part, before in zip(data, (0, len(first)), strict=True):
+        for record in part["records"]:
+            body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
+            if body["kind"] == "output":
+                body["entry"] += before
+            records.append(chain.appended(head, records, body))
+    return PrivacyLedger.from_dict(chain.to_data(head, records))

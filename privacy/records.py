@@ -45,7 +45,7 @@ def first_hash(head: Mapping[str, Any]) -> str:
 
 def appended(head: Mapping[str, Any], records: list[Record], body: Mapping[str, Any]) -> Record:
     """The record that a body becomes at the end of a chain."""
-    previous = records[-1]["hash"] if records else first_hash(head)
+    previous = tip_of(head, records)
     return {**body, "previous": previous, "hash": hashed(previous, body)}
 
 
@@ -68,9 +68,14 @@ def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where:
         raise PrivacyError(f"{where}: records at the end are missing; restore the file from a copy")
 
 
+def tip_of(head: Mapping[str, Any], records: list[Record]) -> str:
+    """The hash at the end of a chain."""
+    return str(records[-1]["hash"]) if records else first_hash(head)
+
+
 def to_data(head: Mapping[str, Any], records: list[Record]) -> dict[str, Any]:
     """A chain as plain data."""
-    tip = records[-1]["hash"] if records else first_hash(head)
+    tip = tip_of(head, records)
     return {"format": FORMAT, "version": VERSION, "head": dict(head), "records": list(records), "tip": tip}
 
 
@@ -96,9 +101,14 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
     """Head and records of a file, checked.
 
     Raises:
-        PrivacyError: The file cannot be read, or is not an unchanged ledger.
+        PrivacyError: The file cannot be read, has several names, or is not an unchanged ledger.
     """
     try:
+        if path.stat().st_nlink > 1:
+            raise PrivacyError(
+                f"the ledger {str(path)!r} has several names (hard links), and a charge under one of them would not be "
+                "seen under the others: keep one and remove the rest"
+            )
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PrivacyError(f"cannot read the ledger {str(path)!r}: {error.strerror or error}") from error

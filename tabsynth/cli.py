@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tabsynth.canary_cli import add_canaries
+from tabsynth.canary_cli import add_canaries, add_ledger
 from tabsynth.mix_cli import add_mix
 
 DONE, UNEXPECTED, BAD_INPUT, UNMET, BAD_MODEL, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -246,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--gates", nargs="+", default=[], metavar="NAME=LIMIT", help="greatest values allowed")
 
     add_canaries(command)
+    add_ledger(command)
     tune = command("tune", "Search a model's options by a score on held-out rows.", TUNE)
     tune.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
     tune.add_argument("--output", "-o", required=True, metavar="YAML", help="where to write the best options")

@@ -256,6 +256,30 @@ def _plain(text: str) -> Any:
         return text
 
 
+def ledger(args: Namespace) -> int:
+    """Verify a data set's privacy ledger; the exit code is 3 where it does not hold what a model says."""
+    from tabsynth.errors import PrivacyError
+    from tabsynth.privacy.ledger import PrivacyLedger
+    from tabsynth.privacy.ledger_view import check_holds
+    from tabsynth.store import load
+
+    ledger = PrivacyLedger.open(args.file)
+    faults: list[str] = []
+    for path in args.models:
+        held = load(path).config.get("ledger")
+        try:
+            if not held:
+                raise PrivacyError(f"the model {path!r} was fitted without privacy")
+            check_holds(ledger, PrivacyLedger.from_dict(held), f"the model {path!r}")
+        except PrivacyError as error:
+            faults.append(str(error))
+    tip, records = ledger.tip
+    data: dict[str, Any] = {"ledger": args.file, "tip": tip, "records": records, "charges": len(ledger)}
+    data |= {"epsilon": ledger.epsilon(), "delta": ledger.delta, "models": list(args.models), "faults": faults}
+    show(data, f"{str(ledger).splitlines()[0]}\nrecords: {records}, tip {tip}; models verified: {len(args.models)}")
+    return failed(faults)
+
+
 def mix(args: Namespace) -> int:
     """Suggest, review or apply a plan that makes one table of several."""
     from tabsynth.mixing.command import run_mix

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,7 @@ import pandas as pd
 import pyarrow.parquet
 
 from tabsynth.errors import DataError, InputError, PrivacyError, SchemaError, listed
-from tabsynth.privacy.accounting import event_to_data
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.measured import check_charged, ledger_of, together
@@ -77,25 +75,7 @@ def prepared(
     mixed = public_provenance(told_by(frame), privacy.unit)
     opened = privacy.opened()
     check_charged(ledger_of(schema), privacy.unit, opened.open_ledger.parent)
-    _check_whole_budget(opened)
     return frame, schema, opened, mixed
-
-
-def _check_whole_budget(opened: Privacy) -> None:
-    """Raise where the data set's ledger cannot bear the whole fit, rather than after its first charges."""
-    from dp_accounting import dp_event
-
-    ledger = opened.open_ledger.parent
-    if ledger is None or math.isinf(opened.epsilon):
-        return
-    whole = dp_event.ZCDpEvent(zcdp_rho(opened.epsilon, opened.resolved_delta))
-    total = ledger.epsilon_with(event_to_data(whole))
-    if total > ledger.epsilon_budget:
-        raise PrivacyError(
-            f"a fit at epsilon {opened.epsilon:g} would bring the privacy spent on this data set to {total:.6g} at "
-            f"delta {ledger.delta:.3g}; the budget is {ledger.epsilon_budget:.6g}, of which {ledger.epsilon():.6g} is "
-            "spent. Nothing was read or charged: ask for less, or release what there is"
-        )
 
 
 _WHY = {
@@ -130,7 +110,10 @@ def fit_private(
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
     model.schema_, model._ledger, model.mixed_ = published(declared), opened.open_ledger, mixed
     try:
-        model._fit_private(frame, model.schema_, opened, replace(run, seed=model.seed_))
+        try:
+            model._fit_private(frame, model.schema_, opened, replace(run, seed=model.seed_))
+        finally:
+            opened.open_ledger.settle()
         model._ledger = together(ledger_of(declared), opened.open_ledger)
     except BaseException:  # an interrupted fit must not look fitted
         del model.schema_

@@ -47,7 +47,7 @@ def blind(patch: pytest.MonkeyPatch) -> None:
 
 
 def fixed_time(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ledger, "_now", lambda: "2024-01-01T00:00:00+00:00")
+    patch.setattr(ledger, "_today", lambda: "2024-01-01")
 
 
 def fitted(make: Callable[[], Synthesizer], frame: pd.DataFrame, privacy: Privacy = PRIVACY) -> tuple[Any, str]:
