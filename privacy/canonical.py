@@ -35,14 +35,14 @@ _BLANK = " \t\n\r\f\v"
 
 def texts(values: pd.Series) -> npt.NDArray[np.object_]:
     """A column as canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" are all spelled "7"."""
-    return _each(values, texts_of)
+    return each(values, texts_of)
 
 
 def numbers(values: pd.Series) -> Floats:
     """A column as numbers, shape (n,); NaN where a cell is missing or no number."""
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return _each(values, lambda cells: list(_numbers(cells))).astype(np.float64)
+    return each(values, lambda cells: list(_numbers(cells))).astype(np.float64)
 
 
 def date_texts(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]:
@@ -60,7 +60,7 @@ def date_texts(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]
             out.append(text)
         return out
 
-    return _each(values, spelled)
+    return each(values, spelled)
 
 
 def digits_of(format: str | None) -> str:
@@ -76,10 +76,40 @@ def unclear(values: Sequence[Any]) -> str:
     for value, text, number in zip(values, texts_of(values), _numbers(values), strict=True):
         if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):
             return f"{value!r} is no exact number to every reader of files: use at most 15 digits, or a letter in front"
+        if "\0" in text:
+            return f"{value!r} holds a NUL character, at which text ends for many a reader"
         if text in first:
             return f"{first[text]!r} and {value!r} are one value to a reader of numbers, truth values or dates"
         first[text] = value
     return ""
+
+
+def each(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
+    """A function of every cell, computed once for equal cells of one type."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        table = np.append(each(pd.Series(values.cat.categories), function), _table(function, [None]))
+        return table[values.cat.codes.to_numpy()]
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        return _table(function, [*pd.Series(uniques).astype(object), None])[codes]
+    seen: dict[tuple[type, Any], int] = {}
+    cells: list[Any] = []
+    at = np.empty(len(values), dtype=np.int64)
+    for i, value in enumerate(values.to_numpy(dtype=object)):
+        try:
+            at[i] = seen.setdefault((value.__class__, value), len(cells))
+        except TypeError:  # a list or another thing that cannot be a key
+            at[i] = len(cells)
+        if at[i] == len(cells):
+            cells.append(value)
+    return _table(function, cells)[at]
+
+
+def coded(found: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+    """The code of each text and the text of each code; not by pandas, to which text ends at a NUL character."""
+    seen: dict[str | None, int] = {}
+    codes = np.fromiter((seen.setdefault(text, len(seen)) for text in found), np.int64, len(found))
+    return codes, list(seen)
 
 
 def texts_of(cells: Sequence[Any]) -> list[str | None]:
@@ -152,27 +182,6 @@ def _numbers(cells: Sequence[Any]) -> Floats:
         parsed = pd.to_numeric(pd.Series([*spelled.values(), "0.5"], dtype=object), errors="coerce")
         out[list(spelled)] = parsed.to_numpy(np.float64)[:-1]
     return out
-
-
-def _each(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
-    """A function of every cell, computed once for equal cells of one type."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        table = np.append(_each(pd.Series(values.cat.categories), function), _table(function, [None]))
-        return table[values.cat.codes.to_numpy()]
-    if values.dtype != object:
-        codes, uniques = pd.factorize(values, use_na_sentinel=True)
-        return _table(function, [*pd.Series(uniques).astype(object), None])[codes]
-    seen: dict[tuple[type, Any], int] = {}
-    cells: list[Any] = []
-    at = np.empty(len(values), dtype=np.int64)
-    for i, value in enumerate(values.to_numpy()):
-        try:
-            at[i] = seen.setdefault((value.__class__, value), len(cells))
-        except TypeError:  # a list or another thing that cannot be a key
-            at[i] = len(cells)
-        if at[i] == len(cells):
-            cells.append(value)
-    return _table(function, cells)[at]
 
 
 def _table(function: Callable[[Sequence[Any]], Sequence[Any]], cells: Sequence[Any]) -> npt.NDArray[np.object_]:

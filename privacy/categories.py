@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.canonical import UNREADABLE, texts
+from tabsynth.privacy.canonical import UNREADABLE, coded, texts
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import digest
 from tabsynth.privacy.noise import Noise
@@ -60,9 +60,9 @@ def discover(
         rng=noise.kind,
     )
     found = texts(read())
-    found[found == UNREADABLE] = None
-    codes, uniques = pd.factorize(found, use_na_sentinel=True)
-    counts = np.bincount(codes[codes >= 0], minlength=len(uniques)).astype(np.int64)
+    known = np.array([text is not None and text != UNREADABLE for text in found], bool)
+    codes, uniques = coded(found[known])
+    counts = np.bincount(codes, minlength=len(uniques)).astype(np.int64)
     noisy = counts + noise.gaussian(sigma, len(counts))
     released = tuple(sorted(str(value) for value, count in zip(uniques, noisy.tolist(), strict=True) if count >= least))
     ledger.record(entry, digest([np.array(released, dtype=np.str_)]))

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
-from tabsynth.privacy.canonical import date_texts, numbers, texts, texts_of
+from tabsynth.privacy.canonical import coded, date_texts, numbers, texts, texts_of
 from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.persons import kept_rows
 from tabsynth.schema import Schema
 
 _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
@@ -55,18 +56,6 @@ def private_table(
     return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
 
 
-def kept_rows(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.bool_]:
-    """Which rows to keep so that no person has more than ``most``, chosen at random, shape (n,)."""
-    who = pd.factorize(texts(persons), use_na_sentinel=False)[0]
-    order = np.lexsort((noise.words(len(who)), who))
-    ranked = who[order]
-    first = np.flatnonzero(np.diff(ranked, prepend=-1))
-    rank = np.arange(len(who)) - np.repeat(first, np.diff(np.append(first, len(who))))
-    kept = np.zeros(len(who), bool)
-    kept[order] = rank < most
-    return kept
-
-
 def private_column(values: pd.Series, column: Column) -> pd.Series:
     """One column as its declaration has it."""
     if isinstance(column, Numeric):
@@ -91,9 +80,9 @@ _SPELLINGS = {"False": False, "True": True, "0": False, "1": True}
 
 def _members(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
     """Declared values of texts, ``absent`` for missing ones and ``unknown`` for those that are not declared."""
-    codes, uniques = pd.factorize(found, use_na_sentinel=True)
-    table = np.empty(len(uniques) + 1, dtype=object)
-    table[:] = [*(known.get(text, unknown) for text in uniques), absent]
+    codes, uniques = coded(found)
+    table = np.empty(len(uniques), dtype=object)
+    table[:] = [absent if text is None else known.get(text, unknown) for text in uniques]
     return pd.Series(table[codes], dtype=object)
 
 
@@ -130,7 +119,7 @@ def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
     found = date_texts(values, format)
     spelled = found != None  # noqa: E711 - cell by cell
     if spelled.any():
-        codes, uniques = pd.factorize(found[spelled])
+        codes, uniques = coded(found[spelled])
         parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
         out[spelled] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
     rest = np.flatnonzero(~spelled)

@@ -19,12 +19,13 @@ from tabsynth.errors import PrivacyError, listed
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.canonical import EXACT, numbers
 from tabsynth.privacy.categories import discover
-from tabsynth.privacy.cells import OTHER, dates, kept_rows, private_table
+from tabsynth.privacy.cells import OTHER, dates, private_table
 from tabsynth.privacy.declared import private_schema
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.measured import check_charged, ledger_of, together
 from tabsynth.privacy.mechanisms import exponential, noisy_counts
 from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.persons import check_persons, kept_rows
 from tabsynth.schema import Schema
 
 __all__ = ["discover", "measure", "private_schema", "private_table", "quantiles"]
@@ -59,7 +60,8 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         with it counts that too.
 
     Raises:
-        PrivacyError: A column is inferred, no ledger is given, or the budget does not allow it.
+        PrivacyError: A column is inferred, no ledger is given, persons have no exact keys, or the budget does not
+            allow it.
     """
     if privacy.ledger is None:
         raise PrivacyError(
@@ -75,6 +77,10 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
     open_ = [column for column in schema.values() if _is_open(column)]
     if not open_:
         return schema
+    if privacy.unit != "row":
+        if privacy.unit not in frame.columns:
+            raise PrivacyError(f"the unit of privacy {privacy.unit!r} is no column of the table")
+        check_persons(frame[privacy.unit])
     before = ledger_of(schema)
     how = _How.of(privacy, open_)
     check_charged(before, privacy.unit, how.ledger.parent)

@@ -15,6 +15,7 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.measured import check_charged, ledger_of, together
+from tabsynth.privacy.persons import check_persons
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by
 from tabsynth.provenance import public as public_provenance
 from tabsynth.schema import Schema
@@ -72,6 +73,8 @@ def prepared(
             f"the schema does not fit the table: it lacks {listed(extra) or 'nothing'} and has {listed(absent)} that "
             "the table lacks; change one of them"
         )
+    if privacy.unit != "row":
+        check_persons(frame[privacy.unit])
     mixed = public_provenance(told_by(frame), privacy.unit)
     opened = privacy.opened()
     check_charged(ledger_of(schema), privacy.unit, opened.open_ledger.parent)

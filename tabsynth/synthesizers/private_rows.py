@@ -13,9 +13,10 @@ from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.grids import Grid, grid_of
 from tabsynth.marginals.vocabulary import tokens_of_cells
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.canonical import texts
-from tabsynth.privacy.cells import kept_rows, private_table
+from tabsynth.privacy.canonical import coded
+from tabsynth.privacy.cells import private_table
 from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.persons import kept_rows, keys
 from tabsynth.readings import line_of
 from tabsynth.schema import Schema
 
@@ -81,7 +82,7 @@ class PrivateRows:
             frame, unit, most = self._frame, self._privacy.unit, self._privacy.rows_per_person
             if unit != "row" and most is not None:
                 frame = frame[kept_rows(frame[unit], most, self._noise)]
-                self._units = pd.factorize(texts(frame[unit]), use_na_sentinel=False)[0].astype(np.int64)
+                self._units = coded(keys(frame[unit]))[0]
             table = private_table(frame, self.schema, noise=self._noise)
             self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
             self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}

@@ -144,6 +144,7 @@ def test_days_are_spelled_alike_as_dates_and_as_text() -> None:
         ({"values": [2**53, 1]}, "9007199254740992 is no exact number"),
         ({"values": ["12345678901234567"]}, "'12345678901234567' is no exact number"),
         ({"values": [0.1234567890123456]}, "is no exact number"),
+        ({"values": ["a\0", "b"]}, "holds a NUL character"),
         ({"kind": "numeric", "low": 0, "high": 2**60, "decimals": 0}, r"from 2\*\*53 on"),
         ({"kind": "datetime", "low": "2000-01-01", "high": "2001-01-01", "format": "%Y%m%d%H%M%S%f"}, "15 digits"),
     ],
@@ -159,3 +160,12 @@ def test_a_column_of_whole_numbers_with_a_gap_is_read_as_without() -> None:
     for values in ([1, 2, 3], [2**53 - 1, 2**53, 2**60 + 1]):
         whole, gap = pd.Series(values), pd.Series([*map(float, values), np.nan])
         assert list(texts(whole)) == list(texts(gap))[:3]
+
+
+@pytest.mark.parametrize("kind", [object, "string"])
+def test_text_that_holds_a_nul_character_is_not_the_text_before_it(kind: Any) -> None:
+    cells = ["x\0y", "x", "x", "7\0", "7"]
+    got = private_column(pd.Series(cells, dtype=kind), SCHEMA["code"])
+    assert got.tolist() == ["other", "x", "x", "other", 7]
+    days = private_column(pd.Series(["2024-01-31\0", "2024-01-31"], dtype=kind), SCHEMA["iso"])
+    assert days.isna().tolist() == [True, False]

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.cells import kept_rows, private_column, private_table
+from tabsynth.privacy.cells import private_column, private_table
 from tabsynth.privacy.declared import private_schema, public_dtypes
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import noisy_counts
 from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.persons import kept_rows
 from tabsynth.schema import Schema
 
 from .tables import CHANGES, SCHEMA, table
