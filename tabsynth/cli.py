@@ -156,10 +156,8 @@ def _explain(error: Exception) -> int:
 
     line = " ".join(str(error).split())
     if not isinstance(error, TabsynthError):
-        print(
-            f"tabsynth: unexpected error: {type(error).__name__}: {line} (--debug shows where it comes from)",
-            file=sys.stderr,
-        )
+        kind = type(error).__name__
+        print(f"tabsynth: unexpected error: {kind}: {line} (--debug shows where it comes from)", file=sys.stderr)
         return UNEXPECTED
     print(f"tabsynth: error: {line}", file=sys.stderr)
     if isinstance(error, ModelFileError):
@@ -188,9 +186,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, about: str, epilog: str) -> argparse.ArgumentParser:
-        text = f"{epilog}\n{CODES}"
+        epilog = f"{epilog}\n{CODES}"
         return commands.add_parser(
-            name, help=about, description=about, epilog=text, formatter_class=layout, parents=[common]
+            name, help=about, description=about, epilog=epilog, formatter_class=layout, parents=[common]
         )
 
     inspect = command("inspect", "Say what each column of a table is, why, and what a person should decide.", INSPECT)
