@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.parquet
 
 from tabsynth.errors import DataError, InputError, PrivacyError, SchemaError, listed
 from tabsynth.privacy.budget import Privacy
@@ -16,8 +15,9 @@ from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.measured import check_charged, ledger_of, together
 from tabsynth.privacy.persons import check_persons
-from tabsynth.provenance import from_metadata, mark, read_beside, told_by
+from tabsynth.private_files import read_private
 from tabsynth.provenance import public as public_provenance
+from tabsynth.provenance import told_by
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 
@@ -63,7 +63,7 @@ def prepared(
             "what is not public with tabsynth.privacy.domains.measure"
         )
     private_schema(schema, privacy.unit)
-    frame = _read(Path(data)) if isinstance(data, (str, Path)) else data
+    frame = read_private(Path(data), schema) if isinstance(data, (str, Path)) else data
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"expected a DataFrame, a Table or a path, not {type(data).__name__}")
     names = list(frame.columns)
@@ -145,12 +145,3 @@ def statement(ledger: PrivacyLedger) -> str:
         f"({ledger.epsilon():.4g}, {ledger.delta:.3g})-differential privacy of a {unit}, by adding or removing one; "
         "the noise of counts is exact and from a cryptographic source; that of DP-SGD is floating point"
     )
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """A file with every cell as it is spelled; the schema says what it means."""
-    if path.suffix == ".parquet":
-        return mark(pd.read_parquet(path), from_metadata(pyarrow.parquet.read_schema(path)))
-    if path.suffix in (".csv", ".gz"):
-        return mark(pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]), read_beside(path))
-    raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")

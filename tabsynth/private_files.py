@@ -1,0 +1,127 @@
+"""Read the file of a private fit: the header is public, and whatever else stands there, the outcome is a table.
+
+A line of a CSV file is a row, and what it holds decides on no other line: a quote that is left open ends with its line,
+bytes that are no UTF-8 become a replacement character, and a line without as many fields as the header is left out (so
+are the parts of a cell that holds a line break: write such tables as Parquet).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from tabsynth.errors import DataError, SchemaError, SourceError, listed
+from tabsynth.provenance import from_metadata, mark, read_beside
+
+DELIMITERS = ",;\t|"
+"""Tried in order; the one that parts the header into the declared names counts."""
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+LONGEST = 100_000
+"""A longer line is left out, for the standard library's reader refuses longer fields."""
+
+
+def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
+    """A CSV file's cells as text, or a Parquet file's as they are, missing as None.
+
+    Args:
+        path: A CSV file (also with ``.gz``) or a Parquet file.
+        declared: The columns of the schema, which the file must have.
+
+    Raises:
+        DataError: A file of another kind, or one that cannot be read as its name says.
+        SchemaError: The first line of a CSV file does not name the declared columns.
+        SourceError: The file is not there or not readable.
+    """
+    if path.suffix == ".parquet":
+        return _parquet(path, set(declared))
+    if path.suffix not in (".csv", ".gz"):
+        raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{str(path)!r} cannot be decompressed; compress the table anew") from error
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    return mark(_table(data.removeprefix(b"\xef\xbb\xbf"), path, set(declared)), read_beside(path))
+
+
+def _table(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
+    """The lines of a CSV file as rows of text."""
+    end = _LINE_END.search(data)
+    header, body = (data[: end.start()], data[end.end() :]) if end else (data, b"")
+    parted = {sign: _fields(header, sign) or [] for sign in DELIMITERS}
+    delimiter = next((sign for sign, names in parted.items() if sorted(names) == sorted(declared)), DELIMITERS[0])
+    names = parted[delimiter]
+    if sorted(names) != sorted(declared):
+        # Without quoting it: where a file has no header, its first line is a row.
+        raise SchemaError(
+            f"the first line of {str(path)!r} does not name the schema's {len(declared)} columns: it has {len(names)} "
+            f"fields, and {listed(sorted(declared - set(names))) or 'none'} of the schema is not among them"
+        )
+    lines = body.split(b"\r" if end and end[0] == b"\r" else b"\n")
+    rows = list(_rows(lines, delimiter, len(names)))
+    return pd.DataFrame({n: pd.Series([row[i] or None for row in rows], dtype=object) for i, n in enumerate(names)})
+
+
+def _rows(lines: Iterable[bytes], delimiter: str, width: int) -> Iterator[list[str]]:
+    """The fields of each line that has as many as the header; empty ones behind them do not count."""
+    for line in lines:
+        fields = _fields(line, delimiter)
+        if fields is not None and len(fields) >= width and not any(fields[width:]):
+            yield fields[:width]
+
+
+def _fields(line: bytes, delimiter: str) -> list[str] | None:
+    """The fields of one line; None where it is empty or too long."""
+    text = line.decode("utf-8", errors="replace").removesuffix("\r").replace("\r", " ")
+    if not text or len(text) > LONGEST:
+        return None
+    return text.split(delimiter) if '"' not in text else next(csv.reader([text], delimiter=delimiter), None)
+
+
+def _parquet(path: Path, declared: set[str]) -> pd.DataFrame:
+    """A Parquet file; no cell decides on the type of its column."""
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except FileNotFoundError as error:
+        raise SourceError(f"cannot read {str(path)!r}: there is no such file") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{str(path)!r} cannot be read as Parquet; write the table anew") from error
+    kept = [name for name in table.column_names if name in declared or not name.startswith("__index_level_")]
+    columns = [_series(table.column(name)).rename(name) for name in kept]
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+    return mark(frame, from_metadata(table.schema))
+
+
+def _series(values: pa.ChunkedArray) -> pd.Series:
+    """A column of Parquet: whole numbers with gaps stay whole, dates may be of any year, and text of any bytes."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values = values.cast(kind.value_type)
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.timestamp("s") if pa.types.is_date32(values.type) else pa.timestamp("ms"))
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        cells = [
+            None if cell is None else cell.decode("utf-8", "replace") for cell in values.cast(pa.binary()).to_pylist()
+        ]
+        return pd.Series(cells, dtype=object)
+    return pd.Series(values.to_pandas(types_mapper=_TYPES.get))
+
+
+_TYPES = {
+    pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(), pa.uint16(): pd.UInt16Dtype(), pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype(),
+}  # fmt: skip
