@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.binomial import clopper_pearson
 from tabsynth.evaluation.coded import code
 from tabsynth.privacy.attacks.every import attack_all
 from tabsynth.privacy.attacks.one_run import epsilon_of_scores
-from tabsynth.privacy.attacks.rates import LEVEL, clopper_pearson, holm
+from tabsynth.privacy.attacks.rates import LEVEL, holm
 from tabsynth.privacy.attacks.shadow import shadow_findings
 from tabsynth.privacy.attacks.source import source_finding
 from tabsynth.privacy.measuring import epsilon_of_runs, mu_of_runs

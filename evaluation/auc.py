@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, rankdata
 
-from tabsynth.evaluation.coded import Floats
+from tabsynth.common.arrays import Floats
 
 
 def delong(

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from tabsynth.adversarial import adversarial_rows
-from tabsynth.evaluation.coded import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.trials import Data, Trial
 from tabsynth.evaluation.utility import interval_of

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +21,14 @@ class Bins:
     """
 
     edges: tuple[Floats | None, ...]
-    tables: tuple[Ints | None, ...]
-    sizes: Ints
+    tables: tuple[Integers | None, ...]
+    sizes: Integers
 
     @classmethod
     def of(cls, real: Coded, most: int) -> Bins:
         """At most ``most`` codes besides missing, by the real table: quantiles of numbers, the commonest categories."""
         edges: list[Floats | None] = []
-        tables: list[Ints | None] = []
+        tables: list[Integers | None] = []
         sizes = []
         at = 0
         for j, size in enumerate(real.book.sizes):
@@ -51,7 +52,7 @@ class Bins:
             sizes.append(int(table.max()) + 1)
         return cls(tuple(edges), tuple(tables), np.array(sizes, dtype=np.int64))
 
-    def codes(self, table: Coded) -> Ints:
+    def codes(self, table: Coded) -> Integers:
         """The codes of a table's rows, shape (n, d); 0 is missing."""
         out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores read column by column
         at = 0
@@ -65,7 +66,7 @@ class Bins:
         return out
 
 
-def joint(codes: Ints, sizes: Ints, columns: tuple[int, ...]) -> tuple[Ints, int]:
+def joint(codes: Integers, sizes: Integers, columns: tuple[int, ...]) -> tuple[Integers, int]:
     """One number for what several columns hold together, shape (n,), and how many there are."""
     key, size = codes[:, columns[0]], int(sizes[columns[0]])
     for j in columns[1:]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from tabsynth.evaluation.coded import Floats
+from tabsynth.common.arrays import Floats
 
 TREES = 150
 ENOUGH = 200

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Floats
+from tabsynth.common.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

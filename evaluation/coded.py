@@ -10,12 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
 from tabsynth.table import instants, numbers
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 BINS = 10
 """Equal-width bins of a continuous column in a contingency table, as SDMetrics' ContingencySimilarity has them."""
@@ -34,7 +32,7 @@ class Book:
 
     names: tuple[str, ...]
     continuous: npt.NDArray[np.bool_]
-    sizes: Ints
+    sizes: Integers
     labels: tuple[tuple[str, ...], ...]
 
 
@@ -49,7 +47,7 @@ class Coded:
     """
 
     book: Book
-    codes: Ints
+    codes: Integers
     values: Floats
 
     def __len__(self) -> int:
@@ -88,7 +86,7 @@ def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
     names = scored(schema)
     if not names:
         raise DataError("no column can be scored: identifiers and free text are left out; check the schema's kinds")
-    codes: list[list[Ints]] = [[] for _ in frames]
+    codes: list[list[Integers]] = [[] for _ in frames]
     values: list[list[Floats]] = [[] for _ in frames]
     sizes, labels, continuous = [], [], []
     for name in names:
@@ -131,14 +129,14 @@ def _edges(values: Floats) -> Floats:
     return np.histogram_bin_edges(values[~np.isnan(values)], BINS)
 
 
-def _binned(values: Floats, edges: Floats) -> Ints:
+def _binned(values: Floats, edges: Floats) -> Integers:
     """Bin numbers from 1, with open outer bins; 0 for missing."""
     out = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64) + 1
     out[np.isnan(values)] = 0
     return out
 
 
-def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Ints], tuple[str, ...]]:
+def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integers], tuple[str, ...]]:
     """Codes of a category in every table, and the labels of the codes from 1.
 
     Codes follow the schema's order where it means something, else falling frequency over all tables: a tree that
@@ -170,7 +168,7 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Ints]
     return coded, tuple(order)
 
 
-def _labelled(values: pd.Series, column: Column) -> tuple[Ints, list[str], str]:
+def _labelled(values: pd.Series, column: Column) -> tuple[Integers, list[str], str]:
     """Codes from 0 (missing -1), a label for each, and the family of the values ("" when all are missing)."""
     codes, uniques = pd.factorize(values, use_na_sentinel=True)
     if isinstance(column, Boolean):

@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
+from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, InputError, SourceError
 from tabsynth.evaluation.areas import beyond_chance
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.html import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
 from tabsynth.evaluation.score import Score, figure
-from tabsynth.files import write_text
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.resample import DRAWS, RARELY, Resample, around, reachable, sampled
 from tabsynth.evaluation.score import Part, Score
 
@@ -55,7 +56,7 @@ class Comparison:
         """The two tables, then the real ones that give the floor."""
         return ((self.real, self.made), *self.sides)
 
-    def each(self, keys: Callable[[Coded], Ints]) -> list[tuple[Ints, Ints]]:
+    def each(self, keys: Callable[[Coded], Integers]) -> list[tuple[Integers, Integers]]:
         """What every pair of tables holds, by a function of one table."""
         return [(keys(one), keys(other)) for one, other in self.pairs]
 
@@ -88,7 +89,7 @@ def floor_sides(
     return tuple(sides), scale, how
 
 
-def variation(left: Ints, right: Ints, size: int) -> float:
+def variation(left: Integers, right: Integers, size: int) -> float:
     """Total variation between the shares of keys."""
     p, q = (
         np.bincount(left, minlength=size) / max(len(left), 1),

@@ -7,8 +7,8 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.bins import Bins, joint
-from tabsynth.evaluation.coded import Floats, Ints
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
 from tabsynth.evaluation.resample import difference, half_sum
 from tabsynth.evaluation.score import Score
@@ -88,7 +88,7 @@ def _information(comparison: Comparison) -> Score:
     )
 
 
-def shared_information(left: Ints, right: Ints, sizes: tuple[int, int]) -> float:
+def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) -> float:
     """Mutual information of two coded columns over the lesser entropy, from 0 to 1."""
     counts = np.bincount(left * sizes[1] + right, minlength=sizes[0] * sizes[1])
     return float(_shared(counts[None], sizes)[0])
@@ -160,7 +160,7 @@ def _rows(counts: Floats, given: int, size: int) -> Floats:
     return np.asarray(table / np.where(total > 0, total, 1.0))
 
 
-def _conditional_gap(left: Ints, right: Ints, given: int, size: int) -> tuple[Floats, Floats]:
+def _conditional_gap(left: Integers, right: Integers, given: int, size: int) -> tuple[Floats, Floats]:
     """The real weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
     p, q = (np.bincount(key, minlength=given * size).astype(np.float64)[None] for key in (left, right))
     weight = p.reshape(given, size).sum(axis=1) / len(left)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.booster import classifier, seed_of
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.score import Part, Score
 
 MOST_ROWS = 10_000
@@ -42,9 +43,9 @@ class Detected:
     """
 
     sides: tuple[Coded, Coded]
-    rows: Ints
+    rows: Integers
     fake: np.ndarray
-    folds: list[tuple[Ints, Ints]]
+    folds: list[tuple[Integers, Integers]]
     belief: Floats
     models: tuple[Any, ...]
 
@@ -111,7 +112,7 @@ def detection_scores(
 
 
 def _together(
-    rows: Floats, fake: np.ndarray, folds: list[tuple[Ints, Ints]], seed: int, rng: np.random.Generator
+    rows: Floats, fake: np.ndarray, folds: list[tuple[Integers, Integers]], seed: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, tuple[Any, ...]]:
     """Belief of every row, shape (2n,), the AUC lost by shuffling each column, shape (d,), and each fold's model."""
     models = []
@@ -132,7 +133,7 @@ def _together(
     return belief, lost, tuple(models)
 
 
-def _alone(sides: list[Coded], j: int, fake: np.ndarray, folds: list[tuple[Ints, Ints]]) -> Floats:
+def _alone(sides: list[Coded], j: int, fake: np.ndarray, folds: list[tuple[Integers, Integers]]) -> Floats:
     """Cross-validated log odds by the cell of one column, shape (2n,)."""
     book = sides[0].book
     if book.continuous[j]:

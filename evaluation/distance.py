@@ -12,7 +12,8 @@ from itertools import combinations
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 
 FULL = 4_000_000
 """Cells of a contingency table up to which every one is counted, empty ones too."""
@@ -125,7 +126,7 @@ def contingency_pairs(table: Coded) -> list[tuple[int, int]]:
     return [(a, b) for a, b in combinations(range(len(continuous)), 2) if not (continuous[a] and continuous[b])]
 
 
-def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], Ints, list[Ints]]]:
+def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], Integers, list[Integers]]]:
     """Each pair of which at least one is a category, counted once for all tables.
 
     Yields:
@@ -144,6 +145,6 @@ def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], In
         yield (a, b), keys, [np.bincount(part, minlength=size) for part in np.split(keys, ends[:-1])]
 
 
-def total_variation(left: Ints, right: Ints, n: int, m: int) -> float:
+def total_variation(left: Integers, right: Integers, n: int, m: int) -> float:
     """Total variation between counts of n and of m rows; whole numbers inside, so that the sum is exact."""
     return 0.5 * float(np.abs(left * m - right * n).sum()) / (n * m)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.bins import Bins
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.comparison import Comparison, error_score
 from tabsynth.evaluation.encode import Encoder
 from tabsynth.evaluation.resample import DRAWS, around, calibrated, difference, half_width, sampled, shares
@@ -248,13 +249,13 @@ def _curves(
     own = cKDTree(left).query(left, k=NEIGHBOUR + 1)[0][:, -1]
     rows = np.arange(n)
 
-    def precision(one: Floats, other: Floats, drawn: Ints, judged: Ints) -> Floats:
+    def precision(one: Floats, other: Floats, drawn: Integers, judged: Integers) -> Floats:
         """By how much the share of rows in the ball that holds a share alpha of the real rows is off alpha."""
         centre = drawn @ one / n
         radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), LEVELS)
         return _reached(np.linalg.norm(other - centre, axis=1), radius, judged) / n - LEVELS
 
-    def recall(one: Ints, other: Ints) -> float:
+    def recall(one: Integers, other: Integers) -> float:
         """Real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows."""
         far = np.linalg.norm(right - other @ right / n, axis=1)
         radius = np.quantile(np.repeat(far, other), LEVELS)
@@ -279,7 +280,7 @@ def _curves(
     return (min(off, 1.0), np.minimum(errors, 1.0)), np.maximum(np.r_[value, moved], 0.0)
 
 
-def _reached(distance: Floats, radius: Floats, times: Ints) -> Floats:
+def _reached(distance: Floats, radius: Floats, times: Integers) -> Floats:
     """How many rows lie within each of rising radii, shape (levels,), each row counted so many times."""
     outer = np.searchsorted(radius + 1e-9, distance)
     return np.cumsum(np.bincount(outer, times, minlength=len(radius) + 1)[:-1])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 
 MOST_LABELS = 20
 """Categories of a column that get an indicator, the commonest first; the others share none."""
@@ -29,10 +30,10 @@ class Encoder:
     columns: tuple[int, ...]
     centre: Floats
     spread: Floats
-    kept: dict[int, Ints]
+    kept: dict[int, Integers]
     holes: tuple[int, ...]
     names: tuple[str, ...]
-    sources: Ints
+    sources: Integers
 
     @classmethod
     def of(cls, real: Coded, *, without: int | None = None, drop_first: bool = False) -> Encoder:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.bins import Bins
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.comparison import Comparison, error_score
 from tabsynth.evaluation.learners import Trained
 from tabsynth.evaluation.resample import around, calibrated, shares
@@ -41,11 +42,11 @@ class Groups:
 
     name: str
     column: int
-    codes: Ints
+    codes: Integers
     labels: tuple[str, ...]
     bins: Bins
 
-    def of(self, table: Coded) -> Ints:
+    def of(self, table: Coded) -> Integers:
         """The group of each row, -1 for none, shape (n,)."""
         codes = self.bins.codes(table) if table.book.continuous[self.column] else table.codes
         place = np.full(int(codes[:, self.column].max(initial=0)) + int(self.codes.max()) + 2, -1)
@@ -180,20 +181,20 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
     return scores
 
 
-def _keyed(table: Coded, asked: Question, classes: Floats, middle: float, group: Groups, size: int) -> Ints:
+def _keyed(table: Coded, asked: Question, classes: Floats, middle: float, group: Groups, size: int) -> Integers:
     """A number for group and outcome of each row, shape (n,); 0, in the group of none, where the outcome is unknown."""
     keys = _outcomes(table, asked, classes, middle) + size * (group.of(table) + 1)
     return np.where(np.isnan(answers(table, asked.column)), 0, keys)
 
 
-def _outcomes(table: Coded, asked: Question, classes: Floats, middle: float) -> Ints:
+def _outcomes(table: Coded, asked: Question, classes: Floats, middle: float) -> Integers:
     values = answers(table, asked.column)
     if asked.task == "regression":
         return (values > middle).astype(np.int64)
     return np.minimum(np.searchsorted(classes, np.nan_to_num(values, nan=classes[0])), len(classes) - 1)
 
 
-def _gap(keys: Ints, k: int, size: int) -> Floats:
+def _gap(keys: Integers, k: int, size: int) -> Floats:
     """The largest difference of a rate between groups."""
     return _widest(_rates(np.bincount(keys, minlength=size * (k + 1)).astype(np.float64), k))
 
@@ -226,7 +227,7 @@ def _auc(trained: Trained, name: str, inside: np.ndarray, weights: Floats) -> Fl
 
 
 def _predicted(
-    trained: Trained, name: str, codes: Ints, weights: Floats, rng: np.random.Generator
+    trained: Trained, name: str, codes: Integers, weights: Floats, rng: np.random.Generator
 ) -> tuple[float, Floats]:
     """The largest difference between groups in how often a class is predicted; and as ``resample.calibrated`` has it.
 

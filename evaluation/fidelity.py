@@ -11,8 +11,9 @@ from itertools import combinations
 
 import numpy as np
 
+from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.chance import Chance
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.distance import shape_errors
 from tabsynth.evaluation.resample import DRAWS
 from tabsynth.evaluation.score import Part, Score

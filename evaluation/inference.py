@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.common.arrays import Floats
+from tabsynth.common.binomial import wilson
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.encode import Encoder
-from tabsynth.evaluation.memorisation import wilson
 from tabsynth.evaluation.resample import sampled
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.utility import Question, answers

@@ -14,8 +14,9 @@ from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.booster import classifier, regressor
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.encode import Encoder
 from tabsynth.evaluation.resample import around, calibrated, half_width, sampled
 from tabsynth.evaluation.score import Part, Score

@@ -11,7 +11,9 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.binomial import wilson
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.score import Score
 
 MOST_REAL = 10_000
@@ -85,7 +87,7 @@ def nearest(rows: Coded, others: Coded, train: Coded) -> Floats:
     return neighbours(rows, others, train)[0]
 
 
-def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Ints]:
+def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Integers]:
     """Distance of each row to the nearest of others, and which that is, shape (n,) each.
 
     Gower's distance ("A general coefficient of similarity", Biometrics 27, 1971), not divided by the number of columns:
@@ -111,7 +113,7 @@ def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Ints]:
     return out, which
 
 
-def _nearer(seen: tuple[Floats, Ints], unseen: tuple[Floats, Ints], k: int) -> tuple[float, float, float]:
+def _nearer(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k: int) -> tuple[float, float, float]:
     """The share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
 
     If nothing was memorised, which real rows are training rows is a random half of all 2k. So the variance is that of
@@ -128,15 +130,6 @@ def _nearer(seen: tuple[Floats, Ints], unseen: tuple[Floats, Ints], k: int) -> t
     spread = 2 * k / (2 * k - 1) * float(((owned - owned.mean()) ** 2).sum()) if k > 0 else 0.0
     half = float(norm.ppf(0.975)) * (share * (1 - share) * spread) ** 0.5 / n
     return share, max(0.0, share - half), min(1.0, share + half)
-
-
-def wilson(wins: float, n: float) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, Journal of the American Statistical Association 22, 1927)."""
-    z = float(norm.ppf(0.975))
-    share = wins / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / (1 + z**2 / n)
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def _difference(a: int, n: int, b: int, m: int) -> tuple[float, float]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tabsynth.common.arrays import Integers
 from tabsynth.evaluation.bins import Bins
-from tabsynth.evaluation.coded import Coded, Ints
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
 from tabsynth.evaluation.resample import within
 from tabsynth.evaluation.score import Score
@@ -31,7 +32,7 @@ def missingness_scores(comparison: Comparison) -> list[Score]:
     return [_patterns(comparison, holes), *([_relations(comparison, holes)] if len(real.book.names) > 1 else [])]
 
 
-def _patterns(comparison: Comparison, holes: Ints) -> Score:
+def _patterns(comparison: Comparison, holes: Integers) -> Score:
     names = comparison.real.book.names
     patterns = [_pattern_keys(a, b, holes) for a, b in comparison.pairs]
     whole, drawn = comparison.resample.variation(*patterns[0])
@@ -56,12 +57,12 @@ def _patterns(comparison: Comparison, holes: Ints) -> Score:
     )
 
 
-def _absent(left: Coded, right: Coded, j: int) -> tuple[Ints, Ints]:
+def _absent(left: Coded, right: Coded, j: int) -> tuple[Integers, Integers]:
     """1 where a column is missing, 0 elsewhere, in both tables."""
     return (left.codes[:, j] == 0).astype(np.int64), (right.codes[:, j] == 0).astype(np.int64)
 
 
-def _pattern_keys(left: Coded, right: Coded, holes: Ints) -> tuple[Ints, Ints, int]:
+def _pattern_keys(left: Coded, right: Coded, holes: Integers) -> tuple[Integers, Integers, int]:
     """A number for each pattern of missing values, in both tables, and how many there are."""
     both = np.vstack([left.codes[:, holes] == 0, right.codes[:, holes] == 0])
     _, keys = np.unique(np.packbits(both, axis=1), axis=0, return_inverse=True)
@@ -69,7 +70,7 @@ def _pattern_keys(left: Coded, right: Coded, holes: Ints) -> tuple[Ints, Ints, i
     return keys[: len(left)], keys[len(left) :], int(keys.max()) + 1
 
 
-def _relations(comparison: Comparison, holes: Ints) -> Score:
+def _relations(comparison: Comparison, holes: Integers) -> Score:
     """Where a value is missing: how the other columns then lie, as total variation of the indicator and the column."""
     bins = Bins.of(comparison.real, BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
@@ -95,14 +96,14 @@ def _relations(comparison: Comparison, holes: Ints) -> Score:
     )
 
 
-def _distance(left: Ints, right: Ints, size: int) -> float:
+def _distance(left: Integers, right: Integers, size: int) -> float:
     one, two = left[left >= size] - size, right[right >= size] - size
     if not len(one) or not len(two):
         return float(bool(len(one)) != bool(len(two)))
     return variation(one, two, size)
 
 
-def _within(comparison: Comparison, keys: tuple[Ints, Ints], size: int) -> tuple[float, np.ndarray]:
+def _within(comparison: Comparison, keys: tuple[Integers, Integers], size: int) -> tuple[float, np.ndarray]:
     """The distance among rows with the first column missing, and under every draw as ``Resample.calibrated`` has it."""
     value = _distance(keys[0], keys[1], size)
     p, q = (np.bincount(key, minlength=2 * size)[size:].astype(np.float64) for key in keys)

@@ -7,7 +7,8 @@ from scipy.cluster.vq import kmeans2, vq
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.comparison import Comparison
 from tabsynth.evaluation.encode import Encoder
 from tabsynth.evaluation.resample import DRAWS, RARELY, half_width, sampled
@@ -111,7 +112,7 @@ def _spacing(rows: Floats) -> Floats:
     return np.asarray(cKDTree(rows).query(rows, k=2)[0][:, 1])
 
 
-def _named(encoder: Encoder, rows: Floats, inside: Ints | np.ndarray, scale: Floats) -> str:
+def _named(encoder: Encoder, rows: Floats, inside: Integers | np.ndarray, scale: Floats) -> str:
     """A mode by the two features in which it stands out."""
     apart = (rows[inside].mean(axis=0) - rows.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
     words: list[str] = []

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.columns import Datetime
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.common.arrays import Floats
+from tabsynth.evaluation.coded import Coded
 from tabsynth.schema import Schema
 
 FEWEST = 5

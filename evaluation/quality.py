@@ -13,8 +13,8 @@ import pandas as pd
 from scipy.stats import binom
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.common.binomial import wilson
 from tabsynth.errors import DataError, SchemaError, listed
-from tabsynth.evaluation.memorisation import wilson
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema import Schema
 from tabsynth.table import instants, keeps, numbers

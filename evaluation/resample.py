@@ -19,7 +19,8 @@ from scipy.sparse import csr_matrix, issparse, vstack
 from scipy.stats import gamma
 from scipy.stats import t as student
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 
 DRAWS = 100
 """Bootstrap draws; with them an interval's width is known to a fourteenth."""
@@ -53,8 +54,8 @@ class Side:
         weights: Draws of each group, shape (DRAWS, groups).
     """
 
-    rows: Ints
-    marks: Ints
+    rows: Integers
+    marks: Integers
     weights: Floats
 
     @classmethod
@@ -71,14 +72,14 @@ class Side:
         kept = chosen[self.rows]
         return replace(self, rows=(np.cumsum(chosen) - 1)[self.rows[kept]], marks=self.marks[kept])
 
-    def table(self, keys: Ints, size: int) -> Any:
+    def table(self, keys: Integers, size: int) -> Any:
         """Counts of each key in each group, shape (groups, size); sparse where it would be large."""
         groups, picked = self.weights.shape[1], keys[self.rows]
         if groups * size <= DENSE:
             return np.bincount(self.marks * size + picked, minlength=groups * size).reshape(groups, size).astype(float)
         return csr_matrix((np.ones(len(picked)), (self.marks, picked)), shape=(groups, size))
 
-    def counts(self, keys: Ints, size: int) -> tuple[Floats, Floats]:
+    def counts(self, keys: Integers, size: int) -> tuple[Floats, Floats]:
         """Counts of each key, shape (size,), and under every draw, shape (DRAWS, size)."""
         table = self.table(keys, size)
         return np.asarray(table.sum(axis=0), dtype=np.float64).ravel(), np.asarray(self.weights @ table)
@@ -113,8 +114,8 @@ class Resample:
 
     def variation(
         self,
-        left: Ints,
-        right: Ints,
+        left: Integers,
+        right: Integers,
         size: int,
         times: float = 1.0,
         chance: Floats | None = None,
@@ -154,7 +155,7 @@ class Resample:
         first = np.asarray(self.chance @ union)
         return first, np.asarray(union.sum(axis=0)).reshape(1, -1) - first
 
-    def shift(self, left: Ints, right: Ints, size: int, skip: int = 0) -> tuple[Floats, Floats]:
+    def shift(self, left: Integers, right: Integers, size: int, skip: int = 0) -> tuple[Floats, Floats]:
         """Deviations of the difference of shares, and the differences by chance, shape (DRAWS, size - skip) each.
 
         The first ``skip`` keys are left out: shares are then of the rows that have another one.
@@ -167,7 +168,9 @@ class Resample:
         by_chance = [shares(part[:, skip:]) for part in self.halves(tables)]
         return np.asarray(out[0] - out[1]), np.asarray(by_chance[0] - by_chance[1])
 
-    def change(self, left: Ints, right: Ints, size: int, statistic: Callable[[Floats], Floats]) -> tuple[float, Floats]:
+    def change(
+        self, left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]
+    ) -> tuple[float, Floats]:
         """How far a statistic of the counts of keys differs between the tables; and as ``calibrated`` has it.
 
         Args:
@@ -268,7 +271,7 @@ def around(value: float, draws: Floats) -> tuple[float, float]:
     return 100 * max(0.0, min(low, value)), 100 * min(1.0, value + own)
 
 
-def difference(left: Ints, right: Ints, size: int, statistic: Callable[[Floats], Floats]) -> float:
+def difference(left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]) -> float:
     """What a statistic of the counts of keys is on the left, less what it is on the right."""
     one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
     return float(one - other)

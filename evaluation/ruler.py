@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tabsynth.columns import Datetime, Numeric
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, InputError, SchemaError, listed
-from tabsynth.evaluation.coded import BINS, Floats, scored
+from tabsynth.evaluation.coded import BINS, scored
 from tabsynth.schema import Schema
 
 GRID = 512

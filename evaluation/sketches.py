@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import MissingDependencyError, SourceError
-from tabsynth.evaluation.coded import Floats, Ints
 from tabsynth.evaluation.distance import correlation_distance, correlations_of, moments
 from tabsynth.evaluation.ruler import GRID, LOOK, Ruler, ruler_of
 from tabsynth.evaluation.score import Part, Score
@@ -54,10 +54,10 @@ class Sketch:
         joint = [np.zeros((BLOCKS, ruler.sizes[a] * ruler.sizes[b])) for a, b in ruler.pairs]
         return cls(np.zeros(BLOCKS), single, joint, np.zeros((BLOCKS, 4, ruler.numbers, ruler.numbers)))
 
-    def add(self, ruler: Ruler, values: Floats, codes: list[Ints], marks: Ints) -> None:
+    def add(self, ruler: Ruler, values: Floats, codes: list[Integers], marks: Integers) -> None:
         """Count a batch: numbers, shape (n, numbers), codes of the categories, and the block of each row."""
         self.rows += np.bincount(marks, minlength=BLOCKS)
-        every: list[Ints] = []
+        every: list[Integers] = []
         for j in range(ruler.numbers):
             absent = np.isnan(values[:, j])
             fine = np.searchsorted(ruler.points[j], values[:, j], "left") + 1
@@ -145,7 +145,7 @@ def _batches(base: Any, path: str, ruler: Ruler) -> Iterator[Any]:
     yield from reader
 
 
-def _counted(keys: Ints, marks: Ints, size: int) -> Floats:
+def _counted(keys: Integers, marks: Integers, size: int) -> Floats:
     return np.bincount(marks * size + keys, minlength=BLOCKS * size).reshape(BLOCKS, size).astype(np.float64)
 
 

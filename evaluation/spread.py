@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.resample import Resample, half_width, reachable
 
 GRID = 512
@@ -49,7 +50,7 @@ def _largest(gap: Floats) -> Floats:
     return np.asarray(np.abs(gap).max(axis=-1))
 
 
-def _grid_codes(real: Floats, other: Floats) -> tuple[Ints, Ints, int]:
+def _grid_codes(real: Floats, other: Floats) -> tuple[Integers, Integers, int]:
     """Codes of numbers on a grid of pooled quantiles, 0 for missing, and how many codes there are."""
     pooled = np.concatenate([real[~np.isnan(real)], other[~np.isnan(other)]])
     points = np.unique(np.quantile(pooled, np.linspace(0, 1, GRID), method="lower")) if len(pooled) else np.zeros(1)

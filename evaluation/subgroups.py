@@ -6,8 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
+from tabsynth.common.arrays import Integers
 from tabsynth.evaluation.bins import Bins, joint
-from tabsynth.evaluation.coded import Coded, Ints
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
 from tabsynth.evaluation.dependence import spread_out
 from tabsynth.evaluation.resample import Resample, within
@@ -96,7 +97,7 @@ def _parts(d: int, by: int) -> list[tuple[int, ...]]:
     return [*((j,) for j in others), *spread_out(list(combinations(others, 2)), MOST_PAIRS)]
 
 
-def _distance(codes: tuple[Ints, Ints], sizes: Ints, part: tuple[int, ...]) -> float:
+def _distance(codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]) -> float:
     """Total variation of what the part holds in the rows of a group; 1 if only one table has such rows."""
     (left, size), (right, _) = (joint(side, sizes, part) for side in codes)
     if not len(left) or not len(right):
@@ -105,7 +106,7 @@ def _distance(codes: tuple[Ints, Ints], sizes: Ints, part: tuple[int, ...]) -> f
 
 
 def _within(
-    resample: Resample, codes: tuple[Ints, Ints], sizes: Ints, part: tuple[int, ...]
+    resample: Resample, codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]
 ) -> tuple[float, np.ndarray]:
     """The distance within a group and under every draw as ``Resample.calibrated`` has it."""
     (left, size), (right, _) = (joint(side, sizes, part) for side in codes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.comparison import Comparison, error_score, variation
 from tabsynth.evaluation.resample import Resample, shares
 from tabsynth.evaluation.score import Score
@@ -77,7 +77,7 @@ def _cells(values: Floats) -> Floats:
     return np.array([present.min(), *low, *high, present.max()])
 
 
-def _ends(values: Floats, cut: Floats) -> Ints:
+def _ends(values: Floats, cut: Floats) -> Integers:
     """The tail's cell of each value, shape (n,); 0 for the body and for missing values."""
     out = np.zeros(len(values), dtype=np.int64)
     if not len(cut):
@@ -89,7 +89,7 @@ def _ends(values: Floats, cut: Floats) -> Ints:
     return out
 
 
-def _rare(counts: Ints | Floats) -> np.ndarray:
+def _rare(counts: Integers | Floats) -> np.ndarray:
     """Which codes are rare categories, by the counts of real rows, shape (..., codes); 0, for missing, is none."""
     rare = np.asarray(counts <= RARE * counts.sum(axis=-1, keepdims=True))
     rare[..., 0] = False
@@ -134,7 +134,7 @@ def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
     return _of_tails(each, mass) * resample.scale
 
 
-def _parted_labels(resample: Resample, real: Ints, made: Ints, size: int) -> Floats:
+def _parted_labels(resample: Resample, real: Integers, made: Integers, size: int) -> Floats:
     """The same for the rare categories."""
     counts, others = resample.halves([resample.left.table(real, size), resample.right.table(made, size)])
     p, q = shares(counts), shares(others)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.coded import Floats
 from tabsynth.evaluation.detection import Detected
 from tabsynth.evaluation.encode import Encoder
 from tabsynth.evaluation.score import Part, Score

@@ -15,8 +15,9 @@ import numpy as np
 from scipy.special import erf
 from scipy.stats import norm
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.chance import Chance
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.distance import (
     contingencies,
     correlation_distance,
@@ -68,9 +69,9 @@ class _Parts:
         parted: Variance of the sum over the pairs of numbers whose correlations differ by chance alone.
     """
 
-    rows: Ints
+    rows: Integers
     real: int
-    twos: Ints
+    twos: Integers
     first: Floats
     second: Floats
     numbers: Floats
@@ -136,7 +137,7 @@ def trends(real: Coded, other: Coded, fresh: Coded | None, rng: np.random.Genera
 
 
 def _count(
-    parts: _Parts, keys: Ints, left: Ints, right: Ints, rows: tuple[int, int], error: float, chance: Chance
+    parts: _Parts, keys: Integers, left: Integers, right: Integers, rows: tuple[int, int], error: float, chance: Chance
 ) -> tuple[float, float]:
     """Add what one pair of columns adds, from its counts; its mean and deviation by chance alone."""
     n, m = rows

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.threads import single_threaded
 from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.booster import classifier, seed_of
-from tabsynth.evaluation.coded import Coded, Floats, Ints, code
+from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.schema import Schema
 from tabsynth.table import Table
-from tabsynth.threads import single_threaded
 
 DRAWS = 200
 """Bootstrap draws of the held-out rows."""
@@ -40,10 +41,10 @@ class Trial:
     """
 
     test: Coded
-    truth: Ints
+    truth: Integers
     guesses: tuple[Floats, Floats]
     weights: Floats
-    picks: Ints
+    picks: Integers
 
     @classmethod
     def of(
@@ -92,7 +93,7 @@ class Trial:
         ]
         return self.mean(np.array(each))
 
-    def groups(self, by: str) -> tuple[Ints, list[str]]:
+    def groups(self, by: str) -> tuple[Integers, list[str]]:
         """The group of each test row, -1 for none, and the names of the groups."""
         book = self.test.book
         if by not in book.names or book.continuous[book.names.index(by)]:
@@ -106,7 +107,7 @@ class Trial:
         place[large] = np.arange(len(large))
         return place[codes], [book.labels[book.names.index(by)][k - 1] for k in large]
 
-    def rates(self, guesses: Floats, groups: Ints, weights: Floats) -> Floats:
+    def rates(self, guesses: Floats, groups: Integers, weights: Floats) -> Floats:
         """The share of each group put into each class, shape (seeds, draws, groups, classes)."""
         member = groups[:, None] == np.arange(groups.max() + 1)
         total = np.maximum(weights @ member, 1e-12)
@@ -117,14 +118,14 @@ class Trial:
             out.append(np.stack(each, axis=2))
         return np.array(out)
 
-    def gap(self, guesses: Floats, groups: Ints) -> Floats:
+    def gap(self, guesses: Floats, groups: Integers) -> Floats:
         """The largest difference between groups under each draw, shape (draws,)."""
         rates = self.rates(guesses, groups, self.weights)
         return self.mean((rates.max(axis=2) - rates.min(axis=2)).max(axis=2))
 
 
 @single_threaded
-def _learned(table: Coded, column: int, classes: Ints, test: Coded, states: list[int]) -> Floats:
+def _learned(table: Coded, column: int, classes: Integers, test: Coded, states: list[int]) -> Floats:
     """What classifiers trained on a table say of the test rows, shape (seeds, n, classes)."""
     answers = table.codes[:, column]
     rows: npt.NDArray[np.bool_] = np.isin(answers, classes)

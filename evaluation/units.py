@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.common.arrays import Floats
+from tabsynth.evaluation.coded import Coded
 
 
 def converted(real: Coded, made: Coded, name: str) -> str:

@@ -12,10 +12,11 @@ from typing import Literal
 import numpy as np
 from scipy.stats import t as student
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError
 from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.booster import classifier, regressor, seed_of
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.resample import RARELY
 from tabsynth.evaluation.score import Part, Score
 

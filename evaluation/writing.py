@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import SourceError
-from tabsynth.files import write_text
 
 
 class Written(Protocol):

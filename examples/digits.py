@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from tabsynth import MaskedSynthesizer, Schema
-from tabsynth.files import write_text
+from tabsynth.common.atomic_files import write_text
 
 COLUMNS = 14
 """Digits shown of each class."""

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
-from tabsynth.files import write_text
 from tabsynth.privacy.attacks.one_run import epsilon_of_scores, most_measurable
-from tabsynth.privacy.attacks.progress import bar
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.gaussian import epsilon_of, mu_of
 from tabsynth.privacy.measuring import ALARM, epsilon_of_runs, most_epsilon, mu_of_runs, power_of_epsilon, power_of_mu

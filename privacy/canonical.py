@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+from tabsynth.common.arrays import Floats
 
 EXACT = 2.0**53
 """Whole numbers from here on are not exact in a column of floating-point numbers."""

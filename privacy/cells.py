@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.common.arrays import Floats
 from tabsynth.privacy.canonical import coded, date_texts, numbers, texts, texts_of
 from tabsynth.privacy.noise import Noise
 from tabsynth.privacy.persons import kept_rows
@@ -26,8 +27,6 @@ _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.flo
 
 OTHER = "other"
 """The category that stands for all undeclared ones, where it is declared."""
-
-Floats = npt.NDArray[np.float64]
 
 
 def private_table(

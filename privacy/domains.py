@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Categorical, Column, Datetime, Numeric
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError, listed
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.canonical import EXACT, numbers
@@ -38,9 +39,6 @@ DECIMALS = 8
 
 FALSE_ALARM = 1e-3
 """Chance that noise alone widens a bound or makes a column nullable."""
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta, norm, rankdata
 
+from tabsynth.common.arrays import Floats
 from tabsynth.privacy.gaussian import auc_of, mu_of_auc
-
-Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.05
 """Chance of a reported lower bound above the truth."""

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.common.arrays import Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import LARGEST, SMALLEST, Integers, Noise
+from tabsynth.privacy.noise import LARGEST, SMALLEST, Noise
 
 _MOST = 2**61
 

@@ -17,11 +17,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.ledger import INSECURE
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 MARGIN = 1e-9
 """Floating point decides a coin only where it is farther than this from the edge; its error is below 1e-11."""

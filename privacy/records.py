@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tabsynth.common.atomic_files import check_writable, replacing
 from tabsynth.errors import PrivacyError
-from tabsynth.files import check_writable, replacing
 
 FORMAT = "tabsynth-ledger"
 VERSION = 1

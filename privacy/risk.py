@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tabsynth.columns import Identifier, Text
+from tabsynth.common.binomial import clopper_pearson
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import Inputs, check_inputs
@@ -20,7 +21,7 @@ from tabsynth.privacy.attacks.copies import row_hashes
 from tabsynth.privacy.attacks.every import STAGES, Found, attack_all
 from tabsynth.privacy.attacks.one_run import epsilon_of_scores, most_measurable, power_against
 from tabsynth.privacy.attacks.overlap import check_overlap
-from tabsynth.privacy.attacks.rates import LEVEL, clopper_pearson, holm
+from tabsynth.privacy.attacks.rates import LEVEL, holm
 from tabsynth.privacy.attacks.shadow import RECORDS, SHADOWS, Fit, shadow_findings
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.gaussian import mu_of

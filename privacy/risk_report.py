@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Score, figure
 from tabsynth.evaluation.writing import write_report
-from tabsynth.files import write_text
 
 VERSION = 1
 """Version of the JSON form; a later one is refused."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 
@@ -26,7 +25,6 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.schema import Schema
 
-Floats = npt.NDArray[np.float64]
 Statistic = Callable[[pd.DataFrame], Mapping[str, float]]
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.synthesizers.base import checked_seed, fresh_seed
 from tabsynth.table import Table, keeps
 from tabsynth.vat import VATClassifier
 

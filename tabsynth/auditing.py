@@ -6,9 +6,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tabsynth.common.atomic_files import check_writable
 from tabsynth.echo import failed, number, pair, say, show, stages
 from tabsynth.errors import InputError, listed
-from tabsynth.files import check_writable
 from tabsynth.schema import Schema
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.balance import Cells, Goal, columns, lacking, matching, rounded
+from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.interpolation import interpolate, mixup, rekeyed
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import Synthesizer, checked_seed, fresh_seed
+from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.table import Table
 
 __all__ = ["Augmented", "Goal", "balanced_sample", "lacking", "mixup", "oversample", "smote"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from tabsynth.common.atomic_files import check_writable
 from tabsynth.echo import failed, say, show
 from tabsynth.errors import InputError
-from tabsynth.files import check_writable
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 

@@ -19,12 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder, coder_from_state
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, keys_of_rows, learn_pattern
 from tabsynth.law_search import find_laws
 from tabsynth.laws import Law, law_from_dict
-from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Range, Tokens
+from tabsynth.line_coder import QuantileCoder, Range
 from tabsynth.placing import place
 from tabsynth.pooling import persons_of, pooling_advice
 from tabsynth.readings import instants_of, line_of, lines_of, measure_column, measure_ties, members_of

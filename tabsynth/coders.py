@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.line_coder import Arrays, QuantileCoder, Tokens, persons_per
+from tabsynth.common.arrays import Arrays, Tokens
+from tabsynth.line_coder import QuantileCoder, persons_per
 from tabsynth.plain_values import from_plain, plain_value, to_plain
 from tabsynth.schema import Value
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from tabsynth.auditing import audit as audit
 from tabsynth.canarying import canaries as canaries
+from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.echo import DONE, failed, number, pair, say, show
 from tabsynth.errors import ConditionError, InputError, listed
-from tabsynth.files import check_writable, write_text
 from tabsynth.judging import evaluate as evaluate
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
 
@@ -82,9 +82,9 @@ def fit(args: Namespace) -> int:
 
 def sample(args: Namespace) -> int:
     """Draw rows from a model file."""
+    from tabsynth.common.validation import fresh_seed
     from tabsynth.outputs import check_table_output, write_sample
     from tabsynth.pipeline import known_values
-    from tabsynth.synthesizers.base import fresh_seed
     from tabsynth.synthesizers.catalog import load
 
     check_table_output(args.output)
@@ -258,10 +258,10 @@ def _plain(text: str) -> Any:
 
 def ledger(args: Namespace) -> int:
     """Verify a data set's privacy ledger; the exit code is 3 where it does not hold what a model says."""
+    from tabsynth.common.model_file import load
     from tabsynth.errors import PrivacyError
     from tabsynth.privacy.ledger import PrivacyLedger
     from tabsynth.privacy.ledger_view import check_holds
-    from tabsynth.store import load
 
     ledger = PrivacyLedger.open(args.file)
     faults: list[str] = []

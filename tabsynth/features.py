@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Floats
 from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.errors import DataError, listed
 from tabsynth.quantiles import decimals_of
 from tabsynth.readings import instants_of, line_of
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import Table
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

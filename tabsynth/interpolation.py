@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.identifiers import fresh, learn_pattern
@@ -21,9 +22,6 @@ from tabsynth.quantiles import decimals_of
 from tabsynth.readings import instants_of, line_of
 from tabsynth.schema import Column, Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.table import Table, keeps
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 TRIES = 50
 """How often rows that break a constraint are made anew."""
@@ -44,7 +42,7 @@ class Parts:
     table: Table
     names: tuple[str, ...]
     line: Floats
-    values: dict[str, Ints]
+    values: dict[str, Integers]
     labels: dict[str, npt.NDArray[np.object_]]
 
     @classmethod
@@ -59,7 +57,7 @@ class Parts:
                 values[name], labels[name] = codes.astype(np.int64), np.array([*found, None], dtype=object)
         return cls(table, names, np.column_stack(line) if line else np.empty((len(table), 0)), values, labels)
 
-    def frame(self, line: Floats, values: dict[str, Ints], rng: np.random.Generator) -> pd.DataFrame:
+    def frame(self, line: Floats, values: dict[str, Integers], rng: np.random.Generator) -> pd.DataFrame:
         """A frame like the table's, of numbers (m, len(names)) and codes (m,); keys and text are made afresh."""
         out = {}
         for name in self.table.frame.columns:

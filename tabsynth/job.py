@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, listed
 from tabsynth.schema import Schema
 from tabsynth.shipped import is_shipped
-from tabsynth.yaml_files import read_yaml
 
 VERSION = 1
 """Version of the pipeline file; a file of a later version is refused."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tabsynth.common.arrays import Floats
 from tabsynth.laws import Law
-from tabsynth.line_coder import Floats
 from tabsynth.quantiles import decimals_of
 
 FEWEST = 50

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tabsynth.line_coder import Floats, QuantileCoder
-
-Bools = npt.NDArray[np.bool_]
+from tabsynth.common.arrays import Bools, Floats
+from tabsynth.line_coder import QuantileCoder
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.rounding import DRAW_BITS, Rounding
-
-Tokens = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from tabsynth.common.atomic_files import check_writable
 from tabsynth.errors import SourceError
-from tabsynth.files import check_writable
 from tabsynth.synthesizers.base import Synthesizer
 
 CHUNK = 65_536

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.common.atomic_files import check_writable
 from tabsynth.errors import ConditionError, InputError, SourceError, listed
-from tabsynth.files import check_writable
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
 from tabsynth.schema import Datetime, Numeric

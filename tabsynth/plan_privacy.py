@@ -19,14 +19,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Categorical, Datetime, Numeric
+from tabsynth.common.progress import bar
+from tabsynth.common.validation import checked_seed
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.declared import private_schema
 from tabsynth.rules import generate
 from tabsynth.schema import Identifier, Schema, Text
-from tabsynth.synthesizers.base import checked_seed
 from tabsynth.synthesizers.catalog import create
-from tabsynth.training.progress import bar
 
 MECHANISMS: dict[str, tuple[str, dict[str, Any]]] = {
     "marginal": ("marginal", {}),

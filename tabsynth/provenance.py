@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, PrivacyError, SourceError
-from tabsynth.files import write_text
 
 KEY = "tabsynth.mixed"
 BESIDE = ".mixed.json"

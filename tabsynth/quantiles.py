@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats, QuantileCoder, persons_per
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.line_coder import QuantileCoder, persons_per
 from tabsynth.rounding import is_sparse, measure_rounding
 
 KNOTS = 2048
@@ -17,8 +18,6 @@ KNOTS = 2048
 
 TAIL = 8
 """The outermost tokens are halved until they hold about this many rows, for heavy tails."""
-
-Integers = npt.NDArray[np.int64]
 
 
 def measure_quantiles(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from tabsynth.common.arrays import Floats, Integers
 
 BLOCK_ROWS = 50
 """Neighbouring stretches are counted together until they hold so many rows."""

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tabsynth.common.validation import checked_seed
 from tabsynth.dtypes import datetime_series, numeric_series, value_series
 from tabsynth.errors import InputError, SourceError, listed
 from tabsynth.formulas import Array
@@ -21,7 +22,6 @@ from tabsynth.identifiers import from_regex
 from tabsynth.readings import UNITS
 from tabsynth.rule_columns import MISSING, Rule, days, default_rule, rule_of
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.synthesizers.base import checked_seed
 from tabsynth.table import check_fit, keeps
 
 TRIES = 200

@@ -172,7 +172,7 @@ class Schema(Mapping[str, Column]):
 
     def to_json(self, path: str | Path) -> None:
         """Write the schema to a JSON file."""
-        from tabsynth.files import write_text
+        from tabsynth.common.atomic_files import write_text
 
         write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.coders import Coder
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
 
 WIDE = 1024
 """A column of more tokens than this is written as two digits."""

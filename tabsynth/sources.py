@@ -17,11 +17,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from tabsynth.common.atomic_files import check_writable, replacing
 from tabsynth.csv_files import MISSING, opened, read_csv, write_csv
 from tabsynth.csv_types import declared
 from tabsynth.errors import DataError, SourceError, listed
 from tabsynth.excel_files import read_excel, write_excel
-from tabsynth.files import check_writable, replacing
 from tabsynth.infer import infer_schema
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by, with_metadata
 from tabsynth.schema import Datetime, Schema

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Arrays, Floats, QuantileCoder, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.line_coder import QuantileCoder
 from tabsynth.quantiles import decimals_of, measure_quantiles
 
 RECURRING = 0.05

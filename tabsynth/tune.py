@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.validation import checked_seed
 from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, listed
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import relaxed
 from tabsynth.evaluation.score import Score, figure
-from tabsynth.files import write_text
 from tabsynth.schema import Schema
 from tabsynth.splits import split
-from tabsynth.synthesizers.base import checked_seed
 from tabsynth.synthesizers.catalog import create
 from tabsynth.table import Table
 

@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.common.validation import checked_seed
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, listed
 from tabsynth.features import Features
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import checked_seed
 from tabsynth.table import Table
 
 XI = 1e-2

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import SchemaError
-from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.learn import count_pairs
 from tabsynth.marginals.spending import Charged, Read
 from tabsynth.privacy.budget import Privacy

@@ -15,15 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.evaluation.coded import Coded, Ints
-from tabsynth.evaluation.memorisation import memorisation_scores, wilson
+from tabsynth.common.arrays import Integers
+from tabsynth.common.binomial import newcombe, wilson
+from tabsynth.evaluation.coded import Coded
+from tabsynth.evaluation.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.membership import Attacks
 from tabsynth.privacy.attacks.neighbours import nearest
 from tabsynth.privacy.attacks.overlap import steady
-from tabsynth.privacy.attacks.rates import exceeds, newcombe
+from tabsynth.privacy.attacks.rates import exceeds
 
 NEAR = 0.01
 """A near copy lies nearer to a synthetic row than this share of all records lies to a reference row."""
@@ -119,7 +121,7 @@ def row_hashes(table: Coded) -> npt.NDArray[np.uint64]:
 
 def _groups(table: Coded, columns: list[int]) -> npt.NDArray[np.uint64]:
     """A hash of some columns' codes, a number by its bin, shape (n,)."""
-    codes: Ints = table.codes[:, columns]
+    codes: Integers = table.codes[:, columns]
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(codes), index=False).to_numpy(), dtype=np.uint64)
 
 

@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.evaluation.coded import Coded, Ints
+from tabsynth.common.arrays import Integers
+from tabsynth.evaluation.coded import Coded
 from tabsynth.privacy.attacks.neighbours import Points, Space
 
 MOST_TARGETS = 12_000
@@ -46,8 +47,8 @@ class Game:
     members: Coded
     controls: Coded
     reference: Coded
-    member_rows: Ints
-    control_rows: Ints
+    member_rows: Integers
+    control_rows: Integers
 
     @cached_property
     def space(self) -> Space:

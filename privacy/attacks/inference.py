@@ -11,12 +11,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.common.arrays import Floats
+from tabsynth.common.binomial import newcombe
+from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.score import Part
 from tabsynth.privacy.attacks.finding import Finding, Records
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.neighbours import nearest
-from tabsynth.privacy.attacks.rates import exceeds, newcombe
+from tabsynth.privacy.attacks.rates import exceeds
 
 MOST = 1_500
 """Members, and controls, that are attacked for each secret."""

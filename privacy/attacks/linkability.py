@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.common.binomial import newcombe
 from tabsynth.privacy.attacks.finding import Finding, Records
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.neighbours import nearest
-from tabsynth.privacy.attacks.rates import exceeds, newcombe
+from tabsynth.privacy.attacks.rates import exceeds
 
 NEAREST = 5
 """Synthetic rows by each half that may be the record's."""

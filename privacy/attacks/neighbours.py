@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.evaluation.coded import Coded, Floats, Ints
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.coded import Coded
 
 Points = npt.NDArray[np.float32]
 
@@ -79,7 +80,7 @@ def _corners(size: int) -> Points:
     return np.asarray(signs / (2 * WIDE) ** 0.5, dtype=np.float32)
 
 
-def nearest(rows: Points, others: Points, k: int) -> tuple[Floats, Ints]:
+def nearest(rows: Points, others: Points, k: int) -> tuple[Floats, Integers]:
     """Distances to the k nearest others and their numbers, shape (n, k) each, the nearest first.
 
     With fewer than k others the last ones are repeated.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-Floats = npt.NDArray[np.float64]
+from tabsynth.common.arrays import Floats
 
 SHARES = (0.01, 0.05, 0.2)
 """Shares of the records on which a guess is made: the highest scores are guessed in, the lowest out."""

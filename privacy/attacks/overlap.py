@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError
-from tabsynth.evaluation.coded import Floats
 
 LEVEL = 0.01
 FEW = 0.001

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, SchemaError
 from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.coded import Coded, Floats, code
+from tabsynth.evaluation.coded import Coded, code
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.neighbours import Space, nearest
 from tabsynth.privacy.attacks.singling_out import permutation_p

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from tabsynth.evaluation.coded import Coded, Floats
+from tabsynth.common.arrays import Floats
+from tabsynth.evaluation.coded import Coded
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.game import Game
 from tabsynth.privacy.attacks.rates import normal_interval

@@ -18,9 +18,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, SchemaError, listed
 from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.coded import Coded, Floats, code
+from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.score import Part
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.neighbours import Space, nearest

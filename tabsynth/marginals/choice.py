@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.marginals.spending import Read, Source
 
 ALL = 30

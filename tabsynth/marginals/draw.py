@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Integers, Tokens
 
 CHUNK = 1 << 14
 """Rows whose chances are held at a time."""
-
-Integers = npt.NDArray[np.int64]
 
 
 def even(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, utc_naive
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
-from tabsynth.line_coder import Floats
 from tabsynth.readings import UNITS, line_of, members_of
 
 NARROW = 256
@@ -29,8 +28,6 @@ STEPS = 128
 
 DIGITS = 2
 """Numbers of this many significant digits are round."""
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from tabsynth.line_coder import Floats
-
-Integers = npt.NDArray[np.int64]
+from tabsynth.common.arrays import Floats, Integers
 
 
 def simplex(noisy: Floats, total: float) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.marginals.choice import chosen_pairs
 from tabsynth.marginals.cliques import Cliques
 from tabsynth.marginals.effort import Effort, effort_of
@@ -22,7 +22,6 @@ from tabsynth.marginals.spending import Exact, Source
 from tabsynth.marginals.tree import Tree, grow
 
 Model = Mixture | Tree | Cliques
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
+from tabsynth.common.progress import bar
 from tabsynth.marginals.draw import CHUNK, even, inverse, inverse_rows, within
 from tabsynth.marginals.effort import Effort
 from tabsynth.marginals.pairs import Measured, Pairs
-from tabsynth.training.progress import bar
 
 BETAS = (0.9, 0.99)
 

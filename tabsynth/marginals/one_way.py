@@ -6,17 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import within_blocks
 from tabsynth.marginals.spending import Read, Source
 
 TOTAL = 3.0
 """The number of rows gets a share of the budget as a column of this many cells squared would."""
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tabsynth.common.arrays import Tokens
 from tabsynth.errors import MissingDependencyError, PrivacyError
-from tabsynth.line_coder import Tokens
 from tabsynth.marginals.cliques import Cliques
 from tabsynth.marginals.spending import CAUTION, Charged, Read, Source
 from tabsynth.privacy.mechanisms import digest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.marginals.choice import Pair, count_pair
 from tabsynth.marginals.spending import Read, Source
 
@@ -17,8 +17,6 @@ GROUPS = 4
 
 POWER = 2 / 3
 """Shares of the budget go by the number of cells to this power, which makes the sum of all cells' errors least."""
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

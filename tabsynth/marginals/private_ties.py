@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
 from tabsynth.codec import Codec
 from tabsynth.columns import Column, Datetime, Numeric
-from tabsynth.line_coder import Floats, QuantileCoder
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.line_coder import QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import simplex
 from tabsynth.marginals.spending import Read, Source
@@ -41,7 +41,6 @@ SIGMAS = 4.0
 HIDDEN = 0.2
 """No search where less than this share of the rows would be lost in the noise."""
 
-Integers = npt.NDArray[np.int64]
 Lines = Callable[[str], Floats]
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.marginals.choice import Pair
 from tabsynth.marginals.effort import Effort
 from tabsynth.marginals.mixture import Mixture, fit

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import exponential, noisy_many
 from tabsynth.privacy.noise import Noise

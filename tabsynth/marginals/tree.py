@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.marginals.choice import Distances, Pair, count_pair
 from tabsynth.marginals.draw import CHUNK, chances_by, even, inverse_rows, within
 from tabsynth.marginals.histogram import simplex

@@ -14,8 +14,9 @@ import pandas as pd
 from tabsynth.codec import Codec
 from tabsynth.coders import Coder, ValueCoder
 from tabsynth.columns import Categorical, Column, Identifier
+from tabsynth.common.arrays import Floats
 from tabsynth.identifiers import learn_pattern
-from tabsynth.line_coder import Floats, QuantileCoder
+from tabsynth.line_coder import QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import merged
 from tabsynth.privacy.declared import public_dtypes

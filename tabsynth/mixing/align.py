@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from tabsynth.common.arrays import Floats
 from tabsynth.mixing.naming import alike
-from tabsynth.mixing.profiles import Floats, Profile
+from tabsynth.mixing.profiles import Profile
 from tabsynth.mixing.scales import compare
 
 LEAST = 0.3

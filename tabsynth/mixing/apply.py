@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError
 from tabsynth.mixing.combine import Combined, fused, join, union
 from tabsynth.mixing.entries import code_texts
@@ -25,7 +26,6 @@ from tabsynth.mixing.telling import columns_report, domains, person_note, proven
 from tabsynth.mixing.weigh import check_margins, rake
 from tabsynth.provenance import mark
 from tabsynth.sources import read
-from tabsynth.yaml_files import read_yaml
 
 
 @overload

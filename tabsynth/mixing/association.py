@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.mixing.frechet import classes
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """Strengths of shrinkage that are tried, from the strongest on."""
@@ -47,18 +44,18 @@ class Odds:
     """
 
     weights: Floats
-    rows: Ints
-    donors: Ints
+    rows: Integers
+    donors: Integers
     penalty: float
 
-    def of(self, rows: slice, picked: Ints) -> Floats:
+    def of(self, rows: slice, picked: Integers) -> Floats:
         """How much likelier than by the columns in common alone each picked donor is, shape of ``picked``."""
         scores = _scores(self.weights, self.rows[rows], self.donors[picked])
         return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)), np.float64)
 
 
 def learn(
-    linked: tuple[pd.DataFrame, pd.DataFrame], rows: pd.DataFrame, donors: pd.DataFrame, picked: Ints, seed: int
+    linked: tuple[pd.DataFrame, pd.DataFrame], rows: pd.DataFrame, donors: pd.DataFrame, picked: Integers, seed: int
 ) -> Odds:
     """Learn the odds from a linked sample.
 
@@ -88,7 +85,7 @@ def learn(
     return Odds(weights, mine, theirs, PENALTIES[best])
 
 
-def level(odds: Odds, rows: slice, picked: Ints) -> Odds:
+def level(odds: Odds, rows: slice, picked: Integers) -> Odds:
     """Odds under which the donors' classes are as frequent as among donors drawn by the columns in common alone.
 
     What a class's share is, the donors know better than the small sample does.
@@ -114,7 +111,7 @@ def level(odds: Odds, rows: slice, picked: Ints) -> Odds:
     return Odds(weights, odds.rows, odds.donors, odds.penalty)
 
 
-def _strengthened(weights: Floats, y: Ints, choices: Ints, across: list[int], down: list[int]) -> Floats:
+def _strengthened(weights: Floats, y: Integers, choices: Integers, across: list[int], down: list[int]) -> Floats:
     """Weights as strong as the sample's association, which shrinkage has made too weak.
 
     Each pair of columns is scaled until donors drawn for the sample's own rows show the sample's mean square
@@ -138,7 +135,7 @@ def _strengthened(weights: Floats, y: Ints, choices: Ints, across: list[int], do
     return out
 
 
-def _joint(y: Ints, z: Ints, share: Floats, shape: tuple[int, ...]) -> Floats:
+def _joint(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
     """Shares of each class of the rows with each class of their donors, over all pairs of columns."""
     cells = np.arange(len(y))[:, None, None] * shape[1] + z
     of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
@@ -154,7 +151,7 @@ def _contingency(table: Floats) -> float:
     return float(np.divide((table - free) ** 2, free, out=np.zeros_like(free), where=free > 0).sum())
 
 
-def _coded(frames: list[pd.DataFrame]) -> tuple[list[Ints], list[int]]:
+def _coded(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
     """The classes of each frame's columns, numbered through over the columns, and where each column's begin and end."""
     parts, start = [], [0]
     for name in frames[0].columns:
@@ -164,7 +161,7 @@ def _coded(frames: list[pd.DataFrame]) -> tuple[list[Ints], list[int]]:
     return [np.column_stack([part[i] for part in parts]) for i in range(len(frames))], start
 
 
-def _scores(weights: Floats, y: Ints, z: Ints) -> Floats:
+def _scores(weights: Floats, y: Integers, z: Integers) -> Floats:
     """Log odds of rows y, shape (n, p), for donors z, shape (n, choices, q)."""
     of_row = weights[y].sum(axis=1)
     return np.asarray(
@@ -172,7 +169,7 @@ def _scores(weights: Floats, y: Ints, z: Ints) -> Floats:
     )
 
 
-def _loss(weights: Floats, y: Ints, choices: Ints) -> tuple[float, Floats]:
+def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Floats]:
     """Minus the log likelihood of the true partners, which come first, and its gradient."""
     scores = _scores(weights, y, choices)
     norm = logsumexp(scores, axis=1)
@@ -181,13 +178,13 @@ def _loss(weights: Floats, y: Ints, choices: Ints) -> tuple[float, Floats]:
     return float((norm - scores[:, 0]).sum()), _joint(y, choices, pull, weights.shape) * len(y)
 
 
-def _losses(weights: Floats, y: Ints, choices: Ints) -> Floats:
+def _losses(weights: Floats, y: Integers, choices: Integers) -> Floats:
     """Minus the log likelihood of each true partner, which comes first."""
     scores = _scores(weights, y, choices)
     return np.asarray(logsumexp(scores, axis=1) - scores[:, 0], np.float64)
 
 
-def _fit(y: Ints, choices: Ints, start: Floats, penalty: float) -> Floats:
+def _fit(y: Integers, choices: Integers, start: Floats, penalty: float) -> Floats:
     """The weights that explain the partners best under a penalty on their squares."""
 
     def objective(flat: Floats) -> tuple[float, Floats]:

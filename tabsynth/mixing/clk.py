@@ -22,13 +22,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.fields import Kind, prepared
-from tabsynth.training.progress import bar
 
 Bits = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 LENGTH = 1024
 """Bits of a filter."""
@@ -69,7 +68,7 @@ def encode(table: pa.Table, kinds: Mapping[str, Kind], secret: bytes, hashes: in
         raise InputError(f"a filter has 64 to 65536 bits, a multiple of 8, and 1 to 32 hashes, not {length}, {hashes}")
     filters = np.zeros((len(table), length), bool)
     for name in table.column_names:
-        known: dict[str, Ints] = {}
+        known: dict[str, Integers] = {}
         coded = table[name].combine_chunks().dictionary_encode()
         words = coded.dictionary.to_pylist()
         each = [_positions(text, name, kinds[name], secret, length, hashes, known) for text in words]
@@ -92,8 +91,8 @@ def hashes_for(tables: Sequence[pa.Table], length: int = LENGTH) -> int:
 
 
 def _positions(
-    text: str, name: str, kind: Kind, secret: bytes, length: int, hashes: int, known: dict[str, Ints]
-) -> Ints:
+    text: str, name: str, kind: Kind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
+) -> Integers:
     """The bits that a value sets."""
     grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
     if kind in ("date", "identifier", "number"):
@@ -160,7 +159,7 @@ def pairs(
     return every[["source_a", "row_a", "source_b", "row_b", "probability"]].reset_index(drop=True), report
 
 
-def _nearest(left: Bits, right: Bits, shown: Any) -> tuple[Ints, Ints, Floats]:
+def _nearest(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
     """The few nearest records of the right for each on the left, and the other way round: rows and scores."""
     keep = min(NEIGHBOURS, len(right))
     back = min(NEIGHBOURS, len(left))
@@ -186,7 +185,7 @@ def _nearest(left: Bits, right: Bits, shown: Any) -> tuple[Ints, Ints, Floats]:
     return one[first], other[first], score[first]
 
 
-def _matched(one: Ints, other: Ints, score: Floats) -> pd.DataFrame:
+def _matched(one: Integers, other: Integers, score: Floats) -> pd.DataFrame:
     """Each candidate's probability to be a match."""
     order = np.lexsort((other, -score, one))
     first = np.r_[True, np.diff(one[order]) > 0]

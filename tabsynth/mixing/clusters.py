@@ -17,9 +17,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError
-
-Ints = npt.NDArray[np.int64]
 
 ALARM = 2
 """Records that hang together are reported as over-linked when they are more than so many for each source."""
@@ -27,7 +26,7 @@ ALARM = 2
 
 def cluster(
     sizes: Mapping[str, int], pairs: pd.DataFrame, one_to_one: bool = True
-) -> tuple[dict[str, Ints], dict[str, Any]]:
+) -> tuple[dict[str, Integers], dict[str, Any]]:
     """Number the records of all sources so that the same number is the same entity.
 
     Args:
@@ -65,7 +64,7 @@ def cluster(
     return {name: entity[end - sizes[name] : end] for name, end in zip(names, ends, strict=True)}, report
 
 
-def _bounded(left: Ints, right: Ints, source: npt.NDArray[Any], count: int) -> tuple[Ints, int]:
+def _bounded(left: Integers, right: Integers, source: npt.NDArray[Any], count: int) -> tuple[Integers, int]:
     """Join from the surest pair on, unless two records of a source would meet: labels, and how many were refused."""
     degree = np.bincount(left, minlength=count) + np.bincount(right, minlength=count)
     labels = np.arange(count)
@@ -135,7 +134,7 @@ class Exposure:
         )
 
 
-def sources_per_entity(entities: Mapping[str, Ints]) -> Exposure:
+def sources_per_entity(entities: Mapping[str, Integers]) -> Exposure:
     """Say in how many sources and rows a person stands, and so by what factor a person's epsilon grows.
 
     Only persons that were linked are seen: a missed link makes the true factor larger, up to the number of sources.
@@ -158,7 +157,7 @@ def sources_per_entity(entities: Mapping[str, Ints]) -> Exposure:
     )
 
 
-def split_entities(entities: Mapping[str, Ints], share: float, seed: int) -> dict[str, npt.NDArray[np.bool_]]:
+def split_entities(entities: Mapping[str, Integers], share: float, seed: int) -> dict[str, npt.NDArray[np.bool_]]:
     """Draw persons to hold out, so that none stands in training and holdout by two of their rows.
 
     Args:

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Integers
 from tabsynth.errors import InputError, listed
 from tabsynth.mixing.entries import code_texts
 from tabsynth.mixing.exact import check_growth, growth
 from tabsynth.mixing.fuse import fuse
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.resolve import resolve, value_codes
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +33,13 @@ class Combined:
 
     frame: pd.DataFrame
     mask: pd.DataFrame
-    entity: Ints
-    row: Ints
+    entity: Integers
+    row: Integers
     origin: pd.DataFrame | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan: Plan) -> Combined:
+def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
     """Rows of all sources below each other; a column that a source lacks is missing there, and masked."""
     order = [name for name in plan.mapped if any(name in frame for frame in frames.values())]
     if plan.combine["on_missing_column"] == "drop":
@@ -101,7 +99,7 @@ def is_number(part: pd.Series) -> bool:
     return all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in part.dropna())
 
 
-def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], plan: Plan) -> Combined:
+def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
     """Rows of one entity side by side; where several sources have a column, the plan's rule chooses.
 
     Raises:
@@ -160,7 +158,7 @@ def _of_one_type(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd
     return {source: pd.DataFrame(columns[source], index=range(len(frame))) for source, frame in frames.items()}
 
 
-def _paired(entities: Mapping[str, Ints]) -> pd.DataFrame:
+def _paired(entities: Mapping[str, Integers]) -> pd.DataFrame:
     """Row numbers of every source for each row to make; -1 where a source has none."""
     made: pd.DataFrame | None = None
     for name, numbers in entities.items():
@@ -198,7 +196,7 @@ def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) ->
 
 
 def fused(
-    frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Ints], overlap: pd.DataFrame | None, seed: int
+    frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], overlap: pd.DataFrame | None, seed: int
 ) -> Combined:
     """The second source's own columns drawn for the rows of the first.
 

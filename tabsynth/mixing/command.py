@@ -6,8 +6,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.errors import InputError
-from tabsynth.files import check_writable, write_text
 from tabsynth.mixing.apply import mix
 from tabsynth.mixing.batchwise import unfit
 from tabsynth.mixing.plan import Plan

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.fields import normalised
-
-Ints = npt.NDArray[np.int64]
 
 HEAVY = 10
 """A key is heavy from so many rows of a source on, where that is also ten times the mean of its keys."""
@@ -39,7 +37,9 @@ class Growth:
     repeated: dict[str, int]
 
 
-def codes(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], fold: bool = False) -> dict[str, Ints]:
+def codes(
+    frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], fold: bool = False
+) -> dict[str, Integers]:
     """Number the keys: rows with the same number have the same key, in all sources; -1 where a part is null.
 
     Placeholders ("unknown", 0, 999-99-9999, ...) count as null, so they never join.
@@ -78,7 +78,7 @@ def codes(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]],
     return {s: number[end - len(f) : end] for (s, f), end in zip(frames.items(), ends, strict=True)}
 
 
-def growth(groups: Mapping[str, Ints]) -> Growth:
+def growth(groups: Mapping[str, Integers]) -> Growth:
     """Count what a join would make, without making it.
 
     Args:
@@ -126,7 +126,7 @@ def check_growth(found: Growth, max_growth: float, cardinality: str = "m:n") -> 
         )
 
 
-def key_report(groups: Mapping[str, Ints]) -> dict[str, Any]:
+def key_report(groups: Mapping[str, Integers]) -> dict[str, Any]:
     """What is wrong with keys: how many are null or placeholders, and which number of rows the heavy ones hold.
 
     Returns:
@@ -143,7 +143,7 @@ def key_report(groups: Mapping[str, Ints]) -> dict[str, Any]:
     return {"null_keys": {s: int((found < 0).sum()) for s, found in groups.items()}, "heavy_keys": heavy[:100]}
 
 
-def pairs(groups: Mapping[str, Ints], one_to_one: bool) -> tuple[pd.DataFrame, int]:
+def pairs(groups: Mapping[str, Integers], one_to_one: bool) -> tuple[pd.DataFrame, int]:
     """Link the records of a key: each to the first one that has it, by the order of the sources.
 
     Args:

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tabsynth.common.arrays import Floats, Integers
 
 SURE = 3.0
 """Shares are taken as this many standard errors off before they bound anything."""
@@ -30,7 +28,7 @@ BINS = 5
 FEW = 20
 
 
-def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Ints], list[str]]:
+def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Integers], list[str]]:
     """A column of several tables as classes, numbered alike in all, and their names; missing is a class.
 
     Numbers and dates of many values are cut at the quantiles of all tables together.
@@ -58,7 +56,7 @@ def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Ints],
     return [codes[end - len(c) : end].astype(np.int64) for end, c in zip(ends, columns, strict=True)], names
 
 
-def groups(left: Floats, right: Floats, target: Ints, seed: int) -> tuple[Ints, Ints]:
+def groups(left: Floats, right: Floats, target: Integers, seed: int) -> tuple[Integers, Integers]:
     """Groups of rows that the columns in common tell apart, by a tree that learns what they say of the right's columns.
 
     Args:
@@ -84,7 +82,7 @@ def groups(left: Floats, right: Floats, target: Ints, seed: int) -> tuple[Ints, 
     return mine, theirs
 
 
-def bounds(y: Ints, z: Ints, mine: Ints, theirs: Ints, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+def bounds(y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]) -> tuple[Floats, Floats]:
     """The lowest and highest p(y, z) that both tables allow, shape (classes of y, classes of z) each.
 
     Sampling is allowed for: each share within a group is moved by ``SURE`` standard errors to the side that widens.
@@ -101,7 +99,7 @@ def bounds(y: Ints, z: Ints, mine: Ints, theirs: Ints, shape: tuple[int, int]) -
     return np.maximum(by_group[0], over_all[0]), np.minimum(by_group[1], over_all[1])
 
 
-def _mean(y: Ints, z: Ints, mine: Ints, theirs: Ints, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+def _mean(y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]) -> tuple[Floats, Floats]:
     """Bounds within groups, weighed by the left's rows."""
     low, high = np.zeros(shape), np.zeros(shape)
     for group in np.unique(mine):
@@ -116,7 +114,7 @@ def _mean(y: Ints, z: Ints, mine: Ints, theirs: Ints, shape: tuple[int, int]) ->
     return low, high
 
 
-def _shares(codes: Ints, count: int) -> tuple[Floats, Floats]:
+def _shares(codes: Integers, count: int) -> tuple[Floats, Floats]:
     """The share of each class, as low and as high as its sampling error lets it be (Wilson's interval)."""
     n = len(codes)
     share = np.bincount(codes, minlength=count) / n

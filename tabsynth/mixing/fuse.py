@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.association import learn, level
 from tabsynth.mixing.frechet import bounds, classes, cramers_v, groups
-from tabsynth.training.progress import bar
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 TREES = 40
 LEAF = 10
@@ -176,7 +173,7 @@ class _Donors:
         self.order = np.argsort(leaves, axis=0, kind="stable")
         self.sorted = np.take_along_axis(leaves, self.order, axis=0)
 
-    def draw(self, rows: Floats, rng: np.random.Generator) -> Ints:
+    def draw(self, rows: Floats, rng: np.random.Generator) -> Integers:
         """Donors of each row, shape (rows, DONORS): a random tree each time, then a random row of the leaf."""
         leaves = self.forest.apply(rows)
         low, high = (
@@ -211,7 +208,7 @@ def _pairs(
     frame: pd.DataFrame,
     first: pd.DataFrame,
     second: pd.DataFrame,
-    grouped: tuple[Ints, Ints],
+    grouped: tuple[Integers, Integers],
     overlap: pd.DataFrame | None,
     limit: float,
 ) -> list[dict[str, Any]]:

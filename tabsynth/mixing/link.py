@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError
 from tabsynth.mixing import clk, exact, splink_link
 from tabsynth.mixing.clusters import cluster, sources_per_entity
 
 Engine = Literal["splink", "exact", "clk", "none"]
-Ints = npt.NDArray[np.int64]
 
 OVERLINKED = 0.01
 """Share of the linked records in groups that are too large for one person, above which the threshold is too low."""
@@ -75,7 +74,7 @@ class Links:
             become one person.
     """
 
-    entities: dict[str, Ints]
+    entities: dict[str, Integers]
     pairs: pd.DataFrame
     report: dict[str, Any]
 
@@ -152,7 +151,7 @@ def alarms_of(
     return out
 
 
-def _records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Ints, Ints, Ints | None]:
+def _records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers, Integers | None]:
     """The record of each row, the first row of each record, and the number of each row's key, where there is one."""
     if not key:
         return np.arange(len(frame)), np.arange(len(frame)), None
@@ -180,7 +179,7 @@ def _pairs(
     return splink_link.pairs(records, spec.fields, low, seed=seed)
 
 
-def _first_rows(sources: pd.Series, records: pd.Series, first: Mapping[str, Ints]) -> Ints:
+def _first_rows(sources: pd.Series, records: pd.Series, first: Mapping[str, Integers]) -> Integers:
     """The first row of each record."""
     out = np.zeros(len(records), np.int64)
     for source, rows in first.items():

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.columns import Identifier, Numeric
+from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.errors import PrivacyError
-from tabsynth.files import check_writable, write_text
 from tabsynth.mixing.clusters import split_entities
 from tabsynth.mixing.telling import report_text
 from tabsynth.provenance import told_by, write_beside

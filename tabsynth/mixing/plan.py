@@ -16,12 +16,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, listed
-from tabsynth.files import write_text
 from tabsynth.mixing.entries import DECIDED, Harmony, Input, Match, meanings
 from tabsynth.mixing.plan_check import check_plan
 from tabsynth.schema import Schema
-from tabsynth.yaml_files import read_yaml
 
 VERSION = 1
 """Version of the plan's form; a file of a later version is refused."""

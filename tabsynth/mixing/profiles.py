@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Floats
 from tabsynth.infer import infer_column
 from tabsynth.mixing.entries import code_text
 from tabsynth.names import is_quantity, words
 from tabsynth.schema import Schema
-
-Floats = npt.NDArray[np.float64]
 
 LEVELS = np.linspace(0.05, 0.95, 19)
 """Levels of the quantiles that are compared."""

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.arrays import Floats
 from tabsynth.dates import find_formats
 from tabsynth.mixing.align import Group
 from tabsynth.mixing.codes import code_means, recode
 from tabsynth.mixing.entries import Harmony, code_text
 from tabsynth.mixing.pieces import Split
-from tabsynth.mixing.profiles import Floats, Profile, profile
+from tabsynth.mixing.profiles import Profile, profile
 from tabsynth.mixing.scales import FAR, Scale, compare, second_unit
 from tabsynth.mixing.sentinels import find_sentinels
 from tabsynth.mixing.units import Conversion, conversion

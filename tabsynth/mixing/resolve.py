@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, InputError, listed
 
 Rule = Literal["trust", "majority", "median", "latest", "em"]
-Floats = npt.NDArray[np.float64]
 
 START = 0.2
 """The error that every source is taken to have before the first vote is counted."""

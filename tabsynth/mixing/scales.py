@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import InputError, MissingDependencyError
 from tabsynth.mixing.naming import analyte_of, unit_of, units_for
-from tabsynth.mixing.profiles import LEVELS, Floats, Profile
+from tabsynth.mixing.profiles import LEVELS, Profile
 from tabsynth.mixing.units import Conversion, conversion
 
 CLOSE, FAR = 0.6, 1.2

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tabsynth.mixing.profiles import LEAST_SPIKE, SENTINELS, Floats, Profile
+from tabsynth.common.arrays import Floats
+from tabsynth.mixing.profiles import LEAST_SPIKE, SENTINELS, Profile
 
 ALARM = 1e-6
 """Probability below which as many equal values are no chance, given the other sources."""

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.mixing import blocking, comparisons
 from tabsynth.mixing.exact import key_report
 from tabsynth.mixing.fields import Kind, prepared
 from tabsynth.mixing.link_tables import count, load, open_database, possible_pairs
-from tabsynth.training.progress import bar
 
 CHANCE_PAIRS = 2e6
 """Random pairs from which the chance of agreement is read."""

@@ -20,8 +20,9 @@ import pyarrow.parquet
 
 from tabsynth.batches import ROWS, Batches
 from tabsynth.columns import Numeric
+from tabsynth.common.atomic_files import check_writable
+from tabsynth.common.progress import bar
 from tabsynth.errors import InputError, MissingDependencyError, listed
-from tabsynth.files import check_writable
 from tabsynth.mixing.batchwise import record_keys, told, unfit
 from tabsynth.mixing.combine import settled
 from tabsynth.mixing.disk_keys import Keys, connect, count_keys, join_sources
@@ -43,7 +44,6 @@ from tabsynth.mixing.telling import (
 from tabsynth.provenance import mark, write_beside
 from tabsynth.schema import Schema
 from tabsynth.sources import kind_of, write_chunks
-from tabsynth.training.progress import bar
 
 
 @dataclass(frozen=True, kw_only=True)

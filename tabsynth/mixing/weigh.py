@@ -14,10 +14,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 
+from tabsynth.common.arrays import Floats
+from tabsynth.common.threads import single_threaded
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.threads import single_threaded
-
-Floats = npt.NDArray[np.float64]
 
 ROUNDS = 1000
 CLOSE = 1e-9

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 
+from tabsynth.common.arrays import Arrays
 from tabsynth.errors import InputError
-from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.wrapped import WrappedSynthesizer, require
 from tabsynth.training.loop import chosen_device
 

@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from tabsynth.common.arrays import Arrays
+from tabsynth.common.model_file import ModelFile, save
+from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.provenance import told_by
 from tabsynth.schema import Schema
-from tabsynth.store import ModelFile, save
 from tabsynth.synthesizers.private import fit_private, refusal, statement
 from tabsynth.synthesizers.weighing import Weighing, relaxed, weighed
 from tabsynth.table import Table
 
 if TYPE_CHECKING:
+    from tabsynth.common.progress import Progress
     from tabsynth.privacy.budget import Privacy
-    from tabsynth.training.progress import Progress
 
-Arrays = dict[str, npt.NDArray[Any]]
 Given = Mapping[str, Any] | pd.DataFrame
 
 
@@ -282,19 +282,3 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         if frame_rows is not None and n != frame_rows:
             raise ConditionError(f"n is {n}, but given has {frame_rows} rows; leave n out")
         return int(n)
-
-
-def checked_seed(seed: int) -> int:
-    """A seed as a Python integer.
-
-    Raises:
-        InputError: Not a whole number from 0 to 2**63 - 1.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-        raise InputError(f"seed must be a whole number from 0 to 2**63 - 1, not {seed!r}")
-    return int(seed)
-
-
-def fresh_seed() -> int:
-    """A seed from the operating system's entropy."""
-    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)

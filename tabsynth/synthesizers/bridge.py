@@ -17,13 +17,12 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.coders import ValueCoder
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.dtypes import datetime_series, numeric_series
-from tabsynth.line_coder import Arrays, QuantileCoder, Tokens
+from tabsynth.line_coder import QuantileCoder
 from tabsynth.readings import instants_of, line_of
 from tabsynth.schema import Datetime
 from tabsynth.table import Table
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

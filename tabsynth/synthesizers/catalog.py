@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth import store
+from tabsynth.common import model_file
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
@@ -70,7 +70,7 @@ def load(path: str | Path) -> Synthesizer:
         ModelFileError: Not there, not a model file, damaged, of a later version, or of a kind unknown here.
         MissingDependencyError: The model needs a package that is not installed.
     """
-    file = store.load(path)
+    file = model_file.load(path)
     if file.kind not in KINDS:
         raise ModelFileError(
             f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not know; "

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.common.progress import bar
 from tabsynth.synthesizers.base import Draw
 from tabsynth.training.layout import Layout
 from tabsynth.training.parting import Parts
-from tabsynth.training.progress import bar
 from tabsynth.training.resampling import capped, one_each, raked, systematic
 from tabsynth.training.tree_critic import TreeCritic, first_look
 

@@ -12,9 +12,10 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.coders import ValueCoder
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
-from tabsynth.line_coder import Floats, QuantileCoder, Range, Tokens
+from tabsynth.line_coder import QuantileCoder, Range
 from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
 from tabsynth.synthesizers.given_values import check_drawable, drawable, own_bounds, own_values
 from tabsynth.table import numbers

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from tabsynth.common.arrays import Arrays
 from tabsynth.errors import InputError, listed
 from tabsynth.synthesizers.adapters import check_batch, check_counts, ctgan_of, ctgan_parts, on_gpu
-from tabsynth.synthesizers.base import Arrays
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.wrapped import WrappedSynthesizer, require
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.arrays import Tokens
+from tabsynth.common.validation import check_whole
 from tabsynth.errors import InputError
-from tabsynth.line_coder import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
-from tabsynth.synthesizers.private import check_whole
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run

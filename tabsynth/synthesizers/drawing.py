@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.chain import Chain
 

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Arrays
 from tabsynth.errors import ModelFileError
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 CLASSES: dict[str, str] = {
     "DataTransformer": "ctgan.data_transformer",

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pandas as pd
 import torch
 
-from tabsynth.line_coder import Tokens
+from tabsynth.common.arrays import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Run

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.tokens import TokenSynthesizer

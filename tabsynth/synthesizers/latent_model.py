@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tabsynth.synthesizers.base import Arrays
+from tabsynth.common.arrays import Arrays
 from tabsynth.synthesizers.choosing import Manner
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.net_model import NetSynthesizer

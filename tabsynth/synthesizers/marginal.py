@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.errors import InputError
-from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.choice import planned
 from tabsynth.marginals.effort import bins_of, fine_share
 from tabsynth.marginals.learn import Slots, from_arrays, learn, to_arrays
@@ -28,7 +28,7 @@ from tabsynth.marginals.spending import Charged, Exact, Source
 from tabsynth.marginals.vocabulary import public_codec, slot_counts
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.base import Draw, Run
 from tabsynth.synthesizers.imputing import expected_by, imputed
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of
 from tabsynth.synthesizers.tokens import TokenSynthesizer

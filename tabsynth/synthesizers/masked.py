@@ -16,10 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import Arrays, Draw, Run
+from tabsynth.synthesizers.base import Draw, Run
 from tabsynth.synthesizers.choosing import CHUNK, Manner
 from tabsynth.synthesizers.drawing import Drawer
 from tabsynth.synthesizers.fitting import fit_net

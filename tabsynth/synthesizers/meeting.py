@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.common.progress import bar
 from tabsynth.synthesizers.base import Draw
-from tabsynth.training.progress import bar
 
 LEAST = 0.05
 """Share of a plain sample that must meet the condition, unless few rows are wanted; else picking costs too much."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.choosing import Choice, Manner, draw_rows, free_rows
 from tabsynth.synthesizers.picking import Picker

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.training.draw import balanced, calibrating, inverse, softmax_, stratified_uniforms, weigh_
 from tabsynth.training.layout import Layout
 

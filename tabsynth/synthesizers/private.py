@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tabsynth.errors import DataError, InputError, PrivacyError, SchemaError, listed
+from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
@@ -121,17 +121,6 @@ def fit_private(
     except BaseException:  # an interrupted fit must not look fitted
         del model.schema_
         raise
-
-
-def check_whole(**options: int | None) -> None:
-    """Raise for an option that is neither None nor a whole number of at least 1.
-
-    Raises:
-        InputError: It is not; the message names it.
-    """
-    for name, value in options.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def statement(ledger: PrivacyLedger) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.columns import Identifier, Text
+from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.errors import PrivacyError
-from tabsynth.line_coder import Floats, Tokens
 from tabsynth.marginals.grids import Grid, grid_of
 from tabsynth.marginals.vocabulary import tokens_of_cells
 from tabsynth.privacy.budget import Privacy
@@ -19,8 +18,6 @@ from tabsynth.privacy.noise import Noise
 from tabsynth.privacy.persons import kept_rows, keys
 from tabsynth.readings import line_of
 from tabsynth.schema import Schema
-
-Integers = npt.NDArray[np.int64]
 
 
 def grids_of(schema: Schema) -> dict[str, Grid]:

@@ -18,7 +18,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tabsynth.line_coder import Tokens
+from tabsynth.common.arrays import Tokens
+from tabsynth.common.progress import bar
+from tabsynth.common.validation import check_whole
 from tabsynth.marginals.spending import Charged as Counted
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.dpsgd import Charged, Descent, Losses
@@ -26,9 +28,7 @@ from tabsynth.privacy.noise import Noise
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.distilled import drawn_by
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
-from tabsynth.synthesizers.private import check_whole
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of
-from tabsynth.training.progress import bar
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run

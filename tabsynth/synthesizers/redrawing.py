@@ -17,13 +17,13 @@ import torch
 from scipy.stats import entropy
 from torch import Tensor
 
-from tabsynth.synthesizers.base import Arrays
+from tabsynth.common.arrays import Arrays
+from tabsynth.common.progress import bar
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.chain import Chain
 from tabsynth.training.forest import features
 from tabsynth.training.layout import Layout
 from tabsynth.training.parting import Parts
-from tabsynth.training.progress import bar
 from tabsynth.training.tree_conditional import TreeConditional, met_tokens
 
 OPEN = 0.05

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec import Codec
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.errors import ConditionError, InputError, listed
-from tabsynth.line_coder import Floats, Tokens
-from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
+from tabsynth.synthesizers.base import Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.choosing import CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.following import Function, functions_of, mended

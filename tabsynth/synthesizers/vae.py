@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Tokens
+from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.base import Arrays, Run
+from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.latent_model import LatentSynthesizer

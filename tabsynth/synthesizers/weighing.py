@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.line_coder import Floats, Tokens
 from tabsynth.schema import Schema
 from tabsynth.table import Table
 

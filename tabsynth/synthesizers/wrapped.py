@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tabsynth.common.arrays import Arrays
 from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, TrainingError
 from tabsynth.schema import Identifier, Text
-from tabsynth.synthesizers.base import Arrays, Draw, Given, Run, Synthesizer
+from tabsynth.synthesizers.base import Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.frozen import freeze, thaw
 from tabsynth.table import Table, keeps

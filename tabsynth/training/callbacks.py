@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from tabsynth.common.progress import Progress
 from tabsynth.errors import InputError, MissingDependencyError
-from tabsynth.training.progress import Progress
 
 Callback = Callable[[Progress], None]
 

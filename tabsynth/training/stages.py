@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.errors import ModelFileError
-from tabsynth.store import ModelFile, load, save
 
 
 @dataclass

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.training.forest import LEAVES, Forest
 from tabsynth.training.layout import Layout
 

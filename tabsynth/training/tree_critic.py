@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.training.forest import LEAVES, Forest, features
 from tabsynth.training.layout import Layout
 

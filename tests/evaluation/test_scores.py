@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tabsynth.common.binomial import wilson
 from tabsynth.errors import DataError
 from tabsynth.evaluation.auc import delong, weighted_auc
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.detection import detection_scores
-from tabsynth.evaluation.memorisation import memorisation_scores, nearest, wilson
+from tabsynth.evaluation.memorisation import memorisation_scores, nearest
 from tabsynth.evaluation.score import Part, Score, figure
 from tabsynth.evaluation.utility import utility_scores
 from tabsynth.evaluation.verdict import level_of

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import MissingDependencyError, PrivacyError
-from tabsynth.line_coder import Floats
 from tabsynth.marginals.cliques import Cliques
 from tabsynth.marginals.learn import from_arrays, to_arrays
 from tabsynth.privacy.budget import Privacy

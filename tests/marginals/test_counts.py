@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import PrivacyError
-from tabsynth.line_coder import Floats
 from tabsynth.marginals.grids import line_grid
 from tabsynth.marginals.histogram import merged, simplex, within_blocks
 from tabsynth.marginals.one_way import one_ways

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tabsynth.line_coder import Floats
+from tabsynth.common.arrays import Floats
 from tabsynth.marginals.effort import Effort
 from tabsynth.marginals.mixture import Mixture, fit
 from tabsynth.marginals.pairs import Plan, measure

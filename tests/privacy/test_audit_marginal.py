@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.common.arrays import Floats
 from tabsynth.marginals.grids import grid_of
 from tabsynth.marginals.one_way import one_ways
 from tabsynth.marginals.pairs import Plan, measure
-from tabsynth.marginals.spending import Charged, Floats, Read
+from tabsynth.marginals.spending import Charged, Read
 from tabsynth.privacy.audit import CanaryReport, canaries
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.common.arrays import Tokens
 from tabsynth.errors import PrivacyError
-from tabsynth.line_coder import Tokens
 from tabsynth.marginals import learn, opendp
 from tabsynth.marginals.cliques import Cliques
 from tabsynth.privacy.budget import Privacy

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth import store
+from tabsynth.common import model_file
 from tabsynth.constraints import Inequality
 from tabsynth.errors import (
     ConditionError,
@@ -72,11 +72,11 @@ def test_a_file_that_names_another_class_is_refused(
     adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
-    file = store.load(tmp_path / "m.tabsynth")
+    file = model_file.load(tmp_path / "m.tabsynth")
     text = json.dumps(file.config["model"]["parts"])
     name = "DataTransformer" if "DataTransformer" in text else "GaussianMultivariate"
     file.config["model"]["parts"] = json.loads(text.replace(f'"{name}"', '"Popen"'))
-    store.save(tmp_path / "evil.tabsynth", file)
+    model_file.save(tmp_path / "evil.tabsynth", file)
     with pytest.raises(ModelFileError, match="Popen"):
         catalog.load(tmp_path / "evil.tabsynth")
 
@@ -85,7 +85,7 @@ def test_a_file_holds_no_column_of_the_training_table(
     adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
-    file = store.load(tmp_path / "m.tabsynth")
+    file = model_file.load(tmp_path / "m.tabsynth")
     assert not [name for name, array in file.arrays.items() if len(frame) in array.shape]
     assert str(frame["start"].max()) not in json.dumps(file.config)
 
@@ -249,15 +249,15 @@ def test_create_names_what_it_does_not_know() -> None:
 
 
 def test_load_refuses_an_unknown_kind(tmp_path: Path) -> None:
-    store.save(tmp_path / "m.tabsynth", store.ModelFile("quantum", {}, {"a": np.zeros(1)}))
+    model_file.save(tmp_path / "m.tabsynth", model_file.ModelFile("quantum", {}, {"a": np.zeros(1)}))
     with pytest.raises(ModelFileError, match="holds a 'quantum'"):
         catalog.load(tmp_path / "m.tabsynth")
 
 
 def test_load_refuses_a_file_of_another_kind(packages: None, frame: pd.DataFrame, tmp_path: Path) -> None:
     TVAESynthesizer(epochs=1).fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
-    file = store.load(tmp_path / "m.tabsynth")
-    store.save(tmp_path / "other.tabsynth", store.ModelFile("copula_gan", file.config, file.arrays))
+    file = model_file.load(tmp_path / "m.tabsynth")
+    model_file.save(tmp_path / "other.tabsynth", model_file.ModelFile("copula_gan", file.config, file.arrays))
     with pytest.raises(ModelFileError):
         catalog.load(tmp_path / "other.tabsynth")
 

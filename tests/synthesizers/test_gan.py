@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.common.model_file import load
+from tabsynth.common.progress import Progress
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema import Schema
-from tabsynth.store import load
 from tabsynth.synthesizers import gan_fit
 from tabsynth.synthesizers.gan import GANSynthesizer
-from tabsynth.training.progress import Progress
 
 
 @pytest.mark.slow

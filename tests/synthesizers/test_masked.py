@@ -17,10 +17,10 @@ import pytest
 import torch
 from scipy.stats import chisquare, ks_2samp
 
+from tabsynth.common.progress import Progress
 from tabsynth.errors import ConditionError, InputError, ModelFileError, NotFittedError
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.training.progress import Progress
 
 Persons = Callable[..., pd.DataFrame]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import chisquare
 
-from tabsynth.line_coder import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.meeting import GLANCE, draw_meeting, meeting
 

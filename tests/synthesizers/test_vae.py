@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+from tabsynth.common.progress import Progress
 from tabsynth.errors import ModelFileError
 from tabsynth.synthesizers.vae import VAESynthesizer
 from tabsynth.training.made import Made
-from tabsynth.training.progress import Progress
 
 
 def test_several_limits_weigh_each_other(vae: VAESynthesizer) -> None:

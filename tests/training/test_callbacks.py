@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tabsynth.common.progress import Progress
 from tabsynth.errors import InputError, MissingDependencyError
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.training import callbacks
-from tabsynth.training.progress import Progress
 
 
 def test_tensorboard_holds_what_the_fit_said(tmp_path: Path, toy: pd.DataFrame) -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tabsynth.common.progress import Progress
 from tabsynth.training.loop import Recipe, train
 from tabsynth.training.parting import resampled
-from tabsynth.training.progress import Progress
 
 
 class StoppedError(Exception):

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom, hypergeom
 
+from tabsynth.common.arrays import Floats
+from tabsynth.common.binomial import clopper_pearson, newcombe
 from tabsynth.errors import DataError
 from tabsynth.privacy.attacks.rates import (
-    Floats,
-    clopper_pearson,
     detectable_tpr,
     exceeds,
     holm,
-    newcombe,
     power_of_tpr,
     ranks_higher,
     tpr_among_pointed,

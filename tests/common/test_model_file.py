@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.errors import ModelFileError, SourceError
-from tabsynth.store import ModelFile, load, save
 
 MODEL = ModelFile(
     "masked", {"a": [1, "é", None]}, {"w": np.arange(6.0).reshape(2, 3), "flags": np.array([True, False])}

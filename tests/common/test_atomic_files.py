@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tabsynth.common.atomic_files import check_writable, replacing, write_bytes, write_text
 from tabsynth.errors import SourceError
-from tabsynth.files import check_writable, replacing, write_bytes, write_text
 
 
 def test_text_and_bytes(tmp_path: Path) -> None:

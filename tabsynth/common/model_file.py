@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from tabsynth.common.atomic_files import replacing
 from tabsynth.errors import ModelFileError
-from tabsynth.files import replacing
 
 VERSION = 1
 FORMAT = "tabsynth-model"

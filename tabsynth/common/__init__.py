@@ -1,0 +1,1 @@
+"""What every other package may use: array types, files, checks and progress."""
