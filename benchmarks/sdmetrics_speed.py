@@ -21,12 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.columns import Numeric
 from tabsynth.evaluation.coded import code
 from tabsynth.evaluation.distance import shape_errors, trend_errors
 from tabsynth.evaluation.fidelity import fidelity_scores
 from tabsynth.evaluation.sdmetrics_bridge import quality_details
-from tabsynth.schema import Schema
+from tabsynth.schema import Numeric, Schema
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 KEYS = {"adult": [], "diabetes130": ["encounter_id", "patient_nbr"]}

@@ -18,7 +18,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.trials import Data, Trial
 from tabsynth.evaluation.utility import interval_of
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 from tabsynth.vat import VATClassifier
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import DataError
-from tabsynth.schema import Schema
-from tabsynth.table import instants, numbers
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import instants, numbers
 
 BINS = 10
 """Equal-width bins of a continuous column in a contingency table, as SDMetrics' ContingencySimilarity has them."""

@@ -18,7 +18,7 @@ from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.html import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
 from tabsynth.evaluation.score import Score, figure
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 VERSION = 1

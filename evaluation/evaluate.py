@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.columns import Identifier, Text
 from tabsynth.common.threads import single_threaded
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.areas import AREAS, area_of
@@ -29,7 +28,8 @@ from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.sdmetrics_bridge import available, sdmetrics_scores
 from tabsynth.evaluation.telltale import logistic_score, telltale_rows
 from tabsynth.evaluation.utility import question, utility_scores
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
@@ -99,7 +99,7 @@ def evaluate(
 
     Example:
         >>> import pandas as pd
-        >>> from tabsynth.schema import Schema
+        >>> from tabsynth.schema.schema import Schema
         >>> schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
         >>> real = pd.DataFrame({"x": range(100)})
         >>> report = evaluate(real, real, schema=schema, sdmetrics=False)

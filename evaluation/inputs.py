@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tabsynth.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.evaluation.coded import scored
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 FIGURES = 1e6

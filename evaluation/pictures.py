@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.columns import Datetime
 from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.coded import Coded
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Datetime
+from tabsynth.schema.schema import Schema
 
 FEWEST = 5
 MOST_CATEGORIES = 12

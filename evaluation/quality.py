@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.common.binomial import wilson
 from tabsynth.errors import DataError, SchemaError, listed
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.schema import Schema
-from tabsynth.table import instants, keeps, numbers
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import instants, keeps, numbers
 
 Counts = dict[str, tuple[np.ndarray, np.ndarray]]
 """Of each column or constraint: what of each row is in order, and how much of it was looked at, shape (n,) each."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tabsynth.columns import Datetime, Numeric
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.evaluation.coded import BINS, scored
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Datetime, Numeric
+from tabsynth.schema.schema import Schema
 
 GRID = 512
 LOOK = 100_000

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.errors import InputError, MissingDependencyError, listed
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.schema import Schema
-from tabsynth.table import instants
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import instants
 
 TABLE = "table"
 """SDMetrics wants a name for it."""

@@ -22,7 +22,7 @@ from tabsynth.errors import MissingDependencyError, SourceError
 from tabsynth.evaluation.distance import correlation_distance, correlations_of, moments
 from tabsynth.evaluation.ruler import GRID, LOOK, Ruler, ruler_of
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 BLOCKS = 20
 """Blocks of rows, taken in turn, whose counts are kept apart: for intervals and for the floor."""

@@ -16,7 +16,7 @@ from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.booster import classifier, seed_of
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import check_inputs
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 DRAWS = 200

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.canonical import coded, date_texts, numbers, texts, texts_of
 from tabsynth.privacy.noise import Noise
 from tabsynth.privacy.persons import kept_rows
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.schema.schema import Schema
 
 _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.errors import PrivacyError, listed
 from tabsynth.privacy.canonical import EXACT, digits_of, unclear
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
+from tabsynth.schema.schema import Schema
 
 MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure"
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError, listed
 from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -27,7 +26,8 @@ from tabsynth.privacy.measured import check_charged, ledger_of, together
 from tabsynth.privacy.mechanisms import exponential, noisy_counts
 from tabsynth.privacy.noise import Noise
 from tabsynth.privacy.persons import check_persons, kept_rows
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
 
 __all__ = ["discover", "measure", "private_schema", "private_table", "quantiles"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from tabsynth.errors import PrivacyError, listed
 from tabsynth.privacy import records as chain
 from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 
 def ledger_of(schema: Schema) -> PrivacyLedger | None:

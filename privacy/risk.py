@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tabsynth.columns import Identifier, Text
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.coded import Coded, code
@@ -29,7 +28,8 @@ from tabsynth.privacy.risk_details import FPR, details_of, power_of, provenance_
 from tabsynth.privacy.risk_questions import questions
 from tabsynth.privacy.risk_report import AuditReport
 from tabsynth.privacy.verdicts import Claim, judge_attacks, judge_claim
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 LEAST_HELD = 6
@@ -74,7 +74,7 @@ def audit(
 
     Example:
         >>> import numpy as np, pandas as pd
-        >>> from tabsynth.schema import Schema
+        >>> from tabsynth.schema.schema import Schema
         >>> rows = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 3)), columns=list("abc"))
         >>> schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in "abc"}})
         >>> audit(rows[:300], rows[:300], rows[300:600], schema=schema).verdict

@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from tabsynth.columns import Identifier
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Identifier
+from tabsynth.schema.schema import Schema
 
 Statistic = Callable[[pd.DataFrame], Mapping[str, float]]
 

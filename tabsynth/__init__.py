@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tabsynth.mixing.suggest import suggest
     from tabsynth.privacy.budget import Privacy
     from tabsynth.privacy.risk import audit
-    from tabsynth.schema import Schema
+    from tabsynth.schema.schema import Schema
     from tabsynth.sources import read, write
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.catalog import load, synthesize
@@ -45,7 +45,7 @@ _HOMES = {
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
     "Privacy": "tabsynth.privacy.budget",
     "Report": "tabsynth.evaluation.report",
-    "Schema": "tabsynth.schema",
+    "Schema": "tabsynth.schema.schema",
     "Score": "tabsynth.evaluation.score",
     "TVAESynthesizer": "tabsynth.synthesizers.adapters",
     "Table": "tabsynth.table",

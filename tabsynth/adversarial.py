@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.table import Table, keeps
+from tabsynth.schema.validation import keeps
+from tabsynth.table import Table
 from tabsynth.vat import VATClassifier
 
 __all__ = ["VATClassifier", "adversarial_rows"]

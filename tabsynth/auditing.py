@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tabsynth.common.atomic_files import check_writable
 from tabsynth.echo import failed, number, pair, say, show, stages
 from tabsynth.errors import InputError, listed
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 if TYPE_CHECKING:
     from tabsynth.privacy.risk_report import AuditReport

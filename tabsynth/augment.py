@@ -19,7 +19,7 @@ from tabsynth.balance import Cells, Goal, columns, lacking, matching, rounded
 from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.interpolation import interpolate, mixup, rekeyed
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.table import Table
 

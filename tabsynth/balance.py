@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import DataError, InputError, SchemaError, listed
-from tabsynth.schema import Boolean, Categorical, Schema
+from tabsynth.schema.columns import Boolean, Categorical
+from tabsynth.schema.schema import Schema
 
 Goal = Literal["equal_shares", "equal_rates"]
 

@@ -13,7 +13,7 @@ from tabsynth.common.atomic_files import check_writable
 from tabsynth.echo import failed, say, show
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 
 def canaries(args: Namespace) -> int:

@@ -29,7 +29,8 @@ from tabsynth.line_coder import QuantileCoder, Range
 from tabsynth.placing import place
 from tabsynth.pooling import persons_of, pooling_advice
 from tabsynth.readings import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
-from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
 from tabsynth.slots import Slot, digit_share, joined, parted, slots_of
 from tabsynth.table import Table
 from tabsynth.ties import Tie, tie_from_state, tie_state

@@ -18,7 +18,7 @@ import pandas as pd
 from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.line_coder import QuantileCoder, persons_per
 from tabsynth.plain_values import from_plain, plain_value, to_plain
-from tabsynth.schema import Value
+from tabsynth.schema.columns import Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,13 @@ from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.echo import DONE, failed, number, pair, say, show
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.judging import evaluate as evaluate
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
 
 
 def inspect(args: Namespace) -> int:
     """Say what each column is, why, and what a person should decide. Only people see values of the table."""
-    from tabsynth.infer import describe
+    from tabsynth.schema.inference import describe
     from tabsynth.shipped import open_table
 
     if args.schema:

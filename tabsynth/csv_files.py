@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tabsynth.csv_types import declared, typed
-from tabsynth.dates import default_format, write_dates
 from tabsynth.errors import DataError, SourceError, listed
-from tabsynth.schema import Datetime, Schema
+from tabsynth.schema.columns import Datetime
+from tabsynth.schema.datetime_formats import default_format, write_dates
+from tabsynth.schema.schema import Schema
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "<NA>", "NaT")
 """Fields that count as missing when they are not quoted. ``None`` is not among them: it is a word."""

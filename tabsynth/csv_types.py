@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabsynth.dates import read_dates, read_iso
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.datetime_formats import read_dates, read_iso
 
 # A number that begins with a zero (007) is a code, and one that begins with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"

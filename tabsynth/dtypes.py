@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.dates import ZONE, write_dates
-from tabsynth.number_formats import NumberFormat, write_numbers
-from tabsynth.schema import Column, Datetime, Numeric
+from tabsynth.schema.columns import Column, Datetime, Numeric
+from tabsynth.schema.datetime_formats import ZONE, write_dates
+from tabsynth.schema.number_formats import NumberFormat, write_numbers
 
 PLAIN = frozenset({"object", "string"})
 DECIMAL128 = re.compile(r"decimal128\((\d+), (\d+)\)")

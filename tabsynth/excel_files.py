@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.dates import default_format, read_iso, write_dates
 from tabsynth.errors import DataError, MissingDependencyError, SourceError, listed
+from tabsynth.schema.datetime_formats import default_format, read_iso, write_dates
 
 MOST_ROWS = 1_048_576
 ERRORS = frozenset({"#N/A", "#DIV/0!", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#NAME?"})

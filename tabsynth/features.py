@@ -18,7 +18,8 @@ from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_s
 from tabsynth.errors import DataError, listed
 from tabsynth.quantiles import decimals_of
 from tabsynth.readings import instants_of, line_of
-from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 

@@ -20,8 +20,10 @@ from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.identifiers import fresh, learn_pattern
 from tabsynth.quantiles import decimals_of
 from tabsynth.readings import instants_of, line_of
-from tabsynth.schema import Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import Table, keeps
+from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import keeps
+from tabsynth.table import Table
 
 TRIES = 50
 """How often rows that break a constraint are made anew."""

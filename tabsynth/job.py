@@ -11,7 +11,7 @@ from typing import Any
 
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, listed
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.shipped import is_shipped
 
 VERSION = 1

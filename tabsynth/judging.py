@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.echo import failed, number, pair, say, show, stages
 from tabsynth.errors import InputError
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score

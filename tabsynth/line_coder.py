@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Arrays, Floats, Tokens
-from tabsynth.rounding import DRAW_BITS, Rounding
+from tabsynth.schema.rounding import DRAW_BITS, Rounding
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from tabsynth.common.atomic_files import check_writable
 from tabsynth.errors import ConditionError, InputError, SourceError, listed
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
-from tabsynth.schema import Datetime, Numeric
+from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.shipped import open_table
 from tabsynth.splits import check_target, split
 from tabsynth.synthesizers.base import Synthesizer

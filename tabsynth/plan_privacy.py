@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.columns import Categorical, Datetime, Numeric
 from tabsynth.common.progress import bar
 from tabsynth.common.validation import checked_seed
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.declared import private_schema
 from tabsynth.rules import generate
-from tabsynth.schema import Identifier, Schema, Text
+from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.catalog import create
 
 MECHANISMS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -15,7 +15,8 @@ from tabsynth.coders import Coder, ValueCoder
 from tabsynth.errors import DataError
 from tabsynth.identifiers import fresh, learn_pattern
 from tabsynth.plain_values import plain_value
-from tabsynth.schema import Boolean, Categorical, Column, Identifier, Schema, Text, Value
+from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text, Value
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 MAX_POOLED_SHARE = 0.05

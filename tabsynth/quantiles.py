@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.line_coder import QuantileCoder, persons_per
-from tabsynth.rounding import is_sparse, measure_rounding
+from tabsynth.schema.rounding import is_sparse, measure_rounding
 
 KNOTS = 2048
 """A stretch holds at least one 2048th of the rows, so that the table of runs stays short and holds no raw column."""

@@ -13,8 +13,9 @@ from tabsynth.laws import Law
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.pooling import substitute
 from tabsynth.quantiles import decimals_of, measure_quantiles
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import instants, numbers
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import instants, numbers
 from tabsynth.ties import Tie, find_ties
 
 Lines = dict[str, npt.NDArray[np.float64]]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tabsynth.columns import utc_naive
 from tabsynth.errors import InputError, SchemaError, listed
 from tabsynth.formulas import Array, Formula
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric, Schema
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.schema.schema import Schema
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "normal": ("mean", "sd"),

@@ -21,8 +21,9 @@ from tabsynth.formulas import Array
 from tabsynth.identifiers import from_regex
 from tabsynth.readings import UNITS
 from tabsynth.rule_columns import MISSING, Rule, days, default_rule, rule_of
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import check_fit, keeps
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import check_fit, keeps
 
 TRIES = 200
 """How often rows outside the schema are drawn anew."""

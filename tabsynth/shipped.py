@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tabsynth.errors import SourceError, listed
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 PREFIX = "sklearn:"

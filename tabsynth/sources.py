@@ -22,10 +22,12 @@ from tabsynth.csv_files import MISSING, opened, read_csv, write_csv
 from tabsynth.csv_types import declared
 from tabsynth.errors import DataError, SourceError, listed
 from tabsynth.excel_files import read_excel, write_excel
-from tabsynth.infer import infer_schema
 from tabsynth.provenance import from_metadata, mark, read_beside, told_by, with_metadata
-from tabsynth.schema import Datetime, Schema
-from tabsynth.table import Table, check_frame, emptied
+from tabsynth.schema.columns import Datetime
+from tabsynth.schema.inference import infer_schema
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import check_frame
+from tabsynth.table import Table, emptied
 
 SUFFIXES = {
     ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",

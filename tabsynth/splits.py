@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import DataError, InputError, SchemaError, listed
-from tabsynth.schema import Identifier, Text
+from tabsynth.schema.columns import Identifier, Text
 from tabsynth.table import Table
 
 

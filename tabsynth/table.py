@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import operator
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from tabsynth.cell_types import beyond_floats, check_cells, without_arrow
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
-from tabsynth.constraints import Constraint
-from tabsynth.errors import DataError, SchemaError, listed
-from tabsynth.number_formats import read_numbers
-from tabsynth.schema import Schema
-
-_SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
-
-UNKNOWN = frozenset({
-    "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
-    "#n/a", "not available", "not known",
-})  # fmt: skip
-"""What people write where a value is not known, in lower case."""
+from tabsynth.errors import DataError
+from tabsynth.schema.columns import Numeric
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import check_fit, check_frame, numbers, unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +53,6 @@ class Table:
         return cls(frame, schema)
 
 
-def unknown(value: str) -> bool:
-    """Whether text says that there is no value."""
-    return len(value) < 16 and value.strip().lower() in UNKNOWN
-
-
 def emptied(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """A frame in which numbers that are spelled as text are numbers, missing where a ``?`` or the like is."""
     out = frame
@@ -85,171 +63,3 @@ def emptied(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
             if column.format is not None or (values.isna() & frame[name].notna()).any():
                 out = out.assign(**{name: numbers(values, column.format)})
     return out
-
-
-def check_frame(frame: pd.DataFrame) -> None:
-    """Raise DataError for a frame that no schema could describe."""
-    if not len(frame.columns):
-        raise DataError("the table has no columns")
-    if not len(frame):
-        raise DataError("the table has no rows")
-    if isinstance(frame.columns, pd.MultiIndex):
-        raise DataError("the table has columns of several levels; flatten them to one name each")
-    odd = [name for name in frame.columns if not isinstance(name, str)]
-    if odd:
-        raise DataError(f"column names must be text, not {listed(odd)}; rename with frame.columns.astype(str)")
-    twice = frame.columns[frame.columns.duplicated()].unique()
-    if len(twice):
-        raise DataError(f"duplicate column names: {listed(twice)}; give every column a name of its own")
-    for name in frame:
-        check_cells(frame[name])
-
-
-def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
-    """Raise when a frame is not what its schema says.
-
-    Raises:
-        SchemaError: Columns are missing from one of the two.
-        DataError: A value does not fit its column, or a row breaks a constraint.
-    """
-    absent = [name for name in schema if name not in frame.columns]
-    extra = [name for name in frame.columns if name not in schema]
-    if absent or extra:
-        said = [f"the schema has {listed(absent)}, which the table lacks"] if absent else []
-        said += [f"the table has {listed(extra)}, which the schema lacks"] if extra else []
-        raise SchemaError("the schema does not fit the table: " + "; ".join(said) + "; change one of them")
-    for name in frame.columns:
-        _check_column(frame[name], schema[str(name)])
-    for constraint in schema.constraints:
-        broken = np.flatnonzero(~keeps(constraint, frame, schema))
-        if len(broken):
-            raise DataError(
-                f"{len(broken)} rows break the constraint {constraint.to_dict()}, the first at row {broken[0]}; "
-                "mend those rows or drop the constraint"
-            )
-
-
-def keeps(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.NDArray[np.bool_]:
-    """Whether each row keeps a constraint, shape (n,); dates are compared as instants, however they are spelled."""
-    comparable = {}
-    for name in constraint.columns:
-        column = schema[name]
-        comparable[name] = (
-            instants(frame[name], column.format)
-            if isinstance(column, Datetime)
-            else pd.Series(numbers(frame[name], getattr(column, "format", None)), index=frame.index)
-        )
-    return constraint.holds(pd.DataFrame(comparable))
-
-
-def numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:
-    """A numeric column as float64, missing as NaN; text is read in a format where there is one.
-
-    Raises:
-        DataError: A value is not a number.
-    """
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise DataError(f"column {values.name!r} holds dates, not numbers; declare it datetime")
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    if isinstance(values.dtype, pd.ArrowDtype) and pa.types.is_decimal(values.dtype.pyarrow_dtype):
-        values = values.astype(pd.ArrowDtype(pa.float64()))
-    if format is not None and not pd.api.types.is_numeric_dtype(values.dtype):
-        read = read_numbers(values, format)
-        if not (np.isnan(read) & values.notna().to_numpy()).any():
-            return read
-    try:
-        return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError):
-        pass
-    parsed = pd.to_numeric(values, errors="coerce")
-    bad = values[parsed.isna() & values.notna()]
-    raise DataError(
-        f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as "
-        f"{listed(bad.unique(), 3)}; mend them, leave them empty, or declare the column categorical"
-    )
-
-
-def instants(values: pd.Series, format: str | None = None) -> pd.Series:
-    """A datetime column as naive UTC ``datetime64[ns]``, missing as NaT.
-
-    Raises:
-        DataError: A value is not a date of this format.
-    """
-    values = without_arrow(values)
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    if pd.api.types.is_datetime64_dtype(values.dtype):
-        try:
-            return values.astype("datetime64[ns]")
-        except pd.errors.OutOfBoundsDatetime as error:
-            raise DataError(f"column {values.name!r}: {error}; {_SPAN}") from error
-    try:
-        spelling = format.replace("%-", "%") if format else "ISO8601"
-        parsed = pd.to_datetime(values.astype(object), format=spelling, errors="coerce", utc=True)
-    except ValueError as error:
-        raise DataError(f"column {values.name!r}: the format {format!r} cannot be used: {error}") from error
-    bad = values[parsed.isna() & values.notna()]
-    if len(bad):
-        raise DataError(
-            f"column {values.name!r}: {len(bad)} of {len(values)} values are not dates of the format "
-            f"{format or 'ISO 8601'!r}, such as {listed(bad.unique(), 3)}; mend them or change the format ({_SPAN})"
-        )
-    naive: pd.Series = parsed.dt.tz_localize(None).astype("datetime64[ns]")
-    return naive
-
-
-def _check_column(values: pd.Series, column: Column) -> None:
-    """One column's values against its facts."""
-    if not column.nullable and values.isna().any():
-        raise DataError(
-            f"column {column.name!r}: {int(values.isna().sum())} values are missing, the first at row "
-            f"{int(np.argmax(values.isna()))}, but the schema does not allow it; set nullable or fill them"
-        )
-    if isinstance(column, Numeric):
-        if beyond_floats(values):
-            said = f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round"
-            raise DataError(f"{said}; declare it identifier or categorical")
-        data = numbers(values)
-        if np.isinf(data).any():
-            raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")
-        _check_bounds(column, data, column.low, column.high)
-    elif isinstance(column, Datetime):
-        _check_bounds(column, instants(values, column.format).to_numpy(), _bound(column.low), _bound(column.high))
-    elif isinstance(column, Boolean):
-        _check_members(column, values, (True, False))
-    elif isinstance(column, Categorical) and column.values is not None:
-        _check_members(column, values, column.values)
-
-
-def _bound(instant: str | None) -> np.datetime64 | None:
-    """A datetime column's bound; one beyond the dates that a table can hold bounds nothing."""
-    if instant is None:
-        return None
-    bound = utc_naive(datetime.datetime.fromisoformat(instant))
-    first, last = pd.Timestamp.min.ceil("us").to_pydatetime(), pd.Timestamp.max.floor("us").to_pydatetime()
-    return np.datetime64(min(max(bound, first), last), "ns")
-
-
-def _check_bounds(column: Column, data: npt.NDArray[Any], low: Any, high: Any) -> None:
-    """Inclusive bounds; missing values are inside."""
-    for bound, outside, side in (
-        (low, operator.lt, "below the schema's low"),
-        (high, operator.gt, "above the schema's high"),
-    ):
-        bad = np.zeros(len(data), bool) if bound is None else outside(data, bound)
-        if bad.any():
-            raise DataError(
-                f"column {column.name!r}: {int(bad.sum())} values are {side} {bound}, such as {data[bad][0]}; "
-                "mend them or widen the bound"
-            )
-
-
-def _check_members(column: Column, values: pd.Series, allowed: Iterable[object]) -> None:
-    present = values.dropna()
-    unknown = present[~present.isin(list(allowed))].unique()
-    if len(unknown):
-        raise DataError(
-            f"column {column.name!r}: {len(unknown)} values are not in the schema, such as {listed(unknown, 3)}; "
-            f"the schema allows {listed(allowed, 6)}; mend the values or add them to the schema"
-        )

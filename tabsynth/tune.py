@@ -20,7 +20,7 @@ from tabsynth.errors import DataError, InputError, MissingDependencyError, Train
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import relaxed
 from tabsynth.evaluation.score import Score, figure
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.splits import split
 from tabsynth.synthesizers.catalog import create
 from tabsynth.table import Table

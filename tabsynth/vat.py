@@ -16,7 +16,7 @@ from torch.nn import functional
 from tabsynth.common.validation import checked_seed
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, listed
 from tabsynth.features import Features
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 XI = 1e-2

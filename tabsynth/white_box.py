@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Numeric
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import SchemaError
 from tabsynth.marginals.learn import count_pairs
 from tabsynth.marginals.spending import Charged, Read
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.noise import Noise
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.synthesizers.private_rows import PrivateRows

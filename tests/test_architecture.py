@@ -51,7 +51,7 @@ ADAPTERS = {
     "tabsynth/synthesizers/adapters.py",
     "tabsynth/synthesizers/copula_adapters.py",
     "tabsynth/synthesizers/wrapped.py",
-    "tabsynth/sdv_metadata.py",
+    "tabsynth/schema/sdv_metadata.py",
     "evaluation/sdmetrics_bridge.py",
 }
 

@@ -23,7 +23,7 @@ from tabsynth.evaluation.coded import Coded, code
 from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.neighbours import Space, nearest
 from tabsynth.privacy.attacks.singling_out import permutation_p
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 Fit = Callable[[pd.DataFrame, int], pd.DataFrame]
 """Fits a model to a frame with a seed and gives the synthetic frame."""

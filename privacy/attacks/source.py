@@ -27,7 +27,7 @@ from tabsynth.privacy.attacks.finding import Finding
 from tabsynth.privacy.attacks.neighbours import Space, nearest
 from tabsynth.privacy.attacks.rates import ranks_higher
 from tabsynth.privacy.attacks.shadow import Fit
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 MOST = 2_000
 """Rows of each site that are looked at."""

@@ -17,13 +17,13 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.codec import Codec
-from tabsynth.columns import Column, Datetime, Numeric
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import simplex
 from tabsynth.marginals.spending import Read, Source
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
 from tabsynth.ties import RECURRING, Tie
 
 SEARCH = 0.03

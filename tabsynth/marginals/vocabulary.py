@@ -13,14 +13,14 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.coders import Coder, ValueCoder
-from tabsynth.columns import Categorical, Column, Identifier
 from tabsynth.common.arrays import Floats
 from tabsynth.identifiers import learn_pattern
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import merged
 from tabsynth.privacy.declared import public_dtypes
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Categorical, Column, Identifier
+from tabsynth.schema.schema import Schema
 
 SIGMAS = 4.0
 """A token rests on at least this many standard deviations of the noise; rarer values are pooled."""

@@ -14,7 +14,7 @@ from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.streamed import MixedFile
 from tabsynth.mixing.suggest import suggest
 from tabsynth.mixing.telling import report_text
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 LARGE = 1 << 28
 """Bytes of input files from which tables are mixed batch by batch, where the plan allows it."""

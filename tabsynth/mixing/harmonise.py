@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.dates import find_formats, read_dates
 from tabsynth.errors import DataError, listed
 from tabsynth.mixing.entries import DECIDED, Harmony, Match, code_text, code_texts
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.units import conversion
+from tabsynth.schema.datetime_formats import find_formats, read_dates
 
 PLACES = 12
 """Significant digits kept by a conversion: what binary arithmetic adds beyond them is no information."""

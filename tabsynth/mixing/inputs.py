@@ -14,8 +14,8 @@ from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.entries import Input
 from tabsynth.mixing.plan import Plan
 from tabsynth.provenance import file_hash
+from tabsynth.schema.validation import check_frame
 from tabsynth.sources import read
-from tabsynth.table import check_frame
 
 
 def take(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFrame, Input]:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.columns import Identifier, Numeric
 from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.errors import PrivacyError
 from tabsynth.mixing.clusters import split_entities
 from tabsynth.mixing.telling import report_text
 from tabsynth.provenance import told_by, write_beside
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Identifier, Numeric
+from tabsynth.schema.schema import Schema
 from tabsynth.sources import write
 from tabsynth.table import Table
 

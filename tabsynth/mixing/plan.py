@@ -21,7 +21,7 @@ from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, listed
 from tabsynth.mixing.entries import DECIDED, Harmony, Input, Match, meanings
 from tabsynth.mixing.plan_check import check_plan
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 
 VERSION = 1
 """Version of the plan's form; a file of a later version is refused."""

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.infer import infer_column
 from tabsynth.mixing.entries import code_text
-from tabsynth.names import is_quantity, words
-from tabsynth.schema import Schema
+from tabsynth.schema.column_names import is_quantity, words
+from tabsynth.schema.inference import infer_column
+from tabsynth.schema.schema import Schema
 
 LEVELS = np.linspace(0.05, 0.95, 19)
 """Levels of the quantiles that are compared."""

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.dates import find_formats
 from tabsynth.mixing.align import Group
 from tabsynth.mixing.codes import code_means, recode
 from tabsynth.mixing.entries import Harmony, code_text
@@ -18,6 +17,7 @@ from tabsynth.mixing.profiles import Profile, profile
 from tabsynth.mixing.scales import FAR, Scale, compare, second_unit
 from tabsynth.mixing.sentinels import find_sentinels
 from tabsynth.mixing.units import Conversion, conversion
+from tabsynth.schema.datetime_formats import find_formats
 
 Anchors = Mapping[str, Mapping[str, str]]
 

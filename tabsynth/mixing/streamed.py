@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.batches import ROWS, Batches
-from tabsynth.columns import Numeric
 from tabsynth.common.atomic_files import check_writable
 from tabsynth.common.progress import bar
 from tabsynth.errors import InputError, MissingDependencyError, listed
@@ -42,7 +41,8 @@ from tabsynth.mixing.telling import (
     without_rare,
 )
 from tabsynth.provenance import mark, write_beside
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Numeric
+from tabsynth.schema.schema import Schema
 from tabsynth.sources import kind_of, write_chunks
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabsynth.columns import Categorical, Column
 from tabsynth.errors import InputError
 from tabsynth.mixing.align import LEAST, Group, align, pair_scores
 from tabsynth.mixing.entries import Harmony, Input, Match
@@ -18,8 +17,9 @@ from tabsynth.mixing.pieces import Split, find_splits, whole_questions
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.profiles import Profile, profiles
 from tabsynth.mixing.proposals import propose
-from tabsynth.names import words
-from tabsynth.schema import Schema
+from tabsynth.schema.column_names import words
+from tabsynth.schema.columns import Categorical, Column
+from tabsynth.schema.schema import Schema
 
 SURE, CLEAR = 0.7, 0.15
 """A match is certain from this score on, and with this margin to the runner-up; any other is asked."""

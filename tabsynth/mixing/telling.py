@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.columns import Categorical, Column, Identifier
-from tabsynth.infer import infer_column
 from tabsynth.mixing.harmonise import Done, entries_of
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.weigh import domain_auc
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Categorical, Column, Identifier
+from tabsynth.schema.inference import infer_column
+from tabsynth.schema.schema import Schema
 
 K = 5
 """Values appear in the report only where at least so many rows share them."""

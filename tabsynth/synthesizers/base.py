@@ -20,7 +20,7 @@ from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.provenance import told_by
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private import fit_private, refusal, statement
 from tabsynth.synthesizers.weighing import Weighing, relaxed, weighed
 from tabsynth.table import Table

@@ -21,7 +21,7 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.dtypes import datetime_series, numeric_series
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.readings import instants_of, line_of
-from tabsynth.schema import Datetime
+from tabsynth.schema.columns import Datetime
 from tabsynth.table import Table
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.common import model_file
 from tabsynth.errors import InputError, ModelFileError
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.table import Table
 

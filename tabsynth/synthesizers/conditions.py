@@ -16,9 +16,10 @@ from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
 from tabsynth.line_coder import QuantileCoder, Range
-from tabsynth.schema import Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import numbers
 from tabsynth.synthesizers.given_values import check_drawable, drawable, own_bounds, own_values
-from tabsynth.table import numbers
 
 
 @dataclass(frozen=True, eq=False)

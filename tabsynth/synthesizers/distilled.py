@@ -15,7 +15,7 @@ from tabsynth.common.arrays import Tokens
 from tabsynth.common.validation import check_whole
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 

@@ -13,7 +13,7 @@ import torch
 
 from tabsynth.common.arrays import Tokens
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.gan_fit import GanFit

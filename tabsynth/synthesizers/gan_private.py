@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private_start import Averaged, started
 from tabsynth.training.adversarial import generator_loss
 from tabsynth.training.critic import Critic

@@ -12,13 +12,13 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.coders import ValueCoder
-from tabsynth.dates import read_dates
 from tabsynth.dtypes import datetime_series, numeric_series, zone_of
 from tabsynth.errors import ConditionError, DataError, listed
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.readings import UNITS
-from tabsynth.schema import Categorical, Datetime, Identifier, Numeric, Text
-from tabsynth.table import instants, numbers
+from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.datetime_formats import read_dates
+from tabsynth.schema.validation import instants, numbers
 
 SNAP = 1e-9
 """A number this near (relatively) to one of the column's decimals is that one: 0.1 + 0.2 is 0.3."""

@@ -27,7 +27,7 @@ from tabsynth.marginals.private_ties import private_ties
 from tabsynth.marginals.spending import Charged, Exact, Source
 from tabsynth.marginals.vocabulary import public_codec, slot_counts
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Draw, Run
 from tabsynth.synthesizers.imputing import expected_by, imputed
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of

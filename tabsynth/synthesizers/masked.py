@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Draw, Run
 from tabsynth.synthesizers.choosing import CHUNK, Manner
 from tabsynth.synthesizers.drawing import Drawer

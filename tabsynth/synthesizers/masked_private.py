@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tabsynth.common.arrays import Tokens
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private_start import started
 from tabsynth.synthesizers.redrawing import Columns
 from tabsynth.training.chain import Chain

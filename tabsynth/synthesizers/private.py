@@ -18,7 +18,7 @@ from tabsynth.privacy.persons import check_persons
 from tabsynth.private_files import read_private
 from tabsynth.provenance import public as public_provenance
 from tabsynth.provenance import told_by
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 if TYPE_CHECKING:

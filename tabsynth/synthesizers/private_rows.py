@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.codec import Codec
-from tabsynth.columns import Identifier, Text
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.errors import PrivacyError
 from tabsynth.marginals.grids import Grid, grid_of
@@ -17,7 +16,8 @@ from tabsynth.privacy.cells import private_table
 from tabsynth.privacy.noise import Noise
 from tabsynth.privacy.persons import kept_rows, keys
 from tabsynth.readings import line_of
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.schema import Schema
 
 
 def grids_of(schema: Schema) -> dict[str, Grid]:

@@ -25,7 +25,7 @@ from tabsynth.marginals.spending import Charged as Counted
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.dpsgd import Charged, Descent, Losses
 from tabsynth.privacy.noise import Noise
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.distilled import drawn_by
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of

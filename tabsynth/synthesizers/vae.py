@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.fitting import fit_net

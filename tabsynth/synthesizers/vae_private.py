@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.privacy.budget import Privacy
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private_start import started
 from tabsynth.training.rowwise_nets import RowwiseDecoder
 

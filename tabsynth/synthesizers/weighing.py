@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.schema import Schema
+from tabsynth.schema.schema import Schema
 from tabsynth.table import Table
 
 

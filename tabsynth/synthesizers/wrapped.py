@@ -20,11 +20,12 @@ import torch
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, TrainingError
-from tabsynth.schema import Identifier, Text
+from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.validation import keeps
 from tabsynth.synthesizers.base import Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.frozen import freeze, thaw
-from tabsynth.table import Table, keeps
+from tabsynth.table import Table
 
 CHUNK = 1 << 16
 """Rows that are drawn together."""

@@ -13,7 +13,7 @@ from tabsynth.errors import InputError
 from tabsynth.mixing.naming import alike, unit_of
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.units import conversion
-from tabsynth.names import words
+from tabsynth.schema.column_names import words
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from tabsynth.common import model_file
-from tabsynth.constraints import Inequality
 from tabsynth.errors import (
     ConditionError,
     DataError,
@@ -21,6 +20,7 @@ from tabsynth.errors import (
     ModelFileError,
 )
 from tabsynth.schema import Schema
+from tabsynth.schema.constraints import Inequality
 from tabsynth.synthesizers import catalog
 from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer, check_batch
 from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer

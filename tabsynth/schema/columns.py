@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from tabsynth.errors import SchemaError, listed
-from tabsynth.number_formats import NumberFormat
+from tabsynth.schema.number_formats import NumberFormat
 
 Role = Literal["target", "sensitive", "quasi_identifier", "person", "weight", "source"]
 Origin = Literal["declared", "measured", "inferred"]
@@ -31,7 +31,7 @@ class Column:
         why: What ``Schema.infer`` saw that made it decide so.
         question: What ``Schema.infer`` could not decide and a person should; empty when nothing is open.
         sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts cannot say
-            (see ``tabsynth.sdv_metadata``). Plain data; nothing else reads it.
+            (see ``tabsynth.schema.sdv_metadata``). Plain data; nothing else reads it.
     """
 
     kind: ClassVar[str]

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabsynth.schema import Resolution
+from tabsynth.schema.columns import Resolution
 
 ISO = re.compile(
     r"\d{4}-\d\d-\d\d"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from tabsynth.names import is_address, is_personal_number, names_person
-from tabsynth.schema import Identifier, Text
+from tabsynth.schema.column_names import is_address, is_personal_number, names_person
+from tabsynth.schema.columns import Identifier, Text
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?", re.ASCII)

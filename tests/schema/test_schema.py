@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabsynth.columns import KINDS, Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.constraints import Inequality, constraint_from_dict
 from tabsynth.errors import InputError, SchemaError
-from tabsynth.schema import VERSION, Schema
+from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
+from tabsynth.schema.columns import KINDS
+from tabsynth.schema.constraints import Inequality, constraint_from_dict
+from tabsynth.schema.schema import VERSION
 
 EXAMPLE: dict[str, Any] = {
     "version": 1,
@@ -112,7 +113,10 @@ class TestForm:
         ({}, "column 'x': kind None"),
         ("numeric", "column 'x': expected {\"kind\": ...}, not 'numeric'"),
         ({"kind": ["numeric"]}, r"kind \['numeric'\] is not one of"),
-        ({"kind": "numeric", "lo": 1}, "'lo' does not belong to a numeric column; there are decimals, format, high, low"),
+        (
+            {"kind": "numeric", "lo": 1},
+            "'lo' does not belong to a numeric column; there are decimals, format, high, low",
+        ),
         ({"kind": "text", 1: 2, "a": 3}, "1, 'a' does not belong to a text column"),
         ({"kind": "numeric", "low": 2, "high": 1}, "low 2 is above high 1"),
         ({"kind": "numeric", "low": "2"}, "low must be a finite number, not '2'"),

@@ -9,12 +9,12 @@ from string import digits
 import numpy as np
 import pandas as pd
 
-from tabsynth.dates import find_formats, may_be_date, read_dates, resolution_of, unpadded_format
-from tabsynth.names import KEYS, is_code, is_key, is_person, is_personal, words
-from tabsynth.number_formats import MAX_DECIMALS, NumberFormat, find_number_format
-from tabsynth.personal import infer_personal
-from tabsynth.schema import Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.table import unknown
+from tabsynth.schema.column_names import KEYS, is_code, is_key, is_person, is_personal, words
+from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.datetime_formats import find_formats, may_be_date, read_dates, resolution_of, unpadded_format
+from tabsynth.schema.number_formats import MAX_DECIMALS, NumberFormat, find_number_format
+from tabsynth.schema.personal_columns import infer_personal
+from tabsynth.schema.validation import unknown
 
 SMALL = 20
 """In tables of fewer rows than this, that all values differ says nothing."""

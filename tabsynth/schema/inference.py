@@ -19,9 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.cell_types import beyond_floats, without_arrow
-from tabsynth.dates import COMPACT, find_formats, resolution_of
-from tabsynth.infer_text import (
+from tabsynth.schema.cell_types import beyond_floats, without_arrow
+from tabsynth.schema.column_names import is_code, is_key, is_quantity, is_quasi_identifier
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.datetime_formats import COMPACT, find_formats, resolution_of
+from tabsynth.schema.personal_columns import infer_personal
+from tabsynth.schema.rounding import is_sparse
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.text_inference import (
     MAX_RARE_SHARE,
     MIN_GROUP,
     SAMPLE,
@@ -30,11 +35,7 @@ from tabsynth.infer_text import (
     rare_share,
     repeated_key,
 )
-from tabsynth.names import is_code, is_key, is_quantity, is_quasi_identifier
-from tabsynth.personal import infer_personal
-from tabsynth.rounding import is_sparse
-from tabsynth.schema import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Schema, Text
-from tabsynth.table import check_frame
+from tabsynth.schema.validation import check_frame
 
 FEW = 12
 """Up to so many different whole numbers may be a code; a person is asked."""

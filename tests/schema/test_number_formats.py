@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabsynth.number_formats import NumberFormat, find_number_format, read_numbers, write_numbers
+from tabsynth.schema.number_formats import NumberFormat, find_number_format, read_numbers, write_numbers
 
 
 @pytest.mark.parametrize(

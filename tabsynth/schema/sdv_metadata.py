@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tabsynth.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text, column_from_dict
 from tabsynth.errors import SchemaError, listed
-from tabsynth.schema import Schema
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text, column_from_dict
+from tabsynth.schema.schema import Schema
 
 TABLE = "table"
 VERSION = "V2"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.columns import (
+from tabsynth.errors import SchemaError, listed
+from tabsynth.schema.columns import (
     KINDS,
     Boolean,
     Categorical,
@@ -23,8 +24,7 @@ from tabsynth.columns import (
     Value,
     column_from_dict,
 )
-from tabsynth.constraints import Constraint, constraint_from_dict
-from tabsynth.errors import SchemaError, listed
+from tabsynth.schema.constraints import Constraint, constraint_from_dict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,8 +127,8 @@ class Schema(Mapping[str, Column]):
 
     @classmethod
     def infer(cls, frame: pd.DataFrame) -> Schema:
-        """Read a schema off a table: see ``tabsynth.infer``. Every fact is marked ``inferred``."""
-        from tabsynth.infer import infer_schema
+        """Read a schema off a table: see ``tabsynth.schema.inference``. Every fact is marked ``inferred``."""
+        from tabsynth.schema.inference import infer_schema
 
         return infer_schema(frame)
 
@@ -193,13 +193,13 @@ class Schema(Mapping[str, Column]):
 
     def to_sdv(self) -> dict[str, Any]:
         """SDV 2 metadata as plain data: ``Metadata.load_from_dict(schema.to_sdv())``."""
-        from tabsynth.sdv_metadata import to_sdv
+        from tabsynth.schema.sdv_metadata import to_sdv
 
         return to_sdv(self)
 
     @classmethod
     def from_sdv(cls, metadata: Any) -> Schema:
         """Read SDV 2 metadata: a ``Metadata`` object, its dictionary, or a path to its JSON file."""
-        from tabsynth.sdv_metadata import from_sdv
+        from tabsynth.schema.sdv_metadata import from_sdv
 
         return from_sdv(metadata)

@@ -6,7 +6,7 @@ import pytest
 
 from tabsynth.errors import SchemaError
 from tabsynth.schema import Schema
-from tabsynth.sdv_metadata import from_sdv, to_sdv
+from tabsynth.schema.sdv_metadata import from_sdv, to_sdv
 
 HOTEL = {
     "tables": {
