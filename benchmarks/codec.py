@@ -23,9 +23,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from tabsynth.codec import Codec
+from tabsynth.data import Table, read
 from tabsynth.schema import Identifier, Text
-from tabsynth.sources import read
-from tabsynth.table import Table
 
 FEWEST = 100
 """Fewer rows than this tell a classifier nothing."""

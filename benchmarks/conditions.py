@@ -22,12 +22,11 @@ import pandas as pd
 import torch
 from sklearn.datasets import load_breast_cancer
 
+from tabsynth.data import Table, read
 from tabsynth.evaluation.coded import code
 from tabsynth.evaluation.distance import shape_errors
 from tabsynth.schema import Schema
-from tabsynth.sources import read
 from tabsynth.synthesizers.catalog import create
-from tabsynth.table import Table
 
 ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 SPLITS = 5

@@ -25,10 +25,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from tabsynth.sources import read
-from tabsynth.splits import split
+from tabsynth.data import Table, read, split
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.table import Table
 
 ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 LABELS = 100

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from sklearn.datasets import load_breast_cancer
 
-from tabsynth.sources import read
+from tabsynth.data import Table, read
 from tabsynth.synthesizers.catalog import create
-from tabsynth.table import Table
 
 ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 

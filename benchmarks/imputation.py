@@ -19,11 +19,9 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 
+from tabsynth.data import Table, read, split
 from tabsynth.schema import Numeric, Schema
-from tabsynth.sources import read
-from tabsynth.splits import split
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.table import Table
 
 ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 SHARE = 0.2

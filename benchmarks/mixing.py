@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tabsynth as ts
+from tabsynth.data.provenance import file_hash
 from tabsynth.mixing.plan import Plan
-from tabsynth.provenance import file_hash
 
 CHUNK = 250_000
 KINDS = {

@@ -28,11 +28,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer
 
+from tabsynth.data import Table, read, split, write
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.sources import read, write
-from tabsynth.splits import split
 from tabsynth.synthesizers.catalog import create
-from tabsynth.table import Table
 
 YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick"
 SPLITS = 5

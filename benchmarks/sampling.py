@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer
 
+from tabsynth.data import Table, read
 from tabsynth.outputs import write_sample
-from tabsynth.sources import read
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.table import Table
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

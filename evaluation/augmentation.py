@@ -15,11 +15,11 @@ from scipy.stats import norm
 
 from tabsynth.adversarial import adversarial_rows
 from tabsynth.common.arrays import Floats
+from tabsynth.data.table import Table
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.trials import Data, Trial
 from tabsynth.evaluation.utility import interval_of
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 from tabsynth.vat import VATClassifier
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SourceError
 from tabsynth.evaluation.areas import beyond_chance
 from tabsynth.evaluation.evaluate import evaluate
@@ -19,7 +20,6 @@ from tabsynth.evaluation.html import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
 from tabsynth.evaluation.score import Score, figure
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 VERSION = 1
 """Version of the JSON form; a later one is refused."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.threads import single_threaded
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.areas import AREAS, area_of
 from tabsynth.evaluation.coded import code
@@ -30,7 +31,6 @@ from tabsynth.evaluation.telltale import logistic_score, telltale_rows
 from tabsynth.evaluation.utility import question, utility_scores
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 STAGES = (

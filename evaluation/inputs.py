@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.evaluation.coded import scored
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 FIGURES = 1e6
 """Rows hashed at a time for the fingerprint."""

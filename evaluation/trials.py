@@ -11,13 +11,13 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.threads import single_threaded
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.evaluation.auc import weighted_auc
 from tabsynth.evaluation.booster import classifier, seed_of
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 DRAWS = 200
 """Bootstrap draws of the held-out rows."""

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tabsynth.common.binomial import clopper_pearson
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import Inputs, check_inputs
@@ -30,7 +31,6 @@ from tabsynth.privacy.risk_report import AuditReport
 from tabsynth.privacy.verdicts import Claim, judge_attacks, judge_claim
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 LEAST_HELD = 6
 """Held-out rows without which there is nobody to compare with."""

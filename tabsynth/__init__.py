@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tabsynth.data.read_write import read, write
+    from tabsynth.data.table import Table
     from tabsynth.errors import TabsynthError
     from tabsynth.evaluation.evaluate import evaluate
     from tabsynth.evaluation.report import Report
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from tabsynth.privacy.budget import Privacy
     from tabsynth.privacy.risk import audit
     from tabsynth.schema.schema import Schema
-    from tabsynth.sources import read, write
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.catalog import load, synthesize
     from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.marginal import MarginalSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
     from tabsynth.synthesizers.vae import VAESynthesizer
-    from tabsynth.table import Table
 
 __version__ = "0.1.0"
 
@@ -48,17 +48,17 @@ _HOMES = {
     "Schema": "tabsynth.schema.schema",
     "Score": "tabsynth.evaluation.score",
     "TVAESynthesizer": "tabsynth.synthesizers.adapters",
-    "Table": "tabsynth.table",
+    "Table": "tabsynth.data.table",
     "TabsynthError": "tabsynth.errors",
     "VAESynthesizer": "tabsynth.synthesizers.vae",
     "audit": "tabsynth.privacy.risk",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.catalog",
     "mix": "tabsynth.mixing.apply",
-    "read": "tabsynth.sources",
+    "read": "tabsynth.data.read_write",
     "suggest": "tabsynth.mixing.suggest",
     "synthesize": "tabsynth.synthesizers.catalog",
-    "write": "tabsynth.sources",
+    "write": "tabsynth.data.read_write",
 }
 """Every public name and the module that defines it."""
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.common.validation import checked_seed, fresh_seed
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.schema.validation import keeps
-from tabsynth.table import Table
 from tabsynth.vat import VATClassifier
 
 __all__ = ["VATClassifier", "adversarial_rows"]

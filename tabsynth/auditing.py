@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def audit(args: Namespace) -> int:
     """Attack a synthetic table; the exit code is 3 on a violation and where a gate is missed."""
+    from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.outputs import check_report
     from tabsynth.privacy.budget import Privacy
     from tabsynth.privacy.risk import audit as attack
-    from tabsynth.shipped import is_shipped, open_table
 
     limits = dict(pair(text, "--gates") for text in args.gates)
     wanted = limits.pop("verdict", None)

@@ -17,11 +17,11 @@ import pandas as pd
 
 from tabsynth.balance import Cells, Goal, columns, lacking, matching, rounded
 from tabsynth.common.validation import checked_seed, fresh_seed
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.interpolation import interpolate, mixup, rekeyed
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.table import Table
 
 __all__ = ["Augmented", "Goal", "balanced_sample", "lacking", "mixup", "oversample", "smote"]
 

@@ -20,6 +20,7 @@ import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder, coder_from_state
 from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
 from tabsynth.identifiers import Pattern, keys_of_rows, learn_pattern
@@ -32,7 +33,6 @@ from tabsynth.readings import instants_of, line_of, lines_of, measure_column, me
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.slots import Slot, digit_share, joined, parted, slots_of
-from tabsynth.table import Table
 from tabsynth.ties import Tie, tie_from_state, tie_state
 
 Observed = Mapping[str, npt.NDArray[np.bool_]]

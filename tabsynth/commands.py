@@ -24,8 +24,8 @@ from tabsynth.schema.schema import Schema
 
 def inspect(args: Namespace) -> int:
     """Say what each column is, why, and what a person should decide. Only people see values of the table."""
+    from tabsynth.data.sample_datasets import open_table
     from tabsynth.schema.inference import describe
-    from tabsynth.shipped import open_table
 
     if args.schema:
         check_writable(args.schema)
@@ -49,8 +49,8 @@ def inspect(args: Namespace) -> int:
 
 def fit(args: Namespace) -> int:
     """Learn a table and write a model file."""
+    from tabsynth.data.sample_datasets import open_table
     from tabsynth.pipeline import checkpoint_of, make, resumable
-    from tabsynth.shipped import open_table
 
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
     options = {name: value for name, value in options.items() if value is not None}
@@ -99,7 +99,7 @@ def sample(args: Namespace) -> int:
 
 def tune(args: Namespace) -> int:
     """Search a model's options."""
-    from tabsynth.shipped import open_table
+    from tabsynth.data.sample_datasets import open_table
     from tabsynth.tune import tune as search
 
     check_writable(args.output)

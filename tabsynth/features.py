@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
+from tabsynth.data.table import Table
 from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.errors import DataError, listed
 from tabsynth.quantiles import decimals_of
 from tabsynth.readings import instants_of, line_of
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 
 @dataclass(frozen=True, eq=False)

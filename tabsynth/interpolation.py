@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.data.table import Table
 from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.identifiers import fresh, learn_pattern
@@ -23,7 +24,6 @@ from tabsynth.readings import instants_of, line_of
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import keeps
-from tabsynth.table import Table
 
 TRIES = 50
 """How often rows that break a constraint are made anew."""

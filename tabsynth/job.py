@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.common.yaml_files import read_yaml
+from tabsynth.data.sample_datasets import is_shipped
 from tabsynth.errors import InputError, listed
 from tabsynth.schema.schema import Schema
-from tabsynth.shipped import is_shipped
 
 VERSION = 1
 """Version of the pipeline file; a file of a later version is refused."""

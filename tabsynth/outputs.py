@@ -22,7 +22,7 @@ def check_table_output(path: str | Path) -> None:
     Raises:
         SourceError: The suffix says no format of a table, or the path cannot be written.
     """
-    from tabsynth.sources import SUFFIXES
+    from tabsynth.data.file_formats import SUFFIXES
 
     if not Path(path).name.lower().endswith(tuple(SUFFIXES)):
         raise SourceError(f"cannot write a table to {str(path)!r}: its name must end in one of {', '.join(SUFFIXES)}")
@@ -67,7 +67,7 @@ def write_sample(
     Returns:
         The first rows (in whole chunks).
     """
-    from tabsynth.sources import write, write_chunks
+    from tabsynth.data.read_write import write, write_chunks
 
     if is_workbook(path):
         frame = pd.concat(model.sample_chunks(rows, given=given, chunk=CHUNK, seed=seed), ignore_index=True)

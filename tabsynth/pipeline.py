@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.atomic_files import check_writable
+from tabsynth.data.sample_datasets import open_table
+from tabsynth.data.table import Table
+from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, listed
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
-from tabsynth.shipped import open_table
-from tabsynth.splits import check_target, split
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.table import Table
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.report import Report

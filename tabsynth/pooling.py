@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.coders import Coder, ValueCoder
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError
 from tabsynth.identifiers import fresh, learn_pattern
 from tabsynth.plain_values import plain_value
 from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text, Value
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 MAX_POOLED_SHARE = 0.05
 """Up to this share of a column's values, pooled values are left out; above it, something takes their place."""

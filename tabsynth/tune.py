@@ -16,14 +16,14 @@ import yaml
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.validation import checked_seed
+from tabsynth.data.table import Table
+from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, listed
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import relaxed
 from tabsynth.evaluation.score import Score, figure
 from tabsynth.schema.schema import Schema
-from tabsynth.splits import split
 from tabsynth.synthesizers.catalog import create
-from tabsynth.table import Table
 
 if TYPE_CHECKING:
     import optuna

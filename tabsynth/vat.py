@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.common.validation import checked_seed
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, listed
 from tabsynth.features import Features
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 XI = 1e-2
 """Length of the step that finds the direction; the paper's 1e-6 drowns in the rounding of 32-bit floats."""

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from tabsynth import augment
+from tabsynth.data import Table
 from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, SchemaError
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.table import Table
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from tabsynth.codec import Codec
+from tabsynth.data import Table
 from tabsynth.law_search import find_laws
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.vae import VAESynthesizer
-from tabsynth.table import Table
 
 KEPT: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "copy": lambda x: x["copy"] == x["paid"],

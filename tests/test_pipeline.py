@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.data import Table, load_shipped, split
+from tabsynth.data.sample_datasets import SHIPPED, open_table
 from tabsynth.errors import ConditionError, DataError, InputError, SchemaError, SourceError
 from tabsynth.job import EXAMPLE, Job, job_from_dict, read_job
 from tabsynth.pipeline import run
 from tabsynth.schema import Schema
-from tabsynth.shipped import SHIPPED, load_shipped, open_table
-from tabsynth.splits import split
-from tabsynth.table import Table
 
 BASE: dict[str, Any] = {"version": 1, "input": "in.csv", "output": "out"}
 

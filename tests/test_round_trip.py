@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from tabsynth.codec import Codec
+from tabsynth.data import Table
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
-from tabsynth.table import Table
 
 ROWS = 60
 SIX = np.arange(ROWS) % 6

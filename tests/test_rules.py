@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabsynth.data import Table
 from tabsynth.errors import InputError, SchemaError, SourceError
 from tabsynth.formulas import Formula
 from tabsynth.rules import generate
 from tabsynth.schema import Schema
-from tabsynth.table import Table
 
 CLINIC = {
     "columns": {

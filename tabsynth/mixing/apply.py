@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.yaml_files import read_yaml
+from tabsynth.data.provenance import mark
+from tabsynth.data.read_write import read
 from tabsynth.errors import InputError
 from tabsynth.mixing.combine import Combined, fused, join, union
 from tabsynth.mixing.entries import code_texts
@@ -24,8 +26,6 @@ from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.streamed import MixedFile, mix_to_file
 from tabsynth.mixing.telling import columns_report, domains, person_note, provenance, schema_of, without_rare
 from tabsynth.mixing.weigh import check_margins, rake
-from tabsynth.provenance import mark
-from tabsynth.sources import read
 
 
 @overload

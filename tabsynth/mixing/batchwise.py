@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tabsynth.batches import Batches
+from tabsynth.data.batch_reader import Batches
 from tabsynth.mixing.entries import Harmony
 from tabsynth.mixing.guards import check_codes
 from tabsynth.mixing.harmonise import entries_of, undated

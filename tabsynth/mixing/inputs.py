@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tabsynth.batches import Batches
+from tabsynth.data.batch_reader import Batches
+from tabsynth.data.provenance import file_hash
+from tabsynth.data.read_write import read
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.mixing.entries import Input
 from tabsynth.mixing.plan import Plan
-from tabsynth.provenance import file_hash
 from tabsynth.schema.validation import check_frame
-from tabsynth.sources import read
 
 
 def take(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFrame, Input]:

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.atomic_files import check_writable, write_text
+from tabsynth.data.provenance import told_by, write_beside
+from tabsynth.data.read_write import write
+from tabsynth.data.table import Table
 from tabsynth.errors import PrivacyError
 from tabsynth.mixing.clusters import split_entities
 from tabsynth.mixing.telling import report_text
-from tabsynth.provenance import told_by, write_beside
 from tabsynth.schema.columns import Identifier, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.sources import write
-from tabsynth.table import Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

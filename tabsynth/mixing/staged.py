@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from tabsynth.batches import ROWS, Batches
+from tabsynth.data.batch_reader import ROWS, Batches
 from tabsynth.errors import InputError
 from tabsynth.mixing.combine import is_number
 from tabsynth.mixing.entries import code_texts

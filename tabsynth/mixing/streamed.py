@@ -18,9 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabsynth.batches import ROWS, Batches
 from tabsynth.common.atomic_files import check_writable
 from tabsynth.common.progress import bar
+from tabsynth.data.batch_reader import ROWS, Batches
+from tabsynth.data.file_formats import kind_of
+from tabsynth.data.provenance import mark, write_beside
+from tabsynth.data.read_write import write_chunks
 from tabsynth.errors import InputError, MissingDependencyError, listed
 from tabsynth.mixing.batchwise import record_keys, told, unfit
 from tabsynth.mixing.combine import settled
@@ -40,10 +43,8 @@ from tabsynth.mixing.telling import (
     schema_of,
     without_rare,
 )
-from tabsynth.provenance import mark, write_beside
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.sources import kind_of, write_chunks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ class Inequality:
     def holds(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Whether each row keeps the constraint, shape (n,). A row with a missing side keeps it.
 
-        The columns must be comparable as they are: numbers or datetimes. ``tabsynth.table.keeps`` sees to it.
+        The columns must be comparable as they are: numbers or datetimes. ``tabsynth.data.table.keeps`` sees to it.
         """
         low, high = frame[self.low], frame[self.high]
         kept = (low < high) if self.strict else (low <= high)

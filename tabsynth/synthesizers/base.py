@@ -17,13 +17,13 @@ from sklearn.base import BaseEstimator
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import checked_seed, fresh_seed
+from tabsynth.data.provenance import told_by
+from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.provenance import told_by
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private import fit_private, refusal, statement
 from tabsynth.synthesizers.weighing import Weighing, relaxed, weighed
-from tabsynth.table import Table
 
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress

@@ -18,11 +18,11 @@ import pandas as pd
 from tabsynth.codec import Codec
 from tabsynth.coders import ValueCoder
 from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.dtypes import datetime_series, numeric_series
 from tabsynth.line_coder import QuantileCoder
 from tabsynth.readings import instants_of, line_of
 from tabsynth.schema.columns import Datetime
-from tabsynth.table import Table
 
 
 @dataclass(frozen=True)

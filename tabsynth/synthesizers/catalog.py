@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.common import model_file
+from tabsynth.data.table import Table
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.table import Table
 
 KINDS: dict[str, tuple[str, str]] = {
     "masked": ("tabsynth.synthesizers.masked", "MaskedSynthesizer"),

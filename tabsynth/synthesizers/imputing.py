@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.synthesizers.base import Draw
 from tabsynth.synthesizers.conditions import Conditions, present_only
 from tabsynth.synthesizers.tokens import TokenSynthesizer
-from tabsynth.table import Table
 
 
 class Knowing(Protocol):

@@ -17,6 +17,7 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.marginals.choice import planned
 from tabsynth.marginals.effort import bins_of, fine_share
@@ -32,7 +33,6 @@ from tabsynth.synthesizers.base import Draw, Run
 from tabsynth.synthesizers.imputing import expected_by, imputed
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of
 from tabsynth.synthesizers.tokens import TokenSynthesizer
-from tabsynth.table import Table
 
 EXPECTED_ROWS = 10_000
 """Rows that are supposed where their number is not public, before they are counted."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Draw, Run
@@ -27,7 +28,6 @@ from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.net_model import NetSynthesizer
 from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
-from tabsynth.table import Table
 from tabsynth.training.chain import Chain
 from tabsynth.training.crosses import Cross
 from tabsynth.training.loop import Recipe, chosen_device, leg_of

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tabsynth.data.private_files import read_private
+from tabsynth.data.provenance import public as public_provenance
+from tabsynth.data.provenance import told_by
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.declared import private_schema, published
 from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.privacy.measured import check_charged, ledger_of, together
 from tabsynth.privacy.persons import check_persons
-from tabsynth.private_files import read_private
-from tabsynth.provenance import public as public_provenance
-from tabsynth.provenance import told_by
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run, Synthesizer

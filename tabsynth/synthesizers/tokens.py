@@ -16,6 +16,7 @@ import pandas as pd
 
 from tabsynth.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, InputError, listed
 from tabsynth.schema.validation import keeps
 from tabsynth.synthesizers.base import Draw, Given, Run, Synthesizer
@@ -24,7 +25,6 @@ from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.following import Function, functions_of, mended
 from tabsynth.synthesizers.meeting import WHOLE, draw_meeting
 from tabsynth.synthesizers.weighing import counted
-from tabsynth.table import Table
 from tabsynth.training.forest import Forest
 from tabsynth.training.layout import Layout
 from tabsynth.training.tree_critic import TreeCritic

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 
 @dataclass(frozen=True, eq=False)

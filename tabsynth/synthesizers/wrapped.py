@@ -19,13 +19,13 @@ import pandas as pd
 import torch
 
 from tabsynth.common.arrays import Arrays
+from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, TrainingError
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.validation import keeps
 from tabsynth.synthesizers.base import Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.bridge import Bridge
 from tabsynth.synthesizers.frozen import freeze, thaw
-from tabsynth.table import Table
 
 CHUNK = 1 << 16
 """Rows that are drawn together."""

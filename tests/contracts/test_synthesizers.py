@@ -14,11 +14,11 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from tabsynth.data import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, PrivacyError
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import catalog
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.table import Table
 
 QUICK: dict[str, dict[str, int]] = {
     "masked": {"epochs": 1},

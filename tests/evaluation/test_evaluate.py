@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.data import Table
 from tabsynth.errors import DataError, InputError, MissingDependencyError, SchemaError, SourceError
 from tabsynth.evaluation.evaluate import QUICK_ROWS, evaluate
 from tabsynth.evaluation.inputs import fingerprint
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
-from tabsynth.table import Table
 
 OURS = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
 HELD = {"utility", "utility_gap", "dcr_share", "copies"}

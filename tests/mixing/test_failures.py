@@ -33,8 +33,8 @@ import pytest
 
 import tabsynth as ts
 from tabsynth.cli import main
+from tabsynth.data.provenance import file_hash
 from tabsynth.mixing.plan import Plan
-from tabsynth.provenance import file_hash
 
 from .people import registers
 

@@ -13,11 +13,11 @@ import pytest
 
 import tabsynth as ts
 from tabsynth.cli import main
+from tabsynth.data import split
 from tabsynth.errors import DataError, PrivacyError
 from tabsynth.mixing.mixed import Mixed
 from tabsynth.mixing.plan import Plan
 from tabsynth.pipeline import run
-from tabsynth.splits import split
 from tabsynth.synthesizers.catalog import load
 
 from .test_guards import people, plan_of, same

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import tabsynth as ts
-from tabsynth import batches
 from tabsynth.cli import main
+from tabsynth.data import batch_reader
 from tabsynth.errors import DataError, InputError
 from tabsynth.mixing import staged, streamed
 from tabsynth.mixing.plan import Plan
@@ -23,9 +23,9 @@ from .test_failures import FAILURES, Case, heavy_local_key, nobody_to_weigh, pla
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table of these tests is many batches."""
-    for module in (batches, staged, streamed):
+    for module in (batch_reader, staged, streamed):
         monkeypatch.setattr(module, "ROWS", 32)
-    monkeypatch.setattr(batches.Batches.frames, "__defaults__", (None, 32))
+    monkeypatch.setattr(batch_reader.Batches.frames, "__defaults__", (None, 32))
 
 
 def patients(n: int, seed: int) -> pd.DataFrame:

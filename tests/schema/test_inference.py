@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as st_pandas
 
+from tabsynth.data import Table, read
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
 from tabsynth.schema.column_names import is_code, is_key, is_person, words
 from tabsynth.schema.datetime_formats import candidates, may_be_date
 from tabsynth.schema.inference import decimals_of, describe, infer_schema
 from tabsynth.schema.validation import check_fit
-from tabsynth.sources import read
-from tabsynth.table import Table
 
 KINDS = {
     "adult": {

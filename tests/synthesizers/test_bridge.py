@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.data import Table
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.bridge import Bridge
-from tabsynth.table import Table
 
 SCHEMA = Schema.from_dict(
     {

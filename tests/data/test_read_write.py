@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from tabsynth.data import Table, read, write
+from tabsynth.data.read_write import write_chunks
 from tabsynth.errors import DataError, SchemaError, SourceError
 from tabsynth.schema import Schema
-from tabsynth.sources import read, write, write_chunks
-from tabsynth.table import Table
 
 TABLES = ("t.csv", "t.csv.gz", "t.tsv", "t.parquet", "t.xlsx")
 

@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from tabsynth.data.provenance import from_metadata, mark, read_beside
 from tabsynth.errors import DataError, SchemaError, SourceError, listed
-from tabsynth.provenance import from_metadata, mark, read_beside
 
 DELIMITERS = ",;\t|"
 """Tried in order; the one that parts the header into the declared names counts."""

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabsynth import batches, csv_files
-from tabsynth.batches import Batches
+from tabsynth.data import batch_reader, csv_files, read, write
+from tabsynth.data.batch_reader import Batches
 from tabsynth.errors import DataError, SourceError
-from tabsynth.sources import read, write
 
 CELLS = {
     "number": st.one_of(st.integers(-99, 99).map(str), st.just("")),
@@ -73,4 +72,4 @@ def test_what_is_no_table_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no")
     with pytest.raises(SourceError, match="is not Parquet"):
         list(Batches(tmp_path / "a.parquet").frames())
-    assert batches.ROWS > 0
+    assert batch_reader.ROWS > 0

@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.csv_files import MISSING, header, text_batches
-from tabsynth.csv_types import typed
+from tabsynth.data.csv_files import MISSING, header, text_batches
+from tabsynth.data.csv_types import typed
+from tabsynth.data.file_formats import kind_of, separator_of
+from tabsynth.data.parquet_files import parquet_file, parquet_frame
+from tabsynth.data.read_write import read
 from tabsynth.errors import SourceError
-from tabsynth.sources import kind_of, parquet_file, parquet_frame, read, separator_of
 
 ROWS = 1 << 16
 """Rows of a batch."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from tabsynth.csv_types import declared, typed
+from tabsynth.data.csv_types import declared, typed
 from tabsynth.errors import DataError, SourceError, listed
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.datetime_formats import default_format, write_dates

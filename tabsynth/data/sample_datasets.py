@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from tabsynth.data.table import Table
 from tabsynth.errors import SourceError, listed
 from tabsynth.schema.schema import Schema
-from tabsynth.table import Table
 
 PREFIX = "sklearn:"
 
@@ -25,7 +25,7 @@ def open_table(name: str | Path, schema: Schema | None = None) -> Table:
     """
     if is_shipped(name):
         return Table.of(load_shipped(str(name).removeprefix(PREFIX)), schema)
-    from tabsynth.sources import read
+    from tabsynth.data.read_write import read
 
     return read(name, schema=schema)
 

@@ -34,7 +34,7 @@ class Table:
             InputError: The table is unusable, or the schema does not fit it; the message names column and value.
         """
         if isinstance(data, (str, Path)):
-            from tabsynth.sources import read
+            from tabsynth.data.read_write import read
 
             return read(data, schema=schema)
         if isinstance(data, Table):

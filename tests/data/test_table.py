@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabsynth.data import Table
 from tabsynth.errors import DataError, SchemaError
 from tabsynth.schema import Schema
 from tabsynth.schema.constraints import Inequality
 from tabsynth.schema.validation import instants, keeps, numbers
-from tabsynth.table import Table
 
 
 def one(facts: dict[str, Any], constraints: tuple[Inequality, ...] = ()) -> Schema:

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tabsynth
+from tabsynth.data.private_files import LONGEST, read_private
 from tabsynth.errors import DataError, SchemaError, SourceError
-from tabsynth.private_files import LONGEST, read_private
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 
-from .shadow import PRIVACY, blind, members
-from .tables import SCHEMA, table
+from ..privacy.shadow import PRIVACY, blind, members
+from ..privacy.tables import SCHEMA, table
 
 HEADER = b"age,name,note\n"
 LINES = [b"31,ann,x", b"32,bob,y", b"33,cid,z"]

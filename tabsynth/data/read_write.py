@@ -9,30 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replacing
-from tabsynth.csv_files import MISSING, opened, read_csv, write_csv
-from tabsynth.csv_types import declared
+from tabsynth.data.csv_files import MISSING, opened, read_csv, write_csv
+from tabsynth.data.csv_types import declared
+from tabsynth.data.excel_files import read_excel, write_excel
+from tabsynth.data.file_formats import kind_of, separator_of
+from tabsynth.data.parquet_files import parquet_file, parquet_frame
+from tabsynth.data.provenance import mark, read_beside, told_by, with_metadata
+from tabsynth.data.table import Table, emptied
 from tabsynth.errors import DataError, SourceError, listed
-from tabsynth.excel_files import read_excel, write_excel
-from tabsynth.provenance import from_metadata, mark, read_beside, told_by, with_metadata
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.inference import infer_schema
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_frame
-from tabsynth.table import Table, emptied
-
-SUFFIXES = {
-    ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",
-    ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
-}  # fmt: skip
 
 
 def read(
@@ -173,24 +168,6 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
             raise DataError(f"nothing was written to {str(target)!r}: no chunk came")
 
 
-def kind_of(path: Path) -> str:
-    """``csv``, ``parquet`` or ``excel``, by the suffix.
-
-    Raises:
-        SourceError: The suffix says none of these.
-    """
-    name = path.name.lower()
-    kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
-    if kind is None:
-        raise SourceError(f"{str(path)!r} is of an unknown kind; known suffixes are {', '.join(SUFFIXES)}")
-    return kind
-
-
-def separator_of(path: Path, separator: str | None = None) -> str:
-    """What separates a CSV file's fields: what is told, else what the suffix says."""
-    return separator or ("\t" if ".tsv" in path.name.lower() else ",")
-
-
 def _packed(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
@@ -249,53 +226,3 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             return parquet_frame(file.read())
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{str(path)!r} is damaged or cut short: {error}") from error
-
-
-def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
-    """Open a Parquet file, its columns and rows checked.
-
-    Raises:
-        SourceError: The file is damaged, or of another kind.
-        DataError: Duplicate or nested columns, or no rows.
-    """
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error
-    schema = file.schema_arrow
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
-    fault = f"has duplicate column names: {listed(twice)}; give every column a name of its own" if twice else ""
-    fault = fault or (f"has nested columns: {listed(nested)}; flatten or drop them" if nested else "")
-    fault = fault or ("" if file.metadata.num_rows else "has columns but no rows")
-    if fault:
-        file.close()
-        raise DataError(f"{str(path)!r} {fault}")
-    return file
-
-
-def parquet_frame(table: pa.Table) -> pd.DataFrame:
-    """Arrow to pandas; integers and booleans with gaps become nullable rather than floats and objects."""
-    frame: pd.DataFrame = mark(table.to_pandas(), from_metadata(table.schema))
-    if not isinstance(frame.index, pd.RangeIndex):
-        named = [name for name in frame.index.names if name is not None]
-        frame = frame.reset_index(level=named) if named else frame
-        frame = frame.reset_index(drop=True)[[n for n in table.column_names if n in frame.columns]]
-    for field in table.schema:
-        if field.name not in frame.columns:
-            continue
-        column, values = table.column(field.name), frame[field.name]
-        if pa.types.is_integer(field.type) and not pd.api.types.is_integer_dtype(values.dtype) and column.null_count:
-            frame[field.name] = column.to_pandas(types_mapper=lambda kind: getattr(pd, _nullable(kind))())
-        elif pa.types.is_boolean(field.type) and values.dtype == object:
-            frame[field.name] = values.astype("boolean")
-        elif pa.types.is_decimal(field.type):
-            exact = all(value is None or Decimal(repr(float(value))) == value for value in values)
-            # As floats where that loses nothing, which is up to 15 digits.
-            frame[field.name] = values.astype(np.float64) if exact else values
-    return frame
-
-
-def _nullable(kind: pa.DataType) -> str:
-    """The name of pandas' nullable dtype for an Arrow integer."""
-    return str(kind).replace("uint", "UInt").replace("int", "Int") + "Dtype"

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.schema.columns import Identifier, Text
-from tabsynth.table import Table
 
 
 def split(table: Table, share: float, *, seed: int, target: str | None = None) -> tuple[Table, Table]:

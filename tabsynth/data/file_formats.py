@@ -1,0 +1,30 @@
+"""The format of a table's file and the separator of its fields, by the suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tabsynth.errors import SourceError
+
+SUFFIXES = {
+    ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",
+    ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
+}  # fmt: skip
+
+
+def kind_of(path: Path) -> str:
+    """``csv``, ``parquet`` or ``excel``, by the suffix.
+
+    Raises:
+        SourceError: The suffix says none of these.
+    """
+    name = path.name.lower()
+    kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+    if kind is None:
+        raise SourceError(f"{str(path)!r} is of an unknown kind; known suffixes are {', '.join(SUFFIXES)}")
+    return kind
+
+
+def separator_of(path: Path, separator: str | None = None) -> str:
+    """What separates a CSV file's fields: what is told, else what the suffix says."""
+    return separator or ("\t" if ".tsv" in path.name.lower() else ",")

@@ -1,0 +1,64 @@
+"""Read Parquet files: checked, and with gaps in integers and booleans kept."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from tabsynth.data.provenance import from_metadata, mark
+from tabsynth.errors import DataError, SourceError, listed
+
+
+def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
+    """Open a Parquet file, its columns and rows checked.
+
+    Raises:
+        SourceError: The file is damaged, or of another kind.
+        DataError: Duplicate or nested columns, or no rows.
+    """
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error
+    schema = file.schema_arrow
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    fault = f"has duplicate column names: {listed(twice)}; give every column a name of its own" if twice else ""
+    fault = fault or (f"has nested columns: {listed(nested)}; flatten or drop them" if nested else "")
+    fault = fault or ("" if file.metadata.num_rows else "has columns but no rows")
+    if fault:
+        file.close()
+        raise DataError(f"{str(path)!r} {fault}")
+    return file
+
+
+def parquet_frame(table: pa.Table) -> pd.DataFrame:
+    """Arrow to pandas; integers and booleans with gaps become nullable rather than floats and objects."""
+    frame: pd.DataFrame = mark(table.to_pandas(), from_metadata(table.schema))
+    if not isinstance(frame.index, pd.RangeIndex):
+        named = [name for name in frame.index.names if name is not None]
+        frame = frame.reset_index(level=named) if named else frame
+        frame = frame.reset_index(drop=True)[[n for n in table.column_names if n in frame.columns]]
+    for field in table.schema:
+        if field.name not in frame.columns:
+            continue
+        column, values = table.column(field.name), frame[field.name]
+        if pa.types.is_integer(field.type) and not pd.api.types.is_integer_dtype(values.dtype) and column.null_count:
+            frame[field.name] = column.to_pandas(types_mapper=lambda kind: getattr(pd, _nullable(kind))())
+        elif pa.types.is_boolean(field.type) and values.dtype == object:
+            frame[field.name] = values.astype("boolean")
+        elif pa.types.is_decimal(field.type):
+            exact = all(value is None or Decimal(repr(float(value))) == value for value in values)
+            # As floats where that loses nothing, which is up to 15 digits.
+            frame[field.name] = values.astype(np.float64) if exact else values
+    return frame
+
+
+def _nullable(kind: pa.DataType) -> str:
+    """The name of pandas' nullable dtype for an Arrow integer."""
+    return str(kind).replace("uint", "UInt").replace("int", "Int") + "Dtype"
