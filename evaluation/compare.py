@@ -18,7 +18,8 @@ from tabsynth.evaluation.areas import beyond_chance
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.html import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
 from tabsynth.schema.schema import Schema
 
 VERSION = 1

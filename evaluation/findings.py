@@ -19,8 +19,9 @@ from tabsynth.evaluation.bins import Bins
 from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.dependence import shared_information
 from tabsynth.evaluation.resample import RARELY
-from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.units import converted
+from tabsynth.reporting.number_format import figure
 
 FACTOR = 3.0
 """How many times its floor a part must be."""

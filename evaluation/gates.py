@@ -27,7 +27,8 @@ import yaml
 from tabsynth.errors import InputError, SourceError, listed
 from tabsynth.evaluation.areas import AREAS, SURE, area_of, beyond_chance
 from tabsynth.evaluation.report import Report
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
 
 KEYS = ("max", "min", "above_floor")
 DEFAULT = "default"

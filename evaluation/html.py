@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tabsynth.evaluation import drawing, maps
 from tabsynth.evaluation.areas import area_of
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.verdict import reading
+from tabsynth.reporting import charts
+from tabsynth.reporting.number_format import figure
 
 TILES = (
     "shape_error",
@@ -47,7 +48,7 @@ def render(report: Mapping[str, Any]) -> str:
             worst=_worst(report["worst"]),
             cards=_cards(report["distributions"], scores),
             heat=_heat(scores, report["distributions"]),
-            heat_steps=drawing.HEAT_STEPS,
+            heat_steps=charts.HEAT_STEPS,
             seen=_seen(scores),
             sdmetrics=_beside(scores),
             scores=[_row(score) for score in report["scores"]],
@@ -55,8 +56,8 @@ def render(report: Mapping[str, Any]) -> str:
             findings=report["findings"],
             shown=MOST_FINDINGS,
             gates=report["gates"],
-            projection=maps.projection(report["drilldown"].get("projection")),
-            beliefs=maps.beliefs(report["drilldown"].get("telltale")),
+            projection=charts.projection(report["drilldown"].get("projection")),
+            beliefs=charts.beliefs(report["drilldown"].get("telltale")),
             finer=_finer(scores),
             notes=report["notes"],
             provenance=report["provenance"],
@@ -102,7 +103,9 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("tabsynth.evaluation", "templates"),
+        loader=ChoiceLoader(
+            [PackageLoader("tabsynth.evaluation", "templates"), PackageLoader("tabsynth.reporting", "templates")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -129,7 +132,7 @@ def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> l
 
 def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
     known = Score.from_dict(score)
-    return {**_row(score), "gauge": drawing.gauge(score), "level": levels.get(score["name"]), "reading": reading(known)}
+    return {**_row(score), "gauge": charts.gauge(score), "level": levels.get(score["name"]), "reading": reading(known)}
 
 
 def _row(score: dict[str, Any]) -> dict[str, Any]:
@@ -188,11 +191,11 @@ def _cards(pictures: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]])
                 "name": picture["name"],
                 "kind": picture["kind"],
                 "error": figure(part["value"], "%"),
-                "level": drawing.level(part["value"]),
+                "level": charts.level(part["value"]),
                 "floor": figure(part["floor"], "%") if part["floor"] is not None else None,
                 "excess": part["value"] - (part["floor"] or 0.0),
-                "histogram": drawing.histogram(picture) if continuous else None,
-                "bars": None if continuous else drawing.bars(picture),
+                "histogram": charts.histogram(picture) if continuous else None,
+                "bars": None if continuous else charts.bars(picture),
                 "missing": [figure(picture[f"{side}_missing"], "%") for side in ("real", "synthetic")]
                 if picture["real_missing"] or picture["synthetic_missing"]
                 else None,
@@ -205,7 +208,7 @@ def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) 
     if "trend_error" not in scores:
         return None
     order = [picture["name"] for picture in pictures]
-    return drawing.heat(scores["shape_error"]["detail"], scores["trend_error"]["detail"], order)
+    return charts.heat(scores["shape_error"]["detail"], scores["trend_error"]["detail"], order)
 
 
 def _finer(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

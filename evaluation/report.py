@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.errors import DataError
-from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.uses import uses
 from tabsynth.evaluation.verdict import Verdict, judge
-from tabsynth.evaluation.writing import write_report
+from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.report_files import write_report
 
 VERSION = 2
 """Version of the JSON form (``templates/report.schema.json``); a later one is refused, an earlier one is read."""

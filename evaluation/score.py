@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tabsynth.errors import DataError
+from tabsynth.reporting.number_format import figure
 
 Better = Literal["lower", "higher", "target"]
 
@@ -143,10 +144,3 @@ class Score:
             )
         except (KeyError, TypeError, IndexError) as error:
             raise DataError(f"score {data.get('name', '?')!r} cannot be read: {error}") from error
-
-
-def figure(value: float, unit: str = "") -> str:
-    """A number as people write it, with its unit: ``1.31 %``, ``0.579``, ``−0.004``."""
-    digits = 3 if unit != "%" else 2 if abs(value) < 10 else 1
-    text = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0 turns a rounded −0 into 0
-    return f"{text} %" if unit == "%" else text

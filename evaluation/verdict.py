@@ -11,7 +11,8 @@ from typing import Any
 
 from tabsynth.evaluation import areas
 from tabsynth.evaluation.areas import LEVELS, Level
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
 
 BROKEN = 25.0
 """Points above the floor at which one column or pair alone keeps the mean from being called good."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from tabsynth.evaluation.score import figure
+from tabsynth.reporting.number_format import figure
 
 LEAST = -3.5
 """The ROC's axes begin at 10 to this power."""
@@ -61,7 +61,7 @@ def render(report: Mapping[str, Any]) -> str:
 def _environment() -> Environment:
     environment = Environment(
         loader=ChoiceLoader(
-            [PackageLoader("tabsynth.privacy", "templates"), PackageLoader("tabsynth.evaluation", "templates")]
+            [PackageLoader("tabsynth.privacy", "templates"), PackageLoader("tabsynth.reporting", "templates")]
         ),
         autoescape=True,
         undefined=StrictUndefined,

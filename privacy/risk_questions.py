@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
 
 NOT = "not answered"
 PARTLY = "partly answered"

@@ -11,8 +11,9 @@ from typing import Any
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, SourceError
-from tabsynth.evaluation.score import Score, figure
-from tabsynth.evaluation.writing import write_report
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.report_files import write_report
 
 VERSION = 1
 """Version of the JSON form; a later one is refused."""

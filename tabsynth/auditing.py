@@ -55,7 +55,7 @@ def audit(args: Namespace) -> int:
 
 def _over(report: AuditReport, gates: Mapping[str, float]) -> list[str]:
     """The scores above their gates, in words."""
-    from tabsynth.evaluation.score import figure
+    from tabsynth.reporting.number_format import figure
 
     unknown = [name for name in gates if name not in report.scores]
     if unknown:

@@ -55,7 +55,7 @@ def evaluate(args: Namespace) -> int:
 
 def _announced(scores: Sequence[Score]) -> None:
     """Print scores as soon as they are computed, where somebody watches."""
-    from tabsynth.evaluation.score import figure
+    from tabsynth.reporting.number_format import figure
 
     if sys.stderr.isatty():
         for score in scores:

@@ -21,7 +21,8 @@ from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, listed
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import relaxed
-from tabsynth.evaluation.score import Score, figure
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.catalog import create
 

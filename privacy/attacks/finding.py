@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.score import Part, Score
+from tabsynth.reporting.number_format import figure
 
 Group = Literal["membership", "singling_out", "linkability", "inference", "copies", "source", "shadow"]
 Records = Literal["random", "isolated", "exposed"]

@@ -16,9 +16,10 @@ from tabsynth.evaluation.auc import delong, weighted_auc
 from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.detection import detection_scores
 from tabsynth.evaluation.memorisation import memorisation_scores, nearest
-from tabsynth.evaluation.score import Part, Score, figure
+from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.utility import utility_scores
 from tabsynth.evaluation.verdict import level_of
+from tabsynth.reporting.number_format import figure
 from tabsynth.schema import Schema
 
 

@@ -1,0 +1,1 @@
+"""What all reports share: charts, number formats and files."""
