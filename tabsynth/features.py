@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.codec.column_values import instants_of, line_of
+from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
+from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
-from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.errors import DataError, listed
-from tabsynth.quantiles import decimals_of
-from tabsynth.readings import instants_of, line_of
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 

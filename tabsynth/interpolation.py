@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.codec.column_values import instants_of, line_of
+from tabsynth.codec.identifiers import fresh, learn_pattern
+from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
+from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
-from tabsynth.dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.errors import DataError, InputError, MissingDependencyError
-from tabsynth.identifiers import fresh, learn_pattern
-from tabsynth.quantiles import decimals_of
-from tabsynth.readings import instants_of, line_of
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import keeps

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats
 from tabsynth.laws import Law
-from tabsynth.quantiles import decimals_of
 
 FEWEST = 50
 """Fewest rows from which a relation is believed."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats
-from tabsynth.line_coder import QuantileCoder
 
 
 @dataclass(frozen=True)

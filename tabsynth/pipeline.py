@@ -172,7 +172,7 @@ def checkpoint_of(model_path: str | Path) -> Path:
 
 def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
     """The values that a model knows of each column of values; an inferred schema does not hold them."""
-    from tabsynth.coders import ValueCoder
+    from tabsynth.codec.categorical_encoder import ValueCoder
     from tabsynth.synthesizers.tokens import TokenSynthesizer
 
     coders = model.codec_.coders if isinstance(model, TokenSynthesizer) else {}
@@ -181,7 +181,7 @@ def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
 
 def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] | None) -> None:
     """Raise ConditionError before a fit for conditions that no model of this kind could meet afterwards."""
-    from tabsynth.codec import Codec
+    from tabsynth.codec.codec import Codec
     from tabsynth.synthesizers.conditions import Conditions
     from tabsynth.synthesizers.tokens import TokenSynthesizer
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tabsynth.codec.numeric_encoder import QuantileCoder, Range
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.laws import Law, settle
-from tabsynth.line_coder import QuantileCoder, Range
 from tabsynth.ties import Tie
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tabsynth.codec.column_values import UNITS
+from tabsynth.codec.identifiers import from_regex
+from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
 from tabsynth.common.validation import checked_seed
-from tabsynth.dtypes import datetime_series, numeric_series, value_series
 from tabsynth.errors import InputError, SourceError, listed
 from tabsynth.formulas import Array
-from tabsynth.identifiers import from_regex
-from tabsynth.readings import UNITS
 from tabsynth.rule_columns import MISSING, Rule, days, default_rule, rule_of
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema

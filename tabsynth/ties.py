@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
 from tabsynth.common.arrays import Arrays, Floats, Tokens
-from tabsynth.line_coder import QuantileCoder
-from tabsynth.quantiles import decimals_of, measure_quantiles
 
 RECURRING = 0.05
 """A tie needs this share of rows whose difference recurs exactly."""

@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from tabsynth.codec.column_values import UNITS, line_of, members_of
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
-from tabsynth.readings import UNITS, line_of, members_of
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, utc_naive
 
 NARROW = 256

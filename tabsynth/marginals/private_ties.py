@@ -16,9 +16,9 @@ from itertools import combinations
 
 import numpy as np
 
-from tabsynth.codec import Codec
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.line_coder import QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import simplex
 from tabsynth.marginals.spending import Read, Source

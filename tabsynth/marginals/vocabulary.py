@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec
-from tabsynth.coders import Coder, ValueCoder
+from tabsynth.codec.categorical_encoder import Coder, ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.identifiers import learn_pattern
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Floats
-from tabsynth.identifiers import learn_pattern
-from tabsynth.line_coder import QuantileCoder
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import merged
 from tabsynth.privacy.declared import public_dtypes

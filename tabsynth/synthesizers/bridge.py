@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec
-from tabsynth.coders import ValueCoder
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import instants_of, line_of
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.dtypes import datetime_series, numeric_series
-from tabsynth.line_coder import QuantileCoder
-from tabsynth.readings import instants_of, line_of
 from tabsynth.schema.columns import Datetime
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec
-from tabsynth.coders import ValueCoder
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.numeric_encoder import QuantileCoder, Range
+from tabsynth.codec.pandas_dtypes import value_series
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.dtypes import value_series
 from tabsynth.errors import ConditionError, listed
-from tabsynth.line_coder import QuantileCoder, Range
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import numbers

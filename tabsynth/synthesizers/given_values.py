@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec
-from tabsynth.coders import ValueCoder
-from tabsynth.dtypes import datetime_series, numeric_series, zone_of
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import UNITS
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, zone_of
 from tabsynth.errors import ConditionError, DataError, listed
-from tabsynth.line_coder import QuantileCoder
-from tabsynth.readings import UNITS
 from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import read_dates
 from tabsynth.schema.validation import instants, numbers

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec import Codec
+from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError

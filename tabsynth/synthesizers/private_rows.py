@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tabsynth.codec import Codec
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import line_of
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.errors import PrivacyError
 from tabsynth.marginals.grids import Grid, grid_of
@@ -15,7 +16,6 @@ from tabsynth.privacy.canonical import coded
 from tabsynth.privacy.cells import private_table
 from tabsynth.privacy.noise import Noise
 from tabsynth.privacy.persons import kept_rows, keys
-from tabsynth.readings import line_of
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.codec import Codec
-from tabsynth.coders import ValueCoder
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
+from tabsynth.codec.token_slots import WIDE
 from tabsynth.data import Table
 from tabsynth.errors import DataError
-from tabsynth.line_coder import QuantileCoder
-from tabsynth.quantiles import decimals_of, measure_quantiles
 from tabsynth.schema import Schema
-from tabsynth.slots import WIDE
 
 
 def round_trip(frame: pd.DataFrame, schema: Schema, min_group: int = 5, seed: int = 0) -> pd.DataFrame:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tabsynth.codec.identifier_patterns import Form, Pattern
+from tabsynth.codec.identifiers import fresh, from_regex, learn_pattern
 from tabsynth.errors import SchemaError
-from tabsynth.identifiers import fresh, from_regex, learn_pattern
-from tabsynth.patterns import Form, Pattern
 
 
 def _rng(seed: int = 0) -> np.random.Generator:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.coders import Coder, ValueCoder
+from tabsynth.codec.categorical_encoder import Coder, ValueCoder
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
+from tabsynth.codec.rare_value_pooling import substitute
 from tabsynth.laws import Law
-from tabsynth.line_coder import QuantileCoder
-from tabsynth.pooling import substitute
-from tabsynth.quantiles import decimals_of, measure_quantiles
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import instants, numbers

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.codec.json_values import from_plain, plain_value, to_plain
+from tabsynth.codec.numeric_encoder import QuantileCoder, persons_per
 from tabsynth.common.arrays import Arrays, Tokens
-from tabsynth.line_coder import QuantileCoder, persons_per
-from tabsynth.plain_values import from_plain, plain_value, to_plain
 from tabsynth.schema.columns import Value
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.coders import Coder
+from tabsynth.codec.categorical_encoder import Coder
 from tabsynth.common.arrays import Floats, Tokens
 
 WIDE = 1024

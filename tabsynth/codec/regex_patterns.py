@@ -8,8 +8,8 @@ from itertools import groupby, product
 from string import ascii_letters, digits, printable
 from typing import Any
 
+from tabsynth.codec.identifier_patterns import Form, Pattern
 from tabsynth.errors import SchemaError
-from tabsynth.patterns import Form, Pattern
 
 MOST_FORMS = 2048
 OPEN_ENDED = 8

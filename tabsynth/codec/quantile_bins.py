@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.codec.numeric_encoder import QuantileCoder, persons_per
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.line_coder import QuantileCoder, persons_per
 from tabsynth.schema.rounding import is_sparse, measure_rounding
 
 KNOTS = 2048

@@ -10,7 +10,7 @@ from string import digits
 
 import numpy as np
 
-from tabsynth.patterns import Form
+from tabsynth.codec.identifier_patterns import Form
 
 MAX_COLLISIONS = 1e-6
 """A form so large that fewer fresh keys than this are expected to be real ones is left as it is."""

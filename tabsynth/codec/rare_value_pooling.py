@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.coders import Coder, ValueCoder
+from tabsynth.codec.categorical_encoder import Coder, ValueCoder
+from tabsynth.codec.identifiers import fresh, learn_pattern
+from tabsynth.codec.json_values import plain_value
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
-from tabsynth.identifiers import fresh, learn_pattern
-from tabsynth.plain_values import plain_value
 from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text, Value
 from tabsynth.schema.schema import Schema
 

@@ -18,21 +18,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.coders import Coder, ValueCoder, coder_from_state
+from tabsynth.codec.categorical_encoder import Coder, ValueCoder, coder_from_state
+from tabsynth.codec.column_values import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
+from tabsynth.codec.identifier_patterns import Pattern
+from tabsynth.codec.identifiers import keys_of_rows, learn_pattern
+from tabsynth.codec.numeric_encoder import QuantileCoder, Range
+from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
+from tabsynth.codec.rare_value_pooling import persons_of, pooling_advice
+from tabsynth.codec.token_slots import Slot, digit_share, joined, parted, slots_of
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.errors import DataError
-from tabsynth.identifiers import Pattern, keys_of_rows, learn_pattern
 from tabsynth.law_search import find_laws
 from tabsynth.laws import Law, law_from_dict
-from tabsynth.line_coder import QuantileCoder, Range
 from tabsynth.placing import place
-from tabsynth.pooling import persons_of, pooling_advice
-from tabsynth.readings import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.slots import Slot, digit_share, joined, parted, slots_of
 from tabsynth.ties import Tie, tie_from_state, tie_state
 
 Observed = Mapping[str, npt.NDArray[np.bool_]]

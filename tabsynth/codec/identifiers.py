@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.codec.identifier_patterns import Form, Pattern, integer_forms, text_forms
+from tabsynth.codec.identifier_prefixes import avoid_keys, longer_form, outline
+from tabsynth.codec.regex_patterns import pattern_of_regex
 from tabsynth.errors import SchemaError
-from tabsynth.free_keys import avoid_keys, longer_form, outline
-from tabsynth.patterns import Form, Pattern, integer_forms, text_forms
-from tabsynth.regexes import pattern_of_regex
 
 __all__ = ["Pattern", "fresh", "from_regex", "keys_of_rows", "learn_pattern"]
 
