@@ -29,12 +29,12 @@ from tabsynth.codec.token_slots import Slot, digit_share, joined, parted, slots_
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
-from tabsynth.law_search import find_laws
-from tabsynth.laws import Law, law_from_dict
-from tabsynth.placing import place
+from tabsynth.relations.arithmetic import Law, law_from_dict
+from tabsynth.relations.arithmetic_discovery import find_laws
+from tabsynth.relations.enforcement import place
+from tabsynth.relations.recurring_differences import Tie, tie_from_state, tie_state
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.ties import Tie, tie_from_state, tie_state
 
 Observed = Mapping[str, npt.NDArray[np.bool_]]
 

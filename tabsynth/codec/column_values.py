@@ -12,11 +12,11 @@ from tabsynth.codec.categorical_encoder import Coder, ValueCoder
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
 from tabsynth.codec.rare_value_pooling import substitute
-from tabsynth.laws import Law
+from tabsynth.relations.arithmetic import Law
+from tabsynth.relations.recurring_differences import Tie, find_ties
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import instants, numbers
-from tabsynth.ties import Tie, find_ties
 
 Lines = dict[str, npt.NDArray[np.float64]]
 """Columns as numbers, missing as NaN, shape (n,) each."""

@@ -22,9 +22,9 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import simplex
 from tabsynth.marginals.spending import Read, Source
+from tabsynth.relations.recurring_differences import RECURRING, Tie
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.ties import RECURRING, Tie
 
 SEARCH = 0.03
 """Share of the budget for the search, of which nothing is spent where noise would hide every tie."""

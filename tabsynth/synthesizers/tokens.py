@@ -18,11 +18,11 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, InputError, listed
+from tabsynth.relations.functional_dependencies import Function, functions_of, mended
 from tabsynth.schema.validation import keeps
 from tabsynth.synthesizers.base import Draw, Given, Run, Synthesizer
 from tabsynth.synthesizers.choosing import CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
-from tabsynth.synthesizers.following import Function, functions_of, mended
 from tabsynth.synthesizers.meeting import WHOLE, draw_meeting
 from tabsynth.synthesizers.weighing import counted
 from tabsynth.training.forest import Forest

@@ -8,7 +8,7 @@ import numpy as np
 
 from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats
-from tabsynth.laws import Law
+from tabsynth.relations.arithmetic import Law
 
 FEWEST = 50
 """Fewest rows from which a relation is believed."""

@@ -11,7 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from tabsynth.codec import Codec
 from tabsynth.data import Table
-from tabsynth.law_search import find_laws
+from tabsynth.relations.arithmetic_discovery import find_laws
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer

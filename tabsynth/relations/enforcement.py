@@ -8,8 +8,8 @@ import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder, Range
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.laws import Law, settle
-from tabsynth.ties import Tie
+from tabsynth.relations.arithmetic import Law, settle
+from tabsynth.relations.recurring_differences import Tie
 
 
 def place(

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import tabsynth
+from tabsynth.relations.functional_dependencies import functions_of, mended
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.following import functions_of, mended
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.vae import VAESynthesizer

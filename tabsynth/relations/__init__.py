@@ -1,0 +1,1 @@
+"""Relations between columns: discovered, described and enforced above the codec."""
