@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 from sklearn.datasets import load_breast_cancer
 
+from tabsynth.privacy.audit import audit
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.risk import audit
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.catalog import create
 

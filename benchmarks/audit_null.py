@@ -25,12 +25,12 @@ import pandas as pd
 
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.evaluation.coded import code
-from tabsynth.privacy.attacks.every import attack_all
-from tabsynth.privacy.attacks.one_run import epsilon_of_scores
-from tabsynth.privacy.attacks.rates import LEVEL, holm
-from tabsynth.privacy.attacks.shadow import shadow_findings
-from tabsynth.privacy.attacks.source import source_finding
-from tabsynth.privacy.measuring import epsilon_of_runs, mu_of_runs
+from tabsynth.privacy.attacks.rate_tests import LEVEL, holm
+from tabsynth.privacy.attacks.run_all import attack_all
+from tabsynth.privacy.attacks.shadow_models import shadow_findings
+from tabsynth.privacy.attacks.source_inference import source_finding
+from tabsynth.privacy.audit.epsilon_bounds import epsilon_of_runs, mu_of_runs
+from tabsynth.privacy.audit.one_run import epsilon_of_scores
 from tabsynth.schema import Schema
 
 ROWS = (520, 520, 780)

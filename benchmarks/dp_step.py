@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tabsynth.privacy.dpsgd import Descent, Step
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.gan_private import WIDTH, real_losses
 from tabsynth.training.critic import Critic
 from tabsynth.training.latent import LatentNet, LatentSizing

@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.privacy.risk import audit
+from tabsynth.privacy.audit import audit
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.accounting import largest_rho
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.accounting.accountant import largest_rho
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.noise import Noise
 
 LARGEST_DELTA = 1e-6
 """Delta where the user names none and the public row count gives no smaller one."""

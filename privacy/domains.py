@@ -16,16 +16,17 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError, listed
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.canonical import EXACT, numbers
-from tabsynth.privacy.categories import discover
-from tabsynth.privacy.cells import OTHER, dates, private_table
-from tabsynth.privacy.declared import private_schema
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.measured import check_charged, ledger_of, together
-from tabsynth.privacy.mechanisms import exponential, noisy_counts
-from tabsynth.privacy.noise import Noise
-from tabsynth.privacy.persons import check_persons, kept_rows
+from tabsynth.privacy.mechanisms.canonical_cells import EXACT, numbers
+from tabsynth.privacy.mechanisms.clamping import OTHER, dates, private_table
+from tabsynth.privacy.mechanisms.contribution_bounding import check_persons, kept_rows
+from tabsynth.privacy.mechanisms.exponential import exponential
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
+from tabsynth.privacy.mechanisms.partition_selection import discover
+from tabsynth.privacy.public_schema import private_schema
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 

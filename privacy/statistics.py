@@ -20,8 +20,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from tabsynth.errors import InputError, PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.schema.columns import Identifier
 from tabsynth.schema.schema import Schema
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
     from tabsynth.mixing.apply import mix
     from tabsynth.mixing.suggest import suggest
+    from tabsynth.privacy.audit.audit import audit
     from tabsynth.privacy.budget import Privacy
-    from tabsynth.privacy.risk import audit
     from tabsynth.schema.schema import Schema
     from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.catalog import load, synthesize
@@ -51,7 +51,7 @@ _HOMES = {
     "Table": "tabsynth.data.table",
     "TabsynthError": "tabsynth.errors",
     "VAESynthesizer": "tabsynth.synthesizers.vae",
-    "audit": "tabsynth.privacy.risk",
+    "audit": "tabsynth.privacy.audit.audit",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.catalog",
     "mix": "tabsynth.mixing.apply",

@@ -12,15 +12,15 @@ from tabsynth.errors import InputError, listed
 from tabsynth.schema.schema import Schema
 
 if TYPE_CHECKING:
-    from tabsynth.privacy.risk_report import AuditReport
+    from tabsynth.privacy.audit.report import AuditReport
 
 
 def audit(args: Namespace) -> int:
     """Attack a synthetic table; the exit code is 3 on a violation and where a gate is missed."""
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.outputs import check_report
+    from tabsynth.privacy.audit.audit import audit as attack
     from tabsynth.privacy.budget import Privacy
-    from tabsynth.privacy.risk import audit as attack
 
     limits = dict(pair(text, "--gates") for text in args.gates)
     wanted = limits.pop("verdict", None)

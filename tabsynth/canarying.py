@@ -21,7 +21,7 @@ def canaries(args: Namespace) -> int:
 
     The table is crafted from the schema's public facts alone, so that nothing of a real one is read or spent.
     """
-    from tabsynth.privacy.audit import canaries as measure
+    from tabsynth.privacy.audit.canary import canaries as measure
     from tabsynth.privacy.budget import zcdp_rho
     from tabsynth.white_box import exposing, released
 

@@ -261,8 +261,8 @@ def ledger(args: Namespace) -> int:
     """Verify a data set's privacy ledger; the exit code is 3 where it does not hold what a model says."""
     from tabsynth.common.model_file import load
     from tabsynth.errors import PrivacyError
-    from tabsynth.privacy.ledger import PrivacyLedger
-    from tabsynth.privacy.ledger_view import check_holds
+    from tabsynth.privacy.accounting.ledger import PrivacyLedger
+    from tabsynth.privacy.accounting.ledger_format import check_holds
 
     ledger = PrivacyLedger.open(args.file)
     faults: list[str] = []

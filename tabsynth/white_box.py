@@ -18,7 +18,7 @@ from tabsynth.errors import SchemaError
 from tabsynth.marginals.learn import count_pairs
 from tabsynth.marginals.spending import Charged, Read
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Run

@@ -20,12 +20,12 @@ from tabsynth.common.binomial import newcombe, wilson
 from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
-from tabsynth.privacy.attacks.finding import Finding
-from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.attack_result import Finding
+from tabsynth.privacy.attacks.holdout_overlap import steady
 from tabsynth.privacy.attacks.membership import Attacks
-from tabsynth.privacy.attacks.neighbours import nearest
-from tabsynth.privacy.attacks.overlap import steady
-from tabsynth.privacy.attacks.rates import exceeds
+from tabsynth.privacy.attacks.membership_game import Game
+from tabsynth.privacy.attacks.nearest_neighbours import nearest
+from tabsynth.privacy.attacks.rate_tests import exceeds
 
 NEAR = 0.01
 """A near copy lies nearer to a synthetic row than this share of all records lies to a reference row."""

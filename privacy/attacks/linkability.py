@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.binomial import newcombe
-from tabsynth.privacy.attacks.finding import Finding, Records
-from tabsynth.privacy.attacks.game import Game
-from tabsynth.privacy.attacks.neighbours import nearest
-from tabsynth.privacy.attacks.rates import exceeds
+from tabsynth.privacy.attacks.attack_result import Finding, Records
+from tabsynth.privacy.attacks.membership_game import Game
+from tabsynth.privacy.attacks.nearest_neighbours import nearest
+from tabsynth.privacy.attacks.rate_tests import exceeds
 
 NEAREST = 5
 """Synthetic rows by each half that may be the record's."""

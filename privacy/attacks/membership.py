@@ -27,10 +27,10 @@ from tabsynth.common.binomial import clopper_pearson
 from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.booster import seed_of
 from tabsynth.evaluation.coded import Coded
-from tabsynth.privacy.attacks.finding import Finding, Records, bonferroni
-from tabsynth.privacy.attacks.game import Game
-from tabsynth.privacy.attacks.neighbours import nearest
-from tabsynth.privacy.attacks.rates import Rate, ranks_higher, tpr_among_pointed, tpr_at_fpr
+from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
+from tabsynth.privacy.attacks.membership_game import Game
+from tabsynth.privacy.attacks.nearest_neighbours import nearest
+from tabsynth.privacy.attacks.rate_tests import Rate, ranks_higher, tpr_among_pointed, tpr_at_fpr
 from tabsynth.reporting.number_format import figure
 
 RATES = (0.001, 0.01, 0.1)

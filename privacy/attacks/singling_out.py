@@ -16,9 +16,9 @@ from scipy.sparse import csr_matrix
 
 from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.coded import Coded
-from tabsynth.privacy.attacks.finding import Finding
-from tabsynth.privacy.attacks.game import Game
-from tabsynth.privacy.attacks.rates import normal_interval
+from tabsynth.privacy.attacks.attack_result import Finding
+from tabsynth.privacy.attacks.membership_game import Game
+from tabsynth.privacy.attacks.rate_tests import normal_interval
 
 PREDICATES = 1_500
 """Predicates of each kind at most."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.score import Part
-from tabsynth.privacy.attacks.finding import Finding
-from tabsynth.privacy.attacks.game import Game
+from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.membership import LEAST, Attacks
-from tabsynth.privacy.attacks.rates import ranks_higher, tpr_at_fpr
+from tabsynth.privacy.attacks.membership_game import Game
+from tabsynth.privacy.attacks.rate_tests import ranks_higher, tpr_at_fpr
 
 MOST_GROUPS = 12
 """The largest groups of a column that are looked at."""

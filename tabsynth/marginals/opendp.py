@@ -16,7 +16,7 @@ from tabsynth.common.arrays import Tokens
 from tabsynth.errors import MissingDependencyError, PrivacyError
 from tabsynth.marginals.cliques import Cliques
 from tabsynth.marginals.spending import CAUTION, Charged, Read, Source
-from tabsynth.privacy.mechanisms import digest
+from tabsynth.privacy.mechanisms.noisy_counts import digest
 
 ALGORITHMS = ("aim", "mst")
 

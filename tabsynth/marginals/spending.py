@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms import exponential, noisy_many
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.exponential import exponential
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_many
 
 Read = Callable[[], npt.NDArray[Any]]
 

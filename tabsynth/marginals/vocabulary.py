@@ -18,7 +18,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Floats
 from tabsynth.marginals.grids import Grid
 from tabsynth.marginals.histogram import merged
-from tabsynth.privacy.declared import public_dtypes
+from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.schema import Schema
 

@@ -20,7 +20,7 @@ from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.data.provenance import told_by
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
-from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private import fit_private, refusal, statement
 from tabsynth.synthesizers.weighing import Weighing, relaxed, weighed

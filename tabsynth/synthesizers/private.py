@@ -14,11 +14,11 @@ from tabsynth.data.provenance import public as public_provenance
 from tabsynth.data.provenance import told_by
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.declared import private_schema, published
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.measured import check_charged, ledger_of, together
-from tabsynth.privacy.persons import check_persons
+from tabsynth.privacy.mechanisms.contribution_bounding import check_persons
+from tabsynth.privacy.public_schema import private_schema, published
 from tabsynth.schema.schema import Schema
 
 if TYPE_CHECKING:

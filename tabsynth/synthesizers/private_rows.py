@@ -12,10 +12,10 @@ from tabsynth.errors import PrivacyError
 from tabsynth.marginals.grids import Grid, grid_of
 from tabsynth.marginals.vocabulary import tokens_of_cells
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.canonical import coded
-from tabsynth.privacy.cells import private_table
-from tabsynth.privacy.noise import Noise
-from tabsynth.privacy.persons import kept_rows, keys
+from tabsynth.privacy.mechanisms.canonical_cells import coded
+from tabsynth.privacy.mechanisms.clamping import private_table
+from tabsynth.privacy.mechanisms.contribution_bounding import kept_rows, keys
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 
@@ -80,7 +80,7 @@ class PrivateRows:
             if unit != "row" and most is not None:
                 frame = frame[kept_rows(frame[unit], most, self._noise)]
                 self._units = coded(keys(frame[unit]))[0]
-            table = private_table(frame, self.schema, noise=self._noise)
+            table = private_table(frame, self.schema)
             self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
             self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
         return self._cells

@@ -23,8 +23,8 @@ from tabsynth.common.progress import bar
 from tabsynth.common.validation import check_whole
 from tabsynth.marginals.spending import Charged as Counted
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.dpsgd import Charged, Descent, Losses
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.dp_sgd import Charged, Descent, Losses
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.distilled import drawn_by
 from tabsynth.synthesizers.marginal import MarginalSynthesizer

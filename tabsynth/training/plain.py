@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from tabsynth.privacy.ghost import Distinct
+from tabsynth.privacy.mechanisms.ghost_clipping import Distinct
 from tabsynth.training.layout import Layout
 from tabsynth.training.network import Block
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.privacy.ghost import Ghost
+from tabsynth.privacy.mechanisms.ghost_clipping import Ghost
 from tabsynth.training.network import Waves
 
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.categories import discover
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.domains import quantiles
-from tabsynth.privacy.dpsgd import Descent
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms import exponential, noisy_counts, noisy_many, noisy_sum
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.dp_sgd import Descent
+from tabsynth.privacy.mechanisms.exponential import exponential
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts, noisy_many, noisy_sum
+from tabsynth.privacy.mechanisms.partition_selection import discover
 
 COUNTS = np.arange(12, dtype=np.int64)
 

@@ -18,9 +18,9 @@ from tabsynth.marginals.histogram import merged, simplex, within_blocks
 from tabsynth.marginals.one_way import one_ways
 from tabsynth.marginals.pairs import GROUPS, Plan, grouped, measure
 from tabsynth.marginals.spending import Charged, Exact
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.noise import Noise
 
 ALL = list(combinations(range(4), 2))
 

@@ -14,9 +14,9 @@ from tabsynth.marginals.mixture import Mixture, fit
 from tabsynth.marginals.pairs import Plan, measure
 from tabsynth.marginals.spending import Charged, Exact
 from tabsynth.marginals.tree import Tree, grow
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.noise import Noise
 
 SIZES = (3, 2, 4, 2)
 ALL = list(combinations(range(4), 2))

@@ -10,9 +10,9 @@ import pytest
 
 from tabsynth.marginals.private_ties import candidates, cells_of, private_ties
 from tabsynth.marginals.spending import Charged
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.synthesizers.private_rows import PrivateRows, grids_of

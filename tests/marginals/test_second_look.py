@@ -9,8 +9,8 @@ from tabsynth.marginals.mixture import Mixture
 from tabsynth.marginals.pairs import Measured, Pairs, Plan, measure
 from tabsynth.marginals.second_look import SHARE, joined, kept_back, strongest
 from tabsynth.marginals.spending import Charged
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.noise import Noise
 
 EVERY = [(a, b) for a in range(4) for b in range(a + 1, 4)]
 

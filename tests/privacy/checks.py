@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from tabsynth.privacy import categories, dpsgd
-from tabsynth.privacy.dpsgd import Descent, Step
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms import exponential, noisy_counts
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms import dp_sgd, partition_selection
+from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.exponential import exponential
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -62,7 +63,7 @@ def rare_values_are_rare(patch: Patch, folder: Path) -> None:
     from scipy.stats import norm
 
     for sigma, delta in ((10.0, 1e-6), (60.0, 1e-8)):
-        assert norm.sf((categories.threshold(sigma, delta) - 1.5) / sigma) <= 1.05 * delta
+        assert norm.sf((partition_selection.threshold(sigma, delta) - 1.5) / sigma) <= 1.05 * delta
 
 
 def step_of(module: torch.nn.Module, data: torch.Tensor, clip: float) -> list[torch.Tensor]:
@@ -101,7 +102,7 @@ def public_gradients_are_added(patch: Patch, folder: Path) -> None:
 
 def batches_are_poisson(patch: Patch, folder: Path) -> None:
     noise = Noise.insecure(2)
-    sizes = np.array([dpsgd.poisson(300, 0.1, noise).sum() for _ in range(500)])
+    sizes = np.array([dp_sgd.poisson(300, 0.1, noise).sum() for _ in range(500)])
     assert 0.7 < sizes.var() / (300 * 0.1 * 0.9) < 1.4  # five standard deviations
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 
 from .tables import table
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import torch
 
-from tabsynth.privacy import categories, cells, dpsgd, mechanisms
-from tabsynth.privacy.dpsgd import Descent, Step
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms import clamping, dp_sgd, noisy_counts, partition_selection
+from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers import gan_private, masked_private
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 
@@ -32,8 +32,8 @@ def no_sigma(patch: Patch) -> None:
 
 
 def wrong_sensitivity(patch: Patch) -> None:
-    own = mechanisms._gaussian_event
-    patch.setattr(mechanisms, "_gaussian_event", lambda sigmas, sensitivity: own(sigmas, sensitivity / math.sqrt(2)))
+    own = noisy_counts._gaussian_event
+    patch.setattr(noisy_counts, "_gaussian_event", lambda sigmas, sensitivity: own(sigmas, sensitivity / math.sqrt(2)))
 
 
 def reused_noise(patch: Patch) -> None:
@@ -52,7 +52,7 @@ def uncharged_selection(patch: Patch) -> None:
 
 
 def fixed_threshold(patch: Patch) -> None:
-    patch.setattr(categories, "threshold", lambda sigma, delta, rows_of_a_unit=1: 5)
+    patch.setattr(partition_selection, "threshold", lambda sigma, delta, rows_of_a_unit=1: 5)
 
 
 def no_clipping(patch: Patch) -> None:
@@ -85,7 +85,7 @@ def shuffled_batches(patch: Patch) -> None:
     def shuffle(units: int, rate: float, noise: Noise) -> Any:
         return np.argsort(noise.words(units)) < round(rate * units)
 
-    patch.setattr(dpsgd, "poisson", shuffle)
+    patch.setattr(dp_sgd, "poisson", shuffle)
 
 
 def steps_miscounted(patch: Patch) -> None:
@@ -213,11 +213,11 @@ def columns_typed_by_the_data(patch: Patch) -> None:
 def a_warning_of_the_data(patch: Patch) -> None:
     import warnings
 
-    own = cells.private_column
+    own = clamping.private_column
 
     def warning(values: pd.Series, column: Any) -> pd.Series:
         if column.name == "sex" and values.isna().any():
             warnings.warn("some are missing", UserWarning, stacklevel=2)
         return own(values, column)
 
-    patch.setattr(cells, "private_column", warning)
+    patch.setattr(clamping, "private_column", warning)

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tabsynth.privacy import dpsgd
-from tabsynth.privacy.audit import CanaryReport, canaries
+from tabsynth.privacy.accounting.gaussian_dp import mu_of
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.audit import canaries
+from tabsynth.privacy.audit.canary import CanaryReport
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.categories import discover
-from tabsynth.privacy.dpsgd import Descent, Step
-from tabsynth.privacy.gaussian import mu_of
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms import dp_sgd
+from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.partition_selection import discover
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 from tabsynth.white_box import exposing, released
@@ -116,7 +117,7 @@ def descended(others: float, canary: float, steps: int, rate: float, epsilon: fl
         step.optimiser.attach_step_hook(lambda optimiser: seen.append(float(optimiser.params[0].grad)))
         rows = torch.tensor(frame["x"].to_numpy(), dtype=torch.float32)[:, None]
         for _ in range(steps):
-            batch = rows[torch.from_numpy(dpsgd.poisson(len(rows), rate, noise))]
+            batch = rows[torch.from_numpy(dp_sgd.poisson(len(rows), rate, noise))]
             step.take((lambda net, batch=batch: (batch * net(torch.ones_like(batch))).sum(1)) if len(batch) else None)
         step.close()
         return math.copysign(1, canary) * sum(seen)

@@ -20,8 +20,9 @@ import pandas as pd
 import pytest
 import torch
 
-from tabsynth.privacy import dpsgd, ledger, mechanisms
+from tabsynth.privacy.accounting import ledger
 from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.mechanisms import dp_sgd, exponential, noisy_counts
 from tabsynth.synthesizers.base import Synthesizer
 
 from .tables import SCHEMA
@@ -31,18 +32,19 @@ PRIVACY = Privacy(epsilon=2.0, delta=1e-5, n_public=100, insecure_seed=3)
 
 def blind(patch: pytest.MonkeyPatch) -> None:
     """Replace all that is read by zeros, after it was read."""
-    checked, gradients = mechanisms._checked, dpsgd.Step.gradients
+    checked, gradients = noisy_counts.checked, dp_sgd.Step.gradients
 
     def zeros(values: Any) -> Any:
         return np.zeros_like(checked(values))
 
-    def no_gradients(step: dpsgd.Step, losses: Any) -> None:
+    def no_gradients(step: dp_sgd.Step, losses: Any) -> None:
         gradients(step, losses)
         for weight in step.optimiser.params:
             weight.grad = torch.zeros_like(weight)
 
-    patch.setattr(mechanisms, "_checked", zeros)
-    patch.setattr(dpsgd.Step, "gradients", no_gradients)
+    for module in (noisy_counts, exponential):
+        patch.setattr(module, "checked", zeros)
+    patch.setattr(dp_sgd.Step, "gradients", no_gradients)
     fixed_time(patch)
 
 

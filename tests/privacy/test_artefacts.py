@@ -15,9 +15,9 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 
+from .mechanisms.test_clamping import CELLS
 from .shadow import blind, members
 from .tables import SCHEMA, table
-from .test_cells import CELLS
 
 
 def declared_by_hand(frame: pd.DataFrame) -> Schema:

@@ -12,9 +12,9 @@ from dp_accounting import dp_event
 
 import tabsynth
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
-from tabsynth.privacy.dpsgd import Descent
-from tabsynth.privacy.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.dp_sgd import Descent
 
 
 def test_it_is_public() -> None:

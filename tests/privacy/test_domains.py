@@ -12,12 +12,12 @@ from scipy.stats import norm
 
 import tabsynth
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.categories import discover, threshold
-from tabsynth.privacy.declared import private_schema
 from tabsynth.privacy.domains import measure, quantiles
-from tabsynth.privacy.ledger import PrivacyLedger
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.partition_selection import discover, threshold
+from tabsynth.privacy.public_schema import private_schema
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal import MarginalSynthesizer
 

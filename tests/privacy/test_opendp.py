@@ -14,8 +14,8 @@ from tabsynth.common.arrays import Tokens
 from tabsynth.errors import PrivacyError
 from tabsynth.marginals import learn, opendp
 from tabsynth.marginals.cliques import Cliques
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import marginal
 from tabsynth.synthesizers.marginal import MarginalSynthesizer

@@ -13,9 +13,9 @@ import pytest
 import tabsynth
 from tabsynth.data import Table
 from tabsynth.errors import InputError, PrivacyError, SchemaError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.domains import measure
-from tabsynth.privacy.ledger import PrivacyLedger
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 

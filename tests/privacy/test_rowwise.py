@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.privacy.dpsgd import Descent, Step
-from tabsynth.privacy.noise import Noise
+from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.gan_private import Duel, real_losses
 from tabsynth.training.critic import Critic
 from tabsynth.training.generator import Generator

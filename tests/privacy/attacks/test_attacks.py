@@ -12,12 +12,12 @@ from scipy.stats import binom
 
 from tabsynth.evaluation.coded import code
 from tabsynth.privacy.attacks.copies import kmap
-from tabsynth.privacy.attacks.every import Found, attack_all
-from tabsynth.privacy.attacks.game import deal
 from tabsynth.privacy.attacks.membership import exposures
-from tabsynth.privacy.attacks.neighbours import Space, nearest
-from tabsynth.privacy.attacks.rates import holm
-from tabsynth.privacy.risk_details import worst_of
+from tabsynth.privacy.attacks.membership_game import deal
+from tabsynth.privacy.attacks.nearest_neighbours import Space, nearest
+from tabsynth.privacy.attacks.rate_tests import holm
+from tabsynth.privacy.attacks.run_all import Found, attack_all
+from tabsynth.privacy.audit.evidence import worst_of
 from tabsynth.schema import Schema
 
 Draw = Callable[[int, int], pd.DataFrame]

@@ -1,0 +1,295 @@
+"""The privacy ledger: every access to private data is charged here before it happens; nothing is ever taken back."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from functools import cache
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting import hash_chain as chain
+from tabsynth.privacy.accounting.accountant import NEIGHBOURS, checked, event_to_data
+from tabsynth.privacy.accounting.ledger_entry import Entry, budget_of, counted, entries_of, epsilon_of_charges
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INSECURE = "insecure seed"
+"""How the kind of a random source begins that is good for tests only."""
+
+
+class PrivacyLedger:
+    """An append-only list of charges against a budget, one for each data set.
+
+    Args:
+        epsilon: The budget; infinity keeps count without a bound.
+        delta: The delta at which it is counted, fixed from the start.
+        unit: What is protected: ``row``, or the column that names a person.
+        neighbours: The neighbouring relation.
+        path: File to keep it in, made or continued; several processes may charge one file. In memory when left out.
+        parent: A data set's ledger that every charge goes to as well, before it counts here.
+        whole: An event as data that is reserved in the parent before the first charge and holds them all; ``settle``
+            releases what is left of it.
+
+    Raises:
+        PrivacyError: The budget makes no sense, or the file is damaged or has another budget.
+    """
+
+    def __init__(
+        self,
+        epsilon: float,
+        delta: float,
+        *,
+        unit: str = "row",
+        neighbours: str = NEIGHBOURS,
+        path: str | Path | None = None,
+        parent: PrivacyLedger | None = None,
+        whole: Mapping[str, Any] | None = None,
+    ) -> None:
+        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon > 0:
+            raise PrivacyError(f"epsilon must be a number above 0, not {epsilon!r}")
+        if isinstance(delta, bool) or not isinstance(delta, (int, float)) or not 0 <= delta < 1:
+            raise PrivacyError(f"delta must be from 0 to below 1, not {delta!r}")
+        if neighbours != NEIGHBOURS:
+            raise PrivacyError(f"the neighbouring relation {neighbours!r} is not supported; use {NEIGHBOURS!r}")
+        self.epsilon_budget, self.delta = float(epsilon), float(delta)
+        self.unit, self.neighbours, self.parent = unit, neighbours, parent
+        # The file itself, not a name of it, so that all who charge it hold the same lock.
+        self.path = None if path is None else Path(os.path.realpath(path))
+        self._whole = whole
+        self._reservation: int | None = None
+        self._records: list[chain.Record] = []
+        if self.path is not None:
+            with chain.locked(self.path):
+                if self.path.exists():
+                    self._refresh()
+                else:
+                    chain.write(self.path, self._head, self._records)
+
+    @classmethod
+    def open(cls, path: str | Path) -> PrivacyLedger:
+        """Continue the ledger of a file, with the budget that stands there.
+
+        Raises:
+            PrivacyError: There is no such file, or it was changed.
+        """
+        return cls(**budget_of(chain.read(Path(path))[0]), path=path)
+
+    @classmethod
+    def not_private(cls, columns: Iterable[str]) -> PrivacyLedger:
+        """The ledger of a fit without privacy: everything was read, and epsilon is infinity."""
+        ledger = cls(math.inf, 0.0)
+        event = {"type": "NonPrivateDpEvent"}
+        ledger.charge(event, purpose="a fit without privacy", columns=columns, sensitivity=0.0)
+        return ledger
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        budget = None if math.isinf(self.epsilon_budget) else self.epsilon_budget
+        return {"epsilon": budget, "delta": self.delta, "unit": self.unit, "neighbours": self.neighbours}
+
+    def charge(
+        self,
+        event: Any,
+        *,
+        purpose: str,
+        columns: Iterable[str],
+        sensitivity: float,
+        delta: float = 0.0,
+        rng: str = "",
+    ) -> Entry:
+        """Pay for a read that is about to happen.
+
+        Args:
+            event: What the mechanism amounts to: an event of dp-accounting, or one as data.
+            purpose: What the read is for.
+            columns: The columns that will be read.
+            sensitivity: The most by which one unit moves what is read.
+            delta: Probability, on top of the event, that its guarantee fails.
+            rng: Where the noise will come from.
+
+        Raises:
+            PrivacyError: The event is unknown, or the charge would exceed the budget; then nothing has changed, in
+                memory or on disk, and the read must not happen.
+        """
+        if not 0 <= delta < 1:
+            raise PrivacyError(f"delta must be from 0 to below 1, not {delta!r}")
+        if not (math.isfinite(sensitivity) and sensitivity >= 0):
+            raise PrivacyError(f"sensitivity must be a finite number of at least 0, not {sensitivity!r}")
+        body = {
+            "kind": "charge",
+            "purpose": str(purpose),
+            "columns": [str(name) for name in columns],
+            "event": checked(event) if isinstance(event, Mapping) else event_to_data(event),
+            "delta": float(delta),
+            "sensitivity": float(sensitivity),
+            "neighbours": self.neighbours,
+            "code": _code(),
+            "rng": rng,
+        }
+        self._append(body)
+        return self.entries[-1]
+
+    def record(self, entry: Entry, digest: str) -> None:
+        """Note the SHA-256 of what a charge produced, as a record of its own."""
+        body = {"kind": "output", "entry": entry.index, "sha256": digest}
+        self._append(body)
+
+    def settle(self) -> None:
+        """Release what a fit reserved and did not charge, and note how the data set's ledger stands at its end."""
+        if self.parent is None:
+            return
+        if self._reservation is not None:
+            self.parent._append({"kind": "release", "reservation": self._reservation, "fit": self.tip[0]})
+            self._whole = self._reservation = None
+        tip, records = self.parent.tip
+        self._append({"kind": "dataset", "tip": tip, "records": records})
+
+    def _append(self, body: Mapping[str, Any]) -> None:
+        """Check a charge, here and in the data set's ledger, and append it behind what others appended to the file."""
+        with chain.locked(self.path) if self.path is not None else nullcontext():
+            self._refresh()
+            if body["kind"] in ("charge", "reservation"):
+                self._check(body)
+            if body["kind"] == "charge" and self.parent is not None:
+                self.parent._append(self._drawn(self.parent, body))
+            dated = body if self.path is None else {**body, "date": _today()}
+            more = [*self._records, chain.appended(self._head, self._records, dated)]
+            if self.path is not None:
+                chain.write(self.path, self._head, more)
+            self._records = more
+
+    def _drawn(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A charge as the parent notes it: drawn on what is reserved there, before the first charge for all of them."""
+        if self._whole is not None and self._reservation is None:
+            purpose = f"a fit at epsilon {self.epsilon_budget:g}"
+            parent._append({"kind": "reservation", "purpose": purpose, "event": dict(self._whole), "delta": 0.0})
+            self._reservation = sum(record["kind"] == "reservation" for record in parent._records) - 1
+        own = {key: value for key, value in body.items() if key != "reservation"}
+        return own if self._reservation is None else {**own, "reservation": self._reservation}
+
+    def _check(self, body: Mapping[str, Any]) -> None:
+        """Raise where a charge or a reservation would exceed the budget."""
+        spent = counted(self._records, body.get("reservation"))
+        total = epsilon_of_charges([*spent, dict(body)], self.delta)
+        if not total <= self.epsilon_budget:
+            what = body["purpose"] if body["kind"] == "reservation" else repr(body["purpose"])
+            raise PrivacyError(
+                f"{what} would bring the privacy spent to epsilon {total:.6g} at delta {self.delta:.3g}; "
+                f"the budget is {self.epsilon_budget:.6g}, of which {self.epsilon():.6g} is spent or reserved. "
+                "Nothing was read or charged: ask for less, or release what there is"
+            )
+
+    def _refresh(self) -> None:
+        """Take over what the file holds; what this ledger knows already must be its beginning."""
+        if self.path is None:
+            return
+        head, records = chain.read(self.path)
+        if head != self._head:
+            raise PrivacyError(
+                f"the ledger {str(self.path)!r} is for {head}, not {self._head}; a data set has one budget, "
+                "delta and unit: open it with PrivacyLedger.open"
+            )
+        if records[: len(self._records)] != self._records:
+            raise PrivacyError(f"the ledger {str(self.path)!r} lost records that were there before; restore the file")
+        self._records = records
+
+    @property
+    def _charges(self) -> list[chain.Record]:
+        return [record for record in self._records if record["kind"] == "charge"]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every charge, in order."""
+        return entries_of(self._records)
+
+    def __len__(self) -> int:
+        return len(self._charges)
+
+    def epsilon(self, delta: float | None = None) -> float:
+        """What is spent in all, an upper bound; what a running or broken fit reserved is counted whole.
+
+        Args:
+            delta: The delta at which to count; by default the ledger's own.
+        """
+        delta = self.delta if delta is None else delta
+        charged, reserved = self._charges, counted(self._records)
+        spent = epsilon_of_charges(charged, delta)
+        return spent if reserved == charged else max(spent, epsilon_of_charges(reserved, delta))
+
+    def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
+        """What would be spent in all after a further charge; ``event`` as data, ``quick`` as in ``epsilon_of``."""
+        return epsilon_of_charges([*counted(self._records), {"event": dict(event), "delta": delta}], self.delta, quick)
+
+    @property
+    def remaining(self) -> float:
+        """Epsilon of the budget that is not spent; epsilons do not add up, so this is a bound, not a promise."""
+        return max(self.epsilon_budget - self.epsilon(), 0.0)
+
+    @property
+    def secure(self) -> bool:
+        """Whether all noise came from a secure source; where not, nothing of it is differentially private."""
+        return not any(charge["rng"].startswith(INSECURE) for charge in self._charges)
+
+    def verify(self) -> None:
+        """Raise where the chain in memory or in the file was changed.
+
+        Raises:
+            PrivacyError: It was; the message says where.
+        """
+        data = chain.to_data(self._head, self._records)
+        chain.check_chain(self._head, self._records, data["tip"], "the ledger")
+        if self.path is not None:
+            self._refresh()
+
+    @property
+    def tip(self) -> tuple[str, int]:
+        """The hash of the last record and the number of records: what a copy kept elsewhere is compared with."""
+        return chain.tip_of(self._head, self._records), len(self._records)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ledger as plain data, without its path."""
+        return chain.to_data(self._head, self._records)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> PrivacyLedger:
+        """Read what ``to_dict`` gave.
+
+        Raises:
+            PrivacyError: Not a ledger, or changed.
+        """
+        head, records = chain.from_data(data, "the ledger")
+        ledger = cls(**budget_of(head))
+        ledger._records = records
+        return ledger
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for every charge."""
+        from tabsynth.privacy.accounting.ledger_format import to_frame
+
+        return to_frame(self)
+
+    def __repr__(self) -> str:
+        from tabsynth.privacy.accounting.ledger_format import to_text
+
+        return to_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+@cache
+def _code() -> str:
+    """The version of tabsynth: looked up once, for a fit has hundreds of charges."""
+    return version("tabsynth")
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,0 +1,97 @@
+"""A privacy ledger as a reader sees it: a frame, a table in text, and beside the models fitted under it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting import hash_chain as chain
+
+if TYPE_CHECKING:
+    from tabsynth.privacy.accounting.ledger import PrivacyLedger
+
+NOT_DP = "NOT DP: the noise came from an insecure seed, which exists for tests only"
+
+
+def to_frame(ledger: PrivacyLedger) -> pd.DataFrame:
+    """A row for every charge."""
+    rows: list[dict[str, Any]] = [
+        {
+            "purpose": entry.purpose,
+            "columns": ", ".join(entry.columns),
+            "event": describe(entry.event),
+            "delta": entry.delta,
+            "sensitivity": entry.sensitivity,
+            "neighbours": entry.neighbours,
+            "rng": entry.rng,
+            "code": entry.code,
+            "date": entry.date,
+            "output": entry.output,
+        }
+        for entry in ledger.entries
+    ]
+    names = ["purpose", "columns", "event", "delta", "sensitivity", "neighbours", "rng", "code", "date", "output"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def check_holds(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None:
+    """Raise where a data set's ledger does not begin with the records that it had when a model was fitted.
+
+    Args:
+        ledger: The data set's.
+        model: The model's.
+        where: The model's name in the message.
+
+    Raises:
+        PrivacyError: The file was rolled back, made anew, or is not the model's data set's.
+    """
+    ends = [record for record in model.to_dict()["records"] if record["kind"] == "dataset"]
+    if not ends:
+        raise PrivacyError(f"{where} was fitted without a data set's ledger")
+    data = ledger.to_dict()
+    for end in ends:
+        if chain.tip_of(data["head"], data["records"][: end["records"]]) != end["tip"]:
+            raise PrivacyError(
+                f"{where} was fitted when the data set's ledger had {end['records']} records, and they are not the "
+                f"first of the {len(data['records'])} that this one has: it was rolled back, made anew or belongs to "
+                "other data; restore it from a copy"
+            )
+
+
+def to_text(ledger: PrivacyLedger) -> str:
+    """What was spent, then a line for every charge."""
+    budget = f"epsilon {ledger.epsilon():.4g} of {ledger.epsilon_budget:.4g} spent at delta {ledger.delta:.3g}"
+    lines = [f"{budget}; unit: {ledger.unit}; neighbours: {ledger.neighbours}; charges: {len(ledger)}"]
+    if not ledger.secure:
+        lines.append(NOT_DP)
+    cells = [("purpose", "event", "sensitivity", "columns")]
+    cells += [
+        (entry.purpose, describe(entry.event), f"{entry.sensitivity:.4g}", _some(entry.columns))
+        for entry in ledger.entries
+    ]
+    widths = [max(len(row[i]) for row in cells) for i in range(3)]
+    lines += ["  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]).rstrip() for row in cells]
+    return "\n".join(lines)
+
+
+def describe(event: dict[str, Any]) -> str:
+    """An event in a few words."""
+    name = event["type"].removesuffix("DpEvent")
+    numbers = [f"{key} {value:.4g}" for key, value in event.items() if isinstance(value, (int, float))]
+    if name == "ZC":
+        return f"zCDP, rho {event['rho']:.4g}"
+    if name == "SelfComposed":
+        return f"{event['count']} x ({describe(event['event'])})"
+    if name == "Composed":
+        parts = [describe(part) for part in event["events"]]
+        return " + ".join(parts[:3]) + (f" + {len(parts) - 3} more" if len(parts) > 3 else "")
+    held = f" of ({describe(event['event'])})" if "event" in event else ""
+    return f"{name} {', '.join(numbers)}".strip() + held
+
+
+def _some(columns: tuple[str, ...]) -> str:
+    """The first columns and how many more."""
+    shown = ", ".join(columns[:4])
+    return shown if len(columns) <= 4 else f"{shown} and {len(columns) - 4} more"

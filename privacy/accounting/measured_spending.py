@@ -1,0 +1,78 @@
+"""What measuring a schema has spent: it travels with the schema, and into the ledger of every model fitted with it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from tabsynth.errors import PrivacyError, listed
+from tabsynth.privacy.accounting import hash_chain as chain
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.schema.schema import Schema
+
+
+def ledger_of(schema: Schema) -> PrivacyLedger | None:
+    """What was charged for a schema; None where nothing of it was measured.
+
+    Raises:
+        PrivacyError: Columns were measured, and the charges for them are not in the schema.
+    """
+    if schema.ledger:
+        return PrivacyLedger.from_dict(schema.ledger)
+    measured = [name for name, column in schema.items() if column.origin == "measured"]
+    if measured:
+        raise PrivacyError(
+            f"the facts of {listed(measured)} were measured, but the schema does not hold what that cost: use the "
+            "schema that measure returned (or its JSON file), unchanged in its ledger"
+        )
+    return None
+
+
+def check_charged(measured: PrivacyLedger | None, unit: str, dataset: PrivacyLedger | None) -> None:
+    """Raise where a fit could not be counted together with what was measured.
+
+    Args:
+        measured: What was charged for the schema.
+        unit: The fit's unit of privacy.
+        dataset: The data set's ledger, where there is one.
+
+    Raises:
+        PrivacyError: It was measured for another unit, or the data set's ledger does not hold its charges.
+    """
+    if measured is None:
+        return
+    if measured.unit != unit:
+        raise PrivacyError(
+            f"the schema was measured for the unit {measured.unit!r} and this fit is for {unit!r}; use one unit"
+        )
+    if dataset is not None and _charges(measured) - _charges(dataset):
+        raise PrivacyError(
+            "the schema was measured under another ledger than this fit's; give the fit the ledger that measure had"
+        )
+
+
+def _charges(ledger: PrivacyLedger) -> Counter[bytes]:
+    """The charges of a ledger without where and when they were written."""
+    facts: list[dict[str, Any]] = [
+        {"purpose": entry.purpose, "columns": list(entry.columns), "event": entry.event, "delta": entry.delta}
+        for entry in ledger.entries
+    ]
+    return Counter(chain.canonical(fact) for fact in facts)
+
+
+def together(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedger:
+    """One ledger of two, in order, as of one data set; its delta is the larger one."""
+    if first is None:
+        return second
+    data = [first.to_dict(), second.to_dict()]
+    epsilon, delta = first.epsilon_budget + second.epsilon_budget, max(first.delta, second.delta)
+    head = {**data[1]["head"], "epsilon": None if math.isinf(epsilon) else epsilon, "delta": delta}
+    records: list[chain.Record] = []
+    for part, before in zip(data, (0, len(first)), strict=True):
+        for record in part["records"]:
+            body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
+            if body["kind"] == "output":
+                body["entry"] += before
+            records.append(chain.appended(head, records, body))
+    return PrivacyLedger.from_dict(chain.to_data(head, records))

@@ -1,0 +1,89 @@
+"""The game that every attack plays: records that were learned against records that were not, all else being equal.
+
+The held-out rows are parted once: the *reference* is what an intruder knows of the population, the *controls* are
+attacked. If the synthetic table says nothing of its training rows that it does not say of the population, members and
+controls are exchangeable whatever the attack does with the synthetic and the reference rows; every p-value rests on
+that alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.common.arrays import Integers
+from tabsynth.evaluation.coded import Coded
+from tabsynth.privacy.attacks.nearest_neighbours import Points, Space
+
+MOST_TARGETS = 12_000
+"""Members, and controls, that are attacked."""
+
+MOST_SYNTHETIC = 40_000
+MOST_REFERENCE = 10_000
+
+REFERENCE = 1 / 3
+"""Share of the held-out rows that is the intruder's own knowledge."""
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """One audit's rows.
+
+    Attributes:
+        train: All training rows.
+        synthetic: The rows that the attacks see.
+        members: The training rows that are attacked, as many as there are controls.
+        controls: Held-out rows that are attacked.
+        reference: Held-out rows that the intruder has.
+        member_rows: Row numbers of the members in the training table.
+        control_rows: Row numbers of the controls in the holdout.
+    """
+
+    train: Coded
+    synthetic: Coded
+    members: Coded
+    controls: Coded
+    reference: Coded
+    member_rows: Integers
+    control_rows: Integers
+
+    @cached_property
+    def space(self) -> Space:
+        """The scale of distances."""
+        return Space.of(self.reference)
+
+    @cached_property
+    def points(self) -> dict[str, Points]:
+        """Members, controls, reference and synthetic rows as points over all columns."""
+        names = ("members", "controls", "reference", "synthetic")
+        return {name: self.space.points(getattr(self, name)) for name in names}
+
+    @cached_property
+    def is_member(self) -> npt.NDArray[np.bool_]:
+        """Of the members followed by the controls, which are members, shape (n,)."""
+        return np.arange(len(self.members) + len(self.controls)) < len(self.members)
+
+    def targets(self) -> Points:
+        """Members, then controls, as points."""
+        return np.concatenate([self.points["members"], self.points["controls"]])
+
+
+def deal(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> Game:
+    """Part the rows at random."""
+    order = rng.permutation(len(holdout))
+    count = max(1, round(REFERENCE * len(holdout)))
+    reference, controls = order[:count][:MOST_REFERENCE], order[count:][: min(MOST_TARGETS, len(train))]
+    members = rng.permutation(len(train))[: len(controls)]
+    seen = rng.permutation(len(synthetic))[:MOST_SYNTHETIC]
+    return Game(
+        train=train,
+        synthetic=synthetic.take(seen),
+        members=train.take(members),
+        controls=holdout.take(controls),
+        reference=holdout.take(reference),
+        member_rows=members,
+        control_rows=controls,
+    )

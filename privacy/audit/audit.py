@@ -1,0 +1,244 @@
+"""One call: audit a synthetic table, ours or anybody's, and get a verdict with its evidence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from tabsynth.common.binomial import clopper_pearson
+from tabsynth.data.table import Table
+from tabsynth.errors import DataError, listed
+from tabsynth.evaluation.coded import Coded, code
+from tabsynth.evaluation.inputs import Inputs, check_inputs
+from tabsynth.evaluation.score import Score
+from tabsynth.privacy.accounting.gaussian_dp import mu_of
+from tabsynth.privacy.attacks.copies import row_hashes
+from tabsynth.privacy.attacks.holdout_overlap import check_overlap
+from tabsynth.privacy.attacks.rate_tests import LEVEL, holm
+from tabsynth.privacy.attacks.run_all import STAGES, Found, attack_all
+from tabsynth.privacy.attacks.shadow_models import RECORDS, SHADOWS, Fit, shadow_findings
+from tabsynth.privacy.audit.evidence import FPR, details_of, power_of, provenance_of, worst_of
+from tabsynth.privacy.audit.one_run import epsilon_of_scores, most_measurable, power_against
+from tabsynth.privacy.audit.regulator_questions import questions
+from tabsynth.privacy.audit.report import AuditReport
+from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.schema import Schema
+
+LEAST_HELD = 6
+"""Held-out rows without which there is nobody to compare with."""
+
+
+def audit(
+    train: pd.DataFrame | Table | str | Path,
+    synthetic: pd.DataFrame | Table | str | Path,
+    holdout: pd.DataFrame | Table | str | Path | None = None,
+    *,
+    schema: Schema | None = None,
+    privacy: Privacy | None = None,
+    fit: Fit | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> AuditReport:
+    """Attack a synthetic table and say what it gives away of the rows that it was made from.
+
+    Every attack is held against the same attack on rows that were not learned; the verdict counts only what chance
+    explains with less than 5 % over all tests together.
+
+    Args:
+        train: The real rows that the model learned from: a frame, a Table or a path.
+        synthetic: The rows that it made; the same columns.
+        holdout: Real rows of the same population that it has not seen, drawn at random. Without them there is no
+            verdict.
+        schema: What the columns are. Those with the role ``sensitive`` are the secrets that an intruder infers (none:
+            every column), those with ``quasi_identifier`` are counted together.
+        privacy: What was claimed; the measured epsilon is held against it.
+        fit: The model at hand, ``fit(frame, seed) -> synthetic frame``: adds a shadow-model attack on the ten most
+            exposed records. It is called 24 times.
+        seed: Fixes every draw.
+        progress: Told the stage and the share done, from 0 to 1; default: a bar on a terminal.
+
+    Returns:
+        The report: ``.verdict``, ``.scores``, ``.save("audit.html")``.
+
+    Raises:
+        SchemaError: Columns differ, or the schema does not fit ``train``.
+        DataError: A table is empty or holds values of another type, or held-out rows are training rows.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from tabsynth.schema.schema import Schema
+        >>> rows = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 3)), columns=list("abc"))
+        >>> schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in "abc"}})
+        >>> audit(rows[:300], rows[:300], rows[300:600], schema=schema).verdict
+        'VIOLATION'
+        >>> audit(rows[:300], rows[600:], rows[300:600], schema=schema).verdict
+        'INCONCLUSIVE'
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    if privacy is not None and not isinstance(privacy, Privacy):
+        raise DataError(f"privacy must be a Privacy(epsilon, delta, unit), not {type(privacy).__name__}")
+    inputs = check_inputs(train, synthetic, holdout, None, schema)
+    notes = _left_out(inputs)
+    if inputs.holdout is not None:
+        if len(inputs.holdout) < LEAST_HELD:
+            raise DataError(
+                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {LEAST_HELD}, and a hundred "
+                "times as many to see anything"
+            )
+        shared = check_overlap(inputs.train, inputs.holdout)
+        if shared:
+            notes.append(f"{shared:,} held-out rows equal a training row, about as many as chance brings.")
+    coded = code([frame for _, frame in inputs.named()], inputs.schema)
+    if inputs.holdout is None:
+        return _without_holdout(inputs, coded[0], coded[1], privacy, seed, notes)
+    with _Teller(progress, [*STAGES, *(["shadow models"] * SHADOWS if fit is not None else [])]) as tell:
+        found = attack_all(
+            coded[0], coded[1], coded[2], _secrets(inputs, notes), _groups(inputs, coded[0]), seed, tell.stage
+        )
+        findings = list(found.findings)
+        if fit is not None:
+            named = [record["row"] for record in worst_of(found)[:RECORDS]]
+            step = partial(tell.stage, "shadow models")
+            added, shadows = shadow_findings(fit, inputs.train, inputs.schema, named, seed, step)
+            findings += added
+    corrected = holm([1.0 if item.p is None else item.p for item in findings])
+    order = np.argsort(corrected, kind="stable")
+    significant = [findings[i] for i in order if corrected[i] <= LEVEL]
+    scores = {score.name: score for score in [*(item.score() for item in findings), *found.smoke]}
+    provenance = provenance_of(inputs, seed)
+    power = power_of(found, len(findings)) | ({"shadows": shadows} if fit is not None else {})
+    if privacy is None:
+        claim = None
+        titles = [item.said for item in significant]
+        verdict, text = judge_attacks(titles, power["power"], power["least_tpr"], FPR)
+    else:
+        measured = _measured(found, privacy)
+        claim = {**measured.to_dict(), "unit": privacy.unit}
+        verdict, text = judge_claim(measured)
+    said_names = [item.name for item in significant]
+    return AuditReport(
+        verdict=verdict,
+        text=text,
+        scores=scores,
+        tests=[{**item.to_dict(), "p_corrected": float(p)} for item, p in zip(findings, corrected, strict=True)],
+        significant=said_names,
+        claim=claim,
+        questions=questions(scores, claim, said_names, provenance, LEVEL, len(findings), True),
+        details=details_of(found, inputs, power),
+        notes=notes,
+        provenance=provenance,
+        worst=worst_of(found),
+    )
+
+
+def _without_holdout(
+    inputs: Inputs, train: Coded, synthetic: Coded, privacy: Privacy | None, seed: int, notes: list[str]
+) -> AuditReport:
+    """What can be said without controls: copies, as they are."""
+    copied = np.isin(row_hashes(train), np.unique(row_hashes(synthetic)))
+    low, high = clopper_pearson(int(copied.sum()), len(copied))
+    score = Score(
+        name="copies_exact",
+        title="Exact copies",
+        value=100 * float(copied.mean()),
+        interval=(100 * low, 100 * high),
+        better="lower",
+        unit="%",
+        description="Training records that occur in the synthetic table; how many would by chance is not known.",
+        method=f"{int(copied.sum()):,} of {len(copied):,} training records; Clopper-Pearson interval.",
+    )
+    provenance = provenance_of(inputs, seed)
+    claim = None
+    if privacy is not None:
+        claim = {"epsilon": privacy.epsilon, "delta": privacy.resolved_delta, "unit": privacy.unit}
+    notes.append("Every attack needs held-out rows: give real rows that were not learned as the holdout.")
+    return AuditReport(
+        verdict=None,
+        text="Without held-out rows what was copied cannot be told from what holds for anybody.",
+        scores={score.name: score},
+        claim=claim,
+        questions=questions({score.name: score}, claim, [], provenance, LEVEL, 0, False),
+        notes=notes,
+        provenance=provenance,
+    )
+
+
+def _measured(found: Found, privacy: Privacy) -> Claim:
+    """The claim beside the bound that the best attack gives, corrected for the attacks."""
+    delta, member = privacy.resolved_delta, found.game.is_member
+    attacks = [*found.attacks.scores.values(), found.attacks.exposure]
+    bounds = [epsilon_of_scores(scores, member, delta, LEVEL / len(attacks)) for scores in attacks]
+    twice = 2 * privacy.epsilon
+    power = power_against(privacy.epsilon, delta, len(member), mu_of(twice, delta))
+    return Claim(
+        epsilon=privacy.epsilon,
+        delta=delta,
+        measured=max(bound for bound, _ in bounds),
+        most=most_measurable(len(member), len(member), delta),
+        power=power,
+        method=f"Guesses of membership on {len(member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
+        f"the best of {len(attacks)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. Power: "
+        "the same test if each record leaked alone, at twice the claim. Informative: canaries see more.",
+    )
+
+
+def _secrets(inputs: Inputs, notes: list[str]) -> list[str]:
+    """The columns that an intruder infers."""
+    learned = [name for name, column in inputs.schema.items() if not isinstance(column, (Identifier, Text))]
+    declared = [name for name in inputs.schema.with_role("sensitive") if name in learned]
+    if not declared:
+        notes.append("No column has the role 'sensitive': every column is taken for a secret in turn.")
+    return declared or learned
+
+
+def _groups(inputs: Inputs, train: Coded) -> list[str]:
+    """The columns by whose values the risk is told apart: those with a role, or the first with few categories."""
+    book = train.book
+    few = [
+        n for n, size, number in zip(book.names, book.sizes, book.continuous, strict=True) if not number and size <= 12
+    ]
+    roles = [name for role in ("sensitive", "target", "quasi_identifier") for name in inputs.schema.with_role(role)]
+    return [name for name in roles if name in book.names][:5] or few[:5]
+
+
+def _left_out(inputs: Inputs) -> list[str]:
+    skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
+    notes = [f"Identifiers and free text are in no attack: {listed(skipped)}."] if skipped else []
+    if not inputs.schema.with_role("quasi_identifier"):
+        notes.append("No column has the role 'quasi_identifier': groups of equal ones (k-map) are not counted.")
+    return notes
+
+
+class _Teller:
+    """Says how far the audit is: to the caller, or as a bar on a terminal."""
+
+    def __init__(self, progress: Callable[[str, float], None] | None, stages: list[str]) -> None:
+        self.progress, self.stages = progress, stages
+        hidden = progress is not None or not sys.stderr.isatty()
+        self.bar = tqdm(total=len(stages), desc="audit", unit="stage", disable=hidden, delay=2.0, leave=False)
+        self.begun = 0
+
+    def __enter__(self) -> _Teller:
+        return self
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+        self.bar.set_description(f"audit: {name}", refresh=False)
+        self.bar.update(min(self.begun, 1))
+        if self.progress is not None:
+            self.progress(name, self.begun / len(self.stages))
+        self.begun += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        if self.progress is not None and error[0] is None:
+            self.progress("done", 1.0)

@@ -1,0 +1,294 @@
+"""Canaries: does a private pipeline keep its epsilon? A record is put in and left out, many times, and told apart.
+
+Two audits (Jagielski, Ullman, Oprea, NeurIPS 2020; Nasr et al., "Tight auditing of differentially private machine
+learning", USENIX Security 2023): *worst case*, many runs of the whole pipeline on a tiny table chosen to expose one
+record, which finds a wrong noise scale, a wrong sensitivity and a path around the ledger; and *one run* (Steinke, Nasr,
+Jagielski, 2023) with many canaries in one table of the released size, which sees little and is informative only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.progress import bar
+from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
+from tabsynth.privacy.accounting.gaussian_dp import epsilon_of, mu_of
+from tabsynth.privacy.audit.epsilon_bounds import (
+    ALARM,
+    epsilon_of_runs,
+    most_epsilon,
+    mu_of_runs,
+    power_of_epsilon,
+    power_of_mu,
+)
+from tabsynth.privacy.audit.one_run import epsilon_of_scores, most_measurable
+from tabsynth.privacy.audit.verdict import Claim, Kind, decide
+from tabsynth.privacy.budget import Privacy
+
+Fit = Callable[[pd.DataFrame, int], Any]
+"""Runs the whole pipeline on a frame; the number differs from run to run, for pipelines that can be seeded in tests."""
+
+LEAST_RUNS = 20
+SCALES = (1.0, 0.25)
+"""Shares of a column's range within which a synthetic number counts as near the canary's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryReport:
+    """What the canaries measured.
+
+    Attributes:
+        verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``.
+        text: The verdict in a sentence.
+        claim: Claimed and measured epsilon; the measured one is a lower bound, never the privacy.
+        mu: For a Gaussian claim: ``claim``, ``estimate``, ``low`` and ``power`` against twice the claim; else None.
+        runs: Runs a side.
+        threat: Who the adversary is and what it sees.
+        one_run: The audit of one run, if asked for: ``epsilon``, ``most`` and the guesses; informative only.
+    """
+
+    verdict: Kind
+    text: str
+    claim: Claim
+    mu: dict[str, float] | None
+    runs: int
+    threat: str
+    one_run: dict[str, float] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """For a program that audits: 3 on a violation, else 0."""
+        return 3 if self.verdict == "VIOLATION" else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "format": "tabsynth-canaries",
+            "version": 1,
+            "verdict": self.verdict,
+            "text": self.text,
+            "claim": self.claim.to_dict(),
+            "mu": self.mu,
+            "runs": self.runs,
+            "threat": self.threat,
+            "one_run": self.one_run,
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as JSON."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}. {self.text}", f"{self.threat} {self.runs:,} runs a side."]
+        if self.mu is not None:
+            lines.append("mu: claimed {claim:.3f}, estimated {estimate:.3f}, at least {low:.3f}".format(**self.mu))
+        if self.one_run is not None:
+            lines.append(
+                "one run (informative): at least {epsilon:.2f}, at most {most:.2f} visible".format(**self.one_run)
+            )
+        return "\n".join(lines)
+
+
+def canaries(
+    fit: Fit,
+    table: pd.DataFrame,
+    privacy: Privacy,
+    *,
+    canary: Mapping[str, Any] | None = None,
+    score: Callable[[Any], float] | None = None,
+    mu: float | None = None,
+    runs: int = 1000,
+    one_run: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> CanaryReport:
+    """Run a pipeline with and without one record and bound its epsilon from below.
+
+    Args:
+        fit: The whole pipeline, from the frame to what the adversary sees: a synthetic frame, a model, noisy counts.
+        table: A tiny table without the canary, chosen to expose it: by the neighbouring relation the canary is added.
+        privacy: The claim. Its unit is one row of ``table``.
+        canary: The record put in; default: in each column the largest number, or the rarest category.
+        score: What the adversary makes of an output, higher where it believes the canary in. Default, for synthetic
+            frames: how many rows lie near the canary; it can find a violation, but its silence says nothing. White-box
+            scores see much more.
+        mu: The Gaussian-DP claim, where the pipeline adds Gaussian noise only (zCDP of rho is mu = sqrt(2 rho)). It is
+            tested besides epsilon, and far more sharply.
+        runs: Runs with and runs without the canary.
+        one_run: A table of the released size and candidates with the same columns: half of the candidates, by coin,
+            are put in, and one run is attacked. Needs a ``fit`` that gives synthetic frames.
+        seed: Fixes coins and the numbers given to ``fit``.
+        progress: True and False force the bar on and off; default: on a terminal.
+
+    Returns:
+        The verdict with its evidence.
+
+    Raises:
+        DataError: Too few runs, an empty table, or a score that is not a number.
+        SchemaError: The canary has other columns than the table.
+        PrivacyError: ``mu`` promises less than the epsilon that is claimed.
+    """
+    if isinstance(runs, bool) or not isinstance(runs, int) or runs < LEAST_RUNS:
+        raise DataError(f"runs must be a whole number of at least {LEAST_RUNS}, not {runs!r}")
+    if not len(table):
+        raise DataError("the table of the canaries has no rows; give a tiny one that exposes the canary")
+    delta = privacy.resolved_delta
+    if mu is not None and epsilon_of(mu, delta) > 1.02 * privacy.epsilon:
+        raise PrivacyError(
+            f"mu {mu:g} amounts to epsilon {epsilon_of(mu, delta):.3f} at delta {delta:.1e}, more than the claimed "
+            f"{privacy.epsilon:g}; give the mu that the ledger accounts for"
+        )
+    record = _canary(table, canary)
+    asked = score if score is not None else _nearness(table, record)
+    neighbour = pd.concat([table, record], ignore_index=True)
+    rng = np.random.default_rng([seed, 11])
+    found = np.empty((2, runs))
+    with bar(2 * runs, "canaries", "run", progress) as shown:
+        for i in range(runs):
+            for side, frame in enumerate((neighbour, table)):
+                found[side, i] = _number(asked(fit(_shuffled(frame, rng), int(rng.integers(2**31 - 1)))))
+                shown.update()
+    return _judged(found[0], found[1], privacy, delta, mu, score is not None, one_run, fit, seed)
+
+
+def _judged(
+    inside: npt.NDArray[np.float64],
+    outside: npt.NDArray[np.float64],
+    privacy: Privacy,
+    delta: float,
+    mu: float | None,
+    white_box: bool,
+    one_run: tuple[pd.DataFrame, pd.DataFrame] | None,
+    fit: Fit,
+    seed: int,
+) -> CanaryReport:
+    """The verdict on the scores of all runs."""
+    runs = len(inside)
+    measured = epsilon_of_runs(inside, outside, delta)
+    violated = epsilon_of_runs(inside, outside, delta, ALARM) > privacy.epsilon
+    twice = mu_of(2 * privacy.epsilon, delta) if delta > 0 else 0.0
+    power = power_of_epsilon(privacy.epsilon, delta, twice, runs, ALARM)
+    gaussian = None
+    if mu is not None:
+        estimate, low = mu_of_runs(inside, outside)
+        gaussian = {"claim": mu, "estimate": estimate, "low": low, "power": power_of_mu(mu, 2 * mu, runs, ALARM)}
+        power = max(power, gaussian["power"])
+        violated = violated or mu_of_runs(inside, outside, ALARM)[1] > mu
+    if not white_box:
+        power = 0.0  # how sharp a look at synthetic rows is, is not known: its silence says nothing
+    claim = Claim(
+        epsilon=privacy.epsilon,
+        delta=delta,
+        measured=measured,
+        most=most_epsilon(runs, delta),
+        power=power,
+        method="Threshold from the first half of the runs, measured on the second; Clopper-Pearson bounds at 95 %. "
+        "A violation is declared where the bound at 99.99 % exceeds the claim.",
+    )
+    verdict = decide(violated, power)
+    seen = "what the score sees of the pipeline's inside" if white_box else "the synthetic rows only"
+    return CanaryReport(
+        verdict=verdict,
+        text=_text(verdict, claim, gaussian, white_box),
+        claim=claim,
+        mu=gaussian,
+        runs=runs,
+        threat=f"The adversary chooses all other rows and the canary, and sees {seen}.",
+        one_run=None if one_run is None else _one_run(fit, *one_run, delta, seed),
+    )
+
+
+def _text(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None, white_box: bool) -> str:
+    """The verdict in words: what was measured beside the claim, and what would have been found."""
+    said = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
+    if mu is not None:
+        said += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"
+    if verdict == "VIOLATION":
+        return f"The claim is broken. {said}."
+    could = f"twice the claim would have been found with probability {claim.power:.2f}"
+    if not white_box:
+        could = "whether the synthetic rows would have shown twice the claim is not known"
+    lead = "Nothing contradicts the claim" if verdict != "INCONCLUSIVE" else "No statement"
+    return (
+        f"{lead}. {said}; {could}, and at most {claim.most:.2f} could have been measured. A bound is not the privacy."
+    )
+
+
+def _canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The canary as a frame of one row with the table's dtypes."""
+    if canary is None:
+        canary = {
+            str(name): values.max() if pd.api.types.is_numeric_dtype(values.dtype) else values.value_counts().index[-1]
+            for name, values in table.items()
+        }
+    if set(canary) != set(table.columns):
+        raise SchemaError(f"the canary has the columns {listed(canary)}, the table {listed(table.columns)}; align them")
+    row = pd.DataFrame([dict(canary)])[list(table.columns)]
+    kinds = {name: kind for name, kind in table.dtypes.items() if kind not in (row[name].dtype, object)}
+    return row.astype({name: kind for name, kind in kinds.items() if row[name].notna().all()})
+
+
+def _nearness(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any], float]:
+    """A score of synthetic frames: how many rows lie near the canary, in all columns together."""
+
+    def score(made: Any) -> float:
+        return float(_closeness(_frame(made), record, table)[0])
+
+    return score
+
+
+def _frame(made: Any) -> pd.DataFrame:
+    if not isinstance(made, pd.DataFrame):
+        raise DataError(f"fit gave {type(made).__name__}, no frame: say with score= what the adversary makes of it")
+    return made
+
+
+def _closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Sums over the synthetic rows of the share of columns that agree, to the fourth power, shape (r,)."""
+    agree = np.zeros((len(records), len(made)))
+    for name in records.columns:
+        if pd.api.types.is_numeric_dtype(table[name].dtype) and not pd.api.types.is_bool_dtype(table[name].dtype):
+            real = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            span = float(np.nanmax(real) - np.nanmin(real)) or 1.0
+            ours = records[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            theirs = made[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            gap = np.abs(ours[:, None] - theirs[None]) / span
+            agree += sum((gap <= scale * 0.1).astype(np.float64) for scale in SCALES) / len(SCALES)
+        else:
+            agree += records[name].astype(str).to_numpy()[:, None] == made[name].astype(str).to_numpy()[None]
+    return np.asarray(((agree / records.shape[1]) ** 4).sum(axis=1))
+
+
+def _one_run(fit: Fit, table: pd.DataFrame, candidates: pd.DataFrame, delta: float, seed: int) -> dict[str, float]:
+    """Half of the candidates go in, by coin; one run; which were in?"""
+    if set(candidates.columns) != set(table.columns):
+        raise SchemaError("the candidates of one_run have other columns than its table; align them")
+    rng = np.random.default_rng([seed, 12])
+    member = rng.random(len(candidates)) < 0.5
+    frame = pd.concat([table, candidates[table.columns][member]], ignore_index=True)
+    made = _frame(fit(_shuffled(frame, rng), int(rng.integers(2**31 - 1))))
+    bound, guesses = epsilon_of_scores(_closeness(made, candidates[table.columns], table), member, delta)
+    most = most_measurable(len(candidates), len(candidates), delta)
+    return {"epsilon": bound, "most": most, "candidates": float(len(candidates)), **guesses}
+
+
+def _shuffled(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    out = frame.take(rng.permutation(len(frame)))
+    out.index = pd.RangeIndex(len(out))
+    return out
+
+
+def _number(value: Any) -> float:
+    out = float(value)
+    if not np.isfinite(out):
+        raise DataError(f"the score of a run is {value!r}; a score must be a finite number")
+    return out

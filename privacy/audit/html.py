@@ -1,0 +1,207 @@
+"""The audit's page, made from the report's plain data alone: pictures first, no script, nothing loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from tabsynth.reporting.number_format import figure
+
+LEAST = -3.5
+"""The ROC's axes begin at 10 to this power."""
+
+SIDE = 300.0
+"""Width and height of a ROC's drawing area."""
+
+WIDE = 520.0
+"""Width of the forest plot's drawing area."""
+
+ROW = 26.0
+LABELS = {
+    "density_ratio": "density ratio",
+    "likelihood_ratio": "likelihood ratio",
+    "neighbourhood": "neighbourhood",
+    "classifier": "classifier",
+}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """One self-contained HTML page from ``AuditReport.to_dict()``."""
+    tests = {test["name"]: test for test in report["tests"]}
+    details = report["details"]
+    return (
+        _environment()
+        .get_template("audit.html.j2")
+        .render(
+            verdict=report["verdict"],
+            text=report["text"],
+            claim=report["claim"],
+            rocs=[roc for roc in (_roc(details.get("roc", []), records) for records in ("random", "isolated")) if roc],
+            labels=LABELS,
+            forest=_forest([score for score in report["scores"] if score["name"] in tests], report["significant"]),
+            percentiles=_percentiles(details.get("percentiles", [])),
+            groups=_groups(report["scores"]),
+            rates=[_rate(row) for row in details.get("rates", [])],
+            secrets=[_secret(row) for row in details.get("secrets", [])],
+            kmap=details.get("kmap"),
+            power=details.get("power"),
+            questions=report["questions"],
+            scores=[_row(score, tests.get(score["name"])) for score in report["scores"]],
+            notes=report["notes"],
+            provenance=report["provenance"],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader(
+            [PackageLoader("tabsynth.privacy.audit", "templates"), PackageLoader("tabsynth.reporting", "templates")]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = figure
+    return environment
+
+
+def _at(rate: float) -> float:
+    """A rate on a log axis from 0 to SIDE."""
+    return SIDE * (1 - max(math.log10(max(rate, 1e-9)), LEAST) / LEAST)
+
+
+def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
+    """Paths of the attacks' curves, steps from left to right, and the ticks of both axes."""
+    chosen = [curve for curve in curves if curve["records"] == records]
+    if not chosen:
+        return None
+    lines = []
+    for curve in chosen:
+        points = [(0.0 if x <= 0 else _at(x), SIDE - _at(y)) for x, y in curve["points"]]
+        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        lines.append({"attack": curve["attack"], "path": path})
+    ticks = [{"at": round(_at(10.0**power), 1), "text": f"{100 * 10.0**power:g} %"} for power in (-3, -2, -1, 0)]
+    return {"records": records, "lines": lines, "ticks": ticks, "side": SIDE}
+
+
+def _above(score: Mapping[str, Any], value: float) -> float:
+    """Points of percent above chance; an AUC counts as percent."""
+    scale = 100.0 if score["unit"] == "AUC" else 1.0
+    return float(scale) * float(value - (score["floor"] or 0.0))
+
+
+def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, Any] | None:
+    """Each tested score's distance from chance with its interval, on one scale."""
+    if not scores:
+        return None
+    bounds = [_above(score, bound) for score in scores for bound in score["interval"]]
+    low, high = min(-2.0, *bounds), max(5.0, *bounds)
+
+    def x(value: float) -> float:
+        return round(WIDE * (value - low) / (high - low), 1)
+
+    rows = [
+        {
+            "title": score["title"],
+            "y": round(ROW * (i + 0.5), 1),
+            "low": x(_above(score, score["interval"][0])),
+            "high": x(_above(score, score["interval"][1])),
+            "at": x(_above(score, score["value"])),
+            "found": score["name"] in significant,
+            "text": f"{score['title']}: {figure(score['value'], score['unit'])}, by chance "
+            f"{figure(score['floor'] or 0.0, score['unit'])}",
+        }
+        for i, score in enumerate(scores)
+    ]
+    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200) if (high - low) / step <= 9)
+    first = math.ceil(low / step)
+    ticks = [
+        {"at": x(step * k), "text": f"{step * k:+d}".replace("-", "−") if k else "0"}
+        for k in range(first, int(high // step) + 1)
+    ]
+    return {"rows": rows, "zero": x(0.0), "ticks": ticks, "height": ROW * len(rows), "width": WIDE}
+
+
+def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Bars of the true-positive rate by isolation, with intervals, and the chance line."""
+    if not rows:
+        return None
+    top = max(0.2, max(row["interval"][1] for row in rows))
+    height, width = 330.0, WIDE / 10
+
+    def y(rate: float) -> float:
+        return float(round(height * (1 - rate / top), 1))
+
+    bars = [
+        {
+            "x": round(width * row["percentile"][0] / 10 + 5, 1),
+            "middle": round(width * (row["percentile"][0] / 10 + 0.5), 1),
+            "y": y(row["tpr"]),
+            "tall": round(height - y(row["tpr"]), 1),
+            "low": y(row["interval"][0]),
+            "high": y(row["interval"][1]),
+            "label": f"{row['percentile'][0]}–{row['percentile'][1]}",
+            "text": f"Isolation percentile {row['percentile'][0]} to {row['percentile'][1]}: "
+            f"{figure(100 * row['tpr'], '%')} recognised, {figure(100 * row['fpr'], '%')} by chance",
+        }
+        for row in rows
+    ]
+    return {
+        "bars": bars,
+        "chance": y(rows[0]["fpr"]),
+        "height": height,
+        "width": width - 10,
+        "top": figure(100 * top, "%"),
+    }
+
+
+def _groups(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The subgroups' AUCs as text, the largest first."""
+    for score in scores:
+        if score["name"] == "subgroup_auc":
+            return [
+                {"name": part["columns"][0], "value": figure(part["value"], "AUC")} for part in score["detail"][:12]
+            ]
+    return []
+
+
+def _rate(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "attack": LABELS.get(row["attack"], row["attack"]),
+        "records": row["records"],
+        "fpr": f"{100 * row['fpr']:g} %",
+        "tpr": figure(100 * row["tpr"], "%"),
+        "interval": [figure(100 * bound, "%") for bound in row["interval"]],
+        "times": f"{row['tpr'] / row.get('chance', row['fpr']):.1f}",
+        "rows": f"{row['members']:,} / {row['controls']:,}",
+    }
+
+
+def _secret(row: Mapping[str, Any]) -> dict[str, str]:
+    shares = {key: figure(100 * row[key], "%") for key in ("success", "control", "baseline")}
+    return {"title": row["title"], "records": row["records"], **shares, "value": figure(row["value"], "%")}
+
+
+def _row(score: Mapping[str, Any], test: Mapping[str, Any] | None) -> dict[str, Any]:
+    p = None if test is None else test["p_corrected"]
+    rates = ["success", "control", "baseline"]
+    shown = [None if test is None or test[key] is None else figure(100 * test[key], "%") for key in rates]
+    return {
+        "name": score["name"],
+        "title": score["title"],
+        "value": figure(score["value"], score["unit"]),
+        "interval": [figure(bound, score["unit"]) for bound in score["interval"]] if score["interval"] else None,
+        "floor": figure(score["floor"], score["unit"]) if score["floor"] is not None else None,
+        "p": None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "found": p is not None and p <= 0.05,
+        "shown": shown,
+        "description": score["description"],
+        "method": score["method"],
+    }

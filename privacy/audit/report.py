@@ -1,0 +1,180 @@
+"""The report of an audit: JSON first; the page, the notebook view and the text are made from the JSON."""
+
+from __future__ import annotations
+
+import html as escaping
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabsynth.common.atomic_files import write_text
+from tabsynth.errors import DataError, SourceError
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.report_files import write_report
+
+VERSION = 1
+"""Version of the JSON form; a later one is refused."""
+
+FORMAT = "tabsynth-audit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditReport:
+    """What an audit found.
+
+    Attributes:
+        verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``; None where a verdict is refused.
+        text: The verdict in a sentence.
+        scores: Scores by name.
+        tests: For each tested score its p-value, the one corrected for the number of tests, and the attack's own rates.
+        significant: Names of the scores beyond chance after correction, the surest first.
+        claim: What was claimed and measured, if a privacy was stated.
+        questions: The nine questions with status and answer.
+        details: Figures for the pictures: ROC curves, risk by percentile, rates, secrets, k-map counts, power.
+        notes: What was left out, and why.
+        provenance: Contents' fingerprints, seed and versions.
+        worst: Training records most at risk, by row number; neither in the JSON nor on the page.
+    """
+
+    verdict: str | None
+    text: str
+    scores: Mapping[str, Score]
+    tests: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    significant: list[str] = field(default_factory=list)
+    claim: dict[str, Any] | None = None
+    questions: list[dict[str, str]] = field(default_factory=list, repr=False)
+    details: dict[str, Any] = field(default_factory=dict, repr=False)
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict, repr=False)
+    worst: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, which JSON can hold; without the records named in ``worst``."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "internal": "Shows figures of the real table: for internal use.",
+            "verdict": self.verdict,
+            "text": self.text,
+            "scores": [score.to_dict() for score in self.scores.values()],
+            "tests": self.tests,
+            "significant": list(self.significant),
+            "claim": self.claim,
+            "questions": self.questions,
+            "details": self.details,
+            "notes": list(self.notes),
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AuditReport:
+        """Read what ``to_dict`` writes.
+
+        Raises:
+            DataError: Not a report of an audit, or one of a later version.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            raise DataError(f'not an audit report: "format" should be "{FORMAT}"')
+        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
+            raise DataError(
+                f"report version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth to read it"
+            )
+        try:
+            scores = [Score.from_dict(item) for item in data["scores"]]
+            keys = ("verdict", "text", "tests", "significant", "claim", "questions", "details", "notes", "provenance")
+            return cls(scores={score.name: score for score in scores}, **{key: data[key] for key in keys})
+        except KeyError as error:
+            raise DataError(f"the audit report lacks {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+
+        Raises:
+            SourceError: Another suffix, or the file cannot be written.
+        """
+        write_report(self, path)
+
+    def save_internal(self, path: str | Path) -> None:
+        """Write the training records most at risk, by row number, into a file that says it is internal.
+
+        Raises:
+            SourceError: The file's name does not hold the word *internal*, or it cannot be written.
+        """
+        if "internal" not in Path(path).name.lower():
+            raise SourceError(f"{str(path)!r} names single records: its name must hold the word 'internal'")
+        data = {
+            "format": f"{FORMAT}-records",
+            "version": VERSION,
+            "internal": "INTERNAL: names single training records by row number. Never publish or send.",
+            "records": self.worst,
+            "provenance": self.provenance,
+        }
+        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        from tabsynth.privacy.audit.html import render
+
+        return render(self.to_dict())
+
+    def to_markdown(self) -> str:
+        """Verdict, scores and questions as Markdown."""
+        lines = ["# Privacy audit of a synthetic table", "", f"**{self.headline}**", ""]
+        lines += ["| Score | Value | 95 % interval | By chance | p, corrected |", "|---|---:|---:|---:|---:|"]
+        lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in self._rows()]
+        lines += ["", "## Nine questions", ""]
+        for i, item in enumerate(self.questions, 1):
+            lines.append(f"{i}. **{_cell(item['question'])}** *{item['status']}*: {_cell(item['answer'])}")
+        if self.notes:
+            lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in self.notes)]
+        lines += ["", "Figures of the real table are shown: for internal use.", ""]
+        return "\n".join(lines)
+
+    @property
+    def headline(self) -> str:
+        """Verdict and sentence in one line."""
+        return f"{self.verdict or 'No verdict'}. {self.text}"
+
+    def __str__(self) -> str:
+        rows = [("score", "value", "95 % interval", "by chance", "p, corrected"), *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines = [self.headline, ""]
+        for row in rows:
+            cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5))]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join([*lines, *self.notes])
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, so that its style stays its own."""
+        page = escaping.escape(self.to_html(), quote=True)
+        title = escaping.escape(self.headline, quote=True)
+        return (
+            f'<div><iframe title="{title}" srcdoc="{page}" sandbox="" loading="lazy" '
+            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
+        )
+
+    def _rows(self) -> list[tuple[str, str, str, str, str]]:
+        """The scores' cells for a table of text."""
+        adjusted = {test["name"]: test["p_corrected"] for test in self.tests}
+        rows = []
+        for score in self.scores.values():
+            low, high = score.interval if score.interval is not None else (score.value, score.value)
+            p = adjusted.get(score.name)
+            rows.append(
+                (
+                    score.name,
+                    figure(score.value, score.unit),
+                    f"{figure(low, score.unit)} to {figure(high, score.unit)}",
+                    figure(score.floor, score.unit) if score.floor is not None else "–",
+                    "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+                )
+            )
+        return rows
+
+
+def _cell(text: str) -> str:
+    """Text that a Markdown table cell can hold."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

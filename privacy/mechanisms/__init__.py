@@ -1,0 +1,1 @@
+"""Differentially private mechanisms: charge, then read, then add noise."""

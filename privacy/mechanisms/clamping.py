@@ -1,0 +1,123 @@
+"""A raw table as its public schema has it, row by row: no cell of one row decides what becomes of another row.
+
+Values beyond the bounds are clamped; what cannot be read as its column's kind counts as missing. An undeclared category
+becomes "other" where that is declared, and else counts as missing. What is missing where the column is not nullable
+becomes the last value: the largest number, the last declared category. Never an error, a warning, a column or a type
+that depends on the data.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.common.arrays import Floats
+from tabsynth.privacy.mechanisms.canonical_cells import coded, date_texts, numbers, texts, texts_of
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.schema.schema import Schema
+
+_FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
+
+OTHER = "other"
+"""The category that stands for all undeclared ones, where it is declared."""
+
+
+def private_table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The table as its schema has it, to be called inside a mechanism's read: after the charge.
+
+    Args:
+        frame: The raw rows, at most so many of each person as the budget says.
+        schema: A schema that ``private_schema`` found public enough.
+
+    Returns:
+        Columns in the schema's order: numbers as float64, dates as naive UTC ``datetime64[ns]``, categories and
+        booleans as objects of the schema's own values; identifiers and text only say ``"present"`` or are None.
+    """
+    out = {name: private_column(frame[name], column) for name, column in schema.items()}
+    return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+
+def private_column(values: pd.Series, column: Column) -> pd.Series:
+    """One column as its declaration has it."""
+    if isinstance(column, Numeric):
+        return pd.Series(_clamped(column, numbers(values)))
+    if isinstance(column, Datetime):
+        return pd.Series(_clamped_dates(column, dates(values, column.format)))
+    found = texts(values)
+    if isinstance(column, Boolean):
+        truth = None if column.nullable else True
+        return _members(found, _SPELLINGS, truth, truth)
+    if isinstance(column, Categorical):
+        declared = column.values or ()
+        known = {text: value for text, value in zip(texts_of(declared), declared, strict=True) if text is not None}
+        absent = None if column.nullable else (column.values or (None,))[-1]
+        return _members(found, known, absent, OTHER if OTHER in known else absent)
+    present = {text: "present" for text in found if text is not None}
+    return _members(found, present, None if column.nullable else "present", "present")
+
+
+_SPELLINGS = {"False": False, "True": True, "0": False, "1": True}
+
+
+def _members(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
+    """Declared values of texts, ``absent`` for missing ones and ``unknown`` for those that are not declared."""
+    codes, uniques = coded(found)
+    table = np.empty(len(uniques), dtype=object)
+    table[:] = [absent if text is None else known.get(text, unknown) for text in uniques]
+    return pd.Series(table[codes], dtype=object)
+
+
+def _clamped(column: Numeric, data: Floats) -> Floats:
+    low = -math.inf if column.low is None else column.low
+    high = math.inf if column.high is None else column.high
+    if not column.nullable:
+        data = np.where(np.isnan(data), high, data)
+    data = np.clip(data, low, high)  # before rounding, which would overflow far out
+    return data if column.decimals is None else np.clip(np.round(data, column.decimals), low, high)
+
+
+def _clamped_dates(column: Datetime, data: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    low, high = (_bound(bound, other) for bound, other in ((column.low, _FIRST), (column.high, _LAST)))
+    if not column.nullable:
+        data = np.where(np.isnat(data), high, data)
+    return np.minimum(np.maximum(data, low), high)
+
+
+def _bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64:
+    bound = otherwise if text is None else utc_naive(datetime.datetime.fromisoformat(text))
+    return np.datetime64(min(max(bound, _FIRST), _LAST), "ns")
+
+
+def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
+    """A column as naive UTC ``datetime64[ns]``, shape (n,); NaT where a cell is missing or no date of the format."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        plain = values.to_numpy()
+        low, high = (np.datetime64(end).astype(plain.dtype) for end in (_FIRST, _LAST))
+        return np.asarray(np.minimum(np.maximum(plain, low), high).astype("datetime64[ns]"))
+    out = np.full(len(values), np.datetime64("NaT"), "datetime64[ns]")
+    found = date_texts(values, format)
+    spelled = found != None  # noqa: E711 - cell by cell
+    if spelled.any():
+        codes, uniques = coded(found[spelled])
+        parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
+        out[spelled] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
+    rest = np.flatnonzero(~spelled)
+    out[rest] = np.array([_date(cell) for cell in values.astype(object).to_numpy()[rest]], "datetime64[ns]")
+    return out
+
+
+def _date(value: Any) -> np.datetime64:
+    if isinstance(value, (datetime.date, np.datetime64)) and not pd.isna(value):
+        try:
+            instant = utc_naive(pd.Timestamp(value).to_pydatetime(warn=False))
+        except (ValueError, OverflowError):
+            return np.datetime64("NaT", "ns")
+        return np.datetime64(min(max(instant, _FIRST), _LAST), "ns")
+    return np.datetime64("NaT", "ns")

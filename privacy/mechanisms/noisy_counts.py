@@ -1,0 +1,186 @@
+"""Mechanisms that read private data: each charges the ledger first, reads once, and gives back noise and all.
+
+``read`` is a function without arguments; it is called once, after the charge. Its result's *shape* must follow from
+public facts alone. What comes back is whole numbers, summed exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.common.arrays import Integers
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.noise import LARGEST, SMALLEST, Noise
+
+_MOST = 2**61
+
+Read = Callable[[], npt.NDArray[Any]]
+
+
+def noisy_counts(
+    read: Read,
+    *,
+    sigma: float,
+    sensitivity: float,
+    ledger: PrivacyLedger,
+    purpose: str,
+    columns: Iterable[str],
+    noise: Noise,
+) -> Integers:
+    """Whole-number counts with discrete Gaussian noise, charged as sensitivity^2 / (2 sigma^2)-zCDP.
+
+    Args:
+        read: Gives the counts, whole numbers of any shape that is public.
+        sigma: Scale of the noise, in counts.
+        sensitivity: The most by which one unit changes the counts, in Euclidean norm: 1 for a histogram of rows, k for
+            persons of up to k rows (all may fall into one cell).
+        ledger: What is charged.
+        purpose: What the counts are for.
+        columns: The columns that they are of.
+        noise: Where the noise comes from.
+
+    Returns:
+        int64, in the shape of the counts.
+
+    Raises:
+        PrivacyError: The budget does not allow it (nothing was read), or ``read`` gave no whole numbers.
+    """
+    return noisy_many(
+        [read], sigmas=[sigma], sensitivity=sensitivity, ledger=ledger, purpose=purpose, columns=columns, noise=noise
+    )[0]
+
+
+def noisy_many(
+    reads: Sequence[Read],
+    *,
+    sigmas: Sequence[float],
+    sensitivity: float,
+    ledger: PrivacyLedger,
+    purpose: str,
+    columns: Iterable[str],
+    noise: Noise,
+) -> list[Integers]:
+    """Several vectors of counts as one charge; see ``noisy_counts``.
+
+    Args:
+        reads: Each gives one vector.
+        sigmas: Scale of the noise of each.
+        sensitivity: The most by which one unit changes any one vector, in Euclidean norm.
+        ledger: What is charged.
+        purpose: What the counts are for.
+        columns: The columns that they are of.
+        noise: Where the noise comes from.
+
+    Raises:
+        PrivacyError: The budget does not allow it (nothing was read), or a read gave no whole numbers.
+    """
+    if len(reads) != len(sigmas):
+        raise PrivacyError(f"{len(reads)} reads need as many scales of noise, not {len(sigmas)}")
+    if not (math.isfinite(sensitivity) and sensitivity > 0):
+        raise PrivacyError(f"sensitivity must be a finite number above 0, not {sensitivity!r}")
+    for sigma in sigmas:
+        if not SMALLEST <= sigma <= LARGEST:
+            raise PrivacyError(f"the scale of noise must be from {SMALLEST:.0e} to {LARGEST:.0e}, not {sigma!r}")
+    if not reads:
+        return []
+    event = _gaussian_event([float(sigma) for sigma in sigmas], float(sensitivity))
+    entry = ledger.charge(event, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
+    out = [_with_noise(read(), float(sigma), noise) for read, sigma in zip(reads, sigmas, strict=True)]
+    ledger.record(entry, digest(out))
+    return out
+
+
+def noisy_sum(
+    read: Read,
+    *,
+    low: int,
+    high: int,
+    sigma: float,
+    ledger: PrivacyLedger,
+    purpose: str,
+    columns: Iterable[str],
+    noise: Noise,
+    rows_of_a_unit: int = 1,
+) -> int:
+    """A sum of whole numbers, each clamped to public bounds, with discrete Gaussian noise.
+
+    Args:
+        read: Gives the numbers, a whole number for each row; NaN has no place here.
+        low: Numbers below are counted as this.
+        high: Numbers above are counted as this.
+        sigma: Scale of the noise, in units of the sum.
+        ledger: What is charged.
+        purpose: What the sum is for.
+        columns: The columns that it is of.
+        noise: Where the noise comes from.
+        rows_of_a_unit: How many rows a unit has at most.
+
+    Raises:
+        PrivacyError: The budget does not allow it (nothing was read), or the bounds or numbers are not whole.
+    """
+    if not low <= high:
+        raise PrivacyError(f"low {low} is above high {high}")
+    low, high = _whole(low, "low"), _whole(high, "high")
+    sensitivity = max(abs(low), abs(high)) * rows_of_a_unit
+    if sensitivity == 0:
+        return 0
+
+    def total() -> npt.NDArray[Any]:
+        values = np.clip(checked(read()), low, high)
+        return np.array([max(-_MOST, min(sum(map(int, values.ravel())), _MOST))], np.int64)
+
+    noisy = noisy_counts(
+        total, sigma=sigma, sensitivity=sensitivity, ledger=ledger, purpose=purpose, columns=columns, noise=noise
+    )
+    return int(noisy[0])
+
+
+def digest(outputs: Iterable[npt.NDArray[Any]]) -> str:
+    """SHA-256 of arrays, for the ledger."""
+    total = hashlib.sha256()
+    for output in outputs:
+        total.update(str((output.shape, str(output.dtype))).encode())
+        total.update(np.ascontiguousarray(output).tobytes())
+    return total.hexdigest()
+
+
+def _gaussian_event(sigmas: list[float], sensitivity: float) -> Any:
+    """What discrete Gaussian noise amounts to (Theorem 4 of arXiv 2004.00010v4); equal scales are written once."""
+    from dp_accounting import dp_event
+
+    parts = []
+    for sigma in dict.fromkeys(sigmas):
+        one = dp_event.ZCDpEvent(rho=sensitivity**2 / (2 * sigma**2))
+        times = sigmas.count(sigma)
+        parts.append(one if times == 1 else dp_event.SelfComposedDpEvent(one, times))
+    return parts[0] if len(parts) == 1 else dp_event.ComposedDpEvent(parts)
+
+
+def _with_noise(counts: npt.NDArray[Any], sigma: float, noise: Noise) -> Integers:
+    exact = checked(counts)
+    return exact + noise.gaussian(sigma, exact.size).reshape(exact.shape)
+
+
+def checked(values: npt.NDArray[Any]) -> Integers:
+    """Whole numbers as int64; a float could carry the low bits of something private."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iub":
+        raise PrivacyError(f"a mechanism adds noise to whole numbers, not to {array.dtype}; scale and round them first")
+    # Clamped, so that no sum overflows: clamping brings neighbours no farther apart.
+    if array.dtype == np.uint64:
+        array = np.minimum(array, np.uint64(_MOST))
+    exact: Integers = np.clip(array.astype(np.int64), -_MOST, _MOST)
+    return exact
+
+
+def _whole(value: int, name: str) -> int:
+    if isinstance(value, bool) or value != int(value):
+        raise PrivacyError(f"{name} must be a whole number, not {value!r}")
+    return int(value)

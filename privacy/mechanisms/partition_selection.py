@@ -1,0 +1,87 @@
+"""Which values a column has, found under differential privacy by a threshold on noisy counts.
+
+The values are the data's own: one is released only where its noisy count reaches a threshold that the values of one
+unit pass with probability delta at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.canonical_cells import UNREADABLE, coded, texts
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import digest
+
+
+def discover(
+    read: Callable[[], pd.Series],
+    *,
+    rho: float,
+    delta: float,
+    ledger: PrivacyLedger,
+    column: str,
+    noise: Noise,
+    rows_of_a_unit: int = 1,
+) -> tuple[str, ...]:
+    """The values of a column that enough units have, as text in sorted order.
+
+    Counts of the values that there are get discrete Gaussian noise; a value is released where its noisy count reaches
+    ``threshold``. Conditional on no value of one unit alone being released, which fails with probability ``delta`` at
+    most, this is rho-zCDP (approximate zCDP, Bun and Steinke, arXiv 1605.02065, section 8).
+
+    Args:
+        read: Gives the column.
+        rho: The zCDP to spend.
+        delta: The probability to spend.
+        ledger: What is charged.
+        column: The column's name.
+        noise: Where the noise comes from.
+        rows_of_a_unit: How many rows a unit has at most.
+
+    Raises:
+        PrivacyError: The budget does not allow it; nothing was read.
+    """
+    from dp_accounting.dp_event import ZCDpEvent
+
+    sigma = rows_of_a_unit / math.sqrt(2 * rho)
+    least = threshold(sigma, delta, rows_of_a_unit)
+    entry = ledger.charge(
+        ZCDpEvent(rho=rho),
+        purpose=f"the categories of {column!r}",
+        columns=[column],
+        sensitivity=rows_of_a_unit,
+        delta=delta,
+        rng=noise.kind,
+    )
+    found = texts(read())
+    known = np.array([text is not None and text != UNREADABLE for text in found], bool)
+    codes, uniques = coded(found[known])
+    counts = np.bincount(codes, minlength=len(uniques)).astype(np.int64)
+    noisy = counts + noise.gaussian(sigma, len(counts))
+    released = tuple(sorted(str(value) for value, count in zip(uniques, noisy.tolist(), strict=True) if count >= least))
+    ledger.record(entry, digest([np.array(released, dtype=np.str_)]))
+    return released
+
+
+def threshold(sigma: float, delta: float, rows_of_a_unit: int = 1) -> int:
+    """The least noisy count to release, so that no value of one unit alone passes but with probability ``delta``.
+
+    A unit alone has k values at most, each of count k at most: the chance that any passes is at most
+    k P(noise >= threshold - k).
+
+    Raises:
+        PrivacyError: Delta is not above 0.
+    """
+    if not 0 < delta < 1:
+        raise PrivacyError(f"finding categories needs a delta above 0 and below 1, not {delta!r}")
+    reach = math.ceil(sigma * 45) + 2
+    weight = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
+    tail = np.cumsum(weight[::-1])[::-1] / (2 * weight.sum() - 1)  # P(noise >= m), shape (reach + 1,)
+    fits = tail * rows_of_a_unit * (1 + 1e-9) <= delta
+    return int(np.argmax(fits)) + rows_of_a_unit if fits.any() else reach + rows_of_a_unit

@@ -1,0 +1,119 @@
+"""What a private fit asks of a schema: every fact that shapes the output is declared, or was measured for a charge."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from tabsynth.errors import PrivacyError, listed
+from tabsynth.privacy.mechanisms.canonical_cells import EXACT, digits_of, unclear
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
+from tabsynth.schema.schema import Schema
+
+MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure"
+
+_PUBLISHED = frozenset({
+    "name", "nullable", "role", "origin", "values", "ordered", "low", "high", "decimals", "format", "resolution",
+    "pattern", "replacement",
+})  # fmt: skip
+"""The facts of a column that a private model keeps. What inference said of the rows, or another tool, is not among
+them."""
+
+
+def private_schema(schema: Schema, unit: str = "row") -> None:
+    """Check that a schema is public enough for a private fit; it looks at the schema alone.
+
+    Nullability cannot be told from its default: a column that does not say ``nullable`` has no missing values, and
+    cells that are missing all the same count as its last value.
+
+    Args:
+        schema: The schema.
+        unit: ``row``, or the column that tells persons apart.
+
+    Raises:
+        PrivacyError: A fact is inferred or lacking; the message names each column and the remedy.
+    """
+    faults = [fault for column in schema.values() if (fault := _fault(column))]
+    if faults:
+        more = f"; and {len(faults) - 5} more columns" if len(faults) > 5 else ""
+        raise PrivacyError("the schema is not public enough for a private fit: " + "; ".join(faults[:5]) + more)
+    persons = schema.with_role("person")
+    if unit == "row":
+        if persons:
+            raise PrivacyError(
+                f"column {persons[0]!r} tells persons apart, but the unit of privacy is a row: ask for "
+                f"Privacy(unit={persons[0]!r}, rows_per_person=...), or take its role away"
+            )
+    elif unit not in schema:
+        raise PrivacyError(f"the unit of privacy {unit!r} is no column of the schema; there are {listed(schema)}")
+    elif not isinstance(schema[unit], Identifier):
+        raise PrivacyError(
+            f"column {unit!r} is the unit of privacy but is declared {schema[unit].kind}; declare it identifier, which "
+            "is never learned"
+        )
+
+
+def published(schema: Schema) -> Schema:
+    """The schema as a private model keeps and writes it: the facts that shape its output, and no others."""
+    columns = {}
+    for name, column in schema.items():
+        facts = {item.name: getattr(column, item.name) for item in fields(column) if item.name in _PUBLISHED}
+        columns[name] = type(column)(**facts)
+    return Schema(columns, schema.constraints)
+
+
+def _fault(column: Column) -> str:
+    """What a column lacks and how to mend it; empty where it is public."""
+    name = f"column {column.name!r}"
+    if column.role == "weight":
+        return f"{name} holds weights, which multiply what one row can do: leave it out of a private fit"
+    if column.origin == "inferred":
+        return f"{name} was inferred from the data: declare it (schema.replace({column.name!r}, ...)), {MEASURE}"
+    if isinstance(column, Categorical) and column.values is None:
+        return f"{name} has no values: declare them, {MEASURE}"
+    if isinstance(column, (Numeric, Datetime)):
+        absent = [side for side in ("low", "high") if getattr(column, side) is None]
+        if absent:
+            return f"{name} has no {' and no '.join(absent)}: declare public bounds, {MEASURE}"
+    return _inexact(column)
+
+
+def _inexact(column: Column) -> str:
+    """Why a column's values could be read in several ways, so that a cell of one row would decide how; or empty."""
+    name = f"column {column.name!r}"
+    if isinstance(column, Categorical) and (why := unclear(column.values or ())):
+        return f"{name}: among its values, {why}"
+    if isinstance(column, Numeric) and column.decimals == 0 and not _fits(column):
+        return (
+            f"{name} may hold whole numbers from 2**53 on, which are not exact: narrow its bounds or leave decimals out"
+        )
+    if isinstance(column, Datetime) and (form := digits_of(column.format)) and len(f"{0:{form}}") > 15:
+        return f"{name}: a date of more than 15 digits is not exact as a number: use a format with separators"
+    return ""
+
+
+def public_dtypes(schema: Schema) -> dict[str, str]:
+    """The pandas dtype of each synthetic column, from the schema alone, as ``Codec.dtypes`` spells it."""
+    return {name: _dtype(column) for name, column in schema.items()}
+
+
+def _dtype(column: Column) -> str:
+    if isinstance(column, Numeric):
+        whole = column.decimals == 0 and _fits(column)
+        return ("Int64" if column.nullable else "int64") if whole else "float64"
+    if isinstance(column, Boolean):
+        return "boolean" if column.nullable else "bool"
+    if isinstance(column, Datetime):
+        return "object" if column.format else "datetime64[ns]"
+    if isinstance(column, Categorical) and column.values:
+        kinds = {type(value) for value in column.values}
+        if kinds == {int}:
+            return "Int64" if column.nullable else "int64"
+        if kinds == {bool}:
+            return "boolean" if column.nullable else "bool"
+        if kinds <= {int, float}:
+            return "float64"
+    return "object"
+
+
+def _fits(column: Numeric) -> bool:
+    return max(abs(column.low or 0), abs(column.high or 0)) < EXACT

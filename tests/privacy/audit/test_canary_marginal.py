@@ -1,0 +1,129 @@
+"""The marginal pipeline under canaries: its counts tell of one row what its budget says, and no more.
+
+The white box is everything that the private fit ever reads: the noisy counts of all columns and pairs, with their
+scales. All else of a fit is made from these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.common.arrays import Floats
+from tabsynth.marginals.grids import grid_of
+from tabsynth.marginals.one_way import one_ways
+from tabsynth.marginals.pairs import Plan, measure
+from tabsynth.marginals.spending import Charged, Read
+from tabsynth.privacy.audit import canaries
+from tabsynth.privacy.audit.canary import CanaryReport
+from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.schema import Schema
+
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {
+            "k": {"kind": "categorical", "values": ["a", "b", "c"]},
+            "flag": {"kind": "boolean"},
+        }
+    }
+)
+TABLE = pd.DataFrame({"k": ["a", "a", "b"], "flag": [True, True, False]})
+CANARY = {"k": "c", "flag": False}
+GRIDS = {name: grid_of(column) for name, column in SCHEMA.items()}
+CLAIM = Privacy(epsilon=1.0, delta=1e-6)
+RHO = zcdp_rho(1.0, 1e-6)
+MU = math.sqrt(2 * RHO)
+
+Seen = list[tuple[Floats, float, Read]]
+
+
+class Watched:
+    """A source of counts that keeps what it gave, with the noise's scale and how the counts are made."""
+
+    def __init__(self, source: Charged) -> None:
+        self.source, self.seen = source, list[Any]()
+        self.rho, self.rows_of_a_unit = source.rho, source.rows_of_a_unit
+
+    def counts(self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
+        out = self.source.counts(reads, shares, purpose, columns)
+        self.seen += zip(out, map(self.source.sigma, shares), strict=True)
+        return out
+
+    def sigma(self, share: float) -> float:
+        return self.source.sigma(share)
+
+    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+        return self.source.choose(read_scores, share, purpose, columns)
+
+
+def private_counts(frame: pd.DataFrame, source: Any) -> None:
+    """The two charged reads of a private fit, on the public grids."""
+    cells = {name: grid.encode(SCHEMA[name], frame[name]) for name, grid in GRIDS.items()}
+    single = one_ways(GRIDS, lambda name: cells[name], source, 0.3)
+    plan = Plan.of([single.counts[name] for name in GRIDS], None, [(0, 1)])
+    tokens = np.column_stack([cells[name] for name in GRIDS]).astype(np.int32)
+    measure(plan, lambda: tokens, single.rows, source, 0.7, list(GRIDS))
+
+
+def pipeline(factor: float) -> Callable[[pd.DataFrame, int], Any]:
+    """The reads with a budget that is ``factor`` times the one that is claimed."""
+
+    def fit(frame: pd.DataFrame, seed: int) -> Any:
+        privacy = Privacy(epsilon=40.0, delta=1e-6, insecure_seed=seed).opened()
+        source = Watched(Charged(factor * RHO, privacy.open_ledger, privacy.noise()))
+        private_counts(frame, source)
+        return source.seen
+
+    return fit
+
+
+class _Counted:
+    """Exact counts in the order in which the pipeline asks for them."""
+
+    rho, rows_of_a_unit = 1.0, 1
+
+    def __init__(self) -> None:
+        self.seen: list[Floats] = []
+
+    def counts(self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
+        out = [read().astype(float) for read in reads]
+        self.seen += out
+        return out
+
+    def sigma(self, share: float) -> float:
+        return 1.0
+
+
+def likelihood() -> Callable[[Any], float]:
+    """The log likelihood ratio of the canary, up to a constant: the best score that there is."""
+    canary, own = pd.DataFrame([CANARY]), _Counted()
+    private_counts(canary, own)
+
+    def score(seen: Any) -> float:
+        return float(
+            sum((noisy * count).sum() / sigma**2 for (noisy, sigma), count in zip(seen, own.seen, strict=True))
+        )
+
+    return score
+
+
+def audited(factor: float, runs: int, seed: int = 0) -> CanaryReport:
+    return canaries(pipeline(factor), TABLE, CLAIM, canary=CANARY, score=likelihood(), mu=MU, runs=runs, seed=seed)
+
+
+def test_the_counts_of_the_marginal_fit_keep_their_budget() -> None:
+    report = audited(1.0, 300)
+    assert report.verdict != "VIOLATION"
+    assert report.mu is not None
+    assert report.mu["estimate"] == pytest.approx(MU, abs=4 * math.sqrt(2 / 300))
+
+
+@pytest.mark.slow
+def test_half_the_noise_is_a_violation() -> None:
+    report = audited(4.0, 1200)  # half of sigma is four times rho
+    assert report.verdict == "VIOLATION"

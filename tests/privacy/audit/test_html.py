@@ -1,0 +1,110 @@
+"""The audit's page: self-contained, escaped, accessible in outline, and drawn by a real browser without complaint."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tabsynth.privacy.audit import audit
+from tabsynth.privacy.audit.html import render
+from tabsynth.privacy.audit.report import AuditReport
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+VOID = {"meta", "link", "br", "wbr"}
+
+
+class Outline(HTMLParser):
+    """Collects tags, and checks that every tag is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def report(draw: Callable[[int, int], pd.DataFrame], schema: Schema) -> AuditReport:
+    rows = draw(1800, 31).rename(columns={"sex": "sex <script>"})
+    rows["town"] = rows["town"].replace({"t0": "<b>town</b>"})
+    names = {name: ({**schema[name].to_dict()}) for name in schema}
+    renamed = {("sex <script>" if name == "sex" else name): facts for name, facts in names.items()}
+    made = pd.concat([rows[:60], rows[1200:1740]])
+    return audit(
+        rows[:600], made, rows[600:1200], schema=Schema.from_dict({"columns": renamed}), privacy=Privacy(3.0, 1e-6)
+    )
+
+
+def test_page_is_well_formed_and_loads_nothing(report: AuditReport) -> None:
+    page = report.to_html()
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    assert not {tag for tag, _ in outline.tags} & {"script", "img", "iframe"}
+    assert not re.findall(r"(?:https?:)?//[a-z]", page.replace("http://www.w3.org", ""))
+    assert "url(" not in page
+    assert "sex &lt;script&gt;" in page
+    assert "&lt;b&gt;town" in page
+    ids = [attrs["id"] for _, attrs in outline.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [attrs["href"] for tag, attrs in outline.tags if tag == "a"]
+    assert all(href and href[1:] in ids for href in links)
+    levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    for tag, attrs in outline.tags:
+        if tag == "svg":
+            assert attrs.get("aria-hidden") == "true" or (attrs.get("role") == "img" and attrs.get("aria-label"))
+    assert len(page.encode()) < 200_000
+
+
+def test_page_is_made_of_the_json_alone(report: AuditReport) -> None:
+    assert render(json.loads(json.dumps(report.to_dict()))) == report.to_html()
+    assert "<iframe" in report._repr_html_()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize(("width", "dark"), [(1280, True), (390, False)])
+def test_browser_draws_it(report: AuditReport, tmp_path: Path, width: int, dark: bool) -> None:
+    page, shot = tmp_path / "audit.html", tmp_path / "shot.png"
+    report.save(page)
+    command = [
+        str(CHROMIUM),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+        *("--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path / 'profile'}"),
+        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
+        f"--screenshot={shot}",
+        f"--window-size={width},2400",
+        page.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert shot.stat().st_size > 30_000, "the page looks blank"
+
+
+def test_few_records_make_a_page_too(draw: Callable[[int, int], pd.DataFrame], schema: Schema) -> None:
+    rows = draw(2600, 32)  # under 1,000 controls: none of them may be mistaken at 0.1 %
+    page = audit(rows[:1200], rows[1200:1400], rows[1400:2600], schema=schema).to_html()
+    assert "exposed" in page

@@ -1,0 +1,115 @@
+"""What is special to each mechanism: its cost, its noise and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, chi2
+
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.exponential import exponential
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts, noisy_many, noisy_sum
+
+HOW: dict[str, Any] = {"purpose": "p", "columns": ["a"]}
+
+
+def ledger() -> PrivacyLedger:
+    return PrivacyLedger(1e6, 1e-6)
+
+
+def test_the_noise_is_what_was_charged_for() -> None:
+    # The variance of 1e5 draws against sensitivity^2 / (2 rho), two-sided at 1e-6.
+    for sigma, sensitivity in ((3.0, 1), (12.5, 4), (7.0, math.sqrt(2))):
+        own = ledger()
+        zeros = np.zeros(100_000, np.int64)
+        drawn = noisy_counts(
+            lambda zeros=zeros: zeros, sigma=sigma, sensitivity=sensitivity, ledger=own, noise=Noise.insecure(1), **HOW
+        )
+        event = own.entries[0].event
+        assert event["rho"] == pytest.approx(sensitivity**2 / (2 * sigma**2))
+        bound = chi2.ppf([5e-7, 1 - 5e-7], len(drawn)) / len(drawn) * sensitivity**2 / (2 * event["rho"])
+        assert bound[0] < (drawn.astype(float) ** 2).mean() < bound[1]
+
+
+def test_many_vectors_are_one_charge_that_sums_them() -> None:
+    own = ledger()
+    sigmas = [10.0] * 5 + [20.0, 30.0]
+    out = noisy_many(
+        [lambda: np.zeros((2, 3), int)] * 7, sigmas=sigmas, sensitivity=2, ledger=own, noise=Noise.secure(), **HOW
+    )
+    assert [part.shape for part in out] == [(2, 3)] * 7
+    together = ledger()
+    from dp_accounting.dp_event import ZCDpEvent
+
+    together.charge(ZCDpEvent(sum(4 / (2 * s * s) for s in sigmas)), purpose="p", columns=[], sensitivity=2)
+    assert len(own) == 1
+    assert own.epsilon() == pytest.approx(together.epsilon())
+
+
+def test_a_sum_is_of_clamped_numbers() -> None:
+    values = np.array([-(10**15), 3, 10**15])
+    found = [
+        noisy_sum(lambda: values, low=-5, high=10, sigma=2.0, ledger=ledger(), noise=Noise.insecure(i), **HOW)
+        for i in range(200)
+    ]
+    assert np.mean(found) == pytest.approx(8, abs=5 * 2 / math.sqrt(200))
+    own = ledger()
+    noisy_sum(lambda: values, low=-5, high=10, sigma=2.0, ledger=own, noise=Noise.secure(), rows_of_a_unit=3, **HOW)
+    assert own.entries[0].sensitivity == 30
+
+
+@pytest.mark.parametrize(("monotone", "rate"), [(False, 0.5), (True, 1.0)])
+def test_the_exponential_mechanism_draws_by_its_formula(monotone: bool, rate: float) -> None:
+    scores, eps, sensitivity, draws = np.array([10, 8, 3, -100]), 0.9, 3, 4000
+    own = ledger()
+    chosen = [
+        exponential(
+            lambda: scores,
+            epsilon=eps,
+            sensitivity=sensitivity,
+            monotone=monotone,
+            ledger=own if i == 0 else ledger(),
+            noise=Noise.insecure(i),
+            **HOW,
+        )
+        for i in range(draws)
+    ]
+    share = np.exp(rate * eps / sensitivity * scores.astype(float))
+    for seen, wanted in zip(np.bincount(chosen, minlength=4), share / share.sum(), strict=True):
+        assert binomtest(int(seen), draws, float(wanted)).pvalue > 1e-5
+    assert own.entries[0].event["rho"] == pytest.approx(eps**2 / 8)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        {"sigma": 0.0},
+        {"sigma": math.nan},
+        {"sigma": -1.0},
+        {"sensitivity": 0},
+        {"sensitivity": math.inf},
+        {"read": lambda: np.array([0.5])},
+    ],
+)
+def test_what_makes_no_sense_is_refused(plant: dict[str, Any]) -> None:
+    facts = {"sigma": 1.0, "sensitivity": 1.0, "read": lambda: np.array([1])} | plant
+    with pytest.raises(PrivacyError):
+        noisy_counts(facts.pop("read"), ledger=ledger(), noise=Noise.secure(), **facts, **HOW)
+
+
+def test_counts_of_every_whole_type_are_exact() -> None:
+    for kind in (np.int8, np.uint8, np.int64, np.uint64, bool):
+        value = np.ones(3, kind)
+        out = noisy_counts(
+            lambda value=value: value, sigma=1e-3, sensitivity=1, ledger=ledger(), noise=Noise.secure(), **HOW
+        )
+        assert out.dtype == np.int64
+        assert out.tolist() == [1, 1, 1]
+    huge = np.array([2**64 - 1], np.uint64)
+    out = noisy_counts(lambda: huge, sigma=1e-3, sensitivity=1, ledger=ledger(), noise=Noise.secure(), **HOW)
+    assert out.tolist() == [2**61]
