@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.gan_private import WIDTH, real_losses
-from tabsynth.training.critic import Critic
-from tabsynth.training.latent import LatentNet, LatentSizing
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import slot_losses
-from tabsynth.training.plain import PlainNet
-from tabsynth.training.rowwise_nets import RowwiseCritic, RowwiseDecoder
+from tabsynth.training.networks.discriminator import Critic
+from tabsynth.training.networks.ghost_networks import RowwiseCritic, RowwiseDecoder
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import slot_losses
+from tabsynth.training.networks.masked_dp import PlainNet
+from tabsynth.training.networks.vae import LatentNet, LatentSizing
 
 RESULTS = Path(__file__).resolve().parent / "results" / "dp_step.jsonl"
 SIZES = (40, 9, 60, 16, 16, 7, 15, 6, 5, 2, 30, 25, 40, 42, 2)

@@ -13,10 +13,10 @@ from torch import Tensor
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.common.progress import bar
 from tabsynth.synthesizers.base import Draw
-from tabsynth.training.layout import Layout
-from tabsynth.training.parting import Parts
+from tabsynth.training.networks.layout import Layout
 from tabsynth.training.resampling import capped, one_each, raked, systematic
-from tabsynth.training.tree_critic import TreeCritic, first_look
+from tabsynth.training.trees.discriminator import TreeCritic, first_look
+from tabsynth.training.validation_split import Parts
 
 CALIBRATE_FROM = 1000
 """Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.picking import Picker
-from tabsynth.training.chain import Chain
+from tabsynth.training.networks.autoregressive import Chain
 
 CANDIDATES = 16
 """Draws among which one is chosen where several slots are restricted at once."""

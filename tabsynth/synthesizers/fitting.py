@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.choosing import Pool, critic_of
-from tabsynth.training.layout import Layout
 from tabsynth.training.loop import Recipe, train
-from tabsynth.training.parting import Parts
+from tabsynth.training.networks.layout import Layout
 from tabsynth.training.stages import Stages
-from tabsynth.training.tree_critic import TreeCritic
+from tabsynth.training.trees.discriminator import TreeCritic
+from tabsynth.training.validation_split import Parts
 
 
 def fit_net(

@@ -19,11 +19,11 @@ from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.gan_fit import GanFit
 from tabsynth.synthesizers.gan_private import fit_gan
 from tabsynth.synthesizers.latent_model import LatentSynthesizer
-from tabsynth.training.critic import Critic
-from tabsynth.training.generator import Generator
-from tabsynth.training.latent import LatentSizing
 from tabsynth.training.loop import chosen_device
-from tabsynth.training.parting import parted
+from tabsynth.training.networks.discriminator import Critic
+from tabsynth.training.networks.generator import Generator
+from tabsynth.training.networks.vae import LatentSizing
+from tabsynth.training.validation_split import parted
 
 WIDE, SHARE = 2000, 0.8
 """Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from tabsynth.synthesizers.base import Run
 from tabsynth.synthesizers.choosing import Pool, critic_of
 from tabsynth.synthesizers.vae import Objective
-from tabsynth.training.adversarial import Adversaries
-from tabsynth.training.critic import Critic
-from tabsynth.training.generator import Generator
-from tabsynth.training.latent import LatentSizing
+from tabsynth.training.gan_losses import Adversaries
 from tabsynth.training.loop import Recipe, leg_of, train
-from tabsynth.training.moments import Moments
-from tabsynth.training.parting import Parts
+from tabsynth.training.marginal_matching import Moments
+from tabsynth.training.networks.discriminator import Critic
+from tabsynth.training.networks.generator import Generator
+from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.stages import Stages
-from tabsynth.training.tree_critic import TreeCritic
+from tabsynth.training.trees.discriminator import TreeCritic
+from tabsynth.training.validation_split import Parts
 
 ADVERSARIAL = 0.3
 """Steps of generator against critic, for each step of the warm start; twice as many brought no more."""

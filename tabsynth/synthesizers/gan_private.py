@@ -19,12 +19,12 @@ from torch.nn import functional
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private_start import Averaged, started
-from tabsynth.training.adversarial import generator_loss
-from tabsynth.training.critic import Critic
-from tabsynth.training.generator import Generator
+from tabsynth.training.gan_losses import generator_loss
 from tabsynth.training.loop import chosen_device
-from tabsynth.training.moments import Moments
-from tabsynth.training.rowwise_nets import RowwiseCritic, hold
+from tabsynth.training.marginal_matching import Moments
+from tabsynth.training.networks.discriminator import Critic
+from tabsynth.training.networks.generator import Generator
+from tabsynth.training.networks.ghost_networks import RowwiseCritic, hold
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.training.draw import stratified_uniforms
-from tabsynth.training.latent import LatentNet
+from tabsynth.training.networks.vae import LatentNet
 from tabsynth.training.precision import product_autocast
 
 CANDIDATES = 32

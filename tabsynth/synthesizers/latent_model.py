@@ -12,8 +12,8 @@ from tabsynth.common.arrays import Arrays
 from tabsynth.synthesizers.choosing import Manner
 from tabsynth.synthesizers.latent_drawing import LatentDrawer
 from tabsynth.synthesizers.net_model import NetSynthesizer
-from tabsynth.training.latent import LatentNet, LatentSizing
 from tabsynth.training.loop import chosen_device
+from tabsynth.training.networks.vae import LatentNet, LatentSizing
 
 
 class LatentSynthesizer(NetSynthesizer):

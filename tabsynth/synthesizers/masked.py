@@ -28,15 +28,15 @@ from tabsynth.synthesizers.imputing import imputed
 from tabsynth.synthesizers.masked_private import fit_masked
 from tabsynth.synthesizers.net_model import NetSynthesizer
 from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
-from tabsynth.training.chain import Chain
-from tabsynth.training.crosses import Cross
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
-from tabsynth.training.network import MaskedNet, slot_losses
-from tabsynth.training.order import told
-from tabsynth.training.parting import Parts, parted
-from tabsynth.training.plain import PlainNet
+from tabsynth.training.model_size import Sizing
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.feature_cross import Cross
+from tabsynth.training.networks.masked import MaskedNet, slot_losses
+from tabsynth.training.networks.masked_dp import PlainNet
 from tabsynth.training.precision import product_autocast
-from tabsynth.training.sizing import Sizing
+from tabsynth.training.validation_split import Parts, parted
+from tabsynth.training.variable_order import told
 
 PACES = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
 """Factors of the learning rate. A row meets one of many embeddings, and of a cross one that few other rows meet; the

@@ -14,12 +14,12 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private_start import started
 from tabsynth.synthesizers.redrawing import Columns
-from tabsynth.training.chain import Chain
 from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
-from tabsynth.training.network import slot_losses
-from tabsynth.training.parting import parted
+from tabsynth.training.model_size import Sizing
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.masked import slot_losses
 from tabsynth.training.precision import product_autocast
-from tabsynth.training.sizing import Sizing
+from tabsynth.training.validation_split import parted
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run

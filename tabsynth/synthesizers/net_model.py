@@ -17,8 +17,8 @@ from tabsynth.synthesizers.choosing import Choice, Manner, draw_rows, free_rows
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.tokens import TokenSynthesizer
 from tabsynth.training.loop import chosen_device
-from tabsynth.training.order import chain_order, mutual_information, strongest_before
 from tabsynth.training.precision import precision_name
+from tabsynth.training.variable_order import chain_order, mutual_information, strongest_before
 
 PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""

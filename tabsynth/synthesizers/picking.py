@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Floats
 from tabsynth.training.draw import balanced, calibrating, inverse, softmax_, stratified_uniforms, weigh_
-from tabsynth.training.layout import Layout
+from tabsynth.training.networks.layout import Layout
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,11 +20,11 @@ from torch import Tensor
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.progress import bar
 from tabsynth.synthesizers.picking import Picker
-from tabsynth.training.chain import Chain
-from tabsynth.training.forest import features
-from tabsynth.training.layout import Layout
-from tabsynth.training.parting import Parts
-from tabsynth.training.tree_conditional import TreeConditional, met_tokens
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.conditional import TreeConditional, met_tokens
+from tabsynth.training.trees.token_forest import features
+from tabsynth.training.validation_split import Parts
 
 OPEN = 0.05
 """Nats a row that the network must leave open of a column for trees to be taught it."""

@@ -25,9 +25,9 @@ from tabsynth.synthesizers.choosing import CANDIDATES
 from tabsynth.synthesizers.conditions import Conditions, mixed
 from tabsynth.synthesizers.meeting import WHOLE, draw_meeting
 from tabsynth.synthesizers.weighing import counted
-from tabsynth.training.forest import Forest
-from tabsynth.training.layout import Layout
-from tabsynth.training.tree_critic import TreeCritic
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.discriminator import TreeCritic
+from tabsynth.training.trees.token_forest import Forest
 
 TRIES = 50
 """How often rows that break a constraint are drawn anew."""

@@ -21,9 +21,9 @@ from tabsynth.synthesizers.distilled import by_descent, fit_distilled
 from tabsynth.synthesizers.fitting import fit_net
 from tabsynth.synthesizers.latent_model import LatentSynthesizer
 from tabsynth.synthesizers.vae_private import fit_vae
-from tabsynth.training.latent import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
-from tabsynth.training.parting import parted
+from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
+from tabsynth.training.validation_split import parted
 
 RAMP = 0.3
 """Share of the fit over which the weight of the divergence from the prior rises to one."""

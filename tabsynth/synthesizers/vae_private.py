@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private_start import started
-from tabsynth.training.rowwise_nets import RowwiseDecoder
+from tabsynth.training.networks.ghost_networks import RowwiseDecoder
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Run

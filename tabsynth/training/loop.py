@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.common.progress import Progress, bar
 from tabsynth.errors import InputError, ModelFileError, TrainingError
-from tabsynth.training.parting import resampled
+from tabsynth.training.validation_split import resampled
 
 FALLING = 0.01
 """A fit goes on when the last half of a cycle took more than this share off the score on held-out rows."""

@@ -12,10 +12,10 @@ import torch
 from tabsynth.synthesizers.catalog import create, load
 from tabsynth.synthesizers.choosing import ALL, CANDIDATES, SEEN, Choice, Manner, critic_of
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.training.forest import features
-from tabsynth.training.layout import Layout
-from tabsynth.training.parting import Parts
-from tabsynth.training.tree_critic import TreeCritic, first_look
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.discriminator import TreeCritic, first_look
+from tabsynth.training.trees.token_forest import features
+from tabsynth.training.validation_split import Parts
 
 SIZES = (6, 6, 3)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tabsynth.synthesizers.catalog import load
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.training.crosses import Cross
+from tabsynth.training.networks.feature_cross import Cross
 
 KEYS = ["year", "month", "day"]
 

@@ -21,11 +21,11 @@ from tabsynth.synthesizers.catalog import load
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.picking import Picker
 from tabsynth.synthesizers.redrawing import FEWEST, Columns, conditionals_of, redrawn
-from tabsynth.training.chain import Chain
-from tabsynth.training.forest import features
-from tabsynth.training.layout import Layout
-from tabsynth.training.parting import Parts
-from tabsynth.training.tree_conditional import TreeConditional
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.conditional import TreeConditional
+from tabsynth.training.trees.token_forest import features
+from tabsynth.training.validation_split import Parts
 
 
 def parity(rows: int) -> pd.DataFrame:

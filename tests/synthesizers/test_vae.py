@@ -11,7 +11,7 @@ import torch
 from tabsynth.common.progress import Progress
 from tabsynth.errors import ModelFileError
 from tabsynth.synthesizers.vae import VAESynthesizer
-from tabsynth.training.made import Made
+from tabsynth.training.networks.made import Made
 
 
 def test_several_limits_weigh_each_other(vae: VAESynthesizer) -> None:

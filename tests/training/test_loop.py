@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tabsynth.common.progress import Progress
 from tabsynth.training.loop import Recipe, train
-from tabsynth.training.parting import resampled
+from tabsynth.training.validation_split import resampled
 
 
 class StoppedError(Exception):

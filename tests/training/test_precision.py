@@ -13,7 +13,7 @@ import torch
 import tabsynth as ts
 from tabsynth.errors import InputError
 from tabsynth.training import precision
-from tabsynth.training.chain import Chain
+from tabsynth.training.networks.autoregressive import Chain
 from tabsynth.training.precision import VARIABLE, precision_name, product_autocast, product_dtype
 
 CPU = torch.device("cpu")

@@ -15,9 +15,9 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step, poisson
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import slot_losses
-from tabsynth.training.plain import PlainNet
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import slot_losses
+from tabsynth.training.networks.masked_dp import PlainNet
 
 SIZES = (7, 3, 12, 2)
 LAYOUT = Layout(SIZES, (0,) * 4, tuple(np.arange(1, size + 1) for size in SIZES))

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tabsynth.training.latent import LatentNet, LatentSizing
-from tabsynth.training.layout import Layout
-from tabsynth.training.made import Made
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.made import Made
+from tabsynth.training.networks.vae import LatentNet, LatentSizing
 from tabsynth.training.precision import product_autocast, product_dtype
 
 HEAT = 0.5

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from tabsynth.errors import ModelFileError
-from tabsynth.training.forest import LEAVES, Forest, features
-from tabsynth.training.layout import Layout
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.token_forest import LEAVES, Forest, features
 
 SIZES = (300, 7, 40, 2, 12)
 

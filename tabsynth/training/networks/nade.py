@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import Waves
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import Waves
 from tabsynth.training.precision import product_autocast, product_dtype
 
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats
-from tabsynth.training.forest import LEAVES, Forest
-from tabsynth.training.layout import Layout
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.token_forest import LEAVES, Forest
 
 TREES = 750
 """Most trees, those of all tokens together."""

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.training.forest import LEAVES, Forest, features
-from tabsynth.training.layout import Layout
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.token_forest import LEAVES, Forest, features
 
 ROUNDS = 1500
 """Most trees."""

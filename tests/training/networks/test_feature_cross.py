@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tabsynth.training.chain import Chain
-from tabsynth.training.crosses import ROWS, Cross, Crossed, code_of
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import MaskedNet
-from tabsynth.training.order import mutual_information
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.feature_cross import ROWS, Cross, Crossed, code_of
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import MaskedNet
+from tabsynth.training.variable_order import mutual_information
 
 Tokens = npt.NDArray[np.int32]
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tabsynth.training.crosses import Crossed
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import MaskedNet
-from tabsynth.training.plain import PlainNet
+from tabsynth.training.networks.feature_cross import Crossed
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import MaskedNet
+from tabsynth.training.networks.masked_dp import PlainNet
 from tabsynth.training.precision import product_autocast
 
 BATCH = 2048

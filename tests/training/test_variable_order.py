@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tabsynth.training.layout import Layout
-from tabsynth.training.order import chain_order, mutual_information, strongest_before, told
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.variable_order import chain_order, mutual_information, strongest_before, told
 
 
 def layout_of(tokens: npt.NDArray[np.int32], partial: frozenset[int] = frozenset()) -> Layout:

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.layout import Layout
-from tabsynth.training.links import Links, linear
-from tabsynth.training.made import Made
-from tabsynth.training.network import Block, Waves, slot_losses
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.made import Made
+from tabsynth.training.networks.masked import Block, Waves, slot_losses
+from tabsynth.training.networks.nade import Links, linear
 from tabsynth.training.precision import product_autocast
 
 SMALL = 2500

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tabsynth.training.forest import features
-from tabsynth.training.layout import Layout
-from tabsynth.training.tree_conditional import TreeConditional
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.conditional import TreeConditional
+from tabsynth.training.trees.token_forest import features
 
 SIZES = (4, 3, 2)
 THREE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.05, 0.15, 0.8]])

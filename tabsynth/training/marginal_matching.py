@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tabsynth.training.generator import Drawn
-from tabsynth.training.layout import Layout, coarse
+from tabsynth.training.networks.generator import Drawn
+from tabsynth.training.networks.layout import Layout, coarse
 
 GROUPS = 24
 """Most groups of tokens a slot whose shares are compared."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.crosses import Cross, Crossed
-from tabsynth.training.layout import FREQUENCIES, Layout
+from tabsynth.training.networks.feature_cross import Cross, Crossed
+from tabsynth.training.networks.layout import FREQUENCIES, Layout
 
 SKIP_CELLS = 4_000_000
 """Most weights that the linear skip may have; wider vocabularies are grouped until it fits."""

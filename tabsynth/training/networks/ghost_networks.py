@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.critic import SLOPE, Critic
-from tabsynth.training.latent import LatentNet
-from tabsynth.training.made import Made
-from tabsynth.training.network import slot_losses
-from tabsynth.training.rowwise import Looked, Repeated, Sparse, Told
+from tabsynth.training.networks.discriminator import SLOPE, Critic
+from tabsynth.training.networks.ghost_layers import Looked, Repeated, Sparse, Told
+from tabsynth.training.networks.made import Made
+from tabsynth.training.networks.masked import slot_losses
+from tabsynth.training.networks.vae import LatentNet
 
 
 class Density(nn.Module):

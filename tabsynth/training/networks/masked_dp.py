@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.privacy.mechanisms.ghost_clipping import Distinct
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import Block
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import Block
 
 
 class PlainNet(nn.Module):

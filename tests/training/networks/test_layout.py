@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tabsynth.training.layout import Layout, coarse
-from tabsynth.training.network import MaskedNet, slot_losses
-from tabsynth.training.order import chain_order, mutual_information
+from tabsynth.training.networks.layout import Layout, coarse
+from tabsynth.training.networks.masked import MaskedNet, slot_losses
+from tabsynth.training.variable_order import chain_order, mutual_information
 
 sizes = st.lists(st.integers(2, 40), min_size=1, max_size=8)
 

@@ -14,12 +14,12 @@ from torch.nn import functional
 from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.gan_private import Duel, real_losses
-from tabsynth.training.critic import Critic
-from tabsynth.training.generator import Generator
-from tabsynth.training.latent import LatentNet, LatentSizing
-from tabsynth.training.layout import Layout
-from tabsynth.training.moments import Moments
-from tabsynth.training.rowwise_nets import RowwiseCritic, RowwiseDecoder, hold
+from tabsynth.training.marginal_matching import Moments
+from tabsynth.training.networks.discriminator import Critic
+from tabsynth.training.networks.generator import Generator
+from tabsynth.training.networks.ghost_networks import RowwiseCritic, RowwiseDecoder, hold
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.vae import LatentNet, LatentSizing
 
 SIZES = (7, 3, 12, 2)
 LAYOUT = Layout(SIZES, (7, 0, 9, 0), tuple(np.arange(1, size + 1) for size in SIZES))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.privacy.mechanisms.ghost_clipping import Ghost
-from tabsynth.training.network import Waves
+from tabsynth.training.networks.masked import Waves
 
 
 class Looked(Ghost):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.training.layout import Layout, grouped
+from tabsynth.training.networks.layout import Layout, grouped
 
 GROUPS = 32
 SAMPLE = 20_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.training.layout import Layout
+from tabsynth.training.networks.layout import Layout
 
 WORK = 1.5e9
 """Most tokens times rows times passes of a fit that goes on for further cycles, so that it stays within minutes."""

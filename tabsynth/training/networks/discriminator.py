@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.layout import Layout
-from tabsynth.training.links import linear
-from tabsynth.training.network import Waves
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import Waves
+from tabsynth.training.networks.nade import linear
 
 SLOPE = 0.2
 """Slope of the activation below zero."""

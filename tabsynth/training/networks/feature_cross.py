@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.layout import Layout, grouped
+from tabsynth.training.networks.layout import Layout, grouped
 
 ROWS = 5
 """A combination of tokens gets an embedding from so many rows on, and combinations have so many on average."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tabsynth.training.network import dropped
+from tabsynth.training.networks.masked import dropped
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])

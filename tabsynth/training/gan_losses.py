@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.critic import Critic, drawn_losses, real_losses, steepness
-from tabsynth.training.generator import Bag, Generator
-from tabsynth.training.latent import some_hidden
-from tabsynth.training.moments import Moments
+from tabsynth.training.marginal_matching import Moments
+from tabsynth.training.networks.discriminator import Critic, drawn_losses, real_losses, steepness
+from tabsynth.training.networks.generator import Bag, Generator
+from tabsynth.training.networks.vae import some_hidden
 
 STEEPNESS, EVERY = 0.1, 8
 """Weight of the penalty on the critic's slope, and the steps from one to the next."""

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tabsynth.training import chain as module
-from tabsynth.training.chain import Chain
-from tabsynth.training.layout import Layout
-from tabsynth.training.network import MaskedNet
+from tabsynth.training.networks import autoregressive as module
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.networks.masked import MaskedNet
 
 SIZES = (3, 40, 5)
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.errors import ModelFileError
-from tabsynth.training.layout import Layout
+from tabsynth.training.networks.layout import Layout
 
 if TYPE_CHECKING:
     from lightgbm import Booster
