@@ -25,7 +25,7 @@ from sklearn.datasets import load_breast_cancer
 from tabsynth.privacy.audit import audit
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 SCHEMAS = Path(__file__).resolve().parent / "schemas"
 SHOWN: tuple[str, ...] = ("density_ratio_random_tpr", "neighbourhood_isolated_tpr", "neighbourhood_exposed_tpr")

@@ -20,7 +20,7 @@ from typing import Any
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
-from tabsynth.white_box import exposing, released
+from tabsynth.synthesizers.canary_exposure import exposing, released
 
 SCHEMA = Schema.from_dict(
     {"columns": {"k": {"kind": "categorical", "values": ["a", "b", "c"]}, "flag": {"kind": "boolean"}}}

@@ -26,7 +26,7 @@ from tabsynth.data import Table, read
 from tabsynth.evaluation.coded import code
 from tabsynth.evaluation.distance import shape_errors
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 SPLITS = 5

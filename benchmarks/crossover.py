@@ -26,7 +26,7 @@ from private import distances
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 RESULTS = Path(__file__).resolve().parent / "results" / "crossover.jsonl"
 VALUES, SUMS, FACTOR, FRESH = 4, 0.7, 0.6, 5000

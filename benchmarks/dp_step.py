@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers.gan_private import WIDTH, real_losses
+from tabsynth.synthesizers.private.gan import WIDTH, real_losses
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.ghost_networks import RowwiseCritic, RowwiseDecoder
 from tabsynth.training.networks.layout import Layout

@@ -24,7 +24,7 @@ from sklearn.datasets import load_breast_cancer
 
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.privacy.audit import audit
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ROWS, TEST_ROWS = 16_000, 16_281

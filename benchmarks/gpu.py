@@ -18,7 +18,7 @@ import torch
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.data import Table, read
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 

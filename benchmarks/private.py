@@ -33,7 +33,7 @@ import pandas as pd
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 HERE = Path(__file__).resolve().parent
 YARDSTICK = HERE.parent.parent / "shared" / "yardstick"

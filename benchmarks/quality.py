@@ -30,7 +30,7 @@ from sklearn.datasets import load_breast_cancer
 
 from tabsynth.data import Table, read, split, write
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick"
 SPLITS = 5

@@ -26,38 +26,38 @@ if TYPE_CHECKING:
     from tabsynth.privacy.audit.audit import audit
     from tabsynth.privacy.budget import Privacy
     from tabsynth.schema.schema import Schema
-    from tabsynth.synthesizers.adapters import CTGANSynthesizer, TVAESynthesizer
-    from tabsynth.synthesizers.catalog import load, synthesize
-    from tabsynth.synthesizers.copula_adapters import CopulaGANSynthesizer, GaussianCopulaSynthesizer
+    from tabsynth.synthesizers.adapters.ctgan import CTGANSynthesizer, TVAESynthesizer
+    from tabsynth.synthesizers.adapters.sdv import CopulaGANSynthesizer, GaussianCopulaSynthesizer
     from tabsynth.synthesizers.gan import GANSynthesizer
-    from tabsynth.synthesizers.marginal import MarginalSynthesizer
+    from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
+    from tabsynth.synthesizers.registry import load, synthesize
     from tabsynth.synthesizers.vae import VAESynthesizer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CTGANSynthesizer": "tabsynth.synthesizers.adapters",
-    "CopulaGANSynthesizer": "tabsynth.synthesizers.copula_adapters",
+    "CTGANSynthesizer": "tabsynth.synthesizers.adapters.ctgan",
+    "CopulaGANSynthesizer": "tabsynth.synthesizers.adapters.sdv",
     "GANSynthesizer": "tabsynth.synthesizers.gan",
-    "GaussianCopulaSynthesizer": "tabsynth.synthesizers.copula_adapters",
-    "MarginalSynthesizer": "tabsynth.synthesizers.marginal",
+    "GaussianCopulaSynthesizer": "tabsynth.synthesizers.adapters.sdv",
+    "MarginalSynthesizer": "tabsynth.synthesizers.marginal.synthesizer",
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
     "Privacy": "tabsynth.privacy.budget",
     "Report": "tabsynth.evaluation.report",
     "Schema": "tabsynth.schema.schema",
     "Score": "tabsynth.evaluation.score",
-    "TVAESynthesizer": "tabsynth.synthesizers.adapters",
+    "TVAESynthesizer": "tabsynth.synthesizers.adapters.ctgan",
     "Table": "tabsynth.data.table",
     "TabsynthError": "tabsynth.errors",
     "VAESynthesizer": "tabsynth.synthesizers.vae",
     "audit": "tabsynth.privacy.audit.audit",
     "evaluate": "tabsynth.evaluation.evaluate",
-    "load": "tabsynth.synthesizers.catalog",
+    "load": "tabsynth.synthesizers.registry",
     "mix": "tabsynth.mixing.apply",
     "read": "tabsynth.data.read_write",
     "suggest": "tabsynth.mixing.suggest",
-    "synthesize": "tabsynth.synthesizers.catalog",
+    "synthesize": "tabsynth.synthesizers.registry",
     "write": "tabsynth.data.read_write",
 }
 """Every public name and the module that defines it."""

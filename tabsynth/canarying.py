@@ -23,7 +23,7 @@ def canaries(args: Namespace) -> int:
     """
     from tabsynth.privacy.audit.canary import canaries as measure
     from tabsynth.privacy.budget import zcdp_rho
-    from tabsynth.white_box import exposing, released
+    from tabsynth.synthesizers.canary_exposure import exposing, released
 
     if args.output:
         if not args.output.lower().endswith(".json"):
@@ -48,7 +48,7 @@ def canaries(args: Namespace) -> int:
 
 def _drawn(kind: str, schema: Schema, privacy: Privacy) -> Callable[[pd.DataFrame, int], pd.DataFrame]:
     """A whole synthesizer of which only the rows are seen."""
-    from tabsynth.synthesizers.catalog import create
+    from tabsynth.synthesizers.registry import create
 
     def fit(frame: pd.DataFrame, number: int) -> pd.DataFrame:
         model = create(kind).fit(frame, schema=schema, privacy=privacy, progress=False)

@@ -50,7 +50,8 @@ def inspect(args: Namespace) -> int:
 def fit(args: Namespace) -> int:
     """Learn a table and write a model file."""
     from tabsynth.data.sample_datasets import open_table
-    from tabsynth.pipeline import checkpoint_of, make, resumable
+    from tabsynth.pipeline import checkpoint_of
+    from tabsynth.synthesizers.registry import make, resumable
 
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
     options = {name: value for name, value in options.items() if value is not None}
@@ -85,8 +86,7 @@ def sample(args: Namespace) -> int:
     """Draw rows from a model file."""
     from tabsynth.common.validation import fresh_seed
     from tabsynth.outputs import check_table_output, write_sample
-    from tabsynth.pipeline import known_values
-    from tabsynth.synthesizers.catalog import load
+    from tabsynth.synthesizers.registry import known_values, load
 
     check_table_output(args.output)
     model = load(args.model)

@@ -17,6 +17,7 @@ from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.registry import make, resumable
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.report import Report
@@ -144,46 +145,16 @@ def run(
     )
 
 
-def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
-    """An unfitted synthesizer of a kind.
-
-    Raises:
-        InputError: An unknown kind, an option that it does not have, or a device that is not here.
-    """
-    from tabsynth.synthesizers.catalog import create
-    from tabsynth.training.loop import chosen_device
-
-    model = create(kind, **options)
-    chosen_device(str(options.get("device", "auto")))
-    return model
-
-
-def resumable(model: Synthesizer) -> bool:
-    """Whether a fit of this synthesizer can keep its state in a checkpoint."""
-    from tabsynth.synthesizers.tokens import TokenSynthesizer
-
-    return isinstance(model, TokenSynthesizer)
-
-
 def checkpoint_of(model_path: str | Path) -> Path:
     """Where the fit of a model file keeps its state: beside it."""
     return Path(f"{model_path}.checkpoint")
 
 
-def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
-    """The values that a model knows of each column of values; an inferred schema does not hold them."""
-    from tabsynth.codec.categorical_encoder import ValueCoder
-    from tabsynth.synthesizers.tokens import TokenSynthesizer
-
-    coders = model.codec_.coders if isinstance(model, TokenSynthesizer) else {}
-    return {n: (*coder.values, *coder.public) for n, coder in coders.items() if isinstance(coder, ValueCoder)}
-
-
 def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] | None) -> None:
     """Raise ConditionError before a fit for conditions that no model of this kind could meet afterwards."""
     from tabsynth.codec.codec import Codec
-    from tabsynth.synthesizers.conditions import Conditions
-    from tabsynth.synthesizers.tokens import TokenSynthesizer
+    from tabsynth.synthesizers.sampling.conditions import Conditions
+    from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
     if not given:
         return

@@ -26,7 +26,7 @@ from tabsynth.privacy.public_schema import private_schema
 from tabsynth.rules import generate
 from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 MECHANISMS: dict[str, tuple[str, dict[str, Any]]] = {
     "marginal": ("marginal", {}),

@@ -24,7 +24,7 @@ from tabsynth.evaluation.inputs import relaxed
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import figure
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.catalog import create
+from tabsynth.synthesizers.registry import create
 
 if TYPE_CHECKING:
     import optuna

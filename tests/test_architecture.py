@@ -48,9 +48,9 @@ LICENSED = {"sdv", "ctgan", "copulas", "rdt", "sdmetrics"}
 """Packages that are imported lazily, and only where they are adapted."""
 
 ADAPTERS = {
-    "tabsynth/synthesizers/adapters.py",
-    "tabsynth/synthesizers/copula_adapters.py",
-    "tabsynth/synthesizers/wrapped.py",
+    "tabsynth/synthesizers/adapters/ctgan.py",
+    "tabsynth/synthesizers/adapters/sdv.py",
+    "tabsynth/synthesizers/adapters/base.py",
     "tabsynth/schema/sdv_metadata.py",
     "evaluation/sdmetrics_bridge.py",
 }
@@ -59,7 +59,7 @@ NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket"
 PICKLES = {"cPickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 SEEDING = {"np.random.seed", "numpy.random.seed", "random.seed", "torch.manual_seed", "torch.cuda.manual_seed_all"}
-SEEDERS = {"tabsynth/synthesizers/frozen.py", "tabsynth/synthesizers/wrapped.py"}
+SEEDERS = {"tabsynth/synthesizers/adapters/object_state.py", "tabsynth/synthesizers/adapters/base.py"}
 """The packages behind the adapters know global seeds only; they are set for one call and put back."""
 
 

@@ -14,11 +14,11 @@ import torch
 from tabsynth.common.arrays import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.base import Run
-from tabsynth.synthesizers.distilled import by_descent, fit_distilled
-from tabsynth.synthesizers.gan_fit import GanFit
-from tabsynth.synthesizers.gan_private import fit_gan
-from tabsynth.synthesizers.latent_model import LatentSynthesizer
+from tabsynth.synthesizers.gan_training import GanFit
+from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
+from tabsynth.synthesizers.options import Run
+from tabsynth.synthesizers.private.distillation import by_descent, fit_distilled
+from tabsynth.synthesizers.private.gan import fit_gan
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator

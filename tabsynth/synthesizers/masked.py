@@ -20,14 +20,13 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.base import Draw, Run
-from tabsynth.synthesizers.choosing import CHUNK, Manner
-from tabsynth.synthesizers.drawing import Drawer
-from tabsynth.synthesizers.fitting import fit_net
-from tabsynth.synthesizers.imputing import imputed
-from tabsynth.synthesizers.masked_private import fit_masked
-from tabsynth.synthesizers.net_model import NetSynthesizer
-from tabsynth.synthesizers.redrawing import Columns, conditionals_of, redrawn
+from tabsynth.synthesizers.imputation import imputed
+from tabsynth.synthesizers.network_synthesizer import NetSynthesizer, fit_net
+from tabsynth.synthesizers.options import Draw, Run
+from tabsynth.synthesizers.private.masked import fit_masked
+from tabsynth.synthesizers.sampling.autoregressive import Drawer
+from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK, Manner
+from tabsynth.synthesizers.sampling.tree_refinement import Columns, conditionals_of, redrawn
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
 from tabsynth.training.model_size import Sizing
 from tabsynth.training.networks.autoregressive import Chain

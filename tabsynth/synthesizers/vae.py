@@ -16,11 +16,11 @@ from torch import Tensor
 from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.base import Run
-from tabsynth.synthesizers.distilled import by_descent, fit_distilled
-from tabsynth.synthesizers.fitting import fit_net
-from tabsynth.synthesizers.latent_model import LatentSynthesizer
-from tabsynth.synthesizers.vae_private import fit_vae
+from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
+from tabsynth.synthesizers.network_synthesizer import fit_net
+from tabsynth.synthesizers.options import Run
+from tabsynth.synthesizers.private.distillation import by_descent, fit_distilled
+from tabsynth.synthesizers.private.vae import fit_vae
 from tabsynth.training.loop import Recipe, chosen_device, leg_of
 from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.validation_split import parted

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from tabsynth.data import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, PrivacyError
 from tabsynth.schema import Schema
-from tabsynth.synthesizers import catalog
+from tabsynth.synthesizers import registry
 from tabsynth.synthesizers.base import Synthesizer
 
 QUICK: dict[str, dict[str, int]] = {
@@ -107,7 +107,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def make(kind: str) -> Callable[[], Synthesizer]:
-    return lambda: catalog.create(kind, **QUICK[kind])
+    return lambda: registry.create(kind, **QUICK[kind])
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def watched(make: Callable[[], Synthesizer], frame: pd.DataFrame, tmp_path_facto
     model.sample(10, seed=0)
     path = tmp_path_factory.mktemp("watched") / "m.tabsynth"
     model.save(path)
-    catalog.load(path)
+    registry.load(path)
     states.append(_random_states())
     return Watched(model, returned, given, options, states)
 
@@ -145,7 +145,7 @@ def synthetic(fitted: Synthesizer) -> pd.DataFrame:
 
 
 def test_every_kind_of_the_catalog_is_tested() -> None:
-    assert set(QUICK) == set(catalog.KINDS)
+    assert set(QUICK) == set(registry.KINDS)
 
 
 def test_is_a_scikit_learn_estimator(make: Callable[[], Synthesizer], kind: str) -> None:
@@ -254,7 +254,7 @@ def test_a_saved_model_samples_bit_for_bit_the_same(
     fitted: Synthesizer, synthetic: pd.DataFrame, kind: str, tmp_path: Path
 ) -> None:
     fitted.save(tmp_path / "m.tabsynth")
-    read = catalog.load(tmp_path / "m.tabsynth")
+    read = registry.load(tmp_path / "m.tabsynth")
     assert type(read) is type(fitted)
     assert read.kind == kind
     assert read.get_params() == fitted.get_params()
@@ -312,7 +312,7 @@ def test_nothing_is_written_to_stdout(
     model = make().fit(frame, schema=SCHEMA, seed=0)
     model.sample(10, seed=0)
     model.save(tmp_path / "m.tabsynth")
-    catalog.load(tmp_path / "m.tabsynth")
+    registry.load(tmp_path / "m.tabsynth")
     assert capfd.readouterr() == ("", "")
     make().fit(frame, schema=SCHEMA, seed=0, progress=True).sample(10, progress=True)
     assert capfd.readouterr().out == ""

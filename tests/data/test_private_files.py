@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import tabsynth
 from tabsynth.data.private_files import LONGEST, read_private
 from tabsynth.errors import DataError, SchemaError, SourceError
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 from ..privacy.shadow import PRIVACY, blind, members
 from ..privacy.tables import SCHEMA, table

@@ -18,7 +18,7 @@ from tabsynth.errors import DataError, PrivacyError
 from tabsynth.mixing.mixed import Mixed
 from tabsynth.mixing.plan import Plan
 from tabsynth.pipeline import run
-from tabsynth.synthesizers.catalog import load
+from tabsynth.synthesizers.registry import load
 
 from .test_guards import people, plan_of, same
 

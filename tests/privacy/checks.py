@@ -19,7 +19,7 @@ from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
 from tabsynth.synthesizers.gan import GANSynthesizer
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
 from .shadow import blind, fitted, members

@@ -16,8 +16,9 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import clamping, dp_sgd, noisy_counts, partition_selection
 from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers import gan_private, masked_private
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+from tabsynth.synthesizers.private import gan
+from tabsynth.synthesizers.private import masked as masked_private
 
 Patch = pytest.MonkeyPatch
 
@@ -116,13 +117,13 @@ def no_fake_loss(patch: Patch) -> None:
 
 
 def warm_start_on_real_rows(patch: Patch) -> None:
-    own = gan_private.started
+    own = gan.started
 
     def started(model: Any, *rest: Any) -> Any:
         start = own(model, *rest)
         return replace(start, drawn=start.rows.tokens(model.codec_)[:, model.active_])
 
-    patch.setattr(gan_private, "started", started)
+    patch.setattr(gan, "started", started)
 
 
 def after_a_fit(patch: Patch, change: Callable[[Any, pd.DataFrame], None]) -> None:

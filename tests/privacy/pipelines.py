@@ -22,8 +22,8 @@ from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.partition_selection import discover
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
-from tabsynth.white_box import exposing, released
+from tabsynth.synthesizers.canary_exposure import exposing, released
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 DELTA = 1e-6
 COUNTED = Schema.from_dict(

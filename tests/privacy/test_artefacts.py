@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 from .mechanisms.test_clamping import CELLS
 from .shadow import blind, members

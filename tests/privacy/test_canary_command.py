@@ -11,7 +11,7 @@ import pytest
 from tabsynth.cli import main
 from tabsynth.errors import SchemaError
 from tabsynth.schema import Schema
-from tabsynth.white_box import exposing
+from tabsynth.synthesizers.canary_exposure import exposing
 
 from .faults import no_sigma
 

@@ -19,7 +19,7 @@ from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.partition_selection import discover, threshold
 from tabsynth.privacy.public_schema import private_schema
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 OPEN = Schema.from_dict(
     {

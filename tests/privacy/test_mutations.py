@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tabsynth.synthesizers import masked_private
+from tabsynth.synthesizers.private import masked
 
 from . import faults
 from .checks import (
@@ -76,7 +76,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], Callable[[Patch, Path], None]]]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(masked_private, "PASSES", 1)
+    monkeypatch.setattr(masked, "PASSES", 1)
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook")

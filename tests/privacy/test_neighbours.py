@@ -11,7 +11,7 @@ import pytest
 
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.vae import VAESynthesizer
 
@@ -32,7 +32,7 @@ SEVERAL = {"gan", "vae by dp-sgd", "gan by dp-sgd"}
 
 @pytest.fixture(params=list(MAKE))
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
-    import tabsynth.synthesizers.masked_private as own
+    from tabsynth.synthesizers.private import masked as own
 
     monkeypatch.setattr(own, "PASSES", 1)
     return MAKE[request.param]

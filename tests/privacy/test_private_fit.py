@@ -34,7 +34,7 @@ PRIVACY = Privacy(epsilon=3.0, delta=1e-5)
 
 @pytest.fixture(params=list(MAKE))
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
-    import tabsynth.synthesizers.masked_private as own
+    from tabsynth.synthesizers.private import masked as own
 
     monkeypatch.setattr(own, "PASSES", 1)
     return MAKE[request.param]

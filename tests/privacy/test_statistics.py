@@ -10,7 +10,7 @@ from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.statistics import Estimate, Replicates, mean, proportion, regression
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 ROWS = 2000
 

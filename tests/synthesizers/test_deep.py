@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from tabsynth.synthesizers.catalog import create, load
-from tabsynth.synthesizers.tokens import TokenSynthesizer
+from tabsynth.synthesizers.registry import create, load
+from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 KINDS = ["masked", "vae", "gan"]
 

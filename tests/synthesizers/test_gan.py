@@ -12,7 +12,7 @@ from tabsynth.common.model_file import load
 from tabsynth.common.progress import Progress
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema import Schema
-from tabsynth.synthesizers import gan_fit
+from tabsynth.synthesizers import gan_training
 from tabsynth.synthesizers.gan import GANSynthesizer
 
 
@@ -71,8 +71,8 @@ def test_what_makes_rows_less_alike_is_taken_back(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, rate: float, kept: bool
 ) -> None:
     """A generator that has hardly begun gains by its adversaries at a fair rate; a wild one ruins it."""
-    monkeypatch.setattr(gan_fit, "RATE", rate)
-    monkeypatch.setattr(gan_fit, "ADVERSARIAL", 2.0)
+    monkeypatch.setattr(gan_training, "RATE", rate)
+    monkeypatch.setattr(gan_training, "ADVERSARIAL", 2.0)
     few, checkpoint, seen = frame.head(600), tmp_path / "fit.checkpoint", list[Progress]()
 
     def broken(progress: Progress) -> None:

@@ -15,7 +15,7 @@ from tabsynth.cli import main
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 from ..tables import SCHEMA, table
 
@@ -99,7 +99,7 @@ import sys
 from tests.privacy.tables import SCHEMA, table
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.budget import Privacy
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 for _ in range(3):
     try:
         model = MarginalSynthesizer(components=2).fit(

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 
 from tabsynth.common.arrays import Floats
-from tabsynth.marginals.grids import grid_of
-from tabsynth.marginals.one_way import one_ways
-from tabsynth.marginals.pairs import Plan, measure
-from tabsynth.marginals.spending import Charged, Read
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.canary import CanaryReport
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
+from tabsynth.synthesizers.marginal.count_source import Charged, Read
+from tabsynth.synthesizers.marginal.one_way_marginals import one_ways
+from tabsynth.synthesizers.marginal.public_bins import grid_of
+from tabsynth.synthesizers.marginal.two_way_marginals import Plan, measure
 
 SCHEMA = Schema.from_dict(
     {

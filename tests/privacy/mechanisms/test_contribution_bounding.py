@@ -19,7 +19,7 @@ from tabsynth.privacy.domains import measure
 from tabsynth.privacy.mechanisms.contribution_bounding import NO_KEY, check_persons, kept_rows, keys
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 SCHEMA = Schema.from_dict({"columns": {"who": {"kind": "identifier"}, "x": {"kind": "categorical", "values": [1, 2]}}})
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from tabsynth.errors import ModelFileError
+from tabsynth.synthesizers.sampling.importance_resampling import capped, one_each, raked, systematic
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic, drawn_losses, real_losses, steepness
 from tabsynth.training.networks.generator import Bag, Drawn, Generator
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.vae import LatentSizing
-from tabsynth.training.resampling import capped, one_each, raked, systematic
 from tabsynth.training.stages import Stages
 
 SIZES = (3, 12, 2)

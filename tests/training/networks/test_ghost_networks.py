@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers.gan_private import Duel, real_losses
+from tabsynth.synthesizers.private.gan import Duel, real_losses
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator

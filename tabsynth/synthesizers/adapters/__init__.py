@@ -1,0 +1,1 @@
+"""Synthesizers of other packages."""

@@ -1,0 +1,182 @@
+"""A private mixture of counts as a white box: all that it releases of its rows, and how likely one row makes it.
+
+The adversary of a worst-case audit knows the code, every other row and the canary. What a fit learns of its rows are
+noisy counts, so the best score of a run is the log likelihood ratio of those counts with and without the canary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.errors import SchemaError
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.marginal.count_source import Charged, Read
+from tabsynth.synthesizers.marginal.fit import count_pairs
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+from tabsynth.synthesizers.options import Run
+
+ROWS = 1_000
+"""Rows of the crafted table: so many that no value drowns in the noise, and all that a fit may read is read."""
+
+FEW = 40
+"""Rows of a table in which the canary stands out, for who sees synthetic rows alone."""
+
+Known = tuple[pd.DataFrame, pd.DataFrame]
+"""The table without the canary, and the canary."""
+
+
+def exposing(schema: Schema, *, alone: bool = False) -> Known:
+    """A table made of public facts alone, and a canary of the last values and highest numbers.
+
+    Args:
+        schema: What the columns are, with values and bounds declared.
+        alone: Whether the canary's values are to occur in no other row.
+
+    Raises:
+        SchemaError: A column's values or bounds are not declared.
+    """
+    rows = FEW if alone else ROWS
+    others = {
+        name: [_value(column, i / rows / (2 if alone else 1), i, alone) for i in range(rows)]
+        for name, column in schema.items()
+    }
+    canary = {name: [_value(column, 1.0, rows, alone)] for name, column in schema.items()}
+    return pd.DataFrame(others), pd.DataFrame(canary)
+
+
+def released(schema: Schema, privacy: Privacy, known: Known) -> Callable[[pd.DataFrame, int], float]:
+    """A pipeline for ``canaries``: fits the mixture and gives the log likelihood ratio of all that it read.
+
+    The noise is the real one: the number that the pipeline is given decides nothing.
+    """
+
+    def fit(frame: pd.DataFrame, number: int) -> float:
+        model = WhiteBox(components=1)
+        model.known = known
+        model.fit(frame, schema=schema, privacy=privacy, progress=False)
+        return model.evidence_
+
+    return fit
+
+
+class WhiteBox(MarginalSynthesizer):
+    """A mixture that keeps what its fit read, and says how likely the canary makes it.
+
+    Attributes:
+        known: Set before ``fit``.
+        evidence_: Log likelihood ratio of the noisy counts, with the canary over without it.
+    """
+
+    known: Known
+    evidence_: float
+
+    def _learn_rows(self, rows: PrivateRows, source: Any, n_public: int | None, run: Run) -> None:
+        watched = _Watched(source)
+        super()._learn_rows(rows, watched, n_public, run)  # type: ignore[arg-type]
+        base, canary = (self._replayed(frame, rows, watched, n_public, run) for frame in self.known)
+        self.evidence_ = sum(
+            float(((noisy - without - more / 2) * more).sum()) / sigma**2
+            for (noisy, sigma), without, more in zip(watched.seen, base, canary, strict=True)
+        )
+
+    def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: Run) -> None:
+        """Count the pairs and no more: a mixture is made of these counts alone, and shows nothing that they do not."""
+        if self.active_:
+            count_pairs(self._slots(rows), tokens, source, share, components=self.components, seed=run.seed)
+
+    def _replayed(
+        self,
+        frame: pd.DataFrame,
+        rows: PrivateRows,
+        watched: _Watched,
+        n_public: int | None,
+        run: Run,
+    ) -> list[Floats]:
+        """Exact counts of a frame where the fit took its noisy ones: what is asked for next depends on what it saw."""
+        # a row is the unit, and nothing is charged by a replay
+        own = PrivateRows(frame, rows.schema, rows.grids, Privacy(epsilon=1.0), Noise.insecure(0))
+        replay = _Replay(watched)
+        model = MarginalSynthesizer(components=1)
+        model.schema_ = rows.schema
+        with contextlib.suppress(_EnoughError):
+            model._learn_rows(own, replay, n_public, run)  # type: ignore[arg-type]
+        return replay.exact
+
+
+class _Watched:
+    """A source of noisy counts that keeps what it gave, each with the noise's scale."""
+
+    def __init__(self, source: Charged) -> None:
+        self.source, self.seen = source, list[tuple[Floats, float]]()
+        self.rho, self.rows_of_a_unit = source.rho, source.rows_of_a_unit
+
+    def counts(
+        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+    ) -> list[Floats]:
+        out = self.source.counts(reads, shares, purpose, columns)
+        self.seen += zip(out, map(self.source.sigma, shares), strict=True)
+        return out
+
+    def sigma(self, share: float) -> float:
+        return self.source.sigma(share)
+
+    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+        raise NotImplementedError  # the mixture chooses nothing by its rows
+
+
+class _Replay:
+    """Gives the same noisy counts once more, and keeps the exact ones of other rows."""
+
+    def __init__(self, watched: _Watched) -> None:
+        self.watched, self.exact = watched, list[Floats]()
+        self.rho, self.rows_of_a_unit = watched.rho, watched.rows_of_a_unit
+
+    def counts(
+        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+    ) -> list[Floats]:
+        begin = len(self.exact)
+        self.exact += [read().astype(np.float64) for read in reads]
+        if len(self.exact) == len(self.watched.seen):
+            raise _EnoughError
+        return [noisy for noisy, _ in self.watched.seen[begin : len(self.exact)]]
+
+    def sigma(self, share: float) -> float:
+        return self.watched.sigma(share)
+
+    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+        raise NotImplementedError
+
+
+class _EnoughError(Exception):
+    """All that was released has been read again."""
+
+
+def _value(column: Column, share: float, number: int, alone: bool) -> Any:
+    """A public value; the canary's share is 1, those of others are below."""
+    last = share == 1
+    if isinstance(column, Categorical):
+        values = column.values
+        if not values:
+            raise SchemaError(f"column {column.name!r}: declare its values; canaries are made of public facts alone")
+        return values[-1] if last else values[number % max(len(values) - alone, 1)]
+    if isinstance(column, Boolean):
+        return last or (number // 7 % 2 == 1 and not alone)  # 7: not in step with the categories
+    if isinstance(column, (Numeric, Datetime)):
+        if column.low is None or column.high is None:
+            raise SchemaError(f"column {column.name!r}: declare low and high; canaries are made of public facts alone")
+        if isinstance(column, Datetime):
+            low, high = pd.Timestamp(column.low), pd.Timestamp(column.high)
+            return low + (high - low) * share
+        value = column.low + (column.high - column.low) * share
+        return value if column.decimals is None else round(value, column.decimals)
+    return f"row {number}"

@@ -1,0 +1,87 @@
+"""Fill in the missing cells of rows with a token model that knows each cell's distribution given the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.data.table import Table
+from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
+from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
+
+
+class Knowing(Protocol):
+    """A model of the learned slots."""
+
+    def chances(self, tokens: Tokens, column: int) -> Floats:
+        """The distribution of a slot given the known tokens of rows."""
+
+
+Expected = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floats]]]
+"""Tokens (-1 where unknown) and limits to the most probable token of each unknown cell and the expected numbers."""
+
+
+def imputed(
+    synthesizer: TokenSynthesizer, expected: Expected, data: pd.DataFrame | Table, how: Draw, draw: bool
+) -> pd.DataFrame:
+    """The rows with the missing cells of all learned columns filled.
+
+    Args:
+        synthesizer: Whose codec and draws are used.
+        expected: What the model expects of unknown cells.
+        data: Rows with missing cells; columns may be absent altogether.
+        how: How missing cells are drawn.
+        draw: Draw the missing cells of a row together; else each gets its most probable category or expected number.
+    """
+    frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
+    codec = synthesizer.codec_
+    conditions = Conditions.of(codec, frame, len(frame), strict=False)
+    tokens = synthesizer._full(len(frame))
+    numbers = dict(conditions.numbers)
+    if synthesizer.active_ and len(frame):
+        fixed = conditions.fixed[:, synthesizer.active_]
+        limits = synthesizer._limits(replace(conditions, allowed=present_only(codec)))
+        if draw:
+            filled = synthesizer._draw(fixed, limits, how, calibrate=False, stratify=False)
+        else:
+            filled, means = expected(fixed, limits)
+            for name, values in means.items():
+                known = numbers.get(name, np.full(len(frame), np.nan))
+                numbers[name] = np.where(np.isnan(known), values, known)
+        tokens[:, synthesizer.active_] = synthesizer._mended(filled, fixed >= 0, limits, how.rng)
+    return conditions.finish(codec.decode(tokens, how.rng, numbers=numbers, given=conditions.numbers), codec)
+
+
+def expected_by(synthesizer: TokenSynthesizer, model: Knowing) -> Expected:
+    """What a model of the learned slots expects, one slot after the other."""
+    return lambda fixed, limits: _expected(synthesizer, model, fixed, limits)
+
+
+def _expected(
+    synthesizer: TokenSynthesizer, model: Knowing, fixed: Tokens, limits: list[Floats | None]
+) -> tuple[Tokens, dict[str, Floats]]:
+    """The most probable token of each unknown cell, and the expected number of columns on a line."""
+    out = fixed.copy()
+    numbers: dict[str, Floats] = {}
+    for place, position in enumerate(synthesizer.active_):
+        rows = np.flatnonzero(fixed[:, place] < 0)
+        if not len(rows):
+            continue
+        slot, limit = synthesizer.codec_.slots[position], limits[place]
+        chances = model.chances(fixed[rows], place)
+        if limit is not None:  # a low digit is chosen after its high digit
+            chances = chances * (limit[out[rows, place - 1]] if limit.ndim == 2 else limit)
+        out[rows, place] = chances.argmax(1)
+        means = synthesizer.codec_.means(slot)
+        if means is not None:
+            line = chances[:, : len(means)]
+            values = np.full(len(fixed), np.nan)
+            values[rows] = line @ means / np.maximum(line.sum(1), 1e-300)
+            numbers[slot.column] = values
+    return out, numbers

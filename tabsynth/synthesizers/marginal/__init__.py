@@ -1,0 +1,1 @@
+"""The synthesizer of noisy marginals, and what it measures under privacy."""

@@ -1,0 +1,137 @@
+"""A graphical model of cliques: a product of factors, each over a few columns, such as AIM and MST yield.
+
+Everything is exact by variable elimination (Koller and Friedman 2009, chapter 9), for many rows at once: rows that know
+the same columns share the order of elimination, and what they know picks their part of every factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.synthesizers.marginal.product_mixture import CHUNK, chances_by, even, inverse_rows
+
+HELD = 1 << 24
+"""Cells of the largest factor that are held at a time for a chunk of rows."""
+
+Columns = tuple[int, ...]
+Factor = tuple[Columns, Floats]
+"""Columns in ascending order and a table, shape (rows or 1, tokens of each)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cliques:
+    """Rows with probability in proportion to the product of factors.
+
+    Attributes:
+        sizes: Tokens of each column.
+        columns: Columns of each factor, ascending; every column is in one at least.
+        tables: A table for each factor, shape (tokens of each of its columns), none negative.
+    """
+
+    sizes: tuple[int, ...]
+    columns: tuple[Columns, ...]
+    tables: tuple[Floats, ...]
+
+    def log_likelihood(self, tokens: Tokens) -> Floats:
+        """Log-probability of rows, shape (n,); -1 stands for any token."""
+        free: list[Floats | None] = [None] * len(self.sizes)
+        whole = self._eliminated(np.full((1, len(self.sizes)), -1, np.int32), free)[1]
+        out = np.empty(len(tokens))
+        for rows in self._chunks(tokens):
+            out[rows] = self._eliminated(tokens[rows], free)[1] - whole
+        return out
+
+    def chances(self, tokens: Tokens, column: int) -> Floats:
+        """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
+        return chances_by(self.log_likelihood, tokens, column, self.sizes[column])
+
+    def draw(
+        self, fixed: Tokens, allowed: Sequence[Floats | None], rng: np.random.Generator, *, stratify: bool = True
+    ) -> Tokens:
+        """Draw the tokens that are -1, exactly given those that are not; see ``Mixture.draw``."""
+        out = fixed.copy()
+        for rows in self._chunks(fixed):
+            own = out[rows]
+            every = np.arange(len(own))
+            for column, (columns, table) in reversed(self._eliminated(own, allowed)[0]):
+                others = [other for other in columns if other != column]
+                last = np.moveaxis(table, 1 + columns.index(column), -1)
+                place = (every if len(table) > 1 else 0, *(own[:, other] for other in others))
+                chances = np.broadcast_to(last[place], (len(own), self.sizes[column]))
+                group = np.zeros(len(own), np.int64)
+                for other in others:
+                    group = group * self.sizes[other] + own[:, other]
+                group = np.unique(group, return_inverse=True)[1]
+                own[:, column] = inverse_rows(chances, even(group, rng, stratify))
+            out[rows] = own
+        return out
+
+    def _chunks(self, tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:
+        """Row numbers, a chunk of rows at a time that know the same columns."""
+        most = max((table.size for table in self.tables), default=1)
+        patterns, of = np.unique(tokens >= 0, axis=0, return_inverse=True)
+        for number, known in enumerate(patterns):
+            rows = np.flatnonzero(of.reshape(-1) == number)
+            size = CHUNK if not known.any() else int(np.clip(HELD // (most * max(self.sizes)), 1, CHUNK))
+            for begin in range(0, len(rows), size):
+                yield rows[begin : begin + size]
+
+    def _eliminated(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> tuple[list[tuple[int, Factor]], Floats]:
+        """Each unknown column in the order in which they go, with the product it goes with; the log of what is left.
+
+        All rows know the same columns.
+        """
+        factors = [_given(columns, table, tokens) for columns, table in self._limited(tokens, allowed)]
+        left = [column for column in range(len(self.sizes)) if tokens[0, column] < 0]
+        gone: list[tuple[int, Factor]] = []
+        logs = np.zeros(len(tokens))
+        while left:
+            column = min(left, key=lambda own: self._cost(own, factors))
+            left.remove(column)
+            product = self._product([factor for factor in factors if column in factor[0]])
+            factors = [factor for factor in factors if column not in factor[0]]
+            gone.append((column, product))
+            columns, table = product
+            summed = table.sum(1 + columns.index(column))
+            most = np.maximum(summed.reshape(len(summed), -1).max(1), 1e-300)
+            logs = logs + np.log(most)
+            scaled = summed / most.reshape(-1, *[1] * (summed.ndim - 1))
+            factors.append((tuple(other for other in columns if other != column), scaled))
+        for _, table in factors:
+            logs = logs + np.log(np.maximum(table, 1e-300))
+        return gone, logs
+
+    def _limited(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> Iterator[Factor]:
+        """The factors, and the limits of unknown columns as further ones."""
+        yield from zip(self.columns, self.tables, strict=True)
+        for column, share in enumerate(allowed):
+            if share is not None and tokens[0, column] < 0:
+                yield ((column - 1, column) if share.ndim == 2 else (column,)), share
+
+    def _cost(self, column: int, factors: Sequence[Factor]) -> float:
+        """Cells of the table that a column goes with."""
+        beside = {other for columns, _ in factors if column in columns for other in columns}
+        return float(np.prod([float(self.sizes[other]) for other in beside]))
+
+    def _product(self, factors: Sequence[Factor]) -> Factor:
+        columns = tuple(sorted({column for own, _ in factors for column in own}))
+        out = np.ones((1,) * (len(columns) + 1))
+        for own, table in factors:
+            shape = [self.sizes[column] if column in own else 1 for column in columns]
+            out = out * table.reshape(len(table), *shape)
+        return columns, out
+
+
+def _given(columns: Columns, table: Floats, tokens: Tokens) -> Factor:
+    """A factor's part that agrees with the known tokens of rows."""
+    known = [place for place, column in enumerate(columns) if tokens[0, column] >= 0]
+    free = [place for place in range(len(columns)) if place not in known]
+    if not known:
+        return columns, table[None]
+    picked = table.transpose(known + free)[tuple(tokens[:, columns[place]] for place in known)]
+    return tuple(columns[place] for place in free), picked

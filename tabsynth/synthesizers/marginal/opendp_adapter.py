@@ -1,0 +1,139 @@
+"""AIM and MST as OpenDP has them: it chooses and measures marginals of tokens, and fits a graphical model to them.
+
+McKenna and others, "AIM: an adaptive and iterative mechanism" (arXiv 2201.12677) and "Winning the NIST contest" (arXiv
+2108.04978). OpenDP draws its own noise, from its own cryptographic source; the ledger is charged before it sees a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tabsynth.common.arrays import Tokens
+from tabsynth.errors import MissingDependencyError, PrivacyError
+from tabsynth.privacy.mechanisms.noisy_counts import digest
+from tabsynth.synthesizers.marginal.count_source import CAUTION, Charged, Read, Source
+from tabsynth.synthesizers.marginal.graphical_model import Cliques
+
+ALGORITHMS = ("aim", "mst")
+
+SINGLE, MEASURED = 0.25, 0.875
+"""Shares of OpenDP's budget that go to single columns, and, of the rest, to counts rather than choices. With these and
+a rho of few binary digits its sums are exact; with decimals they exceed the budget in the last digit, and it stops."""
+
+DIGITS = 20
+"""Binary digits of rho."""
+
+MEGABYTES = 4.0
+"""Largest graphical model that AIM may choose."""
+
+
+def require() -> Any:
+    """OpenDP with its extra.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        import mbi  # noqa: F401
+        import opendp.prelude as dp
+        import polars  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the methods 'aim' and 'mst' need OpenDP with its extra: pip install 'tabsynth[opendp]'; "
+            "method='mixture' needs nothing"
+        ) from error
+    dp.enable_features("contrib")
+    return dp
+
+
+def check_source(source: Source) -> Charged:
+    """The source, where OpenDP can spend from it.
+
+    Raises:
+        PrivacyError: The noise is to come from a seed, which OpenDP does not take.
+    """
+    if not isinstance(source, Charged) or not source.noise.is_secure:
+        raise PrivacyError(
+            "OpenDP draws its noise itself: the methods 'aim' and 'mst' need privacy= and take no insecure_seed; "
+            "use method='mixture'"
+        )
+    return source
+
+
+def released(
+    method: str, sizes: Sequence[int], tokens: Read, source: Charged, share: float, names: Sequence[str]
+) -> Cliques:
+    """A graphical model of tokens, for one charge.
+
+    Args:
+        method: ``aim`` or ``mst``.
+        sizes: Tokens of each column.
+        tokens: Reads the tokens of all rows, shape (n, columns).
+        source: What is charged.
+        share: The share of the budget to spend.
+        names: The columns' names, for the ledger.
+    """
+    from dp_accounting.dp_event import ZCDpEvent
+
+    require()
+    rho = _binary(CAUTION * share * source.rho)
+    entry = source.ledger.charge(
+        ZCDpEvent(rho=rho),
+        purpose=f"OpenDP's {method.upper()} on all columns",
+        columns=list(names),
+        sensitivity=source.rows_of_a_unit,
+        rng="OpenDP, a cryptographic source",
+    )
+    found = measured(method, sizes, tokens(), rho, source.rows_of_a_unit)
+    source.ledger.record(entry, digest(found.tables))
+    return found
+
+
+def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
+    """What OpenDP makes of tokens that are paid for; beside them it is told public facts alone."""
+    dp = require()
+    import polars as pl
+
+    slots = [f"s{i:05d}" for i in range(len(sizes))]
+    context = dp.Context.compositor(
+        data=pl.DataFrame(dict(zip(slots, tokens.T.astype(np.int64), strict=True))).lazy(),
+        privacy_unit=dp.unit_of(contributions=rows_of_a_unit),
+        privacy_loss=dp.loss_of(rho=rho),
+        split_evenly_over=1,
+    )
+    shares = {"measure_split": MEASURED, "oneway_split": SINGLE}
+    algorithm = (
+        dp.mbi.AIM(queries=2, max_size=MEGABYTES, rounds=2 * len(sizes), **shares)
+        if method == "aim"
+        else dp.mbi.MST(**shares)
+    )
+    keys = {slot: list(range(size)) for slot, size in zip(slots, sizes, strict=True)}
+    model = context.query().contingency_table(keys=keys, algorithm=algorithm).release().model
+    return _cliques(model, slots, sizes)
+
+
+def _cliques(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> Cliques:
+    """The factors of OpenDP's model, without the cell that it adds to every column for missing values."""
+    columns, tables = [], []
+    for clique in model.potentials.cliques:
+        factor = model.potentials[clique]
+        at = [slots.index(name) for name in factor.domain.attributes]
+        order = np.argsort(at)
+        own = tuple(int(at[i]) for i in order)
+        logs = np.asarray(factor.values, np.float64).transpose(order)[tuple(slice(sizes[i]) for i in own)]
+        columns.append(own)
+        tables.append(np.exp(logs - logs.max()))
+    for i in sorted(set(range(len(sizes))) - {i for own in columns for i in own}):
+        columns.append((i,))
+        tables.append(np.ones(sizes[i]))
+    return Cliques(tuple(sizes), tuple(columns), tuple(tables))
+
+
+def _binary(rho: float) -> float:
+    """The largest number of ``DIGITS`` binary digits that is no larger."""
+    mantissa, exponent = math.frexp(rho)
+    return math.ldexp(math.floor(math.ldexp(mantissa, DIGITS)), exponent - DIGITS)

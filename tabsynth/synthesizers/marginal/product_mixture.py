@@ -1,0 +1,268 @@
+"""A mixture of products fitted to noisy marginals: K components, in each of which the columns are independent.
+
+The likelihood of all pairs of columns at once is one matrix product: with the components' probabilities side by side
+in ``P`` of shape (K, cells of all columns), the predicted pairs are ``P' P / K``. Within a group of the target's values
+the same product gives the triples with the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.common.arrays import Floats, Integers, Tokens
+from tabsynth.common.progress import bar
+from tabsynth.synthesizers.marginal.budget_allocation import Effort
+from tabsynth.synthesizers.marginal.two_way_marginals import Measured, Pairs
+
+CHUNK = 1 << 14
+"""Rows whose chances are held at a time."""
+
+
+def even(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
+    """Uniforms, shape (n,); those of a group fill [0, 1) evenly."""
+    n = len(group)
+    if not stratify:
+        return rng.random(n)
+    counts = np.bincount(group)
+    first = np.cumsum(counts) - counts
+    order = np.lexsort((rng.random(n), group))
+    rank = np.empty(n)
+    rank[order] = np.arange(n) - first[group[order]]
+    return np.asarray((rank + rng.random(n)) / counts[group])
+
+
+def chances_by(log_likelihood: Callable[[Tokens], Floats], tokens: Tokens, column: int, size: int) -> Floats:
+    """The distribution of a column given the known tokens of rows, shape (n, size), by trying each of its tokens."""
+    asked = tokens.copy()
+    logs = np.empty((len(tokens), size))
+    for token in range(size):
+        asked[:, column] = token
+        logs[:, token] = log_likelihood(asked)
+    raised = np.exp(logs - logs.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True))
+
+
+def within(chances: npt.NDArray[np.floating], share: Floats) -> Floats:
+    """Chances times the allowed share of each token; where nothing would be left, the shares alone."""
+    out = chances * share
+    return np.asarray(np.where(out.sum(1, keepdims=True) > 0, out, share))
+
+
+def inverse(chances: Floats, row: Integers, uniform: Floats) -> Tokens:
+    """Tokens by inverting the distribution of each row's component, shape (n,)."""
+    size = chances.shape[1]
+    cumulative = np.cumsum(chances, 1)
+    total = cumulative[:, -1:]
+    # All distributions lie one behind the other on one line, a unit each.
+    line = np.where(total > 0, cumulative / np.maximum(total, 1e-300), np.arange(1, size + 1) / size)
+    at = np.searchsorted((line + np.arange(len(chances))[:, None]).ravel(), row + uniform, side="right") - row * size
+    last = (size - 1 - np.argmax(chances[:, ::-1] > 0, 1))[row]
+    return np.asarray(np.clip(at, 0, last), np.int32)
+
+
+def inverse_rows(chances: npt.NDArray[np.floating], uniform: Floats) -> Tokens:
+    """Tokens by inverting a distribution for each row, shape (n,)."""
+    cumulative = np.cumsum(chances.astype(np.float64), 1)
+    cumulative = np.where(cumulative[:, -1:] > 0, cumulative, np.arange(1.0, cumulative.shape[1] + 1))
+    last = cumulative.shape[1] - 1 - np.argmax(chances[:, ::-1] > 0, 1)
+    below = (cumulative <= (uniform * cumulative[:, -1])[:, None]).sum(1)
+    return np.asarray(np.minimum(below, last), np.int32)
+
+
+BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Components of equal weight, each a product of independent columns.
+
+    Attributes:
+        parts: For each column its distribution in every component, shape (components, tokens).
+    """
+
+    parts: tuple[npt.NDArray[np.float32], ...]
+
+    @property
+    def components(self) -> int:
+        """Number of components."""
+        return len(self.parts[0])
+
+    def log_prob(self, tokens: npt.NDArray[np.int32], allowed: Sequence[Floats | None] | None = None) -> Floats:
+        """Log-probability of each component and row together, shape (n, components); -1 stands for any token."""
+        joint = np.full((len(tokens), self.components), -np.log(self.components))
+        for column, part in enumerate(self.parts):
+            logs = np.log(np.maximum(part.T.astype(np.float64), 1e-300))
+            free = np.zeros((1, self.components))
+            share = None if allowed is None else allowed[column]
+            if share is not None:
+                free = np.log(np.maximum(part.astype(np.float64) @ share, 1e-300))[None]
+            joint += np.concatenate([logs, free])[tokens[:, column]]
+        return joint
+
+    def log_likelihood(self, tokens: npt.NDArray[np.int32]) -> Floats:
+        """Log-probability of rows, shape (n,); -1 stands for any token."""
+        out = np.empty(len(tokens))
+        for begin in range(0, len(tokens), CHUNK):
+            joint = self.log_prob(tokens[begin : begin + CHUNK])
+            most = joint.max(1)
+            out[begin : begin + CHUNK] = most + np.log(np.exp(joint - most[:, None]).sum(1))
+        return out
+
+    def chances(self, tokens: npt.NDArray[np.int32], column: int) -> Floats:
+        """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
+        out = np.empty((len(tokens), self.parts[column].shape[1]))
+        for begin in range(0, len(tokens), CHUNK):
+            joint = self.log_prob(tokens[begin : begin + CHUNK])
+            weight = np.exp(joint - joint.max(1, keepdims=True))
+            out[begin : begin + CHUNK] = weight @ self.parts[column] / weight.sum(1, keepdims=True)
+        return out
+
+    def draw(
+        self,
+        fixed: npt.NDArray[np.int32],
+        allowed: Sequence[Floats | None],
+        rng: np.random.Generator,
+        *,
+        stratify: bool = True,
+    ) -> npt.NDArray[np.int32]:
+        """Draw the tokens that are -1, exactly given those that are not.
+
+        Args:
+            fixed: Shape (rows, columns), -1 where a token is free.
+            allowed: The allowed share of each token of a column, None where all are. Two-dimensional where it depends
+                on the token of the column before, which is drawn first.
+            rng: Where random numbers come from.
+            stratify: Deal random numbers evenly over the rows, and over the rows of each component.
+        """
+        out = fixed.copy()
+        if not len(fixed):
+            return out
+        component = self._drawn_components(fixed, allowed, rng, stratify)
+        order = np.argsort(component, kind="stable")
+        for column, part in enumerate(self.parts):
+            rows = order[fixed[order, column] < 0]
+            share = allowed[column]
+            if not len(rows):
+                continue
+            if share is not None and share.ndim == 2:
+                chances = within(part[component[rows]], share[out[rows, column - 1]])
+                out[rows, column] = inverse_rows(chances, rng.random(len(rows)))
+            else:
+                chances = part.astype(np.float64) if share is None else within(part, share)
+                out[rows, column] = inverse(chances, component[rows], even(component[rows], rng, stratify))
+        return out
+
+    def _drawn_components(
+        self,
+        fixed: npt.NDArray[np.int32],
+        allowed: Sequence[Floats | None],
+        rng: np.random.Generator,
+        stratify: bool,
+    ) -> npt.NDArray[np.int64]:
+        """A component for each row, given its fixed tokens and the limits."""
+        one = [None if share is None or share.ndim == 2 else share for share in allowed]
+        same = not (fixed >= 0).any()
+        uniform = even(np.zeros(len(fixed), np.int64), rng, stratify)
+        if same:
+            joint = self.log_prob(fixed[:1], one)
+            return inverse(np.exp(joint - joint.max()), np.zeros(len(fixed), np.int64), uniform).astype(np.int64)
+        out = np.empty(len(fixed), np.int64)
+        for begin in range(0, len(fixed), CHUNK):
+            rows = slice(begin, begin + CHUNK)
+            joint = self.log_prob(fixed[rows], one)
+            out[rows] = inverse_rows(np.exp(joint - joint.max(1, keepdims=True)), uniform[rows])
+        return out
+
+
+def fit(
+    marginals: Sequence[Floats],
+    measured: Measured,
+    rows: float,
+    effort: Effort,
+    *,
+    seed: int,
+    progress: bool | None = False,
+) -> Mixture:
+    """Fit a mixture by the Gaussian likelihood of noisy marginals and an entropic penalty.
+
+    Args:
+        marginals: The distribution of each column, shape (tokens,).
+        measured: The noisy pairs.
+        rows: Number of rows.
+        effort: How.
+        seed: Seed of the components' start.
+        progress: Whether to show a bar; None shows one on a terminal.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    sizes = [len(marginal) for marginal in marginals]
+    of = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    sums = torch.nn.functional.one_hot(of, len(sizes)).float()
+    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
+    logits = base + 0.5 * torch.randn(effort.components, len(base), generator=noise)
+    slopes = _Slopes(measured)
+    pull = effort.penalty * rows / effort.components
+    first, second = torch.zeros_like(logits), torch.zeros_like(logits)
+    every = np.arange(effort.steps)
+    rates = effort.rate * 0.5 * (1 + np.cos(np.pi * every / effort.steps))
+    with bar(effort.steps, "fit", "step", progress) as shown:
+        for step in range(effort.steps):
+            chances = _softmax(logits, of, sums)
+            gradient = slopes.at(chances)
+            # The divergence from the marginals: its derivative by a probability is log p - log q.
+            gradient += pull * (chances.clamp(min=1e-12).log() - base)
+            gradient -= ((gradient * chances) @ sums).index_select(1, of)
+            gradient *= chances
+            first.lerp_(gradient, 1 - BETAS[0])
+            second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+            size = (second / (1 - BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
+            logits.addcdiv_(first, size, value=-rates[step] / (1 - BETAS[0] ** (step + 1)))
+            shown.update()
+    final = _softmax(logits, of, sums).numpy()
+    return Mixture(tuple(np.split(final, np.cumsum(sizes)[:-1], axis=1)))
+
+
+def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
+    """Probabilities of each column in each component, side by side."""
+    raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=-60).exp_()
+    return raised / (raised @ sums).index_select(1, of)
+
+
+class _Slopes:
+    """The likelihood's derivative: sum over ordered pairs of weight (predicted - measured) squared."""
+
+    def __init__(self, measured: Measured) -> None:
+        self.pairs = _tensors(measured.pairs)
+        self.groups = [torch.from_numpy(group) for group in measured.groups]
+        self.within = [_tensors(pairs) for pairs in measured.within]
+
+    def at(self, chances: Tensor) -> Tensor:
+        """Derivative by the components' probabilities, shape (components, cells)."""
+        each = 1 / len(chances)
+        if not self.groups:
+            return 4 * each * (chances @ _slope(chances.T @ chances * each, self.pairs))
+        # The groups part the rows, so the pairs in all rows are the sum of the pairs within them.
+        inside = [chances[:, group].sum(1, keepdim=True) * each for group in self.groups]
+        pairs = [(chances * part).T @ chances for part in inside]
+        common = _slope(torch.stack(pairs).sum(0), self.pairs)
+        out = torch.zeros_like(chances)
+        for group, part, pair, known in zip(self.groups, inside, pairs, self.within, strict=True):
+            pulled = chances @ _slope(pair, known).add_(common)
+            out.addcmul_(pulled, part, value=4)
+            out[:, group] += 2 * each * (pulled * chances).sum(1, keepdim=True)
+        return out
+
+
+def _slope(pairs: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
+    """Weighted residuals; takes over ``pairs``."""
+    shares, weights = known
+    return pairs.sub(shares).mul_(weights)
+
+
+def _tensors(pairs: Pairs) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(pairs.shares), torch.from_numpy(pairs.weights)

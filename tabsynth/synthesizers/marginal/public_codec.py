@@ -1,0 +1,118 @@
+"""A codec made of public facts and noisy counts: declared values and public cells, and how often each comes.
+
+Nothing here reads a table, so what comes out is free to release once the counts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.categorical_encoder import Coder, ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.identifiers import learn_pattern
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Floats
+from tabsynth.privacy.public_schema import public_dtypes
+from tabsynth.schema.columns import Categorical, Column, Identifier
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.marginal.one_way_marginals import merged
+from tabsynth.synthesizers.marginal.public_bins import Grid
+
+SIGMAS = 4.0
+"""A token rests on at least this many standard deviations of the noise; rarer values are pooled."""
+
+
+def public_codec(
+    schema: Schema, grids: Mapping[str, Grid], counts: Mapping[str, Floats], sigma: Mapping[str, float], bins: int
+) -> Codec:
+    """A codec whose tokens are heavy enough to be told from noise.
+
+    Args:
+        schema: The declared schema; identifiers and text are not learned.
+        grids: The cells of each learned column.
+        counts: Estimated rows of each cell, none negative.
+        sigma: Standard deviation of each column's noise.
+        bins: About how many tokens a line is cut into.
+    """
+    rows = max(round(max((float(count.sum()) for count in counts.values()), default=0.0)), 1)
+    coders: dict[str, Coder] = {}
+    for name, column in schema.items():
+        if name in grids:
+            make = _line if grids[name].line else _set
+            coders[name] = make(column, grids[name], counts[name], SIGMAS * sigma[name], bins)
+        else:
+            coders[name] = ValueCoder(("present",), np.array([rows, 0, 0]), np.array([True, False, False]))
+    patterns = {
+        name: learn_pattern(pd.Series([], dtype=object), regex=column.pattern)
+        for name, column in schema.items()
+        if isinstance(column, Identifier)
+    }
+    return Codec(schema, coders, public_dtypes(schema), patterns, rows, 1)
+
+
+def tokens_of_cells(grid: Grid, coder: Coder) -> npt.NDArray[np.int32]:
+    """The token of each cell of a column, shape (cells,)."""
+    if isinstance(coder, QuantileCoder):
+        own = coder.token
+    else:
+        place = {value: token for token, value in enumerate(coder.values)}
+        own = np.array([place.get(value, coder.rare) for value in grid.values])
+    return np.append(own, [coder.missing] * grid.nullable).astype(np.int32)
+
+
+def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
+    """Rows of each token of a slot, by the counts of its column."""
+    slot = codec.slots[position]
+    counts = codec.coders[slot.column].counts
+    if slot.digit is None:
+        return counts
+    high, low = (codec.slots[at].size for at in codec.positions(slot.column))
+    table = np.zeros(high * low, np.int64)
+    table[: len(counts)] = counts
+    return np.asarray(table.reshape(high, low).sum(1 - slot.digit))
+
+
+def _line(column: Column, grid: Grid, counts: Floats, least: float, bins: int) -> QuantileCoder:
+    """Cells joined to tokens; the counts say how a token is spread over its cells."""
+    line = len(grid.low)
+    mass = counts[:line]
+    token = merged(mass, bins, least)
+    size = int(token[-1]) + 3
+    rows = np.zeros(size)
+    rows[: size - 2] = np.bincount(token, weights=mass)
+    rows[size - 1] = counts[line:].sum()
+    emit = np.ones(size, bool)
+    emit[size - 2 :] = False, column.nullable
+    # A cell that seems empty keeps a trace of mass, so that a range of conditions may still be met there.
+    spread = np.maximum(mass, max(1e-6 * mass.sum(), 1e-3) / line)
+    whole = np.maximum(np.rint(rows), emit).astype(np.int64)
+    return QuantileCoder(grid.low, grid.high, spread, token, grid.edges, whole, emit, grid.decimals)
+
+
+def _set(column: Column, grid: Grid, counts: Floats, least: float, bins: int) -> ValueCoder:
+    """A token for each value that is told from noise; the others are pooled, by their noisy shares."""
+    declared = counts[: len(grid.values)]
+    often = np.flatnonzero(declared >= least)
+    seldom = np.flatnonzero(declared < least)
+    if len(seldom) == 1:  # pooling one value alone hides nothing
+        often, seldom = np.arange(len(declared)), seldom[:0]
+    ordered = isinstance(column, Categorical) and column.ordered
+    if not ordered:
+        often = often[np.lexsort((often, -declared[often]))]
+    rows = np.concatenate([declared[often], [declared[seldom].sum()], [counts[len(declared) :].sum()]])
+    emit = np.ones(len(rows), bool)
+    emit[-2:] = len(seldom) > 0, column.nullable
+    pooled = np.maximum(declared[seldom], 1e-6)
+    whole: npt.NDArray[np.int64] = np.maximum(np.rint(rows), emit).astype(np.int64)
+    return ValueCoder(
+        values=tuple(grid.values[i] for i in often),
+        counts=whole,
+        emit=emit,
+        public=tuple(grid.values[i] for i in seldom),
+        ordered=ordered,
+        public_shares=tuple(float(share) for share in pooled / pooled.sum()),
+    )

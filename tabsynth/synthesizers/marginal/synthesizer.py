@@ -1,0 +1,196 @@
+"""The private default: a mixture of products fitted to noisy marginals, and nothing else of the table.
+
+Every pair of columns, and every triple with the target, is counted with discrete Gaussian noise, and the pairs that
+tell most once more; the mixture is fitted to those counts, so that all that follows is post-processing. Numbers of two
+columns that are often the same are tied, which is charged too. Without privacy the same counts are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
+from tabsynth.errors import InputError
+from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.imputation import expected_by, imputed
+from tabsynth.synthesizers.marginal.budget_allocation import bins_of, fine_share
+from tabsynth.synthesizers.marginal.count_source import Charged, Exact, Source
+from tabsynth.synthesizers.marginal.fit import Slots, from_arrays, learn, to_arrays
+from tabsynth.synthesizers.marginal.one_way_marginals import one_ways
+from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows, grids_of
+from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_counts
+from tabsynth.synthesizers.marginal.recurring_differences import private_ties
+from tabsynth.synthesizers.marginal.two_way_marginals import planned
+from tabsynth.synthesizers.options import Draw, Run
+from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
+
+EXPECTED_ROWS = 10_000
+"""Rows that are supposed where their number is not public, before they are counted."""
+
+METHODS = ("mixture", "tree", *ALGORITHMS)
+
+
+class MarginalSynthesizer(TokenSynthesizer):
+    """Mixture of products fitted to noisy marginals: the default under differential privacy.
+
+    Args:
+        method: ``mixture``; ``tree``: every column depends on one other (cruder, for tests and tiny budgets); or
+            ``aim`` or ``mst`` by OpenDP, under privacy alone, with ``pip install 'tabsynth[opendp]'``.
+        components: Components of the mixture; by default from the noisy number of rows and the budget.
+        min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"sex": ["f", "m"] * 50, "age": range(100)})
+        >>> synthetic = MarginalSynthesizer().fit(frame, seed=0).sample(3, seed=1)
+        >>> list(synthetic.columns), len(synthetic)
+        (['sex', 'age'], 3)
+    """
+
+    kind: ClassVar[str] = "marginal"
+    exact: ClassVar[bool] = True
+    weighs: ClassVar[bool] = False
+    epochs: None = None
+
+    def __init__(self, *, method: str = "mixture", components: int | None = None, min_group: int = 5) -> None:
+        self.method = method
+        self.components = components
+        self.min_group = min_group
+
+    def _fit(self, table: Table, run: Run) -> None:
+        source = Exact()
+        self._check_options(source)
+        self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=bins_of(len(table), source.rho))
+        tokens = self.codec_.encode(table.frame)
+        self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)], [])
+        self._learn_from(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
+
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+        """Learn from noisy counts alone; every read of the frame is charged before."""
+        grids, noise = grids_of(schema), privacy.noise()
+        rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+        rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
+        source = Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit)
+        self._check_options(source)
+        self._learn_rows(rows, source, privacy.n_public, run)
+
+    def _learn_rows(self, rows: PrivateRows, source: Charged, n_public: int | None, run: Run) -> None:
+        """Spend the source's budget on the counts of private rows, and fit the model to them."""
+        unit, grids, schema = source.rows_of_a_unit, rows.grids, rows.schema
+        share = fine_share((n_public or EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
+        single = one_ways(grids, rows.cells, source, share)
+        self.rows_ = max(round(single.rows), 1)
+        bins = bins_of(single.rows / unit, source.rho, planned(len(grids), bool(schema.with_role("target"))))
+        self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
+        self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
+        ties, spent = private_ties(schema, grids, self.codec_, rows.line, single.rows, source)
+        self.codec_ = replace(self.codec_, ties=ties)
+        left = 1 - share - spent
+        self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
+
+    def _check_options(self, source: Source) -> None:
+        if self.method not in METHODS:
+            raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
+        if self.method in ALGORITHMS:
+            require()
+            check_source(source)
+        for name in ("components", "min_group"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+    def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Source, share: float, run: Run) -> None:
+        """Count the pairs and fit the model."""
+        if self.active_:
+            self.model_ = learn(
+                self._slots(rows),
+                tokens,
+                source,
+                share,
+                method=self.method,
+                components=self.components,
+                seed=run.seed,
+                progress=run.progress,
+            )
+
+    def _slots(self, rows: float) -> Slots:
+        """What is known of the active slots before pairs are counted."""
+        own = [self.codec_.slots[i] for i in self.active_]
+        targets = self.codec_.schema.with_role("target")
+        return Slots(
+            names=[slot.column for slot in own],
+            counts=[self.counts_[i] for i in self.active_],
+            emitted=[self._emitted(i) for i in self.active_],
+            target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
+            rows=rows,
+        )
+
+    def _learn(self, tokens: Tokens, run: Run) -> None:
+        raise NotImplementedError  # both routes count instead
+
+    def _draw(
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        draw: Draw,
+        *,
+        calibrate: bool,
+        stratify: bool,
+    ) -> Tokens:
+        return self.model_.draw(fixed, self._allowed(limits), draw.rng, stratify=stratify)
+
+    def _allowed(self, limits: list[Floats | None]) -> list[Floats | None]:
+        """Limits and what may be drawn at all, together."""
+        out: list[Floats | None] = []
+        for emit, limit in zip(self._emit, limits, strict=True):
+            own = emit.astype(np.float64) if limit is None else emit * limit
+            out.append(None if limit is None and emit.all() else own)
+        return out
+
+    def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
+        """Log-probability of rows in nats, shape (n,), in closed form.
+
+        Numbers count by the token that they fall in: it is the probability of a row of tokens, not a density. Columns
+        that the frame lacks are left out.
+
+        Raises:
+            InputError: A column is unknown, or a value is of the wrong type.
+        """
+        self._check_fitted()
+        tokens = self._known_tokens(data)
+        return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
+
+    def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
+        """Fill in the missing cells of rows, each given all that is known of its row.
+
+        Args:
+            data: Rows with missing cells; columns may be absent altogether.
+            seed: Seed of the draw.
+            draw: Draw the missing cells of a row together, as multiple imputation needs. By default each gets its most
+                probable category or its expected number.
+
+        Returns:
+            The rows with the missing cells of all learned columns filled, columns in the training order.
+
+        Raises:
+            ConditionError: A column is unknown to the model.
+        """
+        self._check_fitted()
+        return imputed(self, expected_by(self, self.model_), data, Draw.of(seed, False), draw)
+
+    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+        return to_arrays(self.model_) if self.active_ else ({}, {})
+
+    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+        if self.active_:
+            self.model_ = from_arrays(config, arrays)

@@ -1,0 +1,149 @@
+"""What the models with a network of tokens share: the order of the slots, and rows that are filled in and chosen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.synthesizers.options import Draw, Run
+from tabsynth.synthesizers.sampling.discriminator_selection import Choice, Manner, Pool, critic_of, draw_rows, free_rows
+from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
+from tabsynth.training.loop import Recipe, chosen_device, train
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.precision import precision_name
+from tabsynth.training.stages import Stages
+from tabsynth.training.trees.discriminator import TreeCritic
+from tabsynth.training.validation_split import Parts
+from tabsynth.training.variable_order import chain_order, mutual_information, strongest_before
+
+PARENTS = 4
+"""Slots by which rows are sorted before stratified uniforms are dealt to them."""
+
+
+class NetSynthesizer(TokenSynthesizer):
+    """A model of tokens whose network fills in rows, among which a critic may choose.
+
+    Attributes:
+        order_: The slots in the order in which they are drawn.
+        parents_: For each slot, those by which rows are sorted when it is drawn.
+        net_: The network.
+        precision_: Type in which the fit ran its matrix products, ``bfloat16`` or ``float32``; None in files of
+            earlier versions.
+    """
+
+    device: str
+    precision_: str | None
+    order_: list[int]
+    parents_: list[list[int]]
+    net_: nn.Module
+
+    def _ordered(self, tokens: Tokens) -> npt.NDArray[np.float64]:
+        """Choose order and parents; return the mutual information of slots that they rest on."""
+        self.precision_ = precision_name(chosen_device(self.device))
+        information = mutual_information(tokens, self.layout_)
+        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
+        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        return information
+
+    def card(self) -> dict[str, Any]:
+        """The model card: what a reader of the synthetic table should know of its model."""
+        return {**super().card(), "precision": self.precision_}
+
+    @torch.inference_mode()
+    def _draw(
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        draw: Draw,
+        *,
+        calibrate: bool,
+        stratify: bool,
+    ) -> Tokens:
+        choice, how = Choice.by(self.trees_, self._emit), {"calibrate": calibrate, "stratify": stratify}
+        return draw_rows(self._filled, self._finished, choice, fixed, limits, draw, self._device(), **how)
+
+    @torch.inference_mode()
+    def _pool(self, count: int, seed: int, finished: bool) -> Tensor:
+        """Rows for a critic, shape (count, slots)."""
+        finish = self._finished if finished else None
+        return free_rows(self._filled, finish, count, len(self.active_), seed, self._device())
+
+    def _device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.net_.parameters()).device
+
+    def _picker(self, manner: Manner, pulls: Mapping[int, Tensor] | None = None) -> Picker:
+        """What draws a slot from its logits; ``pulls`` are weights of tokens in place of calibration."""
+        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify
+        return Picker(self.layout_, self.parents_, self._emit, *asked, pulls=pulls or {})
+
+    @abstractmethod
+    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
+        """Rows with the tokens that were -1 drawn, in place."""
+
+    def _finished(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+        """Rows that are filled and chosen, with some of their free cells drawn once more."""
+        return tokens
+
+
+def fit_net(
+    net: nn.Module,
+    layout: Layout,
+    loss: Callable[[Tensor, torch.Generator], Tensor],
+    judge: Callable[[], float],
+    parts: Parts,
+    recipe: Recipe,
+    pool: Pool,
+    run: Run,
+    fingerprint: str,
+    pace: Callable[[float], None] | None = None,
+    trained: Callable[[], None] | None = None,
+) -> tuple[float | None, TreeCritic | None]:
+    """Train a network in place; return its score on held-out rows, and a critic of its rows where one is of use.
+
+    Args:
+        net: What is trained.
+        layout: The slots.
+        loss: See ``train``, as for the judge, the recipe and the pace.
+        judge: Score of the network on held-out rows.
+        parts: The rows of the fit.
+        recipe: How long and how fast.
+        pool: Draws rows for a critic.
+        run: The fit's seed, callbacks and checkpoint.
+        fingerprint: Names the fit for its checkpoint.
+        pace: Told before every step which share of the fit is done.
+        trained: Called when the network is trained, before a critic looks.
+    """
+
+    def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
+        return train(
+            net,
+            loss,
+            judge,
+            parts.training,
+            recipe,
+            seed=run.seed,
+            checkpoint=checkpoint,
+            fingerprint=fingerprint,
+            callbacks=run.callbacks,
+            progress=run.progress,
+            pace=pace,
+            weights=parts.weights,
+        )
+
+    stages = Stages(run.checkpoint, fingerprint)
+    score = stages.run("network", net, fit)
+    if trained is not None:
+        trained()
+    trees = critic_of(layout, parts, pool, run.seed, run.progress)
+    stages.clear()
+    return score, trees

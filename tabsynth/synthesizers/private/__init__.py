@@ -1,0 +1,1 @@
+"""Private fits of the deep models."""

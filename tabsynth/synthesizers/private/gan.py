@@ -1,0 +1,106 @@
+"""The GAN by DP-SGD: fitted to a private mixture's rows, then a critic learns from the real ones by noisy steps.
+
+Only the critic ever sees a real row. The gradient of its loss on real rows is clipped row by row and noised; that of
+its loss on drawn rows is added as it is, for no real row is in it, and what the generator learns from the critic's
+weights is post-processing. The critic's slope is held by bounding the norms of its matrices, which looks at no data;
+each row is judged by itself, and nothing is normalised over a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.private.dp_sgd_fit import Averaged, started
+from tabsynth.training.gan_losses import generator_loss
+from tabsynth.training.loop import chosen_device
+from tabsynth.training.marginal_matching import Moments
+from tabsynth.training.networks.discriminator import Critic
+from tabsynth.training.networks.generator import Generator
+from tabsynth.training.networks.ghost_networks import RowwiseCritic, hold
+
+if TYPE_CHECKING:
+    from tabsynth.synthesizers.gan import GANSynthesizer
+    from tabsynth.synthesizers.options import Run
+
+EPOCHS, BATCH, RATE, CLIP = 10, 4096, 1e-3, 1.0
+"""How often a row is in a batch on average, rows of a batch at most, Adam's rate, and one row's norm."""
+
+WIDTH = 64
+"""Units of a layer of the critic: fewer weights take less noise."""
+
+SLOPE = 2.0
+"""Largest spectral norm of each of the critic's matrices."""
+
+DRAWN = 512
+"""Rows that the generator draws in a step."""
+
+GENERATOR_RATE = 2e-4
+"""Adam's rate of the generator."""
+
+
+def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    """Fit a GAN; every read of the frame is charged before."""
+    start = started(model, frame, schema, privacy, run)
+    if not model.active_:
+        model._learn(start.drawn, run)
+        return
+    paid = start.pay(
+        batch=int(min(max(start.units / 8, 64), BATCH)),
+        epochs=model.epochs or EPOCHS,
+        clip=CLIP,
+        purpose="DP-SGD of a GAN's critic on all rows",
+    )
+    critic = model._opposed(start.drawn, run, WIDTH)
+    assert critic is not None
+    model.trees_ = None  # they were taught by what was drawn before the noisy steps
+    rows = torch.from_numpy(start.drawn.astype(np.int64)).to(chosen_device(model.device))
+    duel = Duel(model.net_, critic, Moments(model.layout_, model.order_, rows), run.seed)
+    start.train(paid, RowwiseCritic(critic), real_losses, rate=RATE, after=duel.after, public=duel.drawn_loss)
+    duel.average.put()
+    model.net_.eval()
+
+
+def real_losses(critic: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """The critic's loss on each real row, shape (rows,)."""
+    return functional.softplus(-critic(tokens))
+
+
+class Duel:
+    """What goes on beside the critic's noisy steps: drawn rows for it, and a generator that learns from it.
+
+    Args:
+        net: The generator, without its encoder.
+        critic: The critic.
+        moments: Shares of the mixture's rows.
+        seed: Decides what the generator draws.
+    """
+
+    def __init__(self, net: Generator, critic: Critic, moments: Moments, seed: int) -> None:
+        self.net, self.critic, self.moments = net, critic, moments
+        self.noise = torch.Generator(net.bias.device).manual_seed(seed)
+        self.average = Averaged(net)
+        self.optimiser = torch.optim.Adam(net.parameters(), lr=GENERATOR_RATE, betas=(0.5, 0.9))
+        with torch.no_grad():
+            self.drawn = net.rows(net.noise(DRAWN, self.noise), self.noise).tokens
+
+    def drawn_loss(self, critic: nn.Module) -> Tensor:
+        """The critic's mean loss on drawn rows."""
+        return functional.softplus(critic(self.drawn)).mean()
+
+    def after(self, step: int) -> None:
+        """The generator's part after a step of the critic."""
+        hold(self.critic, SLOPE)
+        table = self.critic.embed().detach()
+        loss, self.drawn = generator_loss(self.net, self.critic, self.moments, DRAWN, self.noise, table)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.average.follow(step)

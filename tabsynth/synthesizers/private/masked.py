@@ -1,0 +1,119 @@
+"""The masked model under differential privacy: a private mixture first, then DP-SGD on all rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from tabsynth.common.arrays import Tokens
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.private.dp_sgd_fit import started
+from tabsynth.synthesizers.sampling.tree_refinement import Columns
+from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
+from tabsynth.training.model_size import Sizing
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.masked import slot_losses
+from tabsynth.training.precision import product_autocast
+from tabsynth.training.validation_split import parted
+
+if TYPE_CHECKING:
+    from tabsynth.synthesizers.masked import MaskedSynthesizer
+    from tabsynth.synthesizers.options import Run
+
+PASSES = 15
+"""Passes over the rows that the mixture draws, before a private row is met."""
+
+EPOCHS = 10
+"""How often each private row is in a batch, on average."""
+
+BATCH = 8192
+"""A batch has a quarter of the rows, and this many at most: noise weighs less in a larger one."""
+
+RATE = 1e-3
+"""Adam's largest rate in the noisy steps."""
+
+CLIP = 5.0
+"""Largest norm of one row's gradient."""
+
+CHAIN = 0.5
+"""Share of the rows of a batch that hide the end of the chain rather than any slots."""
+
+
+def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    """Fit a masked model; every read of the frame is charged before."""
+    start = started(model, frame, schema, privacy, run)
+    model.order_, model.parents_, model.columns_, model.cross_, model.precision_ = [], [], Columns(), None, None
+    if not model.active_:
+        return
+    model._ordered(start.drawn)
+    model.sizing_, model.plain_, model.score_ = sizing_of(start.units, model.epochs), True, None
+    sizing = model.sizing_
+    paid = start.pay(batch=sizing.batch, epochs=sizing.epochs, clip=CLIP, purpose="DP-SGD on all rows")
+    device = chosen_device(model.device)
+    model.net_ = model._network(torch.Generator().manual_seed(run.seed)).to(device)
+    places = torch.empty(len(model.order_), dtype=torch.long, device=device)
+    places[model.order_] = torch.arange(len(model.order_), device=device)
+    _pretrain(model, start.drawn, places, run, device)
+
+    def losses(net: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        masked, weight = masks(len(tokens), places, generator)
+        return (slot_losses(net(tokens.masked_fill(masked, -1)), tokens, model.layout_) * weight).sum(1)
+
+    start.train(paid, model.net_, losses, rate=RATE)
+    model.net_.eval()
+
+
+def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: Run, device: torch.device) -> None:
+    """Train the network on rows of the mixture: nothing private is read."""
+    parts = parted(drawn, run.seed, device)
+    per_pass = max(len(parts.training) // 512, 1)
+
+    def loss(batch: Tensor, noise: torch.Generator) -> Tensor:
+        masked, weight = masks(len(batch), places, noise)
+        with product_autocast(device):
+            logits = model.net_(batch.masked_fill(masked, -1))
+        return (slot_losses(logits.float(), batch, model.layout_) * weight).sum() / len(batch)
+
+    def judge() -> float:
+        with torch.inference_mode():
+            return -float(Chain(model.net_).log_prob(parts.judged, model.order_).mean())
+
+    recipe = Recipe(steps=PASSES * per_pass, leg=leg_of(per_pass), batch=512, rate=2e-3)
+    train(model.net_, loss, judge, parts.training, recipe, seed=run.seed, progress=run.progress)
+
+
+def masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Which slots of each row are hidden, and the weight of each; shape (rows, slots).
+
+    Some rows hide any slots, a uniform number of them; the others hide the end of the chain, and the next slot weighs
+    as much as all that are hidden.
+    """
+    device, slots = places.device, len(places)
+    dice = torch.rand(rows, slots, generator=generator, device=device)
+    follows = torch.rand(rows, 1, generator=generator, device=device) < CHAIN
+    own = torch.where(follows, places.expand(rows, slots), dice.argsort(1).argsort(1))
+    known = torch.randint(0, slots, (rows, 1), generator=generator, device=device)
+    masked = own >= known
+    weight = masked / (slots - known)
+    return masked, torch.where(follows, 0.5 * weight + 0.5 * (own == known), weight)
+
+
+def sizing_of(units: float, epochs: int | None) -> Sizing:
+    """Size and length of a private fit, from the noisy number of units alone."""
+    batch = int(np.clip(units / 4, 64, BATCH))
+    return Sizing(
+        width=128,
+        blocks=2,
+        dropout=0.0,
+        skip=False,
+        smooth=0.0,
+        batch=batch,
+        rate=RATE,
+        decay=0.0,
+        epochs=epochs or EPOCHS,
+    )

@@ -1,0 +1,54 @@
+"""The VAE by DP-SGD: fitted to a private mixture's rows, then prior and decoder take noisy steps on the real ones.
+
+The encoder stays as the mixture's rows made it, and so does what parts of rows say of their latents: a bound on the
+likelihood holds for any encoder, and fewer weights take less noise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.private.dp_sgd_fit import started
+from tabsynth.training.networks.ghost_networks import RowwiseDecoder
+
+if TYPE_CHECKING:
+    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.vae import VAESynthesizer
+
+EPOCHS, BATCH, RATE, CLIP = 10, 8192, 1e-3, 5.0
+"""As for the masked model: how often a row is in a batch, rows of a batch at most, Adam's rate, and one row's norm."""
+
+
+def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    """Fit a VAE; every read of the frame is charged before."""
+    start = started(model, frame, schema, privacy, run)
+    if not model.active_:
+        model._learn(start.drawn, run)
+        return
+    paid = start.pay(
+        batch=int(min(max(start.units / 4, 64), BATCH)),
+        epochs=model.epochs or EPOCHS,
+        clip=CLIP,
+        purpose="DP-SGD of a VAE's prior and decoder on all rows",
+    )
+    model._learn(start.drawn, run)
+    model.score_ = model.trees_ = None  # both judged what was there before the noisy steps
+    net = model.net_
+    with torch.no_grad():
+        table = net.table()
+
+    def losses(decoder: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            mean, log_variance = net.encode(net.summed(tokens, table))
+            latents = mean + (log_variance / 2).exp() * torch.empty_like(mean).normal_(generator=generator)
+        out: Tensor = decoder(latents, tokens)
+        return out
+
+    start.train(paid, RowwiseDecoder(net), losses, rate=RATE)
+    net.eval()

@@ -1,0 +1,137 @@
+"""The private route of ``fit``: what is asked for is checked on public facts alone, and no cell is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tabsynth.data.private_files import read_private
+from tabsynth.data.provenance import public as public_provenance
+from tabsynth.data.provenance import told_by
+from tabsynth.data.table import Table
+from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.mechanisms.contribution_bounding import check_persons
+from tabsynth.privacy.public_schema import private_schema, published
+from tabsynth.schema.schema import Schema
+
+if TYPE_CHECKING:
+    from tabsynth.synthesizers.base import Synthesizer
+    from tabsynth.synthesizers.options import Run
+
+INSTEAD = "MarginalSynthesizer, which is the most faithful of those that can"
+
+
+def refusal(name: str) -> PrivacyError:
+    """What a synthesizer says that cannot guarantee privacy."""
+    return PrivacyError(
+        f"{name} cannot guarantee differential privacy; use {INSTEAD}, or fit it without privacy= where the output "
+        "stays as protected as the data"
+    )
+
+
+def prepared(
+    data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any]
+) -> tuple[pd.DataFrame, Schema, Privacy, dict[str, Any] | None]:
+    """The frame, its schema, the privacy with the fit's ledger open, and what may be told of a mixed table.
+
+    Args:
+        data: A frame, a table or a path, as given to ``fit``.
+        schema: What the table is, as declared.
+        privacy: The privacy asked for.
+        refused: Arguments of ``fit`` that have no place in a private one, by name; they must all be None.
+
+    Raises:
+        PrivacyError: Something asked for cannot be had privately; the message names it and the remedy.
+        SchemaError: The frame's columns are not those of the schema.
+    """
+    if not isinstance(privacy, Privacy):
+        raise PrivacyError(f"privacy must be a tabsynth.Privacy, such as Privacy(epsilon=1.0), not {privacy!r}")
+    for name, value in refused.items():
+        if value is not None:
+            raise PrivacyError(f"a private fit takes no {name}: {_WHY[name]}")
+    if isinstance(data, Table):
+        data, schema = data.frame, schema or data.schema
+    if schema is None:
+        raise PrivacyError(
+            "a private fit needs a schema, for one inferred from the data would tell of them: declare it, and measure "
+            "what is not public with tabsynth.privacy.domains.measure"
+        )
+    private_schema(schema, privacy.unit)
+    frame = read_private(Path(data), schema) if isinstance(data, (str, Path)) else data
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"expected a DataFrame, a Table or a path, not {type(data).__name__}")
+    names = list(frame.columns)
+    if sorted(names, key=str) != sorted(schema):
+        absent, extra = [name for name in schema if name not in names], [name for name in names if name not in schema]
+        raise SchemaError(
+            f"the schema does not fit the table: it lacks {listed(extra) or 'nothing'} and has {listed(absent)} that "
+            "the table lacks; change one of them"
+        )
+    if privacy.unit != "row":
+        check_persons(frame[privacy.unit])
+    mixed = public_provenance(told_by(frame), privacy.unit)
+    opened = privacy.opened()
+    check_charged(ledger_of(schema), privacy.unit, opened.open_ledger.parent)
+    return frame, schema, opened, mixed
+
+
+_WHY = {
+    "seed": "noise that a seed decides can be taken off again (Privacy(insecure_seed=) is for tests)",
+    "checkpoint": "its state is not charged for",
+    "weights": "a weight multiplies what one row can do",
+    "mask": "which cells there are is not charged for",
+}
+
+
+def fit_private(
+    model: Synthesizer, data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any], run: Run
+) -> None:
+    """Fit a synthesizer privately: nothing looks at the rows but mechanisms that charge the ledger first.
+
+    Args:
+        model: What is fitted.
+        data: A frame, a table or a path, as given to ``fit``.
+        schema: What the table is, as declared.
+        privacy: The privacy asked for.
+        refused: Arguments of ``fit`` that have no place in a private one, by name; they must all be None.
+        run: How the fit is to be run; its seed decides nothing but what comes after the noise.
+
+    Raises:
+        PrivacyError: The synthesizer, or something asked for, does not go with privacy.
+    """
+    from tabsynth.synthesizers.base import Synthesizer
+
+    if type(model)._fit_private is Synthesizer._fit_private:
+        raise refusal(type(model).__name__)
+    frame, declared, opened, mixed = prepared(data, schema, privacy, refused)
+    model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
+    model.schema_, model._ledger, model.mixed_ = published(declared), opened.open_ledger, mixed
+    try:
+        try:
+            model._fit_private(frame, model.schema_, opened, replace(run, seed=model.seed_))
+        finally:
+            opened.open_ledger.settle()
+        model._ledger = together(ledger_of(declared), opened.open_ledger)
+    except BaseException:  # an interrupted fit must not look fitted
+        del model.schema_
+        raise
+
+
+def statement(ledger: PrivacyLedger) -> str:
+    """The guarantee in a sentence, for the card."""
+    if not len(ledger) or ledger.epsilon() == float("inf"):
+        return "none: no differential privacy is guaranteed (epsilon = infinity)"
+    if not ledger.secure:
+        return "NOT DP: the noise came from an insecure seed, which exists for tests only"
+    unit = "row" if ledger.unit == "row" else f"person (column {ledger.unit!r})"
+    return (
+        f"({ledger.epsilon():.4g}, {ledger.delta:.3g})-differential privacy of a {unit}, by adding or removing one; "
+        "the noise of counts is exact and from a cryptographic source; that of DP-SGD is floating point"
+    )

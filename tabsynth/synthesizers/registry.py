@@ -1,0 +1,134 @@
+"""Every synthesizer by its name: make one, read one from a file, or go from a table to a synthetic one in one line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabsynth.common import model_file
+from tabsynth.data.table import Table
+from tabsynth.errors import InputError, ModelFileError
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.base import Synthesizer
+
+KINDS: dict[str, tuple[str, str]] = {
+    "masked": ("tabsynth.synthesizers.masked", "MaskedSynthesizer"),
+    "vae": ("tabsynth.synthesizers.vae", "VAESynthesizer"),
+    "gan": ("tabsynth.synthesizers.gan", "GANSynthesizer"),
+    "marginal": ("tabsynth.synthesizers.marginal.synthesizer", "MarginalSynthesizer"),
+    "ctgan": ("tabsynth.synthesizers.adapters.ctgan", "CTGANSynthesizer"),
+    "tvae": ("tabsynth.synthesizers.adapters.ctgan", "TVAESynthesizer"),
+    "gaussian_copula": ("tabsynth.synthesizers.adapters.sdv", "GaussianCopulaSynthesizer"),
+    "copula_gan": ("tabsynth.synthesizers.adapters.sdv", "CopulaGANSynthesizer"),
+}
+"""Where the synthesizer of each kind is defined; the module is imported when the kind is asked for."""
+
+
+def synthesizer_class(kind: str) -> type[Synthesizer]:
+    """The class of a kind.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no synthesizer {kind!r}; choose one of {', '.join(KINDS)}")
+    module, name = KINDS[kind]
+    found: type[Synthesizer] = getattr(import_module(module), name)
+    return found
+
+
+def create(kind: str, **options: Any) -> Synthesizer:
+    """An unfitted synthesizer.
+
+    Args:
+        kind: A name of ``KINDS``.
+        options: Its constructor arguments.
+
+    Raises:
+        InputError: There is no such kind, or it has no such option.
+
+    Example:
+        >>> create("masked", epochs=5)
+        MaskedSynthesizer(epochs=5)
+    """
+    cls = synthesizer_class(kind)
+    known = list(inspect.signature(cls).parameters)
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(f"the synthesizer {kind!r} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    return cls(**options)
+
+
+def load(path: str | Path) -> Synthesizer:
+    """Read a fitted synthesizer from the file that its ``save`` wrote.
+
+    Raises:
+        ModelFileError: Not there, not a model file, damaged, of a later version, or of a kind unknown here.
+        MissingDependencyError: The model needs a package that is not installed.
+    """
+    file = model_file.load(path)
+    if file.kind not in KINDS:
+        raise ModelFileError(
+            f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not know; "
+            f"it knows {', '.join(KINDS)}"
+        )
+    return synthesizer_class(file.kind).from_file(file)
+
+
+def synthesize(
+    data: pd.DataFrame | Table | str | Path,
+    n: int | None = None,
+    *,
+    schema: Schema | None = None,
+    seed: int | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """From a table to a synthetic one in one line: fit a ``MaskedSynthesizer`` and sample it.
+
+    Args:
+        data: A frame, a table or the path of a file.
+        n: Number of rows; by default as many as ``data`` has.
+        schema: What the table is; inferred when left out.
+        seed: Seed of the fit and of the draw.
+        progress: Whether to show progress bars; by default on a terminal, for work of over two seconds.
+
+    Raises:
+        InputError: The table or the schema cannot be used.
+    """
+    model = create("masked").fit(data, schema=schema, seed=seed, progress=progress)
+    return model.sample(n, seed=seed, progress=progress)
+
+
+def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
+    """An unfitted synthesizer of a kind.
+
+    Raises:
+        InputError: An unknown kind, an option that it does not have, or a device that is not here.
+    """
+    from tabsynth.synthesizers.registry import create
+    from tabsynth.training.loop import chosen_device
+
+    model = create(kind, **options)
+    chosen_device(str(options.get("device", "auto")))
+    return model
+
+
+def resumable(model: Synthesizer) -> bool:
+    """Whether a fit of this synthesizer can keep its state in a checkpoint."""
+    from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
+
+    return isinstance(model, TokenSynthesizer)
+
+
+def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
+    """The values that a model knows of each column of values; an inferred schema does not hold them."""
+    from tabsynth.codec.categorical_encoder import ValueCoder
+    from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
+
+    coders = model.codec_.coders if isinstance(model, TokenSynthesizer) else {}
+    return {n: (*coder.values, *coder.public) for n, coder in coders.items() if isinstance(coder, ValueCoder)}

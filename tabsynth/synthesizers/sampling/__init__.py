@@ -1,0 +1,1 @@
+"""How rows are sampled from a fitted model: conditions, calibration and selection."""

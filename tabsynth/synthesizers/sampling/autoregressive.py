@@ -1,0 +1,126 @@
+"""Draw or predict the unknown tokens of rows with a trained chain, within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.common.arrays import Floats
+from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.training.networks.autoregressive import Chain
+
+CANDIDATES = 16
+"""Draws among which one is chosen where several slots are restricted at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawer:
+    """How the slots of a chain are drawn.
+
+    Attributes:
+        chain: The trained network.
+        order: The slots in the order of an unconditional sample.
+        parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
+        emit: Which tokens of each slot a synthetic row may hold.
+        limits: The allowed share of each token of a slot, None where nothing is asked; two-dimensional where it
+            depends on the token of the slot before.
+        noise: Where random numbers come from.
+        calibrate: Pull each slot's mean prediction to its training marginal.
+        stratify: Deal random numbers evenly to similar rows.
+        pulls: Weights of a slot's tokens that take the place of calibration where there is none.
+    """
+
+    chain: Chain
+    order: Sequence[int]
+    parents: Sequence[Sequence[int]]
+    emit: Sequence[npt.NDArray[np.bool_]]
+    limits: Sequence[Floats | None]
+    noise: torch.Generator
+    calibrate: bool = False
+    stratify: bool = False
+    pulls: Mapping[int, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def picker(self) -> Picker:
+        """How each slot is drawn from its logits."""
+        layout = self.chain.layout
+        pulled = (self.calibrate, self.stratify, self.pulls)
+        return Picker(layout, self.parents, self.emit, self.limits, self.noise, *pulled)
+
+    def draw(self, tokens: Tensor) -> Tensor:
+        """Draw the tokens that are -1, in place, shape (rows, slots)."""
+        # Restricted slots come first: what is free is then drawn given that the limits are met.
+        limited = self.picker.limited(self.order)
+        if len(limited) > 1:
+            self._draw_limited(tokens, limited)
+        order = limited + [slot for slot in self.order if slot not in limited]
+        return self.chain.draw(tokens, order, lambda slot, rows, logits: self._pick(tokens, slot, rows, logits))
+
+    def _pick(self, tokens: Tensor, slot: int, rows: Tensor, logits: Tensor) -> Tensor:
+        """Draw one slot's tokens for some rows."""
+        return self.picker.pick(tokens if len(rows) == len(tokens) else tokens[rows], slot, logits)
+
+    def _draw_limited(self, tokens: Tensor, slots: list[int]) -> None:
+        """Draw several restricted slots together: candidates, weighed by how probable it was to meet the limits.
+
+        Sampling importance resampling (Rubin 1987): drawing the slots one after the other alone would ignore how much
+        the later limits say about the earlier slots.
+        """
+        many = tokens.repeat_interleave(CANDIDATES, 0)
+        weight = torch.zeros(len(many), device=tokens.device)
+
+        def pick(slot: int, rows: Tensor, logits: Tensor) -> Tensor:
+            chances, mass = self.picker.chances(many[rows], slot, logits)
+            if slot != slots[0]:
+                weight[rows] += mass.clamp(min=1e-30).log()
+            return self.picker.draw(chances)
+
+        self.chain.draw(many, slots, pick)
+        best = weight.view(-1, CANDIDATES).softmax(1).cumsum(1)
+        dice = torch.rand(len(tokens), 1, generator=self.noise, device=tokens.device) * best[:, -1:]
+        chosen = torch.searchsorted(best, dice, right=True).clamp(max=CANDIDATES - 1).squeeze(1)
+        tokens.copy_(many.view(-1, CANDIDATES, tokens.shape[1])[torch.arange(len(tokens)), chosen])
+
+    def predict(self, tokens: Tensor, means: Sequence[Floats | None]) -> tuple[Tensor, dict[int, Tensor]]:
+        """Fill the tokens that are -1 with the most probable one, each given only what was known.
+
+        Args:
+            tokens: Shape (rows, slots), -1 where unknown.
+            means: The mean number of each token of a slot on a line, None for the others.
+
+        Returns:
+            The filled tokens, and for slots on a line the expected number of each row (NaN where it was known).
+        """
+        out = tokens.clone()
+        hidden = self.chain.start(len(tokens))
+        seen = [slot for slot in range(tokens.shape[1]) if bool((tokens[:, slot] >= 0).any())]
+        for slot in seen:
+            self.chain.add(hidden, slot, tokens[:, slot])
+        numbers: dict[int, Tensor] = {}
+        for slot in range(tokens.shape[1]):
+            rows = (tokens[:, slot] < 0).nonzero().squeeze(1)
+            if not len(rows):
+                continue
+            part, known = hidden[rows], tokens[rows]
+            before = seen
+            limit = self.limits[slot]
+            if limit is not None and limit.ndim == 2:  # a low digit follows the high digit that was chosen
+                self.chain.add(part, slot - 1, out[rows, slot - 1])
+                known = known.clone()
+                known[:, slot - 1] = out[rows, slot - 1]
+                before = sorted({*seen, slot - 1})
+            chances, _ = self.picker.chances(known, slot, self.chain.logits(part, known, slot, before))
+            out[rows, slot] = chances.argmax(1)
+            mean = means[slot]
+            if mean is not None:
+                value = torch.full((len(tokens),), torch.nan, dtype=torch.float64, device=tokens.device)
+                line = chances[:, : len(mean)].double()
+                value[rows] = (line @ torch.from_numpy(mean).to(line)) / line.sum(1)
+                numbers[slot] = value
+        return out, numbers

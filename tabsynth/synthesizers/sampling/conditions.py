@@ -1,0 +1,241 @@
+"""Conditions of a sample: what ``given`` says, as fixed tokens, allowed tokens and values to hand back as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.numeric_encoder import QuantileCoder, Range
+from tabsynth.codec.pandas_dtypes import value_series
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.errors import ConditionError, listed
+from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import numbers
+from tabsynth.synthesizers.sampling.given_values import check_drawable, drawable, own_bounds, own_values
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What the rows of a sample must meet.
+
+    Attributes:
+        fixed: Token matrix, shape (rows, slots), -1 where a token is free.
+        allowed: For a column restricted to a range or a set, the share of each of its tokens that is allowed.
+        ranges: For a column restricted to a range, its ends and what they reach of each token.
+        echo: Values to hand back exactly as given, by column; missing where they are free.
+        numbers: The given values of columns on a line, NaN where free, so that ties follow them.
+        members: For a column restricted to values some of which are pooled into RARE, all of them, those pooled last.
+    """
+
+    fixed: Tokens
+    allowed: dict[str, Floats] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
+    echo: dict[str, pd.Series] = field(default_factory=dict)
+    numbers: dict[str, Floats] = field(default_factory=dict)
+    members: dict[str, tuple[list[Any], list[Any]]] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls, codec: Codec, rows: int) -> Conditions:
+        """Nothing is asked."""
+        return cls(np.full((rows, len(codec.slots)), -1, np.int32))
+
+    @classmethod
+    def of(
+        cls, codec: Codec, given: Mapping[str, Any] | pd.DataFrame | None, rows: int, *, strict: bool = True
+    ) -> Conditions:
+        """Read ``given``.
+
+        Args:
+            codec: The vocabulary.
+            given: ``{"sex": "F", "age": (60, 80), "state": ["MA", "NY"]}`` (a value, an inclusive range with None for
+                an open end, a list of values, None for missing), or a frame of fixed values, missing where free.
+            rows: Number of rows to draw.
+            strict: Refuse values that the model cannot give; otherwise they count as rare, and come back as they are.
+
+        Raises:
+            ConditionError: An unknown column, or a value or range that the model cannot give.
+        """
+        if given is None:
+            return cls.none(codec, rows)
+        if not isinstance(given, (Mapping, pd.DataFrame)):
+            raise ConditionError(f"given must be a mapping or a frame, not {type(given).__name__}")
+        unknown = [name for name in given if name not in codec.coders]
+        if unknown:
+            raise ConditionError(
+                f"given names unknown columns: {listed(unknown)}; there are {listed(codec.coders, 20)}"
+            )
+        out = cls.none(codec, rows)
+        for name in map(str, given):
+            wanted = given[name]
+            if not isinstance(given, pd.DataFrame):
+                _check_learned(codec, name, wanted)
+            if isinstance(wanted, pd.Series):
+                free = isinstance(given, pd.DataFrame)
+                out._fix(codec, name, wanted.reset_index(drop=True), free_where_missing=free, strict=strict)
+            elif isinstance(wanted, tuple):
+                out._range(codec, name, wanted)
+            elif isinstance(wanted, (list, set, frozenset)):
+                out._members(codec, name, list(wanted))
+            else:
+                values = pd.Series([wanted] * rows, dtype=object)
+                out._fix(codec, name, values, free_where_missing=False, strict=strict)
+        return out
+
+    def of_rows(self, rows: npt.NDArray[np.int64]) -> Conditions:
+        """The conditions of some rows."""
+        echo = {name: values.iloc[rows].reset_index(drop=True) for name, values in self.echo.items()}
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return replace(self, fixed=self.fixed[rows], echo=echo, numbers=numbers)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is asked."""
+        return bool(self.echo or self.allowed or (self.fixed >= 0).any())
+
+    def finish(self, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
+        """Put the given values into decoded rows exactly as they came."""
+        for name, (own_tokens, pooled) in self.members.items():
+            other = (frame[name].notna() & ~frame[name].isin([*own_tokens, *pooled])).to_numpy(bool)
+            if other.any():  # RARE stands for other pooled values too
+                cells = frame[name].astype(object).to_numpy().copy()
+                cells[other] = np.resize(np.array(pooled, dtype=object), other.sum())
+                frame[name] = pd.Series(cells, index=frame.index).astype(frame[name].dtype)
+        for name, values in self.echo.items():
+            keep = values.notna().to_numpy()
+            if not keep.any():
+                continue
+            dtype = codec.dtypes[name]
+            own = frame[name].astype(object).to_numpy().copy()
+            own[keep] = values[keep].to_numpy(dtype=object)
+            if dtype.startswith("category"):
+                known = list(frame[name].cat.categories)
+                extra = [value for value in pd.unique(values[keep]) if value not in known]
+                frame[name] = value_series(own, dtype, known + extra, bool(frame[name].cat.ordered))
+            else:
+                frame[name] = pd.Series(own, index=frame.index).astype(frame[name].dtype)
+        return frame
+
+    def _fix(self, codec: Codec, name: str, values: pd.Series, *, free_where_missing: bool, strict: bool) -> None:
+        """Fix a column to values, row by row."""
+        column, coder, at = codec.schema[name], codec.coders[name], codec.positions(name)
+        rows = values.notna().to_numpy() if free_where_missing else np.ones(len(values), bool)
+        if not free_where_missing and values.isna().any() and not coder.emit[coder.missing]:
+            raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
+        typed = own_values(codec, name, values, strict=strict)
+        tokens = codec.encode_column(name, typed)
+        if isinstance(column, Numeric):
+            low, high = (
+                default if end is None else end for end, default in ((column.low, -np.inf), (column.high, np.inf))
+            )
+            data = numbers(typed, column.format)
+            outside = data[rows & ((data < low) | (data > high))]
+            if len(outside):
+                raise ConditionError(
+                    f"given[{name!r}] is {outside[0]:.15g}, but the schema allows {column.low} to {column.high}"
+                )
+        self.echo[name] = typed.where(pd.Series(rows), None)
+        if isinstance(column, (Numeric, Datetime)):
+            line = np.where(rows, codec.encode_line(name, typed), np.nan)
+            if strict:
+                check_drawable(codec, name, line)
+            if isinstance(coder, QuantileCoder):
+                self.numbers[name] = line
+        tokens = np.where(rows, tokens, -1).astype(np.int32)
+        self.fixed[:, at] = codec.split(name, tokens)
+
+    def _range(self, codec: Codec, name: str, span: tuple[Any, ...]) -> None:
+        """Restrict a numeric or datetime column to an inclusive range."""
+        coder = codec.coders[name]
+        if not isinstance(coder, QuantileCoder) or len(span) != 2:
+            raise ConditionError(
+                f"given[{name!r}] is {span!r}: a range is (low, high) on a numeric or datetime column; "
+                "give a list to allow several values"
+            )
+        low, high = own_bounds(codec, name, span)
+        if low > high:
+            raise ConditionError(
+                f"given[{name!r}]: the range {span!r} is empty: its low end is above its high end, or no value with "
+                "the column's decimals (or unit of time) lies between them"
+            )
+        share, first, last = coder.cover(low, high)
+        share = share * coder.emit[: coder.line]
+        if not share.sum() > 0:
+            raise ConditionError(
+                f"given[{name!r}]: no value in the range {span!r} can be drawn; {drawable(codec, name, coder)}"
+            )
+        self.allowed[name] = np.append(share, [0.0, 0.0])
+        self.ranges[name] = Range(low, high, first, last)
+
+    def _members(self, codec: Codec, name: str, values: list[Any]) -> None:
+        """Restrict a column to some values."""
+        coder = codec.coders[name]
+        if isinstance(codec.schema[name], (Numeric, Datetime)):
+            raise ConditionError(
+                f"given[{name!r}]: a list of values is for a column of categories; give a range instead"
+            )
+        known = own_values(codec, name, pd.Series(values, dtype=object), strict=True)
+        tokens = codec.encode_column(name, known)
+        if isinstance(coder, ValueCoder):
+            pooled = [value for value in known.dropna() if value in coder.public]
+            if pooled:
+                self.members[name] = [value for value in known.dropna() if value not in pooled], pooled
+        allowed = np.zeros(coder.size)
+        allowed[tokens] = 1.0
+        allowed *= coder.emit
+        if not (allowed * coder.counts).sum() > 0:
+            raise ConditionError(f"given[{name!r}]: none of {listed(values)} can be drawn: no training row has them")
+        self.allowed[name] = allowed
+
+
+def present_only(codec: Codec) -> dict[str, Floats]:
+    """Allowed shares that rule nothing out but a missing value, for every learned column."""
+    out = {}
+    for name, coder in codec.coders.items():
+        out[name] = coder.emit.astype(np.float64)
+        out[name][coder.missing] = 0.0
+        if not out[name].any():  # a column that was never there cannot be filled
+            out[name][coder.missing] = 1.0
+    return out
+
+
+def _check_learned(codec: Codec, name: str, wanted: Any) -> None:
+    """Raise ConditionError for a condition on a column whose values are made up, unless it is to be missing."""
+    column = codec.schema[name]
+    if wanted is None or not isinstance(column, (Identifier, Text)):
+        return
+    if isinstance(column, Text) and isinstance(wanted, str) and wanted == column.replacement:
+        return
+    what = "identifiers are made up" if isinstance(column, Identifier) else f"its text is {column.replacement!r}"
+    raise ConditionError(
+        f"given[{name!r}]: the column is not learned ({what}), so no condition on it can be met; leave it out"
+    )
+
+
+def mixed(
+    schema: Schema, mixture: Mapping[Any, float], given: Mapping[str, Any] | pd.DataFrame | None, rows: int
+) -> list[tuple[dict[str, Any], int]]:
+    """The condition and the number of rows of each source of a mixture.
+
+    Raises:
+        ConditionError: The table has no source column, or the shares are not shares.
+    """
+    held = schema.with_role("source") or [name for name in schema if name == "_source"]
+    if len(held) != 1:
+        raise ConditionError("mixture needs one column of role 'source', or one called '_source'; the table has none")
+    if isinstance(given, pd.DataFrame) or held[0] in (given or {}):
+        raise ConditionError(f"mixture decides the column {held[0]!r} of every row; give the rest as a mapping")
+    shares = np.array(list(mixture.values()), dtype=np.float64)
+    if not len(shares) or not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum() > 0:
+        raise ConditionError(f"mixture must name sources and shares of at least 0, not {dict(mixture)!r}")
+    ends = np.rint(np.cumsum(shares) / shares.sum() * rows).astype(int)
+    counts = np.diff(ends, prepend=0)
+    parts = zip(mixture, counts.tolist(), strict=True)
+    return [({**(given or {}), held[0]: source}, count) for source, count in parts if count]

@@ -1,0 +1,137 @@
+"""Draw rows from a trained VAE: latents from the prior, given what is known, then each slot given the latents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tabsynth.synthesizers.sampling.calibration import stratified_uniforms
+from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.training.networks.vae import LatentNet
+from tabsynth.training.precision import product_autocast
+
+CANDIDATES = 32
+"""Draws among which one is chosen where something is known or restricted."""
+
+FAINT = 1e-30
+"""Probabilities are held above this before their logarithm is taken."""
+
+BATCH = 2048
+"""Rows that go through the network at once on a CPU, so that activations stay in the cache."""
+
+
+class LatentDrawer:
+    """A trained network with its matrices computed once, and how slots are drawn.
+
+    Args:
+        net: The trained network, in evaluation mode.
+        picker: How a slot is drawn from its logits.
+        order: The slots in the order in which they are drawn.
+    """
+
+    def __init__(self, net: LatentNet, picker: Picker, order: Sequence[int]) -> None:
+        self.net, self.picker, self.order = net, picker, order
+        self.layout = net.layout
+        with torch.no_grad():
+            self.table, self.head = net.table().float(), net.head()
+            self.links, self.linked = net.links.embed(), net.links.head()
+        self.device = self.table.device
+        self.noise = picker.noise
+        self.batch = BATCH if self.device.type == "cpu" else 1 << 16
+
+    def draw(self, tokens: Tensor) -> Tensor:
+        """Draw the tokens that are -1, in place, shape (rows, slots)."""
+        limited = self.picker.limited(self.order)
+        asked = (tokens >= 0).any(1) | bool(limited)
+        latents = torch.empty(len(tokens), self.net.prior.size, device=self.device)
+        rows = (~asked).nonzero().squeeze(1)
+        latents[rows] = self.latents(tokens[rows])
+        rows = asked.nonzero().squeeze(1)
+        for part in torch.split(rows, self.batch // 4) if len(rows) else ():
+            tokens[part], latents[part] = self._fitting(tokens[part], limited)
+        decoded, sums = self.decode(latents), self.net.links.start(latents)
+        for slot in self.order:
+            rows = (tokens[:, slot] < 0).nonzero().squeeze(1)
+            if len(rows):
+                logits = self.logits(decoded[rows], sums[rows], slot)
+                tokens[rows, slot] = self.picker.pick(tokens[rows], slot, logits)
+            sums += self.links[self.layout.offsets[slot] + tokens[:, slot]]
+        return tokens
+
+    def latents(self, tokens: Tensor) -> Tensor:
+        """Latents given the known tokens of rows, from the prior or its context, shape (rows, latents)."""
+        return self.net.prior.draw(len(tokens), self._uniforms, self._context(tokens))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """The decoder's last layer, shape (rows, width)."""
+        parts = [self.net.decode(part) for part in torch.split(latents, self.batch)]
+        return torch.cat(parts) if parts else torch.zeros(0, self.table.shape[1], device=self.device)
+
+    def logits(self, decoded: Tensor, sums: Tensor, slot: int) -> Tensor:
+        """Logits of one slot, shape (rows, size).
+
+        Args:
+            decoded: The decoder's last layer, shape (rows, width).
+            sums: The links' sum over latents and the slots before, shape (rows, links).
+            slot: The slot.
+        """
+        segment = self.layout.segment(slot)
+        with product_autocast(self.device):
+            own = functional.linear(decoded, self.head[segment])
+            linked = functional.linear(functional.silu(sums), self.linked[segment])
+        return own.float() + linked.float() + self.net.bias[segment]
+
+    def _uniforms(self, means: Tensor) -> Tensor:
+        """A uniform number for each row, dealt evenly to rows that expect about the same latent."""
+        if self.picker.stratify:
+            return stratified_uniforms(means.argsort(stable=True), self.noise)
+        return torch.rand(len(means), generator=self.noise, device=self.device)
+
+    def _context(self, tokens: Tensor) -> Tensor | None:
+        """The context of rows; none where nothing is known of any."""
+        if not bool((tokens >= 0).any()):
+            return None
+        return self.net.context(self.net.summed(tokens, self.table))
+
+    def _fitting(self, tokens: Tensor, limited: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Rows drawn up to the last slot that is known or restricted, and latents that fit them.
+
+        Sampling importance resampling (Rubin 1987). Latents are proposed by the prior that has seen what is known,
+        r(z | known); slots follow in their order, and each candidate weighs as p(z) / r(z | known) times how probable
+        its known tokens and its limits were. Where limits leave little, few such candidates meet them: half instead
+        take restricted slots from their training marginals and count them as known.
+        """
+        many = tokens.repeat_interleave(CANDIDATES, 0)
+        weight = torch.zeros(len(many), device=self.device)
+        guessed = torch.arange(len(many), device=self.device) % CANDIDATES >= CANDIDATES // 2
+        for slot in limited:
+            share = torch.from_numpy(self.layout.counts[slot]).to(weight)
+            share = (share / share.sum()).log()
+            chances, mass = self.picker.chances(many, slot, share.repeat(len(many), 1))
+            drawn, here = self.picker.draw(chances), guessed & (many[:, slot] < 0)
+            weight += (mass.clamp(min=FAINT).log() - share[drawn].clamp(min=math.log(FAINT))) * here
+            many[:, slot] = torch.where(here, drawn, many[:, slot])
+        latents = self.latents(many)
+        weight += self.net.prior.log_prob(latents) - self.net.prior.log_prob(latents, self._context(many))
+        decoded, sums = self.decode(latents), self.net.links.start(latents)
+        asked = [slot in limited or bool((tokens[:, slot] >= 0).any()) for slot in self.order]
+        for slot in self.order[: len(asked) - asked[::-1].index(True)]:
+            known, logits = many[:, slot] >= 0, self.logits(decoded, sums, slot)
+            own = functional.log_softmax(logits, 1).gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1)
+            chances, mass = self.picker.chances(many, slot, logits)
+            weight += torch.where(known, own, mass.clamp(min=FAINT).log())
+            many[:, slot] = torch.where(known, many[:, slot], self.picker.draw(chances))
+            sums += self.links[self.layout.offsets[slot] + many[:, slot]]
+        chosen = self._chosen(weight)
+        return many[chosen], latents[chosen]
+
+    def _chosen(self, weight: Tensor) -> Tensor:
+        """One candidate of each row by log-weights, shape (rows,): positions among all candidates."""
+        edges = weight.view(-1, CANDIDATES).softmax(1).cumsum(1)
+        dice = torch.rand(len(edges), 1, generator=self.noise, device=self.device) * edges[:, -1:]
+        chosen = torch.searchsorted(edges, dice, right=True).clamp(max=CANDIDATES - 1).squeeze(1)
+        return chosen + torch.arange(len(edges), device=self.device) * CANDIDATES

@@ -1,0 +1,129 @@
+"""Draw one slot's tokens from its logits: only what may be drawn, within limits, calibrated and stratified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tabsynth.common.arrays import Floats
+from tabsynth.synthesizers.sampling.calibration import (
+    balanced,
+    calibrating,
+    inverse,
+    softmax_,
+    stratified_uniforms,
+    weigh_,
+)
+from tabsynth.training.networks.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Picker:
+    """How a slot's tokens are drawn.
+
+    Attributes:
+        layout: The learned slots.
+        parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
+        emit: Which tokens of each slot a synthetic row may hold; two-dimensional, like limits, for a low digit.
+        limits: The allowed share of each token of a slot, None where nothing is asked; two-dimensional where it
+            depends on the token of the slot before.
+        noise: Where random numbers come from.
+        calibrate: Pull each slot's mean prediction to its training marginal.
+        stratify: Deal random numbers evenly to similar rows.
+        pulls: Weights of a slot's tokens that take the place of calibration where there is none.
+        found: The weights by which a slot was calibrated last.
+    """
+
+    layout: Layout
+    parents: Sequence[Sequence[int]]
+    emit: Sequence[npt.NDArray[np.bool_]]
+    limits: Sequence[Floats | None]
+    noise: torch.Generator
+    calibrate: bool = False
+    stratify: bool = False
+    pulls: Mapping[int, Tensor] = field(default_factory=dict)
+    found: dict[int, Tensor] = field(default_factory=dict)
+
+    def limited(self, order: Sequence[int]) -> list[int]:
+        """The restricted slots of an order; those whose limits depend on another slot come last."""
+        dimensions = [0 if limit is None else limit.ndim for limit in self.limits]
+        return sorted((slot for slot in order if dimensions[slot]), key=lambda slot: dimensions[slot])
+
+    def chances(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of a slot's tokens within its limits, and how probable it was to meet them.
+
+        Args:
+            tokens: The rows' tokens so far, shape (rows, slots).
+            slot: The slot.
+            logits: Shape (rows, size); probabilities take their place.
+        """
+        emit = torch.from_numpy(self.emit[slot]).to(logits.device)
+        if emit.dim() == 2:  # the low digit of a wide column, after its high digit
+            emit = emit[tokens[:, slot - 1].clamp(min=0)]
+        free = self._kept(slot, logits, emit)
+        limit = self.limits[slot]
+        if limit is None:
+            return free, torch.ones(len(free), device=free.device)
+        share = torch.from_numpy(limit).to(free)
+        share = share if share.dim() == 1 else share[tokens[:, slot - 1].clamp(min=0)]
+        met = free * share
+        mass = met.sum(1)
+        # Where the network gives the limits no weight at all, every allowed token is as good as another.
+        met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
+        return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
+
+    def _kept(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
+        """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
+        allowed, missing = self.emit[slot], self.layout.gap(slot)
+        if allowed.all():
+            return softmax_(logits)
+        if missing is None or not allowed[missing] or allowed.sum() == 1:
+            return softmax_(logits.masked_fill_(~emit, -torch.inf))
+        absent = (logits[:, missing] - logits.logsumexp(1)).exp()
+        logits.masked_fill_(~emit, -torch.inf)[:, missing] = -torch.inf
+        softmax_(logits).mul_((1 - absent).unsqueeze(1))[:, missing] = absent
+        return logits
+
+    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: Tensor | None = None) -> Tensor:
+        """Draw one slot's tokens, shape (rows,).
+
+        Args:
+            tokens: The rows' tokens so far, shape (rows, slots).
+            slot: The slot.
+            logits: Shape (rows, size); probabilities take their place.
+            groups: Ways in which similar rows are grouped, shape (rows, ways), each group to get its share; by default
+                stratified uniforms are dealt to rows that are sorted by the tokens of the slot's parents.
+        """
+        chances, _ = self.chances(tokens, slot, logits)
+        emit = self.emit[slot]
+        if self.calibrate and slot not in self.layout.partial and emit.ndim == 1:  # a low digit follows its high one
+            self.found[slot] = calibrating(chances, torch.from_numpy(self.layout.shares(slot, emit)).to(chances))
+            chances = weigh_(chances, self.found[slot])
+        elif slot in self.pulls:
+            chances = weigh_(chances, self.pulls[slot].to(chances))
+        if not self.stratify:
+            return self.draw(chances)
+        if groups is not None:
+            return balanced(chances, groups, self.noise)
+        return inverse(chances, stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise))
+
+    def draw(self, chances: Tensor) -> Tensor:
+        """Independent draws from rows of probabilities, shape (rows,)."""
+        return inverse(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
+
+
+def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
+    """Rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
+    order = torch.randperm(len(tokens), generator=noise, device=tokens.device)
+    if not parents:
+        return order
+    key = tokens[order, parents[0]]
+    for slot in parents[1:]:
+        own = tokens[order, slot]
+        key = key * (own.max() + 1) + own
+    return order[key.argsort(stable=True)]

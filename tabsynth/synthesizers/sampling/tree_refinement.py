@@ -1,0 +1,157 @@
+"""Columns of few values are drawn once more, each given all others of its row, where trees know them better.
+
+It is a step of Gibbs sampling: with the true conditional it brings the law of the rows nearer to the true one, whatever
+it was. So trees are heard where held-out rows are likelier by them than by the conditional that the network's chain
+implies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.stats import entropy
+from torch import Tensor
+
+from tabsynth.common.arrays import Arrays
+from tabsynth.common.progress import bar
+from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.conditional import TreeConditional, met_tokens
+from tabsynth.training.trees.token_forest import features
+from tabsynth.training.validation_split import Parts
+
+OPEN = 0.05
+"""Nats a row that the network must leave open of a column for trees to be taught it."""
+
+FEW, CLASSES, CELLS = 8, 16, 150_000
+"""Trees are taught a slot of up to so many tokens: of few in any table, of more where rows times tokens stay few."""
+
+FEWEST = 3000
+"""Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
+
+
+TREES, PULL, AGAIN = "trees.", "pull.", "again."
+"""What the names of arrays of trees, and of both kinds of weights, begin with in a model file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What is learned of single columns beside the network.
+
+    Attributes:
+        trees: For slots that trees know better, in the order in which they are drawn once more.
+        pulls: Weights of a slot's tokens that give it its training shares in a sample of any size.
+        again: The same where trees draw it once more.
+    """
+
+    trees: tuple[TreeConditional, ...] = ()
+    pulls: Mapping[int, Tensor] = field(default_factory=dict)
+    again: Mapping[int, Tensor] = field(default_factory=dict)
+
+    def arrays(self) -> Arrays:
+        """For a model file."""
+        arrays: Arrays = {}
+        for trees in self.trees:
+            arrays |= trees.forest.arrays(f"{TREES}{trees.slot}")
+        for name, weights in ((PULL, self.pulls), (AGAIN, self.again)):
+            arrays |= {f"{name}{slot}": own.cpu().numpy() for slot, own in weights.items()}
+        return arrays
+
+    @classmethod
+    def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[Columns, Arrays]:
+        """What ``arrays`` gave, and the other arrays."""
+        other = {name: array for name, array in arrays.items() if not name.startswith((TREES, PULL, AGAIN))}
+        trees: list[TreeConditional] = []
+        pulls: dict[int, Tensor] = {}
+        again: dict[int, Tensor] = {}
+        for slot in order:
+            # Files of the first form held trees as text under the bare name: refused, rather than read without them.
+            if not arrays.keys().isdisjoint({f"{TREES}{slot}{part}" for part in ("", ".nodes", ".leaves")}):
+                trees.append(TreeConditional.from_arrays(arrays, f"{TREES}{slot}", layout, slot))
+            for name, found in ((PULL, pulls), (AGAIN, again)):
+                if (weights := arrays.get(f"{name}{slot}")) is not None:
+                    found[slot] = torch.from_numpy(weights.copy())
+        return cls(tuple(trees), pulls, again), other
+
+
+@torch.inference_mode()
+def conditionals_of(
+    chain: Chain,
+    order: Sequence[int],
+    emit: Sequence[npt.NDArray[np.bool_]],
+    parts: Parts,
+    seed: int,
+    progress: bool | None,
+) -> tuple[TreeConditional, ...]:
+    """Trees for each slot that they know better than the network, in the chain's order.
+
+    Args:
+        chain: The trained network.
+        order: The slots in the order in which they are drawn.
+        emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
+        parts: The rows of the fit.
+        seed: The fit's seed.
+        progress: Whether to show a bar.
+    """
+    layout = chain.layout
+    if layout.partial or len(parts.training) < FEWEST:
+        return ()
+    most = int(np.clip(CELLS / len(parts.training), FEW, CLASSES))
+    few = [slot for slot in order if len(met_tokens(layout, slot)) <= most and emit[slot].ndim == 1]
+    few = [slot for slot in few if entropy(layout.counts[slot]) > OPEN]
+    if not few:
+        return ()
+    own = chain.log_probs(parts.judged, order)
+    left = {slot: -float(chain.implied(parts.judged, slot, order, own).mean()) for slot in few}
+    asked = [slot for slot in left if left[slot] > OPEN]
+    rows, tokens = features(parts.training, layout), parts.training.cpu().numpy()
+    seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
+
+    def learn(slot: int) -> tuple[TreeConditional, float]:
+        trees = TreeConditional.taught(
+            layout, slot, rows, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights
+        )
+        found = trees.read(parts.judged)[0].gather(1, parts.judged[:, slot : slot + 1])
+        return trees, left[slot] + float(found.mean())
+
+    kept = []
+    with (
+        ThreadPoolExecutor(torch.get_num_threads()) as pool,
+        bar(len(asked), "learn columns", "column", progress) as shown,
+    ):
+        for trees, gain in pool.map(learn, asked):
+            kept += [trees] if gain > 0 else []
+            shown.update(1)
+    return tuple(kept)
+
+
+def redrawn(
+    tokens: Tensor,
+    free: Tensor,
+    conditionals: Sequence[TreeConditional],
+    picker: Picker,
+) -> Tensor:
+    """Rows with the free cells of some slots drawn once more, shape (rows, slots).
+
+    Args:
+        tokens: Drawn rows, shape (rows, slots).
+        free: The cells that may change, shape (rows, slots).
+        conditionals: What trees know.
+        picker: How tokens are drawn, within limits.
+    """
+    conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]
+    if not conditionals or not len(tokens):
+        return tokens
+    tokens = tokens.clone()
+    for trees in conditionals:
+        slot = trees.slot
+        logits, groups = trees.read(tokens)
+        drawn = picker.pick(tokens, slot, logits, groups if picker.stratify else None)
+        tokens[:, slot] = torch.where(free[:, slot], drawn, tokens[:, slot])
+    return tokens

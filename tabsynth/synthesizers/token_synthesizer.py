@@ -1,0 +1,302 @@
+"""What the token models share: codec in, codec out, conditions, constraints, and the slots that are worth learning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
+from tabsynth.errors import ConditionError, InputError, listed
+from tabsynth.relations.functional_dependencies import Function, functions_of, mended
+from tabsynth.schema.validation import keeps
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.options import Draw, Given, Run
+from tabsynth.synthesizers.row_weights import counted
+from tabsynth.synthesizers.sampling.conditional import WHOLE, draw_meeting
+from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
+from tabsynth.synthesizers.sampling.discriminator_selection import CANDIDATES
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.discriminator import TreeCritic
+from tabsynth.training.trees.token_forest import Forest
+
+TRIES = 50
+"""How often rows that break a constraint are drawn anew."""
+
+
+class TokenSynthesizer(Synthesizer):
+    """A model of tokens. A subclass learns tokens and draws tokens given fixed ones; the rest is here.
+
+    Attributes:
+        codec_: The vocabulary.
+        layout_: The learned slots; slots that can hold only one token are left out.
+        active_: Positions of the learned slots in the codec's token matrix.
+        functions_: Learned slots that follow from another in every training row.
+        trees_: Says which of more rows than are wanted to take; None where what the model draws looks real already.
+    """
+
+    weighs: ClassVar[bool] = True
+    exact: ClassVar[bool] = False  # whether what it draws under a condition is as near as what it draws without
+
+    epochs: int | None
+    min_group: int
+    codec_: Codec
+    active_: list[int]
+    layout_: Layout
+    functions_: tuple[Function, ...]
+    trees_: TreeCritic | None
+
+    def _fit(self, table: Table, run: Run) -> None:
+        for name in ("epochs", "min_group"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        weights, observed = run.weighing.weights, run.weighing.observed
+        self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
+        tokens = self.codec_.encode(table.frame)
+        for name, here in observed.items():
+            for position in self.codec_.positions(name):
+                tokens[~here, position] = -1
+        counts = [counted(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
+        self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
+        learned = tokens[:, self.active_]
+        self.functions_ = functions_of(learned, self.layout_.sizes, [self._several(i) for i in self.active_])
+        self._learn(learned, run)
+
+    def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
+        """Choose the slots to learn, given the training rows of each token of each slot, and slots that some lack."""
+        self.counts_, self.partial_, self.functions_, self.trees_ = counts, partial, (), None
+        self.__dict__.pop("_emit", None)
+        slots = self.codec_.slots
+        self.active_ = [i for i in range(len(slots)) if self._emitted(i).sum() > 1]
+        lines = [self.codec_.coders[slot.column].line if slot.digit is None else 0 for slot in slots]
+        self.layout_ = Layout(
+            tuple(slots[i].size for i in self.active_),
+            tuple(lines[i] for i in self.active_),
+            tuple(counts[i] for i in self.active_),
+            frozenset(at for at, i in enumerate(self.active_) if i in partial),
+            tuple(slots[i].missing for i in self.active_),
+        )
+
+    def _emitted(self, position: int) -> npt.NDArray[np.bool_]:
+        """Which tokens of a slot a synthetic row may hold, shape (size,)."""
+        slot = self.codec_.slots[position]
+        emit = self.codec_.coders[slot.column].emit
+        if slot.digit is None:
+            return np.asarray(emit & (self.counts_[position] > 0))
+        share = self.codec_.digit_share(slot, emit.astype(np.float64))
+        return np.asarray((share > 0).any(0) if slot.digit == 1 else share > 0)
+
+    def _several(self, position: int) -> list[int] | None:
+        """The token of a slot that stands for several values; None for a digit, which says nothing by itself."""
+        slot = self.codec_.slots[position]
+        return [self.codec_.coders[slot.column].rare] if slot.digit is None else None
+
+    @cached_property
+    def _emit(self) -> list[npt.NDArray[np.bool_]]:
+        """``_emitted`` of every learned slot; for a low digit, a row for each token of the high digit before it."""
+        out = []
+        for position in self.active_:
+            slot = self.codec_.slots[position]
+            emit = self.codec_.coders[slot.column].emit.astype(np.float64)
+            paired = slot.digit == 1 and position - 1 in self.active_
+            out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emitted(position))
+        return out
+
+    def _fingerprint(self, tokens: Tokens, run: Run) -> str:
+        """Names a fit for its checkpoint: its kind, data, options and seed."""
+        facts = [self.kind, self.epochs, self.min_group, run.seed, list(tokens.shape), list(self.layout_.sizes)]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        digest.update(np.ascontiguousarray(tokens).tobytes())
+        if run.weighing.weights is not None:
+            digest.update(run.weighing.weights.tobytes())
+        return digest.hexdigest()
+
+    def _in_order(self, order: list[int]) -> list[int]:
+        """An order of the learned slots in which a wide column's high digit comes before its low one."""
+        out = list(order)
+        for low in range(len(self.active_)):
+            if self._emit[low].ndim == 2:
+                first, second = sorted((out.index(low - 1), out.index(low)))
+                out[first], out[second] = low - 1, low
+        return out
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        given: Given | None = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+        calibrate: bool = True,
+        stratify: bool = True,
+        mixture: Mapping[Any, float] | None = None,
+    ) -> pd.DataFrame:
+        """Draw synthetic rows, in the training frame's columns, order and dtypes.
+
+        Args:
+            n: Number of rows; by default as many as the training table, or as ``given`` has.
+            given: What the rows must meet, exactly, and however rare: ``{"sex": "F", "age": (60, 80), "state":
+                ["MA", "NY"]}`` (a value, an inclusive range, a list of values) for all rows, or a frame with one row
+                of fixed values for each row to draw, missing where free.
+            seed: Seed of the draw; the same seed gives the same rows.
+            progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
+            calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows,
+                and in plain ones to pick from under a condition. A masked model's other plain rows meet it on average.
+            stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
+            mixture: Shares of the sources, ``{"cleveland": 0.5, "va": 0.5}``, for a table that holds several (the
+                column of role ``source``, or ``_source``); the rows of all come in random order.
+
+        Raises:
+            ConditionError: A condition names an unknown column, or a value that the model cannot give.
+        """
+        self._check_fitted()
+        draw = Draw.of(seed, progress)
+        rows = self._rows(n, given)
+        if mixture is None or not rows:
+            return self._rows_of(rows, given, draw, calibrate=calibrate, stratify=stratify)
+        parts: list[pd.DataFrame] = []
+        for wanted, count in mixed(self.schema_, mixture, given, rows):
+            own = replace(draw, start=sum(map(len, parts)))
+            parts.append(self._rows_of(count, wanted, own, calibrate=calibrate, stratify=stratify))
+        joined = pd.concat(parts, ignore_index=True)
+        return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)
+
+    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
+        return self._rows_of(n, given, draw, calibrate=True, stratify=True)
+
+    def _rows_of(self, n: int, given: Given | None, draw: Draw, *, calibrate: bool, stratify: bool) -> pd.DataFrame:
+        """Draw tokens and decode them; draw rows anew that break a constraint."""
+        conditions = Conditions.of(self.codec_, given, n)
+        limits = self._limits(conditions)
+        left = np.arange(n)
+        kept: list[pd.DataFrame] = []
+        for _ in range(TRIES):
+            wanted = conditions.of_rows(left)
+            tokens = self._full(len(left))
+            if self.active_ and len(left):
+                fixed, pull = wanted.fixed[:, self.active_], calibrate and not kept
+                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw, WHOLE * self.rows_)
+                drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
+                held = (fixed >= 0) | np.array([limit is not None for limit in limits])
+                tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
+            rows = self.codec_.decode(
+                tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, rows=draw.start + left
+            )
+            rows = wanted.finish(rows, self.codec_).set_index(left)
+            good = np.ones(len(left), bool)
+            for constraint in self.schema_.constraints:
+                good &= keeps(constraint, rows, self.schema_)
+            kept.append(rows[good])
+            left = left[~good]
+            if not len(left):
+                return self._joined(kept)
+        raise ConditionError(
+            f"{len(left)} of {n} rows still break a constraint of the schema after {TRIES} draws; "
+            "the conditions may contradict the constraints"
+        )
+
+    def _mended(
+        self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
+    ) -> Tokens:
+        """Drawn tokens of the learned slots, some held, with every function between slots kept."""
+        if not self.functions_:
+            return tokens
+        shares: list[Floats] = []
+        for position, limit in zip(self.active_, limits, strict=True):
+            share = (self.counts_[position] * self._emitted(position)).astype(np.float64)
+            shares.append(share if limit is None else share * limit)
+        return mended(tokens, held, self.functions_, shares, rng)
+
+    def _joined(self, kept: list[pd.DataFrame]) -> pd.DataFrame:
+        """The rows of all draws in order."""
+        return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
+
+    def _limits(self, conditions: Conditions) -> list[Floats | None]:
+        """The allowed share of each token of each learned slot, None where nothing is asked.
+
+        For the low digit of a wide column the shares have a row for each token of the high digit before it.
+        """
+        limits: list[Floats | None] = []
+        for position in self.active_:
+            slot = self.codec_.slots[position]
+            share = conditions.allowed.get(slot.column)
+            if share is None or slot.digit is None:
+                limits.append(share)
+            else:
+                limits.append(self.codec_.digit_share(slot, share))
+        return limits
+
+    def _full(self, n: int) -> Tokens:
+        """The token matrix with its one possible token in every slot that was not learned."""
+        only = [int(np.argmax(self._emitted(i))) for i in range(len(self.codec_.slots))]
+        return np.tile(np.array(only, np.int32), (n, 1))
+
+    def _known_tokens(self, data: pd.DataFrame | Table) -> Tokens:
+        """The learned tokens of rows, -1 for absent columns."""
+        frame = data.frame if isinstance(data, Table) else data
+        unknown = [name for name in frame.columns if name not in self.codec_.coders]
+        if unknown:
+            raise InputError(f"the model does not know the columns {listed(unknown)}")
+        return self.codec_.encode(frame)[:, self.active_]
+
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        config, arrays = self.codec_.state()
+        learned, weights = self._learned()
+        arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
+        arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
+        functions = [[function.cause, function.effect] for function in self.functions_]
+        config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
+        if self.trees_:
+            config["critic_gain"] = self.trees_.gain
+            arrays |= self.trees_.forest.arrays("critic")
+        return config, arrays | {f"net.{name}": a for name, a in weights.items()}
+
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
+        self.codec_ = Codec.from_state(config["codec"], arrays)
+        self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
+        pairs = enumerate(config.get("functions", []))
+        self.functions_ = tuple(Function(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
+        if "critic_gain" in config:
+            self.trees_ = TreeCritic(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
+        weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
+        self._relearn(config["learned"], weights)
+
+    def card(self) -> dict[str, Any]:
+        """The model card: what a reader of the synthetic table should know of its model."""
+        chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
+        return {**super().card(), "vocabulary": self.codec_.card(), "chosen": chosen}
+
+    @abstractmethod
+    def _learn(self, tokens: Tokens, run: Run) -> None:
+        """Learn tokens, shape (rows, learned slots)."""
+
+    @abstractmethod
+    def _draw(
+        self,
+        fixed: Tokens,
+        limits: list[Floats | None],
+        draw: Draw,
+        *,
+        calibrate: bool,
+        stratify: bool,
+    ) -> Tokens:
+        """Draw the tokens that are -1 in ``fixed``, shape (rows, learned slots), within the limits."""
+
+    @abstractmethod
+    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``_relearn`` needs: plain data and arrays."""
+
+    @abstractmethod
+    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+        """Take back what ``_learned`` gave."""

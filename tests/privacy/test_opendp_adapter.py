@@ -1,0 +1,110 @@
+"""AIM and MST by OpenDP: the contracts of every private fit hold around what OpenDP does itself."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.common.arrays import Tokens
+from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.marginal import fit, opendp_adapter, synthesizer
+from tabsynth.synthesizers.marginal.graphical_model import Cliques
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+
+from .conftest import Guarded
+from .shadow import blind, fitted, members
+from .tables import CHANGES, SCHEMA, table
+
+METHODS = ["aim", "mst"]
+PRIVACY = Privacy(2.0, 1e-5)
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mbi") is None, reason="the extra opendp is not installed")
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenDP's noise cannot be fixed: the tokens are read as always, and what is made of them is the same for all."""
+
+    def measured(method: str, sizes: Any, tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
+        assert tokens.shape[1] == len(sizes)
+        assert all(tokens[:, i].min() >= 0 and tokens[:, i].max() < size for i, size in enumerate(sizes))
+        return Cliques(tuple(sizes), tuple((i,) for i in range(len(sizes))), tuple(np.ones(size) for size in sizes))
+
+    blind(monkeypatch)
+    monkeypatch.setattr(opendp_adapter, "measured", measured)
+    for module in (synthesizer, fit):
+        monkeypatch.setattr(module, "check_source", lambda source: source)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_neighbours_leave_the_same_file(method: str, silent: None, tmp_path: Path) -> None:
+    base = fitted(lambda: MarginalSynthesizer(method=method), table())
+    differing = []
+    for name, change in CHANGES.items():
+        other = fitted(lambda: MarginalSynthesizer(method=method), change(table()))
+        if other[1] != base[1] or members(other[0], tmp_path) != members(base[0], tmp_path):
+            differing.append(name)
+    assert differing == []
+
+
+def test_the_test_finds_a_leak(silent: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = opendp_adapter.measured
+
+    def telling(method: str, sizes: Any, tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
+        found = own(method, sizes, tokens, rho, rows_of_a_unit)
+        return Cliques(found.sizes, found.columns, (found.tables[0] * len(tokens), *found.tables[1:]))
+
+    monkeypatch.setattr(opendp_adapter, "measured", telling)
+    one, other = (fitted(quick, frame)[0] for frame in (table(), CHANGES["duplicate row"](table())))
+    assert members(one, tmp_path) != members(other, tmp_path)
+
+
+def quick() -> MarginalSynthesizer:
+    return MarginalSynthesizer(method="mst")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_read_that_was_not_charged_and_no_more_is_spent(method: str, guarded: pd.DataFrame) -> None:
+    schema = Schema({name: SCHEMA[name] for name in ("sex", "code", "smoker")})
+    frame = Guarded(table()[list(schema)])
+    model = MarginalSynthesizer(method=method).fit(frame, schema=schema, privacy=PRIVACY, progress=False)
+    assert 0.98 * 2 <= model.ledger_.epsilon() <= 2
+    assert [entry.rng for entry in model.ledger_.entries] == ["os.urandom", "OpenDP, a cryptographic source"]
+    assert all(len(entry.output or "") == 64 for entry in model.ledger_.entries)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"seed": 1}, "takes no seed"),
+        ({"privacy": Privacy(1.0, 1e-6, insecure_seed=1)}, "insecure_seed"),
+        ({"schema": None}, "needs a schema"),
+        ({"schema": SCHEMA.replace("age", high=None)}, "column 'age' has no high"),
+        ({"schema": SCHEMA.replace("age", origin="inferred")}, "column 'age' was inferred"),
+        ({"privacy": Privacy(9.5, 1e-6)}, "Nothing was read or charged"),
+    ],
+)
+def test_what_cannot_be_private_is_refused_unread_and_costs_nothing(
+    method: str, facts: dict[str, Any], says: str, guarded: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "set.ledger"
+    PrivacyLedger(9.0, 1e-6, path=path)
+    before = path.read_bytes()
+    asked = facts.get("privacy", Privacy(1.0, 1e-6))
+    private = Privacy(asked.epsilon, asked.delta, ledger=path, insecure_seed=asked.insecure_seed)
+    with pytest.raises(PrivacyError, match=says):
+        MarginalSynthesizer(method=method).fit(
+            guarded, progress=False, **{"schema": SCHEMA} | facts | {"privacy": private}
+        )
+    assert path.read_bytes() == before

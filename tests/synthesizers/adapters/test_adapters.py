@@ -1,0 +1,270 @@
+"""The models of other packages: the file without pickle, constraints and what is refused; and the catalog."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.common import model_file
+from tabsynth.errors import (
+    ConditionError,
+    DataError,
+    InputError,
+    MissingDependencyError,
+    ModelFileError,
+)
+from tabsynth.schema import Schema
+from tabsynth.schema.constraints import Inequality
+from tabsynth.synthesizers import registry
+from tabsynth.synthesizers.adapters.base import WrappedSynthesizer
+from tabsynth.synthesizers.adapters.ctgan import CTGANSynthesizer, TVAESynthesizer, check_batch
+from tabsynth.synthesizers.adapters.sdv import CopulaGANSynthesizer, GaussianCopulaSynthesizer
+
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {
+            "start": {"kind": "numeric", "decimals": 1},
+            "stop": {"kind": "numeric", "decimals": 1, "nullable": True},
+            "group": {"kind": "categorical", "nullable": True},
+        }
+    }
+)
+
+ADAPTERS: list[WrappedSynthesizer] = [
+    CTGANSynthesizer(epochs=1),
+    TVAESynthesizer(epochs=1),
+    GaussianCopulaSynthesizer(),
+    CopulaGANSynthesizer(epochs=1),
+]
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    start = np.round(rng.normal(50, 10, 211), 1)
+    stop = np.round(start + rng.exponential(5, 211) + 0.1, 1)
+    group = np.where(start + rng.normal(0, 5, 211) > 50, "late", "early").astype(object)
+    made = pd.DataFrame({"start": start, "stop": stop, "group": group})
+    made.loc[rng.random(211) < 0.2, "stop"] = np.nan
+    made.loc[rng.random(211) < 0.1, "group"] = None
+    return made
+
+
+@pytest.fixture(scope="module")
+def packages() -> None:
+    pytest.importorskip("ctgan")
+    pytest.importorskip("sdv")
+
+
+@pytest.fixture(params=ADAPTERS, ids=lambda model: model.kind)
+def adapter(request: pytest.FixtureRequest, packages: None) -> WrappedSynthesizer:
+    model: WrappedSynthesizer = request.param
+    return registry.create(model.kind, **model.get_params())
+
+
+def test_a_file_that_names_another_class_is_refused(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    file = model_file.load(tmp_path / "m.tabsynth")
+    text = json.dumps(file.config["model"]["parts"])
+    name = "DataTransformer" if "DataTransformer" in text else "GaussianMultivariate"
+    file.config["model"]["parts"] = json.loads(text.replace(f'"{name}"', '"Popen"'))
+    model_file.save(tmp_path / "evil.tabsynth", file)
+    with pytest.raises(ModelFileError, match="Popen"):
+        registry.load(tmp_path / "evil.tabsynth")
+
+
+def test_a_file_holds_no_column_of_the_training_table(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    file = model_file.load(tmp_path / "m.tabsynth")
+    assert not [name for name, array in file.arrays.items() if len(frame) in array.shape]
+    assert str(frame["start"].max()) not in json.dumps(file.config)
+
+
+def test_reading_a_file_leaves_no_pickle_behind(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pickle
+
+    import torch
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("pickle was used")
+
+    for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "dump"), (pickle, "dumps"), (torch, "load")):
+        monkeypatch.setattr(module, name, refuse)
+    adapter.fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    registry.load(tmp_path / "m.tabsynth").sample(5)
+
+
+def test_conditions_are_refused_with_the_one_that_can(adapter: WrappedSynthesizer, frame: pd.DataFrame) -> None:
+    with pytest.raises(ConditionError, match="MaskedSynthesizer"):
+        adapter.fit(frame, schema=SCHEMA, seed=0).sample(3, given={"group": "late"})
+
+
+def test_constraints_hold_in_every_row(adapter: WrappedSynthesizer, frame: pd.DataFrame) -> None:
+    schema = Schema(SCHEMA.columns, (Inequality(low="start", high="stop"),))
+    drawn = adapter.fit(frame, schema=schema, seed=0).sample(150, seed=0)
+    assert len(drawn) == 150
+    assert schema.constraints[0].holds(drawn).all()
+
+
+def test_constraints_that_the_model_never_keeps_are_reported(packages: None, frame: pd.DataFrame) -> None:
+    model = GaussianCopulaSynthesizer().fit(frame.dropna(), schema=SCHEMA, seed=0)
+    low, high = Inequality(low="start", high="stop"), Inequality(low="stop", high="start", strict=True)
+    model.schema_ = Schema(SCHEMA.columns, (low, high))
+    with pytest.raises(ConditionError, match="only 0 of"):
+        model.sample(5, seed=0)
+
+
+def test_a_table_of_identifiers_and_text_has_nothing_to_learn(adapter: WrappedSynthesizer) -> None:
+    frame = pd.DataFrame({"id": [f"K{number}" for number in range(20)], "note": ["hello there"] * 20})
+    schema = Schema.from_dict({"columns": {"id": {"kind": "identifier"}, "note": {"kind": "text"}}})
+    with pytest.raises(DataError, match="identifier or text"):
+        adapter.fit(frame, schema=schema)
+
+
+def test_a_table_of_constants_needs_no_model(adapter: WrappedSynthesizer, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"one": [1] * 20, "same": ["a"] * 20, "none": [np.nan] * 20})
+    kinds = {"one": "numeric", "same": "categorical", "none": "numeric"}
+    schema = Schema.from_dict({"columns": {name: {"kind": kind, "nullable": True} for name, kind in kinds.items()}})
+    adapter.fit(frame, schema=schema, seed=0).save(tmp_path / "m.tabsynth")
+    pd.testing.assert_frame_equal(registry.load(tmp_path / "m.tabsynth").sample(seed=0), frame)
+
+
+def test_what_the_package_cannot_do_is_refused(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="checkpoint"):
+        adapter.fit(frame, schema=SCHEMA, checkpoint=tmp_path / "c")
+    with pytest.raises(InputError, match="callbacks"):
+        adapter.fit(frame, schema=SCHEMA, callbacks=(print,))
+
+
+def test_a_missing_package_is_named(
+    adapter: WrappedSynthesizer, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, adapter.package, None)
+    with pytest.raises(MissingDependencyError, match=f"pip install {adapter.package}"):
+        adapter.fit(frame, schema=SCHEMA)
+
+
+def test_the_packages_are_imported_by_a_fit_only() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from tabsynth.synthesizers import catalog; [catalog.create(kind) for kind in catalog.KINDS]; "
+        "print(sorted({'ctgan', 'sdv', 'rdt', 'copulas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (CTGANSynthesizer(epochs=0), "epochs must be"),
+        (CTGANSynthesizer(batch_size=33), "multiple of pac=10"),
+        (CTGANSynthesizer(pac=0), "pac must be"),
+        (TVAESynthesizer(embedding_dim=0), "embedding_dim must be"),
+        (GaussianCopulaSynthesizer(default_distribution="gaussian_kde"), "gaussian_kde"),
+        (GaussianCopulaSynthesizer(numerical_distributions={"group": "norm"}), "names 'group'"),
+        (CopulaGANSynthesizer(batch_size=0), "batch_size must be"),
+        (CopulaGANSynthesizer(numerical_distributions={"start": "normal"}), "'normal' is not one of"),
+    ],
+    ids=repr,
+)
+def test_unusable_options_are_named(
+    model: WrappedSynthesizer, message: str, frame: pd.DataFrame, packages: None
+) -> None:
+    with pytest.raises(InputError, match=message):
+        model.fit(frame, schema=SCHEMA)
+
+
+def test_an_unknown_device_is_named(packages: None, frame: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="device 'abacus'"):
+        TVAESynthesizer(epochs=1, device="abacus").fit(frame, schema=SCHEMA)
+
+
+@pytest.mark.parametrize("kind", ["ctgan", "tvae", "copula_gan"])
+def test_a_model_fitted_elsewhere_samples_without_its_device(
+    packages: None, frame: pd.DataFrame, kind: str, tmp_path: Path
+) -> None:
+    model = registry.create(kind, epochs=1).fit(frame, schema=SCHEMA, seed=0)
+    model.set_params(device="abacus").save(tmp_path / "m.tabsynth")
+    drawn = registry.load(tmp_path / "m.tabsynth").sample(30, seed=1)
+    pd.testing.assert_frame_equal(drawn, model.sample(30, seed=1))
+
+
+@pytest.mark.parametrize(("batch_size", "pac", "nearest"), [(33, 10, 30), (5, 10, 10), (50, 7, 56), (9, 3, 12)])
+def test_the_nearest_usable_batch_is_named(batch_size: int, pac: int, nearest: int) -> None:
+    with pytest.raises(InputError, match=f"nearest is {nearest}$"):
+        check_batch(batch_size, pac)
+    check_batch(nearest, pac)
+
+
+def test_distributions_are_chosen_by_the_tables_own_names(packages: None, frame: pd.DataFrame) -> None:
+    model = GaussianCopulaSynthesizer(numerical_distributions={"stop": "gamma"}, default_distribution="norm")
+    model.fit(frame, schema=SCHEMA, seed=0)
+    univariates = {type(univariate).__name__ for univariate in (model._model or {})["copula"].univariates}
+    assert univariates == {"GaussianUnivariate", "GammaUnivariate"}
+
+
+def test_the_copula_learns_dependence(packages: None, frame: pd.DataFrame) -> None:
+    drawn = GaussianCopulaSynthesizer().fit(frame, schema=SCHEMA, seed=0).sample(2000, seed=0)
+    assert drawn["start"].corr(drawn["stop"]) > 0.5
+    assert drawn.groupby("group")["start"].mean().diff()["late"] > 5
+    np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ctgan", "tvae", "copula_gan"])
+def test_a_longer_fit_is_one_model_for_one_seed(packages: None, frame: pd.DataFrame, kind: str) -> None:
+    many = pd.concat([frame] * 4, ignore_index=True)  # from 500 rows on ctgan would start worker processes
+    model = registry.create(kind, epochs=20, batch_size=100).fit(many, schema=SCHEMA, seed=0)
+    drawn = model.sample(2000, seed=0)
+    assert drawn["start"].mean() == pytest.approx(frame["start"].mean(), abs=15)
+    np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.04)
+    again = registry.create(kind, epochs=20, batch_size=100).fit(many, schema=SCHEMA, seed=0)
+    pd.testing.assert_frame_equal(again.sample(50, seed=1), model.sample(50, seed=1))
+
+
+# The catalog
+
+
+def test_create_names_what_it_does_not_know() -> None:
+    with pytest.raises(InputError, match="choose one of masked"):
+        registry.create("quantum")
+    with pytest.raises(InputError, match=r"'ctgan' has no option 'epoch'; it has epochs"):
+        registry.create("ctgan", epoch=3)
+
+
+def test_load_refuses_an_unknown_kind(tmp_path: Path) -> None:
+    model_file.save(tmp_path / "m.tabsynth", model_file.ModelFile("quantum", {}, {"a": np.zeros(1)}))
+    with pytest.raises(ModelFileError, match="holds a 'quantum'"):
+        registry.load(tmp_path / "m.tabsynth")
+
+
+def test_load_refuses_a_file_of_another_kind(packages: None, frame: pd.DataFrame, tmp_path: Path) -> None:
+    TVAESynthesizer(epochs=1).fit(frame, schema=SCHEMA, seed=0).save(tmp_path / "m.tabsynth")
+    file = model_file.load(tmp_path / "m.tabsynth")
+    model_file.save(tmp_path / "other.tabsynth", model_file.ModelFile("copula_gan", file.config, file.arrays))
+    with pytest.raises(ModelFileError):
+        registry.load(tmp_path / "other.tabsynth")
+
+
+def test_synthesize_goes_from_table_to_table(frame: pd.DataFrame) -> None:
+    few = frame.head(60)
+    drawn = registry.synthesize(few, schema=SCHEMA, seed=0)
+    assert len(drawn) == 60
+    assert drawn.dtypes.to_dict() == frame.dtypes.to_dict()
+    assert len(registry.synthesize(few, 7, schema=SCHEMA, seed=0)) == 7

@@ -1,0 +1,117 @@
+"""Ties under privacy: found where numbers are the same, charged, and of a sensitivity that neighbours bear out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.marginal.count_source import Charged
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows, grids_of
+from tabsynth.synthesizers.marginal.recurring_differences import candidates, cells_of, private_ties
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+
+AMOUNT = {"kind": "numeric", "low": 0, "high": 100_000, "decimals": 0}
+SCHEMA = Schema.from_dict(
+    {
+        "columns": {
+            "bill": {**AMOUNT, "low": -1000},
+            "paid": AMOUNT,
+            "rate": {**AMOUNT, "decimals": 2},
+            "age": {**AMOUNT, "high": 100},
+            "far": {**AMOUNT, "low": 200_000, "high": 900_000},
+        }
+    }
+)
+ROWS = 8000
+
+
+def table(equal: float = 0.3, rows: int = ROWS) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    bill, paid = (np.rint(rng.gamma(2, 3000, rows)).clip(0, 100_000) for _ in range(2))
+    paid = np.where(rng.random(rows) < equal, bill, paid)
+    other = {"rate": rng.random(rows), "age": rng.integers(0, 99, rows), "far": rng.integers(200_000, 900_000, rows)}
+    return pd.DataFrame({"bill": bill, "paid": paid, **other})
+
+
+def fitted(frame: pd.DataFrame, epsilon: float = 2.0) -> MarginalSynthesizer:
+    model = MarginalSynthesizer(components=64)
+    return model.fit(frame, schema=SCHEMA, privacy=Privacy(epsilon, 1e-6, insecure_seed=1), progress=False)
+
+
+@pytest.fixture(scope="module")
+def model() -> MarginalSynthesizer:
+    return fitted(table())
+
+
+def same(frame: pd.DataFrame) -> float:
+    return float((frame["bill"] == frame["paid"]).mean())
+
+
+def test_numbers_that_are_often_the_same_stay_so(model: MarginalSynthesizer) -> None:
+    assert {own: tie.partner for own, tie in model.codec_.ties.items()} == {"paid": "bill"}
+    assert same(model.sample(seed=1)) == pytest.approx(0.3, abs=0.08)
+    assert model.ledger_.epsilon() <= 2.0
+    told = [entry.purpose for entry in model.ledger_.entries]
+    assert any(purpose.startswith("equal numbers in 1 pairs") for purpose in told), told
+    assert any(purpose.startswith("differences of 1 pairs") for purpose in told), told
+
+
+def test_numbers_that_are_seldom_the_same_are_not_tied() -> None:
+    free = fitted(table(equal=0.0))
+    assert free.codec_.ties == {}
+    assert same(free.sample(seed=1)) < 0.02
+
+
+def test_nothing_is_spent_where_noise_would_hide_every_tie() -> None:
+    few = fitted(table(rows=100), epsilon=0.5)
+    assert few.codec_.ties == {}
+    assert not any("equal numbers" in entry.purpose for entry in few.ledger_.entries)
+
+
+def test_only_lines_of_one_lattice_that_meet_are_compared(model: MarginalSynthesizer) -> None:
+    assert candidates(SCHEMA, grids_of(SCHEMA), model.codec_) == [("bill", "paid")]
+
+
+def test_cells_of_a_difference_are_public_and_leave_no_gap(model: MarginalSynthesizer) -> None:
+    bill, paid = (model.codec_.coders[name] for name in ("bill", "paid"))
+    low, high = cells_of(bill, paid)  # type: ignore[arg-type]
+    assert np.all(low <= high)
+    assert np.all((low[1:] - high[:-1]) <= 1)  # only between zero and the least step
+    assert low[0] <= -101_000
+    assert high[-1] >= 101_000
+    assert ((low == 0) & (high == 0)).sum() == 1
+
+
+class Recording(Charged):
+    """Keeps what its reads give, and says that every pair is tied."""
+
+    told: ClassVar[list[Any]] = []
+
+    def counts(self, reads: Any, shares: Any, purpose: str, columns: Any) -> list[Any]:
+        exact = [read() for read in reads]
+        self.told.extend(exact)
+        return [np.full(len(own), 1e4) if len(own) == 1 else own.astype(float) for own in exact]
+
+
+@pytest.mark.parametrize("row", [{"bill": 5000, "paid": 5000}, {"bill": 10**9, "paid": -5}, {"bill": 7, "paid": 90}])
+def test_a_row_changes_every_histogram_by_one_cell_at_most(model: MarginalSynthesizer, row: dict[str, int]) -> None:
+    base = table(rows=300)
+    more = pd.concat([base, base.iloc[:1].assign(bill=row["bill"], paid=row["paid"])], ignore_index=True)
+    seen: list[list[Any]] = []
+    for frame in (base, more):
+        grids, noise = grids_of(SCHEMA), Noise.insecure(1)
+        rows = PrivateRows(frame, SCHEMA, grids, Privacy(1.0, 1e-6), noise)
+        source = Recording(50.0, PrivacyLedger(9.0, 1e-6), noise)
+        source.told.clear()
+        private_ties(SCHEMA, grids, model.codec_, rows.line, 300.0, source)
+        seen.append(list(source.told))
+    assert len(seen[0]) == 2
+    for one, other in zip(*seen, strict=True):
+        assert np.abs(one - other).sum() <= 1

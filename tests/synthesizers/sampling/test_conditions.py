@@ -1,0 +1,141 @@
+"""Conditions: every one holds exactly, in the column's own type and form, or an error names it before any draw."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.errors import ConditionError
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = 500
+    minutes = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 60 * 24 * 60, rows), unit="min")
+    day = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 60, rows), unit="D"))
+    tokyo = pd.Series(minutes).dt.tz_localize("Asia/Tokyo")
+    return pd.DataFrame(
+        {
+            "country": rng.choice(["SE", "NO", "DK"], rows),
+            "k": rng.integers(0, 101, rows),
+            "price": np.round(rng.uniform(0, 50, rows), 1),
+            "t": tokyo,
+            "objects": tokyo.astype(object),
+            "when": minutes,
+            "day": day,
+            "born": day.dt.strftime("%d/%m/%Y"),
+            "stamp": pd.Series(minutes).dt.strftime("%Y-%m-%dT%H:%M:00+09:00"),
+            "id": [f"K{i:05d}" for i in range(rows)],
+            "note": [f"the patient came in on day {i} and was seen at once" for i in range(rows)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model(frame: pd.DataFrame) -> MarginalSynthesizer:
+    return MarginalSynthesizer(method="tree").fit(frame, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"country": ["SE", "ZZ"]}, "'ZZ'.*'SE'"),
+        ({"country": "ZZ"}, "'ZZ'.*'SE'"),
+        (pd.DataFrame({"country": ["SE", "ZZ"]}), "'ZZ'.*'SE'"),
+        ({"country": False}, "False.*quote"),
+        ({"country": [{}]}, "no value"),
+        ({"id": "K00001"}, "not learned"),
+        ({"id": ["K00001"]}, "not learned"),
+        ({"note": "seen"}, "not learned"),
+        ({"k": (10.5, 10.9)}, "empty.*decimals"),
+        ({"k": 5.5}, "5.5.*whole numbers"),
+        ({"price": 5.55}, "5.55.*1 decimals"),
+        ({"k": 5000}, "5000.*from 0 to 100"),
+        ({"k": (1000, 2000)}, "from 0 to 100"),
+        ({"k": math.inf}, "infinite"),
+        ({"k": "many"}, "not numbers"),
+        ({"day": ("2020-01-05 10:00", "2020-01-05 11:00")}, "empty"),
+        ({"born": pd.Timestamp("2020-01-05 10:00")}, "cannot hold"),
+        ({"when": "2031-01-05"}, "2031.*from 2020"),
+        ({"when": pd.Timestamp("2020-01-05", tz="UTC")}, "no time zone"),
+        ({"when": "soon"}, "not a date"),
+        ({"when": 1.5}, "not a date"),
+    ],
+    ids=str,
+)
+def test_a_condition_that_cannot_hold_exactly_is_refused(model: MarginalSynthesizer, given: Any, says: str) -> None:
+    with pytest.raises(ConditionError, match=says):
+        model.sample(None if isinstance(given, pd.DataFrame) else 10, given=given, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("k", 10.5, 12.4),
+        ("k", -math.inf, 3),
+        ("k", 98, math.inf),
+        ("price", 10.04, 10.31),
+        ("day", pd.Timestamp("2020-01-05 10:00"), pd.Timestamp("2020-01-06 10:00")),
+        ("when", pd.Timestamp("2020-01-05 10:00"), pd.Timestamp("2020-01-05 23:00")),
+        ("t", pd.Timestamp("2020-01-05 10:00", tz="Asia/Tokyo"), pd.Timestamp("2020-01-05 23:00", tz="Asia/Tokyo")),
+    ],
+)
+def test_ranges_hold_exactly(model: MarginalSynthesizer, frame: pd.DataFrame, name: str, low: Any, high: Any) -> None:
+    drawn = model.sample(200, given={name: (low, high)}, seed=0)[name]
+    assert drawn.between(low, high).all()
+    assert drawn.dtype == frame[name].dtype
+
+
+NOON = pd.Timestamp("2020-01-05 12:00")
+
+
+@pytest.mark.parametrize("name", ["t", "objects"])
+@pytest.mark.parametrize(
+    "given",
+    ["2020-01-05 12:00", "2020-01-05T12:00", NOON, NOON.to_pydatetime(), NOON.tz_localize("Asia/Tokyo"),
+     "2020-01-05T03:00Z", NOON.to_datetime64()],
+    ids=str,
+)  # fmt: skip
+def test_times_are_read_in_the_zone_of_their_column(model: MarginalSynthesizer, name: str, given: Any) -> None:
+    single = model.sample(20, given={name: given}, seed=0)[name]
+    ranged = model.sample(20, given={name: (given, given)}, seed=0)[name]
+    assert (single == NOON.tz_localize("Asia/Tokyo")).all()
+    assert (ranged == NOON.tz_localize("Asia/Tokyo")).all()
+    assert str(single.iloc[0].tz) == str(ranged.iloc[0].tz) == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "comes"),
+    [
+        ("born", "05/01/2020", "05/01/2020"),
+        ("born", "2020-01-05", "05/01/2020"),
+        ("born", datetime.date(2020, 1, 5), "05/01/2020"),
+        ("born", pd.Timestamp("2020-01-05"), "05/01/2020"),
+        ("stamp", "2020-01-05T12:00:00+09:00", "2020-01-05T12:00:00+09:00"),
+        ("stamp", "2020-01-05 12:00", "2020-01-05T12:00:00+09:00"),
+        ("stamp", "2020-01-05T03:00Z", "2020-01-05T12:00:00+09:00"),
+        ("k", 5.0, 5),
+        ("k", "5", 5),
+        ("price", 0.1 + 0.2, 0.3),
+    ],
+)
+def test_values_come_back_in_the_form_of_their_column(
+    model: MarginalSynthesizer, frame: pd.DataFrame, name: str, given: Any, comes: Any
+) -> None:
+    for rows in (
+        model.sample(20, given={name: given}, seed=0),
+        model.sample(given=pd.DataFrame({name: pd.Series([given] * 20, dtype=object)}), seed=0),
+    ):
+        assert rows[name].tolist() == [comes] * 20
+        assert rows[name].dtype == frame[name].dtype
+
+
+def test_objects_with_a_zone_keep_it(model: MarginalSynthesizer) -> None:
+    assert {str(value.tz) for value in model.sample(50, seed=0)["objects"]} == {"Asia/Tokyo"}

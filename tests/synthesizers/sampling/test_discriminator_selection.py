@@ -1,0 +1,165 @@
+"""A critic of trees finds what a model draws wrong, and rows that it chooses are nearer to the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.registry import create, load
+from tabsynth.synthesizers.sampling.discriminator_selection import ALL, CANDIDATES, SEEN, Choice, Manner, critic_of
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.discriminator import TreeCritic, first_look
+from tabsynth.training.trees.token_forest import features
+from tabsynth.training.validation_split import Parts
+
+SIZES = (6, 6, 3)
+
+
+def tokens(rows: int, alike: float, seed: int) -> torch.Tensor:
+    """Rows whose second token equals the first in a share of them, and is independent in the others."""
+    rng = np.random.default_rng(seed)
+    out = np.stack([rng.integers(0, size, rows) for size in SIZES], 1)
+    out[:, 1] = np.where(rng.random(rows) < alike, out[:, 0], out[:, 1])
+    return torch.from_numpy(out)
+
+
+@pytest.fixture(scope="module")
+def layout() -> Layout:
+    """Two slots on a line, of which the second holds a missing value too, and a plain one."""
+    real = tokens(4000, 0.5, 0).numpy()
+    counts = tuple(np.bincount(real[:, slot], minlength=size) for slot, size in enumerate(SIZES))
+    return Layout(SIZES, (6, 5, 0), counts)
+
+
+@pytest.fixture(scope="module")
+def critic(layout: Layout) -> TreeCritic:
+    return TreeCritic.taught(layout, tokens(20_000, 0.5, 0), tokens(40_000, 0.2, 1), seed=0)
+
+
+def test_the_log_odds_are_those_of_the_two_densities(critic: TreeCritic) -> None:
+    """Tokens that agree are 7/12 of real rows and 1/3 of drawn ones: log-odds .56 there and -.47 elsewhere."""
+    rows = tokens(4000, 0.3, 2)
+    found, alike = critic.log_odds(rows), rows[:, 0] == rows[:, 1]
+    assert abs(float(found[alike].mean()) - np.log((7 / 12) / (1 / 3))) < 0.1
+    assert abs(float(found[~alike].mean()) - np.log((5 / 12) / (2 / 3))) < 0.1
+    # The divergence of equal halves of both, .031 nats, is what the best critic gains.
+    assert 0.02 < critic.gain < 0.04
+
+
+def test_nothing_is_learned_where_nothing_differs(layout: Layout) -> None:
+    """Ten critics of equal populations; noise gains less than the threshold from which a critic is heard."""
+    gains = [
+        TreeCritic.taught(layout, tokens(4000, 0.5, 2 * i), tokens(8000, 0.5, 2 * i + 1), seed=i).gain
+        for i in range(10)
+    ]
+    assert np.mean(np.array(gains) < 0.001) >= 0.8
+
+
+def test_weights_of_real_rows_count(layout: Layout) -> None:
+    """Rows that agree count three times: 21/26 of the weight, which no trees of equal weights would say."""
+    rows = tokens(20_000, 0.5, 0)
+    weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
+    heavy = TreeCritic.taught(layout, rows, tokens(40_000, 0.5, 1), seed=0, weights=weights)
+    assert heavy.gain > 0.02
+
+
+def test_a_seed_gives_the_same_trees(layout: Layout, critic: TreeCritic) -> None:
+    again = TreeCritic.taught(layout, tokens(20_000, 0.5, 0), tokens(40_000, 0.2, 1), seed=0)
+    np.testing.assert_array_equal(again.forest.nodes, critic.forest.nodes)
+    np.testing.assert_array_equal(again.forest.leaves, critic.forest.leaves)
+
+
+def test_plain_tokens_are_ranked_by_frequency() -> None:
+    layout = Layout((3, 3), (0, 3), (np.array([1, 9, 5]), np.array([1, 9, 5])))
+    rows = torch.tensor([[0, 0], [1, 1], [2, 2]])
+    assert features(rows, layout).tolist() == [[2, 0], [0, 1], [1, 2]]
+
+
+@pytest.mark.parametrize(("stratify", "least"), [(False, 0.50), (True, 0.56)])
+def test_chosen_rows_are_nearer_and_none_comes_twice(
+    layout: Layout, critic: TreeCritic, stratify: bool, least: float
+) -> None:
+    """From 1/3 of rows that agree towards 7/12 = .58; by one of each six candidates, as for independent rows, to .53.
+
+    Trees' log-odds are a little flatter than true ones: over eight pools .52 +- .01 came of each six, .57 of all.
+    """
+    pool = tokens(24_000, 0.2, 3)
+    choice = Choice(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds)
+    chosen = choice.of(pool, Manner([None, None], torch.Generator().manual_seed(0), True, stratify))
+    assert len(chosen) == len(pool) // CANDIDATES
+    assert len(chosen.unique()) == len(chosen)
+    agree = (pool[:, 0] == pool[:, 1]).double()
+    assert abs(float(agree.mean()) - 1 / 3) < 0.02
+    assert least < float(agree[chosen].mean()) < 0.61
+
+
+def test_a_first_look_sees_what_differs_and_nothing_else(layout: Layout) -> None:
+    """Of the divergence of .031 nats trees of 3,000 rows find most; of equal populations none is told from chance.
+
+    Ten looks at equal populations: one that gains the threshold is a false alarm, of which there may be one.
+    """
+    assert 0.015 < first_look(layout, tokens(3000, 0.5, 0), tokens(3000, 0.2, 1), seed=0) < 0.045
+    alarms = sum(
+        first_look(layout, tokens(3000, 0.5, 2 * i), tokens(3000, 0.5, 2 * i + 1), seed=i) >= SEEN for i in range(10)
+    )
+    assert alarms <= 1
+
+
+def test_weights_of_real_rows_count_at_a_first_look(layout: Layout) -> None:
+    rows = tokens(3000, 0.5, 0)
+    weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
+    assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=weights) > 0.02
+    assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=np.ones(3000)) < SEEN
+
+
+@pytest.mark.parametrize("finished_alike", [True, False])
+def test_what_finishing_mends_needs_no_choice(layout: Layout, finished_alike: bool) -> None:
+    """The look is at rows as a sample has them; what is chosen, and so what a critic learns from, is not finished."""
+    asked: list[bool] = []
+
+    def pool(count: int, seed: int, finished: bool) -> torch.Tensor:
+        asked.append(finished)
+        return tokens(count, 0.5 if finished == finished_alike else 0.0, seed % 1000)
+
+    found = critic_of(layout, Parts(tokens(ALL, 0.5, 0), tokens(100, 0.5, 1)), pool, 0, False)
+    assert found is None
+    assert asked == [True] if finished_alike else asked[:2] == [True, False]
+
+
+def near(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Two numbers that are nearly equal, which a network learns late, and a free one."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=rows)
+    return pd.DataFrame({"first": first, "second": first + rng.normal(size=rows) * 0.05, "free": rng.normal(size=rows)})
+
+
+@pytest.fixture(scope="module")
+def short() -> MaskedSynthesizer:
+    """A model that was fitted for too short a time."""
+    return MaskedSynthesizer(epochs=1).fit(near(4000), seed=0, progress=False)
+
+
+def test_a_fit_that_misses_something_gets_a_critic(short: MaskedSynthesizer, tmp_path: Path) -> None:
+    assert short.trees_ is not None
+    assert "critic" in short.card()["chosen"]
+    rows = short.sample(4000, seed=1)
+    short.save(tmp_path / "m.tabsynth")
+    pd.testing.assert_frame_equal(load(tmp_path / "m.tabsynth").sample(4000, seed=1), rows)
+    plain = load(tmp_path / "m.tabsynth")
+    plain.trees_ = None  # type: ignore[attr-defined]
+    off = (rows["first"] - rows["second"]).abs().mean()
+    assert off < 0.9 * (plain.sample(4000, seed=1).eval("first - second")).abs().mean()
+    assert short.sample(30, given={"first": (0.5, 1.0)}, seed=2)["first"].between(0.5, 1.0).all()
+
+
+@pytest.mark.parametrize("kind", ["masked", "vae", "gan"])
+def test_no_critic_outlives_its_fit(kind: str) -> None:
+    """A model fitted anew to a table too small for a critic has none of the table before."""
+    model = create(kind, epochs=1).fit(near(3600), seed=0, progress=False)
+    assert model.trees_ is not None
+    assert model.fit(near(300), seed=0, progress=False).trees_ is None

@@ -1,0 +1,338 @@
+"""Columns of few values are drawn once more by trees that know them better, and come in their training shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from tabsynth.errors import ModelFileError
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.private import masked
+from tabsynth.synthesizers.registry import load
+from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.synthesizers.sampling.tree_refinement import FEWEST, Columns, conditionals_of, redrawn
+from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.trees.conditional import TreeConditional
+from tabsynth.training.trees.token_forest import features
+from tabsynth.training.validation_split import Parts
+
+
+def parity(rows: int) -> pd.DataFrame:
+    """Whether an odd number of three numbers are positive, wrong in one row of twenty: no pair of columns tells it."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(rows, 3))
+    odd = ((numbers > 0).sum(1) % 2 == 1) ^ (rng.random(rows) < 0.05)
+    kind = rng.choice(["x", "y", "z", "u"], rows, p=[0.6, 0.36, 0.02, 0.02])
+    return pd.DataFrame(numbers, columns=["a", "b", "c"]).assign(kind=kind, odd=np.where(odd, "yes", "no"))
+
+
+def right(rows: pd.DataFrame) -> float:
+    """The share of rows whose parity is right."""
+    return float((((rows[["a", "b", "c"]] > 0).sum(axis=1) % 2 == 1) == (rows["odd"] == "yes")).mean())
+
+
+def network_alone(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
+    """The same model with what the network draws alone."""
+    model.save(path)
+    other = load(path)
+    assert isinstance(other, MaskedSynthesizer)
+    other.columns_, other.trees_ = Columns((), other.columns_.pulls), None
+    return other
+
+
+@pytest.fixture(scope="module")
+def short() -> MaskedSynthesizer:
+    """A model whose network had no time to learn parity."""
+    return MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
+
+
+def test_what_the_network_missed_is_drawn_by_trees(short: MaskedSynthesizer, tmp_path: Path) -> None:
+    """Parity is right in .95 of the training rows; the network, like chance, has it in half."""
+    assert "odd" in short.card()["drawn_by_trees"]
+    assert right(short.sample(4000, seed=1)) > 0.85
+    assert right(short.sample(4000, seed=1, calibrate=False, stratify=False)) > 0.85
+    assert right(network_alone(short, tmp_path / "m").sample(4000, seed=1)) < 0.6
+
+
+SIZES = (4, 3, 2, 3)
+
+
+def law() -> npt.NDArray[np.float64]:
+    """The chance of each row of four tokens: the third hangs on the first two together, the last on nothing."""
+    first = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.05, 0.15, 0.8]]) / 4
+    one = np.array([[0.9, 0.5, 0.2], [0.1, 0.6, 0.3], [0.5, 0.8, 0.4], [0.2, 0.3, 0.7]])
+    three = first[:, :, None] * np.stack([1 - one, one], 2)
+    return np.asarray(three[:, :, :, None] * np.array([0.5, 0.3, 0.2]))
+
+
+class Knowing(Chain):
+    """A chain that knows a law, true or false."""
+
+    def __init__(self, layout: Layout, chances: npt.NDArray[np.float64]) -> None:
+        self.layout, self.chances = layout, chances
+
+    def log_probs(self, tokens: torch.Tensor, order: Sequence[int], begin: int = 0) -> torch.Tensor:
+        return torch.zeros(len(tokens), len(order))
+
+    def implied(self, tokens: torch.Tensor, slot: int, order: Sequence[int], own: torch.Tensor) -> torch.Tensor:
+        given = self.chances / self.chances.sum(slot, keepdims=True)
+        given = np.broadcast_to(given, np.broadcast_shapes(given.shape, SIZES))
+        return torch.from_numpy(np.log(given[tuple(tokens.numpy().T)]))
+
+
+def kept(chances: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[int]:
+    """The slots that trees of some rows know better than a chain that takes ``chances`` for the law."""
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(law().size, rows + held, p=law().ravel())
+    tokens = torch.from_numpy(np.stack(np.unravel_index(drawn, SIZES), 1))
+    counts = tuple(np.bincount(column, minlength=size) for column, size in zip(tokens.numpy().T, SIZES, strict=True))
+    layout = Layout(SIZES, (0, 0, 0, 3), counts)
+    emit = [np.ones(size, bool) for size in SIZES]
+    parts = Parts(tokens[:rows], tokens[rows:])
+    return [trees.slot for trees in conditionals_of(Knowing(layout, chances), [3, 1, 0, 2], emit, parts, 0, False)]
+
+
+def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None:
+    """None beats the law itself; where the third slot's causes are unknown, no tree of the fourth is any better."""
+    assert kept(law(), 20_000) == []
+    ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
+    assert kept(ignorant, 20_000) == [1, 0, 2]
+
+
+def test_few_rows_teach_no_trees() -> None:
+    ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
+    assert kept(ignorant, 20_000, FEWEST) == [1, 0, 2]
+    assert kept(ignorant, 20_000, FEWEST - 1) == []
+
+
+def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
+    """In the rows, and in the tokens from which they are made."""
+    assert (short.sample(500, given={"odd": "yes"}, seed=2)["odd"] == "yes").all()
+    fixed = pd.DataFrame({"odd": ["yes", "no", None] * 200, "kind": [None, "u", "z"] * 200})
+    rows = short.sample(given=fixed, seed=2)
+    for name in ("odd", "kind"):
+        asked = fixed[name].notna()
+        assert (rows.loc[asked, name] == fixed.loc[asked, name]).all()
+    known = short._known_tokens(fixed)
+    drawn = short._draw(known, [None] * known.shape[1], Draw.of(2, False), calibrate=False, stratify=True)
+    assert (drawn[known >= 0] == known[known >= 0]).all()
+
+
+def test_limits_stay_as_given_and_what_is_free_is_redrawn(short: MaskedSynthesizer) -> None:
+    """Conditions of one row in twenty-five, which are drawn under their limits and not picked from plain rows."""
+    rows = short.sample(1000, given={"kind": ["z", "u"]}, seed=3)
+    assert set(rows["kind"]) == {"z", "u"}
+    assert right(rows) > 0.8
+    rows = short.sample(1000, given={"a": (1.9, 9.0), "odd": ["no"]}, seed=3)
+    assert rows["a"].min() >= 1.9
+    assert (rows["odd"] == "no").all()
+    assert right(short.sample(1000, given={"a": (1.9, 9.0)}, seed=3)) > 0.8
+
+
+def test_a_saved_model_draws_the_same_rows(short: MaskedSynthesizer, tmp_path: Path) -> None:
+    short.save(tmp_path / "m")
+    read = load(tmp_path / "m")
+    assert isinstance(read, MaskedSynthesizer)
+    assert read.card()["drawn_by_trees"] == short.card()["drawn_by_trees"]
+    for calibrate in (True, False):
+        own, again = (model.sample(2000, seed=4, calibrate=calibrate) for model in (short, read))
+        pd.testing.assert_frame_equal(again, own)
+
+
+def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
+    again = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
+    for one, other in zip(again.columns_.trees, short.columns_.trees, strict=True):
+        np.testing.assert_array_equal(one.forest.nodes, other.forest.nodes)
+    assert again.columns_.pulls.keys() == short.columns_.pulls.keys()
+    assert all(torch.equal(own, short.columns_.pulls[slot]) for slot, own in again.columns_.pulls.items())
+    pd.testing.assert_frame_equal(again.sample(500, seed=5), short.sample(500, seed=5))
+
+
+def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even those of a fit before it."""
+    monkeypatch.setattr(masked, "PASSES", 1)
+    frame = parity(4000)
+    columns: dict[str, object] = {
+        "kind": {"kind": "categorical", "values": ["x", "y", "z", "u"]},
+        "odd": {"kind": "categorical", "values": ["no", "yes"]},
+    }
+    columns |= {name: {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1} for name in "abc"}
+    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+    assert model.columns_.trees
+    assert model.columns_.pulls
+    model.fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=Privacy(3.0, 1e-5), progress=False)
+    assert model.columns_.trees == ()
+    assert not model.columns_.pulls
+    assert model.card()["drawn_by_trees"] == []
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Layout, TreeConditional]:
+    """Trees of a slot that equals the one before in .7 of the rows; a quarter of them holds each of four tokens."""
+    rng = np.random.default_rng(0)
+    cause = rng.integers(0, 4, 20_000)
+    effect = np.where(rng.random(20_000) < 0.6, cause, rng.integers(0, 4, 20_000))
+    tokens = np.stack([cause, effect, rng.integers(0, 5, 20_000)], 1)
+    layout = Layout((4, 4, 5), (0, 0, 5), tuple(np.bincount(column) for column in tokens.T))
+    rows = features(torch.from_numpy(tokens), layout)
+    return layout, TreeConditional.taught(layout, 1, rows, tokens[:, 1], seed=0)
+
+
+def off(rows: int) -> torch.Tensor:
+    """Drawn rows in which causes come in wrong shares and effects at random."""
+    rng = np.random.default_rng(1)
+    cause = rng.choice(4, rows, p=[0.4, 0.3, 0.2, 0.1])
+    return torch.from_numpy(np.stack([cause, rng.integers(0, 4, rows), rng.integers(0, 5, rows)], 1))
+
+
+def picker(
+    layout: Layout,
+    calibrate: bool,
+    stratify: bool,
+    limit: list[float] | None = None,
+    pulls: Mapping[int, torch.Tensor] | None = None,
+) -> Picker:
+    emit = [np.ones(size, bool) for size in layout.sizes]
+    limits = [None, None if limit is None else np.array(limit), None]
+    noise = torch.Generator().manual_seed(0)
+    return Picker(layout, [[], [], []], emit, limits, noise, calibrate, stratify, {} if pulls is None else pulls)
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+def test_redrawn_cells_follow_their_row(learned: tuple[Layout, TreeConditional], stratify: bool) -> None:
+    """.7 equal the cause, with a standard error of .005; other slots stay, and so do tokens that were given."""
+    layout, trees = learned
+    tokens = off(10_000)
+    before, free = tokens.clone(), torch.ones(10_000, 3, dtype=torch.bool)
+    out = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+    assert torch.equal(tokens, before)
+    assert torch.equal(out[:, [0, 2]], tokens[:, [0, 2]])
+    assert abs(float((out[:, 1] == out[:, 0]).double().mean()) - 0.7) < 0.025
+    free[:4000, 1] = False
+    out = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+    assert torch.equal(out[:4000], tokens[:4000])
+    assert float((out[4000:, 1] == out[4000:, 0]).double().mean()) > 0.67
+
+
+def test_redrawn_rows_keep_the_training_shares(learned: tuple[Layout, TreeConditional]) -> None:
+    """A quarter each, though causes are .4 to .1, calibrated or by weights; else effects have the causes' shares."""
+    layout, trees = learned
+    tokens, free, first = off(10_000), torch.ones(10_000, 3, dtype=torch.bool), picker(layout, True, True)
+    for own, wanted in (
+        (first, [0.25] * 4),
+        (picker(layout, False, True, pulls=first.found), [0.25] * 4),
+        (picker(layout, False, True), [0.34, 0.28, 0.22, 0.16]),
+    ):
+        shares = redrawn(tokens, free, [trees], own)[:, 1].bincount(minlength=4) / 10_000
+        assert float((shares - torch.tensor(wanted)).abs().max()) < 0.015
+
+
+def test_redrawn_rows_are_balanced_over_the_trees_leaves(learned: tuple[Layout, TreeConditional]) -> None:
+    """Effects of a cause fit their share to a fifth of what independent draws may be off by, and only if asked."""
+    layout, trees = learned
+    tokens, free = off(10_000), torch.ones(10_000, 3, dtype=torch.bool)
+    chances = trees.read(tokens)[0].exp()
+    same = torch.stack([tokens[:, 0] == cause for cause in range(4)]).float()
+    independent = float((same @ (chances * (1 - chances))).mean())
+    left = []
+    for stratify in (True, False):
+        drawn = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+        left.append(float((same @ (torch.eye(4)[drawn[:, 1]] - chances)).square().mean()) / independent)
+    assert left[0] < 0.04
+    assert left[1] > 0.2  # of sixteen squares whose mean is one
+
+
+def test_redrawn_cells_stay_within_limits(learned: tuple[Layout, TreeConditional]) -> None:
+    layout, trees = learned
+    tokens, free = off(5000), torch.ones(5000, 3, dtype=torch.bool)
+    out = redrawn(tokens, free, [trees], picker(layout, False, True, [0.0, 1.0, 0.0, 1.0]))
+    assert set(out[:, 1].tolist()) == {1, 3}
+    known = (out[:, 0] == 1) | (out[:, 0] == 3)
+    assert float((out[known, 1] == out[known, 0]).double().mean()) > 0.84
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[TreeConditional, TreeConditional]:
+    """Trees of the second slot, which equals the first in .7 of the rows, and of the third, which follows it so."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (20_000, 3))
+    for slot in (1, 2):
+        tokens[:, slot] = np.where(rng.random(20_000) < 0.6, tokens[:, slot - 1], tokens[:, slot])
+    layout = Layout((4, 4, 4), (0, 0, 0), tuple(np.bincount(column) for column in tokens.T))
+    rows = features(torch.from_numpy(tokens), layout)
+    second, third = (TreeConditional.taught(layout, slot, rows, tokens[:, slot], seed=0) for slot in (1, 2))
+    return second, third
+
+
+def test_a_redrawn_cell_counts_for_the_next(pair: tuple[TreeConditional, TreeConditional]) -> None:
+    """The third slot follows the second as it was redrawn, not as it was."""
+    rows = torch.from_numpy(np.random.default_rng(2).integers(0, 4, (5000, 3)))
+    out = redrawn(rows, torch.ones_like(rows, dtype=torch.bool), pair, picker(pair[0].forest.layout, False, True))
+    assert abs(float((out[:, 2] == out[:, 1]).double().mean()) - 0.7) < 0.035
+
+
+def test_trees_come_back_in_the_order_in_which_they_are_drawn(pair: tuple[TreeConditional, TreeConditional]) -> None:
+    columns = Columns(pair[::-1], {0: torch.tensor([1.0, 0.5, 2.0, 1.0])}, {2: torch.ones(4)})
+    read, other = Columns.apart(columns.arrays() | {"weight": np.ones(3)}, pair[0].forest.layout, [2, 0, 1])
+    assert [trees.slot for trees in read.trees] == [2, 1]
+    for one, other_trees in zip(read.trees, columns.trees, strict=True):
+        np.testing.assert_array_equal(one.forest.nodes, other_trees.forest.nodes)
+    kept = [columns.pulls[0], columns.again[2]]
+    assert all(torch.equal(*both) for both in zip([read.pulls[0], read.again[2]], kept, strict=True))
+    assert list(other) == ["weight"]
+
+
+@pytest.mark.parametrize("kept", ["", ".nodes", ".leaves"])
+def test_trees_that_are_not_whole_are_refused(pair: tuple[TreeConditional, TreeConditional], kept: str) -> None:
+    """As are those of files that held text."""
+    arrays = Columns(pair).arrays()
+    part = {f"trees.1{kept}": arrays.get(f"trees.1{kept}", np.frombuffer(b"tree", np.uint8))}
+    with pytest.raises(ModelFileError, match="fit the model anew"):
+        Columns.apart(part, pair[0].forest.layout, [2, 0, 1])
+
+
+COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
+
+
+@pytest.fixture(scope="module")
+def hasty(persons: Callable[..., pd.DataFrame]) -> MaskedSynthesizer:
+    """A model of people after one pass, by its network alone."""
+    model = MaskedSynthesizer(epochs=1).fit(persons(3600), seed=0, progress=False)
+    model.trees_, model.columns_ = None, Columns((), model.columns_.pulls)
+    return model
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_samples_of_any_size_have_the_training_shares(
+    hasty: MaskedSynthesizer, persons: Callable[..., pd.DataFrame], small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """6,000 rows, drawn at once without calibration or 40 at a time: false alarms are one in 200 for five columns."""
+    frame = persons(3600)
+
+    def least() -> float:
+        """The least p-value of a column against its training shares."""
+        if small:
+            rows = pd.concat([hasty.sample(40, seed=seed, stratify=False) for seed in range(150)])
+        else:
+            rows = hasty.sample(6000, seed=1, calibrate=False, stratify=False)
+        found = []
+        for name in COLUMNS:
+            shares = frame[name].value_counts(normalize=True)
+            counts = rows[name].value_counts().reindex(shares.index).fillna(0)
+            found.append(float(chisquare(counts, shares * counts.sum()).pvalue))
+        return min(found)
+
+    assert least() > 1e-3
+    monkeypatch.setattr(hasty, "columns_", Columns())
+    assert least() < 1e-6
