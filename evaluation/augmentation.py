@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from tabsynth.adversarial import adversarial_rows
+from tabsynth.adversarial.perturbation import adversarial_rows
+from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.trials import Data, Trial
 from tabsynth.evaluation.utility import interval_of
 from tabsynth.schema.schema import Schema
-from tabsynth.vat import VATClassifier
 
 
 def augmentation_scores(

@@ -23,7 +23,7 @@ from tabsynth.common.validation import checked_seed
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.public_schema import private_schema
-from tabsynth.rules import generate
+from tabsynth.rules.generate import generate
 from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.registry import create

@@ -110,7 +110,6 @@ def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     Raises:
         InputError: An unknown kind, an option that it does not have, or a device that is not here.
     """
-    from tabsynth.synthesizers.registry import create
     from tabsynth.training.loop import chosen_device
 
     model = create(kind, **options)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth import augment
 from tabsynth.adversarial import VATClassifier
+from tabsynth.augment import oversampling
 from tabsynth.errors import DataError, InputError, SchemaError
 from tabsynth.evaluation.augmentation import augmentation_scores, parity_scores, robustness_scores
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -110,7 +110,7 @@ def test_a_balanced_sample_halves_the_parity_gap_on_adult(shared_data: Path) -> 
     reductions, reached = [], []
     for seed in (1, 2):
         plain = model.sample(10000, seed=seed)
-        fair = augment.balanced_sample(model, 10000, target="income", by="sex", seed=seed)
+        fair = oversampling.balanced_sample(model, 10000, target="income", by="sex", seed=seed)
         rates = (fair["income"] == ">50K").groupby(fair["sex"]).mean()
         assert abs(rates["Male"] - rates["Female"]) < 0.002
         scores = parity_scores(plain, fair, holdout, target="income", by="sex", seeds=2)

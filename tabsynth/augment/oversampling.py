@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.balance import Cells, Goal, columns, lacking, matching, rounded
+from tabsynth.augment.class_balance import Cells, Goal, columns, lacking, matching, rounded
+from tabsynth.augment.smote_mixup import interpolate, mixup, rekeyed
 from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.interpolation import interpolate, mixup, rekeyed
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 

@@ -1,4 +1,4 @@
-"""Rows changed a little so as to mislead a classifier, and (from ``tabsynth.vat``) a classifier that resists them."""
+"""Rows changed a little so as to mislead a classifier."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, listed
 from tabsynth.schema.validation import keeps
-from tabsynth.vat import VATClassifier
 
 __all__ = ["VATClassifier", "adversarial_rows"]
 

@@ -19,8 +19,8 @@ from tabsynth.codec.identifiers import from_regex
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
 from tabsynth.common.validation import checked_seed
 from tabsynth.errors import InputError, SourceError, listed
-from tabsynth.formulas import Array
-from tabsynth.rule_columns import MISSING, Rule, days, default_rule, rule_of
+from tabsynth.rules.column_rules import MISSING, Rule, days, default_rule, rule_of
+from tabsynth.rules.expressions import Array
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_fit, keeps
@@ -39,7 +39,7 @@ def generate(
     - ``{distribution: normal, mean: 50, sd: 10}`` (or ``lognormal: median, sigma``; ``uniform: low, high``;
       ``exponential: mean``; ``dates: low, high``; ``chance: p``; ``choice: weights``). A parameter may be a formula of
       other columns: ``mean: 20 + 0.5 * age``;
-    - ``{formula: weight / (height / 100) ** 2, noise: 0.5}``; see ``tabsynth.formulas`` for the language;
+    - ``{formula: weight / (height / 100) ** 2, noise: 0.5}``; see ``tabsynth.rules.expressions`` for the language;
     - ``{by: sex, cases: {f: {...}, m: {...}}, otherwise: {...}}``, another rule for each value of another column;
 
     each with ``missing: 0.1`` where cells shall be missing. A column without a rule is drawn evenly within what the

@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.adversarial.feature_matrix import Features
 from tabsynth.common.validation import checked_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, listed
-from tabsynth.features import Features
 from tabsynth.schema.schema import Schema
 
 XI = 1e-2

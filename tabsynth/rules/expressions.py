@@ -171,7 +171,7 @@ def _checked(node: ast.AST) -> Iterator[str]:
             if isinstance(value, int) and abs(value) > 2**53:
                 raise _RefusedError(f"the number {value} is too large")
         case _:
-            raise _RefusedError(f"{ast.unparse(node)!r} is not in the language; see tabsynth.formulas")
+            raise _RefusedError(f"{ast.unparse(node)!r} is not in the language; see tabsynth.rules.expressions")
 
 
 def _value(node: ast.expr, columns: Mapping[str, Array]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.errors import InputError, SchemaError, listed
-from tabsynth.formulas import Array, Formula
+from tabsynth.rules.expressions import Array, Formula
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
 from tabsynth.schema.schema import Schema
 

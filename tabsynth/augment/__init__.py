@@ -1,0 +1,8 @@
+"""More rows for small classes and groups."""
+
+from __future__ import annotations
+
+from tabsynth.augment.oversampling import balanced_sample, oversample, smote
+from tabsynth.augment.smote_mixup import mixup
+
+__all__ = ["balanced_sample", "mixup", "oversample", "smote"]
