@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.binomial import clopper_pearson
-from tabsynth.evaluation.coded import code
+from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.privacy.attacks.rate_tests import LEVEL, holm
 from tabsynth.privacy.attacks.run_all import attack_all
 from tabsynth.privacy.attacks.shadow_models import shadow_findings

@@ -23,8 +23,8 @@ import torch
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.data import Table, read
-from tabsynth.evaluation.coded import code
-from tabsynth.evaluation.distance import shape_errors
+from tabsynth.evaluation.stats.distances import shape_errors
+from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.registry import create
 

@@ -31,24 +31,23 @@ import numpy as np
 import pandas as pd
 from populations import DATA, KINDS, Population, population
 
-from tabsynth.evaluation import learners
-from tabsynth.evaluation.coded import Coded, code
-from tabsynth.evaluation.comparison import Comparison
-from tabsynth.evaluation.dependence import dependence_scores
-from tabsynth.evaluation.detection import detection_scores
-from tabsynth.evaluation.diversity import diversity_scores
-from tabsynth.evaluation.fairness import model_scores, parity_score, sensitive_groups
-from tabsynth.evaluation.fidelity import fidelity_scores
-from tabsynth.evaluation.inference import inference_score
-from tabsynth.evaluation.memorisation import memorisation_scores
-from tabsynth.evaluation.missingness import missingness_scores
-from tabsynth.evaluation.modes import mode_score
-from tabsynth.evaluation.quality import quality_scores
+from tabsynth.evaluation.metrics import utility_models
+from tabsynth.evaluation.metrics.data_quality import quality_scores
+from tabsynth.evaluation.metrics.dependence import dependence_scores
+from tabsynth.evaluation.metrics.detection import detection_scores, logistic_score
+from tabsynth.evaluation.metrics.diversity import diversity_scores
+from tabsynth.evaluation.metrics.fairness import model_scores, parity_score, sensitive_groups
+from tabsynth.evaluation.metrics.fidelity import fidelity_scores
+from tabsynth.evaluation.metrics.memorisation import memorisation_scores
+from tabsynth.evaluation.metrics.missingness import missingness_scores
+from tabsynth.evaluation.metrics.mode_coverage import mode_score
+from tabsynth.evaluation.metrics.regression_inference import inference_score
+from tabsynth.evaluation.metrics.subgroups import subgroup_scores
+from tabsynth.evaluation.metrics.tails import tail_scores
+from tabsynth.evaluation.metrics.utility import question, utility_scores
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.subgroups import subgroup_scores
-from tabsynth.evaluation.tails import tail_scores
-from tabsynth.evaluation.telltale import logistic_score
-from tabsynth.evaluation.utility import question, utility_scores
+from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.table_comparison import Comparison
 from tabsynth.schema import Schema
 
 ROWS = 600
@@ -99,22 +98,22 @@ def of_models(source: Population, frames: list[pd.DataFrame], rng: np.random.Gen
         for rows in (first, rest)
     )
     out: Found = {score.name: (score, truth.value) for score, truth in zip(scores, truths, strict=True)}
-    trained = learners.train_all(real, synthetic, tests, question(real, target), seed, rng)
+    trained = utility_models.train_all(real, synthetic, tests, question(real, target), seed, rng)
     groups = sensitive_groups(real, sensitive)
     if trained is None or not groups:
         return out
-    scores = learners.learner_scores(_on(trained, first), rng) + model_scores(_on(trained, first), groups, rng)
+    scores = utility_models.learner_scores(_on(trained, first), rng) + model_scores(_on(trained, first), groups, rng)
     sets = np.array_split(rest, max(len(rest) // len(first), 1))
     known: dict[str, list[float]] = {}
     for rows in sets:
         part = _on(trained, rows)
-        each = learners.learner_scores(part, rng, draws=2) + model_scores(part, groups, rng, draws=2)
+        each = utility_models.learner_scores(part, rng, draws=2) + model_scores(part, groups, rng, draws=2)
         for score in each:
             known.setdefault(score.name, []).append(score.value)
     return out | {score.name: (score, float(np.mean(known[score.name]))) for score in scores}
 
 
-def _on(trained: learners.Trained, rows: np.ndarray) -> learners.Trained:
+def _on(trained: utility_models.Trained, rows: np.ndarray) -> utility_models.Trained:
     """The same models on some of the test rows."""
     guesses = {key: guess[rows] for key, guess in trained.guesses.items()}
     test: Coded = trained.test.take(rows)
@@ -142,7 +141,7 @@ def coverage(
 ) -> dict[str, dict[str, float]]:
     """Of each score: the share of repeats in which the interval holds the truth, in percent."""
     rng = np.random.default_rng(seed)
-    learners.MOST_TEST = ROWS + FRESH  # the truth is found on more rows than a report takes
+    utility_models.MOST_TEST = ROWS + FRESH  # the truth is found on more rows than a report takes
     found: dict[str, list[tuple[float, float, float, float]]] = {}
     for _ in range(repeats):
         frames = source.draw([ROWS, ROWS, ROWS, FRESH] if models else [ROWS] * 3, rng)

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tabsynth.evaluation.sketches import file_fidelity
+from tabsynth.evaluation.out_of_core import file_fidelity
 from tabsynth.schema import Schema
 
 CHUNK = 500_000

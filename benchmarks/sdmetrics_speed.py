@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.evaluation.coded import code
-from tabsynth.evaluation.distance import shape_errors, trend_errors
-from tabsynth.evaluation.fidelity import fidelity_scores
-from tabsynth.evaluation.sdmetrics_bridge import quality_details
+from tabsynth.evaluation.metrics.fidelity import fidelity_scores
+from tabsynth.evaluation.sdmetrics_adapter import quality_details
+from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
+from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.schema import Numeric, Schema
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

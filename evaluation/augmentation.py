@@ -17,9 +17,9 @@ from tabsynth.adversarial.perturbation import adversarial_rows
 from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
+from tabsynth.evaluation.metrics.utility import interval_of
+from tabsynth.evaluation.repeated_training import Data, Trial
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.trials import Data, Trial
-from tabsynth.evaluation.utility import interval_of
 from tabsynth.schema.schema import Schema
 
 

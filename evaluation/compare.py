@@ -14,9 +14,9 @@ import pandas as pd
 from tabsynth.common.atomic_files import write_text
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SourceError
-from tabsynth.evaluation.areas import beyond_chance
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.html import render_comparison
+from tabsynth.evaluation.metric_specs import beyond_chance
+from tabsynth.evaluation.rendering.page import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import figure

@@ -14,23 +14,105 @@ import pandas as pd
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, listed
-from tabsynth.evaluation.areas import AREAS, area_of
-from tabsynth.evaluation.coded import code
-from tabsynth.evaluation.detection import MOST_ROWS, detection_scores
-from tabsynth.evaluation.fidelity import fidelity_scores
 from tabsynth.evaluation.findings import find
-from tabsynth.evaluation.finer import finer_scores
 from tabsynth.evaluation.inputs import Inputs, check_inputs, fingerprint
-from tabsynth.evaluation.memorisation import memorisation_scores
-from tabsynth.evaluation.pictures import distributions
-from tabsynth.evaluation.projection import projection
+from tabsynth.evaluation.metric_specs import AREAS, area_of
+from tabsynth.evaluation.metrics.data_quality import quality_scores
+from tabsynth.evaluation.metrics.dependence import dependence_scores
+from tabsynth.evaluation.metrics.detection import MOST_ROWS, detection_scores, logistic_score, telltale_rows
+from tabsynth.evaluation.metrics.diversity import diversity_scores
+from tabsynth.evaluation.metrics.fairness import model_scores, parity_score, sensitive_groups
+from tabsynth.evaluation.metrics.fidelity import fidelity_scores
+from tabsynth.evaluation.metrics.memorisation import memorisation_scores
+from tabsynth.evaluation.metrics.missingness import missingness_scores
+from tabsynth.evaluation.metrics.mode_coverage import mode_score
+from tabsynth.evaluation.metrics.regression_inference import inference_score
+from tabsynth.evaluation.metrics.subgroups import subgroup_scores
+from tabsynth.evaluation.metrics.tails import tail_scores
+from tabsynth.evaluation.metrics.utility import question, utility_scores
+from tabsynth.evaluation.metrics.utility_models import learner_scores, train_all
+from tabsynth.evaluation.rendering.histograms import distributions
+from tabsynth.evaluation.rendering.projection import projection
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.sdmetrics_bridge import available, sdmetrics_scores
-from tabsynth.evaluation.telltale import logistic_score, telltale_rows
-from tabsynth.evaluation.utility import question, utility_scores
+from tabsynth.evaluation.sdmetrics_adapter import available, sdmetrics_scores
+from tabsynth.evaluation.stats.boosted_trees import seed_of
+from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.table_comparison import Comparison
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
+
+FEWEST = 20
+"""Rows that each table needs."""
+
+
+def finer_scores(
+    inputs: Inputs,
+    real: Coded,
+    made: Coded,
+    fresh: Coded | None,
+    rng_of: Callable[[str], np.random.Generator],
+    tell: Callable[[str], None],
+    add: Callable[[Sequence[Score]], None],
+) -> list[str]:
+    """Dependence, missing values, tails, subgroups, diversity, learners, conclusions, fairness and input quality.
+
+    Args:
+        inputs: The frames and the schema.
+        real: The real table.
+        made: The synthetic table.
+        fresh: Real rows that the model has not seen, if any.
+        rng_of: The generator of a stage.
+        tell: Called with each stage as it begins.
+        add: Called with the scores of each part as soon as they are computed.
+
+    Returns:
+        Notes on what was left out.
+    """
+    quality = quality_scores(inputs.train, inputs.schema, inputs.synthetic)
+    if min(len(table) for table in (real, made, fresh) if table is not None) < FEWEST:
+        add(quality)
+        return [f"Finer scores are left out: a table has fewer than {FEWEST} rows."]
+    notes = []
+    tell("dependence")
+    rng = rng_of("dependence")
+    comparison = Comparison.of(real, made, fresh, rng)
+    sensitive = inputs.schema.with_role("sensitive")
+    by = [*sensitive, *([inputs.target] if inputs.target is not None else [])]
+    add(dependence_scores(comparison))
+    add(missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by))
+    tell("diversity")
+    rng = rng_of("diversity")
+    add(diversity_scores(real, made, fresh, comparison, rng))
+    modes = mode_score(comparison, rng)
+    add([modes] if modes is not None else [])
+    tell("learners")
+    rng = rng_of("learners")
+    asked = question(real, inputs.target) if inputs.target is not None else None
+    trained = None
+    if asked is not None and fresh is not None:
+        trained = train_all(real, made, fresh, asked, seed_of(rng), rng)
+        if trained is None:
+            notes.append("Several learners are left out: a table has too few rows with an answer.")
+        else:
+            add(learner_scores(trained, rng))
+        kept = inference_score(real, made, fresh, asked, rng)
+        if kept is None:
+            notes.append("Statistical conclusions are left out: the real table allows too few.")
+        else:
+            add([kept])
+    tell("fairness")
+    groups = sensitive_groups(real, sensitive)
+    if not sensitive:
+        notes.append("Fairness is left out: no column has the role 'sensitive' in the schema.")
+    elif not groups or asked is None:
+        notes.append("Fairness is left out: it needs a target and two groups of enough rows.")
+    else:
+        add([parity_score(comparison, asked, groups)])
+        add(model_scores(trained, groups, rng_of("fairness")) if trained is not None else [])
+    add(quality)
+    return notes
+
 
 PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 STAGES = (

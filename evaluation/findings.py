@@ -14,13 +14,13 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binom
 
-from tabsynth.evaluation.areas import SURE, area_of, beyond_chance, level_of
-from tabsynth.evaluation.bins import Bins
-from tabsynth.evaluation.coded import Coded
-from tabsynth.evaluation.dependence import shared_information
-from tabsynth.evaluation.resample import RARELY
+from tabsynth.evaluation.metric_specs import SURE, area_of, beyond_chance, level_of
+from tabsynth.evaluation.metrics.dependence import shared_information
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.units import converted
+from tabsynth.evaluation.stats.binning import Bins
+from tabsynth.evaluation.stats.bootstrap import RARELY
+from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.unit_mismatch import converted
 from tabsynth.reporting.number_format import figure
 
 FACTOR = 3.0

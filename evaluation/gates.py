@@ -20,15 +20,18 @@ from datetime import date
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from tabsynth.errors import InputError, SourceError, listed
-from tabsynth.evaluation.areas import AREAS, SURE, area_of, beyond_chance
+from tabsynth.evaluation.metric_specs import AREAS, SURE, area_of, beyond_chance
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import figure
+
+if TYPE_CHECKING:
+    from tabsynth.evaluation.report import Report
 
 KEYS = ("max", "min", "above_floor")
 DEFAULT = "default"
@@ -160,7 +163,7 @@ def _said(gate: Gate, score: Score | None) -> str:
 def _loaded(source: str | Path) -> Any:
     try:
         if str(source) == DEFAULT:
-            return yaml.safe_load((files("tabsynth.evaluation") / "templates" / "gates.yaml").read_text("utf-8"))
+            return yaml.safe_load((files("tabsynth.evaluation") / "gates.yaml").read_text("utf-8"))
         return yaml.safe_load(Path(source).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"cannot read the gates file {source}: {error}") from error
@@ -202,3 +205,24 @@ def _waiver(entry: object, where: str) -> tuple[str, Waiver]:
         except ValueError:
             raise InputError(f"{where}: a waiver's until must be a date such as 2031-01-31, not {until!r}") from None
     return str(entry["gate"]), Waiver(str(entry["who"]), str(entry["why"]), until)
+
+
+def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
+    """What is required of scores and not reached, in words.
+
+    A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
+    distance from its target where it aims at one.
+
+    Raises:
+        InputError: The report has no such score.
+    """
+    out = []
+    for name, limit in require.items():
+        if name not in report.scores:
+            raise InputError(f"no score {name!r} to require {limit:g} of; the report has {listed(report.scores, 40)}")
+        score = report.scores[name]
+        value = abs(score.value - (score.target or 0.0)) if score.better == "target" else score.value
+        if not (value >= limit if score.better == "higher" else value <= limit):
+            word = "at least" if score.better == "higher" else "at most"
+            out.append(f"{name} is {score.value:.4g}, required {word} {limit:g}")
+    return tuple(out)

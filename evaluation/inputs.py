@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, listed
-from tabsynth.evaluation.coded import scored
+from tabsynth.evaluation.stats.encoded_table import scored
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 
@@ -129,7 +129,7 @@ def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> N
     if rows * columns > MOST_CELLS:
         raise DataError(
             f"{title} has {rows:,} rows of {columns} columns, more than is judged in memory ({MOST_CELLS:,} cells): "
-            "give a sample of its rows, or compare Parquet files with tabsynth.evaluation.sketches.file_fidelity"
+            "give a sample of its rows, or compare Parquet files with tabsynth.evaluation.out_of_core.file_fidelity"
         )
 
 

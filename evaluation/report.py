@@ -10,8 +10,7 @@ from typing import Any
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.uses import uses
-from tabsynth.evaluation.verdict import Verdict, judge
+from tabsynth.evaluation.verdict import Verdict, judge, uses
 from tabsynth.reporting.number_format import figure
 from tabsynth.reporting.report_files import write_report
 
@@ -113,7 +112,7 @@ class Report:
 
     def to_html(self) -> str:
         """One self-contained page."""
-        from tabsynth.evaluation.html import render
+        from tabsynth.evaluation.rendering.page import render
 
         return render(self.to_dict())
 

@@ -13,6 +13,7 @@ from tabsynth.data.sample_datasets import open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, listed
+from tabsynth.evaluation.gates import unmet
 from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
@@ -20,7 +21,6 @@ from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import make, resumable
 
 if TYPE_CHECKING:
-    from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
 
 
@@ -181,27 +181,6 @@ def _conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any]
         span = isinstance(value, list) and len(value) == 2 and isinstance(table.schema[name], (Numeric, Datetime))
         out[name] = tuple(value) if span else value
     return out or None
-
-
-def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
-    """What is required of scores and not reached, in words.
-
-    A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
-    distance from its target where it aims at one.
-
-    Raises:
-        InputError: The report has no such score.
-    """
-    out = []
-    for name, limit in require.items():
-        if name not in report.scores:
-            raise InputError(f"no score {name!r} to require {limit:g} of; the report has {listed(report.scores, 40)}")
-        score = report.scores[name]
-        value = abs(score.value - (score.target or 0.0)) if score.better == "target" else score.value
-        if not (value >= limit if score.better == "higher" else value <= limit):
-            word = "at least" if score.better == "higher" else "at most"
-            out.append(f"{name} is {score.value:.4g}, required {word} {limit:g}")
-    return tuple(out)
 
 
 def _outputs(job: Job) -> dict[str, Path]:

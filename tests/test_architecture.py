@@ -52,7 +52,7 @@ ADAPTERS = {
     "tabsynth/synthesizers/adapters/sdv.py",
     "tabsynth/synthesizers/adapters/base.py",
     "tabsynth/schema/sdv_metadata.py",
-    "evaluation/sdmetrics_bridge.py",
+    "evaluation/sdmetrics_adapter.py",
 }
 
 NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket", "telnetlib", "urllib", "urllib3"}

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import newcombe
-from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.score import Part
+from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding, Records
 from tabsynth.privacy.attacks.membership_game import Game
 from tabsynth.privacy.attacks.nearest_neighbours import nearest

@@ -17,9 +17,9 @@ import pandas as pd
 
 from tabsynth.common.arrays import Integers
 from tabsynth.common.binomial import newcombe, wilson
-from tabsynth.evaluation.coded import Coded
-from tabsynth.evaluation.memorisation import memorisation_scores
+from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.holdout_overlap import steady
 from tabsynth.privacy.attacks.membership import Attacks

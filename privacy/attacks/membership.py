@@ -24,9 +24,9 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import clopper_pearson
-from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.booster import seed_of
-from tabsynth.evaluation.coded import Coded
+from tabsynth.evaluation.stats.auc import delong
+from tabsynth.evaluation.stats.boosted_trees import seed_of
+from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
 from tabsynth.privacy.attacks.membership_game import Game
 from tabsynth.privacy.attacks.nearest_neighbours import nearest

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Integers
-from tabsynth.evaluation.coded import Coded
+from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.nearest_neighbours import Points, Space
 
 MOST_TARGETS = 12_000

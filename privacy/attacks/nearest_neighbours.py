@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.coded import Coded
+from tabsynth.evaluation.stats.encoded_table import Coded
 
 Points = npt.NDArray[np.float32]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabsynth.evaluation.coded import Coded
 from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.attribute_inference import inference_findings, worst_secret
 from tabsynth.privacy.attacks.copies import copy_findings, smoke_scores

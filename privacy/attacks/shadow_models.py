@@ -18,8 +18,8 @@ from scipy.stats import norm
 
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, SchemaError
-from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.coded import Coded, code
+from tabsynth.evaluation.stats.auc import delong
+from tabsynth.evaluation.stats.encoded_table import Coded, code
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.nearest_neighbours import Space, nearest
 from tabsynth.privacy.attacks.singling_out import permutation_p

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from tabsynth.common.arrays import Floats
-from tabsynth.evaluation.coded import Coded
+from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.membership_game import Game
 from tabsynth.privacy.attacks.rate_tests import normal_interval

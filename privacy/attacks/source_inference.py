@@ -20,9 +20,9 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, SchemaError, listed
-from tabsynth.evaluation.auc import delong
-from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.score import Part
+from tabsynth.evaluation.stats.auc import delong
+from tabsynth.evaluation.stats.encoded_table import Coded, code
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.nearest_neighbours import Space, nearest
 from tabsynth.privacy.attacks.rate_tests import ranks_higher

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tabsynth.evaluation.auc import delong
 from tabsynth.evaluation.score import Part
+from tabsynth.evaluation.stats.auc import delong
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.membership import LEAST, Attacks
 from tabsynth.privacy.attacks.membership_game import Game

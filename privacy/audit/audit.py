@@ -14,9 +14,9 @@ from tqdm import tqdm
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, listed
-from tabsynth.evaluation.coded import Coded, code
 from tabsynth.evaluation.inputs import Inputs, check_inputs
 from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.stats.encoded_table import Coded, code
 from tabsynth.privacy.accounting.gaussian_dp import mu_of
 from tabsynth.privacy.attacks.copies import row_hashes
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap

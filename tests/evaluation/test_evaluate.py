@@ -49,7 +49,7 @@ def test_json_fits_its_schema_and_comes_back(report: Report, tmp_path: Path) -> 
     jsonschema = pytest.importorskip("jsonschema")
     import tabsynth.evaluation.report as module
 
-    schema = json.loads((Path(module.__file__).parent / "templates" / "report.schema.json").read_text("utf-8"))
+    schema = json.loads((Path(module.__file__).parent / "report.schema.json").read_text("utf-8"))
     report.save(tmp_path / "r.json")
     data = json.loads((tmp_path / "r.json").read_text("utf-8"))
     jsonschema.Draft202012Validator(schema).validate(data)

@@ -11,9 +11,9 @@ import pytest
 
 from tabsynth.cli import main
 from tabsynth.errors import InputError, SourceError
-from tabsynth.evaluation.areas import AREAS, LIMITS, area_of
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.gates import hold, missed, read_gates
+from tabsynth.evaluation.metric_specs import AREAS, LIMITS, area_of
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
 

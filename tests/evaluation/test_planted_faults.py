@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.evaluation.coded import code
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.findings import find
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Part, Score
+from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.schema import Schema
 
 Plant = Callable[[pd.DataFrame], pd.DataFrame]

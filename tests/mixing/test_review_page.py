@@ -14,7 +14,7 @@ import tabsynth as ts
 from tabsynth.mixing.plan import Plan
 from tabsynth.mixing.review import render
 
-from ..evaluation.test_page import CHROMIUM, Outline, _pixels, axe, browse
+from ..evaluation.rendering.test_page import CHROMIUM, Outline, _pixels, axe, browse
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from tabsynth.evaluation.coded import code
+from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.privacy.attacks.copies import kmap
 from tabsynth.privacy.attacks.membership import exposures
 from tabsynth.privacy.attacks.membership_game import deal

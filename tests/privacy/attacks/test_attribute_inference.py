@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.evaluation.coded import code
+from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.attribute_inference import inference_findings
 from tabsynth.privacy.attacks.membership_game import Game, deal

@@ -1,0 +1,167 @@
+"""Dependence beyond pairs of bins: three columns together, mutual information, and one column given another."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import combinations, permutations
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.stats.binning import Bins, joint
+from tabsynth.evaluation.stats.bootstrap import difference, half_sum
+from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, variation
+
+MOST_TRIPLES = 60
+MOST_PAIRS = 300
+COARSE, FINE = 5, 8
+"""Codes of a column in a triple and in a pair."""
+
+
+def dependence_scores(comparison: Comparison) -> list[Score]:
+    """Errors of triples, of mutual information and of conditional distributions; fewer for a table of few columns."""
+    d = len(comparison.real.book.names)
+    scores = [_triples(comparison)] if d > 2 else []
+    return scores + ([_information(comparison), _conditional(comparison)] if d > 1 else [])
+
+
+def spread_out(every: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+    """At most so many, spread evenly: always the same ones, so that a score is of the same parts for every table."""
+    if len(every) <= most:
+        return every
+    return [every[i] for i in np.linspace(0, len(every) - 1, most).astype(np.int64)]
+
+
+def _triples(comparison: Comparison) -> Score:
+    bins = Bins.of(comparison.real, COARSE)
+    codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
+    every = list(combinations(range(len(bins.sizes)), 3))
+    chosen = spread_out([*every], MOST_TRIPLES)
+    values, floors, draws = [], [], []
+    for triple in chosen:
+        keys = [(joint(a, bins.sizes, triple), joint(b, bins.sizes, triple)) for a, b in codes]
+        value, drawn = comparison.resample.variation(keys[0][0][0], keys[0][1][0], keys[0][0][1])
+        values.append(value)
+        draws.append(drawn)
+        floors.append(comparison.floor([np.array(variation(a[0], b[0], a[1])) for a, b in keys[1:]]))
+    names = comparison.real.book.names
+    return error_score(
+        "triple_error",
+        "Triples",
+        "How far the joint distribution of three columns is from the real one, on average over the triples.",
+        f"Total variation over {COARSE} quantile bins or categories a column; {len(chosen)} of {len(every)} triples. "
+        + comparison.how,
+        [tuple(names[j] for j in triple) for triple in chosen],
+        np.array(values),
+        np.array(floors),
+        np.stack(draws, axis=-1),
+    )
+
+
+def _information(comparison: Comparison) -> Score:
+    bins = Bins.of(comparison.real, FINE)
+    codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
+    chosen = spread_out(list(combinations(range(len(bins.sizes)), 2)), MOST_PAIRS)
+    values, floors, draws = [], [], []
+    for pair in chosen:
+        shape = (int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]]))
+        keys = [(joint(a, bins.sizes, pair)[0], joint(b, bins.sizes, pair)[0]) for a, b in codes]
+        size = shape[0] * shape[1]
+        shared = partial(_shared, shape=shape)
+        value, drawn = comparison.resample.change(*keys[0], size, shared)
+        values.append(value)
+        draws.append(drawn)
+        gaps = [difference(*both, size, shared) for both in keys[1:]]
+        floors.append(comparison.floor([np.array(abs(gap)) for gap in gaps]))
+    names = comparison.real.book.names
+    return error_score(
+        "information_error",
+        "Mutual information",
+        "How far two columns tell more, or less, of each other than in the real table, on average over the pairs.",
+        f"Difference of mutual information over the lesser entropy, {FINE} bins a column, less its bias (Miller); "
+        f"{len(chosen)} pairs. {comparison.how}",
+        [tuple(names[j] for j in pair) for pair in chosen],
+        np.array(values),
+        np.array(floors),
+        np.stack(draws, axis=-1),
+    )
+
+
+def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) -> float:
+    """Mutual information of two coded columns over the lesser entropy, from 0 to 1."""
+    counts = np.bincount(left * sizes[1] + right, minlength=sizes[0] * sizes[1])
+    return float(_shared(counts[None], sizes)[0])
+
+
+def _shared(counts: np.ndarray, shape: tuple[int, int]) -> Floats:
+    """Mutual information over the lesser entropy, for counts of shape (b, r * c); shape (b,)."""
+    table = counts.reshape(-1, *shape).astype(np.float64)
+    total = np.maximum(table.sum(axis=(1, 2)), 1.0)
+    rows, columns = table.sum(axis=2), table.sum(axis=1)
+    one, two, both = (_entropy(each.reshape(len(table), -1), total) for each in (rows, columns, table))
+    # Miller's correction: each entropy is too small by (occupied cells - 1) / 2n
+    bias = ((rows > 0).sum(axis=1) - 1) * ((columns > 0).sum(axis=1) - 1) / (2 * total)
+    least = np.minimum(one, two)
+    known = np.where(least > 1e-9, (one + two - both - bias) / np.where(least > 1e-9, least, 1.0), 0.0)
+    return np.asarray(np.clip(known, 0.0, 1.0))
+
+
+def _entropy(counts: Floats, total: Floats) -> Floats:
+    shares = counts / total[:, None]
+    return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1))
+
+
+def _conditional(comparison: Comparison) -> Score:
+    bins = Bins.of(comparison.real, FINE)
+    codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
+    chosen = spread_out(list(permutations(range(len(bins.sizes)), 2)), MOST_PAIRS)
+    values, floors, draws = [], [], []
+    for pair in chosen:
+        given, size = int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]])
+        keys = [(joint(a, bins.sizes, pair)[0], joint(b, bins.sizes, pair)[0]) for a, b in codes]
+        weight, gap = _conditional_gap(keys[0][0], keys[0][1], given, size)
+        value = 0.5 * float(np.abs(gap).sum())
+        sides = ((comparison.resample.left, keys[0][0]), (comparison.resample.right, keys[0][1]))
+        tables = [side.table(key, given * size) for side, key in sides]
+        parts = [
+            _rows(side.weights @ table, given, size) - _rows(table.sum(axis=0)[None], given, size)
+            for (side, _), table in zip(sides, tables, strict=True)
+        ]
+        chance = [_rows(part, given, size) for part in comparison.resample.halves(tables)]
+        deviation, by_chance = (
+            ((each[0] - each[1]) * weight[None, :, None]).reshape(len(each[0]), -1) for each in (parts, chance)
+        )
+        values.append(value)
+        draws.append(comparison.resample.calibrated((deviation, by_chance), gap, half_sum, value))
+        floors.append(
+            comparison.floor(
+                [np.array(0.5 * np.abs(_conditional_gap(a, b, given, size)[1]).sum()) for a, b in keys[1:]]
+            )
+        )
+    names = comparison.real.book.names
+    return error_score(
+        "conditional_error",
+        "Conditional distributions",
+        "How far the distribution of one column given another is from the real one, on average over both.",
+        f"Total variation of the second column within each of {FINE} bins of the first, weighted by real rows; "
+        f"{len(chosen)} ordered pairs. {comparison.how}",
+        [tuple(names[j] for j in pair) for pair in chosen],
+        np.array(values),
+        np.array(floors),
+        np.stack(draws, axis=-1),
+    )
+
+
+def _rows(counts: Floats, given: int, size: int) -> Floats:
+    """Shares within each value of the first column, shape (b, given, size)."""
+    table = counts.reshape(-1, given, size)
+    total = table.sum(axis=2, keepdims=True)
+    return np.asarray(table / np.where(total > 0, total, 1.0))
+
+
+def _conditional_gap(left: Integers, right: Integers, given: int, size: int) -> tuple[Floats, Floats]:
+    """The real weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
+    p, q = (np.bincount(key, minlength=given * size).astype(np.float64)[None] for key in (left, right))
+    weight = p.reshape(given, size).sum(axis=1) / len(left)
+    return weight, ((_rows(p, given, size) - _rows(q, given, size))[0] * weight[:, None]).ravel()

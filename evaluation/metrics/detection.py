@@ -1,0 +1,262 @@
+"""Detection: can a classifier tell synthetic rows from real ones, and by which columns?
+
+The classifier two-sample test of Lopez-Paz and Oquab ("Revisiting classifier two-sample tests", ICLR 2017), with
+boosted trees and the area under the ROC curve: 0.5 is guessing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.score import Part, Score
+from tabsynth.evaluation.stats.auc import delong
+from tabsynth.evaluation.stats.boosted_trees import classifier, seed_of
+from tabsynth.evaluation.stats.design_matrix import Encoder
+from tabsynth.evaluation.stats.encoded_table import Coded
+
+MOST_ROWS = 10_000
+"""Rows a side that the classifier sees."""
+
+SHUFFLE_ROWS = 3_000
+"""Held-out rows on which a column is shuffled to see what the classifier loses."""
+
+FOLDS = 3
+CELLS = 64
+"""Quantile cells of a continuous column when it is judged alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """What the classifier was shown and what it believed.
+
+    Attributes:
+        sides: The real and the synthetic rows, n each.
+        rows: Which rows of the synthetic table these are, shape (n,).
+        fake: Which of the 2n rows are synthetic.
+        folds: Rows learned from and rows held out.
+        belief: Cross-validated belief that a row is synthetic, shape (2n,).
+        models: The classifier of each fold.
+    """
+
+    sides: tuple[Coded, Coded]
+    rows: Integers
+    fake: np.ndarray
+    folds: list[tuple[Integers, Integers]]
+    belief: Floats
+    models: tuple[Any, ...]
+
+
+def detection_scores(
+    real: Coded, synthetic: Coded, rng: np.random.Generator, most: int = MOST_ROWS
+) -> tuple[list[Score], Detected | None]:
+    """The AUC of all columns together, and of the most telling column alone; and what was seen, row by row.
+
+    The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
+    is the AUC of each column alone (finds faults of its distribution). Empty below six rows a side.
+
+    Args:
+        real: The training table.
+        synthetic: The synthetic table.
+        rng: Draws rows, folds and shuffles.
+        most: Rows a side that the classifier sees.
+    """
+    n = min(most, len(real), len(synthetic))
+    if n < 2 * FOLDS:
+        return [], None
+    picked = [rng.permutation(len(table))[:n] for table in (real, synthetic)]
+    sides = [table.take(rows) for table, rows in zip((real, synthetic), picked, strict=True)]
+    rows = np.vstack([side.features() for side in sides])
+    fake = np.arange(2 * n) >= n
+    names = real.book.names
+    seed = seed_of(rng)
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, fake))
+    belief, lost, models = _together(rows, fake, folds, seed, rng)
+    auc, interval = delong(fake, belief, folds=FOLDS)
+    alone = [_alone(sides, j, fake, folds) for j in range(len(names))]
+    each = [delong(fake, scores, len(names), FOLDS) for scores in alone]
+    top = int(np.argmax([value for value, _ in each]))
+    seen = Detected((sides[0], sides[1]), picked[1], fake, folds, belief, models)
+    return [
+        Score(
+            name="detection_auc",
+            title="Detection",
+            value=auc,
+            interval=interval,
+            better="target",
+            target=0.5,
+            floor=0.5,
+            unit="AUC",
+            description="How well boosted trees tell synthetic rows from real ones; 0.5 is guessing, 1 never errs.",
+            method=f"{FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong, widened for the folds; "
+            "the floor is exact: real rows cannot be told from real rows. Detail: AUC lost when a column is shuffled.",
+            detail=_parts(names, lost, 0.0),
+        ),
+        Score(
+            name="detection_column_auc",
+            title="Detection, one column",
+            value=each[top][0],
+            interval=each[top][1],
+            better="target",
+            target=0.5,
+            unit="AUC",
+            description=f"How well the most telling column alone ({names[top]}) tells synthetic rows from real ones.",
+            method="Smoothed odds of each value or quantile cell, cross-validated; interval by DeLong, widened for the "
+            f"largest of {len(names)} columns. Detail: the AUC of every column alone.",
+            detail=_parts(names, np.array([value for value, _ in each]), 0.5),
+        ),
+    ], seen
+
+
+def _together(
+    rows: Floats, fake: np.ndarray, folds: list[tuple[Integers, Integers]], seed: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, tuple[Any, ...]]:
+    """Belief of every row, shape (2n,), the AUC lost by shuffling each column, shape (d,), and each fold's model."""
+    models = []
+    belief = np.empty(len(rows))
+    lost = np.zeros(rows.shape[1])
+    for number, (fit, held) in enumerate(folds):
+        model = classifier(seed, len(fit)).fit(rows[fit], fake[fit])
+        models.append(model)
+        belief[held] = model.predict_proba(rows[held])[:, 1]
+        if number:  # one fold's model is enough to say where it looks
+            continue
+        some = held[rng.permutation(len(held))[:SHUFFLE_ROWS]]
+        whole, _ = delong(fake[some], belief[some])
+        for j in range(rows.shape[1]):
+            shuffled = rows[some]
+            shuffled[:, j] = rng.permutation(shuffled[:, j])
+            lost[j] = whole - delong(fake[some], model.predict_proba(shuffled)[:, 1])[0]
+    return belief, lost, tuple(models)
+
+
+def _alone(sides: list[Coded], j: int, fake: np.ndarray, folds: list[tuple[Integers, Integers]]) -> Floats:
+    """Cross-validated log odds by the cell of one column, shape (2n,)."""
+    book = sides[0].book
+    if book.continuous[j]:
+        at = int(book.continuous[:j].sum())
+        values = np.concatenate([side.values[:, at] for side in sides])
+        present = values[~np.isnan(values)]
+        edges = np.unique(np.quantile(present, np.linspace(0, 1, CELLS + 1)[1:-1])) if len(present) else np.zeros(1)
+        # a value that is an edge gets a cell of its own: spikes (zero, a default) tell more than the spread around them
+        cells = np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right") + 1
+        cells[np.isnan(values)] = 0
+        size = 2 * len(edges) + 2
+    else:
+        cells = np.concatenate([side.codes[:, j] for side in sides])
+        size = int(book.sizes[j])
+    out = np.empty(len(cells))
+    for fit, held in folds:
+        yes = np.bincount(cells[fit][fake[fit]], minlength=size)
+        no = np.bincount(cells[fit][~fake[fit]], minlength=size)
+        out[held] = np.log((yes + 1.0) / (no + 1.0))[cells[held]]
+    return out
+
+
+def _parts(names: tuple[str, ...], values: Floats, floor: float) -> tuple[Part, ...]:
+    """Parts from the most telling column down."""
+    order = np.argsort(-values, kind="stable")
+    return tuple(Part(columns=(names[j],), value=float(values[j]), floor=floor) for j in order)
+
+
+MOST_TOLD = 20
+"""Rows that are named."""
+
+
+STAND_INS = 24
+"""Real rows whose values stand in for a column's, to see what the column adds to the belief."""
+
+
+STEPS = 20
+"""Classes of belief in the histogram."""
+
+
+MOST_ITERATIONS = 200
+
+
+def logistic_score(trial: Detected) -> Score:
+    """How well a logistic regression on standardised columns and indicators tells synthetic rows from real ones."""
+    encoder = Encoder.of(trial.sides[0])
+    rows = np.vstack([encoder.features(side) for side in trial.sides])
+    belief = np.empty(len(rows))
+    weight = np.zeros(rows.shape[1])
+    for fit, held in trial.folds:
+        model = LogisticRegression(C=1.0, max_iter=MOST_ITERATIONS, tol=1e-3).fit(rows[fit], trial.fake[fit])
+        belief[held] = model.decision_function(rows[held])
+        weight += np.abs(model.coef_[0]) * rows[fit].std(axis=0) / len(trial.folds)
+    auc, interval = delong(trial.fake, belief, folds=len(trial.folds), steady=True)
+    names = trial.sides[0].book.names
+    each = np.zeros(len(names))
+    np.maximum.at(each, encoder.sources, weight)
+    order = np.argsort(-each, kind="stable")
+    return Score(
+        name="detection_logistic_auc",
+        title="Detection, linear",
+        value=auc,
+        interval=interval,
+        better="target",
+        target=0.5,
+        floor=0.5,
+        unit="AUC",
+        description="How well a logistic regression tells synthetic rows from real ones: it sees shifts only.",
+        method=f"{len(trial.folds)}-fold cross-validation on {len(trial.rows):,} rows a side; interval by DeLong, "
+        "widened for the folds; the floor is exact. Detail: the largest standardised coefficient of each column.",
+        detail=tuple(Part(columns=(names[j],), value=float(each[j]), floor=0.0) for j in order),
+    )
+
+
+def telltale_rows(trial: Detected) -> dict[str, Any]:
+    """What the classifier believed of real and of synthetic rows, and the synthetic rows that it was surest of.
+
+    Returns:
+        ``steps``: edges of belief; ``real`` and ``synthetic``: the share of rows in each, in percent; ``rows``: number
+        of the row in the synthetic table (from 0), ``belief``, and ``columns``: name and how much the belief falls,
+        on average, when real values stand in for the column's.
+    """
+    n = len(trial.rows)
+    edges = np.linspace(0, 1, STEPS + 1)
+    shares = [np.histogram(part, edges)[0] / n * 100 for part in (trial.belief[:n], trial.belief[n:])]
+    order = np.argsort(-trial.belief[n:], kind="stable")[:MOST_TOLD]
+    lost = _occluded(trial, order)
+    names = trial.sides[0].book.names
+    rows = []
+    for place, each in zip(order, lost, strict=True):
+        top = [j for j in np.argsort(-each, kind="stable")[:3] if each[j] > 0.01]
+        rows.append(
+            {
+                "row": int(trial.rows[place]),
+                "belief": round(float(trial.belief[n + place]), 4),
+                "columns": [{"name": names[j], "lost": round(float(each[j]), 4)} for j in top],
+            }
+        )
+    return {
+        "steps": [round(float(edge), 3) for edge in edges],
+        "real": [round(float(x), 3) for x in shares[0]],
+        "synthetic": [round(float(x), 3) for x in shares[1]],
+        "rows": rows,
+    }
+
+
+def _occluded(trial: Detected, order: np.ndarray) -> Floats:
+    """How much the belief of each row falls when real values stand in for one column, shape (rows, d)."""
+    real, made = (side.features() for side in trial.sides)
+    d = real.shape[1]
+    n = len(trial.rows)
+    fold_of = np.empty(2 * n, dtype=np.int64)
+    for number, (_, held) in enumerate(trial.folds):
+        fold_of[held] = number
+    others = real[np.linspace(0, n - 1, STAND_INS).astype(np.int64)]
+    out = np.zeros((len(order), d))
+    for at, place in enumerate(order):
+        changed = np.repeat(made[place][None], d * len(others), axis=0).reshape(d, len(others), d)
+        for j in range(d):
+            changed[j, :, j] = others[:, j]
+        model = trial.models[fold_of[n + place]]
+        belief = model.predict_proba(changed.reshape(-1, d))[:, 1].reshape(d, -1).mean(axis=1)
+        out[at] = trial.belief[n + place] - belief
+    return out

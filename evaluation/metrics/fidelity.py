@@ -1,0 +1,138 @@
+"""Fidelity: how close every column, and every pair of columns, is to the real table.
+
+The definitions are those of SDMetrics (KSComplement, TVComplement, CorrelationSimilarity, ContingencySimilarity), as
+errors in percent: 100 * (1 - similarity). Missing values count: a category has one more value, "missing"; a number's
+error is at least the difference of the shares of missing values; a contingency table has a row for missing.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats
+from tabsynth.evaluation.metrics.pair_trends import trends
+from tabsynth.evaluation.score import Part, Score
+from tabsynth.evaluation.stats.bootstrap import DRAWS
+from tabsynth.evaluation.stats.distances import shape_errors
+from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.ks_bootstrap import shape_spread
+from tabsynth.evaluation.stats.null_distance import Chance
+
+HALVES = 3
+"""Random splits of the training table over which the floor is averaged when there is no holdout."""
+
+
+def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: np.random.Generator) -> list[Score]:
+    """Shape and trend error with intervals and floors; no trend error for a table of one column.
+
+    Args:
+        train: The real table.
+        synthetic: The synthetic one.
+        holdout: Real rows that the model has not seen, for the floor; without it halves of ``train`` serve.
+        rng: Draws groups, halves and subsamples.
+    """
+    book = train.book
+    n, rows = len(train), len(synthetic)
+    take = min(rows, len(holdout)) if holdout is not None else n - n // 2
+    fresh = holdout.take(rng.permutation(len(holdout))[:take]) if holdout is not None else None
+    # fewer rows than the two tables have lie further apart, by the root of 1 / n + 1 / rows
+    usual = 1 / n + 1 / rows
+    scale = float(np.sqrt(usual / (1 / (n if fresh is not None else max(n // 2, 1)) + 1 / take)))
+    if fresh is None and n < 4:
+        scale, how = 0.0, "zero, since the training table is too small to halve"
+    elif fresh is not None:
+        how = f"{take:,} held-out rows against the training rows"
+    else:
+        how = "halves of the training rows against each other"
+    how += f", times {scale:.2f} for the number of rows" if scale and abs(scale - 1) > 1e-9 else ""
+    shape, trend = shape_errors(train, synthetic), trends(train, synthetic, fresh, rng)
+    shape_low = shape_floor(train, fresh, rng) * scale if scale else np.zeros(len(shape))
+    trend_low = np.minimum(trend.floors * scale, 1.0)
+    shape_half, shape_reach = shape_spread(train, synthetic, rng)
+    floor = f"Floor: {how}."
+    pairs = list(combinations(range(len(book.names)), 2))
+    scores = [
+        Score(
+            name="shape_error",
+            title="Column shapes",
+            value=100 * float(shape.mean()),
+            interval=_interval(100 * float(shape.mean()), 100 * shape_half),
+            better="lower",
+            target=0.0,
+            floor=100 * float(shape_low.mean()),
+            unit="%",
+            description="How far each column's distribution is from the real one, on average over the columns.",
+            method=f"Interval: {DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
+            detail=tuple(
+                Part(columns=(name,), value=100 * float(value), floor=100 * float(low), chance=100 * float(reach))
+                for name, value, low, reach in zip(book.names, shape, shape_low, shape_reach, strict=True)
+            ),
+        )
+    ]
+    if pairs:
+        mean = 100 * float(np.mean([trend.errors[p] for p in pairs]))
+        scores.append(
+            Score(
+                name="trend_error",
+                title="Pair trends",
+                value=mean,
+                interval=_interval(mean, 100 * trend.half),
+                better="lower",
+                target=0.0,
+                floor=100 * float(np.mean([trend_low[p] for p in pairs])),
+                unit="%",
+                description="How far the relation between two columns is from the real one, on average over the pairs.",
+                method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}",
+                detail=tuple(
+                    Part(
+                        columns=(book.names[a], book.names[b]),
+                        value=100 * float(trend.errors[a, b]),
+                        floor=100 * float(trend_low[a, b]),
+                        chance=100 * float(trend.reach[a, b]),
+                    )
+                    for a, b in pairs
+                ),
+            )
+        )
+    return scores
+
+
+def shape_floor(train: Coded, fresh: Coded | None, rng: np.random.Generator) -> Floats:
+    """What real rows reach in every column, shape (d,).
+
+    That is the error of fresh rows against ``train``. Without them it is the mean over the halvings of ``train``: over
+    all of them for categories, in closed form, and over ``HALVES`` random ones for numbers.
+    """
+    if fresh is not None:
+        return shape_errors(train, fresh)
+    n = len(train)
+    chance = Chance.of(n // 2, n - n // 2)
+    first = [rng.permutation(n) < n // 2 for _ in range(HALVES)]
+    out = np.empty(len(train.book.names))
+    numbers = iter(train.values.T)
+    for j, size in enumerate(train.book.sizes):
+        if train.book.continuous[j]:
+            values = next(numbers)
+            order = np.argsort(values, kind="stable")  # missing ones come last
+            out[j] = np.mean([_parted(values[order], mask[order]) for mask in first])
+        else:
+            out[j] = 0.5 * chance.mean[np.bincount(train.codes[:, j], minlength=size)].sum()
+    return out
+
+
+def _parted(values: Floats, first: np.ndarray) -> float:
+    """The shape error between the rows of sorted values that are in the first part and those that are not."""
+    known = len(values) - int(np.isnan(values).sum())
+    one = np.cumsum(first)
+    other = np.arange(1, len(values) + 1) - one
+    missing = abs(float(one[known - 1] / one[-1] - other[known - 1] / other[-1])) if known else 0.0
+    if not known or not one[known - 1] or not other[known - 1]:
+        return missing
+    last = np.flatnonzero(np.r_[values[1:known] > values[: known - 1], True])
+    return max(float(np.abs(one[last] / one[known - 1] - other[last] / other[known - 1]).max()), missing)
+
+
+def _interval(value: float, half: float) -> tuple[float, float]:
+    return max(0.0, value - half), min(100.0, value + half)

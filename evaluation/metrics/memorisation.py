@@ -1,0 +1,163 @@
+"""A smoke test for memorisation: are synthetic rows nearer to the training rows than to equally real others?
+
+It finds a model that copies. It does not show that a model is safe: that is what the privacy audit is for (Houssiau
+et al., "TAPAS", 2022; Yao et al., "The DCR delusion", 2025).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import cdist
+from scipy.stats import norm
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.binomial import wilson
+from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.stats.encoded_table import Coded
+
+MOST_REAL = 10_000
+"""Rows of the training table, and of the holdout, that distances are taken to."""
+
+MOST_SYNTHETIC = 2_000
+"""Synthetic rows whose nearest real row is looked for."""
+
+CHUNK = 32
+"""Synthetic rows at a time: 32 x 10,000 distances take 2.5 MB, which a core's cache can hold."""
+
+BITS = 40
+"""Binary digits, some twelve decimal ones, in which a copy's numbers agree: two readers of one file may round a number
+apart in the last of its 53."""
+
+MISSING = -0.5
+"""Where a missing number lies on the scale of 0 (the training table's least) to 1 (its greatest)."""
+
+
+def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> list[Score]:
+    """The share of synthetic rows nearer to training than to held-out rows, and the share of exact copies.
+
+    Args:
+        train: The training table.
+        synthetic: The synthetic table.
+        holdout: Real rows that the model has not seen.
+        rng: Draws the rows compared.
+    """
+    k = min(len(train), len(holdout), MOST_REAL)
+    sample = synthetic.take(rng.permutation(len(synthetic))[:MOST_SYNTHETIC])
+    seen = neighbours(sample, train.take(rng.permutation(len(train))[:k]), train)
+    unseen = neighbours(sample, holdout.take(rng.permutation(len(holdout))[:k]), train)
+    share, low, high = _nearer(seen, unseen, k)
+    known = np.unique(_fingerprints(train))
+    made = np.isin(_fingerprints(synthetic), known)
+    other = np.isin(_fingerprints(holdout), known)
+    below, above = _difference(int(made.sum()), len(made), int(other.sum()), len(other))
+    return [
+        Score(
+            name="dcr_share",
+            title="Nearer to training",
+            value=100 * share,
+            interval=(100 * low, 100 * high),
+            better="target",
+            target=50.0,
+            floor=50.0,
+            unit="%",
+            description="Synthetic rows nearer to a training row than to a held-out one; 50 % if none was memorised.",
+            method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower distance; "
+            "interval: as if the labels of real rows were drawn at random. A smoke test, not a proof of privacy.",
+        ),
+        Score(
+            name="copies",
+            title="Copied rows",
+            value=100 * float(made.mean() - other.mean()),
+            interval=(100 * below, 100 * above),
+            better="lower",
+            target=0.0,
+            floor=0.0,
+            unit="%",
+            description="Synthetic rows equal to a training row, less the same share of held-out rows.",
+            method=f"{100 * made.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows occur in "
+            "the training table, their numbers to twelve digits; Newcombe interval of the difference. A smoke test, "
+            "not a proof of privacy.",
+        ),
+    ]
+
+
+def nearest(rows: Coded, others: Coded, train: Coded) -> Floats:
+    """Distance of each row to the nearest of others, shape (n,)."""
+    return neighbours(rows, others, train)[0]
+
+
+def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Integers]:
+    """Distance of each row to the nearest of others, and which that is, shape (n,) each.
+
+    Gower's distance ("A general coefficient of similarity", Biometrics 27, 1971), not divided by the number of columns:
+    a number counts its difference over the training range, a category 1 where it differs.
+    """
+    left, right = _scaled(rows, train), _scaled(others, train)
+    discrete = ~train.book.continuous
+    # columns as rows of small integers: comparing them is then limited by memory, not by arithmetic
+    small = np.min_scalar_type(int(train.book.sizes.max()))
+    a, b = (np.ascontiguousarray(table.codes[:, discrete].T.astype(small)) for table in (rows, others))
+    out, which = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        distance = np.zeros((len(out[part]), len(others)))
+        if left.shape[1]:
+            distance += cdist(left[part], right, "cityblock")
+        differing = np.zeros(distance.shape, dtype=np.int16)
+        for one, other in zip(a, b, strict=True):
+            differing += one[part, None] != other[None, :]
+        distance += differing
+        which[part] = distance.argmin(axis=1)
+        out[part] = np.take_along_axis(distance, which[part, None], axis=1)[:, 0]
+    return out, which
+
+
+def _nearer(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k: int) -> tuple[float, float, float]:
+    """The share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
+
+    If nothing was memorised, which real rows are training rows is a random half of all 2k. So the variance is that of
+    drawing k labels from 2k without replacement, each counted once for every synthetic row that is nearest to it.
+    """
+    n = len(seen[0])
+    tied = seen[0] == unseen[0]
+    won = (seen[0] < unseen[0]) + 0.5 * tied
+    share = float(won.mean())
+    if not 0 < share < 1:
+        return share, *wilson(share * n, n)
+    owner = np.where(seen[0] < unseen[0], seen[1], unseen[1] + k)[~tied]
+    owned = np.bincount(owner, minlength=2 * k).astype(np.float64)
+    spread = 2 * k / (2 * k - 1) * float(((owned - owned.mean()) ** 2).sum()) if k > 0 else 0.0
+    half = float(norm.ppf(0.975)) * (share * (1 - share) * spread) ** 0.5 / n
+    return share, max(0.0, share - half), min(1.0, share + half)
+
+
+def _difference(a: int, n: int, b: int, m: int) -> tuple[float, float]:
+    """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
+    p, q = a / n, b / m
+    (low_p, high_p), (low_q, high_q) = wilson(a, n), wilson(b, m)
+    return (
+        p - q - ((p - low_p) ** 2 + (high_q - q) ** 2) ** 0.5,
+        p - q + ((high_p - p) ** 2 + (q - low_q) ** 2) ** 0.5,
+    )
+
+
+def _scaled(table: Coded, train: Coded) -> Floats:
+    """Numbers over the training table's range, missing at ``MISSING``."""
+    if not train.values.shape[1]:
+        return table.values
+    present = ~np.isnan(train.values)
+    low = np.where(present, train.values, np.inf).min(axis=0)
+    span = np.where(present, train.values, -np.inf).max(axis=0) - low
+    usable = np.isfinite(span) & (span > 0)
+    scaled = (table.values - np.where(np.isfinite(low), low, 0.0)) / np.where(usable, span, 1.0)
+    return np.where(np.isnan(scaled), MISSING, scaled)
+
+
+def _fingerprints(table: Coded) -> np.ndarray:
+    """A 64-bit hash of every row, shape (n,); numbers that agree in ``BITS`` binary digits are one number."""
+    discrete = table.codes[:, ~table.book.continuous]
+    part, power = np.frexp(table.values)
+    rounded = np.ldexp(np.round(np.ldexp(part, BITS)), power - BITS) + 0.0  # + 0.0 makes every zero a positive one
+    frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(rounded)], axis=1, ignore_index=True)
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy()

@@ -1,0 +1,258 @@
+"""The report's page, made from the report's plain data alone: pictures first, no script, nothing loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tabsynth.evaluation.metric_specs import area_of
+from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.verdict import reading
+from tabsynth.reporting import charts
+from tabsynth.reporting.number_format import figure
+
+TILES = (
+    "shape_error",
+    "trend_error",
+    "tail_error",
+    "coverage",
+    "detection_auc",
+    "utility",
+    "conclusions",
+    "dcr_share",
+    "copies",
+)
+"""Scores that get a tile; all are in the table at the end."""
+
+MOST_BARS = 10
+MOST_FINDINGS, MOST_REASONS = 8, 3
+"""Findings that stand open, and scores that are named under a use."""
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """One self-contained HTML page from ``Report.to_dict()``."""
+    scores = {score["name"]: score for score in report["scores"]}
+    tables = report["provenance"].get("tables", {})
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            verdict=report["verdict"],
+            tiles=[_tile(scores[name], report["verdict"]["scores"]) for name in TILES if name in scores],
+            worst=_worst(report["worst"]),
+            cards=_cards(report["distributions"], scores),
+            heat=_heat(scores, report["distributions"]),
+            heat_steps=charts.HEAT_STEPS,
+            seen=_seen(scores),
+            sdmetrics=_beside(scores),
+            scores=[_row(score) for score in report["scores"]],
+            uses=_uses(report["uses"], scores),
+            findings=report["findings"],
+            shown=MOST_FINDINGS,
+            gates=report["gates"],
+            projection=charts.projection(report["drilldown"].get("projection")),
+            beliefs=charts.beliefs(report["drilldown"].get("telltale")),
+            finer=_finer(scores),
+            notes=report["notes"],
+            provenance=report["provenance"],
+            tables=tables,
+            card=_pretty(report["provenance"].get("card")),
+        )
+    )
+
+
+def render_comparison(comparison: Mapping[str, Any]) -> str:
+    """One self-contained page from ``ComparisonReport.to_dict()``."""
+    reports = comparison["reports"]
+    by_name = {name: {score["name"]: score for score in report["scores"]} for name, report in reports.items()}
+    rows = []
+    for score, best in comparison["best"].items():
+        each = {name: scores.get(score) for name, scores in by_name.items()}
+        known = next(found for found in each.values() if found)
+        cells = []
+        for name, found in each.items():
+            row = _row(found) if found else None
+            level = reports[name]["verdict"]["scores"].get(score)
+            cells.append({"row": row, "best": name in best and len(best) < len(each), "level": level})
+        rows.append({**_row(known), "area": area_of(score), "cells": cells})
+    names = list(dict.fromkeys(use["use"] for report in reports.values() for use in report["uses"]))
+    uses = [
+        (name, [next((u for u in r["uses"] if u["use"] == name), None) for r in reports.values()]) for name in names
+    ]
+    text: str = (
+        _environment()
+        .get_template("compare.html.j2")
+        .render(
+            reports=reports,
+            areas=[
+                (area, [row for row in rows if row["area"] == area])
+                for area in dict.fromkeys(row["area"] for row in rows)
+            ],
+            uses=uses,
+        )
+    )
+    return text
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader(
+            [
+                PackageLoader("tabsynth.evaluation.rendering", "templates"),
+                PackageLoader("tabsynth.reporting", "templates"),
+            ]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = figure
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow line may break after an underscore or a dot."""
+    return Markup("").join(escape(part) + Markup("<wbr>") for part in re.split(r"(?<=[_.])", name))
+
+
+def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each use with the figures that speak against it, the worst first."""
+    out = []
+    for use in uses:
+        reasons = [{**_row(scores[item["name"]]), "level": item["level"]} for item in use["against"]]
+        out.append({**use, "reasons": reasons[:MOST_REASONS], "more": max(len(reasons) - MOST_REASONS, 0)})
+    return out
+
+
+def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
+    known = Score.from_dict(score)
+    return {**_row(score), "gauge": charts.gauge(score), "level": levels.get(score["name"]), "reading": reading(known)}
+
+
+def _row(score: dict[str, Any]) -> dict[str, Any]:
+    """A score's figures as text."""
+    known = Score.from_dict({**score, "detail": []})
+    unit = known.unit
+    return {
+        "name": known.name,
+        "title": known.title,
+        "value": figure(known.value, unit),
+        "unit": "" if unit == "%" else unit,
+        "interval": [figure(bound, unit) for bound in known.interval] if known.interval is not None else None,
+        "floor": figure(known.floor, unit) if known.floor is not None else None,
+        "direction": known.direction,
+        "description": known.description,
+        "method": known.method,
+    }
+
+
+def _bars(parts: list[dict[str, Any]], unit: str, start: float = 0.0) -> list[dict[str, Any]]:
+    """Bars on one scale that begins at ``start``."""
+    top = max((part["value"] - start for part in parts), default=0.0)
+    out = []
+    for part in parts:
+        floor = part["floor"]
+        out.append(
+            {
+                "name": " × ".join(part["columns"]),
+                "value": figure(part["value"], unit),
+                "floor": figure(floor, unit) if floor is not None else None,
+                "width": round(100 * max(part["value"] - start, 0.0) / top, 1) if top > 0 else 0.0,
+                "tick": round(100 * (floor - start) / top, 1)
+                if floor is not None and 0 < floor - start <= top
+                else None,
+            }
+        )
+    return out
+
+
+def _worst(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    bars = _bars(parts[:MOST_BARS], "%")
+    for bar, part in zip(bars, parts, strict=False):
+        bar["what"] = "pair" if len(part["columns"]) > 1 else "column"
+    return bars
+
+
+def _cards(pictures: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One card for each column, the one furthest above its floor first."""
+    errors = {part["columns"][0]: part for part in scores["shape_error"]["detail"]} if "shape_error" in scores else {}
+    cards = []
+    for picture in pictures:
+        part = errors.get(picture["name"], {"value": 0.0, "floor": None})
+        continuous = "edges" in picture
+        cards.append(
+            {
+                "name": picture["name"],
+                "kind": picture["kind"],
+                "error": figure(part["value"], "%"),
+                "level": charts.level(part["value"]),
+                "floor": figure(part["floor"], "%") if part["floor"] is not None else None,
+                "excess": part["value"] - (part["floor"] or 0.0),
+                "histogram": charts.histogram(picture) if continuous else None,
+                "bars": None if continuous else charts.bars(picture),
+                "missing": [figure(picture[f"{side}_missing"], "%") for side in ("real", "synthetic")]
+                if picture["real_missing"] or picture["synthetic_missing"]
+                else None,
+            }
+        )
+    return sorted(cards, key=lambda card: -card["excess"])
+
+
+def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if "trend_error" not in scores:
+        return None
+    order = [picture["name"] for picture in pictures]
+    return charts.heat(scores["shape_error"]["detail"], scores["trend_error"]["detail"], order)
+
+
+def _finer(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The finer scores with their worst parts, by area; those that have a section of their own are left out."""
+    shown = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
+    areas: dict[str, list[dict[str, Any]]] = {}
+    for name, score in scores.items():
+        area = area_of(name)
+        if name in shown or area in ("sdmetrics", "memorisation") or not score["detail"]:
+            continue
+        parts = [
+            {
+                "name": " × ".join(part["columns"]),
+                "value": figure(part["value"], score["unit"]),
+                "floor": figure(part["floor"], score["unit"]) if part["floor"] is not None else "–",
+            }
+            for part in score["detail"][:MOST_BARS]
+        ]
+        areas.setdefault(area, []).append({**_row(score), "parts": parts})
+    return [{"area": area, "scores": found} for area, found in areas.items()]
+
+
+def _seen(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:
+    """Where the classifier sees it: columns together, and each alone."""
+    if "detection_auc" not in scores:
+        return None
+    together = [part for part in scores["detection_auc"]["detail"] if part["value"] >= 0.001]
+    alone = [part for part in scores["detection_column_auc"]["detail"] if part["value"] >= 0.505]
+    return {"together": _bars(together[:MOST_BARS], "AUC"), "alone": _bars(alone[:MOST_BARS], "AUC", 0.5)}
+
+
+def _beside(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """SDMetrics' scores, each with ours turned into a similarity where we have the same."""
+    ours = {"sdmetrics_column_shapes": "shape_error", "sdmetrics_column_pair_trends": "trend_error"}
+    rows = []
+    for name, score in scores.items():
+        if name.startswith("sdmetrics_"):
+            same = scores.get(ours.get(name, ""))
+            rows.append({**_row(score), "ours": figure(100 - same["value"], "%") if same else None})
+    return rows
+
+
+def _pretty(card: object) -> str | None:
+    return json.dumps(card, indent=2, ensure_ascii=False) if card else None

@@ -1,0 +1,60 @@
+"""Real and synthetic rows in two directions, as counts: an outline of both tables and none of their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tabsynth.evaluation.rendering.histograms import FEWEST
+from tabsynth.evaluation.stats.bootstrap import sampled
+from tabsynth.evaluation.stats.design_matrix import Encoder
+from tabsynth.evaluation.stats.encoded_table import Coded
+
+MOST_ROWS = 5_000
+CELLS = 24
+MOST_FAR = 3.0
+"""Deviations at which a feature is cut, so that no single rare value makes a direction."""
+
+EDGE = 0.01
+"""Share of the real rows on either side that the outer cells take in."""
+
+
+def projection(real: Coded, made: Coded, rng: np.random.Generator) -> dict[str, Any] | None:
+    """Counts over the first two principal components of the real rows; None where there are not two.
+
+    Returns:
+        ``explained``: the share of variance of both components, in percent; ``real`` and ``synthetic``: rows of a grid
+        from top to bottom, each cell the share of rows in permille. A cell with fewer than five real rows says zero.
+        ``loadings``: for each component the columns it is mostly made of.
+    """
+    sides = [sampled(table, MOST_ROWS, rng) for table in (real, made)]
+    encoder = Encoder.of(real)
+    if len(encoder.names) < 2 or len(sides[0]) < 4 * FEWEST:
+        return None
+    left, right = (encoder.features(side) for side in sides)
+    scale = left.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    left, right = (np.clip((rows - left.mean(axis=0)) / scale, -MOST_FAR, MOST_FAR) for rows in (left, right))
+    middle = left.mean(axis=0)
+    _, size, directions = np.linalg.svd(left - middle, full_matrices=False)
+    if len(size) < 2 or size[1] <= 1e-9 * size[0]:
+        return None
+    points = [(rows - middle) @ directions[:2].T for rows in (left, right)]
+    ends = np.quantile(points[0], [EDGE, 1 - EDGE], axis=0)
+    edges = [np.linspace(float(ends[0, k]), float(ends[1, k]), CELLS - 1) for k in (0, 1)]
+    grids = []
+    for at, rows in enumerate(points):
+        x, y = (np.searchsorted(edges[k], rows[:, k]) for k in (0, 1))
+        counts = np.bincount((CELLS - 1 - y) * CELLS + x, minlength=CELLS * CELLS).reshape(CELLS, CELLS)
+        if at == 0:
+            counts = np.where(counts < FEWEST, 0, counts)
+        grids.append([[round(float(1000 * c / len(rows)), 2) for c in row] for row in counts])
+    names = real.book.names
+    loadings = []
+    for k in (0, 1):
+        each = np.zeros(len(names))
+        np.add.at(each, encoder.sources, directions[k] ** 2)
+        loadings.append([names[j] for j in np.argsort(-each, kind="stable")[:3]])
+    explained = [round(float(100 * s**2 / (size**2).sum()), 2) for s in size[:2]]
+    return {"explained": explained, "real": grids[0], "synthetic": grids[1], "loadings": loadings}

@@ -1,0 +1,1 @@
+"""The statistics that metrics share: encodings, distances and intervals."""

@@ -1,0 +1,74 @@
+"""Few codes for every column: numbers by quantile, rare categories pooled. What some columns share fits a count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.stats.encoded_table import Coded
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """How each column of a table is cut.
+
+    Attributes:
+        edges: Of a continuous column, the inner edges; None for a category.
+        tables: Of a category, the new code of each code; None for a continuous column.
+        sizes: How many codes each column has, 0 for missing included.
+    """
+
+    edges: tuple[Floats | None, ...]
+    tables: tuple[Integers | None, ...]
+    sizes: Integers
+
+    @classmethod
+    def of(cls, real: Coded, most: int) -> Bins:
+        """At most ``most`` codes besides missing, by the real table: quantiles of numbers, the commonest categories."""
+        edges: list[Floats | None] = []
+        tables: list[Integers | None] = []
+        sizes = []
+        at = 0
+        for j, size in enumerate(real.book.sizes):
+            if real.book.continuous[j]:
+                values = real.values[:, at]
+                present = values[~np.isnan(values)]
+                inner = np.linspace(0, 1, most + 1)[1:-1]
+                cut = np.unique(np.quantile(present, inner, method="lower")) if len(present) else np.zeros(1)
+                at += 1
+                edges.append(cut)
+                tables.append(None)
+                sizes.append(len(cut) + 2)
+                continue
+            counts = np.bincount(real.codes[:, j], minlength=size)[1:]
+            kept = np.argsort(-counts, kind="stable")[: most if len(counts) <= most else most - 1]
+            table = np.full(size, len(kept) + 1, dtype=np.int64)
+            table[0] = 0
+            table[kept + 1] = np.arange(1, len(kept) + 1)
+            edges.append(None)
+            tables.append(table)
+            sizes.append(int(table.max()) + 1)
+        return cls(tuple(edges), tuple(tables), np.array(sizes, dtype=np.int64))
+
+    def codes(self, table: Coded) -> Integers:
+        """The codes of a table's rows, shape (n, d); 0 is missing."""
+        out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores read column by column
+        at = 0
+        for j, (cut, pooled) in enumerate(zip(self.edges, self.tables, strict=True)):
+            if cut is not None:
+                values = table.values[:, at]
+                out[:, j] = np.where(np.isnan(values), 0, np.searchsorted(cut, values, "left") + 1)
+                at += 1
+            elif pooled is not None:
+                out[:, j] = pooled[table.codes[:, j]]
+        return out
+
+
+def joint(codes: Integers, sizes: Integers, columns: tuple[int, ...]) -> tuple[Integers, int]:
+    """One number for what several columns hold together, shape (n,), and how many there are."""
+    key, size = codes[:, columns[0]], int(sizes[columns[0]])
+    for j in columns[1:]:
+        key, size = key * int(sizes[j]) + codes[:, j], size * int(sizes[j])
+    return key, size

@@ -1,0 +1,150 @@
+"""Distances between the columns, and the pairs of columns, of two tables.
+
+The definitions are those of SDMetrics (KSComplement, TVComplement, CorrelationSimilarity, ContingencySimilarity), as
+errors: 1 - similarity. Missing values count: a category has one more value, "missing"; a number's error is at least
+the difference of the shares of missing values; a contingency table has a row for missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.evaluation.stats.encoded_table import Coded
+
+FULL = 4_000_000
+"""Cells of a contingency table up to which every one is counted, empty ones too."""
+
+
+def shape_errors(real: Coded, other: Coded) -> Floats:
+    """Distance of every column's distribution, shape (d,), each from 0 to 1.
+
+    Total variation for categories. For numbers the Kolmogorov-Smirnov statistic of the present values, or the
+    difference of the shares of missing values if that is larger.
+    """
+    out = np.empty(len(real.book.names))
+    continuous = iter(range(real.values.shape[1]))
+    for j, size in enumerate(real.book.sizes):
+        if real.book.continuous[j]:
+            at = next(continuous)
+            out[j] = _number_distance(real.values[:, at], other.values[:, at])
+        else:
+            p = np.bincount(real.codes[:, j], minlength=size) / len(real)
+            q = np.bincount(other.codes[:, j], minlength=size) / len(other)
+            out[j] = 0.5 * np.abs(p - q).sum()
+    return np.clip(out, 0.0, 1.0)
+
+
+def trend_errors(real: Coded, other: Coded) -> Floats:
+    """Distance of every pair's relation, shape (d, d), each from 0 to 1.
+
+    Half the difference of Pearson's correlations for two numbers; else the total variation between the contingency
+    tables, where a number is cut into ten equal-width bins of the real table's range.
+    """
+    d = len(real.book.names)
+    out = np.zeros((d, d))
+    at = np.flatnonzero(real.book.continuous)
+    if len(at):
+        out[np.ix_(at, at)] = correlation_distance(correlations(real.values), correlations(other.values))
+    for (a, b), _, (left, right) in contingencies([real, other]):
+        out[a, b] = out[b, a] = total_variation(left, right, len(real), len(other))
+    return np.clip(out, 0.0, 1.0)
+
+
+def correlations(values: Floats) -> Floats:
+    """Pearson's correlations over the rows where both are present, shape (c, c); NaN where one does not vary."""
+    return correlations_of(moments(standardised(values)))
+
+
+def _number_distance(real: Floats, other: Floats) -> float:
+    """Kolmogorov-Smirnov, or the difference in missing shares if larger; 1 if only the real column has values."""
+    a, b = np.sort(real[~np.isnan(real)]), np.sort(other[~np.isnan(other)])
+    missing = abs(len(a) / len(real) - len(b) / len(other))
+    if not len(a) or not len(b):
+        return 1.0 if len(a) else missing
+    # either distribution is furthest above the other at a value of its own; of equal values the last one counts most
+    above = (np.arange(len(a)) + 1) / len(a) - np.searchsorted(b, a, "right") / len(b)
+    below = (np.arange(len(b)) + 1) / len(b) - np.searchsorted(a, b, "right") / len(a)
+    return max(float(above.max()), float(below.max()), missing)
+
+
+def standardised(values: Floats) -> Floats:
+    """Columns with mean 0 and deviation 1 (all 0 if constant), NaN kept: sums of squares then lose no digits."""
+    present = ~np.isnan(values)
+    count = np.maximum(present.sum(axis=0), 1)
+    centred = values - np.where(present, values, 0.0).sum(axis=0) / count
+    deviation = np.sqrt((np.where(present, centred, 0.0) ** 2).sum(axis=0) / count)
+    largest = np.abs(np.where(present, values, 0.0)).max(axis=0, initial=0.0)
+    constant = deviation <= 1e-12 * largest
+    scaled = np.where(constant, 0.0, centred) / np.where(constant, 1.0, deviation)
+    return np.where(present, scaled, np.nan)
+
+
+def moments(values: Floats) -> Floats:
+    """Pairwise counts, sums, sums of squares and products over rows where both are present.
+
+    Args:
+        values: Shape (..., rows, c).
+
+    Returns:
+        Shape (..., 4, c, c).
+    """
+    present = (~np.isnan(values)).astype(np.float64)
+    filled = np.nan_to_num(values)
+    turned = np.swapaxes(filled, -1, -2)
+    counts = np.swapaxes(present, -1, -2) @ present
+    return np.stack([counts, turned @ present, turned**2 @ present, turned @ filled], axis=-3)
+
+
+def correlations_of(moments: Floats) -> Floats:
+    """Pearson's correlations of moments with shape (..., 4, c, c)."""
+    count, total, squares, product = np.moveaxis(moments, -3, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        other = np.swapaxes(total, -1, -2)
+        variance = squares / count - (total / count) ** 2
+        both = variance * np.swapaxes(variance, -1, -2)
+        covariance = product / count - total * other / count**2
+        out = np.where((variance > 1e-12) & (np.swapaxes(variance, -1, -2) > 1e-12), covariance / np.sqrt(both), np.nan)
+    return np.clip(out, -1.0, 1.0)
+
+
+def correlation_distance(real: Floats, other: Floats) -> Floats:
+    """Half the difference; 1 where a correlation is defined in the real table only."""
+    gap = np.abs(np.nan_to_num(real) - np.nan_to_num(other)) / 2
+    gap = np.where(np.isnan(other) & ~np.isnan(real), 1.0, gap)
+    index = np.arange(gap.shape[-1])
+    gap[..., index, index] = 0.0
+    return gap
+
+
+def contingency_pairs(table: Coded) -> list[tuple[int, int]]:
+    """Pairs of which at least one is a category."""
+    continuous = table.book.continuous
+    return [(a, b) for a, b in combinations(range(len(continuous)), 2) if not (continuous[a] and continuous[b])]
+
+
+def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], Integers, list[Integers]]]:
+    """Each pair of which at least one is a category, counted once for all tables.
+
+    Yields:
+        The two columns; the cell of every row, all tables' rows one after the other, shape (rows,); and the counts of
+        the cells in each table, shape (cells,) each.
+    """
+    codes = np.ascontiguousarray(np.vstack([table.codes for table in tables]).T)  # a column's codes lie together
+    ends = np.cumsum([len(table) for table in tables])
+    sizes = tables[0].book.sizes
+    for a, b in contingency_pairs(tables[0]):
+        size = int(sizes[a] * sizes[b])
+        keys = codes[a] * sizes[b] + codes[b]
+        if size > FULL:  # more cells than are worth an array: keep those that occur
+            found, keys = np.unique(keys, return_inverse=True)
+            size = len(found)
+        yield (a, b), keys, [np.bincount(part, minlength=size) for part in np.split(keys, ends[:-1])]
+
+
+def total_variation(left: Integers, right: Integers, n: int, m: int) -> float:
+    """Total variation between counts of n and of m rows; whole numbers inside, so that the sum is exact."""
+    return 0.5 * float(np.abs(left * m - right * n).sum()) / (n * m)
