@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tabsynth.mixing.link import LinkSpec, link
+from tabsynth.mixing.linkage.link import link
+from tabsynth.mixing.linkage.spec import LinkSpec
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 FIELDS = ("given_name", "surname", "street", "town", "postcode", "born")

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 import tabsynth as ts
 from tabsynth.data.provenance import file_hash
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.plan import Plan
 
 CHUNK = 250_000
 KINDS = {

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tabsynth.evaluation.evaluate import evaluate
     from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
-    from tabsynth.mixing.apply import mix
-    from tabsynth.mixing.suggest import suggest
+    from tabsynth.mixing.matching.suggest import suggest
+    from tabsynth.mixing.mix import mix
     from tabsynth.privacy.audit.audit import audit
     from tabsynth.privacy.budget import Privacy
     from tabsynth.schema.schema import Schema
@@ -54,9 +54,9 @@ _HOMES = {
     "audit": "tabsynth.privacy.audit.audit",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.registry",
-    "mix": "tabsynth.mixing.apply",
+    "mix": "tabsynth.mixing.mix",
     "read": "tabsynth.data.read_write",
-    "suggest": "tabsynth.mixing.suggest",
+    "suggest": "tabsynth.mixing.matching.suggest",
     "synthesize": "tabsynth.synthesizers.registry",
     "write": "tabsynth.data.read_write",
 }

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.errors import InputError
-from tabsynth.mixing.apply import mix
-from tabsynth.mixing.batchwise import unfit
-from tabsynth.mixing.plan import Plan
-from tabsynth.mixing.streamed import MixedFile
-from tabsynth.mixing.suggest import suggest
-from tabsynth.mixing.telling import report_text
+from tabsynth.mixing.matching.suggest import suggest
+from tabsynth.mixing.mix import mix
+from tabsynth.mixing.out_of_core.eligibility import unfit
+from tabsynth.mixing.out_of_core.mix_to_file import MixedFile
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.report import report_text
 from tabsynth.schema.schema import Schema
 
 LARGE = 1 << 28

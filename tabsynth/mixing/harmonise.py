@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.errors import DataError, listed
-from tabsynth.mixing.entries import DECIDED, Harmony, Match, code_text, code_texts
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.entries import DECIDED, Harmony, Match, code_text, code_texts
+from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
 from tabsynth.schema.datetime_formats import find_formats, read_dates
 

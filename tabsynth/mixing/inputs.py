@@ -13,8 +13,8 @@ from tabsynth.data.batch_reader import Batches
 from tabsynth.data.provenance import file_hash
 from tabsynth.data.read_write import read
 from tabsynth.errors import DataError, InputError, listed
-from tabsynth.mixing.entries import Input
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.entries import Input
+from tabsynth.mixing.plan.plan import Plan
 from tabsynth.schema.validation import check_frame
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.plan import Plan
 
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 

@@ -34,7 +34,7 @@ import pytest
 import tabsynth as ts
 from tabsynth.cli import main
 from tabsynth.data.provenance import file_hash
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.plan import Plan
 
 from .people import registers
 

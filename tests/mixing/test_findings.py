@@ -10,8 +10,8 @@ import pytest
 
 import tabsynth as ts
 from tabsynth.errors import InputError
-from tabsynth.mixing.naming import alike, unit_of
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.matching.name_similarity import alike, unit_of
+from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
 from tabsynth.schema.column_names import words
 

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 import tabsynth as ts
-from tabsynth.mixing.mixed import Mixed
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.result import Mixed
 
 from . import heart_fixture as heart
 

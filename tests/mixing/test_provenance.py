@@ -15,12 +15,12 @@ import tabsynth as ts
 from tabsynth.cli import main
 from tabsynth.data import split
 from tabsynth.errors import DataError, PrivacyError
-from tabsynth.mixing.mixed import Mixed
-from tabsynth.mixing.plan import Plan
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.result import Mixed
 from tabsynth.pipeline import run
 from tabsynth.synthesizers.registry import load
 
-from .test_guards import people, plan_of, same
+from .test_checks import people, plan_of, same
 
 
 def plan(**parts: Any) -> Plan:

@@ -1,0 +1,1 @@
+"""One table from linked tables: unions, joins, statistical matching, conflicts and weights."""

@@ -1,0 +1,221 @@
+"""Harmonised sources made one table: rows below each other, rows of one entity side by side, or columns drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Integers
+from tabsynth.errors import InputError, listed
+from tabsynth.mixing.combination.conflict_resolution import resolve, value_codes
+from tabsynth.mixing.combination.statistical_matching import fuse
+from tabsynth.mixing.linkage.exact import check_growth, growth
+from tabsynth.mixing.plan.entries import code_texts
+from tabsynth.mixing.plan.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """One table with where it comes from.
+
+    Attributes:
+        frame: The columns of the mixed table and ``_source``.
+        mask: True where the cell's column is one that a source of the row has; of the same columns.
+        entity: The entity of each row, shape (rows,).
+        row: The row's number in its source; -1 where several rows were joined.
+        origin: By cell the source that its value is from; None after a union, where ``_source`` tells it.
+        report: What was done.
+    """
+
+    frame: pd.DataFrame
+    mask: pd.DataFrame
+    entity: Integers
+    row: Integers
+    origin: pd.DataFrame | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
+    """Rows of all sources below each other; a column that a source lacks is missing there, and masked."""
+    order = [name for name in plan.mapped if any(name in frame for frame in frames.values())]
+    if plan.combine["on_missing_column"] == "drop":
+        order = [name for name in order if all(name in frame for frame in frames.values())]
+        if not order:
+            raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
+    columns = {name: stacked({s: frame.get(name) for s, frame in frames.items()}, frames) for name in order}
+    source = np.repeat(list(frames), [len(frame) for frame in frames.values()])
+    frame = pd.DataFrame({**columns, "_source": source})
+    mask = pd.DataFrame(
+        {name: np.concatenate([np.full(len(frame), name in frame) for frame in frames.values()]) for name in order}
+        | {"_source": np.ones(len(frame), bool)}
+    )
+    entity = np.concatenate([entities[name] for name in frames])
+    row = np.concatenate([np.arange(len(frame)) for frame in frames.values()])
+    return Combined(frame, mask, entity, row, report={"op": "union", "rows_in": len(frame), "rows_out": len(frame)})
+
+
+def stacked(parts: Mapping[str, pd.Series | None], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """One column's values of all sources below each other, of one type: text where any source has text."""
+    have = {source: part for source, part in parts.items() if part is not None}
+    dates = any(pd.api.types.is_datetime64_any_dtype(part.dtype) for part in have.values())
+    numeric = not dates and all(is_number(part) for part in have.values())
+    whole = numeric and all(pd.api.types.is_integer_dtype(part.dtype) for part in have.values())
+    out: list[pd.Series] = []
+    for source, frame in frames.items():
+        part = parts[source]
+        if part is None:
+            part = pd.Series(np.full(len(frame), None), dtype=object)
+        if whole:
+            out.append(part.astype("Int64"))
+        elif numeric:
+            out.append(pd.to_numeric(part).astype("float64"))
+        else:
+            out.append(part.astype(object) if dates else code_texts(part).astype(object))
+    made = pd.concat(out, ignore_index=True)
+    if numeric:
+        return as_integers(made)
+    made = made.where(made.notna(), None)
+    return pd.to_datetime(made) if dates else made
+
+
+def as_integers(numbers: pd.Series) -> pd.Series:
+    """Numbers that are all whole as integers, nullable where some are missing."""
+    floats = pd.api.types.is_float_dtype(numbers.dtype)
+    if floats and not ((numbers.dropna() % 1 == 0).all() and numbers.abs().max() < 2**53):
+        return numbers
+    return numbers.astype("int64") if numbers.notna().all() else numbers.astype("Int64")
+
+
+def is_number(part: pd.Series) -> bool:
+    """Whether all values are numbers, also those read from codes."""
+    if pd.api.types.is_bool_dtype(part.dtype) or isinstance(part.dtype, pd.CategoricalDtype):
+        return False
+    if pd.api.types.is_numeric_dtype(part.dtype):
+        return True
+    return all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in part.dropna())
+
+
+def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
+    """Rows of one entity side by side; where several sources have a column, the plan's rule chooses.
+
+    Raises:
+        DataError: Rows would multiply; nothing has been joined then.
+    """
+    found = growth(entities)
+    check_growth(found, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
+    frames = _of_one_type(frames, plan)
+    rows = _paired(entities)
+    report: dict[str, Any] = {"op": "join", "growth": round(found.factor, 4), "cardinality": found.cardinality}
+    report |= {"rows_in": sum(map(len, entities.values())), "rows_out": len(rows)}
+    report["entities"] = int(rows["_entity"].nunique())
+    present = {name: rows[name].to_numpy() >= 0 for name in frames}
+    columns, masks, origins, conflicts = {}, {}, {}, {}
+    trust = {name: plan.inputs[name].trust for name in frames}
+    when = plan.resolve.get("when")
+    times = _times(frames, rows, str(when)) if when else None
+    for name in plan.mapped:
+        have = [source for source in frames if name in frames[source]]
+        parts = pd.DataFrame({source: _taken(frames[source][name], rows[source]) for source in have})
+        masks[name] = np.logical_or.reduce([present[source] for source in have])
+        if len(have) == 1:
+            columns[name] = parts[have[0]]
+            origins[name] = parts[have[0]].map(lambda _, name=have[0]: name, na_action="ignore").to_numpy()
+            continue
+        rule = plan.resolve["columns"].get(name, plan.resolve["default"])
+        chosen, origin = resolve(parts, rule, trust, times)
+        columns[name], origins[name] = chosen, origin.to_numpy()
+        conflicts[name] = {"rule": rule, "conflicts": _conflicts(parts)}
+    patterns, which = np.unique(np.column_stack(list(present.values())), axis=0, return_inverse=True)
+    names = np.array(list(frames), object)
+    source = np.array(["+".join(names[pattern]) for pattern in patterns], object)[which.ravel()]
+    frame = pd.DataFrame({name: settled(values.reset_index(drop=True)) for name, values in columns.items()})
+    frame["_source"] = source
+    masks["_source"] = np.ones(len(rows), bool)
+    report["conflicts"] = conflicts
+    return Combined(
+        frame,
+        pd.DataFrame(masks),
+        rows["_entity"].to_numpy(),
+        np.full(len(rows), -1),
+        pd.DataFrame(origins),
+        report,
+    )
+
+
+def _of_one_type(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd.DataFrame]:
+    """The sources with each column in the type that it has in all of them, so that equal values are equal."""
+    ends = np.cumsum([len(frame) for frame in frames.values()])
+    columns: dict[str, dict[str, pd.Series]] = {source: {} for source in frames}
+    for name in plan.mapped:
+        whole = stacked({source: frame.get(name) for source, frame in frames.items()}, frames)
+        for (source, frame), end in zip(frames.items(), ends, strict=True):
+            if name in frame:
+                columns[source][name] = whole.iloc[end - len(frame) : end].reset_index(drop=True)
+    return {source: pd.DataFrame(columns[source], index=range(len(frame))) for source, frame in frames.items()}
+
+
+def _paired(entities: Mapping[str, Integers]) -> pd.DataFrame:
+    """Row numbers of every source for each row to make; -1 where a source has none."""
+    made: pd.DataFrame | None = None
+    for name, numbers in entities.items():
+        own = pd.DataFrame({"_entity": numbers, name: np.arange(len(numbers))})
+        made = own if made is None else made.merge(own, on="_entity", how="outer", sort=True)
+    assert made is not None
+    return made.fillna(-1).astype("int64")
+
+
+def _taken(values: pd.Series, rows: pd.Series) -> pd.Series:
+    """Values by row number, missing for -1."""
+    nullable = values.astype("Int64") if pd.api.types.is_integer_dtype(values.dtype) else values
+    return nullable.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
+
+
+def settled(values: pd.Series) -> pd.Series:
+    """Integers without gaps as plain ones."""
+    whole = pd.api.types.is_integer_dtype(values.dtype)
+    return values.astype("int64") if whole and values.notna().all() else values
+
+
+def _conflicts(parts: pd.DataFrame) -> int:
+    """How many rows have different values in different sources."""
+    codes = value_codes(parts)
+    lowest = np.where(codes < 0, codes.max(initial=0) + 1, codes).min(axis=1)
+    return int((lowest < codes.max(axis=1)).sum())
+
+
+def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:
+    """When each source's row was written."""
+    lacking = [name for name in frames if when not in frames[name]]
+    if lacking:
+        raise InputError(f"resolve: {when!r} is to tell when a row was written, but {listed(lacking)} lack it")
+    return pd.DataFrame({name: _taken(frames[name][when], rows[name]) for name in frames})
+
+
+def fused(
+    frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], overlap: pd.DataFrame | None, seed: int
+) -> Combined:
+    """The second source's own columns drawn for the rows of the first.
+
+    Raises:
+        InputError: There are not exactly two sources, or they share no column.
+    """
+    if len(frames) != 2:
+        raise InputError(f"fuse takes two sources, not {len(frames)}; mix two at a time")
+    (one, a), (other, b) = frames.items()
+    common = [str(name) for name in a if name in b]
+    if not common:
+        raise InputError(f"{one!r} and {other!r} have no column in common, so nothing can be fused; map one")
+    found = fuse(a, b, common, overlap, seed)
+    frame = found.frame.reset_index(drop=True)
+    drawn = [name for name in frame if name not in a]
+    frame["_source"] = one
+    mask = pd.DataFrame({name: np.full(len(frame), name not in drawn) for name in frame})
+    origin = pd.DataFrame(
+        {name: np.full(len(frame), other if name in drawn else one) for name in frame if name != "_source"}
+    )
+    report = {"op": "fuse", "rows_in": len(a) + len(b), "rows_out": len(frame), "drawn": drawn, **found.report}
+    return Combined(frame, mask, entities[one], np.arange(len(frame)), origin, report)

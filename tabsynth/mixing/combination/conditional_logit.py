@@ -1,0 +1,196 @@
+"""How columns of two tables go together beyond what their common columns explain, learned from a small linked sample.
+
+A donor's odds for a row are log-linear in pairs of their classes (a conditional logit; McFadden, "Conditional logit
+analysis of qualitative choice behavior", 1974): the sample's true partner is the choice among donors that the columns
+in common alone would have drawn. Odds shrink to none, no more than prediction on rows held out asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.mixing.combination.frechet_bounds import classes
+
+PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+"""Strengths of shrinkage that are tried, from the strongest on."""
+
+FOLDS = 3
+BINS = 8
+ROUNDS, STEP, CLOSE = 50, 0.7, 1e-3
+"""How often, how far and how closely the donors' classes are brought back to their shares."""
+
+MOST_SCALE = 3.0
+"""Shrinkage is not taken to have hidden more than this much."""
+
+MOST_CHOICES = 60
+"""Donors that a true partner is set against."""
+
+
+@dataclass(frozen=True, eq=False)
+class Odds:
+    """Log odds of a donor for a row: the sum of ``weights[y, z]`` over the row's classes y and the donor's classes z.
+
+    Attributes:
+        weights: Shape (classes of all columns of the rows, classes of all columns of the donors).
+        rows: The classes of each row, shape (rows, their columns).
+        donors: The classes of each donor, shape (donors, their columns).
+        penalty: The shrinkage that predicted best.
+    """
+
+    weights: Floats
+    rows: Integers
+    donors: Integers
+    penalty: float
+
+    def of(self, rows: slice, picked: Integers) -> Floats:
+        """How much likelier than by the columns in common alone each picked donor is, shape of ``picked``."""
+        scores = _scores(self.weights, self.rows[rows], self.donors[picked])
+        return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)), np.float64)
+
+
+def learn(
+    linked: tuple[pd.DataFrame, pd.DataFrame], rows: pd.DataFrame, donors: pd.DataFrame, picked: Integers, seed: int
+) -> Odds:
+    """Learn the odds from a linked sample.
+
+    Args:
+        linked: The sample's columns of the rows' kind, and of the donors' kind.
+        rows: The rows that donors will be drawn for, with the first's columns.
+        donors: The donors, with the second's columns.
+        picked: Donors of each of the sample's rows by the columns in common alone, shape (sample, choices).
+        seed: Seed of the folds.
+    """
+    (y, mine), across = _coded([linked[0], rows])
+    (z, theirs), down = _coded([linked[1], donors])
+    shape = (across[-1], down[-1])
+    choices = np.concatenate([z[:, None, :], theirs[picked[:, :MOST_CHOICES]]], axis=1)  # the true partner first
+    fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
+    losses = np.zeros((len(PENALTIES), len(y)))
+    for out in range(FOLDS):
+        weights = np.zeros(shape)
+        for i, penalty in enumerate(PENALTIES):
+            weights = _fit(y[fold != out], choices[fold != out], weights, penalty)
+            losses[i, fold == out] = _losses(weights, y[fold == out], choices[fold == out])
+    # Shrinkage hides association. So it is the weakest that predicts as well as the best, to a standard error.
+    worse = losses - losses[losses.sum(axis=1).argmin()]
+    best = int(np.flatnonzero(worse.sum(axis=1) <= worse.std(axis=1) * np.sqrt(len(y))).max())
+    weights = _fit(y, choices, np.zeros(shape), PENALTIES[best])
+    weights = _strengthened(weights, y, choices, across, down)
+    return Odds(weights, mine, theirs, PENALTIES[best])
+
+
+def level(odds: Odds, rows: slice, picked: Integers) -> Odds:
+    """Odds under which the donors' classes are as frequent as among donors drawn by the columns in common alone.
+
+    What a class's share is, the donors know better than the small sample does.
+
+    Args:
+        odds: The odds as learned.
+        rows: Rows to level them over.
+        picked: Donors of those rows, shape (rows, choices).
+    """
+    weights = odds.weights.copy()
+    z = odds.donors[picked]
+    n, count, columns = z.shape
+    wanted = np.bincount(z.ravel(), minlength=weights.shape[1]) / (n * count)
+    first = np.unique(odds.rows[:, 0])  # classes of one column: each row has exactly one of them
+    for _ in range(ROUNDS):
+        scores = _scores(weights, odds.rows[rows], z)
+        share = np.exp(scores - logsumexp(scores, axis=1, keepdims=True)) / n
+        now = np.bincount(z.ravel(), np.repeat(share.ravel(), columns), minlength=weights.shape[1])
+        step = np.log(np.divide(wanted, now, out=np.ones_like(now), where=(now > 0) & (wanted > 0)))
+        weights[first] += STEP * step
+        if np.abs(step).max() < CLOSE:
+            break
+    return Odds(weights, odds.rows, odds.donors, odds.penalty)
+
+
+def _strengthened(weights: Floats, y: Integers, choices: Integers, across: list[int], down: list[int]) -> Floats:
+    """Weights as strong as the sample's association, which shrinkage has made too weak.
+
+    Each pair of columns is scaled until donors drawn for the sample's own rows show the sample's mean square
+    contingency, less what chance alone would show (Bergsma, "A bias-correction for Cramér's V and Tschuprow's T",
+    Journal of the Korean Statistical Society 42, 2013, equation 8). Pairs whose association chance explains stay.
+    """
+    donors = choices[:, 1:]
+    seen = _joint(y, choices[:, :1], np.ones((len(y), 1)), weights.shape)
+    out = weights.copy()
+    scale = np.ones((len(across) - 1, len(down) - 1))
+    for _ in range(ROUNDS):
+        scores = _scores(out, y, donors)
+        made = _joint(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
+        for i, j in np.ndindex(scale.shape):
+            block = np.s_[across[i] : across[i + 1], down[j] : down[j + 1]]
+            free = (across[i + 1] - across[i] - 1) * (down[j + 1] - down[j] - 1)
+            wanted, now = _contingency(seen[block]) - free / (len(y) - 1), _contingency(made[block])
+            if wanted > 0 and now > 0:
+                scale[i, j] = np.clip(scale[i, j] * (wanted / now) ** (STEP / 2), 1 / MOST_SCALE, MOST_SCALE)
+            out[block] = weights[block] * scale[i, j]
+    return out
+
+
+def _joint(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
+    """Shares of each class of the rows with each class of their donors, over all pairs of columns."""
+    cells = np.arange(len(y))[:, None, None] * shape[1] + z
+    of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
+    out = np.zeros(shape)
+    for column in y.T:
+        np.add.at(out, column, of_row.reshape(len(y), shape[1]) / len(y))
+    return out
+
+
+def _contingency(table: Floats) -> float:
+    """Pearson's mean square contingency of a table of shares."""
+    free = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
+    return float(np.divide((table - free) ** 2, free, out=np.zeros_like(free), where=free > 0).sum())
+
+
+def _coded(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
+    """The classes of each frame's columns, numbered through over the columns, and where each column's begin and end."""
+    parts, start = [], [0]
+    for name in frames[0].columns:
+        found, names = classes([frame[name] for frame in frames], BINS)
+        parts.append([codes + start[-1] for codes in found])
+        start.append(start[-1] + len(names))
+    return [np.column_stack([part[i] for part in parts]) for i in range(len(frames))], start
+
+
+def _scores(weights: Floats, y: Integers, z: Integers) -> Floats:
+    """Log odds of rows y, shape (n, p), for donors z, shape (n, choices, q)."""
+    of_row = weights[y].sum(axis=1)
+    return np.asarray(
+        np.take_along_axis(of_row, z.reshape(len(z), -1), axis=1).reshape(z.shape).sum(axis=2), np.float64
+    )
+
+
+def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Floats]:
+    """Minus the log likelihood of the true partners, which come first, and its gradient."""
+    scores = _scores(weights, y, choices)
+    norm = logsumexp(scores, axis=1)
+    pull = np.exp(scores - norm[:, None])
+    pull[:, 0] -= 1
+    return float((norm - scores[:, 0]).sum()), _joint(y, choices, pull, weights.shape) * len(y)
+
+
+def _losses(weights: Floats, y: Integers, choices: Integers) -> Floats:
+    """Minus the log likelihood of each true partner, which comes first."""
+    scores = _scores(weights, y, choices)
+    return np.asarray(logsumexp(scores, axis=1) - scores[:, 0], np.float64)
+
+
+def _fit(y: Integers, choices: Integers, start: Floats, penalty: float) -> Floats:
+    """The weights that explain the partners best under a penalty on their squares."""
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        weights = flat.reshape(start.shape)
+        loss, gradient = _loss(weights, y, choices)
+        return loss + penalty / 2 * float((weights**2).sum()), (gradient + penalty * weights).ravel()
+
+    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    return np.asarray(found.x, np.float64).reshape(start.shape)

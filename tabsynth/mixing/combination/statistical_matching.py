@@ -1,0 +1,247 @@
+"""Two tables that share columns but no key become one: the second's columns are drawn for the first's rows.
+
+Without a key nothing is known of columns that were never seen together, beyond Fréchet's bounds. Drawn rows are then
+independent given the columns in common, which is an assumption, not a finding; so a claim on such a pair is refused
+where the bounds are wide. A small sample in which both are linked changes that: it says which donors suit a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.progress import bar
+from tabsynth.errors import DataError, InputError, listed
+from tabsynth.mixing.combination.conditional_logit import learn, level
+from tabsynth.mixing.combination.frechet_bounds import bounds, classes, cramers_v, groups
+
+TREES = 40
+LEAF = 10
+"""Donors of a row are those that fall into its leaf, of at least so many rows, in one of the trees."""
+
+DONORS = 120
+"""Donors among which a row chooses."""
+
+BLOCK = 2000
+LEVEL = 4000
+"""Rows over which learned odds are brought to the donors' shares."""
+
+MOST_TARGETS = 8
+"""Columns of the second table that the trees learn to tell apart."""
+
+LIMIT = 0.05
+"""A share that the bounds leave open by more is no point to claim."""
+
+FEWEST_LINKED = 50
+
+
+@dataclass(frozen=True, eq=False)
+class FuseResult:
+    """The fused table and what may be said of it.
+
+    Attributes:
+        frame: The first table's rows with the second's columns drawn for them.
+        report: ``method``, and under ``pairs`` for each pair of columns that were never seen together: ``cells`` with
+            Fréchet's ``low`` and ``high`` and the drawn ``share``; ``width``, the widest of them; ``cramers_v`` of the
+            drawn table; ``refused``, why no point may be claimed, or None.
+    """
+
+    frame: pd.DataFrame
+    report: dict[str, Any]
+
+    def claim(self, first: str, second: str) -> pd.DataFrame:
+        """The joint shares of a pair of columns as a statement about people, classes by classes.
+
+        Raises:
+            InputError: The pair was not fused here.
+            DataError: The tables do not determine it; the message states the bounds.
+        """
+        found = next((p for p in self.report["pairs"] if {p["first"], p["second"]} == {first, second}), None)
+        if found is None:
+            raise InputError(f"columns {first!r} and {second!r} were not brought together by fusing")
+        if found["refused"]:
+            raise DataError(found["refused"])
+        cells = pd.DataFrame(found["cells"])
+        return cells.pivot(index=found["first"], columns=found["second"], values="share")
+
+
+def fuse(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    common: Sequence[str],
+    overlap: pd.DataFrame | None = None,
+    seed: int = 0,
+    limit: float = LIMIT,
+) -> FuseResult:
+    """Draw the columns of ``b`` for the rows of ``a``.
+
+    Each row takes all of ``b``'s own columns from one donor, a row of ``b`` that a forest of trees finds alike in the
+    columns in common: what ``b`` says among its own columns stays. With a linked sample, donors are drawn with odds
+    that suit the row's own values too; the odds are learned so that the sample's true partners stand out among donors.
+
+    Args:
+        a: The table to complete.
+        b: The table of donors.
+        common: Columns of both, which mean the same.
+        overlap: Rows in which the columns of both tables are linked.
+        seed: Seed of the draws; the same seed gives the same table.
+        limit: How far Fréchet's bounds of a share may lie apart before a point claim is refused.
+
+    Raises:
+        InputError: Columns in common are missing, or other columns are in both tables.
+        DataError: A table is too small.
+    """
+    common = list(common)
+    own, other = _sides(a, b, common, overlap, limit)
+    rng = np.random.default_rng(seed)
+    left, right, linked = _numbers([a[common], b[common], *([] if overlap is None else [overlap[common]])])
+    targets = np.column_stack([classes([b[name]])[0][0] for name in other[:MOST_TARGETS]])
+    forest = RandomForestClassifier(
+        TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=int(rng.integers(2**31 - 1))
+    )
+    forest.fit(right, targets if targets.shape[1] > 1 else targets[:, 0])
+    donors = _Donors(forest, right)
+    odds = None
+    if overlap is not None:
+        picked = donors.draw(linked, rng)
+        odds = learn((overlap[own], overlap[other]), a[own], b[other], picked, int(rng.integers(2**31 - 1)))
+        some = slice(0, len(a), -(-len(a) // LEVEL))
+        odds = level(odds, some, donors.draw(left[some], rng))
+    chosen = np.empty(len(a), np.int64)
+    with bar(len(a), "fuse", "row", None) as shown:
+        for start in range(0, len(a), BLOCK):
+            rows = slice(start, start + BLOCK)
+            picked = donors.draw(left[rows], rng)
+            weights = odds.of(rows, picked) if odds else np.ones(picked.shape)
+            share = np.cumsum(weights, axis=1)
+            place = (share < rng.random(len(picked))[:, None] * share[:, -1:]).sum(axis=1)
+            chosen[rows] = picked[np.arange(len(picked)), np.minimum(place, picked.shape[1] - 1)]
+            shown.update(len(picked))
+    drawn = b[other].iloc[chosen].set_axis(a.index, axis=0)
+    frame = pd.concat([a, drawn], axis=1)
+    report: dict[str, Any] = {
+        "method": "donors under conditional independence" if odds is None else "donors weighed by a linked sample",
+        "common": common,
+        "linked_rows": 0 if overlap is None else len(overlap),
+        "donors_used": len(np.unique(chosen)),
+        "limit": limit,
+        "pairs": _pairs(frame, a[own], b[other], groups(left, right, targets, seed), overlap, limit),
+    }
+    return FuseResult(frame, report)
+
+
+def _sides(
+    a: pd.DataFrame, b: pd.DataFrame, common: list[str], overlap: pd.DataFrame | None, limit: float
+) -> tuple[list[str], list[str]]:
+    """The columns that only ``a`` has, and those that only ``b`` has, after all is checked."""
+    for label, frame in (("first", a), ("second", b)):
+        lacking = [name for name in common if name not in frame.columns]
+        if lacking or not common:
+            named = listed(lacking) if common else "(none is named)"
+            raise InputError(f"the {label} table has no column {named} in common")
+        if len(frame) < 2 * LEAF:
+            raise DataError(f"the {label} table has {len(frame)} rows; at least {2 * LEAF} are needed to find donors")
+    own, other = ([name for name in frame.columns if name not in common] for frame in (a, b))
+    both = [name for name in own if name in other]
+    if both:
+        raise InputError(f"column {listed(both)} is in both tables but not named as common; name it, or drop one")
+    if not other:
+        raise InputError("the second table has no column that the first lacks")
+    if not 0 < limit <= 1:
+        raise InputError(f"limit must lie above 0 and not above 1, not {limit!r}")
+    if overlap is not None:
+        lacking = [name for name in [*common, *own, *other] if name not in overlap.columns]
+        if lacking:
+            raise InputError(f"the linked sample has no column {listed(lacking)}; it needs all columns of both tables")
+        if len(overlap) < FEWEST_LINKED:
+            raise DataError(f"the linked sample has {len(overlap)} rows; below {FEWEST_LINKED} it tells too little")
+    return own, other
+
+
+class _Donors:
+    """Finds rows of the second table that are alike in the columns in common."""
+
+    def __init__(self, forest: RandomForestClassifier, right: Floats) -> None:
+        self.forest = forest
+        leaves = forest.apply(right)
+        self.order = np.argsort(leaves, axis=0, kind="stable")
+        self.sorted = np.take_along_axis(leaves, self.order, axis=0)
+
+    def draw(self, rows: Floats, rng: np.random.Generator) -> Integers:
+        """Donors of each row, shape (rows, DONORS): a random tree each time, then a random row of the leaf."""
+        leaves = self.forest.apply(rows)
+        low, high = (
+            np.column_stack([np.searchsorted(self.sorted[:, t], leaves[:, t], side) for t in range(leaves.shape[1])])
+            for side in ("left", "right")
+        )
+        tree = rng.integers(leaves.shape[1], size=(len(rows), DONORS))
+        start, stop = np.take_along_axis(low, tree, axis=1), np.take_along_axis(high, tree, axis=1)
+        place = start + (rng.random(tree.shape) * (stop - start)).astype(np.int64)
+        return np.asarray(self.order[place, tree], np.int64)
+
+
+def _numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
+    """Columns in common as numbers, the same in all tables: numbers and dates by size, others by frequency."""
+    out = [np.empty(frame.shape) for frame in frames]
+    for i, name in enumerate(frames[0].columns):
+        columns = [frame[name] for frame in frames]
+        if all(pd.api.types.is_numeric_dtype(column.dtype) for column in columns):
+            found = [column.to_numpy(np.float64, na_value=np.nan) for column in columns]
+        elif all(pd.api.types.is_datetime64_any_dtype(column.dtype) for column in columns):
+            found = [np.where(c.isna(), np.nan, c.astype("datetime64[ns]").astype("int64")) for c in columns]
+        else:
+            counts = pd.concat([column.astype(object) for column in columns]).value_counts()
+            rank = {value: float(place) for place, value in enumerate(counts.index)}
+            found = [column.astype(object).map(rank).to_numpy(np.float64) for column in columns]
+        for array, values in zip(out, found, strict=True):
+            array[:, i] = values
+    return out[0], out[1], out[2] if len(out) > 2 else np.empty((0, out[0].shape[1]))
+
+
+def _pairs(
+    frame: pd.DataFrame,
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    grouped: tuple[Integers, Integers],
+    overlap: pd.DataFrame | None,
+    limit: float,
+) -> list[dict[str, Any]]:
+    """What can be said of each pair of columns that were never seen together."""
+    found = []
+    for y in first.columns:
+        (mine,), names = classes([first[y]])
+        for z in second.columns:
+            (theirs, drawn), other = classes([second[z], frame[z]])
+            low, high = bounds(mine, theirs, *grouped, (len(names), len(other)))
+            share = np.zeros(low.shape)
+            np.add.at(share, (mine, drawn), 1 / len(frame))
+            cells = [
+                {y: names[i], z: other[j], "low": low[i, j], "high": high[i, j], "share": share[i, j]}
+                for i in range(len(names))
+                for j in range(len(other))
+            ]
+            width = high - low
+            i, j = np.unravel_index(width.argmax(), width.shape)
+            refused = None
+            if overlap is None and width.max() > limit:
+                refused = (
+                    f"the tables leave the share of {y}={names[i]}, {z}={other[j]} anywhere between {low[i, j]:.3f} "
+                    f"and {high[i, j]:.3f}, farther apart than {limit:g}; a linked sample (overlap=) can decide"
+                )
+            found.append(
+                {
+                    "first": y,
+                    "second": z,
+                    "cells": cells,
+                    "width": float(width.max()),
+                    "cramers_v": cramers_v(share),
+                    "refused": refused,
+                }
+            )
+    return found

@@ -1,0 +1,1 @@
+"""Which rows of several tables are about the same person."""

@@ -1,0 +1,233 @@
+"""Linkage by Bloom filters: parties compare keyed filters of their records instead of the records.
+
+A filter is **pseudonymous, not anonymous**. Who has the secret, or enough filters and a list of frequent names, can
+find people again (Christen, Ranbaduge, Vatsalan and Schnell, "Precise and fast cryptanalysis for Bloom filter based
+privacy-preserving record linkage", IEEE TKDE 31, 2019). Handle filters as personal data, and never release them.
+
+The filters are cryptographic long-term keys (Schnell, Bachteler and Reiher, "A novel error-tolerant anonymous linking
+code", 2011): all fields of a record in one filter, each field's pairs of letters at positions drawn by a keyed hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.progress import bar
+from tabsynth.errors import DataError, InputError, listed
+from tabsynth.mixing.linkage.fields import Kind, prepared
+
+Bits = npt.NDArray[np.uint8]
+
+LENGTH = 1024
+"""Bits of a filter."""
+
+SAME_PROCESS = b"tabsynth: both tables are here, so the filters hide nothing from anyone"
+"""The secret where both tables are in one process and no filter leaves it; parties that exchange filters agree on
+one."""
+
+MOST_PAIRS = 2e10
+"""Filters are compared all with all, so that larger tables belong to the engine ``splink``."""
+
+BLOCK = 2000
+"""Filters of one side that are compared at once."""
+
+NEIGHBOURS = 3
+"""Candidates that are kept for each record, from both sides."""
+
+
+def encode(table: pa.Table, kinds: Mapping[str, Kind], secret: bytes, hashes: int, length: int = LENGTH) -> Bits:
+    """The filter of each record.
+
+    Args:
+        table: The fields as text (``fields.prepared``).
+        kinds: What each field holds; digits are taken with their place, words without.
+        secret: What the parties share and nobody else knows, at least 16 bytes.
+        hashes: Positions that each pair of letters sets; see ``hashes_for``.
+        length: Bits of a filter.
+
+    Returns:
+        Shape (records, length / 8), eight bits in a byte.
+
+    Raises:
+        InputError: The secret is short, or the length no multiple of 8 that two bytes can address.
+    """
+    if len(secret) < 16:
+        raise InputError(f"the secret has {len(secret)} bytes; at least 16 are needed, drawn by the module secrets")
+    if length % 8 or not 64 <= length <= 2**16 or not 1 <= hashes <= 32:
+        raise InputError(f"a filter has 64 to 65536 bits, a multiple of 8, and 1 to 32 hashes, not {length}, {hashes}")
+    filters = np.zeros((len(table), length), bool)
+    for name in table.column_names:
+        known: dict[str, Integers] = {}
+        coded = table[name].combine_chunks().dictionary_encode()
+        words = coded.dictionary.to_pylist()
+        each = [_positions(text, name, kinds[name], secret, length, hashes, known) for text in words]
+        index = np.asarray(coded.indices.fill_null(-1), np.int64)
+        rows = np.flatnonzero(index >= 0)
+        sizes = np.array([len(found) for found in each], np.int64)[index[rows]]
+        if len(rows):
+            filters[np.repeat(rows, sizes), np.concatenate([each[i] for i in index[rows]])] = True
+    return np.packbits(filters, axis=1)
+
+
+def hashes_for(tables: Sequence[pa.Table], length: int = LENGTH) -> int:
+    """How many positions a pair of letters should set, so that about half the bits of a filter are set.
+
+    The optimum of Bloom filters, length ln 2 / elements; parties that exchange filters must agree on one number.
+    """
+    letters = sum(pc.sum(pc.utf8_length(column)).as_py() or 0 for table in tables for column in table.columns)
+    records = sum(len(table) for table in tables)
+    return int(np.clip(round(length * np.log(2) * records / max(letters, 1)), 1, 32))
+
+
+def _positions(
+    text: str, name: str, kind: Kind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
+) -> Integers:
+    """The bits that a value sets."""
+    grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
+    if kind in ("date", "identifier", "number"):
+        # Digits by place: a slip of one digit leaves the others as they are.
+        grams |= {f"{place}:{digit}" for place, digit in enumerate(text)}
+    found = []
+    for gram in grams:
+        if gram not in known:
+            digest = hmac.digest(secret, f"{name}\x00{gram}".encode(), hashlib.sha512)
+            known[gram] = np.frombuffer(digest, ">u2")[:hashes].astype(np.int64) % length
+        found.append(known[gram])
+    return np.unique(np.concatenate(found))
+
+
+def similarity(left: Bits, right: Bits) -> Floats:
+    """Dice's coefficient of each filter on the left with each on the right, shape (n, m)."""
+    a, b = (np.unpackbits(side, axis=1).astype(np.float32) for side in (left, right))
+    size = a.sum(axis=1)[:, None] + b.sum(axis=1)[None, :]
+    return np.asarray(2 * (a @ b.T) / np.maximum(size, 1), np.float64)
+
+
+def pairs(
+    records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0, secret: bytes = SAME_PROCESS
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score pairs of records of different sources by their filters.
+
+    The probability comes from the scores themselves. A record's best score is of its match or, where it has none, of a
+    chance neighbour; its next best is of chance neighbours alone.
+
+    Args:
+        records: The sources, a record a row.
+        fields: The columns to compare.
+        low: The probability below which a pair is not kept.
+        seed: Not used: nothing is drawn.
+        secret: The key of the hashes.
+
+    Returns:
+        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability``, the surest first; and what to report.
+
+    Raises:
+        DataError: A field is missing or empty, or the tables are too large to compare all with all.
+    """
+    sizes = {source: len(frame) for source, frame in records.items()}
+    for a, b in itertools.combinations(sizes, 2):
+        if sizes[a] * sizes[b] > MOST_PAIRS:
+            raise DataError(
+                f"sources {listed([a, b])} have {sizes[a]} and {sizes[b]} records: too many to compare all filters; "
+                "use engine 'splink', which compares only what shares something"
+            )
+    tables, kinds = prepared(records, fields)
+    hashes = hashes_for(list(tables.values()))
+    filters = {source: encode(table, kinds, secret, hashes) for source, table in tables.items()}
+    parts = []
+    steps = sum(-(-sizes[a] // BLOCK) for a, _ in itertools.combinations(sizes, 2))
+    with bar(steps, "link", "block", None) as shown:
+        for a, b in itertools.combinations(sizes, 2):
+            found = _matched(*_nearest(filters[a], filters[b], shown))
+            parts.append(found.assign(source_a=a, source_b=b))
+    every = pd.concat(parts, ignore_index=True)
+    every = every[every["probability"] >= low].sort_values(
+        ["probability", "score", "source_a", "source_b", "row_a", "row_b"], ascending=[False, False] + [True] * 4
+    )
+    report = {"fields": dict(kinds), "filters": "pseudonymous, not anonymous", "bits": LENGTH, "hashes": hashes}
+    return every[["source_a", "row_a", "source_b", "row_b", "probability"]].reset_index(drop=True), report
+
+
+def _nearest(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
+    """The few nearest records of the right for each on the left, and the other way round: rows and scores."""
+    keep = min(NEIGHBOURS, len(right))
+    back = min(NEIGHBOURS, len(left))
+    best = np.full((len(right), 0), 0.0)
+    who = np.zeros((len(right), 0), np.int64)
+    rows, columns, scores = [], [], []
+    for start in range(0, len(left), BLOCK):
+        block = similarity(left[start : start + BLOCK], right)
+        top = np.argpartition(-block, keep - 1, axis=1)[:, :keep]
+        rows.append(np.repeat(np.arange(start, start + len(block)), keep))
+        columns.append(top.ravel())
+        scores.append(np.take_along_axis(block, top, axis=1).ravel())
+        best = np.concatenate([best, block.T], axis=1)
+        who = np.concatenate([who, np.broadcast_to(np.arange(start, start + len(block)), block.T.shape)], axis=1)
+        top = np.argpartition(-best, min(back, best.shape[1]) - 1, axis=1)[:, :back]
+        best, who = np.take_along_axis(best, top, axis=1), np.take_along_axis(who, top, axis=1)
+        shown.update()
+    rows.append(who.ravel())
+    columns.append(np.repeat(np.arange(len(right)), who.shape[1]))
+    scores.append(best.ravel())
+    one, other, score = np.concatenate(rows), np.concatenate(columns), np.concatenate(scores)
+    first = np.unique(one * len(right) + other, return_index=True)[1]
+    return one[first], other[first], score[first]
+
+
+def _matched(one: Integers, other: Integers, score: Floats) -> pd.DataFrame:
+    """Each candidate's probability to be a match."""
+    order = np.lexsort((other, -score, one))
+    first = np.r_[True, np.diff(one[order]) > 0]
+    best, next_best = score[order][first], score[order][np.r_[False, first[:-1]] & ~first]
+    found = pd.DataFrame({"row_a": one, "row_b": other, "score": score})
+    return found.assign(probability=np.round(probability(best, next_best, score), 9))
+
+
+def probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
+    """The probability that a score is of a match, from two groups of normal scores.
+
+    Chance neighbours have the mean and spread of the next best scores. Those and the matches make up the best scores,
+    in shares, mean and spread that expectation maximisation finds. A higher score never has a lower probability.
+
+    Args:
+        best: The best score of each record.
+        next_best: The second best of each record that has one.
+        score: Where to give the probability.
+    """
+    chance = next_best if len(next_best) >= 2 else best
+    low, spread = float(np.median(chance)), max(float(np.std(chance)), 1e-3)
+    high, width, share = max(float(best.max()), low + 3 * spread), 0.1, 0.5
+    for _ in range(500):
+        odds = _odds(best, share, (high, width), (low, spread))
+        mine = 1 / (1 + np.exp(-odds))
+        # One match and one chance neighbour more than were seen, so that no share is 0 or 1.
+        before, share = share, float((mine.sum() + 1) / (len(best) + 2))
+        high = float(np.average(best, weights=mine + 1e-12))
+        width = max(float(np.sqrt(np.average((best - high) ** 2, weights=mine + 1e-12))), spread)
+        if abs(share - before) < 1e-9:
+            break
+    grid = np.linspace(0, 1, 2001)
+    curve = 1 / (1 + np.exp(-_odds(grid, share, (high, width), (low, spread))))
+    # The wider curve of the matches would win again far below them, and might lose far above: neither is meant.
+    top = np.maximum.accumulate(np.where(grid >= high, curve, 0.0))
+    rising = np.minimum.accumulate(np.where(grid >= high, 1.0, curve)[::-1])[::-1]
+    return np.interp(
+        score, grid, np.where(grid >= high, np.maximum(top, rising[grid < high][-1:].max(initial=0)), rising)
+    )
+
+
+def _odds(at: Floats, share: float, match: tuple[float, float], chance: tuple[float, float]) -> Floats:
+    """Log odds that a score is of a match, given the mean and spread of both groups."""
+    logs = [-0.5 * ((at - mean) / width) ** 2 - np.log(width) for mean, width in (match, chance)]
+    return np.asarray(np.clip(np.log(share / (1 - share)) + logs[0] - logs[1], -500, 500), np.float64)

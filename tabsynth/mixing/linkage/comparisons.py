@@ -1,0 +1,93 @@
+"""What two records are compared by: levels of likeness for each field, swapped fields, and fields that go together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabsynth.mixing.linkage.database import repeats
+from tabsynth.mixing.linkage.fields import Kind
+
+SHARED_WORDS = 0.05
+"""Two text fields may be swapped in a row where so much of each one's values occur in the other too."""
+
+GO_TOGETHER = 0.5
+FEWEST_STRANGERS = 100
+"""Fields go together where so much of what chance leaves open is settled, by so many pairs of strangers at least."""
+
+
+def levels(group: Sequence[tuple[str, Kind, Sequence[str]]]) -> list[Any]:
+    """How alike two records can be in a group of fields, the most alike first.
+
+    Agreement counts more for a rare value than for a frequent one. Words are close by Jaro and Winkler's measure,
+    digits by the number of slips of a typist; names may stand in each other's field. Of fields that go together, such
+    as town and postcode, the one that tells most counts, and no other beside it.
+
+    Args:
+        group: Column, kind and the columns that its values may be swapped with, the field that tells most first.
+    """
+    from splink import comparison_level_library as level
+
+    empty = " AND ".join(f"({column}_l IS NULL OR {column}_r IS NULL)" for column, _, _ in group)
+    exact: list[Any] = []
+    swapped: list[Any] = []
+    close: list[Any] = []
+    for column, kind, others in group:
+        exact.append(level.ExactMatchLevel(column, term_frequency_adjustments=True))
+        swapped += [level.ColumnsReversedLevel(column, other) for other in others]
+        if kind == "text":
+            close += [level.JaroWinklerLevel(column, 0.92), level.JaroWinklerLevel(column, 0.8)]
+        elif kind in ("date", "identifier"):
+            close += [level.DamerauLevenshteinLevel(column, 1), level.DamerauLevenshteinLevel(column, 2)]
+        else:
+            close += [level.DamerauLevenshteinLevel(column, 1)]
+    null = level.CustomLevel(empty).configure(is_null_level=True)
+    return [null, *exact, *swapped, *close, level.ElseLevel()]
+
+
+def groups(con: Any, names: Mapping[str, str], sizes: Mapping[str, int]) -> list[list[str]]:
+    """Fields that go together: where two strangers who agree on one mostly agree on the other too.
+
+    Weights of fields add up as if strangers agreed on them independently, which such fields would count twice. How
+    often strangers agree is counted within the sources, whose records are taken to be of different people.
+    """
+    alone = {name: repeats(con, [names[name]], len(sizes)) for name in names}
+    possible = sum(size * (size - 1) / 2 for size in sizes.values())
+    group = {name: [name] for name in names}
+    for a, b in itertools.permutations(names, 2):
+        if alone[a] < FEWEST_STRANGERS or group[a] is group[b]:
+            continue
+        base = alone[b] / possible
+        given = repeats(con, [names[a], names[b]], len(sizes)) / alone[a]
+        if given - base >= GO_TOGETHER * (1 - base):
+            group[a] += group[b]
+            for name in group[b]:
+                group[name] = group[a]
+    found = {id(members): sorted(members, key=lambda name: alone[name]) for members in group.values()}
+    return list(found.values())
+
+
+def swaps(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> list[tuple[str, str]]:
+    """Pairs of text fields whose values mix: what stands in one may belong in the other."""
+    values = {
+        name: pa.chunked_array(
+            [table[name].chunk(i) for table in tables.values() for i in range(table[name].num_chunks)]
+        )
+        for name, kind in kinds.items()
+        if kind == "text"
+    }
+    values = {name: column.drop_null() for name, column in values.items()}
+    distinct = {name: pc.unique(column) for name, column in values.items()}
+
+    def inside(name: str, other: str) -> float:
+        return float(pc.mean(pc.is_in(values[name], distinct[other]).cast(pa.float64())).as_py())
+
+    return [
+        (a, b)
+        for a, b in itertools.combinations(values, 2)
+        if inside(a, b) >= SHARED_WORDS and inside(b, a) >= SHARED_WORDS
+    ]

@@ -1,0 +1,183 @@
+"""Records that share a key: which rows join, and how far a join would multiply them, counted before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Integers
+from tabsynth.errors import DataError, InputError, listed
+from tabsynth.mixing.linkage.fields import normalised
+
+HEAVY = 10
+"""A key is heavy from so many rows of a source on, where that is also ten times the mean of its keys."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a join by a key would do to the number of rows.
+
+    Attributes:
+        factor: Rows made of keys that two sources or more share, to the rows of each key's largest side: 1 unless a
+            key repeats in two sources.
+        rows: Rows made of shared keys; 0 when the sources share none.
+        cardinality: ``1:1``, ``1:n`` (a key repeats in one source at most) or ``m:n``.
+        worst: How many rows the worst key makes.
+        repeated: How many rows of each source have a key that repeats in it.
+    """
+
+    factor: float
+    rows: int
+    cardinality: str
+    worst: int
+    repeated: dict[str, int]
+
+
+def codes(
+    frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], fold: bool = False
+) -> dict[str, Integers]:
+    """Number the keys: rows with the same number have the same key, in all sources; -1 where a part is null.
+
+    Placeholders ("unknown", 0, 999-99-9999, ...) count as null, so they never join.
+
+    Args:
+        frames: The sources.
+        keys: The columns of the key in each source; the first one's first stands against the others' first, and so on.
+        fold: Whether case is dropped.
+
+    Returns:
+        By source, shape (rows,).
+
+    Raises:
+        InputError: A source has no key, or the keys have not the same number of columns.
+        DataError: A column of a key is missing.
+    """
+    width = {source: len(keys.get(source, ())) for source in frames}
+    if not all(width.values()):
+        raise InputError(f"source {listed([s for s, n in width.items() if not n])} has no key; name its key columns")
+    if len(set(width.values())) > 1:
+        raise InputError(f"the keys of the sources have different numbers of columns: {width}; give each as many")
+    for source, frame in frames.items():
+        lacking = [name for name in keys[source] if name not in frame.columns]
+        if lacking:
+            raise DataError(f"source {source!r} has no column {listed(lacking)}, which its key names")
+    parts = []
+    for i in range(max(width.values(), default=0)):
+        columns = [normalised(frame[keys[source][i]], fold).to_pandas() for source, frame in frames.items()]
+        parts.append(pd.factorize(pd.concat(columns, ignore_index=True))[0].astype(np.int64))
+    number = parts[0]
+    for part in parts[1:]:
+        null = (number < 0) | (part < 0)
+        number = pd.factorize(number * (part.max(initial=0) + 1) + part)[0].astype(np.int64)
+        number[null] = -1
+    ends = np.cumsum([len(frame) for frame in frames.values()])
+    return {s: number[end - len(f) : end] for (s, f), end in zip(frames.items(), ends, strict=True)}
+
+
+def growth(groups: Mapping[str, Integers]) -> Growth:
+    """Count what a join would make, without making it.
+
+    Args:
+        groups: By source, the number of each row's key (``codes``) or entity; below 0 where a row joins nothing.
+
+    Example:
+        >>> growth({"a": np.array([0, 0, 1]), "b": np.array([0, 0, 0, 1])})
+        Growth(factor=1.75, rows=7, cardinality='m:n', worst=6, repeated={'a': 2, 'b': 3})
+    """
+    top = max((int(found.max(initial=-1)) for found in groups.values()), default=-1) + 1
+    counts = np.array([np.bincount(found[found >= 0], minlength=top) for found in groups.values()], np.float64)
+    repeated = {s: int(c[c > 1].sum()) for s, c in zip(groups, counts, strict=True)}
+    shared = (counts > 0).sum(axis=0) > 1
+    made = np.where(shared, np.maximum(counts, 1).prod(axis=0), 0.0) if top else np.zeros(0)
+    side = counts.max(axis=0)[made > 0] if top else np.zeros(0)
+    several = (counts > 1).sum(axis=0) if top else np.zeros(0)
+    kind = "m:n" if (several > 1).any() else "1:n" if (several == 1).any() else "1:1"
+    factor = float(made.sum() / side.sum()) if len(side) else 1.0
+    return Growth(factor, int(made.sum()), kind, int(made.max(initial=0)), repeated)
+
+
+def check_growth(found: Growth, max_growth: float, cardinality: str = "m:n") -> None:
+    """Stop before a join that would multiply rows, or that is not of the kind that it should be.
+
+    Args:
+        found: What the join would do.
+        max_growth: The largest factor.
+        cardinality: ``1:1`` (no source has several rows of a key), ``1:n`` (one at most) or ``m:n``.
+
+    Raises:
+        DataError: It grows by more than ``max_growth``, or is of another cardinality.
+    """
+    if found.factor > max_growth:
+        raise DataError(
+            f"the join would make {found.rows:,} rows, {found.factor:.3g} times those that match, above max_growth "
+            f"{max_growth:g} (one key alone makes {found.worst:,}); rows whose key repeats: {found.repeated}. Join by "
+            "a key that is unique in all sources but one, aggregate first, or raise max_growth"
+        )
+    several = [source for source, rows in found.repeated.items() if rows]
+    if len(several) > {"1:1": 0, "1:n": 1}.get(cardinality, len(several)):
+        raise DataError(
+            f"the join is to be {cardinality}, but {listed(several)} have several rows of one key "
+            f"({max(found.repeated.values()):,} rows); allow cardinality {'1:n' if len(several) == 1 else 'm:n'}, or "
+            "keep one row for each"
+        )
+
+
+def key_report(groups: Mapping[str, Integers]) -> dict[str, Any]:
+    """What is wrong with keys: how many are null or placeholders, and which number of rows the heavy ones hold.
+
+    Returns:
+        ``null_keys`` (rows that join nothing, by source) and ``heavy_keys``: source, rows, and the first of the rows,
+        where the key can be looked up; the key itself is not shown.
+    """
+    heavy: list[dict[str, Any]] = []
+    for source, found in groups.items():
+        rows = np.bincount(found[found >= 0]) if (found >= 0).any() else np.zeros(1, np.int64)
+        mean = rows[rows > 0].mean() if rows.any() else 0.0
+        for key in np.flatnonzero(rows > max(HEAVY, HEAVY * mean)):
+            heavy.append({"source": source, "rows": int(rows[key]), "first_row": int(np.argmax(found == key))})
+    heavy.sort(key=lambda entry: -entry["rows"])
+    return {"null_keys": {s: int((found < 0).sum()) for s, found in groups.items()}, "heavy_keys": heavy[:100]}
+
+
+def pairs(groups: Mapping[str, Integers], one_to_one: bool) -> tuple[pd.DataFrame, int]:
+    """Link the records of a key: each to the first one that has it, by the order of the sources.
+
+    Args:
+        groups: By source, the number of each record's key, below 0 where null.
+        one_to_one: Whether a key that several records of a source share joins none of them; otherwise it joins all.
+
+    Returns:
+        The pairs (``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` 1), and how many records were left
+        out because their key is another's too.
+    """
+    every = pd.DataFrame(
+        {
+            "source": np.repeat(np.arange(len(groups)), [len(found) for found in groups.values()]),
+            "row": np.concatenate([np.arange(len(found)) for found in groups.values()]),
+            "key": np.concatenate(list(groups.values())),
+        }
+    )
+    every = every[every["key"] >= 0]
+    left_out = 0
+    if one_to_one:
+        twice = every["key"].isin(every.loc[every.duplicated(["source", "key"]), "key"])
+        left_out = int(twice.sum())
+        every = every[~twice]
+    first = every.drop_duplicates("key")
+    joined = first.merge(every, on="key", suffixes=("_a", "_b"))
+    joined = joined[(joined["source_a"] != joined["source_b"]) | (joined["row_a"] != joined["row_b"])]
+    joined = joined.sort_values(["source_a", "row_a", "source_b", "row_b"])
+    names = np.array(list(groups), object)
+    return pd.DataFrame(
+        {
+            "source_a": names[joined["source_a"].to_numpy(int)],
+            "row_a": joined["row_a"].to_numpy(np.int64),
+            "source_b": names[joined["source_b"].to_numpy(int)],
+            "row_b": joined["row_b"].to_numpy(np.int64),
+            "probability": 1.0,
+        }
+    ), left_out

@@ -1,0 +1,244 @@
+"""Probabilistic linkage by Splink on DuckDB: what to compare, block and train by follows from the columns' kinds.
+
+Nobody's truth is needed: how often values agree by chance comes from random pairs, how often they agree in a person by
+expectation maximisation, and how many pairs match from the sum of the pairs' own probabilities.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tabsynth.common.progress import bar
+from tabsynth.errors import DataError, InputError, MissingDependencyError
+from tabsynth.mixing.linkage import blocking, comparisons
+from tabsynth.mixing.linkage.database import count, load, open_database, possible_pairs
+from tabsynth.mixing.linkage.exact import key_report
+from tabsynth.mixing.linkage.fields import Kind, prepared
+
+CHANCE_PAIRS = 2e6
+"""Random pairs from which the chance of agreement is read."""
+
+TRAINING_PAIRS = 1e6
+"""Blocked pairs from which the agreement within persons is learned, at each of up to three rules."""
+
+CHUNK = 10_000_000
+"""Pairs that are compared at once."""
+
+SPARE_BITS = 10.0
+"""Pairs are kept so far below the wanted probability until the share of matches is known."""
+
+
+def pairs(
+    records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score the pairs of records of different sources that share enough to be worth comparing.
+
+    Args:
+        records: The sources, a record a row.
+        fields: The columns to compare.
+        low: The probability below which a pair is not kept.
+        seed: Seed of the samples.
+
+    Returns:
+        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability``, the surest first; and for the report: the
+        kinds of the fields, the blocking rules with their pairs, the expected matches.
+
+    Raises:
+        MissingDependencyError: Splink or DuckDB is not installed.
+        InputError: There are too few fields.
+        DataError: A field is missing or empty, or no rule brings few enough pairs.
+    """
+    try:
+        import duckdb  # noqa: F401 - both or neither
+        from splink import DuckDBAPI
+    except ImportError as error:
+        raise MissingDependencyError("linking by splink needs Splink: pip install 'tabsynth[mixing]'") from error
+    if len(fields) < 2:
+        raise InputError(f"splink needs at least two fields to learn from, not {list(fields)!r}; use engine 'exact'")
+    tables, kinds = prepared(records, fields)
+    heavy = key_report(_identifiers(tables, kinds))["heavy_keys"]
+    swaps = comparisons.swaps(tables, kinds)
+    with tempfile.TemporaryDirectory(prefix="tabsynth-link-") as folder:
+        con = open_database(folder)
+        try:
+            filled = load(con, tables)
+            del tables
+            sizes = {source: len(frame) for source, frame in records.items()}
+            names = {name: f"f{i}" for i, name in enumerate(fields)}
+            rules, reach = blocking.choose(
+                fields, filled, lambda rule: count(con, rule, names, sizes), max(sizes.values())
+            )
+            if not rules:
+                raise DataError(
+                    f"no fields among {list(fields)!r} tell records apart well enough to compare them; add a field "
+                    "with more values, such as a date of birth, a postcode or a name"
+                )
+            grouped = comparisons.groups(con, names, sizes)
+            plan = _Plan(names, kinds, swaps, grouped, rules, _chance(sizes))
+            found, matches = _score(con, DuckDBAPI(con), plan, list(sizes), low, seed)
+        finally:
+            con.close()
+    report = {
+        "fields": dict(kinds),
+        "swaps": [list(swap) for swap in swaps],
+        "together": [group for group in grouped if len(group) > 1],
+        "blocking": [{"fields": list(rule), "pairs": number} for rule, number in rules.items()],
+        "blocking_reach": round(reach, 5),
+        "expected_matches": round(matches, 1),
+        "heavy_keys": heavy,
+    }
+    return _by_source(found, list(sizes)), report
+
+
+class _Plan:
+    """What to compare, block and train by, in Splink's terms; fields go by neutral names there."""
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        kinds: Mapping[str, Kind],
+        swaps: list[tuple[str, str]],
+        grouped: list[list[str]],
+        rules: Mapping[blocking.Rule, int],
+        prior: float,
+    ) -> None:
+        self.prior = prior
+        self.rules = rules
+        self.names = names
+        others = {name: [b if a == name else a for a, b in swaps if name in (a, b)] for name in names}
+        self.levels = {
+            group[0]: comparisons.levels([(names[n], kinds[n], [names[o] for o in others[n]]) for n in group])
+            for group in grouped
+        }
+        touches = {group[0]: set(group).union(*(others[name] for name in group)) for group in grouped}
+        self.training = blocking.training_rules(rules, touches)
+
+    def settings(self) -> Any:
+        """The settings that a linker starts from."""
+        from splink import SettingsCreator, block_on
+        from splink.comparison_library import CustomComparison
+
+        return SettingsCreator(
+            link_type="link_only",
+            comparisons=[
+                CustomComparison(levels, output_column_name=self.names[n]) for n, levels in self.levels.items()
+            ],
+            blocking_rules_to_generate_predictions=[block_on(*self.columns(rule)) for rule in self.rules],
+            probability_two_random_records_match=self.prior,
+            retain_matching_columns=False,
+            linker_uid="tabsynth",
+        )
+
+    def columns(self, rule: blocking.Rule) -> list[str]:
+        """A rule's fields by their neutral names."""
+        return [self.names[name] for name in rule]
+
+
+def _score(
+    con: Any, api: Any, plan: _Plan, sources: Sequence[str], low: float, seed: int
+) -> tuple[pd.DataFrame, float]:
+    """Train, then compare all blocked pairs; those at or above ``low``, and the number of matches expected in all."""
+    from splink import Linker, block_on
+
+    tables = [api.register(f"s{i}", dataset_display_name=f"d{i:04d}") for i in range(len(sources))]
+    chunks = max(1, -(-sum(plan.rules.values()) // CHUNK))
+    logger = logging.getLogger("splink")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)  # what Splink would advise on, the report says
+    try:
+        linker = Linker(tables, plan.settings(), log_level=None, validate_settings=False)
+        with bar(1 + len(plan.training) + chunks, "link", "step", None) as shown:
+            linker.training.estimate_u_using_random_sampling(CHANCE_PAIRS, seed=seed + 1, min_count_per_level=None)
+            shown.update()
+            for rule in plan.training:
+                linker.training.estimate_parameters_using_expectation_maximisation(
+                    block_on(*plan.columns(rule)), estimate_without_term_frequencies=True, max_pairs=TRAINING_PAIRS
+                )
+                shown.update()
+            least = np.log2(low / (1 - low)) - SPARE_BITS if low < 1 else 0.0
+            parts = []
+            for i in range(chunks):
+                part = linker.inference.predict_chunk(
+                    (i + 1, chunks), (1, 1), threshold_match_weight=float(least), warning_mode="never"
+                )
+                parts.append(_fetch(con, part.physical_name))
+                part.drop_table_from_database_and_remove_from_cache()
+                shown.update()
+    finally:
+        logger.setLevel(before)
+    found = pd.concat(parts, ignore_index=True)
+    possible = possible_pairs(con, len(sources))
+    bits, matches = _posterior(found["match_weight"].to_numpy(float), plan.prior, possible)
+    # A last digit that hangs on the order of a sum must not decide.
+    found["weight"] = np.round(bits, 6)
+    found["probability"] = np.round(1 / (1 + np.exp2(-found["weight"])), 9)
+    return found[found["probability"] >= low], matches
+
+
+def _fetch(con: Any, name: str) -> pd.DataFrame:
+    """Scored pairs with the sources' numbers."""
+    found: pd.DataFrame = con.sql(
+        "SELECT CAST(substr(source_dataset_l, 2) AS SMALLINT) AS source_a, unique_id_l AS row_a, "
+        "CAST(substr(source_dataset_r, 2) AS SMALLINT) AS source_b, unique_id_r AS row_b, match_weight "
+        f"FROM {name}"
+    ).df()
+    return found
+
+
+def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> tuple[npt.NDArray[np.float64], float]:
+    """Weights under the share of matches that the pairs themselves imply, and the number of matches expected.
+
+    The share is the fixed point of expectation maximisation for it alone: the mean of the probabilities over all
+    pairs, of which those that were not compared count as none.
+    """
+    base = weight - np.log2(prior / (1 - prior))
+    share = prior
+    for _ in range(100):
+        total = float((1 / (1 + np.exp2(-(base + np.log2(share / (1 - share)))))).sum())
+        after = min(max(total, 0.5) / possible, 0.5)
+        if abs(after - share) < 1e-9 * share:
+            break
+        share = after
+    return base + np.log2(share / (1 - share)), share * possible
+
+
+def _chance(sizes: Mapping[str, int]) -> float:
+    """The share of pairs that match if every record of the smaller source has its like in the larger."""
+    both = list(itertools.combinations(sizes.values(), 2))
+    return min(sum(min(pair) for pair in both) / sum(a * b for a, b in both), 0.5)
+
+
+def _identifiers(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[np.int64]]:
+    """The identifiers' values as numbers, by source and field, to look for heavy ones."""
+    return {
+        f"{source}.{name}": pd.factorize(table[name].to_pandas())[0].astype(np.int64)
+        for source, table in tables.items()
+        for name, kind in kinds.items()
+        if kind == "identifier"
+    }
+
+
+def _by_source(found: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
+    """Pairs under the sources' names, the earlier source first, in an order that nothing random touches."""
+    turn = found["source_a"] > found["source_b"]
+    for name in ("source", "row"):
+        a, b = found[f"{name}_a"], found[f"{name}_b"]
+        found = found.assign(**{f"{name}_a": a.mask(turn, b), f"{name}_b": b.mask(turn, a)})
+    found = found.sort_values(
+        ["weight", "source_a", "source_b", "row_a", "row_b"],
+        ascending=[False, True, True, True, True],
+        ignore_index=True,
+    )
+    names = np.array(list(sources), object)
+    for side in "ab":
+        found[f"source_{side}"] = names[found[f"source_{side}"].to_numpy(int)]
+    return found[["source_a", "row_a", "source_b", "row_b", "probability"]]

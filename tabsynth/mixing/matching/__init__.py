@@ -1,0 +1,1 @@
+"""Which columns, codes and units of several tables match."""

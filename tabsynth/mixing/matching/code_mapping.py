@@ -1,0 +1,175 @@
+"""Which code of one source means which code of another: by the words, else by how often and with what they occur."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from tabsynth.mixing.matching.column_profiles import FEW, Profile
+from tabsynth.mixing.plan.entries import code_text
+
+WORDS = (
+    frozenset({"f", "female", "woman", "w", "femme", "frau", "weiblich"}),
+    frozenset({"m", "male", "man", "h", "homme", "mann", "männlich"}),
+    frozenset({"yes", "y", "true", "t", "positive", "pos", "present", "ja", "oui", "si"}),
+    frozenset({"no", "n", "false", "negative", "neg", "absent", "nein", "non"}),
+    frozenset({"unknown", "unk", "u", "not known", "not stated"}),
+    frozenset({"never", "nev"}), frozenset({"former", "ex", "past", "quit"}), frozenset({"current", "cur"}),
+)  # fmt: skip
+"""Words of one meaning."""
+
+RARE = 0.01
+"""A code that the others have is missed when its absence would be that improbable."""
+
+RARE_ENDS = 0.05
+"""Share of high numbers that one of two columns of counts may lack."""
+
+AGAINST = 4.0
+"""Standard errors by which a code must behave otherwise than its namesake."""
+
+
+@dataclass(frozen=True)
+class Recoding:
+    """How the codes of a source are to be read.
+
+    Attributes:
+        meaning: The other's code by own code (as text); empty when they are the same.
+        certain: Whether words leave no doubt.
+        score: How good the assignment is.
+        question: What a person must decide.
+    """
+
+    meaning: Mapping[str, str]
+    certain: bool
+    score: float
+    question: str = ""
+
+
+def recode(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None = None) -> Recoding | None:
+    """Read the codes of ``other`` as those of ``one``; None where either holds no codes.
+
+    Args:
+        one: The column whose codes are kept.
+        other: The column to recode.
+        links: By code (as text) the mean of each anchor in standard units, for both, with the same columns.
+    """
+    a, b = one.shares, other.shares
+    if not a or not b or max(len(a), len(b)) > 4 * FEW or not (one.coded or other.coded or one.kind == "categorical"):
+        return None
+    folded = {key.casefold(): key for key in a}
+    if all(key.casefold() in folded for key in b):
+        same = {key: folded[key.casefold()] for key in b if key != folded[key.casefold()]}
+        return Recoding(same, not (told := _doubts(one, other, links)), 0.95, told)
+    words = {key: partner for key in b if (partner := _partner(key, a)) is not None}
+    if len(words) == len(b) and len(set(words.values())) == len(words):
+        return Recoding(words, True, 0.95)
+    if one.kind == other.kind == "numeric" and (not (one.coded and other.coded) or _counts(a, b)):
+        return None
+    return _assigned(one, other, words, links)
+
+
+def _counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    """Whether both are runs of whole numbers that differ in rare high ones alone, as counts do and codes do not."""
+    if not all(key.isdigit() for key in (*a, *b)):
+        return False
+    every = sorted(int(key) for key in {*a, *b})
+    apart = sum(share for table, other in ((a, b), (b, a)) for key, share in table.items() if key not in other)
+    return every[-1] - every[0] <= len(every) and apart < RARE_ENDS and min(map(int, a)) == min(map(int, b))
+
+
+def _partner(key: str, others: Mapping[str, float]) -> str | None:
+    """The one other code that says the same."""
+    mine = next((group for group in WORDS if key.casefold() in group), None)
+    if key.casefold().isdigit():
+        mine = None
+    found = [
+        other
+        for other in others
+        if other.casefold() == key.casefold() or (mine is not None and other.casefold() in mine)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _doubts(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
+    """Why equal codes may not mean the same: one is missing that should occur, or they behave otherwise."""
+    a, b = one.shares or {}, other.shares or {}
+    own = {key.casefold() for key in b}
+    gone = {key: share for key, share in a.items() if key.casefold() not in own}
+    missed = [key for key, share in gone.items() if (1 - share) ** other.count < RARE]
+    if missed:
+        share = sum(gone[key] for key in missed)
+        return (
+            f"{other.source}.{other.name} never has {', '.join(missed[:5])}, which {one.source} has in {share:.0%} of "
+            "its rows: does it use other codes?"
+        )
+    if links is not None and len(b) >= 2:
+        odd = _contrary(one, other, *links)
+        if odd:
+            return f"the codes of {other.source}.{other.name} behave otherwise than those of {one.source}: {odd}"
+    return ""
+
+
+def _contrary(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> str:
+    """Where two codes would fit far better the other way round."""
+    a, b = one.shares or {}, other.shares or {}
+    shared = [key for key in b if key in a and key in mine.index and key in theirs.index]
+    for i, key in enumerate(shared):
+        for partner in shared[i + 1 :]:
+            n = min(a[key] * one.count, a[partner] * one.count, b[key] * other.count, b[partner] * other.count)
+            if n < 20:
+                continue
+            first = (mine.loc[key] - mine.loc[partner]).to_numpy(dtype=np.float64)
+            second = (theirs.loc[key] - theirs.loc[partner]).to_numpy(dtype=np.float64)
+            good = np.isfinite(first) & np.isfinite(second)
+            if good.sum() < 2:
+                continue
+            # The difference of two means in standard units has a variance of about 2/n in each source.
+            worth = float(first[good] @ second[good]) / np.sqrt(float(np.square(first[good]).sum()) * 2 / n + 1e-12)
+            if worth < -AGAINST:
+                return f"{key} and {partner} seem to be exchanged"
+    return ""
+
+
+def _assigned(
+    one: Profile, other: Profile, words: Mapping[str, str], links: tuple[pd.DataFrame, pd.DataFrame] | None
+) -> Recoding:
+    """An assignment by shares and dependences; a person decides in any case."""
+    a, b = one.shares or {}, other.shares or {}
+    rows, columns = list(b), list(a)
+    cost = np.zeros((len(rows), len(columns)))
+    if all(key.lstrip("-").isdigit() for key in (*rows, *columns)):
+        # Codes that are numbers are rarely in another order.
+        ranks = [np.argsort(np.argsort([int(key) for key in keys])) for keys in (rows, columns)]
+        cost += 0.5 * np.abs(ranks[0][:, None] - ranks[1][None, :])
+    for i, key in enumerate(rows):
+        for j, partner in enumerate(columns):
+            cost[i, j] += abs(b[key] - a[partner]) - (1.0 if words.get(key) == partner else 0.0)
+            # By convention 1 is yes.
+            cost[i, j] -= 1.0 if (key.casefold() in WORDS[2] and partner == "1") else 0.0
+            cost[i, j] -= 1.0 if (key.casefold() in WORDS[3] and partner == "0") else 0.0
+            if links is not None and partner in links[0].index and key in links[1].index:
+                gap = (links[0].loc[partner] - links[1].loc[key]).abs()
+                if gap.notna().any():
+                    cost[i, j] += min(float(np.nanmean(gap.to_numpy(dtype=np.float64))), 2.0)
+    chosen = linear_sum_assignment(cost)
+    meaning = {rows[i]: columns[j] for i, j in zip(*chosen, strict=True)}
+    score = round(float(np.exp(-max(0.0, np.mean([cost[i, j] for i, j in zip(*chosen, strict=True)])))), 3)
+    told = ", ".join(f"{key} → {partner}" for key, partner in list(meaning.items())[:6])
+    left = f"; {len(rows) - len(meaning)} codes have no partner" if len(rows) > len(meaning) else ""
+    return Recoding(meaning, False, score, f"{other.source}.{other.name} has codes of its own: is {told} right{left}?")
+
+
+def code_means(frame: pd.DataFrame, column: str, anchors: Sequence[str], mapped: Sequence[str]) -> pd.DataFrame:
+    """By code the mean of each anchor, in the source's standard units; columns are named by ``mapped``."""
+    keys = frame[column].map(code_text, na_action="ignore")
+    out = {}
+    for anchor, name in zip(anchors, mapped, strict=True):
+        values = pd.to_numeric(frame[anchor], errors="coerce").astype("float64")
+        deviation = float(values.std())
+        if deviation > 0:
+            out[name] = (values - values.mean()).groupby(keys).mean() / deviation
+    return pd.DataFrame(out)

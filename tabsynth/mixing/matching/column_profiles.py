@@ -1,0 +1,135 @@
+"""What a column of a source looks like: the words of its name, its kind, its quantiles or shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Floats
+from tabsynth.mixing.plan.entries import code_text
+from tabsynth.schema.column_names import is_quantity, words
+from tabsynth.schema.inference import infer_column
+from tabsynth.schema.schema import Schema
+
+LEVELS = np.linspace(0.05, 0.95, 19)
+"""Levels of the quantiles that are compared."""
+
+FEW = 12
+"""Up to so many different values, a column may hold codes."""
+
+SENTINELS = frozenset(
+    sign * value for value in (0, 1, 7, 8, 9, 77, 88, 99, 777, 888, 998, 999, 9998, 9999, 99999, 999999)
+    for sign in (1, -1)
+) - {1, 7, 8, -7, -8}  # fmt: skip
+"""Numbers that often stand for 'none' or 'unknown'."""
+
+LEAST_SPIKE = 5
+"""Rows that must share a number for it to be a spike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """One column of one source.
+
+    Attributes:
+        source: The source's name.
+        name: The column's name.
+        kind: As of a schema's column.
+        words: The words of its name.
+        rows: Rows of the source.
+        count: Values that are not missing.
+        values: The numbers without missing ones and sentinels; None for other kinds.
+        quantiles: At ``LEVELS``; None for other kinds.
+        shares: Share of each code (as text) among the values; None where there are too many.
+        spikes: Numbers that stick out as sentinels within the source, with their counts.
+    """
+
+    source: str
+    name: str
+    kind: str
+    words: tuple[str, ...]
+    rows: int
+    count: int
+    values: Floats | None
+    quantiles: Floats | None
+    shares: Mapping[str, float] | None
+    spikes: Mapping[float, int]
+
+    @property
+    def coded(self) -> bool:
+        """Whether it holds few different values, which may be codes."""
+        if self.shares is None or not 2 <= len(self.shares) <= FEW:
+            return False
+        whole = self.values is None or bool((self.values % 1 == 0).all())
+        return whole and not (self.kind == "numeric" and is_quantity(self.name) and len(self.shares) > 5)
+
+    @property
+    def spread(self) -> float:
+        """Distance of the 10 % and 90 % quantiles; never zero."""
+        if self.quantiles is None:
+            return 1.0
+        wide = float(self.quantiles[-2] - self.quantiles[1])
+        return wide or float(np.abs(self.quantiles).max()) * 0.1 or 1.0
+
+
+def profiles(source: str, frame: pd.DataFrame, schema: Schema | None = None) -> list[Profile]:
+    """A profile of each column of a source, in order."""
+    return [profile(source, frame[name], schema) for name in frame.columns]
+
+
+def profile(source: str, values: pd.Series, schema: Schema | None = None) -> Profile:
+    """A profile of one column; its kind is inferred where no schema tells it."""
+    name = str(values.name)
+    kind = schema[name].kind if schema is not None and name in schema else infer_column(values).kind
+    present = values.dropna()
+    numeric = kind in ("numeric", "categorical", "boolean") and pd.api.types.is_numeric_dtype(values.dtype)
+    numbers = present.to_numpy(dtype=np.float64) if numeric else None
+    spikes: dict[float, int] = {}
+    if numbers is not None and len(numbers):
+        spikes = lone_spikes(numbers)
+        kept = numbers[~np.isin(numbers, list(spikes))]
+        numbers = kept if len(kept) else numbers
+    shares = None
+    if present.nunique() <= 4 * FEW:
+        shares = {code_text(key): float(share) for key, share in present.value_counts(normalize=True).items()}
+    return Profile(
+        source=source,
+        name=name,
+        kind=kind,
+        words=tuple(words(name)),
+        rows=len(values),
+        count=len(present),
+        values=numbers,
+        quantiles=np.quantile(numbers, LEVELS) if numbers is not None and not _nothing(numbers) else None,
+        shares=shares,
+        spikes=spikes,
+    )
+
+
+def _nothing(numbers: Floats) -> bool:
+    """Whether a column holds no number, or a single one that may stand for none."""
+    return not len(numbers) or (bool((numbers == numbers[0]).all()) and float(numbers[0]) in SENTINELS)
+
+
+def lone_spikes(numbers: Floats) -> dict[float, int]:
+    """Sentinels that a source shows by itself: a usual one, repeated, at an end and far from all other numbers."""
+    out: dict[float, int] = {}
+    rest = numbers
+    for value in sorted(SENTINELS, key=abs, reverse=True):
+        at = rest == value
+        count = int(at.sum())
+        if count < LEAST_SPIKE or count == len(rest):
+            continue
+        other = rest[~at]
+        if other.min() <= value <= other.max():
+            continue
+        low, high = np.quantile(other, [0.05, 0.95])
+        gap = float(np.abs(other - value).min())
+        # Far: the gap to the nearest other number is as wide as the middle of the others, and they are no code.
+        if gap > 0.5 * max(high - low, 1.0) and len(np.unique(other)) > FEW:
+            out[float(value)] = count
+            rest = other
+    return out

@@ -1,0 +1,232 @@
+"""What a plan proposes to do to one column's values: units, codes, sentinels and dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Floats
+from tabsynth.mixing.matching.code_mapping import code_means, recode
+from tabsynth.mixing.matching.column_profiles import Profile, profile
+from tabsynth.mixing.matching.schema_matching import Group
+from tabsynth.mixing.matching.sentinel_detection import find_sentinels
+from tabsynth.mixing.matching.split_columns import Split
+from tabsynth.mixing.matching.unit_detection import FAR, Scale, compare, second_unit
+from tabsynth.mixing.plan.entries import Harmony, code_text
+from tabsynth.mixing.units import Conversion, conversion
+from tabsynth.schema.datetime_formats import find_formats
+
+Anchors = Mapping[str, Mapping[str, str]]
+
+
+def propose(
+    group: Group, frames: Mapping[str, pd.DataFrame], splits: Mapping[str, Split], anchors: Anchors
+) -> list[Harmony]:
+    """Entries for one column of the mixed table.
+
+    Args:
+        group: Its columns in the sources.
+        frames: The sources.
+        splits: Sources in which it is split in several.
+        anchors: By surely matched numeric column, its name in each source.
+    """
+    members = dict(group.members)
+    for source, split in splits.items():
+        members[source] = _joined(source, frames[source], split)
+    first, *others = members.values()
+    scales = {other.source: compare(first, other) for other in others if _numeric(first, other)}
+    return [
+        *_units(group.name, first, scales),
+        *_second_units(group.name, members),
+        *_sentinels(group.name, members, scales),
+        *_codes(group.name, members, frames, splits, anchors),
+        *_dates(group.name, members, frames, splits),
+    ]
+
+
+def _joined(source: str, frame: pd.DataFrame, split: Split) -> Profile:
+    """The profile of parts joined."""
+    parts = frame[list(split.names)]
+    values = parts.map(code_text, na_action="ignore").agg(split.joiner.join, axis=1).where(parts.notna().all(axis=1))
+    return replace(profile(source, values.rename("|".join(split.names))), words=())
+
+
+def _numeric(one: Profile, other: Profile) -> bool:
+    return one.quantiles is not None and other.quantiles is not None and not (one.coded and other.coded)
+
+
+def _units(column: str, first: Profile, scales: Mapping[str, Scale]) -> list[Harmony]:
+    """One entry for sources in another unit, one question for those that no known conversion explains."""
+    out = []
+    moved = {source: scale for source, scale in scales.items() if scale.unit is not None and scale.to is not None}
+    if moved:
+        to = next(scale.to for scale in moved.values())
+        asked = [
+            f"is {source} in {scale.unit}, and {first.source} in {scale.to}? distance {scale.distance:.2f} spreads "
+            f"after the conversion, {scale.plain:.2f} before"
+            for source, scale in moved.items()
+            if not scale.certain or scale.to != to
+        ]
+        out.append(
+            Harmony(
+                column=column,
+                unit=to,
+                units={source: str(scale.unit) for source, scale in moved.items()},
+                analyte=next((scale.analyte for scale in moved.values() if scale.analyte), None),
+                status="proposed",
+                score=round(min(float(np.exp(-scale.distance)) for scale in moved.values()), 3),
+                question="; ".join(asked),
+                why=", ".join(
+                    f"{s}: {scale.plain:.1f} → {scale.distance:.2f} spreads apart" for s, scale in moved.items()
+                ),
+            )
+        )
+    far = [source for source, scale in scales.items() if source not in moved and FAR < scale.plain < float("inf")]
+    if far:
+        told = ", ".join(f"{source} ({scales[source].plain:.1f} spreads away)" for source in far)
+        asked_too = f"is {column!r} measured alike in {told}? No known conversion explains the difference"
+        out.append(Harmony(column=column, status="proposed", score=0.0, question=asked_too))
+    return out
+
+
+def _second_units(column: str, members: Mapping[str, Profile]) -> list[Harmony]:
+    """A second unit within one source."""
+    out = []
+    for source, member in members.items():
+        named = [other.words for other in members.values()]
+        if member.values is None or member.coded:
+            continue
+        found = next((item for said in named if (item := second_unit(member.values, said)) is not None), None)
+        if found is not None:
+            bound = {"below": found.below} if found.below is not None else {"above": found.above}
+            side = f"below {found.below:g}" if found.below is not None else f"above {found.above:g}"
+            asked = f"are the {found.share:.0%} of {source}'s values {side} in {found.unit}, the others in {found.to}?"
+            second = {source: {"unit": found.unit, **bound}}
+            entry = Harmony(column=column, unit=found.to, analyte=found.analyte, mixed=second, status="proposed")
+            out.append(replace(entry, score=0.5, question=asked))
+    return out
+
+
+def _sentinels(column: str, members: Mapping[str, Profile], scales: Mapping[str, Scale]) -> list[Harmony]:
+    """Numbers that mean missing, against the other sources in the same unit."""
+    common = {}
+    for source, member in members.items():
+        if member.values is not None:
+            common[source] = _change(scales.get(source)), member
+    found = []
+    for source, (mine, member) in common.items():
+        others = [
+            ((change.scale * other.values + change.offset) - mine.offset) / mine.scale
+            for name, (change, other) in common.items()
+            if name != source and other.values is not None
+        ]
+        found += find_sentinels(member, _all_numbers(member), others)
+    if not found:
+        return []
+    certain = all(item.certain for item in found)
+    told = "; ".join(f"{item.source}: {item.why}" for item in found)
+    values: dict[str, tuple[float | int, ...]] = {}
+    for item in found:
+        plain = int(item.value) if item.value % 1 == 0 else item.value
+        values[item.source] = (*values.get(item.source, ()), plain)
+    asked = "" if certain else f"do these mean missing? {told}"
+    return [
+        Harmony(column=column, na=values, status="proposed", score=0.95 if certain else 0.5, question=asked, why=told)
+    ]
+
+
+def _all_numbers(member: Profile) -> Floats:
+    """A column's numbers with its own spikes put back."""
+    assert member.values is not None
+    spikes = [np.full(count, value) for value, count in member.spikes.items()]
+    return np.concatenate([member.values, *spikes])
+
+
+def _change(scale: Scale | None) -> Conversion:
+    if scale is None or scale.unit is None or scale.to is None:
+        return Conversion(1.0)
+    return conversion(scale.unit, scale.to, scale.analyte)
+
+
+def _codes(
+    column: str,
+    members: Mapping[str, Profile],
+    frames: Mapping[str, pd.DataFrame],
+    splits: Mapping[str, Split],
+    anchors: Anchors,
+) -> list[Harmony]:
+    """Codes of the sources read as those of the first."""
+    home = next(iter(members.values()))
+    values, asked, scores = {}, [], []
+    for source, member in list(members.items())[1:]:
+        links = None if source in splits else _links(column, home, member, frames, anchors)
+        found = recode(home, member, links)
+        if found is None or (not found.meaning and not found.question):
+            continue
+        scores.append(found.score)
+        if found.meaning:
+            stay = {key: key for key in member.shares or {} if key not in found.meaning and key in (home.shares or {})}
+            values[source] = {key: _plain(home, code) for key, code in {**found.meaning, **stay}.items()}
+        if not found.certain:
+            asked.append(found.question)
+    if not scores:
+        return []
+    question = "; ".join(asked)
+    return [Harmony(column=column, values=values, status="proposed", score=min(scores), question=question)]
+
+
+def _plain(home: Profile, code: str) -> str | int:
+    """A code as the first source writes it."""
+    return int(code) if home.values is not None and code.lstrip("-").isdigit() else code
+
+
+def _links(
+    column: str, home: Profile, member: Profile, frames: Mapping[str, pd.DataFrame], anchors: Anchors
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """What each code goes along with, in both sources."""
+    shared = [
+        name for name, names in anchors.items() if name != column and home.source in names and member.source in names
+    ]
+    if len(shared) < 2:
+        return None
+    mine, theirs = (
+        code_means(frames[item.source], item.name, [anchors[name][item.source] for name in shared], shared)
+        for item in (home, member)
+    )
+    both = [name for name in shared if name in mine and name in theirs]
+    return mine[both], theirs[both]
+
+
+def _dates(
+    column: str, members: Mapping[str, Profile], frames: Mapping[str, pd.DataFrame], splits: Mapping[str, Split]
+) -> list[Harmony]:
+    """How dates that are text are spelled; day and month that cannot be told apart are asked."""
+    if not any(member.kind == "datetime" for member in members.values()):
+        return []
+    formats, asked = {}, []
+    for source, member in members.items():
+        if source in splits:
+            formats[source] = splits[source].format or "%Y-%m-%d"
+            continue
+        values = frames[source][member.name].dropna()
+        if pd.api.types.is_datetime64_any_dtype(values.dtype) or not len(values):
+            continue
+        found = find_formats([code_text(value) for value in pd.unique(values)])
+        if not found:
+            asked.append(
+                f"the dates of {source}.{member.name} are of no one format: which budget of failures is right?"
+            )
+            continue
+        formats[source] = found[0]
+        if len(found) > 1:
+            asked.append(f"{source}.{member.name}: is it {found[0]} or {found[1]}? Every value fits both")
+    if not formats and not asked:
+        return []
+    return [
+        Harmony(
+            column=column, dates=formats, status="proposed", score=0.5 if asked else 0.95, question="; ".join(asked)
+        )
+    ]

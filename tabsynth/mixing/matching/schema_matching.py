@@ -1,0 +1,200 @@
+"""Which column of one source is which of another: names, kinds, values and dependences, then one assignment for all.
+
+The score of a pair is, times how well the kinds go together, the mean of how alike the names and how alike the values
+are; in a second round, how each column depends on columns that are already matched counts too. The Hungarian method
+then assigns the pairs; a pair's margin is how far its next-best alternative, on either side, is behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from tabsynth.common.arrays import Floats
+from tabsynth.mixing.matching.column_profiles import Profile
+from tabsynth.mixing.matching.name_similarity import alike
+from tabsynth.mixing.matching.unit_detection import compare
+
+LEAST = 0.3
+"""A pair below this score is no match."""
+
+ANCHOR = 0.65
+"""Pairs from this score on serve as anchors of the second round."""
+
+STRUCTURE = 0.2
+"""Weight of the dependences in the second round."""
+
+MOST_ROWS = 20_000
+"""Rows that dependences are measured on."""
+
+_KINDS: dict[frozenset[str], float] = {
+    frozenset({"numeric", "categorical"}): 0.85, frozenset({"categorical", "boolean"}): 0.95,
+    frozenset({"numeric", "boolean"}): 0.8, frozenset({"categorical", "text"}): 0.8,
+    frozenset({"identifier", "text"}): 0.7, frozenset({"identifier", "categorical"}): 0.5,
+    frozenset({"identifier", "numeric"}): 0.4, frozenset({"datetime", "text"}): 0.5,
+    frozenset({"datetime", "categorical"}): 0.5,
+}  # fmt: skip
+"""How well two different kinds go together; pairs that are not named hardly do (0.25)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Columns that are taken to be one, by source; ``name`` is that of the first."""
+
+    name: str
+    members: dict[str, Profile] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    margins: dict[str, float] = field(default_factory=dict)
+    rivals: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Profile:
+        """The column that the others were matched to."""
+        return next(iter(self.members.values()))
+
+
+def align(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]) -> list[Group]:
+    """Group the columns of all sources.
+
+    Args:
+        sources: Profiles of each source's columns; the first source gives the groups their names and order.
+        frames: Each source's table, for the dependences; a source that is not there has none.
+
+    Returns:
+        One group for each column of the mixed table; what matches nothing is a group of its own.
+    """
+    links = {name: dependences(frames[name], sources[name]) for name in sources if name in frames}
+    names = iter(sources.items())
+    start, columns = next(names)
+    groups = [Group(column.name, {start: column}) for column in columns]
+    for source, columns in names:
+        base = pair_scores(groups, columns)
+        chosen = _assign(base)
+        scores = _with_structure(base, chosen, groups, columns, links, source)
+        chosen = _assign(scores)
+        taken = set()
+        for i, j in chosen:
+            taken.add(j)
+            row = np.delete(scores[i], j)
+            column = np.delete(scores[:, j], i)
+            rival = max([0.0, *row, *column])
+            group = groups[i]
+            group.members[source] = columns[j]
+            group.scores[source] = round(float(scores[i, j]), 3)
+            group.margins[source] = round(float(scores[i, j] - rival), 3)
+            if len(row) and row.max() >= column.max(initial=0.0):
+                other = [k for k in range(len(columns)) if k != j]
+                group.rivals[source] = f"{source}.{columns[other[int(np.argmax(row))]].name}"
+            elif len(column):
+                other = [k for k in range(len(groups)) if k != i]
+                group.rivals[source] = repr(groups[other[int(np.argmax(column))]].name)
+        used = {group.name for group in groups}
+        for j, profile in enumerate(columns):
+            if j not in taken:
+                name = profile.name if profile.name not in used else f"{profile.name}_{source}"
+                groups.append(Group(name, {source: profile}))
+    return groups
+
+
+def pair_scores(groups: Sequence[Group], columns: Sequence[Profile]) -> Floats:
+    """Scores of groups against columns, shape (groups, columns): against each group's best member."""
+    out = np.zeros((len(groups), len(columns)))
+    for i, group in enumerate(groups):
+        for j, column in enumerate(columns):
+            out[i, j] = max(pair_score(member, column) for member in group.members.values())
+    return out
+
+
+def pair_score(one: Profile, other: Profile) -> float:
+    """How alike two columns are, 0 to 1."""
+    kinds = 1.0 if one.kind == other.kind else _KINDS.get(frozenset({one.kind, other.kind}), 0.25)
+    return kinds * 0.5 * (alike(one.words, other.words) + values_alike(one, other))
+
+
+def values_alike(one: Profile, other: Profile) -> float:
+    """How alike two columns' values are, 0 to 1; a half where nothing can be said."""
+    if not one.count or not other.count:
+        return 0.5
+    if one.coded and other.coded:
+        return _codes_alike(one.shares or {}, other.shares or {})
+    if one.quantiles is not None and other.quantiles is not None:
+        if one.coded != other.coded:
+            return 0.3 * float(np.exp(-compare(one, other).distance))
+        return float(np.exp(-compare(one, other).distance))
+    if one.shares is not None and other.shares is not None:
+        return _codes_alike(one.shares, other.shares)
+    return 0.5 if one.kind == other.kind else 0.2
+
+
+def _codes_alike(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """Shared codes, or shares that look alike under other codes."""
+    low = {key.casefold(): share for key, share in one.items()}
+    high = {key.casefold(): share for key, share in other.items()}
+    shared = sum(min(low[key], high[key]) for key in low.keys() & high.keys())
+    size = max(len(low), len(high))
+    a, b = (np.sort([*table.values(), *[0.0] * (size - len(table))])[::-1] for table in (low, high))
+    shape = 1 - 0.5 * float(np.abs(a - b).sum())
+    common = len(low.keys() & high.keys()) / len(low.keys() | high.keys())
+    renamed = 0.6 * shape * min(len(low), len(high)) / size
+    return max(0.5 * shared + 0.5 * common if common else 0.0, renamed)
+
+
+def dependences(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.DataFrame:
+    """Absolute rank correlations between the numeric and two-valued columns of one source."""
+    sample = frame if len(frame) <= MOST_ROWS else frame.sample(MOST_ROWS, random_state=np.random.RandomState(0))
+    coded = {}
+    for column in columns:
+        values = sample[column.name]
+        if column.values is not None:
+            coded[column.name] = values.astype("float64").mask(values.isin(list(column.spikes)))
+        elif column.shares is not None and len(column.shares) == 2:
+            coded[column.name] = values.astype("category").cat.codes.astype("float64").mask(values.isna())
+    return pd.DataFrame(coded).corr("spearman", min_periods=20).abs()
+
+
+def _assign(scores: Floats) -> list[tuple[int, int]]:
+    """The best one-to-one assignment, without pairs below ``LEAST``."""
+    rows, columns = linear_sum_assignment(-scores)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if scores[i, j] >= LEAST]
+
+
+def _with_structure(
+    base: Floats,
+    chosen: Sequence[tuple[int, int]],
+    groups: Sequence[Group],
+    columns: Sequence[Profile],
+    links: Mapping[str, pd.DataFrame],
+    source: str,
+) -> Floats:
+    """Scores that also count how alike two columns depend on the anchors."""
+    anchors = [(i, j) for i, j in chosen if base[i, j] >= ANCHOR]
+    out = base.copy()
+    own = links.get(source)
+    if own is None or len(anchors) < 3:
+        return out
+    for i, group in enumerate(groups):
+        home, first = next(iter(group.members.items()))
+        theirs = links.get(home)
+        for j, column in enumerate(columns):
+            if theirs is None or first.name not in theirs or column.name not in own:
+                continue
+            gaps = []
+            for a, b in anchors:
+                anchor = groups[a].members.get(home)
+                if a == i or b == j or anchor is None or anchor.name not in theirs or columns[b].name not in own:
+                    continue
+                gap = float(theirs[anchor.name][first.name]) - float(own[columns[b].name][column.name])
+                if np.isfinite(gap):
+                    gaps.append(gap)
+            if len(gaps) >= 2:
+                # Two correlations of n rows each differ by chance with a variance of about 1/n + 1/m.
+                noise = 1 / max(first.count, 4) + 1 / max(column.count, 4) + 0.01
+                misfit = float(np.mean(np.square(gaps))) / noise
+                out[i, j] = (1 - STRUCTURE) * base[i, j] + STRUCTURE * float(np.exp(-misfit / 4)) * min(
+                    1.0, 2 * base[i, j]
+                )
+    return out

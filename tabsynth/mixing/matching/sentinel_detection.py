@@ -1,0 +1,84 @@
+"""Numbers that mean missing: a spike at 0, -9 or 999 that the other sources do not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from tabsynth.common.arrays import Floats
+from tabsynth.mixing.matching.column_profiles import LEAST_SPIKE, SENTINELS, Profile
+
+ALARM = 1e-6
+"""Probability below which as many equal values are no chance, given the other sources."""
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """A number that seems to mean missing.
+
+    Attributes:
+        source: Where.
+        value: Which.
+        count: In how many rows.
+        certain: Whether it lies outside of what every other source has.
+        why: What spoke for it.
+    """
+
+    source: str
+    value: float
+    count: int
+    certain: bool
+    why: str
+
+
+def find_sentinels(column: Profile, mine: Floats, others: Sequence[Floats]) -> list[Sentinel]:
+    """Sentinels of one source's column.
+
+    Args:
+        column: Its profile.
+        mine: All its numbers.
+        others: The numbers of the other sources, in this one's unit.
+    """
+    if not len(mine) or (column.coded and not (mine == mine[0]).all()):
+        return []
+    kept = [other[~np.isin(other, list(SENTINELS))] for other in others]
+    pooled = np.concatenate(kept) if kept else np.empty(0)
+    found = [_spike(column, mine, float(value), pooled, others) for value in sorted(set(mine) & SENTINELS, key=abs)]
+    return [item for item in found if item is not None]
+
+
+def _spike(column: Profile, mine: Floats, value: float, pooled: Floats, others: Sequence[Floats]) -> Sentinel | None:
+    """One candidate against the other sources, or by itself where there are none."""
+    count = int((mine == value).sum())
+    alone = value in column.spikes
+    if count < LEAST_SPIKE and not alone:
+        return None
+    rest = mine[mine != value]
+    if len(pooled) < 20:
+        if not alone:
+            return None
+        return Sentinel(column.source, value, count, False, f"{value:g} in {count} rows, far from all other values")
+    low, high = np.quantile(pooled, [0.001, 0.999])
+    inside = low <= value <= high
+    # How often the others have that number: the rule of three where they never have.
+    times, rows = sum(int((other == value).sum()) for other in others), sum(map(len, others))
+    chance = max(times, 3) / max(rows, 1)
+    usual = float(stats.binom.sf(count - 1, len(mine), min(chance, 1.0))) > ALARM
+    spread = float(np.subtract(*np.quantile(pooled, [0.95, 0.05]))) or 1.0
+    far = float(np.abs(pooled - value).min()) > 0.1 * spread
+    if inside or (usual and not alone) or not (far or alone):
+        return None
+    share = count / len(mine)
+    if not len(rest):
+        why = f"every value is {value:g}, which no other source has"
+    else:
+        why = f"{value:g} in {share:.0%} of the values; the others lie between {_rough(low)} and {_rough(high)}"
+    return Sentinel(column.source, value, count, far and not usual, why)
+
+
+def _rough(value: float) -> str:
+    """A bound with two digits: it must not give away one person's value."""
+    return f"{float(f'{value:.2g}'):g}"

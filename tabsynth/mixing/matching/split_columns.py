@@ -1,0 +1,155 @@
+"""One column split in several: coded parts, one-hot columns, parts of a date, parts of a name. Always for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+
+from tabsynth.mixing.matching.column_profiles import FEW, Profile
+from tabsynth.mixing.matching.name_similarity import alike, meaning
+from tabsynth.mixing.matching.schema_matching import Group
+from tabsynth.mixing.plan.entries import code_text
+
+DATE = ("year", "month", "day")
+NAME = ("first", "middle", "last")
+
+SAME = 0.75
+"""Least overlap of the sorted shares for coded parts to be taken for one column."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Columns of one source that are together one column of the others.
+
+    Attributes:
+        to: The group's name.
+        source: The source.
+        names: Its columns, in the order in which they are joined.
+        joiner: What goes between them.
+        score: How alike the whole and the joined parts are.
+        format: Of the joined parts, if they are a date.
+        why: What spoke for it.
+    """
+
+    to: str
+    source: str
+    names: tuple[str, ...]
+    joiner: str
+    score: float
+    format: str | None
+    why: str
+
+
+def find_splits(
+    source: str, frame: pd.DataFrame, columns: Sequence[Profile], groups: Sequence[Group], free: set[str]
+) -> list[Split]:
+    """Splits of one source, the best for each column of the others.
+
+    Args:
+        source: The source's name.
+        frame: Its table.
+        columns: Its profiles.
+        groups: What the columns of all sources were grouped to.
+        free: Names of its columns that match nothing, or nothing surely.
+    """
+    loose = [column for column in columns if column.name in free]
+    out: dict[str, Split] = {}
+    for group in groups:
+        others = [member for name, member in group.members.items() if name != source]
+        if not others or (source in group.members and group.members[source].name not in free):
+            continue
+        found = [*_dates(source, others[0], loose, group), *_names(source, others[0], loose, group)]
+        found += [
+            split for part in _sets(loose) if (split := _codes(source, frame, part, others[0], group)) is not None
+        ]
+        if found:
+            out[group.name] = max(found, key=lambda split: split.score)
+    used: set[str] = set()
+    kept = []
+    for split in sorted(out.values(), key=lambda split: -split.score):
+        if not used & set(split.names):
+            kept.append(split)
+            used |= set(split.names)
+    return kept
+
+
+def _sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
+    """Sets of coded columns that may be parts: all pairs, and columns whose names begin with the same word."""
+    coded = [column for column in loose if column.coded and 2 <= len(column.shares or ()) <= FEW]
+    yield from combinations(coded, 2)
+    heads: dict[str, list[Profile]] = {}
+    for column in coded:
+        if len(column.shares or ()) == 2:
+            heads.setdefault(meaning(column.words)[0], []).append(column)
+    yield from (tuple(part) for part in heads.values() if len(part) > 2)
+
+
+def _codes(source: str, frame: pd.DataFrame, part: tuple[Profile, ...], whole: Profile, group: Group) -> Split | None:
+    """Coded parts whose combinations occur as often as the whole's codes, under names that belong together."""
+    shares = whole.shares or {}
+    if not whole.coded or len(shares) <= max(len(column.shares or ()) for column in part):
+        return None
+    names = [column.name for column in part]
+    own = frame[names].dropna()
+    if own.empty:
+        return None
+    made = own.map(code_text).agg("|".join, axis=1).value_counts(normalize=True)
+    if len(made) != len(shares):
+        return None
+    likeness = 1 - 0.5 * sum(abs(a - b) for a, b in zip(sorted(made), sorted(shares.values()), strict=True))
+    others = [member for name, member in group.members.items() if name != source]
+    named = [max(alike(column.words, other.words) for other in others) for column in part]
+    together = alike(part[0].words, part[1].words)
+    if likeness < SAME or min(named) < 0.3 or (together < 0.4 and max(named) < 0.6):
+        return None
+    why = f"their {len(made)} combinations occur about as often as the {len(shares)} codes of {whole.name!r}"
+    return Split(group.name, source, tuple(names), "|", round(0.5 * likeness + 0.5 * max(named), 3), None, why)
+
+
+def _dates(source: str, whole: Profile, loose: Sequence[Profile], group: Group) -> list[Split]:
+    """Year, month and day of a date."""
+    if whole.kind != "datetime":
+        return []
+    parts = {word: column for column in loose for word in DATE if word in column.words}
+    if len({column.name for column in parts.values()}) != len(DATE):
+        return []
+    names = tuple(parts[word].name for word in DATE)
+    return [Split(group.name, source, names, "-", 0.7, "%Y-%m-%d", "they are named year, month and day")]
+
+
+def _names(source: str, whole: Profile, loose: Sequence[Profile], group: Group) -> list[Split]:
+    """First and last name of a whole name."""
+    if whole.kind not in ("text", "identifier", "categorical") or "name" not in meaning(whole.words):
+        return []
+    if set(meaning(whole.words)) & set(NAME):
+        return []
+    parts = [
+        column
+        for word in NAME
+        for column in loose
+        if {"name", word} <= set(meaning(column.words)) and column.kind != "numeric"
+    ]
+    if len(parts) < 2:
+        return []
+    names = tuple(column.name for column in parts)
+    return [Split(group.name, source, names, " ", 0.7, None, "they are named as the parts of a name")]
+
+
+def whole_questions(groups: Sequence[Group]) -> list[str]:
+    """Questions where one source may hold in one column what the others hold in several."""
+    out = []
+    for group in groups:
+        if len(group.members) > 1:
+            continue
+        source, column = next(iter(group.members.items()))
+        lacking = [other for other in groups if source not in other.members]
+        said = set(meaning(column.words))
+        for words, what in ((DATE, "a date's parts"), (NAME, "a name's parts")):
+            parts = [other.name for other in lacking if set(words) & {*other.first.words, *meaning(other.first.words)}]
+            fits = column.kind == "datetime" if words is DATE else "name" in said and not said & set(NAME)
+            if fits and len(parts) >= 2:
+                out.append(f"{source}.{column.name} may hold together what others hold as {what}: {', '.join(parts)}")
+    return out

@@ -1,0 +1,252 @@
+"""A plan suggested from the tables: which columns belong together, in which units and codes, and what to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from tabsynth.errors import InputError
+from tabsynth.mixing.inputs import take
+from tabsynth.mixing.matching.column_profiles import Profile, profiles
+from tabsynth.mixing.matching.harmonisation_proposals import propose
+from tabsynth.mixing.matching.name_similarity import alike
+from tabsynth.mixing.matching.schema_matching import LEAST, Group, align, pair_scores
+from tabsynth.mixing.matching.split_columns import Split, find_splits, whole_questions
+from tabsynth.mixing.plan.entries import Harmony, Input, Match
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.schema.column_names import words
+from tabsynth.schema.columns import Categorical, Column
+from tabsynth.schema.schema import Schema
+
+SURE, CLEAR = 0.7, 0.15
+"""A match is certain from this score on, and with this margin to the runner-up; any other is asked."""
+
+LEFT = 0.15
+"""Score from which columns that are left over on both sides are proposed to be one, by elimination, where their names
+are no strangers to each other; otherwise it is only asked whether they are."""
+
+
+ELIMINATED = "nothing else was left"
+
+
+def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | None = None) -> Plan:
+    """Suggest how several tables become one.
+
+    Nothing is decided: every entry is ``proposed``, and one that is not certain carries a ``question``. Read the plan
+    with ``plan.review("review.html")``, decide, and give it to ``mix``.
+
+    Args:
+        tables: The sources by name: frames, or paths of files.
+        target: What the mixed table should be; by default named and coded as the fullest source.
+
+    Raises:
+        InputError: No source, a name that cannot be used, or a table that cannot be used.
+
+    Example:
+        >>> a = pd.DataFrame({"age": range(20, 80), "sex": ["f", "m"] * 30})
+        >>> b = pd.DataFrame({"AGE": range(25, 85), "gender": ["F", "M"] * 30})
+        >>> [(match.to, dict(match.sources)) for match in suggest({"a": a, "b": b}).map]
+        [('age', {'a': ('age',), 'b': ('AGE',)}), ('sex', {'a': ('sex',), 'b': ('gender',)})]
+    """
+    if not tables:
+        raise InputError("there is no table to mix; give at least one")
+    odd = [name for name in tables if not isinstance(name, str) or not name or name.startswith("_")]
+    if odd:
+        raise InputError(f"a source's name must be text that does not begin with an underscore, not {odd[0]!r}")
+    taken = {name: take(table, name) for name, table in tables.items()}
+    frames = {name: frame for name, (frame, _) in taken.items()}
+    # The fullest source gives names, units and codes.
+    order = sorted(frames, key=lambda name: (-float(frames[name].notna().mean().sum()), -len(frames[name])))
+    columns = {name: profiles(name, frames[name]) for name in order}
+    wanted = {"": [_declared(column) for column in target.values()]} if target is not None else {}
+    groups = align({**wanted, **columns}, frames)
+    splits = _splits(groups, columns, frames)
+    _merge_left(groups)
+    for group in groups:
+        group.members.pop("", None)
+    groups = [group for group in groups if group.members]
+    matches = tuple(_match(group, order, splits, target, _complements(group, groups, order)) for group in groups)
+    return Plan(
+        inputs={name: _with_key(taken[name][1], columns[name]) for name in tables},
+        map=matches,
+        harmonise=tuple(_harmonies(groups, frames, splits)),
+        questions=tuple(_questions(groups, frames)),
+        tables={name: frame for name, frame in frames.items() if taken[name][1].uri is None},
+        schema=target,
+    )
+
+
+def _declared(column: Column) -> Profile:
+    """A profile of a column that is declared rather than seen."""
+    shares = None
+    if isinstance(column, Categorical) and column.values:
+        shares = {str(value): 1 / len(column.values) for value in column.values}
+    return Profile(
+        source="",
+        name=column.name,
+        kind=column.kind,
+        words=tuple(words(column.name)),
+        rows=0,
+        count=1 if shares else 0,
+        values=None,
+        quantiles=None,
+        shares=shares,
+        spikes={},
+    )
+
+
+def _merge_left(groups: list[Group]) -> None:
+    """Join groups that no source is in both of, best first: what is left over on both sides may be one column."""
+    while True:
+        best: tuple[float, int, int] | None = None
+        for i, one in enumerate(groups):
+            for j in range(i + 1, len(groups)):
+                other = groups[j]
+                if one.members.keys() & other.members.keys() or not _named_alike(one, other):
+                    continue
+                score = max(float(pair_scores([one], [member])[0, 0]) for member in other.members.values())
+                if score >= LEFT and (best is None or score > best[0]):
+                    best = (score, i, j)
+        if best is None:
+            return
+        score, i, j = best
+        for source, member in groups[j].members.items():
+            groups[i].members[source] = member
+            groups[i].scores[source], groups[i].margins[source] = round(score, 3), 0.0
+            groups[i].rivals[source] = ELIMINATED
+        del groups[j]
+
+
+def _named_alike(one: Group, other: Group) -> bool:
+    """Whether any two columns of two groups have names that share something."""
+    return any(alike(a.words, b.words) >= LEAST for a in one.members.values() for b in other.members.values())
+
+
+def _splits(
+    groups: list[Group], columns: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]
+) -> dict[tuple[str, str], Split]:
+    """Columns split in several, by group and source; the parts leave the groups that they were in."""
+    out: dict[tuple[str, str], Split] = {}
+    for source in columns:
+        free = {group.members[source].name for group in groups if source in group.members and not _sure(group, source)}
+        for split in find_splits(source, frames[source], columns[source], groups, free):
+            for group in list(groups):
+                if source in group.members and group.members[source].name in split.names:
+                    profile = group.members.pop(source)
+                    if not group.members:
+                        groups.remove(group)
+                    if group.name == split.to:
+                        group.members[source] = profile
+            group = next(group for group in groups if group.name == split.to)
+            if source not in group.members:
+                group.members[source] = next(item for item in columns[source] if item.name == split.names[0])
+            group.scores[source], group.margins[source] = split.score, 0.0
+            out[split.to, source] = split
+    return out
+
+
+def _sure(group: Group, source: str) -> bool:
+    """Whether a source's column surely belongs to a group with others."""
+    return group.scores.get(source, 0.0) >= SURE and group.margins.get(source, 0.0) >= CLEAR
+
+
+def _complements(group: Group, groups: Sequence[Group], order: Sequence[str]) -> list[str]:
+    """Other incomplete groups that have a source which this one lacks: they may be one column."""
+    lacking = set(order) - group.members.keys()
+    return [
+        other.name
+        for other in groups
+        if other is not group and lacking & other.members.keys() and len(other.members) < len(order)
+    ]
+
+
+def _match(
+    group: Group,
+    order: Sequence[str],
+    splits: Mapping[tuple[str, str], Split],
+    target: Schema | None,
+    complements: Sequence[str],
+) -> Match:
+    """A group as an entry of the plan, with what is not certain."""
+    asked, why = [], []
+    for source, member in group.members.items():
+        split = splits.get((group.name, source))
+        if split is not None:
+            asked.append(f"are {source}.{' and '.join(split.names)} together {group.name!r}? {split.why}")
+        elif source in group.scores:
+            score, margin = group.scores[source], group.margins[source]
+            why.append(f"{source} {score:.2f} ({margin:+.2f})")
+            if not _sure(group, source):
+                rival = group.rivals.get(source, "nothing")
+                against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
+                asked.append(f"is {source}.{member.name} {group.name!r}? score {score:.2f}, {against}")
+    alone = not group.scores and len(order) > 1
+    if alone:
+        asked.append(f"only {next(iter(group.members))} has it: keep it, match it by hand, or reject it?")
+    elif complements:
+        lacking = [source for source in order if source not in group.members]
+        asked.append(f"{' and '.join(lacking)} lack it, unless it is {' or '.join(complements[:5])}: is it?")
+    names = {
+        source: splits[group.name, source].names if (group.name, source) in splits else (group.members[source].name,)
+        for source in order
+        if source in group.members
+    }
+    joined = next((split for (name, _), split in splits.items() if name == group.name), None)
+    kind = target[group.name].kind if target is not None and group.name in target else _kind(group)
+    return Match(
+        to=group.name.lstrip("_") or "column",
+        kind=kind,
+        sources=names,
+        joiner=joined.joiner if joined else "|",
+        score=min(group.scores.values(), default=1.0),
+        margin=min(group.margins.values(), default=None),
+        question="; ".join(asked),
+        why=", ".join(why),
+    )
+
+
+def _kind(group: Group) -> str:
+    """The kind that all sources' values can be read as."""
+    kinds = [member.kind for member in group.members.values()]
+    if "numeric" in kinds and all(kind in ("numeric", "categorical", "boolean") for kind in kinds):
+        # Codes as words in one source are read as the numbers of the others.
+        return "numeric"
+    return group.first.kind
+
+
+def _harmonies(
+    groups: Sequence[Group],
+    frames: Mapping[str, pd.DataFrame],
+    splits: Mapping[tuple[str, str], Split],
+) -> list[Harmony]:
+    """Units, codes, sentinels and dates of every column."""
+    anchors = {
+        group.name: {source: member.name for source, member in group.members.items()}
+        for group in groups
+        if all(_sure(group, source) for source in group.scores)
+        and all(member.values is not None and not member.coded for member in group.members.values())
+    }
+    out = []
+    for group in groups:
+        parts = {source: split for (name, source), split in splits.items() if name == group.name}
+        out += propose(group, frames, parts, anchors)
+    return out
+
+
+def _with_key(item: Input, columns: Sequence[Profile]) -> Input:
+    """The input with its first identifier as its key."""
+    keys = [column.name for column in columns if column.kind == "identifier"]
+    return replace(item, key=tuple(keys[:1]))
+
+
+def _questions(groups: Sequence[Group], frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What no entry asks: columns held together, and whether persons stand in several sources."""
+    out = whole_questions(groups)
+    if len(frames) > 1:
+        out.append(
+            "can one person stand in several sources? If so, set link: engine exact or splink; if not, leave it none"
+        )
+    return out

@@ -1,0 +1,1 @@
+"""Mixing batch by batch, for tables larger than memory."""

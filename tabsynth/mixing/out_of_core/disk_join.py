@@ -1,0 +1,168 @@
+"""Who is who by keys alone, counted and joined on disk: DuckDB groups and joins what memory does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabsynth.mixing.linkage.clusters import Exposure
+from tabsynth.mixing.linkage.exact import HEAVY, Growth
+from tabsynth.mixing.linkage.link import alarms_of
+from tabsynth.mixing.linkage.spec import LinkSpec
+
+MEMORY = "500MB"
+"""What DuckDB may hold before it writes to its folder."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the keys say.
+
+    Attributes:
+        report: As of ``Links.report``.
+        exposure: In how many sources and rows persons stand.
+        growth: What a join by them would do.
+        joined: How many rows a person would have after it at most.
+    """
+
+    report: dict[str, Any]
+    exposure: Exposure
+    growth: Growth
+    joined: int
+
+
+def connect(folder: Path) -> Any:
+    """A DuckDB that keeps all it writes in one folder, fetches nothing, and keeps the order of rows."""
+    import duckdb
+
+    offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    con = duckdb.connect(str(folder / "keys.duckdb"), config={**offline, "memory_limit": MEMORY, "threads": 2})
+    con.execute(f"SET temp_directory='{_quoted(folder)}'")
+    con.execute("SET enable_progress_bar=false")
+    return con
+
+
+def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Collection[str], records: bool) -> Keys:
+    """Count keys in all sources, and leave behind who is who: the table ``entities`` of keys and their first rows.
+
+    Args:
+        con: The database.
+        paths: The staged sources.
+        spec: How to link; ``exact`` or ``none``.
+        keyed: The sources that have a key.
+        records: Whether rows of a source that share the key are one record of it.
+    """
+    names = list(paths)
+    every = " UNION ALL ".join(
+        f"SELECT {i}::INTEGER AS s, _n, _key FROM read_parquet('{_quoted(path)}')"
+        for i, path in enumerate(paths.values())
+    )
+    _run(con, f"CREATE VIEW every AS {every}")
+    _run(
+        con,
+        "CREATE TABLE held AS SELECT s, _key, count(*)::BIGINT AS c, min(_n)::BIGINT AS first FROM every "
+        "WHERE _key IS NOT NULL GROUP BY s, _key",
+    )
+    rows = dict(_run(con, "SELECT s, count(*) FROM every GROUP BY s"))
+    filled = dict(_run(con, "SELECT s, sum(c) FROM held GROUP BY s"))
+    found = _run(
+        con,
+        f"SELECT s, c, first FROM held JOIN (SELECT s, avg(c) AS m FROM held GROUP BY s) USING (s) "
+        f"WHERE c > greatest({HEAVY}, {HEAVY} * m) ORDER BY c DESC, first LIMIT 100",
+    )
+    heavy = [{"source": names[s], "rows": c, "first_row": n - _start(rows, s)} for s, c, n in found]
+    # A key that several records of a source share joins none of them, where a person has one record of each.
+    alone = spec.engine == "exact" and spec.one_to_one and not records
+    kept = "_key NOT IN (SELECT _key FROM held WHERE c > 1)" if alone else "true"
+    by = "_key" if spec.engine == "exact" else "s, _key"
+    _run(
+        con,
+        f"CREATE TABLE entities AS SELECT {by}, min(first) AS e, sum(c)::BIGINT AS n, count(*)::BIGINT AS k, "
+        "product(c) AS made, max(c) AS side FROM held "
+        f"WHERE {kept} GROUP BY {by}",
+    )
+    sources = {int(k): int(c) for k, c in _run(con, "SELECT k, count(*) FROM entities GROUP BY k ORDER BY k")}
+    sql = "SELECT coalesce(sum(n), 0), coalesce(max(n), 1), coalesce(max(made), 1) FROM entities"
+    inside, most, joined = _run(con, sql)[0]
+    total = sum(rows.values())
+    if total > inside:
+        sources[1] = sources.get(1, 0) + int(total - inside)
+    exposure = Exposure(dict(sorted(sources.items())), max(sources), int(most))
+    report: dict[str, Any] = {"engine": spec.engine, "heavy_keys": heavy}
+    report["null_keys"] = {name: int(rows[i] - filled.get(i, 0)) for i, name in enumerate(names) if name in keyed}
+    if spec.engine == "exact":
+        report["ambiguous"] = int(_run(con, f"SELECT coalesce(sum(c), 0) FROM held WHERE NOT ({kept})")[0][0])
+    report["alarms"] = alarms_of(spec, [] if alone else heavy)
+    report |= {"sources_per_entity": exposure.sources, "epsilon_factor": exposure.factor, "person": str(exposure)}
+    return Keys(report, exposure, _growth(con, names), int(joined))
+
+
+def _start(rows: Mapping[int, int], source: int) -> int:
+    """The number of a source's first row."""
+    return sum(count for i, count in rows.items() if i < source)
+
+
+def _growth(con: Any, names: Sequence[str]) -> Growth:
+    """As ``exact.growth``, of keys that are joined."""
+    sql = "SELECT coalesce(sum(made), 0), coalesce(sum(side), 0), coalesce(max(made), 0) FROM entities WHERE k > 1"
+    made, side, worst = _run(con, sql)[0]
+    several = dict(_run(con, "SELECT s, sum(c) FROM held SEMI JOIN entities USING (_key) WHERE c > 1 GROUP BY s"))
+    shared = _run(
+        con,
+        "SELECT max(times) FROM (SELECT sum((c > 1)::INTEGER) AS times FROM held SEMI JOIN entities USING (_key) "
+        "GROUP BY _key)",
+    )[0][0]
+    kind = "m:n" if (shared or 0) > 1 else "1:n" if shared else "1:1"
+    repeated = {name: int(several.get(i, 0)) for i, name in enumerate(names)}
+    return Growth(float(made / side) if side else 1.0, int(made), kind, int(worst), repeated)
+
+
+def join_sources(
+    con: Any, paths: Mapping[str, Path], columns: Sequence[Sequence[str]], trust: Mapping[str, float], to: Path
+) -> None:
+    """Put rows of one entity side by side in a file; of several sources' values the most trusted one stands.
+
+    The file has the columns ``c0``, ``c1``, ..., ``_source``, and a column ``xN`` for each ``cN`` that several sources
+    have: whether they disagree. Rows come in the order in which their entities first occur. Columns go by number, for
+    DuckDB takes ``age`` and ``Age`` for one.
+
+    Args:
+        con: The database, after ``count_keys``.
+        paths: The sources, with the same columns, each in the type that it has in all.
+        columns: The sources that have each column.
+        trust: By source, how far its values count.
+        to: The file to write.
+    """
+    names = list(paths)
+    at = {name: f"t{i}" for i, name in enumerate(names)}
+    sides = [
+        f"(SELECT f.*, coalesce(e.e, f._n) AS _e FROM read_parquet('{_quoted(path)}') AS f "
+        f"LEFT JOIN entities AS e USING (_key)) AS {at[name]}"
+        for name, path in paths.items()
+    ]
+    joined, known = sides[0], [f"{at[names[0]]}._e"]
+    for name, side in zip(names[1:], sides[1:], strict=True):
+        joined += f" FULL OUTER JOIN {side} ON coalesce({', '.join(known)}) = {at[name]}._e"
+        known.append(f"{at[name]}._e")
+    order = sorted(names, key=lambda name: -trust[name])
+    chosen = []
+    for i, have in enumerate(columns):
+        cells = [f"{at[name]}.c{i}" for name in order if name in have]
+        chosen.append(f"coalesce({', '.join(cells)}) AS c{i}")
+        if len(cells) > 1:
+            chosen.append(f"len(list_distinct([{', '.join(cells)}])) > 1 AS x{i}")
+    labels = ", ".join(f"CASE WHEN {at[name]}._n IS NOT NULL THEN '{_quoted(name)}' END" for name in names)
+    by = ", ".join([f"coalesce({', '.join(known)})", *(f"{at[name]}._n" for name in names)])
+    query = f"SELECT {', '.join(chosen)}, concat_ws('+', {labels}) AS _source FROM {joined} ORDER BY {by}"
+    _run(con, f"COPY ({query}) TO '{_quoted(to)}' (FORMAT parquet)")
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace("'", "''")
+
+
+def _run(con: Any, sql: str) -> list[Any]:
+    """Run a statement to its end and give its rows."""
+    return list(con.execute(sql).fetchall())

@@ -1,0 +1,84 @@
+"""Whether a plan can be applied batch by batch, and what one look at the inputs must settle before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from tabsynth.data.batch_reader import Batches
+from tabsynth.mixing.checks import check_codes
+from tabsynth.mixing.harmonise import entries_of, undated
+from tabsynth.mixing.plan.entries import Harmony
+from tabsynth.mixing.plan.plan import Plan
+
+MOST_CODES = 1000
+"""Different values up to which a column is taken to hold codes, as in ``check_codes``."""
+
+
+def unfit(plan: Plan) -> list[str]:
+    """What in a plan needs all rows in memory, in words."""
+    several = [name for name, match in plan.mapped.items() if len(match.sources) > 1]
+    rules = {str(plan.resolve["columns"].get(name, plan.resolve["default"])) for name in several}
+    join = plan.combine["op"] == "join"
+    spec, keys = plan.link, record_keys(plan)
+    fields = tuple(spec.get("fields", ()))
+    found = {
+        f"link: {spec['engine']}": spec["engine"] in ("splink", "clk"),
+        "link: exact by other fields than the keys of the inputs": bool(
+            spec["engine"] == "exact" and fields and any(key and key != fields for key in keys.values())
+        ),
+        "link: exact where some inputs have a key and some have none": spec["engine"] == "exact"
+        and len({bool(key) for key in keys.values()}) > 1,
+        "combine: fuse": plan.combine["op"] == "fuse",
+        "on_missing_column: impute": not join and plan.combine["on_missing_column"] == "impute",
+        f"resolve: {', '.join(sorted(rules - {'trust'}))}": join and bool(rules - {"trust"}),
+        "weights": plan.weights is not None,
+        "lineage of cells": bool(plan.lineage["cell"]),
+    }
+    return [what for what, is_so in found.items() if is_so]
+
+
+def record_keys(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """By source the columns that tell its records apart, under their names in the mixed table where they have one."""
+    out = {}
+    for source, item in plan.inputs.items():
+        named = {match.sources[source]: match.to for match in plan.mapped.values() if source in match.sources}
+        out[source] = tuple(named.get((key,), key) for key in item.key)
+    return out
+
+
+def told(plan: Plan, inputs: Mapping[str, Batches]) -> Plan:
+    """The plan with the format of every date told, after one look at the columns that need it, and codes checked."""
+    codes: dict[str, dict[str, pd.Series]] = {source: {} for source in inputs}
+    dates: dict[tuple[str, str], list[str]] = {}
+    coded = {n for n in plan.mapped if any(entry.values for entry in entries_of(plan, n))}
+    for source, table in inputs.items():
+        looked = {n: m for n, m in plan.mapped.items() if source in m.sources and (n in coded or m.kind == "datetime")}
+        if not looked:
+            continue
+        alone = _only(plan, set(looked))
+        columns = list(dict.fromkeys(c for match in looked.values() for c in match.sources[source]))
+        for frame in table.frames(columns):
+            for name, formats in undated(frame, source, alone).items():
+                known = dates.setdefault((name, source), formats)
+                dates[name, source] = [spelling for spelling in known if spelling in formats]
+            for name in coded & set(looked):
+                column = plan.mapped[name].sources[source][0]
+                seen = codes[source].get(column, frame[column].iloc[:0])
+                if len(seen) <= MOST_CODES:
+                    codes[source][column] = pd.concat([seen, frame[column]]).drop_duplicates()
+    check_codes(_only(plan, coded), codes)
+    # What fits no format, or two, is left untold: reading it says so.
+    named = [Harmony(column=n, dates={s: found[0]}) for (n, s), found in dates.items() if len(found) == 1]
+    return replace(plan, harmonise=(*plan.harmonise, *named))
+
+
+def _only(plan: Plan, columns: set[str]) -> Plan:
+    """The plan for some columns of the mixed table."""
+    return replace(
+        plan,
+        map=tuple(match for name, match in plan.mapped.items() if name in columns),
+        harmonise=tuple(entry for entry in plan.harmonise if entry.column in columns),
+    )

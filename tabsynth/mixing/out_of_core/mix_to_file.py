@@ -1,0 +1,264 @@
+"""Mix tables that memory does not hold: batch by batch to disk, joined there, and written once everything has held.
+
+Rows below each other, or rows of equal keys side by side. What needs all rows at once (probabilistic links, votes over
+sources, fusing, filling in, weights) is refused before anything is read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from tabsynth.common.atomic_files import check_writable
+from tabsynth.common.progress import bar
+from tabsynth.data.batch_reader import ROWS, Batches
+from tabsynth.data.file_formats import kind_of
+from tabsynth.data.provenance import mark, write_beside
+from tabsynth.data.read_write import write_chunks
+from tabsynth.errors import InputError, MissingDependencyError, listed
+from tabsynth.mixing.checks import check_alarms
+from tabsynth.mixing.combination.combine import settled
+from tabsynth.mixing.inputs import open_inputs
+from tabsynth.mixing.linkage.exact import check_growth
+from tabsynth.mixing.linkage.spec import LinkSpec
+from tabsynth.mixing.out_of_core.disk_join import Keys, connect, count_keys, join_sources
+from tabsynth.mixing.out_of_core.eligibility import record_keys, told, unfit
+from tabsynth.mixing.out_of_core.staging import KEY, NUMBER, Staged, as_common, common_type, stage
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.report import MOST_ROWS, columns_report, domains, person_note, provenance, schema_of, without_rare
+from tabsynth.schema.columns import Numeric
+from tabsynth.schema.schema import Schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedFile:
+    """A mixed table on disk.
+
+    Attributes:
+        path: Its file.
+        rows: How many rows it has.
+        schema: What it is: as the target declares, else read off rows at equal steps.
+        plan_hash: The hash of the plan that was applied.
+        report: What was done, as of ``Mixed``.
+    """
+
+    path: Path
+    rows: int
+    schema: Schema = field(repr=False)
+    plan_hash: str
+    report: dict[str, Any] = field(repr=False)
+
+
+def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFrame] | None, seed: int) -> MixedFile:
+    """Mix into a file, in the memory of a batch; the file appears at the end, whole.
+
+    Args:
+        plan: A plan with nothing left to decide.
+        output: A Parquet or CSV file.
+        tables: Sources that the plan knows as frames.
+        seed: Seed of what is said of how far the sources differ.
+
+    Raises:
+        InputError: The plan needs all rows in memory, or does not fit its inputs.
+        DataError: As ``mix``.
+        MissingDependencyError: DuckDB is not installed.
+    """
+    needs = unfit(plan)
+    if needs:
+        raise InputError(
+            f"the plan cannot be applied batch by batch: {listed(needs)} needs all rows at once; leave output out to "
+            "mix in memory, or change the plan"
+        )
+    if importlib.util.find_spec("duckdb") is None:
+        raise MissingDependencyError("tables larger than memory need DuckDB: pip install 'tabsynth[mixing]'")
+    if plan.combine["op"] == "join" and plan.link["engine"] == "none" and len(plan.inputs) > 1:
+        raise InputError("a join needs to know who is who: set link to exact, or combine to union")
+    target = Path(output)
+    kind = kind_of(target)
+    if kind == "excel":
+        raise InputError(f"cannot write {str(target)!r} batch by batch: Excel holds few rows; choose .parquet or .csv")
+    check_writable(target)
+    inputs = open_inputs(plan, tables)
+    whole = told(plan, inputs)
+    with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".mixing-") as folder:
+        staged = _staged(whole, inputs, Path(folder))
+        con = connect(Path(folder))
+        try:
+            made = _Made(plan, staged, con, Path(folder), seed)
+        finally:
+            con.close()
+        with write_chunks(target) as append:
+            for frame in made.frames():
+                append(mark(frame, made.provenance))
+    if kind != "parquet":
+        write_beside(target, made.provenance)
+    return MixedFile(path=target, rows=made.rows, schema=made.schema(), plan_hash=plan.hash, report=made.report)
+
+
+def _staged(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> dict[str, Staged]:
+    """Every source harmonised, in a file of its own."""
+    fields, records = tuple(plan.link.get("fields", ())), record_keys(plan)
+    out: dict[str, Staged] = {}
+    start = 0
+    with bar(len(inputs), "harmonise", "source", None) as shown:
+        for i, (source, table) in enumerate(inputs.items()):
+            keys = (fields if plan.link["engine"] == "exact" else ()) or records[source]
+            out[source] = stage(table, source, plan, keys, folder / f"s{i}.parquet", start)
+            start += out[source].rows
+            shown.update()
+    return out
+
+
+class _Made:
+    """The mixed table as its rows come, and what is told of it."""
+
+    def __init__(self, plan: Plan, staged: Mapping[str, Staged], con: Any, folder: Path, seed: int) -> None:
+        self.plan, self.staged, self.folder = plan, staged, folder
+        spec: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plan.link.items()}
+        known = [source for source, item in plan.inputs.items() if item.key]
+        linked = list(staged) if spec["engine"] == "exact" else known
+        paths = {source: part.path for source, part in staged.items()}
+        keys = count_keys(con, paths, LinkSpec(**spec), linked, len(known) == len(staged))
+        check_alarms(plan, keys.report)
+        self.columns = {
+            name: [s for s in staged if s in match.sources]
+            for name, match in plan.mapped.items()
+            if plan.combine["op"] == "join"
+            or plan.combine["on_missing_column"] != "drop"
+            or len(match.sources) == len(staged)
+        }
+        if not self.columns:
+            raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
+        self.types = {n: common_type(n, [staged[s].facts[n] for s in have]) for n, have in self.columns.items()}
+        self.sample: list[pd.DataFrame] = []
+        self.conflicts: dict[str, int] = {}
+        self.gaps: set[str] = set()
+        self.seen = 0
+        self.joined = self._join(con, keys) if plan.combine["op"] == "join" else None
+        self.rows = self.joined.metadata.num_rows if self.joined else sum(part.rows for part in staged.values())
+        self.report = self._report(keys, seed)
+        self.provenance = provenance(plan, self.report["inputs"], self.rows, self.report["privacy"])
+
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """The rows in order, a batch at a time."""
+        with bar(self.rows, "write", "row", None) as shown:
+            for table in self._union() if self.joined is None else self._side_by_side():
+                frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+                frame = pd.DataFrame({name: settled(frame[name]) for name in frame})
+                step = -(-self.rows // MOST_ROWS)
+                self.sample.append(frame.iloc[-self.seen % step :: step].copy())  # a view would keep the batch
+                self.seen += len(frame)
+                self.gaps |= {name for name in self.columns if frame[name].isna().any()}
+                shown.update(len(frame))
+                yield frame
+        if self.joined is not None:
+            self.joined.close()
+            self.report["combine"]["conflicts"] = {
+                name: {"rule": "trust", "conflicts": count} for name, count in self.conflicts.items()
+            }
+
+    def _union(self) -> Iterator[pa.Table]:
+        for source, part in self.staged.items():
+            have = [name for name, sources in self.columns.items() if source in sources]
+            for batch in part.batches(have):
+                yield self._typed(source, batch).append_column("_source", pa.array([source] * len(batch)))
+
+    def _typed(self, source: str, batch: pa.Table) -> pa.Table:
+        """A batch in the types of the mixed table; keys that are local to their source have it before them."""
+        local = self.plan.link["engine"] != "exact"
+        out = {}
+        for name, kind in self.types.items():
+            identifier = local and self.plan.mapped[name].kind == "identifier"
+            kind = pa.string() if identifier else kind
+            if name not in batch.column_names:
+                out[name] = pa.nulls(len(batch), kind)
+                continue
+            values = batch[name].combine_chunks()
+            if identifier:
+                whole = as_common(as_common(values, self.types[name]), pa.string())
+                values = pa.compute.binary_join_element_wise(f"{source}:", whole, "")
+            out[name] = as_common(values, kind)
+        return pa.table(out)
+
+    def _join(self, con: Any, keys: Keys) -> pyarrow.parquet.ParquetFile:
+        """The sources joined in a file."""
+        check_growth(keys.growth, float(self.plan.combine["max_growth"]), str(self.plan.combine["cardinality"]))
+        paths = {}
+        for i, (source, part) in enumerate(self.staged.items()):
+            have = [name for name, sources in self.columns.items() if source in sources]
+            names = [*(f"c{list(self.columns).index(name)}" for name in have), NUMBER, KEY]
+            kinds = [*(self.types[name] for name in have), pa.int64(), pa.string()]
+            paths[source] = self.folder / f"t{i}.parquet"
+            with pyarrow.parquet.ParquetWriter(paths[source], pa.schema(zip(names, kinds, strict=True))) as writer:
+                for batch in part.batches([*have, NUMBER, KEY]):
+                    typed = [as_common(batch[n].combine_chunks(), self.types[n]) for n in have]
+                    writer.write_table(pa.table([*typed, batch[NUMBER], batch[KEY]], schema=writer.schema))
+        trust = {name: item.trust for name, item in self.plan.inputs.items()}
+        join_sources(con, paths, list(self.columns.values()), trust, self.folder / "joined.parquet")
+        return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet")
+
+    def _side_by_side(self) -> Iterator[pa.Table]:
+        assert self.joined is not None
+        flags = {f"x{i}": n for i, (n, have) in enumerate(self.columns.items()) if len(have) > 1}
+        chosen = [*(f"c{i}" for i in range(len(self.columns))), "_source"]
+        for batch in self.joined.iter_batches(ROWS):
+            for flag, name in flags.items():
+                found = pa.compute.sum(batch.column(flag)).as_py() or 0
+                self.conflicts[name] = self.conflicts.get(name, 0) + int(found)
+            yield pa.Table.from_batches([batch]).select(chosen).rename_columns([*self.columns, "_source"])
+
+    def _report(self, keys: Keys, seed: int) -> dict[str, Any]:
+        """As of ``Mixed``; how far the sources differ is said by rows at equal steps."""
+        plan, rows = self.plan, {name: part.rows for name, part in self.staged.items()}
+        combine: dict[str, Any] = {"op": "union", "rows_in": sum(rows.values()), "rows_out": self.rows}
+        factor = keys.exposure.factor
+        if self.joined is not None:
+            combine |= {"op": "join", "growth": round(keys.growth.factor, 4), "cardinality": keys.growth.cardinality}
+            combine["entities"] = sum(keys.exposure.sources.values())
+            factor = keys.joined
+        unknown = ("person", "epsilon_factor", "sources_per_entity") if plan.link["engine"] == "none" else ()
+        link = {key: value for key, value in without_rare(keys.report, self.rows).items() if key not in unknown}
+        return {
+            "plan_hash": plan.hash,
+            "inputs": {name: {"rows": n, "sha256": plan.inputs[name].sha256} for name, n in rows.items()},
+            "columns": columns_report({name: part.done for name, part in self.staged.items()}, rows),
+            "link": link,
+            "combine": combine,
+            "weights": None,
+            "domain_auc": domains({name: self._some(name) for name in self.staged}, seed),
+            "privacy": person_note(plan.link["engine"], factor, len(rows)),
+        }
+
+    def _some(self, source: str) -> pd.DataFrame:
+        """Rows of a source at equal steps."""
+        part = self.staged[source]
+        have = [name for name, sources in self.columns.items() if source in sources]
+        step, seen, out = -(-part.rows // MOST_ROWS), 0, []
+        for batch in part.batches(have):
+            at = np.arange(-seen % step, len(batch), step)
+            seen += len(batch)
+            typed = {n: as_common(batch[n].combine_chunks().take(pa.array(at)), self.types[n]) for n in have}
+            out.append(pa.table(typed).to_pandas())
+        some: pd.DataFrame = pd.concat(out, ignore_index=True)
+        return some
+
+    def schema(self) -> Schema:
+        """What the table is, read off the rows that were kept; what all rows know overrides them."""
+        found = schema_of(self.plan, pd.concat(self.sample, ignore_index=True))
+        columns = dict(found.columns)
+        for name, kind in self.types.items():
+            column = columns[name]
+            if name in self.gaps and not column.nullable:
+                columns[name] = column = replace(column, nullable=True, origin="inferred")
+            if isinstance(column, Numeric) and column.origin == "inferred" and column.decimals == 0:
+                columns[name] = replace(column, decimals=0 if kind == pa.int64() else None)
+        return Schema(columns, found.constraints)

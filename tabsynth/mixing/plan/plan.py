@@ -1,0 +1,277 @@
+"""A mixing plan: what becomes of which column of which source. A machine suggests it, a person accepts it.
+
+The file is YAML. ``Plan.hash`` names what a plan does: it covers the inputs' contents and every decision, but not where
+the files lie, nor scores and remarks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.yaml_files import read_yaml
+from tabsynth.errors import InputError, listed
+from tabsynth.mixing.plan.entries import DECIDED, Harmony, Input, Match, meanings
+from tabsynth.mixing.plan.validation import check_plan
+from tabsynth.schema.schema import Schema
+
+VERSION = 1
+"""Version of the plan's form; a file of a later version is refused."""
+
+LINK: dict[str, Any] = {"engine": "none"}
+COMBINE: dict[str, Any] = {"op": "union", "cardinality": "1:1", "max_growth": 1.0, "on_missing_column": "mask"}
+RESOLVE: dict[str, Any] = {"default": "trust", "columns": {}}
+LINEAGE: dict[str, Any] = {"row": ["_source", "_entity", "_weight"], "cell": [], "publish": False}
+
+HEADER = """\
+# A plan to mix tables. Read it beside its review page, then set each status: accepted, edited or rejected.
+# What is still proposed is not applied.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """How several tables become one.
+
+    Attributes:
+        inputs: The sources by name.
+        map: Which columns of the sources become which column.
+        harmonise: Units, codes, sentinels and dates, by column.
+        link: How rows of the same person are found: the arguments of ``LinkSpec``.
+        combine: ``op`` (union, join or fuse) and its limits.
+        resolve: Which of several values of one person counts: a ``default`` rule and rules by column.
+        weights: Margins to rake to, or None.
+        lineage: What is kept of where rows and cells come from, and whether it may leave (``publish``).
+        questions: What only a person can decide, and no entry asks.
+        folder: Where relative paths of the inputs start.
+        tables: Sources given as frames; they are not written to the file.
+        schema: What the mixed table should be, if it was given to ``suggest``; ``target`` in the file.
+    """
+
+    inputs: Mapping[str, Input]
+    map: tuple[Match, ...]
+    harmonise: tuple[Harmony, ...] = ()
+    link: Mapping[str, Any] = field(default_factory=lambda: dict(LINK))
+    combine: Mapping[str, Any] = field(default_factory=lambda: dict(COMBINE))
+    resolve: Mapping[str, Any] = field(default_factory=lambda: dict(RESOLVE))
+    weights: Mapping[str, Any] | None = None
+    lineage: Mapping[str, Any] = field(default_factory=lambda: dict(LINEAGE))
+    questions: tuple[str, ...] = ()
+    folder: Path = field(default=Path(), repr=False)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    schema: Schema | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        _check_targets(self)
+        meanings(self.harmonise, self.inputs)
+
+    @classmethod
+    def from_dict(
+        cls,
+        data: Any,
+        *,
+        name: str = "plan",
+        folder: str | Path = ".",
+        tables: Mapping[str, pd.DataFrame] | None = None,
+    ) -> Plan:
+        """Check a plan given as plain data.
+
+        Args:
+            data: The plan as a mapping.
+            name: What to call it in messages.
+            folder: Where relative paths start.
+            tables: Sources that are frames rather than files.
+
+        Raises:
+            InputError: A key is unknown, missing or of the wrong type, or two entries contradict each other.
+        """
+        check_plan(data, name)
+        return cls(
+            inputs={key: Input.from_dict(value) for key, value in data["inputs"].items()},
+            map=tuple(Match.from_dict(item) for item in data["map"]),
+            harmonise=tuple(Harmony.from_dict(item) for item in data.get("harmonise", ())),
+            link={**LINK, **data.get("link", {})},
+            combine={**COMBINE, **data.get("combine", {})},
+            resolve={**RESOLVE, **data.get("resolve", {})},
+            weights=data.get("weights"),
+            lineage={**LINEAGE, **data.get("lineage", {})},
+            questions=tuple(data.get("questions", ())),
+            folder=Path(folder),
+            tables=dict(tables or {}),
+            schema=Schema.from_dict(data["target"]) if "target" in data else None,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, tables: Mapping[str, pd.DataFrame] | None = None) -> Plan:
+        """Read a plan's file.
+
+        Raises:
+            SourceError: The file cannot be read, or is not YAML.
+            InputError: It is not a plan.
+        """
+        source = Path(path)
+        return cls.from_dict(read_yaml(source, "plan"), name=source.name, folder=source.parent, tables=tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        data: dict[str, Any] = {
+            "version": VERSION,
+            "inputs": {name: item.to_dict() for name, item in self.inputs.items()},
+            "map": [item.to_dict() for item in self.map],
+            "harmonise": [item.to_dict() for item in self.harmonise],
+            "link": dict(self.link),
+            "combine": dict(self.combine),
+            "resolve": dict(self.resolve),
+            "weights": self.weights,
+            "lineage": dict(self.lineage),
+            "target": None if self.schema is None else self.schema.to_dict(),
+            "questions": list(self.questions),
+        }
+        return {key: value for key, value in data.items() if value is not None and value != []}
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan's file; paths of inputs are then relative to it."""
+        target = Path(path)
+        moved = {name: item.seen_from(self.folder, target.parent) for name, item in self.inputs.items()}
+        data = replace(self, inputs=moved).to_dict()
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+        write_text(target, HEADER + text)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the plan does and to what contents, as 64 hexadecimal digits."""
+        return self._hash(("uri",))
+
+    @property
+    def decisions_hash(self) -> str:
+        """SHA-256 of what the plan does, whatever its inputs hold: it tells nothing of their rows."""
+        return self._hash(("uri", "sha256"))
+
+    def _hash(self, left_out: tuple[str, ...]) -> str:
+        data = self.to_dict()
+        data.pop("questions", None)
+        for item in data["inputs"].values():
+            for key in left_out:
+                item.pop(key, None)
+        for entry in (*data["map"], *data.get("harmonise", ())):
+            for remark in ("score", "margin", "question", "why"):
+                entry.pop(remark, None)
+        text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def entries(self) -> tuple[Match | Harmony, ...]:
+        """All entries, of the map and then of harmonise."""
+        return (*self.map, *self.harmonise)
+
+    @property
+    def open(self) -> list[str]:
+        """Entries that nobody has decided, in words; what is done to a rejected column needs no decision."""
+        gone = {item.to for item in self.map if item.status == "rejected"}
+        left: list[Match | Harmony] = [*self.map, *(item for item in self.harmonise if item.column not in gone)]
+        return [item.label for item in left if item.status == "proposed"]
+
+    def accept(self, columns: Iterable[str] | None = None) -> Plan:
+        """The plan with proposals accepted: all of them, or those of some columns of the mixed table.
+
+        Raises:
+            InputError: No entry is about such a column.
+        """
+        known = {item.to for item in self.map} | {item.column for item in self.harmonise}
+        chosen = known if columns is None else set(columns)
+        if chosen - known:
+            raise InputError(
+                f"no entry of the plan is about {listed(sorted(chosen - known))}; there are {listed(known)}"
+            )
+        return self._decide(lambda item, column: column in chosen)
+
+    def accept_above(self, least: float) -> Plan:
+        """The plan with those proposals accepted whose score is at least ``least`` and that ask nothing."""
+        return self._decide(lambda item, _: (item.score or 0.0) >= least and not item.question)
+
+    def _decide(self, good: Any) -> Plan:
+        def decided(item: Any, column: str) -> Any:
+            return replace(item, status="accepted") if item.status == "proposed" and good(item, column) else item
+
+        return replace(
+            self,
+            map=tuple(decided(item, item.to) for item in self.map),
+            harmonise=tuple(decided(item, item.column) for item in self.harmonise),
+        )
+
+    @property
+    def mapped(self) -> dict[str, Match]:
+        """The columns of the mixed table that were decided, in order."""
+        return {item.to: item for item in self.map if item.status in DECIDED}
+
+    def changes(self) -> str:
+        """What becomes of every source, as a plain-text diff."""
+        from tabsynth.mixing.review.diff import changes
+
+        return changes(self)
+
+    def _repr_html_(self) -> str:
+        """The review page in a frame, for notebooks."""
+        from tabsynth.mixing.review.page import framed
+
+        return framed(self)
+
+    def review(self, path: str | Path) -> None:
+        """Write what a person needs to decide: a page with the evidence (``.html``) or a diff (any other suffix).
+
+        Raises:
+            DataError: An input has changed since the plan was made.
+            SourceError: An input cannot be read, or the file cannot be written.
+        """
+        if Path(path).suffix.lower() in (".html", ".htm"):
+            from tabsynth.mixing.review.page import render
+
+            write_text(path, render(self))
+        else:
+            write_text(path, self.changes())
+
+
+def _check_names(plan: Plan) -> None:
+    """Every entry speaks of inputs that there are."""
+    named: list[tuple[str, str, Mapping[str, Any]]] = [("map", item.label, item.sources) for item in plan.map]
+    for entry in plan.harmonise:
+        for part in (entry.units, entry.mixed, entry.na, entry.dates):
+            named.append(("harmonise", entry.label, part))
+    for where, label, part in named:
+        unknown = [name for name in part if name not in plan.inputs]
+        if unknown:
+            raise InputError(f"{where}: {label} names {listed(unknown)}; the inputs are {listed(plan.inputs)}")
+
+
+def _check_targets(plan: Plan) -> None:
+    """A column of a source goes to one place, and a column of the mixed table is made once."""
+    seen: dict[tuple[str, str], str] = {}
+    targets: set[str] = set()
+    for item in plan.map:
+        if item.status == "rejected":
+            continue
+        if item.to in targets:
+            raise InputError(f"map: two entries make the column {item.to!r}; keep one")
+        if item.to.startswith("_"):
+            raise InputError(f"map: {item.to!r} begins with an underscore, which is kept for lineage; rename it")
+        targets.add(item.to)
+        for source, names in item.sources.items():
+            for name in names:
+                if (source, name) in seen:
+                    raise InputError(
+                        f"map: {name!r} of {source!r} goes to {seen[source, name]!r} and to {item.to!r}: keep one"
+                    )
+                seen[source, name] = item.to
+    columns = {item.to for item in plan.map}
+    for entry in plan.harmonise:
+        if entry.column not in columns:
+            raise InputError(f"harmonise: no entry of map makes {entry.column!r}; there are {listed(sorted(columns))}")

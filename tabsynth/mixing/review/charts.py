@@ -1,0 +1,87 @@
+"""The pictures of a review: each column's distribution in every source, as it stands and as the plan would make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.mixing.matching.column_profiles import FEW
+from tabsynth.mixing.plan.entries import code_text
+
+K = 5
+"""A code that fewer rows share is pooled with others."""
+
+BINS = 24
+WIDTH, HEIGHT = 300.0, 96.0
+
+
+def pictures(series: Mapping[str, pd.Series]) -> dict[str, Any] | None:
+    """Outlines of numbers over each other, or bars of codes beside each other; None where there is nothing to show.
+
+    Args:
+        series: By source the values of one column.
+    """
+    present = {source: values.dropna() for source, values in series.items()}
+    present = {source: values for source, values in present.items() if len(values)}
+    if not present:
+        return None
+    plain = {source: _plain(values) for source, values in present.items()}
+    many = max(values.nunique() for values in present.values()) > FEW
+    if many and all(values is not None for values in plain.values()):
+        return _outlines({source: values for source, values in plain.items() if values is not None})
+    return _bars(present)
+
+
+def _plain(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Numbers, or dates as numbers of days."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return values.to_numpy("datetime64[D]").astype(np.float64)
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
+        return values.to_numpy(np.float64)
+    return None
+
+
+def _outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> dict[str, Any]:
+    """Stepped outlines on one axis between the 1 % and 99 % quantiles: ends belong to few."""
+    low = min(float(np.quantile(values, 0.01)) for values in series.values())
+    high = max(float(np.quantile(values, 0.99)) for values in series.values())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, BINS + 1)
+    shares = {
+        source: np.histogram(np.clip(values, low, high), edges)[0] / len(values) for source, values in series.items()
+    }
+    top = max(float(share.max()) for share in shares.values())
+    step = WIDTH / BINS
+    lines = []
+    for source, share in shares.items():
+        path = f"M0 {HEIGHT:g}"
+        for i, part in enumerate(share):
+            path += f"V{HEIGHT - (HEIGHT - 4) * part / top:.1f}H{(i + 1) * step:.1f}"
+        lines.append({"source": source, "path": f"{path}V{HEIGHT:g}"})
+    return {"lines": lines, "left": f"{low:.4g}", "right": f"{high:.4g}"}
+
+
+def _bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
+    """Shares of each code in each source; codes that few rows share are pooled."""
+    counts = {source: values.map(code_text).value_counts() for source, values in series.items()}
+    total = pd.DataFrame(counts).fillna(0)
+    shown = [str(code) for code in total.index[(total >= K).any(axis=1)]]
+    shown = sorted(shown, key=lambda code: (not code.lstrip("-").isdigit(), len(code), code))[:FEW]
+    rows = []
+    for code in shown:
+        parts = [
+            {"source": source, "share": float(found.get(code, 0)) / float(found.sum())}
+            for source, found in counts.items()
+        ]
+        rows.append({"code": code, "parts": parts})
+    rest = [
+        {"source": source, "share": float(found[~found.index.isin(shown)].sum()) / float(found.sum())}
+        for source, found in counts.items()
+    ]
+    if any(part["share"] for part in rest):
+        rows.append({"code": "rarer", "parts": rest})
+    return {"rows": rows}

@@ -1,0 +1,124 @@
+"""The page on which a person judges a plan: for each column of the mixed table its evidence, and what to decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from html import escape
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tabsynth.errors import TabsynthError
+from tabsynth.mixing.harmonise import harmonised
+from tabsynth.mixing.inputs import load_inputs
+from tabsynth.mixing.plan.entries import Harmony, Match
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.review.charts import pictures
+from tabsynth.mixing.review.diff import changes
+
+
+def render(plan: Plan) -> str:
+    """One self-contained page: no script, nothing loaded.
+
+    Raises:
+        DataError: An input has changed since the plan was made.
+    """
+    frames = load_inputs(plan)
+    cards = [_card(match, plan, frames) for match in plan.map]
+    cards.sort(key=lambda card: (not card["asks"], card["score"]))
+    return (
+        _environment()
+        .get_template("review.html.j2")
+        .render(
+            plan_hash=plan.hash,
+            sources=[{"name": name, "rows": len(frame), "at": i} for i, (name, frame) in enumerate(frames.items())],
+            colour={name: i for i, name in enumerate(frames)},
+            cards=cards,
+            asking=sum(card["asks"] for card in cards),
+            questions=plan.questions,
+            diff=changes(plan),
+            entries=len(plan.entries),
+            open=len(plan.open),
+        )
+    )
+
+
+def framed(plan: Plan) -> str:
+    """The page in a frame, so that its style stays its own."""
+    page = escape(render(plan), quote=True)
+    return (
+        f'<div><iframe title="Mixing plan: review" srcdoc="{page}" sandbox="" loading="lazy" '
+        'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
+    )
+
+
+def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """One column of the mixed table."""
+    entries = [entry for entry in plan.harmonise if entry.column == match.to]
+    raw = {
+        source: frames[source][names[0]] if len(names) == 1 else _parts(frames[source], names, match.joiner)
+        for source, names in match.sources.items()
+    }
+    after, failed = _after(match, entries, plan, frames)
+    every: list[Match | Harmony] = [match, *entries]
+    questions = [item.question for item in every if item.question and item.status == "proposed"]
+    return {
+        "to": match.to,
+        "kind": match.kind,
+        "score": 0.0 if match.score is None else match.score,
+        "margin": match.margin,
+        "why": [item.why for item in every if item.why],
+        "status": match.status,
+        "asks": bool(questions),
+        "questions": questions,
+        "names": [(source, match.joiner.join(names)) for source, names in match.sources.items()],
+        "absent": [source for source in frames if source not in match.sources],
+        "before": pictures(raw),
+        "after": pictures(after) if entries else None,
+        "failed": failed,
+        "entries": [
+            {"section": "map" if item is match else "harmonise", "status": item.status, "yaml": _yaml(item)}
+            for item in every
+        ],
+    }
+
+
+def _parts(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> pd.Series:
+    parts = frame[list(names)].astype(str)
+    return parts.agg(joiner.join, axis=1)
+
+
+def _after(
+    match: Match, entries: list[Harmony], plan: Plan, frames: dict[str, pd.DataFrame]
+) -> tuple[dict[str, pd.Series], list[str]]:
+    """The column as the plan would make it if its proposals were accepted, and what would stop it."""
+    kept = [replace(entry, status="accepted") for entry in entries if entry.status != "rejected"]
+    alone = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(kept))
+    out, failed = {}, []
+    for source in match.sources:
+        try:
+            out[source] = harmonised(frames[source], source, alone)[0][match.to]
+        except TabsynthError as error:
+            failed.append(str(error))
+    return out, failed
+
+
+def _yaml(item: Match | Harmony) -> str:
+    """The entry as it stands in the plan's file."""
+    data = {key: value for key, value in item.to_dict().items() if key not in ("question", "why")}
+    text: str = yaml.safe_dump([data], sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+    return text
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("tabsynth.mixing.review", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
