@@ -18,7 +18,7 @@ import torch
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.data import Table, read
-from tabsynth.outputs import write_sample
+from tabsynth.pipeline.outputs import write_sample
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

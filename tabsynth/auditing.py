@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def audit(args: Namespace) -> int:
     """Attack a synthetic table; the exit code is 3 on a violation and where a gate is missed."""
     from tabsynth.data.sample_datasets import is_shipped, open_table
-    from tabsynth.outputs import check_report
+    from tabsynth.pipeline.outputs import check_report
     from tabsynth.privacy.audit.audit import audit as attack
     from tabsynth.privacy.budget import Privacy
 

@@ -50,7 +50,7 @@ def inspect(args: Namespace) -> int:
 def fit(args: Namespace) -> int:
     """Learn a table and write a model file."""
     from tabsynth.data.sample_datasets import open_table
-    from tabsynth.pipeline import checkpoint_of
+    from tabsynth.pipeline.outputs import checkpoint_of
     from tabsynth.synthesizers.registry import make, resumable
 
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
@@ -85,7 +85,7 @@ def fit(args: Namespace) -> int:
 def sample(args: Namespace) -> int:
     """Draw rows from a model file."""
     from tabsynth.common.validation import fresh_seed
-    from tabsynth.outputs import check_table_output, write_sample
+    from tabsynth.pipeline.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.registry import known_values, load
 
     check_table_output(args.output)
@@ -114,9 +114,9 @@ def tune(args: Namespace) -> int:
 
 def plan_privacy(args: Namespace) -> int:
     """Say what each epsilon would cost in quality, before anything is spent."""
-    from tabsynth.plan_page import HEAD, about, drawing, page, rows_of
-    from tabsynth.plan_privacy import from_cardinalities
-    from tabsynth.plan_privacy import plan_privacy as simulate
+    from tabsynth.budget_planning.report import HEAD, about, drawing, page, rows_of
+    from tabsynth.budget_planning.simulation import from_cardinalities
+    from tabsynth.budget_planning.simulation import plan_privacy as simulate
 
     if args.output:
         if not args.output.endswith((".html", ".svg")):
@@ -141,14 +141,14 @@ def plan_privacy(args: Namespace) -> int:
 
 def run(args: Namespace) -> int:
     """Run a pipeline file."""
-    from tabsynth import job, pipeline
+    from tabsynth.pipeline import config, run
 
     if args.example:
-        print(job.EXAMPLE, end="")
+        print(config.EXAMPLE, end="")
         return DONE
     if args.file is None:
         raise InputError("give a pipeline file, or --example to see one")
-    result = pipeline.run(args.file, say=say)
+    result = run.run(args.file, say=say)
     show(result.to_dict(), result.summary)
     return failed(result.unmet)
 

@@ -21,7 +21,7 @@ def evaluate(args: Namespace) -> int:
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.evaluation.evaluate import evaluate as measure
     from tabsynth.evaluation.gates import hold, missed, read_gates, unmet
-    from tabsynth.outputs import check_report
+    from tabsynth.pipeline.outputs import check_report
 
     require = {name: number(value, "--require") for name, value in (pair(t, "--require") for t in args.require)}
     gates = read_gates(args.gates) if args.gates else []

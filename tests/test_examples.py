@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.job import read_job
+from tabsynth.pipeline.config import read_job
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

@@ -80,3 +80,8 @@ def write_sample(
             if sum(map(len, head)) < keep:
                 head.append(chunk)
     return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
+
+
+def checkpoint_of(model_path: str | Path) -> Path:
+    """Where the fit of a model file keeps its state: beside it."""
+    return Path(f"{model_path}.checkpoint")

@@ -14,8 +14,8 @@ from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, listed
 from tabsynth.evaluation.gates import unmet
-from tabsynth.job import EvaluateStep, Job, SampleStep, job_from_dict, read_job
-from tabsynth.outputs import CHUNK, check_report, check_table_output, write_sample
+from tabsynth.pipeline.config import EvaluateStep, Job, SampleStep, job_from_dict, read_job
+from tabsynth.pipeline.outputs import CHUNK, check_report, check_table_output, checkpoint_of, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import make, resumable
@@ -143,11 +143,6 @@ def run(
         summary=str(report),
         unmet=unmet(report, job.evaluate.require),
     )
-
-
-def checkpoint_of(model_path: str | Path) -> Path:
-    """Where the fit of a model file keeps its state: beside it."""
-    return Path(f"{model_path}.checkpoint")
 
 
 def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] | None) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tabsynth.budget_planning.report import drawing, page, rows_of
+from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, imagined, plan_privacy
 from tabsynth.cli import main
 from tabsynth.errors import InputError, PrivacyError
-from tabsynth.plan_page import drawing, page, rows_of
-from tabsynth.plan_privacy import PrivacyPlan, from_cardinalities, imagined, plan_privacy
 from tabsynth.schema import Schema
 
 SCHEMA = Schema.from_dict(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from tabsynth.plan_privacy import Expected, PrivacyPlan
+from tabsynth.budget_planning.simulation import Expected, PrivacyPlan
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")

@@ -12,8 +12,8 @@ import pytest
 from tabsynth.data import Table, load_shipped, split
 from tabsynth.data.sample_datasets import SHIPPED, open_table
 from tabsynth.errors import ConditionError, DataError, InputError, SchemaError, SourceError
-from tabsynth.job import EXAMPLE, Job, job_from_dict, read_job
 from tabsynth.pipeline import run
+from tabsynth.pipeline.config import EXAMPLE, Job, job_from_dict, read_job
 from tabsynth.schema import Schema
 
 BASE: dict[str, Any] = {"version": 1, "input": "in.csv", "output": "out"}

@@ -1,0 +1,1 @@
+"""What each epsilon would cost in quality, simulated before it is spent."""

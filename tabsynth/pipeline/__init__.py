@@ -1,0 +1,7 @@
+"""One YAML file, the whole job: read, split, fit, sample, evaluate."""
+
+from __future__ import annotations
+
+from tabsynth.pipeline.run import Result, run
+
+__all__ = ["Result", "run"]
