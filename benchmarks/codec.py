@@ -24,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from tabsynth.codec import Codec
 from tabsynth.data import Table, read
+from tabsynth.relations.enforcement import Relations
 from tabsynth.schema import Identifier, Text
 
 FEWEST = 100
@@ -65,10 +66,11 @@ def round_trip(table: Table, min_group: int, seed: int = 0) -> dict[str, float |
     """AUC of a classifier that tells rows from their round trip, over the columns that are learned."""
     began = time.perf_counter()
     codec = Codec.measure(table, min_group=min_group)
+    relations = Relations.discover(table, codec)
     measured = time.perf_counter()
     tokens = codec.encode(table.frame)
     encoded = time.perf_counter()
-    back = codec.decode(tokens, np.random.default_rng(seed))
+    back = relations.decode(codec, tokens, np.random.default_rng(seed))
     decoded = time.perf_counter()
     learned = [name for name, column in table.schema.items() if not isinstance(column, (Identifier, Text))]
     if not learned or len(table) < FEWEST:

@@ -41,7 +41,7 @@ def main() -> None:
     drawn = time.perf_counter() - began
     tokens = model.codec_.encode(synthetic)
     began = time.perf_counter()
-    model.codec_.decode(tokens, np.random.default_rng(0))
+    model.relations_.decode(model.codec_, tokens, np.random.default_rng(0))
     decoded = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "synthetic.parquet"

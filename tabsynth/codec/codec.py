@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -19,20 +19,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.categorical_encoder import Coder, ValueCoder, coder_from_state
-from tabsynth.codec.column_values import instants_of, line_of, lines_of, measure_column, measure_ties, members_of
+from tabsynth.codec.column_values import instants_of, line_of, measure_column, members_of
 from tabsynth.codec.identifier_patterns import Pattern
 from tabsynth.codec.identifiers import keys_of_rows, learn_pattern
-from tabsynth.codec.numeric_encoder import QuantileCoder, Range
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, empty_like, numeric_series, value_series
 from tabsynth.codec.rare_value_pooling import persons_of, pooling_advice
 from tabsynth.codec.token_slots import Slot, digit_share, joined, parted, slots_of
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
-from tabsynth.relations.arithmetic import Law, law_from_dict
-from tabsynth.relations.arithmetic_discovery import find_laws
-from tabsynth.relations.enforcement import place
-from tabsynth.relations.recurring_differences import Tie, tie_from_state, tie_state
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 
@@ -50,8 +46,6 @@ class Codec:
         patterns: How to make the values of each identifier column.
         rows: Training rows.
         min_group: The floor on persons that every released value rests on.
-        ties: Columns whose numbers are placed by their difference to an earlier column's.
-        laws: Columns whose numbers follow from others'.
     """
 
     schema: Schema
@@ -60,8 +54,6 @@ class Codec:
     patterns: dict[str, Pattern]
     rows: int
     min_group: int
-    ties: dict[str, Tie] = field(default_factory=dict)
-    laws: tuple[Law, ...] = ()
 
     @classmethod
     def measure(
@@ -94,15 +86,17 @@ class Codec:
         for advice in pooling_advice(coders, schema, min_group):
             warnings.warn(advice, UserWarning, stacklevel=2)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
-        lines = lines_of(table.frame, schema, coders)
-        laws = find_laws(lines)
-        ties = measure_ties(lines, laws, schema, coders, min_group, persons)
-        return cls(schema, coders, dtypes, patterns, len(table), min_group, ties, laws)
+        return cls(schema, coders, dtypes, patterns, len(table), min_group)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The positions of the token matrix, in column order."""
         return tuple(slot for name, coder in self.coders.items() for slot in slots_of(name, coder))
+
+    @property
+    def on_line(self) -> dict[str, QuantileCoder]:
+        """The coders of the columns of numbers and dates."""
+        return {name: coder for name, coder in self.coders.items() if isinstance(coder, QuantileCoder)}
 
     @property
     def sizes(self) -> list[int]:
@@ -157,47 +151,40 @@ class Codec:
         tokens: Tokens,
         rng: np.random.Generator,
         *,
-        ranges: Mapping[str, Range] | None = None,
-        numbers: Mapping[str, Floats] | None = None,
-        given: Mapping[str, Floats] | None = None,
         keys: int | None = None,
         rows: npt.NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
-        """A frame of tokens, with the training frame's columns, order and dtypes.
+        """A frame of tokens, with the training frame's columns, order and dtypes; each column by itself.
 
         Args:
             tokens: Shape (n, slots), none negative.
             rng: Draws positions inside tokens and fresh identifiers.
-            ranges: Columns whose values must lie in a range, which their tokens reach.
-            numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
-            given: Those of them that no law may change; by default all.
             keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
             rows: The numbers of the rows in the whole sample, by which they get their identifiers; by default from 0.
         """
         seed = int(rng.integers(2**63)) if keys is None else keys
-        numbers, rows = numbers or {}, np.arange(len(tokens)) if rows is None else rows
-        placed = self._placed(tokens, rng, ranges or {}, numbers, numbers if given is None else given)
+        rows = np.arange(len(tokens)) if rows is None else rows
+        placed = {name: coder.decode(self.column_tokens(tokens, name), rng) for name, coder in self.on_line.items()}
+        return self.frame_of(tokens, placed, rng, keys=seed, rows=rows)
+
+    def frame_of(
+        self,
+        tokens: Tokens,
+        numbers: Mapping[str, Floats],
+        rng: np.random.Generator,
+        *,
+        keys: int,
+        rows: npt.NDArray[np.int64],
+    ) -> pd.DataFrame:
+        """A frame of tokens whose columns on a line have these numbers; see ``decode``."""
         out = {}
         for name in self.coders:
             out[name] = (
-                self._line_series(name, placed[name])
-                if name in placed
-                else self._value_series(name, tokens, rng, seed, rows)
+                self._line_series(name, numbers[name])
+                if name in numbers
+                else self._value_series(name, tokens, rng, keys, rows)
             )
         return pd.DataFrame(out)
-
-    def _placed(
-        self,
-        tokens: Tokens,
-        rng: np.random.Generator,
-        ranges: Mapping[str, Range],
-        numbers: Mapping[str, Floats],
-        given: Mapping[str, Floats],
-    ) -> dict[str, Floats]:
-        """The numbers of every column on a line, inside their tokens."""
-        lines = {name: coder for name, coder in self.coders.items() if isinstance(coder, QuantileCoder)}
-        own = {name: self.column_tokens(tokens, name) for name in lines}
-        return place(lines, own, self.ties, self.laws, ranges, numbers, given, rng)
 
     def means(self, slot: Slot) -> Floats | None:
         """The mean number of each token of a slot on a line, shape (line,); None for other slots."""
@@ -240,7 +227,7 @@ class Codec:
             if coder.counts[coder.rare] and not isinstance(self.schema[name], (Identifier, Text))
         }
         made = [name for name, column in self.schema.items() if isinstance(column, (Identifier, Text))]
-        told = {"not_learned": made, "laws": [str(law) for law in self.laws], "rows": self.rows}
+        told = {"not_learned": made, "rows": self.rows}
         advice = pooling_advice(self.coders, self.schema, self.min_group)
         told |= {"pooled_advice": advice} if advice else {}
         return {"min_group": self.min_group, "pooled_share": pooled, **told}
@@ -254,18 +241,12 @@ class Codec:
             "rows": self.rows,
             "min_group": self.min_group,
             "coders": [],
-            "ties": [],
-            "laws": [asdict(law) for law in self.laws],
         }
         arrays: Arrays = {}
         for i, (name, coder) in enumerate(self.coders.items()):
             plain, held = coder.state()
             config["coders"].append({"column": name, **plain})
             arrays |= {f"codec.{i}.{key}": array for key, array in held.items()}
-        for i, (name, tie) in enumerate(self.ties.items()):
-            plain, held = tie_state(tie)
-            config["ties"].append({"column": name, **plain})
-            arrays |= {f"tie.{i}.{key}": array for key, array in held.items()}
         return config, arrays
 
     @classmethod
@@ -275,10 +256,6 @@ class Codec:
             plain["column"]: coder_from_state(plain, _under(f"codec.{i}.", arrays))
             for i, plain in enumerate(config["coders"])
         }
-        ties = {
-            plain["column"]: tie_from_state(plain, _under(f"tie.{i}.", arrays))
-            for i, plain in enumerate(config["ties"])
-        }
         return cls(
             schema=Schema.from_dict(config["schema"]),
             coders=coders,
@@ -286,8 +263,6 @@ class Codec:
             patterns={name: Pattern.from_dict(data) for name, data in config["patterns"].items()},
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
-            ties=ties,
-            laws=tuple(law_from_dict(plain) for plain in config.get("laws", [])),
         )
 
 

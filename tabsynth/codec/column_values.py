@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,6 @@ from tabsynth.codec.categorical_encoder import Coder, ValueCoder
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
 from tabsynth.codec.rare_value_pooling import substitute
-from tabsynth.relations.arithmetic import Law
-from tabsynth.relations.recurring_differences import Tie, find_ties
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import instants, numbers
@@ -60,28 +58,6 @@ def lines_of(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -
     """The columns whose coder places them on a line, as numbers."""
     names = [name for name, coder in coders.items() if isinstance(coder, QuantileCoder)]
     return {name: line_of(schema[name], frame[name]) for name in names}
-
-
-def measure_ties(
-    lines: Lines,
-    laws: Sequence[Law],
-    schema: Schema,
-    coders: Mapping[str, Coder],
-    min_group: int,
-    persons: npt.NDArray[np.int64] | None,
-) -> dict[str, Tie]:
-    """Ties between columns of one unit (numbers, datetimes of each resolution) that follow by no law."""
-    computed = {law.column for law in laws}
-    units: dict[str, Lines] = {}
-    for name in [name for name in lines if name not in computed]:
-        column = schema[name]
-        unit = f"datetime {column.resolution}" if isinstance(column, Datetime) else "number"
-        units.setdefault(unit, {})[name] = lines[name]
-    on_line = {name: coder for name, coder in coders.items() if isinstance(coder, QuantileCoder)}
-    out: dict[str, Tie] = {}
-    for same in units.values():
-        out |= find_ties(same, on_line, min_group=min_group, persons=persons)
-    return out
 
 
 def _nothing(values: pd.Series) -> ValueCoder:

@@ -1,15 +1,139 @@
-"""Where the numbers of a row lie inside their tokens: drawn one by one, then by their ties, then by their laws."""
+"""What holds between the numbers of a row: discovered above the codec, and enforced where tokens become numbers again.
+
+A number is drawn inside its token, then placed by a recurring difference to another, then by exact arithmetic.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import lines_of
 from tabsynth.codec.numeric_encoder import QuantileCoder, Range
-from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.relations.arithmetic import Law, settle
-from tabsynth.relations.recurring_differences import Tie
+from tabsynth.codec.rare_value_pooling import persons_of
+from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.data.table import Table
+from tabsynth.relations.arithmetic import Law, law_from_dict, settle
+from tabsynth.relations.arithmetic_discovery import find_laws
+from tabsynth.relations.recurring_differences import Tie, find_ties, tie_from_state, tie_state
+from tabsynth.schema.columns import Datetime
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Relations:
+    """Relations between the columns of a table; find them with ``Relations.discover``.
+
+    Attributes:
+        differences: Columns whose numbers are placed by their difference to an earlier column's.
+        arithmetic: Columns whose numbers are computed from others', each after those that it reads.
+    """
+
+    differences: Mapping[str, Tie] = field(default_factory=dict)
+    arithmetic: tuple[Law, ...] = ()
+
+    @classmethod
+    def discover(cls, table: Table, codec: Codec) -> Relations:
+        """The relations that hold in a training table.
+
+        Args:
+            table: The training rows.
+            codec: Their vocabulary.
+        """
+        persons = persons_of(table, codec.min_group)
+        lines = lines_of(table.frame, codec.schema, codec.coders)
+        laws = find_laws(lines)
+        return cls(_differences(lines, laws, codec, persons), laws)
+
+    def describe(self) -> list[str]:
+        """The exact relations as formulas, such as ``total = net + tax``."""
+        return [str(law) for law in self.arithmetic]
+
+    def decode(
+        self,
+        codec: Codec,
+        tokens: Tokens,
+        rng: np.random.Generator,
+        *,
+        ranges: Mapping[str, Range] = NOTHING,
+        numbers: Mapping[str, Floats] = NOTHING,
+        given: Mapping[str, Floats] | None = None,
+        keys: int | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
+    ) -> pd.DataFrame:
+        """A frame of tokens in which the relations hold.
+
+        Args:
+            codec: The vocabulary of the tokens.
+            tokens: Shape (n, slots), none negative.
+            rng: Draws positions inside tokens and fresh identifiers.
+            ranges: Columns whose values must lie in a range, which their tokens reach.
+            numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
+            given: Those of them that no relation may change; by default all.
+            keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
+            rows: The numbers of the rows in the whole sample, by which they get their identifiers; by default from 0.
+        """
+        seed = int(rng.integers(2**63)) if keys is None else keys
+        coders = codec.on_line
+        own = {name: codec.column_tokens(tokens, name) for name in coders}
+        pinned = numbers if given is None else given
+        placed = place(coders, own, self.differences, self.arithmetic, ranges, numbers, pinned, rng)
+        rows = np.arange(len(tokens)) if rows is None else rows
+        return codec.frame_of(tokens, placed, rng, keys=seed, rows=rows)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``from_state`` needs: plain data and arrays."""
+        config: dict[str, Any] = {"ties": [], "laws": [asdict(law) for law in self.arithmetic]}
+        arrays: Arrays = {}
+        for i, (name, tie) in enumerate(self.differences.items()):
+            plain, held = tie_state(tie)
+            config["ties"].append({"column": name, **plain})
+            arrays |= {f"tie.{i}.{key}": array for key, array in held.items()}
+        return config, arrays
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Relations:
+        """Rebuild relations from their state."""
+        ties = {}
+        for i, plain in enumerate(config["ties"]):
+            prefix = f"tie.{i}."
+            held = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+            ties[plain["column"]] = tie_from_state(plain, held)
+        return cls(ties, tuple(law_from_dict(plain) for plain in config.get("laws", [])))
+
+
+def with_relations(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
+    """The state of a codec with that of the relations, as model files hold them: in one mapping."""
+    config, arrays = codec.state()
+    more, held = relations.state()
+    return {**config, **more}, {**arrays, **held}
+
+
+def _differences(
+    lines: Mapping[str, Floats], laws: Sequence[Law], codec: Codec, persons: npt.NDArray[np.int64] | None
+) -> dict[str, Tie]:
+    """Recurring differences between columns of one unit that no other relation computes.
+
+    Numbers are of one unit, and so are datetimes of one resolution.
+    """
+    computed = {law.column for law in laws}
+    units: dict[str, dict[str, Floats]] = {}
+    for name in [name for name in lines if name not in computed]:
+        column = codec.schema[name]
+        unit = f"datetime {column.resolution}" if isinstance(column, Datetime) else "number"
+        units.setdefault(unit, {})[name] = lines[name]
+    out: dict[str, Tie] = {}
+    for same in units.values():
+        out |= find_ties(same, codec.on_line, min_group=codec.min_group, persons=persons)
+    return out
 
 
 def place(

@@ -46,7 +46,7 @@ def imputed(
     numbers = dict(conditions.numbers)
     if synthesizer.active_ and len(frame):
         fixed = conditions.fixed[:, synthesizer.active_]
-        limits = synthesizer._limits(replace(conditions, allowed=present_only(codec)))
+        limits = replace(conditions, allowed=present_only(codec)).limits(codec, synthesizer.active_)
         if draw:
             filled = synthesizer._draw(fixed, limits, how, calibrate=False, stratify=False)
         else:
@@ -55,7 +55,8 @@ def imputed(
                 known = numbers.get(name, np.full(len(frame), np.nan))
                 numbers[name] = np.where(np.isnan(known), values, known)
         tokens[:, synthesizer.active_] = synthesizer._mended(filled, fixed >= 0, limits, how.rng)
-    return conditions.finish(codec.decode(tokens, how.rng, numbers=numbers, given=conditions.numbers), codec)
+    rows = synthesizer.relations_.decode(codec, tokens, how.rng, numbers=numbers, given=conditions.numbers)
+    return conditions.finish(rows, codec)
 
 
 def expected_by(synthesizer: TokenSynthesizer, model: Knowing) -> Expected:

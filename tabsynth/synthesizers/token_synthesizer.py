@@ -18,6 +18,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, InputError, listed
+from tabsynth.relations.enforcement import Relations, with_relations
 from tabsynth.relations.functional_dependencies import Function, functions_of, mended
 from tabsynth.schema.validation import keeps
 from tabsynth.synthesizers.base import Synthesizer
@@ -39,6 +40,7 @@ class TokenSynthesizer(Synthesizer):
 
     Attributes:
         codec_: The vocabulary.
+        relations_: What holds between columns of numbers, enforced in every row.
         layout_: The learned slots; slots that can hold only one token are left out.
         active_: Positions of the learned slots in the codec's token matrix.
         functions_: Learned slots that follow from another in every training row.
@@ -51,6 +53,7 @@ class TokenSynthesizer(Synthesizer):
     epochs: int | None
     min_group: int
     codec_: Codec
+    relations_: Relations
     active_: list[int]
     layout_: Layout
     functions_: tuple[Function, ...]
@@ -63,6 +66,7 @@ class TokenSynthesizer(Synthesizer):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
         weights, observed = run.weighing.weights, run.weighing.observed
         self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
+        self.relations_ = Relations.discover(table, self.codec_)
         tokens = self.codec_.encode(table.frame)
         for name, here in observed.items():
             for position in self.codec_.positions(name):
@@ -178,7 +182,7 @@ class TokenSynthesizer(Synthesizer):
     def _rows_of(self, n: int, given: Given | None, draw: Draw, *, calibrate: bool, stratify: bool) -> pd.DataFrame:
         """Draw tokens and decode them; draw rows anew that break a constraint."""
         conditions = Conditions.of(self.codec_, given, n)
-        limits = self._limits(conditions)
+        limits = conditions.limits(self.codec_, self.active_)
         left = np.arange(n)
         kept: list[pd.DataFrame] = []
         for _ in range(TRIES):
@@ -190,8 +194,14 @@ class TokenSynthesizer(Synthesizer):
                 drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
-            rows = self.codec_.decode(
-                tokens, draw.rng, ranges=wanted.ranges, numbers=wanted.numbers, keys=draw.keys, rows=draw.start + left
+            rows = self.relations_.decode(
+                self.codec_,
+                tokens,
+                draw.rng,
+                ranges=wanted.ranges,
+                numbers=wanted.numbers,
+                keys=draw.keys,
+                rows=draw.start + left,
             )
             rows = wanted.finish(rows, self.codec_).set_index(left)
             good = np.ones(len(left), bool)
@@ -200,7 +210,8 @@ class TokenSynthesizer(Synthesizer):
             kept.append(rows[good])
             left = left[~good]
             if not len(left):
-                return self._joined(kept)
+                # the rows of all draws in order
+                return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
         raise ConditionError(
             f"{len(left)} of {n} rows still break a constraint of the schema after {TRIES} draws; "
             "the conditions may contradict the constraints"
@@ -218,25 +229,6 @@ class TokenSynthesizer(Synthesizer):
             shares.append(share if limit is None else share * limit)
         return mended(tokens, held, self.functions_, shares, rng)
 
-    def _joined(self, kept: list[pd.DataFrame]) -> pd.DataFrame:
-        """The rows of all draws in order."""
-        return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
-
-    def _limits(self, conditions: Conditions) -> list[Floats | None]:
-        """The allowed share of each token of each learned slot, None where nothing is asked.
-
-        For the low digit of a wide column the shares have a row for each token of the high digit before it.
-        """
-        limits: list[Floats | None] = []
-        for position in self.active_:
-            slot = self.codec_.slots[position]
-            share = conditions.allowed.get(slot.column)
-            if share is None or slot.digit is None:
-                limits.append(share)
-            else:
-                limits.append(self.codec_.digit_share(slot, share))
-        return limits
-
     def _full(self, n: int) -> Tokens:
         """The token matrix with its one possible token in every slot that was not learned."""
         only = [int(np.argmax(self._emitted(i))) for i in range(len(self.codec_.slots))]
@@ -251,7 +243,7 @@ class TokenSynthesizer(Synthesizer):
         return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        config, arrays = self.codec_.state()
+        config, arrays = with_relations(self.codec_, self.relations_)
         learned, weights = self._learned()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
         arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
@@ -264,6 +256,7 @@ class TokenSynthesizer(Synthesizer):
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.codec_ = Codec.from_state(config["codec"], arrays)
+        self.relations_ = Relations.from_state(config["codec"], arrays)
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
         pairs = enumerate(config.get("functions", []))
         self.functions_ = tuple(Function(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
@@ -275,7 +268,8 @@ class TokenSynthesizer(Synthesizer):
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
         chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
-        return {**super().card(), "vocabulary": self.codec_.card(), "chosen": chosen}
+        vocabulary = {**self.codec_.card(), "laws": self.relations_.describe()}
+        return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 
     @abstractmethod
     def _learn(self, tokens: Tokens, run: Run) -> None:

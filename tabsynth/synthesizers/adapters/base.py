@@ -150,7 +150,8 @@ class WrappedSynthesizer(Synthesizer):
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        return {**super().card(), "vocabulary": self.bridge_.codec.card(), "packages": self._versions}
+        vocabulary = {**self.bridge_.codec.card(), "laws": self.bridge_.relations.describe()}
+        return {**super().card(), "vocabulary": vocabulary, "packages": self._versions}
 
     def _check_run(self, run: Run) -> None:
         """Refuse what the package's training loop cannot do."""

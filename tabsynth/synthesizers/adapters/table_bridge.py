@@ -22,6 +22,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
+from tabsynth.relations.enforcement import Relations, with_relations
 from tabsynth.schema.columns import Datetime
 
 
@@ -48,6 +49,7 @@ class Bridge:
 
     Attributes:
         codec: What each column is.
+        relations: What holds between columns of numbers; discovered and kept, not enforced in drawn rows.
         lines: The columns of numbers, by their names in the table.
         slots: The learned slots of the codec: plain column to position in the token matrix.
         constant: The token of every slot that is not learned, shape (slots,).
@@ -55,6 +57,7 @@ class Bridge:
     """
 
     codec: Codec
+    relations: Relations
     lines: dict[str, Line]
     slots: dict[str, int]
     constant: Tokens
@@ -82,7 +85,8 @@ class Bridge:
                 _put(tokens, codec, name, _allowed(coder, codec.encode_column(name, table.frame[name]), rng))
         slots = {f"s{j}": j for j in range(tokens.shape[1]) if len(np.unique(tokens[:, j])) > 1}
         plain |= {name: tokens[:, j].astype(np.int64) for name, j in slots.items()}
-        return cls(codec, lines, slots, tokens[0].copy()), pd.DataFrame(plain)
+        relations = Relations.discover(table, codec)
+        return cls(codec, relations, lines, slots, tokens[0].copy()), pd.DataFrame(plain)
 
     @property
     def discrete(self) -> list[str]:
@@ -143,14 +147,14 @@ class Bridge:
             start: Rows decoded before with the same ``keys``.
         """
         rows = np.arange(start, start + len(plain))
-        frame = self.codec.decode(self._tokens(plain), rng, keys=keys, rows=rows)
+        frame = self.relations.decode(self.codec, self._tokens(plain), rng, keys=keys, rows=rows)
         for name in self.lines:
             frame[name] = self._numbers(name, plain)
         return frame
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
-        codec, arrays = self.codec.state()
+        codec, arrays = with_relations(self.codec, self.relations)
         lines = {name: asdict(line) for name, line in self.lines.items()}
         flips = {name: list(pair) for name, pair in self.flips.items()}
         plain = {"codec": codec, "lines": lines, "slots": self.slots, "flips": flips}
@@ -161,8 +165,9 @@ class Bridge:
         """Rebuild a bridge from its state."""
         lines = {name: Line(**held) for name, held in config["lines"].items()}
         codec = Codec.from_state(config["codec"], arrays)
+        relations = Relations.from_state(config["codec"], arrays)
         flips = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
-        return cls(codec, lines, dict(config["slots"]), arrays["bridge.constant"], flips)
+        return cls(codec, relations, lines, dict(config["slots"]), arrays["bridge.constant"], flips)
 
     def _tokens(self, plain: pd.DataFrame) -> Tokens:
         """The token matrix of plain rows; the slots of numbers hold nothing."""

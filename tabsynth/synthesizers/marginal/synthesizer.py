@@ -8,7 +8,6 @@ columns that are often the same are tied, which is charged too. Without privacy 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import expected_by, imputed
 from tabsynth.synthesizers.marginal.budget_allocation import bins_of, fine_share
@@ -71,6 +71,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         source = Exact()
         self._check_options(source)
         self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=bins_of(len(table), source.rho))
+        self.relations_ = Relations.discover(table, self.codec_)
         tokens = self.codec_.encode(table.frame)
         self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)], [])
         self._learn_from(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
@@ -94,7 +95,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
         ties, spent = private_ties(schema, grids, self.codec_, rows.line, single.rows, source)
-        self.codec_ = replace(self.codec_, ties=ties)
+        self.relations_ = Relations(ties)
         left = 1 - share - spent
         self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
 

@@ -47,7 +47,7 @@ def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, 
     check_whole(epochs=model.epochs, min_group=model.min_group)
     teacher = MarginalSynthesizer()
     teacher._fit_private(frame, schema, privacy, run)
-    model.rows_, model.codec_ = teacher.rows_, teacher.codec_
+    model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
     model._prepare(teacher.counts_, [])
     model._learn(drawn_by(teacher, run.seed), run)
 

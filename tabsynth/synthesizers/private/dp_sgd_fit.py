@@ -143,6 +143,6 @@ def started(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privac
     rho = FIRST * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
     teacher = MarginalSynthesizer()
     teacher._learn_rows(rows, Counted(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit), privacy.n_public, run)
-    model.rows_, model.codec_ = teacher.rows_, teacher.codec_
+    model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
     model._prepare(teacher.counts_, [])
     return Start(model, privacy, noise, rows, drawn_by(teacher, run.seed), run)

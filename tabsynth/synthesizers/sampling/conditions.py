@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,6 +99,18 @@ class Conditions:
     def any(self) -> bool:
         """Whether anything is asked."""
         return bool(self.echo or self.allowed or (self.fixed >= 0).any())
+
+    def limits(self, codec: Codec, positions: Sequence[int]) -> list[Floats | None]:
+        """The allowed share of each token of some slots, None where nothing is asked.
+
+        For the low digit of a wide column the shares have a row for each token of the high digit before it.
+        """
+        out: list[Floats | None] = []
+        for position in positions:
+            slot = codec.slots[position]
+            share = self.allowed.get(slot.column)
+            out.append(share if share is None or slot.digit is None else codec.digit_share(slot, share))
+        return out
 
     def finish(self, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
         """Put the given values into decoded rows exactly as they came."""

@@ -55,7 +55,7 @@ def same(frame: pd.DataFrame) -> float:
 
 
 def test_numbers_that_are_often_the_same_stay_so(model: MarginalSynthesizer) -> None:
-    assert {own: tie.partner for own, tie in model.codec_.ties.items()} == {"paid": "bill"}
+    assert {own: tie.partner for own, tie in model.relations_.differences.items()} == {"paid": "bill"}
     assert same(model.sample(seed=1)) == pytest.approx(0.3, abs=0.08)
     assert model.ledger_.epsilon() <= 2.0
     told = [entry.purpose for entry in model.ledger_.entries]
@@ -65,13 +65,13 @@ def test_numbers_that_are_often_the_same_stay_so(model: MarginalSynthesizer) -> 
 
 def test_numbers_that_are_seldom_the_same_are_not_tied() -> None:
     free = fitted(table(equal=0.0))
-    assert free.codec_.ties == {}
+    assert free.relations_.differences == {}
     assert same(free.sample(seed=1)) < 0.02
 
 
 def test_nothing_is_spent_where_noise_would_hide_every_tie() -> None:
     few = fitted(table(rows=100), epsilon=0.5)
-    assert few.codec_.ties == {}
+    assert few.relations_.differences == {}
     assert not any("equal numbers" in entry.purpose for entry in few.ledger_.entries)
 
 
