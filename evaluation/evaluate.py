@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, listed
 from tabsynth.evaluation.findings import find
-from tabsynth.evaluation.inputs import Inputs, check_inputs, fingerprint
+from tabsynth.evaluation.inputs import Inputs, check_inputs, provenance
 from tabsynth.evaluation.metric_specs import AREAS, area_of
 from tabsynth.evaluation.metrics.data_quality import quality_scores
 from tabsynth.evaluation.metrics.dependence import dependence_scores
@@ -114,7 +112,6 @@ def finer_scores(
     return notes
 
 
-PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 STAGES = (
     "fidelity",
     "detection",
@@ -242,7 +239,7 @@ def evaluate(
         drilldown=drilldown,
         distributions=distributions(real, made, inputs.schema),
         notes=notes,
-        provenance=_provenance(inputs, seed, card),
+        provenance=provenance(inputs, seed, card),
     )
     if progress is not None:
         progress("done", 1.0)
@@ -289,27 +286,3 @@ def _left_out(inputs: Inputs, quick: bool) -> list[str]:
                 f"The {title} table holds no value in {listed(blank)}: read scores with these columns with care."
             )
     return notes
-
-
-def _provenance(inputs: Inputs, seed: int, card: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Where the report comes from: contents, seed and versions."""
-    tables = {}
-    for name, frame in inputs.named():
-        tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
-        if name in inputs.sources:
-            tables[name]["file"] = inputs.sources[name]
-    packages = {}
-    for package in PACKAGES:
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "target": inputs.target,
-        "columns": {name: column.kind for name, column in inputs.schema.items()},
-        "tables": tables,
-        "packages": packages,
-        "card": dict(card) if card is not None else None,
-    }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from tabsynth.errors import DataError, InputError, SchemaError, listed
 from tabsynth.evaluation.stats.encoded_table import scored
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
+
+PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 
 FIGURES = 1e6
 """Rows hashed at a time for the fingerprint."""
@@ -154,3 +158,27 @@ def _named(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema |
     if not len(table):
         raise DataError(f"{title} has no rows")
     return table
+
+
+def provenance(inputs: Inputs, seed: int, card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Provenance of a report: hashes of the tables, seed and package versions."""
+    tables = {}
+    for name, frame in inputs.named():
+        tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
+        if name in inputs.sources:
+            tables[name]["file"] = inputs.sources[name]
+    packages = {}
+    for package in PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "target": inputs.target,
+        "columns": {name: column.kind for name, column in inputs.schema.items()},
+        "tables": tables,
+        "packages": packages,
+        "card": dict(card) if card is not None else None,
+    }

@@ -141,14 +141,15 @@ def plan_privacy(args: Namespace) -> int:
 
 def run(args: Namespace) -> int:
     """Run a pipeline file."""
-    from tabsynth.pipeline import config, run
+    from tabsynth.pipeline.config import EXAMPLE
+    from tabsynth.pipeline.run import run as run_pipeline
 
     if args.example:
-        print(config.EXAMPLE, end="")
+        print(EXAMPLE, end="")
         return DONE
     if args.file is None:
         raise InputError("give a pipeline file, or --example to see one")
-    result = run.run(args.file, say=say)
+    result = run_pipeline(args.file, say=say)
     show(result.to_dict(), result.summary)
     return failed(result.unmet)
 

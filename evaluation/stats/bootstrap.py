@@ -1,9 +1,7 @@
-"""How far a distance would move with other rows: a bootstrap of both tables, centred where the tables stand.
+"""Calibrated bootstrap of a distance between two tables.
 
-A plain bootstrap adds distance of its own (rows drawn twice), and a jackknife takes a distance near zero for a smooth
-one. So the deviations that the bootstrap finds are added to the observed difference shrunk by as much as makes the
-distances drawn have the distance observed for their mean: by nothing where the tables differ widely, wholly where they
-differ by chance alone. The interval is for the distance to expect of fresh rows in these numbers.
+A plain bootstrap inflates a distance, because it draws rows twice. So its deviations are added to a shrunk observed
+difference, such that the drawn distances have the observed one as their mean.
 """
 
 from __future__ import annotations
@@ -278,7 +276,6 @@ def difference(left: Integers, right: Integers, size: int, statistic: Callable[[
 
 
 def _size(gap: Floats) -> Floats:
-    """The size of a single difference, shape (..., 1)."""
     return np.asarray(np.abs(gap[..., 0]))
 
 

@@ -47,7 +47,10 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     """The name in model files and on the command line."""
 
     weighs: ClassVar[bool] = False
-    """Whether it can learn from weighted rows and from rows that lack some columns."""
+    """Whether it can learn from weighted rows and from rows without some columns."""
+
+    supports_privacy: ClassVar[bool] = False
+    """Whether it can be fitted with differential privacy."""
 
     schema_: Schema
     rows_: int

@@ -56,6 +56,7 @@ class GANSynthesizer(LatentSynthesizer):
     """
 
     kind: ClassVar[str] = "gan"
+    supports_privacy: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
     net_: Generator
 

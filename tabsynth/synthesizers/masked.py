@@ -68,6 +68,7 @@ class MaskedSynthesizer(NetSynthesizer):
     """
 
     kind: ClassVar[str] = "masked"
+    supports_privacy: ClassVar[bool] = True
 
     net_: MaskedNet | PlainNet
     columns_: Columns

@@ -106,9 +106,7 @@ def fit_private(
     Raises:
         PrivacyError: The synthesizer, or something asked for, does not go with privacy.
     """
-    from tabsynth.synthesizers.base import Synthesizer
-
-    if type(model)._fit_private is Synthesizer._fit_private:
+    if not model.supports_privacy:
         raise refusal(type(model).__name__)
     frame, declared, opened, mixed = prepared(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed

@@ -60,6 +60,7 @@ class VAESynthesizer(LatentSynthesizer):
     """
 
     kind: ClassVar[str] = "vae"
+    supports_privacy: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -58,6 +58,7 @@ class MarginalSynthesizer(TokenSynthesizer):
     """
 
     kind: ClassVar[str] = "marginal"
+    supports_privacy: ClassVar[bool] = True
     exact: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
     epochs: None = None
