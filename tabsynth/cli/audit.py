@@ -1,4 +1,4 @@
-"""The command ``audit``: attack a synthetic table, ours or anybody's, and say what it gives away."""
+"""The command ``audit``: attack a synthetic table and report what it discloses."""
 
 from __future__ import annotations
 
@@ -6,21 +6,49 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tabsynth.common.atomic_files import check_writable
-from tabsynth.echo import failed, number, pair, say, show, stages
-from tabsynth.errors import InputError, listed
-from tabsynth.schema.schema import Schema
+from tabsynth.cli.output import AddCommand, failed, non_negative_integer, number, pair, say, show, stages
 
 if TYPE_CHECKING:
     from tabsynth.privacy.audit.report import AuditReport
 
 
-def audit(args: Namespace) -> int:
+AUDIT = """\
+examples:
+  tabsynth audit train.csv synthetic.csv --holdout test.csv --output audit.html
+  tabsynth audit train.csv synthetic.csv --holdout test.csv --epsilon 1 --delta 1e-6      hold a claim against it
+  tabsynth audit train.csv synthetic.csv --holdout test.csv --gates copies_exact=0.1 verdict=consistent
+
+The holdout is real rows of the same population that were not learned. The verdict is VIOLATION (exit code 3),
+CONSISTENT, powered, or INCONCLUSIVE; without a holdout there is none. A gate is the greatest value that a score may
+have; verdict=consistent asks for a verdict with power. --internal writes the records most at risk, by row number.
+"""
+
+
+def add_arguments(command: AddCommand) -> None:
+    """Add the command to the parser."""
+    audit = command("audit", "Attack a synthetic table and say what it gives away of its training rows.", AUDIT)
+    audit.add_argument("train", metavar="TRAIN", help="the real rows that were fitted")
+    audit.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows, whoever made them")
+    audit.add_argument("--holdout", metavar="TEST", help="real rows that were not fitted; without them: no verdict")
+    audit.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
+    audit.add_argument("--epsilon", type=float, metavar="E", help="the privacy that was claimed")
+    audit.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
+    audit.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
+    audit.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
+    audit.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+    audit.add_argument("--internal", metavar="FILE", help="write the records most at risk; 'internal' in its name")
+    audit.add_argument("--gates", nargs="+", default=[], metavar="NAME=LIMIT", help="greatest values allowed")
+
+
+def run(args: Namespace) -> int:
     """Attack a synthetic table; the exit code is 3 on a violation and where a gate is missed."""
+    from tabsynth.common.atomic_files import check_writable
     from tabsynth.data.sample_datasets import is_shipped, open_table
+    from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_report
     from tabsynth.privacy.audit.audit import audit as attack
     from tabsynth.privacy.budget import Privacy
+    from tabsynth.schema.schema import Schema
 
     limits = dict(pair(text, "--gates") for text in args.gates)
     wanted = limits.pop("verdict", None)
@@ -55,6 +83,7 @@ def audit(args: Namespace) -> int:
 
 def _over(report: AuditReport, gates: Mapping[str, float]) -> list[str]:
     """The scores above their gates, in words."""
+    from tabsynth.errors import InputError, listed
     from tabsynth.reporting.number_format import figure
 
     unknown = [name for name in gates if name not in report.scores]

@@ -1,22 +1,28 @@
-"""What commands share: pairs and numbers of the command line, and saying and printing results."""
+"""Shared by the commands: types of arguments, messages and results."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import shutil
 import sys
+import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tabsynth.errors import InputError
-
 DONE, UNMET = 0, 3
+
+AddCommand = Callable[[str, str, str], argparse.ArgumentParser]
+"""Adds a command to the parser: its name, a line of help and examples."""
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
     """NAME=VALUE of an option, parted."""
+    from tabsynth.errors import InputError
+
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise InputError(f"{option} {text}: write NAME=VALUE")
@@ -25,6 +31,8 @@ def pair(text: str, option: str) -> tuple[str, str]:
 
 def number(text: str, option: str) -> float:
     """A finite number of an option."""
+    from tabsynth.errors import InputError
+
     try:
         value = float(text)
     except ValueError:
@@ -65,3 +73,38 @@ def show(data: Any, text: str, *, force_json: bool = False) -> int:
     person = sys.stdout.isatty() and not force_json
     print(text if person else json.dumps(data, indent=2, allow_nan=False), flush=True)
     return DONE
+
+
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as columns of equal width; the last column wraps at the terminal's edge."""
+    table = [list(head), *([" ".join(cell.split()) for cell in row] for row in rows)]
+    widths = [min(max(len(row[i]) for row in table), 30) for i in range(len(head) - 1)]
+    left = sum(widths) + 2 * len(widths)
+    last = max(shutil.get_terminal_size((120, 24)).columns - left, 30)
+    lines = []
+    for row in table:
+        cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, [*widths, last], strict=True)]
+        for i in range(max(map(len, cells))):
+            parts = [cell[i] if i < len(cell) else "" for cell in cells]
+            padded = [part.ljust(width) for part, width in zip(parts, widths, strict=False)]
+            lines.append("  ".join([*padded, parts[-1]]).rstrip())
+    return "\n".join(lines)
+
+
+def non_negative_integer(text: str) -> int:
+    """A whole number of the command line; ``10_000`` is one."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def positive_integer(text: str) -> int:
+    """A whole number of at least 1."""
+    value = non_negative_integer(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return value

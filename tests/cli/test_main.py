@@ -17,7 +17,9 @@ import pandas as pd
 import pytest
 
 from tabsynth.cli import BAD_INPUT, BAD_MODEL, DONE, INTERRUPTED, UNEXPECTED, UNMET, main
-from tabsynth.commands import aligned, parse_given
+from tabsynth.cli import run as run_command
+from tabsynth.cli.conditions import parse_given
+from tabsynth.cli.output import aligned
 from tabsynth.errors import ConditionError
 from tabsynth.schema import Schema
 
@@ -86,7 +88,8 @@ class TestHelp:
             assert word in done.stdout
 
     def test_imports_nothing_heavy(self, tmp_path: Path) -> None:
-        code = "import sys; from tabsynth.cli import _parser; _parser(); print(set(sys.argv) & set(sys.modules))"
+        parse = "from tabsynth.cli.main import build_parser; build_parser()"
+        code = f"import sys; {parse}; print(set(sys.argv) & set(sys.modules))"
         done = subprocess.run(
             [sys.executable, "-c", code, "torch", "pandas", "numpy", "yaml", "sklearn"],
             capture_output=True,
@@ -469,7 +472,6 @@ class TestErrors:
     def test_unexpected_errors_and_interrupts(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        from tabsynth import commands
 
         def fail(error: BaseException) -> Callable[[object], int]:
             def raise_it(args: object) -> int:
@@ -477,16 +479,16 @@ class TestErrors:
 
             return raise_it
 
-        monkeypatch.setattr(commands, "run", fail(RuntimeError("boom")))
+        monkeypatch.setattr(run_command, "run", fail(RuntimeError("boom")))
         assert main(["run", "x"]) == UNEXPECTED
         assert capsys.readouterr().err.startswith("tabsynth: unexpected error: RuntimeError: boom (--debug")
         with pytest.raises(RuntimeError, match="boom"):
             main(["run", "x", "--debug"])
         with pytest.raises(RuntimeError, match="boom"):
             main(["--debug", "run", "x"])
-        monkeypatch.setattr(commands, "run", fail(KeyboardInterrupt()))
+        monkeypatch.setattr(run_command, "run", fail(KeyboardInterrupt()))
         assert main(["run", "x"]) == INTERRUPTED
-        monkeypatch.setattr(commands, "run", fail(ConditionError("two\nlines")))
+        monkeypatch.setattr(run_command, "run", fail(ConditionError("two\nlines")))
         assert main(["run", "x"]) == BAD_INPUT
         assert "tabsynth: error: two lines\n" in capsys.readouterr().err
 

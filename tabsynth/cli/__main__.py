@@ -1,0 +1,7 @@
+"""``python -m tabsynth.cli``."""
+
+import sys
+
+from tabsynth.cli.main import main
+
+sys.exit(main())
