@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, listed
+from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.findings import find
 from tabsynth.evaluation.inputs import Inputs, check_inputs, provenance
 from tabsynth.evaluation.metric_specs import AREAS, area_of
@@ -274,7 +274,7 @@ def _left_out(inputs: Inputs, quick: bool) -> list[str]:
         )
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
     if skipped:
-        notes.append(f"Identifiers and free text are in no score: {listed(skipped)}.")
+        notes.append(f"Identifiers and free text are in no score: {quote(skipped)}.")
     if inputs.holdout is None:
         notes.append("Usefulness and memorisation are left out: they need a holdout, real rows that were not learned.")
     elif inputs.target is None and not quick:
@@ -283,6 +283,6 @@ def _left_out(inputs: Inputs, quick: bool) -> list[str]:
         blank = [name for name in frame if frame[name].isna().all()]
         if blank:
             notes.append(
-                f"The {title} table holds no value in {listed(blank)}: read scores with these columns with care."
+                f"The {title} table holds no value in {quote(blank)}: read scores with these columns with care."
             )
     return notes

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.errors import InputError, SourceError, quote
 from tabsynth.evaluation.metric_specs import AREAS, SURE, area_of, beyond_chance
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
@@ -86,7 +86,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
     unknown = set(data) - {"gates", "waivers", "unmeasured"}
     if unknown:
         raise InputError(
-            f"{where}: unknown key {listed(sorted(map(str, unknown)))}; there are 'gates', 'waivers' and 'unmeasured'"
+            f"{where}: unknown key {quote(sorted(map(str, unknown)))}; there are 'gates', 'waivers' and 'unmeasured'"
         )
     unmeasured = data.get("unmeasured", "fail")
     if unmeasured not in ("fail", "skip"):
@@ -101,7 +101,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
         gate, waiver = _waiver(entry, where)
         name = _score_name(gate, where)
         if name not in gates:
-            raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {listed(gates, 12)}")
+            raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {quote(gates, 12)}")
         gates[name] = replace(gates[name], waiver=waiver)
     return list(gates.values())
 
@@ -181,7 +181,7 @@ def _score_name(key: str, where: str) -> str:
     near = get_close_matches(name, known, 3, 0.5) or get_close_matches(key, dotted, 3, 0.5)
     if name in known:
         near = [f"{area_of(name)}.{name}"]
-    hint = f"; did you mean {listed(near)}?" if near else f"; there are {listed(known, len(known))}"
+    hint = f"; did you mean {quote(near)}?" if near else f"; there are {quote(known, len(known))}"
     raise InputError(f"{where}: no score is called {key!r}{hint}")
 
 
@@ -219,7 +219,7 @@ def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
     out = []
     for name, limit in require.items():
         if name not in report.scores:
-            raise InputError(f"no score {name!r} to require {limit:g} of; the report has {listed(report.scores, 40)}")
+            raise InputError(f"no score {name!r} to require {limit:g} of; the report has {quote(report.scores, 40)}")
         score = report.scores[name]
         value = abs(score.value - (score.target or 0.0)) if score.better == "target" else score.value
         if not (value >= limit if score.better == "higher" else value <= limit):

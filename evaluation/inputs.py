@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.stats.encoded_table import scored
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
@@ -78,7 +78,7 @@ def check_inputs(
     holders = first.schema.with_role("target")
     target = target if target is not None else holders[0] if holders else None
     if target is not None and target not in first.schema:
-        raise SchemaError(f"the target {target!r} is not a column of the tables; there are {listed(names)}")
+        raise SchemaError(f"the target {target!r} is not a column of the tables; there are {quote(names)}")
     if target is not None and target not in scored(first.schema):
         kind = first.schema[target].kind
         raise SchemaError(f"the target {target!r} is of kind {kind}, which cannot be predicted; name another column")
@@ -142,8 +142,8 @@ def _check_columns(title: str, frame: Any, schema: Schema) -> None:
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
-        said = [f"lacks {listed(absent)}"] if absent else []
-        said += [f"has {listed(extra)} besides"] if extra else []
+        said = [f"lacks {quote(absent)}"] if absent else []
+        said += [f"has {quote(extra)} besides"] if extra else []
         raise SchemaError(f"{title} has other columns than the training table: it {' and '.join(said)}; align them")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.stats.encoded_table import BINS, scored
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.schema.schema import Schema
@@ -59,7 +59,7 @@ def ruler_of(base: Any, paths: list[str], schema: Schema | None) -> Ruler:
     columns = [list(base.execute("SELECT * FROM read_parquet(?) LIMIT 0", [path]).df().columns) for path in paths]
     odd = sorted(set(columns[0]) ^ set(columns[1]))
     if odd:
-        raise SchemaError(f"the files differ in their columns: {listed(odd)} are in one only; align them")
+        raise SchemaError(f"the files differ in their columns: {quote(odd)} are in one only; align them")
     for path in paths:
         if base.execute("SELECT count(*) FROM read_parquet(?)", [path]).fetchone()[0] == 0:
             raise DataError(f"{path} has no rows")

@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.evaluation.stats.auc import weighted_auc
 from tabsynth.evaluation.stats.boosted_trees import classifier, seed_of
@@ -102,7 +102,7 @@ class Trial:
         counts = np.bincount(codes, minlength=2)
         large = [k for k in range(1, len(counts)) if counts[k] >= FEWEST]
         if len(large) < 2:
-            raise DataError(f"fewer than two groups of {by!r} have {FEWEST} held-out rows: {listed(counts[1:])}")
+            raise DataError(f"fewer than two groups of {by!r} have {FEWEST} held-out rows: {quote(counts[1:])}")
         place = np.full(len(counts), -1)
         place[large] = np.arange(len(large))
         return place[codes], [book.labels[book.names.index(by)][k - 1] for k in large]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import InputError, MissingDependencyError, listed
+from tabsynth.errors import InputError, MissingDependencyError, quote
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -167,13 +167,13 @@ def sdmetrics_metric(
         MissingDependencyError: sdmetrics is not installed.
     """
     if name not in METRICS:
-        raise InputError(f"no metric of SDMetrics is called {name!r} here; there are {listed(METRICS, 20)}")
+        raise InputError(f"no metric of SDMetrics is called {name!r} here; there are {quote(METRICS, 20)}")
     if not available():
         raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
     family = METRICS[name].rsplit(".", 1)[1]
     wanted = {"single_column": 1, "column_pairs": 2}.get(family, len(columns))
     if len(columns) != wanted or not columns:
-        raise InputError(f"{name} is of {wanted} column(s), not of {listed(columns)}")
+        raise InputError(f"{name} is of {wanted} column(s), not of {quote(columns)}")
     metric = getattr(importlib.import_module(METRICS[name]), name)
     pick = columns[0] if wanted == 1 and family == "single_column" else list(columns)
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.errors import PrivacyError, listed
+from tabsynth.errors import PrivacyError, quote
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
 from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -69,10 +69,10 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         )
     inferred = [name for name, column in schema.items() if column.origin == "inferred"]
     if inferred:
-        raise PrivacyError(f"the kinds of {listed(inferred)} were inferred from the data: declare each column's kind")
+        raise PrivacyError(f"the kinds of {quote(inferred)} were inferred from the data: declare each column's kind")
     absent = [name for name in schema if name not in frame.columns]
     if absent:
-        raise PrivacyError(f"the schema has {listed(absent)}, which the table lacks; change one of them")
+        raise PrivacyError(f"the schema has {quote(absent)}, which the table lacks; change one of them")
     open_ = [column for column in schema.values() if _is_open(column)]
     if not open_:
         return schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from tabsynth.errors import PrivacyError, listed
+from tabsynth.errors import PrivacyError, quote
 from tabsynth.privacy.mechanisms.canonical_cells import EXACT, digits_of, unclear
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.schema.schema import Schema
@@ -44,7 +44,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
                 f"Privacy(unit={persons[0]!r}, rows_per_person=...), or take its role away"
             )
     elif unit not in schema:
-        raise PrivacyError(f"the unit of privacy {unit!r} is no column of the schema; there are {listed(schema)}")
+        raise PrivacyError(f"the unit of privacy {unit!r} is no column of the schema; there are {quote(schema)}")
     elif not isinstance(schema[unit], Identifier):
         raise PrivacyError(
             f"column {unit!r} is the unit of privacy but is declared {schema[unit].kind}; declare it identifier, which "

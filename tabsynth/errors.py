@@ -68,14 +68,14 @@ class TrainingError(TabsynthError):
     """A fit did not come to an end."""
 
 
-def listed(names: Iterable[object], most: int = 5) -> str:
-    """Names or values for a message: quoted, at most ``most`` of them, then a count.
+def quote(names: Iterable[object], max_shown: int = 5) -> str:
+    """Names or values for a message: quoted, at most ``max_shown`` of them, then a count.
 
     Example:
-        >>> listed(["age", "sex", "bmi"], most=2)
+        >>> quote(["age", "sex", "bmi"], max_shown=2)
         "'age', 'sex' and 1 more"
     """
     # A numpy scalar is shown as the plain value that it holds.
     every = [repr(name.item() if hasattr(name, "item") else name) for name in names]
-    shown = ", ".join(every[:most])
-    return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+    shown = ", ".join(every[:max_shown])
+    return shown if len(every) <= max_shown else f"{shown} and {len(every) - max_shown} more"

@@ -18,7 +18,7 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.common.validation import checked_seed
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
-from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, listed
+from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, quote
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import relaxed
 from tabsynth.evaluation.score import Score
@@ -195,7 +195,7 @@ def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, t
     else:
         report = evaluate(rows.frame, synthetic, schema=relaxed(train.schema), seed=seed, sdmetrics=False)
     if objective not in report.scores:
-        raise InputError(f"{objective} cannot be measured on this table; it has {listed(report.scores, 10)}")
+        raise InputError(f"{objective} cannot be measured on this table; it has {quote(report.scores, 10)}")
     return report.scores[objective]
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from tabsynth.common.binomial import wilson
-from tabsynth.errors import DataError, SchemaError, listed
+from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -48,7 +48,7 @@ def quality_scores(
         raise DataError("the table has no rows: its quality cannot be measured")
     absent = [name for name in schema if name not in real.columns]
     if absent:
-        raise SchemaError(f"the table lacks {listed(absent)}, which the schema has; align them")
+        raise SchemaError(f"the table lacks {quote(absent)}, which the schema has; align them")
     now = today or datetime.now(UTC).replace(tzinfo=None)
     tables = [real[list(schema)]] + ([synthetic[list(schema)]] if synthetic is not None else [])
     counts = [_counts(table, schema, now) for table in tables] + ([{}] if synthetic is None else [])

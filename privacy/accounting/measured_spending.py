@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from tabsynth.errors import PrivacyError, listed
+from tabsynth.errors import PrivacyError, quote
 from tabsynth.privacy.accounting import hash_chain as chain
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
@@ -23,7 +23,7 @@ def ledger_of(schema: Schema) -> PrivacyLedger | None:
     measured = [name for name, column in schema.items() if column.origin == "measured"]
     if measured:
         raise PrivacyError(
-            f"the facts of {listed(measured)} were measured, but the schema does not hold what that cost: use the "
+            f"the facts of {quote(measured)} were measured, but the schema does not hold what that cost: use the "
             "schema that measure returned (or its JSON file), unchanged in its ledger"
         )
     return None

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.errors import DataError, SchemaError, listed
+from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.auc import delong
 from tabsynth.evaluation.stats.encoded_table import Coded, code
@@ -60,7 +60,7 @@ def source_finding(
     """
     both = sorted(set(took_part) & set(stayed_out))
     if both:
-        raise DataError(f"the sites {listed(both)} are on both sides; a site took part or it did not")
+        raise DataError(f"the sites {quote(both)} are on both sides; a site took part or it did not")
     if min(len(took_part), len(stayed_out)) < 2:
         raise DataError("source membership needs two sites that took part and two that did not, at least")
     names = [*took_part, *stayed_out]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, listed
+from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.inputs import Inputs, check_inputs
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import Coded, code
@@ -212,7 +212,7 @@ def _groups(inputs: Inputs, train: Coded) -> list[str]:
 
 def _left_out(inputs: Inputs) -> list[str]:
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
-    notes = [f"Identifiers and free text are in no attack: {listed(skipped)}."] if skipped else []
+    notes = [f"Identifiers and free text are in no attack: {quote(skipped)}."] if skipped else []
     if not inputs.schema.with_role("quasi_identifier"):
         notes.append("No column has the role 'quasi_identifier': groups of equal ones (k-map) are not counted.")
     return notes

@@ -20,7 +20,7 @@ import pandas as pd
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.progress import bar
-from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
+from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.gaussian_dp import epsilon_of, mu_of
 from tabsynth.privacy.audit.epsilon_bounds import (
     ALARM,
@@ -231,7 +231,7 @@ def _canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFra
             for name, values in table.items()
         }
     if set(canary) != set(table.columns):
-        raise SchemaError(f"the canary has the columns {listed(canary)}, the table {listed(table.columns)}; align them")
+        raise SchemaError(f"the canary has the columns {quote(canary)}, the table {quote(table.columns)}; align them")
     row = pd.DataFrame([dict(canary)])[list(table.columns)]
     kinds = {name: kind for name, kind in table.dtypes.items() if kind not in (row[name].dtype, object)}
     return row.astype({name: kind for name, kind in kinds.items() if row[name].notna().all()})

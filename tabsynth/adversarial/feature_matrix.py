@@ -18,7 +18,7 @@ from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_se
 from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, listed
+from tabsynth.errors import DataError, quote
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 
@@ -105,7 +105,7 @@ class Features:
         """
         absent = [name for name in self.names if name not in frame.columns]
         if absent:
-            raise DataError(f"the rows lack the columns {listed(absent)}, which the classifier was fitted on")
+            raise DataError(f"the rows lack the columns {quote(absent)}, which the classifier was fitted on")
         out = np.zeros((len(frame), self.width), np.float32)
         rows = np.arange(len(frame))
         for number in self.numbers:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.validation import keeps
 
 __all__ = ["VATClassifier", "adversarial_rows"]
@@ -57,10 +57,10 @@ def adversarial_rows(
     features = classifier.features_
     codes = pd.Index(classifier.classes_).get_indexer(labels)
     if len(codes) != len(frame) or (codes < 0).any():
-        raise DataError(f"y must give one of the classes {listed(classifier.classes_)} for each of {len(frame)} rows")
+        raise DataError(f"y must give one of the classes {quote(classifier.classes_)} for each of {len(frame)} rows")
     unknown = [name for name in fixed if name not in features.names]
     if unknown:
-        raise DataError(f"fixed names columns that the classifier does not read: {listed(unknown)}")
+        raise DataError(f"fixed names columns that the classifier does not read: {quote(unknown)}")
     if not 0 <= epsilon < np.inf or flips < 0 or steps < 1:
         raise InputError(f"epsilon and flips must be at least 0 and steps at least 1, not {epsilon}, {flips}, {steps}")
     generator = torch.Generator().manual_seed(fresh_seed() if seed is None else checked_seed(seed))

@@ -16,7 +16,7 @@ from torch.nn import functional
 from tabsynth.adversarial.feature_matrix import Features
 from tabsynth.common.validation import checked_seed
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, listed
+from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, quote
 from tabsynth.schema.schema import Schema
 
 XI = 1e-2
@@ -93,7 +93,7 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"y has {len(labels)} labels for {len(table)} rows")
         classes = np.unique(np.asarray(labels.dropna().tolist()))
         if len(classes) < 2:
-            raise DataError(f"y has fewer than two classes: {listed(classes)}")
+            raise DataError(f"y has fewer than two classes: {quote(classes)}")
         codes = np.full(len(labels), -1)
         known = labels.notna().to_numpy()
         codes[known] = np.searchsorted(classes, np.asarray(labels[known].tolist()))

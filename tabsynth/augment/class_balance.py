@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.columns import Boolean, Categorical
 from tabsynth.schema.schema import Schema
 
@@ -53,7 +53,7 @@ class Cells:
             raise DataError(f"column {names[-1]!r} has fewer than two classes: there is nothing to balance")
         if len(groups) * len(classes) > MOST_CELLS:
             raise DataError(
-                f"{listed(names)} make {len(groups) * len(classes)} combinations; balance fewer or coarser columns"
+                f"{quote(names)} make {len(groups) * len(classes)} combinations; balance fewer or coarser columns"
             )
         place = {(*group, value): (i, j) for i, group in enumerate(groups) for j, value in enumerate(classes)}
         rows = np.zeros((len(groups), len(classes)), np.int64)
@@ -123,14 +123,14 @@ def columns(target: str, by: str | Sequence[str] | None, schema: Schema) -> list
     names = [*([by] if isinstance(by, str) else by or ()), target]
     for name in names:
         if name not in schema:
-            raise SchemaError(f"no column {name!r} to balance; there are {listed(schema, 12)}")
+            raise SchemaError(f"no column {name!r} to balance; there are {quote(schema, 12)}")
         if not isinstance(schema[name], (Categorical, Boolean)):
             raise SchemaError(
                 f"column {name!r} cannot be balanced: its kind is {schema[name].kind}; name one of categories, or cut "
                 "its values into a few with pandas.cut"
             )
     if len(set(names)) < len(names):
-        raise InputError(f"a column is named twice: {listed(names)}")
+        raise InputError(f"a column is named twice: {quote(names)}")
     return names
 
 

@@ -19,7 +19,7 @@ from tabsynth.augment.class_balance import Cells, Goal, columns, lacking, matchi
 from tabsynth.augment.smote_mixup import interpolate, mixup, rekeyed
 from tabsynth.common.validation import checked_seed, fresh_seed
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
@@ -127,7 +127,7 @@ def balanced_sample(
     share = own if classes is None else _shares(classes, had)
     wanted = rounded(n * groups / groups.sum() * share)
     if (wanted == 0).any():
-        raise DataError(f"{n} rows cannot hold every class of every group of {listed(names)}; draw more rows")
+        raise DataError(f"{n} rows cannot hold every class of every group of {quote(names)}; draw more rows")
     plan = had.plan(wanted)
     keep = [matching(plain, names, cell).iloc[: int(cell["rows"] + cell["add"])] for _, cell in plan.iterrows()]
     plan["add"] = plan["add"].clip(lower=0)
@@ -182,7 +182,7 @@ def smote(
 def _shares(classes: Mapping[Any, float], had: Cells) -> npt.NDArray[np.float64]:
     """The wanted share of each class, checked."""
     if set(classes) != set(had.classes):
-        raise InputError(f"classes must give a share to each of {listed(had.classes)}, not to {listed(classes)}")
+        raise InputError(f"classes must give a share to each of {quote(had.classes)}, not to {quote(classes)}")
     share = np.array([classes[value] for value in had.classes], dtype=np.float64)
     if not (share > 0).all() or abs(share.sum() - 1) > 1e-6:
         raise InputError(f"the shares of the classes must be above 0 and sum to 1, not {dict(classes)!r}")

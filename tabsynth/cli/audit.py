@@ -83,12 +83,12 @@ def run(args: Namespace) -> int:
 
 def _over(report: AuditReport, gates: Mapping[str, float]) -> list[str]:
     """The scores above their gates, in words."""
-    from tabsynth.errors import InputError, listed
+    from tabsynth.errors import InputError, quote
     from tabsynth.reporting.number_format import figure
 
     unknown = [name for name in gates if name not in report.scores]
     if unknown:
-        raise InputError(f"--gates: no score {listed(unknown)}; the report has {listed(report.scores, 40)}")
+        raise InputError(f"--gates: no score {quote(unknown)}; the report has {quote(report.scores, 40)}")
     held = [(report.scores[name], limit) for name, limit in gates.items()]
     return [
         f"{score.name} is {figure(score.value, score.unit)}, at most {figure(limit, score.unit)} is allowed"

@@ -28,14 +28,14 @@ def parse_given(
     Raises:
         ConditionError: No ``COLUMN=VALUE``, an unknown column, or a value that its column cannot have.
     """
-    from tabsynth.errors import ConditionError, listed
+    from tabsynth.errors import ConditionError, quote
 
     given: dict[str, Any] = {}
     for text in conditions:
         places = [i for i, letter in enumerate(text) if letter == "=" and text[:i] in schema]
         if not places:
             name, sign, _ = text.partition("=")
-            wrong = f"unknown column {name!r}; there are {listed(schema, 12)}" if sign else "write COLUMN=VALUE"
+            wrong = f"unknown column {name!r}; there are {quote(schema, 12)}" if sign else "write COLUMN=VALUE"
             raise ConditionError(f"--given {text}: {wrong}")
         name, value = text[: places[-1]], text[places[-1] + 1 :]
         if name in given:
@@ -46,7 +46,7 @@ def parse_given(
 
 def _condition(column: Column, text: str, known: Sequence[Any]) -> Any:
     """A condition in the type of its column."""
-    from tabsynth.errors import ConditionError, listed
+    from tabsynth.errors import ConditionError, quote
     from tabsynth.schema.columns import Boolean, Categorical, Datetime, Numeric
 
     if isinstance(column, (Numeric, Datetime)):
@@ -68,7 +68,7 @@ def _condition(column: Column, text: str, known: Sequence[Any]) -> Any:
         return [values[part] for part in parts]
     if not text:
         return None
-    raise ConditionError(f"--given {column.name}={text}: the column has the values {listed(values, 12)}")
+    raise ConditionError(f"--given {column.name}={text}: the column has the values {quote(values, 12)}")
 
 
 def _ends(text: str, *, times: bool) -> tuple[str, str] | None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tabsynth.data.csv_types import declared, typed
-from tabsynth.errors import DataError, SourceError, listed
+from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.datetime_formats import default_format, write_dates
 from tabsynth.schema.schema import Schema
@@ -178,7 +178,7 @@ def header(path: Path, separator: str) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
-            f"{str(path)!r} has duplicate column names: {listed(twice)}; give every column a name of its own"
+            f"{str(path)!r} has duplicate column names: {quote(twice)}; give every column a name of its own"
         )
     if len(names) == 1 and names[0].count(";") > 0:
         raise SourceError(f"{str(path)!r} seems to be separated by semicolons; read it with separator=';'")

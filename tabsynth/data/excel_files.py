@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import DataError, MissingDependencyError, SourceError, listed
+from tabsynth.errors import DataError, MissingDependencyError, SourceError, quote
 from tabsynth.schema.datetime_formats import default_format, read_iso, write_dates
 
 MOST_ROWS = 1_048_576
@@ -39,7 +39,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             names = list(book.sheetnames)
             if sheet is not None and sheet not in names:
-                raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {listed(names, 20)}")
+                raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {quote(names, 20)}")
             rows = [[(_cell(cell), _decimal(cell)) for cell in row] for row in book[sheet or names[0]].iter_rows()]
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
         if isinstance(error, SourceError):
@@ -81,7 +81,7 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
         )
     wide = [n for n in frame.columns if pd.api.types.is_integer_dtype(frame[n].dtype) and frame[n].abs().max() > 2**53]
     if wide:
-        raise DataError(f"Excel cannot hold the integers of {listed(wide)} exactly; make them text, or write Parquet")
+        raise DataError(f"Excel cannot hold the integers of {quote(wide)} exactly; make them text, or write Parquet")
     for name in frame.columns:
         bad = next((v for v in frame[name] if isinstance(v, str) and ILLEGAL_CHARACTERS_RE.search(v)), None)
         if bad is not None:
@@ -137,7 +137,7 @@ def _header(names: list[Any], rows: list[list[Any]], where: str) -> list[str]:
     header = [str(name) for name in names]
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{where} has duplicate column names: {listed(twice)}; give every column a name of its own")
+        raise DataError(f"{where} has duplicate column names: {quote(twice)}; give every column a name of its own")
     return header
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.data.provenance import from_metadata, mark
-from tabsynth.errors import DataError, SourceError, listed
+from tabsynth.errors import DataError, SourceError, quote
 
 
 def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
@@ -28,8 +28,8 @@ def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
     schema = file.schema_arrow
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     nested = [field.name for field in schema if pa.types.is_nested(field.type)]
-    fault = f"has duplicate column names: {listed(twice)}; give every column a name of its own" if twice else ""
-    fault = fault or (f"has nested columns: {listed(nested)}; flatten or drop them" if nested else "")
+    fault = f"has duplicate column names: {quote(twice)}; give every column a name of its own" if twice else ""
+    fault = fault or (f"has nested columns: {quote(nested)}; flatten or drop them" if nested else "")
     fault = fault or ("" if file.metadata.num_rows else "has columns but no rows")
     if fault:
         file.close()

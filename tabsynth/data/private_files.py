@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.data.provenance import from_metadata, mark, read_beside
-from tabsynth.errors import DataError, SchemaError, SourceError, listed
+from tabsynth.errors import DataError, SchemaError, SourceError, quote
 
 DELIMITERS = ",;\t|"
 """Tried in order; the one that parts the header into the declared names counts."""
@@ -68,7 +68,7 @@ def _table(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
         # Without quoting it: where a file has no header, its first line is a row.
         raise SchemaError(
             f"the first line of {str(path)!r} does not name the schema's {len(declared)} columns: it has {len(names)} "
-            f"fields, and {listed(sorted(declared - set(names))) or 'none'} of the schema is not among them"
+            f"fields, and {quote(sorted(declared - set(names))) or 'none'} of the schema is not among them"
         )
     lines = body.split(b"\r" if end and end[0] == b"\r" else b"\n")
     rows = list(_rows(lines, delimiter, len(names)))

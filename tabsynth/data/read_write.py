@@ -23,7 +23,7 @@ from tabsynth.data.file_formats import kind_of, separator_of
 from tabsynth.data.parquet_files import parquet_file, parquet_frame
 from tabsynth.data.provenance import mark, read_beside, told_by, with_metadata
 from tabsynth.data.table import Table, emptied
-from tabsynth.errors import DataError, SourceError, listed
+from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.inference import infer_schema
 from tabsynth.schema.schema import Schema
@@ -143,7 +143,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
         def append(frame: pd.DataFrame) -> None:
             _check_names(frame)
             if first and not frame.columns.equals(first[0]):
-                raise DataError(f"a chunk has the columns {listed(frame.columns)}, the first had {listed(first[0])}")
+                raise DataError(f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}")
             if kind == "csv":
                 write_csv(frame, sink, separator=separator_of(target), schema=_timed(frame, schema), header=not first)
             elif not writer:
@@ -189,10 +189,10 @@ def _check_readable(path: Path) -> None:
 def _check_names(frame: pd.DataFrame) -> None:
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
-        raise DataError(f"duplicate column names: {listed(twice)}; give every column a name of its own")
+        raise DataError(f"duplicate column names: {quote(twice)}; give every column a name of its own")
     odd = [name for name in frame.columns if not isinstance(name, str)]
     if odd or not len(frame.columns):
-        raise DataError(f"column names must be text, not {listed(odd)}" if odd else "the table has no columns")
+        raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")
 
 
 def _cast(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tabsynth.data.table import Table
-from tabsynth.errors import SourceError, listed
+from tabsynth.errors import SourceError, quote
 from tabsynth.schema.schema import Schema
 
 PREFIX = "sklearn:"
@@ -45,7 +45,7 @@ def load_shipped(name: str) -> pd.DataFrame:
     from sklearn import datasets
 
     if name not in SHIPPED:
-        raise SourceError(f"no table {name!r} ships with scikit-learn; there are {listed(SHIPPED)}")
+        raise SourceError(f"no table {name!r} ships with scikit-learn; there are {quote(SHIPPED)}")
     if name == "diabetes":
         bunch = datasets.load_diabetes(scaled=False, as_frame=True)
     else:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, SchemaError, listed
+from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.columns import Identifier, Text
 
 
@@ -64,12 +64,12 @@ def check_target(table: Table, target: str) -> None:
     """
     column = table.schema.get(target)
     if column is None:
-        raise SchemaError(f"no column {target!r} to be the target; there are {listed(table.schema, 12)}")
+        raise SchemaError(f"no column {target!r} to be the target; there are {quote(table.schema, 12)}")
     if isinstance(column, (Identifier, Text)):
         others = [n for n, c in table.schema.items() if not isinstance(c, (Identifier, Text))]
         raise SchemaError(
             f"column {target!r} cannot be the target: its kind is {column.kind}, whose values are never learned; "
-            f"choose one of {listed(others, 12)}, or declare another kind in a schema"
+            f"choose one of {quote(others, 12)}, or declare another kind in a schema"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.harmonise import entries_of
 from tabsynth.mixing.linkage.spec import MOST_TOLD
 from tabsynth.mixing.plan.entries import code_text
@@ -24,7 +24,7 @@ def decided(plan: Plan, accept_above: float | None) -> Plan:
     if known.open:
         reached = "" if accept_above is None else f" and score below {accept_above:g} or ask a question"
         raise InputError(
-            f"{len(known.open)} entries of the plan are still proposed{reached}: {listed(known.open, 3)}; review the "
+            f"{len(known.open)} entries of the plan are still proposed{reached}: {quote(known.open, 3)}; review the "
             "plan and set their status to accepted, edited or rejected"
         )
     if not known.mapped:

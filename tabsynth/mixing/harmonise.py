@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import DataError, listed
+from tabsynth.errors import DataError, quote
 from tabsynth.mixing.plan.entries import DECIDED, Harmony, Match, code_text, code_texts
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
@@ -183,7 +183,7 @@ def _recoded(
     if strange.any() and unmapped == "fail":
         raise DataError(
             f"{where}: {keys[strange].nunique()} codes have no meaning in the plan, such as "
-            f"{listed(sorted(keys[strange].unique()), 3)} ({int(strange.sum())} rows); add them to the values of "
+            f"{quote(sorted(keys[strange].unique()), 3)} ({int(strange.sum())} rows); add them to the values of "
             f"{column!r}, or set unmapped to keep or missing"
         )
     out = keys.map(recoding).astype(object)
@@ -211,7 +211,7 @@ def _charge(values: pd.Series, parsed: pd.Series, where: str, what: str, budget:
     count, present = int(bad.sum()), int(values.notna().sum())
     if count and not budget:
         raise DataError(
-            f"{where}: {count} of {present} values are not {what}, such as {listed(values[bad].unique(), 3)}; mend "
+            f"{where}: {count} of {present} values are not {what}, such as {quote(values[bad].unique(), 3)}; mend "
             f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
         )
     done.unread += count
@@ -268,7 +268,7 @@ def _dates(values: pd.Series, told: str | None, where: str, budget: float, done:
             )
         if not found and text.notna().any():
             raise DataError(
-                f"{where}: the dates are of no one format, such as {listed(text.dropna().unique(), 3)}; name it under "
+                f"{where}: the dates are of no one format, such as {quote(text.dropna().unique(), 3)}; name it under "
                 "dates in harmonise, with a budget for those that do not fit"
             )
         spelled = found[0] if found else "%Y-%m-%d"

@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.data.batch_reader import Batches
 from tabsynth.data.provenance import file_hash
 from tabsynth.data.read_write import read
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.plan.entries import Input
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.schema.validation import check_frame
@@ -61,7 +61,7 @@ def _checked(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> dict[str, 
     tables = {**plan.tables, **(given or {})}
     unknown = [name for name in tables if name not in plan.inputs]
     if unknown:
-        raise InputError(f"the plan has no input {listed(unknown)}; its inputs are {listed(plan.inputs)}")
+        raise InputError(f"the plan has no input {quote(unknown)}; its inputs are {quote(plan.inputs)}")
     out: dict[str, pd.DataFrame | Path] = {}
     for name, item in plan.inputs.items():
         if name in tables:
@@ -84,7 +84,7 @@ def _check_columns(plan: Plan, name: str, columns: Sequence[str]) -> None:
     named += [*plan.inputs[name].key, *plan.inputs[name].na]
     absent = [column for column in named if column not in columns]
     if absent:
-        raise InputError(f"input {name!r} has no column {listed(absent)}; it has {listed(columns, 12)}")
+        raise InputError(f"input {name!r} has no column {quote(absent)}; it has {quote(columns, 12)}")
 
 
 def frame_hash(frame: pd.DataFrame) -> str:

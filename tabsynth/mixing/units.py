@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tabsynth.errors import InputError, MissingDependencyError, listed
+from tabsynth.errors import InputError, MissingDependencyError, quote
 
 MOLAR_MASS = {
     "albumin": 66_500.0, "bilirubin": 584.66, "calcium": 40.078, "chloride": 35.453, "cholesterol": 386.65,
@@ -92,7 +92,7 @@ def conversion(unit: str, to: str, analyte: str | None = None) -> Conversion:
         38.66
     """
     if analyte is not None and analyte not in MOLAR_MASS:
-        raise InputError(f"the molar mass of {analyte!r} is not known; known are {listed(MOLAR_MASS, len(MOLAR_MASS))}")
+        raise InputError(f"the molar mass of {analyte!r} is not known; known are {quote(MOLAR_MASS, len(MOLAR_MASS))}")
     points = [_convert(at, unit, to, analyte) for at in (0.0, 1.0)]
     return Conversion(points[1] - points[0], points[0])
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.sample_datasets import is_shipped
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
@@ -240,4 +240,4 @@ class _Keys:
         for key in self.data:
             close = difflib.get_close_matches(str(key), self.known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {listed(self.known, 12)}")
+            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(self.known, 12)}")

@@ -12,7 +12,7 @@ from tabsynth.common.atomic_files import check_writable
 from tabsynth.data.sample_datasets import open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
-from tabsynth.errors import ConditionError, InputError, SourceError, listed
+from tabsynth.errors import ConditionError, InputError, SourceError, quote
 from tabsynth.evaluation.gates import unmet
 from tabsynth.pipeline.config import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.pipeline.outputs import CHUNK, check_report, check_table_output, checkpoint_of, write_sample
@@ -170,7 +170,7 @@ def _conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any]
     """
     unknown = [name for name in given or {} if name not in table.schema]
     if unknown:
-        raise ConditionError(f"given names unknown columns: {listed(unknown)}; there are {listed(table.schema, 12)}")
+        raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(table.schema, 12)}")
     out = {}
     for name, value in (given or {}).items():
         span = isinstance(value, list) and len(value) == 2 and isinstance(table.schema[name], (Numeric, Datetime))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tabsynth.errors import InputError, SchemaError, listed
+from tabsynth.errors import InputError, SchemaError, quote
 from tabsynth.rules.expressions import Array, Formula
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
 from tabsynth.schema.schema import Schema
@@ -166,7 +166,7 @@ def rule_of(data: Any, column: Column, schema: Schema, where: str) -> Rule:
         raise InputError(f"{where}: a rule is a mapping such as {{distribution: normal, mean: 5, sd: 1}}, not {data!r}")
     ways = [key for key in ("distribution", "formula", "by") if key in data]
     if len(ways) > 1 or (not ways and set(data) - {"missing"}):
-        raise InputError(f"{where}: give just one of distribution, formula and by, not {listed(data)}")
+        raise InputError(f"{where}: give just one of distribution, formula and by, not {quote(data)}")
     missing = data.get("missing")
     if missing is not None:
         if isinstance(missing, bool) or not isinstance(missing, (int, float)) or not 0 <= missing <= 1:
@@ -209,7 +209,7 @@ def _distribution(name: Any, rest: dict[Any, Any], column: Column, names: list[s
     _known(rest, PARAMETERS[name], where)
     absent = [key for key in PARAMETERS[name] if key not in rest]
     if absent:
-        raise InputError(f"{where}: the distribution {name} wants {listed(absent)}")
+        raise InputError(f"{where}: the distribution {name} wants {quote(absent)}")
     if name == "choice":
         return Rule(distribution=name, weights=_weights(rest["weights"], column, where))
     held = {}
@@ -231,7 +231,7 @@ def _weights(data: Any, column: Column, where: str) -> tuple[tuple[Any, float], 
     )
     for value, weight in data.items():
         if allowed is not None and value not in allowed:
-            raise InputError(f"{where}: the schema does not have the value {value!r}; it has {listed(allowed, 12)}")
+            raise InputError(f"{where}: the schema does not have the value {value!r}; it has {quote(allowed, 12)}")
         if isinstance(column, Numeric) and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise InputError(f"{where}: {value!r} is not a number")
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < np.inf:
@@ -267,7 +267,7 @@ def _known(data: Mapping[Any, Any], known: Iterable[str], where: str) -> None:
         if key not in known:
             close = difflib.get_close_matches(str(key), list(known), n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {listed([*known, 'missing'], 12)}")
+            raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {quote([*known, 'missing'], 12)}")
 
 
 def _least(value: Array, low: float, name: str) -> Array:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 
 Array = npt.NDArray[Any]
 
@@ -113,7 +113,7 @@ class Formula:
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
                 raise InputError(
                     f"{where}: the formula {text!r} reads {name!r}{hint}, which is no column; there are "
-                    f"{listed(columns, 12)}"
+                    f"{quote(columns, 12)}"
                 )
         return cls(text, tree, names)
 

@@ -18,7 +18,7 @@ from tabsynth.codec.column_values import UNITS
 from tabsynth.codec.identifiers import from_regex
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
 from tabsynth.common.validation import checked_seed
-from tabsynth.errors import InputError, SourceError, listed
+from tabsynth.errors import InputError, SourceError, quote
 from tabsynth.rules.column_rules import MISSING, Rule, days, default_rule, rule_of
 from tabsynth.rules.expressions import Array
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
@@ -100,7 +100,7 @@ def checked_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) 
         raise InputError(f"rules are a mapping from column to rule, not {type(data).__name__}")
     unknown = [name for name in data if name not in schema]
     if unknown:
-        raise InputError(f"rules for unknown columns: {listed(unknown)}; the schema has {listed(schema, 12)}")
+        raise InputError(f"rules for unknown columns: {quote(unknown)}; the schema has {quote(schema, 12)}")
     out = {}
     for name, column in schema.items():
         if isinstance(column, (Identifier, Text)):
@@ -166,7 +166,7 @@ def _typed(column: Column, values: Array) -> Array:
     if isinstance(column, Categorical) and column.values is not None:
         strange = [value for value in pd.unique(data) if value not in column.values]
         if strange:
-            raise InputError(f"{listed(strange)} is not a value of the schema, which has {listed(column.values, 12)}")
+            raise InputError(f"{quote(strange)} is not a value of the schema, which has {quote(column.values, 12)}")
         own = {value: value for value in column.values}
         data = np.array([*(own[value] for value in data), None], dtype=object)[:-1]
     return data

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.errors import DataError, listed
+from tabsynth.errors import DataError, quote
 
 MAX_EXACT = 2**53
 """Up to here, float64 holds every whole number."""
@@ -73,7 +73,7 @@ def _check_objects(values: pd.Series) -> None:
     if len(types) > 1:
         examples = [present[present.map(lambda v, t=t: _family(type(v)) == t)].iloc[0] for t in sorted(types)]
         raise DataError(
-            f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {listed(examples)}; "
+            f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {quote(examples)}; "
             f"convert it to one type, for example frame[{values.name!r}].astype(str)"
         )
     if types == {"number"} and np.isinf(present.astype(float)).any():

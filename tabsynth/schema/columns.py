@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from tabsynth.errors import SchemaError, listed
+from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.number_formats import NumberFormat
 
 Role = Literal["target", "sensitive", "quasi_identifier", "person", "weight", "source"]
@@ -248,7 +248,7 @@ def column_from_dict(name: str, facts: Any) -> Column:
     unknown = set(facts) - known - {"kind"}
     if unknown:
         raise SchemaError(
-            f"column {name!r}: {listed(sorted(unknown, key=str))} does not belong to a {kind.kind} column; "
+            f"column {name!r}: {quote(sorted(unknown, key=str))} does not belong to a {kind.kind} column; "
             f"there are {', '.join(sorted(known))}"
         )
     return kind(name=name, **{key: value for key, value in facts.items() if key != "kind"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.errors import SchemaError, listed
+from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.columns import (
     KINDS,
     Boolean,
@@ -78,7 +78,7 @@ class Schema(Mapping[str, Column]):
         for constraint in self.constraints:
             unknown = [name for name in constraint.columns if name not in self.columns]
             if unknown:
-                raise SchemaError(f"constraint {constraint.to_dict()} names unknown columns: {listed(unknown)}")
+                raise SchemaError(f"constraint {constraint.to_dict()} names unknown columns: {quote(unknown)}")
             kinds = {type(self.columns[name]) for name in constraint.columns}
             if kinds not in ({Numeric}, {Datetime}):
                 raise SchemaError(
@@ -88,7 +88,7 @@ class Schema(Mapping[str, Column]):
         for role in ("target", "person", "weight"):
             holders = self.with_role(role)
             if len(holders) > 1:
-                raise SchemaError(f"role {role!r} is given to several columns: {listed(holders)}; keep one")
+                raise SchemaError(f"role {role!r} is given to several columns: {quote(holders)}; keep one")
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
@@ -110,7 +110,7 @@ class Schema(Mapping[str, Column]):
             SchemaError: There is no such column, or its kind has no such fact.
         """
         if name not in self.columns:
-            raise SchemaError(f"no column {name!r}; there are {listed(self.columns)}")
+            raise SchemaError(f"no column {name!r}; there are {quote(self.columns)}")
         column = self.columns[name]
         kind = changes.pop("kind", column.kind)
         kept = fields(column if kind == column.kind else Column)
@@ -159,7 +159,7 @@ class Schema(Mapping[str, Column]):
             raise SchemaError(f"schema version {version!r} is later than {VERSION}: upgrade tabsynth to read it")
         unknown = set(data) - {"version", "columns", "constraints", "sdv", "ledger"}
         if unknown:
-            raise SchemaError(f"unknown keys in a schema: {listed(sorted(unknown, key=str))}")
+            raise SchemaError(f"unknown keys in a schema: {quote(sorted(unknown, key=str))}")
         columns = {name: column_from_dict(name, facts) for name, facts in data["columns"].items()}
         constraints = data.get("constraints", ())
         if not isinstance(constraints, (list, tuple)):

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tabsynth.errors import SchemaError, listed
+from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text, column_from_dict
 from tabsynth.schema.schema import Schema
 
@@ -81,7 +81,7 @@ def from_sdv(metadata: Any) -> Schema:
         tables = data["tables"]
         if not isinstance(tables, Mapping) or len(tables) != 1:
             raise SchemaError(
-                f"a schema is of one table, but this metadata has {listed(tables or [])}; "
+                f"a schema is of one table, but this metadata has {quote(tables or [])}; "
                 "choose one with metadata.get_table_metadata(name)"
             )
         name, table = next(iter(tables.items()))

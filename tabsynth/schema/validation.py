@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.errors import DataError, SchemaError, listed
+from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.schema.cell_types import beyond_floats, check_cells, without_arrow
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
 from tabsynth.schema.constraints import Constraint
@@ -44,10 +44,10 @@ def check_frame(frame: pd.DataFrame) -> None:
         raise DataError("the table has columns of several levels; flatten them to one name each")
     odd = [name for name in frame.columns if not isinstance(name, str)]
     if odd:
-        raise DataError(f"column names must be text, not {listed(odd)}; rename with frame.columns.astype(str)")
+        raise DataError(f"column names must be text, not {quote(odd)}; rename with frame.columns.astype(str)")
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
-        raise DataError(f"duplicate column names: {listed(twice)}; give every column a name of its own")
+        raise DataError(f"duplicate column names: {quote(twice)}; give every column a name of its own")
     for name in frame:
         check_cells(frame[name])
 
@@ -62,8 +62,8 @@ def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
-        said = [f"the schema has {listed(absent)}, which the table lacks"] if absent else []
-        said += [f"the table has {listed(extra)}, which the schema lacks"] if extra else []
+        said = [f"the schema has {quote(absent)}, which the table lacks"] if absent else []
+        said += [f"the table has {quote(extra)}, which the schema lacks"] if extra else []
         raise SchemaError("the schema does not fit the table: " + "; ".join(said) + "; change one of them")
     for name in frame.columns:
         _check_column(frame[name], schema[str(name)])
@@ -113,7 +113,7 @@ def numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.floa
     bad = values[parsed.isna() & values.notna()]
     raise DataError(
         f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as "
-        f"{listed(bad.unique(), 3)}; mend them, leave them empty, or declare the column categorical"
+        f"{quote(bad.unique(), 3)}; mend them, leave them empty, or declare the column categorical"
     )
 
 
@@ -140,7 +140,7 @@ def instants(values: pd.Series, format: str | None = None) -> pd.Series:
     if len(bad):
         raise DataError(
             f"column {values.name!r}: {len(bad)} of {len(values)} values are not dates of the format "
-            f"{format or 'ISO 8601'!r}, such as {listed(bad.unique(), 3)}; mend them or change the format ({_SPAN})"
+            f"{format or 'ISO 8601'!r}, such as {quote(bad.unique(), 3)}; mend them or change the format ({_SPAN})"
         )
     naive: pd.Series = parsed.dt.tz_localize(None).astype("datetime64[ns]")
     return naive
@@ -197,6 +197,6 @@ def _check_members(column: Column, values: pd.Series, allowed: Iterable[object])
     unknown = present[~present.isin(list(allowed))].unique()
     if len(unknown):
         raise DataError(
-            f"column {column.name!r}: {len(unknown)} values are not in the schema, such as {listed(unknown, 3)}; "
-            f"the schema allows {listed(allowed, 6)}; mend the values or add them to the schema"
+            f"column {column.name!r}: {len(unknown)} values are not in the schema, such as {quote(unknown, 3)}; "
+            f"the schema allows {quote(allowed, 6)}; mend the values or add them to the schema"
         )

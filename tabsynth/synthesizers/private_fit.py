@@ -13,7 +13,7 @@ from tabsynth.data.private_files import read_private
 from tabsynth.data.provenance import public as public_provenance
 from tabsynth.data.provenance import told_by
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, PrivacyError, SchemaError, listed
+from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
 from tabsynth.privacy.budget import Privacy
@@ -71,7 +71,7 @@ def prepared(
     if sorted(names, key=str) != sorted(schema):
         absent, extra = [name for name in schema if name not in names], [name for name in names if name not in schema]
         raise SchemaError(
-            f"the schema does not fit the table: it lacks {listed(extra) or 'nothing'} and has {listed(absent)} that "
+            f"the schema does not fit the table: it lacks {quote(extra) or 'nothing'} and has {quote(absent)} that "
             "the table lacks; change one of them"
         )
     if privacy.unit != "row":

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.schema import Schema
 
 
@@ -108,7 +108,7 @@ def _observed(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.N
         raise InputError(f"mask must be a DataFrame of True and False with the table's {len(frame)} rows, not {found}")
     unknown = [name for name in mask.columns if name not in frame.columns]
     if unknown:
-        raise InputError(f"mask has the columns {listed(unknown)}, which the table lacks; drop them")
+        raise InputError(f"mask has the columns {quote(unknown)}, which the table lacks; drop them")
     out = {}
     for name in mask.columns:
         cells = mask[name].to_numpy()

@@ -17,7 +17,7 @@ import pandas as pd
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.errors import ConditionError, InputError, listed
+from tabsynth.errors import ConditionError, InputError, quote
 from tabsynth.relations.enforcement import Relations, with_relations
 from tabsynth.relations.functional_dependencies import Function, functions_of, mended
 from tabsynth.schema.validation import keeps
@@ -239,7 +239,7 @@ class TokenSynthesizer(Synthesizer):
         frame = data.frame if isinstance(data, Table) else data
         unknown = [name for name in frame.columns if name not in self.codec_.coders]
         if unknown:
-            raise InputError(f"the model does not know the columns {listed(unknown)}")
+            raise InputError(f"the model does not know the columns {quote(unknown)}")
         return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:

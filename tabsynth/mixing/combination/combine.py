@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 from tabsynth.mixing.combination.conflict_resolution import resolve, value_codes
 from tabsynth.mixing.combination.statistical_matching import fuse
 from tabsynth.mixing.linkage.exact import check_growth, growth
@@ -191,7 +191,7 @@ def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) ->
     """When each source's row was written."""
     lacking = [name for name in frames if when not in frames[name]]
     if lacking:
-        raise InputError(f"resolve: {when!r} is to tell when a row was written, but {listed(lacking)} lack it")
+        raise InputError(f"resolve: {when!r} is to tell when a row was written, but {quote(lacking)} lack it")
     return pd.DataFrame({name: _taken(frames[name][when], rows[name]) for name in frames})
 
 

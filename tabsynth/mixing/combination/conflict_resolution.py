@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 
 Rule = Literal["trust", "majority", "median", "latest", "em"]
 
@@ -53,7 +53,7 @@ def resolve(
         raise InputError(f"the columns must be different sources, not {list(values.columns)!r}")
     unknown = set(trust or {}) - set(values.columns)
     if unknown:
-        raise InputError(f"trust names {listed(sorted(unknown))}, which is no source of {listed(values.columns)}")
+        raise InputError(f"trust names {quote(sorted(unknown))}, which is no source of {quote(values.columns)}")
     # The most trusted source comes first, so that the first of equals is the right one.
     ranks = [-(trust or {}).get(str(source), 0.5) for source in values.columns]
     ordered = values[[values.columns[i] for i in np.argsort(ranks, kind="stable")]]
@@ -196,7 +196,7 @@ def _latest(values: pd.DataFrame, times: Any) -> Floats:
         raise InputError("rule 'latest' needs times: when each value was true, for every source")
     if set(times.columns) != set(values.columns) or not times.index.equals(values.index):
         raise InputError(
-            f"times must have the rows and sources of the values, {listed(values.columns)}, not {listed(times.columns)}"
+            f"times must have the rows and sources of the values, {quote(values.columns)}, not {quote(times.columns)}"
         )
     out = np.empty(values.shape)
     for i, source in enumerate(values.columns):

@@ -16,7 +16,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from tabsynth.common.arrays import Floats
 from tabsynth.common.threads import single_threaded
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 
 ROUNDS = 1000
 CLOSE = 1e-9
@@ -109,19 +109,17 @@ def rake(
 def _side(frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]) -> tuple[npt.NDArray[np.int64], Floats]:
     """The number of each row's value within a margin, -1 where missing, and the wanted shares."""
     if name not in frame.columns:
-        raise DataError(f"no column {name!r} to rake; there are {listed(frame.columns, 12)}")
+        raise DataError(f"no column {name!r} to rake; there are {quote(frame.columns, 12)}")
     wanted = np.array(list(shares.values()), np.float64)
     if not np.isfinite(wanted).all() or (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
         raise InputError(f"the margin of {name!r} must be shares that sum to 1, not {dict(shares)!r}")
     codes = pd.Index(list(shares), dtype=object).get_indexer(pd.Index(frame[name].astype(object))).astype(np.int64)
     strange = frame.loc[(codes < 0) & frame[name].notna().to_numpy(), name].unique()
     if len(strange):
-        raise DataError(f"column {name!r} has values without a margin, such as {listed(strange, 3)}; give their shares")
+        raise DataError(f"column {name!r} has values without a margin, such as {quote(strange, 3)}; give their shares")
     lacking = [value for i, value in enumerate(shares) if wanted[i] > 0 and not (codes == i).any()]
     if lacking:
-        raise DataError(
-            f"no row of column {name!r} is {listed(lacking)}, which the margin wants; merge it with another"
-        )
+        raise DataError(f"no row of column {name!r} is {quote(lacking)}, which the margin wants; merge it with another")
     codes[frame[name].isna().to_numpy()] = -1
     return codes, wanted
 
@@ -162,9 +160,7 @@ def domain_auc(
         raise InputError("the sources have no column in common; map their columns first")
     small = [source for source, frame in frames.items() if len(frame) < 2 * FOLDS]
     if small:
-        raise DataError(
-            f"source {listed(small)} has fewer than {2 * FOLDS} rows, too few to learn from and to score on"
-        )
+        raise DataError(f"source {quote(small)} has fewer than {2 * FOLDS} rows, too few to learn from and to score on")
     plain = {source: np.ones(len(frame)) for source, frame in frames.items()}
     for source, found in (weights or {}).items():
         if source not in frames or len(found) != len(frames[source]):

@@ -17,7 +17,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import bar
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.combination.conditional_logit import learn, level
 from tabsynth.mixing.combination.frechet_bounds import bounds, classes, cramers_v, groups
 
@@ -143,14 +143,14 @@ def _sides(
     for label, frame in (("first", a), ("second", b)):
         lacking = [name for name in common if name not in frame.columns]
         if lacking or not common:
-            named = listed(lacking) if common else "(none is named)"
+            named = quote(lacking) if common else "(none is named)"
             raise InputError(f"the {label} table has no column {named} in common")
         if len(frame) < 2 * LEAF:
             raise DataError(f"the {label} table has {len(frame)} rows; at least {2 * LEAF} are needed to find donors")
     own, other = ([name for name in frame.columns if name not in common] for frame in (a, b))
     both = [name for name in own if name in other]
     if both:
-        raise InputError(f"column {listed(both)} is in both tables but not named as common; name it, or drop one")
+        raise InputError(f"column {quote(both)} is in both tables but not named as common; name it, or drop one")
     if not other:
         raise InputError("the second table has no column that the first lacks")
     if not 0 < limit <= 1:
@@ -158,7 +158,7 @@ def _sides(
     if overlap is not None:
         lacking = [name for name in [*common, *own, *other] if name not in overlap.columns]
         if lacking:
-            raise InputError(f"the linked sample has no column {listed(lacking)}; it needs all columns of both tables")
+            raise InputError(f"the linked sample has no column {quote(lacking)}; it needs all columns of both tables")
         if len(overlap) < FEWEST_LINKED:
             raise DataError(f"the linked sample has {len(overlap)} rows; below {FEWEST_LINKED} it tells too little")
     return own, other

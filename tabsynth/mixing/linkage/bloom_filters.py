@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import bar
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.linkage.fields import Kind, prepared
 
 Bits = npt.NDArray[np.uint8]
@@ -139,7 +139,7 @@ def pairs(
     for a, b in itertools.combinations(sizes, 2):
         if sizes[a] * sizes[b] > MOST_PAIRS:
             raise DataError(
-                f"sources {listed([a, b])} have {sizes[a]} and {sizes[b]} records: too many to compare all filters; "
+                f"sources {quote([a, b])} have {sizes[a]} and {sizes[b]} records: too many to compare all filters; "
                 "use engine 'splink', which compares only what shares something"
             )
     tables, kinds = prepared(records, fields)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
-from tabsynth.errors import DataError, InputError, listed
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.linkage.fields import normalised
 
 HEAVY = 10
@@ -58,13 +58,13 @@ def codes(
     """
     width = {source: len(keys.get(source, ())) for source in frames}
     if not all(width.values()):
-        raise InputError(f"source {listed([s for s, n in width.items() if not n])} has no key; name its key columns")
+        raise InputError(f"source {quote([s for s, n in width.items() if not n])} has no key; name its key columns")
     if len(set(width.values())) > 1:
         raise InputError(f"the keys of the sources have different numbers of columns: {width}; give each as many")
     for source, frame in frames.items():
         lacking = [name for name in keys[source] if name not in frame.columns]
         if lacking:
-            raise DataError(f"source {source!r} has no column {listed(lacking)}, which its key names")
+            raise DataError(f"source {source!r} has no column {quote(lacking)}, which its key names")
     parts = []
     for i in range(max(width.values(), default=0)):
         columns = [normalised(frame[keys[source][i]], fold).to_pandas() for source, frame in frames.items()]
@@ -120,7 +120,7 @@ def check_growth(found: Growth, max_growth: float, cardinality: str = "m:n") -> 
     several = [source for source, rows in found.repeated.items() if rows]
     if len(several) > {"1:1": 0, "1:n": 1}.get(cardinality, len(several)):
         raise DataError(
-            f"the join is to be {cardinality}, but {listed(several)} have several rows of one key "
+            f"the join is to be {cardinality}, but {quote(several)} have several rows of one key "
             f"({max(found.repeated.values()):,} rows); allow cardinality {'1:n' if len(several) == 1 else 'm:n'}, or "
             "keep one row for each"
         )

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabsynth.errors import DataError, listed
+from tabsynth.errors import DataError, quote
 
 Kind = Literal["text", "date", "identifier", "number", "code"]
 """text: names and addresses; identifier: nearly one value for each row; number: digits; code: few values."""
@@ -85,7 +85,7 @@ def prepared(frames: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> tuple
         lacking = [name for name in fields if name not in frame.columns]
         if lacking:
             raise DataError(
-                f"source {source!r} has no column {listed(lacking)} to link by; map the column first, or leave it out "
+                f"source {source!r} has no column {quote(lacking)} to link by; map the column first, or leave it out "
                 "of the fields"
             )
     kinds: dict[str, Kind] = {}
@@ -95,7 +95,7 @@ def prepared(frames: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> tuple
         empty = [source for source, values in text.items() if values.null_count == len(values)]
         if empty:
             raise DataError(
-                f"field {name!r} has no value in source {listed(empty)}; leave it out of the fields to link by"
+                f"field {name!r} has no value in source {quote(empty)}; leave it out of the fields to link by"
             )
         kinds[name] = kind_of(list(text.values()))
         if kinds[name] == "date":

@@ -24,7 +24,7 @@ from tabsynth.data.batch_reader import ROWS, Batches
 from tabsynth.data.file_formats import kind_of
 from tabsynth.data.provenance import mark, write_beside
 from tabsynth.data.read_write import write_chunks
-from tabsynth.errors import InputError, MissingDependencyError, listed
+from tabsynth.errors import InputError, MissingDependencyError, quote
 from tabsynth.mixing.checks import check_alarms
 from tabsynth.mixing.combination.combine import settled
 from tabsynth.mixing.inputs import open_inputs
@@ -75,7 +75,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     needs = unfit(plan)
     if needs:
         raise InputError(
-            f"the plan cannot be applied batch by batch: {listed(needs)} needs all rows at once; leave output out to "
+            f"the plan cannot be applied batch by batch: {quote(needs)} needs all rows at once; leave output out to "
             "mix in memory, or change the plan"
         )
     if importlib.util.find_spec("duckdb") is None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 
 DECIDED = ("accepted", "edited")
 """States of an entry that is applied."""
@@ -236,7 +236,7 @@ def meanings(entries: Iterable[Harmony], inputs: Iterable[str]) -> None:
             raise InputError(f"harmonise: values of {entry.column!r} are given both by source and for all; choose one")
         unknown = [key for key in entry.values if mixed == {True} and key not in names]
         if unknown:
-            raise InputError(f"harmonise: values of {entry.column!r} name {listed(unknown)}, which is no input")
+            raise InputError(f"harmonise: values of {entry.column!r} name {quote(unknown)}, which is no input")
         for source in entry.values if mixed == {True} else names:
             told = entry.values[source] if mixed == {True} else entry.values
             for key, value in told.items():

@@ -18,7 +18,7 @@ import yaml
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.yaml_files import read_yaml
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 from tabsynth.mixing.plan.entries import DECIDED, Harmony, Input, Match, meanings
 from tabsynth.mixing.plan.validation import check_plan
 from tabsynth.schema.schema import Schema
@@ -189,9 +189,7 @@ class Plan:
         known = {item.to for item in self.map} | {item.column for item in self.harmonise}
         chosen = known if columns is None else set(columns)
         if chosen - known:
-            raise InputError(
-                f"no entry of the plan is about {listed(sorted(chosen - known))}; there are {listed(known)}"
-            )
+            raise InputError(f"no entry of the plan is about {quote(sorted(chosen - known))}; there are {quote(known)}")
         return self._decide(lambda item, column: column in chosen)
 
     def accept_above(self, least: float) -> Plan:
@@ -249,7 +247,7 @@ def _check_names(plan: Plan) -> None:
     for where, label, part in named:
         unknown = [name for name in part if name not in plan.inputs]
         if unknown:
-            raise InputError(f"{where}: {label} names {listed(unknown)}; the inputs are {listed(plan.inputs)}")
+            raise InputError(f"{where}: {label} names {quote(unknown)}; the inputs are {quote(plan.inputs)}")
 
 
 def _check_targets(plan: Plan) -> None:
@@ -274,4 +272,4 @@ def _check_targets(plan: Plan) -> None:
     columns = {item.to for item in plan.map}
     for entry in plan.harmonise:
         if entry.column not in columns:
-            raise InputError(f"harmonise: no entry of map makes {entry.column!r}; there are {listed(sorted(columns))}")
+            raise InputError(f"harmonise: no entry of map makes {entry.column!r}; there are {quote(sorted(columns))}")

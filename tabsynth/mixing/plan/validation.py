@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (Mapping,),
@@ -82,10 +82,10 @@ def _check_object(data: Mapping[Any, Any], rule: Mapping[str, Any], where: str) 
     odd = [key for key in data if not isinstance(key, str)]
     known = rule.get("properties", {})
     if odd and known:
-        raise InputError(f"{where}: keys must be text, not {listed(odd)}; put them in quotes")
+        raise InputError(f"{where}: keys must be text, not {quote(odd)}; put them in quotes")
     missing = [key for key in rule.get("required", ()) if key not in data]
     if missing:
-        raise InputError(f"{where}: {listed(missing)} is missing")
+        raise InputError(f"{where}: {quote(missing)} is missing")
     if len(data) < rule.get("minProperties", 0):
         raise InputError(f"{where}: it is empty; give at least {rule['minProperties']}")
     for key, value in data.items():
@@ -95,6 +95,6 @@ def _check_object(data: Mapping[Any, Any], rule: Mapping[str, Any], where: str) 
         elif other is False:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {listed(known, 12)}")
+            raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {quote(known, 12)}")
         elif isinstance(other, Mapping):
             _check(value, other, f"{where}: {key}")

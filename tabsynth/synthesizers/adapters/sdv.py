@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from tabsynth.common.arrays import Arrays
-from tabsynth.errors import InputError, listed
+from tabsynth.errors import InputError, quote
 from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require
 from tabsynth.synthesizers.adapters.ctgan import check_batch, check_counts, ctgan_of, ctgan_parts, on_gpu
 from tabsynth.synthesizers.adapters.table_bridge import Bridge
@@ -199,8 +199,8 @@ def _plain_distributions(bridge: Bridge, chosen: Mapping[str, str] | None) -> di
     unknown = [name for name in chosen or {} if name not in bridge.lines]
     if unknown:
         raise InputError(
-            f"numerical_distributions names {listed(unknown)}; the columns of numbers and dates are "
-            f"{listed(bridge.lines, 20)}"
+            f"numerical_distributions names {quote(unknown)}; the columns of numbers and dates are "
+            f"{quote(bridge.lines, 20)}"
         )
     plain = {bridge.lines[name].name: distribution for name, distribution in (chosen or {}).items()}
     return {name: distribution for name, distribution in plain.items() if name is not None}

@@ -15,7 +15,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder, Range
 from tabsynth.codec.pandas_dtypes import value_series
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.errors import ConditionError, listed
+from tabsynth.errors import ConditionError, quote
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import numbers
@@ -69,9 +69,7 @@ class Conditions:
             raise ConditionError(f"given must be a mapping or a frame, not {type(given).__name__}")
         unknown = [name for name in given if name not in codec.coders]
         if unknown:
-            raise ConditionError(
-                f"given names unknown columns: {listed(unknown)}; there are {listed(codec.coders, 20)}"
-            )
+            raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(codec.coders, 20)}")
         out = cls.none(codec, rows)
         for name in map(str, given):
             wanted = given[name]
@@ -203,7 +201,7 @@ class Conditions:
         allowed[tokens] = 1.0
         allowed *= coder.emit
         if not (allowed * coder.counts).sum() > 0:
-            raise ConditionError(f"given[{name!r}]: none of {listed(values)} can be drawn: no training row has them")
+            raise ConditionError(f"given[{name!r}]: none of {quote(values)} can be drawn: no training row has them")
         self.allowed[name] = allowed
 
 

@@ -15,7 +15,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNITS
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, zone_of
-from tabsynth.errors import ConditionError, DataError, listed
+from tabsynth.errors import ConditionError, DataError, quote
 from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import read_dates
 from tabsynth.schema.validation import instants, numbers
@@ -146,7 +146,7 @@ def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd
         if strict:
             why = "which no training row has" if declared else "which the model does not know (or of too few persons)"
             hint = "; YAML reads NO, yes and on as booleans: quote them" if isinstance(value, bool) else ""
-            raise ConditionError(f"given[{name!r}] is {value!r}, {why}; it knows {listed(known, 10)}{hint}")
+            raise ConditionError(f"given[{name!r}] is {value!r}, {why}; it knows {quote(known, 10)}{hint}")
     return pd.Series(out, index=values.index, name=name)
 
 
