@@ -126,10 +126,11 @@ def _apply(args: Namespace) -> None:
 
 def _large(plan: Plan) -> bool:
     """Whether the inputs are better mixed batch by batch, and the plan allows it."""
-    from tabsynth.mixing.out_of_core.eligibility import unfit
+    from tabsynth.mixing.out_of_core.eligibility import unsupported_features
 
     paths = [plan.folder / item.uri for item in plan.inputs.values() if item.uri]
-    return sum(path.stat().st_size for path in paths if path.is_file()) > MIN_STREAMED_BYTES and not unfit(plan)
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    return size > MIN_STREAMED_BYTES and not unsupported_features(plan)
 
 
 def _streamed(plan: Plan, args: Namespace) -> MixedFile:

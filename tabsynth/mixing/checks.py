@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.mixing.harmonise import entries_of
-from tabsynth.mixing.linkage.spec import MOST_TOLD
+from tabsynth.mixing.harmonise import decided_entries
+from tabsynth.mixing.linkage.spec import MAX_REPORTED_KEYS
 from tabsynth.mixing.plan.entries import code_text
 from tabsynth.mixing.plan.plan import Plan
 
 
-def decided(plan: Plan, accept_above: float | None) -> Plan:
+def require_decided(plan: Plan, accept_above: float | None) -> Plan:
     """The plan with nothing left to decide.
 
     Raises:
@@ -42,7 +42,9 @@ def check_codes(plan: Plan, raw: Mapping[str, pd.DataFrame | Mapping[str, pd.Ser
         read_as: dict[str, tuple[str, str]] = {}
         plain: dict[str, str] = {}
         for source, columns in match.sources.items():
-            told = {key: value for entry in entries_of(plan, name) for key, value in entry.recoding(source).items()}
+            told = {
+                key: value for entry in decided_entries(plan, name) for key, value in entry.recoding(source).items()
+            }
             for code, value in told.items():
                 read_as.setdefault(code, (source, code_text(value)))
             values = raw[source][columns[0]]
@@ -67,7 +69,7 @@ def check_alarms(plan: Plan, report: Mapping[str, Any]) -> None:
     """
     if not report["alarms"] or plan.link.get("alarms") == "report":
         return
-    look = [f"{item['source']} row {item['first_row']}" for item in report["heavy_keys"][:MOST_TOLD]]
+    look = [f"{item['source']} row {item['first_row']}" for item in report["heavy_keys"][:MAX_REPORTED_KEYS]]
     raise DataError(
         f"linking may have made one person of several: {'; '.join(report['alarms'])}"
         f"{' (look at ' + ', '.join(look) + ')' if look else ''}. If it is right so, set alarms: report under link"

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.errors import DataError, quote
-from tabsynth.mixing.plan.entries import DECIDED, Harmony, Match, code_text, code_texts
+from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Match, code_text, code_texts
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
 from tabsynth.schema.datetime_formats import find_formats, read_dates
 
-PLACES = 12
+N_SIGNIFICANT_DIGITS = 12
 """Significant digits kept by a conversion: what binary arithmetic adds beyond them is no information."""
 
 
 @dataclass
-class Done:
+class HarmonisationStats:
     """What was done to one source's column, for the report.
 
     Attributes:
@@ -40,7 +40,7 @@ class Done:
     failed: int = 0
     present: int = 0
 
-    def add(self, other: Done) -> None:
+    def add(self, other: HarmonisationStats) -> None:
         """Count what was done to a further batch."""
         for name in ("sentinels", "unread", "outside", "failed", "present"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -49,16 +49,16 @@ class Done:
                 mine[key] = mine.get(key, 0) + count
 
 
-def harmonised(
-    frame: pd.DataFrame, source: str, plan: Plan, part: bool = False
-) -> tuple[pd.DataFrame, dict[str, Done]]:
+def harmonise_source(
+    frame: pd.DataFrame, source: str, plan: Plan, is_batch: bool = False
+) -> tuple[pd.DataFrame, dict[str, HarmonisationStats]]:
     """A source in the columns of the mixed table that it has, and what was done to each.
 
     Args:
         frame: The source, or a batch of it.
         source: Its name.
         plan: What to do.
-        part: Whether it is a batch: budgets of failures then hold for all batches, by ``check_budgets``.
+        is_batch: Whether it is a batch: budgets of failures then hold for all batches, by ``check_budgets``.
 
     Raises:
         DataError: A code has no meaning in the plan, a value is no number or date, or lies outside of the range.
@@ -67,93 +67,99 @@ def harmonised(
     columns, done = {}, {}
     for name, match in plan.mapped.items():
         if source in match.sources:
-            columns[name], done[name] = _column(frame, source, match, plan)
-    if not part:
+            columns[name], done[name] = _harmonise_column(frame, source, match, plan)
+    if not is_batch:
         check_budgets(source, plan, done)
     return pd.DataFrame(columns, index=frame.index), done
 
 
-def check_budgets(source: str, plan: Plan, done: Mapping[str, Done]) -> None:
+def check_budgets(source: str, plan: Plan, done: Mapping[str, HarmonisationStats]) -> None:
     """Raise where more of a source's values could not be read than its budget allows.
 
     Raises:
         DataError: Names the column, how many values failed, and the budget that they would need.
     """
     for name, item in done.items():
-        if item.failed > _budget(plan, name) * item.present:
+        if item.failed > _failure_budget(plan, name) * item.present:
             where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
             raise DataError(
                 f"{where}: {item.failed:,} of {item.present:,} values cannot be read, more than the budget of "
-                f"{_budget(plan, name):g}; mend them, name them under na, or allow a budget of "
+                f"{_failure_budget(plan, name):g}; mend them, name them under na, or allow a budget of "
                 f"{item.failed / item.present:.4f} in harmonise"
             )
 
 
-def undated(frame: pd.DataFrame, source: str, plan: Plan) -> dict[str, list[str]]:
+def date_format_candidates(frame: pd.DataFrame, source: str, plan: Plan) -> dict[str, list[str]]:
     """By column, the formats that fit all dates of a batch, where they are text and the plan names no format."""
     out = {}
     for name, match in plan.mapped.items():
-        if match.kind != "datetime" or source not in match.sources or _told(entries_of(plan, name), source):
+        if (
+            match.kind != "datetime"
+            or source not in match.sources
+            or _declared_format(decided_entries(plan, name), source)
+        ):
             continue
-        values, _ = _coded(frame, source, match, plan)
+        values, _ = _recode_column(frame, source, match, plan)
         if not pd.api.types.is_datetime64_any_dtype(values.dtype) and values.notna().any():
             out[name] = find_formats([str(value) for value in code_texts(values).dropna().unique()])
     return out
 
 
-def entries_of(plan: Plan, column: str) -> list[Harmony]:
+def decided_entries(plan: Plan, column: str) -> list[HarmonisationRule]:
     """The decided entries about a column."""
-    return [entry for entry in plan.harmonise if entry.column == column and entry.status in DECIDED]
+    return [entry for entry in plan.harmonise if entry.column == column and entry.status in APPLIED_STATUSES]
 
 
-def _column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, Done]:
+def _harmonise_column(
+    frame: pd.DataFrame, source: str, match: Match, plan: Plan
+) -> tuple[pd.Series, HarmonisationStats]:
     """One column of one source."""
-    entries = entries_of(plan, match.to)
+    entries = decided_entries(plan, match.to)
     where = f"{source}.{'+'.join(match.sources[source])}"
-    values, done = _coded(frame, source, match, plan)
-    budget = _budget(plan, match.to)
+    values, done = _recode_column(frame, source, match, plan)
+    budget = _failure_budget(plan, match.to)
     if match.kind == "numeric":
-        numbers = _numbers(values, where, budget, done)
+        numbers = _parse_numbers(values, where, budget, done)
         for entry in entries:
-            numbers = _converted(numbers, entry, source, done)
+            numbers = _convert_units(numbers, entry, source, done)
         for entry in entries:
-            numbers = _inside(numbers, entry, where, done)
+            numbers = _apply_range(numbers, entry, where, done)
         return numbers.rename(match.to), done
     if match.kind == "datetime":
-        return _dates(values, _told(entries, source), where, budget, done).rename(match.to), done
+        return _parse_dates(values, _declared_format(entries, source), where, budget, done).rename(match.to), done
     return values.rename(match.to), done
 
 
-def _coded(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, Done]:
+def _recode_column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, HarmonisationStats]:
     """One column without sentinels and with its codes read."""
-    entries, done = entries_of(plan, match.to), Done()
+    entries, done = decided_entries(plan, match.to), HarmonisationStats()
     where = f"{source}.{'+'.join(match.sources[source])}"
     own_na = [value for name in match.sources[source] for value in plan.inputs[source].na.get(name, ())]
-    raw = _raw(frame, source, match)
-    values = without_sentinels(raw, [*own_na, *_of(entries, source)])
+    raw = _source_values(frame, source, match)
+    values = mask_sentinels(raw, [*own_na, *_sentinel_values(entries, source)])
     done.sentinels = int(raw.notna().sum() - values.notna().sum())
     recoding = {key: value for entry in entries for key, value in entry.recoding(source).items()}
     if recoding:
         unmapped = next((entry.unmapped for entry in entries if entry.recoding(source)), "fail")
-        values = _recoded(values, recoding, unmapped, where, match.to, done)
+        values = _apply_recoding(values, recoding, unmapped, where, match.to, done)
     return values, done
 
 
-def _budget(plan: Plan, column: str) -> float:
+def _failure_budget(plan: Plan, column: str) -> float:
     """The share of a source's values that may fail to be read."""
-    return max([entry.budget for entry in entries_of(plan, column)], default=0.0)
+    return max([entry.budget for entry in decided_entries(plan, column)], default=0.0)
 
 
-def _told(entries: Sequence[Harmony], source: str) -> str | None:
+def _declared_format(entries: Sequence[HarmonisationRule], source: str) -> str | None:
     """The format of a source's dates, where an entry names it."""
     return next((entry.dates[source] for entry in entries if source in entry.dates), None)
 
 
-def _of(entries: Sequence[Harmony], source: str) -> list[Any]:
+def _sentinel_values(entries: Sequence[HarmonisationRule], source: str) -> list[Any]:
     return [value for entry in entries for value in entry.na.get(source, ())]
 
 
-def _raw(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
+def _source_values(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
     """The column, or its parts joined; a row without one of the parts has none."""
     names = list(match.sources[source])
     if len(names) == 1:
@@ -163,7 +169,7 @@ def _raw(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
     return joined.where(parts.notna().all(axis=1), None)
 
 
-def without_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
+def mask_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
     """Values, those that stand for missing left out; 1, 1.0 and "1" are one value."""
     if not sentinels:
         return values
@@ -174,8 +180,8 @@ def without_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
     return values.mask(at)
 
 
-def _recoded(
-    values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, done: Done
+def _apply_recoding(
+    values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, done: HarmonisationStats
 ) -> pd.Series:
     """Codes as their meanings; those without one fail, stay or become missing."""
     keys = code_texts(values)
@@ -195,17 +201,19 @@ def _recoded(
     return out.where(out.notna(), None)
 
 
-def _numbers(values: pd.Series, where: str, budget: float, done: Done) -> pd.Series:
+def _parse_numbers(values: pd.Series, where: str, budget: float, done: HarmonisationStats) -> pd.Series:
     """Numbers; text that is none counts against the budget."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         raise DataError(f"{where} holds dates, but the plan takes it for numbers; map it to a datetime column")
     plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
     parsed = pd.to_numeric(plain, errors="coerce").astype("float64")
-    _charge(values, parsed, where, "numbers", budget, done)
+    _charge_failures(values, parsed, where, "numbers", budget, done)
     return parsed
 
 
-def _charge(values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: Done) -> None:
+def _charge_failures(
+    values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: HarmonisationStats
+) -> None:
     """Raise at once when values could not be read and nothing allows it; otherwise count them."""
     bad = values.notna() & parsed.isna()
     count, present = int(bad.sum()), int(values.notna().sum())
@@ -218,7 +226,7 @@ def _charge(values: pd.Series, parsed: pd.Series, where: str, what: str, budget:
     done.failed, done.present = count, present
 
 
-def _converted(numbers: pd.Series, entry: Harmony, source: str, done: Done) -> pd.Series:
+def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, done: HarmonisationStats) -> pd.Series:
     """Numbers in the entry's unit."""
     if entry.unit is None:
         return numbers
@@ -236,10 +244,10 @@ def _converted(numbers: pd.Series, entry: Harmony, source: str, done: Done) -> p
         done.converted[second["unit"]] = done.converted.get(second["unit"], 0) + int(at.sum())
     if out is numbers:
         return out
-    return out.map(lambda value: float(f"{value:.{PLACES}g}"), na_action="ignore")
+    return out.map(lambda value: float(f"{value:.{N_SIGNIFICANT_DIGITS}g}"), na_action="ignore")
 
 
-def _inside(numbers: pd.Series, entry: Harmony, where: str, done: Done) -> pd.Series:
+def _apply_range(numbers: pd.Series, entry: HarmonisationRule, where: str, done: HarmonisationStats) -> pd.Series:
     """Numbers within the entry's range."""
     if entry.range is None:
         return numbers
@@ -254,7 +262,7 @@ def _inside(numbers: pd.Series, entry: Harmony, where: str, done: Done) -> pd.Se
     return numbers.mask(out)
 
 
-def _dates(values: pd.Series, told: str | None, where: str, budget: float, done: Done) -> pd.Series:
+def _parse_dates(values: pd.Series, told: str | None, where: str, budget: float, done: HarmonisationStats) -> pd.Series:
     """Dates, read strictly: one format, named or the only one that fits."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return values
@@ -273,5 +281,5 @@ def _dates(values: pd.Series, told: str | None, where: str, budget: float, done:
             )
         spelled = found[0] if found else "%Y-%m-%d"
     parsed = read_dates(text, spelled)
-    _charge(values, parsed, where, f"dates of the format {spelled}", budget, done)
+    _charge_failures(values, parsed, where, f"dates of the format {spelled}", budget, done)
     return parsed

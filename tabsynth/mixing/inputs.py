@@ -18,7 +18,7 @@ from tabsynth.mixing.plan.plan import Plan
 from tabsynth.schema.validation import check_frame
 
 
-def take(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFrame, Input]:
+def load_source(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFrame, Input]:
     """A source's frame, and its entry in a plan.
 
     Raises:
@@ -41,7 +41,7 @@ def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> 
         SourceError: A file cannot be read.
     """
     out = {}
-    for name, table in _checked(plan, given).items():
+    for name, table in _verified_inputs(plan, given).items():
         out[name] = read(table).frame if isinstance(table, Path) else table
         _check_columns(plan, name, list(out[name].columns))
     return out
@@ -50,13 +50,13 @@ def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> 
 def open_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> dict[str, Batches]:
     """The same inputs, to be read in batches; raises what ``load_inputs`` raises."""
     out = {}
-    for name, table in _checked(plan, given).items():
+    for name, table in _verified_inputs(plan, given).items():
         out[name] = Batches(table)
         _check_columns(plan, name, out[name].names)
     return out
 
 
-def _checked(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame | Path]:
+def _verified_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame | Path]:
     """Each input's frame or path, its content that of the plan."""
     tables = {**plan.tables, **(given or {})}
     unknown = [name for name in tables if name not in plan.inputs]

@@ -15,17 +15,24 @@ from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.provenance import mark
 from tabsynth.data.read_write import read
 from tabsynth.errors import InputError
-from tabsynth.mixing.checks import check_alarms, check_codes, decided
-from tabsynth.mixing.combination.combine import Combined, fused, join, union
+from tabsynth.mixing.checks import check_alarms, check_codes, require_decided
+from tabsynth.mixing.combination.combine import Combined, fuse_sources, join_rows, stack_rows
 from tabsynth.mixing.combination.raking import check_margins, rake
-from tabsynth.mixing.harmonise import Done, harmonised, without_sentinels
+from tabsynth.mixing.harmonise import HarmonisationStats, harmonise_source, mask_sentinels
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.linkage.link import Links, link
 from tabsynth.mixing.linkage.spec import LinkSpec
 from tabsynth.mixing.out_of_core.mix_to_file import MixedFile, mix_to_file
 from tabsynth.mixing.plan.entries import code_texts
 from tabsynth.mixing.plan.plan import Plan
-from tabsynth.mixing.report import columns_report, domains, person_note, provenance, schema_of, without_rare
+from tabsynth.mixing.report import (
+    columns_report,
+    domain_shift,
+    mixed_schema,
+    privacy_note,
+    provenance,
+    suppress_rare_cells,
+)
 from tabsynth.mixing.result import Mixed
 
 
@@ -78,29 +85,29 @@ def mix(
         MissingDependencyError: A package that the plan needs is not installed.
     """
     known = plan if isinstance(plan, Plan) else Plan.load(plan)
-    known = decided(known, accept_above)
+    known = require_decided(known, accept_above)
     if output is not None:
         return mix_to_file(known, output, tables, seed)
     raw = load_inputs(known, tables)
     check_codes(known, raw)
     frames: dict[str, pd.DataFrame] = {}
-    done: dict[str, dict[str, Done]] = {}
+    done: dict[str, dict[str, HarmonisationStats]] = {}
     for name, frame in raw.items():
-        frames[name], done[name] = harmonised(frame, name, known)
-    links = _linked(known, frames, raw, seed)
-    made = _combined(known, frames, links, seed)
-    made = replace(made, frame=_namespaced(known, made))
-    weights, weighed = _weights(known, made)
+        frames[name], done[name] = harmonise_source(frame, name, known)
+    links = _link_sources(known, frames, raw, seed)
+    made = _combine_sources(known, frames, links, seed)
+    made = replace(made, frame=_prefix_local_keys(known, made))
+    weights, weighed = _raking_weights(known, made)
     most_rows = int(np.bincount(made.entity).max()) if len(made.entity) else 1
     report = {
         "plan_hash": known.hash,
         "inputs": {name: {"rows": len(frame), "sha256": known.inputs[name].sha256} for name, frame in raw.items()},
         "columns": columns_report(done, {name: len(frame) for name, frame in raw.items()}),
-        "link": _told(known, links, len(made.frame)),
-        "combine": without_rare(made.report, len(made.frame)),
+        "link": _link_report(known, links, len(made.frame)),
+        "combine": suppress_rare_cells(made.report, len(made.frame)),
         "weights": weighed,
-        "domain_auc": domains(frames, seed),
-        "privacy": person_note(known.link["engine"], most_rows, len(raw)),
+        "domain_auc": domain_shift(frames, seed),
+        "privacy": privacy_note(known.link["engine"], most_rows, len(raw)),
     }
     lineage = pd.DataFrame(
         {"_source": made.frame["_source"], "_row": made.row, "_entity": made.entity, "_weight": weights}
@@ -113,14 +120,14 @@ def mix(
         weighed=weighed is not None,
         lineage=lineage[["_row", *[name for name in lineage if name in {*known.lineage["row"], "_entity"}]]],
         origin=made.origin if "origin" in known.lineage["cell"] else None,
-        schema=schema_of(known, made.frame),
+        schema=mixed_schema(known, made.frame),
         plan_hash=known.hash,
         publish=bool(known.lineage["publish"]),
         report=report,
     )
 
 
-def _linked(plan: Plan, frames: Mapping[str, pd.DataFrame], raw: Mapping[str, pd.DataFrame], seed: int) -> Links:
+def _link_sources(plan: Plan, frames: Mapping[str, pd.DataFrame], raw: Mapping[str, pd.DataFrame], seed: int) -> Links:
     """Who is who; keys are looked up under their names in the mixed table."""
     keys, sides = {}, {}
     for source, item in plan.inputs.items():
@@ -129,7 +136,7 @@ def _linked(plan: Plan, frames: Mapping[str, pd.DataFrame], raw: Mapping[str, pd
             made = next((m.to for m in plan.mapped.values() if m.sources.get(source) == (key,)), None)
             if made is None:
                 made = f"_{key}"
-                side = side.assign(**{made: without_sentinels(raw[source][key], item.na.get(key, ())).to_numpy()})
+                side = side.assign(**{made: mask_sentinels(raw[source][key], item.na.get(key, ())).to_numpy()})
             names.append(made)
         keys[source], sides[source] = names, side
     spec: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plan.link.items()}
@@ -138,28 +145,28 @@ def _linked(plan: Plan, frames: Mapping[str, pd.DataFrame], raw: Mapping[str, pd
     return links
 
 
-def _told(plan: Plan, links: Links, rows: int) -> dict[str, Any]:
+def _link_report(plan: Plan, links: Links, rows: int) -> dict[str, Any]:
     """The link's report; without a link it cannot say in how many sources a person stands."""
     unknown = ("person", "epsilon_factor", "sources_per_entity") if plan.link["engine"] == "none" else ()
-    return {key: value for key, value in without_rare(links.report, rows).items() if key not in unknown}
+    return {key: value for key, value in suppress_rare_cells(links.report, rows).items() if key not in unknown}
 
 
-def _combined(plan: Plan, frames: Mapping[str, pd.DataFrame], links: Links, seed: int) -> Combined:
+def _combine_sources(plan: Plan, frames: Mapping[str, pd.DataFrame], links: Links, seed: int) -> Combined:
     """The sources as one table."""
     if plan.combine["op"] == "join":
         if plan.link["engine"] == "none" and len(frames) > 1:
             raise InputError("a join needs to know who is who: set link to exact, splink or clk, or combine to union")
-        return join(frames, links.entities, plan)
+        return join_rows(frames, links.entities, plan)
     if plan.combine["op"] == "fuse":
         overlap = plan.combine.get("overlap")
-        return fused(frames, links.entities, read(plan.folder / overlap).frame if overlap else None, seed)
-    made = union(frames, links.entities, plan)
+        return fuse_sources(frames, links.entities, read(plan.folder / overlap).frame if overlap else None, seed)
+    made = stack_rows(frames, links.entities, plan)
     if plan.combine["on_missing_column"] == "impute":
-        return replace(made, frame=_imputed(made, seed))
+        return replace(made, frame=_impute_absent(made, seed))
     return made
 
 
-def _imputed(made: Combined, seed: int) -> pd.DataFrame:
+def _impute_absent(made: Combined, seed: int) -> pd.DataFrame:
     """Columns that a source lacks, drawn by a model of all sources."""
     from tabsynth.synthesizers.masked import MaskedSynthesizer
 
@@ -168,7 +175,7 @@ def _imputed(made: Combined, seed: int) -> pd.DataFrame:
     return made.frame.where(made.mask | made.frame.notna(), drawn)
 
 
-def _namespaced(plan: Plan, made: Combined) -> pd.DataFrame:
+def _prefix_local_keys(plan: Plan, made: Combined) -> pd.DataFrame:
     """Keys that are local to their source, with the source before them: two sites' patient 17 are two patients."""
     shared = plan.link["engine"] == "exact"
     out = made.frame.copy()
@@ -181,7 +188,7 @@ def _namespaced(plan: Plan, made: Combined) -> pd.DataFrame:
     return out
 
 
-def _weights(plan: Plan, made: Combined) -> tuple[npt.NDArray[np.float64], dict[str, Any] | None]:
+def _raking_weights(plan: Plan, made: Combined) -> tuple[npt.NDArray[np.float64], dict[str, Any] | None]:
     """Weights that bring the table to known margins; 1 where there are none."""
     if plan.weights is None:
         return np.ones(len(made.frame)), None
@@ -190,4 +197,4 @@ def _weights(plan: Plan, made: Combined) -> tuple[npt.NDArray[np.float64], dict[
     found = rake(
         made.frame, check_margins(told), float(plan.weights.get("cap", 5.0)), float(plan.weights.get("min_ess", 0.5))
     )
-    return np.asarray(found.weights / found.weights.mean()), without_rare(found.report, len(made.frame))
+    return np.asarray(found.weights / found.weights.mean()), suppress_rare_cells(found.report, len(made.frame))

@@ -10,69 +10,69 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.mixing.combination.raking import domain_auc
-from tabsynth.mixing.harmonise import Done, entries_of
+from tabsynth.mixing.harmonise import HarmonisationStats, decided_entries
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.inference import infer_column
 from tabsynth.schema.schema import Schema
 
-K = 5
+MIN_CELL_ROWS = 5
 """Values appear in the report only where at least so many rows share them."""
 
-LEAST_ROWS = 50
+MIN_DOMAIN_ROWS = 50
 """Rows of each source below which nothing is said of how far the sources differ."""
 
-MOST_ROWS = 20_000
+MAX_DOMAIN_ROWS = 20_000
 """Rows of each source, at equal steps, by which it is said."""
 
 
-def columns_report(done: Mapping[str, Mapping[str, Done]], rows: Mapping[str, int]) -> dict[str, Any]:
+def columns_report(done: Mapping[str, Mapping[str, HarmonisationStats]], rows: Mapping[str, int]) -> dict[str, Any]:
     """What was done to each column, by source; counts below five and rare codes are not told."""
     out: dict[str, Any] = {}
     for source, columns in done.items():
         for name, item in columns.items():
             told: dict[str, Any] = {}
             if item.sentinels:
-                told["sentinels"] = _count(item.sentinels)
+                told["sentinels"] = _rounded_count(item.sentinels)
             if item.converted:
-                told["converted"] = {unit: _count(count) for unit, count in item.converted.items()}
+                told["converted"] = {unit: _rounded_count(count) for unit, count in item.converted.items()}
             if item.recoded:
-                told["recoded"] = {value: count for value, count in item.recoded.items() if count >= K}
-                rare = sum(count < K for count in item.recoded.values())
+                told["recoded"] = {value: count for value, count in item.recoded.items() if count >= MIN_CELL_ROWS}
+                rare = sum(count < MIN_CELL_ROWS for count in item.recoded.values())
                 told |= {"rarer_codes": rare} if rare else {}
             if item.unread:
-                told["unread"] = _count(item.unread)
+                told["unread"] = _rounded_count(item.unread)
             if item.outside:
-                told["outside"] = _count(item.outside)
+                told["outside"] = _rounded_count(item.outside)
             out.setdefault(name, {})[source] = told
     for name, sources in out.items():
         out[name] = {"from": sources, "absent": [source for source in rows if source not in sources]}
     return out
 
 
-def _count(count: int) -> int | str:
+def _rounded_count(count: int) -> int | str:
     """A count of rows; a small one is not told exactly."""
-    return count if count >= K else f"fewer than {K}"
+    return count if count >= MIN_CELL_ROWS else f"fewer than {MIN_CELL_ROWS}"
 
 
-def without_rare(report: Any, rows: int) -> Any:
+def suppress_rare_cells(report: Any, rows: int) -> Any:
     """A report without the values of cells that fewer than five rows share."""
     if isinstance(report, Mapping):
         kept: dict[str, Any] = {}
         for key, value in report.items():
             if key == "cells" and isinstance(value, Iterable):
-                kept[key] = [cell for cell in value if cell.get("share", 0.0) * rows >= K]
+                kept[key] = [cell for cell in value if cell.get("share", 0.0) * rows >= MIN_CELL_ROWS]
             elif key == "heavy_keys":
                 kept[key] = len(list(value))
             else:
-                kept[str(key)] = without_rare(value, rows)
+                kept[str(key)] = suppress_rare_cells(value, rows)
         return kept
     if isinstance(report, (list, tuple)):
-        return [without_rare(item, rows) for item in report]
+        return [suppress_rare_cells(item, rows) for item in report]
     return report.item() if hasattr(report, "item") else report
 
 
-def person_note(engine: str, factor: int, sources: int) -> str:
+def privacy_note(engine: str, factor: int, sources: int) -> str:
     """What mixing means for a promise of privacy by person."""
     if sources == 1:
         return "one source: a person's rows are those that it has"
@@ -107,14 +107,16 @@ def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, p
     }
 
 
-def domains(frames: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any] | None:
+def domain_shift(frames: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any] | None:
     """How far the sources differ in what all of them have."""
-    if len(frames) < 2 or min(map(len, frames.values())) < LEAST_ROWS:
+    if len(frames) < 2 or min(map(len, frames.values())) < MIN_DOMAIN_ROWS:
         return None
     shared = [name for name in next(iter(frames.values())) if all(name in frame for frame in frames.values())]
     if not shared:
         return None
-    result: dict[str, Any] = domain_auc({name: strided(frame[shared]) for name, frame in frames.items()}, seed=seed)
+    result: dict[str, Any] = domain_auc(
+        {name: subsample_evenly(frame[shared]) for name, frame in frames.items()}, seed=seed
+    )
     return result
 
 
@@ -123,12 +125,12 @@ def report_text(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
-def strided(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most ``MOST_ROWS`` rows, at equal steps."""
-    return frame.iloc[:: -(-len(frame) // MOST_ROWS) or 1]
+def subsample_evenly(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most ``MAX_DOMAIN_ROWS`` rows, at equal steps."""
+    return frame.iloc[:: -(-len(frame) // MAX_DOMAIN_ROWS) or 1]
 
 
-def schema_of(plan: Plan, frame: pd.DataFrame) -> Schema:
+def mixed_schema(plan: Plan, frame: pd.DataFrame) -> Schema:
     """What the mixed table is: as the target declares, else as the plan and the values say."""
     columns: dict[str, Column] = {}
     for name in frame.columns:
@@ -136,15 +138,15 @@ def schema_of(plan: Plan, frame: pd.DataFrame) -> Schema:
             known = None if plan.combine["op"] == "join" else tuple(plan.inputs)
             columns[name] = Categorical(name=name, role="source", values=known)
         elif plan.schema is not None and name in plan.schema:
-            columns[name] = _as_declared(plan.schema[name], plan, bool(frame[name].isna().any()))
+            columns[name] = _declared_column(plan.schema[name], plan, bool(frame[name].isna().any()))
         else:
-            columns[name] = _as_planned(infer_column(frame[name]), plan.mapped[name].kind)
+            columns[name] = _planned_column(infer_column(frame[name]), plan.mapped[name].kind)
     return Schema(columns)
 
 
-def _as_declared(told: Column, plan: Plan, missing: bool) -> Column:
+def _declared_column(told: Column, plan: Plan, missing: bool) -> Column:
     """The target's column, nullable where the plan makes values missing; where the rows alone do, that is inferred."""
-    entries = entries_of(plan, told.name)
+    entries = decided_entries(plan, told.name)
     sources = plan.mapped[told.name].sources
     dropped = any(e.na or e.budget or "missing" in (e.outside, e.unmapped) for e in entries)
     dropped |= any(set(plan.inputs[name].na) & set(columns) for name, columns in sources.items())
@@ -153,7 +155,7 @@ def _as_declared(told: Column, plan: Plan, missing: bool) -> Column:
     return replace(told, nullable=True, origin="inferred") if missing else told
 
 
-def _as_planned(seen: Column, kind: str) -> Column:
+def _planned_column(seen: Column, kind: str) -> Column:
     """The kind that the plan tells, where the values alone would be taken for another."""
     if seen.kind == kind or kind not in ("categorical", "identifier"):
         return seen

@@ -25,7 +25,7 @@ MOLAR_MASS = {
 VALENCE = {"sodium": 1, "potassium": 1, "chloride": 1, "lactate": 1, "calcium": 2, "magnesium": 2}
 """Equivalents per mole."""
 
-DEFINITIONS = (
+UNIT_DEFINITIONS = (
     "international_unit = [international_unit] = IU",
     "equivalent = [equivalent] = Eq",
     "beats_per_minute = 1 / minute = bpm",
@@ -36,7 +36,7 @@ DEFINITIONS = (
 )  # fmt: skip
 """Currencies are dimensions of their own: a rate is no unit."""
 
-SPELLINGS = (
+UNIT_SPELLINGS = (
     (r"10\s*(?:\^|\*\*|\*|e)?\s*(\d+)\s*/", r"1e\1 / "),
     (r"(?<![A-Za-z])(?:mcg|µg|μg)(?![A-Za-z])", "microgram"),
     (r"(?<![A-Za-z])(?:[µμ]|u(?=[lL](?![A-Za-z])|mol|g(?![A-Za-z])))", "micro"),
@@ -63,7 +63,7 @@ class Conversion:
 
 
 @cache
-def registry() -> Any:
+def unit_registry() -> Any:
     """Pint's registry with our definitions, made once.
 
     Raises:
@@ -74,7 +74,7 @@ def registry() -> Any:
     except ImportError as error:
         raise MissingDependencyError('to convert units, pint is needed: pip install "tabsynth[mixing]"') from error
     made: Any = pint.UnitRegistry(cache_folder=None)
-    for line in DEFINITIONS:
+    for line in UNIT_DEFINITIONS:
         made.define(line)
     return made
 
@@ -97,16 +97,16 @@ def conversion(unit: str, to: str, analyte: str | None = None) -> Conversion:
     return Conversion(points[1] - points[0], points[0])
 
 
-def parse(unit: str) -> Any:
+def parse_unit(unit: str) -> Any:
     """A unit as pint's quantity of size one, with the factor that the spelling may hold (``10^9/L``).
 
     Raises:
         InputError: Not a unit.
     """
     text = unit.strip()
-    for pattern, plain in SPELLINGS:
+    for pattern, plain in UNIT_SPELLINGS:
         text = re.sub(pattern, plain, text)
-    known = registry()
+    known = unit_registry()
     try:
         if re.fullmatch(r"[A-Za-z_µ]+", text):
             return known.Quantity(1.0, known.parse_units(text))
@@ -117,8 +117,8 @@ def parse(unit: str) -> Any:
 
 def _convert(value: float, unit: str, to: str, analyte: str | None) -> float:
     """One value; offsets between temperatures are kept."""
-    known = registry()
-    one, other = parse(unit), parse(to)
+    known = unit_registry()
+    one, other = parse_unit(unit), parse_unit(to)
     if one.dimensionality == other.dimensionality:
         if one.magnitude == 1.0 and other.magnitude == 1.0:
             return float(known.Quantity(value, one.units).to(other.units).magnitude)

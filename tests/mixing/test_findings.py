@@ -10,7 +10,7 @@ import pytest
 
 import tabsynth as ts
 from tabsynth.errors import InputError
-from tabsynth.mixing.matching.name_similarity import alike, unit_of
+from tabsynth.mixing.matching.name_similarity import name_similarity, unit_in_name
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
 from tabsynth.schema.column_names import words
@@ -62,9 +62,9 @@ def test_names_tell_their_unit_and_their_abbreviations() -> None:
     def said(name: str) -> tuple[str, ...]:
         return tuple(words(name))
 
-    assert unit_of(said("chol_mg_dl")) == "mg/dL"
-    assert unit_of(said("ageMonths")) == "month"
-    assert unit_of(said("months")) is None  # a name of a unit alone tells what, not in what
+    assert unit_in_name(said("chol_mg_dl")) == "mg/dL"
+    assert unit_in_name(said("ageMonths")) == "month"
+    assert unit_in_name(said("months")) is None  # a name of a unit alone tells what, not in what
     pairs = [
         ("dob", "birth_date"),
         ("gender", "SEX"),
@@ -73,8 +73,8 @@ def test_names_tell_their_unit_and_their_abbreviations() -> None:
         ("wt", "weight_kg"),
     ]
     for one, other in pairs:
-        assert alike(said(one), said(other)) > 0.8
-    assert alike(said("height"), said("income")) == 0
+        assert name_similarity(said(one), said(other)) > 0.8
+    assert name_similarity(said("height"), said("income")) == 0
 
 
 def site(seed: int, n: int = 300) -> pd.DataFrame:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import InputError, quote
-from tabsynth.mixing.combination.conflict_resolution import resolve, value_codes
+from tabsynth.mixing.combination.conflict_resolution import encode_values, resolve
 from tabsynth.mixing.combination.statistical_matching import fuse
-from tabsynth.mixing.linkage.exact import check_growth, growth
+from tabsynth.mixing.linkage.exact import check_growth, count_growth
 from tabsynth.mixing.plan.entries import code_texts
 from tabsynth.mixing.plan.plan import Plan
 
@@ -39,14 +39,14 @@ class Combined:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
+def stack_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
     """Rows of all sources below each other; a column that a source lacks is missing there, and masked."""
     order = [name for name in plan.mapped if any(name in frame for frame in frames.values())]
     if plan.combine["on_missing_column"] == "drop":
         order = [name for name in order if all(name in frame for frame in frames.values())]
         if not order:
             raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
-    columns = {name: stacked({s: frame.get(name) for s, frame in frames.items()}, frames) for name in order}
+    columns = {name: stack_column({s: frame.get(name) for s, frame in frames.items()}, frames) for name in order}
     source = np.repeat(list(frames), [len(frame) for frame in frames.values()])
     frame = pd.DataFrame({**columns, "_source": source})
     mask = pd.DataFrame(
@@ -58,11 +58,11 @@ def union(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], 
     return Combined(frame, mask, entity, row, report={"op": "union", "rows_in": len(frame), "rows_out": len(frame)})
 
 
-def stacked(parts: Mapping[str, pd.Series | None], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
+def stack_column(parts: Mapping[str, pd.Series | None], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
     """One column's values of all sources below each other, of one type: text where any source has text."""
     have = {source: part for source, part in parts.items() if part is not None}
     dates = any(pd.api.types.is_datetime64_any_dtype(part.dtype) for part in have.values())
-    numeric = not dates and all(is_number(part) for part in have.values())
+    numeric = not dates and all(is_numeric(part) for part in have.values())
     whole = numeric and all(pd.api.types.is_integer_dtype(part.dtype) for part in have.values())
     out: list[pd.Series] = []
     for source, frame in frames.items():
@@ -90,7 +90,7 @@ def as_integers(numbers: pd.Series) -> pd.Series:
     return numbers.astype("int64") if numbers.notna().all() else numbers.astype("Int64")
 
 
-def is_number(part: pd.Series) -> bool:
+def is_numeric(part: pd.Series) -> bool:
     """Whether all values are numbers, also those read from codes."""
     if pd.api.types.is_bool_dtype(part.dtype) or isinstance(part.dtype, pd.CategoricalDtype):
         return False
@@ -99,16 +99,16 @@ def is_number(part: pd.Series) -> bool:
     return all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in part.dropna())
 
 
-def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
+def join_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
     """Rows of one entity side by side; where several sources have a column, the plan's rule chooses.
 
     Raises:
         DataError: Rows would multiply; nothing has been joined then.
     """
-    found = growth(entities)
+    found = count_growth(entities)
     check_growth(found, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
-    frames = _of_one_type(frames, plan)
-    rows = _paired(entities)
+    frames = _unify_types(frames, plan)
+    rows = _row_numbers(entities)
     report: dict[str, Any] = {"op": "join", "growth": round(found.factor, 4), "cardinality": found.cardinality}
     report |= {"rows_in": sum(map(len, entities.values())), "rows_out": len(rows)}
     report["entities"] = int(rows["_entity"].nunique())
@@ -116,10 +116,10 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], p
     columns, masks, origins, conflicts = {}, {}, {}, {}
     trust = {name: plan.inputs[name].trust for name in frames}
     when = plan.resolve.get("when")
-    times = _times(frames, rows, str(when)) if when else None
+    times = _timestamps(frames, rows, str(when)) if when else None
     for name in plan.mapped:
         have = [source for source in frames if name in frames[source]]
-        parts = pd.DataFrame({source: _taken(frames[source][name], rows[source]) for source in have})
+        parts = pd.DataFrame({source: _take_rows(frames[source][name], rows[source]) for source in have})
         masks[name] = np.logical_or.reduce([present[source] for source in have])
         if len(have) == 1:
             columns[name] = parts[have[0]]
@@ -128,11 +128,11 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], p
         rule = plan.resolve["columns"].get(name, plan.resolve["default"])
         chosen, origin = resolve(parts, rule, trust, times)
         columns[name], origins[name] = chosen, origin.to_numpy()
-        conflicts[name] = {"rule": rule, "conflicts": _conflicts(parts)}
+        conflicts[name] = {"rule": rule, "conflicts": _count_conflicts(parts)}
     patterns, which = np.unique(np.column_stack(list(present.values())), axis=0, return_inverse=True)
     names = np.array(list(frames), object)
     source = np.array(["+".join(names[pattern]) for pattern in patterns], object)[which.ravel()]
-    frame = pd.DataFrame({name: settled(values.reset_index(drop=True)) for name, values in columns.items()})
+    frame = pd.DataFrame({name: compact_integers(values.reset_index(drop=True)) for name, values in columns.items()})
     frame["_source"] = source
     masks["_source"] = np.ones(len(rows), bool)
     report["conflicts"] = conflicts
@@ -146,19 +146,19 @@ def join(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], p
     )
 
 
-def _of_one_type(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd.DataFrame]:
+def _unify_types(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd.DataFrame]:
     """The sources with each column in the type that it has in all of them, so that equal values are equal."""
     ends = np.cumsum([len(frame) for frame in frames.values()])
     columns: dict[str, dict[str, pd.Series]] = {source: {} for source in frames}
     for name in plan.mapped:
-        whole = stacked({source: frame.get(name) for source, frame in frames.items()}, frames)
+        whole = stack_column({source: frame.get(name) for source, frame in frames.items()}, frames)
         for (source, frame), end in zip(frames.items(), ends, strict=True):
             if name in frame:
                 columns[source][name] = whole.iloc[end - len(frame) : end].reset_index(drop=True)
     return {source: pd.DataFrame(columns[source], index=range(len(frame))) for source, frame in frames.items()}
 
 
-def _paired(entities: Mapping[str, Integers]) -> pd.DataFrame:
+def _row_numbers(entities: Mapping[str, Integers]) -> pd.DataFrame:
     """Row numbers of every source for each row to make; -1 where a source has none."""
     made: pd.DataFrame | None = None
     for name, numbers in entities.items():
@@ -168,34 +168,34 @@ def _paired(entities: Mapping[str, Integers]) -> pd.DataFrame:
     return made.fillna(-1).astype("int64")
 
 
-def _taken(values: pd.Series, rows: pd.Series) -> pd.Series:
+def _take_rows(values: pd.Series, rows: pd.Series) -> pd.Series:
     """Values by row number, missing for -1."""
     nullable = values.astype("Int64") if pd.api.types.is_integer_dtype(values.dtype) else values
     return nullable.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
 
 
-def settled(values: pd.Series) -> pd.Series:
+def compact_integers(values: pd.Series) -> pd.Series:
     """Integers without gaps as plain ones."""
     whole = pd.api.types.is_integer_dtype(values.dtype)
     return values.astype("int64") if whole and values.notna().all() else values
 
 
-def _conflicts(parts: pd.DataFrame) -> int:
+def _count_conflicts(parts: pd.DataFrame) -> int:
     """How many rows have different values in different sources."""
-    codes = value_codes(parts)
+    codes = encode_values(parts)
     lowest = np.where(codes < 0, codes.max(initial=0) + 1, codes).min(axis=1)
     return int((lowest < codes.max(axis=1)).sum())
 
 
-def _times(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:
+def _timestamps(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:
     """When each source's row was written."""
     lacking = [name for name in frames if when not in frames[name]]
     if lacking:
         raise InputError(f"resolve: {when!r} is to tell when a row was written, but {quote(lacking)} lack it")
-    return pd.DataFrame({name: _taken(frames[name][when], rows[name]) for name in frames})
+    return pd.DataFrame({name: _take_rows(frames[name][when], rows[name]) for name in frames})
 
 
-def fused(
+def fuse_sources(
     frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], overlap: pd.DataFrame | None, seed: int
 ) -> Combined:
     """The second source's own columns drawn for the rows of the first.

@@ -15,25 +15,25 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.mixing.combination.frechet_bounds import classes
+from tabsynth.mixing.combination.frechet_bounds import to_classes
 
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """Strengths of shrinkage that are tried, from the strongest on."""
 
-FOLDS = 3
-BINS = 8
-ROUNDS, STEP, CLOSE = 50, 0.7, 1e-3
+N_FOLDS = 3
+N_BINS = 8
+MAX_ROUNDS, STEP_SIZE, TOLERANCE = 50, 0.7, 1e-3
 """How often, how far and how closely the donors' classes are brought back to their shares."""
 
-MOST_SCALE = 3.0
+MAX_SCALE = 3.0
 """Shrinkage is not taken to have hidden more than this much."""
 
-MOST_CHOICES = 60
+MAX_CHOICES = 60
 """Donors that a true partner is set against."""
 
 
 @dataclass(frozen=True, eq=False)
-class Odds:
+class DonorOdds:
     """Log odds of a donor for a row: the sum of ``weights[y, z]`` over the row's classes y and the donor's classes z.
 
     Attributes:
@@ -54,9 +54,9 @@ class Odds:
         return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)), np.float64)
 
 
-def learn(
+def fit_odds(
     linked: tuple[pd.DataFrame, pd.DataFrame], rows: pd.DataFrame, donors: pd.DataFrame, picked: Integers, seed: int
-) -> Odds:
+) -> DonorOdds:
     """Learn the odds from a linked sample.
 
     Args:
@@ -66,13 +66,13 @@ def learn(
         picked: Donors of each of the sample's rows by the columns in common alone, shape (sample, choices).
         seed: Seed of the folds.
     """
-    (y, mine), across = _coded([linked[0], rows])
-    (z, theirs), down = _coded([linked[1], donors])
+    (y, mine), across = _encode([linked[0], rows])
+    (z, theirs), down = _encode([linked[1], donors])
     shape = (across[-1], down[-1])
-    choices = np.concatenate([z[:, None, :], theirs[picked[:, :MOST_CHOICES]]], axis=1)  # the true partner first
-    fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
+    choices = np.concatenate([z[:, None, :], theirs[picked[:, :MAX_CHOICES]]], axis=1)  # the true partner first
+    fold = np.random.default_rng(seed).permutation(len(y)) % N_FOLDS
     losses = np.zeros((len(PENALTIES), len(y)))
-    for out in range(FOLDS):
+    for out in range(N_FOLDS):
         weights = np.zeros(shape)
         for i, penalty in enumerate(PENALTIES):
             weights = _fit(y[fold != out], choices[fold != out], weights, penalty)
@@ -81,11 +81,11 @@ def learn(
     worse = losses - losses[losses.sum(axis=1).argmin()]
     best = int(np.flatnonzero(worse.sum(axis=1) <= worse.std(axis=1) * np.sqrt(len(y))).max())
     weights = _fit(y, choices, np.zeros(shape), PENALTIES[best])
-    weights = _strengthened(weights, y, choices, across, down)
-    return Odds(weights, mine, theirs, PENALTIES[best])
+    weights = _undo_shrinkage(weights, y, choices, across, down)
+    return DonorOdds(weights, mine, theirs, PENALTIES[best])
 
 
-def level(odds: Odds, rows: slice, picked: Integers) -> Odds:
+def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
     """Odds under which the donors' classes are as frequent as among donors drawn by the columns in common alone.
 
     What a class's share is, the donors know better than the small sample does.
@@ -100,18 +100,18 @@ def level(odds: Odds, rows: slice, picked: Integers) -> Odds:
     n, count, columns = z.shape
     wanted = np.bincount(z.ravel(), minlength=weights.shape[1]) / (n * count)
     first = np.unique(odds.rows[:, 0])  # classes of one column: each row has exactly one of them
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         scores = _scores(weights, odds.rows[rows], z)
         share = np.exp(scores - logsumexp(scores, axis=1, keepdims=True)) / n
         now = np.bincount(z.ravel(), np.repeat(share.ravel(), columns), minlength=weights.shape[1])
         step = np.log(np.divide(wanted, now, out=np.ones_like(now), where=(now > 0) & (wanted > 0)))
-        weights[first] += STEP * step
-        if np.abs(step).max() < CLOSE:
+        weights[first] += STEP_SIZE * step
+        if np.abs(step).max() < TOLERANCE:
             break
-    return Odds(weights, odds.rows, odds.donors, odds.penalty)
+    return DonorOdds(weights, odds.rows, odds.donors, odds.penalty)
 
 
-def _strengthened(weights: Floats, y: Integers, choices: Integers, across: list[int], down: list[int]) -> Floats:
+def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: list[int], down: list[int]) -> Floats:
     """Weights as strong as the sample's association, which shrinkage has made too weak.
 
     Each pair of columns is scaled until donors drawn for the sample's own rows show the sample's mean square
@@ -119,23 +119,23 @@ def _strengthened(weights: Floats, y: Integers, choices: Integers, across: list[
     Journal of the Korean Statistical Society 42, 2013, equation 8). Pairs whose association chance explains stay.
     """
     donors = choices[:, 1:]
-    seen = _joint(y, choices[:, :1], np.ones((len(y), 1)), weights.shape)
+    seen = _joint_shares(y, choices[:, :1], np.ones((len(y), 1)), weights.shape)
     out = weights.copy()
     scale = np.ones((len(across) - 1, len(down) - 1))
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         scores = _scores(out, y, donors)
-        made = _joint(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
+        made = _joint_shares(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
         for i, j in np.ndindex(scale.shape):
             block = np.s_[across[i] : across[i + 1], down[j] : down[j + 1]]
             free = (across[i + 1] - across[i] - 1) * (down[j + 1] - down[j] - 1)
             wanted, now = _contingency(seen[block]) - free / (len(y) - 1), _contingency(made[block])
             if wanted > 0 and now > 0:
-                scale[i, j] = np.clip(scale[i, j] * (wanted / now) ** (STEP / 2), 1 / MOST_SCALE, MOST_SCALE)
+                scale[i, j] = np.clip(scale[i, j] * (wanted / now) ** (STEP_SIZE / 2), 1 / MAX_SCALE, MAX_SCALE)
             out[block] = weights[block] * scale[i, j]
     return out
 
 
-def _joint(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
+def _joint_shares(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
     """Shares of each class of the rows with each class of their donors, over all pairs of columns."""
     cells = np.arange(len(y))[:, None, None] * shape[1] + z
     of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
@@ -151,11 +151,11 @@ def _contingency(table: Floats) -> float:
     return float(np.divide((table - free) ** 2, free, out=np.zeros_like(free), where=free > 0).sum())
 
 
-def _coded(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
+def _encode(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
     """The classes of each frame's columns, numbered through over the columns, and where each column's begin and end."""
     parts, start = [], [0]
     for name in frames[0].columns:
-        found, names = classes([frame[name] for frame in frames], BINS)
+        found, names = to_classes([frame[name] for frame in frames], N_BINS)
         parts.append([codes + start[-1] for codes in found])
         start.append(start[-1] + len(names))
     return [np.column_stack([part[i] for part in parts]) for i in range(len(frames))], start
@@ -175,7 +175,7 @@ def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Float
     norm = logsumexp(scores, axis=1)
     pull = np.exp(scores - norm[:, None])
     pull[:, 0] -= 1
-    return float((norm - scores[:, 0]).sum()), _joint(y, choices, pull, weights.shape) * len(y)
+    return float((norm - scores[:, 0]).sum()), _joint_shares(y, choices, pull, weights.shape) * len(y)
 
 
 def _losses(weights: Floats, y: Integers, choices: Integers) -> Floats:

@@ -14,10 +14,10 @@ from tabsynth.errors import DataError, InputError, quote
 
 Rule = Literal["trust", "majority", "median", "latest", "em"]
 
-START = 0.2
+INITIAL_ERROR = 0.2
 """The error that every source is taken to have before the first vote is counted."""
 
-PRIOR = (1.0, 4.0)
+ERROR_PRIOR = (1.0, 4.0)
 """A Beta prior on each source's error, worth five cells, so that no source is ever taken to be without any."""
 
 
@@ -60,7 +60,7 @@ def resolve(
     if rule == "median":
         return _median(ordered)
     if rule == "latest":
-        return _picked(ordered, _latest(ordered, times))
+        return _select_values(ordered, _recency(ordered, times))
     if rule == "em" and values.shape[1] < 3:
         raise InputError(
             f"rule 'em' needs three sources or more, and there are {values.shape[1]}: of two that disagree, nothing "
@@ -68,14 +68,14 @@ def resolve(
         )
     held = ordered.notna().to_numpy()
     if rule == "trust":
-        return _picked(ordered, held.astype(np.float64))
-    codes = value_codes(ordered)
-    weights = np.ones(ordered.shape[1]) if rule == "majority" else _weights(codes)
+        return _select_values(ordered, held.astype(np.float64))
+    codes = encode_values(ordered)
+    weights = np.ones(ordered.shape[1]) if rule == "majority" else _vote_weights(codes)
     same = codes[:, :, None] == codes[:, None, :]
-    return _picked(ordered, (same * held[:, None, :] * weights).sum(axis=2) * held, agreeing=True)
+    return _select_values(ordered, (same * held[:, None, :] * weights).sum(axis=2) * held, agreeing=True)
 
 
-def source_errors(values: pd.DataFrame) -> dict[str, float]:
+def estimate_source_errors(values: pd.DataFrame) -> dict[str, float]:
     """How often each source is wrong, as ``em`` finds it from their disagreements alone.
 
     Args:
@@ -83,11 +83,11 @@ def source_errors(values: pd.DataFrame) -> dict[str, float]:
     """
     if values.shape[1] < 3:
         raise InputError(f"errors of sources can be told from three sources on, and there are {values.shape[1]}")
-    found = _errors(value_codes(values))[0]
+    found = _estimate_errors(encode_values(values))[0]
     return {str(source): float(error) for source, error in zip(values.columns, found, strict=True)}
 
 
-def _picked(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tuple[pd.Series, pd.Series]:
+def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tuple[pd.Series, pd.Series]:
     """The value of the source that scores highest, the first of equals; ``agreeing`` names all that have it."""
     held = values.notna().to_numpy()
     best = np.where(held, score, -np.inf).argmax(axis=1)
@@ -104,26 +104,26 @@ def _picked(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tupl
     names = np.array([str(source) for source in values.columns], object)
     origin = pd.Series(names[best], index=values.index, dtype=object)
     if agreeing:
-        codes = value_codes(values)
+        codes = encode_values(values)
         same = (codes == codes[rows, best][:, None]) & held
         patterns, which = np.unique(same, axis=0, return_inverse=True)
         origin = pd.Series(np.array(["+".join(names[p]) for p in patterns], object)[which.ravel()], index=values.index)
     return typed, origin.where(some, None)
 
 
-def value_codes(values: pd.DataFrame) -> npt.NDArray[np.int64]:
+def encode_values(values: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Each value as a number, the same for all sources; -1 where missing. Shape of ``values``."""
     every = pd.concat([values[source].astype(object) for source in values.columns], ignore_index=True)
     return pd.factorize(every)[0].astype(np.int64).reshape(values.shape[1], len(values)).T
 
 
-def _weights(codes: npt.NDArray[np.int64]) -> Floats:
+def _vote_weights(codes: npt.NDArray[np.int64]) -> Floats:
     """The weight of each source's vote: log odds of being right against one of the wrong values."""
-    errors, wrong = _errors(codes)
+    errors, wrong = _estimate_errors(codes)
     return np.asarray(np.log((1 - errors) / errors * wrong), np.float64)
 
 
-def _errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
+def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
     """Each source's error by expectation maximisation, and how many wrong values there are to choose from.
 
     The one-parameter form of Dawid and Skene, "Maximum likelihood estimation of observer error-rates using the EM
@@ -133,7 +133,7 @@ def _errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
     held = codes >= 0
     codes = codes[held.sum(axis=1) >= 2]
     held = codes >= 0
-    errors = np.full(codes.shape[1], START)
+    errors = np.full(codes.shape[1], INITIAL_ERROR)
     if not len(codes):
         return errors, 1.0
     frequency = np.bincount(codes[held]) / held.sum()
@@ -156,7 +156,9 @@ def _errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
         right = mass / (mass.sum(axis=1) + others * np.exp(-top))[:, None]
         # How likely each source's own value is: that of the candidate that carries it.
         own = np.take_along_axis(right, np.where(held, patterns, 0), axis=1)
-        after = (((1 - own) * held * number).sum(axis=0) + PRIOR[0]) / ((held * number).sum(axis=0) + sum(PRIOR))
+        after = (((1 - own) * held * number).sum(axis=0) + ERROR_PRIOR[0]) / (
+            (held * number).sum(axis=0) + sum(ERROR_PRIOR)
+        )
         moved = float(np.abs(after - errors).max())
         errors = np.clip(after, 1e-6, wrong / (wrong + 1))
         if moved < 1e-7:
@@ -190,7 +192,7 @@ def _median(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return out, pd.Series(origin, index=values.index, dtype=object).where(np.asarray(count > 0), None)
 
 
-def _latest(values: pd.DataFrame, times: Any) -> Floats:
+def _recency(values: pd.DataFrame, times: Any) -> Floats:
     """How late each value is, as a score; a value without a time comes last of those there are."""
     if times is None:
         raise InputError("rule 'latest' needs times: when each value was true, for every source")

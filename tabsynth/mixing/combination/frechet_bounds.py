@@ -16,19 +16,19 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tabsynth.common.arrays import Floats, Integers
 
-SURE = 3.0
+N_STANDARD_ERRORS = 3.0
 """Shares are taken as this many standard errors off before they bound anything."""
 
-LEAST = 150
+MIN_GROUP_ROWS = 150
 """Rows that a group of rows has at least on both sides."""
 
-BINS = 5
+N_BINS = 5
 """Numbers and dates with more values are cut at their quantiles into so many classes."""
 
-FEW = 20
+MAX_UNBINNED_VALUES = 20
 
 
-def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Integers], list[str]]:
+def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[Integers], list[str]]:
     """A column of several tables as classes, numbered alike in all, and their names; missing is a class.
 
     Numbers and dates of many values are cut at the quantiles of all tables together.
@@ -39,7 +39,7 @@ def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Intege
         or (pd.api.types.is_numeric_dtype(c.dtype) and not pd.api.types.is_bool_dtype(c.dtype))
         for c in columns
     )
-    if ordered and every.nunique() > FEW:
+    if ordered and every.nunique() > MAX_UNBINNED_VALUES:
         values = pd.concat(list(columns), ignore_index=True)
         edges = np.unique(values.dropna().quantile(np.linspace(0, 1, bins + 1)[1:-1]).to_numpy())
         codes = np.searchsorted(edges, values.to_numpy(), side="left").astype(np.int64)
@@ -56,7 +56,7 @@ def classes(columns: Sequence[pd.Series], bins: int = BINS) -> tuple[list[Intege
     return [codes[end - len(c) : end].astype(np.int64) for end, c in zip(ends, columns, strict=True)], names
 
 
-def groups(left: Floats, right: Floats, target: Integers, seed: int) -> tuple[Integers, Integers]:
+def group_rows(left: Floats, right: Floats, target: Integers, seed: int) -> tuple[Integers, Integers]:
     """Groups of rows that the columns in common tell apart, by a tree that learns what they say of the right's columns.
 
     Args:
@@ -70,22 +70,26 @@ def groups(left: Floats, right: Floats, target: Integers, seed: int) -> tuple[In
         which would flatter it.
     """
     seen = np.random.default_rng(seed).permutation(len(right)) < len(right) // 2
-    least = max(LEAST, int(np.ceil(LEAST * len(right) / max(len(left), 1))))
+    least = max(MIN_GROUP_ROWS, int(np.ceil(MIN_GROUP_ROWS * len(right) / max(len(left), 1))))
     if seen.sum() < 2 * least:
         return np.zeros(len(left), np.int64), np.zeros(len(right), np.int64)
     tree = DecisionTreeClassifier(min_samples_leaf=least, random_state=seed).fit(right[seen], target[seen])
     mine, theirs = tree.apply(left), tree.apply(right)
-    many = {leaf for leaf in np.unique(theirs) if (mine == leaf).sum() >= LEAST <= (theirs[~seen] == leaf).sum()}
+    many = {
+        leaf for leaf in np.unique(theirs) if (mine == leaf).sum() >= MIN_GROUP_ROWS <= (theirs[~seen] == leaf).sum()
+    }
     # Groups that are too small on a side are one group together.
     mine, theirs = (np.where(np.isin(side, list(many)), side, 0).astype(np.int64) for side in (mine, theirs))
     theirs[seen] = -1
     return mine, theirs
 
 
-def bounds(y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+def joint_bounds(
+    y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]
+) -> tuple[Floats, Floats]:
     """The lowest and highest p(y, z) that both tables allow, shape (classes of y, classes of z) each.
 
-    Sampling is allowed for: each share within a group is moved by ``SURE`` standard errors to the side that widens.
+    Sampling error widens the bounds: each share within a group is moved by ``N_STANDARD_ERRORS`` standard errors.
 
     Args:
         y: Classes of the left's column.
@@ -94,32 +98,38 @@ def bounds(y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tu
         theirs: The group of each row of the right; below 0 where a row says nothing.
         shape: How many classes y and z have.
     """
-    by_group = _mean(y, z, mine, theirs, shape)
-    over_all = _mean(y, z, np.zeros(len(y), np.int64), np.zeros(len(z), np.int64), shape)
+    by_group = _mean_bounds(y, z, mine, theirs, shape)
+    over_all = _mean_bounds(y, z, np.zeros(len(y), np.int64), np.zeros(len(z), np.int64), shape)
     return np.maximum(by_group[0], over_all[0]), np.minimum(by_group[1], over_all[1])
 
 
-def _mean(y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+def _mean_bounds(
+    y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]
+) -> tuple[Floats, Floats]:
     """Bounds within groups, weighed by the left's rows."""
     low, high = np.zeros(shape), np.zeros(shape)
     for group in np.unique(mine):
         here, there = mine == group, theirs == group
         weight = here.mean()
         if not there.any():
-            high += weight * np.minimum(_shares(y[here], shape[0])[1][:, None], 1.0)
+            high += weight * np.minimum(_share_intervals(y[here], shape[0])[1][:, None], 1.0)
             continue
-        (y_low, y_high), (z_low, z_high) = _shares(y[here], shape[0]), _shares(z[there], shape[1])
+        (y_low, y_high), (z_low, z_high) = _share_intervals(y[here], shape[0]), _share_intervals(z[there], shape[1])
         low += weight * np.maximum(0.0, y_low[:, None] + z_low[None, :] - 1)
         high += weight * np.minimum(y_high[:, None], z_high[None, :])
     return low, high
 
 
-def _shares(codes: Integers, count: int) -> tuple[Floats, Floats]:
+def _share_intervals(codes: Integers, count: int) -> tuple[Floats, Floats]:
     """The share of each class, as low and as high as its sampling error lets it be (Wilson's interval)."""
     n = len(codes)
     share = np.bincount(codes, minlength=count) / n
-    centre = (share + SURE**2 / (2 * n)) / (1 + SURE**2 / n)
-    half = SURE / (1 + SURE**2 / n) * np.sqrt(share * (1 - share) / n + SURE**2 / (4 * n**2))
+    centre = (share + N_STANDARD_ERRORS**2 / (2 * n)) / (1 + N_STANDARD_ERRORS**2 / n)
+    half = (
+        N_STANDARD_ERRORS
+        / (1 + N_STANDARD_ERRORS**2 / n)
+        * np.sqrt(share * (1 - share) / n + N_STANDARD_ERRORS**2 / (4 * n**2))
+    )
     return np.asarray(np.clip(centre - half, 0, 1), np.float64), np.asarray(np.clip(centre + half, 0, 1), np.float64)
 
 

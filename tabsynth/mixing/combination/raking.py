@@ -18,17 +18,17 @@ from tabsynth.common.arrays import Floats
 from tabsynth.common.threads import single_threaded
 from tabsynth.errors import DataError, InputError, quote
 
-ROUNDS = 1000
-CLOSE = 1e-9
+MAX_ROUNDS = 1000
+TOLERANCE = 1e-9
 """Raking ends when no share is farther than this from its margin, or none moves by as much."""
 
-FOLDS = 3
-MOST_CATEGORIES = 250
+N_FOLDS = 3
+MAX_CATEGORIES = 250
 """The domain classifier knows so many values of a column; the rarer ones are one value to it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class RakingWeights:
     """Weights of rows.
 
     Attributes:
@@ -44,7 +44,7 @@ class Weights:
 
 def rake(
     frame: pd.DataFrame, margins: Mapping[str, Mapping[Hashable, float]], cap: float = 5.0, min_ess: float = 0.5
-) -> Weights:
+) -> RakingWeights:
     """Weigh rows so that each column has the shares that are known of it.
 
     Iterative proportional fitting (Deming and Stephan, "On a least squares adjustment of a sampled frequency table when
@@ -71,19 +71,19 @@ def rake(
         raise InputError(f"cap must be above 1 and min_ess between 0 and 1, not {cap!r} and {min_ess!r}")
     if not margins:
         raise InputError("there is no margin to rake to; give the known shares of at least one column")
-    sides = {name: _side(frame, name, shares) for name, shares in margins.items()}
+    sides = {name: _margin_codes(frame, name, shares) for name, shares in margins.items()}
     weights = np.ones(len(frame))
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         before = weights
         for codes, wanted in sides.values():
             known = codes >= 0
-            share = _shares(codes, weights, len(wanted))
+            share = _weighted_shares(codes, weights, len(wanted))
             weights = np.where(
                 known, weights * np.divide(wanted, share, out=np.ones_like(wanted), where=share > 0)[codes], weights
             )
         weights = weights / weights.mean()
         weights = np.minimum(weights, cap)
-        if np.abs(weights - before).max() < CLOSE:
+        if np.abs(weights - before).max() < TOLERANCE:
             break
     weights = weights / weights.mean()
     ess = float(weights.sum() ** 2 / (len(weights) * (weights**2).sum()))
@@ -91,7 +91,7 @@ def rake(
     report: dict[str, Any] = {"cap": cap, "capped": int((weights >= cap * 0.999).sum()), "ess": ess, "margins": {}}
     gap = 0.0
     for (name, (codes, wanted)), shares in zip(sides.items(), margins.values(), strict=True):
-        was, now = _shares(codes, ones, len(wanted)), _shares(codes, weights, len(wanted))
+        was, now = _weighted_shares(codes, ones, len(wanted)), _weighted_shares(codes, weights, len(wanted))
         gap = max(gap, float(np.abs(now - wanted).max()))
         report["margins"][name] = {
             str(value): {"before": float(was[i]), "after": float(now[i]), "wanted": float(wanted[i])}
@@ -103,10 +103,12 @@ def rake(
             f"raking leaves {ess:.2f} effective rows for each row, below min_ess {min_ess:g}: the table lacks whom the "
             f"margins want (largest weight {weights.max():.1f}); merge rare values or lower the cap {cap:g}"
         )
-    return Weights(weights, ess, report)
+    return RakingWeights(weights, ess, report)
 
 
-def _side(frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]) -> tuple[npt.NDArray[np.int64], Floats]:
+def _margin_codes(
+    frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]
+) -> tuple[npt.NDArray[np.int64], Floats]:
     """The number of each row's value within a margin, -1 where missing, and the wanted shares."""
     if name not in frame.columns:
         raise DataError(f"no column {name!r} to rake; there are {quote(frame.columns, 12)}")
@@ -124,7 +126,7 @@ def _side(frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]) -> t
     return codes, wanted
 
 
-def _shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) -> Floats:
+def _weighted_shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) -> Floats:
     """The weighted share of each value among those known."""
     known = codes >= 0
     mass = np.bincount(codes[known], weights[known], minlength=count)
@@ -158,14 +160,16 @@ def domain_auc(
     columns = [name for name in first.columns if all(name in frame.columns for frame in frames.values())]
     if not columns:
         raise InputError("the sources have no column in common; map their columns first")
-    small = [source for source, frame in frames.items() if len(frame) < 2 * FOLDS]
+    small = [source for source, frame in frames.items() if len(frame) < 2 * N_FOLDS]
     if small:
-        raise DataError(f"source {quote(small)} has fewer than {2 * FOLDS} rows, too few to learn from and to score on")
+        raise DataError(
+            f"source {quote(small)} has fewer than {2 * N_FOLDS} rows, too few to learn from and to score on"
+        )
     plain = {source: np.ones(len(frame)) for source, frame in frames.items()}
     for source, found in (weights or {}).items():
         if source not in frames or len(found) != len(frames[source]):
             raise DataError(f"the weights of {source!r} do not fit a source of that name and number of rows")
-    X, categorical = _features([frame[columns] for frame in frames.values()])
+    X, categorical = _to_features([frame[columns] for frame in frames.values()])
     y = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames.values()])
     out: dict[str, Any] = {}
     rounds = {"before": plain} | ({"after": {**plain, **weights}} if weights else {})
@@ -174,7 +178,7 @@ def domain_auc(
         scores = {}
         pairs = list(enumerate(frames))[: 1 if len(frames) == 2 else None]  # of two, one says it all
         for i, source in pairs:
-            scores[source] = _auc(X, y == i, w, categorical, seed)
+            scores[source] = _cross_validated_auc(X, y == i, w, categorical, seed)
         if len(frames) == 2:
             scores = dict.fromkeys(frames, next(iter(scores.values())))
         out[label] = float(np.mean(list(scores.values())))
@@ -183,10 +187,10 @@ def domain_auc(
 
 
 @single_threaded
-def _auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[int], seed: int) -> float:
+def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[int], seed: int) -> float:
     """The weighted AUC over rows held out in folds."""
     score = np.zeros(len(mine))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     for fit, held in folds.split(X, mine):
         model = HistGradientBoostingClassifier(
             max_iter=100, early_stopping=False, categorical_features=categorical or None, random_state=seed
@@ -197,7 +201,7 @@ def _auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[in
     return float(roc_auc_score(mine, score, sample_weight=w))
 
 
-def _features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
+def _to_features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
     """All rows below each other as numbers, NaN where missing, and which columns are of categories."""
     every = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
     out = np.empty(every.shape)
@@ -212,8 +216,8 @@ def _features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
             out[:, i] = values.astype("Float64").to_numpy(np.float64, na_value=np.nan)
         else:
             text = values.where(values.isna(), values.astype(str))
-            codes = pd.Index(text.value_counts().index[:MOST_CATEGORIES]).get_indexer(text)
-            codes[codes < 0] = MOST_CATEGORIES
+            codes = pd.Index(text.value_counts().index[:MAX_CATEGORIES]).get_indexer(text)
+            codes[codes < 0] = MAX_CATEGORIES
             out[:, i] = np.where(text.isna(), np.nan, codes)
             categorical.append(i)
     return out, categorical

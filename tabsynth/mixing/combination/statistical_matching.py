@@ -18,27 +18,27 @@ from sklearn.ensemble import RandomForestClassifier
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.mixing.combination.conditional_logit import learn, level
-from tabsynth.mixing.combination.frechet_bounds import bounds, classes, cramers_v, groups
+from tabsynth.mixing.combination.conditional_logit import calibrate_odds, fit_odds
+from tabsynth.mixing.combination.frechet_bounds import cramers_v, group_rows, joint_bounds, to_classes
 
-TREES = 40
-LEAF = 10
+N_TREES = 40
+MIN_LEAF_ROWS = 10
 """Donors of a row are those that fall into its leaf, of at least so many rows, in one of the trees."""
 
-DONORS = 120
+N_DONORS = 120
 """Donors among which a row chooses."""
 
-BLOCK = 2000
-LEVEL = 4000
+BLOCK_ROWS = 2000
+MAX_CALIBRATION_ROWS = 4000
 """Rows over which learned odds are brought to the donors' shares."""
 
-MOST_TARGETS = 8
+MAX_TARGETS = 8
 """Columns of the second table that the trees learn to tell apart."""
 
-LIMIT = 0.05
+MAX_BOUND_WIDTH = 0.05
 """A share that the bounds leave open by more is no point to claim."""
 
-FEWEST_LINKED = 50
+MIN_LINKED_ROWS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def fuse(
     common: Sequence[str],
     overlap: pd.DataFrame | None = None,
     seed: int = 0,
-    limit: float = LIMIT,
+    limit: float = MAX_BOUND_WIDTH,
 ) -> FuseResult:
     """Draw the columns of ``b`` for the rows of ``a``.
 
@@ -98,25 +98,25 @@ def fuse(
         DataError: A table is too small.
     """
     common = list(common)
-    own, other = _sides(a, b, common, overlap, limit)
+    own, other = _check_columns(a, b, common, overlap, limit)
     rng = np.random.default_rng(seed)
-    left, right, linked = _numbers([a[common], b[common], *([] if overlap is None else [overlap[common]])])
-    targets = np.column_stack([classes([b[name]])[0][0] for name in other[:MOST_TARGETS]])
+    left, right, linked = _to_numbers([a[common], b[common], *([] if overlap is None else [overlap[common]])])
+    targets = np.column_stack([to_classes([b[name]])[0][0] for name in other[:MAX_TARGETS]])
     forest = RandomForestClassifier(
-        TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=int(rng.integers(2**31 - 1))
+        N_TREES, min_samples_leaf=MIN_LEAF_ROWS, max_features=0.5, random_state=int(rng.integers(2**31 - 1))
     )
     forest.fit(right, targets if targets.shape[1] > 1 else targets[:, 0])
-    donors = _Donors(forest, right)
+    donors = _DonorPool(forest, right)
     odds = None
     if overlap is not None:
         picked = donors.draw(linked, rng)
-        odds = learn((overlap[own], overlap[other]), a[own], b[other], picked, int(rng.integers(2**31 - 1)))
-        some = slice(0, len(a), -(-len(a) // LEVEL))
-        odds = level(odds, some, donors.draw(left[some], rng))
+        odds = fit_odds((overlap[own], overlap[other]), a[own], b[other], picked, int(rng.integers(2**31 - 1)))
+        some = slice(0, len(a), -(-len(a) // MAX_CALIBRATION_ROWS))
+        odds = calibrate_odds(odds, some, donors.draw(left[some], rng))
     chosen = np.empty(len(a), np.int64)
     with bar(len(a), "fuse", "row", None) as shown:
-        for start in range(0, len(a), BLOCK):
-            rows = slice(start, start + BLOCK)
+        for start in range(0, len(a), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
             picked = donors.draw(left[rows], rng)
             weights = odds.of(rows, picked) if odds else np.ones(picked.shape)
             share = np.cumsum(weights, axis=1)
@@ -131,12 +131,12 @@ def fuse(
         "linked_rows": 0 if overlap is None else len(overlap),
         "donors_used": len(np.unique(chosen)),
         "limit": limit,
-        "pairs": _pairs(frame, a[own], b[other], groups(left, right, targets, seed), overlap, limit),
+        "pairs": _pair_reports(frame, a[own], b[other], group_rows(left, right, targets, seed), overlap, limit),
     }
     return FuseResult(frame, report)
 
 
-def _sides(
+def _check_columns(
     a: pd.DataFrame, b: pd.DataFrame, common: list[str], overlap: pd.DataFrame | None, limit: float
 ) -> tuple[list[str], list[str]]:
     """The columns that only ``a`` has, and those that only ``b`` has, after all is checked."""
@@ -145,8 +145,10 @@ def _sides(
         if lacking or not common:
             named = quote(lacking) if common else "(none is named)"
             raise InputError(f"the {label} table has no column {named} in common")
-        if len(frame) < 2 * LEAF:
-            raise DataError(f"the {label} table has {len(frame)} rows; at least {2 * LEAF} are needed to find donors")
+        if len(frame) < 2 * MIN_LEAF_ROWS:
+            raise DataError(
+                f"the {label} table has {len(frame)} rows; at least {2 * MIN_LEAF_ROWS} are needed to find donors"
+            )
     own, other = ([name for name in frame.columns if name not in common] for frame in (a, b))
     both = [name for name in own if name in other]
     if both:
@@ -159,12 +161,12 @@ def _sides(
         lacking = [name for name in [*common, *own, *other] if name not in overlap.columns]
         if lacking:
             raise InputError(f"the linked sample has no column {quote(lacking)}; it needs all columns of both tables")
-        if len(overlap) < FEWEST_LINKED:
-            raise DataError(f"the linked sample has {len(overlap)} rows; below {FEWEST_LINKED} it tells too little")
+        if len(overlap) < MIN_LINKED_ROWS:
+            raise DataError(f"the linked sample has {len(overlap)} rows; below {MIN_LINKED_ROWS} it tells too little")
     return own, other
 
 
-class _Donors:
+class _DonorPool:
     """Finds rows of the second table that are alike in the columns in common."""
 
     def __init__(self, forest: RandomForestClassifier, right: Floats) -> None:
@@ -180,13 +182,13 @@ class _Donors:
             np.column_stack([np.searchsorted(self.sorted[:, t], leaves[:, t], side) for t in range(leaves.shape[1])])
             for side in ("left", "right")
         )
-        tree = rng.integers(leaves.shape[1], size=(len(rows), DONORS))
+        tree = rng.integers(leaves.shape[1], size=(len(rows), N_DONORS))
         start, stop = np.take_along_axis(low, tree, axis=1), np.take_along_axis(high, tree, axis=1)
         place = start + (rng.random(tree.shape) * (stop - start)).astype(np.int64)
         return np.asarray(self.order[place, tree], np.int64)
 
 
-def _numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
+def _to_numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
     """Columns in common as numbers, the same in all tables: numbers and dates by size, others by frequency."""
     out = [np.empty(frame.shape) for frame in frames]
     for i, name in enumerate(frames[0].columns):
@@ -204,7 +206,7 @@ def _numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
     return out[0], out[1], out[2] if len(out) > 2 else np.empty((0, out[0].shape[1]))
 
 
-def _pairs(
+def _pair_reports(
     frame: pd.DataFrame,
     first: pd.DataFrame,
     second: pd.DataFrame,
@@ -215,10 +217,10 @@ def _pairs(
     """What can be said of each pair of columns that were never seen together."""
     found = []
     for y in first.columns:
-        (mine,), names = classes([first[y]])
+        (mine,), names = to_classes([first[y]])
         for z in second.columns:
-            (theirs, drawn), other = classes([second[z], frame[z]])
-            low, high = bounds(mine, theirs, *grouped, (len(names), len(other)))
+            (theirs, drawn), other = to_classes([second[z], frame[z]])
+            low, high = joint_bounds(mine, theirs, *grouped, (len(names), len(other)))
             share = np.zeros(low.shape)
             np.add.at(share, (mine, drawn), 1 / len(frame))
             cells = [

@@ -10,25 +10,25 @@ import numpy as np
 Rule = tuple[str, ...]
 """Fields that must agree for a pair to be compared."""
 
-PAIRS_PER_RECORD = 10
+MAX_PAIRS_PER_RECORD = 10
 """A rule may bring up to so many pairs for each record of the largest source."""
 
-AGREE = 0.8
+AGREEMENT_RATE = 0.8
 """How often a field of the same person is taken to agree where both are filled; real tables do better."""
 
-REACH = 0.9999
+MIN_REACH = 0.9999
 """Rules are added until so many of the pairs of a person would meet under one of them."""
 
-PATTERNS = 20_000
+N_PATTERNS = 20_000
 
 
-def choose(
+def choose_rules(
     fields: Sequence[str], filled: Mapping[str, float], count: Callable[[Rule], int], records: int, seed: int = 0
 ) -> tuple[dict[Rule, int], float]:
     """Choose blocking rules of one to three fields.
 
     Each candidate's pairs are counted. Then rules are taken greedily, by how many patterns of agreement they newly
-    reach for a pair counted; fields are taken to agree independently of each other, ``AGREE`` of the time.
+    reach for a pair counted; fields are taken to agree independently of each other, ``AGREEMENT_RATE`` of the time.
 
     Args:
         fields: The fields to link by.
@@ -42,8 +42,8 @@ def choose(
         rules where none brings few enough pairs.
     """
     rng = np.random.default_rng(seed)
-    agree = {name: rng.random(PATTERNS) < AGREE * filled[name] for name in fields}
-    limit = PAIRS_PER_RECORD * records
+    agree = {name: rng.random(N_PATTERNS) < AGREEMENT_RATE * filled[name] for name in fields}
+    limit = MAX_PAIRS_PER_RECORD * records
     affordable: dict[Rule, int] = {}
     for size in (1, 2, 3):
         for rule in itertools.combinations(fields, size):
@@ -54,9 +54,9 @@ def choose(
                     affordable[rule] = pairs
         if size >= 2 and affordable:
             break
-    met = np.zeros(PATTERNS, bool)
+    met = np.zeros(N_PATTERNS, bool)
     chosen: dict[Rule, int] = {}
-    while met.mean() < REACH:
+    while met.mean() < MIN_REACH:
         gain = {
             rule: (np.logical_and.reduce([agree[name] for name in rule]) & ~met).sum() / (pairs + records)
             for rule, pairs in affordable.items()
@@ -70,7 +70,7 @@ def choose(
     return chosen, float(met.mean())
 
 
-def training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, set[str]], most: int = 3) -> list[Rule]:
+def choose_training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, set[str]], most: int = 3) -> list[Rule]:
     """Rules to train by: few pairs, most of them matches, and no comparison left out by all of them.
 
     A comparison learns nothing from pairs that were chosen because one of its fields agrees, so the rules must not

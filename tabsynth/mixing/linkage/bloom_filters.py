@@ -25,35 +25,37 @@ import pyarrow.compute as pc
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.mixing.linkage.fields import Kind, prepared
+from tabsynth.mixing.linkage.fields import FieldKind, prepare_fields
 
 Bits = npt.NDArray[np.uint8]
 
-LENGTH = 1024
+N_BITS = 1024
 """Bits of a filter."""
 
-SAME_PROCESS = b"tabsynth: both tables are here, so the filters hide nothing from anyone"
+LOCAL_SECRET = b"tabsynth: both tables are here, so the filters hide nothing from anyone"
 """The secret where both tables are in one process and no filter leaves it; parties that exchange filters agree on
 one."""
 
-MOST_PAIRS = 2e10
+MAX_PAIRS = 2e10
 """Filters are compared all with all, so that larger tables belong to the engine ``splink``."""
 
-BLOCK = 2000
+BLOCK_ROWS = 2000
 """Filters of one side that are compared at once."""
 
-NEIGHBOURS = 3
+N_NEIGHBOURS = 3
 """Candidates that are kept for each record, from both sides."""
 
 
-def encode(table: pa.Table, kinds: Mapping[str, Kind], secret: bytes, hashes: int, length: int = LENGTH) -> Bits:
+def encode_filters(
+    table: pa.Table, kinds: Mapping[str, FieldKind], secret: bytes, hashes: int, length: int = N_BITS
+) -> Bits:
     """The filter of each record.
 
     Args:
         table: The fields as text (``fields.prepared``).
         kinds: What each field holds; digits are taken with their place, words without.
         secret: What the parties share and nobody else knows, at least 16 bytes.
-        hashes: Positions that each pair of letters sets; see ``hashes_for``.
+        hashes: Positions that each pair of letters sets; see ``optimal_hashes``.
         length: Bits of a filter.
 
     Returns:
@@ -71,7 +73,7 @@ def encode(table: pa.Table, kinds: Mapping[str, Kind], secret: bytes, hashes: in
         known: dict[str, Integers] = {}
         coded = table[name].combine_chunks().dictionary_encode()
         words = coded.dictionary.to_pylist()
-        each = [_positions(text, name, kinds[name], secret, length, hashes, known) for text in words]
+        each = [_bit_positions(text, name, kinds[name], secret, length, hashes, known) for text in words]
         index = np.asarray(coded.indices.fill_null(-1), np.int64)
         rows = np.flatnonzero(index >= 0)
         sizes = np.array([len(found) for found in each], np.int64)[index[rows]]
@@ -80,7 +82,7 @@ def encode(table: pa.Table, kinds: Mapping[str, Kind], secret: bytes, hashes: in
     return np.packbits(filters, axis=1)
 
 
-def hashes_for(tables: Sequence[pa.Table], length: int = LENGTH) -> int:
+def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
     """How many positions a pair of letters should set, so that about half the bits of a filter are set.
 
     The optimum of Bloom filters, length ln 2 / elements; parties that exchange filters must agree on one number.
@@ -90,8 +92,8 @@ def hashes_for(tables: Sequence[pa.Table], length: int = LENGTH) -> int:
     return int(np.clip(round(length * np.log(2) * records / max(letters, 1)), 1, 32))
 
 
-def _positions(
-    text: str, name: str, kind: Kind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
+def _bit_positions(
+    text: str, name: str, kind: FieldKind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
 ) -> Integers:
     """The bits that a value sets."""
     grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
@@ -107,15 +109,15 @@ def _positions(
     return np.unique(np.concatenate(found))
 
 
-def similarity(left: Bits, right: Bits) -> Floats:
+def dice_similarity(left: Bits, right: Bits) -> Floats:
     """Dice's coefficient of each filter on the left with each on the right, shape (n, m)."""
     a, b = (np.unpackbits(side, axis=1).astype(np.float32) for side in (left, right))
     size = a.sum(axis=1)[:, None] + b.sum(axis=1)[None, :]
     return np.asarray(2 * (a @ b.T) / np.maximum(size, 1), np.float64)
 
 
-def pairs(
-    records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0, secret: bytes = SAME_PROCESS
+def score_pairs(
+    records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0, secret: bytes = LOCAL_SECRET
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Score pairs of records of different sources by their filters.
 
@@ -130,44 +132,44 @@ def pairs(
         secret: The key of the hashes.
 
     Returns:
-        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability``, the surest first; and what to report.
+        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``match_probability``, the surest first; and what to report.
 
     Raises:
         DataError: A field is missing or empty, or the tables are too large to compare all with all.
     """
     sizes = {source: len(frame) for source, frame in records.items()}
     for a, b in itertools.combinations(sizes, 2):
-        if sizes[a] * sizes[b] > MOST_PAIRS:
+        if sizes[a] * sizes[b] > MAX_PAIRS:
             raise DataError(
                 f"sources {quote([a, b])} have {sizes[a]} and {sizes[b]} records: too many to compare all filters; "
                 "use engine 'splink', which compares only what shares something"
             )
-    tables, kinds = prepared(records, fields)
-    hashes = hashes_for(list(tables.values()))
-    filters = {source: encode(table, kinds, secret, hashes) for source, table in tables.items()}
+    tables, kinds = prepare_fields(records, fields)
+    hashes = optimal_hashes(list(tables.values()))
+    filters = {source: encode_filters(table, kinds, secret, hashes) for source, table in tables.items()}
     parts = []
-    steps = sum(-(-sizes[a] // BLOCK) for a, _ in itertools.combinations(sizes, 2))
+    steps = sum(-(-sizes[a] // BLOCK_ROWS) for a, _ in itertools.combinations(sizes, 2))
     with bar(steps, "link", "block", None) as shown:
         for a, b in itertools.combinations(sizes, 2):
-            found = _matched(*_nearest(filters[a], filters[b], shown))
+            found = _with_probability(*_nearest_neighbours(filters[a], filters[b], shown))
             parts.append(found.assign(source_a=a, source_b=b))
     every = pd.concat(parts, ignore_index=True)
     every = every[every["probability"] >= low].sort_values(
         ["probability", "score", "source_a", "source_b", "row_a", "row_b"], ascending=[False, False] + [True] * 4
     )
-    report = {"fields": dict(kinds), "filters": "pseudonymous, not anonymous", "bits": LENGTH, "hashes": hashes}
+    report = {"fields": dict(kinds), "filters": "pseudonymous, not anonymous", "bits": N_BITS, "hashes": hashes}
     return every[["source_a", "row_a", "source_b", "row_b", "probability"]].reset_index(drop=True), report
 
 
-def _nearest(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
+def _nearest_neighbours(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
     """The few nearest records of the right for each on the left, and the other way round: rows and scores."""
-    keep = min(NEIGHBOURS, len(right))
-    back = min(NEIGHBOURS, len(left))
+    keep = min(N_NEIGHBOURS, len(right))
+    back = min(N_NEIGHBOURS, len(left))
     best = np.full((len(right), 0), 0.0)
     who = np.zeros((len(right), 0), np.int64)
     rows, columns, scores = [], [], []
-    for start in range(0, len(left), BLOCK):
-        block = similarity(left[start : start + BLOCK], right)
+    for start in range(0, len(left), BLOCK_ROWS):
+        block = dice_similarity(left[start : start + BLOCK_ROWS], right)
         top = np.argpartition(-block, keep - 1, axis=1)[:, :keep]
         rows.append(np.repeat(np.arange(start, start + len(block)), keep))
         columns.append(top.ravel())
@@ -185,16 +187,16 @@ def _nearest(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, F
     return one[first], other[first], score[first]
 
 
-def _matched(one: Integers, other: Integers, score: Floats) -> pd.DataFrame:
+def _with_probability(one: Integers, other: Integers, score: Floats) -> pd.DataFrame:
     """Each candidate's probability to be a match."""
     order = np.lexsort((other, -score, one))
     first = np.r_[True, np.diff(one[order]) > 0]
     best, next_best = score[order][first], score[order][np.r_[False, first[:-1]] & ~first]
     found = pd.DataFrame({"row_a": one, "row_b": other, "score": score})
-    return found.assign(probability=np.round(probability(best, next_best, score), 9))
+    return found.assign(probability=np.round(match_probability(best, next_best, score), 9))
 
 
-def probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
+def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
     """The probability that a score is of a match, from two groups of normal scores.
 
     Chance neighbours have the mean and spread of the next best scores. Those and the matches make up the best scores,
@@ -209,7 +211,7 @@ def probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
     low, spread = float(np.median(chance)), max(float(np.std(chance)), 1e-3)
     high, width, share = max(float(best.max()), low + 3 * spread), 0.1, 0.5
     for _ in range(500):
-        odds = _odds(best, share, (high, width), (low, spread))
+        odds = _log_odds(best, share, (high, width), (low, spread))
         mine = 1 / (1 + np.exp(-odds))
         # One match and one chance neighbour more than were seen, so that no share is 0 or 1.
         before, share = share, float((mine.sum() + 1) / (len(best) + 2))
@@ -218,7 +220,7 @@ def probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
         if abs(share - before) < 1e-9:
             break
     grid = np.linspace(0, 1, 2001)
-    curve = 1 / (1 + np.exp(-_odds(grid, share, (high, width), (low, spread))))
+    curve = 1 / (1 + np.exp(-_log_odds(grid, share, (high, width), (low, spread))))
     # The wider curve of the matches would win again far below them, and might lose far above: neither is meant.
     top = np.maximum.accumulate(np.where(grid >= high, curve, 0.0))
     rising = np.minimum.accumulate(np.where(grid >= high, 1.0, curve)[::-1])[::-1]
@@ -227,7 +229,7 @@ def probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
     )
 
 
-def _odds(at: Floats, share: float, match: tuple[float, float], chance: tuple[float, float]) -> Floats:
+def _log_odds(at: Floats, share: float, match: tuple[float, float], chance: tuple[float, float]) -> Floats:
     """Log odds that a score is of a match, given the mean and spread of both groups."""
     logs = [-0.5 * ((at - mean) / width) ** 2 - np.log(width) for mean, width in (match, chance)]
     return np.asarray(np.clip(np.log(share / (1 - share)) + logs[0] - logs[1], -500, 500), np.float64)

@@ -20,11 +20,11 @@ from scipy.sparse.csgraph import connected_components
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError
 
-ALARM = 2
+MAX_SOURCE_RECORDS = 2
 """Records that hang together are reported as over-linked when they are more than so many for each source."""
 
 
-def cluster(
+def cluster_pairs(
     sizes: Mapping[str, int], pairs: pd.DataFrame, one_to_one: bool = True
 ) -> tuple[dict[str, Integers], dict[str, Any]]:
     """Number the records of all sources so that the same number is the same entity.
@@ -48,7 +48,9 @@ def cluster(
     source = np.repeat(np.arange(len(names)), list(sizes.values()))
     graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
     whole = connected_components(graph, directed=False)[1].astype(np.int64)
-    labels, refused = (_bounded(left, right, source, count) if one_to_one else (whole, 0)) if len(left) else (whole, 0)
+    labels, refused = (
+        (_join_one_to_one(left, right, source, count) if one_to_one else (whole, 0)) if len(left) else (whole, 0)
+    )
     # Numbers in the order of the first record, so that they do not depend on how the clusters came about.
     entity = pd.factorize(labels)[0].astype(np.int64)
     held, times = np.unique(np.bincount(entity), return_counts=True) if count else (np.empty(0), np.empty(0))
@@ -56,15 +58,15 @@ def cluster(
     report = {
         "cluster_sizes": {int(size): int(number) for size, number in zip(held, times, strict=True)},
         "refused": refused,
-        "overlinked": int((together > ALARM * len(names)).sum()),
-        "overlinked_records": int(together[together > ALARM * len(names)].sum()),
+        "overlinked": int((together > MAX_SOURCE_RECORDS * len(names)).sum()),
+        "overlinked_records": int(together[together > MAX_SOURCE_RECORDS * len(names)].sum()),
         "largest_group": int(together.max()),
     }
     ends = np.cumsum(list(sizes.values()))
     return {name: entity[end - sizes[name] : end] for name, end in zip(names, ends, strict=True)}, report
 
 
-def _bounded(left: Integers, right: Integers, source: npt.NDArray[Any], count: int) -> tuple[Integers, int]:
+def _join_one_to_one(left: Integers, right: Integers, source: npt.NDArray[Any], count: int) -> tuple[Integers, int]:
     """Join from the surest pair on, unless two records of a source would meet: labels, and how many were refused."""
     degree = np.bincount(left, minlength=count) + np.bincount(right, minlength=count)
     labels = np.arange(count)
@@ -101,18 +103,18 @@ class Exposure:
 
     Attributes:
         sources: In so many sources: how many entities.
-        most_sources: The most sources that one entity stands in.
-        most_rows: The most rows that one entity has in all sources together.
+        max_sources: The most sources that one entity stands in.
+        max_rows: The most rows that one entity has in all sources together.
     """
 
     sources: dict[int, int]
-    most_sources: int
-    most_rows: int
+    max_sources: int
+    max_rows: int
 
     @property
     def factor(self) -> int:
         """By what factor a person's epsilon exceeds a row's: the most rows of one person."""
-        return self.most_rows
+        return self.max_rows
 
     def of_person(self, epsilon: float, delta: float = 0.0) -> tuple[float, float]:
         """The epsilon and delta that a person has, where each row of the union has the given ones.
@@ -129,7 +131,7 @@ class Exposure:
         if self.factor <= 1:
             return "each person has one row: an epsilon of a row is an epsilon of a person"
         return (
-            f"a person has up to {self.most_rows} rows in up to {self.most_sources} sources: where the promise is for "
+            f"a person has up to {self.max_rows} rows in up to {self.max_sources} sources: where the promise is for "
             f"a row, a person's epsilon is up to {self.factor} times as large; cap a person's rows or say row-level"
         )
 

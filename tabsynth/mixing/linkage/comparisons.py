@@ -9,18 +9,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabsynth.mixing.linkage.database import repeats
-from tabsynth.mixing.linkage.fields import Kind
+from tabsynth.mixing.linkage.database import count_repeats
+from tabsynth.mixing.linkage.fields import FieldKind
 
-SHARED_WORDS = 0.05
+MIN_SWAP_SHARE = 0.05
 """Two text fields may be swapped in a row where so much of each one's values occur in the other too."""
 
-GO_TOGETHER = 0.5
-FEWEST_STRANGERS = 100
+MIN_DEPENDENCE = 0.5
+MIN_AGREEING_PAIRS = 100
 """Fields go together where so much of what chance leaves open is settled, by so many pairs of strangers at least."""
 
 
-def levels(group: Sequence[tuple[str, Kind, Sequence[str]]]) -> list[Any]:
+def comparison_levels(group: Sequence[tuple[str, FieldKind, Sequence[str]]]) -> list[Any]:
     """How alike two records can be in a group of fields, the most alike first.
 
     Agreement counts more for a rare value than for a frequent one. Words are close by Jaro and Winkler's measure,
@@ -49,21 +49,21 @@ def levels(group: Sequence[tuple[str, Kind, Sequence[str]]]) -> list[Any]:
     return [null, *exact, *swapped, *close, level.ElseLevel()]
 
 
-def groups(con: Any, names: Mapping[str, str], sizes: Mapping[str, int]) -> list[list[str]]:
+def group_dependent_fields(con: Any, names: Mapping[str, str], sizes: Mapping[str, int]) -> list[list[str]]:
     """Fields that go together: where two strangers who agree on one mostly agree on the other too.
 
     Weights of fields add up as if strangers agreed on them independently, which such fields would count twice. How
     often strangers agree is counted within the sources, whose records are taken to be of different people.
     """
-    alone = {name: repeats(con, [names[name]], len(sizes)) for name in names}
+    alone = {name: count_repeats(con, [names[name]], len(sizes)) for name in names}
     possible = sum(size * (size - 1) / 2 for size in sizes.values())
     group = {name: [name] for name in names}
     for a, b in itertools.permutations(names, 2):
-        if alone[a] < FEWEST_STRANGERS or group[a] is group[b]:
+        if alone[a] < MIN_AGREEING_PAIRS or group[a] is group[b]:
             continue
         base = alone[b] / possible
-        given = repeats(con, [names[a], names[b]], len(sizes)) / alone[a]
-        if given - base >= GO_TOGETHER * (1 - base):
+        given = count_repeats(con, [names[a], names[b]], len(sizes)) / alone[a]
+        if given - base >= MIN_DEPENDENCE * (1 - base):
             group[a] += group[b]
             for name in group[b]:
                 group[name] = group[a]
@@ -71,7 +71,7 @@ def groups(con: Any, names: Mapping[str, str], sizes: Mapping[str, int]) -> list
     return list(found.values())
 
 
-def swaps(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> list[tuple[str, str]]:
+def find_swappable_fields(tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]) -> list[tuple[str, str]]:
     """Pairs of text fields whose values mix: what stands in one may belong in the other."""
     values = {
         name: pa.chunked_array(
@@ -89,5 +89,5 @@ def swaps(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> list[tup
     return [
         (a, b)
         for a, b in itertools.combinations(values, 2)
-        if inside(a, b) >= SHARED_WORDS and inside(b, a) >= SHARED_WORDS
+        if inside(a, b) >= MIN_SWAP_SHARE and inside(b, a) >= MIN_SWAP_SHARE
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-MEMORY = "1200MB"
+MAX_MEMORY = "1200MB"
 """What DuckDB may hold before it writes to its temporary folder; the process needs more beside it."""
 
 
@@ -19,13 +19,13 @@ def open_database(folder: str) -> Any:
     import duckdb
 
     offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    con = duckdb.connect(str(Path(folder) / "link.duckdb"), config={**offline, "memory_limit": MEMORY})
+    con = duckdb.connect(str(Path(folder) / "link.duckdb"), config={**offline, "memory_limit": MAX_MEMORY})
     for setting in (f"temp_directory='{folder}'", "enable_progress_bar=false", "preserve_insertion_order=false"):
         _run(con, f"SET {setting}")
     return con
 
 
-def load(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
+def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
     """Put each source into DuckDB as s0, s1, ... with columns f0, f1, ...; the share of pairs that have a field."""
     shares: dict[str, list[float]] = {}
     for i, table in enumerate(tables.values()):
@@ -40,7 +40,7 @@ def load(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
     }
 
 
-def count(con: Any, rule: Sequence[str], names: Mapping[str, str], sizes: Mapping[str, int]) -> int:
+def count_pairs(con: Any, rule: Sequence[str], names: Mapping[str, str], sizes: Mapping[str, int]) -> int:
     """How many pairs of records agree on the fields of a rule, over all pairs of sources."""
     columns = [names[name] for name in rule]
     key, filled = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
@@ -53,7 +53,7 @@ def count(con: Any, rule: Sequence[str], names: Mapping[str, str], sizes: Mappin
     return int(_run(con, f"SELECT coalesce(sum(pairs), 0) FROM ({per_key})")[0][0])
 
 
-def repeats(con: Any, columns: Sequence[str], sources: int) -> int:
+def count_repeats(con: Any, columns: Sequence[str], sources: int) -> int:
     """How many pairs of records within a source agree on columns, over all sources."""
     key, filled = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
     each = (
@@ -64,7 +64,7 @@ def repeats(con: Any, columns: Sequence[str], sources: int) -> int:
     return int(_run(con, f"SELECT sum(pairs) FROM ({' UNION ALL '.join(each)})")[0][0])
 
 
-def possible_pairs(con: Any, sources: int) -> int:
+def count_possible_pairs(con: Any, sources: int) -> int:
     """Pairs of records of different sources."""
     sizes = [int(_run(con, f"SELECT count(*) FROM s{i}")[0][0]) for i in range(sources)]
     return sum(a * b for a, b in itertools.combinations(sizes, 2))

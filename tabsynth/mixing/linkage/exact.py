@@ -11,9 +11,9 @@ import pandas as pd
 
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.mixing.linkage.fields import normalised
+from tabsynth.mixing.linkage.fields import normalise_text
 
-HEAVY = 10
+MIN_HEAVY_ROWS = 10
 """A key is heavy from so many rows of a source on, where that is also ten times the mean of its keys."""
 
 
@@ -37,7 +37,7 @@ class Growth:
     repeated: dict[str, int]
 
 
-def codes(
+def number_keys(
     frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], fold: bool = False
 ) -> dict[str, Integers]:
     """Number the keys: rows with the same number have the same key, in all sources; -1 where a part is null.
@@ -67,7 +67,7 @@ def codes(
             raise DataError(f"source {source!r} has no column {quote(lacking)}, which its key names")
     parts = []
     for i in range(max(width.values(), default=0)):
-        columns = [normalised(frame[keys[source][i]], fold).to_pandas() for source, frame in frames.items()]
+        columns = [normalise_text(frame[keys[source][i]], fold).to_pandas() for source, frame in frames.items()]
         parts.append(pd.factorize(pd.concat(columns, ignore_index=True))[0].astype(np.int64))
     number = parts[0]
     for part in parts[1:]:
@@ -78,11 +78,11 @@ def codes(
     return {s: number[end - len(f) : end] for (s, f), end in zip(frames.items(), ends, strict=True)}
 
 
-def growth(groups: Mapping[str, Integers]) -> Growth:
+def count_growth(groups: Mapping[str, Integers]) -> Growth:
     """Count what a join would make, without making it.
 
     Args:
-        groups: By source, the number of each row's key (``codes``) or entity; below 0 where a row joins nothing.
+        groups: By source, the number of each row's key (``number_keys``) or entity; below 0 where a row joins nothing.
 
     Example:
         >>> growth({"a": np.array([0, 0, 1]), "b": np.array([0, 0, 0, 1])})
@@ -137,13 +137,13 @@ def key_report(groups: Mapping[str, Integers]) -> dict[str, Any]:
     for source, found in groups.items():
         rows = np.bincount(found[found >= 0]) if (found >= 0).any() else np.zeros(1, np.int64)
         mean = rows[rows > 0].mean() if rows.any() else 0.0
-        for key in np.flatnonzero(rows > max(HEAVY, HEAVY * mean)):
+        for key in np.flatnonzero(rows > max(MIN_HEAVY_ROWS, MIN_HEAVY_ROWS * mean)):
             heavy.append({"source": source, "rows": int(rows[key]), "first_row": int(np.argmax(found == key))})
     heavy.sort(key=lambda entry: -entry["rows"])
     return {"null_keys": {s: int((found < 0).sum()) for s, found in groups.items()}, "heavy_keys": heavy[:100]}
 
 
-def pairs(groups: Mapping[str, Integers], one_to_one: bool) -> tuple[pd.DataFrame, int]:
+def pair_equal_keys(groups: Mapping[str, Integers], one_to_one: bool) -> tuple[pd.DataFrame, int]:
     """Link the records of a key: each to the first one that has it, by the order of the sources.
 
     Args:

@@ -12,14 +12,14 @@ import pandas as pd
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError
 from tabsynth.mixing.linkage import bloom_filters, exact, probabilistic
-from tabsynth.mixing.linkage.clusters import cluster, sources_per_entity
-from tabsynth.mixing.linkage.spec import MOST_TOLD, LinkSpec
+from tabsynth.mixing.linkage.clusters import cluster_pairs, sources_per_entity
+from tabsynth.mixing.linkage.spec import MAX_REPORTED_KEYS, LinkSpec
 
-OVERLINKED = 0.01
+MAX_OVERLINKED_SHARE = 0.01
 """Share of the linked records in groups that are too large for one person, above which the threshold is too low."""
 
 
-COLUMNS = ["source_a", "row_a", "source_b", "row_b", "probability"]
+PAIR_COLUMNS = ["source_a", "row_a", "source_b", "row_b", "probability"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,24 +61,26 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
     empty = [source for source, frame in frames.items() if not len(frame)]
     if empty:
         raise DataError(f"source {empty[0]!r} has no rows")
-    own = {source: _records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
+    own = {source: _number_records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
     report: dict[str, Any] = {"engine": spec.engine, "threshold": spec.threshold}
     report |= exact.key_report({source: number for source, (_, _, number) in own.items() if number is not None})
     merged = list(report["heavy_keys"])
     records = {source: frame.iloc[own[source][1]].reset_index(drop=True) for source, frame in frames.items()}
-    pairs, more = _pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=COLUMNS), {})
+    pairs, more = (
+        _score_pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=PAIR_COLUMNS), {})
+    )
     heavy = more.pop("heavy_keys", [])
     # Where a person may have several records, a heavy key has made one person of all that have it.
     merged += [] if spec.one_to_one or spec.engine != "exact" else heavy
     report |= {**more, "heavy_keys": [*report["heavy_keys"], *heavy]}
     joined = pairs[pairs["probability"] >= spec.threshold]
-    entities, found = cluster({source: len(frame) for source, frame in records.items()}, joined, spec.one_to_one)
+    entities, found = cluster_pairs({source: len(frame) for source, frame in records.items()}, joined, spec.one_to_one)
     low, high = spec.review_band
     report |= {
         "pairs": len(joined),
         "review": int(pairs["probability"].between(low, high, inclusive="left").sum()),
         **found,
-        "alarms": alarms_of(spec, merged, found),
+        "alarms": find_alarms(spec, merged, found),
     }
     rows = {source: entities[source][own[source][0]] for source in frames}
     exposure = sources_per_entity(rows)
@@ -89,7 +91,7 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
     return Links(rows, pairs.reset_index(drop=True), report)
 
 
-def alarms_of(
+def find_alarms(
     spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mapping[str, Any] | None = None
 ) -> list[str]:
     """What speaks for several people having become one person, in words."""
@@ -98,12 +100,12 @@ def alarms_of(
     out = [
         f"one key of {item['source']!r} holds {item['rows']:,} rows: if it stands for 'not known', name it under na "
         "of the input"
-        for item in heavy[:MOST_TOLD]
+        for item in heavy[:MAX_REPORTED_KEYS]
     ]
     if clusters is None or spec.engine == "exact":  # equal keys make no chains
         return out
     linked = sum(size * number for size, number in clusters["cluster_sizes"].items() if size > 1)
-    if clusters["overlinked_records"] > OVERLINKED * linked:
+    if clusters["overlinked_records"] > MAX_OVERLINKED_SHARE * linked:
         out.append(
             f"{clusters['overlinked_records']:,} of {linked:,} linked records hang together in groups of up to "
             f"{clusters['largest_group']:,}, too many for one person: raise the threshold, or link by more fields"
@@ -111,32 +113,34 @@ def alarms_of(
     return out
 
 
-def _records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers, Integers | None]:
+def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers, Integers | None]:
     """The record of each row, the first row of each record, and the number of each row's key, where there is one."""
     if not key:
         return np.arange(len(frame)), np.arange(len(frame)), None
-    number = exact.codes({source: frame}, {source: key})[source]
+    number = exact.number_keys({source: frame}, {source: key})[source]
     # A row without a key is a record of its own.
     alone = np.where(number < 0, len(frame) + np.arange(len(frame)), number)
     record = pd.factorize(alone)[0].astype(np.int64)
     return record, np.unique(record, return_index=True)[1].astype(np.int64), number
 
 
-def _pairs(
+def _score_pairs(
     records: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The pairs worth keeping, the surest first, and what the engine reports."""
     if spec.engine == "none":
-        return pd.DataFrame(columns=COLUMNS).astype({"row_a": "int64", "row_b": "int64", "probability": "float64"}), {}
+        return pd.DataFrame(columns=PAIR_COLUMNS).astype(
+            {"row_a": "int64", "row_b": "int64", "probability": "float64"}
+        ), {}
     if spec.engine == "exact":
         by = {source: list(spec.fields) or list(keys.get(source, [])) for source in records}
-        groups = exact.codes(records, by)
-        pairs, left_out = exact.pairs(groups, spec.one_to_one)
+        groups = exact.number_keys(records, by)
+        pairs, left_out = exact.pair_equal_keys(groups, spec.one_to_one)
         return pairs, {**exact.key_report(groups), "ambiguous": left_out}
     low = min(spec.review_band[0], spec.threshold)
     if spec.engine == "clk":
-        return bloom_filters.pairs(records, spec.fields, low, seed=seed)
-    return probabilistic.pairs(records, spec.fields, low, seed=seed)
+        return bloom_filters.score_pairs(records, spec.fields, low, seed=seed)
+    return probabilistic.score_pairs(records, spec.fields, low, seed=seed)
 
 
 def _first_rows(sources: pd.Series, records: pd.Series, first: Mapping[str, Integers]) -> Integers:

@@ -20,24 +20,24 @@ import pyarrow as pa
 from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.mixing.linkage import blocking, comparisons
-from tabsynth.mixing.linkage.database import count, load, open_database, possible_pairs
+from tabsynth.mixing.linkage.database import count_pairs, count_possible_pairs, load_sources, open_database
 from tabsynth.mixing.linkage.exact import key_report
-from tabsynth.mixing.linkage.fields import Kind, prepared
+from tabsynth.mixing.linkage.fields import FieldKind, prepare_fields
 
-CHANCE_PAIRS = 2e6
+N_RANDOM_PAIRS = 2e6
 """Random pairs from which the chance of agreement is read."""
 
-TRAINING_PAIRS = 1e6
+MAX_TRAINING_PAIRS = 1e6
 """Blocked pairs from which the agreement within persons is learned, at each of up to three rules."""
 
-CHUNK = 10_000_000
+CHUNK_PAIRS = 10_000_000
 """Pairs that are compared at once."""
 
 SPARE_BITS = 10.0
 """Pairs are kept so far below the wanted probability until the share of matches is known."""
 
 
-def pairs(
+def score_pairs(
     records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Score the pairs of records of different sources that share enough to be worth comparing.
@@ -64,27 +64,27 @@ def pairs(
         raise MissingDependencyError("linking by splink needs Splink: pip install 'tabsynth[mixing]'") from error
     if len(fields) < 2:
         raise InputError(f"splink needs at least two fields to learn from, not {list(fields)!r}; use engine 'exact'")
-    tables, kinds = prepared(records, fields)
-    heavy = key_report(_identifiers(tables, kinds))["heavy_keys"]
-    swaps = comparisons.swaps(tables, kinds)
+    tables, kinds = prepare_fields(records, fields)
+    heavy = key_report(_identifier_codes(tables, kinds))["heavy_keys"]
+    swaps = comparisons.find_swappable_fields(tables, kinds)
     with tempfile.TemporaryDirectory(prefix="tabsynth-link-") as folder:
         con = open_database(folder)
         try:
-            filled = load(con, tables)
+            filled = load_sources(con, tables)
             del tables
             sizes = {source: len(frame) for source, frame in records.items()}
             names = {name: f"f{i}" for i, name in enumerate(fields)}
-            rules, reach = blocking.choose(
-                fields, filled, lambda rule: count(con, rule, names, sizes), max(sizes.values())
+            rules, reach = blocking.choose_rules(
+                fields, filled, lambda rule: count_pairs(con, rule, names, sizes), max(sizes.values())
             )
             if not rules:
                 raise DataError(
                     f"no fields among {list(fields)!r} tell records apart well enough to compare them; add a field "
                     "with more values, such as a date of birth, a postcode or a name"
                 )
-            grouped = comparisons.groups(con, names, sizes)
-            plan = _Plan(names, kinds, swaps, grouped, rules, _chance(sizes))
-            found, matches = _score(con, DuckDBAPI(con), plan, list(sizes), low, seed)
+            grouped = comparisons.group_dependent_fields(con, names, sizes)
+            plan = _SplinkModel(names, kinds, swaps, grouped, rules, _match_prior(sizes))
+            found, matches = _train_and_score(con, DuckDBAPI(con), plan, list(sizes), low, seed)
         finally:
             con.close()
     report = {
@@ -96,16 +96,16 @@ def pairs(
         "expected_matches": round(matches, 1),
         "heavy_keys": heavy,
     }
-    return _by_source(found, list(sizes)), report
+    return _name_sources(found, list(sizes)), report
 
 
-class _Plan:
+class _SplinkModel:
     """What to compare, block and train by, in Splink's terms; fields go by neutral names there."""
 
     def __init__(
         self,
         names: Mapping[str, str],
-        kinds: Mapping[str, Kind],
+        kinds: Mapping[str, FieldKind],
         swaps: list[tuple[str, str]],
         grouped: list[list[str]],
         rules: Mapping[blocking.Rule, int],
@@ -116,11 +116,13 @@ class _Plan:
         self.names = names
         others = {name: [b if a == name else a for a, b in swaps if name in (a, b)] for name in names}
         self.levels = {
-            group[0]: comparisons.levels([(names[n], kinds[n], [names[o] for o in others[n]]) for n in group])
+            group[0]: comparisons.comparison_levels(
+                [(names[n], kinds[n], [names[o] for o in others[n]]) for n in group]
+            )
             for group in grouped
         }
         touches = {group[0]: set(group).union(*(others[name] for name in group)) for group in grouped}
-        self.training = blocking.training_rules(rules, touches)
+        self.training = blocking.choose_training_rules(rules, touches)
 
     def settings(self) -> Any:
         """The settings that a linker starts from."""
@@ -143,25 +145,25 @@ class _Plan:
         return [self.names[name] for name in rule]
 
 
-def _score(
-    con: Any, api: Any, plan: _Plan, sources: Sequence[str], low: float, seed: int
+def _train_and_score(
+    con: Any, api: Any, plan: _SplinkModel, sources: Sequence[str], low: float, seed: int
 ) -> tuple[pd.DataFrame, float]:
     """Train, then compare all blocked pairs; those at or above ``low``, and the number of matches expected in all."""
     from splink import Linker, block_on
 
     tables = [api.register(f"s{i}", dataset_display_name=f"d{i:04d}") for i in range(len(sources))]
-    chunks = max(1, -(-sum(plan.rules.values()) // CHUNK))
+    chunks = max(1, -(-sum(plan.rules.values()) // CHUNK_PAIRS))
     logger = logging.getLogger("splink")
     before = logger.level
     logger.setLevel(logging.CRITICAL)  # what Splink would advise on, the report says
     try:
         linker = Linker(tables, plan.settings(), log_level=None, validate_settings=False)
         with bar(1 + len(plan.training) + chunks, "link", "step", None) as shown:
-            linker.training.estimate_u_using_random_sampling(CHANCE_PAIRS, seed=seed + 1, min_count_per_level=None)
+            linker.training.estimate_u_using_random_sampling(N_RANDOM_PAIRS, seed=seed + 1, min_count_per_level=None)
             shown.update()
             for rule in plan.training:
                 linker.training.estimate_parameters_using_expectation_maximisation(
-                    block_on(*plan.columns(rule)), estimate_without_term_frequencies=True, max_pairs=TRAINING_PAIRS
+                    block_on(*plan.columns(rule)), estimate_without_term_frequencies=True, max_pairs=MAX_TRAINING_PAIRS
                 )
                 shown.update()
             least = np.log2(low / (1 - low)) - SPARE_BITS if low < 1 else 0.0
@@ -170,13 +172,13 @@ def _score(
                 part = linker.inference.predict_chunk(
                     (i + 1, chunks), (1, 1), threshold_match_weight=float(least), warning_mode="never"
                 )
-                parts.append(_fetch(con, part.physical_name))
+                parts.append(_fetch_pairs(con, part.physical_name))
                 part.drop_table_from_database_and_remove_from_cache()
                 shown.update()
     finally:
         logger.setLevel(before)
     found = pd.concat(parts, ignore_index=True)
-    possible = possible_pairs(con, len(sources))
+    possible = count_possible_pairs(con, len(sources))
     bits, matches = _posterior(found["match_weight"].to_numpy(float), plan.prior, possible)
     # A last digit that hangs on the order of a sum must not decide.
     found["weight"] = np.round(bits, 6)
@@ -184,7 +186,7 @@ def _score(
     return found[found["probability"] >= low], matches
 
 
-def _fetch(con: Any, name: str) -> pd.DataFrame:
+def _fetch_pairs(con: Any, name: str) -> pd.DataFrame:
     """Scored pairs with the sources' numbers."""
     found: pd.DataFrame = con.sql(
         "SELECT CAST(substr(source_dataset_l, 2) AS SMALLINT) AS source_a, unique_id_l AS row_a, "
@@ -211,13 +213,15 @@ def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> 
     return base + np.log2(share / (1 - share)), share * possible
 
 
-def _chance(sizes: Mapping[str, int]) -> float:
+def _match_prior(sizes: Mapping[str, int]) -> float:
     """The share of pairs that match if every record of the smaller source has its like in the larger."""
     both = list(itertools.combinations(sizes.values(), 2))
     return min(sum(min(pair) for pair in both) / sum(a * b for a, b in both), 0.5)
 
 
-def _identifiers(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[np.int64]]:
+def _identifier_codes(
+    tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]
+) -> dict[str, npt.NDArray[np.int64]]:
     """The identifiers' values as numbers, by source and field, to look for heavy ones."""
     return {
         f"{source}.{name}": pd.factorize(table[name].to_pandas())[0].astype(np.int64)
@@ -227,7 +231,7 @@ def _identifiers(tables: Mapping[str, pa.Table], kinds: Mapping[str, Kind]) -> d
     }
 
 
-def _by_source(found: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
+def _name_sources(found: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
     """Pairs under the sources' names, the earlier source first, in an order that nothing random touches."""
     turn = found["source_a"] > found["source_b"]
     for name in ("source", "row"):

@@ -10,7 +10,7 @@ from tabsynth.errors import InputError
 Engine = Literal["splink", "exact", "clk", "none"]
 
 
-MOST_TOLD = 5
+MAX_REPORTED_KEYS = 5
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from tabsynth.mixing.matching.column_profiles import FEW, Profile
+from tabsynth.mixing.matching.column_profiles import MAX_CODES, Profile
 from tabsynth.mixing.plan.entries import code_text
 
-WORDS = (
+SYNONYMS = (
     frozenset({"f", "female", "woman", "w", "femme", "frau", "weiblich"}),
     frozenset({"m", "male", "man", "h", "homme", "mann", "männlich"}),
     frozenset({"yes", "y", "true", "t", "positive", "pos", "present", "ja", "oui", "si"}),
@@ -22,18 +22,18 @@ WORDS = (
 )  # fmt: skip
 """Words of one meaning."""
 
-RARE = 0.01
+MAX_ABSENCE_PROBABILITY = 0.01
 """A code that the others have is missed when its absence would be that improbable."""
 
-RARE_ENDS = 0.05
+MAX_TAIL_SHARE = 0.05
 """Share of high numbers that one of two columns of counts may lack."""
 
-AGAINST = 4.0
+MIN_EXCHANGE_Z = 4.0
 """Standard errors by which a code must behave otherwise than its namesake."""
 
 
 @dataclass(frozen=True)
-class Recoding:
+class CodeMapping:
     """How the codes of a source are to be read.
 
     Attributes:
@@ -49,7 +49,9 @@ class Recoding:
     question: str = ""
 
 
-def recode(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None = None) -> Recoding | None:
+def map_codes(
+    one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None = None
+) -> CodeMapping | None:
     """Read the codes of ``other`` as those of ``one``; None where either holds no codes.
 
     Args:
@@ -58,32 +60,37 @@ def recode(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame
         links: By code (as text) the mean of each anchor in standard units, for both, with the same columns.
     """
     a, b = one.shares, other.shares
-    if not a or not b or max(len(a), len(b)) > 4 * FEW or not (one.coded or other.coded or one.kind == "categorical"):
+    if (
+        not a
+        or not b
+        or max(len(a), len(b)) > 4 * MAX_CODES
+        or not (one.is_coded or other.is_coded or one.kind == "categorical")
+    ):
         return None
     folded = {key.casefold(): key for key in a}
     if all(key.casefold() in folded for key in b):
         same = {key: folded[key.casefold()] for key in b if key != folded[key.casefold()]}
-        return Recoding(same, not (told := _doubts(one, other, links)), 0.95, told)
-    words = {key: partner for key in b if (partner := _partner(key, a)) is not None}
+        return CodeMapping(same, not (told := _doubt(one, other, links)), 0.95, told)
+    words = {key: partner for key in b if (partner := _synonym(key, a)) is not None}
     if len(words) == len(b) and len(set(words.values())) == len(words):
-        return Recoding(words, True, 0.95)
-    if one.kind == other.kind == "numeric" and (not (one.coded and other.coded) or _counts(a, b)):
+        return CodeMapping(words, True, 0.95)
+    if one.kind == other.kind == "numeric" and (not (one.is_coded and other.is_coded) or _are_counts(a, b)):
         return None
-    return _assigned(one, other, words, links)
+    return _assign_by_shares(one, other, words, links)
 
 
-def _counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
     """Whether both are runs of whole numbers that differ in rare high ones alone, as counts do and codes do not."""
     if not all(key.isdigit() for key in (*a, *b)):
         return False
     every = sorted(int(key) for key in {*a, *b})
     apart = sum(share for table, other in ((a, b), (b, a)) for key, share in table.items() if key not in other)
-    return every[-1] - every[0] <= len(every) and apart < RARE_ENDS and min(map(int, a)) == min(map(int, b))
+    return every[-1] - every[0] <= len(every) and apart < MAX_TAIL_SHARE and min(map(int, a)) == min(map(int, b))
 
 
-def _partner(key: str, others: Mapping[str, float]) -> str | None:
+def _synonym(key: str, others: Mapping[str, float]) -> str | None:
     """The one other code that says the same."""
-    mine = next((group for group in WORDS if key.casefold() in group), None)
+    mine = next((group for group in SYNONYMS if key.casefold() in group), None)
     if key.casefold().isdigit():
         mine = None
     found = [
@@ -94,12 +101,12 @@ def _partner(key: str, others: Mapping[str, float]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _doubts(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
+def _doubt(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
     """Why equal codes may not mean the same: one is missing that should occur, or they behave otherwise."""
     a, b = one.shares or {}, other.shares or {}
     own = {key.casefold() for key in b}
     gone = {key: share for key, share in a.items() if key.casefold() not in own}
-    missed = [key for key, share in gone.items() if (1 - share) ** other.count < RARE]
+    missed = [key for key, share in gone.items() if (1 - share) ** other.count < MAX_ABSENCE_PROBABILITY]
     if missed:
         share = sum(gone[key] for key in missed)
         return (
@@ -107,13 +114,13 @@ def _doubts(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFram
             "its rows: does it use other codes?"
         )
     if links is not None and len(b) >= 2:
-        odd = _contrary(one, other, *links)
+        odd = _exchanged_codes(one, other, *links)
         if odd:
             return f"the codes of {other.source}.{other.name} behave otherwise than those of {one.source}: {odd}"
     return ""
 
 
-def _contrary(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> str:
+def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> str:
     """Where two codes would fit far better the other way round."""
     a, b = one.shares or {}, other.shares or {}
     shared = [key for key in b if key in a and key in mine.index and key in theirs.index]
@@ -129,14 +136,14 @@ def _contrary(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataF
                 continue
             # The difference of two means in standard units has a variance of about 2/n in each source.
             worth = float(first[good] @ second[good]) / np.sqrt(float(np.square(first[good]).sum()) * 2 / n + 1e-12)
-            if worth < -AGAINST:
+            if worth < -MIN_EXCHANGE_Z:
                 return f"{key} and {partner} seem to be exchanged"
     return ""
 
 
-def _assigned(
+def _assign_by_shares(
     one: Profile, other: Profile, words: Mapping[str, str], links: tuple[pd.DataFrame, pd.DataFrame] | None
-) -> Recoding:
+) -> CodeMapping:
     """An assignment by shares and dependences; a person decides in any case."""
     a, b = one.shares or {}, other.shares or {}
     rows, columns = list(b), list(a)
@@ -149,8 +156,8 @@ def _assigned(
         for j, partner in enumerate(columns):
             cost[i, j] += abs(b[key] - a[partner]) - (1.0 if words.get(key) == partner else 0.0)
             # By convention 1 is yes.
-            cost[i, j] -= 1.0 if (key.casefold() in WORDS[2] and partner == "1") else 0.0
-            cost[i, j] -= 1.0 if (key.casefold() in WORDS[3] and partner == "0") else 0.0
+            cost[i, j] -= 1.0 if (key.casefold() in SYNONYMS[2] and partner == "1") else 0.0
+            cost[i, j] -= 1.0 if (key.casefold() in SYNONYMS[3] and partner == "0") else 0.0
             if links is not None and partner in links[0].index and key in links[1].index:
                 gap = (links[0].loc[partner] - links[1].loc[key]).abs()
                 if gap.notna().any():
@@ -160,7 +167,9 @@ def _assigned(
     score = round(float(np.exp(-max(0.0, np.mean([cost[i, j] for i, j in zip(*chosen, strict=True)])))), 3)
     told = ", ".join(f"{key} → {partner}" for key, partner in list(meaning.items())[:6])
     left = f"; {len(rows) - len(meaning)} codes have no partner" if len(rows) > len(meaning) else ""
-    return Recoding(meaning, False, score, f"{other.source}.{other.name} has codes of its own: is {told} right{left}?")
+    return CodeMapping(
+        meaning, False, score, f"{other.source}.{other.name} has codes of its own: is {told} right{left}?"
+    )
 
 
 def code_means(frame: pd.DataFrame, column: str, anchors: Sequence[str], mapped: Sequence[str]) -> pd.DataFrame:

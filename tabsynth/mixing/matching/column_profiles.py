@@ -14,10 +14,10 @@ from tabsynth.schema.column_names import is_quantity, words
 from tabsynth.schema.inference import infer_column
 from tabsynth.schema.schema import Schema
 
-LEVELS = np.linspace(0.05, 0.95, 19)
+QUANTILE_LEVELS = np.linspace(0.05, 0.95, 19)
 """Levels of the quantiles that are compared."""
 
-FEW = 12
+MAX_CODES = 12
 """Up to so many different values, a column may hold codes."""
 
 SENTINELS = frozenset(
@@ -26,7 +26,7 @@ SENTINELS = frozenset(
 ) - {1, 7, 8, -7, -8}  # fmt: skip
 """Numbers that often stand for 'none' or 'unknown'."""
 
-LEAST_SPIKE = 5
+MIN_SPIKE_ROWS = 5
 """Rows that must share a number for it to be a spike."""
 
 
@@ -42,7 +42,7 @@ class Profile:
         rows: Rows of the source.
         count: Values that are not missing.
         values: The numbers without missing ones and sentinels; None for other kinds.
-        quantiles: At ``LEVELS``; None for other kinds.
+        quantiles: At ``QUANTILE_LEVELS``; None for other kinds.
         shares: Share of each code (as text) among the values; None where there are too many.
         spikes: Numbers that stick out as sentinels within the source, with their counts.
     """
@@ -59,9 +59,9 @@ class Profile:
     spikes: Mapping[float, int]
 
     @property
-    def coded(self) -> bool:
+    def is_coded(self) -> bool:
         """Whether it holds few different values, which may be codes."""
-        if self.shares is None or not 2 <= len(self.shares) <= FEW:
+        if self.shares is None or not 2 <= len(self.shares) <= MAX_CODES:
             return False
         whole = self.values is None or bool((self.values % 1 == 0).all())
         return whole and not (self.kind == "numeric" and is_quantity(self.name) and len(self.shares) > 5)
@@ -75,12 +75,12 @@ class Profile:
         return wide or float(np.abs(self.quantiles).max()) * 0.1 or 1.0
 
 
-def profiles(source: str, frame: pd.DataFrame, schema: Schema | None = None) -> list[Profile]:
+def profile_columns(source: str, frame: pd.DataFrame, schema: Schema | None = None) -> list[Profile]:
     """A profile of each column of a source, in order."""
-    return [profile(source, frame[name], schema) for name in frame.columns]
+    return [profile_column(source, frame[name], schema) for name in frame.columns]
 
 
-def profile(source: str, values: pd.Series, schema: Schema | None = None) -> Profile:
+def profile_column(source: str, values: pd.Series, schema: Schema | None = None) -> Profile:
     """A profile of one column; its kind is inferred where no schema tells it."""
     name = str(values.name)
     kind = schema[name].kind if schema is not None and name in schema else infer_column(values).kind
@@ -89,11 +89,11 @@ def profile(source: str, values: pd.Series, schema: Schema | None = None) -> Pro
     numbers = present.to_numpy(dtype=np.float64) if numeric else None
     spikes: dict[float, int] = {}
     if numbers is not None and len(numbers):
-        spikes = lone_spikes(numbers)
+        spikes = find_spikes(numbers)
         kept = numbers[~np.isin(numbers, list(spikes))]
         numbers = kept if len(kept) else numbers
     shares = None
-    if present.nunique() <= 4 * FEW:
+    if present.nunique() <= 4 * MAX_CODES:
         shares = {code_text(key): float(share) for key, share in present.value_counts(normalize=True).items()}
     return Profile(
         source=source,
@@ -103,25 +103,27 @@ def profile(source: str, values: pd.Series, schema: Schema | None = None) -> Pro
         rows=len(values),
         count=len(present),
         values=numbers,
-        quantiles=np.quantile(numbers, LEVELS) if numbers is not None and not _nothing(numbers) else None,
+        quantiles=np.quantile(numbers, QUANTILE_LEVELS)
+        if numbers is not None and not _is_uninformative(numbers)
+        else None,
         shares=shares,
         spikes=spikes,
     )
 
 
-def _nothing(numbers: Floats) -> bool:
+def _is_uninformative(numbers: Floats) -> bool:
     """Whether a column holds no number, or a single one that may stand for none."""
     return not len(numbers) or (bool((numbers == numbers[0]).all()) and float(numbers[0]) in SENTINELS)
 
 
-def lone_spikes(numbers: Floats) -> dict[float, int]:
+def find_spikes(numbers: Floats) -> dict[float, int]:
     """Sentinels that a source shows by itself: a usual one, repeated, at an end and far from all other numbers."""
     out: dict[float, int] = {}
     rest = numbers
     for value in sorted(SENTINELS, key=abs, reverse=True):
         at = rest == value
         count = int(at.sum())
-        if count < LEAST_SPIKE or count == len(rest):
+        if count < MIN_SPIKE_ROWS or count == len(rest):
             continue
         other = rest[~at]
         if other.min() <= value <= other.max():
@@ -129,7 +131,7 @@ def lone_spikes(numbers: Floats) -> dict[float, int]:
         low, high = np.quantile(other, [0.05, 0.95])
         gap = float(np.abs(other - value).min())
         # Far: the gap to the nearest other number is as wide as the middle of the others, and they are no code.
-        if gap > 0.5 * max(high - low, 1.0) and len(np.unique(other)) > FEW:
+        if gap > 0.5 * max(high - low, 1.0) and len(np.unique(other)) > MAX_CODES:
             out[float(value)] = count
             rest = other
     return out

@@ -9,22 +9,27 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.mixing.matching.code_mapping import code_means, recode
-from tabsynth.mixing.matching.column_profiles import Profile, profile
-from tabsynth.mixing.matching.schema_matching import Group
+from tabsynth.mixing.matching.code_mapping import code_means, map_codes
+from tabsynth.mixing.matching.column_profiles import Profile, profile_column
+from tabsynth.mixing.matching.schema_matching import ColumnGroup
 from tabsynth.mixing.matching.sentinel_detection import find_sentinels
-from tabsynth.mixing.matching.split_columns import Split
-from tabsynth.mixing.matching.unit_detection import FAR, Scale, compare, second_unit
-from tabsynth.mixing.plan.entries import Harmony, code_text
+from tabsynth.mixing.matching.split_columns import SplitColumn
+from tabsynth.mixing.matching.unit_detection import (
+    MIN_OTHER_UNIT_DISTANCE,
+    UnitComparison,
+    compare_units,
+    detect_second_unit,
+)
+from tabsynth.mixing.plan.entries import HarmonisationRule, code_text
 from tabsynth.mixing.units import Conversion, conversion
 from tabsynth.schema.datetime_formats import find_formats
 
 Anchors = Mapping[str, Mapping[str, str]]
 
 
-def propose(
-    group: Group, frames: Mapping[str, pd.DataFrame], splits: Mapping[str, Split], anchors: Anchors
-) -> list[Harmony]:
+def propose_rules(
+    group: ColumnGroup, frames: Mapping[str, pd.DataFrame], splits: Mapping[str, SplitColumn], anchors: Anchors
+) -> list[HarmonisationRule]:
     """Entries for one column of the mixed table.
 
     Args:
@@ -35,30 +40,30 @@ def propose(
     """
     members = dict(group.members)
     for source, split in splits.items():
-        members[source] = _joined(source, frames[source], split)
+        members[source] = _profile_joined(source, frames[source], split)
     first, *others = members.values()
-    scales = {other.source: compare(first, other) for other in others if _numeric(first, other)}
+    scales = {other.source: compare_units(first, other) for other in others if _both_numeric(first, other)}
     return [
-        *_units(group.name, first, scales),
-        *_second_units(group.name, members),
-        *_sentinels(group.name, members, scales),
-        *_codes(group.name, members, frames, splits, anchors),
-        *_dates(group.name, members, frames, splits),
+        *_unit_rules(group.name, first, scales),
+        *_second_unit_rules(group.name, members),
+        *_sentinel_rules(group.name, members, scales),
+        *_code_rules(group.name, members, frames, splits, anchors),
+        *_date_rules(group.name, members, frames, splits),
     ]
 
 
-def _joined(source: str, frame: pd.DataFrame, split: Split) -> Profile:
+def _profile_joined(source: str, frame: pd.DataFrame, split: SplitColumn) -> Profile:
     """The profile of parts joined."""
     parts = frame[list(split.names)]
     values = parts.map(code_text, na_action="ignore").agg(split.joiner.join, axis=1).where(parts.notna().all(axis=1))
-    return replace(profile(source, values.rename("|".join(split.names))), words=())
+    return replace(profile_column(source, values.rename("|".join(split.names))), words=())
 
 
-def _numeric(one: Profile, other: Profile) -> bool:
-    return one.quantiles is not None and other.quantiles is not None and not (one.coded and other.coded)
+def _both_numeric(one: Profile, other: Profile) -> bool:
+    return one.quantiles is not None and other.quantiles is not None and not (one.is_coded and other.is_coded)
 
 
-def _units(column: str, first: Profile, scales: Mapping[str, Scale]) -> list[Harmony]:
+def _unit_rules(column: str, first: Profile, scales: Mapping[str, UnitComparison]) -> list[HarmonisationRule]:
     """One entry for sources in another unit, one question for those that no known conversion explains."""
     out = []
     moved = {source: scale for source, scale in scales.items() if scale.unit is not None and scale.to is not None}
@@ -66,12 +71,12 @@ def _units(column: str, first: Profile, scales: Mapping[str, Scale]) -> list[Har
         to = next(scale.to for scale in moved.values())
         asked = [
             f"is {source} in {scale.unit}, and {first.source} in {scale.to}? distance {scale.distance:.2f} spreads "
-            f"after the conversion, {scale.plain:.2f} before"
+            f"after the conversion, {scale.raw_distance:.2f} before"
             for source, scale in moved.items()
             if not scale.certain or scale.to != to
         ]
         out.append(
-            Harmony(
+            HarmonisationRule(
                 column=column,
                 unit=to,
                 units={source: str(scale.unit) for source, scale in moved.items()},
@@ -80,42 +85,50 @@ def _units(column: str, first: Profile, scales: Mapping[str, Scale]) -> list[Har
                 score=round(min(float(np.exp(-scale.distance)) for scale in moved.values()), 3),
                 question="; ".join(asked),
                 why=", ".join(
-                    f"{s}: {scale.plain:.1f} → {scale.distance:.2f} spreads apart" for s, scale in moved.items()
+                    f"{s}: {scale.raw_distance:.1f} → {scale.distance:.2f} spreads apart" for s, scale in moved.items()
                 ),
             )
         )
-    far = [source for source, scale in scales.items() if source not in moved and FAR < scale.plain < float("inf")]
+    far = [
+        source
+        for source, scale in scales.items()
+        if source not in moved and MIN_OTHER_UNIT_DISTANCE < scale.raw_distance < float("inf")
+    ]
     if far:
-        told = ", ".join(f"{source} ({scales[source].plain:.1f} spreads away)" for source in far)
+        told = ", ".join(f"{source} ({scales[source].raw_distance:.1f} spreads away)" for source in far)
         asked_too = f"is {column!r} measured alike in {told}? No known conversion explains the difference"
-        out.append(Harmony(column=column, status="proposed", score=0.0, question=asked_too))
+        out.append(HarmonisationRule(column=column, status="proposed", score=0.0, question=asked_too))
     return out
 
 
-def _second_units(column: str, members: Mapping[str, Profile]) -> list[Harmony]:
+def _second_unit_rules(column: str, members: Mapping[str, Profile]) -> list[HarmonisationRule]:
     """A second unit within one source."""
     out = []
     for source, member in members.items():
         named = [other.words for other in members.values()]
-        if member.values is None or member.coded:
+        if member.values is None or member.is_coded:
             continue
-        found = next((item for said in named if (item := second_unit(member.values, said)) is not None), None)
+        found = next((item for said in named if (item := detect_second_unit(member.values, said)) is not None), None)
         if found is not None:
             bound = {"below": found.below} if found.below is not None else {"above": found.above}
             side = f"below {found.below:g}" if found.below is not None else f"above {found.above:g}"
             asked = f"are the {found.share:.0%} of {source}'s values {side} in {found.unit}, the others in {found.to}?"
             second = {source: {"unit": found.unit, **bound}}
-            entry = Harmony(column=column, unit=found.to, analyte=found.analyte, mixed=second, status="proposed")
+            entry = HarmonisationRule(
+                column=column, unit=found.to, analyte=found.analyte, mixed=second, status="proposed"
+            )
             out.append(replace(entry, score=0.5, question=asked))
     return out
 
 
-def _sentinels(column: str, members: Mapping[str, Profile], scales: Mapping[str, Scale]) -> list[Harmony]:
+def _sentinel_rules(
+    column: str, members: Mapping[str, Profile], scales: Mapping[str, UnitComparison]
+) -> list[HarmonisationRule]:
     """Numbers that mean missing, against the other sources in the same unit."""
     common = {}
     for source, member in members.items():
         if member.values is not None:
-            common[source] = _change(scales.get(source)), member
+            common[source] = _conversion(scales.get(source)), member
     found = []
     for source, (mine, member) in common.items():
         others = [
@@ -134,7 +147,9 @@ def _sentinels(column: str, members: Mapping[str, Profile], scales: Mapping[str,
         values[item.source] = (*values.get(item.source, ()), plain)
     asked = "" if certain else f"do these mean missing? {told}"
     return [
-        Harmony(column=column, na=values, status="proposed", score=0.95 if certain else 0.5, question=asked, why=told)
+        HarmonisationRule(
+            column=column, na=values, status="proposed", score=0.95 if certain else 0.5, question=asked, why=told
+        )
     ]
 
 
@@ -145,45 +160,45 @@ def _all_numbers(member: Profile) -> Floats:
     return np.concatenate([member.values, *spikes])
 
 
-def _change(scale: Scale | None) -> Conversion:
+def _conversion(scale: UnitComparison | None) -> Conversion:
     if scale is None or scale.unit is None or scale.to is None:
         return Conversion(1.0)
     return conversion(scale.unit, scale.to, scale.analyte)
 
 
-def _codes(
+def _code_rules(
     column: str,
     members: Mapping[str, Profile],
     frames: Mapping[str, pd.DataFrame],
-    splits: Mapping[str, Split],
+    splits: Mapping[str, SplitColumn],
     anchors: Anchors,
-) -> list[Harmony]:
+) -> list[HarmonisationRule]:
     """Codes of the sources read as those of the first."""
     home = next(iter(members.values()))
     values, asked, scores = {}, [], []
     for source, member in list(members.items())[1:]:
-        links = None if source in splits else _links(column, home, member, frames, anchors)
-        found = recode(home, member, links)
+        links = None if source in splits else _anchor_means(column, home, member, frames, anchors)
+        found = map_codes(home, member, links)
         if found is None or (not found.meaning and not found.question):
             continue
         scores.append(found.score)
         if found.meaning:
             stay = {key: key for key in member.shares or {} if key not in found.meaning and key in (home.shares or {})}
-            values[source] = {key: _plain(home, code) for key, code in {**found.meaning, **stay}.items()}
+            values[source] = {key: _home_code(home, code) for key, code in {**found.meaning, **stay}.items()}
         if not found.certain:
             asked.append(found.question)
     if not scores:
         return []
     question = "; ".join(asked)
-    return [Harmony(column=column, values=values, status="proposed", score=min(scores), question=question)]
+    return [HarmonisationRule(column=column, values=values, status="proposed", score=min(scores), question=question)]
 
 
-def _plain(home: Profile, code: str) -> str | int:
+def _home_code(home: Profile, code: str) -> str | int:
     """A code as the first source writes it."""
     return int(code) if home.values is not None and code.lstrip("-").isdigit() else code
 
 
-def _links(
+def _anchor_means(
     column: str, home: Profile, member: Profile, frames: Mapping[str, pd.DataFrame], anchors: Anchors
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """What each code goes along with, in both sources."""
@@ -200,9 +215,9 @@ def _links(
     return mine[both], theirs[both]
 
 
-def _dates(
-    column: str, members: Mapping[str, Profile], frames: Mapping[str, pd.DataFrame], splits: Mapping[str, Split]
-) -> list[Harmony]:
+def _date_rules(
+    column: str, members: Mapping[str, Profile], frames: Mapping[str, pd.DataFrame], splits: Mapping[str, SplitColumn]
+) -> list[HarmonisationRule]:
     """How dates that are text are spelled; day and month that cannot be told apart are asked."""
     if not any(member.kind == "datetime" for member in members.values()):
         return []
@@ -226,7 +241,7 @@ def _dates(
     if not formats and not asked:
         return []
     return [
-        Harmony(
+        HarmonisationRule(
             column=column, dates=formats, status="proposed", score=0.5 if asked else 0.95, question="; ".join(asked)
         )
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import cache
 
-SAID = {
+ABBREVIATIONS = {
     "acct": "account", "addr": "address", "alb": "albumin", "alk": "alkaline", "amt": "amount", "avg": "mean",
     "average": "mean", "bal": "balance", "bilirubin": "bilirubin", "birthdate": "birth date", "bmi": "body mass index",
     "born": "birth", "bp": "blood pressure", "bun": "urea nitrogen", "ccy": "currency", "chol": "cholesterol",
@@ -31,7 +31,9 @@ SAID = {
 }  # fmt: skip
 """Abbreviations and synonyms that tables everywhere use."""
 
-FILLERS = frozenset({"the", "of", "in", "a", "an", "at", "is", "has", "value", "code", "cd", "flag", "ind", "status"})
+STOP_WORDS = frozenset(
+    {"the", "of", "in", "a", "an", "at", "is", "has", "value", "code", "cd", "flag", "ind", "status"}
+)
 
 UNIT_WORDS: dict[tuple[str, ...], str] = {
     ("mg", "dl"): "mg/dL", ("mmol", "l"): "mmol/L", ("mmol",): "mmol/L", ("umol", "l"): "umol/L", ("g", "l"): "g/L",
@@ -48,7 +50,7 @@ UNIT_WORDS: dict[tuple[str, ...], str] = {
 
 TIME, MONEY = ("year", "month", "week", "day"), ("1", "thousand", "hundredth")
 
-MEASURED: dict[str, tuple[str, ...]] = {
+QUANTITY_UNITS: dict[str, tuple[str, ...]] = {
     "age": TIME, "duration": (*TIME, "hour", "minute"), "tenure": TIME, "term": TIME, "followup": TIME,
     "stay": ("day", "hour"),
     "weight": ("kg", "lb", "g"), "mass": ("kg", "lb", "g"), "height": ("cm", "m", "inch"), "waist": ("cm", "m", "inch"),
@@ -60,7 +62,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Units that a quantity is kept in, by a word of the column's name."""
 
-CONCENTRATIONS = ("mg/dL", "mmol/L", "umol/L", "g/L", "g/dL", "ug/L", "ng/mL", "nmol/L")
+CONCENTRATION_UNITS = ("mg/dL", "mmol/L", "umol/L", "g/L", "g/dL", "ug/L", "ng/mL", "nmol/L")
 
 ANALYTES = {
     "cholesterol": "cholesterol", "triglycerides": "triglycerides", "glucose": "glucose", "sugar": "glucose",
@@ -73,22 +75,22 @@ ANALYTES = {
 
 
 @cache
-def meaning(said: tuple[str, ...]) -> tuple[str, ...]:
+def expand_words(said: tuple[str, ...]) -> tuple[str, ...]:
     """The words of a name in full: abbreviations written out, units and fillers left out."""
-    _, rest = _unit(said)
-    full = [word for short in rest for word in SAID.get(short, short).split()]
-    kept = tuple(dict.fromkeys(word for word in full if word not in FILLERS))
+    _, rest = _split_unit(said)
+    full = [word for short in rest for word in ABBREVIATIONS.get(short, short).split()]
+    kept = tuple(dict.fromkeys(word for word in full if word not in STOP_WORDS))
     return kept or tuple(said)
 
 
-def unit_of(said: tuple[str, ...]) -> str | None:
+def unit_in_name(said: tuple[str, ...]) -> str | None:
     """The unit that a name tells, such as ``mg/dL`` of ``chol_mg_dl``."""
-    return _unit(said)[0]
+    return _split_unit(said)[0]
 
 
-def analyte_of(said: tuple[str, ...]) -> str | None:
+def analyte_in_name(said: tuple[str, ...]) -> str | None:
     """The substance that a name tells of, if its molar mass is known."""
-    full = meaning(said)
+    full = expand_words(said)
     if "a1c" in full:
         return None
     if {"urea", "nitrogen"} <= set(full):
@@ -96,14 +98,14 @@ def analyte_of(said: tuple[str, ...]) -> str | None:
     return next((ANALYTES[word] for word in full if word in ANALYTES), None)
 
 
-def units_for(said: tuple[str, ...]) -> tuple[str, ...]:
+def candidate_units(said: tuple[str, ...]) -> tuple[str, ...]:
     """The units that a column of such a name may be in; empty when the name does not tell."""
-    if analyte_of(said):
-        return CONCENTRATIONS
-    return next((MEASURED[word] for word in meaning(said) if word in MEASURED), ())
+    if analyte_in_name(said):
+        return CONCENTRATION_UNITS
+    return next((QUANTITY_UNITS[word] for word in expand_words(said) if word in QUANTITY_UNITS), ())
 
 
-def _unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+def _split_unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """The unit in a name and the words around it; a name of nothing else has no unit."""
     for size in (3, 2, 1):
         for start in range(len(said) - size, -1, -1):
@@ -115,27 +117,27 @@ def _unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 
 @cache
-def alike(one: tuple[str, ...], other: tuple[str, ...]) -> float:
+def name_similarity(one: tuple[str, ...], other: tuple[str, ...]) -> float:
     """How alike two names are, 0 to 1: shared words, weighted by how alike each is to its best partner."""
     if one == other:
         return 1.0
-    a, b = meaning(one), meaning(other)
+    a, b = expand_words(one), expand_words(other)
     if a == b:
         return 0.97
-    short = max(_abbreviates(one, b), _abbreviates(other, a))
+    short = max(_acronym_similarity(one, b), _acronym_similarity(other, a))
     return max(_soft_overlap(a, b), short)
 
 
 def _soft_overlap(a: Sequence[str], b: Sequence[str]) -> float:
     """Mean over both names of each word's best likeness; a word alone in a longer name still counts."""
-    grid = [[_word(x, y) for y in b] for x in a]
+    grid = [[_word_similarity(x, y) for y in b] for x in a]
     forth = sum(max(row) for row in grid) / len(a)
     back = sum(max(column) for column in zip(*grid, strict=True)) / len(b)
     return float(0.5 * (forth + back))
 
 
 @cache
-def _word(x: str, y: str) -> float:
+def _word_similarity(x: str, y: str) -> float:
     if x == y:
         return 1.0
     low, high = sorted((x, y), key=len)
@@ -147,20 +149,20 @@ def _word(x: str, y: str) -> float:
     return likeness if likeness >= 0.75 else 0.0
 
 
-def _abbreviates(said: Sequence[str], full: Sequence[str]) -> float:
+def _acronym_similarity(said: Sequence[str], full: Sequence[str]) -> float:
     """Whether a one-word name is made of the beginnings of a longer one's words: ``cp`` of ``chest_pain``."""
     if len(said) != 1 or len(full) < 2 or not said[0].isalpha():
         return 0.0
-    return 0.85 if _splits(said[0], tuple(full)) else 0.0
+    return 0.85 if _is_acronym(said[0], tuple(full)) else 0.0
 
 
 @cache
-def _splits(short: str, full: tuple[str, ...]) -> bool:
+def _is_acronym(short: str, full: tuple[str, ...]) -> bool:
     """Whether ``short`` is a beginning of each of the words, one after the other."""
     if not full:
         return not short
     head = full[0]
     return any(
-        short.startswith(head[:size]) and _splits(short[size:], full[1:])
+        short.startswith(head[:size]) and _is_acronym(short[size:], full[1:])
         for size in range(1, min(len(head), len(short)) + 1)
     )

@@ -16,22 +16,22 @@ from scipy.optimize import linear_sum_assignment
 
 from tabsynth.common.arrays import Floats
 from tabsynth.mixing.matching.column_profiles import Profile
-from tabsynth.mixing.matching.name_similarity import alike
-from tabsynth.mixing.matching.unit_detection import compare
+from tabsynth.mixing.matching.name_similarity import name_similarity
+from tabsynth.mixing.matching.unit_detection import compare_units
 
-LEAST = 0.3
+MIN_PAIR_SCORE = 0.3
 """A pair below this score is no match."""
 
-ANCHOR = 0.65
+MIN_ANCHOR_SCORE = 0.65
 """Pairs from this score on serve as anchors of the second round."""
 
-STRUCTURE = 0.2
+DEPENDENCE_WEIGHT = 0.2
 """Weight of the dependences in the second round."""
 
-MOST_ROWS = 20_000
+MAX_CORRELATION_ROWS = 20_000
 """Rows that dependences are measured on."""
 
-_KINDS: dict[frozenset[str], float] = {
+_KIND_SIMILARITY: dict[frozenset[str], float] = {
     frozenset({"numeric", "categorical"}): 0.85, frozenset({"categorical", "boolean"}): 0.95,
     frozenset({"numeric", "boolean"}): 0.8, frozenset({"categorical", "text"}): 0.8,
     frozenset({"identifier", "text"}): 0.7, frozenset({"identifier", "categorical"}): 0.5,
@@ -42,7 +42,7 @@ _KINDS: dict[frozenset[str], float] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class ColumnGroup:
     """Columns that are taken to be one, by source; ``name`` is that of the first."""
 
     name: str
@@ -57,7 +57,7 @@ class Group:
         return next(iter(self.members.values()))
 
 
-def align(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]) -> list[Group]:
+def match_columns(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]) -> list[ColumnGroup]:
     """Group the columns of all sources.
 
     Args:
@@ -67,14 +67,14 @@ def align(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.Data
     Returns:
         One group for each column of the mixed table; what matches nothing is a group of its own.
     """
-    links = {name: dependences(frames[name], sources[name]) for name in sources if name in frames}
+    links = {name: rank_correlations(frames[name], sources[name]) for name in sources if name in frames}
     names = iter(sources.items())
     start, columns = next(names)
-    groups = [Group(column.name, {start: column}) for column in columns]
+    groups = [ColumnGroup(column.name, {start: column}) for column in columns]
     for source, columns in names:
         base = pair_scores(groups, columns)
         chosen = _assign(base)
-        scores = _with_structure(base, chosen, groups, columns, links, source)
+        scores = _with_dependences(base, chosen, groups, columns, links, source)
         chosen = _assign(scores)
         taken = set()
         for i, j in chosen:
@@ -96,11 +96,11 @@ def align(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.Data
         for j, profile in enumerate(columns):
             if j not in taken:
                 name = profile.name if profile.name not in used else f"{profile.name}_{source}"
-                groups.append(Group(name, {source: profile}))
+                groups.append(ColumnGroup(name, {source: profile}))
     return groups
 
 
-def pair_scores(groups: Sequence[Group], columns: Sequence[Profile]) -> Floats:
+def pair_scores(groups: Sequence[ColumnGroup], columns: Sequence[Profile]) -> Floats:
     """Scores of groups against columns, shape (groups, columns): against each group's best member."""
     out = np.zeros((len(groups), len(columns)))
     for i, group in enumerate(groups):
@@ -111,26 +111,26 @@ def pair_scores(groups: Sequence[Group], columns: Sequence[Profile]) -> Floats:
 
 def pair_score(one: Profile, other: Profile) -> float:
     """How alike two columns are, 0 to 1."""
-    kinds = 1.0 if one.kind == other.kind else _KINDS.get(frozenset({one.kind, other.kind}), 0.25)
-    return kinds * 0.5 * (alike(one.words, other.words) + values_alike(one, other))
+    kinds = 1.0 if one.kind == other.kind else _KIND_SIMILARITY.get(frozenset({one.kind, other.kind}), 0.25)
+    return kinds * 0.5 * (name_similarity(one.words, other.words) + value_similarity(one, other))
 
 
-def values_alike(one: Profile, other: Profile) -> float:
+def value_similarity(one: Profile, other: Profile) -> float:
     """How alike two columns' values are, 0 to 1; a half where nothing can be said."""
     if not one.count or not other.count:
         return 0.5
-    if one.coded and other.coded:
-        return _codes_alike(one.shares or {}, other.shares or {})
+    if one.is_coded and other.is_coded:
+        return _code_similarity(one.shares or {}, other.shares or {})
     if one.quantiles is not None and other.quantiles is not None:
-        if one.coded != other.coded:
-            return 0.3 * float(np.exp(-compare(one, other).distance))
-        return float(np.exp(-compare(one, other).distance))
+        if one.is_coded != other.is_coded:
+            return 0.3 * float(np.exp(-compare_units(one, other).distance))
+        return float(np.exp(-compare_units(one, other).distance))
     if one.shares is not None and other.shares is not None:
-        return _codes_alike(one.shares, other.shares)
+        return _code_similarity(one.shares, other.shares)
     return 0.5 if one.kind == other.kind else 0.2
 
 
-def _codes_alike(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+def _code_similarity(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     """Shared codes, or shares that look alike under other codes."""
     low = {key.casefold(): share for key, share in one.items()}
     high = {key.casefold(): share for key, share in other.items()}
@@ -143,9 +143,13 @@ def _codes_alike(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     return max(0.5 * shared + 0.5 * common if common else 0.0, renamed)
 
 
-def dependences(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.DataFrame:
+def rank_correlations(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.DataFrame:
     """Absolute rank correlations between the numeric and two-valued columns of one source."""
-    sample = frame if len(frame) <= MOST_ROWS else frame.sample(MOST_ROWS, random_state=np.random.RandomState(0))
+    sample = (
+        frame
+        if len(frame) <= MAX_CORRELATION_ROWS
+        else frame.sample(MAX_CORRELATION_ROWS, random_state=np.random.RandomState(0))
+    )
     coded = {}
     for column in columns:
         values = sample[column.name]
@@ -157,21 +161,21 @@ def dependences(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.DataFrame
 
 
 def _assign(scores: Floats) -> list[tuple[int, int]]:
-    """The best one-to-one assignment, without pairs below ``LEAST``."""
+    """The best one-to-one assignment, without pairs below ``MIN_PAIR_SCORE``."""
     rows, columns = linear_sum_assignment(-scores)
-    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if scores[i, j] >= LEAST]
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if scores[i, j] >= MIN_PAIR_SCORE]
 
 
-def _with_structure(
+def _with_dependences(
     base: Floats,
     chosen: Sequence[tuple[int, int]],
-    groups: Sequence[Group],
+    groups: Sequence[ColumnGroup],
     columns: Sequence[Profile],
     links: Mapping[str, pd.DataFrame],
     source: str,
 ) -> Floats:
     """Scores that also count how alike two columns depend on the anchors."""
-    anchors = [(i, j) for i, j in chosen if base[i, j] >= ANCHOR]
+    anchors = [(i, j) for i, j in chosen if base[i, j] >= MIN_ANCHOR_SCORE]
     out = base.copy()
     own = links.get(source)
     if own is None or len(anchors) < 3:
@@ -194,7 +198,7 @@ def _with_structure(
                 # Two correlations of n rows each differ by chance with a variance of about 1/n + 1/m.
                 noise = 1 / max(first.count, 4) + 1 / max(column.count, 4) + 0.01
                 misfit = float(np.mean(np.square(gaps))) / noise
-                out[i, j] = (1 - STRUCTURE) * base[i, j] + STRUCTURE * float(np.exp(-misfit / 4)) * min(
+                out[i, j] = (1 - DEPENDENCE_WEIGHT) * base[i, j] + DEPENDENCE_WEIGHT * float(np.exp(-misfit / 4)) * min(
                     1.0, 2 * base[i, j]
                 )
     return out

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import stats
 
 from tabsynth.common.arrays import Floats
-from tabsynth.mixing.matching.column_profiles import LEAST_SPIKE, SENTINELS, Profile
+from tabsynth.mixing.matching.column_profiles import MIN_SPIKE_ROWS, SENTINELS, Profile
 
-ALARM = 1e-6
+MAX_CHANCE_PROBABILITY = 1e-6
 """Probability below which as many equal values are no chance, given the other sources."""
 
 
@@ -42,19 +42,23 @@ def find_sentinels(column: Profile, mine: Floats, others: Sequence[Floats]) -> l
         mine: All its numbers.
         others: The numbers of the other sources, in this one's unit.
     """
-    if not len(mine) or (column.coded and not (mine == mine[0]).all()):
+    if not len(mine) or (column.is_coded and not (mine == mine[0]).all()):
         return []
     kept = [other[~np.isin(other, list(SENTINELS))] for other in others]
     pooled = np.concatenate(kept) if kept else np.empty(0)
-    found = [_spike(column, mine, float(value), pooled, others) for value in sorted(set(mine) & SENTINELS, key=abs)]
+    found = [
+        _test_candidate(column, mine, float(value), pooled, others) for value in sorted(set(mine) & SENTINELS, key=abs)
+    ]
     return [item for item in found if item is not None]
 
 
-def _spike(column: Profile, mine: Floats, value: float, pooled: Floats, others: Sequence[Floats]) -> Sentinel | None:
+def _test_candidate(
+    column: Profile, mine: Floats, value: float, pooled: Floats, others: Sequence[Floats]
+) -> Sentinel | None:
     """One candidate against the other sources, or by itself where there are none."""
     count = int((mine == value).sum())
     alone = value in column.spikes
-    if count < LEAST_SPIKE and not alone:
+    if count < MIN_SPIKE_ROWS and not alone:
         return None
     rest = mine[mine != value]
     if len(pooled) < 20:
@@ -66,7 +70,7 @@ def _spike(column: Profile, mine: Floats, value: float, pooled: Floats, others: 
     # How often the others have that number: the rule of three where they never have.
     times, rows = sum(int((other == value).sum()) for other in others), sum(map(len, others))
     chance = max(times, 3) / max(rows, 1)
-    usual = float(stats.binom.sf(count - 1, len(mine), min(chance, 1.0))) > ALARM
+    usual = float(stats.binom.sf(count - 1, len(mine), min(chance, 1.0))) > MAX_CHANCE_PROBABILITY
     spread = float(np.subtract(*np.quantile(pooled, [0.95, 0.05]))) or 1.0
     far = float(np.abs(pooled - value).min()) > 0.1 * spread
     if inside or (usual and not alone) or not (far or alone):
@@ -75,10 +79,11 @@ def _spike(column: Profile, mine: Floats, value: float, pooled: Floats, others: 
     if not len(rest):
         why = f"every value is {value:g}, which no other source has"
     else:
-        why = f"{value:g} in {share:.0%} of the values; the others lie between {_rough(low)} and {_rough(high)}"
+        bounds = f"{_round_bound(low)} and {_round_bound(high)}"
+        why = f"{value:g} in {share:.0%} of the values; the others lie between {bounds}"
     return Sentinel(column.source, value, count, far and not usual, why)
 
 
-def _rough(value: float) -> str:
+def _round_bound(value: float) -> str:
     """A bound with two digits: it must not give away one person's value."""
     return f"{float(f'{value:.2g}'):g}"

@@ -8,20 +8,20 @@ from itertools import combinations
 
 import pandas as pd
 
-from tabsynth.mixing.matching.column_profiles import FEW, Profile
-from tabsynth.mixing.matching.name_similarity import alike, meaning
-from tabsynth.mixing.matching.schema_matching import Group
+from tabsynth.mixing.matching.column_profiles import MAX_CODES, Profile
+from tabsynth.mixing.matching.name_similarity import expand_words, name_similarity
+from tabsynth.mixing.matching.schema_matching import ColumnGroup
 from tabsynth.mixing.plan.entries import code_text
 
-DATE = ("year", "month", "day")
-NAME = ("first", "middle", "last")
+DATE_PARTS = ("year", "month", "day")
+NAME_PARTS = ("first", "middle", "last")
 
-SAME = 0.75
+MIN_SHARE_OVERLAP = 0.75
 """Least overlap of the sorted shares for coded parts to be taken for one column."""
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitColumn:
     """Columns of one source that are together one column of the others.
 
     Attributes:
@@ -44,8 +44,8 @@ class Split:
 
 
 def find_splits(
-    source: str, frame: pd.DataFrame, columns: Sequence[Profile], groups: Sequence[Group], free: set[str]
-) -> list[Split]:
+    source: str, frame: pd.DataFrame, columns: Sequence[Profile], groups: Sequence[ColumnGroup], free: set[str]
+) -> list[SplitColumn]:
     """Splits of one source, the best for each column of the others.
 
     Args:
@@ -56,14 +56,16 @@ def find_splits(
         free: Names of its columns that match nothing, or nothing surely.
     """
     loose = [column for column in columns if column.name in free]
-    out: dict[str, Split] = {}
+    out: dict[str, SplitColumn] = {}
     for group in groups:
         others = [member for name, member in group.members.items() if name != source]
         if not others or (source in group.members and group.members[source].name not in free):
             continue
-        found = [*_dates(source, others[0], loose, group), *_names(source, others[0], loose, group)]
+        found = [*_date_splits(source, others[0], loose, group), *_name_splits(source, others[0], loose, group)]
         found += [
-            split for part in _sets(loose) if (split := _codes(source, frame, part, others[0], group)) is not None
+            split
+            for part in _candidate_sets(loose)
+            if (split := _coded_split(source, frame, part, others[0], group)) is not None
         ]
         if found:
             out[group.name] = max(found, key=lambda split: split.score)
@@ -76,21 +78,23 @@ def find_splits(
     return kept
 
 
-def _sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
+def _candidate_sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
     """Sets of coded columns that may be parts: all pairs, and columns whose names begin with the same word."""
-    coded = [column for column in loose if column.coded and 2 <= len(column.shares or ()) <= FEW]
+    coded = [column for column in loose if column.is_coded and 2 <= len(column.shares or ()) <= MAX_CODES]
     yield from combinations(coded, 2)
     heads: dict[str, list[Profile]] = {}
     for column in coded:
         if len(column.shares or ()) == 2:
-            heads.setdefault(meaning(column.words)[0], []).append(column)
+            heads.setdefault(expand_words(column.words)[0], []).append(column)
     yield from (tuple(part) for part in heads.values() if len(part) > 2)
 
 
-def _codes(source: str, frame: pd.DataFrame, part: tuple[Profile, ...], whole: Profile, group: Group) -> Split | None:
+def _coded_split(
+    source: str, frame: pd.DataFrame, part: tuple[Profile, ...], whole: Profile, group: ColumnGroup
+) -> SplitColumn | None:
     """Coded parts whose combinations occur as often as the whole's codes, under names that belong together."""
     shares = whole.shares or {}
-    if not whole.coded or len(shares) <= max(len(column.shares or ()) for column in part):
+    if not whole.is_coded or len(shares) <= max(len(column.shares or ()) for column in part):
         return None
     names = [column.name for column in part]
     own = frame[names].dropna()
@@ -101,44 +105,44 @@ def _codes(source: str, frame: pd.DataFrame, part: tuple[Profile, ...], whole: P
         return None
     likeness = 1 - 0.5 * sum(abs(a - b) for a, b in zip(sorted(made), sorted(shares.values()), strict=True))
     others = [member for name, member in group.members.items() if name != source]
-    named = [max(alike(column.words, other.words) for other in others) for column in part]
-    together = alike(part[0].words, part[1].words)
-    if likeness < SAME or min(named) < 0.3 or (together < 0.4 and max(named) < 0.6):
+    named = [max(name_similarity(column.words, other.words) for other in others) for column in part]
+    together = name_similarity(part[0].words, part[1].words)
+    if likeness < MIN_SHARE_OVERLAP or min(named) < 0.3 or (together < 0.4 and max(named) < 0.6):
         return None
     why = f"their {len(made)} combinations occur about as often as the {len(shares)} codes of {whole.name!r}"
-    return Split(group.name, source, tuple(names), "|", round(0.5 * likeness + 0.5 * max(named), 3), None, why)
+    return SplitColumn(group.name, source, tuple(names), "|", round(0.5 * likeness + 0.5 * max(named), 3), None, why)
 
 
-def _dates(source: str, whole: Profile, loose: Sequence[Profile], group: Group) -> list[Split]:
+def _date_splits(source: str, whole: Profile, loose: Sequence[Profile], group: ColumnGroup) -> list[SplitColumn]:
     """Year, month and day of a date."""
     if whole.kind != "datetime":
         return []
-    parts = {word: column for column in loose for word in DATE if word in column.words}
-    if len({column.name for column in parts.values()}) != len(DATE):
+    parts = {word: column for column in loose for word in DATE_PARTS if word in column.words}
+    if len({column.name for column in parts.values()}) != len(DATE_PARTS):
         return []
-    names = tuple(parts[word].name for word in DATE)
-    return [Split(group.name, source, names, "-", 0.7, "%Y-%m-%d", "they are named year, month and day")]
+    names = tuple(parts[word].name for word in DATE_PARTS)
+    return [SplitColumn(group.name, source, names, "-", 0.7, "%Y-%m-%d", "they are named year, month and day")]
 
 
-def _names(source: str, whole: Profile, loose: Sequence[Profile], group: Group) -> list[Split]:
+def _name_splits(source: str, whole: Profile, loose: Sequence[Profile], group: ColumnGroup) -> list[SplitColumn]:
     """First and last name of a whole name."""
-    if whole.kind not in ("text", "identifier", "categorical") or "name" not in meaning(whole.words):
+    if whole.kind not in ("text", "identifier", "categorical") or "name" not in expand_words(whole.words):
         return []
-    if set(meaning(whole.words)) & set(NAME):
+    if set(expand_words(whole.words)) & set(NAME_PARTS):
         return []
     parts = [
         column
-        for word in NAME
+        for word in NAME_PARTS
         for column in loose
-        if {"name", word} <= set(meaning(column.words)) and column.kind != "numeric"
+        if {"name", word} <= set(expand_words(column.words)) and column.kind != "numeric"
     ]
     if len(parts) < 2:
         return []
     names = tuple(column.name for column in parts)
-    return [Split(group.name, source, names, " ", 0.7, None, "they are named as the parts of a name")]
+    return [SplitColumn(group.name, source, names, " ", 0.7, None, "they are named as the parts of a name")]
 
 
-def whole_questions(groups: Sequence[Group]) -> list[str]:
+def joined_column_questions(groups: Sequence[ColumnGroup]) -> list[str]:
     """Questions where one source may hold in one column what the others hold in several."""
     out = []
     for group in groups:
@@ -146,10 +150,12 @@ def whole_questions(groups: Sequence[Group]) -> list[str]:
             continue
         source, column = next(iter(group.members.items()))
         lacking = [other for other in groups if source not in other.members]
-        said = set(meaning(column.words))
-        for words, what in ((DATE, "a date's parts"), (NAME, "a name's parts")):
-            parts = [other.name for other in lacking if set(words) & {*other.first.words, *meaning(other.first.words)}]
-            fits = column.kind == "datetime" if words is DATE else "name" in said and not said & set(NAME)
+        said = set(expand_words(column.words))
+        for words, what in ((DATE_PARTS, "a date's parts"), (NAME_PARTS, "a name's parts")):
+            parts = [
+                other.name for other in lacking if set(words) & {*other.first.words, *expand_words(other.first.words)}
+            ]
+            fits = column.kind == "datetime" if words is DATE_PARTS else "name" in said and not said & set(NAME_PARTS)
             if fits and len(parts) >= 2:
                 out.append(f"{source}.{column.name} may hold together what others hold as {what}: {', '.join(parts)}")
     return out

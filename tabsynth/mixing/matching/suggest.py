@@ -9,22 +9,22 @@ from pathlib import Path
 import pandas as pd
 
 from tabsynth.errors import InputError
-from tabsynth.mixing.inputs import take
-from tabsynth.mixing.matching.column_profiles import Profile, profiles
-from tabsynth.mixing.matching.harmonisation_proposals import propose
-from tabsynth.mixing.matching.name_similarity import alike
-from tabsynth.mixing.matching.schema_matching import LEAST, Group, align, pair_scores
-from tabsynth.mixing.matching.split_columns import Split, find_splits, whole_questions
-from tabsynth.mixing.plan.entries import Harmony, Input, Match
+from tabsynth.mixing.inputs import load_source
+from tabsynth.mixing.matching.column_profiles import Profile, profile_columns
+from tabsynth.mixing.matching.harmonisation_proposals import propose_rules
+from tabsynth.mixing.matching.name_similarity import name_similarity
+from tabsynth.mixing.matching.schema_matching import MIN_PAIR_SCORE, ColumnGroup, match_columns, pair_scores
+from tabsynth.mixing.matching.split_columns import SplitColumn, find_splits, joined_column_questions
+from tabsynth.mixing.plan.entries import HarmonisationRule, Input, Match
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.schema.column_names import words
 from tabsynth.schema.columns import Categorical, Column
 from tabsynth.schema.schema import Schema
 
-SURE, CLEAR = 0.7, 0.15
+MIN_SURE_SCORE, MIN_SURE_MARGIN = 0.7, 0.15
 """A match is certain from this score on, and with this margin to the runner-up; any other is asked."""
 
-LEFT = 0.15
+MIN_LEFTOVER_SCORE = 0.15
 """Score from which columns that are left over on both sides are proposed to be one, by elimination, where their names
 are no strangers to each other; otherwise it is only asked whether they are."""
 
@@ -56,30 +56,30 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
     odd = [name for name in tables if not isinstance(name, str) or not name or name.startswith("_")]
     if odd:
         raise InputError(f"a source's name must be text that does not begin with an underscore, not {odd[0]!r}")
-    taken = {name: take(table, name) for name, table in tables.items()}
+    taken = {name: load_source(table, name) for name, table in tables.items()}
     frames = {name: frame for name, (frame, _) in taken.items()}
     # The fullest source gives names, units and codes.
     order = sorted(frames, key=lambda name: (-float(frames[name].notna().mean().sum()), -len(frames[name])))
-    columns = {name: profiles(name, frames[name]) for name in order}
-    wanted = {"": [_declared(column) for column in target.values()]} if target is not None else {}
-    groups = align({**wanted, **columns}, frames)
-    splits = _splits(groups, columns, frames)
-    _merge_left(groups)
+    columns = {name: profile_columns(name, frames[name]) for name in order}
+    wanted = {"": [_target_profile(column) for column in target.values()]} if target is not None else {}
+    groups = match_columns({**wanted, **columns}, frames)
+    splits = _apply_splits(groups, columns, frames)
+    _merge_leftovers(groups)
     for group in groups:
         group.members.pop("", None)
     groups = [group for group in groups if group.members]
-    matches = tuple(_match(group, order, splits, target, _complements(group, groups, order)) for group in groups)
+    matches = tuple(_match_entry(group, order, splits, target, _complements(group, groups, order)) for group in groups)
     return Plan(
         inputs={name: _with_key(taken[name][1], columns[name]) for name in tables},
         map=matches,
-        harmonise=tuple(_harmonies(groups, frames, splits)),
+        harmonise=tuple(_harmonisation_rules(groups, frames, splits)),
         questions=tuple(_questions(groups, frames)),
         tables={name: frame for name, frame in frames.items() if taken[name][1].uri is None},
         schema=target,
     )
 
 
-def _declared(column: Column) -> Profile:
+def _target_profile(column: Column) -> Profile:
     """A profile of a column that is declared rather than seen."""
     shares = None
     if isinstance(column, Categorical) and column.values:
@@ -98,17 +98,17 @@ def _declared(column: Column) -> Profile:
     )
 
 
-def _merge_left(groups: list[Group]) -> None:
+def _merge_leftovers(groups: list[ColumnGroup]) -> None:
     """Join groups that no source is in both of, best first: what is left over on both sides may be one column."""
     while True:
         best: tuple[float, int, int] | None = None
         for i, one in enumerate(groups):
             for j in range(i + 1, len(groups)):
                 other = groups[j]
-                if one.members.keys() & other.members.keys() or not _named_alike(one, other):
+                if one.members.keys() & other.members.keys() or not _have_similar_names(one, other):
                     continue
                 score = max(float(pair_scores([one], [member])[0, 0]) for member in other.members.values())
-                if score >= LEFT and (best is None or score > best[0]):
+                if score >= MIN_LEFTOVER_SCORE and (best is None or score > best[0]):
                     best = (score, i, j)
         if best is None:
             return
@@ -120,18 +120,24 @@ def _merge_left(groups: list[Group]) -> None:
         del groups[j]
 
 
-def _named_alike(one: Group, other: Group) -> bool:
+def _have_similar_names(one: ColumnGroup, other: ColumnGroup) -> bool:
     """Whether any two columns of two groups have names that share something."""
-    return any(alike(a.words, b.words) >= LEAST for a in one.members.values() for b in other.members.values())
+    return any(
+        name_similarity(a.words, b.words) >= MIN_PAIR_SCORE
+        for a in one.members.values()
+        for b in other.members.values()
+    )
 
 
-def _splits(
-    groups: list[Group], columns: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]
-) -> dict[tuple[str, str], Split]:
+def _apply_splits(
+    groups: list[ColumnGroup], columns: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]
+) -> dict[tuple[str, str], SplitColumn]:
     """Columns split in several, by group and source; the parts leave the groups that they were in."""
-    out: dict[tuple[str, str], Split] = {}
+    out: dict[tuple[str, str], SplitColumn] = {}
     for source in columns:
-        free = {group.members[source].name for group in groups if source in group.members and not _sure(group, source)}
+        free = {
+            group.members[source].name for group in groups if source in group.members and not _is_certain(group, source)
+        }
         for split in find_splits(source, frames[source], columns[source], groups, free):
             for group in list(groups):
                 if source in group.members and group.members[source].name in split.names:
@@ -148,12 +154,12 @@ def _splits(
     return out
 
 
-def _sure(group: Group, source: str) -> bool:
+def _is_certain(group: ColumnGroup, source: str) -> bool:
     """Whether a source's column surely belongs to a group with others."""
-    return group.scores.get(source, 0.0) >= SURE and group.margins.get(source, 0.0) >= CLEAR
+    return group.scores.get(source, 0.0) >= MIN_SURE_SCORE and group.margins.get(source, 0.0) >= MIN_SURE_MARGIN
 
 
-def _complements(group: Group, groups: Sequence[Group], order: Sequence[str]) -> list[str]:
+def _complements(group: ColumnGroup, groups: Sequence[ColumnGroup], order: Sequence[str]) -> list[str]:
     """Other incomplete groups that have a source which this one lacks: they may be one column."""
     lacking = set(order) - group.members.keys()
     return [
@@ -163,10 +169,10 @@ def _complements(group: Group, groups: Sequence[Group], order: Sequence[str]) ->
     ]
 
 
-def _match(
-    group: Group,
+def _match_entry(
+    group: ColumnGroup,
     order: Sequence[str],
-    splits: Mapping[tuple[str, str], Split],
+    splits: Mapping[tuple[str, str], SplitColumn],
     target: Schema | None,
     complements: Sequence[str],
 ) -> Match:
@@ -179,7 +185,7 @@ def _match(
         elif source in group.scores:
             score, margin = group.scores[source], group.margins[source]
             why.append(f"{source} {score:.2f} ({margin:+.2f})")
-            if not _sure(group, source):
+            if not _is_certain(group, source):
                 rival = group.rivals.get(source, "nothing")
                 against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
                 asked.append(f"is {source}.{member.name} {group.name!r}? score {score:.2f}, {against}")
@@ -195,7 +201,7 @@ def _match(
         if source in group.members
     }
     joined = next((split for (name, _), split in splits.items() if name == group.name), None)
-    kind = target[group.name].kind if target is not None and group.name in target else _kind(group)
+    kind = target[group.name].kind if target is not None and group.name in target else _common_kind(group)
     return Match(
         to=group.name.lstrip("_") or "column",
         kind=kind,
@@ -208,7 +214,7 @@ def _match(
     )
 
 
-def _kind(group: Group) -> str:
+def _common_kind(group: ColumnGroup) -> str:
     """The kind that all sources' values can be read as."""
     kinds = [member.kind for member in group.members.values()]
     if "numeric" in kinds and all(kind in ("numeric", "categorical", "boolean") for kind in kinds):
@@ -217,22 +223,22 @@ def _kind(group: Group) -> str:
     return group.first.kind
 
 
-def _harmonies(
-    groups: Sequence[Group],
+def _harmonisation_rules(
+    groups: Sequence[ColumnGroup],
     frames: Mapping[str, pd.DataFrame],
-    splits: Mapping[tuple[str, str], Split],
-) -> list[Harmony]:
+    splits: Mapping[tuple[str, str], SplitColumn],
+) -> list[HarmonisationRule]:
     """Units, codes, sentinels and dates of every column."""
     anchors = {
         group.name: {source: member.name for source, member in group.members.items()}
         for group in groups
-        if all(_sure(group, source) for source in group.scores)
-        and all(member.values is not None and not member.coded for member in group.members.values())
+        if all(_is_certain(group, source) for source in group.scores)
+        and all(member.values is not None and not member.is_coded for member in group.members.values())
     }
     out = []
     for group in groups:
         parts = {source: split for (name, source), split in splits.items() if name == group.name}
-        out += propose(group, frames, parts, anchors)
+        out += propose_rules(group, frames, parts, anchors)
     return out
 
 
@@ -242,9 +248,9 @@ def _with_key(item: Input, columns: Sequence[Profile]) -> Input:
     return replace(item, key=tuple(keys[:1]))
 
 
-def _questions(groups: Sequence[Group], frames: Mapping[str, pd.DataFrame]) -> list[str]:
+def _questions(groups: Sequence[ColumnGroup], frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """What no entry asks: columns held together, and whether persons stand in several sources."""
-    out = whole_questions(groups)
+    out = joined_column_questions(groups)
     if len(frames) > 1:
         out.append(
             "can one person stand in several sources? If so, set link: engine exact or splink; if not, leave it none"

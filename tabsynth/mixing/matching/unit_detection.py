@@ -8,51 +8,53 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import InputError, MissingDependencyError
-from tabsynth.mixing.matching.column_profiles import LEVELS, Profile
-from tabsynth.mixing.matching.name_similarity import analyte_of, unit_of, units_for
+from tabsynth.mixing.matching.column_profiles import QUANTILE_LEVELS, Profile
+from tabsynth.mixing.matching.name_similarity import analyte_in_name, candidate_units, unit_in_name
 from tabsynth.mixing.units import Conversion, conversion
 
-CLOSE, FAR = 0.6, 1.2
+MAX_SAME_UNIT_DISTANCE, MIN_OTHER_UNIT_DISTANCE = 0.6, 1.2
 """Distances, in spreads: two sites' columns of one unit are rarely further apart than the first, and never by the
 second when they measure the same."""
 
-LEAST_SHARE = 0.03
+MIN_SECOND_UNIT_SHARE = 0.03
 """Share of a source's values that a second unit must have."""
 
 
-LEAST_DISTINCT = 5
+MIN_SECOND_UNIT_VALUES = 5
 """Different values that a heap in a second unit must have."""
 
 
 @dataclass(frozen=True)
-class Scale:
+class UnitComparison:
     """How a column compares with another.
 
     Attributes:
         distance: Mean distance of the quantiles in spreads, after the conversion.
-        plain: The same without a conversion.
+        raw_distance: The same without a conversion.
         unit: The unit it is in, or None where none needs to be converted.
         to: The unit of the other column.
         analyte: The substance, where it matters.
-        told: Whether both names tell their unit.
+        both_named: Whether both names tell their unit.
     """
 
     distance: float
-    plain: float
+    raw_distance: float
     unit: str | None = None
     to: str | None = None
     analyte: str | None = None
-    told: bool = False
+    both_named: bool = False
 
     @property
     def certain(self) -> bool:
         """Whether nothing is in doubt: close after the conversion, and far apart before it unless both names tell."""
-        if self.unit is None or self.distance > CLOSE:
+        if self.unit is None or self.distance > MAX_SAME_UNIT_DISTANCE:
             return False
-        return self.plain >= 2 * FAR or (self.told and self.plain > self.distance)
+        return self.raw_distance >= 2 * MIN_OTHER_UNIT_DISTANCE or (
+            self.both_named and self.raw_distance > self.distance
+        )
 
 
-def distance(one: Profile, other: Profile, change: Conversion | None = None) -> float:
+def quantile_distance(one: Profile, other: Profile, change: Conversion | None = None) -> float:
     """Mean distance of the quantiles of ``other``, converted, from those of ``one``, in units of their mean spread."""
     if one.quantiles is None or other.quantiles is None:
         return float("inf")
@@ -62,33 +64,35 @@ def distance(one: Profile, other: Profile, change: Conversion | None = None) -> 
     return float(np.abs(one.quantiles - moved).mean() / spread)
 
 
-def compare(one: Profile, other: Profile) -> Scale:
+def compare_units(one: Profile, other: Profile) -> UnitComparison:
     """The best conversion from ``other`` to ``one`` that their names allow; none where they agree as they stand."""
-    plain = distance(one, other)
-    analyte = analyte_of(one.words) or analyte_of(other.words)
-    have, want = unit_of(other.words), unit_of(one.words)
+    plain = quantile_distance(one, other)
+    analyte = analyte_in_name(one.words) or analyte_in_name(other.words)
+    have, want = unit_in_name(other.words), unit_in_name(one.words)
     if have and want:
-        change = known(have, want, analyte)
+        change = find_conversion(have, want, analyte)
         if change is not None:
             same = change == Conversion(1.0)
-            return Scale(distance(one, other, change), plain, None if same else have, want, analyte, told=True)
-    if not np.isfinite(plain) or (plain <= CLOSE and not have):
-        return Scale(plain, plain)
-    best = Scale(plain, plain)
-    kept = units_for(one.words) or units_for(other.words)
+            return UnitComparison(
+                quantile_distance(one, other, change), plain, None if same else have, want, analyte, both_named=True
+            )
+    if not np.isfinite(plain) or (plain <= MAX_SAME_UNIT_DISTANCE and not have):
+        return UnitComparison(plain, plain)
+    best = UnitComparison(plain, plain)
+    kept = candidate_units(one.words) or candidate_units(other.words)
     for to in [want] if want else kept:
         for unit in [have] if have else kept:
-            change = known(unit, to, analyte)
+            change = find_conversion(unit, to, analyte)
             if change is None or change == Conversion(1.0):
                 continue
-            found = distance(one, other, change)
+            found = quantile_distance(one, other, change)
             # The simplest pair wins among those of one factor: the first unit of a quantity is its usual one.
             if found < best.distance - 1e-9 and found < 0.5 * plain:
-                best = Scale(found, plain, unit, to, analyte)
+                best = UnitComparison(found, plain, unit, to, analyte)
     return best
 
 
-def known(unit: str, to: str, analyte: str | None) -> Conversion | None:
+def find_conversion(unit: str, to: str, analyte: str | None) -> Conversion | None:
     """A conversion, or None where the two measure different things or pint is not there."""
     try:
         return conversion(unit, to, analyte)
@@ -108,14 +112,14 @@ class SecondUnit:
     share: float
 
 
-def second_unit(values: Floats, said: tuple[str, ...]) -> SecondUnit | None:
+def detect_second_unit(values: Floats, said: tuple[str, ...]) -> SecondUnit | None:
     """A second unit within one column: two heaps with a gap between them, one a known multiple of the other.
 
     Args:
         values: The numbers, without missing ones and sentinels.
         said: The words of the column's name, which must tell what is measured.
     """
-    kept, analyte = units_for(said), analyte_of(said)
+    kept, analyte = candidate_units(said), analyte_in_name(said)
     if not kept or len(values) < 20 or values.min() <= 0:
         return None
     ordered = np.sort(values)
@@ -123,22 +127,22 @@ def second_unit(values: Floats, said: tuple[str, ...]) -> SecondUnit | None:
     at = int(np.argmax(gaps))
     low, high = ordered[: at + 1], ordered[at + 1 :]
     share = min(len(low), len(high)) / len(values)
-    if share < LEAST_SHARE or min(len(low), len(high)) < 5 or gaps[at] < np.log(1.5):
+    if share < MIN_SECOND_UNIT_SHARE or min(len(low), len(high)) < 5 or gaps[at] < np.log(1.5):
         return None
     minor, major = (low, high) if len(low) < len(high) else (high, low)
-    if len(np.unique(minor)) < LEAST_DISTINCT:  # 1 and then 2 years are no gap between units
+    if len(np.unique(minor)) < MIN_SECOND_UNIT_VALUES:  # 1 and then 2 years are no gap between units
         return None
-    levels = LEVELS[2:-2]
+    levels = QUANTILE_LEVELS[2:-2]
     spread = float(np.subtract(*np.quantile(major, [0.9, 0.1]))) or 1.0
     best: tuple[float, str, str] | None = None
     for to in kept:
         for unit in kept:
-            change = known(unit, to, analyte)
+            change = find_conversion(unit, to, analyte)
             if change is None or change.offset or change == Conversion(1.0):
                 continue
             moved = minor * change.scale
             apart = float(np.abs(np.quantile(moved, levels) - np.quantile(major, levels)).mean()) / spread
-            if apart < CLOSE and (best is None or apart < best[0] - 1e-9):
+            if apart < MAX_SAME_UNIT_DISTANCE and (best is None or apart < best[0] - 1e-9):
                 best = (apart, unit, to)
     if best is None:
         return None

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.mixing.linkage.clusters import Exposure
-from tabsynth.mixing.linkage.exact import HEAVY, Growth
-from tabsynth.mixing.linkage.link import alarms_of
+from tabsynth.mixing.linkage.exact import MIN_HEAVY_ROWS, Growth
+from tabsynth.mixing.linkage.link import find_alarms
 from tabsynth.mixing.linkage.spec import LinkSpec
 
-MEMORY = "500MB"
+MAX_MEMORY = "500MB"
 """What DuckDB may hold before it writes to its folder."""
 
 
 @dataclass(frozen=True)
-class Keys:
+class KeyCounts:
     """What the keys say.
 
     Attributes:
@@ -38,13 +38,13 @@ def connect(folder: Path) -> Any:
     import duckdb
 
     offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    con = duckdb.connect(str(folder / "keys.duckdb"), config={**offline, "memory_limit": MEMORY, "threads": 2})
-    con.execute(f"SET temp_directory='{_quoted(folder)}'")
+    con = duckdb.connect(str(folder / "keys.duckdb"), config={**offline, "memory_limit": MAX_MEMORY, "threads": 2})
+    con.execute(f"SET temp_directory='{_escape(folder)}'")
     con.execute("SET enable_progress_bar=false")
     return con
 
 
-def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Collection[str], records: bool) -> Keys:
+def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Collection[str], records: bool) -> KeyCounts:
     """Count keys in all sources, and leave behind who is who: the table ``entities`` of keys and their first rows.
 
     Args:
@@ -56,7 +56,7 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     """
     names = list(paths)
     every = " UNION ALL ".join(
-        f"SELECT {i}::INTEGER AS s, _n, _key FROM read_parquet('{_quoted(path)}')"
+        f"SELECT {i}::INTEGER AS s, _n, _key FROM read_parquet('{_escape(path)}')"
         for i, path in enumerate(paths.values())
     )
     _run(con, f"CREATE VIEW every AS {every}")
@@ -70,9 +70,9 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     found = _run(
         con,
         f"SELECT s, c, first FROM held JOIN (SELECT s, avg(c) AS m FROM held GROUP BY s) USING (s) "
-        f"WHERE c > greatest({HEAVY}, {HEAVY} * m) ORDER BY c DESC, first LIMIT 100",
+        f"WHERE c > greatest({MIN_HEAVY_ROWS}, {MIN_HEAVY_ROWS} * m) ORDER BY c DESC, first LIMIT 100",
     )
-    heavy = [{"source": names[s], "rows": c, "first_row": n - _start(rows, s)} for s, c, n in found]
+    heavy = [{"source": names[s], "rows": c, "first_row": n - _first_row(rows, s)} for s, c, n in found]
     # A key that several records of a source share joins none of them, where a person has one record of each.
     alone = spec.engine == "exact" and spec.one_to_one and not records
     kept = "_key NOT IN (SELECT _key FROM held WHERE c > 1)" if alone else "true"
@@ -94,12 +94,12 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     report["null_keys"] = {name: int(rows[i] - filled.get(i, 0)) for i, name in enumerate(names) if name in keyed}
     if spec.engine == "exact":
         report["ambiguous"] = int(_run(con, f"SELECT coalesce(sum(c), 0) FROM held WHERE NOT ({kept})")[0][0])
-    report["alarms"] = alarms_of(spec, [] if alone else heavy)
+    report["alarms"] = find_alarms(spec, [] if alone else heavy)
     report |= {"sources_per_entity": exposure.sources, "epsilon_factor": exposure.factor, "person": str(exposure)}
-    return Keys(report, exposure, _growth(con, names), int(joined))
+    return KeyCounts(report, exposure, _growth(con, names), int(joined))
 
 
-def _start(rows: Mapping[int, int], source: int) -> int:
+def _first_row(rows: Mapping[int, int], source: int) -> int:
     """The number of a source's first row."""
     return sum(count for i, count in rows.items() if i < source)
 
@@ -138,7 +138,7 @@ def join_sources(
     names = list(paths)
     at = {name: f"t{i}" for i, name in enumerate(names)}
     sides = [
-        f"(SELECT f.*, coalesce(e.e, f._n) AS _e FROM read_parquet('{_quoted(path)}') AS f "
+        f"(SELECT f.*, coalesce(e.e, f._n) AS _e FROM read_parquet('{_escape(path)}') AS f "
         f"LEFT JOIN entities AS e USING (_key)) AS {at[name]}"
         for name, path in paths.items()
     ]
@@ -153,13 +153,13 @@ def join_sources(
         chosen.append(f"coalesce({', '.join(cells)}) AS c{i}")
         if len(cells) > 1:
             chosen.append(f"len(list_distinct([{', '.join(cells)}])) > 1 AS x{i}")
-    labels = ", ".join(f"CASE WHEN {at[name]}._n IS NOT NULL THEN '{_quoted(name)}' END" for name in names)
+    labels = ", ".join(f"CASE WHEN {at[name]}._n IS NOT NULL THEN '{_escape(name)}' END" for name in names)
     by = ", ".join([f"coalesce({', '.join(known)})", *(f"{at[name]}._n" for name in names)])
     query = f"SELECT {', '.join(chosen)}, concat_ws('+', {labels}) AS _source FROM {joined} ORDER BY {by}"
-    _run(con, f"COPY ({query}) TO '{_quoted(to)}' (FORMAT parquet)")
+    _run(con, f"COPY ({query}) TO '{_escape(to)}' (FORMAT parquet)")
 
 
-def _quoted(text: object) -> str:
+def _escape(text: object) -> str:
     return str(text).replace("'", "''")
 
 

@@ -9,15 +9,15 @@ import pandas as pd
 
 from tabsynth.data.batch_reader import Batches
 from tabsynth.mixing.checks import check_codes
-from tabsynth.mixing.harmonise import entries_of, undated
-from tabsynth.mixing.plan.entries import Harmony
+from tabsynth.mixing.harmonise import date_format_candidates, decided_entries
+from tabsynth.mixing.plan.entries import HarmonisationRule
 from tabsynth.mixing.plan.plan import Plan
 
-MOST_CODES = 1000
+MAX_CODES = 1000
 """Different values up to which a column is taken to hold codes, as in ``check_codes``."""
 
 
-def unfit(plan: Plan) -> list[str]:
+def unsupported_features(plan: Plan) -> list[str]:
     """What in a plan needs all rows in memory, in words."""
     several = [name for name, match in plan.mapped.items() if len(match.sources) > 1]
     rules = {str(plan.resolve["columns"].get(name, plan.resolve["default"])) for name in several}
@@ -49,33 +49,33 @@ def record_keys(plan: Plan) -> dict[str, tuple[str, ...]]:
     return out
 
 
-def told(plan: Plan, inputs: Mapping[str, Batches]) -> Plan:
+def complete_plan(plan: Plan, inputs: Mapping[str, Batches]) -> Plan:
     """The plan with the format of every date told, after one look at the columns that need it, and codes checked."""
     codes: dict[str, dict[str, pd.Series]] = {source: {} for source in inputs}
     dates: dict[tuple[str, str], list[str]] = {}
-    coded = {n for n in plan.mapped if any(entry.values for entry in entries_of(plan, n))}
+    coded = {n for n in plan.mapped if any(entry.values for entry in decided_entries(plan, n))}
     for source, table in inputs.items():
         looked = {n: m for n, m in plan.mapped.items() if source in m.sources and (n in coded or m.kind == "datetime")}
         if not looked:
             continue
-        alone = _only(plan, set(looked))
+        alone = _restrict_plan(plan, set(looked))
         columns = list(dict.fromkeys(c for match in looked.values() for c in match.sources[source]))
         for frame in table.frames(columns):
-            for name, formats in undated(frame, source, alone).items():
+            for name, formats in date_format_candidates(frame, source, alone).items():
                 known = dates.setdefault((name, source), formats)
                 dates[name, source] = [spelling for spelling in known if spelling in formats]
             for name in coded & set(looked):
                 column = plan.mapped[name].sources[source][0]
                 seen = codes[source].get(column, frame[column].iloc[:0])
-                if len(seen) <= MOST_CODES:
+                if len(seen) <= MAX_CODES:
                     codes[source][column] = pd.concat([seen, frame[column]]).drop_duplicates()
-    check_codes(_only(plan, coded), codes)
+    check_codes(_restrict_plan(plan, coded), codes)
     # What fits no format, or two, is left untold: reading it says so.
-    named = [Harmony(column=n, dates={s: found[0]}) for (n, s), found in dates.items() if len(found) == 1]
+    named = [HarmonisationRule(column=n, dates={s: found[0]}) for (n, s), found in dates.items() if len(found) == 1]
     return replace(plan, harmonise=(*plan.harmonise, *named))
 
 
-def _only(plan: Plan, columns: set[str]) -> Plan:
+def _restrict_plan(plan: Plan, columns: set[str]) -> Plan:
     """The plan for some columns of the mixed table."""
     return replace(
         plan,

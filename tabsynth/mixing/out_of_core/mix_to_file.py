@@ -26,15 +26,23 @@ from tabsynth.data.provenance import mark, write_beside
 from tabsynth.data.read_write import write_chunks
 from tabsynth.errors import InputError, MissingDependencyError, quote
 from tabsynth.mixing.checks import check_alarms
-from tabsynth.mixing.combination.combine import settled
+from tabsynth.mixing.combination.combine import compact_integers
 from tabsynth.mixing.inputs import open_inputs
 from tabsynth.mixing.linkage.exact import check_growth
 from tabsynth.mixing.linkage.spec import LinkSpec
-from tabsynth.mixing.out_of_core.disk_join import Keys, connect, count_keys, join_sources
-from tabsynth.mixing.out_of_core.eligibility import record_keys, told, unfit
-from tabsynth.mixing.out_of_core.staging import KEY, NUMBER, Staged, as_common, common_type, stage
+from tabsynth.mixing.out_of_core.disk_join import KeyCounts, connect, count_keys, join_sources
+from tabsynth.mixing.out_of_core.eligibility import complete_plan, record_keys, unsupported_features
+from tabsynth.mixing.out_of_core.staging import KEY_COLUMN, ROW_COLUMN, StagedSource, cast_to, common_type, stage_source
 from tabsynth.mixing.plan.plan import Plan
-from tabsynth.mixing.report import MOST_ROWS, columns_report, domains, person_note, provenance, schema_of, without_rare
+from tabsynth.mixing.report import (
+    MAX_DOMAIN_ROWS,
+    columns_report,
+    domain_shift,
+    mixed_schema,
+    privacy_note,
+    provenance,
+    suppress_rare_cells,
+)
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 
@@ -72,7 +80,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
         DataError: As ``mix``.
         MissingDependencyError: DuckDB is not installed.
     """
-    needs = unfit(plan)
+    needs = unsupported_features(plan)
     if needs:
         raise InputError(
             f"the plan cannot be applied batch by batch: {quote(needs)} needs all rows at once; leave output out to "
@@ -88,12 +96,12 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
         raise InputError(f"cannot write {str(target)!r} batch by batch: Excel holds few rows; choose .parquet or .csv")
     check_writable(target)
     inputs = open_inputs(plan, tables)
-    whole = told(plan, inputs)
+    whole = complete_plan(plan, inputs)
     with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".mixing-") as folder:
-        staged = _staged(whole, inputs, Path(folder))
+        staged = _stage_sources(whole, inputs, Path(folder))
         con = connect(Path(folder))
         try:
-            made = _Made(plan, staged, con, Path(folder), seed)
+            made = OutOfCoreMix(plan, staged, con, Path(folder), seed)
         finally:
             con.close()
         with write_chunks(target) as append:
@@ -104,24 +112,24 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     return MixedFile(path=target, rows=made.rows, schema=made.schema(), plan_hash=plan.hash, report=made.report)
 
 
-def _staged(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> dict[str, Staged]:
+def _stage_sources(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> dict[str, StagedSource]:
     """Every source harmonised, in a file of its own."""
     fields, records = tuple(plan.link.get("fields", ())), record_keys(plan)
-    out: dict[str, Staged] = {}
+    out: dict[str, StagedSource] = {}
     start = 0
     with bar(len(inputs), "harmonise", "source", None) as shown:
         for i, (source, table) in enumerate(inputs.items()):
             keys = (fields if plan.link["engine"] == "exact" else ()) or records[source]
-            out[source] = stage(table, source, plan, keys, folder / f"s{i}.parquet", start)
+            out[source] = stage_source(table, source, plan, keys, folder / f"s{i}.parquet", start)
             start += out[source].rows
             shown.update()
     return out
 
 
-class _Made:
+class OutOfCoreMix:
     """The mixed table as its rows come, and what is told of it."""
 
-    def __init__(self, plan: Plan, staged: Mapping[str, Staged], con: Any, folder: Path, seed: int) -> None:
+    def __init__(self, plan: Plan, staged: Mapping[str, StagedSource], con: Any, folder: Path, seed: int) -> None:
         self.plan, self.staged, self.folder = plan, staged, folder
         spec: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plan.link.items()}
         known = [source for source, item in plan.inputs.items() if item.key]
@@ -153,8 +161,8 @@ class _Made:
         with bar(self.rows, "write", "row", None) as shown:
             for table in self._union() if self.joined is None else self._side_by_side():
                 frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-                frame = pd.DataFrame({name: settled(frame[name]) for name in frame})
-                step = -(-self.rows // MOST_ROWS)
+                frame = pd.DataFrame({name: compact_integers(frame[name]) for name in frame})
+                step = -(-self.rows // MAX_DOMAIN_ROWS)
                 self.sample.append(frame.iloc[-self.seen % step :: step].copy())  # a view would keep the batch
                 self.seen += len(frame)
                 self.gaps |= {name for name in self.columns if frame[name].isna().any()}
@@ -184,24 +192,24 @@ class _Made:
                 continue
             values = batch[name].combine_chunks()
             if identifier:
-                whole = as_common(as_common(values, self.types[name]), pa.string())
+                whole = cast_to(cast_to(values, self.types[name]), pa.string())
                 values = pa.compute.binary_join_element_wise(f"{source}:", whole, "")
-            out[name] = as_common(values, kind)
+            out[name] = cast_to(values, kind)
         return pa.table(out)
 
-    def _join(self, con: Any, keys: Keys) -> pyarrow.parquet.ParquetFile:
+    def _join(self, con: Any, keys: KeyCounts) -> pyarrow.parquet.ParquetFile:
         """The sources joined in a file."""
         check_growth(keys.growth, float(self.plan.combine["max_growth"]), str(self.plan.combine["cardinality"]))
         paths = {}
         for i, (source, part) in enumerate(self.staged.items()):
             have = [name for name, sources in self.columns.items() if source in sources]
-            names = [*(f"c{list(self.columns).index(name)}" for name in have), NUMBER, KEY]
+            names = [*(f"c{list(self.columns).index(name)}" for name in have), ROW_COLUMN, KEY_COLUMN]
             kinds = [*(self.types[name] for name in have), pa.int64(), pa.string()]
             paths[source] = self.folder / f"t{i}.parquet"
             with pyarrow.parquet.ParquetWriter(paths[source], pa.schema(zip(names, kinds, strict=True))) as writer:
-                for batch in part.batches([*have, NUMBER, KEY]):
-                    typed = [as_common(batch[n].combine_chunks(), self.types[n]) for n in have]
-                    writer.write_table(pa.table([*typed, batch[NUMBER], batch[KEY]], schema=writer.schema))
+                for batch in part.batches([*have, ROW_COLUMN, KEY_COLUMN]):
+                    typed = [cast_to(batch[n].combine_chunks(), self.types[n]) for n in have]
+                    writer.write_table(pa.table([*typed, batch[ROW_COLUMN], batch[KEY_COLUMN]], schema=writer.schema))
         trust = {name: item.trust for name, item in self.plan.inputs.items()}
         join_sources(con, paths, list(self.columns.values()), trust, self.folder / "joined.parquet")
         return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet")
@@ -216,7 +224,7 @@ class _Made:
                 self.conflicts[name] = self.conflicts.get(name, 0) + int(found)
             yield pa.Table.from_batches([batch]).select(chosen).rename_columns([*self.columns, "_source"])
 
-    def _report(self, keys: Keys, seed: int) -> dict[str, Any]:
+    def _report(self, keys: KeyCounts, seed: int) -> dict[str, Any]:
         """As of ``Mixed``; how far the sources differ is said by rows at equal steps."""
         plan, rows = self.plan, {name: part.rows for name, part in self.staged.items()}
         combine: dict[str, Any] = {"op": "union", "rows_in": sum(rows.values()), "rows_out": self.rows}
@@ -226,7 +234,7 @@ class _Made:
             combine["entities"] = sum(keys.exposure.sources.values())
             factor = keys.joined
         unknown = ("person", "epsilon_factor", "sources_per_entity") if plan.link["engine"] == "none" else ()
-        link = {key: value for key, value in without_rare(keys.report, self.rows).items() if key not in unknown}
+        link = {key: value for key, value in suppress_rare_cells(keys.report, self.rows).items() if key not in unknown}
         return {
             "plan_hash": plan.hash,
             "inputs": {name: {"rows": n, "sha256": plan.inputs[name].sha256} for name, n in rows.items()},
@@ -234,26 +242,26 @@ class _Made:
             "link": link,
             "combine": combine,
             "weights": None,
-            "domain_auc": domains({name: self._some(name) for name in self.staged}, seed),
-            "privacy": person_note(plan.link["engine"], factor, len(rows)),
+            "domain_auc": domain_shift({name: self._some(name) for name in self.staged}, seed),
+            "privacy": privacy_note(plan.link["engine"], factor, len(rows)),
         }
 
     def _some(self, source: str) -> pd.DataFrame:
         """Rows of a source at equal steps."""
         part = self.staged[source]
         have = [name for name, sources in self.columns.items() if source in sources]
-        step, seen, out = -(-part.rows // MOST_ROWS), 0, []
+        step, seen, out = -(-part.rows // MAX_DOMAIN_ROWS), 0, []
         for batch in part.batches(have):
             at = np.arange(-seen % step, len(batch), step)
             seen += len(batch)
-            typed = {n: as_common(batch[n].combine_chunks().take(pa.array(at)), self.types[n]) for n in have}
+            typed = {n: cast_to(batch[n].combine_chunks().take(pa.array(at)), self.types[n]) for n in have}
             out.append(pa.table(typed).to_pandas())
         some: pd.DataFrame = pd.concat(out, ignore_index=True)
         return some
 
     def schema(self) -> Schema:
         """What the table is, read off the rows that were kept; what all rows know overrides them."""
-        found = schema_of(self.plan, pd.concat(self.sample, ignore_index=True))
+        found = mixed_schema(self.plan, pd.concat(self.sample, ignore_index=True))
         columns = dict(found.columns)
         for name, kind in self.types.items():
             column = columns[name]

@@ -15,18 +15,18 @@ import pyarrow.parquet
 
 from tabsynth.data.batch_reader import ROWS, Batches
 from tabsynth.errors import InputError
-from tabsynth.mixing.combination.combine import is_number
-from tabsynth.mixing.harmonise import Done, check_budgets, harmonised, without_sentinels
-from tabsynth.mixing.linkage.fields import normalised
+from tabsynth.mixing.combination.combine import is_numeric
+from tabsynth.mixing.harmonise import HarmonisationStats, check_budgets, harmonise_source, mask_sentinels
+from tabsynth.mixing.linkage.fields import normalise_text
 from tabsynth.mixing.plan.entries import code_texts
 from tabsynth.mixing.plan.plan import Plan
 
-NUMBER, KEY = "_n", "_key"
+ROW_COLUMN, KEY_COLUMN = "_n", "_key"
 """Columns of a staged file beside those of the mixed table: the row's number over all sources, and its key as text."""
 
 
 @dataclass
-class Fact:
+class ColumnType:
     """What the values of one column of one source are.
 
     Attributes:
@@ -39,14 +39,14 @@ class Fact:
     numbers: bool = True
     whole: bool = True
 
-    def add(self, other: Fact) -> None:
+    def add(self, other: ColumnType) -> None:
         """Take in a further batch."""
         self.numbers &= other.numbers
         self.whole &= other.whole
 
 
 @dataclass
-class Staged:
+class StagedSource:
     """A harmonised source on disk.
 
     Attributes:
@@ -60,8 +60,8 @@ class Staged:
     path: Path
     start: int
     rows: int = 0
-    facts: dict[str, Fact] = field(default_factory=dict)
-    done: dict[str, Done] = field(default_factory=dict)
+    facts: dict[str, ColumnType] = field(default_factory=dict)
+    done: dict[str, HarmonisationStats] = field(default_factory=dict)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Its rows in order, some columns, a batch at a time."""
@@ -70,7 +70,7 @@ class Staged:
                 yield pa.Table.from_batches([batch])
 
 
-def stage(source: Batches, name: str, plan: Plan, keys: Sequence[str], path: Path, start: int) -> Staged:
+def stage_source(source: Batches, name: str, plan: Plan, keys: Sequence[str], path: Path, start: int) -> StagedSource:
     """Harmonise a source into a file.
 
     Args:
@@ -82,24 +82,24 @@ def stage(source: Batches, name: str, plan: Plan, keys: Sequence[str], path: Pat
         start: The number of its first row.
 
     Raises:
-        DataError: As ``harmonised`` does.
+        DataError: As ``harmonise_source`` does.
     """
-    out = Staged(path, start)
+    out = StagedSource(path, start)
     needed = list(dict.fromkeys(c for m in plan.mapped.values() for c in m.sources.get(name, ())))
     needed += [key for key in keys if key not in plan.mapped and key not in needed]
     writer: pyarrow.parquet.ParquetWriter | None = None
     try:
         for raw in source.frames(needed):
-            made, done = harmonised(raw, name, plan, part=True)
+            made, done = harmonise_source(raw, name, plan, is_batch=True)
             columns = {}
             for column in made:
-                columns[str(column)], fact = _arrow(made[column])
+                columns[str(column)], fact = _to_arrow(made[column])
                 known = out.facts.setdefault(str(column), fact)
                 known.add(fact)
             for column, item in done.items():
-                out.done.setdefault(column, Done()).add(item)
-            columns[NUMBER] = pa.array(np.arange(out.start + out.rows, out.start + out.rows + len(raw)))
-            columns[KEY] = _keys(raw, made, name, plan, keys)
+                out.done.setdefault(column, HarmonisationStats()).add(item)
+            columns[ROW_COLUMN] = pa.array(np.arange(out.start + out.rows, out.start + out.rows + len(raw)))
+            columns[KEY_COLUMN] = _key_text(raw, made, name, plan, keys)
             table = pa.table(columns)
             writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
             writer.write_table(table.cast(writer.schema))
@@ -111,40 +111,40 @@ def stage(source: Batches, name: str, plan: Plan, keys: Sequence[str], path: Pat
     return out
 
 
-def _arrow(values: pd.Series) -> tuple[pa.Array, Fact]:
+def _to_arrow(values: pd.Series) -> tuple[pa.Array, ColumnType]:
     """Numbers and dates as they are, all else as text."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         found = pa.array(values, from_pandas=True)
         found = found.cast(pa.timestamp("ns", found.type.tz))
-        return found, Fact(found.type, numbers=False)
+        return found, ColumnType(found.type, numbers=False)
     numeric = not pd.api.types.is_bool_dtype(values.dtype) and not isinstance(values.dtype, pd.CategoricalDtype)
     if numeric and pd.api.types.is_integer_dtype(values.dtype):
-        return pa.array(values, from_pandas=True).cast(pa.int64()), Fact(pa.int64())
+        return pa.array(values, from_pandas=True).cast(pa.int64()), ColumnType(pa.int64())
     if numeric and pd.api.types.is_float_dtype(values.dtype):
         found = pa.array(values, from_pandas=True).cast(pa.float64())
-        return found, Fact(pa.float64(), whole=_whole(values.dropna()))
-    numbers = is_number(values)
-    whole = not numbers or _whole(pd.to_numeric(values.dropna()))
-    return pa.array(code_texts(values), pa.string(), from_pandas=True), Fact(pa.string(), numbers, whole)
+        return found, ColumnType(pa.float64(), whole=_all_whole(values.dropna()))
+    numbers = is_numeric(values)
+    whole = not numbers or _all_whole(pd.to_numeric(values.dropna()))
+    return pa.array(code_texts(values), pa.string(), from_pandas=True), ColumnType(pa.string(), numbers, whole)
 
 
-def _whole(numbers: pd.Series) -> bool:
+def _all_whole(numbers: pd.Series) -> bool:
     return bool((numbers % 1 == 0).all() and (not len(numbers) or numbers.abs().max() < 2**53))
 
 
-def _keys(raw: pd.DataFrame, made: pd.DataFrame, name: str, plan: Plan, keys: Sequence[str]) -> pa.Array:
+def _key_text(raw: pd.DataFrame, made: pd.DataFrame, name: str, plan: Plan, keys: Sequence[str]) -> pa.Array:
     """Each row's key as text that two sources write alike; null where a part is missing or a placeholder."""
     if not keys:
         return pa.nulls(len(raw), pa.string())
     na = plan.inputs[name].na
     parts = [
-        normalised(made[key] if key in made else without_sentinels(raw[key], na.get(key, ())), fold=False)
+        normalise_text(made[key] if key in made else mask_sentinels(raw[key], na.get(key, ())), fold=False)
         for key in keys
     ]
     return pc.binary_join_element_wise(*parts, "\x1f") if len(parts) > 1 else parts[0]
 
 
-def common_type(column: str, facts: Sequence[Fact]) -> pa.DataType:
+def common_type(column: str, facts: Sequence[ColumnType]) -> pa.DataType:
     """The one type that a column has in the mixed table, as ``combine.stacked`` finds it of whole columns.
 
     Raises:
@@ -164,7 +164,7 @@ def common_type(column: str, facts: Sequence[Fact]) -> pa.DataType:
     return pa.string()
 
 
-def as_common(values: Any, wanted: pa.DataType) -> Any:
+def cast_to(values: Any, wanted: pa.DataType) -> Any:
     """A staged column, or a part of one, in the type that it has in the mixed table."""
     if values.type == wanted:
         return values

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tabsynth.errors import InputError, quote
 
-DECIDED = ("accepted", "edited")
+APPLIED_STATUSES = ("accepted", "edited")
 """States of an entry that is applied."""
 
 Code = str | int | float | bool
@@ -84,7 +84,7 @@ class Input:
         data["na"] = {name: list(values) for name, values in self.na.items()}
         return {key: value for key, value in data.items() if value not in (None, [], {})}
 
-    def seen_from(self, here: Path, there: Path) -> Input:
+    def rebase(self, here: Path, there: Path) -> Input:
         """The input with its relative path starting at another folder."""
         if self.uri is None or Path(self.uri).is_absolute():
             return self
@@ -141,7 +141,7 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Harmony:
+class HarmonisationRule:
     """What is done to the values of one column.
 
     Attributes:
@@ -183,7 +183,7 @@ class Harmony:
         return f"{' and '.join(key for key, value in parts.items() if value) or 'range'} of {self.column!r}"
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Harmony:
+    def from_dict(cls, data: Mapping[str, Any]) -> HarmonisationRule:
         """Read what ``to_dict`` writes."""
         told = {key: value for key, value in data.items() if key not in ("from", "range", "na")}
         bounds = data.get("range")
@@ -199,7 +199,7 @@ class Harmony:
         data: dict[str, Any] = {"column": self.column, "unit": self.unit, "from": dict(self.units)}
         data |= {"analyte": self.analyte, "mixed": {key: dict(value) for key, value in self.mixed.items()}}
         data["range"] = None if self.range is None else list(self.range)
-        data |= {"outside": self.outside if self.outside != "fail" else None, "values": _plain(self.values)}
+        data |= {"outside": self.outside if self.outside != "fail" else None, "values": _plain_values(self.values)}
         data["unmapped"] = self.unmapped if self.values else None
         data |= {"na": {key: list(values) for key, values in self.na.items()}, "dates": dict(self.dates)}
         data |= {"budget": self.budget or None, "status": self.status, "score": self.score}
@@ -208,19 +208,19 @@ class Harmony:
 
     def recoding(self, source: str) -> dict[str, Code]:
         """Meaning by code (as text) for one source; empty when its codes stay."""
-        told = self.values.get(source, {}) if _by_source(self.values) else self.values
+        told = self.values.get(source, {}) if _is_by_source(self.values) else self.values
         return {code_text(key): value for key, value in told.items()}
 
 
-def _by_source(values: Mapping[str, Any]) -> bool:
+def _is_by_source(values: Mapping[str, Any]) -> bool:
     return bool(values) and all(isinstance(value, Mapping) for value in values.values())
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
 
 
-def meanings(entries: Iterable[Harmony], inputs: Iterable[str]) -> None:
+def check_recodings(entries: Iterable[HarmonisationRule], inputs: Iterable[str]) -> None:
     """Raise where a code of one source is given two meanings, or where codes are no codes.
 
     Raises:

@@ -19,17 +19,17 @@ import yaml
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, quote
-from tabsynth.mixing.plan.entries import DECIDED, Harmony, Input, Match, meanings
+from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Input, Match, check_recodings
 from tabsynth.mixing.plan.validation import check_plan
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
 """Version of the plan's form; a file of a later version is refused."""
 
-LINK: dict[str, Any] = {"engine": "none"}
-COMBINE: dict[str, Any] = {"op": "union", "cardinality": "1:1", "max_growth": 1.0, "on_missing_column": "mask"}
-RESOLVE: dict[str, Any] = {"default": "trust", "columns": {}}
-LINEAGE: dict[str, Any] = {"row": ["_source", "_entity", "_weight"], "cell": [], "publish": False}
+DEFAULT_LINK: dict[str, Any] = {"engine": "none"}
+DEFAULT_COMBINE: dict[str, Any] = {"op": "union", "cardinality": "1:1", "max_growth": 1.0, "on_missing_column": "mask"}
+DEFAULT_RESOLVE: dict[str, Any] = {"default": "trust", "columns": {}}
+DEFAULT_LINEAGE: dict[str, Any] = {"row": ["_source", "_entity", "_weight"], "cell": [], "publish": False}
 
 HEADER = """\
 # A plan to mix tables. Read it beside its review page, then set each status: accepted, edited or rejected.
@@ -58,12 +58,12 @@ class Plan:
 
     inputs: Mapping[str, Input]
     map: tuple[Match, ...]
-    harmonise: tuple[Harmony, ...] = ()
-    link: Mapping[str, Any] = field(default_factory=lambda: dict(LINK))
-    combine: Mapping[str, Any] = field(default_factory=lambda: dict(COMBINE))
-    resolve: Mapping[str, Any] = field(default_factory=lambda: dict(RESOLVE))
+    harmonise: tuple[HarmonisationRule, ...] = ()
+    link: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULT_LINK))
+    combine: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULT_COMBINE))
+    resolve: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULT_RESOLVE))
     weights: Mapping[str, Any] | None = None
-    lineage: Mapping[str, Any] = field(default_factory=lambda: dict(LINEAGE))
+    lineage: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULT_LINEAGE))
     questions: tuple[str, ...] = ()
     folder: Path = field(default=Path(), repr=False)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
@@ -72,7 +72,7 @@ class Plan:
     def __post_init__(self) -> None:
         _check_names(self)
         _check_targets(self)
-        meanings(self.harmonise, self.inputs)
+        check_recodings(self.harmonise, self.inputs)
 
     @classmethod
     def from_dict(
@@ -98,12 +98,12 @@ class Plan:
         return cls(
             inputs={key: Input.from_dict(value) for key, value in data["inputs"].items()},
             map=tuple(Match.from_dict(item) for item in data["map"]),
-            harmonise=tuple(Harmony.from_dict(item) for item in data.get("harmonise", ())),
-            link={**LINK, **data.get("link", {})},
-            combine={**COMBINE, **data.get("combine", {})},
-            resolve={**RESOLVE, **data.get("resolve", {})},
+            harmonise=tuple(HarmonisationRule.from_dict(item) for item in data.get("harmonise", ())),
+            link={**DEFAULT_LINK, **data.get("link", {})},
+            combine={**DEFAULT_COMBINE, **data.get("combine", {})},
+            resolve={**DEFAULT_RESOLVE, **data.get("resolve", {})},
             weights=data.get("weights"),
-            lineage={**LINEAGE, **data.get("lineage", {})},
+            lineage={**DEFAULT_LINEAGE, **data.get("lineage", {})},
             questions=tuple(data.get("questions", ())),
             folder=Path(folder),
             tables=dict(tables or {}),
@@ -141,7 +141,7 @@ class Plan:
     def save(self, path: str | Path) -> None:
         """Write the plan's file; paths of inputs are then relative to it."""
         target = Path(path)
-        moved = {name: item.seen_from(self.folder, target.parent) for name, item in self.inputs.items()}
+        moved = {name: item.rebase(self.folder, target.parent) for name, item in self.inputs.items()}
         data = replace(self, inputs=moved).to_dict()
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
         write_text(target, HEADER + text)
@@ -169,7 +169,7 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
-    def entries(self) -> tuple[Match | Harmony, ...]:
+    def entries(self) -> tuple[Match | HarmonisationRule, ...]:
         """All entries, of the map and then of harmonise."""
         return (*self.map, *self.harmonise)
 
@@ -177,7 +177,10 @@ class Plan:
     def open(self) -> list[str]:
         """Entries that nobody has decided, in words; what is done to a rejected column needs no decision."""
         gone = {item.to for item in self.map if item.status == "rejected"}
-        left: list[Match | Harmony] = [*self.map, *(item for item in self.harmonise if item.column not in gone)]
+        left: list[Match | HarmonisationRule] = [
+            *self.map,
+            *(item for item in self.harmonise if item.column not in gone),
+        ]
         return [item.label for item in left if item.status == "proposed"]
 
     def accept(self, columns: Iterable[str] | None = None) -> Plan:
@@ -209,19 +212,19 @@ class Plan:
     @property
     def mapped(self) -> dict[str, Match]:
         """The columns of the mixed table that were decided, in order."""
-        return {item.to: item for item in self.map if item.status in DECIDED}
+        return {item.to: item for item in self.map if item.status in APPLIED_STATUSES}
 
     def changes(self) -> str:
         """What becomes of every source, as a plain-text diff."""
-        from tabsynth.mixing.review.diff import changes
+        from tabsynth.mixing.review.diff import describe_changes
 
-        return changes(self)
+        return describe_changes(self)
 
     def _repr_html_(self) -> str:
         """The review page in a frame, for notebooks."""
-        from tabsynth.mixing.review.page import framed
+        from tabsynth.mixing.review.page import render_frame
 
-        return framed(self)
+        return render_frame(self)
 
     def review(self, path: str | Path) -> None:
         """Write what a person needs to decide: a page with the evidence (``.html``) or a diff (any other suffix).

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.mixing.matching.column_profiles import FEW
+from tabsynth.mixing.matching.column_profiles import MAX_CODES
 from tabsynth.mixing.plan.entries import code_text
 
-K = 5
+MIN_CELL_ROWS = 5
 """A code that fewer rows share is pooled with others."""
 
-BINS = 24
+N_BINS = 24
 WIDTH, HEIGHT = 300.0, 96.0
 
 
-def pictures(series: Mapping[str, pd.Series]) -> dict[str, Any] | None:
+def draw_distributions(series: Mapping[str, pd.Series]) -> dict[str, Any] | None:
     """Outlines of numbers over each other, or bars of codes beside each other; None where there is nothing to show.
 
     Args:
@@ -28,14 +28,14 @@ def pictures(series: Mapping[str, pd.Series]) -> dict[str, Any] | None:
     present = {source: values for source, values in present.items() if len(values)}
     if not present:
         return None
-    plain = {source: _plain(values) for source, values in present.items()}
-    many = max(values.nunique() for values in present.values()) > FEW
+    plain = {source: _to_numbers(values) for source, values in present.items()}
+    many = max(values.nunique() for values in present.values()) > MAX_CODES
     if many and all(values is not None for values in plain.values()):
-        return _outlines({source: values for source, values in plain.items() if values is not None})
-    return _bars(present)
+        return _draw_outlines({source: values for source, values in plain.items() if values is not None})
+    return _draw_bars(present)
 
 
-def _plain(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def _to_numbers(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """Numbers, or dates as numbers of days."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return values.to_numpy("datetime64[D]").astype(np.float64)
@@ -44,18 +44,18 @@ def _plain(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     return None
 
 
-def _outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> dict[str, Any]:
+def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> dict[str, Any]:
     """Stepped outlines on one axis between the 1 % and 99 % quantiles: ends belong to few."""
     low = min(float(np.quantile(values, 0.01)) for values in series.values())
     high = max(float(np.quantile(values, 0.99)) for values in series.values())
     if low == high:
         low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, BINS + 1)
+    edges = np.linspace(low, high, N_BINS + 1)
     shares = {
         source: np.histogram(np.clip(values, low, high), edges)[0] / len(values) for source, values in series.items()
     }
     top = max(float(share.max()) for share in shares.values())
-    step = WIDTH / BINS
+    step = WIDTH / N_BINS
     lines = []
     for source, share in shares.items():
         path = f"M0 {HEIGHT:g}"
@@ -65,12 +65,12 @@ def _outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> di
     return {"lines": lines, "left": f"{low:.4g}", "right": f"{high:.4g}"}
 
 
-def _bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
+def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
     """Shares of each code in each source; codes that few rows share are pooled."""
     counts = {source: values.map(code_text).value_counts() for source, values in series.items()}
     total = pd.DataFrame(counts).fillna(0)
-    shown = [str(code) for code in total.index[(total >= K).any(axis=1)]]
-    shown = sorted(shown, key=lambda code: (not code.lstrip("-").isdigit(), len(code), code))[:FEW]
+    shown = [str(code) for code in total.index[(total >= MIN_CELL_ROWS).any(axis=1)]]
+    shown = sorted(shown, key=lambda code: (not code.lstrip("-").isdigit(), len(code), code))[:MAX_CODES]
     rows = []
     for code in shown:
         parts = [

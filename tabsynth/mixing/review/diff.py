@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tabsynth.mixing.plan.entries import Harmony
+from tabsynth.mixing.plan.entries import HarmonisationRule
 from tabsynth.mixing.plan.plan import Plan
 
 
-def changes(plan: Plan) -> str:
+def describe_changes(plan: Plan) -> str:
     """The diff, one block for each source; entries that nobody has decided carry their question."""
     lines: list[str] = [f"# plan {plan.hash[:12]}: {len(plan.open)} entries to decide"]
     for source in plan.inputs:
@@ -15,7 +15,9 @@ def changes(plan: Plan) -> str:
             if source not in match.sources:
                 continue
             names = match.joiner.join(match.sources[source])
-            told = [text for entry in plan.harmonise if entry.column == match.to for text in _done(entry, source)]
+            told = [
+                text for entry in plan.harmonise if entry.column == match.to for text in _describe_rule(entry, source)
+            ]
             sign = "!" if match.status == "rejected" else "-"
             lines.append(f"{sign} {names}")
             if match.status != "rejected":
@@ -31,7 +33,7 @@ def changes(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _done(entry: Harmony, source: str) -> list[str]:
+def _describe_rule(entry: HarmonisationRule, source: str) -> list[str]:
     """What one entry does to one source, in words."""
     if entry.status == "rejected":
         return []

@@ -12,12 +12,12 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tabsynth.errors import TabsynthError
-from tabsynth.mixing.harmonise import harmonised
+from tabsynth.mixing.harmonise import harmonise_source
 from tabsynth.mixing.inputs import load_inputs
-from tabsynth.mixing.plan.entries import Harmony, Match
+from tabsynth.mixing.plan.entries import HarmonisationRule, Match
 from tabsynth.mixing.plan.plan import Plan
-from tabsynth.mixing.review.charts import pictures
-from tabsynth.mixing.review.diff import changes
+from tabsynth.mixing.review.charts import draw_distributions
+from tabsynth.mixing.review.diff import describe_changes
 
 
 def render(plan: Plan) -> str:
@@ -39,14 +39,14 @@ def render(plan: Plan) -> str:
             cards=cards,
             asking=sum(card["asks"] for card in cards),
             questions=plan.questions,
-            diff=changes(plan),
+            diff=describe_changes(plan),
             entries=len(plan.entries),
             open=len(plan.open),
         )
     )
 
 
-def framed(plan: Plan) -> str:
+def render_frame(plan: Plan) -> str:
     """The page in a frame, so that its style stays its own."""
     page = escape(render(plan), quote=True)
     return (
@@ -59,11 +59,11 @@ def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str
     """One column of the mixed table."""
     entries = [entry for entry in plan.harmonise if entry.column == match.to]
     raw = {
-        source: frames[source][names[0]] if len(names) == 1 else _parts(frames[source], names, match.joiner)
+        source: frames[source][names[0]] if len(names) == 1 else _join_columns(frames[source], names, match.joiner)
         for source, names in match.sources.items()
     }
-    after, failed = _after(match, entries, plan, frames)
-    every: list[Match | Harmony] = [match, *entries]
+    after, failed = _preview(match, entries, plan, frames)
+    every: list[Match | HarmonisationRule] = [match, *entries]
     questions = [item.question for item in every if item.question and item.status == "proposed"]
     return {
         "to": match.to,
@@ -76,8 +76,8 @@ def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str
         "questions": questions,
         "names": [(source, match.joiner.join(names)) for source, names in match.sources.items()],
         "absent": [source for source in frames if source not in match.sources],
-        "before": pictures(raw),
-        "after": pictures(after) if entries else None,
+        "before": draw_distributions(raw),
+        "after": draw_distributions(after) if entries else None,
         "failed": failed,
         "entries": [
             {"section": "map" if item is match else "harmonise", "status": item.status, "yaml": _yaml(item)}
@@ -86,13 +86,13 @@ def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str
     }
 
 
-def _parts(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> pd.Series:
+def _join_columns(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> pd.Series:
     parts = frame[list(names)].astype(str)
     return parts.agg(joiner.join, axis=1)
 
 
-def _after(
-    match: Match, entries: list[Harmony], plan: Plan, frames: dict[str, pd.DataFrame]
+def _preview(
+    match: Match, entries: list[HarmonisationRule], plan: Plan, frames: dict[str, pd.DataFrame]
 ) -> tuple[dict[str, pd.Series], list[str]]:
     """The column as the plan would make it if its proposals were accepted, and what would stop it."""
     kept = [replace(entry, status="accepted") for entry in entries if entry.status != "rejected"]
@@ -100,13 +100,13 @@ def _after(
     out, failed = {}, []
     for source in match.sources:
         try:
-            out[source] = harmonised(frames[source], source, alone)[0][match.to]
+            out[source] = harmonise_source(frames[source], source, alone)[0][match.to]
         except TabsynthError as error:
             failed.append(str(error))
     return out, failed
 
 
-def _yaml(item: Match | Harmony) -> str:
+def _yaml(item: Match | HarmonisationRule) -> str:
     """The entry as it stands in the plan's file."""
     data = {key: value for key, value in item.to_dict().items() if key not in ("question", "why")}
     text: str = yaml.safe_dump([data], sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import DataError, InputError
-from tabsynth.mixing.combination.frechet_bounds import bounds, classes, cramers_v
+from tabsynth.mixing.combination.frechet_bounds import cramers_v, joint_bounds, to_classes
 from tabsynth.mixing.combination.statistical_matching import FuseResult, fuse
 
 
@@ -119,7 +119,7 @@ def test_bounds_of_a_known_case() -> None:
     """p(y) = 0.7 and p(z) = 0.6 in one group leave p(y, z) between 0.3 and 0.6; many rows make the slack small."""
     y, z = (np.repeat([0, 1], [int(share * 1e6), int((1 - share) * 1e6)]) for share in (0.7, 0.6))
     one = np.zeros(10**6, np.int64)
-    low, high = bounds(y, z, one, one, (2, 2))
+    low, high = joint_bounds(y, z, one, one, (2, 2))
     assert low[0, 0] == pytest.approx(0.3, abs=0.004)
     assert high[0, 0] == pytest.approx(0.6, abs=0.002)
     assert low[0, 0] < 0.3
@@ -127,10 +127,10 @@ def test_bounds_of_a_known_case() -> None:
 
 
 def test_classes_are_numbered_alike_in_all_tables() -> None:
-    (left, right), names = classes([pd.Series(["b", None, "a"]), pd.Series(["a", "c", None])])
+    (left, right), names = to_classes([pd.Series(["b", None, "a"]), pd.Series(["a", "c", None])])
     assert (left[2], left[1]) == (right[0], right[2])
     assert [names[i] for i in right] == ["a", "c", "missing"]
-    (numbers,), cut = classes([pd.Series(np.arange(100.0))])
+    (numbers,), cut = to_classes([pd.Series(np.arange(100.0))])
     assert np.bincount(numbers).tolist() == [20] * 5
     assert len(cut) == 5
     assert cramers_v([[10, 0], [0, 5]]) == pytest.approx(1)
@@ -163,8 +163,8 @@ def test_adult_in_thirds(shared_data: Path) -> None:
 
 
 def tables(real: pd.DataFrame, drawn: list[pd.DataFrame], name: str) -> list[np.ndarray]:
-    rows, _ = classes([frame["income"] for frame in (real, *drawn)])
-    columns, names = classes([frame[name] for frame in (real, *drawn)], 8)
+    rows, _ = to_classes([frame["income"] for frame in (real, *drawn)])
+    columns, names = to_classes([frame[name] for frame in (real, *drawn)], 8)
     return [
         np.bincount(i * len(names) + j, minlength=2 * len(names)).reshape(2, -1) / len(i)
         for i, j in zip(rows, columns, strict=True)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.errors import DataError, InputError
-from tabsynth.mixing.linkage.clusters import cluster, sources_per_entity, split_entities
+from tabsynth.mixing.linkage.clusters import cluster_pairs, sources_per_entity, split_entities
 
 SIZES = {"a": 6, "b": 5, "c": 4}
 
@@ -30,16 +30,16 @@ def linked(draw: st.DrawFn) -> pd.DataFrame:
 @given(linked())
 @settings(deadline=None)
 def test_no_person_has_two_records_of_a_source_and_every_record_one_person(found: pd.DataFrame) -> None:
-    entities, report = cluster(SIZES, found)
+    entities, report = cluster_pairs(SIZES, found)
     assert all(len(np.unique(entities[s])) == len(entities[s]) == n for s, n in SIZES.items())
     assert sum(size * number for size, number in report["cluster_sizes"].items()) == sum(SIZES.values())
-    loose, _ = cluster(SIZES, found, one_to_one=False)
+    loose, _ = cluster_pairs(SIZES, found, one_to_one=False)
     for row in found.itertuples():
         assert loose[row.source_a][row.row_a] == loose[row.source_b][row.row_b]
 
 
 def test_the_surest_pair_wins_and_the_refused_are_counted() -> None:
-    entities, report = cluster(SIZES, pairs(("a", 0, "b", 0), ("a", 1, "b", 0), ("a", 1, "b", 1)))
+    entities, report = cluster_pairs(SIZES, pairs(("a", 0, "b", 0), ("a", 1, "b", 0), ("a", 1, "b", 1)))
     assert entities["a"][0] == entities["b"][0]
     assert entities["a"][1] == entities["b"][1] != entities["a"][0]
     assert report["refused"] == 1
@@ -47,23 +47,23 @@ def test_the_surest_pair_wins_and_the_refused_are_counted() -> None:
 
 def test_a_chain_does_not_bring_two_records_of_a_source_together() -> None:
     chain = pairs(("a", 0, "b", 0), ("b", 0, "c", 0), ("a", 1, "c", 0))
-    entities, report = cluster(SIZES, chain)
+    entities, report = cluster_pairs(SIZES, chain)
     assert entities["a"][0] == entities["b"][0] == entities["c"][0] != entities["a"][1]
     assert report["refused"] == 1
 
 
 def test_records_that_pile_up_raise_an_alarm() -> None:
     piled = pairs(*(("a", i, "b", j) for i in range(5) for j in range(2)))
-    _, report = cluster(SIZES, piled, one_to_one=False)
+    _, report = cluster_pairs(SIZES, piled, one_to_one=False)
     assert (report["overlinked"], report["largest_group"]) == (1, 7)
-    _, fine = cluster(SIZES, pairs(("a", 0, "b", 0)), one_to_one=False)
+    _, fine = cluster_pairs(SIZES, pairs(("a", 0, "b", 0)), one_to_one=False)
     assert fine["overlinked"] == 0
 
 
 def test_a_person_in_several_sources_multiplies_epsilon() -> None:
     found = sources_per_entity({"a": np.array([0, 0, 1]), "b": np.array([0, 2]), "c": np.array([2, 3])})
     assert found.sources == {1: 2, 2: 2}
-    assert (found.most_sources, found.most_rows, found.factor) == (2, 3, 3)
+    assert (found.max_sources, found.max_rows, found.factor) == (2, 3, 3)
     assert "3 times" in str(found)
     epsilon, delta = found.of_person(0.5, 1e-6)
     assert epsilon == 1.5
