@@ -25,12 +25,12 @@ import pandas as pd
 
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.evaluation.stats.encoded_table import code
-from tabsynth.privacy.attacks.rate_tests import LEVEL, holm
-from tabsynth.privacy.attacks.run_all import attack_all
-from tabsynth.privacy.attacks.shadow_models import shadow_findings
-from tabsynth.privacy.attacks.source_inference import source_finding
-from tabsynth.privacy.audit.epsilon_bounds import epsilon_of_runs, mu_of_runs
-from tabsynth.privacy.audit.one_run import epsilon_of_scores
+from tabsynth.privacy.attacks.rate_tests import LEVEL, holm_correction
+from tabsynth.privacy.attacks.run_all import run_attacks
+from tabsynth.privacy.attacks.shadow_models import attack_with_shadow_models
+from tabsynth.privacy.attacks.source_inference import infer_source
+from tabsynth.privacy.audit.epsilon_bounds import epsilon_from_runs, mu_from_runs
+from tabsynth.privacy.audit.one_run import epsilon_from_scores
 from tabsynth.schema import Schema
 
 ROWS = (520, 520, 780)
@@ -59,8 +59,8 @@ def attacks(runs: int) -> dict[str, Any]:
         frame = population(int(ends[-1]), np.random.default_rng([seed, 1]))
         parts = [frame[end - size : end].reset_index(drop=True) for end, size in zip(ends, ROWS, strict=True)]
         train, made, held = code(parts, SCHEMA)
-        findings = attack_all(train, made, held, ["k", "c"], ["k"], seed).findings
-        any_alarm += bool((holm([1.0 if item.p is None else item.p for item in findings]) <= LEVEL).any())
+        findings = run_attacks(train, made, held, ["k", "c"], ["k"], seed).findings
+        any_alarm += bool((holm_correction([1.0 if item.p is None else item.p for item in findings]) <= LEVEL).any())
         trials.update(item.name for item in findings)
         alarms.update(item.name for item in findings if item.p is not None and item.p <= LEVEL)
         above.update(item.name for item in findings if item.interval[0] > item.floor)
@@ -77,9 +77,9 @@ def bounds(runs: int) -> list[dict[str, Any]]:
     rng, found = np.random.default_rng(2), Counter[str]()
     for _ in range(runs):
         one, two = rng.normal(size=(2, 200))
-        found["mu of runs"] += mu_of_runs(one, two)[1] > 0
-        found["epsilon of runs"] += epsilon_of_runs(one, two, 1e-6) > 0
-        found["epsilon of one run"] += epsilon_of_scores(rng.normal(size=400), rng.random(400) < 0.5, 1e-6)[0] > 0
+        found["mu of runs"] += mu_from_runs(one, two)[1] > 0
+        found["epsilon of runs"] += epsilon_from_runs(one, two, 1e-6) > 0
+        found["epsilon of one run"] += epsilon_from_scores(rng.normal(size=400), rng.random(400) < 0.5, 1e-6)[0] > 0
     return [{"estimator": name, **_share(count, runs)} for name, count in found.items()]
 
 
@@ -92,13 +92,13 @@ def models(runs: int) -> list[dict[str, Any]]:
         def fit(frame: pd.DataFrame, _: int, rng: np.random.Generator = rng) -> pd.DataFrame:
             return population(20, rng)
 
-        (shadow,), _ = shadow_findings(fit, rows, SCHEMA, range(10), seed)
+        (shadow,), _ = attack_with_shadow_models(fit, rows, SCHEMA, range(10), seed)
         found["shadow models"] += (shadow.p or 0.0) <= LEVEL
         sites = [population(30, rng) for _ in range(8)]
         named = {f"s{i}": site for i, site in enumerate(sites)}
         inside = {name: named[name] for name in list(named)[:4]}
         outside = {name: named[name] for name in list(named)[4:]}
-        found["source membership"] += (source_finding(population(60, rng), inside, outside, SCHEMA).p or 0.0) <= LEVEL
+        found["source membership"] += (infer_source(population(60, rng), inside, outside, SCHEMA).p or 0.0) <= LEVEL
     return [{"estimator": name, **_share(found[name], runs)} for name in ("shadow models", "source membership")]
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.private.gan import WIDTH, real_losses
 from tabsynth.training.networks.discriminator import Critic
@@ -82,7 +82,7 @@ def plain_step(module: nn.Module, losses: Callable[[nn.Module], Tensor]) -> Call
 
 def private_step(module: nn.Module, losses: Callable[[nn.Module], Tensor], rows: int) -> Callable[[], None]:
     """A step of DP-SGD."""
-    step = Step(module, Descent(1, 1.0, 1.0, 1.0, rows), Noise.secure())
+    step = DpSgdStep(module, DpSgdConfig(1, 1.0, 1.0, 1.0, rows), Noise.secure())
     return lambda: step.take(losses)
 
 

@@ -12,7 +12,7 @@ from tabsynth.privacy.accounting.accountant import largest_rho
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import Noise
 
-LARGEST_DELTA = 1e-6
+MAX_DEFAULT_DELTA = 1e-6
 """Delta where the user names none and the public row count gives no smaller one."""
 
 
@@ -67,7 +67,7 @@ class Privacy:
             raise PrivacyError(f"insecure_seed must be a whole number of at least 0, not {self.insecure_seed!r}")
 
     @property
-    def rows_of_a_unit(self) -> int:
+    def max_rows_per_unit(self) -> int:
         """How many rows a unit has at most: the factor of every sensitivity."""
         return self.rows_per_person or 1
 
@@ -123,7 +123,7 @@ class Privacy:
 
 def default_delta(n_public: int | None) -> float:
     """min(1e-6, 1 / (10 n)) for a public row count n; 1e-6 without one."""
-    return LARGEST_DELTA if n_public is None else min(LARGEST_DELTA, 1 / (10 * n_public))
+    return MAX_DEFAULT_DELTA if n_public is None else min(MAX_DEFAULT_DELTA, 1 / (10 * n_public))
 
 
 def zcdp_rho(epsilon: float, delta: float) -> float:

@@ -17,11 +17,11 @@ import pandas as pd
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError, quote
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
+from tabsynth.privacy.accounting.measured_spending import check_same_dataset, compose_ledgers, get_measurement_ledger
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.mechanisms.canonical_cells import EXACT, numbers
-from tabsynth.privacy.mechanisms.clamping import OTHER, dates, private_table
-from tabsynth.privacy.mechanisms.contribution_bounding import check_persons, kept_rows
+from tabsynth.privacy.mechanisms.canonical_cells import MAX_EXACT_INTEGER, to_numbers
+from tabsynth.privacy.mechanisms.clamping import OTHER, private_table, to_dates
+from tabsynth.privacy.mechanisms.contribution_bounding import bound_contributions, check_person_column
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
@@ -32,13 +32,13 @@ from tabsynth.schema.schema import Schema
 
 __all__ = ["discover", "measure", "private_schema", "private_table", "quantiles"]
 
-POWERS = 64
+MAX_POWER = 64
 """Numbers are bounded by powers of two from 2^-POWERS to 2^POWERS."""
 
-DECIMALS = 8
+MAX_DECIMALS = 8
 """Columns of more decimals than this are left unrounded."""
 
-FALSE_ALARM = 1e-3
+FALSE_POSITIVE_RATE = 1e-3
 """Chance that noise alone widens a bound or makes a column nullable."""
 
 
@@ -73,33 +73,33 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
     absent = [name for name in schema if name not in frame.columns]
     if absent:
         raise PrivacyError(f"the schema has {quote(absent)}, which the table lacks; change one of them")
-    open_ = [column for column in schema.values() if _is_open(column)]
+    open_ = [column for column in schema.values() if _has_open_facts(column)]
     if not open_:
         return schema
     if privacy.unit != "row":
         if privacy.unit not in frame.columns:
             raise PrivacyError(f"the unit of privacy {privacy.unit!r} is no column of the table")
-        check_persons(frame[privacy.unit])
-    before = ledger_of(schema)
-    how = _How.of(privacy, open_)
-    check_charged(before, privacy.unit, how.ledger.parent)
+        check_person_column(frame[privacy.unit])
+    before = get_measurement_ledger(schema)
+    measurement = _DomainMeasurement.of(privacy, open_)
+    check_same_dataset(before, privacy.unit, measurement.ledger.parent)
     columns = dict(schema.columns)
     try:
         for column in open_:
-            columns[column.name] = replace(how.measured(frame, column), origin="measured")
+            columns[column.name] = replace(measurement.measured(frame, column), origin="measured")
     finally:
-        how.ledger.settle()
-    return replace(schema, columns=columns, ledger=together(before, how.ledger).to_dict())
+        measurement.ledger.settle()
+    return replace(schema, columns=columns, ledger=compose_ledgers(before, measurement.ledger).to_dict())
 
 
-def _is_open(column: Column) -> bool:
+def _has_open_facts(column: Column) -> bool:
     if isinstance(column, Categorical):
         return column.values is None
     return isinstance(column, (Numeric, Datetime)) and (column.low is None or column.high is None)
 
 
 @dataclass(frozen=True)
-class _How:
+class _DomainMeasurement:
     """What each column may cost, and how it is read."""
 
     privacy: Privacy
@@ -109,7 +109,7 @@ class _How:
     delta: float
 
     @classmethod
-    def of(cls, privacy: Privacy, columns: Sequence[Column]) -> _How:
+    def of(cls, privacy: Privacy, columns: Sequence[Column]) -> _DomainMeasurement:
         opened = privacy.opened()
         categories = sum(isinstance(column, Categorical) for column in columns)
         each = opened.resolved_delta / (10 * categories) if categories else 0.0
@@ -123,29 +123,29 @@ class _How:
                 lambda: self.column(frame, column.name),
                 rho=self.rho,
                 delta=self.delta,
-                rows_of_a_unit=self.privacy.rows_of_a_unit,
+                max_rows_per_unit=self.privacy.max_rows_per_unit,
                 ledger=self.ledger,
                 column=column.name,
                 noise=self.noise,
             )
             return replace(column, values=(*(value for value in values if value != OTHER), OTHER))
-        sigma = self.privacy.rows_of_a_unit / math.sqrt(2 * self.rho)
+        sigma = self.privacy.max_rows_per_unit / math.sqrt(2 * self.rho)
         if isinstance(column, Numeric):
-            cells, ends = _powers()
-            read = self.counter(frame, column, cells + DECIMALS + 3, _numeric_cells)
+            cells, ends = _power_of_two_cells()
+            read = self.counter(frame, column, cells + MAX_DECIMALS + 3, _numeric_cells)
             counts = self.counts(read, column, sigma * math.sqrt(2), math.sqrt(2))
-            low, high = _ends(counts[:cells], ends, sigma * math.sqrt(2))
-            return replace(column, **_facts(column, counts[cells:], sigma * math.sqrt(2), low, high))
+            low, high = _select_bounds(counts[:cells], ends, sigma * math.sqrt(2))
+            return replace(column, **_select_facts(column, counts[cells:], sigma * math.sqrt(2), low, high))
         assert isinstance(column, Datetime)
         years = np.arange(1678, 2262)
         counts = self.counts(self.counter(frame, column, len(years) + 1, _date_cells), column, sigma, 1.0)
-        seen = np.flatnonzero(counts[:-1] >= _threshold(sigma, len(years)))
+        seen = np.flatnonzero(counts[:-1] >= _noise_threshold(sigma, len(years)))
         first, last = (seen[0], seen[-1]) if len(seen) else (np.argmax(counts[:-1]),) * 2
         return replace(
             column,
             low=column.low or f"{years[first]:04d}-01-01",
             high=column.high or f"{years[last]:04d}-12-31T23:59:59",
-            nullable=column.nullable or bool(counts[-1] >= _threshold(sigma, 1)),
+            nullable=column.nullable or bool(counts[-1] >= _noise_threshold(sigma, 1)),
         )
 
     def column(self, frame: pd.DataFrame, name: str) -> pd.Series:
@@ -153,7 +153,7 @@ class _How:
         most = self.privacy.rows_per_person
         if self.privacy.unit == "row" or most is None:
             return frame[name]
-        return frame[name][kept_rows(frame[self.privacy.unit], most, self.noise)]
+        return frame[name][bound_contributions(frame[self.privacy.unit], most, self.noise)]
 
     def counter(
         self, frame: pd.DataFrame, column: Any, cells: int, place: Callable[[pd.Series, Any], Integers]
@@ -168,7 +168,7 @@ class _How:
         return noisy_counts(
             read,
             sigma=sigma,
-            sensitivity=per_row * self.privacy.rows_of_a_unit,
+            sensitivity=per_row * self.privacy.max_rows_per_unit,
             ledger=self.ledger,
             purpose=f"the domain of {column.name!r}",
             columns=[column.name],
@@ -185,7 +185,7 @@ def quantiles(
     ledger: PrivacyLedger,
     columns: Sequence[str],
     noise: Noise,
-    rows_of_a_unit: int = 1,
+    max_rows_per_unit: int = 1,
 ) -> npt.NDArray[Any]:
     """Quantiles on a public grid by the exponential mechanism, shape (shares,).
 
@@ -197,7 +197,7 @@ def quantiles(
         ledger: What is charged.
         columns: The columns that are read.
         noise: Where the randomness comes from.
-        rows_of_a_unit: How many rows a unit has at most.
+        max_rows_per_unit: How many rows a unit has at most.
 
     Raises:
         PrivacyError: The budget does not allow it; nothing was read.
@@ -217,7 +217,7 @@ def quantiles(
         chosen = exponential(
             scores,
             rho=rho / len(shares),
-            sensitivity=max(parts, 1000 - parts) * rows_of_a_unit,
+            sensitivity=max(parts, 1000 - parts) * max_rows_per_unit,
             ledger=ledger,
             purpose=f"quantile {share:g}",
             columns=columns,
@@ -227,38 +227,38 @@ def quantiles(
     return np.array(out)
 
 
-def _powers() -> tuple[int, Floats]:
+def _power_of_two_cells() -> tuple[int, Floats]:
     """Signed powers of two: how many cells they part (zero among them) and the end farther from zero of each."""
-    sizes = 2.0 ** np.arange(-POWERS + 1, POWERS + 1)
+    sizes = 2.0 ** np.arange(-MAX_POWER + 1, MAX_POWER + 1)
     return 2 * len(sizes) + 1, np.concatenate([-sizes[::-1], [0.0], sizes])
 
 
 def _numeric_cells(values: pd.Series, column: Numeric) -> Integers:
     """For each row the cell of its number and, behind those, of its decimals; the very last is for missing ones."""
-    cells, _ = _powers()
-    data = numbers(values)
+    cells, _ = _power_of_two_cells()
+    data = to_numbers(values)
     here = ~np.isnan(data)
-    size = np.clip(np.abs(data[here]), 0, 2.0**POWERS)
+    size = np.clip(np.abs(data[here]), 0, 2.0**MAX_POWER)
     # Cell k beside zero holds sizes in (2^(k-1), 2^k], so that the far end bounds it.
-    power = np.ceil(np.log2(np.maximum(size, 2.0**-POWERS))).astype(np.int64) + POWERS
+    power = np.ceil(np.log2(np.maximum(size, 2.0**-MAX_POWER))).astype(np.int64) + MAX_POWER
     middle = cells // 2
     cell = np.where(size == 0, middle, middle + np.sign(data[here]).astype(np.int64) * np.clip(power, 1, middle))
-    digits = np.full(here.sum(), DECIMALS + 1, np.int64)
-    for decimals in range(DECIMALS, -1, -1):
+    digits = np.full(here.sum(), MAX_DECIMALS + 1, np.int64)
+    for decimals in range(MAX_DECIMALS, -1, -1):
         digits[np.round(size, decimals) == size] = decimals
-    return np.concatenate([cell, cells + digits, np.full((~here).sum(), cells + DECIMALS + 2)])
+    return np.concatenate([cell, cells + digits, np.full((~here).sum(), cells + MAX_DECIMALS + 2)])
 
 
 def _date_cells(values: pd.Series, column: Datetime) -> Integers:
     """For each row the cell of its year; the last cell is for missing ones."""
-    data = dates(values, column.format)
+    data = to_dates(values, column.format)
     years = data.astype("datetime64[Y]").astype(np.int64) + 1970
     return np.where(np.isnat(data), 2262 - 1678, np.clip(years, 1678, 2261) - 1678)
 
 
-def _ends(counts: Integers, ends: Floats, sigma: float) -> tuple[float, float]:
+def _select_bounds(counts: Integers, ends: Floats, sigma: float) -> tuple[float, float]:
     """Bounds of the cells whose noisy counts stand out of the noise."""
-    seen = np.flatnonzero(counts >= _threshold(sigma, len(counts)))
+    seen = np.flatnonzero(counts >= _noise_threshold(sigma, len(counts)))
     first, last = (int(seen[0]), int(seen[-1])) if len(seen) else (int(np.argmax(counts)),) * 2
     # A cell's stored end is the far one; the near end of a cell beyond zero is the end of the cell before.
     low = ends[first] if ends[first] <= 0 else ends[first - 1]
@@ -266,23 +266,23 @@ def _ends(counts: Integers, ends: Floats, sigma: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _facts(column: Numeric, counts: Integers, sigma: float, low: float, high: float) -> dict[str, Any]:
+def _select_facts(column: Numeric, counts: Integers, sigma: float, low: float, high: float) -> dict[str, Any]:
     """Bounds, decimals and nullability: what is declared stays, what is not is measured."""
-    least = _threshold(sigma, DECIMALS + 3)
-    seen = np.flatnonzero(counts[: DECIMALS + 2] >= least)
-    most = int(seen[-1]) if len(seen) else DECIMALS + 1
-    decimals = column.decimals if column.decimals is not None else (most if most <= DECIMALS else None)
-    most_exact = EXACT - 1 if decimals == 0 else math.inf
+    least = _noise_threshold(sigma, MAX_DECIMALS + 3)
+    seen = np.flatnonzero(counts[: MAX_DECIMALS + 2] >= least)
+    most = int(seen[-1]) if len(seen) else MAX_DECIMALS + 1
+    decimals = column.decimals if column.decimals is not None else (most if most <= MAX_DECIMALS else None)
+    most_exact = MAX_EXACT_INTEGER - 1 if decimals == 0 else math.inf
     low = max(low, -most_exact) if column.low is None else column.low
     high = min(high, most_exact) if column.high is None else column.high
     return {
         "low": min(low, high),
         "high": max(low, high),
         "decimals": decimals,
-        "nullable": column.nullable or bool(counts[DECIMALS + 2] >= least),
+        "nullable": column.nullable or bool(counts[MAX_DECIMALS + 2] >= least),
     }
 
 
-def _threshold(sigma: float, cells: int) -> float:
-    """A count that noise alone reaches in none of some cells, but for a chance of ``FALSE_ALARM``."""
-    return sigma * math.sqrt(2 * math.log(max(cells, 1) / FALSE_ALARM))
+def _noise_threshold(sigma: float, cells: int) -> float:
+    """A count that noise alone reaches in none of some cells, but for a chance of ``FALSE_POSITIVE_RATE``."""
+    return sigma * math.sqrt(2 * math.log(max(cells, 1) / FALSE_POSITIVE_RATE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from tabsynth.errors import PrivacyError, quote
-from tabsynth.privacy.mechanisms.canonical_cells import EXACT, digits_of, unclear
+from tabsynth.privacy.mechanisms.canonical_cells import MAX_EXACT_INTEGER, digit_format, find_ambiguity
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.schema.schema import Schema
 
@@ -32,7 +32,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
     Raises:
         PrivacyError: A fact is inferred or lacking; the message names each column and the remedy.
     """
-    faults = [fault for column in schema.values() if (fault := _fault(column))]
+    faults = [fault for column in schema.values() if (fault := _find_fault(column))]
     if faults:
         more = f"; and {len(faults) - 5} more columns" if len(faults) > 5 else ""
         raise PrivacyError("the schema is not public enough for a private fit: " + "; ".join(faults[:5]) + more)
@@ -52,7 +52,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
         )
 
 
-def published(schema: Schema) -> Schema:
+def to_public_schema(schema: Schema) -> Schema:
     """The schema as a private model keeps and writes it: the facts that shape its output, and no others."""
     columns = {}
     for name, column in schema.items():
@@ -61,7 +61,7 @@ def published(schema: Schema) -> Schema:
     return Schema(columns, schema.constraints)
 
 
-def _fault(column: Column) -> str:
+def _find_fault(column: Column) -> str:
     """What a column lacks and how to mend it; empty where it is public."""
     name = f"column {column.name!r}"
     if column.role == "weight":
@@ -74,19 +74,19 @@ def _fault(column: Column) -> str:
         absent = [side for side in ("low", "high") if getattr(column, side) is None]
         if absent:
             return f"{name} has no {' and no '.join(absent)}: declare public bounds, {MEASURE}"
-    return _inexact(column)
+    return _find_inexact_values(column)
 
 
-def _inexact(column: Column) -> str:
+def _find_inexact_values(column: Column) -> str:
     """Why a column's values could be read in several ways, so that a cell of one row would decide how; or empty."""
     name = f"column {column.name!r}"
-    if isinstance(column, Categorical) and (why := unclear(column.values or ())):
+    if isinstance(column, Categorical) and (why := find_ambiguity(column.values or ())):
         return f"{name}: among its values, {why}"
-    if isinstance(column, Numeric) and column.decimals == 0 and not _fits(column):
+    if isinstance(column, Numeric) and column.decimals == 0 and not _is_exact_integer(column):
         return (
             f"{name} may hold whole numbers from 2**53 on, which are not exact: narrow its bounds or leave decimals out"
         )
-    if isinstance(column, Datetime) and (form := digits_of(column.format)) and len(f"{0:{form}}") > 15:
+    if isinstance(column, Datetime) and (form := digit_format(column.format)) and len(f"{0:{form}}") > 15:
         return f"{name}: a date of more than 15 digits is not exact as a number: use a format with separators"
     return ""
 
@@ -98,7 +98,7 @@ def public_dtypes(schema: Schema) -> dict[str, str]:
 
 def _dtype(column: Column) -> str:
     if isinstance(column, Numeric):
-        whole = column.decimals == 0 and _fits(column)
+        whole = column.decimals == 0 and _is_exact_integer(column)
         return ("Int64" if column.nullable else "int64") if whole else "float64"
     if isinstance(column, Boolean):
         return "boolean" if column.nullable else "bool"
@@ -115,5 +115,5 @@ def _dtype(column: Column) -> str:
     return "object"
 
 
-def _fits(column: Numeric) -> bool:
-    return max(abs(column.low or 0), abs(column.high or 0)) < EXACT
+def _is_exact_integer(column: Numeric) -> bool:
+    return max(abs(column.low or 0), abs(column.high or 0)) < MAX_EXACT_INTEGER

@@ -103,10 +103,10 @@ class Replicates:
         if replicates < 10 or tables < 1:
             raise InputError(f"at least 10 replicates and 1 table are needed, not {replicates} and {tables}")
         rng = np.random.default_rng(seed)
-        privacy = _same(model)
+        privacy = _get_privacy(model)
         again = []
         for _ in range(replicates):
-            made = _persons(model, privacy, int(rng.integers(2**31)))
+            made = _sample_persons(model, privacy, int(rng.integers(2**31)))
             own = replace(privacy, insecure_seed=int(rng.integers(2**31)))  # nothing private: the rows are synthetic
             other = clone(model).fit(made, schema=model.schema_, privacy=own, progress=False)
             again.append(other.sample(model.rows_, seed=int(rng.integers(2**31)), progress=False))
@@ -127,7 +127,7 @@ class Replicates:
             off = off[np.isfinite(off)]
             # Studentless basic bootstrap with a normal shape, which needs far fewer replicates than quantiles do.
             bias, spread = float(off.mean()), float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(off))
-            reach = _quantile(self.level, len(off) - 1) * spread
+            reach = _student_t_quantile(self.level, len(off) - 1) * spread
             centre = float(value) - bias
             out[str(name)] = Estimate(str(name), centre, (centre - reach, centre + reach), float(value))
         return out
@@ -163,7 +163,7 @@ def regression(target: str, features: Sequence[str]) -> Statistic:
     return statistic
 
 
-def _same(model: Model) -> Privacy:
+def _get_privacy(model: Model) -> Privacy:
     """The privacy that the model was fitted with."""
     ledger = model.ledger_
     if not len(ledger) or not np.isfinite(ledger.epsilon_budget):
@@ -172,7 +172,7 @@ def _same(model: Model) -> Privacy:
     return Privacy(ledger.epsilon_budget, ledger.delta, unit=ledger.unit, rows_per_person=rows)
 
 
-def _persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
+def _sample_persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
     """As many rows of the model as it was fitted to; with persons, as many of each as are allowed."""
     # Independent draws: evenly dealt ones would vary less than a real sample does.
     made = model.sample(model.rows_, seed=seed, progress=False, calibrate=False, stratify=False)
@@ -181,7 +181,7 @@ def _persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
     return made
 
 
-def _quantile(level: float, freedom: int) -> float:
+def _student_t_quantile(level: float, freedom: int) -> float:
     """Student's t at a two-sided level."""
     from scipy.stats import t
 

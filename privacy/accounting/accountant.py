@@ -20,17 +20,17 @@ from tabsynth.errors import PrivacyError
 NEIGHBOURS = "add_or_remove_one"
 """The neighbouring relation: two data sets are neighbours when one has one unit (row or person) more."""
 
-ORDERS: npt.NDArray[np.float64] = np.exp(np.linspace(math.log(1.02), math.log(1e6), 1500))
+RENYI_ORDERS: npt.NDArray[np.float64] = np.exp(np.linspace(math.log(1.02), math.log(1e6), 1500))
 """Renyi orders of events whose curve costs nothing: a grid of 1 % steps loses less than 0.01 % of epsilon."""
 
-SAMPLED_ORDERS: tuple[float, ...] = (
+SUBSAMPLED_RENYI_ORDERS: tuple[float, ...] = (
     *(1 + i / 10 for i in range(10, 100)),
     *(float(i) for i in range(11, 64)),
     *(72.0, 80.0, 96.0, 112.0, 128.0, 160.0, 192.0, 224.0, 256.0, 320.0, 384.0, 448.0, 512.0, 768.0, 1024.0),
 )
 """Renyi orders of subsampled events, whose curve is dear."""
 
-GRID = 5e-4
+LOSS_STEP = 5e-4
 """Steps of privacy losses, rounded up: against steps five times finer, epsilon rises by less than 3e-4."""
 
 _FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
@@ -67,10 +67,10 @@ def event_to_data(event: Any) -> dict[str, Any]:
         data["event"] = event_to_data(event.event)
     if name == "ComposedDpEvent":
         data["events"] = [event_to_data(part) for part in event.events]
-    return checked(data)
+    return validate_event(data)
 
 
-def checked(data: Mapping[str, Any]) -> dict[str, Any]:
+def validate_event(data: Mapping[str, Any]) -> dict[str, Any]:
     """An event as data, its numbers checked and plain.
 
     Raises:
@@ -95,9 +95,9 @@ def checked(data: Mapping[str, Any]) -> dict[str, Any]:
     if set(data) != {"type", *_FIELDS[name], *inner}:
         raise PrivacyError(f"{name} as data has {sorted(_FIELDS[name])} and {sorted(inner)}, not {sorted(data)}")
     if inner == {"event"}:
-        out["event"] = checked(data["event"])
+        out["event"] = validate_event(data["event"])
     if inner == {"events"}:
-        out["events"] = [checked(part) for part in data["events"]]
+        out["events"] = [validate_event(part) for part in data["events"]]
     return out
 
 
@@ -109,7 +109,7 @@ def event_from_data(data: Mapping[str, Any]) -> Any:
     """
     from dp_accounting import dp_event
 
-    facts = {key: value for key, value in checked(data).items() if key != "type"}
+    facts = {key: value for key, value in validate_event(data).items() if key != "type"}
     if "event" in facts:
         facts["event"] = event_from_data(facts["event"])
     if "events" in facts:
@@ -117,7 +117,7 @@ def event_from_data(data: Mapping[str, Any]) -> Any:
     return getattr(dp_event, data["type"])(**facts)
 
 
-def epsilon_of(events: Sequence[Mapping[str, Any]], delta: float, *, quick: bool = False) -> float:
+def compose_epsilon(events: Sequence[Mapping[str, Any]], delta: float, *, quick: bool = False) -> float:
     """The epsilon of events (as data) that were run one after the other, each free to look at what came before.
 
     Args:
@@ -133,7 +133,7 @@ def epsilon_of(events: Sequence[Mapping[str, Any]], delta: float, *, quick: bool
 
 @lru_cache(maxsize=256)
 def _epsilon(events: str, delta: float, quick: bool) -> float:
-    """``epsilon_of`` for events as canonical JSON."""
+    """``compose_epsilon`` for events as canonical JSON."""
     if events == "[]":
         return 0.0
     if "NonPrivateDpEvent" in events:
@@ -144,11 +144,11 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
     whole = dp_event.ComposedDpEvent(parts)
     dear = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
     found = []
-    renyi = rdp.RdpAccountant(SAMPLED_ORDERS if dear else ORDERS)
+    renyi = rdp.RdpAccountant(SUBSAMPLED_RENYI_ORDERS if dear else RENYI_ORDERS)
     if renyi.supports(whole):
         renyi.compose(whole)
         found.append(_converted(renyi.orders, renyi.rdp, delta))
-    loss = pld.PLDAccountant(value_discretization_interval=GRID)
+    loss = pld.PLDAccountant(value_discretization_interval=LOSS_STEP)
     if not (quick and found) and loss.supports(whole):
         loss.compose(whole)
         found.append(float(loss.get_epsilon(delta)))
@@ -169,12 +169,12 @@ def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], 
 
 
 def largest_rho(epsilon: float, delta: float) -> float:
-    """The largest rho whose zCDP events have at most this epsilon by ``epsilon_of``.
+    """The largest rho whose zCDP events have at most this epsilon by ``compose_epsilon``.
 
     With rho-zCDP, the Renyi bound at order a is rho a + log(1 - 1/a) - log(delta a) / (a - 1) (Proposition 12 of
     Canonne, Kamath and Steinke, arXiv 2004.00010v4), linear in rho: the best order is found by looking at all of them.
     """
-    orders = ORDERS
+    orders = RENYI_ORDERS
     fixed = np.log1p(-1 / orders) - math.log(delta) / (orders - 1) - np.log(orders) / (orders - 1)
     # A hair below, so that no rounding of shares of rho sums to more than was asked for.
     return float(np.max((epsilon - fixed) / orders)) * (1 - 1e-9)

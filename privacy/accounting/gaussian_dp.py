@@ -13,10 +13,10 @@ from scipy.stats import norm
 
 from tabsynth.errors import PrivacyError
 
-MOST_MU = 100.0
+MAX_MU = 100.0
 
 
-def delta_of(epsilon: float, mu: float) -> float:
+def gdp_delta(epsilon: float, mu: float) -> float:
     """The delta of a mu-GDP mechanism at an epsilon (corollary 1)."""
     if mu <= 0:
         return 0.0
@@ -24,41 +24,41 @@ def delta_of(epsilon: float, mu: float) -> float:
     return float(first - np.exp(epsilon + norm.logcdf(-epsilon / mu - mu / 2)))
 
 
-def epsilon_of(mu: float, delta: float) -> float:
+def gdp_epsilon(mu: float, delta: float) -> float:
     """The epsilon of a mu-GDP mechanism at a delta."""
     low, high = 0.0, max(1.0, mu * mu)
-    while delta_of(high, mu) > delta:
+    while gdp_delta(high, mu) > delta:
         high *= 2
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if delta_of(middle, mu) > delta else (low, middle)
+        low, high = (middle, high) if gdp_delta(middle, mu) > delta else (low, middle)
     return high
 
 
-def mu_of(epsilon: float, delta: float) -> float:
+def gdp_mu(epsilon: float, delta: float) -> float:
     """The largest mu whose GDP implies (epsilon, delta)-DP.
 
     Raises:
         PrivacyError: Delta is 0: no Gaussian mechanism has that.
 
     Example:
-        >>> round(mu_of(1.0, 1e-6), 3)
+        >>> round(gdp_mu(1.0, 1e-6), 3)
         0.237
     """
     if not 0 < delta < 1:
         raise PrivacyError(f"a Gaussian mechanism needs a delta above 0 and below 1, not {delta!r}")
-    low, high = 0.0, MOST_MU
+    low, high = 0.0, MAX_MU
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if delta_of(epsilon, middle) <= delta else (low, middle)
+        low, high = (middle, high) if gdp_delta(epsilon, middle) <= delta else (low, middle)
     return low
 
 
-def auc_of(mu: float) -> float:
+def gdp_auc(mu: float) -> float:
     """The largest area under the ROC curve that any score can have under mu-GDP."""
     return float(norm.cdf(mu / math.sqrt(2)))
 
 
-def mu_of_auc(auc: float) -> float:
+def gdp_mu_from_auc(auc: float) -> float:
     """The least mu that allows an area under the ROC curve; 0 at 0.5 and below: no sign is taken away."""
     return max(0.0, math.sqrt(2) * float(norm.ppf(min(auc, 1 - 1e-15)))) if auc > 0.5 else 0.0

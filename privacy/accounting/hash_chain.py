@@ -22,7 +22,7 @@ from tabsynth.errors import PrivacyError
 FORMAT = "tabsynth-ledger"
 VERSION = 1
 
-WAIT = 30.0
+MAX_WAIT_SECONDS = 30.0
 """Seconds to wait for a process that holds the file."""
 
 Record = dict[str, Any]
@@ -33,20 +33,20 @@ def canonical(data: Any) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def hashed(previous: str, body: Mapping[str, Any]) -> str:
+def hash_record(previous: str, body: Mapping[str, Any]) -> str:
     """The hash of a record that follows ``previous``."""
     return hashlib.sha256(previous.encode() + canonical(body)).hexdigest()
 
 
-def first_hash(head: Mapping[str, Any]) -> str:
+def hash_head(head: Mapping[str, Any]) -> str:
     """The hash that the first record follows: that of the head."""
-    return hashed("", head)
+    return hash_record("", head)
 
 
-def appended(head: Mapping[str, Any], records: list[Record], body: Mapping[str, Any]) -> Record:
+def link_record(head: Mapping[str, Any], records: list[Record], body: Mapping[str, Any]) -> Record:
     """The record that a body becomes at the end of a chain."""
-    previous = tip_of(head, records)
-    return {**body, "previous": previous, "hash": hashed(previous, body)}
+    previous = get_tip(head, records)
+    return {**body, "previous": previous, "hash": hash_record(previous, body)}
 
 
 def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where: str) -> None:
@@ -55,10 +55,10 @@ def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where:
     Raises:
         PrivacyError: A record, the order or the end is not what was written; the message says which.
     """
-    previous = first_hash(head)
+    previous = hash_head(head)
     for number, record in enumerate(records):
         body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
-        if record.get("previous") != previous or record.get("hash") != hashed(previous, body):
+        if record.get("previous") != previous or record.get("hash") != hash_record(previous, body):
             raise PrivacyError(
                 f"{where}: record {number} was changed after it was written; restore the file from a copy, "
                 "the privacy that was spent cannot be told from this one"
@@ -68,14 +68,14 @@ def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where:
         raise PrivacyError(f"{where}: records at the end are missing; restore the file from a copy")
 
 
-def tip_of(head: Mapping[str, Any], records: list[Record]) -> str:
+def get_tip(head: Mapping[str, Any], records: list[Record]) -> str:
     """The hash at the end of a chain."""
-    return str(records[-1]["hash"]) if records else first_hash(head)
+    return str(records[-1]["hash"]) if records else hash_head(head)
 
 
 def to_data(head: Mapping[str, Any], records: list[Record]) -> dict[str, Any]:
     """A chain as plain data."""
-    tip = tip_of(head, records)
+    tip = get_tip(head, records)
     return {"format": FORMAT, "version": VERSION, "head": dict(head), "records": list(records), "tip": tip}
 
 
@@ -136,20 +136,22 @@ def locked(path: Path) -> Iterator[None]:
     check_writable(path)
     with path.with_name(f".{path.name}.lock").open("a+b") as file:
         began = time.monotonic()
-        while not _grab(file.fileno()):
-            if time.monotonic() - began > WAIT:
-                raise PrivacyError(f"another process has held the ledger {str(path)!r} for {WAIT:.0f} s; try again")
+        while not _try_lock(file.fileno()):
+            if time.monotonic() - began > MAX_WAIT_SECONDS:
+                raise PrivacyError(
+                    f"another process has held the ledger {str(path)!r} for {MAX_WAIT_SECONDS:.0f} s; try again"
+                )
             time.sleep(0.02)
         try:
             yield
         finally:
-            _drop(file.fileno())
+            _unlock(file.fileno())
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _grab(handle: int) -> bool:
+    def _try_lock(handle: int) -> bool:
         try:
             os.lseek(handle, 0, os.SEEK_SET)
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -157,19 +159,19 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _drop(handle: int) -> None:
+    def _unlock(handle: int) -> None:
         os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _grab(handle: int) -> bool:
+    def _try_lock(handle: int) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
 
-    def _drop(handle: int) -> None:
+    def _unlock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting import hash_chain as chain
-from tabsynth.privacy.accounting.accountant import NEIGHBOURS, checked, event_to_data
-from tabsynth.privacy.accounting.ledger_entry import Entry, budget_of, counted, entries_of, epsilon_of_charges
+from tabsynth.privacy.accounting.accountant import NEIGHBOURS, event_to_data, validate_event
+from tabsynth.privacy.accounting.ledger_entry import Entry, compose_charges, parse_entries, parse_head, spent_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ class PrivacyLedger:
         self.unit, self.neighbours, self.parent = unit, neighbours, parent
         # The file itself, not a name of it, so that all who charge it hold the same lock.
         self.path = None if path is None else Path(os.path.realpath(path))
-        self._whole = whole
+        self._reserved_event = whole
         self._reservation: int | None = None
         self._records: list[chain.Record] = []
         if self.path is not None:
@@ -80,7 +80,7 @@ class PrivacyLedger:
         Raises:
             PrivacyError: There is no such file, or it was changed.
         """
-        return cls(**budget_of(chain.read(Path(path))[0]), path=path)
+        return cls(**parse_head(chain.read(Path(path))[0]), path=path)
 
     @classmethod
     def not_private(cls, columns: Iterable[str]) -> PrivacyLedger:
@@ -127,7 +127,7 @@ class PrivacyLedger:
             "kind": "charge",
             "purpose": str(purpose),
             "columns": [str(name) for name in columns],
-            "event": checked(event) if isinstance(event, Mapping) else event_to_data(event),
+            "event": validate_event(event) if isinstance(event, Mapping) else event_to_data(event),
             "delta": float(delta),
             "sensitivity": float(sensitivity),
             "neighbours": self.neighbours,
@@ -148,7 +148,7 @@ class PrivacyLedger:
             return
         if self._reservation is not None:
             self.parent._append({"kind": "release", "reservation": self._reservation, "fit": self.tip[0]})
-            self._whole = self._reservation = None
+            self._reserved_event = self._reservation = None
         tip, records = self.parent.tip
         self._append({"kind": "dataset", "tip": tip, "records": records})
 
@@ -159,26 +159,28 @@ class PrivacyLedger:
             if body["kind"] in ("charge", "reservation"):
                 self._check(body)
             if body["kind"] == "charge" and self.parent is not None:
-                self.parent._append(self._drawn(self.parent, body))
+                self.parent._append(self._draw_on_reservation(self.parent, body))
             dated = body if self.path is None else {**body, "date": _today()}
-            more = [*self._records, chain.appended(self._head, self._records, dated)]
+            more = [*self._records, chain.link_record(self._head, self._records, dated)]
             if self.path is not None:
                 chain.write(self.path, self._head, more)
             self._records = more
 
-    def _drawn(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _draw_on_reservation(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
         """A charge as the parent notes it: drawn on what is reserved there, before the first charge for all of them."""
-        if self._whole is not None and self._reservation is None:
+        if self._reserved_event is not None and self._reservation is None:
             purpose = f"a fit at epsilon {self.epsilon_budget:g}"
-            parent._append({"kind": "reservation", "purpose": purpose, "event": dict(self._whole), "delta": 0.0})
+            parent._append(
+                {"kind": "reservation", "purpose": purpose, "event": dict(self._reserved_event), "delta": 0.0}
+            )
             self._reservation = sum(record["kind"] == "reservation" for record in parent._records) - 1
         own = {key: value for key, value in body.items() if key != "reservation"}
         return own if self._reservation is None else {**own, "reservation": self._reservation}
 
     def _check(self, body: Mapping[str, Any]) -> None:
         """Raise where a charge or a reservation would exceed the budget."""
-        spent = counted(self._records, body.get("reservation"))
-        total = epsilon_of_charges([*spent, dict(body)], self.delta)
+        spent = spent_records(self._records, body.get("reservation"))
+        total = compose_charges([*spent, dict(body)], self.delta)
         if not total <= self.epsilon_budget:
             what = body["purpose"] if body["kind"] == "reservation" else repr(body["purpose"])
             raise PrivacyError(
@@ -208,7 +210,7 @@ class PrivacyLedger:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Every charge, in order."""
-        return entries_of(self._records)
+        return parse_entries(self._records)
 
     def __len__(self) -> int:
         return len(self._charges)
@@ -220,13 +222,15 @@ class PrivacyLedger:
             delta: The delta at which to count; by default the ledger's own.
         """
         delta = self.delta if delta is None else delta
-        charged, reserved = self._charges, counted(self._records)
-        spent = epsilon_of_charges(charged, delta)
-        return spent if reserved == charged else max(spent, epsilon_of_charges(reserved, delta))
+        charged, reserved = self._charges, spent_records(self._records)
+        spent = compose_charges(charged, delta)
+        return spent if reserved == charged else max(spent, compose_charges(reserved, delta))
 
     def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
-        """What would be spent in all after a further charge; ``event`` as data, ``quick`` as in ``epsilon_of``."""
-        return epsilon_of_charges([*counted(self._records), {"event": dict(event), "delta": delta}], self.delta, quick)
+        """What would be spent in all after a further charge; ``event`` as data, ``quick`` as in ``compose_epsilon``."""
+        return compose_charges(
+            [*spent_records(self._records), {"event": dict(event), "delta": delta}], self.delta, quick
+        )
 
     @property
     def remaining(self) -> float:
@@ -252,7 +256,7 @@ class PrivacyLedger:
     @property
     def tip(self) -> tuple[str, int]:
         """The hash of the last record and the number of records: what a copy kept elsewhere is compared with."""
-        return chain.tip_of(self._head, self._records), len(self._records)
+        return chain.get_tip(self._head, self._records), len(self._records)
 
     def to_dict(self) -> dict[str, Any]:
         """The ledger as plain data, without its path."""
@@ -266,7 +270,7 @@ class PrivacyLedger:
             PrivacyError: Not a ledger, or changed.
         """
         head, records = chain.from_data(data, "the ledger")
-        ledger = cls(**budget_of(head))
+        ledger = cls(**parse_head(head))
         ledger._records = records
         return ledger
 

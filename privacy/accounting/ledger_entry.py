@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.accounting.accountant import epsilon_of
+from tabsynth.privacy.accounting.accountant import compose_epsilon
 from tabsynth.privacy.accounting.hash_chain import Record
 
 
@@ -43,7 +43,7 @@ class Entry:
     output: str | None = None
 
 
-def entries_of(records: Sequence[Record]) -> tuple[Entry, ...]:
+def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
     """The charges among a ledger's records, each with the hash that a later record gave of its output."""
     outputs = {record["entry"]: record["sha256"] for record in records if record["kind"] == "output"}
     kept = ("purpose", "event", "delta", "sensitivity", "neighbours", "code", "rng")
@@ -60,7 +60,7 @@ def entries_of(records: Sequence[Record]) -> tuple[Entry, ...]:
     )
 
 
-def counted(records: Sequence[Record], own: int | None = None) -> list[Record]:
+def spent_records(records: Sequence[Record], own: int | None = None) -> list[Record]:
     """What counts as spent: charges, and every open reservation in place of its charges.
 
     Args:
@@ -74,17 +74,17 @@ def counted(records: Sequence[Record], own: int | None = None) -> list[Record]:
     return [charge for charge in charges if charge.get("reservation") not in open_] + [reserved[i] for i in open_]
 
 
-def epsilon_of_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: bool = False) -> float:
-    """What charges amount to at a delta, an upper bound; ``quick`` as in ``epsilon_of``."""
+def compose_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: bool = False) -> float:
+    """What charges amount to at a delta, an upper bound; ``quick`` as in ``compose_epsilon``."""
     # A guarantee that may fail with probability delta_i adds up over charges: what is left is the events' own
     # (approximate zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
     left = delta - sum(charge["delta"] for charge in charges)
     if left < 0 or (left == 0 and delta > 0):
         return math.inf
-    return epsilon_of([charge["event"] for charge in charges], left, quick=quick)
+    return compose_epsilon([charge["event"] for charge in charges], left, quick=quick)
 
 
-def budget_of(head: Mapping[str, Any]) -> dict[str, Any]:
+def parse_head(head: Mapping[str, Any]) -> dict[str, Any]:
     """A head as the constructor's arguments."""
     if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
         raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")

@@ -36,7 +36,7 @@ def to_frame(ledger: PrivacyLedger) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def check_holds(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None:
+def check_contains_model(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None:
     """Raise where a data set's ledger does not begin with the records that it had when a model was fitted.
 
     Args:
@@ -52,7 +52,7 @@ def check_holds(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None
         raise PrivacyError(f"{where} was fitted without a data set's ledger")
     data = ledger.to_dict()
     for end in ends:
-        if chain.tip_of(data["head"], data["records"][: end["records"]]) != end["tip"]:
+        if chain.get_tip(data["head"], data["records"][: end["records"]]) != end["tip"]:
             raise PrivacyError(
                 f"{where} was fitted when the data set's ledger had {end['records']} records, and they are not the "
                 f"first of the {len(data['records'])} that this one has: it was rolled back, made anew or belongs to "
@@ -68,7 +68,7 @@ def to_text(ledger: PrivacyLedger) -> str:
         lines.append(NOT_DP)
     cells = [("purpose", "event", "sensitivity", "columns")]
     cells += [
-        (entry.purpose, describe(entry.event), f"{entry.sensitivity:.4g}", _some(entry.columns))
+        (entry.purpose, describe(entry.event), f"{entry.sensitivity:.4g}", _format_columns(entry.columns))
         for entry in ledger.entries
     ]
     widths = [max(len(row[i]) for row in cells) for i in range(3)]
@@ -91,7 +91,7 @@ def describe(event: dict[str, Any]) -> str:
     return f"{name} {', '.join(numbers)}".strip() + held
 
 
-def _some(columns: tuple[str, ...]) -> str:
+def _format_columns(columns: tuple[str, ...]) -> str:
     """The first columns and how many more."""
     shown = ", ".join(columns[:4])
     return shown if len(columns) <= 4 else f"{shown} and {len(columns) - 4} more"

@@ -12,7 +12,7 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
 
 
-def ledger_of(schema: Schema) -> PrivacyLedger | None:
+def get_measurement_ledger(schema: Schema) -> PrivacyLedger | None:
     """What was charged for a schema; None where nothing of it was measured.
 
     Raises:
@@ -29,7 +29,7 @@ def ledger_of(schema: Schema) -> PrivacyLedger | None:
     return None
 
 
-def check_charged(measured: PrivacyLedger | None, unit: str, dataset: PrivacyLedger | None) -> None:
+def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: PrivacyLedger | None) -> None:
     """Raise where a fit could not be counted together with what was measured.
 
     Args:
@@ -46,13 +46,13 @@ def check_charged(measured: PrivacyLedger | None, unit: str, dataset: PrivacyLed
         raise PrivacyError(
             f"the schema was measured for the unit {measured.unit!r} and this fit is for {unit!r}; use one unit"
         )
-    if dataset is not None and _charges(measured) - _charges(dataset):
+    if dataset is not None and _charge_counts(measured) - _charge_counts(dataset):
         raise PrivacyError(
             "the schema was measured under another ledger than this fit's; give the fit the ledger that measure had"
         )
 
 
-def _charges(ledger: PrivacyLedger) -> Counter[bytes]:
+def _charge_counts(ledger: PrivacyLedger) -> Counter[bytes]:
     """The charges of a ledger without where and when they were written."""
     facts: list[dict[str, Any]] = [
         {"purpose": entry.purpose, "columns": list(entry.columns), "event": entry.event, "delta": entry.delta}
@@ -61,7 +61,7 @@ def _charges(ledger: PrivacyLedger) -> Counter[bytes]:
     return Counter(chain.canonical(fact) for fact in facts)
 
 
-def together(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedger:
+def compose_ledgers(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedger:
     """One ledger of two, in order, as of one data set; its delta is the larger one."""
     if first is None:
         return second
@@ -74,5 +74,5 @@ def together(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedge
             body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
             if body["kind"] == "output":
                 body["entry"] += before
-            records.append(chain.appended(head, records, body))
+            records.append(chain.link_record(head, records, body))
     return PrivacyLedger.from_dict(chain.to_data(head, records))

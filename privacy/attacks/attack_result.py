@@ -58,7 +58,7 @@ class Finding:
     evidence: str = ""
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The finding in a few words: what is most surely beyond chance."""
         return f"{self.title} {self.evidence or figure(self.value, self.unit)}"
 

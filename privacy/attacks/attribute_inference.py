@@ -16,40 +16,44 @@ from tabsynth.common.binomial import newcombe
 from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding, Records
-from tabsynth.privacy.attacks.membership_game import Game
-from tabsynth.privacy.attacks.nearest_neighbours import nearest
-from tabsynth.privacy.attacks.rate_tests import exceeds
+from tabsynth.privacy.attacks.membership_game import MembershipGame
+from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
+from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
-MOST = 1_500
+MAX_TARGETS_PER_SECRET = 1_500
 """Members, and controls, that are attacked for each secret."""
 
-MOST_SECRETS = 40
-CLOSE = 0.025
+MAX_SECRETS = 40
+MAX_RANK_DISTANCE = 0.025
 """A guessed number is right if the truth is within this share of the population's ranks on either side."""
 
 
-def inference_findings(game: Game, secrets: list[str], sets: dict[Records, npt.NDArray[np.int64]]) -> list[Finding]:
+def attack_attributes(
+    game: MembershipGame, secrets: list[str], sets: dict[Records, npt.NDArray[np.int64]]
+) -> list[Finding]:
     """For each secret column, right guesses on members less those on controls, on random and on isolated records."""
     n = len(game.members)
     asked: dict[Records, npt.NDArray[np.int64]] = {
-        "random": np.concatenate([np.arange(n)[:MOST], n + np.arange(len(game.controls))[:MOST]]),
+        "random": np.concatenate(
+            [np.arange(n)[:MAX_TARGETS_PER_SECRET], n + np.arange(len(game.controls))[:MAX_TARGETS_PER_SECRET]]
+        ),
         "isolated": sets["isolated"],
     }
     names = list(game.train.book.names)
     found = []
-    for secret in secrets[:MOST_SECRETS]:
+    for secret in secrets[:MAX_SECRETS]:
         j = names.index(secret)
         for records, chosen in asked.items():
             member = game.is_member[chosen]
             if len(names) < 2 or member.all() or not member.any():
                 continue
-            right = _guessed(game, chosen, j, game.synthetic)
-            base = _guessed(game, chosen[member], j, game.reference)
+            right = _guess_secret(game, chosen, j, game.synthetic)
+            base = _guess_secret(game, chosen[member], j, game.reference)
             found.append(_finding(secret, records, right[member], right[~member], float(base.mean())))
     return found
 
 
-def worst_secret(found: list[Finding], records: Records) -> Finding | None:
+def select_worst_secret(found: list[Finding], records: Records) -> Finding | None:
     """One figure over all secrets: the one that is told most surely; its p-value is corrected for their number."""
     some = [item for item in found if item.records == records]
     if not some:
@@ -79,7 +83,9 @@ def worst_secret(found: list[Finding], records: Records) -> Finding | None:
     )
 
 
-def _guessed(game: Game, chosen: npt.NDArray[np.int64], secret: int, source: Coded) -> npt.NDArray[np.bool_]:
+def _guess_secret(
+    game: MembershipGame, chosen: npt.NDArray[np.int64], secret: int, source: Coded
+) -> npt.NDArray[np.bool_]:
     """Whether the secret of each target is guessed, shape (n,)."""
     columns = [j for j in range(len(source.book.names)) if j != secret]
     n = len(game.members)
@@ -87,11 +93,11 @@ def _guessed(game: Game, chosen: npt.NDArray[np.int64], secret: int, source: Cod
     # the rows come back as members, then controls; `chosen` need not be sorted that way
     order = np.concatenate([np.flatnonzero(chosen < n), np.flatnonzero(chosen >= n)])
     points = np.concatenate([game.space.points(table, columns) for table in targets])
-    near = nearest(points, game.space.points(source, columns), 1)[1][:, 0]
+    near = find_nearest(points, game.space.points(source, columns), 1)[1][:, 0]
     if source.book.continuous[secret]:
         at = int(np.cumsum(source.book.continuous)[secret]) - 1
         truth = np.concatenate([table.values[:, at] for table in targets])
-        right = _close(truth, source.values[near, at], game.reference.values[:, at])
+        right = _is_close(truth, source.values[near, at], game.reference.values[:, at])
     else:
         right = np.concatenate([table.codes[:, secret] for table in targets]) == source.codes[near, secret]
     out = np.empty(len(chosen), dtype=bool)
@@ -99,13 +105,13 @@ def _guessed(game: Game, chosen: npt.NDArray[np.int64], secret: int, source: Cod
     return out
 
 
-def _close(truth: Floats, guess: Floats, population: Floats) -> npt.NDArray[np.bool_]:
-    """Whether numbers lie within ``CLOSE`` of each other among the population's ranks; missing equals missing only."""
+def _is_close(truth: Floats, guess: Floats, population: Floats) -> npt.NDArray[np.bool_]:
+    """Whether two numbers are within ``MAX_RANK_DISTANCE`` of each other's rank; missing equals missing only."""
     known = np.sort(population[~np.isnan(population)])
     missing = np.isnan(truth) | np.isnan(guess)
     low, high = np.fmin(truth, guess), np.fmax(truth, guess)
     between = np.searchsorted(known, high, "left") - np.searchsorted(known, low, "right")
-    near = (truth == guess) | (between <= CLOSE * len(known))
+    near = (truth == guess) | (between <= MAX_RANK_DISTANCE * len(known))
     return np.where(missing, np.isnan(truth) & np.isnan(guess), near)
 
 
@@ -123,7 +129,7 @@ def _finding(
         value=100 * (a / n - b / m),
         interval=(100 * low, 100 * high),
         floor=0.0,
-        p=exceeds(a, n, b, m),
+        p=fisher_p_value(a, n, b, m),
         counts=(a, n, b, m),
         success=a / n,
         control=b / m,

@@ -21,21 +21,21 @@ from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.holdout_overlap import steady
-from tabsynth.privacy.attacks.membership import Attacks
-from tabsynth.privacy.attacks.membership_game import Game
-from tabsynth.privacy.attacks.nearest_neighbours import nearest
-from tabsynth.privacy.attacks.rate_tests import exceeds
+from tabsynth.privacy.attacks.holdout_overlap import round_significant
+from tabsynth.privacy.attacks.membership import TargetScores
+from tabsynth.privacy.attacks.membership_game import MembershipGame
+from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
+from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
-NEAR = 0.01
+NEAR_COPY_QUANTILE = 0.01
 """A near copy lies nearer to a synthetic row than this share of all records lies to a reference row."""
 
-MOST_SMOKE = 4_000
-KMAP = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), ("more than 10", 11, None))
+MAX_SMOKE_ROWS = 4_000
+KMAP_BINS = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), ("more than 10", 11, None))
 """Sizes of the groups of training records that share a synthetic row's quasi-identifiers."""
 
 
-def copy_findings(game: Game, attacks: Attacks, holdout: Coded, synthetic: Coded) -> list[Finding]:
+def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: Coded, synthetic: Coded) -> list[Finding]:
     """The share of training records that the synthetic table holds, less the share of others.
 
     Args:
@@ -44,9 +44,9 @@ def copy_findings(game: Game, attacks: Attacks, holdout: Coded, synthetic: Coded
         holdout: All held-out rows: an exact copy needs no reference.
         synthetic: All synthetic rows.
     """
-    made = np.unique(row_hashes(synthetic))
-    exact = [np.isin(row_hashes(table), made) for table in (game.train, holdout)]
-    close = attacks.to_synthetic <= np.quantile(attacks.to_reference, NEAR)
+    made = np.unique(hash_rows(synthetic))
+    exact = [np.isin(hash_rows(table), made) for table in (game.train, holdout)]
+    close = attacks.to_synthetic <= np.quantile(attacks.to_reference, NEAR_COPY_QUANTILE)
     near = [close[game.is_member], close[~game.is_member]]
     return [
         _finding("copies_exact", "Exact copies", exact, "occur in the synthetic table"),
@@ -54,18 +54,20 @@ def copy_findings(game: Game, attacks: Attacks, holdout: Coded, synthetic: Coded
             "copies_near",
             "Near copies",
             near,
-            f"have a synthetic row nearer than {NEAR:.0%} of records have a real one",
+            f"have a synthetic row nearer than {NEAR_COPY_QUANTILE:.0%} of records have a real one",
         ),
     ]
 
 
-def smoke_scores(train: Coded, synthetic: Coded, holdout: Coded, game: Game, rng: np.random.Generator) -> list[Score]:
+def score_smoke_tests(
+    train: Coded, synthetic: Coded, holdout: Coded, game: MembershipGame, rng: np.random.Generator
+) -> list[Score]:
     """DCR and NNDR, labelled as what they are."""
     dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
-    made = game.points["synthetic"][:MOST_SMOKE]
+    made = game.points["synthetic"][:MAX_SMOKE_ROWS]
     ratios = []
     for name in ("members", "controls"):
-        distance = nearest(made, game.points[name], 2)[0]
+        distance = find_nearest(made, game.points[name], 2)[0]
         ratios.append(np.where(distance[:, 1] > 0, distance[:, 0] / np.where(distance[:, 1] > 0, distance[:, 1], 1), 1))
     wins = float((ratios[0] < ratios[1]).sum() + 0.5 * (ratios[0] == ratios[1]).sum())
     low, high = wilson(wins, len(made))
@@ -88,7 +90,7 @@ def smoke_scores(train: Coded, synthetic: Coded, holdout: Coded, game: Game, rng
     ]
 
 
-def kmap(game: Game, columns: list[str]) -> dict[str, Any]:
+def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
     """How many training records share the quasi-identifiers of a synthetic row, beside the same for controls.
 
     Returns:
@@ -97,14 +99,14 @@ def kmap(game: Game, columns: list[str]) -> dict[str, Any]:
         meets.
     """
     at = [game.train.book.names.index(name) for name in columns]
-    members, controls, made = (_groups(table, at) for table in (game.members, game.controls, game.synthetic))
+    members, controls, made = (_hash_columns(table, at) for table in (game.members, game.controls, game.synthetic))
     sizes = pd.Series(members).value_counts()
     out: dict[str, Any] = {"columns": columns}
     for name, rows in (("synthetic", made), ("controls", controls)):
         count = pd.Series(rows).map(sizes).fillna(0).to_numpy()
         out[name] = {
             label: 100 * float(((count >= low) & (count <= (np.inf if high is None else high))).mean())
-            for label, low, high in KMAP
+            for label, low, high in KMAP_BINS
         }
     alone = sizes[sizes == 1].index.to_numpy()
     out["unique"] = len(alone)
@@ -112,14 +114,16 @@ def kmap(game: Game, columns: list[str]) -> dict[str, Any]:
     return out
 
 
-def row_hashes(table: Coded) -> npt.NDArray[np.uint64]:
+def hash_rows(table: Coded) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of every row, shape (n,)."""
     discrete = table.codes[:, ~table.book.continuous]
-    frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(steady(table.values))], axis=1, ignore_index=True)
+    frame = pd.concat(
+        [pd.DataFrame(discrete), pd.DataFrame(round_significant(table.values))], axis=1, ignore_index=True
+    )
     return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(), dtype=np.uint64)
 
 
-def _groups(table: Coded, columns: list[int]) -> npt.NDArray[np.uint64]:
+def _hash_columns(table: Coded, columns: list[int]) -> npt.NDArray[np.uint64]:
     """A hash of some columns' codes, a number by its bin, shape (n,)."""
     codes: Integers = table.codes[:, columns]
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(codes), index=False).to_numpy(), dtype=np.uint64)
@@ -137,7 +141,7 @@ def _finding(name: str, title: str, found: list[npt.NDArray[np.bool_]], what: st
         value=100 * (a / n - b / m),
         interval=(100 * low, 100 * high),
         floor=0.0,
-        p=exceeds(a, n, b, m),
+        p=fisher_p_value(a, n, b, m),
         success=a / n,
         control=b / m,
         baseline=b / m,

@@ -10,7 +10,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError
 
 LEVEL = 0.01
-FEW = 0.001
+MAX_CHANCE_OVERLAP = 0.001
 """Share of the holdout from which coinciding rows of a table without any repeated row count as an overlap."""
 
 
@@ -26,7 +26,7 @@ def check_overlap(train: pd.DataFrame, holdout: pd.DataFrame) -> int:
     Raises:
         DataError: The two overlap.
     """
-    ours, theirs = _hashes(train), _hashes(holdout)
+    ours, theirs = _hash_rows(train), _hash_rows(holdout)
     shared = int(np.isin(theirs, ours).sum())
     if not shared:
         return 0
@@ -34,7 +34,7 @@ def check_overlap(train: pd.DataFrame, holdout: pd.DataFrame) -> int:
     repeated = int(counts[counts > 1].sum())
     n, m = len(train), len(holdout)
     chance = float(hypergeom.sf(shared - 1, n + m, shared + repeated, m))
-    if chance < LEVEL or (repeated == 0 and shared > max(1, FEW * m)):
+    if chance < LEVEL or (repeated == 0 and shared > max(1, MAX_CHANCE_OVERLAP * m)):
         usual = f"about {repeated / n:.2%} of its rows repeat by chance" if repeated else "none of its own rows repeats"
         raise DataError(
             f"the holdout overlaps the training table: {shared:,} of its {m:,} rows are training rows ({usual}); hold "
@@ -43,20 +43,20 @@ def check_overlap(train: pd.DataFrame, holdout: pd.DataFrame) -> int:
     return shared
 
 
-def _hashes(frame: pd.DataFrame) -> np.ndarray:
+def _hash_rows(frame: pd.DataFrame) -> np.ndarray:
     """A 64-bit hash of each row as text, so that 1 and 1.0 are one value."""
-    plain = pd.DataFrame({name: _plain(frame[name]) for name in frame.columns})
+    plain = pd.DataFrame({name: _normalise_column(frame[name]) for name in frame.columns})
     return np.asarray(pd.util.hash_pandas_object(plain, index=False).to_numpy())
 
 
-def _plain(values: pd.Series) -> pd.Series:
+def _normalise_column(values: pd.Series) -> pd.Series:
     """Numbers as floats and the rest as text."""
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         return values.astype(object).where(values.notna(), "").astype(str)
-    return pd.Series(steady(values.to_numpy(dtype=np.float64, na_value=np.nan)), index=values.index)
+    return pd.Series(round_significant(values.to_numpy(dtype=np.float64, na_value=np.nan)), index=values.index)
 
 
-def steady(values: Floats) -> Floats:
+def round_significant(values: Floats) -> Floats:
     """Numbers to twelve significant digits: how a file spells a number, and who parses it, may change its last bit."""
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where((values == 0) | np.isnan(values), 0.0, np.floor(np.log10(np.abs(values))))

@@ -12,35 +12,37 @@ import numpy.typing as npt
 
 from tabsynth.common.binomial import newcombe
 from tabsynth.privacy.attacks.attack_result import Finding, Records
-from tabsynth.privacy.attacks.membership_game import Game
-from tabsynth.privacy.attacks.nearest_neighbours import nearest
-from tabsynth.privacy.attacks.rate_tests import exceeds
+from tabsynth.privacy.attacks.membership_game import MembershipGame
+from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
+from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
-NEAREST = 5
+N_NEAREST = 5
 """Synthetic rows by each half that may be the record's."""
 
-MOST = 4_000
+MAX_TARGETS = 4_000
 """Members, and controls, that are attacked."""
 
 
-def linkability_findings(
-    game: Game, sets: dict[Records, npt.NDArray[np.int64]], rng: np.random.Generator
+def attack_linkability(
+    game: MembershipGame, sets: dict[Records, npt.NDArray[np.int64]], rng: np.random.Generator
 ) -> list[Finding]:
     """The share of members linked less the share of controls, on random and on isolated records."""
     if len(game.train.book.names) < 2:
         return []
     linked = np.full(len(game.is_member), -1, dtype=np.int64)
     random = np.concatenate(
-        [np.arange(len(game.members))[:MOST], len(game.members) + np.arange(len(game.controls))[:MOST]]
+        [np.arange(len(game.members))[:MAX_TARGETS], len(game.members) + np.arange(len(game.controls))[:MAX_TARGETS]]
     )
     asked = {"random": random, "isolated": sets["isolated"]}
     every = np.unique(np.concatenate(list(asked.values())))
-    linked[every] = _linked(game, every, rng, "synthetic")
-    baseline = _linked(game, every[game.is_member[every]], rng, "reference").mean()
+    linked[every] = _link_halves(game, every, rng, "synthetic")
+    baseline = _link_halves(game, every[game.is_member[every]], rng, "reference").mean()
     return [_finding(game, linked, chosen, records, float(baseline)) for records, chosen in asked.items()]  # type: ignore[arg-type]
 
 
-def _linked(game: Game, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str) -> npt.NDArray[np.int64]:
+def _link_halves(
+    game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str
+) -> npt.NDArray[np.int64]:
     """Whether each target is linked by a table, shape (n,): the halves are the same for every table."""
     columns = np.random.default_rng(len(game.train.book.names)).permutation(len(game.train.book.names))
     halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
@@ -53,13 +55,17 @@ def _linked(game: Game, rows: npt.NDArray[np.int64], rng: np.random.Generator, t
         targets = np.concatenate(
             [game.space.points(game.members.take(members), half), game.space.points(game.controls.take(controls), half)]
         )
-        found.append(nearest(targets, game.space.points(others.take(order), half), min(NEAREST, len(others)))[1])
+        found.append(find_nearest(targets, game.space.points(others.take(order), half), min(N_NEAREST, len(others)))[1])
     linked: npt.NDArray[np.bool_] = (found[0][:, :, None] == found[1][:, None, :]).any(axis=(1, 2))
     return linked.astype(np.int64)
 
 
 def _finding(
-    game: Game, linked: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64], records: Records, baseline: float
+    game: MembershipGame,
+    linked: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.int64],
+    records: Records,
+    baseline: float,
 ) -> Finding:
     yes, no = linked[chosen][game.is_member[chosen]], linked[chosen][~game.is_member[chosen]]
     a, n, b, m = int(yes.sum()), len(yes), int(no.sum()), len(no)
@@ -73,11 +79,11 @@ def _finding(
         value=100 * (a / max(n, 1) - b / max(m, 1)),
         interval=(100 * low, 100 * high),
         floor=0.0,
-        p=exceeds(a, n, b, m) if n and m else 1.0,
+        p=fisher_p_value(a, n, b, m) if n and m else 1.0,
         success=a / max(n, 1),
         control=b / max(m, 1),
         baseline=baseline,
         description="Training records whose two halves lead to one synthetic row, less the same share of others.",
-        method=f"{n:,} members and {m:,} controls, the {NEAREST} nearest synthetic rows by each half (WP216; Giomi et "
-        "al., 2023); Newcombe interval, Fisher's exact test. Baseline: the same with held-out rows for synthetic ones.",
+        method=f"{n:,} members and {m:,} controls, the {N_NEAREST} nearest synthetic rows by each half (WP216; Giomi "
+        "et al., 2023); Newcombe interval, Fisher's exact test. Baseline: held-out rows in place of synthetic ones.",
     )

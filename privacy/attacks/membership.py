@@ -28,15 +28,15 @@ from tabsynth.evaluation.stats.auc import delong
 from tabsynth.evaluation.stats.boosted_trees import seed_of
 from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
-from tabsynth.privacy.attacks.membership_game import Game
-from tabsynth.privacy.attacks.nearest_neighbours import nearest
-from tabsynth.privacy.attacks.rate_tests import Rate, ranks_higher, tpr_among_pointed, tpr_at_fpr
+from tabsynth.privacy.attacks.membership_game import MembershipGame
+from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
+from tabsynth.privacy.attacks.rate_tests import Rate, mann_whitney_p_value, tpr_at_fpr, tpr_in_set
 from tabsynth.reporting.number_format import figure
 
 RATES = (0.001, 0.01, 0.1)
 """False-positive rates at which the true one is given."""
 
-RATES_POINTED = (0.001, 0.01)
+RATES_EXPOSED = (0.001, 0.01)
 """The same for exposed records: they are a tenth of all, so that at 10 % every one of them would be named."""
 
 TITLES = {
@@ -46,25 +46,25 @@ TITLES = {
     "classifier": "Classifier",
 }
 SETS: tuple[Records, ...] = ("random", "isolated", "exposed")
-SHARE = 0.1
+SET_SHARE = 0.1
 """Share of all attacked records that counts as the most isolated, and as the most exposed."""
 
-POINTED = (
+EXPOSED_NOTE = (
     " (a tenth of all is pointed at, blind to membership; who is not counts as not mistaken, so that chance recognises "
     "1 % of all controls over their share in the set)"
 )
 
-NEIGHBOURS = 3
-TREES = 60
-MOST_FITTED = 10_000
+N_NEIGHBOURS = 3
+N_TREES = 60
+MAX_CLASSIFIER_ROWS = 10_000
 """Rows of each side that the classifier learns."""
 
-LEAST = 40
+MIN_SET_RECORDS = 40
 """Controls, and members, below which a set of records is not attacked on its own."""
 
 
 @dataclass(frozen=True, eq=False)
-class Attacks:
+class TargetScores:
     """Scores of all targets (members, then controls), and which of them belong to which set.
 
     Attributes:
@@ -84,11 +84,11 @@ class Attacks:
     to_reference: Floats
 
 
-def attack(game: Game, rng: np.random.Generator) -> Attacks:
+def score_targets(game: MembershipGame, rng: np.random.Generator) -> TargetScores:
     """Score every target by every attack."""
     targets = game.targets()
-    to_synthetic, which = nearest(targets, game.points["synthetic"], NEIGHBOURS)
-    to_reference, _ = nearest(targets, game.points["reference"], NEIGHBOURS)
+    to_synthetic, which = find_nearest(targets, game.points["synthetic"], N_NEIGHBOURS)
+    to_reference, _ = find_nearest(targets, game.points["reference"], N_NEIGHBOURS)
     usual = float(np.median(to_reference[:, 0]))
     ratio = _density_ratio(to_synthetic, to_reference, usual)
     isolation = to_reference.mean(axis=1)
@@ -98,42 +98,42 @@ def attack(game: Game, rng: np.random.Generator) -> Attacks:
         "neighbourhood": -to_synthetic[:, 0],
         "classifier": _classifier(game, rng),
     }
-    count = max(1, round(SHARE * len(targets)))
+    count = max(1, round(SET_SHARE * len(targets)))
     gap = _exposure(to_synthetic[:, 0], to_reference[:, 0], usual)
     sets: dict[Records, npt.NDArray[np.int64]] = {
         "random": np.arange(len(targets)),
-        "isolated": _top(isolation, count, rng),
-        "exposed": _top(gap, count, rng),
+        "isolated": _select_largest(isolation, count, rng),
+        "exposed": _select_largest(gap, count, rng),
     }
-    return Attacks(scores, isolation, sets, gap, to_synthetic[:, 0], to_reference[:, 0])
+    return TargetScores(scores, isolation, sets, gap, to_synthetic[:, 0], to_reference[:, 0])
 
 
-def exposures(game: Game, attacks: Attacks, table: Coded) -> tuple[Floats, Floats]:
-    """Exposure and isolation of other rows than the targets, shape (n,) each: what ``attack`` would find of them."""
+def score_exposure(game: MembershipGame, attacks: TargetScores, table: Coded) -> tuple[Floats, Floats]:
+    """Exposure and isolation of rows that are not targets, shape (n,) each, as ``score_targets`` computes them."""
     points = game.space.points(table)
-    to_reference = nearest(points, game.points["reference"], NEIGHBOURS)[0]
-    to_synthetic = nearest(points, game.points["synthetic"], 1)[0][:, 0]
+    to_reference = find_nearest(points, game.points["reference"], N_NEIGHBOURS)[0]
+    to_synthetic = find_nearest(points, game.points["synthetic"], 1)[0][:, 0]
     usual = float(np.median(attacks.to_reference))
     return _exposure(to_synthetic, to_reference[:, 0], usual), to_reference.mean(axis=1)
 
 
-def membership_findings(game: Game, attacks: Attacks) -> tuple[list[Finding], list[dict[str, object]]]:
+def summarise_membership(game: MembershipGame, attacks: TargetScores) -> tuple[list[Finding], list[dict[str, object]]]:
     """One finding for each attack and set of records, and the rates at every false-positive rate for the report."""
     findings, rows = [], []
     for records, chosen in attacks.sets.items():
         member = game.is_member[chosen]
-        if min(member.sum(), (~member).sum()) < (1 if records == "random" else LEAST):
+        if min(member.sum(), (~member).sum()) < (1 if records == "random" else MIN_SET_RECORDS):
             continue
         for name, scores in attacks.scores.items():
             yes, no = scores[chosen][member], scores[chosen][~member]
-            rates = [_rate(records, yes, no, len(game.controls), fpr) for fpr in _rates_of(records)]
+            rates = [_compute_rate(records, yes, no, len(game.controls), fpr) for fpr in _rates_of(records)]
             finding = _finding(name, records, member, scores[chosen], rates)
             findings.append(finding)
-            rows += [_row(name, records, rate) for rate in rates]
+            rows += [_rate_record(name, records, rate) for rate in rates]
     return findings, rows
 
 
-def named_finding(game: Game, attacks: Attacks) -> Finding:
+def summarise_exposed(game: MembershipGame, attacks: TargetScores) -> Finding:
     """Of the records that an intruder would name first, how many were learned: all are told apart blindly."""
     chosen = attacks.sets["exposed"]
     count, members, total = len(chosen), len(game.members), len(game.is_member)
@@ -159,19 +159,19 @@ def named_finding(game: Game, attacks: Attacks) -> Finding:
 
 
 def _rates_of(records: Records) -> tuple[float, ...]:
-    return RATES_POINTED if records == "exposed" else RATES
+    return RATES_EXPOSED if records == "exposed" else RATES
 
 
-def _rate(records: Records, yes: Floats, no: Floats, controls: int, fpr: float) -> Rate:
+def _compute_rate(records: Records, yes: Floats, no: Floats, controls: int, fpr: float) -> Rate:
     """How isolated a record is can be known of it alone; that it is exposed is what the attack says."""
-    return tpr_among_pointed(yes, no, controls - len(no), fpr) if records == "exposed" else tpr_at_fpr(yes, no, fpr)
+    return tpr_in_set(yes, no, controls - len(no), fpr) if records == "exposed" else tpr_at_fpr(yes, no, fpr)
 
 
 def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats, rates: list[Rate]) -> Finding:
     """The rates of one attack on one set as one finding."""
     auc, (low, high) = delong(member, score)
     one = rates[1]
-    tests = [ranks_higher(score[member], score[~member]), *(rate.p for rate in rates)]
+    tests = [mann_whitney_p_value(score[member], score[~member]), *(rate.p for rate in rates)]
     others = "all others" if records == "exposed" else "others"
     surest = int(np.argmin(tests))
     rate = rates[max(surest - 1, 0)]
@@ -193,13 +193,13 @@ def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: 
         baseline=one.chance,
         description=f"Training records{' pointed at' if records == 'exposed' else ''} that are recognised where 1 % of "
         f"{others} are mistaken for one; AUC {auc:.3f} ({low:.3f} to {high:.3f}).",
-        method=f"{one.members:,} members and {one.controls:,} controls{POINTED if records == 'exposed' else ''}; exact "
-        f"interval that covers the threshold's noise. Tested: AUC and the rates at {percents}, corrected for "
+        method=f"{one.members:,} members and {one.controls:,} controls{EXPOSED_NOTE if records == 'exposed' else ''}; "
+        f"exact interval that covers the threshold's noise. Tested: AUC and the rates at {percents}, corrected for "
         "their number.",
     )
 
 
-def _row(name: str, records: Records, rate: Rate) -> dict[str, object]:
+def _rate_record(name: str, records: Records, rate: Rate) -> dict[str, object]:
     return {
         "attack": name,
         "records": records,
@@ -213,44 +213,45 @@ def _row(name: str, records: Records, rate: Rate) -> dict[str, object]:
     }
 
 
-def _softened(distance: Floats, usual: float) -> Floats:
+def _offset_distance(distance: Floats, usual: float) -> Floats:
     """Distances kept above zero by a thousandth of the usual distance between real rows."""
     return distance + 0.001 * (usual if usual > 0 else 1.0)
 
 
 def _exposure(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
     """Log of how much nearer the nearest synthetic row is than the nearest reference row."""
-    return np.asarray(np.log(_softened(to_reference, usual)) - np.log(_softened(to_synthetic, usual)))
+    return np.asarray(np.log(_offset_distance(to_reference, usual)) - np.log(_offset_distance(to_synthetic, usual)))
 
 
 def _density_ratio(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
     """Log ratio of the two densities, up to a constant and the dimension, which change no rank."""
     return np.asarray(
-        np.log(_softened(to_reference, usual)).mean(axis=1) - np.log(_softened(to_synthetic, usual)).mean(axis=1)
+        np.log(_offset_distance(to_reference, usual)).mean(axis=1)
+        - np.log(_offset_distance(to_synthetic, usual)).mean(axis=1)
     )
 
 
-def _likelihood_ratio(game: Game, to_synthetic: Floats, which: npt.NDArray[np.int64], usual: float) -> Floats:
+def _likelihood_ratio(game: MembershipGame, to_synthetic: Floats, which: npt.NDArray[np.int64], usual: float) -> Floats:
     """log(1 + K(s, x) / sum_r K(s, r)) for the nearest synthetic row s, with K(d) = exp(-d / h): a locality of one."""
     near, place = np.unique(which[:, 0], return_inverse=True)
     width = usual / 10 if usual > 0 else 0.1
-    others, _ = nearest(game.points["synthetic"][near], game.points["reference"], NEIGHBOURS)
+    others, _ = find_nearest(game.points["synthetic"][near], game.points["reference"], N_NEIGHBOURS)
     density = np.exp(-np.minimum(others / width, 500)).sum(axis=1)[place]
     return np.asarray(np.log1p(np.exp(-np.minimum(to_synthetic[:, 0] / width, 500)) / density))
 
 
-def _classifier(game: Game, rng: np.random.Generator) -> Floats:
+def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
     """Share of the trees' votes for synthetic, by trees that tell it from the reference, shape (n,)."""
-    count = min(len(game.synthetic), len(game.reference), MOST_FITTED)
+    count = min(len(game.synthetic), len(game.reference), MAX_CLASSIFIER_ROWS)
     sides = [table.take(rng.permutation(len(table))[:count]) for table in (game.synthetic, game.reference)]
     features = np.concatenate([np.nan_to_num(side.features(), nan=-1.0) for side in sides]).astype(np.float32)
     label = np.repeat([1, 0], count)
-    trees = ExtraTreesClassifier(TREES, random_state=seed_of(rng), n_jobs=1).fit(features, label)
+    trees = ExtraTreesClassifier(N_TREES, random_state=seed_of(rng), n_jobs=1).fit(features, label)
     targets = [np.nan_to_num(table.features(), nan=-1.0) for table in (game.members, game.controls)]
     return np.asarray(trees.predict_proba(np.concatenate(targets).astype(np.float32))[:, 1], dtype=np.float64)
 
 
-def _top(values: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _select_largest(values: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Numbers of the largest values, ties broken by lot."""
     lot = rng.permutation(len(values))
     chosen: npt.NDArray[np.int64] = lot[np.argsort(-values[lot], kind="stable")[:count]]

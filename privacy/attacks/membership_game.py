@@ -16,20 +16,20 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Integers
 from tabsynth.evaluation.stats.encoded_table import Coded
-from tabsynth.privacy.attacks.nearest_neighbours import Points, Space
+from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, Points
 
-MOST_TARGETS = 12_000
+MAX_TARGETS = 12_000
 """Members, and controls, that are attacked."""
 
-MOST_SYNTHETIC = 40_000
-MOST_REFERENCE = 10_000
+MAX_SYNTHETIC_ROWS = 40_000
+MAX_REFERENCE_ROWS = 10_000
 
-REFERENCE = 1 / 3
+REFERENCE_SHARE = 1 / 3
 """Share of the held-out rows that is the intruder's own knowledge."""
 
 
 @dataclass(frozen=True, eq=False)
-class Game:
+class MembershipGame:
     """One audit's rows.
 
     Attributes:
@@ -51,9 +51,9 @@ class Game:
     control_rows: Integers
 
     @cached_property
-    def space(self) -> Space:
+    def space(self) -> DistanceSpace:
         """The scale of distances."""
-        return Space.of(self.reference)
+        return DistanceSpace.of(self.reference)
 
     @cached_property
     def points(self) -> dict[str, Points]:
@@ -71,14 +71,14 @@ class Game:
         return np.concatenate([self.points["members"], self.points["controls"]])
 
 
-def deal(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> Game:
+def split_targets(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> MembershipGame:
     """Part the rows at random."""
     order = rng.permutation(len(holdout))
-    count = max(1, round(REFERENCE * len(holdout)))
-    reference, controls = order[:count][:MOST_REFERENCE], order[count:][: min(MOST_TARGETS, len(train))]
+    count = max(1, round(REFERENCE_SHARE * len(holdout)))
+    reference, controls = order[:count][:MAX_REFERENCE_ROWS], order[count:][: min(MAX_TARGETS, len(train))]
     members = rng.permutation(len(train))[: len(controls)]
-    seen = rng.permutation(len(synthetic))[:MOST_SYNTHETIC]
-    return Game(
+    seen = rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS]
+    return MembershipGame(
         train=train,
         synthetic=synthetic.take(seen),
         members=train.take(members),

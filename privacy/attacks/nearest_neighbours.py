@@ -18,15 +18,15 @@ from tabsynth.evaluation.stats.encoded_table import Coded
 
 Points = npt.NDArray[np.float32]
 
-WIDE = 64
+MAX_ONE_HOT_CODES = 64
 """Codes from which a category gets random signs instead of one coordinate for each code."""
 
-CELLS = 4_000_000
+MAX_BLOCK_CELLS = 4_000_000
 """Distances held at a time (16 MB)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class DistanceSpace:
     """The scale of an audit's distances, made from its reference rows.
 
     Attributes:
@@ -38,7 +38,7 @@ class Space:
     spread: Floats
 
     @classmethod
-    def of(cls, reference: Coded) -> Space:
+    def of(cls, reference: Coded) -> DistanceSpace:
         """Measure the scale."""
         centre, spread = np.zeros(reference.values.shape[1]), np.ones(reference.values.shape[1])
         for j, values in enumerate(reference.values.T):
@@ -68,19 +68,19 @@ class Space:
                 parts.append(np.where(missing, 0.0, scaled)[:, None])
                 parts.append(missing[:, None].astype(np.float32))
             else:
-                parts.append(_corners(int(book.sizes[j]))[table.codes[:, j]])
+                parts.append(_category_points(int(book.sizes[j]))[table.codes[:, j]])
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _corners(size: int) -> Points:
+def _category_points(size: int) -> Points:
     """A point for each code, any two (about) at distance 1, shape (size, coordinates)."""
-    if size <= WIDE:
+    if size <= MAX_ONE_HOT_CODES:
         return np.asarray(np.eye(size) / 2**0.5, dtype=np.float32)
-    signs = np.random.default_rng(size).choice(np.array([-1.0, 1.0], dtype=np.float32), (size, WIDE))
-    return np.asarray(signs / (2 * WIDE) ** 0.5, dtype=np.float32)
+    signs = np.random.default_rng(size).choice(np.array([-1.0, 1.0], dtype=np.float32), (size, MAX_ONE_HOT_CODES))
+    return np.asarray(signs / (2 * MAX_ONE_HOT_CODES) ** 0.5, dtype=np.float32)
 
 
-def nearest(rows: Points, others: Points, k: int) -> tuple[Floats, Integers]:
+def find_nearest(rows: Points, others: Points, k: int) -> tuple[Floats, Integers]:
     """Distances to the k nearest others and their numbers, shape (n, k) each, the nearest first.
 
     With fewer than k others the last ones are repeated.
@@ -90,7 +90,7 @@ def nearest(rows: Points, others: Points, k: int) -> tuple[Floats, Integers]:
     left = np.concatenate([rows, np.ones((len(rows), 1), np.float32)], axis=1)
     right = np.concatenate([-2 * others, (others**2).sum(axis=1, keepdims=True)], axis=1).T.copy()
     index = np.empty((len(rows), found), dtype=np.int64)
-    step = max(1, CELLS // len(others))
+    step = max(1, MAX_BLOCK_CELLS // len(others))
     for start in range(0, len(rows), step):
         block = left[start : start + step] @ right
         at = np.arange(len(block))

@@ -44,7 +44,7 @@ class Rate:
     controls: int
 
 
-def exceeds(a: int, n: int, b: int, m: int) -> float:
+def fisher_p_value(a: int, n: int, b: int, m: int) -> float:
     """One-sided p-value that a/n is beyond b/m by chance: Fisher's exact test.
 
     Example:
@@ -71,13 +71,13 @@ def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
         raise DataError("a true-positive rate needs at least one member and one control")
     falling = np.sort(controls)[::-1]
     allowed = int(np.floor(fpr * m + 1e-9))
-    above = _above(members, falling, allowed)
+    above = _count_above(members, falling, allowed)
     strict = int(binom.ppf(0.0125, m, fpr))  # fewer than this many controls exceed the threshold of true rate fpr
     if binom.cdf(strict, m, fpr) > 0.0125:
         strict -= 1
     lax = int(binom.ppf(0.9875, m, fpr))
-    low = clopper_pearson(_above(members, falling, strict), n, 0.975)[0] if strict >= 0 else 0.0
-    high = clopper_pearson(_above(members, falling, lax + 1), n, 0.975)[1]
+    low = clopper_pearson(_count_above(members, falling, strict), n, 0.975)[0] if strict >= 0 else 0.0
+    high = clopper_pearson(_count_above(members, falling, lax + 1), n, 0.975)[1]
     # Of the first `above + allowed` of all rows in falling order at most `allowed` are controls (ties only lower
     # `above`): the number of members before a given control is negative hypergeometric.
     p = float(hypergeom.cdf(allowed, n + m, m, above + allowed)) if above else 1.0
@@ -85,7 +85,7 @@ def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
     return Rate(fpr=fpr, value=above / n, interval=interval, chance=fpr, p=p, members=n, controls=m)
 
 
-def tpr_among_pointed(members: Floats, controls: Floats, passed: int, fpr: float) -> Rate:
+def tpr_in_set(members: Floats, controls: Floats, passed: int, fpr: float) -> Rate:
     """The true-positive rate among the records that an attack points at, ``fpr`` being counted over all controls.
 
     Whom an attack points at is part of the attack: a control outside its set is a record that it did not mistake, so
@@ -105,19 +105,19 @@ def tpr_among_pointed(members: Floats, controls: Floats, passed: int, fpr: float
     return replace(rate, chance=min(1.0, fpr * len(everybody) / len(controls)), p=p)
 
 
-def _above(members: Floats, falling: Floats, allowed: int) -> int:
+def _count_above(members: Floats, falling: Floats, allowed: int) -> int:
     """Members strictly above the largest control that must not be exceeded, with ``allowed`` controls before it."""
     return int((members > falling[allowed]).sum()) if allowed < len(falling) else len(members)
 
 
-def ranks_higher(members: Floats, controls: Floats) -> float:
+def mann_whitney_p_value(members: Floats, controls: Floats) -> float:
     """One-sided p-value that members score higher: Mann-Whitney, corrected for ties."""
     if np.ptp(np.concatenate([members, controls])) == 0:
         return 1.0
     return float(mannwhitneyu(members, controls, alternative="greater", method="asymptotic").pvalue)
 
 
-def holm(p: Sequence[float]) -> Floats:
+def holm_correction(p: Sequence[float]) -> Floats:
     """P-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
 
     Example:

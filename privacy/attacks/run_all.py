@@ -10,19 +10,19 @@ import numpy as np
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.attribute_inference import inference_findings, worst_secret
-from tabsynth.privacy.attacks.copies import copy_findings, smoke_scores
-from tabsynth.privacy.attacks.linkability import linkability_findings
-from tabsynth.privacy.attacks.membership import Attacks, attack, membership_findings, named_finding
-from tabsynth.privacy.attacks.membership_game import Game, deal
-from tabsynth.privacy.attacks.singling_out import singling_out_findings
-from tabsynth.privacy.attacks.subgroups import subgroup_finding
+from tabsynth.privacy.attacks.attribute_inference import attack_attributes, select_worst_secret
+from tabsynth.privacy.attacks.copies import attack_copies, score_smoke_tests
+from tabsynth.privacy.attacks.linkability import attack_linkability
+from tabsynth.privacy.attacks.membership import TargetScores, score_targets, summarise_exposed, summarise_membership
+from tabsynth.privacy.attacks.membership_game import MembershipGame, split_targets
+from tabsynth.privacy.attacks.singling_out import attack_singling_out
+from tabsynth.privacy.attacks.subgroups import find_worst_subgroup
 
 STAGES = ("membership", "singling out", "linkability", "inference", "copies")
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class AttackResults:
     """What all attacks found.
 
     Attributes:
@@ -32,23 +32,23 @@ class Found:
         smoke: Scores that are not attacks.
     """
 
-    game: Game
-    attacks: Attacks
+    game: MembershipGame
+    attacks: TargetScores
     findings: list[Finding]
     secrets: list[Finding]
     rates: list[dict[str, object]]
     smoke: list[Score]
 
 
-def attack_all(
+def run_attacks(
     train: Coded,
     synthetic: Coded,
     holdout: Coded,
     secrets: list[str],
     groups: list[str],
     seed: int,
-    tell: Callable[[str], None] = lambda stage: None,
-) -> Found:
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> AttackResults:
     """Run every attack that needs nothing but tables.
 
     Args:
@@ -58,24 +58,26 @@ def attack_all(
         secrets: Columns that an intruder infers.
         groups: Columns by whose values the risk is told apart.
         seed: Fixes every draw.
-        tell: Told each stage as it begins.
+        on_stage: Called with the name of each stage as it begins.
     """
     rngs = [np.random.default_rng([seed, i]) for i in range(5)]
-    tell("membership")
-    game = deal(train, synthetic, holdout, rngs[0])
-    attacks = attack(game, rngs[1])
-    findings, rates = membership_findings(game, attacks)
-    findings.append(named_finding(game, attacks))
-    worst = subgroup_finding(game, attacks, groups)
+    on_stage("membership")
+    game = split_targets(train, synthetic, holdout, rngs[0])
+    attacks = score_targets(game, rngs[1])
+    findings, rates = summarise_membership(game, attacks)
+    findings.append(summarise_exposed(game, attacks))
+    worst = find_worst_subgroup(game, attacks, groups)
     findings += [] if worst is None else [worst]
-    tell("singling out")
-    findings += singling_out_findings(game, rngs[2])
-    tell("linkability")
-    findings += linkability_findings(game, attacks.sets, rngs[3])
-    tell("inference")
-    inferred = inference_findings(game, secrets, attacks.sets)
-    surest = [worst_secret(inferred, "random"), worst_secret(inferred, "isolated")]
+    on_stage("singling out")
+    findings += attack_singling_out(game, rngs[2])
+    on_stage("linkability")
+    findings += attack_linkability(game, attacks.sets, rngs[3])
+    on_stage("inference")
+    inferred = attack_attributes(game, secrets, attacks.sets)
+    surest = [select_worst_secret(inferred, "random"), select_worst_secret(inferred, "isolated")]
     findings += [item for item in surest if item is not None]
-    tell("copies")
-    findings += copy_findings(game, attacks, holdout, synthetic)
-    return Found(game, attacks, findings, inferred, rates, smoke_scores(train, synthetic, holdout, game, rngs[4]))
+    on_stage("copies")
+    findings += attack_copies(game, attacks, holdout, synthetic)
+    return AttackResults(
+        game, attacks, findings, inferred, rates, score_smoke_tests(train, synthetic, holdout, game, rngs[4])
+    )

@@ -21,19 +21,19 @@ from tabsynth.errors import DataError, SchemaError
 from tabsynth.evaluation.stats.auc import delong
 from tabsynth.evaluation.stats.encoded_table import Coded, code
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.nearest_neighbours import Space, nearest
-from tabsynth.privacy.attacks.singling_out import permutation_p
+from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, find_nearest
+from tabsynth.privacy.attacks.singling_out import permutation_p_value
 from tabsynth.schema.schema import Schema
 
 Fit = Callable[[pd.DataFrame, int], pd.DataFrame]
 """Fits a model to a frame with a seed and gives the synthetic frame."""
 
-SHADOWS = 24
-RECORDS = 10
-DEALS = 999
+N_SHADOW_MODELS = 24
+N_RECORDS = 10
+N_PERMUTATIONS = 999
 
 
-def shadow_findings(
+def attack_with_shadow_models(
     fit: Fit,
     train: pd.DataFrame,
     schema: Schema,
@@ -44,7 +44,7 @@ def shadow_findings(
     """Attack records through models with and without them.
 
     Args:
-        fit: Called ``SHADOWS`` times, on tables of the training table's size less some of ``rows``.
+        fit: Called ``N_SHADOW_MODELS`` times, on tables of the training table's size less some of ``rows``.
         train: The training rows.
         schema: What they are.
         rows: Row numbers of the records in ``train``.
@@ -60,21 +60,21 @@ def shadow_findings(
     """
     rng = np.random.default_rng([seed, 7])
     chosen = np.asarray(rows, dtype=np.int64)
-    inside = np.zeros((SHADOWS, len(chosen)), dtype=bool)
+    inside = np.zeros((N_SHADOW_MODELS, len(chosen)), dtype=bool)
     for j in range(len(chosen)):
-        inside[rng.permutation(SHADOWS)[: SHADOWS // 2], j] = True
+        inside[rng.permutation(N_SHADOW_MODELS)[: N_SHADOW_MODELS // 2], j] = True
     rest = np.setdiff1d(np.arange(len(train)), chosen)
     near = np.empty(inside.shape)
-    for i in range(SHADOWS):
+    for i in range(N_SHADOW_MODELS):
         learned = train.iloc[rng.permutation(np.concatenate([rest, chosen[inside[i]]]))].reset_index(drop=True)
-        made = _checked(fit(learned, seed + i), train)
-        near[i] = _nearness(train, made, chosen, schema)
+        made = _check_output(fit(learned, seed + i), train)
+        near[i] = _score_nearness(train, made, chosen, schema)
         step()
     observed = _separation(near, inside)
-    tossed = np.array([_separation(near, _tossed(inside, rng)) for _ in range(DEALS)])
-    score = _likelihood_ratios(near, inside)
+    tossed = np.array([_separation(near, _permute_coins(inside, rng)) for _ in range(N_PERMUTATIONS)])
+    score = _compute_likelihood_ratios(near, inside)
     auc, interval = delong(inside.ravel(), score.ravel())
-    least = float(norm.cdf((norm.isf(0.001) + norm.isf(0.2)) * (4 / (SHADOWS * len(chosen))) ** 0.5 / 2**0.5))
+    least = float(norm.cdf((norm.isf(0.001) + norm.isf(0.2)) * (4 / (N_SHADOW_MODELS * len(chosen))) ** 0.5 / 2**0.5))
     finding = Finding(
         name="shadow_auc",
         group="shadow",
@@ -84,17 +84,17 @@ def shadow_findings(
         value=auc,
         interval=interval,
         floor=0.5,
-        p=permutation_p(observed, tossed),
+        p=permutation_p_value(observed, tossed),
         unit="AUC",
         description="How well a learned record is told from the same record left out, by who can fit the model.",
-        method=f"{SHADOWS} fits, each record in half of them (Carlini et al., 2022); DeLong interval; test by "
-        f"tossing the coins anew {DEALS} times. An AUC of {least:.2f} would have been found with probability 0.8 "
-        "(at p = 0.001).",
+        method=f"{N_SHADOW_MODELS} fits, each record in half of them (Carlini et al., 2022); DeLong interval; test by "
+        f"tossing the coins again {N_PERMUTATIONS} times. An AUC of {least:.2f} would have been found with "
+        "probability 0.8 (at p = 0.001).",
     )
-    return [finding], {"shadows": SHADOWS, "records": len(chosen), "least_auc": least, "power": 0.8}
+    return [finding], {"shadows": N_SHADOW_MODELS, "records": len(chosen), "least_auc": least, "power": 0.8}
 
 
-def _checked(made: object, train: pd.DataFrame) -> pd.DataFrame:
+def _check_output(made: object, train: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(made, pd.DataFrame):
         raise DataError(f"fit(frame, seed) must give the synthetic frame, not {type(made).__name__}")
     if not len(made):
@@ -104,12 +104,12 @@ def _checked(made: object, train: pd.DataFrame) -> pd.DataFrame:
     return made[list(train.columns)].reset_index(drop=True)
 
 
-def _nearness(train: pd.DataFrame, made: pd.DataFrame, chosen: np.ndarray, schema: Schema) -> Floats:
+def _score_nearness(train: pd.DataFrame, made: pd.DataFrame, chosen: np.ndarray, schema: Schema) -> Floats:
     """Minus the log distance of each record to its nearest synthetic row, shape (r,)."""
     real, synthetic = code([train, made], schema)
-    space = Space.of(real)
+    space = DistanceSpace.of(real)
     records: Coded = real.take(chosen)
-    distance = nearest(space.points(records), space.points(synthetic), 1)[0][:, 0]
+    distance = find_nearest(space.points(records), space.points(synthetic), 1)[0][:, 0]
     return np.asarray(-np.log(distance + 1e-3))
 
 
@@ -120,13 +120,13 @@ def _separation(near: Floats, inside: np.ndarray) -> float:
     return float((gap / np.where(spread > 0, spread, 1.0)).mean())
 
 
-def _tossed(inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _permute_coins(inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The same coins in another order, for each record by itself."""
     out: np.ndarray = rng.permuted(inside, axis=0)
     return out
 
 
-def _likelihood_ratios(near: Floats, inside: np.ndarray) -> Floats:
+def _compute_likelihood_ratios(near: Floats, inside: np.ndarray) -> Floats:
     """Log likelihood ratio of in against out for each model and record, from all other models, shape (s, r)."""
     out = np.empty(near.shape)
     for i in range(len(near)):

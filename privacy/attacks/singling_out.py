@@ -17,32 +17,32 @@ from scipy.sparse import csr_matrix
 from tabsynth.common.arrays import Floats
 from tabsynth.evaluation.stats.encoded_table import Coded
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.membership_game import Game
+from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.rate_tests import normal_interval
 
-PREDICATES = 1_500
+MAX_PREDICATES = 1_500
 """Predicates of each kind at most."""
 
-MOST = 4_000
+MAX_TARGETS = 4_000
 """Members, and controls, among which a predicate must fit one alone."""
 
-MOST_SYNTHETIC = 20_000
-DEALS = 999
-COLUMNS = (3, 4, 5, 6, 8, 10)
+MAX_SYNTHETIC_ROWS = 20_000
+N_PERMUTATIONS = 999
+PREDICATE_SIZES = (3, 4, 5, 6, 8, 10)
 """How many columns a multivariate predicate joins."""
 
 Test = tuple[int, str, float]
 """A column's number, one of =, <= and >=, and a value (a code for a category)."""
 
 
-def singling_out_findings(game: Game, rng: np.random.Generator) -> list[Finding]:
+def attack_singling_out(game: MembershipGame, rng: np.random.Generator) -> list[Finding]:
     """Univariate and multivariate predicates that fit one member alone, less those that fit one control alone."""
     tables = [game.members, game.controls]
-    count = min(MOST, *map(len, tables))
+    count = min(MAX_TARGETS, *map(len, tables))
     pool = [_columns(table.take(np.arange(count))) for table in tables]
     rows = [np.concatenate(both) for both in zip(*pool, strict=True)]
     found = []
-    source = distinct(game.synthetic.take(np.arange(min(len(game.synthetic), MOST_SYNTHETIC))))
+    source = drop_duplicate_rows(game.synthetic.take(np.arange(min(len(game.synthetic), MAX_SYNTHETIC_ROWS))))
     columns = _columns(source)
     for kind, predicates in (
         ("univariate", _univariate(source, columns, rng)),
@@ -53,7 +53,7 @@ def singling_out_findings(game: Game, rng: np.random.Generator) -> list[Finding]
     return found
 
 
-def distinct(table: Coded) -> Coded:
+def drop_duplicate_rows(table: Coded) -> Coded:
     """Each different row once: a record that was copied twice is still one record."""
     frame = pd.DataFrame(table.features())
     return table.take(np.flatnonzero(~frame.duplicated().to_numpy()))
@@ -73,7 +73,7 @@ def _univariate(source: Coded, columns: list[Floats], rng: np.random.Generator) 
         if source.book.continuous[j] and len(kinds):
             out += [[(j, "<=", float(kinds[0]))]] * int(counts[0] == 1)
             out += [[(j, ">=", float(kinds[-1]))]] * int(counts[-1] == 1)
-    return [out[i] for i in rng.permutation(len(out))[:PREDICATES]]
+    return [out[i] for i in rng.permutation(len(out))[:MAX_PREDICATES]]
 
 
 def _multivariate(source: Coded, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
@@ -81,10 +81,10 @@ def _multivariate(source: Coded, columns: list[Floats], rng: np.random.Generator
     d = len(columns)
     if d < 2:
         return []
-    sizes = [size for size in COLUMNS if size <= d] or [d]
+    sizes = [size for size in PREDICATE_SIZES if size <= d] or [d]
     middle = [np.nanmedian(values) if (~np.isnan(values)).any() else 0.0 for values in columns]
     out: list[list[Test]] = []
-    for _ in range(3 * PREDICATES):
+    for _ in range(3 * MAX_PREDICATES):
         row, chosen = int(rng.integers(len(source))), rng.permutation(d)[: int(rng.choice(sizes))]
         tests: list[Test] = []
         for j in chosen:
@@ -93,14 +93,14 @@ def _multivariate(source: Coded, columns: list[Floats], rng: np.random.Generator
                 tests.append((int(j), "=", float(value)))
             else:
                 tests.append((int(j), ">=" if value >= middle[j] else "<=", float(value)))
-        if len(_fitting(tests, columns, most=2)) == 1:
+        if len(_find_matches(tests, columns, most=2)) == 1:
             out.append(tests)
-        if len(out) == PREDICATES:
+        if len(out) == MAX_PREDICATES:
             break
     return out
 
 
-def _fitting(tests: list[Test], columns: list[Floats], most: int | None = None) -> np.ndarray:
+def _find_matches(tests: list[Test], columns: list[Floats], most: int | None = None) -> np.ndarray:
     """Numbers of the rows that meet all tests."""
     left: np.ndarray | None = None
     for j, sign, value in tests:
@@ -116,16 +116,23 @@ def _fitting(tests: list[Test], columns: list[Floats], most: int | None = None) 
 
 
 def _finding(
-    kind: str, predicates: list[list[Test]], rows: list[Floats], count: int, game: Game, rng: np.random.Generator
+    kind: str,
+    predicates: list[list[Test]],
+    rows: list[Floats],
+    count: int,
+    game: MembershipGame,
+    rng: np.random.Generator,
 ) -> Finding:
-    fits = [_fitting(tests, rows) for tests in predicates]
+    fits = [_find_matches(tests, rows) for tests in predicates]
     ends = np.cumsum([0, *map(len, fits)])
     matrix = csr_matrix((np.ones(ends[-1]), np.concatenate(fits), ends), shape=(len(fits), 2 * count))
     total = np.asarray(matrix.sum(axis=1)).ravel()
-    others = np.concatenate([_alone(matrix, total, _dealt(count, DEALS // 3, rng)) for _ in range(3)])
+    others = np.concatenate(
+        [_isolation_difference(matrix, total, _draw_sides(count, N_PERMUTATIONS // 3, rng)) for _ in range(3)]
+    )
     sides = np.zeros((2 * count, 1))
     sides[:count] = 1.0
-    value = float(_alone(matrix, total, sides)[0])
+    value = float(_isolation_difference(matrix, total, sides)[0])
     first = np.asarray(matrix @ sides)[:, 0]
     low, high = normal_interval(value, float(others.std()))
     return Finding(
@@ -137,18 +144,19 @@ def _finding(
         value=100 * value,
         interval=(100 * low, 100 * high),
         floor=0.0,
-        p=permutation_p(value, others),
+        p=permutation_p_value(value, others),
         success=float((first == 1).mean()),
         control=float((total - first == 1).mean()),
         baseline=_baseline(kind, game, rows, count, rng),
         description="Predicates from the synthetic table that fit exactly one training record, less those that fit "
         "exactly one other.",
         method=f"{len(fits):,} predicates on {count:,} members and {count:,} controls (WP216; Giomi et al., 2023); "
-        f"test and interval from {DEALS} new deals of members and controls. Baseline: predicates from held-out rows.",
+        f"test and interval from {N_PERMUTATIONS} permutations of members and controls. Baseline: predicates from "
+        "held-out rows.",
     )
 
 
-def _dealt(count: int, deals: int, rng: np.random.Generator) -> Floats:
+def _draw_sides(count: int, deals: int, rng: np.random.Generator) -> Floats:
     """New deals: of two times ``count`` rows half are on the first side, shape (rows, deals)."""
     sides = np.zeros((2 * count, deals))
     for i in range(deals):
@@ -156,21 +164,23 @@ def _dealt(count: int, deals: int, rng: np.random.Generator) -> Floats:
     return sides
 
 
-def _alone(matrix: csr_matrix, total: Floats, sides: Floats) -> Floats:
+def _isolation_difference(matrix: csr_matrix, total: Floats, sides: Floats) -> Floats:
     """Share of the predicates that fit one row of the first side, less the same of the second, shape (deals,)."""
     first = np.asarray(matrix @ sides)
     return np.asarray((first == 1).mean(axis=0) - (total[:, None] - first == 1).mean(axis=0))
 
 
-def permutation_p(value: float, others: Floats) -> float:
+def permutation_p_value(value: float, others: Floats) -> float:
     """One-sided p-value of a permutation test; never below one over the number of deals."""
     return float((1 + (others >= value - 1e-12).sum()) / (1 + len(others)))
 
 
-def _baseline(kind: str, game: Game, rows: list[Floats], count: int, rng: np.random.Generator) -> float:
+def _baseline(kind: str, game: MembershipGame, rows: list[Floats], count: int, rng: np.random.Generator) -> float:
     """What predicates of who has held-out rows only single out among the members."""
     columns = _columns(game.reference)
     make = _univariate if kind == "univariate" else _multivariate
     predicates = make(game.reference, columns, rng)[:500]
     members = [values[:count] for values in rows]
-    return float(np.mean([len(_fitting(tests, members, most=2)) == 1 for tests in predicates])) if predicates else 0.0
+    return (
+        float(np.mean([len(_find_matches(tests, members, most=2)) == 1 for tests in predicates])) if predicates else 0.0
+    )

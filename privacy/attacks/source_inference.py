@@ -24,19 +24,19 @@ from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.auc import delong
 from tabsynth.evaluation.stats.encoded_table import Coded, code
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.nearest_neighbours import Space, nearest
-from tabsynth.privacy.attacks.rate_tests import ranks_higher
+from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, find_nearest
+from tabsynth.privacy.attacks.rate_tests import mann_whitney_p_value
 from tabsynth.privacy.attacks.shadow_models import Fit
 from tabsynth.schema.schema import Schema
 
-MOST = 2_000
+MAX_SITE_ROWS = 2_000
 """Rows of each site that are looked at."""
 
-ROUNDS = 12
+N_ROUNDS = 12
 """Mixtures with, and without, the site."""
 
 
-def source_finding(
+def infer_source(
     synthetic: pd.DataFrame,
     took_part: Mapping[str, pd.DataFrame],
     stayed_out: Mapping[str, pd.DataFrame],
@@ -70,13 +70,14 @@ def source_finding(
             raise SchemaError(f"the site {name!r} has other columns than the schema; align them")
     plain = [frame[list(schema)].reset_index(drop=True) for frame in (synthetic, *frames)]
     made, *sites = code(plain, schema)
-    score = _site_scores(
-        made.take(np.arange(min(len(made), 10 * MOST))), [s.take(np.arange(min(len(s), MOST))) for s in sites]
+    score = _score_sites(
+        made.take(np.arange(min(len(made), 10 * MAX_SITE_ROWS))),
+        [s.take(np.arange(min(len(s), MAX_SITE_ROWS))) for s in sites],
     )
     inside = np.arange(len(names)) < len(took_part)
     auc, interval = delong(inside, score)
-    gap = _gap(score, np.flatnonzero(inside))
-    ways = [_gap(score, np.array(chosen)) for chosen in combinations(range(len(names)), len(took_part))]
+    gap = _mean_difference(score, np.flatnonzero(inside))
+    ways = [_mean_difference(score, np.array(chosen)) for chosen in combinations(range(len(names)), len(took_part))]
     return Finding(
         name="source_auc",
         group="source",
@@ -95,7 +96,7 @@ def source_finding(
     )
 
 
-def source_shadow_finding(
+def infer_source_with_models(
     fit: Fit,
     others: pd.DataFrame,
     site: pd.DataFrame,
@@ -107,7 +108,7 @@ def source_shadow_finding(
     """Can mixtures that hold a site be told from mixtures of the same size that do not?
 
     Args:
-        fit: ``fit(frame, seed) -> synthetic frame``; called ``2 * ROUNDS`` times.
+        fit: ``fit(frame, seed) -> synthetic frame``; called ``2 * N_ROUNDS`` times.
         others: Rows of all other sites.
         site: The site's rows that may be mixed in.
         held_out: More rows of the site, never mixed in, by which the adversary knows it.
@@ -127,16 +128,16 @@ def source_shadow_finding(
     columns = list(schema)
     size = len(others) - len(site)  # a mixture without the site holds so many rows of others, one with it that less
     found: list[list[float]] = [[], []]
-    for i in range(ROUNDS):
+    for i in range(N_ROUNDS):
         for side in (0, 1):
             count = size if side == 0 else size - len(site)
             parts = [others.iloc[rng.permutation(len(others))[:count]], *([site] if side else [])]
             frame = pd.concat(parts, ignore_index=True)[columns]
             made = fit(frame.iloc[rng.permutation(len(frame))].reset_index(drop=True), seed + 2 * i + side)
-            found[side].append(_leaning(made[columns], held_out[columns], others[columns], schema))
+            found[side].append(_score_affinity(made[columns], held_out[columns], others[columns], schema))
             step()
     score = np.array([*found[1], *found[0]])
-    inside = np.repeat([True, False], ROUNDS)
+    inside = np.repeat([True, False], N_ROUNDS)
     auc, interval = delong(inside, score)
     return Finding(
         name="source_shadow_auc",
@@ -147,35 +148,38 @@ def source_shadow_finding(
         value=auc,
         interval=interval,
         floor=0.5,
-        p=ranks_higher(score[inside], score[~inside]),
+        p=mann_whitney_p_value(score[inside], score[~inside]),
         unit="AUC",
         description="How well a mixture that holds the site is told from one of the same size that does not.",
-        method=f"{ROUNDS} mixtures each; the score is how much nearer the site's other rows lie to the synthetic table "
-        "than the rows of other sites do; DeLong interval, Mann-Whitney test.",
+        method=f"{N_ROUNDS} mixtures each; the score is how much nearer the site's other rows are to the synthetic "
+        "table than the rows of other sites do; DeLong interval, Mann-Whitney test.",
     )
 
 
-def _site_scores(made: Coded, sites: Sequence[Coded]) -> Floats:
+def _score_sites(made: Coded, sites: Sequence[Coded]) -> Floats:
     """Mean log density ratio at each site's rows: synthetic rows over the site's own, shape (s,)."""
-    space = Space.of(_joined(sites))
+    space = DistanceSpace.of(_concatenate(sites))
     points = [space.points(site) for site in sites]
     synthetic, out = space.points(made), np.empty(len(sites))
     for i, own in enumerate(points):
-        near, usual = nearest(own, synthetic, 3)[0], nearest(own, own, 4)[0][:, 1:]  # less itself
+        near, usual = find_nearest(own, synthetic, 3)[0], find_nearest(own, own, 4)[0][:, 1:]  # less itself
         out[i] = float((np.log(usual + 1e-3) - np.log(near + 1e-3)).mean())
     return out
 
 
-def _leaning(made: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame, schema: Schema) -> float:
+def _score_affinity(made: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame, schema: Schema) -> float:
     """Mean log distance of other sites' rows to the synthetic table less that of the site's."""
     rest, own, synthetic = code([f.reset_index(drop=True) for f in (others, site, made)], schema)
-    space = Space.of(rest)
+    space = DistanceSpace.of(rest)
     points = space.points(synthetic)
-    far = [nearest(space.points(t.take(np.arange(min(len(t), MOST)))), points, 1)[0][:, 0] for t in (rest, own)]
+    far = [
+        find_nearest(space.points(t.take(np.arange(min(len(t), MAX_SITE_ROWS)))), points, 1)[0][:, 0]
+        for t in (rest, own)
+    ]
     return float(np.log(far[0] + 1e-3).mean() - np.log(far[1] + 1e-3).mean())
 
 
-def _joined(tables: Sequence[Coded]) -> Coded:
+def _concatenate(tables: Sequence[Coded]) -> Coded:
     return Coded(
         tables[0].book,
         np.concatenate([table.codes for table in tables]),
@@ -183,7 +187,7 @@ def _joined(tables: Sequence[Coded]) -> Coded:
     )
 
 
-def _gap(score: Floats, chosen: np.ndarray) -> float:
+def _mean_difference(score: Floats, chosen: np.ndarray) -> float:
     """Mean of the chosen sites less the mean of the others."""
     rest = np.setdiff1d(np.arange(len(score)), chosen)
     return float(score[chosen].mean() - score[rest].mean())

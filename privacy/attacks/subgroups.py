@@ -9,31 +9,31 @@ import numpy as np
 from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.auc import delong
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.membership import LEAST, Attacks
-from tabsynth.privacy.attacks.membership_game import Game
-from tabsynth.privacy.attacks.rate_tests import ranks_higher, tpr_at_fpr
+from tabsynth.privacy.attacks.membership import MIN_SET_RECORDS, TargetScores
+from tabsynth.privacy.attacks.membership_game import MembershipGame
+from tabsynth.privacy.attacks.rate_tests import mann_whitney_p_value, tpr_at_fpr
 
-MOST_GROUPS = 12
+MAX_GROUPS = 12
 """The largest groups of a column that are looked at."""
 
-BINS = 10
-ATTACK = "density_ratio"
+N_BINS = 10
+ATTACK_NAME = "density_ratio"
 """The attack whose risk is told apart by group."""
 
 
-def subgroup_finding(game: Game, attacks: Attacks, columns: list[str]) -> Finding | None:
+def find_worst_subgroup(game: MembershipGame, attacks: TargetScores, columns: list[str]) -> Finding | None:
     """The subgroup whose training records are recognised most surely; its p-value is corrected for their number."""
-    scores, found = attacks.scores[ATTACK], []
+    scores, found = attacks.scores[ATTACK_NAME], []
     book = game.train.book
     for name in columns:
         j = book.names.index(name)
         codes = np.concatenate([game.members.codes[:, j], game.controls.codes[:, j]])
-        for code in np.argsort(-np.bincount(codes))[:MOST_GROUPS]:
+        for code in np.argsort(-np.bincount(codes))[:MAX_GROUPS]:
             chosen = codes == code
             yes, no = scores[chosen & game.is_member], scores[chosen & ~game.is_member]
-            if min(len(yes), len(no)) >= LEAST:
+            if min(len(yes), len(no)) >= MIN_SET_RECORDS:
                 label = "missing" if code == 0 else book.labels[j][code - 1] if book.labels[j] else f"bin {code}"
-                found.append((ranks_higher(yes, no), f"{name} = {label}", yes, no))
+                found.append((mann_whitney_p_value(yes, no), f"{name} = {label}", yes, no))
     if not found:
         return None
     parts, intervals = [], []
@@ -62,21 +62,21 @@ def subgroup_finding(game: Game, attacks: Attacks, columns: list[str]) -> Findin
     )
 
 
-def risk_by_percentile(game: Game, attacks: Attacks) -> list[dict[str, Any]]:
+def compute_risk_by_percentile(game: MembershipGame, attacks: TargetScores) -> list[dict[str, Any]]:
     """Rates of the density ratio among records of equal isolation, the least isolated tenth first."""
     order = np.argsort(attacks.isolation, kind="stable")
     out = []
-    for i, chosen in enumerate(np.array_split(order, BINS)):
-        yes, no = (attacks.scores[ATTACK][chosen[game.is_member[chosen] == side]] for side in (True, False))
-        if min(len(yes), len(no)) < LEAST:
+    for i, chosen in enumerate(np.array_split(order, N_BINS)):
+        yes, no = (attacks.scores[ATTACK_NAME][chosen[game.is_member[chosen] == side]] for side in (True, False))
+        if min(len(yes), len(no)) < MIN_SET_RECORDS:
             continue
         rate = tpr_at_fpr(yes, no, 0.1)
-        bounds = [100 * i // BINS, 100 * (i + 1) // BINS]
+        bounds = [100 * i // N_BINS, 100 * (i + 1) // N_BINS]
         out.append({"percentile": bounds, "fpr": rate.fpr, "tpr": rate.value, "interval": list(rate.interval)})
     return out
 
 
-def roc(member_scores: np.ndarray, control_scores: np.ndarray, points: int = 60) -> list[list[float]]:
+def compute_roc(member_scores: np.ndarray, control_scores: np.ndarray, points: int = 60) -> list[list[float]]:
     """The ROC at false-positive rates from one control to all, evenly on a log scale: pairs of false and true rate."""
     falling = np.sort(control_scores)[::-1]
     m = len(falling)

@@ -17,22 +17,22 @@ from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.inputs import Inputs, check_inputs
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import Coded, code
-from tabsynth.privacy.accounting.gaussian_dp import mu_of
-from tabsynth.privacy.attacks.copies import row_hashes
+from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
+from tabsynth.privacy.attacks.copies import hash_rows
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap
-from tabsynth.privacy.attacks.rate_tests import LEVEL, holm
-from tabsynth.privacy.attacks.run_all import STAGES, Found, attack_all
-from tabsynth.privacy.attacks.shadow_models import RECORDS, SHADOWS, Fit, shadow_findings
-from tabsynth.privacy.audit.evidence import FPR, details_of, power_of, provenance_of, worst_of
-from tabsynth.privacy.audit.one_run import epsilon_of_scores, most_measurable, power_against
-from tabsynth.privacy.audit.regulator_questions import questions
+from tabsynth.privacy.attacks.rate_tests import LEVEL, holm_correction
+from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
+from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
+from tabsynth.privacy.audit.evidence import POWER_FPR, collect_details, collect_provenance, compute_power, rank_records
+from tabsynth.privacy.audit.one_run import epsilon_from_scores, max_epsilon_from_guesses, power_against
+from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 
-LEAST_HELD = 6
+MIN_HOLDOUT_ROWS = 6
 """Held-out rows without which there is nobody to compare with."""
 
 
@@ -87,41 +87,49 @@ def audit(
     if privacy is not None and not isinstance(privacy, Privacy):
         raise DataError(f"privacy must be a Privacy(epsilon, delta, unit), not {type(privacy).__name__}")
     inputs = check_inputs(train, synthetic, holdout, None, schema)
-    notes = _left_out(inputs)
+    notes = _list_exclusions(inputs)
     if inputs.holdout is not None:
-        if len(inputs.holdout) < LEAST_HELD:
+        if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
             raise DataError(
-                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {LEAST_HELD}, and a hundred "
-                "times as many to see anything"
+                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {MIN_HOLDOUT_ROWS}, and a "
+                "hundred times as many to detect anything"
             )
         shared = check_overlap(inputs.train, inputs.holdout)
         if shared:
             notes.append(f"{shared:,} held-out rows equal a training row, about as many as chance brings.")
     coded = code([frame for _, frame in inputs.named()], inputs.schema)
     if inputs.holdout is None:
-        return _without_holdout(inputs, coded[0], coded[1], privacy, seed, notes)
-    with _Teller(progress, [*STAGES, *(["shadow models"] * SHADOWS if fit is not None else [])]) as tell:
-        found = attack_all(
-            coded[0], coded[1], coded[2], _secrets(inputs, notes), _groups(inputs, coded[0]), seed, tell.stage
+        return _audit_without_holdout(inputs, coded[0], coded[1], privacy, seed, notes)
+    with _StageProgress(
+        progress, [*STAGES, *(["shadow models"] * N_SHADOW_MODELS if fit is not None else [])]
+    ) as on_stage:
+        found = run_attacks(
+            coded[0],
+            coded[1],
+            coded[2],
+            _select_secrets(inputs, notes),
+            _select_groups(inputs, coded[0]),
+            seed,
+            on_stage.stage,
         )
         findings = list(found.findings)
         if fit is not None:
-            named = [record["row"] for record in worst_of(found)[:RECORDS]]
-            step = partial(tell.stage, "shadow models")
-            added, shadows = shadow_findings(fit, inputs.train, inputs.schema, named, seed, step)
+            named = [record["row"] for record in rank_records(found)[:N_RECORDS]]
+            step = partial(on_stage.stage, "shadow models")
+            added, shadows = attack_with_shadow_models(fit, inputs.train, inputs.schema, named, seed, step)
             findings += added
-    corrected = holm([1.0 if item.p is None else item.p for item in findings])
+    corrected = holm_correction([1.0 if item.p is None else item.p for item in findings])
     order = np.argsort(corrected, kind="stable")
     significant = [findings[i] for i in order if corrected[i] <= LEVEL]
     scores = {score.name: score for score in [*(item.score() for item in findings), *found.smoke]}
-    provenance = provenance_of(inputs, seed)
-    power = power_of(found, len(findings)) | ({"shadows": shadows} if fit is not None else {})
+    provenance = collect_provenance(inputs, seed)
+    power = compute_power(found, len(findings)) | ({"shadows": shadows} if fit is not None else {})
     if privacy is None:
         claim = None
-        titles = [item.said for item in significant]
-        verdict, text = judge_attacks(titles, power["power"], power["least_tpr"], FPR)
+        titles = [item.summary for item in significant]
+        verdict, text = judge_attacks(titles, power["power"], power["least_tpr"], POWER_FPR)
     else:
-        measured = _measured(found, privacy)
+        measured = _measure_epsilon(found, privacy)
         claim = {**measured.to_dict(), "unit": privacy.unit}
         verdict, text = judge_claim(measured)
     said_names = [item.name for item in significant]
@@ -132,19 +140,19 @@ def audit(
         tests=[{**item.to_dict(), "p_corrected": float(p)} for item, p in zip(findings, corrected, strict=True)],
         significant=said_names,
         claim=claim,
-        questions=questions(scores, claim, said_names, provenance, LEVEL, len(findings), True),
-        details=details_of(found, inputs, power),
+        questions=answer_questions(scores, claim, said_names, provenance, LEVEL, len(findings), True),
+        details=collect_details(found, inputs, power),
         notes=notes,
         provenance=provenance,
-        worst=worst_of(found),
+        worst=rank_records(found),
     )
 
 
-def _without_holdout(
+def _audit_without_holdout(
     inputs: Inputs, train: Coded, synthetic: Coded, privacy: Privacy | None, seed: int, notes: list[str]
 ) -> AuditReport:
     """What can be said without controls: copies, as they are."""
-    copied = np.isin(row_hashes(train), np.unique(row_hashes(synthetic)))
+    copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
     low, high = clopper_pearson(int(copied.sum()), len(copied))
     score = Score(
         name="copies_exact",
@@ -156,7 +164,7 @@ def _without_holdout(
         description="Training records that occur in the synthetic table; how many would by chance is not known.",
         method=f"{int(copied.sum()):,} of {len(copied):,} training records; Clopper-Pearson interval.",
     )
-    provenance = provenance_of(inputs, seed)
+    provenance = collect_provenance(inputs, seed)
     claim = None
     if privacy is not None:
         claim = {"epsilon": privacy.epsilon, "delta": privacy.resolved_delta, "unit": privacy.unit}
@@ -166,24 +174,24 @@ def _without_holdout(
         text="Without held-out rows what was copied cannot be told from what holds for anybody.",
         scores={score.name: score},
         claim=claim,
-        questions=questions({score.name: score}, claim, [], provenance, LEVEL, 0, False),
+        questions=answer_questions({score.name: score}, claim, [], provenance, LEVEL, 0, False),
         notes=notes,
         provenance=provenance,
     )
 
 
-def _measured(found: Found, privacy: Privacy) -> Claim:
+def _measure_epsilon(found: AttackResults, privacy: Privacy) -> Claim:
     """The claim beside the bound that the best attack gives, corrected for the attacks."""
     delta, member = privacy.resolved_delta, found.game.is_member
     attacks = [*found.attacks.scores.values(), found.attacks.exposure]
-    bounds = [epsilon_of_scores(scores, member, delta, LEVEL / len(attacks)) for scores in attacks]
+    bounds = [epsilon_from_scores(scores, member, delta, LEVEL / len(attacks)) for scores in attacks]
     twice = 2 * privacy.epsilon
-    power = power_against(privacy.epsilon, delta, len(member), mu_of(twice, delta))
+    power = power_against(privacy.epsilon, delta, len(member), gdp_mu(twice, delta))
     return Claim(
         epsilon=privacy.epsilon,
         delta=delta,
         measured=max(bound for bound, _ in bounds),
-        most=most_measurable(len(member), len(member), delta),
+        most=max_epsilon_from_guesses(len(member), len(member), delta),
         power=power,
         method=f"Guesses of membership on {len(member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
         f"the best of {len(attacks)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. Power: "
@@ -191,7 +199,7 @@ def _measured(found: Found, privacy: Privacy) -> Claim:
     )
 
 
-def _secrets(inputs: Inputs, notes: list[str]) -> list[str]:
+def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:
     """The columns that an intruder infers."""
     learned = [name for name, column in inputs.schema.items() if not isinstance(column, (Identifier, Text))]
     declared = [name for name in inputs.schema.with_role("sensitive") if name in learned]
@@ -200,7 +208,7 @@ def _secrets(inputs: Inputs, notes: list[str]) -> list[str]:
     return declared or learned
 
 
-def _groups(inputs: Inputs, train: Coded) -> list[str]:
+def _select_groups(inputs: Inputs, train: Coded) -> list[str]:
     """The columns by whose values the risk is told apart: those with a role, or the first with few categories."""
     book = train.book
     few = [
@@ -210,7 +218,7 @@ def _groups(inputs: Inputs, train: Coded) -> list[str]:
     return [name for name in roles if name in book.names][:5] or few[:5]
 
 
-def _left_out(inputs: Inputs) -> list[str]:
+def _list_exclusions(inputs: Inputs) -> list[str]:
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
     notes = [f"Identifiers and free text are in no attack: {quote(skipped)}."] if skipped else []
     if not inputs.schema.with_role("quasi_identifier"):
@@ -218,7 +226,7 @@ def _left_out(inputs: Inputs) -> list[str]:
     return notes
 
 
-class _Teller:
+class _StageProgress:
     """Says how far the audit is: to the caller, or as a bar on a terminal."""
 
     def __init__(self, progress: Callable[[str, float], None] | None, stages: list[str]) -> None:
@@ -227,7 +235,7 @@ class _Teller:
         self.bar = tqdm(total=len(stages), desc="audit", unit="stage", disable=hidden, delay=2.0, leave=False)
         self.begun = 0
 
-    def __enter__(self) -> _Teller:
+    def __enter__(self) -> _StageProgress:
         return self
 
     def stage(self, name: str) -> None:

@@ -21,24 +21,24 @@ import pandas as pd
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.progress import bar
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
-from tabsynth.privacy.accounting.gaussian_dp import epsilon_of, mu_of
+from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon, gdp_mu
 from tabsynth.privacy.audit.epsilon_bounds import (
-    ALARM,
-    epsilon_of_runs,
-    most_epsilon,
-    mu_of_runs,
+    VIOLATION_LEVEL,
+    epsilon_from_runs,
+    max_measurable_epsilon,
+    mu_from_runs,
     power_of_epsilon,
     power_of_mu,
 )
-from tabsynth.privacy.audit.one_run import epsilon_of_scores, most_measurable
+from tabsynth.privacy.audit.one_run import epsilon_from_scores, max_epsilon_from_guesses
 from tabsynth.privacy.audit.verdict import Claim, Kind, decide
 from tabsynth.privacy.budget import Privacy
 
 Fit = Callable[[pd.DataFrame, int], Any]
 """Runs the whole pipeline on a frame; the number differs from run to run, for pipelines that can be seeded in tests."""
 
-LEAST_RUNS = 20
-SCALES = (1.0, 0.25)
+MIN_RUNS = 20
+NEARNESS_SCALES = (1.0, 0.25)
 """Shares of a column's range within which a synthetic number counts as near the canary's."""
 
 
@@ -137,30 +137,30 @@ def canaries(
         SchemaError: The canary has other columns than the table.
         PrivacyError: ``mu`` promises less than the epsilon that is claimed.
     """
-    if isinstance(runs, bool) or not isinstance(runs, int) or runs < LEAST_RUNS:
-        raise DataError(f"runs must be a whole number of at least {LEAST_RUNS}, not {runs!r}")
+    if isinstance(runs, bool) or not isinstance(runs, int) or runs < MIN_RUNS:
+        raise DataError(f"runs must be a whole number of at least {MIN_RUNS}, not {runs!r}")
     if not len(table):
         raise DataError("the table of the canaries has no rows; give a tiny one that exposes the canary")
     delta = privacy.resolved_delta
-    if mu is not None and epsilon_of(mu, delta) > 1.02 * privacy.epsilon:
+    if mu is not None and gdp_epsilon(mu, delta) > 1.02 * privacy.epsilon:
         raise PrivacyError(
-            f"mu {mu:g} amounts to epsilon {epsilon_of(mu, delta):.3f} at delta {delta:.1e}, more than the claimed "
+            f"mu {mu:g} amounts to epsilon {gdp_epsilon(mu, delta):.3f} at delta {delta:.1e}, more than the claimed "
             f"{privacy.epsilon:g}; give the mu that the ledger accounts for"
         )
-    record = _canary(table, canary)
-    asked = score if score is not None else _nearness(table, record)
+    record = _make_canary(table, canary)
+    asked = score if score is not None else _nearness_score(table, record)
     neighbour = pd.concat([table, record], ignore_index=True)
     rng = np.random.default_rng([seed, 11])
     found = np.empty((2, runs))
     with bar(2 * runs, "canaries", "run", progress) as shown:
         for i in range(runs):
             for side, frame in enumerate((neighbour, table)):
-                found[side, i] = _number(asked(fit(_shuffled(frame, rng), int(rng.integers(2**31 - 1)))))
+                found[side, i] = _check_score(asked(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1)))))
                 shown.update()
-    return _judged(found[0], found[1], privacy, delta, mu, score is not None, one_run, fit, seed)
+    return _judge_runs(found[0], found[1], privacy, delta, mu, score is not None, one_run, fit, seed)
 
 
-def _judged(
+def _judge_runs(
     inside: npt.NDArray[np.float64],
     outside: npt.NDArray[np.float64],
     privacy: Privacy,
@@ -173,23 +173,28 @@ def _judged(
 ) -> CanaryReport:
     """The verdict on the scores of all runs."""
     runs = len(inside)
-    measured = epsilon_of_runs(inside, outside, delta)
-    violated = epsilon_of_runs(inside, outside, delta, ALARM) > privacy.epsilon
-    twice = mu_of(2 * privacy.epsilon, delta) if delta > 0 else 0.0
-    power = power_of_epsilon(privacy.epsilon, delta, twice, runs, ALARM)
+    measured = epsilon_from_runs(inside, outside, delta)
+    violated = epsilon_from_runs(inside, outside, delta, VIOLATION_LEVEL) > privacy.epsilon
+    twice = gdp_mu(2 * privacy.epsilon, delta) if delta > 0 else 0.0
+    power = power_of_epsilon(privacy.epsilon, delta, twice, runs, VIOLATION_LEVEL)
     gaussian = None
     if mu is not None:
-        estimate, low = mu_of_runs(inside, outside)
-        gaussian = {"claim": mu, "estimate": estimate, "low": low, "power": power_of_mu(mu, 2 * mu, runs, ALARM)}
+        estimate, low = mu_from_runs(inside, outside)
+        gaussian = {
+            "claim": mu,
+            "estimate": estimate,
+            "low": low,
+            "power": power_of_mu(mu, 2 * mu, runs, VIOLATION_LEVEL),
+        }
         power = max(power, gaussian["power"])
-        violated = violated or mu_of_runs(inside, outside, ALARM)[1] > mu
+        violated = violated or mu_from_runs(inside, outside, VIOLATION_LEVEL)[1] > mu
     if not white_box:
         power = 0.0  # how sharp a look at synthetic rows is, is not known: its silence says nothing
     claim = Claim(
         epsilon=privacy.epsilon,
         delta=delta,
         measured=measured,
-        most=most_epsilon(runs, delta),
+        most=max_measurable_epsilon(runs, delta),
         power=power,
         method="Threshold from the first half of the runs, measured on the second; Clopper-Pearson bounds at 95 %. "
         "A violation is declared where the bound at 99.99 % exceeds the claim.",
@@ -198,32 +203,31 @@ def _judged(
     seen = "what the score sees of the pipeline's inside" if white_box else "the synthetic rows only"
     return CanaryReport(
         verdict=verdict,
-        text=_text(verdict, claim, gaussian, white_box),
+        text=_describe_verdict(verdict, claim, gaussian, white_box),
         claim=claim,
         mu=gaussian,
         runs=runs,
         threat=f"The adversary chooses all other rows and the canary, and sees {seen}.",
-        one_run=None if one_run is None else _one_run(fit, *one_run, delta, seed),
+        one_run=None if one_run is None else _audit_one_run(fit, *one_run, delta, seed),
     )
 
 
-def _text(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None, white_box: bool) -> str:
+def _describe_verdict(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None, white_box: bool) -> str:
     """The verdict in words: what was measured beside the claim, and what would have been found."""
-    said = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
+    summary = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
     if mu is not None:
-        said += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"
+        summary += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"
     if verdict == "VIOLATION":
-        return f"The claim is broken. {said}."
+        return f"The claim is broken. {summary}."
     could = f"twice the claim would have been found with probability {claim.power:.2f}"
     if not white_box:
         could = "whether the synthetic rows would have shown twice the claim is not known"
     lead = "Nothing contradicts the claim" if verdict != "INCONCLUSIVE" else "No statement"
-    return (
-        f"{lead}. {said}; {could}, and at most {claim.most:.2f} could have been measured. A bound is not the privacy."
-    )
+    most = f"at most {claim.most:.2f} could have been measured"
+    return f"{lead}. {summary}; {could}, and {most}. A bound is not the privacy."
 
 
-def _canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFrame:
+def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFrame:
     """The canary as a frame of one row with the table's dtypes."""
     if canary is None:
         canary = {
@@ -237,22 +241,22 @@ def _canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFra
     return row.astype({name: kind for name, kind in kinds.items() if row[name].notna().all()})
 
 
-def _nearness(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any], float]:
+def _nearness_score(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any], float]:
     """A score of synthetic frames: how many rows lie near the canary, in all columns together."""
 
     def score(made: Any) -> float:
-        return float(_closeness(_frame(made), record, table)[0])
+        return float(_compute_closeness(_check_frame(made), record, table)[0])
 
     return score
 
 
-def _frame(made: Any) -> pd.DataFrame:
+def _check_frame(made: Any) -> pd.DataFrame:
     if not isinstance(made, pd.DataFrame):
         raise DataError(f"fit gave {type(made).__name__}, no frame: say with score= what the adversary makes of it")
     return made
 
 
-def _closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
+def _compute_closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Sums over the synthetic rows of the share of columns that agree, to the fourth power, shape (r,)."""
     agree = np.zeros((len(records), len(made)))
     for name in records.columns:
@@ -262,32 +266,34 @@ def _closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -
             ours = records[name].to_numpy(dtype=np.float64, na_value=np.nan)
             theirs = made[name].to_numpy(dtype=np.float64, na_value=np.nan)
             gap = np.abs(ours[:, None] - theirs[None]) / span
-            agree += sum((gap <= scale * 0.1).astype(np.float64) for scale in SCALES) / len(SCALES)
+            agree += sum((gap <= scale * 0.1).astype(np.float64) for scale in NEARNESS_SCALES) / len(NEARNESS_SCALES)
         else:
             agree += records[name].astype(str).to_numpy()[:, None] == made[name].astype(str).to_numpy()[None]
     return np.asarray(((agree / records.shape[1]) ** 4).sum(axis=1))
 
 
-def _one_run(fit: Fit, table: pd.DataFrame, candidates: pd.DataFrame, delta: float, seed: int) -> dict[str, float]:
+def _audit_one_run(
+    fit: Fit, table: pd.DataFrame, candidates: pd.DataFrame, delta: float, seed: int
+) -> dict[str, float]:
     """Half of the candidates go in, by coin; one run; which were in?"""
     if set(candidates.columns) != set(table.columns):
         raise SchemaError("the candidates of one_run have other columns than its table; align them")
     rng = np.random.default_rng([seed, 12])
     member = rng.random(len(candidates)) < 0.5
     frame = pd.concat([table, candidates[table.columns][member]], ignore_index=True)
-    made = _frame(fit(_shuffled(frame, rng), int(rng.integers(2**31 - 1))))
-    bound, guesses = epsilon_of_scores(_closeness(made, candidates[table.columns], table), member, delta)
-    most = most_measurable(len(candidates), len(candidates), delta)
+    made = _check_frame(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1))))
+    bound, guesses = epsilon_from_scores(_compute_closeness(made, candidates[table.columns], table), member, delta)
+    most = max_epsilon_from_guesses(len(candidates), len(candidates), delta)
     return {"epsilon": bound, "most": most, "candidates": float(len(candidates)), **guesses}
 
 
-def _shuffled(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _shuffle(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     out = frame.take(rng.permutation(len(frame)))
     out.index = pd.RangeIndex(len(out))
     return out
 
 
-def _number(value: Any) -> float:
+def _check_score(value: Any) -> float:
     out = float(value)
     if not np.isfinite(out):
         raise DataError(f"the score of a run is {value!r}; a score must be a finite number")

@@ -14,19 +14,19 @@ import numpy.typing as npt
 from scipy.stats import beta, norm, rankdata
 
 from tabsynth.common.arrays import Floats
-from tabsynth.privacy.accounting.gaussian_dp import auc_of, mu_of_auc
+from tabsynth.privacy.accounting.gaussian_dp import gdp_auc, gdp_mu_from_auc
 
 LEVEL = 0.05
 """Chance of a reported lower bound above the truth."""
 
-ALARM = 1e-4
+VIOLATION_LEVEL = 1e-4
 """The same for the bound on which a violation is declared: correct code is not to be accused in a hundred audits."""
 
-THRESHOLDS = 200
+MAX_THRESHOLDS = 200
 """Thresholds that are tried on the first half of the runs."""
 
 
-def epsilon_of_counts(hits: int, n: int, alarms: int, m: int, delta: float, level: float = LEVEL) -> float:
+def epsilon_from_counts(hits: int, n: int, alarms: int, m: int, delta: float, level: float = LEVEL) -> float:
     """The epsilon that a test's hits and false alarms rule out, from two exact bounds; 0 if they rule out none.
 
     Kairouz, Oh and Viswanath, "The composition theorem for differential privacy", ICML 2015, theorem 2.1; Jagielski,
@@ -44,20 +44,20 @@ def epsilon_of_counts(hits: int, n: int, alarms: int, m: int, delta: float, leve
         >>> [round(epsilon_of_counts(r, r, 0, r, 0.0), 2) for r in (100, 1000, 20000)]
         [3.28, 5.6, 8.6]
     """
-    return float(_bounds(np.array([hits]), n, np.array([alarms]), m, delta, level)[0])
+    return float(_compute_bounds(np.array([hits]), n, np.array([alarms]), m, delta, level)[0])
 
 
-def epsilon_of_runs(inside: Floats, outside: Floats, delta: float, level: float = LEVEL) -> float:
+def epsilon_from_runs(inside: Floats, outside: Floats, delta: float, level: float = LEVEL) -> float:
     """The bound on epsilon; its threshold is chosen on the first half of the runs and measured on the second."""
     half_in, half_out = len(inside) // 2, len(outside) // 2
-    threshold = _best(inside[:half_in], outside[:half_out], delta)
+    threshold = _select_threshold(inside[:half_in], outside[:half_out], delta)
     rest_in, rest_out = inside[half_in:], outside[half_out:]
     hits, alarms = int((rest_in >= threshold).sum()), int((rest_out >= threshold).sum())
-    return epsilon_of_counts(hits, len(rest_in), alarms, len(rest_out), delta, level)
+    return epsilon_from_counts(hits, len(rest_in), alarms, len(rest_out), delta, level)
 
 
-def mu_of_runs(inside: Floats, outside: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Estimate and lower bound of mu from the area under the ROC curve, which no mu-GDP output lets exceed ``auc_of``.
+def mu_from_runs(inside: Floats, outside: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Estimate and lower bound of mu from the area under the ROC curve, which no mu-GDP output lets exceed ``gdp_auc``.
 
     No threshold is chosen, so that every run counts. DeLong's variance (Biometrics 44, 1988); one-sided.
     """
@@ -68,17 +68,17 @@ def mu_of_runs(inside: Floats, outside: Floats, level: float = LEVEL) -> tuple[f
     auc = float(above.mean())
     spread = math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
     if spread == 0:  # all parted: the rule of three, at any level
-        return mu_of_auc(auc), mu_of_auc(auc + math.log(level) / min(n, m))
-    return mu_of_auc(auc), mu_of_auc(auc - float(norm.ppf(1 - level)) * spread)
+        return gdp_mu_from_auc(auc), gdp_mu_from_auc(auc + math.log(level) / min(n, m))
+    return gdp_mu_from_auc(auc), gdp_mu_from_auc(auc - float(norm.ppf(1 - level)) * spread)
 
 
 def power_of_mu(claim: float, truth: float, runs: int, level: float = LEVEL) -> float:
     """Chance that the lower bound on mu exceeds ``claim`` if the truth is ``truth``, both far from a perfect ROC."""
-    auc = auc_of(truth)
+    auc = gdp_auc(truth)
     # Hanley and McNeil, Radiology 143, 1982, for two normal variables of equal spread
     both = (auc / (2 - auc), 2 * auc**2 / (1 + auc))
     variance = (auc * (1 - auc) + (runs - 1) * (both[0] + both[1] - 2 * auc**2)) / runs**2
-    return float(norm.cdf((auc - auc_of(claim)) / math.sqrt(max(variance, 1e-300)) - norm.ppf(1 - level)))
+    return float(norm.cdf((auc - gdp_auc(claim)) / math.sqrt(max(variance, 1e-300)) - norm.ppf(1 - level)))
 
 
 @cache
@@ -86,32 +86,32 @@ def power_of_epsilon(claim: float, delta: float, mu: float, runs: int, level: fl
     """Share of simulated audits of a Gaussian mechanism of ``mu`` whose bound on epsilon exceeds ``claim``."""
     rng = np.random.default_rng(0)
     found = sum(
-        epsilon_of_runs(rng.normal(mu, 1, runs), rng.normal(0, 1, runs), delta, level) > claim for _ in range(trials)
+        epsilon_from_runs(rng.normal(mu, 1, runs), rng.normal(0, 1, runs), delta, level) > claim for _ in range(trials)
     )
     return found / trials
 
 
-def most_epsilon(runs: int, delta: float) -> float:
+def max_measurable_epsilon(runs: int, delta: float) -> float:
     """What an audit with so many runs a side could show, had every measured run been told rightly."""
     half = runs - runs // 2
-    return epsilon_of_counts(half, half, 0, half, delta)
+    return epsilon_from_counts(half, half, 0, half, delta)
 
 
-def _best(inside: Floats, outside: Floats, delta: float) -> float:
+def _select_threshold(inside: Floats, outside: Floats, delta: float) -> float:
     """The threshold with the largest bound on the given runs."""
     pooled = np.concatenate([inside, outside])
-    candidates = np.unique(np.quantile(pooled, np.linspace(0, 1, THRESHOLDS), method="lower"))
+    candidates = np.unique(np.quantile(pooled, np.linspace(0, 1, MAX_THRESHOLDS), method="lower"))
     hits = len(inside) - np.searchsorted(np.sort(inside), candidates, "left")
     alarms = len(outside) - np.searchsorted(np.sort(outside), candidates, "left")
-    bounds = _bounds(hits, len(inside), alarms, len(outside), delta, LEVEL)
+    bounds = _compute_bounds(hits, len(inside), alarms, len(outside), delta, LEVEL)
     gaps = hits / len(inside) - alarms / len(outside)  # decide where there is no bound
     return float(candidates[np.lexsort((gaps, bounds))[-1]])
 
 
-def _bounds(
+def _compute_bounds(
     hits: npt.NDArray[np.int64], n: int, alarms: npt.NDArray[np.int64], m: int, delta: float, level: float
 ) -> Floats:
-    """``epsilon_of_counts`` for many thresholds, shape (t,)."""
+    """``epsilon_from_counts`` for many thresholds, shape (t,)."""
     tail = level / 2
     hit = np.where(hits == 0, 0.0, beta.ppf(tail, np.maximum(hits, 1), n - hits + 1))
     alarm = np.where(alarms == m, 1.0, beta.ppf(1 - tail, alarms + 1, np.maximum(m - alarms, 1)))

@@ -11,16 +11,16 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from tabsynth.reporting.number_format import figure
 
-LEAST = -3.5
+MIN_LOG_RATE = -3.5
 """The ROC's axes begin at 10 to this power."""
 
-SIDE = 300.0
+ROC_SIZE = 300.0
 """Width and height of a ROC's drawing area."""
 
-WIDE = 520.0
+FOREST_WIDTH = 520.0
 """Width of the forest plot's drawing area."""
 
-ROW = 26.0
+ROW_HEIGHT = 26.0
 LABELS = {
     "density_ratio": "density ratio",
     "likelihood_ratio": "likelihood ratio",
@@ -72,9 +72,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _at(rate: float) -> float:
+def _log_position(rate: float) -> float:
     """A rate on a log axis from 0 to SIDE."""
-    return SIDE * (1 - max(math.log10(max(rate, 1e-9)), LEAST) / LEAST)
+    return ROC_SIZE * (1 - max(math.log10(max(rate, 1e-9)), MIN_LOG_RATE) / MIN_LOG_RATE)
 
 
 def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
@@ -84,14 +84,16 @@ def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
         return None
     lines = []
     for curve in chosen:
-        points = [(0.0 if x <= 0 else _at(x), SIDE - _at(y)) for x, y in curve["points"]]
+        points = [(0.0 if x <= 0 else _log_position(x), ROC_SIZE - _log_position(y)) for x, y in curve["points"]]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         lines.append({"attack": curve["attack"], "path": path})
-    ticks = [{"at": round(_at(10.0**power), 1), "text": f"{100 * 10.0**power:g} %"} for power in (-3, -2, -1, 0)]
-    return {"records": records, "lines": lines, "ticks": ticks, "side": SIDE}
+    ticks = [
+        {"at": round(_log_position(10.0**power), 1), "text": f"{100 * 10.0**power:g} %"} for power in (-3, -2, -1, 0)
+    ]
+    return {"records": records, "lines": lines, "ticks": ticks, "side": ROC_SIZE}
 
 
-def _above(score: Mapping[str, Any], value: float) -> float:
+def _above_chance(score: Mapping[str, Any], value: float) -> float:
     """Points of percent above chance; an AUC counts as percent."""
     scale = 100.0 if score["unit"] == "AUC" else 1.0
     return float(scale) * float(value - (score["floor"] or 0.0))
@@ -101,19 +103,19 @@ def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, A
     """Each tested score's distance from chance with its interval, on one scale."""
     if not scores:
         return None
-    bounds = [_above(score, bound) for score in scores for bound in score["interval"]]
+    bounds = [_above_chance(score, bound) for score in scores for bound in score["interval"]]
     low, high = min(-2.0, *bounds), max(5.0, *bounds)
 
     def x(value: float) -> float:
-        return round(WIDE * (value - low) / (high - low), 1)
+        return round(FOREST_WIDTH * (value - low) / (high - low), 1)
 
     rows = [
         {
             "title": score["title"],
-            "y": round(ROW * (i + 0.5), 1),
-            "low": x(_above(score, score["interval"][0])),
-            "high": x(_above(score, score["interval"][1])),
-            "at": x(_above(score, score["value"])),
+            "y": round(ROW_HEIGHT * (i + 0.5), 1),
+            "low": x(_above_chance(score, score["interval"][0])),
+            "high": x(_above_chance(score, score["interval"][1])),
+            "at": x(_above_chance(score, score["value"])),
             "found": score["name"] in significant,
             "text": f"{score['title']}: {figure(score['value'], score['unit'])}, by chance "
             f"{figure(score['floor'] or 0.0, score['unit'])}",
@@ -126,7 +128,7 @@ def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, A
         {"at": x(step * k), "text": f"{step * k:+d}".replace("-", "−") if k else "0"}
         for k in range(first, int(high // step) + 1)
     ]
-    return {"rows": rows, "zero": x(0.0), "ticks": ticks, "height": ROW * len(rows), "width": WIDE}
+    return {"rows": rows, "zero": x(0.0), "ticks": ticks, "height": ROW_HEIGHT * len(rows), "width": FOREST_WIDTH}
 
 
 def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -134,7 +136,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not rows:
         return None
     top = max(0.2, max(row["interval"][1] for row in rows))
-    height, width = 330.0, WIDE / 10
+    height, width = 330.0, FOREST_WIDTH / 10
 
     def y(rate: float) -> float:
         return float(round(height * (1 - rate / top), 1))

@@ -16,13 +16,13 @@ from scipy.stats import binom
 
 from tabsynth.common.arrays import Floats
 
-SHARES = (0.01, 0.05, 0.2)
+GUESS_SHARES = (0.01, 0.05, 0.2)
 """Shares of the records on which a guess is made: the highest scores are guessed in, the lowest out."""
 
-MOST_EPSILON = 50.0
+MAX_EPSILON = 50.0
 
 
-def p_of_guesses(right: int, guesses: int, records: int, epsilon: float, delta: float) -> float:
+def p_value_of_guesses(right: int, guesses: int, records: int, epsilon: float, delta: float) -> float:
     """Chance of so many right guesses, at most, under (epsilon, delta)-DP.
 
     Args:
@@ -41,26 +41,26 @@ def p_of_guesses(right: int, guesses: int, records: int, epsilon: float, delta: 
     return min(1.0, plain + 2 * records * delta * alpha)
 
 
-def epsilon_of_guesses(right: int, guesses: int, records: int, delta: float, level: float = 0.05) -> float:
+def epsilon_from_guesses(right: int, guesses: int, records: int, delta: float, level: float = 0.05) -> float:
     """The largest epsilon that so many right guesses rule out at a level; 0 if they rule out none."""
-    low, high = 0.0, MOST_EPSILON
-    if p_of_guesses(right, guesses, records, 0.0, delta) > level:
+    low, high = 0.0, MAX_EPSILON
+    if p_value_of_guesses(right, guesses, records, 0.0, delta) > level:
         return 0.0
     for _ in range(50):
         middle = (low + high) / 2
-        if p_of_guesses(right, guesses, records, middle, delta) <= level:
+        if p_value_of_guesses(right, guesses, records, middle, delta) <= level:
             low = middle
         else:
             high = middle
     return low
 
 
-def most_measurable(guesses: int, records: int, delta: float, level: float = 0.05) -> float:
+def max_epsilon_from_guesses(guesses: int, records: int, delta: float, level: float = 0.05) -> float:
     """The bound that guesses which are all right would give: what the run could have shown."""
-    return epsilon_of_guesses(guesses, guesses, records, delta, level)
+    return epsilon_from_guesses(guesses, guesses, records, delta, level)
 
 
-def epsilon_of_scores(
+def epsilon_from_scores(
     score: Floats, member: npt.NDArray[np.bool_], delta: float, level: float = 0.05
 ) -> tuple[float, dict[str, float]]:
     """The largest bound over several numbers of guesses, corrected for them, and the guesses that gave it.
@@ -72,17 +72,17 @@ def epsilon_of_scores(
         level: Chance of a bound above the truth.
     """
     n, best = len(score), (0.0, {"right": 0.0, "guesses": 0.0, "records": float(len(score))})
-    for right, guesses in _guesses(score, member):
-        bound = epsilon_of_guesses(right, guesses, n, delta, level / (2 * len(SHARES)))
+    for right, guesses in _count_guesses(score, member):
+        bound = epsilon_from_guesses(right, guesses, n, delta, level / (2 * len(GUESS_SHARES)))
         if bound > best[0]:
             best = bound, {"right": float(right), "guesses": float(guesses), "records": float(n)}
     return best
 
 
-def _guesses(score: Floats, member: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _count_guesses(score: Floats, member: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Right guesses and guesses, by how many of the highest, or highest and lowest, scores are guessed."""
     order, out = np.argsort(-score, kind="stable"), []
-    for share in SHARES:
+    for share in GUESS_SHARES:
         each = max(1, round(share * len(score) / 2))
         top, bottom = int(member[order[:each]].sum()), int((~member[order[-each:]]).sum())
         out += [(top, each), (top + bottom, 2 * each)]
@@ -104,7 +104,7 @@ def power_against(claim: float, delta: float, records: int, mu: float, trials: i
     for _ in range(trials):
         member = rng.random(records) < 0.5
         found += any(
-            p_of_guesses(right, guesses, records, claim, delta) <= 0.05 / (2 * len(SHARES))
-            for right, guesses in _guesses(rng.normal(size=records) + mu * member, member)
+            p_value_of_guesses(right, guesses, records, claim, delta) <= 0.05 / (2 * len(GUESS_SHARES))
+            for right, guesses in _count_guesses(rng.normal(size=records) + mu * member, member)
         )
     return found / trials

@@ -17,7 +17,7 @@ PARTLY = "partly answered"
 ANSWERED = "answered"
 
 
-def questions(
+def answer_questions(
     scores: Mapping[str, Score],
     claim: Mapping[str, Any] | None,
     significant: Sequence[str],
@@ -86,7 +86,7 @@ def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
     named = [name for name in scores if name.startswith(("singling_out", "linkability", "inference"))]
     if not held_out or not named:
         return _item(asked, NOT, "Without held-out rows a risk cannot be told from what holds for anybody.")
-    return _item(asked, ANSWERED, "; ".join(_said(scores[name]) for name in named) + ".")
+    return _item(asked, ANSWERED, "; ".join(_format_score(scores[name]) for name in named) + ".")
 
 
 def _intruder(
@@ -102,7 +102,8 @@ def _intruder(
         PARTLY,
         "The intruder holds the synthetic table, whole records of persons in question and rows of the same population, "
         f"but not the model. {len(significant)} of {tests} attacks are beyond chance at {level:.0%}. The best on "
-        f"random records: {_said(strongest)}. Other knowledge, and attacks not yet thought of, are not covered.",
+        f"random records: {_format_score(strongest)}. Other knowledge, and attacks that are not known yet, are not "
+        "covered.",
     )
 
 
@@ -113,11 +114,13 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
         return _item(asked, NOT, "There are too few held-out rows to look at parts of the table.")
     above = {name: scores[name].value - (scores[name].floor or 0.0) for name in names if name != "subgroup_auc"}
     worst = max(above, key=above.__getitem__, default=None)
-    said = [_said(scores[name]) for name in (worst, "subgroup_auc" if "subgroup_auc" in scores else None) if name]
-    return _item(asked, ANSWERED, "; ".join(said) + ". The records themselves are named in the internal file only.")
+    summary = [
+        _format_score(scores[name]) for name in (worst, "subgroup_auc" if "subgroup_auc" in scores else None) if name
+    ]
+    return _item(asked, ANSWERED, "; ".join(summary) + ". The records themselves are named in the internal file only.")
 
 
-def _said(score: Score) -> str:
+def _format_score(score: Score) -> str:
     """A score in a few words."""
     bounds = "" if score.interval is None else " to ".join(figure(bound, score.unit) for bound in score.interval)
     chance = figure(score.floor or 0.0, score.unit)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Kind = Literal["VIOLATION", "CONSISTENT, powered", "INCONCLUSIVE"]
 
-POWER = 0.8
+MIN_POWER = 0.8
 """Chance of finding a leak of twice what is claimed from which silence means something."""
 
 
@@ -45,7 +45,7 @@ def decide(violated: bool, power: float) -> Kind:
     """The verdict."""
     if violated:
         return "VIOLATION"
-    return "CONSISTENT, powered" if power >= POWER else "INCONCLUSIVE"
+    return "CONSISTENT, powered" if power >= MIN_POWER else "INCONCLUSIVE"
 
 
 def judge_claim(claim: Claim) -> tuple[Kind, str]:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats
 
-EXACT = 2.0**53
+MAX_EXACT_INTEGER = 2.0**53
 """Whole numbers from here on are not exact in a column of floating-point numbers."""
 
 UNREADABLE = "\0unreadable"
@@ -33,47 +33,47 @@ _TRUTH = {word: truth for truth in (False, True) for word in (str(truth), str(tr
 _BLANK = " \t\n\r\f\v"
 
 
-def texts(values: pd.Series) -> npt.NDArray[np.object_]:
+def to_text(values: pd.Series) -> npt.NDArray[np.object_]:
     """A column as canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" are all spelled "7"."""
-    return each(values, texts_of)
+    return map_unique(values, cells_to_text)
 
 
-def numbers(values: pd.Series) -> Floats:
+def to_numbers(values: pd.Series) -> Floats:
     """A column as numbers, shape (n,); NaN where a cell is missing or no number."""
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return each(values, lambda cells: list(_numbers(cells))).astype(np.float64)
+    return map_unique(values, lambda cells: list(_cells_to_numbers(cells))).astype(np.float64)
 
 
-def date_texts(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]:
+def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]:
     """The cells that spell a date in text or digits, as the format has them, None for all others, shape (n,)."""
-    form = digits_of(format)
+    form = digit_format(format)
 
     def spelled(cells: Sequence[Any]) -> list[str | None]:
         out: list[str | None] = []
-        for cell, number in zip(cells, _numbers(cells), strict=True):
+        for cell, number in zip(cells, _cells_to_numbers(cells), strict=True):
             text = cell if isinstance(cell, str) else None
             if math.isfinite(number):
                 # 020124 is text in one table and a number in another, which loses the zero.
-                other = isinstance(cell, (bool, np.bool_)) or text in _TRUTH or abs(number) >= EXACT
+                other = isinstance(cell, (bool, np.bool_)) or text in _TRUTH or abs(number) >= MAX_EXACT_INTEGER
                 text = None if other else f"{number:{form}}" if form else format_number(number)
             out.append(text)
         return out
 
-    return each(values, spelled)
+    return map_unique(values, spelled)
 
 
-def digits_of(format: str | None) -> str:
+def digit_format(format: str | None) -> str:
     """How a number spells a date of a format that has only digits, such as "%Y%m%d"; empty for other formats."""
     sample = datetime.datetime(2000, 1, 1).strftime(format) if format else ""
     digits = re.fullmatch(r"\d+(?:\.(\d+))?", sample, re.ASCII)
     return f"0{len(sample)}.{len(digits[1] or '')}f" if digits else ""
 
 
-def unclear(values: Sequence[Any]) -> str:
+def find_ambiguity(values: Sequence[Any]) -> str:
     """What is wrong with declared values, which must differ in every reader's eyes; empty where nothing is."""
     first: dict[str, Any] = {}
-    for value, text, number in zip(values, texts_of(values), _numbers(values), strict=True):
+    for value, text, number in zip(values, cells_to_text(values), _cells_to_numbers(values), strict=True):
         if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):
             return f"{value!r} is no exact number to every reader of files: use at most 15 digits, or a letter in front"
         if "\0" in text:
@@ -84,14 +84,14 @@ def unclear(values: Sequence[Any]) -> str:
     return ""
 
 
-def each(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
+def map_unique(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
     """A function of every cell, computed once for equal cells of one type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        table = np.append(each(pd.Series(values.cat.categories), function), _table(function, [None]))
+        table = np.append(map_unique(pd.Series(values.cat.categories), function), _object_array(function, [None]))
         return table[values.cat.codes.to_numpy()]
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
-        return _table(function, [*pd.Series(uniques).astype(object), None])[codes]
+        return _object_array(function, [*pd.Series(uniques).astype(object), None])[codes]
     seen: dict[tuple[type, Any], int] = {}
     cells: list[Any] = []
     at = np.empty(len(values), dtype=np.int64)
@@ -102,35 +102,35 @@ def each(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) 
             at[i] = len(cells)
         if at[i] == len(cells):
             cells.append(value)
-    return _table(function, cells)[at]
+    return _object_array(function, cells)[at]
 
 
-def coded(found: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+def encode_text(found: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
     """The code of each text and the text of each code; not by pandas, to which text ends at a NUL character."""
     seen: dict[str | None, int] = {}
     codes = np.fromiter((seen.setdefault(text, len(seen)) for text in found), np.int64, len(found))
     return codes, list(seen)
 
 
-def texts_of(cells: Sequence[Any]) -> list[str | None]:
+def cells_to_text(cells: Sequence[Any]) -> list[str | None]:
     """Each cell as canonical text, None where missing."""
-    return [_text(cell, number) for cell, number in zip(cells, _numbers(cells), strict=True)]
+    return [_cell_to_text(cell, number) for cell, number in zip(cells, _cells_to_numbers(cells), strict=True)]
 
 
 def format_number(number: float) -> str:
     """A number as canonical text, with 15 significant digits: as many as survive any reader."""
     if math.isinf(number):
         return "inf" if number > 0 else "-inf"
-    return str(int(number)) if number == int(number) and abs(number) < EXACT else f"{number:.15g}"
+    return str(int(number)) if number == int(number) and abs(number) < MAX_EXACT_INTEGER else f"{number:.15g}"
 
 
-def _text(cell: Any, number: float) -> str | None:
+def _cell_to_text(cell: Any, number: float) -> str | None:
     if isinstance(cell, (str, bool, np.bool_)):
         truth = _TRUTH.get(cell) if isinstance(cell, str) else bool(cell)
         if truth is not None:
             return str(truth)
         if math.isnan(number):
-            return _day(str(cell))
+            return _normalise_date(str(cell))
     elif cell is None or cell is pd.NA or cell is pd.NaT:
         return None
     elif isinstance(cell, (datetime.date, np.datetime64)):
@@ -141,10 +141,10 @@ def _text(cell: Any, number: float) -> str | None:
     elif math.isnan(number):
         # A NaN is missing; anything else that is no number cannot be a category.
         return None if isinstance(cell, (float, np.floating, decimal.Decimal)) else UNREADABLE
-    return UNREADABLE if math.isfinite(number) and abs(number) >= EXACT else format_number(number)
+    return UNREADABLE if math.isfinite(number) and abs(number) >= MAX_EXACT_INTEGER else format_number(number)
 
 
-def _day(text: str) -> str:
+def _normalise_date(text: str) -> str:
     """A date in ISO 8601 as a column of dates has it; other text as it is."""
     if _DAY.fullmatch(text):
         try:
@@ -158,7 +158,7 @@ def _iso(instant: pd.Timestamp) -> str:
     return instant.isoformat().removesuffix("T00:00:00")
 
 
-def _numbers(cells: Sequence[Any]) -> Floats:
+def _cells_to_numbers(cells: Sequence[Any]) -> Floats:
     """Each cell as a number, NaN where it is none, shape (n,)."""
     out = np.full(len(cells), np.nan)
     spelled: dict[int, str] = {}
@@ -184,7 +184,7 @@ def _numbers(cells: Sequence[Any]) -> Floats:
     return out
 
 
-def _table(function: Callable[[Sequence[Any]], Sequence[Any]], cells: Sequence[Any]) -> npt.NDArray[np.object_]:
+def _object_array(function: Callable[[Sequence[Any]], Sequence[Any]], cells: Sequence[Any]) -> npt.NDArray[np.object_]:
     out = np.empty(len(cells), dtype=object)
     out[:] = list(function(cells))
     return out

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.privacy.mechanisms.canonical_cells import coded, date_texts, numbers, texts, texts_of
+from tabsynth.privacy.mechanisms.canonical_cells import cells_to_text, encode_text, to_date_text, to_numbers, to_text
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
 from tabsynth.schema.schema import Schema
 
@@ -45,34 +45,34 @@ def private_table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 def private_column(values: pd.Series, column: Column) -> pd.Series:
     """One column as its declaration has it."""
     if isinstance(column, Numeric):
-        return pd.Series(_clamped(column, numbers(values)))
+        return pd.Series(_clamp_numbers(column, to_numbers(values)))
     if isinstance(column, Datetime):
-        return pd.Series(_clamped_dates(column, dates(values, column.format)))
-    found = texts(values)
+        return pd.Series(_clamp_dates(column, to_dates(values, column.format)))
+    found = to_text(values)
     if isinstance(column, Boolean):
         truth = None if column.nullable else True
-        return _members(found, _SPELLINGS, truth, truth)
+        return _map_to_declared(found, _SPELLINGS, truth, truth)
     if isinstance(column, Categorical):
         declared = column.values or ()
-        known = {text: value for text, value in zip(texts_of(declared), declared, strict=True) if text is not None}
+        known = {text: value for text, value in zip(cells_to_text(declared), declared, strict=True) if text is not None}
         absent = None if column.nullable else (column.values or (None,))[-1]
-        return _members(found, known, absent, OTHER if OTHER in known else absent)
+        return _map_to_declared(found, known, absent, OTHER if OTHER in known else absent)
     present = {text: "present" for text in found if text is not None}
-    return _members(found, present, None if column.nullable else "present", "present")
+    return _map_to_declared(found, present, None if column.nullable else "present", "present")
 
 
 _SPELLINGS = {"False": False, "True": True, "0": False, "1": True}
 
 
-def _members(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
+def _map_to_declared(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
     """Declared values of texts, ``absent`` for missing ones and ``unknown`` for those that are not declared."""
-    codes, uniques = coded(found)
+    codes, uniques = encode_text(found)
     table = np.empty(len(uniques), dtype=object)
     table[:] = [absent if text is None else known.get(text, unknown) for text in uniques]
     return pd.Series(table[codes], dtype=object)
 
 
-def _clamped(column: Numeric, data: Floats) -> Floats:
+def _clamp_numbers(column: Numeric, data: Floats) -> Floats:
     low = -math.inf if column.low is None else column.low
     high = math.inf if column.high is None else column.high
     if not column.nullable:
@@ -81,19 +81,19 @@ def _clamped(column: Numeric, data: Floats) -> Floats:
     return data if column.decimals is None else np.clip(np.round(data, column.decimals), low, high)
 
 
-def _clamped_dates(column: Datetime, data: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
-    low, high = (_bound(bound, other) for bound, other in ((column.low, _FIRST), (column.high, _LAST)))
+def _clamp_dates(column: Datetime, data: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    low, high = (_date_bound(bound, other) for bound, other in ((column.low, _FIRST), (column.high, _LAST)))
     if not column.nullable:
         data = np.where(np.isnat(data), high, data)
     return np.minimum(np.maximum(data, low), high)
 
 
-def _bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64:
+def _date_bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64:
     bound = otherwise if text is None else utc_naive(datetime.datetime.fromisoformat(text))
     return np.datetime64(min(max(bound, _FIRST), _LAST), "ns")
 
 
-def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
+def to_dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
     """A column as naive UTC ``datetime64[ns]``, shape (n,); NaT where a cell is missing or no date of the format."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -102,10 +102,10 @@ def dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
         low, high = (np.datetime64(end).astype(plain.dtype) for end in (_FIRST, _LAST))
         return np.asarray(np.minimum(np.maximum(plain, low), high).astype("datetime64[ns]"))
     out = np.full(len(values), np.datetime64("NaT"), "datetime64[ns]")
-    found = date_texts(values, format)
+    found = to_date_text(values, format)
     spelled = found != None  # noqa: E711 - cell by cell
     if spelled.any():
-        codes, uniques = coded(found[spelled])
+        codes, uniques = encode_text(found[spelled])
         parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
         out[spelled] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
     rest = np.flatnonzero(~spelled)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.mechanisms.canonical_cells import EXACT, coded, each
+from tabsynth.privacy.mechanisms.canonical_cells import MAX_EXACT_INTEGER, encode_text, map_unique
 from tabsynth.privacy.mechanisms.noise import Noise
 
 _WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
@@ -21,7 +21,7 @@ NO_KEY = "\0no key"
 """The key of a row whose cell names nobody exactly, such as a fraction or a list; such rows are left out."""
 
 
-def check_persons(persons: pd.Series) -> None:
+def check_person_column(persons: pd.Series) -> None:
     """Raise where a column's type cannot hold exact keys; no cell is looked at.
 
     Raises:
@@ -38,16 +38,16 @@ def check_persons(persons: pd.Series) -> None:
         )
 
 
-def keys(persons: pd.Series) -> npt.NDArray[np.object_]:
+def person_keys(persons: pd.Series) -> npt.NDArray[np.object_]:
     """The key of each row's person as text, shape (n,): None where missing, ``NO_KEY`` where the cell is no key.
 
     Text is a key as it is spelled, but for whole numbers, which a reader may have taken for numbers: 7, 7.0, "7" and
     "007" are one key.
     """
-    return each(persons, lambda cells: [_key(cell) for cell in cells])
+    return map_unique(persons, lambda cells: [_cell_to_key(cell) for cell in cells])
 
 
-def kept_rows(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.bool_]:
+def bound_contributions(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.bool_]:
     """Which rows to keep so that no person has more than ``most``, chosen at random, shape (n,).
 
     One person then changes counts by at most ``most`` in Euclidean norm, for all the rows may fall into one cell, and k
@@ -58,8 +58,8 @@ def kept_rows(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.boo
         most: The cap.
         noise: Decides which rows of a person are kept.
     """
-    named = keys(persons)
-    who = coded(named)[0]
+    named = person_keys(persons)
+    who = encode_text(named)[0]
     order = np.lexsort((noise.words(len(who)), who))
     ranked = who[order]
     first = np.flatnonzero(np.diff(ranked, prepend=-1))
@@ -69,15 +69,15 @@ def kept_rows(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.boo
     return np.asarray(kept & (named != NO_KEY))
 
 
-def _key(cell: Any) -> str | None:
+def _cell_to_key(cell: Any) -> str | None:
     if cell is None or cell is pd.NA or cell is pd.NaT:
         return None
     if isinstance(cell, str):
-        return _whole(cell.strip()) or cell
+        return _normalise_integer(cell.strip()) or cell
     if isinstance(cell, (float, np.floating, decimal.Decimal)):
         if cell != cell:
             return None
-        whole = bool(-EXACT < cell < EXACT) and int(cell) == cell
+        whole = bool(-MAX_EXACT_INTEGER < cell < MAX_EXACT_INTEGER) and int(cell) == cell
         return str(int(cell)) if whole else NO_KEY
     if isinstance(cell, uuid.UUID):
         return str(cell)
@@ -93,7 +93,7 @@ def _integer(value: int) -> str:
     return str(value) if abs(value) < 10**4000 else NO_KEY
 
 
-def _whole(text: str) -> str:
+def _normalise_integer(text: str) -> str:
     """A whole number in text without its zeros; empty for other text."""
     found = _WHOLE.fullmatch(text)
     if not found:

@@ -1,8 +1,8 @@
 """DP-SGD through Opacus: Poisson sampling, clipping, noise and the event that they amount to, made by one object.
 
-``Descent`` holds the sampling rate, the clipping norm, the noise and the number of steps, fixed before training; what
-trains is made from the same numbers as what is charged, so that the two cannot differ. Rate and divisor come from a
-public or noisy number of rows. Nothing stops early, nothing is chosen by a score, and the loss is never reported.
+``DpSgdConfig`` holds the sampling rate, the clipping norm, the noise and the number of steps, fixed before training.
+Charge and training use the same numbers, so that they cannot differ. Rate and divisor come from a public or noisy
+number of rows. Nothing stops early, nothing is chosen by a score, and the loss is never reported.
 
 The noise is drawn from the operating system's cryptographic source, for torch's own generator has a state of 32 bits of
 seed; it is floating point, which a model card must say.
@@ -26,16 +26,16 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.accountant import event_to_data
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.ledger_entry import Entry
-from tabsynth.privacy.mechanisms.ghost_clipping import Ghost, norms_of
+from tabsynth.privacy.mechanisms.ghost_clipping import GhostLayer, compute_norms
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import digest
+from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
 
-WIDEST = 1e4
+MAX_NOISE_MULTIPLIER = 1e4
 """The largest noise multiplier that is looked for."""
 
 
 @dataclass(frozen=True)
-class Descent:
+class DpSgdConfig:
     """A number of noisy steps, and what they cost.
 
     Attributes:
@@ -44,7 +44,7 @@ class Descent:
         multiplier: Standard deviation of the noise, in units of ``clip``.
         clip: Largest norm of what one unit adds to the sum of gradients.
         rows: The public or noisy number of rows that the mean is taken over: the divisor is ``rate * rows``.
-        rows_of_a_unit: How many rows a unit has at most. All rows of a unit are in a batch together, and each is
+        max_rows_per_unit: How many rows a unit has at most. All rows of a unit are in a batch together, and each is
             clipped to its share of ``clip``.
     """
 
@@ -53,7 +53,7 @@ class Descent:
     multiplier: float
     clip: float
     rows: float
-    rows_of_a_unit: int = 1
+    max_rows_per_unit: int = 1
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not 0 < self.rate <= 1 or not self.multiplier > 0 or not self.clip > 0 or self.rows < 1:
@@ -76,8 +76,8 @@ class Descent:
         rate: float,
         clip: float,
         rows: float,
-        rows_of_a_unit: int = 1,
-    ) -> Descent:
+        max_rows_per_unit: int = 1,
+    ) -> DpSgdConfig:
         """The least noise with which all steps fit into what is left of the ledger's budget.
 
         Raises:
@@ -85,13 +85,13 @@ class Descent:
         """
 
         def fits(multiplier: float, quick: bool) -> bool:
-            tried = cls(steps, rate, multiplier, clip, rows, rows_of_a_unit)
+            tried = cls(steps, rate, multiplier, clip, rows, max_rows_per_unit)
             return ledger.epsilon_with(event_to_data(tried.event), quick=quick) <= ledger.epsilon_budget
 
         low, high = 0.25, 0.5
         while not fits(high, True):
             low, high = high, high * 2
-            if high > WIDEST:
+            if high > MAX_NOISE_MULTIPLIER:
                 raise PrivacyError(
                     f"what is left of the budget, {ledger.remaining:.3g} of {ledger.epsilon_budget:.3g}, is too little "
                     f"for {steps} steps"
@@ -105,16 +105,16 @@ class Descent:
             while high / low > 1.001:
                 middle = (low * high) ** 0.5
                 low, high = (low, middle) if fits(middle, False) else (middle, high)
-        return cls(steps, rate, high, clip, rows, rows_of_a_unit)
+        return cls(steps, rate, high, clip, rows, max_rows_per_unit)
 
-    def charge(self, ledger: PrivacyLedger, *, purpose: str, columns: Iterable[str], noise: Noise) -> Charged:
+    def charge(self, ledger: PrivacyLedger, *, purpose: str, columns: Iterable[str], noise: Noise) -> ChargedDpSgd:
         """Pay for all steps; only what comes back can train."""
         rng = f"{noise.kind}, floating point"
         entry = ledger.charge(self.event, purpose=purpose, columns=columns, sensitivity=self.clip, rng=rng)
-        return Charged(self, ledger, entry, noise)
+        return ChargedDpSgd(self, ledger, entry, noise)
 
 
-class Losses(Protocol):
+class LossFn(Protocol):
     """The loss of each row of a batch, shape (batch,), by a module; a row's loss depends on that row alone."""
 
     def __call__(self, module: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
@@ -123,7 +123,7 @@ class Losses(Protocol):
 
 
 @dataclass(frozen=True)
-class Charged:
+class ChargedDpSgd:
     """A descent that is paid for and may be trained once.
 
     Attributes:
@@ -133,7 +133,7 @@ class Charged:
         noise: Where seeds and batches come from.
     """
 
-    descent: Descent
+    descent: DpSgdConfig
     ledger: PrivacyLedger
     entry: Entry
     noise: Noise
@@ -141,7 +141,7 @@ class Charged:
     def train(
         self,
         module: nn.Module,
-        losses: Losses,
+        losses: LossFn,
         read: Callable[[], tuple[Tensor, npt.NDArray[np.int64] | None]],
         *,
         learning_rate: Callable[[int], float],
@@ -165,12 +165,12 @@ class Charged:
         if any(entry.index == self.entry.index and entry.output for entry in self.ledger.entries):
             raise PrivacyError("these steps were paid for once and trained already; charge them again")
         batches, inner = self.noise.branch(1), self.noise.branch(2)
-        step = Step(module, self.descent, self.noise)
+        step = DpSgdStep(module, self.descent, self.noise)
         rows, units = read()
         device = next(module.parameters()).device
-        members = _members(len(rows), units)
+        members = _unit_rows(len(rows), units)
         for number in range(self.descent.steps):
-            picked = poisson(members.count, self.descent.rate, batches)
+            picked = sample_poisson(members.count, self.descent.rate, batches)
             batch = rows[torch.from_numpy(members(picked)).to(rows.device)].to(device)
             within = torch.Generator(device).manual_seed(int(inner.words(1)[0] >> np.uint64(1)))
             for group in step.optimiser.param_groups:
@@ -178,17 +178,17 @@ class Charged:
             step.take(partial(losses, tokens=batch, generator=within) if len(batch) else None, public)
             after(number)
         step.close()
-        self.ledger.record(self.entry, digest([weight.detach().cpu().numpy() for weight in module.parameters()]))
+        self.ledger.record(self.entry, hash_arrays([weight.detach().cpu().numpy() for weight in module.parameters()]))
 
 
-def poisson(units: int, rate: float, noise: Noise) -> npt.NDArray[np.bool_]:
+def sample_poisson(units: int, rate: float, noise: Noise) -> npt.NDArray[np.bool_]:
     """Which units are in a batch: each with probability ``rate``, by itself, shape (units,)."""
     if rate == 1:
         return np.ones(units, bool)
     return noise.words(units) < np.uint64(int(rate * 2.0**64))
 
 
-class Step:
+class DpSgdStep:
     """One noisy step at a time, by Opacus: ghost clipping, noise and division by the public batch size.
 
     Args:
@@ -197,13 +197,13 @@ class Step:
         noise: Where the noise comes from.
     """
 
-    def __init__(self, module: nn.Module, descent: Descent, noise: Noise) -> None:
+    def __init__(self, module: nn.Module, descent: DpSgdConfig, noise: Noise) -> None:
         from opacus.grad_sample import GradSampleModuleFastGradientClipping, register_norm_sampler
         from opacus.optimizers import DPOptimizerFastGradientClipping
 
-        for kind in {type(layer) for layer in module.modules() if isinstance(layer, Ghost)}:
-            register_norm_sampler(kind)(norms_of)
-        each = descent.clip / descent.rows_of_a_unit
+        for kind in {type(layer) for layer in module.modules() if isinstance(layer, GhostLayer)}:
+            register_norm_sampler(kind)(compute_norms)
+        each = descent.clip / descent.max_rows_per_unit
         self.wrapped = GradSampleModuleFastGradientClipping(
             module, max_grad_norm=each, use_ghost_clipping=True, loss_reduction="mean"
         )
@@ -219,7 +219,7 @@ class Step:
 
         self.optimiser = Optimiser(
             torch.optim.Adam(module.parameters(), lr=0.0, betas=(0.9, 0.99)),
-            noise_multiplier=descent.multiplier * descent.rows_of_a_unit,
+            noise_multiplier=descent.multiplier * descent.max_rows_per_unit,
             max_grad_norm=each,
             expected_batch_size=descent.rate * descent.rows,
             loss_reduction="mean",
@@ -237,7 +237,7 @@ class Step:
         self.optimiser.pre_step()
         if public is not None:
             self.wrapped.disable_hooks()
-            with _quiet():
+            with _ignore_hook_warning():
                 free = torch.autograd.grad(public(self.wrapped), self.optimiser.params, materialize_grads=True)
             self.wrapped.enable_hooks()
             for weight, gradient in zip(self.optimiser.params, free, strict=True):
@@ -251,7 +251,7 @@ class Step:
 
         self.optimiser.zero_grad()
         if losses is not None:
-            with _quiet():
+            with _ignore_hook_warning():
                 DPTensorFastGradientClipping(self.wrapped, self.optimiser, losses(self.wrapped), "mean").backward()
         for weight in self.optimiser.params:
             if weight.grad is None:  # no row, or a weight that no row uses
@@ -263,7 +263,7 @@ class Step:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _ignore_hook_warning() -> Iterator[None]:
     """Nothing is said of the first layer, whose inputs rightly want no gradients."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
@@ -271,7 +271,7 @@ def _quiet() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Members:
+class _UnitRows:
     """The rows of units.
 
     Attributes:
@@ -287,5 +287,5 @@ class _Members:
         return np.flatnonzero(picked if self.of is None else picked[self.of])
 
 
-def _members(rows: int, units: npt.NDArray[np.int64] | None) -> _Members:
-    return _Members(rows if units is None else int(units.max(initial=-1)) + 1, units)
+def _unit_rows(rows: int, units: npt.NDArray[np.int64] | None) -> _UnitRows:
+    return _UnitRows(rows if units is None else int(units.max(initial=-1)) + 1, units)

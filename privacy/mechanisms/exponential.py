@@ -10,7 +10,7 @@ import numpy as np
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import Read, checked, digest
+from tabsynth.privacy.mechanisms.noisy_counts import Read, as_exact_integers, hash_arrays
 
 
 def exponential(
@@ -55,7 +55,7 @@ def exponential(
 
     spent = ZCDpEvent(rho=eps * eps / 8 if rho is None else rho)
     entry = ledger.charge(spent, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
-    scores = checked(read_scores()).ravel()
+    scores = as_exact_integers(read_scores()).ravel()
     chosen = noise.weighted(scores.max() - scores, eps / sensitivity / (1 if monotone else 2))
-    ledger.record(entry, digest([np.array([chosen])]))
+    ledger.record(entry, hash_arrays([np.array([chosen])]))
     return chosen

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-class Ghost(nn.Module):
+class GhostLayer(nn.Module):
     """A layer that tells the norm of each row's gradient without making it, by a formula of its own."""
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
@@ -21,7 +21,7 @@ class Ghost(nn.Module):
         raise NotImplementedError
 
 
-class Distinct(Ghost, nn.Embedding):
+class GhostEmbedding(GhostLayer, nn.Embedding):
     """An embedding whose indices differ within each row, so that a row's gradient norm needs no search for repeats."""
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
@@ -29,6 +29,6 @@ class Distinct(Ghost, nn.Embedding):
         return {self.weight: gradients.flatten(1).norm(dim=1)}
 
 
-def norms_of(layer: Ghost, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
+def compute_norms(layer: GhostLayer, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
     """A layer's norms, as Opacus asks for them."""
     return layer.norms(activations[0], backprops)

@@ -21,13 +21,13 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import INSECURE
 
-MARGIN = 1e-9
+FLOAT_MARGIN = 1e-9
 """Floating point decides a coin only where it is farther than this from the edge; its error is below 1e-11."""
 
-SMALLEST, LARGEST = 1e-6, 1e12
+MIN_SCALE, MAX_SCALE = 1e-6, 1e12
 """The scales that are drawn: beyond the largest, sums of counts and noise could leave 64 bits."""
 
-_EXTRA = 256
+N_EXTRA_BITS = 256
 """Bits drawn at a time where 64 do not decide a coin."""
 
 
@@ -160,7 +160,7 @@ class Noise:
         """Coins that fall heads with probability exp(-x), shape (n,).
 
         Args:
-            minus_log: Each x, in floating point; exp(-x) must be right to ``MARGIN`` / 2.
+            minus_log: Each x, in floating point; exp(-x) must be right to ``FLOAT_MARGIN`` / 2.
             of: The whole number that each x is computed from.
             exactly: The exact x of such a number, asked for only where floating point cannot decide.
         """
@@ -168,7 +168,7 @@ class Noise:
         uniform = words * 2.0**-64
         bound = np.exp(-minus_log)
         out = uniform < bound
-        for i in np.flatnonzero(np.abs(uniform - bound) <= MARGIN):
+        for i in np.flatnonzero(np.abs(uniform - bound) <= FLOAT_MARGIN):
             out[i] = self._decided(int(words[i]), exactly(int(of[i])))
         return out
 
@@ -186,10 +186,10 @@ class Noise:
                 return True
             if Fraction(word, 2**bits) >= bound + error:
                 return False
-            word = (word << _EXTRA) | int.from_bytes(self._read(_EXTRA // 8), "little")
-            bits += _EXTRA
+            word = (word << N_EXTRA_BITS) | int.from_bytes(self._read(N_EXTRA_BITS // 8), "little")
+            bits += N_EXTRA_BITS
 
 
 def _check_scale(scale: float) -> None:
-    if not SMALLEST <= scale <= LARGEST:
-        raise PrivacyError(f"the scale of noise must be from {SMALLEST:.0e} to {LARGEST:.0e}, not {scale!r}")
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise PrivacyError(f"the scale of noise must be from {MIN_SCALE:.0e} to {MAX_SCALE:.0e}, not {scale!r}")

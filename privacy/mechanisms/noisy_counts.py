@@ -17,9 +17,9 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms.noise import LARGEST, SMALLEST, Noise
+from tabsynth.privacy.mechanisms.noise import MAX_SCALE, MIN_SCALE, Noise
 
-_MOST = 2**61
+_MAX_COUNT = 2**61
 
 Read = Callable[[], npt.NDArray[Any]]
 
@@ -52,12 +52,12 @@ def noisy_counts(
     Raises:
         PrivacyError: The budget does not allow it (nothing was read), or ``read`` gave no whole numbers.
     """
-    return noisy_many(
+    return noisy_count_vectors(
         [read], sigmas=[sigma], sensitivity=sensitivity, ledger=ledger, purpose=purpose, columns=columns, noise=noise
     )[0]
 
 
-def noisy_many(
+def noisy_count_vectors(
     reads: Sequence[Read],
     *,
     sigmas: Sequence[float],
@@ -86,14 +86,14 @@ def noisy_many(
     if not (math.isfinite(sensitivity) and sensitivity > 0):
         raise PrivacyError(f"sensitivity must be a finite number above 0, not {sensitivity!r}")
     for sigma in sigmas:
-        if not SMALLEST <= sigma <= LARGEST:
-            raise PrivacyError(f"the scale of noise must be from {SMALLEST:.0e} to {LARGEST:.0e}, not {sigma!r}")
+        if not MIN_SCALE <= sigma <= MAX_SCALE:
+            raise PrivacyError(f"the scale of noise must be from {MIN_SCALE:.0e} to {MAX_SCALE:.0e}, not {sigma!r}")
     if not reads:
         return []
     event = _gaussian_event([float(sigma) for sigma in sigmas], float(sensitivity))
     entry = ledger.charge(event, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
-    out = [_with_noise(read(), float(sigma), noise) for read, sigma in zip(reads, sigmas, strict=True)]
-    ledger.record(entry, digest(out))
+    out = [_add_noise(read(), float(sigma), noise) for read, sigma in zip(reads, sigmas, strict=True)]
+    ledger.record(entry, hash_arrays(out))
     return out
 
 
@@ -107,7 +107,7 @@ def noisy_sum(
     purpose: str,
     columns: Iterable[str],
     noise: Noise,
-    rows_of_a_unit: int = 1,
+    max_rows_per_unit: int = 1,
 ) -> int:
     """A sum of whole numbers, each clamped to public bounds, with discrete Gaussian noise.
 
@@ -120,21 +120,21 @@ def noisy_sum(
         purpose: What the sum is for.
         columns: The columns that it is of.
         noise: Where the noise comes from.
-        rows_of_a_unit: How many rows a unit has at most.
+        max_rows_per_unit: How many rows a unit has at most.
 
     Raises:
         PrivacyError: The budget does not allow it (nothing was read), or the bounds or numbers are not whole.
     """
     if not low <= high:
         raise PrivacyError(f"low {low} is above high {high}")
-    low, high = _whole(low, "low"), _whole(high, "high")
-    sensitivity = max(abs(low), abs(high)) * rows_of_a_unit
+    low, high = _as_integer(low, "low"), _as_integer(high, "high")
+    sensitivity = max(abs(low), abs(high)) * max_rows_per_unit
     if sensitivity == 0:
         return 0
 
     def total() -> npt.NDArray[Any]:
-        values = np.clip(checked(read()), low, high)
-        return np.array([max(-_MOST, min(sum(map(int, values.ravel())), _MOST))], np.int64)
+        values = np.clip(as_exact_integers(read()), low, high)
+        return np.array([max(-_MAX_COUNT, min(sum(map(int, values.ravel())), _MAX_COUNT))], np.int64)
 
     noisy = noisy_counts(
         total, sigma=sigma, sensitivity=sensitivity, ledger=ledger, purpose=purpose, columns=columns, noise=noise
@@ -142,7 +142,7 @@ def noisy_sum(
     return int(noisy[0])
 
 
-def digest(outputs: Iterable[npt.NDArray[Any]]) -> str:
+def hash_arrays(outputs: Iterable[npt.NDArray[Any]]) -> str:
     """SHA-256 of arrays, for the ledger."""
     total = hashlib.sha256()
     for output in outputs:
@@ -163,24 +163,24 @@ def _gaussian_event(sigmas: list[float], sensitivity: float) -> Any:
     return parts[0] if len(parts) == 1 else dp_event.ComposedDpEvent(parts)
 
 
-def _with_noise(counts: npt.NDArray[Any], sigma: float, noise: Noise) -> Integers:
-    exact = checked(counts)
+def _add_noise(counts: npt.NDArray[Any], sigma: float, noise: Noise) -> Integers:
+    exact = as_exact_integers(counts)
     return exact + noise.gaussian(sigma, exact.size).reshape(exact.shape)
 
 
-def checked(values: npt.NDArray[Any]) -> Integers:
+def as_exact_integers(values: npt.NDArray[Any]) -> Integers:
     """Whole numbers as int64; a float could carry the low bits of something private."""
     array = np.asarray(values)
     if array.dtype.kind not in "iub":
         raise PrivacyError(f"a mechanism adds noise to whole numbers, not to {array.dtype}; scale and round them first")
     # Clamped, so that no sum overflows: clamping brings neighbours no farther apart.
     if array.dtype == np.uint64:
-        array = np.minimum(array, np.uint64(_MOST))
-    exact: Integers = np.clip(array.astype(np.int64), -_MOST, _MOST)
+        array = np.minimum(array, np.uint64(_MAX_COUNT))
+    exact: Integers = np.clip(array.astype(np.int64), -_MAX_COUNT, _MAX_COUNT)
     return exact
 
 
-def _whole(value: int, name: str) -> int:
+def _as_integer(value: int, name: str) -> int:
     if isinstance(value, bool) or value != int(value):
         raise PrivacyError(f"{name} must be a whole number, not {value!r}")
     return int(value)

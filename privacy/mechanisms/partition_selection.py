@@ -14,9 +14,9 @@ import pandas as pd
 
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms.canonical_cells import UNREADABLE, coded, texts
+from tabsynth.privacy.mechanisms.canonical_cells import UNREADABLE, encode_text, to_text
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import digest
+from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
 
 
 def discover(
@@ -27,7 +27,7 @@ def discover(
     ledger: PrivacyLedger,
     column: str,
     noise: Noise,
-    rows_of_a_unit: int = 1,
+    max_rows_per_unit: int = 1,
 ) -> tuple[str, ...]:
     """The values of a column that enough units have, as text in sorted order.
 
@@ -42,34 +42,34 @@ def discover(
         ledger: What is charged.
         column: The column's name.
         noise: Where the noise comes from.
-        rows_of_a_unit: How many rows a unit has at most.
+        max_rows_per_unit: How many rows a unit has at most.
 
     Raises:
         PrivacyError: The budget does not allow it; nothing was read.
     """
     from dp_accounting.dp_event import ZCDpEvent
 
-    sigma = rows_of_a_unit / math.sqrt(2 * rho)
-    least = threshold(sigma, delta, rows_of_a_unit)
+    sigma = max_rows_per_unit / math.sqrt(2 * rho)
+    least = threshold(sigma, delta, max_rows_per_unit)
     entry = ledger.charge(
         ZCDpEvent(rho=rho),
         purpose=f"the categories of {column!r}",
         columns=[column],
-        sensitivity=rows_of_a_unit,
+        sensitivity=max_rows_per_unit,
         delta=delta,
         rng=noise.kind,
     )
-    found = texts(read())
+    found = to_text(read())
     known = np.array([text is not None and text != UNREADABLE for text in found], bool)
-    codes, uniques = coded(found[known])
+    codes, uniques = encode_text(found[known])
     counts = np.bincount(codes, minlength=len(uniques)).astype(np.int64)
     noisy = counts + noise.gaussian(sigma, len(counts))
     released = tuple(sorted(str(value) for value, count in zip(uniques, noisy.tolist(), strict=True) if count >= least))
-    ledger.record(entry, digest([np.array(released, dtype=np.str_)]))
+    ledger.record(entry, hash_arrays([np.array(released, dtype=np.str_)]))
     return released
 
 
-def threshold(sigma: float, delta: float, rows_of_a_unit: int = 1) -> int:
+def threshold(sigma: float, delta: float, max_rows_per_unit: int = 1) -> int:
     """The least noisy count to release, so that no value of one unit alone passes but with probability ``delta``.
 
     A unit alone has k values at most, each of count k at most: the chance that any passes is at most
@@ -83,5 +83,5 @@ def threshold(sigma: float, delta: float, rows_of_a_unit: int = 1) -> int:
     reach = math.ceil(sigma * 45) + 2
     weight = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
     tail = np.cumsum(weight[::-1])[::-1] / (2 * weight.sum() - 1)  # P(noise >= m), shape (reach + 1,)
-    fits = tail * rows_of_a_unit * (1 + 1e-9) <= delta
-    return int(np.argmax(fits)) + rows_of_a_unit if fits.any() else reach + rows_of_a_unit
+    fits = tail * max_rows_per_unit * (1 + 1e-9) <= delta
+    return int(np.argmax(fits)) + max_rows_per_unit if fits.any() else reach + max_rows_per_unit

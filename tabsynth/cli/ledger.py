@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
     from tabsynth.common.model_file import load
     from tabsynth.errors import PrivacyError
     from tabsynth.privacy.accounting.ledger import PrivacyLedger
-    from tabsynth.privacy.accounting.ledger_format import check_holds
+    from tabsynth.privacy.accounting.ledger_format import check_contains_model
 
     ledger = PrivacyLedger.open(args.file)
     faults: list[str] = []
@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
         try:
             if not held:
                 raise PrivacyError(f"the model {path!r} was fitted without privacy")
-            check_holds(ledger, PrivacyLedger.from_dict(held), f"the model {path!r}")
+            check_contains_model(ledger, PrivacyLedger.from_dict(held), f"the model {path!r}")
         except PrivacyError as error:
             faults.append(str(error))
     tip, records = ledger.tip

@@ -118,7 +118,7 @@ class _Watched:
 
     def __init__(self, source: Charged) -> None:
         self.source, self.seen = source, list[tuple[Floats, float]]()
-        self.rho, self.rows_of_a_unit = source.rho, source.rows_of_a_unit
+        self.rho, self.max_rows_per_unit = source.rho, source.max_rows_per_unit
 
     def counts(
         self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
@@ -139,7 +139,7 @@ class _Replay:
 
     def __init__(self, watched: _Watched) -> None:
         self.watched, self.exact = watched, list[Floats]()
-        self.rho, self.rows_of_a_unit = watched.rho, watched.rows_of_a_unit
+        self.rho, self.max_rows_per_unit = watched.rho, watched.max_rows_per_unit
 
     def counts(
         self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]

@@ -15,10 +15,10 @@ from tabsynth.data.provenance import told_by
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.accounting.measured_spending import check_charged, ledger_of, together
+from tabsynth.privacy.accounting.measured_spending import check_same_dataset, compose_ledgers, get_measurement_ledger
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.mechanisms.contribution_bounding import check_persons
-from tabsynth.privacy.public_schema import private_schema, published
+from tabsynth.privacy.mechanisms.contribution_bounding import check_person_column
+from tabsynth.privacy.public_schema import private_schema, to_public_schema
 from tabsynth.schema.schema import Schema
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def prepared(
             "the table lacks; change one of them"
         )
     if privacy.unit != "row":
-        check_persons(frame[privacy.unit])
+        check_person_column(frame[privacy.unit])
     mixed = public_provenance(told_by(frame), privacy.unit)
     opened = privacy.opened()
-    check_charged(ledger_of(schema), privacy.unit, opened.open_ledger.parent)
+    check_same_dataset(get_measurement_ledger(schema), privacy.unit, opened.open_ledger.parent)
     return frame, schema, opened, mixed
 
 
@@ -110,13 +110,13 @@ def fit_private(
         raise refusal(type(model).__name__)
     frame, declared, opened, mixed = prepared(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
-    model.schema_, model._ledger, model.mixed_ = published(declared), opened.open_ledger, mixed
+    model.schema_, model._ledger, model.mixed_ = to_public_schema(declared), opened.open_ledger, mixed
     try:
         try:
             model._fit_private(frame, model.schema_, opened, replace(run, seed=model.seed_))
         finally:
             opened.open_ledger.settle()
-        model._ledger = together(ledger_of(declared), opened.open_ledger)
+        model._ledger = compose_ledgers(get_measurement_ledger(declared), opened.open_ledger)
     except BaseException:  # an interrupted fit must not look fitted
         del model.schema_
         raise

@@ -13,10 +13,10 @@ import torch
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.domains import quantiles
-from tabsynth.privacy.mechanisms.dp_sgd import Descent
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts, noisy_many, noisy_sum
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors, noisy_counts, noisy_sum
 from tabsynth.privacy.mechanisms.partition_selection import discover
 
 COUNTS = np.arange(12, dtype=np.int64)
@@ -33,7 +33,7 @@ def descend(ledger: PrivacyLedger, noise: Noise, before: Callable[[], None]) -> 
         out: torch.Tensor = module(tokens).squeeze(1) ** 2
         return out
 
-    paid = Descent(3, 0.5, 4.0, 1.0, 10).charge(ledger, purpose="p", columns=["a"], noise=noise)
+    paid = DpSgdConfig(3, 0.5, 4.0, 1.0, 10).charge(ledger, purpose="p", columns=["a"], noise=noise)
     paid.train(net, losses, read, learning_rate=lambda step: 0.1)
     return net.weight.detach().numpy()
 
@@ -50,7 +50,7 @@ WAYS: dict[str, Callable[[PrivacyLedger, Noise, Callable[[], None]], Any]] = {
     "noisy_counts": lambda ledger, noise, before: noisy_counts(
         reading(COUNTS, before), sigma=9.0, sensitivity=1, ledger=ledger, purpose="p", columns=["a"], noise=noise
     ),
-    "noisy_many": lambda ledger, noise, before: noisy_many(
+    "noisy_many": lambda ledger, noise, before: noisy_count_vectors(
         [reading(COUNTS, before)], sigmas=[9.0], sensitivity=1, ledger=ledger, purpose="p", columns=["a"], noise=noise
     ),
     "noisy_sum": lambda ledger, noise, before: noisy_sum(

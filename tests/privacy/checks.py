@@ -14,7 +14,7 @@ import torch
 
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import dp_sgd, partition_selection
-from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
@@ -67,7 +67,7 @@ def rare_values_are_rare(patch: Patch, folder: Path) -> None:
 
 
 def step_of(module: torch.nn.Module, data: torch.Tensor, clip: float) -> list[torch.Tensor]:
-    step = Step(module, Descent(1, 1.0, 1.0, clip, 1), Noise.insecure(1))
+    step = DpSgdStep(module, DpSgdConfig(1, 1.0, 1.0, clip, 1), Noise.insecure(1))
     step.gradients(lambda net: ((net(data) - 5) ** 2).sum(1))
     step.optimiser.accumulate()
     return [weight.summed_grad for weight in step.optimiser.params]
@@ -94,7 +94,7 @@ def gradients_are_clipped_one_by_one(patch: Patch, folder: Path) -> None:
 
 def public_gradients_are_added(patch: Patch, folder: Path) -> None:
     module = torch.nn.Linear(1, 1, bias=False)
-    step, seen = Step(module, Descent(1, 1.0, 1e-9, 1.0, 10), Noise.insecure(1)), list[float]()
+    step, seen = DpSgdStep(module, DpSgdConfig(1, 1.0, 1e-9, 1.0, 10), Noise.insecure(1)), list[float]()
     step.optimiser.original_optimizer.register_step_pre_hook(lambda *_: seen.append(float(module.weight.grad)))  # type: ignore[arg-type]
     step.take(lambda net: net(torch.ones(4, 1)).sum(1), lambda net: 7 * net(torch.ones(1, 1)).mean())
     assert seen == [pytest.approx(0.4 + 7.0)]
@@ -102,13 +102,13 @@ def public_gradients_are_added(patch: Patch, folder: Path) -> None:
 
 def batches_are_poisson(patch: Patch, folder: Path) -> None:
     noise = Noise.insecure(2)
-    sizes = np.array([dp_sgd.poisson(300, 0.1, noise).sum() for _ in range(500)])
+    sizes = np.array([dp_sgd.sample_poisson(300, 0.1, noise).sum() for _ in range(500)])
     assert 0.7 < sizes.var() / (300 * 0.1 * 0.9) < 1.4  # five standard deviations
 
 
 def all_steps_are_charged_and_taken(patch: Patch, folder: Path) -> None:
     own, optimised = ledger(), []
-    descent = Descent(6, 0.5, 2.0, 1.0, 10)
+    descent = DpSgdConfig(6, 0.5, 2.0, 1.0, 10)
     paid = descent.charge(own, purpose="p", columns=[], noise=Noise.insecure(1))
     step = torch.optim.Adam.step
 

@@ -14,7 +14,7 @@ import torch
 
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import clamping, dp_sgd, noisy_counts, partition_selection
-from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.private import gan
@@ -53,7 +53,7 @@ def uncharged_selection(patch: Patch) -> None:
 
 
 def fixed_threshold(patch: Patch) -> None:
-    patch.setattr(partition_selection, "threshold", lambda sigma, delta, rows_of_a_unit=1: 5)
+    patch.setattr(partition_selection, "threshold", lambda sigma, delta, max_rows_per_unit=1: 5)
 
 
 def no_clipping(patch: Patch) -> None:
@@ -63,23 +63,23 @@ def no_clipping(patch: Patch) -> None:
 
 
 def clipping_of_the_mean(patch: Patch) -> None:
-    def gradients(self: Step, losses: Any) -> None:
+    def gradients(self: DpSgdStep, losses: Any) -> None:
         self.optimiser.zero_grad()
         self.wrapped.disable_hooks()
         losses(self.wrapped).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.optimiser.params, self.optimiser.max_grad_norm)
 
-    patch.setattr(Step, "gradients", gradients)
+    patch.setattr(DpSgdStep, "gradients", gradients)
 
 
 def gradients_twice(patch: Patch) -> None:
-    own = Step.gradients
+    own = DpSgdStep.gradients
 
-    def twice(self: Step, losses: Any) -> None:
+    def twice(self: DpSgdStep, losses: Any) -> None:
         own(self, losses)
         self.optimiser.accumulate()
 
-    patch.setattr(Step, "gradients", twice)
+    patch.setattr(DpSgdStep, "gradients", twice)
 
 
 def shuffled_batches(patch: Patch) -> None:
@@ -90,30 +90,30 @@ def shuffled_batches(patch: Patch) -> None:
 
 
 def steps_miscounted(patch: Patch) -> None:
-    own = Descent.event.fget
+    own = DpSgdConfig.event.fget
 
-    def event(self: Descent) -> Any:
+    def event(self: DpSgdConfig) -> Any:
         whole = own(self)  # type: ignore[misc]
         return type(whole)(whole.event, whole.count - 1)
 
-    patch.setattr(Descent, "event", property(event))
+    patch.setattr(DpSgdConfig, "event", property(event))
 
 
 def stopping_by_a_score(patch: Patch) -> None:
-    own = Step.take
+    own = DpSgdStep.take
     scores = iter([3.0, 2.0, 1.0, 1.5, 1.6, 1.7])
 
-    def take(self: Step, losses: Any, *public: Any) -> None:
+    def take(self: DpSgdStep, losses: Any, *public: Any) -> None:
         if next(scores) > 1.2:  # after the best score nothing is learned any more
             return
         own(self, losses, *public)
 
-    patch.setattr(Step, "take", take)
+    patch.setattr(DpSgdStep, "take", take)
 
 
 def no_fake_loss(patch: Patch) -> None:
-    own = Step.take
-    patch.setattr(Step, "take", lambda self, losses, public=None: own(self, losses))
+    own = DpSgdStep.take
+    patch.setattr(DpSgdStep, "take", lambda self, losses, public=None: own(self, losses))
 
 
 def warm_start_on_real_rows(patch: Patch) -> None:
@@ -154,15 +154,15 @@ def rate_of_raw_rows(patch: Patch) -> None:
     own = masked_private.fit_masked
 
     def fit(model: Any, frame: pd.DataFrame, *rest: Any) -> None:
-        within = Descent.within.__func__  # type: ignore[attr-defined]
+        within = DpSgdConfig.within.__func__  # type: ignore[attr-defined]
         rows = len(frame)
 
         def counted(cls: Any, ledger: Any, **facts: Any) -> Any:
             return within(cls, ledger, **facts | {"rate": min(30 / rows, 1.0)})
 
-        patch.setattr(Descent, "within", classmethod(counted))
+        patch.setattr(DpSgdConfig, "within", classmethod(counted))
         own(model, frame, *rest)
-        patch.setattr(Descent, "within", classmethod(within))
+        patch.setattr(DpSgdConfig, "within", classmethod(within))
 
     import tabsynth.synthesizers.masked as masked
 

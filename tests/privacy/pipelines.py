@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tabsynth.privacy.accounting.gaussian_dp import mu_of
+from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.canary import CanaryReport
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.mechanisms import dp_sgd
-from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.partition_selection import discover
 from tabsynth.schema import Schema
@@ -107,22 +107,22 @@ def discovered() -> Audited:
 def descended(others: float, canary: float, steps: int, rate: float, epsilon: float, count: int, runs: int) -> Audited:
     """The noisy gradients of DP-SGD on a module of one weight, whose gradients are the table's numbers."""
     privacy = Privacy(epsilon=epsilon, delta=DELTA)
-    descent = Descent.within(PrivacyLedger(epsilon, DELTA), steps=steps, rate=rate, clip=1.0, rows=10)
+    descent = DpSgdConfig.within(PrivacyLedger(epsilon, DELTA), steps=steps, rate=rate, clip=1.0, rows=10)
     table = pd.DataFrame({"x": np.full(count, others)})
 
     def fit(frame: pd.DataFrame, number: int) -> float:
         noise, seen = Noise.secure(), list[float]()
         module = torch.nn.Linear(1, 1, bias=False)
-        step = Step(module, descent, noise)
+        step = DpSgdStep(module, descent, noise)
         step.optimiser.attach_step_hook(lambda optimiser: seen.append(float(optimiser.params[0].grad)))
         rows = torch.tensor(frame["x"].to_numpy(), dtype=torch.float32)[:, None]
         for _ in range(steps):
-            batch = rows[torch.from_numpy(dp_sgd.poisson(len(rows), rate, noise))]
+            batch = rows[torch.from_numpy(dp_sgd.sample_poisson(len(rows), rate, noise))]
             step.take((lambda net, batch=batch: (batch * net(torch.ones_like(batch))).sum(1)) if len(batch) else None)
         step.close()
         return math.copysign(1, canary) * sum(seen)
 
-    return Audited(fit, table, {"x": canary}, privacy, mu_of(epsilon, DELTA) if rate == 1 else None, runs)
+    return Audited(fit, table, {"x": canary}, privacy, gdp_mu(epsilon, DELTA) if rate == 1 else None, runs)
 
 
 def _mu(epsilon: float) -> float:

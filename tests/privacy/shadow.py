@@ -32,19 +32,19 @@ PRIVACY = Privacy(epsilon=2.0, delta=1e-5, n_public=100, insecure_seed=3)
 
 def blind(patch: pytest.MonkeyPatch) -> None:
     """Replace all that is read by zeros, after it was read."""
-    checked, gradients = noisy_counts.checked, dp_sgd.Step.gradients
+    checked, gradients = noisy_counts.as_exact_integers, dp_sgd.DpSgdStep.gradients
 
     def zeros(values: Any) -> Any:
         return np.zeros_like(checked(values))
 
-    def no_gradients(step: dp_sgd.Step, losses: Any) -> None:
+    def no_gradients(step: dp_sgd.DpSgdStep, losses: Any) -> None:
         gradients(step, losses)
         for weight in step.optimiser.params:
             weight.grad = torch.zeros_like(weight)
 
     for module in (noisy_counts, exponential):
         patch.setattr(module, "checked", zeros)
-    patch.setattr(dp_sgd.Step, "gradients", no_gradients)
+    patch.setattr(dp_sgd.DpSgdStep, "gradients", no_gradients)
     fixed_time(patch)
 
 

@@ -14,7 +14,7 @@ import tabsynth
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
-from tabsynth.privacy.mechanisms.dp_sgd import Descent
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig
 
 
 def test_it_is_public() -> None:
@@ -75,7 +75,7 @@ def test_a_descent_spends_what_is_left(epsilon: float, before: float) -> None:
     if before:
         rho = before * zcdp_rho(epsilon, 1e-6)
         ledger.charge(dp_event.ZCDpEvent(rho=rho), purpose="p", columns=[], sensitivity=1.0)
-    descent = Descent.within(ledger, steps=150, rate=0.05, clip=1.0, rows=10_000)
+    descent = DpSgdConfig.within(ledger, steps=150, rate=0.05, clip=1.0, rows=10_000)
     ledger.charge(descent.event, purpose="t", columns=[], sensitivity=1.0)
     assert 0.99 * epsilon <= ledger.epsilon() <= epsilon
 

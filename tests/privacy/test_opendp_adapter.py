@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("mbi") is None, reason=
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenDP's noise cannot be fixed: the tokens are read as always, and what is made of them is the same for all."""
 
-    def measured(method: str, sizes: Any, tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
+    def measured(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> Cliques:
         assert tokens.shape[1] == len(sizes)
         assert all(tokens[:, i].min() >= 0 and tokens[:, i].max() < size for i, size in enumerate(sizes))
         return Cliques(tuple(sizes), tuple((i,) for i in range(len(sizes))), tuple(np.ones(size) for size in sizes))
@@ -58,8 +58,8 @@ def test_neighbours_leave_the_same_file(method: str, silent: None, tmp_path: Pat
 def test_the_test_finds_a_leak(silent: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = opendp_adapter.measured
 
-    def telling(method: str, sizes: Any, tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
-        found = own(method, sizes, tokens, rho, rows_of_a_unit)
+    def telling(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> Cliques:
+        found = own(method, sizes, tokens, rho, max_rows_per_unit)
         return Cliques(found.sizes, found.columns, (found.tables[0] * len(tokens), *found.tables[1:]))
 
     monkeypatch.setattr(opendp_adapter, "measured", telling)

@@ -14,7 +14,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_many
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors
 
 Read = Callable[[], npt.NDArray[Any]]
 
@@ -33,7 +33,7 @@ class Source(Protocol):
         """The zCDP budget of the whole fit."""
 
     @property
-    def rows_of_a_unit(self) -> int:
+    def max_rows_per_unit(self) -> int:
         """How many rows a unit has at most."""
 
     def counts(
@@ -56,22 +56,22 @@ class Charged:
         rho: The zCDP budget of the whole fit.
         ledger: What is charged.
         noise: Where noise comes from.
-        rows_of_a_unit: How many rows a unit has at most; they may all fall into one cell.
+        max_rows_per_unit: How many rows a unit has at most; they may all fall into one cell.
     """
 
     rho: float
     ledger: PrivacyLedger
     noise: Noise
-    rows_of_a_unit: int = 1
+    max_rows_per_unit: int = 1
 
     def counts(
         self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
         """Noisy counts, one charge for all."""
-        noisy = noisy_many(
+        noisy = noisy_count_vectors(
             reads,
             sigmas=[self.sigma(share) for share in shares],
-            sensitivity=self.rows_of_a_unit,
+            sensitivity=self.max_rows_per_unit,
             ledger=self.ledger,
             purpose=purpose,
             columns=columns,
@@ -81,14 +81,14 @@ class Charged:
 
     def sigma(self, share: float) -> float:
         """Noise of sensitivity^2 / (2 sigma^2) = share * rho."""
-        return self.rows_of_a_unit / math.sqrt(2 * CAUTION * share * self.rho)
+        return self.max_rows_per_unit / math.sqrt(2 * CAUTION * share * self.rho)
 
     def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
         """A candidate of a high score, by the exponential mechanism."""
         return exponential(
             read_scores,
             rho=CAUTION * share * self.rho,
-            sensitivity=self.rows_of_a_unit,
+            sensitivity=self.max_rows_per_unit,
             ledger=self.ledger,
             purpose=purpose,
             columns=columns,
@@ -101,7 +101,7 @@ class Exact:
     """Counts as they are: no privacy."""
 
     rho: float = EXACT
-    rows_of_a_unit: int = 1
+    max_rows_per_unit: int = 1
 
     def counts(
         self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]

@@ -128,7 +128,7 @@ def count_pairs(
     discount = 1 - SHARE if again else 1.0
     measured = measure(plan, read, slots.rows, source, left - again, slots.names, discount=discount)
     cells = sum(map(len, marginals))
-    effort = effort_of(slots.rows / source.rows_of_a_unit, source.rho, components, cells, len(measured.groups))
+    effort = effort_of(slots.rows / source.max_rows_per_unit, source.rho, components, cells, len(measured.groups))
     if again:
         facts = (tuple(slots.names), effort, seed)
         measured = look_again(marginals, measured, plan, read, slots.rows, source, again, *facts)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Tokens
 from tabsynth.errors import MissingDependencyError, PrivacyError
-from tabsynth.privacy.mechanisms.noisy_counts import digest
+from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
 from tabsynth.synthesizers.marginal.count_source import CAUTION, Charged, Read, Source
 from tabsynth.synthesizers.marginal.graphical_model import Cliques
 
@@ -85,15 +85,15 @@ def released(
         ZCDpEvent(rho=rho),
         purpose=f"OpenDP's {method.upper()} on all columns",
         columns=list(names),
-        sensitivity=source.rows_of_a_unit,
+        sensitivity=source.max_rows_per_unit,
         rng="OpenDP, a cryptographic source",
     )
-    found = measured(method, sizes, tokens(), rho, source.rows_of_a_unit)
-    source.ledger.record(entry, digest(found.tables))
+    found = measured(method, sizes, tokens(), rho, source.max_rows_per_unit)
+    source.ledger.record(entry, hash_arrays(found.tables))
     return found
 
 
-def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, rows_of_a_unit: int) -> Cliques:
+def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, max_rows_per_unit: int) -> Cliques:
     """What OpenDP makes of tokens that are paid for; beside them it is told public facts alone."""
     dp = require()
     import polars as pl
@@ -101,7 +101,7 @@ def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, rows
     slots = [f"s{i:05d}" for i in range(len(sizes))]
     context = dp.Context.compositor(
         data=pl.DataFrame(dict(zip(slots, tokens.T.astype(np.int64), strict=True))).lazy(),
-        privacy_unit=dp.unit_of(contributions=rows_of_a_unit),
+        privacy_unit=dp.unit_of(contributions=max_rows_per_unit),
         privacy_loss=dp.loss_of(rho=rho),
         split_evenly_over=1,
     )

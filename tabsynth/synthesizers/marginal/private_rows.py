@@ -10,9 +10,9 @@ from tabsynth.codec.column_values import line_of
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.budget import Privacy
-from tabsynth.privacy.mechanisms.canonical_cells import coded
+from tabsynth.privacy.mechanisms.canonical_cells import encode_text
 from tabsynth.privacy.mechanisms.clamping import private_table
-from tabsynth.privacy.mechanisms.contribution_bounding import kept_rows, keys
+from tabsynth.privacy.mechanisms.contribution_bounding import bound_contributions, person_keys
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
@@ -78,8 +78,8 @@ class PrivateRows:
         if self._cells is None:
             frame, unit, most = self._frame, self._privacy.unit, self._privacy.rows_per_person
             if unit != "row" and most is not None:
-                frame = frame[kept_rows(frame[unit], most, self._noise)]
-                self._units = coded(keys(frame[unit]))[0]
+                frame = frame[bound_contributions(frame[unit], most, self._noise)]
+                self._units = encode_text(person_keys(frame[unit]))[0]
             table = private_table(frame, self.schema)
             self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
             self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}

@@ -82,13 +82,13 @@ class MarginalSynthesizer(TokenSynthesizer):
         grids, noise = grids_of(schema), privacy.noise()
         rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
         rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
-        source = Charged(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit)
+        source = Charged(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit)
         self._check_options(source)
         self._learn_rows(rows, source, privacy.n_public, run)
 
     def _learn_rows(self, rows: PrivateRows, source: Charged, n_public: int | None, run: Run) -> None:
         """Spend the source's budget on the counts of private rows, and fit the model to them."""
-        unit, grids, schema = source.rows_of_a_unit, rows.grids, rows.schema
+        unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
         share = fine_share((n_public or EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
         single = one_ways(grids, rows.cells, source, share)
         self.rows_ = max(round(single.rows), 1)

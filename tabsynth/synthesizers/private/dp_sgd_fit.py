@@ -22,7 +22,7 @@ from tabsynth.common.arrays import Tokens
 from tabsynth.common.progress import bar
 from tabsynth.common.validation import check_whole
 from tabsynth.privacy.budget import Privacy, zcdp_rho
-from tabsynth.privacy.mechanisms.dp_sgd import Charged, Descent, Losses
+from tabsynth.privacy.mechanisms.dp_sgd import ChargedDpSgd, DpSgdConfig, LossFn
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.count_source import Charged as Counted
@@ -88,33 +88,33 @@ class Start:
     @property
     def units(self) -> float:
         """The noisy number of rows over the most that a unit has."""
-        return float(self.model.rows_) / self.privacy.rows_of_a_unit
+        return float(self.model.rows_) / self.privacy.max_rows_per_unit
 
-    def pay(self, *, batch: int, epochs: float, clip: float, purpose: str) -> Charged:
+    def pay(self, *, batch: int, epochs: float, clip: float, purpose: str) -> ChargedDpSgd:
         """Charge the rest of the budget for steps of so many rows, in which each row is so often on average."""
         count = float(self.model.rows_)
-        descent = Descent.within(
+        descent = DpSgdConfig.within(
             self.privacy.open_ledger,
             steps=max(round(epochs * count / batch), 1),
             rate=min(batch / count, 1.0),
             clip=clip,
             rows=count,
-            rows_of_a_unit=self.privacy.rows_of_a_unit,
+            max_rows_per_unit=self.privacy.max_rows_per_unit,
         )
         columns = list(self.rows.grids)
         return descent.charge(self.privacy.open_ledger, purpose=purpose, columns=columns, noise=self.noise)
 
     def train(
         self,
-        paid: Charged,
+        paid: ChargedDpSgd,
         module: nn.Module,
-        losses: Losses,
+        losses: LossFn,
         *,
         rate: float,
         after: Callable[[int], None] = lambda step: None,
         public: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
-        """Take the steps that were paid for and leave the average of the weights; see ``Charged.train``."""
+        """Take the steps that were paid for and leave the average of the weights; see ``ChargedDpSgd.train``."""
         steps, average = paid.descent.steps, Averaged(module)
         with bar(steps, "fit", "step", self.run.progress) as shown:
 
@@ -142,7 +142,9 @@ def started(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privac
     rows = PrivateRows(frame, schema, grids_of(schema), privacy, noise.branch(0))
     rho = FIRST * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
     teacher = MarginalSynthesizer()
-    teacher._learn_rows(rows, Counted(rho, privacy.open_ledger, noise, privacy.rows_of_a_unit), privacy.n_public, run)
+    teacher._learn_rows(
+        rows, Counted(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit), privacy.n_public, run
+    )
     model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
     model._prepare(teacher.counts_, [])
     return Start(model, privacy, noise, rows, drawn_by(teacher, run.seed), run)

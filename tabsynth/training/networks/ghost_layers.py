@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.privacy.mechanisms.ghost_clipping import Ghost
+from tabsynth.privacy.mechanisms.ghost_clipping import GhostLayer
 from tabsynth.training.networks.masked import Waves
 
 
-class Looked(Ghost):
+class Looked(GhostLayer):
     """Rows of a matrix by the tokens of a row, one in each slot, or their sum.
 
     Args:
@@ -50,7 +50,7 @@ class Looked(Ghost):
         }
 
 
-class Told(Ghost):
+class Told(GhostLayer):
     """Logits of all slots from a hidden layer, of a row or of each of its slots.
 
     Args:
@@ -92,7 +92,7 @@ class Told(Ghost):
         return {self.free: free.sqrt(), self.slow: slow.sqrt()}
 
 
-class Sparse(Ghost):
+class Sparse(GhostLayer):
     """A linear layer some of whose weights are held at zero.
 
     Args:
@@ -113,7 +113,7 @@ class Sparse(Ghost):
         return {self.weight: ((gradients.square() @ self._mask) * inputs.square()).sum(1).sqrt()}
 
 
-class Repeated(Ghost):
+class Repeated(GhostLayer):
     """A weight that is the same for every row, such as a shift.
 
     Args:

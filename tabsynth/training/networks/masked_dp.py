@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from tabsynth.privacy.mechanisms.ghost_clipping import Distinct
+from tabsynth.privacy.mechanisms.ghost_clipping import GhostEmbedding
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import Block
 
@@ -31,7 +31,7 @@ class PlainNet(nn.Module):
         super().__init__()
         self.layout = layout
         slots = len(layout.sizes)
-        self.embed = nn.utils.skip_init(Distinct, layout.total + slots, width)  # type: ignore[no-untyped-call]
+        self.embed = nn.utils.skip_init(GhostEmbedding, layout.total + slots, width)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(width, 2 * width, 0.0, generator) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.out = nn.utils.skip_init(nn.Linear, width, layout.total)  # type: ignore[no-untyped-call]

@@ -11,29 +11,31 @@ import pytest
 from scipy.stats import binom
 
 from tabsynth.evaluation.stats.encoded_table import code
-from tabsynth.privacy.attacks.copies import kmap
-from tabsynth.privacy.attacks.membership import exposures
-from tabsynth.privacy.attacks.membership_game import deal
-from tabsynth.privacy.attacks.nearest_neighbours import Space, nearest
-from tabsynth.privacy.attacks.rate_tests import holm
-from tabsynth.privacy.attacks.run_all import Found, attack_all
-from tabsynth.privacy.audit.evidence import worst_of
+from tabsynth.privacy.attacks.copies import count_kmap
+from tabsynth.privacy.attacks.membership import score_exposure
+from tabsynth.privacy.attacks.membership_game import split_targets
+from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, find_nearest
+from tabsynth.privacy.attacks.rate_tests import holm_correction
+from tabsynth.privacy.attacks.run_all import AttackResults, run_attacks
+from tabsynth.privacy.audit.evidence import rank_records
 from tabsynth.schema import Schema
 
 Draw = Callable[[int, int], pd.DataFrame]
 SECRETS, GROUPS = ["sex", "ill", "score"], ["sex"]
 
 
-def attacked(train: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame, schema: Schema, seed: int = 0) -> Found:
+def attacked(
+    train: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame, schema: Schema, seed: int = 0
+) -> AttackResults:
     tables = code([frame.reset_index(drop=True) for frame in (train, made, holdout)], schema)
-    return attack_all(*tables, SECRETS, GROUPS, seed)
+    return run_attacks(*tables, SECRETS, GROUPS, seed)
 
 
 def test_a_bootstrap_of_the_training_rows_is_found_by_every_attack(draw: Draw, schema: Schema) -> None:
     rows = draw(6000, 1)
     train, holdout = rows[:3000], rows[3000:]
     found = attacked(train, train.sample(3000, replace=True, random_state=0), holdout, schema)
-    adjusted = holm([item.p or 0.0 for item in found.findings])
+    adjusted = holm_correction([item.p or 0.0 for item in found.findings])
     missed = [item.name for item, p in zip(found.findings, adjusted, strict=True) if p > 0.05]
     assert missed == []
     groups = {item.group for item in found.findings}
@@ -46,7 +48,7 @@ def test_fresh_rows_raise_no_more_alarms_than_the_level(draw: Draw, schema: Sche
     for seed in range(runs):
         rows = draw(600, seed)
         found = attacked(rows[:200], rows[200:400], rows[400:], schema, seed).findings
-        alarms += bool((holm([item.p or 0.0 for item in found]) <= 0.05).any())
+        alarms += bool((holm_correction([item.p or 0.0 for item in found]) <= 0.05).any())
         single.update(item.name for item in found if item.p is not None and item.p <= 0.05)
         low.update(item.name for item in found if item.interval[0] > item.floor)
     assert alarms <= binom.ppf(0.999, runs, 0.05)
@@ -79,14 +81,14 @@ def test_a_generator_that_copies_some_rows_is_caught_on_the_records_it_copied(
 
 def test_nearest_is_exact(draw: Draw, schema: Schema) -> None:
     left, right = code([draw(300, 3), draw(200, 4)], schema)
-    space = Space.of(right)
+    space = DistanceSpace.of(right)
     a, b = space.points(left), space.points(right)
-    distance, index = nearest(a, b, 3)
+    distance, index = find_nearest(a, b, 3)
     slow = np.sqrt(((a[:, None, :].astype(float) - b[None].astype(float)) ** 2).sum(axis=2))
     assert np.allclose(distance, np.sort(slow, axis=1)[:, :3], atol=1e-5)
     assert np.allclose(np.take_along_axis(slow, index, 1), distance)
-    assert (nearest(a, a, 1)[0] == 0).all()
-    assert nearest(a, b[:2], 3)[0].shape == (300, 3)
+    assert (find_nearest(a, a, 1)[0] == 0).all()
+    assert find_nearest(a, b[:2], 3)[0].shape == (300, 3)
 
 
 def test_categories_of_many_codes_keep_their_distance() -> None:
@@ -94,7 +96,7 @@ def test_categories_of_many_codes_keep_their_distance() -> None:
     frame = pd.DataFrame({"code": [f"c{i}" for i in range(500)], "x": rng.normal(size=500)})
     schema = Schema.from_dict({"columns": {"code": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
     (table,) = code([frame], schema)
-    points = Space.of(table).points(table, [0])
+    points = DistanceSpace.of(table).points(table, [0])
     apart = ((points[:50, None] - points[None, :50]) ** 2).sum(axis=2)[~np.eye(50, dtype=bool)]
     assert points.shape[1] <= 64
     assert apart.mean() == pytest.approx(1.0, abs=0.05)
@@ -104,8 +106,8 @@ def test_categories_of_many_codes_keep_their_distance() -> None:
 def test_kmap_counts_groups(schema: Schema, draw: Draw) -> None:
     rows = draw(400, 5)
     train, made, holdout = code([rows[:200], rows[:200].copy(), rows[200:].reset_index(drop=True)], schema)
-    game = deal(train, made, holdout, np.random.default_rng(0))
-    counts = kmap(game, ["town", "sex"])
+    game = split_targets(train, made, holdout, np.random.default_rng(0))
+    counts = count_kmap(game, ["town", "sex"])
     assert sum(counts["synthetic"].values()) == pytest.approx(100)
     assert counts["unique_met"] == 100.0
     towns = pd.Series(game.members.codes[:, 4]).astype(str) + pd.Series(game.members.codes[:, 3]).astype(str)
@@ -121,11 +123,11 @@ def test_the_worst_records_are_those_of_all_training_rows(schema: Schema, draw: 
     found = attacked(train, made, holdout, schema)
     game = found.game
     assert (len(game.members) < 300) == (held == 90)
-    gap, isolation = exposures(game, found.attacks, game.train)
+    gap, isolation = score_exposure(game, found.attacks, game.train)
     count = len(game.members)
     assert gap[game.member_rows] == pytest.approx(found.attacks.exposure[:count], abs=1e-6)
     assert isolation[game.member_rows] == pytest.approx(found.attacks.isolation[:count], abs=1e-6)
-    worst = worst_of(found)
+    worst = rank_records(found)
     assert [record["row"] for record in worst] == np.argsort(-gap, kind="stable")[: len(worst)].tolist()
     mistaken = [float((found.attacks.exposure[count:] >= gap[record["row"]]).mean()) for record in worst]
     assert [record["false_positive_rate"] for record in worst] == pytest.approx(mistaken)

@@ -8,8 +8,8 @@ import pytest
 
 from tabsynth.evaluation.stats.encoded_table import code
 from tabsynth.privacy.attacks.attack_result import Finding
-from tabsynth.privacy.attacks.attribute_inference import inference_findings
-from tabsynth.privacy.attacks.membership_game import Game, deal
+from tabsynth.privacy.attacks.attribute_inference import attack_attributes
+from tabsynth.privacy.attacks.membership_game import MembershipGame, split_targets
 from tabsynth.schema import Schema
 
 SCHEMA = Schema.from_dict(
@@ -42,9 +42,9 @@ def rows(n: int, seed: int) -> pd.DataFrame:
 
 def inferred(made: pd.DataFrame, train: pd.DataFrame, held: pd.DataFrame) -> dict[str, Finding]:
     tables = code([train, made, held], SCHEMA)
-    game: Game = deal(tables[0], tables[1], tables[2], np.random.default_rng(0))
+    game: MembershipGame = split_targets(tables[0], tables[1], tables[2], np.random.default_rng(0))
     chosen = np.arange(len(game.is_member))
-    found = inference_findings(game, SECRETS, {"random": chosen, "isolated": chosen[::2]})
+    found = attack_attributes(game, SECRETS, {"random": chosen, "isolated": chosen[::2]})
     return {item.name.removeprefix("inference_random_"): item for item in found if item.records == "random"}
 
 

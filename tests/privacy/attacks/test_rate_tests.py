@@ -13,12 +13,12 @@ from tabsynth.common.binomial import clopper_pearson, newcombe
 from tabsynth.errors import DataError
 from tabsynth.privacy.attacks.rate_tests import (
     detectable_tpr,
-    exceeds,
-    holm,
+    fisher_p_value,
+    holm_correction,
+    mann_whitney_p_value,
     power_of_tpr,
-    ranks_higher,
-    tpr_among_pointed,
     tpr_at_fpr,
+    tpr_in_set,
 )
 
 TRIALS = 1000
@@ -57,7 +57,7 @@ def test_rates_among_the_records_pointed_at_raise_no_more_false_alarms_either(
         score, member = draw(rng, size=2000), np.arange(2000) < 1000
         pointed = np.argsort(-score + rng.normal(size=2000))[:200]  # by another score, which the first one knows of
         yes, no = (score[pointed][member[pointed] == side] for side in (True, False))
-        rates.append(tpr_among_pointed(yes, no, 1000 - len(no), fpr))
+        rates.append(tpr_in_set(yes, no, 1000 - len(no), fpr))
     assert sum(rate.p <= 0.05 for rate in rates) <= MOST
     assert sum(rate.interval[0] > rate.chance for rate in rates) <= MOST
     assert np.mean([rate.chance for rate in rates]) == pytest.approx(10 * fpr, rel=0.1)
@@ -65,11 +65,11 @@ def test_rates_among_the_records_pointed_at_raise_no_more_false_alarms_either(
 
 def test_those_not_pointed_at_are_not_mistaken() -> None:
     yes, no = np.repeat([2.0, 1.0], [30, 20]), np.repeat([2.0, 0.0], [4, 46])
-    rate = tpr_among_pointed(yes, no, 950, 0.01)  # 10 of 1,000 may be mistaken, 4 are before the first 30 members
+    rate = tpr_in_set(yes, no, 950, 0.01)  # 10 of 1,000 may be mistaken, 4 are before the first 30 members
     assert (rate.value, rate.chance) == (1.0, 0.2)
     assert rate.p < 1e-6
     assert tpr_at_fpr(yes, no, 0.01).value == 0.0  # 1 % of the set's own controls is less than those four
-    assert tpr_among_pointed(yes, no, 9950, 0.1).chance == 1.0
+    assert tpr_in_set(yes, no, 9950, 0.1).chance == 1.0
 
 
 def test_tpr_interval_covers_the_truth_of_a_real_attack() -> None:
@@ -87,25 +87,25 @@ def test_tpr_interval_covers_the_truth_of_a_real_attack() -> None:
 def test_differences_raise_no_more_false_alarms_than_they_say(share: float) -> None:
     rng = np.random.default_rng(3)
     pairs = rng.binomial(300, share, (TRIALS, 2))
-    assert sum(exceeds(int(a), 300, int(b), 300) <= 0.05 for a, b in pairs) <= MOST
+    assert sum(fisher_p_value(int(a), 300, int(b), 300) <= 0.05 for a, b in pairs) <= MOST
     assert sum(newcombe(int(a), 300, int(b), 300)[0] > 0 for a, b in pairs) <= MOST
-    assert exceeds(30, 300, 6, 300) < 1e-4
+    assert fisher_p_value(30, 300, 6, 300) < 1e-4
 
 
 def test_ranks_raise_no_more_false_alarms_than_they_say() -> None:
     rng = np.random.default_rng(4)
-    p = [ranks_higher(rng.integers(0, 4, 80) * 1.0, rng.integers(0, 4, 60) * 1.0) for _ in range(TRIALS)]
+    p = [mann_whitney_p_value(rng.integers(0, 4, 80) * 1.0, rng.integers(0, 4, 60) * 1.0) for _ in range(TRIALS)]
     assert sum(value <= 0.05 for value in p) <= MOST
-    assert ranks_higher(np.ones(5), np.ones(5)) == 1.0
-    assert ranks_higher(rng.normal(1, 1, 50), rng.normal(0, 1, 50)) < 0.01
+    assert mann_whitney_p_value(np.ones(5), np.ones(5)) == 1.0
+    assert mann_whitney_p_value(rng.normal(1, 1, 50), rng.normal(0, 1, 50)) < 0.01
 
 
 def test_holm_keeps_the_family() -> None:
     rng = np.random.default_rng(5)
-    alarms = sum((holm(list(rng.random(40))) <= 0.05).any() for _ in range(TRIALS))
+    alarms = sum((holm_correction(list(rng.random(40))) <= 0.05).any() for _ in range(TRIALS))
     assert alarms <= MOST
-    assert holm([0.001, 0.2])[0] == pytest.approx(0.002)
-    assert (holm([0.5, 0.01, 0.02]) >= np.array([0.5, 0.01, 0.02])).all()
+    assert holm_correction([0.001, 0.2])[0] == pytest.approx(0.002)
+    assert (holm_correction([0.5, 0.01, 0.02]) >= np.array([0.5, 0.01, 0.02])).all()
 
 
 @pytest.mark.parametrize(("members", "controls"), [(20, 20), (800, 300), (150, 900)])

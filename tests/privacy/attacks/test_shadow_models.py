@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from tabsynth.errors import DataError, SchemaError
-from tabsynth.privacy.attacks.shadow_models import SHADOWS, shadow_findings
+from tabsynth.privacy.attacks.shadow_models import N_SHADOW_MODELS, attack_with_shadow_models
 from tabsynth.privacy.audit import audit
 from tabsynth.schema import Schema
 
@@ -32,7 +32,7 @@ def test_a_model_that_keeps_its_rows_is_found_through_the_audit(draw: Draw, sche
         return keeps(frame, seed)
 
     report = audit(rows[:300], rows[600:], rows[300:600], schema=schema, fit=fit)
-    assert len(calls) == SHADOWS
+    assert len(calls) == N_SHADOW_MODELS
     assert 290 <= min(calls) <= max(calls) <= 300
     assert "shadow_auc" in report.significant
     assert report.scores["shadow_auc"].value > 0.7
@@ -50,7 +50,7 @@ def test_a_model_that_does_not_look_raises_no_more_alarms_than_the_level(draw: D
         def fit(frame: pd.DataFrame, _: int, rng: np.random.Generator = rng) -> pd.DataFrame:
             return population.iloc[rng.permutation(len(population))[:40]]
 
-        (finding,), _ = shadow_findings(fit, rows, schema, range(10), seed)
+        (finding,), _ = attack_with_shadow_models(fit, rows, schema, range(10), seed)
         alarms += (finding.p or 0.0) <= 0.05
     assert alarms <= binom.ppf(0.999, 40, 0.05)
 
@@ -63,4 +63,4 @@ def test_bad_fits_are_refused(draw: Draw, schema: Schema) -> None:
         (lambda frame, seed: frame.drop(columns="age"), SchemaError, "other columns"),
     ):
         with pytest.raises(error, match=match):
-            shadow_findings(fit, rows, schema, range(5), 0)  # type: ignore[arg-type]
+            attack_with_shadow_models(fit, rows, schema, range(5), 0)  # type: ignore[arg-type]

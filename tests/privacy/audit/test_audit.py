@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import DataError, InputError, SchemaError, SourceError
-from tabsynth.privacy.attacks.holdout_overlap import check_overlap, steady
+from tabsynth.privacy.attacks.holdout_overlap import check_overlap, round_significant
 from tabsynth.privacy.audit import audit
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
@@ -128,8 +128,8 @@ def test_an_overlap_is_refused_with_its_size(draw: Draw, schema: Schema) -> None
 def test_numbers_that_differ_in_the_last_bit_are_one() -> None:
     values = np.random.default_rng(0).normal(size=300) * 10.0 ** np.arange(-150, 150)
     other = np.nextafter(values, np.inf)
-    assert (steady(values) == steady(other)).mean() > 0.99
-    assert (steady(np.array([0.0, -0.0, 1e-300, np.nan]))[:3] == [0.0, 0.0, 1e-300]).all()
+    assert (round_significant(values) == round_significant(other)).mean() > 0.99
+    assert (round_significant(np.array([0.0, -0.0, 1e-300, np.nan]))[:3] == [0.0, 0.0, 1e-300]).all()
     with pytest.raises(DataError, match="overlaps"):
         check_overlap(pd.DataFrame({"x": values}), pd.DataFrame({"x": other}))
 

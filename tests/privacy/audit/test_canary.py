@@ -13,19 +13,19 @@ import pytest
 from scipy.stats import binom
 
 from tabsynth.errors import DataError, PrivacyError, SchemaError
-from tabsynth.privacy.accounting.gaussian_dp import mu_of
+from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.epsilon_bounds import (
-    epsilon_of_counts,
-    epsilon_of_runs,
-    most_epsilon,
-    mu_of_runs,
+    epsilon_from_counts,
+    epsilon_from_runs,
+    max_measurable_epsilon,
+    mu_from_runs,
     power_of_mu,
 )
 from tabsynth.privacy.budget import Privacy
 
 CLAIM = Privacy(epsilon=1.0, delta=1e-6)
-MU = mu_of(1.0, 1e-6)
+MU = gdp_mu(1.0, 1e-6)
 TABLE = pd.DataFrame({"x": [0.0, 0.0, 0.0]})
 
 
@@ -46,24 +46,24 @@ def audited(mu: float, runs: int, seed: int, **options: Any) -> Any:
 
 def test_counts_give_what_the_tables_say() -> None:
     for runs, most in ((100, 3.28), (1000, 5.60), (20_000, 8.60)):
-        assert epsilon_of_counts(runs, runs, 0, runs, 0.0) == pytest.approx(most, abs=0.005)
-        assert most_epsilon(2 * runs, 0.0) == pytest.approx(most, abs=0.005)
-    assert epsilon_of_counts(50, 100, 50, 100, 0.0) == 0.0
-    assert epsilon_of_counts(0, 100, 100, 100, 0.0) == 0.0  # the wrong way round shows nothing
+        assert epsilon_from_counts(runs, runs, 0, runs, 0.0) == pytest.approx(most, abs=0.005)
+        assert max_measurable_epsilon(2 * runs, 0.0) == pytest.approx(most, abs=0.005)
+    assert epsilon_from_counts(50, 100, 50, 100, 0.0) == 0.0
+    assert epsilon_from_counts(0, 100, 100, 100, 0.0) == 0.0  # the wrong way round shows nothing
 
 
 def test_equal_distributions_measure_nothing_more_often_than_the_level_says() -> None:
     rng = np.random.default_rng(0)
     pairs = [(rng.normal(size=200), rng.normal(size=200)) for _ in range(1000)]
     most = binom.ppf(0.999, 1000, 0.05)
-    assert sum(mu_of_runs(a, b)[1] > 0 for a, b in pairs) <= most
-    assert sum(epsilon_of_runs(a, b, 1e-6) > 0 for a, b in pairs) <= most
-    assert np.median([mu_of_runs(a, b)[0] for a, b in pairs]) < 0.05  # half of all estimates are exactly zero
+    assert sum(mu_from_runs(a, b)[1] > 0 for a, b in pairs) <= most
+    assert sum(epsilon_from_runs(a, b, 1e-6) > 0 for a, b in pairs) <= most
+    assert np.median([mu_from_runs(a, b)[0] for a, b in pairs]) < 0.05  # half of all estimates are exactly zero
 
 
 def test_bounds_hold_the_truth_and_come_near_it() -> None:
     rng = np.random.default_rng(1)
-    lows = [mu_of_runs(rng.normal(0.5, 1, 400), rng.normal(0, 1, 400))[1] for _ in range(1000)]
+    lows = [mu_from_runs(rng.normal(0.5, 1, 400), rng.normal(0, 1, 400))[1] for _ in range(1000)]
     assert sum(low > 0.5 for low in lows) <= binom.ppf(0.999, 1000, 0.05)
     assert np.median(lows) > 0.35
     found = np.mean([low > 0.25 for low in lows])
@@ -93,7 +93,7 @@ def test_power_and_the_most_that_could_be_seen_are_said(tmp_path: Path) -> None:
     report = audited(MU, 60, 0)
     assert report.verdict == "INCONCLUSIVE"
     assert report.mu["power"] < 0.8
-    assert report.claim.most == pytest.approx(epsilon_of_counts(30, 30, 0, 30, 1e-6))
+    assert report.claim.most == pytest.approx(epsilon_from_counts(30, 30, 0, 30, 1e-6))
     report.save(tmp_path / "c.json")
     data = json.loads((tmp_path / "c.json").read_text("utf-8"))
     assert data["runs"] == 60

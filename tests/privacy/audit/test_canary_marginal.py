@@ -47,7 +47,7 @@ class Watched:
 
     def __init__(self, source: Charged) -> None:
         self.source, self.seen = source, list[Any]()
-        self.rho, self.rows_of_a_unit = source.rho, source.rows_of_a_unit
+        self.rho, self.max_rows_per_unit = source.rho, source.max_rows_per_unit
 
     def counts(self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
         out = self.source.counts(reads, shares, purpose, columns)
@@ -85,7 +85,7 @@ def pipeline(factor: float) -> Callable[[pd.DataFrame, int], Any]:
 class _Counted:
     """Exact counts in the order in which the pipeline asks for them."""
 
-    rho, rows_of_a_unit = 1.0, 1
+    rho, max_rows_per_unit = 1.0, 1
 
     def __init__(self) -> None:
         self.seen: list[Floats] = []

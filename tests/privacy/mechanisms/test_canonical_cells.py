@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.mechanisms.canonical_cells import texts
+from tabsynth.privacy.mechanisms.canonical_cells import to_text
 from tabsynth.privacy.mechanisms.clamping import private_column
 from tabsynth.privacy.public_schema import private_schema
 from tabsynth.schema import Schema
@@ -131,7 +131,7 @@ def test_what_a_cell_says(name: str, cell: Any, wanted: Any) -> None:
 def test_days_are_spelled_alike_as_dates_and_as_text() -> None:
     spelled = ["2024-01-31", "2024-01-31 12:30:00", "2024-01-31T12:30:00"]
     read = pd.Series(pd.to_datetime(spelled, format="ISO8601"))
-    assert list(texts(pd.Series(spelled))) == list(texts(read)) == ["2024-01-31", *["2024-01-31T12:30:00"] * 2]
+    assert list(to_text(pd.Series(spelled))) == list(to_text(read)) == ["2024-01-31", *["2024-01-31T12:30:00"] * 2]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_readers_could_take_for_another_value_is_refused_by_the_schema_alon
 def test_a_column_of_whole_numbers_with_a_gap_is_read_as_without() -> None:
     for values in ([1, 2, 3], [2**53 - 1, 2**53, 2**60 + 1]):
         whole, gap = pd.Series(values), pd.Series([*map(float, values), np.nan])
-        assert list(texts(whole)) == list(texts(gap))[:3]
+        assert list(to_text(whole)) == list(to_text(gap))[:3]
 
 
 @pytest.mark.parametrize("kind", [object, "string"])

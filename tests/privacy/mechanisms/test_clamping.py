@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.clamping import private_column, private_table
-from tabsynth.privacy.mechanisms.contribution_bounding import kept_rows
+from tabsynth.privacy.mechanisms.contribution_bounding import bound_contributions
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
 from tabsynth.privacy.public_schema import private_schema, public_dtypes
@@ -131,7 +131,7 @@ def persons(rows: int) -> pd.DataFrame:
 def test_a_person_keeps_at_most_its_cap_of_rows_chosen_evenly() -> None:
     frame, kept = persons(10), np.zeros(13)
     for seed in range(2000):
-        mask = kept_rows(frame["who"], 3, Noise.insecure(seed))
+        mask = bound_contributions(frame["who"], 3, Noise.insecure(seed))
         assert mask[:10].sum() == 3
         assert mask[10:].sum() == 3  # q, and the two rows of nobody as those of one
         kept += mask
@@ -149,10 +149,10 @@ def test_one_person_moves_counts_by_the_cap_at_most(cap: int, rows: int, seed: i
     person = pd.DataFrame({"who": ["z"] * rows, "x": rng.integers(1, 4, rows)})
     noise = Noise.insecure(seed)
     # The rows kept of the others are those that their own noise says: the same in both tables.
-    kept = others[kept_rows(others["who"], cap, noise)]
+    kept = others[bound_contributions(others["who"], cap, noise)]
     counts = []
     for part in (kept, pd.concat([kept, person])):
-        made = private_table(part[kept_rows(part["who"], cap, noise)], schema)
+        made = private_table(part[bound_contributions(part["who"], cap, noise)], schema)
         counts.append(made["x"].value_counts().reindex([1, 2, 3]).fillna(0).to_numpy(float))
     assert np.linalg.norm(counts[1] - counts[0]) <= cap
 

@@ -16,7 +16,12 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.domains import measure
-from tabsynth.privacy.mechanisms.contribution_bounding import NO_KEY, check_persons, kept_rows, keys
+from tabsynth.privacy.mechanisms.contribution_bounding import (
+    NO_KEY,
+    bound_contributions,
+    check_person_column,
+    person_keys,
+)
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
@@ -39,22 +44,22 @@ SCHEMA = Schema.from_dict({"columns": {"who": {"kind": "identifier"}, "x": {"kin
 )
 def test_different_keys_are_different_persons(made: Any) -> None:
     persons = pd.Series([made(i) for i in range(50)], dtype=object)
-    assert len(set(keys(persons))) == 50
-    assert kept_rows(persons, 1, Noise.insecure(0)).all()
+    assert len(set(person_keys(persons))) == 50
+    assert bound_contributions(persons, 1, Noise.insecure(0)).all()
 
 
 def test_one_person_is_one_however_a_reader_took_the_key() -> None:
     cells = [7, "7", "007", 7.0, np.int32(7), np.float32(7), decimal.Decimal("7.0"), " 7", "+7", "7."]
-    assert set(keys(pd.Series(cells, dtype=object))) == {"7"}
-    assert set(keys(pd.Series(["-0", 0, "000", "+0.0"], dtype=object))) == {"0"}
+    assert set(person_keys(pd.Series(cells, dtype=object))) == {"7"}
+    assert set(person_keys(pd.Series(["-0", 0, "000", "+0.0"], dtype=object))) == {"0"}
 
 
 def test_what_is_no_key_is_left_out_and_a_missing_one_is_one_person() -> None:
     cells = [("a", 1), ["a"], 0.5, 2.0**60, True, 1j, pd.Timestamp("2020-01-01"), object(), 10**5000]
     persons = pd.Series([*cells, None, np.nan, pd.NA, "a"], dtype=object)
-    assert list(keys(persons)) == [NO_KEY] * len(cells) + [None] * 3 + ["a"]
-    assert kept_rows(persons, 2, Noise.insecure(0)).tolist()[: len(cells)] == [False] * len(cells)
-    assert kept_rows(persons, 2, Noise.insecure(0)).sum() == 3
+    assert list(person_keys(persons)) == [NO_KEY] * len(cells) + [None] * 3 + ["a"]
+    assert bound_contributions(persons, 2, Noise.insecure(0)).tolist()[: len(cells)] == [False] * len(cells)
+    assert bound_contributions(persons, 2, Noise.insecure(0)).sum() == 3
 
 
 KEYS = st.one_of(
@@ -67,8 +72,8 @@ KEYS = st.one_of(
 def test_a_person_less_changes_no_other_row(others: list[Any], own: list[str], cap: int) -> None:
     """The very rows of the others are kept or not: only their own noise decides."""
     both = pd.Series([*others, *own], dtype=object)
-    kept = kept_rows(both, cap, Noise.insecure(3))
-    alone = kept_rows(both[both != "z"], cap, Noise.insecure(3))
+    kept = bound_contributions(both, cap, Noise.insecure(3))
+    alone = bound_contributions(both[both != "z"], cap, Noise.insecure(3))
     assert kept[len(others) :].sum() == min(len(own), cap)
     assert kept[: len(others)].sum() == alone.sum()
 
@@ -90,7 +95,7 @@ def test_a_person_less_changes_no_other_row(others: list[Any], own: list[str], c
 def test_a_type_without_exact_keys_is_refused_before_any_charge(values: Any, refused: bool) -> None:
     frame = pd.DataFrame({"who": values, "x": [1, 2]})
     if not refused:
-        check_persons(frame["who"])
+        check_person_column(frame["who"])
         return
     ledger = PrivacyLedger(9.0, 1e-6, unit="who")
     privacy = Privacy(1.0, 1e-6, unit="who", rows_per_person=1, ledger=ledger)

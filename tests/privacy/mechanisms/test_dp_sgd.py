@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step, poisson
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep, sample_poisson
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import slot_losses
@@ -59,7 +59,7 @@ def by_hooks(net: PlainNet, tokens: Tensor, clip: float) -> list[Tensor]:
 
 
 def by_ghost(net: PlainNet, tokens: Tensor, clip: float) -> list[Tensor]:
-    step = Step(net, Descent(1, 1.0, 1.0, clip, len(tokens)), Noise.insecure(1))
+    step = DpSgdStep(net, DpSgdConfig(1, 1.0, 1.0, clip, len(tokens)), Noise.insecure(1))
     step.gradients(lambda module: losses(module, tokens=tokens, generator=torch.Generator().manual_seed(3)))
     out = [weight.grad.clone() for weight in net.parameters()]
     step.close()
@@ -81,8 +81,8 @@ def test_no_row_adds_more_than_the_clip(clip: float) -> None:
 
 
 def test_persons_add_no_more_than_the_clip_together() -> None:
-    descent = Descent(1, 1.0, 2.0, 0.5, 4, rows_of_a_unit=4)
-    step = Step(network(), descent, Noise.insecure(1))
+    descent = DpSgdConfig(1, 1.0, 2.0, 0.5, 4, max_rows_per_unit=4)
+    step = DpSgdStep(network(), descent, Noise.insecure(1))
     step.gradients(lambda module: losses(module, tokens=rows(4), generator=torch.Generator().manual_seed(3)))
     assert math.sqrt(sum(float((w.grad**2).sum()) for w in step.optimiser.params)) <= 0.5 * (1 + 1e-5)
     assert step.optimiser.noise_multiplier * step.optimiser.max_grad_norm == pytest.approx(2.0 * 0.5)
@@ -90,9 +90,9 @@ def test_persons_add_no_more_than_the_clip_together() -> None:
 
 def test_the_noise_is_what_the_event_says() -> None:
     # 2 x 10^5 normal draws: their variance two-sided at 1e-6, and their shape by Kolmogorov and Smirnov at 1e-4.
-    descent = Descent(1, 0.25, 3.0, 0.4, 1000)
+    descent = DpSgdConfig(1, 0.25, 3.0, 0.4, 1000)
     module = nn.Linear(1000, 200, bias=False)
-    step = Step(module, descent, Noise.insecure(2))
+    step = DpSgdStep(module, descent, Noise.insecure(2))
     step.gradients(None)
     step.optimiser.pre_step()
     drawn = module.weight.grad.numpy().ravel().astype(float) * (descent.rate * descent.rows)
@@ -105,17 +105,17 @@ def test_the_noise_is_what_the_event_says() -> None:
 def test_batches_are_drawn_by_poisson() -> None:
     units, rate, draws = 400, 0.07, 3000
     noise = Noise.insecure(3)
-    picked = np.array([poisson(units, rate, noise) for _ in range(draws)])
+    picked = np.array([sample_poisson(units, rate, noise) for _ in range(draws)])
     sizes = picked.sum(1)
     spread = ((sizes - units * rate) ** 2).mean() / (units * rate * (1 - rate))
     assert 0.85 < spread < 1.15  # more than 5 standard deviations; a shuffle has 0
     low, high = binom.ppf([1e-7, 1 - 1e-7], draws, rate)
     assert ((low <= picked.sum(0)) & (picked.sum(0) <= high)).all()
-    assert poisson(5, 1.0, noise).all()
+    assert sample_poisson(5, 1.0, noise).all()
 
 
 def trained(
-    descent: Descent, read: Any, noise: Noise | None = None, **more: Any
+    descent: DpSgdConfig, read: Any, noise: Noise | None = None, **more: Any
 ) -> tuple[nn.Module, PrivacyLedger, int]:
     ledger, taken = PrivacyLedger(1e3, 1e-6), []
     net = network()
@@ -125,17 +125,17 @@ def trained(
 
 
 def test_as_many_steps_as_were_charged() -> None:
-    _, ledger, taken = trained(Descent(7, 0.5, 2.0, 1.0, 30), lambda: (rows(30), None))
+    _, ledger, taken = trained(DpSgdConfig(7, 0.5, 2.0, 1.0, 30), lambda: (rows(30), None))
     assert taken == 7 == ledger.entries[0].event["count"]
     assert ledger.entries[0].event["event"]["sampling_probability"] == 0.5
     assert "floating point" in ledger.entries[0].rng
 
 
 def test_no_rows_at_all_and_empty_batches_train_on_noise() -> None:
-    net, _, taken = trained(Descent(3, 0.01, 2.0, 1.0, 30), lambda: (rows(2), None))
+    net, _, taken = trained(DpSgdConfig(3, 0.01, 2.0, 1.0, 30), lambda: (rows(2), None))
     assert taken == 3
     assert all(torch.isfinite(weight).all() for weight in net.parameters())
-    trained(Descent(2, 0.5, 2.0, 1.0, 30), lambda: (rows(0), None))
+    trained(DpSgdConfig(2, 0.5, 2.0, 1.0, 30), lambda: (rows(0), None))
 
 
 def test_rows_of_a_person_come_together() -> None:
@@ -147,7 +147,7 @@ def test_rows_of_a_person_come_together() -> None:
 
     data = torch.tensor([[0, 0, 0, 0]] * 3 + [[1, 0, 0, 0]] * 2 + [[2, 0, 0, 0]])
     units = np.array([0, 0, 0, 1, 1, 2])
-    paid = Descent(30, 0.5, 2.0, 1.0, 6, rows_of_a_unit=3).charge(
+    paid = DpSgdConfig(30, 0.5, 2.0, 1.0, 6, max_rows_per_unit=3).charge(
         PrivacyLedger(1e3, 1e-6), purpose="p", columns=[], noise=Noise.insecure(5)
     )
     paid.train(network(), watching, lambda: (data, units), learning_rate=lambda step: 0.0)
@@ -157,7 +157,7 @@ def test_rows_of_a_person_come_together() -> None:
 
 def test_it_trains_once_for_one_charge() -> None:
     ledger = PrivacyLedger(1e3, 1e-6)
-    paid = Descent(1, 0.5, 2.0, 1.0, 30).charge(ledger, purpose="p", columns=[], noise=Noise.insecure(4))
+    paid = DpSgdConfig(1, 0.5, 2.0, 1.0, 30).charge(ledger, purpose="p", columns=[], noise=Noise.insecure(4))
     paid.train(network(), losses, lambda: (rows(9), None), learning_rate=lambda step: 0.0)
     with pytest.raises(PrivacyError, match="trained already"):
         paid.train(network(), losses, lambda: (rows(9), None), learning_rate=lambda step: 0.0)
@@ -165,7 +165,7 @@ def test_it_trains_once_for_one_charge() -> None:
 
 def test_it_learns_where_there_is_little_noise() -> None:
     data = torch.tensor([[3, 1, 5, 0]] * 200)
-    net, _, _ = trained(Descent(60, 0.5, 0.3, 1.0, 200), lambda: (data, None))
+    net, _, _ = trained(DpSgdConfig(60, 0.5, 0.3, 1.0, 200), lambda: (data, None))
     with torch.no_grad():
         fitted = slot_losses(net(torch.full((1, 4), -1)), data[:1], LAYOUT).sum()
         before = slot_losses(network()(torch.full((1, 4), -1)), data[:1], LAYOUT).sum()
@@ -180,11 +180,11 @@ def test_nothing_is_left_where_nothing_is_left() -> None:
 
     ledger.charge(ZCDpEvent(zcdp_rho(0.5, 1e-6)), purpose="p", columns=[], sensitivity=1.0)
     with pytest.raises(PrivacyError, match="too little"):
-        Descent.within(ledger, steps=500, rate=0.2, clip=1.0, rows=1000)
+        DpSgdConfig.within(ledger, steps=500, rate=0.2, clip=1.0, rows=1000)
 
 
 @pytest.mark.parametrize("plant", [{"steps": 0}, {"rate": 0.0}, {"rate": 1.1}, {"multiplier": 0.0}, {"clip": 0.0}])
 def test_a_descent_without_sense_is_refused(plant: dict[str, Any]) -> None:
     facts = {"steps": 1, "rate": 0.5, "multiplier": 1.0, "clip": 1.0, "rows": 9.0} | plant
     with pytest.raises(PrivacyError, match="cannot be trained"):
-        Descent(**facts)
+        DpSgdConfig(**facts)

@@ -13,7 +13,7 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts, noisy_many, noisy_sum
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors, noisy_counts, noisy_sum
 
 HOW: dict[str, Any] = {"purpose": "p", "columns": ["a"]}
 
@@ -39,7 +39,7 @@ def test_the_noise_is_what_was_charged_for() -> None:
 def test_many_vectors_are_one_charge_that_sums_them() -> None:
     own = ledger()
     sigmas = [10.0] * 5 + [20.0, 30.0]
-    out = noisy_many(
+    out = noisy_count_vectors(
         [lambda: np.zeros((2, 3), int)] * 7, sigmas=sigmas, sensitivity=2, ledger=own, noise=Noise.secure(), **HOW
     )
     assert [part.shape for part in out] == [(2, 3)] * 7
@@ -59,7 +59,7 @@ def test_a_sum_is_of_clamped_numbers() -> None:
     ]
     assert np.mean(found) == pytest.approx(8, abs=5 * 2 / math.sqrt(200))
     own = ledger()
-    noisy_sum(lambda: values, low=-5, high=10, sigma=2.0, ledger=own, noise=Noise.secure(), rows_of_a_unit=3, **HOW)
+    noisy_sum(lambda: values, low=-5, high=10, sigma=2.0, ledger=own, noise=Noise.secure(), max_rows_per_unit=3, **HOW)
     assert own.entries[0].sensitivity == 30
 
 

@@ -26,9 +26,9 @@ ALL = list(combinations(range(4), 2))
 numbers = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=40)
 
 
-def charged(epsilon: float, seed: int = 0, rows_of_a_unit: int = 1) -> Charged:
+def charged(epsilon: float, seed: int = 0, max_rows_per_unit: int = 1) -> Charged:
     ledger = PrivacyLedger(epsilon, 1e-6)
-    return Charged(zcdp_rho(epsilon, 1e-6), ledger, Noise.insecure(seed), rows_of_a_unit)
+    return Charged(zcdp_rho(epsilon, 1e-6), ledger, Noise.insecure(seed), max_rows_per_unit)
 
 
 @given(numbers, st.floats(1.0, 1e5))
@@ -123,7 +123,7 @@ def test_the_noise_is_that_which_was_charged() -> None:
 
 
 def test_persons_of_several_rows_get_as_much_more_noise() -> None:
-    one, five = charged(1.0), charged(1.0, rows_of_a_unit=5)
+    one, five = charged(1.0), charged(1.0, max_rows_per_unit=5)
     assert five.sigma(0.3) == pytest.approx(5 * one.sigma(0.3))
     five.counts([lambda: np.zeros(3, np.int64)], [1.0], "zeros", ["x"])
     assert 0.99 < five.ledger.epsilon() <= 1.0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.privacy.mechanisms.dp_sgd import Descent, Step
+from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.private.gan import Duel, real_losses
 from tabsynth.training.marginal_matching import Moments
@@ -90,7 +90,7 @@ def row_by_row(module: nn.Module, losses: Losses, clip: float) -> list[Tensor]:
 
 def check_clipped(module: nn.Module, losses: Losses, clip: float, wanted: list[torch.Tensor]) -> None:
     """Our step's clipped gradients are the wanted ones."""
-    step = Step(module, Descent(1, 1.0, 1.0, clip, ROWS), Noise.insecure(1))
+    step = DpSgdStep(module, DpSgdConfig(1, 1.0, 1.0, clip, ROWS), Noise.insecure(1))
     step.gradients(losses)
     for weight, own in zip(module.parameters(), wanted, strict=True):
         assert weight.grad is not None
@@ -131,10 +131,10 @@ def duel(net: Critic) -> Duel:
     return Duel(generator, net, Moments(LAYOUT, ORDER, rows()), 5)
 
 
-def stepped(net: Critic, own: Duel, descent: Descent, data: Tensor, noise: Noise) -> list[Tensor]:
+def stepped(net: Critic, own: Duel, descent: DpSgdConfig, data: Tensor, noise: Noise) -> list[Tensor]:
     """What the critic's weights are moved by in one step of DP-SGD, as the optimiser is given it."""
     module, seen = RowwiseCritic(net), list[list[Tensor]]()
-    step = Step(module, descent, noise)
+    step = DpSgdStep(module, descent, noise)
     inner = step.optimiser.original_optimizer
     inner.register_step_pre_hook(lambda *_: seen.append([weight.grad.clone() for weight in module.parameters()]))
     nothing = torch.Generator()
@@ -160,14 +160,14 @@ def test_the_critics_step_is_clipped_real_gradients_with_noise_over_the_divisor_
     real = row_by_row(RowwiseCritic(net), of_critic()[1], CLIP)
     fake = fake_loss_gradient(net, own)
     assert min(float(part.abs().max()) for part in fake) > 1e-5  # each part would be missed
-    descent = Descent(1, RATE, 1e-9, CLIP, COUNT)
+    descent = DpSgdConfig(1, RATE, 1e-9, CLIP, COUNT)
     for got, clipped, free in zip(stepped(net, own, descent, rows(), Noise.insecure(1)), real, fake, strict=True):
         assert torch.allclose(got, clipped / (RATE * COUNT) + free, atol=1e-5, rtol=1e-5)
 
 
 def test_no_noise_falls_on_the_fake_loss_and_it_moves_no_noise() -> None:
     drawn, net = Noise.insecure(4), critic()
-    own, descent = duel(net), Descent(1, RATE, 3.0, CLIP, COUNT)
+    own, descent = duel(net), DpSgdConfig(1, RATE, 3.0, CLIP, COUNT)
     real, fake = row_by_row(RowwiseCritic(net), of_critic()[1], CLIP), fake_loss_gradient(net, own)
     for got, clipped, free in zip(stepped(net, own, descent, rows(), Noise.insecure(4)), real, fake, strict=True):
         noise = torch.from_numpy(drawn.normal(got.numel()) * 3.0 * CLIP).view_as(got)
@@ -179,7 +179,7 @@ def test_an_empty_batch_is_noise_and_the_fake_gradient() -> None:
     own = duel(net)
     fake = fake_loss_gradient(net, own)
     for got, free in zip(
-        stepped(net, own, Descent(1, RATE, 1e-9, CLIP, COUNT), rows(0), Noise.insecure(1)), fake, strict=True
+        stepped(net, own, DpSgdConfig(1, RATE, 1e-9, CLIP, COUNT), rows(0), Noise.insecure(1)), fake, strict=True
     ):
         assert torch.allclose(got, free, atol=1e-6)
 
@@ -210,7 +210,7 @@ def test_what_is_trained_is_the_very_network() -> None:
     before = {name: weight.clone() for name, weight in net.named_parameters()}
     module = RowwiseDecoder(net)
     latents = torch.zeros(ROWS, 3)
-    step = Step(module, Descent(1, 1.0, 1.0, 1.0, ROWS), Noise.insecure(1))
+    step = DpSgdStep(module, DpSgdConfig(1, 1.0, 1.0, 1.0, ROWS), Noise.insecure(1))
     for group in step.optimiser.param_groups:
         group["lr"] = 0.01
     step.take(lambda own: own(latents, rows()))
