@@ -14,12 +14,13 @@ from tabsynth.synthesizers.options import Run
 from tabsynth.synthesizers.sampling.discriminator_selection import Pool, critic_of
 from tabsynth.synthesizers.vae import Objective
 from tabsynth.training.gan_losses import Adversaries
-from tabsynth.training.loop import Recipe, leg_of, train
+from tabsynth.training.loop import leg_of, train
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator
 from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.stages import Stages
+from tabsynth.training.training_state import Recipe
 from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.validation_split import Parts
 

@@ -27,13 +27,14 @@ from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import Drawer
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK, Manner
 from tabsynth.synthesizers.sampling.tree_refinement import Columns, conditionals_of, redrawn
-from tabsynth.training.loop import Recipe, chosen_device, leg_of
+from tabsynth.training.loop import chosen_device, leg_of
+from tabsynth.training.masked_loss import masked_loss
 from tabsynth.training.model_size import Sizing
 from tabsynth.training.networks.autoregressive import Chain
 from tabsynth.training.networks.feature_cross import Cross
-from tabsynth.training.networks.masked import MaskedNet, slot_losses
+from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.networks.masked_dp import PlainNet
-from tabsynth.training.precision import product_autocast
+from tabsynth.training.training_state import Recipe
 from tabsynth.training.validation_split import Parts, parted
 from tabsynth.training.variable_order import told
 
@@ -207,17 +208,14 @@ class MaskedSynthesizer(NetSynthesizer):
         rows, slots = batch.shape
         half = rows // 2
         device = batch.device
-        dice = torch.rand(rows, slots, generator=noise, device=device)
-        places = torch.cat([dice[:half].argsort(1).argsort(1), rank.expand(rows - half, slots)])
+        dice = torch.rand(half, slots, generator=noise, device=device)
+        places = torch.cat([dice.argsort(1).argsort(1), rank.expand(rows - half, slots)])
         known = torch.randint(0, slots, (rows, 1), generator=noise, device=device)
         masked = places >= known
-        weight = masked / (slots - known)
-        follow = torch.zeros_like(weight)
-        follow[half:] = 1.0
-        weight = torch.where(follow > 0, 0.5 * weight + 0.5 * (places == known), weight)
-        with product_autocast(device):
-            logits = self.net_(batch.masked_fill(masked, -1), noise)
-        return (slot_losses(logits.float(), batch, self.layout_) * weight).sum() / rows
+        weight = masked / ((slots - known) * rows)
+        weight[half:] = 0.5 * weight[half:] + (0.5 / rows) * (places[half:] == known[half:])
+        assert isinstance(self.net_, MaskedNet)
+        return masked_loss(self.net_, batch, masked, weight, noise)
 
     @torch.inference_mode()
     def _judge(self, tokens: Tensor) -> float:

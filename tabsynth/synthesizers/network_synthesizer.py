@@ -17,10 +17,11 @@ from tabsynth.synthesizers.options import Draw, Run
 from tabsynth.synthesizers.sampling.discriminator_selection import Choice, Manner, Pool, critic_of, draw_rows, free_rows
 from tabsynth.synthesizers.sampling.slot_sampler import Picker
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
-from tabsynth.training.loop import Recipe, chosen_device, train
+from tabsynth.training.loop import chosen_device, train
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.precision import precision_name
 from tabsynth.training.stages import Stages
+from tabsynth.training.training_state import Recipe
 from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.validation_split import Parts
 from tabsynth.training.variable_order import chain_order, mutual_information, strongest_before

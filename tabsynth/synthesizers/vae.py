@@ -21,8 +21,9 @@ from tabsynth.synthesizers.network_synthesizer import fit_net
 from tabsynth.synthesizers.options import Run
 from tabsynth.synthesizers.private.distillation import by_descent, fit_distilled
 from tabsynth.synthesizers.private.vae import fit_vae
-from tabsynth.training.loop import Recipe, chosen_device, leg_of
+from tabsynth.training.loop import chosen_device, leg_of
 from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
+from tabsynth.training.training_state import Recipe
 from tabsynth.training.validation_split import parted
 
 RAMP = 0.3

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.common.progress import Progress
-from tabsynth.training.loop import Recipe, train
+from tabsynth.training.loop import train
+from tabsynth.training.training_state import Recipe
 from tabsynth.training.validation_split import resampled
 
 

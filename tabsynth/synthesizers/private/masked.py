@@ -14,11 +14,12 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private.dp_sgd_fit import started
 from tabsynth.synthesizers.sampling.tree_refinement import Columns
-from tabsynth.training.loop import Recipe, chosen_device, leg_of, train
+from tabsynth.training.loop import chosen_device, leg_of, train
 from tabsynth.training.model_size import Sizing
 from tabsynth.training.networks.autoregressive import Chain
 from tabsynth.training.networks.masked import slot_losses
 from tabsynth.training.precision import product_autocast
+from tabsynth.training.training_state import Recipe
 from tabsynth.training.validation_split import parted
 
 if TYPE_CHECKING:

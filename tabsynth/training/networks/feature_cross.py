@@ -123,12 +123,15 @@ class Crossed(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings of the combinations in rows of tokens, shape (rows, slots), -1 where masked."""
+        return functional.embedding(self.positions(tokens), self.embed, padding_idx=len(self.embed) - 1)
+
+    def positions(self, tokens: Tensor) -> Tensor:
+        """Rows of the embeddings, of which the last is for combinations that are rare or masked, shape (rows,)."""
         codes: Tensor = self.codes  # type: ignore[assignment]
         code = code_of(tokens, self.slots, self.layout)
         at = torch.searchsorted(codes, code).clamp(max=len(codes) - 1)
         known = (tokens[:, list(self.slots)] >= 0).all(1)
-        at = torch.where(known & (codes[at] == code), at, len(codes))
-        return functional.embedding(at, self.embed, padding_idx=len(codes))
+        return torch.where(known & (codes[at] == code), at, len(codes))
 
 
 def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:

@@ -40,13 +40,13 @@ class Block(nn.Module):
         gate, value = self.up(self.norm(hidden)).chunk(2, dim=-1)
         inner = functional.silu(gate) * value
         if self.dropout and noise is not None:
-            inner = dropped(inner, self.dropout, noise)
+            inner = inner * dropout_factors(inner, self.dropout, noise)
         out: Tensor = hidden + self.down(inner)
         return out
 
 
-def dropped(values: Tensor, share: float, noise: torch.Generator) -> Tensor:
-    """Values of which a share, in whole 256ths, is put to zero and the others scaled up.
+def dropout_factors(values: Tensor, share: float, noise: torch.Generator) -> Tensor:
+    """Factors by which a share of values, in whole 256ths, becomes zero and the others are scaled up.
 
     torch's own dropout draws from the global generator, which is not ours to use, and a number for each value; here one
     makes eight.
@@ -55,7 +55,7 @@ def dropped(values: Tensor, share: float, noise: torch.Generator) -> Tensor:
     words = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
     words.random_(-(2**63), None, generator=noise)
     kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= drop
-    return values * kept * (256 / (256 - drop))
+    return kept.to(values.dtype).mul_(256 / (256 - drop))
 
 
 class Waves(nn.Module):
@@ -73,6 +73,7 @@ class Waves(nn.Module):
     def __init__(self, layout: Layout, width: int, scale: float, smooth: float, generator: torch.Generator) -> None:
         super().__init__()
         self.layout = layout
+        self.smooth_slots = [slot for slot, line in enumerate(layout.lines) if line > 2]
         self.free = nn.Parameter(torch.randn(layout.total, width, generator=generator) * scale)
         self.slow = nn.Parameter(torch.randn(len(layout.sizes), FREQUENCIES, width, generator=generator) * scale / 4)
         self.register_buffer("waves", layout.waves(taper=smooth / 2), persistent=False)
@@ -149,6 +150,13 @@ class MaskedNet(nn.Module):
         """Summed embeddings, shape (batch, width)."""
         return functional.embedding_bag(positions, table, mode="sum")
 
+    def groups(self, positions: Tensor) -> Tensor:
+        """Rows of the skip, of which the last is for masked slots, shape (batch, slots)."""
+        assert self.skip is not None
+        group: Tensor = self.group  # type: ignore[assignment]
+        known = group[positions.clamp(max=self.layout.total - 1)]
+        return torch.where(positions < self.layout.total, known, len(self.skip) - 1)
+
     def table(self) -> Tensor:
         """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
         return torch.cat([self.embed(), self.mask])
@@ -167,11 +175,9 @@ class MaskedNet(nn.Module):
         if self.cross is not None:
             hidden = hidden + self.cross(tokens)
         out = functional.linear(self.trunk(hidden, noise), self.head(), self.bias)
-        if self.skip is not None and self.group is not None:
-            pad = self.skip.shape[0] - 1
-            seen = self.group[positions.clamp(max=self.layout.total - 1)]  # type: ignore[index]
-            groups = torch.where(tokens < 0, pad, seen)
-            out = out + functional.embedding_bag(groups, self.skip, mode="sum", padding_idx=pad)
+        if self.skip is not None:
+            pad = len(self.skip) - 1
+            out = out + functional.embedding_bag(self.groups(positions), self.skip, mode="sum", padding_idx=pad)
         return out
 
 

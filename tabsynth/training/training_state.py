@@ -1,0 +1,205 @@
+"""State of a training loop: weights, their average, the best average so far, and the moments of AdamW.
+
+All weights of one learning rate lie in one flat tensor, of which the module's parameters are views. A step of the
+optimiser then takes a few operations, whatever the number of parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tabsynth.common.model_file import ModelFile
+from tabsynth.errors import ModelFileError
+
+FALLING = 0.01
+"""A fit goes on when the last half of a cycle took more than this share off the score on held-out rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How long and how fast to train.
+
+    Attributes:
+        steps: Optimiser steps of a cycle.
+        leg: Steps between two judgements on held-out rows.
+        batch: Rows a step.
+        rate: Peak learning rate.
+        decay: AdamW's weight decay.
+        average: Decay of the exponential average of the weights.
+        warmup: Share of the steps over which the rate rises.
+        clip: Largest norm of a gradient.
+        beta1: AdamW's decay of the mean gradient.
+        beta2: AdamW's decay of the squared gradient.
+        paces: Factors of the learning rate of weights by how their name begins, such as ``{"critic.": 5.0}``.
+        cycles: Most cycles. Another one follows while the score on held-out rows still falls (warm restarts:
+            Loshchilov and Hutter, arXiv 1608.03983).
+    """
+
+    steps: int
+    leg: int
+    batch: int
+    rate: float
+    decay: float = 0.01
+    average: float = 0.998
+    warmup: float = 0.05
+    clip: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.98
+    paces: dict[str, float] = field(default_factory=dict)
+    cycles: int = 1
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, then half a cosine to zero, in every cycle."""
+        step %= self.steps
+        rise = max(1, round(self.warmup * self.steps))
+        if step < rise:
+            return self.rate * (step + 1) / rise
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(self.steps - rise, 1)))
+
+
+class TrainingState:
+    """The state of a fit at a step.
+
+    Args:
+        module: What is trained, on its device; its parameters become views of flat tensors.
+        recipe: How long and how fast.
+
+    Attributes:
+        step: Optimiser steps done.
+        best_score: The best score of the averaged weights so far.
+    """
+
+    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+        self.module, self.recipe = module, recipe
+        self.names = [name for name, _ in module.named_parameters()]
+        paces: dict[float, list[nn.Parameter]] = {}
+        for name, weight in module.named_parameters():
+            pace = next((pace for start, pace in recipe.paces.items() if name.startswith(start)), 1.0)
+            paces.setdefault(pace, []).append(weight)
+        self.parameters = list(paces.values())
+        self.weights = [_flattened(own) for own in self.parameters]
+        for flat in self.weights:
+            flat.grad = torch.zeros_like(flat)
+        self.average = [weight.clone() for weight in self.weights]
+        self.best: list[Tensor] | None = None
+        self.best_score: float | None = None
+        self.scores: list[tuple[int, float]] = []
+        self.step = 0
+        groups = [{"params": [weight], "pace": pace} for weight, pace in zip(self.weights, paces, strict=True)]
+        self.optimiser = torch.optim.AdamW(
+            groups, lr=recipe.rate, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=True
+        )
+
+    @torch.no_grad()
+    def advance(self) -> None:
+        """One optimiser step on the gradients of the module's parameters, which are removed."""
+        gradients = []
+        for own, weight in zip(self.parameters, self.weights, strict=True):
+            parts = [(torch.zeros_like(w) if w.grad is None else w.grad).view(-1) for w in own]
+            assert weight.grad is not None
+            gradients.append(torch.cat(parts, out=weight.grad))
+            for parameter in own:
+                parameter.grad = None
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(own) for own in gradients]))
+        torch._foreach_mul_(gradients, (self.recipe.clip / (norm + 1e-6)).clamp(max=1.0))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate_at(self.step) * group["pace"]
+        self.optimiser.step()
+        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.average, self.weights, 1 - decay)
+        self.step += 1
+
+    def judged(self, judge: Callable[[], float]) -> float:
+        """The averaged weights' score; they are kept when it is the best."""
+        self.module.eval()
+        own = [weight.clone() for weight in self.weights]
+        self._put(self.average)
+        score = judge()
+        self._put(own)
+        self.scores.append((self.step, score))
+        if self.best_score is None or score < self.best_score:
+            self.best_score, self.best = score, [average.clone() for average in self.average]
+        return score
+
+    def falling(self) -> bool:
+        """Whether another cycle is to follow: the best score fell in the last half cycle, and one more is allowed."""
+        if self.step >= self.recipe.cycles * self.recipe.steps:
+            return False
+        before = [score for step, score in self.scores if step <= self.step - self.recipe.steps // 2]
+        best = min(score for _, score in self.scores)
+        return bool(before) and min(before) - best > FALLING * abs(min(before))
+
+    def finish(self) -> None:
+        """Put the best weights in place."""
+        self._put(self.best if self.best is not None else self.average)
+        self.module.eval()
+
+    def _put(self, weights: list[Tensor]) -> None:
+        for own, new in zip(self.weights, weights, strict=True):
+            own.copy_(new)
+
+    def saved(self, fingerprint: str) -> ModelFile:
+        """Everything that ``restore`` needs."""
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for i, weight in enumerate(self.weights):
+            held = {"weight": weight, "average": self.average[i], **self.optimiser.state[weight]}
+            if self.best is not None:
+                held["best"] = self.best[i]
+            arrays |= {f"{i}.{key}": value.cpu().numpy() for key, value in held.items()}
+        config = {
+            "fingerprint": fingerprint,
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "best": self.best_score,
+            "scores": self.scores,
+            "names": self.names,
+        }
+        return ModelFile("checkpoint", config, arrays)
+
+    def restore(self, file: ModelFile, fingerprint: str, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            ModelFileError: The file belongs to another fit.
+        """
+        config, arrays = file.config, file.arrays
+        same = (fingerprint, asdict(self.recipe), self.names)
+        shapes = [arrays[f"{i}.weight"].shape if f"{i}.weight" in arrays else None for i in range(len(self.weights))]
+        if (
+            file.kind != "checkpoint"
+            or (config.get("fingerprint"), config.get("recipe"), config.get("names")) != same
+            or shapes != [tuple(weight.shape) for weight in self.weights]
+        ):
+            raise ModelFileError(
+                f"the checkpoint {str(path)!r} belongs to another fit (other data, options or seed); "
+                "remove it or name another"
+            )
+        device = self.weights[0].device
+        for i, weight in enumerate(self.weights):
+            keys = ("weight", "average", "exp_avg", "exp_avg_sq", "step")
+            held = {key: torch.from_numpy(arrays[f"{i}.{key}"].copy()).to(device) for key in keys}
+            weight.copy_(held.pop("weight"))
+            self.average[i].copy_(held.pop("average"))
+            self.optimiser.state[weight] = held
+        if config["best"] is not None:
+            self.best_score = float(config["best"])
+            self.best = [torch.from_numpy(arrays[f"{i}.best"].copy()).to(device) for i in range(len(self.weights))]
+        self.scores = [(int(step), float(score)) for step, score in config["scores"]]
+        self.step = int(config["step"])
+
+
+def _flattened(parameters: list[nn.Parameter]) -> Tensor:
+    """One tensor of the values of parameters, which become views of it."""
+    flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+    sizes = [parameter.numel() for parameter in parameters]
+    for parameter, values in zip(parameters, torch.split(flat, sizes), strict=True):
+        parameter.data = values.view_as(parameter)
+    return flat
