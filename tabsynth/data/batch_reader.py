@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.data.csv_dialects import Dialect, detect
 from tabsynth.data.csv_files import MISSING, header, text_batches
 from tabsynth.data.csv_types import typed
 from tabsynth.data.file_formats import kind_of, separator_of
@@ -44,7 +45,7 @@ class Batches:
         if self._kind == "parquet":
             with parquet_file(self.table) as file:
                 return list(file.schema_arrow.names)
-        return header(self.table, separator_of(self.table)) if self._kind == "csv" else list(self._whole.columns)
+        return header(self.table, self._dialect) if self._kind == "csv" else list(self._whole.columns)
 
     def frames(self, columns: Sequence[str] | None = None, rows: int = ROWS) -> Iterator[pd.DataFrame]:
         """The batches, each with an index of its own.
@@ -70,7 +71,7 @@ class Batches:
                     raise SourceError(f"{str(self.table)!r} is damaged or cut short: {error}") from error
         else:
             kinds = {name: self.kinds[name] for name in wanted}
-            for text in text_batches(self.table, separator=separator_of(self.table)):
+            for text in text_batches(self.table, self._dialect):
                 for start in range(0, len(text), rows):
                     part = text.slice(start, rows)
                     yield pd.DataFrame({name: _as(part[name].combine_chunks(), kind) for name, kind in kinds.items()})
@@ -80,11 +81,16 @@ class Batches:
         """What all values of each column of a CSV file are."""
         assert isinstance(self.table, Path)
         found: dict[str, set[str]] = {name: set() for name in self.names}
-        for text in text_batches(self.table, separator=separator_of(self.table)):
+        for text in text_batches(self.table, self._dialect):
             for name, seen in found.items():
                 if TEXT not in seen:
                     seen.add(_kind(text[name].combine_chunks()))
         return {name: _together(seen - {NOTHING}) for name, seen in found.items()}
+
+    @cached_property
+    def _dialect(self) -> Dialect:
+        assert isinstance(self.table, Path)
+        return detect(self.table, None, None, usual=separator_of(self.table))
 
     @cached_property
     def _kind(self) -> str:

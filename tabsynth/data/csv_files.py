@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from tabsynth.data.csv_dialects import Dialect
 from tabsynth.data.csv_types import declared, typed
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Datetime
@@ -29,7 +30,7 @@ BLOCK = 1 << 24
 
 
 def read_csv(
-    path: Path, *, separator: str, missing: Collection[str] = MISSING, schema: Schema | None = None
+    path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING, schema: Schema | None = None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a CSV file: all of it as text first, then each column as what all its values are.
 
@@ -42,11 +43,11 @@ def read_csv(
         SourceError: Not UTF-8, or a damaged archive.
         DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
     """
-    names = header(path, separator)
+    names = header(path, dialect)
     try:
-        table = pyarrow.csv.read_csv(path, **_options(names, separator, missing))
-    except pa.ArrowInvalid as error:
-        raise _explained(path, separator, len(names), error) from error
+        table = pyarrow.csv.read_csv(path, **_options(names, dialect, missing))
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise _explained(path, dialect, len(names), error) from error
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     if not len(table):
@@ -66,25 +67,25 @@ def read_csv(
     return pd.DataFrame(columns), formats
 
 
-def text_batches(path: Path, *, separator: str, missing: Collection[str] = MISSING) -> Iterator[pa.Table]:
+def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING) -> Iterator[pa.Table]:
     """Read a CSV file as text, a block of bytes at a time; missing is null.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
         DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
     """
-    names = header(path, separator)
+    names = header(path, dialect)
     rows, last = 0, None
     try:
-        with pyarrow.csv.open_csv(path, **_options(names, separator, missing)) as reader:
+        with pyarrow.csv.open_csv(path, **_options(names, dialect, missing)) as reader:
             for batch in reader:
                 if not batch.num_rows:
                     continue
                 rows += batch.num_rows
                 last = pa.Table.from_batches([batch])
                 yield pa.table({name: _filled(batch.column(i)) for i, name in enumerate(names)})
-    except pa.ArrowInvalid as error:
-        raise _explained(path, separator, len(names), error) from error
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise _explained(path, dialect, len(names), error) from error
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     if last is None:
@@ -92,14 +93,17 @@ def text_batches(path: Path, *, separator: str, missing: Collection[str] = MISSI
     _check_closed(path, last)
 
 
-def _options(names: list[str], separator: str, missing: Collection[str]) -> dict[str, Any]:
+def _options(names: list[str], dialect: Dialect, missing: Collection[str]) -> dict[str, Any]:
     """How Arrow reads a file: everything as text, strictly."""
     return {
         "read_options": pyarrow.csv.ReadOptions(
-            column_names=[str(i) for i in range(len(names))], skip_rows_after_names=1, block_size=BLOCK
+            column_names=[str(i) for i in range(len(names))],
+            skip_rows_after_names=1,
+            block_size=BLOCK,
+            encoding=dialect.encoding,
         ),
         "parse_options": pyarrow.csv.ParseOptions(
-            delimiter=separator,
+            delimiter=dialect.separator,
             newlines_in_values=True,
             ignore_empty_lines=len(names) > 1,  # in a file of one column, an empty line is a missing value
         ),
@@ -150,7 +154,7 @@ def opened(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[I
             yield cast("IO[bytes]", unpacked)
 
 
-def header(path: Path, separator: str) -> list[str]:
+def header(path: Path, dialect: Dialect) -> list[str]:
     """The column names, checked.
 
     Raises:
@@ -158,17 +162,13 @@ def header(path: Path, separator: str) -> list[str]:
         DataError: No header, no rows, or duplicate names.
     """
     try:
-        with opened(path, "rb", packed=path.name.endswith(".gz")) as file:
-            start = file.read(4)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise SourceError(f"{str(path)!r} is UTF-16; save it as UTF-8 (in Excel: 'CSV UTF-8')")
-        records = _records(path, separator)
+        records = _records(path, dialect)
         names = next(records, [])
         rows = next(records, None)
     except (OSError, EOFError) as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     except UnicodeDecodeError as error:
-        raise _not_utf8(path) from error
+        raise _undecodable(path, dialect) from error
     except csv.Error as error:
         raise DataError(f"{str(path)!r}: the header cannot be read: {error}") from error
     if not names:
@@ -180,29 +180,29 @@ def header(path: Path, separator: str) -> list[str]:
         raise DataError(
             f"{str(path)!r} has duplicate column names: {quote(twice)}; give every column a name of its own"
         )
-    if len(names) == 1 and names[0].count(";") > 0:
-        raise SourceError(f"{str(path)!r} seems to be separated by semicolons; read it with separator=';'")
     return names
 
 
-def _records(path: Path, separator: str) -> Iterator[list[str]]:
+def _records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
     with (
         opened(path, "rb", packed=path.name.endswith(".gz")) as file,
-        io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
+        io.TextIOWrapper(
+            file, encoding="utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding, newline=""
+        ) as text,
     ):
-        yield from csv.reader(text, delimiter=separator)
+        yield from csv.reader(text, delimiter=dialect.separator)
 
 
-def _explained(path: Path, separator: str, width: int, error: pa.ArrowInvalid) -> DataError | SourceError:
+def _explained(path: Path, dialect: Dialect, width: int, error: Exception) -> DataError | SourceError:
     """The cause of a failed read, found by a second, slow look."""
-    if "UTF8" in str(error):
-        return _not_utf8(path)
+    if "UTF8" in str(error) or isinstance(error, UnicodeError):
+        return _undecodable(path, dialect)
     if "Empty CSV" in str(error):
         return DataError(f"{str(path)!r} has a header but no rows")
     line = 1
     try:
         csv.field_size_limit(1 << 30)
-        for record in _records(path, separator):
+        for record in _records(path, dialect):
             if record and len(record) != width:
                 return DataError(
                     f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
@@ -210,14 +210,16 @@ def _explained(path: Path, separator: str, width: int, error: pa.ArrowInvalid) -
                 )
             line += 1 + sum(field.count("\n") for field in record)
     except UnicodeDecodeError:
-        return _not_utf8(path)
+        return _undecodable(path, dialect)
     except (csv.Error, OSError, EOFError) as second:
         return SourceError(f"cannot read {str(path)!r}: {second}")
     return DataError(f"{str(path)!r} cannot be read as CSV: {error}")
 
 
-def _not_utf8(path: Path) -> SourceError:
-    return SourceError(f"{str(path)!r} is not UTF-8; save it as UTF-8 (in Excel: 'CSV UTF-8') or convert it with iconv")
+def _undecodable(path: Path, dialect: Dialect) -> SourceError:
+    name = "UTF-8" if dialect.encoding == "utf-8" else dialect.encoding
+    advice = "give its encoding, such as encoding='cp1252', or save it as UTF-8 (in Excel: 'CSV UTF-8')"
+    return SourceError(f"{str(path)!r} is not {name}; {advice}")
 
 
 def _check_closed(path: Path, table: pa.Table) -> None:

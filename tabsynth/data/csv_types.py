@@ -16,6 +16,9 @@ from tabsynth.schema.datetime_formats import read_dates, read_iso
 # A number that begins with a zero (007) is a code, and one that begins with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
 DECIMAL = r"^ *-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *$"
+# 1e5 is a code, unless another value shows that the column holds numbers: 0.5, 1e+05 or -1e5.
+CODE_WITH_E = r"^ *[0-9]+[eE][0-9]+ *$"
+EVIDENT_DECIMAL = r"[.+-]"
 INFINITE = r"^ *[+-]?(?:[iI]nf(?:inity)?|INF(?:INITY)?) *$"
 BOOLEAN = r"^(?:True|False|true|false|TRUE|FALSE)$"
 PROBE = 64
@@ -86,7 +89,7 @@ def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
             data = pc.utf8_trim(kept, " ").cast(kind)
         except pa.ArrowInvalid:  # more digits than 64 bits hold: such a number is a name
             return None
-        if kind == pa.float64() and not pc.all(pc.is_finite(data)).as_py():
+        if kind == pa.float64() and (_are_codes(kept) or not pc.all(pc.is_finite(data)).as_py()):
             return None
         return _pandas(data, kept)
     # Numbers with infinities among them are numbers: the check at the door says where the infinities are.
@@ -94,6 +97,11 @@ def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
     if kept is None or not len(kept.drop_null()) or pc.all(pc.match_substring_regex(kept, INFINITE)).as_py():
         return None
     return _pandas(pc.utf8_trim(kept, " ").cast(pa.float64()), kept)
+
+
+def _are_codes(text: pa.Array) -> bool:
+    codes = pc.any(pc.match_substring_regex(text, CODE_WITH_E)).as_py()
+    return bool(codes) and not pc.any(pc.match_substring_regex(text, EVIDENT_DECIMAL)).as_py()
 
 
 def _matching(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:

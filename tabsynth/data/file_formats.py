@@ -25,6 +25,6 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def separator_of(path: Path, separator: str | None = None) -> str:
-    """What separates a CSV file's fields: what is told, else what the suffix says."""
-    return separator or ("\t" if ".tsv" in path.name.lower() else ",")
+def separator_of(path: Path) -> str:
+    """What separates a CSV file's fields by its suffix."""
+    return "\t" if ".tsv" in path.name.lower() else ","

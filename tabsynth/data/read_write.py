@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replacing
+from tabsynth.data.csv_dialects import detect
 from tabsynth.data.csv_files import MISSING, opened, read_csv, write_csv
 from tabsynth.data.csv_types import declared
 from tabsynth.data.excel_files import read_excel, write_excel
@@ -36,6 +37,8 @@ def read(
     schema: Schema | None = None,
     sheet: str | None = None,
     separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
     missing: Collection[str] | None = None,
 ) -> Table:
     """Read a table.
@@ -44,7 +47,9 @@ def read(
         path: A file whose suffix tells its kind.
         schema: What the columns are; they are cast to it. Without one, a schema is inferred.
         sheet: Which sheet of a workbook; the first by default.
-        separator: What separates the fields of a CSV file; by default what the suffix says.
+        separator: What separates the fields of a CSV file; detected by default.
+        decimal: What separates the decimals of numbers that are spelled as text, "." or ","; detected by default.
+        encoding: The encoding of a CSV file, by Python's name; detected by default. A warning names an unusual one.
         missing: The spellings of missing. By default the usual ones (NA, NaN, null and the like) in CSV, where a quoted
             field is text all the same, and none in workbooks, where a missing cell is empty.
 
@@ -60,12 +65,8 @@ def read(
         raise SourceError(f"{str(source)!r} has no sheets; sheet={sheet!r} is for Excel workbooks")
     formats: dict[str, str] = {}
     if kind == "csv":
-        frame, formats = read_csv(
-            source,
-            separator=separator_of(source, separator),
-            missing=MISSING if missing is None else missing,
-            schema=schema,
-        )
+        dialect = detect(source, separator, encoding, usual=separator_of(source))
+        frame, formats = read_csv(source, dialect, missing=MISSING if missing is None else missing, schema=schema)
     else:
         if kind == "parquet":
             frame = _read_parquet(source)
@@ -83,7 +84,7 @@ def read(
         raise DataError(f"{str(source)!r}: {error}") from error
     columns = {
         name: replace(column, format=formats[name]) if isinstance(column, Datetime) and name in formats else column
-        for name, column in infer_schema(frame).items()
+        for name, column in infer_schema(frame, decimal=decimal).items()
     }
     schema = Schema(columns)
     return Table(emptied(frame, schema), schema)

@@ -34,9 +34,11 @@ NAMED = (
     "%b %d, %Y",
     "%d %B %Y",
     "%B %d, %Y",
+    "%Y年%m月%d日",
+    "%Y년 %m월 %d일",
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", ":%H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-ALONE = ("%H:%M", "%H:%M:%S", "%Y-%m", "%Y/%m", "%b %Y", "%B %Y")
+ALONE = ("%H:%M", "%H:%M:%S", "%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%Y年%m月")
 COMPACT = "%Y%m%d"
 
 FIELDS = {

@@ -46,21 +46,25 @@ CONSTANT = 0.999
 MANY = 1000
 
 
-def infer_schema(frame: pd.DataFrame) -> Schema:
+def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
     """Read a schema off a frame. Every column is marked ``inferred``, which a private fit refuses.
+
+    Args:
+        frame: The table.
+        decimal: What separates the decimals of numbers that are spelled as text, "." or ","; found by default.
 
     Raises:
         DataError: The frame is not a table: no rows or columns, names that are not text or not unique, mixed types.
     """
     check_frame(frame)
-    return Schema({str(name): infer_column(frame[name]) for name in frame.columns})
+    return Schema({str(name): infer_column(frame[name], decimal) for name in frame.columns})
 
 
-def infer_column(values: pd.Series) -> Column:
+def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
     """What one column is."""
     name = str(values.name)
     present = values.dropna()
-    column = _decide(name, values, present)
+    column = _decide(name, values, present, decimal)
     notes = column.question
     if not len(present):
         notes = "every value is missing: should the column be dropped?"
@@ -76,7 +80,7 @@ def infer_column(values: pd.Series) -> Column:
     return replace(column, nullable=nullable, origin="inferred", question=notes)
 
 
-def _decide(name: str, values: pd.Series, present: pd.Series) -> Column:
+def _decide(name: str, values: pd.Series, present: pd.Series, decimal: str | None) -> Column:
     kind = values.dtype
     if pd.api.types.is_bool_dtype(kind) and not isinstance(kind, pd.CategoricalDtype):
         return Boolean(name=name, why="its values are true and false")
@@ -92,7 +96,7 @@ def _decide(name: str, values: pd.Series, present: pd.Series) -> Column:
     if isinstance(first, (bool, np.bool_)):
         return Boolean(name=name, why="its values are true and false")
     if isinstance(first, str):
-        return infer_text(name, present)
+        return infer_text(name, present, decimal)
     if isinstance(first, (datetime.date, np.datetime64)):
         try:
             moments = pd.to_datetime(present, utc=True)

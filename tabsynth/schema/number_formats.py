@@ -118,17 +118,18 @@ class NumberFormat:
         )
 
 
-def find_number_format(text: Sequence[str]) -> NumberFormat | None:
+def find_number_format(text: Sequence[str], mark: str | None = None) -> NumberFormat | None:
     """The format in which every text is spelled and would be written again; None where there is none.
 
     Args:
         text: Each different text once.
+        mark: The separator of decimals; by default whichever fits.
     """
     first = TEXT.fullmatch(text[0]) if len(text) else None
     if first is None:
         return None
     for thousands, decimal in SEPARATORS:
-        if thousands and not any(thousands in value for value in text):
+        if mark not in (None, decimal) or (thousands and not any(thousands in value for value in text)):
             continue
         for lakh in (False, True) if thousands == "," else (False,):
             own = NumberFormat(first["prefix"], first["suffix"], thousands, decimal, lakh=lakh)

@@ -34,12 +34,13 @@ UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%�
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
-def infer_text(name: str, present: pd.Series) -> Column:
+def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Column:
     """Decide on a column of text.
 
     Args:
         name: Its name.
         present: Its values, none missing, all text.
+        decimal: What separates the decimals of numbers, "." or ","; found by default.
     """
     distinct: list[str] = present.unique().tolist()
     rows, different = len(present), len(distinct)
@@ -54,9 +55,9 @@ def infer_text(name: str, present: pd.Series) -> Column:
     numeric = sum(_is_number(value) for value in sample) / len(sample)
     if numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _written_numbers(name, rows, different, distinct)
-    spelled = find_number_format(distinct) if numeric < 1 else None
+    spelled = find_number_format(distinct, decimal) if numeric < 1 else None
     if spelled is not None and str(spelled) not in ("0", "0.#"):
-        return _spelled_number(name, distinct, spelled)
+        return _spelled_number(name, distinct, spelled, sure=decimal is not None)
     marks = sorted(value for value in distinct if unknown(value))
     known = [value for value in distinct if value not in marks]
     if marks and known and all(_is_number(value) for value in known):
@@ -139,10 +140,13 @@ def names_key_of_person(name: str, different: int) -> bool:
     return is_person(name) and not is_code(name) and (different > 2 or words(name)[-1] in KEYS)
 
 
-def _spelled_number(name: str, distinct: list[str], form: NumberFormat) -> Numeric:
+def _spelled_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
     """Numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
     unsure = (
-        form.thousands in (",", ".") and form.most == 0 and all(value.count(form.thousands) == 1 for value in distinct)
+        not sure
+        and form.thousands in (",", ".")
+        and form.most == 0
+        and all(value.count(form.thousands) == 1 for value in distinct)
     )
     question = f"does {form.thousands!r} part thousands, as read, or decimals? Then change its format" if unsure else ""
     return Numeric(

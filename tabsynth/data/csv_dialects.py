@@ -1,0 +1,162 @@
+"""Detect how a CSV file is written: its encoding, and what separates its fields."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from charset_normalizer import from_bytes
+
+from tabsynth.errors import SourceError, quote
+
+SAMPLE = 1 << 18
+"""Bytes that are looked at."""
+MIN_FOREIGN_BYTES = 8
+"""With fewer bytes beyond ASCII, an encoding is not guessed."""
+LINES = 50
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+ENCODINGS = (
+    "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255",
+    "cp1256",
+)  # fmt: skip
+"""Encodings that are guessed, beside UTF-8 and UTF-16 with a byte order mark."""
+
+KANA = frozenset(map(chr, range(0x3041, 0x30FB)))
+WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëîïôùûÿœÁÍÑÓÚáíñóúÃÕãõÌÒìòÅÆØåæø¿¡€£§°ºª«»‘’“”–—…µ²³½")
+"""Letters and marks of the languages of Western Europe."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written.
+
+    Attributes:
+        separator: What separates the fields.
+        encoding: How text is encoded, by Python's name.
+    """
+
+    separator: str
+    encoding: str = "utf-8"
+
+
+def detect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
+    """The dialect of a file; what is given is taken, the rest detected, and a warning says so where it is unusual.
+
+    Args:
+        path: The file, perhaps compressed.
+        separator: What separates the fields; None detects it.
+        encoding: The encoding; None detects it.
+        usual: The separator that the file's suffix stands for.
+
+    Raises:
+        SourceError: An encoding that is unknown or cannot be detected, or a separator that is no single character.
+    """
+    if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
+        raise SourceError(f"separator must be one character such as ';', not {separator!r}")
+    sample, whole = _sample(path)
+    found = _encoding(path, sample, whole) if encoding is None else _known(encoding)
+    text = codecs.getincrementaldecoder(found)(errors="replace").decode(sample)
+    own = _separator(text, usual, whole=whole) if separator is None else separator
+    said = [f"encoded in {found}"] if encoding is None and found not in ("utf-8", "utf-8-sig") else []
+    said += [f"separated by {SEPARATORS[own]}"] if separator is None and own != usual else []
+    if said:
+        advice = "give encoding= or separator= where that is wrong"
+        warnings.warn(f"{path.name} is read as {' and '.join(said)}; {advice}", UserWarning, stacklevel=4)
+    return Dialect(own, found)
+
+
+def _sample(path: Path) -> tuple[bytes, bool]:
+    """The first bytes of a file, and whether they are all of it."""
+    try:
+        with path.open("rb") as file:
+            packed = path.name.lower().endswith(".gz")
+            unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
+            sample = unpacked.read(SAMPLE)
+            return sample, not unpacked.read(1)
+    except (OSError, EOFError) as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
+
+
+def _known(encoding: str) -> str:
+    """An encoding by its usual name."""
+    try:
+        return codecs.lookup(encoding).name
+    except (LookupError, TypeError) as error:
+        raise SourceError(f"encoding {encoding!r} is not known; give one such as 'utf-8' or 'cp1252'") from error
+
+
+def _encoding(path: Path, sample: bytes, whole: bool) -> str:
+    """The encoding of a file's first bytes."""
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample, final=whole)
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    foreign = sum(byte > 127 for byte in sample)
+    matches = list(from_bytes(sample, cp_isolation=list(ENCODINGS))) if foreign >= MIN_FOREIGN_BYTES else []
+    # Chinese read as Japanese is half-width katakana, which Japanese hardly has.
+    best = next((match.encoding for match in matches if not _half_width(str(match))), None)
+    if best not in (None, "big5") and (plain := _unmistakable(sample, whole)):
+        return plain
+    if best is None:
+        raise SourceError(
+            f"{str(path)!r} is not UTF-8, and its encoding cannot be detected; give it, such as encoding='cp1252' or "
+            f"one of {quote(ENCODINGS[:6])}, or save the file as UTF-8"
+        )
+    return codecs.lookup(best).name
+
+
+def _unmistakable(sample: bytes, whole: bool) -> str | None:
+    """The encoding where the letters say so: Japanese has kana, Western European its own letters with accents.
+
+    Statistics of bytes mistake short Japanese for Korean, and Western for Central European.
+    """
+    for encoding, letters in (("cp932", KANA), ("euc_jp", KANA), ("cp1252", WESTERN)):
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(sample, final=whole)
+        except UnicodeDecodeError:
+            continue
+        foreign = [char for char in text if ord(char) > 127]
+        known = sum(char in letters for char in foreign) / max(len(foreign), 1)
+        if encoding == "cp1252" and known > 0.99:
+            return encoding
+        if encoding != "cp1252" and known > 0.05 and not _half_width(text):
+            return codecs.lookup(encoding).name
+    return None
+
+
+def _half_width(text: str) -> bool:
+    return any("\uff61" <= char <= "\uff9f" for char in text)
+
+
+def _separator(text: str, usual: str, *, whole: bool) -> str:
+    """What separates the fields of a text's first lines: the usual one where it does, else the one that parts most."""
+    lines = text.splitlines(keepends=True)[:LINES]
+    lines = lines if whole and len(lines) < LINES else lines[:-1] or lines
+    widths = {mark: _width(lines, mark) for mark in dict.fromkeys((usual, *SEPARATORS))}
+    if widths[usual] > 1:
+        return usual
+    return max(widths, key=lambda mark: widths[mark])
+
+
+def _width(lines: list[str], separator: str) -> int:
+    """How many fields every record has; 1 where records differ."""
+    try:
+        records = [
+            record for record in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator) if record
+        ]
+    except csv.Error:
+        return 1
+    widths = {len(record) for record in records[:-1] or records}
+    if len(records) > 1 and len(records[0]) > 1 and separator == ",":
+        return len(records[0])  # a ragged row is an error of its own
+    return widths.pop() if len(widths) == 1 else 1
