@@ -1,7 +1,6 @@
-"""Synthetic tables: merge sources, learn the table, sample a new one, and prove how good and how private it is.
+"""Synthetic tables: merge sources, learn a table, sample synthetic rows, measure their quality and privacy.
 
-The public names below are resolved on first use, so that ``import tabsynth`` costs nothing: torch, pandas and the
-optional packages are imported by the first name that needs them.
+Public names are imported on first use, so ``import tabsynth`` loads neither torch nor pandas.
 
 Example:
     >>> import tabsynth
@@ -60,7 +59,7 @@ _HOMES = {
     "synthesize": "tabsynth.synthesizers.registry",
     "write": "tabsynth.data.read_write",
 }
-"""Every public name and the module that defines it."""
+"""Public name to the module that defines it."""
 
 __all__ = [
     "CTGANSynthesizer",
@@ -89,7 +88,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module, once."""
+    """Import a public name on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -1,20 +1,20 @@
-"""Every error that tabsynth raises on purpose.
+"""The exceptions of tabsynth.
 
 ::
 
     TabsynthError
-    ├── InputError (ValueError)            what the caller gave cannot be used
+    ├── InputError (ValueError)            an argument or input is invalid
     │   ├── SchemaError                    a schema is malformed, or does not fit the table
-    │   ├── DataError                      a table's content cannot be used
+    │   ├── DataError                      a table's content is invalid
     │   ├── SourceError                    a file cannot be read or written
-    │   └── ConditionError                 a condition of ``sample(given=...)`` cannot be met
+    │   └── ConditionError                 a condition of ``sample(given=...)`` cannot be satisfied
     ├── ModelFileError                     a model file or checkpoint is damaged, foreign or of a later version
     ├── NotFittedError (sklearn's)         ``sample`` and friends before ``fit``
     ├── MissingDependencyError (ImportError)  an optional package is not installed
-    ├── PrivacyError                       a promise of privacy could not be kept, so nothing was done
-    └── TrainingError                      a fit did not come to an end (for example a loss that is not a number)
+    ├── PrivacyError                       a privacy guarantee could not be kept; nothing was done
+    └── TrainingError                      a fit failed (for example a loss that is not finite)
 
-A message names the culprit (column, value, file) and the remedy.
+A message names what is wrong (column, value, file) and the remedy.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 
 
 class TabsynthError(Exception):
-    """Base of every error that tabsynth raises on purpose."""
+    """Base class of all exceptions of tabsynth."""
 
 
 class InputError(TabsynthError, ValueError):
-    """What the caller gave cannot be used."""
+    """An argument or input is invalid."""
 
 
 class SchemaError(InputError):
@@ -37,7 +37,7 @@ class SchemaError(InputError):
 
 
 class DataError(InputError):
-    """A table's content cannot be used."""
+    """A table's content is invalid."""
 
 
 class SourceError(InputError):
@@ -45,7 +45,7 @@ class SourceError(InputError):
 
 
 class ConditionError(InputError):
-    """A condition given to ``sample`` or ``impute`` cannot be met."""
+    """A condition of ``sample`` or ``impute`` cannot be satisfied."""
 
 
 class ModelFileError(TabsynthError):
@@ -61,21 +61,21 @@ class MissingDependencyError(TabsynthError, ImportError):
 
 
 class PrivacyError(TabsynthError):
-    """A promise of privacy could not be kept, so nothing was done."""
+    """A privacy guarantee could not be kept; nothing was done."""
 
 
 class TrainingError(TabsynthError):
-    """A fit did not come to an end."""
+    """A fit failed."""
 
 
 def quote(names: Iterable[object], max_shown: int = 5) -> str:
-    """Names or values for a message: quoted, at most ``max_shown`` of them, then a count.
+    """Quote names or values for a message: at most ``max_shown``, then a count.
 
     Example:
         >>> quote(["age", "sex", "bmi"], max_shown=2)
         "'age', 'sex' and 1 more"
     """
-    # A numpy scalar is shown as the plain value that it holds.
+    # A numpy scalar is shown as the plain value that it contains.
     every = [repr(name.item() if hasattr(name, "item") else name) for name in names]
     shown = ", ".join(every[:max_shown])
     return shown if len(every) <= max_shown else f"{shown} and {len(every) - max_shown} more"

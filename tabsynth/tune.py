@@ -1,7 +1,7 @@
-"""Search a synthesizer's options for those that serve one table best, by a score on rows that were never fitted.
+"""Hyperparameter search for a synthesizer, by a score on held-out rows.
 
-The held-out rows are cut in two. One half chooses among the settings; since the best of many is partly luck, the figure
-to believe is the other half's, which sees only the setting chosen and the defaults.
+One half of the held-out rows selects the options. The other half scores only the selected options and the defaults, so
+that its figures carry no selection bias.
 """
 
 from __future__ import annotations
@@ -49,27 +49,30 @@ SPACES: dict[str, dict[str, tuple[str, float, float]]] = {
         "discriminator_lr": ("log real", 5e-5, 2e-3),
     },
 }
-"""What is searched of each kind: how, from and to. ``min_group`` is a floor for persons' sake, so it is never tuned."""
+"""Search space of each kind: scale, low, high. ``min_group`` protects people and is never tuned."""
 
-SETTLED = ("shape_error", "trend_error", "detection_auc", "detection_column_auc")
-"""Scores for which the held-out rows stand in the place of the real table."""
+HOLDOUT_OBJECTIVES = ("shape_error", "trend_error", "detection_auc", "detection_column_auc")
+"""Scores that compare the synthetic table with the held-out rows."""
 
-NEEDING_TRAIN = ("utility", "utility_gap")
-"""Scores that ask what a model trained on synthetic rows makes of the held-out ones."""
+UTILITY_OBJECTIVES = ("utility", "utility_gap")
+"""Scores of a model that is trained on synthetic rows and tested on held-out rows."""
+
+
+MIN_HOLDOUT_ROWS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         kind: The synthesizer.
-        options: The best options; empty when nothing was better than the defaults.
-        objective: The name of the score that was sought.
-        chosen: The best score on the rows that chose: too good by some luck.
-        confirmed: The score of the same options on the rows that did not choose.
-        default: The defaults' score on those rows.
-        trials: Options and value of each trial on the rows that chose, the defaults first; None where the fit failed.
+        options: The best options; empty if the defaults were best.
+        objective: The score that was optimised.
+        chosen: The best score on the selection half: optimistic.
+        confirmed: The score of the same options on the confirmation half.
+        default: The defaults' score on the confirmation half.
+        trials: Options and score of each trial on the selection half, the defaults first; None if the fit failed.
     """
 
     kind: str
@@ -81,16 +84,16 @@ class Tuning:
     trials: tuple[tuple[Mapping[str, Any], float | None], ...]
 
     def __str__(self) -> str:
-        found = ", ".join(f"{name} = {_plain(value)}" for name, value in self.options.items())
+        options = ", ".join(f"{name} = {_round_digits(value)}" for name, value in self.options.items())
         return (
-            f"best of {len(self.trials)} settings of {self.kind}: {found or 'the defaults'}\n"
-            f"on rows that did not choose it: {self.confirmed}\n"
-            f"the defaults there: {figure(self.default.value, self.default.unit)}"
+            f"best of {len(self.trials)} settings of {self.kind}: {options or 'the defaults'}\n"
+            f"on the confirmation rows: {self.confirmed}\n"
+            f"the defaults on these rows: {figure(self.default.value, self.default.unit)}"
         )
 
     def to_yaml(self) -> str:
-        """The options as the ``model`` step of a pipeline file, the figures as comments."""
-        step = {"model": {"kind": self.kind, **{name: _plain(value) for name, value in self.options.items()}}}
+        """The options as the ``model`` step of a pipeline file, with the scores as comments."""
+        step = {"model": {"kind": self.kind, **{name: _round_digits(value) for name, value in self.options.items()}}}
         comments = "".join(f"# {line}\n" for line in str(self).splitlines())
         return comments + yaml.safe_dump(step, sort_keys=False)
 
@@ -119,15 +122,15 @@ def tune(
 
     Args:
         data: The table.
-        model: The kind of synthesizer; see ``SPACES``.
-        trials: Number of fits, the defaults' included.
-        objective: The score to better, in its own direction: one of ``SETTLED`` or ``NEEDING_TRAIN``.
-        holdout: Share of rows kept out of every fit: half of them choose, half confirm.
+        model: The kind of synthesizer: a key of ``SPACES``.
+        trials: Number of fits, including the defaults.
+        objective: The score to optimise: one of ``HOLDOUT_OBJECTIVES`` or ``UTILITY_OBJECTIVES``.
+        holdout: Share of held-out rows: half of them select, half confirm.
         target: The column to predict, for ``utility``; by default the one with that role.
-        schema: What the table is; inferred when left out.
-        space: What to search instead, by option: ``("log" | "whole" | "log real" | "real", from, to)``.
-        seed: Seed of the split, the proposals, the fits and the draws.
-        say: Called with a line after each trial.
+        schema: The schema; inferred by default.
+        space: Search space by option: ``("log" | "whole" | "log real" | "real", low, high)``.
+        seed: Seed of split, proposals, fits and samples.
+        say: Called with one line per trial.
 
     Raises:
         InputError: An unknown kind, objective or option, or too few rows.
@@ -135,22 +138,26 @@ def tune(
         TrainingError: The defaults cannot be fitted.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise InputError(f"trials must be a whole number of at least 1, not {trials!r}")
-    if objective not in (*SETTLED, *NEEDING_TRAIN):
-        raise InputError(f"cannot tune for {objective!r}; choose one of {', '.join((*SETTLED, *NEEDING_TRAIN))}")
-    create(model)  # says so if there is no such kind
+        raise InputError(f"trials must be an integer of at least 1, not {trials!r}")
+    if objective not in (*HOLDOUT_OBJECTIVES, *UTILITY_OBJECTIVES):
+        raise InputError(
+            f"cannot tune for {objective!r}; choose one of {', '.join((*HOLDOUT_OBJECTIVES, *UTILITY_OBJECTIVES))}"
+        )
+    create(model)
     searched = SPACES.get(model, {}) if space is None else space
     if not searched:
         raise InputError(f"the synthesizer {model!r} has no options to tune; choose one of {', '.join(SPACES)}")
     create(model, **dict.fromkeys(searched))
-    study = _study(checked_seed(seed))
+    study = _create_study(checked_seed(seed))
     table = Table.of(data, schema)
     target = target or next(iter(table.schema.with_role("target")), None)
-    if objective in NEEDING_TRAIN and target is None:
-        raise InputError(f"{objective} is about predicting a column: name it with target=")
+    if objective in UTILITY_OBJECTIVES and target is None:
+        raise InputError(f"the objective {objective} needs a column to predict: name it with target=")
     train, held = split(table, holdout, seed=seed, target=target)
-    if len(held) < 40:
-        raise DataError(f"{len(held)} held-out rows are too few to choose by; hold out more than {holdout:g}")
+    if len(held) < MIN_HOLDOUT_ROWS:
+        raise DataError(
+            f"{len(held)} held-out rows are too few, at least {MIN_HOLDOUT_ROWS} are needed; raise holdout={holdout:g}"
+        )
     choosing, confirming = split(held, 0.5, seed=seed, target=target)
 
     def score(options: Mapping[str, Any], rows: Table) -> Score:
@@ -163,19 +170,19 @@ def tune(
     say(f"defaults: {objective} = {chosen.value:.4f}")
     for number in range(1, trials):
         trial = study.ask()
-        options = {name: _suggested(trial, name, how) for name, how in searched.items()}
+        options = {name: _suggest(trial, name, bounds) for name, bounds in searched.items()}
         try:
-            found = score(options, choosing)
+            current = score(options, choosing)
         except TrainingError as error:
-            study.tell(trial, state=_failed())
+            study.tell(trial, state=_fail_state())
             done.append((options, None))
             say(f"trial {number}: {options}: {error}")
             continue
-        study.tell(trial, _loss(found))
-        done.append((options, found.value))
-        say(f"trial {number}: {options}: {objective} = {found.value:.4f}")
-        if _loss(found) < _loss(chosen):
-            best, chosen = options, found
+        study.tell(trial, _loss(current))
+        done.append((options, current.value))
+        say(f"trial {number}: {options}: {objective} = {current.value:.4f}")
+        if _loss(current) < _loss(chosen):
+            best, chosen = options, current
     default = score({}, confirming)
     return Tuning(
         kind=model,
@@ -189,25 +196,25 @@ def tune(
 
 
 def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, target: str | None, seed: int) -> Score:
-    """One score of a synthetic table on rows that were not fitted."""
-    if objective in NEEDING_TRAIN:
+    """The objective of a synthetic table on held-out rows."""
+    if objective in UTILITY_OBJECTIVES:
         report = evaluate(train, synthetic, rows, target=target, schema=train.schema, seed=seed, sdmetrics=False)
     else:
         report = evaluate(rows.frame, synthetic, schema=relaxed(train.schema), seed=seed, sdmetrics=False)
     if objective not in report.scores:
-        raise InputError(f"{objective} cannot be measured on this table; it has {quote(report.scores, 10)}")
+        raise InputError(f"{objective} is not defined for this table; its scores are {quote(report.scores, 10)}")
     return report.scores[objective]
 
 
 def _loss(score: Score) -> float:
-    """A score as a number to make small."""
+    """A score as a loss."""
     if score.better == "target":
         return abs(score.value - (score.target or 0.0))
     return score.value if score.better == "lower" else -score.value
 
 
-def _study(seed: int) -> optuna.Study:
-    """A search with its own seeded generator, that says nothing on stderr."""
+def _create_study(seed: int) -> optuna.Study:
+    """A seeded, silent study."""
     try:
         import optuna
     except ImportError as error:
@@ -220,22 +227,21 @@ def _study(seed: int) -> optuna.Study:
         optuna.logging.set_verbosity(level)
 
 
-def _failed() -> optuna.trial.TrialState:
+def _fail_state() -> optuna.trial.TrialState:
     import optuna
 
     return optuna.trial.TrialState.FAIL
 
 
-def _suggested(trial: optuna.Trial, name: str, how: tuple[str, float, float]) -> int | float:
-    """A value for one option."""
-    way, low, high = how
-    if way in ("log", "whole"):
-        return trial.suggest_int(name, int(low), int(high), log=way == "log")
-    if way in ("log real", "real"):
-        return trial.suggest_float(name, low, high, log=way == "log real")
-    raise InputError(f"the option {name!r} is searched by log, whole, log real or real, not {way!r}")
+def _suggest(trial: optuna.Trial, name: str, bounds: tuple[str, float, float]) -> int | float:
+    scale, low, high = bounds
+    if scale in ("log", "whole"):
+        return trial.suggest_int(name, int(low), int(high), log=scale == "log")
+    if scale in ("log real", "real"):
+        return trial.suggest_float(name, low, high, log=scale == "log real")
+    raise InputError(f"space[{name!r}]: unknown scale {scale!r}; choose log, whole, log real or real")
 
 
-def _plain(value: Any) -> Any:
-    """A number of few digits, as a person would write it into a file."""
+def _round_digits(value: Any) -> Any:
+    """Round a float to four digits."""
     return float(f"{value:.4g}") if isinstance(value, float) else value

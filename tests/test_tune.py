@@ -54,7 +54,7 @@ def test_what_cannot_be_tuned_is_said_before_any_fit(
 
 def test_too_few_rows_to_choose_by(toy: pd.DataFrame) -> None:
     pytest.importorskip("optuna")
-    with pytest.raises(DataError, match="hold out more than 0.05"):
+    with pytest.raises(DataError, match="20 held-out rows are too few, at least 40"):
         tune(toy, holdout=0.05)
 
 

@@ -1,4 +1,4 @@
-"""Classifiers that withstand small changes of a row, and rows that mislead others."""
+"""Virtual adversarial training, and adversarial rows."""
 
 from __future__ import annotations
 

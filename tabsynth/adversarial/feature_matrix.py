@@ -1,7 +1,7 @@
-"""A mixed-type table as the numbers that a torch classifier reads, and back again inside the columns' domain.
+"""Encode a mixed-type table as a feature matrix, and decode it inside the columns' domains.
 
-Numbers and dates are scaled to mean 0 and deviation 1; a missing one is 0 and has a place of its own that says so.
-Categories are one-hot, with a place for missing and for values that were not there when the features were measured.
+Numbers and dates are standardised, with an indicator of missingness; categories are one-hot, with one feature for
+missing and unknown values.
 """
 
 from __future__ import annotations
@@ -24,29 +24,24 @@ from tabsynth.schema.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers:
-    """One column of numbers: its scale, its domain, and where it stands.
+class NumericFeature:
+    """A numeric or datetime column; feature ``at`` is its value, ``at + 1`` the indicator of missingness.
 
-    Attributes:
-        name: The column.
-        at: Its place; the place after it says whether it is missing.
-        middle, spread: Mean and deviation, 1 for a constant.
-        low, high: The schema's bounds where there are any, else what was seen.
-        decimals: To how many its values are rounded; None = not at all.
+    ``low`` and ``high`` are the schema's bounds, else the observed range; ``decimals`` None means no rounding.
     """
 
     name: str
     at: int
-    middle: float
-    spread: float
+    mean: float
+    scale: float
     low: float
     high: float
     decimals: int | None
 
 
 @dataclass(frozen=True, eq=False)
-class Values:
-    """One column of categories: ``values[k]`` is at place ``at + 1 + k``, missing and unknown at place ``at``."""
+class CategoricalFeature:
+    """A categorical column: feature ``at + 1 + k`` is ``values[k]``, feature ``at`` missing or unknown."""
 
     name: str
     at: int
@@ -54,64 +49,49 @@ class Values:
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
-    """How a table becomes a matrix; build it with ``Features.measure``.
-
-    Attributes:
-        schema: The table's schema.
-        numbers: Its numeric and datetime columns.
-        values: Its columns of categories.
-        width: Places in all.
-    """
+class FeatureMatrix:
+    """Encoder of tables as matrices of ``width`` features."""
 
     schema: Schema
-    numbers: tuple[Numbers, ...]
-    values: tuple[Values, ...]
+    numbers: tuple[NumericFeature, ...]
+    values: tuple[CategoricalFeature, ...]
     width: int
 
     @classmethod
-    def measure(cls, table: Table) -> Features:
-        """Read scales and categories off a table; identifiers and free text are left out.
-
-        Raises:
-            DataError: No column is left.
-        """
+    def measure(cls, table: Table) -> FeatureMatrix:
+        """Measure scales and categories; identifiers and free text are left out."""
         numbers, values, at = [], [], 0
         for name in table.frame.columns:
             column = table.schema[name]
             if isinstance(column, (Identifier, Text)):
                 continue
             if isinstance(column, (Numeric, Datetime)):
-                numbers.append(_scaled(column, line_of(column, table.frame[name]), at))
+                numbers.append(_measure_numeric(column, line_of(column, table.frame[name]), at))
                 at += 2
             else:
                 found = tuple(pd.unique(table.frame[name].dropna().astype(object)))
-                values.append(Values(name, at, found))
+                values.append(CategoricalFeature(name, at, found))
                 at += 1 + len(found)
         if not at:
-            raise DataError("no column can be learned: identifiers and free text are left out")
+            raise DataError("no column to learn: identifiers and free text are left out")
         return cls(table.schema, tuple(numbers), tuple(values), at)
 
     @property
     def names(self) -> list[str]:
-        """The columns that are read."""
+        """The encoded columns."""
         return [item.name for item in self.numbers] + [item.name for item in self.values]
 
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """Rows as features, shape (n, width).
-
-        Raises:
-            DataError: A column is missing, or a value is of the wrong type.
-        """
+        """Features of rows, shape (n, width)."""
         absent = [name for name in self.names if name not in frame.columns]
         if absent:
-            raise DataError(f"the rows lack the columns {quote(absent)}, which the classifier was fitted on")
+            raise DataError(f"missing columns: {quote(absent)}; give every column that the classifier was fitted on")
         out = np.zeros((len(frame), self.width), np.float32)
         rows = np.arange(len(frame))
         for number in self.numbers:
             data = line_of(self.schema[number.name], frame[number.name])
             missing = np.isnan(data)
-            out[:, number.at] = np.where(missing, 0.0, (data - number.middle) / number.spread)
+            out[:, number.at] = np.where(missing, 0.0, (data - number.mean) / number.scale)
             out[:, number.at + 1] = missing
         for value in self.values:
             codes = pd.Index(value.values, dtype=object).get_indexer(frame[value.name].astype(object))
@@ -119,21 +99,16 @@ class Features:
         return out
 
     def decode(self, matrix: npt.NDArray[np.floating[Any]], like: pd.DataFrame, reach: float) -> pd.DataFrame:
-        """Rows whose values in the learned columns are those of a matrix; the rest stays.
+        """Decode a matrix (n, width) into the encoded columns of ``like``, whose missing cells stay missing.
 
-        Numbers are put on their decimals and inside their bounds; cells that are missing in ``like``, and categories
-        whose features stand on missing, stay as they are.
-
-        Args:
-            matrix: Shape (n, width), a single 1 among the places of each category.
-            like: The rows that the matrix was made from.
-            reach: How far a number may lie from that of ``like``, in deviations, after rounding too.
+        Numbers are rounded to their decimals, and stay within their bounds and within ``reach`` standard deviations of
+        those of ``like``.
         """
         out = like.copy()
         for number in self.numbers:
             column, old = self.schema[number.name], line_of(self.schema[number.name], like[number.name])
-            data = matrix[:, number.at].astype(np.float64) * number.spread + number.middle
-            data = _inside(number, data, old, reach * number.spread)
+            data = matrix[:, number.at].astype(np.float64) * number.scale + number.mean
+            data = _clip(number, data, old, reach * number.scale)
             dtype = dtype_name(like[number.name])
             new = (
                 datetime_series(instants_of(column, data), dtype, column)
@@ -143,12 +118,12 @@ class Features:
             out[number.name] = new.set_axis(like.index)
         for value in self.values:
             codes = matrix[:, value.at : value.at + 1 + len(value.values)].argmax(axis=1) - 1
-            out[value.name] = _recoded(like[value.name], value.values, codes)
+            out[value.name] = _replace_categories(like[value.name], value.values, codes)
         return out
 
 
-def _scaled(column: Numeric | Datetime, data: Floats, at: int) -> Numbers:
-    """A column's scale and domain from its numbers (NaN where missing)."""
+def _measure_numeric(column: Numeric | Datetime, data: Floats, at: int) -> NumericFeature:
+    """Scale and domain of a column."""
     present = data[~np.isnan(data)] if not np.isnan(data).all() else np.zeros(1)
     low, high = float(present.min()), float(present.max())
     if isinstance(column, Datetime):
@@ -159,11 +134,11 @@ def _scaled(column: Numeric | Datetime, data: Floats, at: int) -> Numbers:
         decimals = decimals_of(present) if column.decimals is None else column.decimals
         bounds = [column.low, column.high]
     low, high = (seen if bound is None else bound for seen, bound in zip((low, high), bounds, strict=True))
-    return Numbers(column.name, at, float(present.mean()), float(present.std()) or 1.0, low, high, decimals)
+    return NumericFeature(column.name, at, float(present.mean()), float(present.std()) or 1.0, low, high, decimals)
 
 
-def _recoded(old: pd.Series, values: tuple[Any, ...], codes: npt.NDArray[np.integer[Any]]) -> pd.Series:
-    """A column of other categories; a cell whose code is -1, or that is missing, stays as it is."""
+def _replace_categories(old: pd.Series, values: tuple[Any, ...], codes: npt.NDArray[np.integer[Any]]) -> pd.Series:
+    """Replace categories; a missing cell, or one whose code is -1, is kept."""
     cells = old.astype(object).where(old.notna(), None).to_numpy(dtype=object).copy()
     known = (codes >= 0) & old.notna().to_numpy()
     cells[known] = np.array([*values, None], dtype=object)[codes[known]]
@@ -174,8 +149,8 @@ def _recoded(old: pd.Series, values: tuple[Any, ...], codes: npt.NDArray[np.inte
     return new.set_axis(old.index)
 
 
-def _inside(number: Numbers, data: Floats, old: Floats, reach: float) -> Floats:
-    """Numbers within reach of the old ones and inside the domain, on its decimals; missing stays missing."""
+def _clip(number: NumericFeature, data: Floats, old: Floats, reach: float) -> Floats:
+    """Numbers within reach of the old ones and inside the domain, rounded."""
     low, high = (
         np.maximum(old - reach, np.minimum(old, number.low)),
         np.minimum(old + reach, np.maximum(old, number.high)),
@@ -186,6 +161,6 @@ def _inside(number: Numbers, data: Floats, old: Floats, reach: float) -> Floats:
         rounded = np.round(data, number.decimals)
         over, under = rounded > high + step * 1e-6, rounded < low - step * 1e-6
         data = np.round(rounded - step * over + step * under, number.decimals)
-        # A range that holds no other number on the lattice leaves the old one.
+        # No other rounded number is in range: keep the old one.
         data = np.where((data > high + step * 1e-6) | (data < low - step * 1e-6), old, data)
     return np.where(np.isnan(old), np.nan, data)

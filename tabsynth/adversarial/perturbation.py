@@ -31,26 +31,26 @@ def adversarial_rows(
     steps: int = 10,
     seed: int | None = None,
 ) -> pd.DataFrame:
-    """Rows changed a little so that a classifier errs, but rows of the table's domain still.
+    """Perturb rows within the table's domain so that a classifier errs.
 
     Projected gradient ascent on the loss (Madry et al., "Towards deep learning models resistant to adversarial
     attacks", arXiv 1706.06083, equation (2)) within ``epsilon`` of every number, after up to ``flips`` categories were
-    changed to where the loss rises most. Numbers stay inside the schema's bounds (or what training rows held) and on
-    their decimals, categories are known ones, missing cells stay missing, constraints hold. A row for which no such
-    change raises the loss comes back as it was.
+    changed to those that raise the loss most. Numbers stay within the schema's bounds (or the training range) and keep
+    their decimals, categories are known ones, missing cells stay missing, constraints hold. A row whose loss does not
+    rise is returned unchanged.
 
     Args:
-        classifier: The fitted classifier to mislead.
-        data: The rows; columns that the classifier does not read stay as they are.
-        epsilon: How far each number may move, in its standard deviations.
-        y: The labels, shape (n,); by default what the classifier says of the rows.
-        flips: How many categories of a row may change.
+        classifier: The fitted classifier to attack.
+        data: The rows; columns that the classifier ignores are unchanged.
+        epsilon: Largest change of a number, in standard deviations.
+        y: The labels, shape (n,); by default the classifier's predictions.
+        flips: Largest number of categories to change in a row.
         fixed: Columns that must not change.
-        steps: Steps of the ascent.
-        seed: Seed of its starting points.
+        steps: Number of gradient steps.
+        seed: Seed of the starting points.
 
     Raises:
-        InputError: A label, a column or a number cannot be used.
+        InputError: A label, column or parameter is invalid.
     """
     frame = data.frame if isinstance(data, Table) else data
     labels = classifier.predict(frame) if y is None else np.asarray(y)
@@ -60,7 +60,7 @@ def adversarial_rows(
         raise DataError(f"y must give one of the classes {quote(classifier.classes_)} for each of {len(frame)} rows")
     unknown = [name for name in fixed if name not in features.names]
     if unknown:
-        raise DataError(f"fixed names columns that the classifier does not read: {quote(unknown)}")
+        raise DataError(f"fixed names columns that the classifier does not use: {quote(unknown)}")
     if not 0 <= epsilon < np.inf or flips < 0 or steps < 1:
         raise InputError(f"epsilon and flips must be at least 0 and steps at least 1, not {epsilon}, {flips}, {steps}")
     generator = torch.Generator().manual_seed(fresh_seed() if seed is None else checked_seed(seed))
@@ -68,16 +68,16 @@ def adversarial_rows(
     free = torch.zeros(features.width)
     free[[number.at for number in features.numbers if number.name not in fixed]] = 1.0
     blocks = [slice(v.at + 1, v.at + 1 + len(v.values)) for v in features.values if v.name not in fixed]
-    worst = _flipped(classifier.net_, start, truth, blocks, flips)
-    moved = _ascended(classifier.net_, worst, truth, free, epsilon, steps, generator)
+    worst = _flip_categories(classifier.net_, start, truth, blocks, flips)
+    moved = _ascend(classifier.net_, worst, truth, free, epsilon, steps, generator)
     best = frame
     for matrix in (worst, moved):
-        best = _worse(classifier, best, features.decode(matrix.numpy(), frame, epsilon), truth)
+        best = _keep_worse(classifier, best, features.decode(matrix.numpy(), frame, epsilon), truth)
     return best
 
 
-def _worse(classifier: VATClassifier, old: pd.DataFrame, new: pd.DataFrame, truth: Tensor) -> pd.DataFrame:
-    """The new rows where they keep the constraints and raise the loss, the old ones elsewhere."""
+def _keep_worse(classifier: VATClassifier, old: pd.DataFrame, new: pd.DataFrame, truth: Tensor) -> pd.DataFrame:
+    """The new rows where they satisfy the constraints and raise the loss, else the old ones."""
     losses = [-classifier.log_proba(rows)[np.arange(len(rows)), truth.numpy()] for rows in (old, new)]
     better = losses[1] > losses[0]
     schema = classifier.features_.schema
@@ -90,13 +90,13 @@ def _worse(classifier: VATClassifier, old: pd.DataFrame, new: pd.DataFrame, trut
     return out
 
 
-def _flipped(net: nn.Module, start: Tensor, truth: Tensor, blocks: list[slice], flips: int) -> Tensor:
-    """Rows with some categories changed, each where the loss rises most at first order, shape (n, width)."""
+def _flip_categories(net: nn.Module, start: Tensor, truth: Tensor, blocks: list[slice], flips: int) -> Tensor:
+    """Change the categories that raise the linearised loss most, shape (n, width)."""
     now = start.clone()
     rows = torch.arange(len(now))
     changed = torch.zeros(len(now), len(blocks), dtype=torch.bool)
     for _ in range(min(flips, len(blocks))):
-        slope = _slope(net, now, truth)
+        gradient = _gradient(net, now, truth)
         gain, place = (
             torch.full((len(now), len(blocks)), -torch.inf),
             torch.zeros(len(now), len(blocks), dtype=torch.long),
@@ -105,7 +105,7 @@ def _flipped(net: nn.Module, start: Tensor, truth: Tensor, blocks: list[slice], 
             there = now[:, block].sum(1) > 0
             if block.stop - block.start < 2:
                 continue
-            rise = slope[:, block] - (slope[:, block] * now[:, block]).sum(1, keepdim=True)
+            rise = gradient[:, block] - (gradient[:, block] * now[:, block]).sum(1, keepdim=True)
             rise = rise.masked_fill(now[:, block] > 0, -torch.inf)
             gain[:, k], place[:, k] = rise.max(1)
             gain[~there, k] = -torch.inf
@@ -119,19 +119,19 @@ def _flipped(net: nn.Module, start: Tensor, truth: Tensor, blocks: list[slice], 
     return now
 
 
-def _ascended(
+def _ascend(
     net: nn.Module, start: Tensor, truth: Tensor, free: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> Tensor:
-    """Rows moved within epsilon of the start in the free places, shape (n, width)."""
+    """Projected gradient ascent on the free features, shape (n, width)."""
     now = start + free * epsilon * (2 * torch.rand(start.shape, generator=generator) - 1)
     for _ in range(steps):
-        now = now + free * 2.5 * epsilon / steps * _slope(net, now, truth).sign()
+        now = now + free * 2.5 * epsilon / steps * _gradient(net, now, truth).sign()
         now = torch.minimum(torch.maximum(now, start - epsilon), start + epsilon)
     return now
 
 
-def _slope(net: nn.Module, rows: Tensor, truth: Tensor) -> Tensor:
-    """The loss's slope in the features, shape (n, width)."""
+def _gradient(net: nn.Module, rows: Tensor, truth: Tensor) -> Tensor:
+    """Gradient of the loss, shape (n, width)."""
     point = rows.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(functional.cross_entropy(net(point), truth, reduction="sum"), point)
-    return slope
+    (gradient,) = torch.autograd.grad(functional.cross_entropy(net(point), truth, reduction="sum"), point)
+    return gradient

@@ -1,4 +1,4 @@
-"""A classifier that says the same of a row and of its worst neighbour: virtual adversarial training."""
+"""Virtual adversarial training of a classifier."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.adversarial.feature_matrix import Features
+from tabsynth.adversarial.feature_matrix import FeatureMatrix
 from tabsynth.common.validation import checked_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, quote
 from tabsynth.schema.schema import Schema
 
 XI = 1e-2
-"""Length of the step that finds the direction; the paper's 1e-6 drowns in the rounding of 32-bit floats."""
+"""Finite-difference step; the paper's 1e-6 is below the resolution of 32-bit floats."""
 
-CHUNK = 8192
-"""Rows that are judged together."""
+CHUNK_ROWS = 8192
+"""Rows per prediction batch."""
 
 
 class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A small network on mixed-type rows, trained to say the same of a row and of its worst neighbour.
+    """Classifier for mixed-type tables, robust to small perturbations of a row.
 
     Virtual adversarial training (Miyato, Maeda, Koyama and Ishii, "Virtual adversarial training: a regularization
     method for supervised and semi-supervised learning", arXiv 1704.03976v2). To the cross entropy it adds ``alpha``
-    times the local distributional smoothness of equation (5), in the direction of equations (10) to (13). Rows without
-    a label take part in the second term only, as in equation (8).
+    times the local distributional smoothness of equation (5), in the direction of equations (10) to (13). Unlabelled
+    rows contribute to the second term only, as in equation (8).
 
     Args:
         hidden: Units of each hidden layer.
-        alpha: Weight of the virtual adversarial loss; 0 switches it off.
-        epsilon: How far the worst neighbour lies (L2, in standard deviations of the scaled features).
-        powers: Power iterations that find its direction.
+        alpha: Weight of the virtual adversarial loss.
+        epsilon: L2 norm of the perturbation, in standard deviations.
+        powers: Number of power iterations.
         epochs: Passes over the rows.
-        batch: Rows a step.
-        rate: Learning rate (Adam, falling to 0 along a cosine).
+        batch: Rows per step.
+        rate: Initial learning rate of Adam (cosine decay to 0).
         seed: Seed of weights, batches and directions.
-        schema: What the columns of X are; inferred when left out.
+        schema: The schema of X; inferred by default.
 
     Attributes:
         classes_: The classes, sorted.
-        features_: How rows become numbers.
+        features_: Encoder of rows.
         net_: The network: features (n, width) to logits (n, classes).
 
     Example:
@@ -80,11 +80,11 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.schema = schema
 
     def fit(self, X: pd.DataFrame | Table, y: Any) -> Self:
-        """Learn to tell the classes ``y``, shape (n,), of rows X; a row whose label is missing is unlabelled.
+        """Learn the classes ``y``, shape (n,), of rows X; a row whose label is missing is unlabelled.
 
         Raises:
-            InputError: An option or the rows cannot be used, or there are fewer than two classes.
-            TrainingError: The loss is not a number.
+            InputError: An option or the rows are invalid, or there are fewer than two classes.
+            TrainingError: The loss is not finite.
         """
         self._check()
         table = Table.of(X, self.schema)
@@ -97,9 +97,9 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         codes = np.full(len(labels), -1)
         known = labels.notna().to_numpy()
         codes[known] = np.searchsorted(classes, np.asarray(labels[known].tolist()))
-        self.features_ = Features.measure(table)
+        self.features_ = FeatureMatrix.measure(table)
         generator = torch.Generator().manual_seed(checked_seed(self.seed))
-        self.net_ = _network([self.features_.width, *self.hidden, len(classes)], generator)
+        self.net_ = _build_network([self.features_.width, *self.hidden, len(classes)], generator)
         self._train(torch.from_numpy(self.features_.encode(table.frame)), torch.from_numpy(codes), generator)
         self.classes_ = classes
         return self
@@ -119,14 +119,14 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise NotFittedError("this VATClassifier is not fitted yet; call fit first")
         matrix = torch.from_numpy(self.features_.encode(X.frame if isinstance(X, Table) else X))
         with torch.inference_mode():
-            parts = [functional.log_softmax(self.net_(part), 1) for part in torch.split(matrix, CHUNK)]
+            parts = [functional.log_softmax(self.net_(part), 1) for part in torch.split(matrix, CHUNK_ROWS)]
         return torch.cat(parts).double().numpy()
 
     def _check(self) -> None:
         for name, least in (("powers", 1), ("epochs", 1), ("batch", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+                raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
         for name, low in (("alpha", 0.0), ("epsilon", 0.0), ("rate", 0.0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < np.inf:
@@ -135,50 +135,52 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, matrix: Tensor, codes: Tensor, generator: torch.Generator) -> None:
         """Adam on cross entropy plus alpha times the virtual adversarial loss."""
         labelled = torch.nonzero(codes >= 0)[:, 0]
-        few = len(labelled) < len(codes)
+        is_partial = len(labelled) < len(codes)
         steps = self.epochs * -(-len(matrix) // self.batch)
         optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         for _ in range(self.epochs):
             for rows in torch.split(torch.randperm(len(matrix), generator=generator), self.batch):
-                # As the paper has it: where labels are few, labelled rows come in batches of their own.
-                told = labelled[torch.randperm(len(labelled), generator=generator)[: self.batch]] if few else rows
-                loss = functional.cross_entropy(self.net_(matrix[told]), codes[told])
+                # As in the paper: where some labels are missing, labelled rows are batched separately.
+                batch = (
+                    labelled[torch.randperm(len(labelled), generator=generator)[: self.batch]] if is_partial else rows
+                )
+                loss = functional.cross_entropy(self.net_(matrix[batch]), codes[batch])
                 if self.alpha > 0:
-                    loss = loss + self.alpha * self._smoothness(matrix[rows], generator)
+                    loss = loss + self.alpha * self._virtual_loss(matrix[rows], generator)
                 if not torch.isfinite(loss):
-                    raise TrainingError("the classifier's loss is not a number; lower rate or epsilon")
+                    raise TrainingError("the classifier's loss is not finite; lower rate or epsilon")
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
 
-    def _smoothness(self, part: Tensor, generator: torch.Generator) -> Tensor:
-        """How far the prediction moves in the worst direction, mean over the rows."""
+    def _virtual_loss(self, part: Tensor, generator: torch.Generator) -> Tensor:
+        """Local distributional smoothness, mean over the rows."""
         virtual = self.net_(part).detach().softmax(1)
         # >>> Equations (10) to (13), arXiv 1704.03976v2: power iteration with finite differences.
-        way = _unit(torch.randn(part.shape, generator=generator))
+        direction = _normalise(torch.randn(part.shape, generator=generator))
         for _ in range(self.powers):
-            way.requires_grad_()
-            moved = _divergence(virtual, self.net_(part + XI * way))
-            (slope,) = torch.autograd.grad(moved, way)
-            way = _unit(slope)
+            direction.requires_grad_()
+            moved = _mean_kl(virtual, self.net_(part + XI * direction))
+            (gradient,) = torch.autograd.grad(moved, direction)
+            direction = _normalise(gradient)
         # <<<
-        return _divergence(virtual, self.net_(part + self.epsilon * way))
+        return _mean_kl(virtual, self.net_(part + self.epsilon * direction))
 
 
-def _divergence(virtual: Tensor, logits: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence of predictions from virtual labels, both (n, classes)."""
+def _mean_kl(virtual: Tensor, logits: Tensor) -> Tensor:
+    """Mean KL divergence from virtual labels, both (n, classes)."""
     return functional.kl_div(functional.log_softmax(logits, 1), virtual, reduction="batchmean")
 
 
-def _unit(way: Tensor) -> Tensor:
-    """Directions of length 1, shape (n, width)."""
-    return functional.normalize(way.detach(), dim=1)
+def _normalise(direction: Tensor) -> Tensor:
+    """Unit vectors, shape (n, width)."""
+    return functional.normalize(direction.detach(), dim=1)
 
 
-def _network(widths: list[int], generator: torch.Generator) -> nn.Sequential:
-    """Linear layers with ReLU between; weights from the generator (He et al., arXiv 1502.01852, equation (10))."""
+def _build_network(widths: list[int], generator: torch.Generator) -> nn.Sequential:
+    """Multilayer perceptron with He initialisation (arXiv 1502.01852, equation (10))."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         layer: nn.Linear = nn.utils.skip_init(nn.Linear, before, after)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""More rows for small classes and groups."""
+"""Augmentation: oversampling, balanced samples, SMOTE and mixup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows each class of each group has, and how many it lacks to be in balance."""
+"""Class counts by group, and the number of rows to add for balance."""
 
 from __future__ import annotations
 
@@ -18,20 +18,13 @@ Goal = Literal["equal_shares", "equal_rates"]
 
 Counts = npt.NDArray[np.int64]
 
-MOST_CELLS = 500
-"""More combinations of classes and groups than this are surely a mistake."""
+MAX_CELLS = 500
+"""Limit on combinations of classes and groups."""
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
-    """The classes of each group, counted.
-
-    Attributes:
-        names: The columns that make the groups, then the target.
-        groups: The values of each group that occurs.
-        classes: The target's values.
-        rows: How many rows each class of each group has, shape (groups, classes).
-    """
+class CellCounts:
+    """Row counts by group and class, shape (groups, classes); ``names`` ends with the target."""
 
     names: tuple[str, ...]
     groups: tuple[tuple[Hashable, ...], ...]
@@ -39,21 +32,18 @@ class Cells:
     rows: Counts
 
     @classmethod
-    def count(cls, frame: pd.DataFrame, names: Sequence[str]) -> Cells:
-        """Count the rows of a frame in which none of the columns is missing.
-
-        Raises:
-            DataError: The target, which comes last, has fewer than two classes, or there are very many combinations.
-        """
+    def count(cls, frame: pd.DataFrame, names: Sequence[str]) -> CellCounts:
+        """Count the rows of a frame in which none of the columns is missing."""
         present = frame[list(names)].astype(object).dropna()
         values = [tuple(row) for row in present.itertuples(index=False, name=None)]
         groups = tuple(sorted({row[:-1] for row in values}, key=str))
         classes = tuple(sorted({row[-1] for row in values}, key=str))
         if len(classes) < 2:
-            raise DataError(f"column {names[-1]!r} has fewer than two classes: there is nothing to balance")
-        if len(groups) * len(classes) > MOST_CELLS:
+            raise DataError(f"column {names[-1]!r} has fewer than two classes: nothing to balance")
+        if len(groups) * len(classes) > MAX_CELLS:
             raise DataError(
-                f"{quote(names)} make {len(groups) * len(classes)} combinations; balance fewer or coarser columns"
+                f"{quote(names)} have {len(groups) * len(classes)} combinations, more than {MAX_CELLS}; name fewer or "
+                "coarser columns"
             )
         place = {(*group, value): (i, j) for i, group in enumerate(groups) for j, value in enumerate(classes)}
         rows = np.zeros((len(groups), len(classes)), np.int64)
@@ -62,7 +52,7 @@ class Cells:
         return cls(tuple(names), groups, classes, rows)
 
     def plan(self, wanted: Counts) -> pd.DataFrame:
-        """One row for each class of each group: its values, ``rows`` there are and ``add`` to come to ``wanted``."""
+        """One row per group and class: its values, its number of ``rows``, and how many to ``add``."""
         rows = [
             (*group, value, self.rows[i, j], wanted[i, j] - self.rows[i, j])
             for i, group in enumerate(self.groups)
@@ -71,7 +61,7 @@ class Cells:
         return pd.DataFrame(rows, columns=[*self.names, "rows", "add"])
 
 
-def lacking(
+def balance_plan(
     frame: pd.DataFrame,
     *,
     target: str,
@@ -79,62 +69,58 @@ def lacking(
     to: Goal = "equal_shares",
     schema: Schema,
 ) -> pd.DataFrame:
-    """How many rows each class (of each group) lacks: the plan of ``oversample`` and ``smote``, to look at first.
+    """Number of rows that ``oversample`` and ``smote`` would add to each class (of each group).
 
     Args:
-        frame: The rows there are.
+        frame: The table.
         target: The column of classes.
-        by: Columns that make the groups.
-        to: ``equal_shares``: every class (of every group) as large as the largest. ``equal_rates``: in every group the
-            classes have the shares that they have in the whole table. Rows are only ever added.
-        schema: What the columns are.
+        by: The columns that define the groups.
+        to: ``equal_shares``: every class (of every group) becomes as large as the largest. ``equal_rates``: the classes
+            of every group get the shares that they have in the whole table. Rows are only ever added.
+        schema: The table's schema.
 
     Returns:
-        One row for each combination: the columns of ``by`` and ``target``, then ``rows`` and ``add``.
+        One row per combination: the columns of ``by`` and ``target``, then ``rows`` and ``add``.
 
     Raises:
-        InputError: A column is not one of categories, or there is nothing to balance.
+        InputError: A column is not categorical, or has fewer than two classes.
 
     Example:
         >>> frame = pd.DataFrame({"sex": ["f"] * 4 + ["m"] * 6, "ill": ["yes", "no", "no", "no"] + ["yes", "no"] * 3})
-        >>> lacking(frame, target="ill", by="sex", to="equal_rates", schema=Schema.infer(frame))["add"].tolist()
+        >>> balance_plan(frame, target="ill", by="sex", to="equal_rates", schema=Schema.infer(frame))["add"].tolist()
         [0, 1, 1, 0]
     """
     if to not in get_args(Goal):
         raise InputError(f"to must be one of {', '.join(get_args(Goal))}, not {to!r}")
-    names = columns(target, by, schema)
+    names = balance_columns(target, by, schema)
     if to == "equal_rates" and len(names) < 2:
-        raise InputError("equal rates are between groups: name the column that makes them with by=")
-    cells = Cells.count(frame, names)
+        raise InputError("to='equal_rates' compares groups: name the columns that define them with by=")
+    cells = CellCounts.count(frame, names)
     if to == "equal_shares":
         return cells.plan(np.full(cells.rows.shape, cells.rows.max()))
     share = cells.rows.sum(axis=0) / cells.rows.sum()
-    # The size of a group at which its fullest class has just its share.
+    # The group size at which its most frequent class has exactly its share.
     size = (cells.rows / share).max(axis=1, keepdims=True)
     return cells.plan(np.maximum(np.rint(size * share).astype(np.int64), cells.rows))
 
 
-def columns(target: str, by: str | Sequence[str] | None, schema: Schema) -> list[str]:
-    """The columns of the groups, then the target.
-
-    Raises:
-        InputError: One is unknown, named twice, or not of categories.
-    """
+def balance_columns(target: str, by: str | Sequence[str] | None, schema: Schema) -> list[str]:
+    """The columns of the groups, then the target; raises unless each is categorical."""
     names = [*([by] if isinstance(by, str) else by or ()), target]
     for name in names:
         if name not in schema:
-            raise SchemaError(f"no column {name!r} to balance; there are {quote(schema, 12)}")
+            raise SchemaError(f"unknown column {name!r}; the table has {quote(schema, 12)}")
         if not isinstance(schema[name], (Categorical, Boolean)):
             raise SchemaError(
-                f"column {name!r} cannot be balanced: its kind is {schema[name].kind}; name one of categories, or cut "
-                "its values into a few with pandas.cut"
+                f"column {name!r} is {schema[name].kind} and cannot be balanced; name a categorical column, or bin its "
+                "values with pandas.cut"
             )
     if len(set(names)) < len(names):
-        raise InputError(f"a column is named twice: {quote(names)}")
+        raise InputError(f"a column is named twice in target and by: {quote(names)}")
     return names
 
 
-def matching(frame: pd.DataFrame, names: Sequence[str], cell: pd.Series) -> pd.DataFrame:
+def select_cell(frame: pd.DataFrame, names: Sequence[str], cell: pd.Series) -> pd.DataFrame:
     """The rows of one class of one group."""
     kept = np.ones(len(frame), bool)
     for name in names:
@@ -142,8 +128,8 @@ def matching(frame: pd.DataFrame, names: Sequence[str], cell: pd.Series) -> pd.D
     return frame[kept]
 
 
-def rounded(shares: npt.NDArray[np.float64]) -> Counts:
-    """Whole numbers of the same sum: the largest remainders are rounded up."""
+def round_to_total(shares: npt.NDArray[np.float64]) -> Counts:
+    """Integers with the same sum: the largest remainders are rounded up."""
     whole = np.floor(shares).astype(np.int64)
     rest = round(float(shares.sum())) - int(whole.sum())
     whole.ravel()[np.argsort(-(shares - whole).ravel(), kind="stable")[:rest]] += 1

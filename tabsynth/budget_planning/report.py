@@ -1,4 +1,4 @@
-"""A privacy plan as text and as a page: a table, and error against epsilon as a drawing without scripts."""
+"""Render a privacy plan: table, SVG chart of error against epsilon, and HTML page."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
-HEAD = ("mechanism", "epsilon", "columns' error", "pairs' error", "CPU seconds")
+HEADER = ("mechanism", "epsilon", "columns' error", "pairs' error", "CPU seconds")
 
-OVERTAKING = (
-    "When DP-SGD (masked) pays, as measured on nine columns: never for pairs of columns, in which marginal was nearer "
-    "throughout. On 100,000 rows masked was nearer in triples of columns and gave fresh rows a higher likelihood: at "
-    "epsilon 3 and 10 whether or not pairs tell all of a table, at epsilon 1 where they do. On 30,000 rows it gave a "
-    "higher likelihood at epsilon 10 alone. With 15 columns the two were about even at 100,000 rows and epsilon 3."
+DP_SGD_ADVICE = (
+    "When to use DP-SGD (masked), measured on nine columns: marginal always had the smaller error of pairs. On 100,000 "
+    "rows masked had the smaller error of triples and a higher likelihood of new rows at epsilon 3 and 10, and at "
+    "epsilon 1 if pairs determine the table. On 30,000 rows it had a higher likelihood at epsilon 10 only. With 15 "
+    "columns the two were about equal at 100,000 rows and epsilon 3."
 )
-"""What ``benchmarks/crossover.py`` found."""
+"""Results of ``benchmarks/crossover.py``."""
 
 
-def rows_of(plan: PrivacyPlan) -> list[list[str]]:
+def table_rows(plan: PrivacyPlan) -> list[list[str]]:
     """The table's rows."""
     return [
         [
@@ -36,18 +36,21 @@ def rows_of(plan: PrivacyPlan) -> list[list[str]]:
     ]
 
 
-def about(plan: PrivacyPlan) -> str:
-    """What was simulated, in a sentence."""
-    larger = "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}: more rows err less)"
-    person = "a row" if plan.rows_per_person == 1 else f"a person of up to {plan.rows_per_person} rows"
+def summarise(plan: PrivacyPlan) -> str:
+    """One paragraph on what was simulated."""
+    larger = (
+        "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}; errors decrease with more rows)"
+    )
+    person = "a row" if plan.rows_per_person == 1 else f"a person with up to {plan.rows_per_person} rows"
     return (
         f"{plan.rows:,} rows{larger}, delta {plan.delta:.3g}, protecting {person}. Errors are mean total variation "
-        "distances (0 is best) to a table made by rule; a real table with more structure errs more. " + OVERTAKING
+        "distances (0 is best) to a simulated table; a real table with more structure has larger errors. "
+        + DP_SGD_ADVICE
     )
 
 
-def drawing(plan: PrivacyPlan) -> str:
-    """The error of pairs against epsilon, both on logarithmic scales, as SVG."""
+def render_svg(plan: PrivacyPlan) -> str:
+    """The error of pairs against epsilon, both logarithmic, as SVG."""
     shown = [*plan.expected, plan.floor]
     low = min(one.pairs for one in shown if one.pairs > 0) / 1.3
     high = max(max(one.pairs for one in shown), 2 * low) * 1.3
@@ -91,16 +94,16 @@ def drawing(plan: PrivacyPlan) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def page(plan: PrivacyPlan) -> str:
+def render_page(plan: PrivacyPlan) -> str:
     """One self-contained HTML page."""
-    head = "".join(f"<th>{escape(word)}</th>" for word in HEAD)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows_of(plan))
+    head = "".join(f"<th>{escape(word)}</th>" for word in HEADER)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table_rows(plan))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Privacy plan</title><style>'
         "body{font:15px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#222}"
         "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem}"
         "th,td{border-bottom:1px solid #ddd}"
         "td:nth-child(n+2),th:nth-child(n+2){text-align:right}</style></head><body>"
-        f"<h1>What privacy will cost</h1><p>{escape(about(plan))}</p>{drawing(plan)}"
+        f"<h1>Expected error by epsilon</h1><p>{escape(summarise(plan))}</p>{render_svg(plan)}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></body></html>\n"
     )

@@ -1,7 +1,7 @@
-"""What a private fit can be expected to cost, before anything is spent: by simulation, from public facts alone.
+"""Expected error of private fits by epsilon, simulated from public facts.
 
-A table is made by rule from the schema, with one factor behind all columns; every mechanism is fitted to it at every
-epsilon, and its rows are compared with the made ones. Nothing of a real table is read.
+A table is simulated from the schema, with one latent factor behind all columns; every mechanism is fitted to it at
+every epsilon, and its sample is compared with that table. No real table is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 
 from tabsynth.common.progress import bar
 from tabsynth.common.validation import checked_seed
-from tabsynth.errors import InputError
+from tabsynth.errors import InputError, quote
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.public_schema import private_schema
 from tabsynth.rules.generate import generate
@@ -33,28 +33,28 @@ MECHANISMS: dict[str, tuple[str, dict[str, Any]]] = {
     "tree": ("marginal", {"method": "tree"}),
     "masked": ("masked", {}),
 }
-"""What can be planned for: a name, the synthesizer's kind and its options."""
+"""Mechanism name to synthesizer kind and options."""
 
 EPSILONS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
-MOST_ROWS = 100_000
-"""Larger tables are simulated at this size; their errors are smaller than those shown."""
+MAX_SIMULATED_ROWS = 100_000
+"""Larger tables are simulated at this size."""
 
-FACTOR = 0.6
-"""How strongly the made columns follow the factor behind them."""
+FACTOR_LOADING = 0.6
+"""Correlation of each simulated column with the latent factor."""
 
-BINS = 20
-PAIRS = 300
+N_BINS = 20
+MAX_PAIRS = 300
 
 Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What one mechanism is expected to reach at one epsilon.
+    """Expected error of one mechanism at one epsilon.
 
     Attributes:
-        mechanism: A name of ``MECHANISMS``, or ``sampling`` for a fresh sample of the same size without privacy.
+        mechanism: A key of ``MECHANISMS``, or ``sampling`` for a bootstrap sample without privacy.
         epsilon: The epsilon, infinite for ``sampling``.
         columns: Mean total variation distance of single columns, from 0 to 1.
         pairs: Mean total variation distance of pairs of columns.
@@ -73,11 +73,11 @@ class PrivacyPlan:
     """Expected errors by mechanism and epsilon.
 
     Attributes:
-        rows: Rows of the table to come.
-        simulated: Rows of the made table.
+        rows: Rows of the planned table.
+        simulated: Rows of the simulated table.
         delta: The delta of every fit.
-        rows_per_person: How many rows a person has at most.
-        floor: What a fresh sample without privacy would show.
+        rows_per_person: Maximum rows per person.
+        floor: The error of a bootstrap sample without privacy.
         expected: Every mechanism at every epsilon.
     """
 
@@ -95,7 +95,7 @@ class PrivacyPlan:
         return out
 
     def best(self, epsilon: float) -> Expected:
-        """The mechanism of the least error of pairs at an epsilon."""
+        """The mechanism with the smallest error of pairs at an epsilon."""
         return min((one for one in self.expected if one.epsilon == epsilon), key=lambda one: one.pairs)
 
 
@@ -112,70 +112,70 @@ def plan_privacy(
     seed: int = 0,
     progress: bool | None = None,
 ) -> PrivacyPlan:
-    """Expected error against epsilon, by simulation.
+    """Simulate the expected error of private fits by epsilon.
 
     Args:
-        schema: The declared schema of the table to come.
-        rows: About how many rows it has: a public number.
+        schema: The declared schema of the planned table.
+        rows: Its approximate number of rows: a public number.
         epsilons: The budgets to try.
-        delta: The delta of every fit; by default that of ``Privacy`` for so many rows.
-        mechanisms: Names of ``MECHANISMS``.
-        rules: Rules that the made table follows (see ``tabsynth.rules``); by default one factor is behind all columns.
-        table: A public table of the same schema, to simulate on instead.
-        rows_per_person: How many rows a person has at most, where persons are protected.
-        seed: Seed of everything.
-        progress: Whether to show a bar; by default one on a terminal, for work of over two seconds.
+        delta: The delta of every fit; by default that of ``Privacy`` for this number of rows.
+        mechanisms: Keys of ``MECHANISMS``.
+        rules: Rules for the simulated table (see ``tabsynth.rules``); by default, one factor correlates all columns.
+        table: A public table of the same schema, to use instead of a simulated one.
+        rows_per_person: Maximum rows per person, if people are protected.
+        seed: Seed of the simulation.
+        progress: Show a progress bar; by default on a terminal.
 
     Raises:
-        InputError: A mechanism is unknown, or the number of rows is none.
-        PrivacyError: The schema does not declare all that a private fit needs, or a budget makes no sense.
+        InputError: A mechanism is unknown, or ``rows`` is below 10.
+        PrivacyError: The schema does not declare what a private fit needs, or a budget is invalid.
     """
     private_schema(schema)
     unknown = [name for name in mechanisms if name not in MECHANISMS]
     if unknown or not mechanisms:
-        raise InputError(f"mechanisms must be of {', '.join(MECHANISMS)}, not {unknown or 'none'}")
+        raise InputError(f"mechanisms: unknown {quote(unknown) or None}; choose from {', '.join(MECHANISMS)}")
     if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 10:
-        raise InputError(f"rows must be a whole number of at least 10, not {rows!r}")
+        raise InputError(f"rows must be an integer of at least 10, not {rows!r}")
     delta = default_delta(int(rows)) if delta is None else delta
     budgets = [
         Privacy(float(epsilon), delta, n_public=int(rows), insecure_seed=checked_seed(seed)) for epsilon in epsilons
     ]
-    size = min(int(rows), MOST_ROWS)
-    made = imagined(schema, size, rules, seed) if table is None else table
-    fresh = made.sample(len(made), replace=True, random_state=seed)
-    floor = Expected("sampling", math.inf, *_distances(made, fresh, schema), 0.0)
-    found = []
+    size = min(int(rows), MAX_SIMULATED_ROWS)
+    simulated = simulate_table(schema, size, rules, seed) if table is None else table
+    fresh = simulated.sample(len(simulated), replace=True, random_state=seed)
+    floor = Expected("sampling", math.inf, *_tv_distances(simulated, fresh, schema), 0.0)
+    expected = []
     with bar(len(mechanisms) * len(budgets), "simulate", "fit", progress) as shown:
         for name in mechanisms:
             for privacy in budgets:
-                found.append(_tried(name, privacy, made, schema, rows_per_person, seed))
+                expected.append(_evaluate_mechanism(name, privacy, simulated, schema, rows_per_person, seed))
                 shown.update()
-    return PrivacyPlan(int(rows), len(made), delta, rows_per_person, floor, tuple(found))
+    return PrivacyPlan(int(rows), len(simulated), delta, rows_per_person, floor, tuple(expected))
 
 
-def imagined(schema: Schema, rows: int, rules: Mapping[str, Any] | str | Path | None, seed: int) -> pd.DataFrame:
-    """A table made by rule; without rules, cells are put in an order that follows one factor behind all columns."""
-    made = generate(schema, rows, rules=rules, seed=seed)
+def simulate_table(schema: Schema, rows: int, rules: Mapping[str, Any] | str | Path | None, seed: int) -> pd.DataFrame:
+    """A table generated by rules; without rules, columns are correlated through one latent factor."""
+    simulated = generate(schema, rows, rules=rules, seed=seed)
     if rules is not None or schema.constraints:
-        return made
+        return simulated
     rng = np.random.default_rng(seed)
     factor = rng.normal(size=rows)
     for name, column in schema.items():
         if isinstance(column, (Identifier, Text)):
             continue
         # Iman and Conover (1982): the column's own values, in the order of a number that follows the factor.
-        follows = FACTOR * factor + math.sqrt(1 - FACTOR**2) * rng.normal(size=rows)
-        order = made[name].astype(object).map(str).argsort(kind="stable")
+        follows = FACTOR_LOADING * factor + math.sqrt(1 - FACTOR_LOADING**2) * rng.normal(size=rows)
+        order = simulated[name].astype(object).map(str).argsort(kind="stable")
         if isinstance(column, (Numeric, Datetime)):
-            order = pd.Series(pd.to_numeric(made[name], errors="coerce")).argsort(kind="stable")
-        put = np.empty(rows, np.int64)
-        put[np.argsort(follows)] = np.asarray(order)
-        made[name] = made[name].iloc[put].reset_index(drop=True)
-    return made
+            order = pd.Series(pd.to_numeric(simulated[name], errors="coerce")).argsort(kind="stable")
+        permuted = np.empty(rows, np.int64)
+        permuted[np.argsort(follows)] = np.asarray(order)
+        simulated[name] = simulated[name].iloc[permuted].reset_index(drop=True)
+    return simulated
 
 
 def from_cardinalities(sizes: Sequence[int]) -> Schema:
-    """A schema of columns of categories, for a table of which only their numbers of values are known."""
+    """A schema of categorical columns with these numbers of values."""
     if not sizes or any(size < 2 for size in sizes):
         raise InputError(f"every column needs at least two values, not {list(sizes)}")
     columns = {
@@ -185,17 +185,17 @@ def from_cardinalities(sizes: Sequence[int]) -> Schema:
     return Schema(columns)
 
 
-def _tried(
-    name: str, privacy: Privacy, made: pd.DataFrame, schema: Schema, rows_per_person: int, seed: int
+def _evaluate_mechanism(
+    name: str, privacy: Privacy, simulated: pd.DataFrame, schema: Schema, rows_per_person: int, seed: int
 ) -> Expected:
-    """Fit one mechanism to the made table and compare."""
+    """Fit one mechanism to the simulated table and compare its sample."""
     kind, options = MECHANISMS[name]
     began = time.process_time()
     own, unit = schema, privacy
-    if rows_per_person > 1:  # a column of persons, each with as many rows as are allowed
+    if rows_per_person > 1:  # every person has the maximum number of rows
         person = Identifier(name="_person", role="person")
         own = Schema({**schema.columns, "_person": person}, schema.constraints)
-        made = made.assign(_person=np.arange(len(made)) // rows_per_person)
+        simulated = simulated.assign(_person=np.arange(len(simulated)) // rows_per_person)
         unit = Privacy(
             privacy.epsilon,
             privacy.delta,
@@ -204,34 +204,34 @@ def _tried(
             n_public=privacy.n_public,
             insecure_seed=privacy.insecure_seed,
         )
-    model = create(kind, **options).fit(made, schema=own, privacy=unit, progress=False)
-    drawn = model.sample(len(made), seed=seed, progress=False)
+    model = create(kind, **options).fit(simulated, schema=own, privacy=unit, progress=False)
+    drawn = model.sample(len(simulated), seed=seed, progress=False)
     seconds = time.process_time() - began
-    return Expected(name, privacy.epsilon, *_distances(made, drawn, schema), round(seconds, 2))
+    return Expected(name, privacy.epsilon, *_tv_distances(simulated, drawn, schema), round(seconds, 2))
 
 
-def _distances(real: pd.DataFrame, drawn: pd.DataFrame, schema: Schema) -> tuple[float, float]:
+def _tv_distances(real: pd.DataFrame, drawn: pd.DataFrame, schema: Schema) -> tuple[float, float]:
     """Mean total variation distance of single columns and of pairs."""
     learned = [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
-    codes = [_codes(real[name], drawn[name], isinstance(schema[name], (Numeric, Datetime))) for name in learned]
+    codes = [_encode(real[name], drawn[name], isinstance(schema[name], (Numeric, Datetime))) for name in learned]
     pairs = list(combinations(range(len(codes)), 2))
-    if len(pairs) > PAIRS:
-        pairs = [pairs[i] for i in np.random.default_rng(0).choice(len(pairs), PAIRS, replace=False)]
-    single = float(np.mean([_distance(real_codes, own) for real_codes, own, _ in codes]))
+    if len(pairs) > MAX_PAIRS:
+        pairs = [pairs[i] for i in np.random.default_rng(0).choice(len(pairs), MAX_PAIRS, replace=False)]
+    single = float(np.mean([_total_variation(real_codes, own) for real_codes, own, _ in codes]))
     joint = []
     for a, b in pairs:
         (first, second, _), (third, fourth, size) = codes[a], codes[b]
-        joint.append(_distance(first * size + third, second * size + fourth))
+        joint.append(_total_variation(first * size + third, second * size + fourth))
     return round(single, 5), round(float(np.mean(joint)) if joint else single, 5)
 
 
-def _codes(real: pd.Series, drawn: pd.Series, on_line: bool) -> tuple[Codes, Codes, int]:
-    """A column's values in both tables as small numbers, lines in bins; and how many there are."""
-    if on_line:
+def _encode(real: pd.Series, drawn: pd.Series, is_ordered: bool) -> tuple[Codes, Codes, int]:
+    """Integer codes of a column in both tables (numbers binned), and the number of codes."""
+    if is_ordered:
         first, second = (
             pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan) for values in (real, drawn)
         )
-        edges = np.unique(np.nanquantile(first, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = np.unique(np.nanquantile(first, np.linspace(0, 1, N_BINS + 1)[1:-1]))
         found = [
             np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="right")) for x in (first, second)
         ]
@@ -241,7 +241,7 @@ def _codes(real: pd.Series, drawn: pd.Series, on_line: bool) -> tuple[Codes, Cod
     return codes[: len(real)], codes[len(real) :], int(codes.max()) + 1
 
 
-def _distance(real: Codes, drawn: Codes) -> float:
+def _total_variation(real: Codes, drawn: Codes) -> float:
     """Total variation distance."""
     cells = np.unique(np.concatenate([real, drawn]), return_inverse=True)[1]
     size = int(cells.max()) + 1

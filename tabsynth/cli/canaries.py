@@ -1,4 +1,4 @@
-"""The command ``canaries``: test a private synthesizer's epsilon by fits with and without one row."""
+"""The command ``canaries``: bound a private synthesizer's epsilon from below."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.cli.output import AddCommand, failed, say, show
+from tabsynth.cli.output import AddCommand, print_result, report_unmet, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,33 +18,30 @@ if TYPE_CHECKING:
 
 CANARIES = """\
 examples:
-  tabsynth canaries --schema schema.json --epsilon 1                     the mixture of noisy counts, seen from inside
+  tabsynth canaries --schema schema.json --epsilon 1                     white box: the noisy counts of marginal
   tabsynth canaries --schema schema.json --epsilon 1 --runs 10_000 --output canaries.json
-  tabsynth canaries --schema schema.json --epsilon 1 --model masked --runs 50          seen by its rows alone
+  tabsynth canaries --schema schema.json --epsilon 1 --model masked --runs 50          black box: synthetic rows only
 
-Fits a tiny table, made of the schema's public facts, with and without one row, so many times each, and tells the two
-apart. What is measured is a lower bound: VIOLATION (exit code 3) where it surely exceeds the claim, CONSISTENT, powered
-where twice the claim would have been found, else INCONCLUSIVE. Nothing of a real table is read or spent.
+Fits a small table, simulated from the public schema, --runs times with and without one row, and tries to distinguish
+the two. The result is a lower bound of epsilon: VIOLATION (exit code 3) if it significantly exceeds the claim,
+CONSISTENT, powered if twice the claim would have been detected, else INCONCLUSIVE. No real table is read.
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    canary = command("canaries", "Fit with and without one row: is the claimed epsilon kept?", CANARIES)
-    canary.add_argument("--schema", required=True, metavar="FILE", help="what the columns are, as JSON")
-    canary.add_argument("--epsilon", type=float, required=True, metavar="E", help="the privacy that is claimed")
+    canary = command("canaries", "Test a private synthesizer's epsilon by fits with and without one row.", CANARIES)
+    canary.add_argument("--schema", required=True, metavar="FILE", help="schema file")
+    canary.add_argument("--epsilon", type=float, required=True, metavar="E", help="the claimed epsilon")
     canary.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
     canary.add_argument("--model", default="marginal", metavar="KIND", help="synthesizer (default: %(default)s)")
-    canary.add_argument("--runs", type=int, default=1000, metavar="N", help="fits a side (default: %(default)s)")
-    canary.add_argument("--seed", type=int, default=0, metavar="N", help="order of the rows; noise is never seeded")
+    canary.add_argument("--runs", type=int, default=1000, metavar="N", help="fits per side (default: %(default)s)")
+    canary.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the row order; noise is never seeded")
     canary.add_argument("--output", "-o", metavar="FILE", help="also write the report as .json")
 
 
 def run(args: Namespace) -> int:
-    """Audit a private synthesizer in the worst case; the exit code is 3 on a violation.
-
-    The table is crafted from the schema's public facts alone, so that nothing of a real one is read or spent.
-    """
+    """Run the command."""
     from tabsynth.common.atomic_files import check_writable
     from tabsynth.errors import InputError
     from tabsynth.privacy.audit.canary import canaries as measure
@@ -54,7 +51,7 @@ def run(args: Namespace) -> int:
 
     if args.output:
         if not args.output.lower().endswith(".json"):
-            raise InputError(f"--output {args.output}: the report is JSON, its name must end in .json")
+            raise InputError(f"--output {args.output}: the name must end in .json")
         check_writable(args.output)
     schema = Schema.from_json(args.schema)
     privacy = Privacy(epsilon=args.epsilon, delta=args.delta)
@@ -65,16 +62,16 @@ def run(args: Namespace) -> int:
         mu = math.sqrt(2 * zcdp_rho(privacy.epsilon, privacy.resolved_delta))
         report = measure(released(schema, privacy, known), known[0], privacy, score=float, mu=mu, **options)
     else:
-        report = measure(_drawn(args.model, schema, privacy), known[0], privacy, **options)
+        report = measure(_fit_and_sample(args.model, schema, privacy), known[0], privacy, **options)
     if args.output:
         report.save(args.output)
         say(f"wrote {args.output}")
-    show(report.to_dict(), str(report))
-    return failed([report.text] if report.exit_code else [])
+    print_result(report.to_dict(), str(report))
+    return report_unmet([report.text] if report.exit_code else [])
 
 
-def _drawn(kind: str, schema: Schema, privacy: Privacy) -> Callable[[pd.DataFrame, int], pd.DataFrame]:
-    """A whole synthesizer of which only the rows are seen."""
+def _fit_and_sample(kind: str, schema: Schema, privacy: Privacy) -> Callable[[pd.DataFrame, int], pd.DataFrame]:
+    """A black-box mechanism: fit, then release synthetic rows."""
     from tabsynth.synthesizers.registry import create
 
     def fit(frame: pd.DataFrame, number: int) -> pd.DataFrame:

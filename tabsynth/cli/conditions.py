@@ -1,4 +1,4 @@
-"""Conditions of the command line (``--given``) as ``sample(given=...)`` expects them."""
+"""Parse the conditions of ``--given``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.cli.output import number
+from tabsynth.cli.output import parse_number
 
 if TYPE_CHECKING:
     from tabsynth.schema.columns import Column
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def parse_given(
     conditions: Iterable[str], schema: Schema, known: Mapping[str, Sequence[Any]] | None = None
 ) -> dict[str, Any] | None:
-    """The conditions of a command line as ``sample(given=...)`` wants them.
+    """Parse conditions into the form of ``sample(given=...)``.
 
     Args:
-        conditions: ``COLUMN=VALUE``, ``COLUMN=LOW:HIGH`` (numbers and dates; an end may be left out),
-            ``COLUMN=A,B`` (categories) or ``COLUMN=`` (missing).
-        schema: The model's.
-        known: The values that the model knows, by column, where the schema does not hold them.
+        conditions: ``COLUMN=VALUE``, ``COLUMN=LOW:HIGH`` (numbers and dates; one end may be empty), ``COLUMN=A,B``
+            (categories) or ``COLUMN=`` (missing).
+        schema: The model's schema.
+        known: The model's vocabulary by column, for columns whose values the schema does not declare.
 
     Raises:
-        ConditionError: No ``COLUMN=VALUE``, an unknown column, or a value that its column cannot have.
+        ConditionError: A condition is malformed, its column is unknown, or its value is impossible.
     """
     from tabsynth.errors import ConditionError, quote
 
@@ -39,19 +39,18 @@ def parse_given(
             raise ConditionError(f"--given {text}: {wrong}")
         name, value = text[: places[-1]], text[places[-1] + 1 :]
         if name in given:
-            raise ConditionError(f"--given names column {name!r} twice; give one condition for it")
-        given[name] = _condition(schema[name], value, (known or {}).get(name, ()))
+            raise ConditionError(f"--given names column {name!r} twice; combine the conditions")
+        given[name] = _parse_condition(schema[name], value, (known or {}).get(name, ()))
     return given or None
 
 
-def _condition(column: Column, text: str, known: Sequence[Any]) -> Any:
-    """A condition in the type of its column."""
+def _parse_condition(column: Column, text: str, known: Sequence[Any]) -> Any:
     from tabsynth.errors import ConditionError, quote
     from tabsynth.schema.columns import Boolean, Categorical, Datetime, Numeric
 
     if isinstance(column, (Numeric, Datetime)):
-        single = partial(number, option=f"--given {column.name}") if isinstance(column, Numeric) else str
-        ends = _ends(text, times=isinstance(column, Datetime))
+        single = partial(parse_number, option=f"--given {column.name}") if isinstance(column, Numeric) else str
+        ends = _parse_range(text, times=isinstance(column, Datetime))
         if ends is not None:
             return tuple(single(end) if end else None for end in ends)
         return single(text) if text else None
@@ -71,11 +70,11 @@ def _condition(column: Column, text: str, known: Sequence[Any]) -> Any:
     raise ConditionError(f"--given {column.name}={text}: the column has the values {quote(values, 12)}")
 
 
-def _ends(text: str, *, times: bool) -> tuple[str, str] | None:
-    """The two ends of LOW:HIGH; None when the text is a single value."""
+def _parse_range(text: str, *, times: bool) -> tuple[str, str] | None:
+    """Split LOW:HIGH; None for a single value."""
     if text.startswith(":") or text.endswith(":"):
         return (text[:-1], "") if text.endswith(":") else ("", text[1:])
-    # Times hold colons too: the sign of a range is the middle one, and both ends are spelled alike.
+    # Times contain colons too: the middle one separates two ends of the same format.
     parts = text.split(":")
     low, high = ":".join(parts[: len(parts) // 2]), ":".join(parts[len(parts) // 2 :])
     alike = re.sub(r"\d+", "0", low) == re.sub(r"\d+", "0", high)

@@ -1,4 +1,4 @@
-"""The command ``fit``: learn a table and write a model file."""
+"""The command ``fit``: fit a model and save it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from tabsynth.cli.output import AddCommand, non_negative_integer, pair, positive_integer, say, show
+from tabsynth.cli.output import AddCommand, non_negative_integer, parse_pair, positive_integer, print_result, say
 
 FIT = """\
 examples:
@@ -15,53 +15,53 @@ examples:
   tabsynth fit patients.parquet --schema schema.json --seed 0 --output m.tabsynth
   tabsynth fit patients.csv --model ctgan --epochs 300 --option batch_size=200 --output m.tabsynth
 
-A long fit keeps its state beside the output (m.tabsynth.checkpoint). When it is interrupted, the same command goes on
-from there; the checkpoint is removed when the fit ends.
+A long fit writes a checkpoint (m.tabsynth.checkpoint). After an interruption, the same command resumes from it; the
+checkpoint is removed when the fit ends.
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    fit = command("fit", "Learn a table and write a model file.", FIT)
+    fit = command("fit", "Fit a model to a table and save it.", FIT)
     fit.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
     fit.add_argument("--output", "-o", required=True, metavar="MODEL", help="the model file to write")
     fit.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
-    fit.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
+    fit.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
     fit.add_argument(
         "--seed", type=non_negative_integer, default=0, metavar="N", help="seed of the fit (default: %(default)s)"
     )
     fit.add_argument(
-        "--epochs", type=positive_integer, metavar="N", help="passes over the table (default: the model decides)"
+        "--epochs", type=positive_integer, metavar="N", help="passes over the table (default: chosen by the model)"
     )
     fit.add_argument(
-        "--min-group", type=positive_integer, metavar="N", help="values shared by fewer rows are never released"
+        "--min-group", type=positive_integer, metavar="N", help="values that occur in fewer rows are never released"
     )
-    fit.add_argument("--device", metavar="NAME", help="where to compute: auto, cpu, cuda, ...")
+    fit.add_argument("--device", metavar="NAME", help="device: auto, cpu, cuda, ...")
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
-    fit.add_argument("--checkpoint", metavar="FILE", help="where to keep the state (default: MODEL.checkpoint)")
-    fit.add_argument("--no-checkpoint", action="store_true", help="keep no state: an interrupted fit is lost")
+    fit.add_argument("--checkpoint", metavar="FILE", help="checkpoint file (default: MODEL.checkpoint)")
+    fit.add_argument("--no-checkpoint", action="store_true", help="write no checkpoint")
 
 
 def run(args: Namespace) -> int:
-    """Learn a table and write a model file."""
+    """Run the command."""
     from tabsynth.common.atomic_files import check_writable
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.errors import InputError
-    from tabsynth.pipeline.outputs import checkpoint_of
+    from tabsynth.pipeline.outputs import checkpoint_path
     from tabsynth.schema.schema import Schema
     from tabsynth.synthesizers.registry import make, resumable
 
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
     options = {name: value for name, value in options.items() if value is not None}
     for text in args.option:
-        name, value = pair(text, "--option")
-        options[name] = _plain(value)
+        name, value = parse_pair(text, "--option")
+        options[name] = _parse_option(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
     model = make(args.model, options)
     checkpoint = Path(args.checkpoint) if args.checkpoint else None
     if checkpoint is None and not args.no_checkpoint and resumable(model):
-        checkpoint = checkpoint_of(args.output)
+        checkpoint = checkpoint_path(args.output)
     check_writable(args.output)
     if checkpoint:
         check_writable(checkpoint)
@@ -73,15 +73,15 @@ def run(args: Namespace) -> int:
         model.fit(table, seed=args.seed, checkpoint=checkpoint)
     except KeyboardInterrupt:
         if checkpoint and checkpoint.exists():
-            say(f"the state is kept in {checkpoint}; the same command goes on from there")
+            say(f"checkpoint kept in {checkpoint}; run the same command to resume")
         raise
     model.save(args.output)
     data = {"model": args.output, "kind": args.model, "rows": len(table), "seed": model.seed_}
-    return show(data, f"wrote {args.output}")
+    return print_result(data, f"wrote {args.output}")
 
 
-def _plain(text: str) -> Any:
-    """An option's value as JSON reads it, else as text."""
+def _parse_option(text: str) -> Any:
+    """Parse an option's value as JSON, else keep the text."""
     try:
         return json.loads(text)
     except ValueError:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, tune
-from tabsynth.cli.output import warnings_as_lines
+from tabsynth.cli.output import print_warnings
 
 COMMANDS: dict[str, ModuleType] = {
     "inspect": inspect,
@@ -24,34 +24,34 @@ COMMANDS: dict[str, ModuleType] = {
     "mix": mix,
     "run": run,
 }
-"""Each command's module: ``add_arguments(command)`` and ``run(args)``."""
+"""Command to module: ``add_arguments(command)`` and ``run(args)``."""
 
 DONE, UNEXPECTED, BAD_INPUT, UNMET, BAD_MODEL, INTERRUPTED = 0, 1, 2, 3, 4, 130
-"""The exit codes."""
+"""Exit codes."""
 
-ABOUT = """\
-Learn a table, draw a synthetic one, and measure how good and how safe it is.
+DESCRIPTION = """\
+Learn a table, sample synthetic rows, and measure their quality and privacy.
 
-  tabsynth inspect patients.csv                                      what is in the table, and what to decide
-  tabsynth fit patients.csv --output m.tabsynth                      learn it
-  tabsynth sample m.tabsynth -n 1000 --output synthetic.parquet      draw rows
+  tabsynth inspect patients.csv                                      types of the columns, open questions
+  tabsynth fit patients.csv --output m.tabsynth                      fit a model
+  tabsynth sample m.tabsynth -n 1000 --output synthetic.parquet      sample rows
   tabsynth evaluate patients.csv synthetic.parquet --output report.html
-  tabsynth audit patients.csv synthetic.parquet --holdout held.csv   attack it: what does it give away?
-  tabsynth run pipeline.yaml                                         all of it at once
+  tabsynth audit patients.csv synthetic.parquet --holdout held.csv   measure disclosure
+  tabsynth run pipeline.yaml                                         all steps at once
 
-No table at hand? Every FILE may be sklearn:diabetes, sklearn:breast_cancer, sklearn:wine or sklearn:iris.
+To try it without a table: every FILE may be sklearn:diabetes, sklearn:breast_cancer, sklearn:wine or sklearn:iris.
 """
 
-CODES = """\
-results go to stdout, as text on a terminal and as JSON into a pipe or file; progress and messages go to stderr
+EXIT_CODES = """\
+Results go to stdout, as text on a terminal, else as JSON. Progress and messages go to stderr.
 
 exit codes:
   0    done
   1    unexpected error
   2    bad usage or bad input; nothing was written
-  3    done, but a score does not meet what --require, --gates or the pipeline's require ask; an audit's violation
+  3    finished, but a threshold (--require, --gates, the pipeline's `require`) was not met, or an audit's violation
   4    the model file is damaged, foreign or of a later version
-  130  interrupted; a fit goes on from its checkpoint when run again
+  130  interrupted; run the same fit again to resume it from its checkpoint
 """
 
 
@@ -66,29 +66,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(argv)
     try:
-        with warnings_as_lines():
+        with print_warnings():
             return int(COMMANDS[args.command].run(args))
     except KeyboardInterrupt:
         print("tabsynth: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of stdout has gone (| head): print nothing, also at exit.
+        # The reader of stdout has exited (| head): print nothing, also at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
         if getattr(args, "debug", False):
             raise
-        return _explain(error)
+        return _report_error(error)
 
 
-def _explain(error: Exception) -> int:
-    """Say an error in one line on stderr; give its exit code."""
+def _report_error(error: Exception) -> int:
+    """Print an error in one line on stderr; return its exit code."""
     from tabsynth.errors import InputError, MissingDependencyError, ModelFileError, PrivacyError, TabsynthError
 
     line = " ".join(str(error).split())
     if not isinstance(error, TabsynthError):
         kind = type(error).__name__
-        print(f"tabsynth: unexpected error: {kind}: {line} (--debug shows where it comes from)", file=sys.stderr)
+        print(f"tabsynth: unexpected error: {kind}: {line} (--debug shows the traceback)", file=sys.stderr)
         return UNEXPECTED
     print(f"tabsynth: error: {line}", file=sys.stderr)
     if isinstance(error, ModelFileError):
@@ -97,7 +97,7 @@ def _explain(error: Exception) -> int:
 
 
 class _Version(argparse.Action):
-    """``--version``, looked up only when asked for."""
+    """``--version``, read on demand."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -107,17 +107,19 @@ class _Version(argparse.Action):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands. Its imports are the standard library's: ``--help`` must be instant."""
+    """The parser of all commands. Imports only the standard library, so that ``--help`` is instant."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
+    common.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("tabsynth", description=ABOUT, epilog=CODES, formatter_class=layout)
+    parser = argparse.ArgumentParser("tabsynth", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=layout)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, about: str, epilog: str) -> argparse.ArgumentParser:
-        epilog = f"{epilog}\n{CODES}"
+        epilog = f"{epilog}\n{EXIT_CODES}"
         return commands.add_parser(
             name, help=about, description=about, epilog=epilog, formatter_class=layout, parents=[common]
         )

@@ -16,49 +16,47 @@ if TYPE_CHECKING:
 MIX = """\
 examples:
   tabsynth mix suggest cleveland=a.parquet va=b.csv --output plan.yaml
-  tabsynth mix review plan.yaml --output review.html         look, then set each status in plan.yaml
+  tabsynth mix review plan.yaml --output review.html         inspect it, then set each status in plan.yaml
   tabsynth mix apply plan.yaml --output mixed.parquet --report mixed.json
 
-suggest decides nothing: every entry of the plan is proposed until a person accepts it, or apply --accept-above 0.8
-takes those that score at least 0.8 and ask nothing.
+Every entry of a suggested plan is proposed until a person accepts it, or apply --accept-above 0.8 accepts those that
+score at least 0.8 and ask no question.
 """
 
 MIN_STREAMED_BYTES = 1 << 28
-"""Bytes of input files from which tables are mixed batch by batch, where the plan allows it."""
+"""Size of inputs from which a plan is applied batch by batch, if it allows that."""
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    verbs = command("mix", "Make one table of several by a plan that a person reviews.", MIX).add_subparsers(
+    verbs = command("mix", "Merge several tables by a plan that a person reviews.", MIX).add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    suggest = verbs.add_parser("suggest", help="write a plan for some tables")
-    suggest.add_argument("tables", nargs="+", metavar="NAME=FILE", help="the sources, each with a name")
-    suggest.add_argument("--target", metavar="FILE", help="the schema of the mixed table, as JSON")
+    suggest = verbs.add_parser("suggest", help="propose a plan")
+    suggest.add_argument("tables", nargs="+", metavar="NAME=FILE", help="the named sources")
+    suggest.add_argument("--target", metavar="FILE", help="schema file of the mixed table")
     suggest.add_argument("--output", "-o", required=True, metavar="PLAN", help="the YAML file to write")
     review = verbs.add_parser("review", help="show the evidence for a plan's entries")
     review.add_argument("plan", metavar="PLAN", help="a plan's YAML file")
-    review.add_argument("--output", "-o", metavar="FILE", help="page to write (.html); without it: a diff on stdout")
-    apply = verbs.add_parser("apply", help="make the mixed table")
+    review.add_argument("--output", "-o", metavar="FILE", help="page to write (.html); by default a diff on stdout")
+    apply = verbs.add_parser("apply", help="write the mixed table")
     apply.add_argument("plan", metavar="PLAN", help="a plan's YAML file")
     apply.add_argument("--output", "-o", required=True, metavar="FILE", help="CSV, Parquet or Excel file to write")
     apply.add_argument(
-        "--accept-above", type=float, metavar="SCORE", help="accept proposals that score so and ask nothing"
+        "--accept-above", type=float, metavar="SCORE", help="accept proposals with at least this score and no question"
     )
-    apply.add_argument("--report", metavar="FILE", help="also write what was done, as JSON")
-    apply.add_argument("--lineage", metavar="FILE", help="also write where rows come from, if the plan publishes it")
+    apply.add_argument("--report", metavar="FILE", help="also write the report, as JSON")
+    apply.add_argument("--lineage", metavar="FILE", help="also write the rows' sources, if the plan publishes them")
     apply.add_argument("--schema", metavar="FILE", help="also write the mixed table's schema, for fit --schema")
+    apply.add_argument("--stream", action="store_true", help="apply batch by batch (default for inputs above 256 MB)")
     apply.add_argument(
-        "--stream", action="store_true", help="batch by batch, in little memory; by itself for inputs of over 256 MB"
-    )
-    apply.add_argument(
-        "--person", action="store_true", help="add the column _entity, so that no person is split or counted twice"
+        "--person", action="store_true", help="add the column _entity, which identifies people across sources"
     )
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed (default: %(default)s)")
 
 
 def run(args: Namespace) -> int:
-    """Run the verb; messages go to stderr, a diff to stdout."""
+    """Run the command."""
     {"suggest": _suggest, "review": _review, "apply": _apply}[args.verb](args)
     return DONE
 
@@ -76,12 +74,14 @@ def _suggest(args: Namespace) -> None:
         if not equals or not name or not path:
             raise InputError(f"a source is NAME=FILE, not {text!r}")
         if name in tables:
-            raise InputError(f"two sources are named {name!r}; give each a name of its own")
+            raise InputError(f"two sources are named {name!r}; names must be unique")
         tables[name] = path
     plan = suggest(tables, Schema.from_json(args.target) if args.target else None)
     plan.save(args.output)
-    asked = sum(bool(item.question) for item in plan.entries)
-    say(f"wrote {args.output}: {len(plan.entries)} entries, {asked} of them ask a question; next: tabsynth mix review")
+    n_questions = sum(bool(item.question) for item in plan.entries)
+    say(
+        f"wrote {args.output}: {len(plan.entries)} entries, {n_questions} of them with a question; next: tabsynth mix review"
+    )
 
 
 def _review(args: Namespace) -> None:
@@ -92,7 +92,7 @@ def _review(args: Namespace) -> None:
     if args.output:
         check_writable(args.output)
         plan.review(args.output)
-        say(f"wrote {args.output}: look, and set each status in {args.plan}")
+        say(f"wrote {args.output}: inspect it, and set each status in {args.plan}")
     else:
         print(plan.changes(), end="")
 
@@ -107,25 +107,25 @@ def _apply(args: Namespace) -> None:
         if path:
             check_writable(path)
     plan = Plan.load(args.plan)
-    if args.stream or _large(plan):
-        made = _streamed(plan, args)
+    if args.stream or _should_stream(plan):
+        written = _mix_to_file(plan, args)
     else:
         mixed = mix(plan, accept_above=args.accept_above, seed=args.seed)
         mixed.save(args.output, report=args.report, lineage=args.lineage, schema=args.schema, person=args.person)
-        made = MixedFile(
+        written = MixedFile(
             path=Path(args.output),
             rows=len(mixed.frame),
             schema=mixed.schema,
             plan_hash=mixed.plan_hash,
             report=mixed.report,
         )
-    for alarm in made.report["link"]["alarms"]:
+    for alarm in written.report["link"]["alarms"]:
         say(f"alarm: {alarm}")
-    say(f"wrote {args.output}: {made.rows:,} rows, {len(made.schema)} columns, plan {made.plan_hash[:12]}")
+    say(f"wrote {args.output}: {written.rows:,} rows, {len(written.schema)} columns, plan {written.plan_hash[:12]}")
 
 
-def _large(plan: Plan) -> bool:
-    """Whether the inputs are better mixed batch by batch, and the plan allows it."""
+def _should_stream(plan: Plan) -> bool:
+    """True for large inputs and a plan that can be applied batch by batch."""
     from tabsynth.mixing.out_of_core.eligibility import unsupported_features
 
     paths = [plan.folder / item.uri for item in plan.inputs.values() if item.uri]
@@ -133,18 +133,20 @@ def _large(plan: Plan) -> bool:
     return size > MIN_STREAMED_BYTES and not unsupported_features(plan)
 
 
-def _streamed(plan: Plan, args: Namespace) -> MixedFile:
-    """Mix batch by batch; lineage and persons are for tables in memory."""
+def _mix_to_file(plan: Plan, args: Namespace) -> MixedFile:
+    """Apply the plan batch by batch."""
     from tabsynth.common.atomic_files import write_text
     from tabsynth.errors import InputError
     from tabsynth.mixing.mix import mix
     from tabsynth.mixing.report import report_text
 
     if args.lineage or args.person:
-        raise InputError("--lineage and --person need all rows at once, which --stream and large inputs rule out")
-    made: MixedFile = mix(plan, accept_above=args.accept_above, seed=args.seed, output=args.output)
+        raise InputError(
+            "--lineage and --person need all rows in memory: leave out --stream, or use inputs below 256 MB"
+        )
+    written: MixedFile = mix(plan, accept_above=args.accept_above, seed=args.seed, output=args.output)
     if args.report:
-        write_text(args.report, report_text(made.report))
+        write_text(args.report, report_text(written.report))
     if args.schema:
-        made.schema.to_json(args.schema)
-    return made
+        written.schema.to_json(args.schema)
+    return written

@@ -1,4 +1,4 @@
-"""Shared by the commands: types of arguments, messages and results."""
+"""Argument types, messages and results of the commands."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ AddCommand = Callable[[str, str, str], argparse.ArgumentParser]
 """Adds a command to the parser: its name, a line of help and examples."""
 
 
-def pair(text: str, option: str) -> tuple[str, str]:
-    """NAME=VALUE of an option, parted."""
+def parse_pair(text: str, option: str) -> tuple[str, str]:
+    """Split NAME=VALUE."""
     from tabsynth.errors import InputError
 
     name, sign, value = text.partition("=")
@@ -29,8 +29,8 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def number(text: str, option: str) -> float:
-    """A finite number of an option."""
+def parse_number(text: str, option: str) -> float:
+    """Parse a finite number."""
     from tabsynth.errors import InputError
 
     try:
@@ -42,41 +42,41 @@ def number(text: str, option: str) -> float:
     return int(value) if value.is_integer() else value
 
 
-def failed(lines: Sequence[str]) -> int:
-    """Say what does not meet its limit; give the exit code."""
+def report_unmet(lines: Sequence[str]) -> int:
+    """Print unmet requirements; return the exit code."""
     for line in lines:
         say(f"not met: {line}")
     return UNMET if lines else DONE
 
 
 def say(line: str) -> None:
-    """A line for people."""
+    """Print a message on stderr."""
     print(f"tabsynth: {line}", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Print each warning as a line for people, once."""
+def print_warnings() -> Iterator[None]:
+    """Print each distinct warning as a message."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_place, **_more: say(str(message))
         yield
 
 
-def stages() -> Callable[[str, float], None] | None:
-    """What says how far an evaluation is; None where nobody watches."""
+def progress_callback() -> Callable[[str, float], None] | None:
+    """Progress messages of an evaluation; None unless stderr is a terminal."""
     return (lambda stage, share: say(f"{stage} ({share:.0%})")) if sys.stderr.isatty() else None
 
 
-def show(data: Any, text: str, *, force_json: bool = False) -> int:
-    """The result: text on a terminal, JSON elsewhere."""
-    person = sys.stdout.isatty() and not force_json
-    print(text if person else json.dumps(data, indent=2, allow_nan=False), flush=True)
+def print_result(data: Any, text: str, *, force_json: bool = False) -> int:
+    """Print the result: text on a terminal, else JSON."""
+    as_text = sys.stdout.isatty() and not force_json
+    print(text if as_text else json.dumps(data, indent=2, allow_nan=False), flush=True)
     return DONE
 
 
-def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows as columns of equal width; the last column wraps at the terminal's edge."""
+def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Align rows in columns; the last column wraps at the terminal's width."""
     table = [list(head), *([" ".join(cell.split()) for cell in row] for row in rows)]
     widths = [min(max(len(row[i]) for row in table), 30) for i in range(len(head) - 1)]
     left = sum(widths) + 2 * len(widths)
@@ -92,19 +92,19 @@ def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def non_negative_integer(text: str) -> int:
-    """A whole number of the command line; ``10_000`` is one."""
+    """Parse an integer such as ``10_000``."""
     try:
         value = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
 
 
 def positive_integer(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse an integer of at least 1."""
     value = non_negative_integer(text)
     if value < 1:
-        raise argparse.ArgumentTypeError("at least 1 is needed")
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
     return value

@@ -1,10 +1,17 @@
-"""The command ``plan-privacy``: simulate the quality at each epsilon."""
+"""The command ``plan-privacy``: simulate the error at each epsilon."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 
-from tabsynth.cli.output import AddCommand, aligned, non_negative_integer, number, positive_integer, show
+from tabsynth.cli.output import (
+    AddCommand,
+    format_table,
+    non_negative_integer,
+    parse_number,
+    positive_integer,
+    print_result,
+)
 
 PLAN_PRIVACY = """\
 examples:
@@ -12,33 +19,38 @@ examples:
   tabsynth plan-privacy --schema schema.json -n 30_000 --rows-per-person 5 --epsilons 0.5,1,2 --output plan.html
   tabsynth plan-privacy --cardinalities 2,2,5,12,40 -n 10_000
 
-Simulated on a table that is made by rule from public facts alone; nothing of a real table is read or spent.
+The simulation uses the schema only; no real table is read.
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    plan = command("plan-privacy", "Say what each epsilon costs in quality, before it is spent.", PLAN_PRIVACY)
+    plan = command("plan-privacy", "Simulate the error of private fits at each epsilon.", PLAN_PRIVACY)
     what = plan.add_mutually_exclusive_group(required=True)
-    what.add_argument("--schema", metavar="FILE", help="what the columns will be, as JSON")
-    what.add_argument("--cardinalities", metavar="N,N,...", help="how many values each column has, without a schema")
+    what.add_argument("--schema", metavar="FILE", help="schema file")
+    what.add_argument("--cardinalities", metavar="N,N,...", help="number of values of each column, instead of a schema")
     plan.add_argument(
-        "--rows", "-n", type=positive_integer, required=True, metavar="N", help="about how many rows: public"
+        "--rows", "-n", type=positive_integer, required=True, metavar="N", help="approximate number of rows (public)"
     )
     plan.add_argument("--epsilons", default="0.1,0.3,1,3,10", metavar="E,E,...", help="budgets (default: %(default)s)")
     plan.add_argument("--delta", type=float, metavar="D", help="delta (default: that of Privacy for so many rows)")
-    plan.add_argument("--mechanisms", default="marginal,tree", metavar="NAME,...", help="of marginal, tree, masked")
-    plan.add_argument("--rules", metavar="YAML", help="rules that the simulated table follows")
     plan.add_argument(
-        "--rows-per-person", type=positive_integer, default=1, metavar="K", help="protect persons of K rows"
+        "--mechanisms",
+        default="marginal,tree",
+        metavar="NAME,...",
+        help="any of marginal, tree, masked (default: %(default)s)",
+    )
+    plan.add_argument("--rules", metavar="YAML", help="rules of the simulated table")
+    plan.add_argument(
+        "--rows-per-person", type=positive_integer, default=1, metavar="K", help="protect people with up to K rows"
     )
     plan.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
-    plan.add_argument("--output", "-o", metavar="FILE", help="also write a page (.html) or the drawing (.svg)")
+    plan.add_argument("--output", "-o", metavar="FILE", help="also write a page (.html) or a chart (.svg)")
 
 
 def run(args: Namespace) -> int:
-    """Say what each epsilon would cost in quality, before anything is spent."""
-    from tabsynth.budget_planning.report import HEAD, about, drawing, page, rows_of
+    """Run the command."""
+    from tabsynth.budget_planning.report import HEADER, render_page, render_svg, summarise, table_rows
     from tabsynth.budget_planning.simulation import from_cardinalities
     from tabsynth.budget_planning.simulation import plan_privacy as simulate
     from tabsynth.common.atomic_files import check_writable, write_text
@@ -47,14 +59,14 @@ def run(args: Namespace) -> int:
 
     if args.output:
         if not args.output.endswith((".html", ".svg")):
-            raise InputError(f"--output {args.output}: the plan is written as .html or .svg")
+            raise InputError(f"--output {args.output}: the name must end in .html or .svg")
         check_writable(args.output)
-    sizes = [int(number(text, "--cardinalities")) for text in (args.cardinalities or "").split(",") if text]
+    sizes = [int(parse_number(text, "--cardinalities")) for text in (args.cardinalities or "").split(",") if text]
     schema = Schema.from_json(args.schema) if args.schema else from_cardinalities(sizes)
     plan = simulate(
         schema,
         args.rows,
-        epsilons=[number(text, "--epsilons") for text in args.epsilons.split(",")],
+        epsilons=[parse_number(text, "--epsilons") for text in args.epsilons.split(",")],
         delta=args.delta,
         mechanisms=args.mechanisms.split(","),
         rules=args.rules,
@@ -62,5 +74,5 @@ def run(args: Namespace) -> int:
         seed=args.seed,
     )
     if args.output:
-        write_text(args.output, page(plan) if args.output.endswith(".html") else drawing(plan))
-    return show(plan.to_dict(), f"{about(plan)}\n\n{aligned(HEAD, rows_of(plan))}")
+        write_text(args.output, render_page(plan) if args.output.endswith(".html") else render_svg(plan))
+    return print_result(plan.to_dict(), f"{summarise(plan)}\n\n{format_table(HEADER, table_rows(plan))}")

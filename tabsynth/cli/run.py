@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from tabsynth.cli.output import DONE, AddCommand, failed, say, show
+from tabsynth.cli.output import DONE, AddCommand, print_result, report_unmet, say
 
 RUN = """\
 examples:
-  tabsynth run --example > pipeline.yaml               a commented file to start from
+  tabsynth run --example > pipeline.yaml               a commented template
   tabsynth run pipeline.yaml
 """
 
@@ -21,7 +21,7 @@ def add_arguments(command: AddCommand) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run a pipeline file."""
+    """Run the command."""
     from tabsynth.errors import InputError
     from tabsynth.pipeline.config import EXAMPLE
     from tabsynth.pipeline.run import run as run_pipeline
@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
         print(EXAMPLE, end="")
         return DONE
     if args.file is None:
-        raise InputError("give a pipeline file, or --example to see one")
+        raise InputError("name a pipeline file, or use --example")
     result = run_pipeline(args.file, say=say)
-    show(result.to_dict(), result.summary)
-    return failed(result.unmet)
+    print_result(result.to_dict(), result.summary)
+    return report_unmet(result.unmet)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from tabsynth.cli.output import AddCommand, non_negative_integer, positive_integer, say, show
+from tabsynth.cli.output import AddCommand, non_negative_integer, positive_integer, print_result, say
 
 TUNE = """\
 examples:
   tabsynth tune patients.csv --trials 20 --output best.yaml
   tabsynth tune patients.csv --objective utility --target outcome --holdout 0.3 --output best.yaml
 
-Each trial is a whole fit. The held-out rows are cut in two: one half chooses the options, the other says how good they
-are. best.yaml holds them as the model step of a pipeline file. Needs the package optuna.
+Each trial is a fit. One half of the held-out rows selects the options, the other half scores them. best.yaml contains
+them as the model step of a pipeline file. Needs the package optuna.
 """
 
 
@@ -20,20 +20,22 @@ def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     tune = command("tune", "Search a model's options by a score on held-out rows.", TUNE)
     tune.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
-    tune.add_argument("--output", "-o", required=True, metavar="YAML", help="where to write the best options")
+    tune.add_argument("--output", "-o", required=True, metavar="YAML", help="file for the best options")
     tune.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
     tune.add_argument(
         "--trials", type=positive_integer, default=20, metavar="N", help="number of fits (default: %(default)s)"
     )
     tune.add_argument("--objective", default="detection_auc", metavar="SCORE", help="score (default: %(default)s)")
-    tune.add_argument("--holdout", type=float, default=0.2, metavar="SHARE", help="held out (default: %(default)s)")
-    tune.add_argument("--target", metavar="COLUMN", help="the column that the table is used to predict")
-    tune.add_argument("--schema", metavar="FILE", help="what the columns are, as JSON (default: inferred)")
+    tune.add_argument(
+        "--holdout", type=float, default=0.2, metavar="SHARE", help="share of held-out rows (default: %(default)s)"
+    )
+    tune.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    tune.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
     tune.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
 
 
 def run(args: Namespace) -> int:
-    """Search a model's options."""
+    """Run the command."""
     from tabsynth.common.atomic_files import check_writable
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.schema.schema import Schema
@@ -41,9 +43,9 @@ def run(args: Namespace) -> int:
 
     check_writable(args.output)
     table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
-    chosen = {name: getattr(args, name) for name in ("trials", "objective", "holdout", "target", "seed")}
-    found = search(table, args.model, **chosen, say=say)
-    found.save(args.output)
-    data = {"output": args.output, "kind": args.model, "options": dict(found.options), "objective": args.objective}
-    data |= {"confirmed": found.confirmed.value, "default": found.default.value}
-    return show(data, f"{found}\nwrote {args.output}")
+    options = {name: getattr(args, name) for name in ("trials", "objective", "holdout", "target", "seed")}
+    result = search(table, args.model, **options, say=say)
+    result.save(args.output)
+    data = {"output": args.output, "kind": args.model, "options": dict(result.options), "objective": args.objective}
+    data |= {"confirmed": result.confirmed.value, "default": result.default.value}
+    return print_result(data, f"{result}\nwrote {args.output}")

@@ -1,4 +1,4 @@
-"""One YAML file, the whole job: read, split, fit, sample, evaluate."""
+"""Run a YAML pipeline: read, split, fit, sample, evaluate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pipeline file says, checked key by key before anything is read or written."""
+"""Parse and validate a pipeline file."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from tabsynth.errors import InputError, quote
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
-"""Version of the pipeline file; a file of a later version is refused."""
+"""Version of the pipeline file format."""
 
 EXAMPLE = """\
-# A whole job for `tabsynth run`: read, split, fit, sample, evaluate. Only version, input and output must be given.
-# Relative paths start at this file's folder; the files of the steps below go into the output folder.
+# A pipeline for `tabsynth run`: read, split, fit, sample, evaluate. Only version, input and output are required.
+# Relative paths start at this file's folder; the steps below write into the output folder.
 version: 1
 input: sklearn:breast_cancer      # a CSV, Parquet or Excel file, or sklearn:NAME for a table that ships with it
-output: output                    # folder, made if it is not there
-# schema: schema.json             # what the columns are, as a file or written out here; inferred when left out
-target: diagnosis                 # the column that the table is used to predict, if there is one
-holdout: 0.2                      # share of rows kept out of the fit (or a file of such rows) to evaluate against
-seed: 0                           # of everything random (default: 0); a step may have a seed of its own
+output: output                    # folder, created if missing
+# schema: schema.json             # a schema file, or the schema itself; inferred by default
+target: diagnosis                 # the column to predict, if any
+holdout: 0.2                      # share of held-out rows for the evaluation, or a file of such rows
+seed: 0                           # default 0; a step may have its own seed
 
 model:
   kind: masked                    # `tabsynth fit --help` lists the kinds
-  # epochs: 20                    # any option of the model; by default as long as the table needs
-  # min_group: 5                  # values that fewer rows than this share are never released
+  # epochs: 20                    # any option of the model; by default chosen by the model
+  # min_group: 5                  # values that occur in fewer rows are never released
   output: model.tabsynth
-  # checkpoint: false             # by default a long fit keeps its state, and goes on from it when run again
+  # checkpoint: false             # by default an interrupted fit resumes from a checkpoint
 
 sample:
-  # rows: 1000                    # by default as many as were fitted
-  # given: {diagnosis: benign, mean radius: [10, 20]}   # what every row must meet: a value, a range, a list of values
+  # rows: 1000                    # default: as many as the training table
+  # given: {diagnosis: benign, mean radius: [10, 20]}   # conditions: a value, a range, a list of values
   output: synthetic.parquet       # or .csv
 
-evaluate:                         # `evaluate: false` leaves it out
+evaluate:                         # `evaluate: false` skips it
   report: report.html
   json: report.json
-  # require: {NAME: 0.9}          # a score of the report must be at least this good, or `tabsynth run` exits with 3
+  # require: {NAME: 0.9}          # `tabsynth run` exits with 3 if a score is worse than its limit
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStep:
-    """Which synthesizer to fit, with its options by name; ``checkpoint`` None keeps one if the model can."""
+    """The synthesizer and its options; ``checkpoint`` None means one if the model supports it."""
 
     kind: str = "masked"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class ModelStep:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleStep:
-    """How many rows to draw, what they must meet and where they go."""
+    """Number of rows, conditions and output file."""
 
     rows: int | None = None
     given: Mapping[str, Any] | None = None
@@ -70,7 +70,7 @@ class SampleStep:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateStep:
-    """Where the report goes, and how good which score must be."""
+    """Report files, and limits of scores."""
 
     report: str = "report.html"
     json: str | None = "report.json"
@@ -80,7 +80,7 @@ class EvaluateStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A checked pipeline: what to read, and what each step does. A step that is None is left out."""
+    """A validated pipeline; a step that is None is skipped."""
 
     input: str | Path
     output: Path
@@ -98,33 +98,33 @@ def read_job(path: str | Path) -> Job:
 
     Raises:
         SourceError: The file cannot be read, or is not YAML.
-        InputError: A key is unknown, missing or of the wrong type; the message names it and what is allowed.
+        InputError: A key is unknown, missing or of the wrong type.
     """
     data = read_yaml(path, "pipeline")
     return job_from_dict(data, folder=Path(path).parent, name=Path(path).name)
 
 
 def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline") -> Job:
-    """Check a pipeline given as plain data.
+    """Validate a pipeline given as a mapping.
 
     Args:
-        data: The pipeline as a mapping.
-        folder: Where relative paths start.
-        name: What to call the pipeline in messages.
+        data: The mapping.
+        folder: The start of relative paths.
+        name: Name of the pipeline in messages.
 
     Raises:
-        InputError: A key is unknown, missing or of the wrong type; the message names it and what is allowed.
+        InputError: A key is unknown, missing or of the wrong type.
     """
     top = _Keys(data, name)
-    version = top.take("version", int, "a whole number", required=True)
+    version = top.take("version", int, "an integer", required=True)
     if version > VERSION:
-        raise InputError(f"{name}: version {version} is later than {VERSION}: upgrade tabsynth to run it")
+        raise InputError(f"{name}: version {version} is later than {VERSION}; upgrade tabsynth")
     source = top.take("input", str, "a path or sklearn:NAME", required=True)
     output = top.take("output", str, "a folder", required=True)
     schema = top.take("schema", (str, Mapping), "a path or a schema written out")
     holdout = top.take("holdout", (str, float), "a share such as 0.2 or a path")
     if isinstance(holdout, float) and not 0 < holdout < 1:
-        raise InputError(f"{name}: holdout must lie between 0 and 1, not {holdout:g}")
+        raise InputError(f"{name}: holdout must be between 0 and 1, not {holdout:g}")
     base = Path(folder)
     job = Job(
         input=source if is_shipped(source) else base / source,
@@ -139,12 +139,12 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     )
     top.end()
     if job.evaluate is not None and job.sample is None:
-        raise InputError(f"{name}: without sample there is nothing to evaluate; add evaluate: false")
+        raise InputError(f"{name}: evaluate needs the step sample; add evaluate: false, or remove sample: false")
     return job
 
 
 def _model(keys: _Keys) -> ModelStep:
-    """The model step; whatever key is left is an option of the model, checked when it is made."""
+    """The model step; all other keys are options of the model, which checks them."""
     return ModelStep(
         kind=keys.take("kind", str, "a name", "masked"),
         seed=keys.seed(),
@@ -157,7 +157,7 @@ def _model(keys: _Keys) -> ModelStep:
 def _sample(keys: _Keys | None) -> SampleStep | None:
     if keys is None:
         return None
-    rows = keys.take("rows", int, "a whole number")
+    rows = keys.take("rows", int, "an integer")
     if rows is not None and rows < 1:
         raise InputError(f"{keys.where}: rows must be at least 1, not {rows}")
     given = keys.take("given", Mapping, "a mapping from column to value, [low, high] or [a, b, ...]")
@@ -186,14 +186,14 @@ def _evaluate(keys: _Keys | None) -> EvaluateStep | None:
 
 
 def _condition(value: Any) -> Any:
-    """A condition whose dates are text, as everywhere else."""
+    """A condition with its dates as text."""
     if isinstance(value, list):
         return [_condition(side) for side in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 class _Keys:
-    """One mapping of the file, taken key by key; a key that is left over at the end is unknown."""
+    """A mapping whose keys are consumed one by one; a key that remains is unknown."""
 
     def __init__(self, data: Any, where: str) -> None:
         if not isinstance(data, Mapping):
@@ -203,7 +203,7 @@ class _Keys:
         self.known: list[str] = []
 
     def take(self, key: str, kinds: Any, what: str, default: Any = None, *, required: bool = False) -> Any:
-        """A key's value, of one of ``kinds``; a whole number counts as a float, a boolean never as a number."""
+        """Consume a key whose value has one of ``kinds``; an integer is a float, a boolean is no number."""
         self.known.append(key)
         value = self.data.pop(key, None)
         if value is None:
@@ -218,25 +218,25 @@ class _Keys:
         return value
 
     def seed(self) -> int | None:
-        """The value of ``seed``."""
-        seed = self.take("seed", int, "a whole number")
+        """Consume ``seed``."""
+        seed = self.take("seed", int, "an integer")
         if seed is not None and not 0 <= seed < 2**63:
-            raise InputError(f"{self.where}: seed must be a whole number from 0 to 2**63 - 1, not {seed}")
+            raise InputError(f"{self.where}: seed must be an integer from 0 to 2**63 - 1, not {seed}")
         return None if seed is None else int(seed)
 
     def step(self, key: str) -> _Keys | None:
-        """A step's own keys; None when the file says ``false``."""
+        """The keys of a step; None if it is ``false``."""
         if self.data.get(key) is False:
             del self.data[key]
             return None
-        return _Keys(self.take(key, Mapping, "a mapping, or false to leave it out", {}), f"{self.where}: {key}")
+        return _Keys(self.take(key, Mapping, "a mapping, or false to skip it", {}), f"{self.where}: {key}")
 
     def rest(self) -> dict[str, Any]:
-        """What has not been taken."""
+        """The keys not consumed."""
         return {str(key): value for key, value in self.data.items()}
 
     def end(self) -> None:
-        """Raise when a key is left over."""
+        """Raise if a key remains."""
         for key in self.data:
             close = difflib.get_close_matches(str(key), self.known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""

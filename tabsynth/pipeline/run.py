@@ -1,4 +1,4 @@
-"""One YAML file, the whole job: read, split, fit, sample, evaluate."""
+"""Run a pipeline: read, split, fit, sample, evaluate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, quote
 from tabsynth.evaluation.gates import unmet
 from tabsynth.pipeline.config import EvaluateStep, Job, SampleStep, job_from_dict, read_job
-from tabsynth.pipeline.outputs import CHUNK, check_report, check_table_output, checkpoint_of, write_sample
+from tabsynth.pipeline.outputs import CHUNK_ROWS, check_report_output, check_table_output, checkpoint_path, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import make, resumable
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a pipeline made.
+    """Result of a pipeline.
 
     Attributes:
         model: The model file.
-        synthetic: The synthetic table's file; None when no rows were drawn.
-        report: The report's file; None when nothing was evaluated.
+        synthetic: The synthetic table's file; None without a sample.
+        report: The report's file; None without an evaluation.
         scores: The report's scores by name.
-        summary: The report as text, the verdict in its first line.
-        unmet: What was required of a score and not reached, in words.
-        rows: Number of rows fitted, held out and drawn.
-        seeds: The seed of each step, so that the same file and seeds give the same result.
+        summary: The report as text, with the verdict in its first line.
+        unmet: A sentence for each requirement that failed.
+        rows: Numbers of training, held-out and synthetic rows.
+        seeds: The seed of each step.
     """
 
     model: Path
@@ -73,16 +73,15 @@ def run(
 ) -> Result:
     """Run a pipeline.
 
-    Everything that can be known to be wrong is said before the fit starts and before anything is written: unknown keys
-    and options, an unreadable table, an unknown target, conditions on unknown columns, outputs that cannot be written.
+    All keys, options, tables, conditions and output paths are checked before the fit and before anything is written.
 
     Args:
-        source: A YAML file, the same as a mapping (relative paths then start at the working folder), or a checked job.
+        source: A YAML file, a mapping (relative paths start at the working folder), or a validated job.
         say: Called with a line about each step.
-        progress: Whether to show progress bars; by default on a terminal.
+        progress: Show progress bars; by default on a terminal.
 
     Raises:
-        TabsynthError: Something in the pipeline or its tables cannot be used.
+        TabsynthError: The pipeline or one of its tables is invalid.
 
     Example:
         >>> run({"version": 1, "input": "patients.csv", "output": "out", "smaple": {"rows": 10}})
@@ -94,14 +93,14 @@ def run(
         job = source
     else:
         job = job_from_dict(source) if isinstance(source, Mapping) else read_job(source)
-    model, paths = make(job.model.kind, job.model.options), _outputs(job)
+    model, paths = make(job.model.kind, job.model.options), _output_paths(job)
     seeds = _seeds(job)
     table = open_table(job.input, job.schema)
     target = job.target or next(iter(table.schema.with_role("target")), None)
     if target is not None:
         check_target(table, target)
-    train, holdout = _parts(job, table, target, seeds["split"])
-    given = None if job.sample is None else _conditions(job.sample.given, train)
+    train, holdout = _split_rows(job, table, target, seeds["split"])
+    given = None if job.sample is None else _parse_conditions(job.sample.given, train)
     check_conditions(model, train, given)
     say(f"read {len(table):,} rows of {len(table.schema)} columns from {job.input}")
 
@@ -109,7 +108,7 @@ def run(
     held = 0 if holdout is None else len(holdout)
     say(f"fitting {job.model.kind} to {len(train):,} rows ({held:,} held out)")
     keep = resumable(model) if job.model.checkpoint is None else job.model.checkpoint
-    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=checkpoint_of(paths["model"]) if keep else None)
+    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=checkpoint_path(paths["model"]) if keep else None)
     model.save(paths["model"])
     say(f"wrote {paths['model']}")
     rows = {"train": len(train), "holdout": held}
@@ -119,7 +118,7 @@ def run(
 
     count = job.sample.rows or len(train)
     head = write_sample(
-        model, paths["synthetic"], count, given=given, seed=seeds["sample"], keep=max(len(train), CHUNK)
+        model, paths["synthetic"], count, given=given, seed=seeds["sample"], keep=max(len(train), CHUNK_ROWS)
     )
     say(f"wrote {count:,} synthetic rows to {paths['synthetic']}")
     result = replace(result, synthetic=paths["synthetic"], rows={**rows, "synthetic": count})
@@ -146,7 +145,7 @@ def run(
 
 
 def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] | None) -> None:
-    """Raise ConditionError before a fit for conditions that no model of this kind could meet afterwards."""
+    """Raise ConditionError before a fit if the fitted model could not satisfy the conditions."""
     from tabsynth.codec.codec import Codec
     from tabsynth.synthesizers.sampling.conditions import Conditions
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
@@ -155,19 +154,15 @@ def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] 
         return
     if not isinstance(model, TokenSynthesizer):
         raise ConditionError(
-            f"{type(model).__name__} cannot sample under conditions; remove given, or fit a masked model"
+            f"{type(model).__name__} does not support conditions; remove given, or use the model masked"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the fit gives them
+        warnings.simplefilter("ignore", UserWarning)  # the fit repeats them
         Conditions.of(Codec.measure(table, min_group=model.min_group), given, 1)
 
 
-def _conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any] | None:
-    """Conditions as ``sample(given=...)`` wants them: two values of a numeric or datetime column are a range.
-
-    Raises:
-        ConditionError: A condition names a column that the table lacks.
-    """
+def _parse_conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any] | None:
+    """Conditions for ``sample(given=...)``: two values of a numeric or datetime column are a range."""
     unknown = [name for name in given or {} if name not in table.schema]
     if unknown:
         raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(table.schema, 12)}")
@@ -178,22 +173,22 @@ def _conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any]
     return out or None
 
 
-def _outputs(job: Job) -> dict[str, Path]:
-    """Where each step writes, checked to be writable even where the folder is still to be made."""
+def _output_paths(job: Job) -> dict[str, Path]:
+    """The output path of each step, checked to be writable."""
     steps: list[tuple[str, str | None]] = [("model", job.model.output)]
     steps += [("synthetic", job.sample.output)] if job.sample else []
     steps += [("report", job.evaluate.report), ("json", job.evaluate.json)] if job.evaluate else []
     paths = {name: job.output / file for name, file in steps if file is not None}
     twice = [str(path) for path in paths.values() if list(paths.values()).count(path) > 1]
     if twice:
-        raise InputError(f"two steps would write {twice[0]!r}; give each a file of its own")
+        raise InputError(f"two steps would write {twice[0]!r}; give each its own file")
     if job.output.exists() and not job.output.is_dir():
-        raise SourceError(f"the output {str(job.output)!r} is not a folder; give another name")
+        raise SourceError(f"the output {str(job.output)!r} is not a folder; choose another path")
     checks = {
         "model": check_writable,
         "synthetic": check_table_output,
-        "report": check_report,
-        "json": check_report,
+        "report": check_report_output,
+        "json": check_report_output,
     }
     for name, path in paths.items():
         if path.parent != job.output and not path.parent.is_dir():
@@ -215,12 +210,14 @@ def _seeds(job: Job) -> dict[str, int]:
     return {"split": job.seed} | {step: job.seed if seed is None else seed for step, seed in own.items()}
 
 
-def _parts(job: Job, table: Table, target: str | None, seed: int) -> tuple[Table, Table | None]:
-    """The rows to fit, and those held out of the fit."""
+def _split_rows(job: Job, table: Table, target: str | None, seed: int) -> tuple[Table, Table | None]:
+    """Training and held-out rows."""
     from tabsynth.evaluation.inputs import relaxed
 
     if job.holdout is None:
         return table, None
     if isinstance(job.holdout, Path):
-        return table, open_table(job.holdout, relaxed(table.schema))  # it may hold values that the fitted rows lack
+        return table, open_table(
+            job.holdout, relaxed(table.schema)
+        )  # it may contain values that the training rows do not
     return split(table, job.holdout, seed=seed, target=target)

@@ -46,8 +46,8 @@ def test_rows_without_a_label_help() -> None:
     points, truth = make_moons(600, noise=0.08, random_state=0)
     X = pd.DataFrame(points, columns=["a", "b"])
     rng = np.random.default_rng(0)
-    few = np.concatenate([rng.choice(np.flatnonzero(truth == label), 4, replace=False) for label in (0, 1)])
-    y = pd.Series(truth, dtype=object).where(X.index.isin(few), None)
+    is_partial = np.concatenate([rng.choice(np.flatnonzero(truth == label), 4, replace=False) for label in (0, 1)])
+    y = pd.Series(truth, dtype=object).where(X.index.isin(is_partial), None)
     accuracy = {
         alpha: VATClassifier(
             alpha=alpha, epsilon=0.3, powers=2, hidden=(50, 50), epochs=200, batch=128, rate=5e-3
@@ -139,5 +139,5 @@ def test_labels_are_checked(fitted: VATClassifier, toy: pd.DataFrame) -> None:
         VATClassifier().fit(toy[["age"]], ["ill"] * len(toy))
     with pytest.raises(DataError, match="one of the classes 'ill', 'well'"):
         adversarial_rows(fitted, toy, y=["odd"] * len(toy))
-    with pytest.raises(DataError, match="lack the columns 'age'"):
+    with pytest.raises(DataError, match="missing columns: 'age'"):
         fitted.predict(toy.drop(columns="age"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tabsynth.budget_planning.report import drawing, page, rows_of
-from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, imagined, plan_privacy
+from tabsynth.budget_planning.report import render_page, render_svg, table_rows
+from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, plan_privacy, simulate_table
 from tabsynth.cli import main
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.schema import Schema
@@ -50,11 +50,11 @@ def test_persons_of_several_rows_cost_more() -> None:
 
 
 def test_the_made_table_follows_one_factor_and_its_schema() -> None:
-    made = imagined(SCHEMA, 3000, None, seed=0)
+    made = simulate_table(SCHEMA, 3000, None, seed=0)
     assert list(made) == list(SCHEMA)
     assert made["age"].between(0, 120).all()
     assert abs(np.corrcoef(made["age"], made["seen"].astype("int64"))[0, 1]) > 0.2
-    made = imagined(SCHEMA, 3000, {"ill": {"formula": "age > 60"}}, seed=0)
+    made = simulate_table(SCHEMA, 3000, {"ill": {"formula": "age > 60"}}, seed=0)
     assert ((made["age"] > 60) == made["ill"]).all()
 
 
@@ -64,10 +64,10 @@ def test_one_seed_gives_one_plan(plan: PrivacyPlan) -> None:
 
 
 def test_the_page_holds_every_figure_and_the_drawing_is_xml(plan: PrivacyPlan) -> None:
-    shown = page(plan)
-    assert all(cell in shown for row in rows_of(plan) for cell in row)
+    shown = render_page(plan)
+    assert all(cell in shown for row in table_rows(plan) for cell in row)
     assert "<script" not in shown
-    root = ET.fromstring(drawing(plan))
+    root = ET.fromstring(render_svg(plan))
     assert len(root.findall("{*}circle")) == len(plan.expected)
 
 

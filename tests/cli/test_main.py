@@ -19,7 +19,7 @@ import pytest
 from tabsynth.cli import BAD_INPUT, BAD_MODEL, DONE, INTERRUPTED, UNEXPECTED, UNMET, main
 from tabsynth.cli import run as run_command
 from tabsynth.cli.conditions import parse_given
-from tabsynth.cli.output import aligned
+from tabsynth.cli.output import format_table
 from tabsynth.errors import ConditionError
 from tabsynth.schema import Schema
 
@@ -257,7 +257,7 @@ class TestRun:
 
     def test_example_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["run", "--example"]) == DONE
-        assert capsys.readouterr().out.startswith("# A whole job for `tabsynth run`")
+        assert capsys.readouterr().out.startswith("# A pipeline for `tabsynth run`")
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -509,7 +509,7 @@ def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> N
         finally:
             fit.kill()
     assert fit.returncode == INTERRUPTED, said
-    assert "the state is kept in m.tabsynth.checkpoint; the same command goes on from there" in said
+    assert "checkpoint kept in m.tabsynth.checkpoint; run the same command to resume" in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.tabsynth.checkpoint"]
 
@@ -562,7 +562,7 @@ class TestConditions:
 
 def test_aligned_columns_wrap_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "50")
-    text = aligned(["name", "why"], [["x", "word " * 20], ["longer", "short"]])
+    text = format_table(["name", "why"], [["x", "word " * 20], ["longer", "short"]])
     lines = text.splitlines()
     assert lines[0] == "name    why"
     assert lines[-1] == "longer  short"

@@ -59,7 +59,7 @@ def test_a_claim(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> N
     ("extra", "says"),
     [
         (["--gates", "nothing=1"], "no score 'nothing'"),
-        (["--gates", "verdict=passed"], "only verdict to ask for"),
+        (["--gates", "verdict=passed"], "only verdict to require"),
         (["--delta", "1e-6"], "give --epsilon too"),
         (["--internal", "records.json"], "'internal'"),
         (["-o", "audit.pdf"], "must end in .html"),
