@@ -79,9 +79,7 @@ def _suggest(args: Namespace) -> None:
     plan = suggest(tables, Schema.from_json(args.target) if args.target else None)
     plan.save(args.output)
     n_questions = sum(bool(item.question) for item in plan.entries)
-    say(
-        f"wrote {args.output}: {len(plan.entries)} entries, {n_questions} of them with a question; next: tabsynth mix review"
-    )
+    say(f"wrote {args.output}: {len(plan.entries)} entries, {n_questions} with a question; next: tabsynth mix review")
 
 
 def _review(args: Namespace) -> None:

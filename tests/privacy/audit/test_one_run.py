@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tabsynth.privacy.accounting.gaussian_dp import gdp_delta, gdp_auc, gdp_epsilon, gdp_mu, gdp_mu_from_auc
+from tabsynth.privacy.accounting.gaussian_dp import gdp_auc, gdp_delta, gdp_epsilon, gdp_mu, gdp_mu_from_auc
 from tabsynth.privacy.audit.one_run import (
     epsilon_from_guesses,
     epsilon_from_scores,
