@@ -16,7 +16,7 @@ from tabsynth.errors import InputError, MissingDependencyError, quote
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import instants
+from tabsynth.schema.validation import to_instants
 
 TABLE = "table"
 """SDMetrics wants a name for it."""
@@ -186,7 +186,7 @@ def _prepared(frame: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> 
     out = frame[list(schema)]
     if len(out) > MOST_ROWS:
         out = out.iloc[rng.permutation(len(out))[:MOST_ROWS]]
-    dates = {c.name: instants(out[c.name], c.format) for c in schema.values() if isinstance(c, Datetime)}
+    dates = {c.name: to_instants(out[c.name], c.format) for c in schema.values() if isinstance(c, Datetime)}
     return out.assign(**dates).reset_index(drop=True)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from tabsynth.common.atomic_files import write_text
-from tabsynth.common.validation import checked_seed
+from tabsynth.common.validation import validate_seed
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, quote
@@ -148,7 +148,7 @@ def tune(
     if not searched:
         raise InputError(f"the synthesizer {model!r} has no options to tune; choose one of {', '.join(SPACES)}")
     create(model, **dict.fromkeys(searched))
-    study = _create_study(checked_seed(seed))
+    study = _create_study(validate_seed(seed))
     table = Table.of(data, schema)
     target = target or next(iter(table.schema.with_role("target")), None)
     if objective in UTILITY_OBJECTIVES and target is None:

@@ -17,7 +17,7 @@ from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import instants, keeps, numbers
+from tabsynth.schema.validation import satisfies, to_instants, to_numbers
 
 Counts = dict[str, tuple[np.ndarray, np.ndarray]]
 """Of each column or constraint: what of each row is in order, and how much of it was looked at, shape (n,) each."""
@@ -163,7 +163,7 @@ def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Cou
     for constraint in schema.constraints:
         names = ", ".join(constraint.columns)
         try:
-            kept = np.asarray(keeps(constraint, table, schema), dtype=bool)
+            kept = np.asarray(satisfies(constraint, table, schema), dtype=bool)
         except DataError:  # values of another type keep nothing
             kept = ~every
         out["consistency"][names] = (kept, every)
@@ -175,7 +175,7 @@ def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Cou
 
 def _moments(values: pd.Series, column: Datetime) -> pd.Series:
     try:
-        return instants(values, column.format)
+        return to_instants(values, column.format)
     except DataError:
         parsed = pd.to_datetime(values.astype(object), format=column.format or "ISO8601", errors="coerce", utc=True)
         return parsed.dt.tz_localize(None)
@@ -185,7 +185,7 @@ def _valid(values: pd.Series, column: Column) -> np.ndarray:
     """Whether each present value is one that the column can have, shape (n,)."""
     if isinstance(column, Numeric):
         try:
-            data = numbers(values)
+            data = to_numbers(values)
         except DataError:
             data = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         good = np.isfinite(data)

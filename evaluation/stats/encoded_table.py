@@ -13,7 +13,7 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import DataError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import instants, numbers
+from tabsynth.schema.validation import to_instants, to_numbers
 
 BINS = 10
 """Equal-width bins of a continuous column in a contingency table, as SDMetrics' ContingencySimilarity has them."""
@@ -118,8 +118,8 @@ def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
 def _floats(values: pd.Series, column: Column) -> Floats:
     """A continuous column as float64; datetimes in seconds since 1970."""
     if not isinstance(column, Datetime):
-        return numbers(values)
-    moments = instants(values, column.format).to_numpy()
+        return to_numbers(values)
+    moments = to_instants(values, column.format).to_numpy()
     seconds = (moments - np.datetime64(0, "s")) / np.timedelta64(1, "s")
     return np.asarray(seconds, dtype=np.float64)
 

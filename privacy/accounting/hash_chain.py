@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tabsynth.common.atomic_files import check_writable, replacing
+from tabsynth.common.atomic_files import check_writable, replace_atomically
 from tabsynth.errors import PrivacyError
 
 FORMAT = "tabsynth-ledger"
@@ -119,7 +119,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
 
 def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
     """Write a chain at once and down to the disk: what was charged must outlive a crash after the read."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replace_atomically(path) as temporary, temporary.open("wb") as file:
         file.write(json.dumps(to_data(head, records), indent=1, ensure_ascii=False, allow_nan=False).encode())
         file.flush()
         os.fsync(file.fileno())

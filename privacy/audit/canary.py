@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.atomic_files import write_text
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon, gdp_mu
 from tabsynth.privacy.audit.epsilon_bounds import (
@@ -152,7 +152,7 @@ def canaries(
     neighbour = pd.concat([table, record], ignore_index=True)
     rng = np.random.default_rng([seed, 11])
     found = np.empty((2, runs))
-    with bar(2 * runs, "canaries", "run", progress) as shown:
+    with progress_bar(2 * runs, "canaries", "run", progress) as shown:
         for i in range(runs):
             for side, frame in enumerate((neighbour, table)):
                 found[side, i] = _check_score(asked(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1)))))

@@ -18,7 +18,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.mechanisms.canonical_cells import cells_to_text, encode_text, to_date_text, to_numbers, to_text
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
 from tabsynth.schema.schema import Schema
 
 _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
@@ -89,7 +89,7 @@ def _clamp_dates(column: Datetime, data: npt.NDArray[np.datetime64]) -> npt.NDAr
 
 
 def _date_bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64:
-    bound = otherwise if text is None else utc_naive(datetime.datetime.fromisoformat(text))
+    bound = otherwise if text is None else to_naive_utc(datetime.datetime.fromisoformat(text))
     return np.datetime64(min(max(bound, _FIRST), _LAST), "ns")
 
 
@@ -116,7 +116,7 @@ def to_dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64
 def _date(value: Any) -> np.datetime64:
     if isinstance(value, (datetime.date, np.datetime64)) and not pd.isna(value):
         try:
-            instant = utc_naive(pd.Timestamp(value).to_pydatetime(warn=False))
+            instant = to_naive_utc(pd.Timestamp(value).to_pydatetime(warn=False))
         except (ValueError, OverflowError):
             return np.datetime64("NaT", "ns")
         return np.datetime64(min(max(instant, _FIRST), _LAST), "ns")

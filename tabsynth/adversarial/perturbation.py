@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.adversarial.vat import VATClassifier
-from tabsynth.common.validation import checked_seed, fresh_seed
+from tabsynth.common.validation import random_seed, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.schema.validation import keeps
+from tabsynth.schema.validation import satisfies
 
 __all__ = ["VATClassifier", "adversarial_rows"]
 
@@ -63,7 +63,7 @@ def adversarial_rows(
         raise DataError(f"fixed names columns that the classifier does not use: {quote(unknown)}")
     if not 0 <= epsilon < np.inf or flips < 0 or steps < 1:
         raise InputError(f"epsilon and flips must be at least 0 and steps at least 1, not {epsilon}, {flips}, {steps}")
-    generator = torch.Generator().manual_seed(fresh_seed() if seed is None else checked_seed(seed))
+    generator = torch.Generator().manual_seed(random_seed() if seed is None else validate_seed(seed))
     start, truth = torch.from_numpy(features.encode(frame)), torch.from_numpy(codes)
     free = torch.zeros(features.width)
     free[[number.at for number in features.numbers if number.name not in fixed]] = 1.0
@@ -82,7 +82,7 @@ def _keep_worse(classifier: VATClassifier, old: pd.DataFrame, new: pd.DataFrame,
     better = losses[1] > losses[0]
     schema = classifier.features_.schema
     for constraint in schema.constraints:
-        better &= keeps(constraint, new, schema)
+        better &= satisfies(constraint, new, schema)
     out = new.copy()
     for name in classifier.features_.names:
         cells = np.where(better, new[name].astype(object), old[name].astype(object))

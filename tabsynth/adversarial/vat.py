@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.adversarial.feature_matrix import FeatureMatrix
-from tabsynth.common.validation import checked_seed
+from tabsynth.common.validation import validate_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, quote
 from tabsynth.schema.schema import Schema
@@ -98,7 +98,7 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         known = labels.notna().to_numpy()
         codes[known] = np.searchsorted(classes, np.asarray(labels[known].tolist()))
         self.features_ = FeatureMatrix.measure(table)
-        generator = torch.Generator().manual_seed(checked_seed(self.seed))
+        generator = torch.Generator().manual_seed(validate_seed(self.seed))
         self.net_ = _build_network([self.features_.width, *self.hidden, len(classes)], generator)
         self._train(torch.from_numpy(self.features_.encode(table.frame)), torch.from_numpy(codes), generator)
         self.classes_ = classes

@@ -17,7 +17,7 @@ import pandas as pd
 
 from tabsynth.augment.class_balance import CellCounts, Goal, balance_columns, balance_plan, round_to_total, select_cell
 from tabsynth.augment.smote_mixup import interpolate, mixup, replace_identifiers
-from tabsynth.common.validation import checked_seed, fresh_seed
+from tabsynth.common.validation import random_seed, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.schema import Schema
@@ -215,5 +215,5 @@ def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _seeds(seed: int | None, count: int) -> list[int]:
     """Distinct seeds derived from one."""
-    start = fresh_seed() if seed is None else checked_seed(seed)
+    start = random_seed() if seed is None else validate_seed(seed)
     return [int(value) >> 1 for value in np.random.SeedSequence(start).generate_state(count, np.uint64)]

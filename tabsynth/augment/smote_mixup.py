@@ -19,7 +19,7 @@ from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import keeps
+from tabsynth.schema.validation import satisfies
 
 MAX_TRIES = 50
 """Rounds of resampling for rows that violate a constraint."""
@@ -233,7 +233,7 @@ def _reject_violations(
         rows = make(remaining)
         good = np.ones(len(rows), bool)
         for constraint in table.schema.constraints:
-            good &= keeps(constraint, rows, table.schema)
+            good &= satisfies(constraint, rows, table.schema)
         kept.append(rows[good])
         remaining -= int(good.sum())
     if remaining > 0:

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.common.progress import bar
-from tabsynth.common.validation import checked_seed
+from tabsynth.common.progress import progress_bar
+from tabsynth.common.validation import validate_seed
 from tabsynth.errors import InputError, quote
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.public_schema import private_schema
@@ -138,14 +138,14 @@ def plan_privacy(
         raise InputError(f"rows must be an integer of at least 10, not {rows!r}")
     delta = default_delta(int(rows)) if delta is None else delta
     budgets = [
-        Privacy(float(epsilon), delta, n_public=int(rows), insecure_seed=checked_seed(seed)) for epsilon in epsilons
+        Privacy(float(epsilon), delta, n_public=int(rows), insecure_seed=validate_seed(seed)) for epsilon in epsilons
     ]
     size = min(int(rows), MAX_SIMULATED_ROWS)
     simulated = simulate_table(schema, size, rules, seed) if table is None else table
     fresh = simulated.sample(len(simulated), replace=True, random_state=seed)
     floor = Expected("sampling", math.inf, *_tv_distances(simulated, fresh, schema), 0.0)
     expected = []
-    with bar(len(mechanisms) * len(budgets), "simulate", "fit", progress) as shown:
+    with progress_bar(len(mechanisms) * len(budgets), "simulate", "fit", progress) as shown:
         for name in mechanisms:
             for privacy in budgets:
                 expected.append(_evaluate_mechanism(name, privacy, simulated, schema, rows_per_person, seed))

@@ -32,7 +32,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from tabsynth.common.validation import fresh_seed
+    from tabsynth.common.validation import random_seed
     from tabsynth.pipeline.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.registry import known_values, load
 
@@ -40,6 +40,6 @@ def run(args: Namespace) -> int:
     model = load(args.model)
     given = parse_given(args.given, model.schema_, known_values(model))
     rows = model.rows_ if args.rows is None else args.rows
-    seed = fresh_seed() if args.seed is None else args.seed
+    seed = random_seed() if args.seed is None else args.seed
     write_sample(model, args.output, rows, given=given, seed=seed)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")

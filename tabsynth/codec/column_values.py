@@ -14,7 +14,7 @@ from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
 from tabsynth.codec.rare_value_pooling import substitute
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import instants, numbers
+from tabsynth.schema.validation import to_instants, to_numbers
 
 Lines = dict[str, npt.NDArray[np.float64]]
 """Columns as numbers, missing as NaN, shape (n,) each."""
@@ -69,8 +69,8 @@ def _nothing(values: pd.Series) -> ValueCoder:
 def line_of(column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
     """A numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
     if not isinstance(column, Datetime):
-        return numbers(values, getattr(column, "format", None))
-    moments = instants(values, column.format)
+        return to_numbers(values, getattr(column, "format", None))
+    moments = to_instants(values, column.format)
     out = moments.to_numpy().astype(np.int64) // UNITS[column.resolution or "s"]
     return np.where(moments.isna().to_numpy(), np.nan, out.astype(np.float64))
 

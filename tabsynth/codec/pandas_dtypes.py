@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.schema.columns import Column, Datetime, Numeric
-from tabsynth.schema.datetime_formats import ZONE, write_dates
-from tabsynth.schema.number_formats import NumberFormat, write_numbers
+from tabsynth.schema.datetime_formats import ZONE, format_dates
+from tabsynth.schema.number_formats import NumberFormat, format_numbers
 
 PLAIN = frozenset({"object", "string"})
 DECIMAL128 = re.compile(r"decimal128\((\d+), (\d+)\)")
@@ -97,7 +97,7 @@ def zone_of(dtype: str, column: Datetime) -> str | None:
 def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:
     """Numbers (missing as NaN) as a column of a dtype, or as text in the format of its schema."""
     if isinstance(column, Numeric) and column.format is not None:
-        return pd.Series(write_numbers(data, column.format), dtype=object)
+        return pd.Series(format_numbers(data, column.format), dtype=object)
     if dtype.startswith("category"):
         inner = dtype.removeprefix("category").removeprefix(":") or "float64"
         return numeric_series(data, inner).astype("category")
@@ -123,7 +123,7 @@ def _decimals(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
     least, most = map(int, dtype.split(":")[2:]) if kind is None else (kind.pyarrow_dtype.scale,) * 2
     form = str(NumberFormat(least=least, most=most))
     cells = np.empty(len(data), dtype=object)
-    cells[:] = [None if text is None else decimal.Decimal(text) for text in write_numbers(np.round(data, most), form)]
+    cells[:] = [None if text is None else decimal.Decimal(text) for text in format_numbers(np.round(data, most), form)]
     series: pd.Series = pd.Series(cells, dtype=object if kind is None else kind)
     return series
 
@@ -174,7 +174,7 @@ def _text(instants: pd.Series, column: Datetime) -> pd.Series:
     """Naive UTC datetimes as text in the column's format."""
     form = column.format or ("%Y-%m-%d" if column.resolution == "D" else "%Y-%m-%dT%H:%M:%S")
     moments = instants.dt.tz_localize("UTC") if "%z" in form else instants
-    return pd.Series(write_dates(moments, form, column.resolution).to_pandas(), dtype=object).where(
+    return pd.Series(format_dates(moments, form, column.resolution).to_pandas(), dtype=object).where(
         instants.notna(), None
     )
 

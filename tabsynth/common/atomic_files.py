@@ -12,7 +12,7 @@ from tabsynth.errors import SourceError
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replace_atomically(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes ``path``, on failure it is removed.
 
     Where ``path`` is a symbolic link, the file behind it is replaced and the link stays.
@@ -58,13 +58,13 @@ def check_writable(path: str | Path) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text to ``path`` at once."""
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write bytes to ``path`` at once."""
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         temporary.write_bytes(data)
 
 

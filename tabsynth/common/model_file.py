@@ -19,12 +19,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from tabsynth.common.atomic_files import replacing
+from tabsynth.common.atomic_files import replace_atomically
 from tabsynth.errors import ModelFileError
 
 VERSION = 1
 FORMAT = "tabsynth-model"
-LIMITS = {"manifest.json": 1 << 20, "config.json": 1 << 28, "weights.safetensors": 1 << 34}
+MAX_MEMBER_BYTES = {"manifest.json": 1 << 20, "config.json": 1 << 28, "weights.safetensors": 1 << 34}
 """The members of a model file and the most bytes that each may have."""
 
 
@@ -60,7 +60,7 @@ def save(path: str | Path, model: ModelFile) -> None:
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     members = {"manifest.json": json.dumps(manifest, indent=2).encode(), **members}
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with replace_atomically(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal models are equal files
 
@@ -73,12 +73,12 @@ def load(path: str | Path) -> ModelFile:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if sorted(archive.namelist()) != sorted(LIMITS):
+            if sorted(archive.namelist()) != sorted(MAX_MEMBER_BYTES):
                 raise ModelFileError(f"{str(path)!r} is not a tabsynth model file: it holds {archive.namelist()[:5]}")
             for info in archive.infolist():
-                if info.file_size > LIMITS[info.filename]:
+                if info.file_size > MAX_MEMBER_BYTES[info.filename]:
                     raise ModelFileError(f"{str(path)!r}: {info.filename} is larger than a model's may be")
-            members = {name: archive.read(name) for name in LIMITS}
+            members = {name: archive.read(name) for name in MAX_MEMBER_BYTES}
         manifest = json.loads(members["manifest.json"])
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise ModelFileError(f"{str(path)!r} is not a tabsynth model file")

@@ -28,7 +28,7 @@ class Progress:
     seconds: float
 
 
-def bar(total: int, what: str, unit: str, shown: bool | None, initial: int = 0) -> tqdm[Any]:
+def progress_bar(total: int, what: str, unit: str, shown: bool | None, initial: int = 0) -> tqdm[Any]:
     """A progress bar on stderr, silent when stderr is no terminal and for work of under two seconds.
 
     Args:

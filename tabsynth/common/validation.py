@@ -7,7 +7,7 @@ import numpy as np
 from tabsynth.errors import InputError
 
 
-def checked_seed(seed: int) -> int:
+def validate_seed(seed: int) -> int:
     """A seed as a Python integer.
 
     Raises:
@@ -18,12 +18,12 @@ def checked_seed(seed: int) -> int:
     return int(seed)
 
 
-def fresh_seed() -> int:
+def random_seed() -> int:
     """A seed from the operating system's entropy."""
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
 
 
-def check_whole(**options: int | None) -> None:
+def check_positive_integers(**options: int | None) -> None:
     """Raise for an option that is neither None nor a whole number of at least 1.
 
     Raises:

@@ -30,7 +30,7 @@ def read_yaml(path: str | Path, what: str) -> Any:
         raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
 
 
-BOOLEAN = "tag:yaml.org,2002:bool"
+BOOLEAN_TAG = "tag:yaml.org,2002:bool"
 
 
 class _Loader(yaml.SafeLoader):
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in known if tag != BOOLEAN]
+    first: [(tag, form) for tag, form in known if tag != BOOLEAN_TAG]
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(BOOLEAN_TAG, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))

@@ -11,18 +11,18 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.data.csv_dialects import Dialect, detect
-from tabsynth.data.csv_files import MISSING, header, text_batches
-from tabsynth.data.csv_types import typed
-from tabsynth.data.file_formats import kind_of, separator_of
-from tabsynth.data.parquet_files import parquet_file, parquet_frame
+from tabsynth.data.csv_dialects import Dialect, detect_dialect
+from tabsynth.data.csv_files import MISSING_SPELLINGS, read_header, text_batches
+from tabsynth.data.csv_types import infer_series
+from tabsynth.data.file_formats import default_separator, file_format
+from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read
 from tabsynth.errors import SourceError
 
-ROWS = 1 << 16
+BATCH_ROWS = 1 << 16
 """Rows of a batch."""
 
-TEXT, NOTHING = "text", "nothing"
+TEXT, EMPTY = "text", "nothing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +43,11 @@ class Batches:
         if isinstance(self.table, pd.DataFrame):
             return [str(name) for name in self.table.columns]
         if self._kind == "parquet":
-            with parquet_file(self.table) as file:
+            with open_parquet(self.table) as file:
                 return list(file.schema_arrow.names)
-        return header(self.table, self._dialect) if self._kind == "csv" else list(self._whole.columns)
+        return read_header(self.table, self._dialect) if self._kind == "csv" else list(self._whole.columns)
 
-    def frames(self, columns: Sequence[str] | None = None, rows: int = ROWS) -> Iterator[pd.DataFrame]:
+    def frames(self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pd.DataFrame]:
         """The batches, each with an index of its own.
 
         Args:
@@ -63,10 +63,10 @@ class Batches:
             for start in range(0, len(self._whole), rows):
                 yield self._whole[wanted].iloc[start : start + rows].reset_index(drop=True)
         elif self._kind == "parquet":
-            with parquet_file(self.table) as file:
+            with open_parquet(self.table) as file:
                 try:
                     for batch in file.iter_batches(rows, columns=wanted):
-                        yield parquet_frame(pa.Table.from_batches([batch]))[wanted]
+                        yield arrow_to_frame(pa.Table.from_batches([batch]))[wanted]
                 except (pa.ArrowException, OSError) as error:
                     raise SourceError(f"{str(self.table)!r} is damaged or cut short: {error}") from error
         else:
@@ -74,7 +74,7 @@ class Batches:
             for text in text_batches(self.table, self._dialect):
                 for start in range(0, len(text), rows):
                     part = text.slice(start, rows)
-                    yield pd.DataFrame({name: _as(part[name].combine_chunks(), kind) for name, kind in kinds.items()})
+                    yield pd.DataFrame({name: _cast(part[name].combine_chunks(), kind) for name, kind in kinds.items()})
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -84,49 +84,49 @@ class Batches:
         for text in text_batches(self.table, self._dialect):
             for name, seen in found.items():
                 if TEXT not in seen:
-                    seen.add(_kind(text[name].combine_chunks()))
-        return {name: _together(seen - {NOTHING}) for name, seen in found.items()}
+                    seen.add(_infer_type(text[name].combine_chunks()))
+        return {name: _merge_types(seen - {EMPTY}) for name, seen in found.items()}
 
     @cached_property
     def _dialect(self) -> Dialect:
         assert isinstance(self.table, Path)
-        return detect(self.table, None, None, usual=separator_of(self.table))
+        return detect_dialect(self.table, None, None, usual=default_separator(self.table))
 
     @cached_property
     def _kind(self) -> str:
         assert isinstance(self.table, Path)
-        return kind_of(self.table)
+        return file_format(self.table)
 
     @cached_property
     def _whole(self) -> pd.DataFrame:
         return self.table.reset_index(drop=True) if isinstance(self.table, pd.DataFrame) else read(self.table).frame
 
 
-def _kind(text: pa.Array) -> str:
+def _infer_type(text: pa.Array) -> str:
     """What all values of a batch are: text, nothing, or a dtype with the format of its dates."""
-    if all(value in MISSING for value in text.drop_null().unique()[: len(MISSING) + 1].to_pylist()):
-        return NOTHING
-    values, spelling = typed(text, MISSING)
+    if all(value in MISSING_SPELLINGS for value in text.drop_null().unique()[: len(MISSING_SPELLINGS) + 1].to_pylist()):
+        return EMPTY
+    values, spelling = infer_series(text, MISSING_SPELLINGS)
     if spelling is not None:
         return f"{values.dtype} {spelling}"
     return TEXT if values.dtype == object else str(values.dtype).lower().replace("boolean", "bool")
 
 
-def _together(seen: set[str]) -> str:
+def _merge_types(seen: set[str]) -> str:
     """What all batches are: integers are numbers too, and what agrees in nothing is text."""
     if seen == {"int64", "float64"}:
         return "float64"
     return next(iter(seen)) if len(seen) == 1 else TEXT
 
 
-def _as(text: pa.Array, kind: str) -> pd.Series:
+def _cast(text: pa.Array, kind: str) -> pd.Series:
     """A batch as what its whole column is."""
     if kind == TEXT:
         return pd.Series(text.to_pandas(), dtype=object)
     dtype: Any = {"int64": "Int64", "bool": "boolean"}.get(kind, kind.partition(" ")[0])
-    if _kind(text) == NOTHING:
+    if _infer_type(text) == EMPTY:
         nothing = pd.NA if dtype in ("Int64", "boolean") else None
         values: pd.Series = pd.Series(nothing, index=range(len(text)), dtype=dtype)
     else:
-        values = typed(text, MISSING)[0].astype(dtype)
+        values = infer_series(text, MISSING_SPELLINGS)[0].astype(dtype)
     return values

@@ -15,11 +15,11 @@ from charset_normalizer import from_bytes
 
 from tabsynth.errors import SourceError, quote
 
-SAMPLE = 1 << 18
+N_SAMPLED_BYTES = 1 << 18
 """Bytes that are looked at."""
 MIN_FOREIGN_BYTES = 8
 """With fewer bytes beyond ASCII, an encoding is not guessed."""
-LINES = 50
+N_SAMPLED_LINES = 50
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 ENCODINGS = (
     "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255",
@@ -45,7 +45,7 @@ class Dialect:
     encoding: str = "utf-8"
 
 
-def detect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
+def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
     """The dialect of a file; what is given is taken, the rest detected, and a warning says so where it is unusual.
 
     Args:
@@ -59,10 +59,10 @@ def detect(path: Path, separator: str | None, encoding: str | None, *, usual: st
     """
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
         raise SourceError(f"separator must be one character such as ';', not {separator!r}")
-    sample, whole = _sample(path)
-    found = _encoding(path, sample, whole) if encoding is None else _known(encoding)
+    sample, whole = _read_sample(path)
+    found = _detect_encoding(path, sample, whole) if encoding is None else _normalise_encoding(encoding)
     text = codecs.getincrementaldecoder(found)(errors="replace").decode(sample)
-    own = _separator(text, usual, whole=whole) if separator is None else separator
+    own = _detect_separator(text, usual, whole=whole) if separator is None else separator
     said = [f"encoded in {found}"] if encoding is None and found not in ("utf-8", "utf-8-sig") else []
     said += [f"separated by {SEPARATORS[own]}"] if separator is None and own != usual else []
     if said:
@@ -71,19 +71,19 @@ def detect(path: Path, separator: str | None, encoding: str | None, *, usual: st
     return Dialect(own, found)
 
 
-def _sample(path: Path) -> tuple[bytes, bool]:
+def _read_sample(path: Path) -> tuple[bytes, bool]:
     """The first bytes of a file, and whether they are all of it."""
     try:
         with path.open("rb") as file:
             packed = path.name.lower().endswith(".gz")
             unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
-            sample = unpacked.read(SAMPLE)
+            sample = unpacked.read(N_SAMPLED_BYTES)
             return sample, not unpacked.read(1)
     except (OSError, EOFError) as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
 
 
-def _known(encoding: str) -> str:
+def _normalise_encoding(encoding: str) -> str:
     """An encoding by its usual name."""
     try:
         return codecs.lookup(encoding).name
@@ -91,7 +91,7 @@ def _known(encoding: str) -> str:
         raise SourceError(f"encoding {encoding!r} is not known; give one such as 'utf-8' or 'cp1252'") from error
 
 
-def _encoding(path: Path, sample: bytes, whole: bool) -> str:
+def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
     """The encoding of a file's first bytes."""
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -104,8 +104,8 @@ def _encoding(path: Path, sample: bytes, whole: bool) -> str:
     foreign = sum(byte > 127 for byte in sample)
     matches = list(from_bytes(sample, cp_isolation=list(ENCODINGS))) if foreign >= MIN_FOREIGN_BYTES else []
     # Chinese read as Japanese is half-width katakana, which Japanese hardly has.
-    best = next((match.encoding for match in matches if not _half_width(str(match))), None)
-    if best not in (None, "big5") and (plain := _unmistakable(sample, whole)):
+    best = next((match.encoding for match in matches if not _has_half_width(str(match))), None)
+    if best not in (None, "big5") and (plain := _encoding_of_letters(sample, whole)):
         return plain
     if best is None:
         raise SourceError(
@@ -115,7 +115,7 @@ def _encoding(path: Path, sample: bytes, whole: bool) -> str:
     return codecs.lookup(best).name
 
 
-def _unmistakable(sample: bytes, whole: bool) -> str | None:
+def _encoding_of_letters(sample: bytes, whole: bool) -> str | None:
     """The encoding where the letters say so: Japanese has kana, Western European its own letters with accents.
 
     Statistics of bytes mistake short Japanese for Korean, and Western for Central European.
@@ -129,26 +129,26 @@ def _unmistakable(sample: bytes, whole: bool) -> str | None:
         known = sum(char in letters for char in foreign) / max(len(foreign), 1)
         if encoding == "cp1252" and known > 0.99:
             return encoding
-        if encoding != "cp1252" and known > 0.05 and not _half_width(text):
+        if encoding != "cp1252" and known > 0.05 and not _has_half_width(text):
             return codecs.lookup(encoding).name
     return None
 
 
-def _half_width(text: str) -> bool:
+def _has_half_width(text: str) -> bool:
     return any("\uff61" <= char <= "\uff9f" for char in text)
 
 
-def _separator(text: str, usual: str, *, whole: bool) -> str:
+def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
     """What separates the fields of a text's first lines: the usual one where it does, else the one that parts most."""
-    lines = text.splitlines(keepends=True)[:LINES]
-    lines = lines if whole and len(lines) < LINES else lines[:-1] or lines
-    widths = {mark: _width(lines, mark) for mark in dict.fromkeys((usual, *SEPARATORS))}
+    lines = text.splitlines(keepends=True)[:N_SAMPLED_LINES]
+    lines = lines if whole and len(lines) < N_SAMPLED_LINES else lines[:-1] or lines
+    widths = {mark: _count_fields(lines, mark) for mark in dict.fromkeys((usual, *SEPARATORS))}
     if widths[usual] > 1:
         return usual
     return max(widths, key=lambda mark: widths[mark])
 
 
-def _width(lines: list[str], separator: str) -> int:
+def _count_fields(lines: list[str], separator: str) -> int:
     """How many fields every record has; 1 where records differ."""
     try:
         records = [

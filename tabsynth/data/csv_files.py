@@ -16,21 +16,21 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tabsynth.data.csv_dialects import Dialect
-from tabsynth.data.csv_types import declared, typed
+from tabsynth.data.csv_types import cast_to_column, infer_series
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Datetime
-from tabsynth.schema.datetime_formats import default_format, write_dates
+from tabsynth.schema.datetime_formats import default_format, format_dates
 from tabsynth.schema.schema import Schema
 
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "<NA>", "NaT")
+MISSING_SPELLINGS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "<NA>", "NaT")
 """Fields that count as missing when they are not quoted. ``None`` is not among them: it is a word."""
-ROWS = 1 << 16
-BLOCK = 1 << 24
+BLOCK_ROWS = 1 << 16
+BLOCK_BYTES = 1 << 24
 """Bytes that Arrow parses at a time; no row may be longer."""
 
 
 def read_csv(
-    path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING, schema: Schema | None = None
+    path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS, schema: Schema | None = None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a CSV file: all of it as text first, then each column as what all its values are.
 
@@ -43,11 +43,11 @@ def read_csv(
         SourceError: Not UTF-8, or a damaged archive.
         DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
     """
-    names = header(path, dialect)
+    names = read_header(path, dialect)
     try:
-        table = pyarrow.csv.read_csv(path, **_options(names, dialect, missing))
+        table = pyarrow.csv.read_csv(path, **_arrow_options(names, dialect, missing))
     except (pa.ArrowInvalid, UnicodeError) as error:
-        raise _explained(path, dialect, len(names), error) from error
+        raise _explain_failure(path, dialect, len(names), error) from error
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     if not len(table):
@@ -56,36 +56,36 @@ def read_csv(
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
     for i, name in enumerate(names):
-        text = _filled(table.column(i).combine_chunks())
+        text = _empty_to_null(table.column(i).combine_chunks())
         told = schema[name] if schema is not None and name in schema else None
-        values = None if told is None else declared(pd.Series(text.to_pandas(), dtype=object, name=name), told)
+        values = None if told is None else cast_to_column(pd.Series(text.to_pandas(), dtype=object, name=name), told)
         if values is None:
-            values, spelling = typed(text, missing)
+            values, spelling = infer_series(text, missing)
             if spelling is not None:
                 formats[name] = spelling
         columns[name] = values
     return pd.DataFrame(columns), formats
 
 
-def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING) -> Iterator[pa.Table]:
+def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS) -> Iterator[pa.Table]:
     """Read a CSV file as text, a block of bytes at a time; missing is null.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
         DataError: No header, no rows, duplicate names, a row of another length, a quote that is never closed.
     """
-    names = header(path, dialect)
+    names = read_header(path, dialect)
     rows, last = 0, None
     try:
-        with pyarrow.csv.open_csv(path, **_options(names, dialect, missing)) as reader:
+        with pyarrow.csv.open_csv(path, **_arrow_options(names, dialect, missing)) as reader:
             for batch in reader:
                 if not batch.num_rows:
                     continue
                 rows += batch.num_rows
                 last = pa.Table.from_batches([batch])
-                yield pa.table({name: _filled(batch.column(i)) for i, name in enumerate(names)})
+                yield pa.table({name: _empty_to_null(batch.column(i)) for i, name in enumerate(names)})
     except (pa.ArrowInvalid, UnicodeError) as error:
-        raise _explained(path, dialect, len(names), error) from error
+        raise _explain_failure(path, dialect, len(names), error) from error
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     if last is None:
@@ -93,13 +93,13 @@ def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MIS
     _check_closed(path, last)
 
 
-def _options(names: list[str], dialect: Dialect, missing: Collection[str]) -> dict[str, Any]:
+def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str]) -> dict[str, Any]:
     """How Arrow reads a file: everything as text, strictly."""
     return {
         "read_options": pyarrow.csv.ReadOptions(
             column_names=[str(i) for i in range(len(names))],
             skip_rows_after_names=1,
-            block_size=BLOCK,
+            block_size=BLOCK_BYTES,
             encoding=dialect.encoding,
         ),
         "parse_options": pyarrow.csv.ParseOptions(
@@ -116,7 +116,7 @@ def _options(names: list[str], dialect: Dialect, missing: Collection[str]) -> di
     }
 
 
-def _filled(text: pa.Array) -> pa.Array:
+def _empty_to_null(text: pa.Array) -> pa.Array:
     """Text, empty as missing."""
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
@@ -125,26 +125,26 @@ def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: S
     """Write a frame as UTF-8 CSV to an open file, datetimes in the formats of the schema."""
     if header:
         names = pa.array([str(name) for name in frame.columns], pa.string())
-        sink.write((separator.join(_quoted(names, separator).to_pylist()) + "\n").encode())
+        sink.write((separator.join(_quote_fields(names, separator).to_pylist()) + "\n").encode())
     formats = {}
     for name in frame.columns:
         if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
             told = schema[name] if schema is not None and name in schema else None
             fact = told if isinstance(told, Datetime) else Datetime(name=str(name))
             formats[name] = (fact.format or default_format(frame[name], fact.resolution), fact.resolution)
-    for at in range(0, len(frame), ROWS):
-        part = frame.iloc[at : at + ROWS]
+    for at in range(0, len(frame), BLOCK_ROWS):
+        part = frame.iloc[at : at + BLOCK_ROWS]
         columns = []
         for name in frame.columns:
-            text = write_dates(part[name], *formats[name]) if name in formats else _text(part[name])
+            text = format_dates(part[name], *formats[name]) if name in formats else _to_text(part[name])
             # A lone empty field would be an empty line, which other readers skip.
-            columns.append(pc.fill_null(_quoted(text, separator), '""' if len(frame.columns) == 1 else ""))
+            columns.append(pc.fill_null(_quote_fields(text, separator), '""' if len(frame.columns) == 1 else ""))
         lines = pc.binary_join_element_wise(*columns, separator)
         sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
 
 @contextmanager
-def opened(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[IO[bytes]]:
+def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[IO[bytes]]:
     """Open a plain or gzipped file; a packed one carries no name or date, so equal tables are equal files."""
     with path.open(mode) as file:
         if not packed:
@@ -154,7 +154,7 @@ def opened(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[I
             yield cast("IO[bytes]", unpacked)
 
 
-def header(path: Path, dialect: Dialect) -> list[str]:
+def read_header(path: Path, dialect: Dialect) -> list[str]:
     """The column names, checked.
 
     Raises:
@@ -162,13 +162,13 @@ def header(path: Path, dialect: Dialect) -> list[str]:
         DataError: No header, no rows, or duplicate names.
     """
     try:
-        records = _records(path, dialect)
+        records = _read_records(path, dialect)
         names = next(records, [])
         rows = next(records, None)
     except (OSError, EOFError) as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     except UnicodeDecodeError as error:
-        raise _undecodable(path, dialect) from error
+        raise _encoding_error(path, dialect) from error
     except csv.Error as error:
         raise DataError(f"{str(path)!r}: the header cannot be read: {error}") from error
     if not names:
@@ -183,9 +183,9 @@ def header(path: Path, dialect: Dialect) -> list[str]:
     return names
 
 
-def _records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
+def _read_records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
     with (
-        opened(path, "rb", packed=path.name.endswith(".gz")) as file,
+        open_binary(path, "rb", packed=path.name.endswith(".gz")) as file,
         io.TextIOWrapper(
             file, encoding="utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding, newline=""
         ) as text,
@@ -193,16 +193,16 @@ def _records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
         yield from csv.reader(text, delimiter=dialect.separator)
 
 
-def _explained(path: Path, dialect: Dialect, width: int, error: Exception) -> DataError | SourceError:
+def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception) -> DataError | SourceError:
     """The cause of a failed read, found by a second, slow look."""
     if "UTF8" in str(error) or isinstance(error, UnicodeError):
-        return _undecodable(path, dialect)
+        return _encoding_error(path, dialect)
     if "Empty CSV" in str(error):
         return DataError(f"{str(path)!r} has a header but no rows")
     line = 1
     try:
         csv.field_size_limit(1 << 30)
-        for record in _records(path, dialect):
+        for record in _read_records(path, dialect):
             if record and len(record) != width:
                 return DataError(
                     f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
@@ -210,13 +210,13 @@ def _explained(path: Path, dialect: Dialect, width: int, error: Exception) -> Da
                 )
             line += 1 + sum(field.count("\n") for field in record)
     except UnicodeDecodeError:
-        return _undecodable(path, dialect)
+        return _encoding_error(path, dialect)
     except (csv.Error, OSError, EOFError) as second:
         return SourceError(f"cannot read {str(path)!r}: {second}")
     return DataError(f"{str(path)!r} cannot be read as CSV: {error}")
 
 
-def _undecodable(path: Path, dialect: Dialect) -> SourceError:
+def _encoding_error(path: Path, dialect: Dialect) -> SourceError:
     name = "UTF-8" if dialect.encoding == "utf-8" else dialect.encoding
     advice = "give its encoding, such as encoding='cp1252', or save it as UTF-8 (in Excel: 'CSV UTF-8')"
     return SourceError(f"{str(path)!r} is not {name}; {advice}")
@@ -228,7 +228,7 @@ def _check_closed(path: Path, table: pa.Table) -> None:
     if last is None or "\n" not in last:
         return
     count = 0
-    with opened(path, "rb", packed=path.name.endswith(".gz")) as file:
+    with open_binary(path, "rb", packed=path.name.endswith(".gz")) as file:
         while block := file.read(1 << 22):
             count += block.count(b'"')
     if count % 2:
@@ -238,7 +238,7 @@ def _check_closed(path: Path, table: pa.Table) -> None:
         )
 
 
-def _text(values: pd.Series) -> pa.Array:
+def _to_text(values: pd.Series) -> pa.Array:
     """A column as text, missing as null; floats in the shortest spelling that gives the same bits back."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.dtype.categories.dtype if not values.isna().any() else object)
@@ -256,10 +256,10 @@ def _text(values: pd.Series) -> pa.Array:
     return pa.array([cell if cell is None or isinstance(cell, str) else str(cell) for cell in cells], pa.string())
 
 
-def _quoted(text: pa.Array, separator: str) -> pa.Array:
+def _quote_fields(text: pa.Array, separator: str) -> pa.Array:
     """Quotes around what needs them: separators, quotes, line ends, spaces at an end, and spellings of missing."""
     inside = r'["\r\n]|^\s|\s$|' + (r"\t" if separator == "\t" else f"[{separator}]")
-    needs = pc.or_(pc.match_substring_regex(text, inside), pc.is_in(text, pa.array(MISSING)))
+    needs = pc.or_(pc.match_substring_regex(text, inside), pc.is_in(text, pa.array(MISSING_SPELLINGS)))
     needs = pc.and_(needs, pc.is_valid(text))
     if not pc.any(needs).as_py():
         return text

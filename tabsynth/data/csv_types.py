@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import read_dates, read_iso
+from tabsynth.schema.datetime_formats import parse_dates, parse_iso
 
 # A number that begins with a zero (007) is a code, and one that begins with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
@@ -21,11 +21,11 @@ CODE_WITH_E = r"^ *[0-9]+[eE][0-9]+ *$"
 EVIDENT_DECIMAL = r"[.+-]"
 INFINITE = r"^ *[+-]?(?:[iI]nf(?:inity)?|INF(?:INITY)?) *$"
 BOOLEAN = r"^(?:True|False|true|false|TRUE|FALSE)$"
-PROBE = 64
+N_PROBED_VALUES = 64
 """A column whose first values break a rule is not looked at further under it; one that passes is checked whole."""
 
 
-def typed(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | None]:
+def infer_series(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | None]:
     """The column as what all its values are: integers, numbers, booleans, ISO 8601 datetimes or text.
 
     Args:
@@ -35,23 +35,23 @@ def typed(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | No
     Returns:
         The column, and the format of its datetimes.
     """
-    head = [value for value in text.drop_null()[:PROBE].to_pylist() if value not in missing]
+    head = [value for value in text.drop_null()[:N_PROBED_VALUES].to_pylist() if value not in missing]
     if head and all(re.match(DECIMAL, value) or re.match(INFINITE, value) for value in head):
-        number = _number(text, missing)
+        number = _parse_number(text, missing)
         if number is not None:
             return number, None
     if head and all(re.match(BOOLEAN, value) for value in head):
-        kept = _matching(text, BOOLEAN, missing)
+        kept = _match_all(text, BOOLEAN, missing)
         if kept is not None:
-            return _pandas(pc.is_in(kept, pa.array(["True", "true", "TRUE"])), kept), None
+            return _to_pandas(pc.is_in(kept, pa.array(["True", "true", "TRUE"])), kept), None
     if head and all(value[:2].isdigit() and value[4:5] == "-" for value in head):
-        read = read_iso(_plain(text).replace(dict.fromkeys(missing, None)))
+        read = parse_iso(_to_objects(text).replace(dict.fromkeys(missing, None)))
         if read is not None:
             return read
-    return _plain(text), None
+    return _to_objects(text), None
 
 
-def declared(values: pd.Series, column: Column) -> pd.Series | None:
+def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
     """A column, as text or already typed, as what its schema declares; None where the values themselves decide.
 
     Values that do not fit stay as they are: the check at the door names them.
@@ -59,30 +59,28 @@ def declared(values: pd.Series, column: Column) -> pd.Series | None:
     present = values.dropna()
     text = bool(present.map(lambda value: isinstance(value, str)).all()) if values.dtype == object else False
     if isinstance(column, Numeric):
-        return _declared_number(values, column)
+        return _cast_numbers(values, column)
     if isinstance(column, Datetime) and not pd.api.types.is_datetime64_any_dtype(values.dtype):
         if column.format is None and text:
-            read = read_iso(values)
+            read = parse_iso(values)
             return None if read is None else read[0]
         if column.format is None:
             return None
-        moments = read_dates(values, column.format)
+        moments = parse_dates(values, column.format)
         return moments if moments.isna().sum() == values.isna().sum() else values
     if isinstance(column, Boolean) and values.dtype != bool:
-        return _declared_members(
-            values, {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-        )
+        return _cast_members(values, {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False})
     if isinstance(column, Categorical) and column.values is not None:
-        return _declared_members(values, {str(value): value for value in column.values})
+        return _cast_members(values, {str(value): value for value in column.values})
     if isinstance(column, (Identifier, Text)) and text:
         whole = isinstance(column, Identifier) and present.str.fullmatch(INTEGER[1:-1]).all()
         return None if whole else values
     return None
 
 
-def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
+def _parse_number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
     for rule, kind in ((INTEGER, pa.int64()), (DECIMAL, pa.float64())):
-        kept = _matching(text, rule, missing)
+        kept = _match_all(text, rule, missing)
         if kept is None:
             continue
         try:
@@ -91,12 +89,12 @@ def _number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
             return None
         if kind == pa.float64() and (_are_codes(kept) or not pc.all(pc.is_finite(data)).as_py()):
             return None
-        return _pandas(data, kept)
+        return _to_pandas(data, kept)
     # Numbers with infinities among them are numbers: the check at the door says where the infinities are.
-    kept = _matching(text, f"{DECIMAL}|{INFINITE}", missing)
+    kept = _match_all(text, f"{DECIMAL}|{INFINITE}", missing)
     if kept is None or not len(kept.drop_null()) or pc.all(pc.match_substring_regex(kept, INFINITE)).as_py():
         return None
-    return _pandas(pc.utf8_trim(kept, " ").cast(pa.float64()), kept)
+    return _to_pandas(pc.utf8_trim(kept, " ").cast(pa.float64()), kept)
 
 
 def _are_codes(text: pa.Array) -> bool:
@@ -104,7 +102,7 @@ def _are_codes(text: pa.Array) -> bool:
     return bool(codes) and not pc.any(pc.match_substring_regex(text, EVIDENT_DECIMAL)).as_py()
 
 
-def _matching(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:
+def _match_all(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:
     """The text, when all of it follows a rule, with spellings of missing as null."""
     bad = pc.invert(pc.match_substring_regex(text, rule))
     odd = pc.unique(text.filter(bad, null_selection_behavior="drop")).to_pylist()
@@ -113,7 +111,7 @@ def _matching(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array |
     return pc.if_else(bad, pa.scalar(None, pa.string()), text) if odd else text
 
 
-def _pandas(data: pa.Array, text: pa.Array) -> pd.Series:
+def _to_pandas(data: pa.Array, text: pa.Array) -> pd.Series:
     """Arrow to pandas: integers and booleans with gaps become nullable, so that they stay what they are."""
     if text.null_count == 0 or pa.types.is_floating(data.type):
         return pd.Series(data.to_pandas())
@@ -122,11 +120,11 @@ def _pandas(data: pa.Array, text: pa.Array) -> pd.Series:
     return pd.Series(gapped.to_pandas(types_mapper=nullable.get))
 
 
-def _plain(text: pa.Array) -> pd.Series:
+def _to_objects(text: pa.Array) -> pd.Series:
     return pd.Series(text.to_pandas(), dtype=object)
 
 
-def _declared_number(values: pd.Series, column: Numeric) -> pd.Series:
+def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
     """Numbers as float, or as integers where the schema has no decimals and the values have none."""
     if pd.api.types.is_bool_dtype(values.dtype):
         return values
@@ -142,7 +140,7 @@ def _declared_number(values: pd.Series, column: Numeric) -> pd.Series:
     return floats.astype("Int64") if floats.isna().any() else floats.astype(np.int64)
 
 
-def _declared_members(values: pd.Series, known: dict[str, object]) -> pd.Series:
+def _cast_members(values: pd.Series, known: dict[str, object]) -> pd.Series:
     """Each value as the declared one that is spelled alike; unknown ones stay."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values

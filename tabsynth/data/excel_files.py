@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.errors import DataError, MissingDependencyError, SourceError, quote
-from tabsynth.schema.datetime_formats import default_format, read_iso, write_dates
+from tabsynth.schema.datetime_formats import default_format, format_dates, parse_iso
 
-MOST_ROWS = 1_048_576
-ERRORS = frozenset({"#N/A", "#DIV/0!", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#NAME?"})
+MAX_ROWS = 1_048_576
+FORMULA_ERRORS = frozenset({"#N/A", "#DIV/0!", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#NAME?"})
 """What a formula that failed shows; all count as missing."""
 
 
@@ -33,14 +33,15 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
         SourceError: Not an Excel file, or no such sheet.
         DataError: An empty sheet, no rows, an unnamed or a duplicate column.
     """
-    openpyxl = _openpyxl()
+    openpyxl = _import_openpyxl()
     try:
         with path.open("rb") as file:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             names = list(book.sheetnames)
             if sheet is not None and sheet not in names:
                 raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {quote(names, 20)}")
-            rows = [[(_cell(cell), _decimal(cell)) for cell in row] for row in book[sheet or names[0]].iter_rows()]
+            cells = book[sheet or names[0]].iter_rows()
+            rows = [[(_cell_value(cell), _shows_decimals(cell)) for cell in row] for row in cells]
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
         if isinstance(error, SourceError):
             raise
@@ -48,7 +49,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     while rows and all(value is None for value, _ in rows[-1]):
         rows.pop()  # formatting leaves empty rows behind the last one
     where = f"{str(path)!r}, sheet {sheet or names[0]!r}"
-    header = _header([value for value, _ in rows[0]] if rows else [], rows, where)
+    header = _read_header([value for value, _ in rows[0]] if rows else [], rows, where)
     if len(rows) < 2:
         raise DataError(f"{where} has a header but no rows")
     columns: dict[str, pd.Series] = {}
@@ -56,9 +57,9 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     for i, name in enumerate(header):
         cells = [row[i] if i < len(row) else (None, False) for row in rows[1:]]
         values = [None if isinstance(value, str) and value in missing else value for value, _ in cells]
-        columns[name] = _typed(values, decimal=any(shown for _, shown in cells))
+        columns[name] = _to_series(values, decimal=any(shown for _, shown in cells))
         if columns[name].dtype == object and isinstance(next((v for v in values if v is not None), None), str):
-            read = read_iso(columns[name]) if all(v is None or isinstance(v, str) for v in values) else None
+            read = parse_iso(columns[name]) if all(v is None or isinstance(v, str) for v in values) else None
             if read is not None:
                 columns[name], formats[name] = read
     return pd.DataFrame(columns), formats
@@ -71,13 +72,13 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
         MissingDependencyError: openpyxl is not installed.
         DataError: Too many rows for Excel, or an integer or character that it cannot hold.
     """
-    openpyxl = _openpyxl()
+    openpyxl = _import_openpyxl()
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-    if len(frame) >= MOST_ROWS:
+    if len(frame) >= MAX_ROWS:
         raise DataError(
-            f"Excel holds {MOST_ROWS - 1:,} rows, the table has {len(frame):,}; write CSV or Parquet instead"
+            f"Excel holds {MAX_ROWS - 1:,} rows, the table has {len(frame):,}; write CSV or Parquet instead"
         )
     wide = [n for n in frame.columns if pd.api.types.is_integer_dtype(frame[n].dtype) and frame[n].abs().max() > 2**53]
     if wide:
@@ -99,14 +100,14 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
             out.number_format = shown
         return out
 
-    columns = [_cells(frame[name]) for name in frame.columns]
+    columns = [_to_cells(frame[name]) for name in frame.columns]
     sheet.append([cell(str(name), None) for name in frame.columns])
     for row in zip(*(values for values, _ in columns), strict=True):
         sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
     book.save(path)
 
 
-def _openpyxl() -> Any:
+def _import_openpyxl() -> Any:
     try:
         import openpyxl
     except ImportError as error:
@@ -114,20 +115,20 @@ def _openpyxl() -> Any:
     return openpyxl
 
 
-def _cell(cell: Any) -> Any:
+def _cell_value(cell: Any) -> Any:
     """A cell's value; what is not text, a number, a boolean or a date becomes text."""
     value = cell.value
-    if value is None or value == "" or (isinstance(value, str) and value in ERRORS and cell.data_type == "e"):
+    if value is None or value == "" or (isinstance(value, str) and value in FORMULA_ERRORS and cell.data_type == "e"):
         return None
     return value if isinstance(value, (str, int, float, datetime.datetime, datetime.date)) else str(value)
 
 
-def _decimal(cell: Any) -> bool:
+def _shows_decimals(cell: Any) -> bool:
     """Whether a number is shown with decimals."""
     return isinstance(cell.value, (int, float)) and ".0" in (cell.number_format or "")
 
 
-def _header(names: list[Any], rows: list[list[Any]], where: str) -> list[str]:
+def _read_header(names: list[Any], rows: list[list[Any]], where: str) -> list[str]:
     while names and names[-1] is None and all(len(row) < len(names) or row[len(names) - 1][0] is None for row in rows):
         names.pop()
     if not names:
@@ -141,7 +142,7 @@ def _header(names: list[Any], rows: list[list[Any]], where: str) -> list[str]:
     return header
 
 
-def _typed(values: list[Any], *, decimal: bool) -> pd.Series:
+def _to_series(values: list[Any], *, decimal: bool) -> pd.Series:
     """The cells of a column as one type, where they are of one."""
     present = [value for value in values if value is not None]
     gaps = len(present) < len(values)
@@ -159,13 +160,13 @@ def _typed(values: list[Any], *, decimal: bool) -> pd.Series:
     return pd.Series(values, dtype=object)
 
 
-def _cells(values: pd.Series) -> tuple[Iterator[Any], str | None]:
+def _to_cells(values: pd.Series) -> tuple[Iterator[Any], str | None]:
     """A column's values as Excel holds them, missing as None, and the number format that tells their type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         # Excel knows no time zones: such instants are written as text.
-        return iter(write_dates(values, default_format(values)).to_pylist()), None
+        return iter(format_dates(values, default_format(values)).to_pylist()), None
     plain = values.astype(object).where(values.notna(), None)
     if pd.api.types.is_datetime64_dtype(values.dtype):
         days = default_format(values) == "%Y-%m-%d"

@@ -12,7 +12,7 @@ SUFFIXES = {
 }  # fmt: skip
 
 
-def kind_of(path: Path) -> str:
+def file_format(path: Path) -> str:
     """``csv``, ``parquet`` or ``excel``, by the suffix.
 
     Raises:
@@ -25,6 +25,6 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def separator_of(path: Path) -> str:
+def default_separator(path: Path) -> str:
     """What separates a CSV file's fields by its suffix."""
     return "\t" if ".tsv" in path.name.lower() else ","

@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabsynth.data.provenance import from_metadata, mark
+from tabsynth.data.provenance import attach_provenance, from_metadata
 from tabsynth.errors import DataError, SourceError, quote
 
 
-def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
+def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
     """Open a Parquet file, its columns and rows checked.
 
     Raises:
@@ -37,9 +37,9 @@ def parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
     return file
 
 
-def parquet_frame(table: pa.Table) -> pd.DataFrame:
+def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
     """Arrow to pandas; integers and booleans with gaps become nullable rather than floats and objects."""
-    frame: pd.DataFrame = mark(table.to_pandas(), from_metadata(table.schema))
+    frame: pd.DataFrame = attach_provenance(table.to_pandas(), from_metadata(table.schema))
     if not isinstance(frame.index, pd.RangeIndex):
         named = [name for name in frame.index.names if name is not None]
         frame = frame.reset_index(level=named) if named else frame
@@ -49,7 +49,7 @@ def parquet_frame(table: pa.Table) -> pd.DataFrame:
             continue
         column, values = table.column(field.name), frame[field.name]
         if pa.types.is_integer(field.type) and not pd.api.types.is_integer_dtype(values.dtype) and column.null_count:
-            frame[field.name] = column.to_pandas(types_mapper=lambda kind: getattr(pd, _nullable(kind))())
+            frame[field.name] = column.to_pandas(types_mapper=lambda kind: getattr(pd, _nullable_dtype(kind))())
         elif pa.types.is_boolean(field.type) and values.dtype == object:
             frame[field.name] = values.astype("boolean")
         elif pa.types.is_decimal(field.type):
@@ -59,6 +59,6 @@ def parquet_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _nullable(kind: pa.DataType) -> str:
+def _nullable_dtype(kind: pa.DataType) -> str:
     """The name of pandas' nullable dtype for an Arrow integer."""
     return str(kind).replace("uint", "UInt").replace("int", "Int") + "Dtype"

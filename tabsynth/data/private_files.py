@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabsynth.data.provenance import from_metadata, mark, read_beside
+from tabsynth.data.provenance import attach_provenance, from_metadata, read_sidecar
 from tabsynth.errors import DataError, SchemaError, SourceError, quote
 
 DELIMITERS = ",;\t|"
@@ -26,7 +26,7 @@ DELIMITERS = ",;\t|"
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
-LONGEST = 100_000
+MAX_LINE_CHARACTERS = 100_000
 """A longer line is left out, for the standard library's reader refuses longer fields."""
 
 
@@ -43,7 +43,7 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
         SourceError: The file is not there or not readable.
     """
     if path.suffix == ".parquet":
-        return _parquet(path, set(declared))
+        return _read_parquet(path, set(declared))
     if path.suffix not in (".csv", ".gz"):
         raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")
     try:
@@ -54,14 +54,14 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
         raise DataError(f"{str(path)!r} cannot be decompressed; compress the table anew") from error
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    return mark(_table(data.removeprefix(b"\xef\xbb\xbf"), path, set(declared)), read_beside(path))
+    return attach_provenance(_parse_lines(data.removeprefix(b"\xef\xbb\xbf"), path, set(declared)), read_sidecar(path))
 
 
-def _table(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
+def _parse_lines(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
     """The lines of a CSV file as rows of text."""
     end = _LINE_END.search(data)
     header, body = (data[: end.start()], data[end.end() :]) if end else (data, b"")
-    parted = {sign: _fields(header, sign) or [] for sign in DELIMITERS}
+    parted = {sign: _split_line(header, sign) or [] for sign in DELIMITERS}
     delimiter = next((sign for sign, names in parted.items() if sorted(names) == sorted(declared)), DELIMITERS[0])
     names = parted[delimiter]
     if sorted(names) != sorted(declared):
@@ -71,27 +71,27 @@ def _table(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
             f"fields, and {quote(sorted(declared - set(names))) or 'none'} of the schema is not among them"
         )
     lines = body.split(b"\r" if end and end[0] == b"\r" else b"\n")
-    rows = list(_rows(lines, delimiter, len(names)))
+    rows = list(_complete_rows(lines, delimiter, len(names)))
     return pd.DataFrame({n: pd.Series([row[i] or None for row in rows], dtype=object) for i, n in enumerate(names)})
 
 
-def _rows(lines: Iterable[bytes], delimiter: str, width: int) -> Iterator[list[str]]:
+def _complete_rows(lines: Iterable[bytes], delimiter: str, width: int) -> Iterator[list[str]]:
     """The fields of each line that has as many as the header; empty ones behind them do not count."""
     for line in lines:
-        fields = _fields(line, delimiter)
+        fields = _split_line(line, delimiter)
         if fields is not None and len(fields) >= width and not any(fields[width:]):
             yield fields[:width]
 
 
-def _fields(line: bytes, delimiter: str) -> list[str] | None:
+def _split_line(line: bytes, delimiter: str) -> list[str] | None:
     """The fields of one line; None where it is empty or too long."""
     text = line.decode("utf-8", errors="replace").removesuffix("\r").replace("\r", " ")
-    if not text or len(text) > LONGEST:
+    if not text or len(text) > MAX_LINE_CHARACTERS:
         return None
     return text.split(delimiter) if '"' not in text else next(csv.reader([text], delimiter=delimiter), None)
 
 
-def _parquet(path: Path, declared: set[str]) -> pd.DataFrame:
+def _read_parquet(path: Path, declared: set[str]) -> pd.DataFrame:
     """A Parquet file; no cell decides on the type of its column."""
     try:
         table = pyarrow.parquet.read_table(path)
@@ -100,12 +100,12 @@ def _parquet(path: Path, declared: set[str]) -> pd.DataFrame:
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{str(path)!r} cannot be read as Parquet; write the table anew") from error
     kept = [name for name in table.column_names if name in declared or not name.startswith("__index_level_")]
-    columns = [_series(table.column(name)).rename(name) for name in kept]
+    columns = [_to_series(table.column(name)).rename(name) for name in kept]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
-    return mark(frame, from_metadata(table.schema))
+    return attach_provenance(frame, from_metadata(table.schema))
 
 
-def _series(values: pa.ChunkedArray) -> pd.Series:
+def _to_series(values: pa.ChunkedArray) -> pd.Series:
     """A column of Parquet: whole numbers with gaps stay whole, dates may be of any year, and text of any bytes."""
     kind = values.type
     if pa.types.is_dictionary(kind):
@@ -117,10 +117,10 @@ def _series(values: pa.ChunkedArray) -> pd.Series:
             None if cell is None else cell.decode("utf-8", "replace") for cell in values.cast(pa.binary()).to_pylist()
         ]
         return pd.Series(cells, dtype=object)
-    return pd.Series(values.to_pandas(types_mapper=_TYPES.get))
+    return pd.Series(values.to_pandas(types_mapper=_NULLABLE_TYPES.get))
 
 
-_TYPES = {
+_NULLABLE_TYPES = {
     pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(),
     pa.uint8(): pd.UInt8Dtype(), pa.uint16(): pd.UInt16Dtype(), pa.uint32(): pd.UInt32Dtype(),
     pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype(),

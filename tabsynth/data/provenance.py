@@ -19,33 +19,33 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, PrivacyError, SourceError
 
 KEY = "tabsynth.mixed"
-BESIDE = ".mixed.json"
+SIDECAR_SUFFIX = ".mixed.json"
 """What the name of the file beside a table ends with."""
 
-Told = dict[str, Any]
+Provenance = dict[str, Any]
 """``plan_hash``, ``decisions_hash`` (without the inputs' contents), ``sources`` (rows by name), ``rows``, ``person``
 (what a promise by row means for a person) and ``void`` (why no promise of differential privacy can be given)."""
 
 
-def mark(frame: pd.DataFrame, told: Mapping[str, Any] | None) -> pd.DataFrame:
+def attach_provenance(frame: pd.DataFrame, told: Mapping[str, Any] | None) -> pd.DataFrame:
     """The same frame, which now tells where it comes from; nothing is copied."""
     if told:
         frame.attrs[KEY] = dict(told)
     return frame
 
 
-def told_by(frame: Any) -> Told | None:
+def get_provenance(frame: Any) -> Provenance | None:
     """What a frame tells; None where it was not mixed."""
     found = frame.attrs.get(KEY) if isinstance(frame, pd.DataFrame) else None
     return dict(found) if isinstance(found, Mapping) else None
 
 
-def with_metadata(schema: pa.Schema, told: Mapping[str, Any] | None) -> pa.Schema:
+def add_to_metadata(schema: pa.Schema, told: Mapping[str, Any] | None) -> pa.Schema:
     """An Arrow schema whose metadata tell it."""
     return schema.with_metadata({**(schema.metadata or {}), KEY: json.dumps(told)}) if told else schema
 
 
-def from_metadata(schema: pa.Schema) -> Told | None:
+def from_metadata(schema: pa.Schema) -> Provenance | None:
     """What an Arrow schema's metadata tell."""
     text = (schema.metadata or {}).get(KEY.encode())
     try:
@@ -55,18 +55,18 @@ def from_metadata(schema: pa.Schema) -> Told | None:
     return found if isinstance(found, dict) else None
 
 
-def write_beside(path: str | Path, told: Mapping[str, Any]) -> None:
+def write_sidecar(path: str | Path, told: Mapping[str, Any]) -> None:
     """Tell of a file that has no metadata, in a small file beside it."""
-    write_text(f"{path}{BESIDE}", json.dumps({"sha256": file_hash(path), KEY: told}, indent=1) + "\n")
+    write_text(f"{path}{SIDECAR_SUFFIX}", json.dumps({"sha256": file_hash(path), KEY: told}, indent=1) + "\n")
 
 
-def read_beside(path: str | Path) -> Told | None:
+def read_sidecar(path: str | Path) -> Provenance | None:
     """What the file beside a table tells; None where there is no such file.
 
     Raises:
         DataError: The table was changed after it was mixed.
     """
-    beside = Path(f"{path}{BESIDE}")
+    beside = Path(f"{path}{SIDECAR_SUFFIX}")
     try:
         data = json.loads(beside.read_text("utf-8")) if beside.is_file() else None
     except (OSError, ValueError) as error:
@@ -78,7 +78,7 @@ def read_beside(path: str | Path) -> Told | None:
             f"{str(path)!r} has changed since it was mixed; mix it anew, or remove {beside.name!r} if this is another "
             "table"
         )
-    found: Told = data[KEY]
+    found: Provenance = data[KEY]
     return found
 
 
@@ -95,7 +95,7 @@ def file_hash(path: str | Path) -> str:
         raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
-def public(told: Mapping[str, Any] | None, unit: str) -> Told | None:
+def public_part(told: Mapping[str, Any] | None, unit: str) -> Provenance | None:
     """What a private model may tell: nothing that hangs on the rows.
 
     Args:

@@ -15,15 +15,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabsynth.common.atomic_files import check_writable, replacing
-from tabsynth.data.csv_dialects import detect
-from tabsynth.data.csv_files import MISSING, opened, read_csv, write_csv
-from tabsynth.data.csv_types import declared
+from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.data.csv_dialects import detect_dialect
+from tabsynth.data.csv_files import MISSING_SPELLINGS, open_binary, read_csv, write_csv
+from tabsynth.data.csv_types import cast_to_column
 from tabsynth.data.excel_files import read_excel, write_excel
-from tabsynth.data.file_formats import kind_of, separator_of
-from tabsynth.data.parquet_files import parquet_file, parquet_frame
-from tabsynth.data.provenance import mark, read_beside, told_by, with_metadata
-from tabsynth.data.table import Table, emptied
+from tabsynth.data.file_formats import default_separator, file_format
+from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
+from tabsynth.data.provenance import add_to_metadata, attach_provenance, get_provenance, read_sidecar
+from tabsynth.data.table import Table, parse_numeric_text
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.inference import infer_schema
@@ -59,23 +59,24 @@ def read(
         SchemaError: The schema and the file have different columns.
     """
     source = Path(path)
-    kind = kind_of(source)
+    kind = file_format(source)
     _check_readable(source)
     if sheet is not None and kind != "excel":
         raise SourceError(f"{str(source)!r} has no sheets; sheet={sheet!r} is for Excel workbooks")
     formats: dict[str, str] = {}
     if kind == "csv":
-        dialect = detect(source, separator, encoding, usual=separator_of(source))
-        frame, formats = read_csv(source, dialect, missing=MISSING if missing is None else missing, schema=schema)
+        dialect = detect_dialect(source, separator, encoding, usual=default_separator(source))
+        spellings = MISSING_SPELLINGS if missing is None else missing
+        frame, formats = read_csv(source, dialect, missing=spellings, schema=schema)
     else:
         if kind == "parquet":
             frame = _read_parquet(source)
         else:
             frame, formats = read_excel(source, sheet=sheet, missing=missing or ())
         if schema is not None:
-            frame = mark(_cast(frame, schema), told_by(frame))
+            frame = attach_provenance(_cast_columns(frame, schema), get_provenance(frame))
     if kind != "parquet":
-        mark(frame, read_beside(source))
+        attach_provenance(frame, read_sidecar(source))
     try:
         if schema is not None:
             return Table.of(frame, schema)
@@ -87,7 +88,7 @@ def read(
         for name, column in infer_schema(frame, decimal=decimal).items()
     }
     schema = Schema(columns)
-    return Table(emptied(frame, schema), schema)
+    return Table(parse_numeric_text(frame, schema), schema)
 
 
 def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = None) -> None:
@@ -103,17 +104,17 @@ def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = 
         DataError: The file's kind cannot hold the table.
     """
     target = Path(path)
-    kind = kind_of(target)
+    kind = file_format(target)
     check_writable(target)
     frame = data.frame if isinstance(data, Table) else data
     told = data.schema if isinstance(data, Table) and schema is None else schema
     _check_names(frame)
-    with replacing(target) as temporary:
+    with replace_atomically(target) as temporary:
         if kind == "csv":
-            with opened(temporary, "wb", packed=_packed(target)) as sink:
-                write_csv(frame, sink, separator=separator_of(target), schema=told, header=True)
+            with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
+                write_csv(frame, sink, separator=default_separator(target), schema=told, header=True)
         elif kind == "parquet":
-            pyarrow.parquet.write_table(_arrow(frame), temporary)
+            pyarrow.parquet.write_table(_to_arrow(frame), temporary)
         else:
             write_excel(frame, temporary)
 
@@ -132,13 +133,13 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
                 append(frame)
     """
     target = Path(path)
-    kind = kind_of(target)
+    kind = file_format(target)
     if kind == "excel":
         raise SourceError(f"cannot write {str(target)!r} in chunks: Excel holds few rows; choose .parquet or .csv")
     first: list[pd.Index] = []
-    with replacing(target) as temporary, ExitStack() as stack:
+    with replace_atomically(target) as temporary, ExitStack() as stack:
         if kind == "csv":
-            sink = stack.enter_context(opened(temporary, "wb", packed=_packed(target)))
+            sink = stack.enter_context(open_binary(temporary, "wb", packed=_is_gzip(target)))
         writer: list[pyarrow.parquet.ParquetWriter] = []
 
         def append(frame: pd.DataFrame) -> None:
@@ -146,9 +147,10 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
             if first and not frame.columns.equals(first[0]):
                 raise DataError(f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}")
             if kind == "csv":
-                write_csv(frame, sink, separator=separator_of(target), schema=_timed(frame, schema), header=not first)
+                separator, spelled = default_separator(target), _fix_formats(frame, schema)
+                write_csv(frame, sink, separator=separator, schema=spelled, header=not first)
             elif not writer:
-                table = _arrow(frame)
+                table = _to_arrow(frame)
                 # Nothing but missing values: text can hold whatever comes later.
                 typed = pa.schema(
                     [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema],
@@ -158,7 +160,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
                 writer[0].write_table(table.cast(typed))
             else:
                 try:
-                    writer[0].write_table(_arrow(frame).cast(writer[0].schema))
+                    writer[0].write_table(_to_arrow(frame).cast(writer[0].schema))
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                     raise DataError(f"a chunk differs in its types from the first: {error}") from error
             first.append(frame.columns)
@@ -169,7 +171,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
             raise DataError(f"nothing was written to {str(target)!r}: no chunk came")
 
 
-def _packed(path: Path) -> bool:
+def _is_gzip(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
@@ -196,13 +198,13 @@ def _check_names(frame: pd.DataFrame) -> None:
         raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")
 
 
-def _cast(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _cast_columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Each column as its schema declares it."""
-    told = {name: declared(frame[name], schema[name]) for name in frame.columns if name in schema}
+    told = {name: cast_to_column(frame[name], schema[name]) for name in frame.columns if name in schema}
     return pd.DataFrame({name: frame[name] if told.get(name) is None else told[name] for name in frame.columns})
 
 
-def _timed(frame: pd.DataFrame, schema: Schema | None) -> Schema:
+def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
     """A schema that fixes the spelling of dates for every chunk, whatever the first one holds."""
     columns: dict[str, Datetime] = {}
     for name in frame.columns:
@@ -212,18 +214,18 @@ def _timed(frame: pd.DataFrame, schema: Schema | None) -> Schema:
     return Schema(columns)
 
 
-def _arrow(frame: pd.DataFrame) -> pa.Table:
+def _to_arrow(frame: pd.DataFrame) -> pa.Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        return table.replace_schema_metadata(with_metadata(table.schema, told_by(frame)).metadata)
+        return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"Parquet cannot hold the table: {error}; give each column one type") from error
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     """The whole file as a frame."""
-    with parquet_file(path) as file:
+    with open_parquet(path) as file:
         try:
-            return parquet_frame(file.read())
+            return arrow_to_frame(file.read())
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{str(path)!r} is damaged or cut short: {error}") from error

@@ -12,7 +12,7 @@ from tabsynth.schema.schema import Schema
 
 PREFIX = "sklearn:"
 
-SHIPPED = {"diabetes": "progression", "breast_cancer": "diagnosis", "wine": "cultivar", "iris": "species"}
+TARGETS = {"diabetes": "progression", "breast_cancer": "diagnosis", "wine": "cultivar", "iris": "species"}
 """The tables and the names that their targets get."""
 
 
@@ -44,8 +44,8 @@ def load_shipped(name: str) -> pd.DataFrame:
     """
     from sklearn import datasets
 
-    if name not in SHIPPED:
-        raise SourceError(f"no table {name!r} ships with scikit-learn; there are {quote(SHIPPED)}")
+    if name not in TARGETS:
+        raise SourceError(f"no table {name!r} ships with scikit-learn; there are {quote(TARGETS)}")
     if name == "diabetes":
         bunch = datasets.load_diabetes(scaled=False, as_frame=True)
     else:
@@ -55,5 +55,5 @@ def load_shipped(name: str) -> pd.DataFrame:
     target: pd.Series = bunch.target
     if "target_names" in bunch:
         target = target.map(dict(enumerate(str(n) for n in bunch.target_names)))
-    frame[SHIPPED[name]] = target.astype(object if "target_names" in bunch else "int64")
+    frame[TARGETS[name]] = target.astype(object if "target_names" in bunch else "int64")
     return frame

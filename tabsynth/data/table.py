@@ -10,7 +10,7 @@ import pandas as pd
 from tabsynth.errors import DataError
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import check_fit, check_frame, numbers, unknown
+from tabsynth.schema.validation import check_against_schema, check_frame, is_missing_marker, to_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +47,19 @@ class Table:
         frame = data.reset_index(drop=True)
         if schema is None:
             schema = Schema.infer(frame)
-            return cls(emptied(frame, schema), schema)
-        frame = emptied(frame, schema)
-        check_fit(frame, schema)
+            return cls(parse_numeric_text(frame, schema), schema)
+        frame = parse_numeric_text(frame, schema)
+        check_against_schema(frame, schema)
         return cls(frame, schema)
 
 
-def emptied(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def parse_numeric_text(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """A frame in which numbers that are spelled as text are numbers, missing where a ``?`` or the like is."""
     out = frame
     for name, column in schema.items():
         if isinstance(column, Numeric) and name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype):
             values = frame[name].astype(object)
-            values = values.mask(values.map(lambda value: isinstance(value, str) and unknown(value)), None)
+            values = values.mask(values.map(lambda value: isinstance(value, str) and is_missing_marker(value)), None)
             if column.format is not None or (values.isna() & frame[name].notna()).any():
-                out = out.assign(**{name: numbers(values, column.format)})
+                out = out.assign(**{name: to_numbers(values, column.format)})
     return out

@@ -39,7 +39,7 @@ def split(table: Table, share: float, *, seed: int, target: str | None = None) -
         raise InputError(f"the share to hold out must lie between 0 and 1, not {share!r}")
     if target is not None:
         check_target(table, target)
-    units = _units(table)
+    units = _unit_numbers(table)
     count = int(units.max()) + 1
     if count < 3:
         what = "rows" if not table.schema.with_role("person") else "persons"
@@ -49,11 +49,11 @@ def split(table: Table, share: float, *, seed: int, target: str | None = None) -
     order = rng.permutation(count)
     if target is not None:
         first = np.unique(units, return_index=True)[1]  # a person's target is that of their first row
-        ranks = _ranks(table.frame[target])[first]
+        ranks = _sort_ranks(table.frame[target])[first]
         order = order[np.argsort(ranks[order], kind="stable")]
     steps = np.floor((np.arange(held) + rng.random()) * count / held).astype(np.int64)
     out = np.isin(units, order[np.minimum(steps, count - 1)])
-    return _part(table, ~out), _part(table, out)
+    return _select_rows(table, ~out), _select_rows(table, out)
 
 
 def check_target(table: Table, target: str) -> None:
@@ -73,7 +73,7 @@ def check_target(table: Table, target: str) -> None:
         )
 
 
-def _units(table: Table) -> npt.NDArray[np.int64]:
+def _unit_numbers(table: Table) -> npt.NDArray[np.int64]:
     """The number of each row's unit, shape (n,): its person, or itself where no person is known."""
     persons = table.schema.with_role("person")
     if not persons:
@@ -84,13 +84,13 @@ def _units(table: Table) -> npt.NDArray[np.int64]:
     return codes
 
 
-def _ranks(values: pd.Series) -> npt.NDArray[np.int64]:
+def _sort_ranks(values: pd.Series) -> npt.NDArray[np.int64]:
     """Numbers that sort a column's values, missing ones together."""
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return np.asarray(values.rank(method="dense").fillna(0), dtype=np.int64)
     return np.asarray(pd.factorize(values)[0], dtype=np.int64)
 
 
-def _part(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
+def _select_rows(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
     """The kept rows as a table of their own."""
     return Table(table.frame[keep].reset_index(drop=True), table.schema)

@@ -13,7 +13,7 @@ from tabsynth.errors import DataError, quote
 from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Match, code_text, code_texts
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
-from tabsynth.schema.datetime_formats import find_formats, read_dates
+from tabsynth.schema.datetime_formats import find_formats, parse_dates
 
 N_SIGNIFICANT_DIGITS = 12
 """Significant digits kept by a conversion: what binary arithmetic adds beyond them is no information."""
@@ -280,6 +280,6 @@ def _parse_dates(values: pd.Series, told: str | None, where: str, budget: float,
                 "dates in harmonise, with a budget for those that do not fit"
             )
         spelled = found[0] if found else "%Y-%m-%d"
-    parsed = read_dates(text, spelled)
+    parsed = parse_dates(text, spelled)
     _charge_failures(values, parsed, where, f"dates of the format {spelled}", budget, done)
     return parsed

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.yaml_files import read_yaml
-from tabsynth.data.provenance import mark
+from tabsynth.data.provenance import attach_provenance
 from tabsynth.data.read_write import read
 from tabsynth.errors import InputError
 from tabsynth.mixing.checks import check_alarms, check_codes, require_decided
@@ -114,7 +114,7 @@ def mix(
     )
     told = provenance(known, report["inputs"], len(made.frame), report["privacy"])
     return Mixed(
-        frame=mark(made.frame, told),
+        frame=attach_provenance(made.frame, told),
         mask=made.mask,
         weights=weights,
         weighed=weighed is not None,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.atomic_files import check_writable, write_text
-from tabsynth.data.provenance import told_by, write_beside
+from tabsynth.data.provenance import get_provenance, write_sidecar
 from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
 from tabsynth.errors import PrivacyError
@@ -110,9 +110,9 @@ class Mixed:
                 check_writable(target)
         table = self.table(person)
         write(table, path)
-        told = told_by(table.frame)
+        told = get_provenance(table.frame)
         if told is not None and not str(path).lower().endswith((".parquet", ".pq")):
-            write_beside(path, told)
+            write_sidecar(path, told)
         if schema is not None:
             table.schema.to_json(schema)
         if report is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tabsynth.errors import InputError, SchemaError, quote
 from tabsynth.rules.expressions import Array, Formula
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
 from tabsynth.schema.schema import Schema
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
@@ -197,7 +197,7 @@ def days(text: Any) -> float:
     if isinstance(text, datetime.date) and not isinstance(text, datetime.datetime):
         text = text.isoformat()
     instant = text if isinstance(text, datetime.datetime) else datetime.datetime.fromisoformat(str(text))
-    return (utc_naive(instant) - datetime.datetime(1970, 1, 1)) / datetime.timedelta(days=1)
+    return (to_naive_utc(instant) - datetime.datetime(1970, 1, 1)) / datetime.timedelta(days=1)
 
 
 def _distribution(name: Any, rest: dict[Any, Any], column: Column, names: list[str], where: str) -> Rule:

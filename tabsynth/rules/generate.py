@@ -17,13 +17,13 @@ import yaml
 from tabsynth.codec.column_values import UNITS
 from tabsynth.codec.identifiers import from_regex
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
-from tabsynth.common.validation import checked_seed
+from tabsynth.common.validation import validate_seed
 from tabsynth.errors import InputError, SourceError, quote
 from tabsynth.rules.column_rules import MISSING, Rule, days, default_rule, rule_of
 from tabsynth.rules.expressions import Array
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import check_fit, keeps
+from tabsynth.schema.validation import check_against_schema, satisfies
 
 TRIES = 200
 """How often rows outside the schema are drawn anew."""
@@ -66,7 +66,7 @@ def generate(
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise InputError(f"n must be a whole number of rows, not {n!r}")
-    rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+    rng = np.random.default_rng(None if seed is None else validate_seed(seed))
     known = checked_rules(rules, schema)
     parts, left, seen = [], int(n), 0
     for _ in range(TRIES):
@@ -84,7 +84,7 @@ def generate(
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(index=range(0))
     frame = _finished(frame, schema, known, int(n), rng)
     if n:
-        check_fit(frame, schema)
+        check_against_schema(frame, schema)
     return frame
 
 
@@ -199,7 +199,7 @@ def _good(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) -> tup
             fails[f"the bounds of {name!r}"] = int((~inside).sum())
             good &= inside
     for constraint in schema.constraints:
-        kept = keeps(constraint, frame, schema)
+        kept = satisfies(constraint, frame, schema)
         fails[f"the constraint {constraint.to_dict()}"] = int((~kept).sum())
         good &= kept
     return good, max(fails, key=lambda what: fails[what])

@@ -15,7 +15,7 @@ MAX_EXACT = 2**53
 """Up to here, float64 holds every whole number."""
 
 
-def beyond_floats(values: pd.Series) -> bool:
+def exceeds_float64(values: pd.Series) -> bool:
     """Whether a column holds whole numbers that float64 does not hold exactly."""
     if pd.api.types.is_integer_dtype(values.dtype):
         present = values.dropna()
@@ -25,7 +25,7 @@ def beyond_floats(values: pd.Series) -> bool:
     return any(isinstance(value, (int, np.integer)) and abs(int(value)) > MAX_EXACT for value in values)
 
 
-def without_arrow(values: pd.Series) -> pd.Series:
+def unwrap_arrow_timestamps(values: pd.Series) -> pd.Series:
     """A column of Arrow timestamps as one of pandas; other columns as they are."""
     if not isinstance(values.dtype, pd.ArrowDtype) or not pa.types.is_timestamp(values.dtype.pyarrow_dtype):
         return values
@@ -42,7 +42,7 @@ def check_cells(values: pd.Series) -> None:
     if (
         values.dtype.kind in "cm"
         or isinstance(values.dtype, (pd.PeriodDtype, pd.IntervalDtype))
-        or (isinstance(values.dtype, pd.ArrowDtype) and not _holds(values.dtype.pyarrow_dtype))
+        or (isinstance(values.dtype, pd.ArrowDtype) and not _is_supported_arrow_type(values.dtype.pyarrow_dtype))
     ):
         raise DataError(
             f"column {values.name!r} is of type {values.dtype}, which no kind of column holds; convert it to numbers, "
@@ -59,7 +59,7 @@ def check_cells(values: pd.Series) -> None:
         _check_objects(values)
 
 
-def _holds(kind: pa.DataType) -> bool:
+def _is_supported_arrow_type(kind: pa.DataType) -> bool:
     """Whether a column of this Arrow type can be held and written back."""
     known = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp, pa.types.is_date)
     text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_decimal128)
@@ -69,9 +69,9 @@ def _holds(kind: pa.DataType) -> bool:
 def _check_objects(values: pd.Series) -> None:
     """Mixed Python types and objects that are no cells."""
     present = values.dropna()
-    types = {_family(kind) for kind in present.map(type).unique()}
+    types = {_type_family(kind) for kind in present.map(type).unique()}
     if len(types) > 1:
-        examples = [present[present.map(lambda v, t=t: _family(type(v)) == t)].iloc[0] for t in sorted(types)]
+        examples = [present[present.map(lambda v, t=t: _type_family(type(v)) == t)].iloc[0] for t in sorted(types)]
         raise DataError(
             f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {quote(examples)}; "
             f"convert it to one type, for example frame[{values.name!r}].astype(str)"
@@ -85,7 +85,7 @@ def _check_objects(values: pd.Series) -> None:
         )
 
 
-def _family(kind: type) -> str:
+def _type_family(kind: type) -> str:
     """What an object cell's Python type counts as."""
     if issubclass(kind, (bool, np.bool_)):
         return "boolean"

@@ -5,47 +5,47 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-KEYS = frozenset({
+KEY_WORDS = frozenset({
     "id", "ids", "key", "uuid", "guid", "pk", "nbr", "mrn", "ssn", "nhs", "identifier", "subjid", "usubjid",
     "custid", "userid", "patid", "empid", "rowid", "recid"
 })  # fmt: skip
 """Last words of names of keys."""
-PERSONS = frozenset({
+PERSON_WORDS = frozenset({
     "patient", "person", "customer", "client", "user", "member", "subject", "employee", "student", "citizen",
     "holder", "borrower", "applicant", "mrn", "ssn"
 })  # fmt: skip
-COUNTED = frozenset({
+ACCOUNT_WORDS = frozenset({
     "account", "card", "invoice", "order", "policy", "passport", "insurance", "licence", "license", "phone",
     "telephone"
 })  # fmt: skip
 """With these, ``number`` or ``no`` means a key (``account_number``), without them a count (``number_of_visits``)."""
-CODES = frozenset({
+CODE_WORDS = frozenset({
     "code", "codes", "cd", "type", "class", "category", "cat", "kind", "group", "grp", "status", "flag", "zip",
     "zipcode", "postcode", "postal", "plz", "region", "icd", "cpt", "snomed", "loinc", "naics", "sic", "mcc",
     "level", "grade", "stage"
 })  # fmt: skip
-QUANTITIES = frozenset({
+QUANTITY_WORDS = frozenset({
     "num", "number", "count", "counts", "n", "nr", "total", "qty", "quantity", "amount", "year", "month", "day",
     "week", "hour", "minute", "age", "duration", "time", "score", "rate", "size", "dependents", "credits"
 })  # fmt: skip
-NAMES = frozenset({
+PERSON_NAME_WORDS = frozenset({
     "firstname", "lastname", "surname", "forename", "fullname", "username", "nickname", "vorname", "nachname",
     "familienname", "nombre", "apellido", "apellidos", "nom", "prenom", "prénom", "nome", "cognome", "sobrenome",
     "имя", "фамилия", "नाम"
 })  # fmt: skip
 """Words for the name of a person, in whatever name of a column."""
-NAME_PARTS = frozenset({"first", "last", "middle", "maiden", "full", "given", "family", "sur", "nick", "birth"})
-ADDRESSES = frozenset({
+NAME_PART_WORDS = frozenset({"first", "last", "middle", "maiden", "full", "given", "family", "sur", "nick", "birth"})
+ADDRESS_WORDS = frozenset({
     "email", "mail", "address", "street", "street1", "address1", "address2", "adresse", "anschrift", "straße",
     "strasse", "direccion", "dirección", "indirizzo", "endereco", "endereço", "correo", "courriel", "адрес", "पता"
 })  # fmt: skip
-NUMBERS = frozenset({
+PERSONAL_NUMBER_WORDS = frozenset({
     "phone", "telephone", "fax", "mobile", "cellphone", "iban", "passport", "ssn", "nhs", "telefon", "telefonnummer",
     "handynummer", "telefono", "teléfono", "téléphone", "kontonummer", "kartennummer", "dni", "nif", "cpf", "aadhaar",
     "телефон"
 })  # fmt: skip
 """Words for numbers that reach or identify a person."""
-UNSPACED = (
+UNSPACED_WORDS = (
     ("姓名", "氏名", "名前", "이름", "성명"),
     ("地址", "住所", "주소", "邮箱", "郵箱", "メール", "이메일"),
     (
@@ -65,15 +65,17 @@ UNSPACED = (
     ),
 )
 """The same in scripts that are written without spaces: names, addresses, numbers."""
-NUMBERED = frozenset({"number", "no", "nr", "num", "nbr", "id", "key"})
-PLACES = frozenset({
+NUMBER_WORDS = frozenset({"number", "no", "nr", "num", "nbr", "id", "key"})
+PLACE_WORDS = frozenset({
     "lat", "latitude", "lon", "lng", "long", "longitude", "zip", "zipcode", "postcode", "postal", "postalcode", "plz",
     "cep", "pincode", "邮编", "邮政编码", "郵便番号", "우편번호"
 })  # fmt: skip
-BIRTHS = frozenset({"dob", "birth", "birthdate", "birthday", "dateofbirth", "geburtsdatum", "出生日期", "生年月日"})
+BIRTH_WORDS = frozenset({
+    "dob", "birth", "birthdate", "birthday", "dateofbirth", "geburtsdatum", "出生日期", "生年月日"
+})  # fmt: skip
 
 
-def words(name: str) -> list[str]:
+def split_words(name: str) -> list[str]:
     """The words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     return re.findall(r"[^\W\d_]+|\d+", spaced.lower())
@@ -81,69 +83,70 @@ def words(name: str) -> list[str]:
 
 def is_key(name: str) -> bool:
     """Whether a name is that of a key: it ends in ``id`` or the like, or is a person's word alone."""
-    said = [word for word in words(name) if not word.isdigit()]
+    said = [word for word in split_words(name) if not word.isdigit()]
     if not said:
         return False
-    numbered = said[-1] in ("number", "no", "num", "nr") and bool(COUNTED.union(PERSONS) & set(said))
-    return said[-1] in KEYS or numbered or (len(said) > 1 and said[0] == "id") or is_person(name)
+    numbered = said[-1] in ("number", "no", "num", "nr") and bool(ACCOUNT_WORDS.union(PERSON_WORDS) & set(said))
+    return said[-1] in KEY_WORDS or numbered or (len(said) > 1 and said[0] == "id") or is_person(name)
 
 
 def is_person(name: str) -> bool:
     """Whether a name may be that of the key of persons."""
-    said = [word for word in words(name) if not word.isdigit()]
-    if not set(said) & PERSONS:
+    said = [word for word in split_words(name) if not word.isdigit()]
+    if not set(said) & PERSON_WORDS:
         return False
-    return len(said) == 1 or said[-1] in KEYS or said[-1] in ("number", "no", "nr")
+    return len(said) == 1 or said[-1] in KEY_WORDS or said[-1] in ("number", "no", "nr")
 
 
 def is_code(name: str) -> bool:
     """Whether a name is that of a code: a number or text that stands for a category."""
-    said = words(name)
+    said = split_words(name)
     # A number after "cd" makes it no code: cd4 and cd8 are cells that are counted.
     counted = any(one == "cd" and after.isdigit() for one, after in pairwise(said))
-    coded = bool(set(said) & (CODES - {"cd"} if counted else CODES))
+    coded = bool(set(said) & (CODE_WORDS - {"cd"} if counted else CODE_WORDS))
     return coded or (bool(said) and said[-1].endswith(("code", "type", "zip")))
 
 
 def is_quantity(name: str) -> bool:
     """Whether a name is that of something counted or measured."""
-    return bool(set(words(name)) & QUANTITIES)
+    return bool(set(split_words(name)) & QUANTITY_WORDS)
 
 
-def names_person(name: str) -> bool:
+def is_person_name(name: str) -> bool:
     """Whether a column's name says that it holds names of persons: ``surname``, ``first_name``, ``NAME``."""
-    said = [word for word in words(name) if not word.isdigit()]
-    if not said or any(word in name for word in UNSPACED[0]):
+    said = [word for word in split_words(name) if not word.isdigit()]
+    if not said or any(word in name for word in UNSPACED_WORDS[0]):
         return bool(said)
-    if said[-1] in NAMES or (len(said) == 1 and said[0] in (*NAME_PARTS, "name") and said[0] not in ("full", "birth")):
+    alone = len(said) == 1 and said[0] in NAME_PART_WORDS - {"full", "birth"} | {"name"}
+    if said[-1] in PERSON_NAME_WORDS or alone:
         return True
-    return said[-1] in ("name", "names") and said[-2] in NAME_PARTS | PERSONS
+    return said[-1] in ("name", "names") and said[-2] in NAME_PART_WORDS | PERSON_WORDS
 
 
 def is_address(name: str) -> bool:
     """Whether a column's name says that it holds postal or e-mail addresses."""
-    said = [word for word in words(name) if not word.isdigit()]
-    return any(word in name for word in UNSPACED[1]) or (bool(said) and said[-1] in ADDRESSES)
+    said = [word for word in split_words(name) if not word.isdigit()]
+    return any(word in name for word in UNSPACED_WORDS[1]) or (bool(said) and said[-1] in ADDRESS_WORDS)
 
 
 def is_personal_number(name: str) -> bool:
     """Whether a column's name says that it holds numbers of persons' telephones, accounts, cards or documents."""
-    said = [word for word in words(name) if not word.isdigit()]
-    if not said or any(word in name for word in UNSPACED[2]):
+    said = [word for word in split_words(name) if not word.isdigit()]
+    if not said or any(word in name for word in UNSPACED_WORDS[2]):
         return bool(said)
-    owned = NUMBERS | {"account", "card", "insurance", "licence", "license"}
-    if said[-1] in NUMBERED:
+    owned = PERSONAL_NUMBER_WORDS | {"account", "card", "insurance", "licence", "license"}
+    if said[-1] in NUMBER_WORDS:
         return len(said) > 1 and said[-2] in owned
-    return said[-1] in NUMBERS or (len(said) == 1 and said[0] in owned)
+    return said[-1] in PERSONAL_NUMBER_WORDS or (len(said) == 1 and said[0] in owned)
 
 
 def is_personal(name: str) -> bool:
     """Whether a column's name says that it names, reaches or identifies persons, or may do so (``station_name``)."""
-    said = words(name)
-    return names_person(name) or is_address(name) or is_personal_number(name) or (bool(said) and said[-1] == "name")
+    said = split_words(name)
+    return is_person_name(name) or is_address(name) or is_personal_number(name) or (bool(said) and said[-1] == "name")
 
 
 def is_quasi_identifier(name: str) -> bool:
     """Whether a column's name says that it holds coordinates, postal codes or dates of birth."""
-    said = set(words(name))
-    return bool(said & (PLACES | BIRTHS)) or "".join(words(name)) in PLACES | BIRTHS
+    said = set(split_words(name))
+    return bool(said & (PLACE_WORDS | BIRTH_WORDS)) or "".join(split_words(name)) in PLACE_WORDS | BIRTH_WORDS

@@ -176,7 +176,7 @@ class Datetime(Column):
         for name in ("low", "high"):
             object.__setattr__(self, name, self._instant(name))
         if self.low is not None and self.high is not None:
-            first, last = (utc_naive(datetime.datetime.fromisoformat(bound)) for bound in (self.low, self.high))
+            first, last = (to_naive_utc(datetime.datetime.fromisoformat(bound)) for bound in (self.low, self.high))
             self._require(first <= last, f"low {self.low} is above high {self.high}")
 
     def _instant(self, name: str) -> str | None:
@@ -254,6 +254,6 @@ def column_from_dict(name: str, facts: Any) -> Column:
     return kind(name=name, **{key: value for key, value in facts.items() if key != "kind"})
 
 
-def utc_naive(instant: datetime.datetime) -> datetime.datetime:
+def to_naive_utc(instant: datetime.datetime) -> datetime.datetime:
     """An instant in UTC without its zone; one without a zone is taken as UTC already."""
     return instant if instant.tzinfo is None else instant.astimezone(datetime.UTC).replace(tzinfo=None)

@@ -23,7 +23,7 @@ ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y")
 MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y", "%m/%d/%y", "%m-%d-%y", "%m.%d.%y")
-NAMED = (
+OTHER_FORMATS = (
     "%Y/%m/%d",
     "%Y.%m.%d",
     "%d-%b-%Y",
@@ -37,26 +37,26 @@ NAMED = (
     "%Y年%m月%d日",
     "%Y년 %m월 %d일",
 )
-TIMES = ("", " %H:%M", " %H:%M:%S", ":%H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-ALONE = ("%H:%M", "%H:%M:%S", "%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%Y年%m月")
-COMPACT = "%Y%m%d"
+TIME_FORMATS = ("", " %H:%M", " %H:%M:%S", ":%H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+PARTIAL_FORMATS = ("%H:%M", "%H:%M:%S", "%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%Y年%m月")
+COMPACT_FORMAT = "%Y%m%d"
 
-FIELDS = {
+DIRECTIVE_PATTERNS = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d?", "d": r"\d\d?", "b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}",
     "H": r"\d\d?", "I": r"\d\d?", "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,9}", "p": "[AaPp][Mm]",
 }  # fmt: skip
-LONGEST = 40
+MAX_DATE_CHARACTERS = 40
 """Characters of a text that may be a date."""
-PROBE = 100
+N_PROBED_TEXTS = 100
 """Formats are sought among so many texts, then checked on all."""
 
-UNITS: dict[Resolution, int] = {
+NANOSECONDS: dict[Resolution, int] = {
     "D": 86400 * 10**9, "h": 3600 * 10**9, "min": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1
 }  # fmt: skip
 """Nanoseconds of each unit, coarsest first."""
 
 
-def iso_format(example: str) -> str | None:
+def infer_iso_format(example: str) -> str | None:
     """The strftime format of one ISO 8601 date, its zone written out; None when it is not one."""
     match = ISO.fullmatch(example)
     if match is None:
@@ -69,10 +69,10 @@ def iso_format(example: str) -> str | None:
     return f"%Y-%m-%d{match['between']}%H:%M{seconds}{match['zone'] or ''}"
 
 
-def read_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
+def parse_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
     """A column of ISO 8601 text as datetimes, with its format; None unless every text comes back identical."""
     first = text.first_valid_index()
-    spelling = None if first is None else iso_format(str(text[first]))
+    spelling = None if first is None else infer_iso_format(str(text[first]))
     if spelling is None:
         return None
     zone = ZONE.search(spelling)
@@ -85,11 +85,11 @@ def read_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
         return None
     if not pd.api.types.is_datetime64_any_dtype(moments.dtype) or moments.isna().sum() != text.isna().sum():
         return None
-    back = write_dates(moments, spelling, resolution_of(moments))
+    back = format_dates(moments, spelling, infer_resolution(moments))
     return (moments, spelling) if back.equals(pa.array(text, pa.string(), from_pandas=True)) else None
 
 
-def read_dates(text: pd.Series, format: str) -> pd.Series:
+def parse_dates(text: pd.Series, format: str) -> pd.Series:
     """A column of text (or whole numbers) in a format as datetimes; what does not fit becomes NaT."""
     plain = text.astype(object).where(text.notna(), None)
     padded = format.replace("%-", "%")
@@ -103,10 +103,10 @@ def read_dates(text: pd.Series, format: str) -> pd.Series:
     return moments
 
 
-def write_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
+def format_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
     """Datetimes as text, missing as null; ``%f`` gets 3, 6 or 9 digits by the resolution (6 when it is not told)."""
     if "%-" in format:
-        return _write_unpadded(moments, format, resolution)
+        return _format_unpadded(moments, format, resolution)
     if isinstance(moments.dtype, pd.DatetimeTZDtype):
         zone = ZONE.search(format)
         if zone and zone[0] == "Z":
@@ -125,7 +125,7 @@ def write_dates(moments: pd.Series, format: str, resolution: Resolution | None =
     return pc.strftime(stamps, format=format.replace("%S.%f", "%S")).cast(pa.string())
 
 
-def _write_unpadded(moments: pd.Series, format: str, resolution: Resolution | None) -> pa.Array:
+def _format_unpadded(moments: pd.Series, format: str, resolution: Resolution | None) -> pa.Array:
     """Datetimes as text where some fields have no leading zero (``%-d``), each field written by itself."""
     parts = re.findall(r"%S\.%f|%-?\w|[^%]+", format)
     columns: list[Any] = []
@@ -133,12 +133,12 @@ def _write_unpadded(moments: pd.Series, format: str, resolution: Resolution | No
         if not part.startswith("%"):
             columns.append(part)
             continue
-        written = write_dates(moments, part.replace("%-", "%"), resolution)
-        columns.append(_unpadded(written, part))
+        written = format_dates(moments, part.replace("%-", "%"), resolution)
+        columns.append(_strip_leading_zero(written, part))
     return pc.binary_join_element_wise(*columns, "")
 
 
-def _unpadded(written: pa.Array, part: str) -> pa.Array:
+def _strip_leading_zero(written: pa.Array, part: str) -> pa.Array:
     """A field without its leading zero where its directive says so."""
     if not part.startswith("%-"):
         return written
@@ -146,19 +146,19 @@ def _unpadded(written: pa.Array, part: str) -> pa.Array:
     return pc.if_else(pc.equal(bare, ""), "0", bare)
 
 
-def resolution_of(moments: pd.Series) -> Resolution:
+def infer_resolution(moments: pd.Series) -> Resolution:
     """The coarsest unit that every datetime (in UTC) is a multiple of."""
     present = moments.dropna()
     if isinstance(present.dtype, pd.DatetimeTZDtype):
         present = present.dt.tz_convert("UTC").dt.tz_localize(None)
     ticks = present.to_numpy().astype("datetime64[ns]").astype(np.int64)
-    return next(unit for unit, size in UNITS.items() if not (ticks % size).any())
+    return next(unit for unit, size in NANOSECONDS.items() if not (ticks % size).any())
 
 
 def default_format(moments: pd.Series, resolution: Resolution | None = None) -> str:
-    """ISO 8601 as fine as the datetimes need; zones other than UTC are written as UTC by ``write_dates``."""
+    """ISO 8601 as fine as the datetimes need; zones other than UTC are written as UTC by ``format_dates``."""
     zoned = isinstance(moments.dtype, pd.DatetimeTZDtype)
-    unit = resolution or resolution_of(moments)
+    unit = resolution or infer_resolution(moments)
     if unit == "D" and not zoned:
         return "%Y-%m-%d"
     return "%Y-%m-%dT%H:%M:%S" + (".%f" if unit in ("ms", "us", "ns") else "") + ("Z" if zoned else "")
@@ -170,9 +170,9 @@ def find_formats(text: Sequence[str]) -> list[str]:
     Args:
         text: Each different text once.
     """
-    head = text[:PROBE]
+    head = text[:N_PROBED_TEXTS]
     every = pd.Series(list(text), dtype=object)
-    for found in candidates(head):
+    for found in candidate_formats(head):
         if _fits(every, found):
             other = found.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
             ambiguous = found.startswith(("%d/", "%d-", "%d.")) and "%b" not in found
@@ -180,52 +180,54 @@ def find_formats(text: Sequence[str]) -> list[str]:
     return []
 
 
-def unpadded_format(text: Sequence[str], format: str) -> str:
+def infer_padding(text: Sequence[str], format: str) -> str:
     """The format with fields without leading zeros (``%-d``) where that writes every text identically.
 
     Args:
         text: Each different text once, all of this format.
         format: The format.
     """
-    if format == COMPACT:
+    if format == COMPACT_FORMAT:
         return format
-    moments = read_dates(pd.Series(list(text), dtype=object), format)
+    moments = parse_dates(pd.Series(list(text), dtype=object), format)
     for fields in ("", "mdHI", "md", "HI", "d", "m"):
         spelled = re.sub(f"%([{fields}])", r"%-\1", format) if fields else format
-        if write_dates(moments, spelled, resolution_of(moments)).to_pylist() == list(text):
+        if format_dates(moments, spelled, infer_resolution(moments)).to_pylist() == list(text):
             return spelled
     return format
 
 
-def candidates(text: Sequence[str]) -> list[str]:
+def candidate_formats(text: Sequence[str]) -> list[str]:
     """The formats whose outline every text has."""
-    if not len(text) or len(text[0]) > LONGEST or not any(char.isdigit() for char in text[0]):
+    if not len(text) or len(text[0]) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text[0]):
         return []
-    iso = iso_format(text[0])
+    iso = infer_iso_format(text[0])
     zoned = ZONE.sub("%z", iso) if iso else None
-    own = [known for known in (iso, zoned) if known and all(iso_format(value) for value in text)]
-    return own + [known for known, outline in _outlines().items() if all(outline.fullmatch(value) for value in text)]
+    own = [known for known in (iso, zoned) if known and all(infer_iso_format(value) for value in text)]
+    patterns = _format_patterns().items()
+    return own + [known for known, pattern in patterns if all(pattern.fullmatch(value) for value in text)]
 
 
-def may_be_date(text: str) -> bool:
+def is_date_like(text: str) -> bool:
     """Whether a text has the outline of some format; as ``candidates`` of it alone, but in one look."""
-    if len(text) > LONGEST or not any(char.isdigit() for char in text):
+    if len(text) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text):
         return False
-    return iso_format(text) is not None or _any_outline().fullmatch(text) is not None
+    return infer_iso_format(text) is not None or _any_format_pattern().fullmatch(text) is not None
 
 
 @cache
-def _any_outline() -> re.Pattern[str]:
+def _any_format_pattern() -> re.Pattern[str]:
     """One regular expression for the outlines of all formats."""
-    return re.compile("|".join(outline.pattern for outline in _outlines().values()), re.ASCII)
+    return re.compile("|".join(outline.pattern for outline in _format_patterns().values()), re.ASCII)
 
 
 @cache
-def _outlines() -> dict[str, re.Pattern[str]]:
+def _format_patterns() -> dict[str, re.Pattern[str]]:
     """A regular expression for each format that is not ISO 8601, likeliest first."""
-    formats = [day + time for day in (*DAY_FIRST, *MONTH_FIRST, *NAMED) for time in TIMES] + [COMPACT, *ALONE]
+    days = (*DAY_FIRST, *MONTH_FIRST, *OTHER_FORMATS)
+    formats = [day + time for day in days for time in TIME_FORMATS] + [COMPACT_FORMAT, *PARTIAL_FORMATS]
     return {
-        known: re.compile(re.sub(r"%(\w)", lambda match: FIELDS[match[1]], re.escape(known)), re.ASCII)
+        known: re.compile(re.sub(r"%(\w)", lambda match: DIRECTIVE_PATTERNS[match[1]], re.escape(known)), re.ASCII)
         for known in formats
     }
 

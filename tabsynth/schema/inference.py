@@ -19,31 +19,31 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.schema.cell_types import beyond_floats, without_arrow
+from tabsynth.schema.cell_types import exceeds_float64, unwrap_arrow_timestamps
 from tabsynth.schema.column_names import is_code, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import COMPACT, find_formats, resolution_of
+from tabsynth.schema.datetime_formats import COMPACT_FORMAT, find_formats, infer_resolution
 from tabsynth.schema.personal_columns import infer_personal
 from tabsynth.schema.rounding import is_sparse
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import (
     MAX_RARE_SHARE,
     MIN_GROUP,
-    SAMPLE,
+    N_SAMPLED_VALUES,
     infer_text,
-    names_key_of_person,
+    is_person_key,
     rare_share,
-    repeated_key,
+    repeated_identifier,
 )
 from tabsynth.schema.validation import check_frame
 
-FEW = 12
+MAX_CODE_VALUES = 12
 """Up to so many different whole numbers may be a code; a person is asked."""
-SMALL = 20
+MIN_ROWS = 20
 """In tables of fewer rows than this, that all values differ says nothing."""
-CONSTANT = 0.999
+MAX_CONSTANT_SHARE = 0.999
 """A value with more than this share of at least ``MANY`` rows makes a column almost constant."""
-MANY = 1000
+MIN_CONSTANT_ROWS = 1000
 
 
 def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
@@ -64,14 +64,14 @@ def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
     """What one column is."""
     name = str(values.name)
     present = values.dropna()
-    column = _decide(name, values, present, decimal)
+    column = _infer_kind(name, values, present, decimal)
     notes = column.question
     if not len(present):
         notes = "every value is missing: should the column be dropped?"
-    elif len(present) >= MANY and not isinstance(column, (Identifier, Datetime)):
+    elif len(present) >= MIN_CONSTANT_ROWS and not isinstance(column, (Identifier, Datetime)):
         share = float(present.value_counts(normalize=True).iloc[0]) if _may_repeat(present) else 0.0
-        if CONSTANT <= share < 1 and not notes:
-            notes = f"more than {CONSTANT:.1%} of its values are the same: is it of use, or should it be dropped?"
+        if MAX_CONSTANT_SHARE <= share < 1 and not notes:
+            notes = f"more than {MAX_CONSTANT_SHARE:.1%} of its values are the same: should it be dropped?"
     if isinstance(column, Categorical) and len(present):
         notes = "; ".join(filter(None, (notes, _rare_question(present))))
     nullable = column.nullable or len(present) < len(values)
@@ -80,16 +80,16 @@ def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
     return replace(column, nullable=nullable, origin="inferred", question=notes)
 
 
-def _decide(name: str, values: pd.Series, present: pd.Series, decimal: str | None) -> Column:
+def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str | None) -> Column:
     kind = values.dtype
     if pd.api.types.is_bool_dtype(kind) and not isinstance(kind, pd.CategoricalDtype):
         return Boolean(name=name, why="its values are true and false")
     if pd.api.types.is_datetime64_any_dtype(kind):
-        return Datetime(name=name, resolution=_resolution(without_arrow(present)), why="its values are dates")
+        return Datetime(name=name, resolution=_resolution(unwrap_arrow_timestamps(present)), why="its values are dates")
     if pd.api.types.is_numeric_dtype(kind):
-        return _number(name, present)
+        return _infer_number(name, present)
     if isinstance(kind, pd.CategoricalDtype):
-        return _category(name, kind, present)
+        return _infer_category(name, kind, present)
     if not len(present):
         return Categorical(name=name, why="it holds nothing that tells its kind")
     first = present.iloc[0]
@@ -101,22 +101,22 @@ def _decide(name: str, values: pd.Series, present: pd.Series, decimal: str | Non
         try:
             moments = pd.to_datetime(present, utc=True)
         except (ValueError, OverflowError):
-            return _distant(name)
+            return _out_of_range_dates(name)
         return Datetime(name=name, resolution=_resolution(moments), why="its values are dates")
-    return _number(name, present if beyond_floats(present) else pd.to_numeric(present.astype(float)))
+    return _infer_number(name, present if exceeds_float64(present) else pd.to_numeric(present.astype(float)))
 
 
-def _category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
+def _infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
     """A pandas categorical was declared to be one, unless every row has a category of its own."""
     if kind.ordered:
         return Categorical(name=name, ordered=True, why="it is an ordered categorical of pandas")
     plain = present.astype(object)
-    if len(plain) >= SMALL and plain.is_unique and isinstance(plain.iloc[0], str):
+    if len(plain) >= MIN_ROWS and plain.is_unique and isinstance(plain.iloc[0], str):
         return infer_text(name, plain)
     return Categorical(name=name, why="it is a categorical of pandas")
 
 
-def _distant(name: str) -> Column:
+def _out_of_range_dates(name: str) -> Column:
     return Categorical(
         name=name,
         why="its dates lie beyond the years 1678 to 2261",
@@ -125,7 +125,7 @@ def _distant(name: str) -> Column:
 
 
 def _resolution(moments: pd.Series) -> Any:
-    return resolution_of(moments) if len(moments) else None
+    return infer_resolution(moments) if len(moments) else None
 
 
 def _rare_question(present: pd.Series) -> str:
@@ -141,53 +141,52 @@ def _rare_question(present: pd.Series) -> str:
 
 def _may_repeat(present: pd.Series) -> bool:
     """A cheap look that spares counting columns whose values all differ."""
-    return bool(present.iloc[:MANY].nunique() < MANY // 2)
+    return bool(present.iloc[:MIN_CONSTANT_ROWS].nunique() < MIN_CONSTANT_ROWS // 2)
 
 
-def _number(name: str, present: pd.Series) -> Column:
+def _infer_number(name: str, present: pd.Series) -> Column:
     """A column of numbers."""
-    if beyond_floats(present):
-        return _long_number(name, present)
+    if exceeds_float64(present):
+        return _infer_large_integers(name, present)
     data = present.to_numpy(dtype=np.float64)
     if not len(data):
         return Numeric(name=name, why="its type is a number's, but it holds none")
-    decimals = decimals_of(data)
+    decimals = count_decimals(data)
     why = "its values are whole numbers" if decimals == 0 else "its values are numbers"
     if (data == data[0]).all() and len(data) > 1:
         why = "it holds a single number"
     if decimals != 0 or (np.abs(data) >= 2**63).any():
-        return Numeric(name=name, decimals=decimals, why=why, question=_sentinel(data))
+        return Numeric(name=name, decimals=decimals, why=why, question=_sentinel_question(data))
     distinct = np.unique(present.to_numpy(dtype=np.int64))
-    if personal := infer_personal(name, [str(value) for value in distinct[:SAMPLE].tolist()]):
+    if personal := infer_personal(name, [str(value) for value in distinct[:N_SAMPLED_VALUES].tolist()]):
         return personal
     if len(distinct) == len(data):
-        return _unique_number(name, data, distinct)
+        return _infer_unique_integers(name, data, distinct)
     repeats = len(data) / len(distinct)
-    if is_key(name) and names_key_of_person(name, len(distinct)):
-        return repeated_key(name)
+    if is_key(name) and is_person_key(name, len(distinct)):
+        return repeated_identifier(name)
     if is_key(name) and not (is_code(name) or len(distinct) <= 50 or repeats >= 100):
-        return repeated_key(name)
+        return repeated_identifier(name)
     if len(distinct) == 2:
         return Categorical(name=name, why="it holds two different whole numbers, between which there is no scale")
-    if is_code(name) or (is_key(name) and len(distinct) > FEW):
+    if is_code(name) or (is_key(name) and len(distinct) > MAX_CODE_VALUES):
         why = f"by its name it is a code: {len(distinct)} different numbers, which repeat"
         return Categorical(name=name, why=why, question="is it a code, as its name says, or a quantity (numeric)?")
     if is_key(name):
         why = "by its name it refers to something: few different numbers, which repeat"
         return Categorical(name=name, why=why, question="is it a code, as its name says, or a quantity (numeric)?")
-    if compact_dates(present):
+    if are_compact_dates(present):
         why = "all its values are dates written as eight digits"
-        return Datetime(name=name, format=COMPACT, resolution="D", why=why)
-    question = (
-        _sentinel(data) or _date_question(distinct) or _code_question(name, distinct) or _gap_question(name, present)
-    )
+        return Datetime(name=name, format=COMPACT_FORMAT, resolution="D", why=why)
+    question = _sentinel_question(data) or _date_question(distinct)
+    question = question or _code_question(name, distinct) or _gap_question(name, present)
     return Numeric(name=name, decimals=0, why=why, question=question)
 
 
-def _long_number(name: str, present: pd.Series) -> Column:
+def _infer_large_integers(name: str, present: pd.Series) -> Column:
     """Whole numbers that floats do not hold exactly: a key or a code."""
     distinct = [str(value) for value in present.unique().tolist()]
-    if personal := infer_personal(name, distinct[:SAMPLE]):
+    if personal := infer_personal(name, distinct[:N_SAMPLED_VALUES]):
         return personal
     why = "it holds whole numbers beyond 2**53, which are kept exact as a key or a code only"
     if is_code(name) and len(distinct) < len(present):
@@ -195,34 +194,35 @@ def _long_number(name: str, present: pd.Series) -> Column:
     return Identifier(name=name, why=why, question="is it a key (identifier) or a code (categorical)?")
 
 
-def _unique_number(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArray[np.int64]) -> Column:
+def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArray[np.int64]) -> Column:
     """Whole numbers that never repeat: a row number, a key, or a measurement."""
     run = int(distinct[-1]) - int(distinct[0]) + 1 == len(distinct)
-    if len(data) >= SMALL and run and int(distinct[0]) in (0, 1):
+    if len(data) >= MIN_ROWS and run and int(distinct[0]) in (0, 1):
         return Identifier(name=name, why=f"it counts the rows from {int(distinct[0])}")
     if is_key(name):
         return Identifier(name=name, why="by its name it is a key, and no value repeats")
     if is_code(name):
         why = "by its name it is a code"
         return Categorical(name=name, why=why, question="no value repeats: is it a key (identifier)?")
-    if compact_dates(pd.Series(distinct)):
+    if are_compact_dates(pd.Series(distinct)):
         return Datetime(
-            name=name, format=COMPACT, resolution="D", why="all its values are dates written as eight digits"
+            name=name, format=COMPACT_FORMAT, resolution="D", why="all its values are dates written as eight digits"
         )
-    asked = len(data) >= SMALL and not is_quantity(name)
-    question = "no value repeats: is it a key (identifier) or a measurement?" if asked else ""
-    return Numeric(name=name, decimals=0, why="its values are whole numbers", question=question or _sentinel(data))
+    question = _sentinel_question(data)
+    if len(data) >= MIN_ROWS and not is_quantity(name):
+        question = "no value repeats: is it a key (identifier) or a measurement?"
+    return Numeric(name=name, decimals=0, why="its values are whole numbers", question=question)
 
 
-def compact_dates(present: pd.Series) -> bool:
+def are_compact_dates(present: pd.Series) -> bool:
     """Whether all whole numbers are dates such as 20190331."""
     data = present.to_numpy(dtype=np.int64)
     if data.min() < 18000101 or data.max() > 22001231 or ((data % 10000 < 101) | (data % 100 > 31)).any():
         return False
-    return COMPACT in find_formats([str(value) for value in np.unique(data)])
+    return COMPACT_FORMAT in find_formats([str(value) for value in np.unique(data)])
 
 
-def decimals_of(data: npt.NDArray[np.float64]) -> int | None:
+def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
     """The fewest decimals (0 to 17) that hold every number exactly; None where they run to the end of a float."""
     for decimals in range(18):
         with np.errstate(over="ignore"):
@@ -234,11 +234,11 @@ def decimals_of(data: npt.NDArray[np.float64]) -> int | None:
     return None
 
 
-def _sentinel(data: npt.NDArray[np.float64]) -> str:
+def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
     """A question where an extreme such as -999 or 99999 lies far from everything else, and repeats."""
     for extreme in {float(data.min()), float(data.max())}:
         digits = f"{abs(extreme):.0f}" if extreme % 1 == 0 else ""
-        if not digits or set(digits) != {"9"} or (len(digits) == 1 and len(data) < SMALL):
+        if not digits or set(digits) != {"9"} or (len(digits) == 1 and len(data) < MIN_ROWS):
             continue
         rest = data[data != extreme]
         count = len(data) - len(rest)
@@ -249,10 +249,10 @@ def _sentinel(data: npt.NDArray[np.float64]) -> str:
 
 def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
     """A question where whole numbers look like a code."""
-    if 2 < len(distinct) <= FEW and not is_quantity(name):
+    if 2 < len(distinct) <= MAX_CODE_VALUES and not is_quantity(name):
         return f"it holds only {len(distinct)} different whole numbers: is it a code (categorical) or a quantity?"
     lengths = {len(str(abs(int(value)))) for value in (distinct[0], distinct[-1])}
-    if len(distinct) > FEW and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
+    if len(distinct) > MAX_CODE_VALUES and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
         return "all its values have the same number of digits: is it a code such as a postcode (categorical)?"
     return ""
 
@@ -271,7 +271,7 @@ def _date_question(distinct: npt.NDArray[np.int64]) -> str:
     """A question where most whole numbers are dates such as 20190331, and some are not."""
     month, day = distinct % 10000 // 100, distinct % 100
     plain = (distinct > 18000101) & (distinct < 22001231) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    if len(distinct) >= SMALL and plain.mean() > 0.8:
+    if len(distinct) >= MIN_ROWS and plain.mean() > 0.8:
         return "most of its values are dates written as eight digits, some are not: mend or empty those to have dates"
     return ""
 

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 SYMBOLS = "$€£¥￥₹₩₽元円원%‰"
-UNIT = rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|kr|zł|Kč)"
+CURRENCY = rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|kr|zł|Kč)"
 SPACES = "  \u202f"  # plain, no-break, narrow no-break
-TEXT = re.compile(
-    rf"(?P<sign>-?)(?P<prefix>(?:{UNIT}[{SPACES}]?)?)(?P<body>-?[\d.,'’{SPACES}]*\d)(?P<suffix>(?:[{SPACES}]?{UNIT})?)"
+NUMBER_PATTERN = re.compile(
+    rf"(?P<sign>-?)(?P<prefix>(?:{CURRENCY}[{SPACES}]?)?)(?P<body>-?[\d.,'’{SPACES}]*\d)(?P<suffix>(?:[{SPACES}]?{CURRENCY})?)"
 )
-FORMAT = re.compile(
+FORMAT_PATTERN = re.compile(
     r"(?P<prefix>[^#0]*)(?P<whole>#(?P<thousands>[^#0])(?P<lakh>##\3)?##0|0|#)"
     r"(?:(?P<decimal>[.,])(?P<least>0*)(?P<more>#*))?(?P<suffix>[^#0]*)"
 )
@@ -62,7 +62,7 @@ class NumberFormat:
     @classmethod
     def parse(cls, text: str) -> NumberFormat | None:
         """The format that is written so; None when it is none."""
-        match = FORMAT.fullmatch(text)
+        match = FORMAT_PATTERN.fullmatch(text)
         if match is None:
             return None
         least = len(match["least"] or "")
@@ -125,7 +125,7 @@ def find_number_format(text: Sequence[str], mark: str | None = None) -> NumberFo
         text: Each different text once.
         mark: The separator of decimals; by default whichever fits.
     """
-    first = TEXT.fullmatch(text[0]) if len(text) else None
+    first = NUMBER_PATTERN.fullmatch(text[0]) if len(text) else None
     if first is None:
         return None
     for thousands, decimal in SEPARATORS:
@@ -133,13 +133,13 @@ def find_number_format(text: Sequence[str], mark: str | None = None) -> NumberFo
             continue
         for lakh in (False, True) if thousands == "," else (False,):
             own = NumberFormat(first["prefix"], first["suffix"], thousands, decimal, lakh=lakh)
-            found = _narrowed(own, text)
+            found = _fit_decimals(own, text)
             if found is not None:
                 return found
     return None
 
 
-def _narrowed(form: NumberFormat, text: Sequence[str]) -> NumberFormat | None:
+def _fit_decimals(form: NumberFormat, text: Sequence[str]) -> NumberFormat | None:
     """The format with the fewest and most decimals of the texts; None unless every text comes back identical."""
     if any(form.read(value) is None for value in text[:20]):
         form = NumberFormat(form.prefix, form.suffix, form.thousands, form.decimal, zero=False, lakh=form.lakh)
@@ -159,7 +159,7 @@ def _narrowed(form: NumberFormat, text: Sequence[str]) -> NumberFormat | None:
     return None
 
 
-def read_numbers(text: Iterable[object], form: str) -> npt.NDArray[np.float64]:
+def parse_numbers(text: Iterable[object], form: str) -> npt.NDArray[np.float64]:
     """Texts of a format as numbers, NaN where one is missing or not of the format."""
     spelled = NumberFormat.parse(form)
     known: dict[object, float] = {}
@@ -172,7 +172,7 @@ def read_numbers(text: Iterable[object], form: str) -> npt.NDArray[np.float64]:
     return np.array(out, dtype=np.float64)
 
 
-def write_numbers(data: npt.NDArray[np.float64], form: str) -> npt.NDArray[np.object_]:
+def format_numbers(data: npt.NDArray[np.float64], form: str) -> npt.NDArray[np.object_]:
     """Numbers as text of a format, None where missing."""
     spelled = NumberFormat.parse(form) or NumberFormat()
     out = np.empty(len(data), dtype=object)

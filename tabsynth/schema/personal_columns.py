@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from tabsynth.schema.column_names import is_address, is_personal_number, names_person
+from tabsynth.schema.column_names import is_address, is_person_name, is_personal_number
 from tabsynth.schema.columns import Identifier, Text
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -13,11 +13,11 @@ IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?", re
 SSN = re.compile(r"\d{3}-\d{2}-\d{4}", re.ASCII)
 NHS = re.compile(r"\d{3}([ -]?)\d{3}\1\d{4}", re.ASCII)
 CARD = re.compile(r"\d{4}(?:[ -]?\d{4}){2}[ -]?\d{1,7}", re.ASCII)
-CHINESE = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]", re.ASCII)
+CHINESE_ID = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]", re.ASCII)
 PHONE = re.compile(r"\+\d[\d ()./-]{5,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\(\d{3}\) ?\d{3}-\d{4}", re.ASCII)
-ENOUGH = 8
+MIN_CHECKED_VALUES = 8
 """Numbers are known by a check digit, which one number in ten has by chance, where this many different ones have it."""
-WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
+YES_NO_WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
 
 
 def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None:
@@ -29,18 +29,18 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
     """
     if all(EMAIL.fullmatch(value) for value in sample):
         return Text(name=name, pii="email", why="its values are e-mail addresses, which are never learned")
-    what = next((what for what, known in FORMS.items() if known(sample)), "")
+    what = next((what for what, known in NUMBER_CHECKS.items() if known(sample)), "")
     if what:
         return Identifier(name=name, why=f"its values are {what}", question=_question(what))
-    worded = [value for value in sample if value.strip().lower() not in WORDS]
+    worded = [value for value in sample if value.strip().lower() not in YES_NO_WORDS]
     if not worded:
         return None
     if is_personal_number(name) and all(sum(map(str.isdigit, value)) >= 4 for value in worded):
         what = "numbers of persons' telephones, accounts, cards or documents"
         return Identifier(name=name, why="by its name it reaches or identifies persons", question=_question(what))
     lettered = any(char.isalpha() for value in worded for char in value)
-    if lettered and (names_person(name) or is_address(name)):
-        what = "names of persons" if names_person(name) else "addresses"
+    if lettered and (is_person_name(name) or is_address(name)):
+        what = "names of persons" if is_person_name(name) else "addresses"
         return Text(
             name=name,
             why=f"by its name it holds {what}, which are never learned",
@@ -53,7 +53,7 @@ def _question(what: str) -> str:
     return f"does it hold {what}? They are made up (identifier); or is it a code (categorical) or a quantity (numeric)?"
 
 
-def _all(form: re.Pattern[str], check: Callable[[str], bool], enough: int) -> Callable[[Sequence[str]], bool]:
+def _all_match(form: re.Pattern[str], check: Callable[[str], bool], enough: int) -> Callable[[Sequence[str]], bool]:
     """Whether enough values all have a form and pass a check of their letters and digits."""
     return lambda sample: (
         len(sample) >= enough and all(form.fullmatch(value) and check(re.sub(r"\W", "", value)) for value in sample)
@@ -78,18 +78,18 @@ def _nhs(value: str) -> bool:
     return (11 - sum(int(char) * (10 - at) for at, char in enumerate(value[:9])) % 11) % 11 == int(value[9])
 
 
-def _chinese(value: str) -> bool:
+def _chinese_id(value: str) -> bool:
     """GB 11643: ISO 7064 mod 11-2."""
     total = sum(int(char) * pow(2, 17 - at, 11) for at, char in enumerate(value[:17]))
     return "10X98765432"[total % 11] == value[17].upper()
 
 
-FORMS: dict[str, Callable[[Sequence[str]], bool]] = {
-    "IBANs": _all(IBAN, _iban, 1),
-    "social security numbers": _all(SSN, lambda value: True, 1),
-    "Chinese identity numbers": _all(CHINESE, _chinese, 1),
-    "NHS numbers": _all(NHS, _nhs, ENOUGH),
-    "payment card numbers": _all(CARD, _luhn, ENOUGH),
-    "telephone numbers": _all(PHONE, lambda value: True, 1),
+NUMBER_CHECKS: dict[str, Callable[[Sequence[str]], bool]] = {
+    "IBANs": _all_match(IBAN, _iban, 1),
+    "social security numbers": _all_match(SSN, lambda value: True, 1),
+    "Chinese identity numbers": _all_match(CHINESE_ID, _chinese_id, 1),
+    "NHS numbers": _all_match(NHS, _nhs, MIN_CHECKED_VALUES),
+    "payment card numbers": _all_match(CARD, _luhn, MIN_CHECKED_VALUES),
+    "telephone numbers": _all_match(PHONE, lambda value: True, 1),
 }
 """Numbers of persons, by their form."""

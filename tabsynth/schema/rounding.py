@@ -11,14 +11,14 @@ from tabsynth.common.arrays import Floats, Integers
 
 BLOCK_ROWS = 50
 """Neighbouring stretches are counted together until they hold so many rows."""
-LARGEST, SMALLEST = 9, -15
+MAX_EXPONENT, MIN_EXPONENT = 9, -15
 """Powers of ten between which rounding units are sought."""
 FRACTIONS = tuple(1 / parts for parts in (3, 6, 8, 12, 16))
 PARTS_OF_A_DAY = tuple(
     86_400 / seconds for seconds in (86_400, 43_200, 21_600, 10_800, 7200, 3600, 1800, 900, 600, 300, 60, 30, 10, 1)
 )
 DRAW_BITS = 2.0**16
-MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_KNOWN = 4096, 10, 0.5, 0.95
+MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_FREQUENT_SHARE = 4096, 10, 0.5, 0.95
 """Whole numbers are sparse that recur so often, fill less of their span, and mostly belong to enough persons."""
 
 
@@ -112,16 +112,16 @@ def measure_rounding(
     inside = np.repeat(~own, rows) & (values != 0)  # zero is a multiple of every unit
     if not inside.any():
         return None
-    units = _candidates(step, units_per_day)
-    level = _levels(values[inside], units)
+    units = _candidate_units(step, units_per_day)
+    level = _coarsest_unit(values[inside], units)
     persons = np.arange(len(level)) if who is None else who[inside]
     held = np.bincount(np.unique(np.stack([level, persons]), axis=1)[0], minlength=len(units) + 1)
-    kept = _fold(held, floor)
+    kept = _merge_rare_levels(held, floor)
     names, level = np.unique(kept[level], return_inverse=True)
     found = np.array([units[at] if at < len(units) else 0.0 for at in names])
     if found.tolist() == [step]:
         return None
-    block = _blocks(np.where(own, 0, rows))
+    block = _assign_blocks(np.where(own, 0, rows))
     counts = np.zeros((int(block[-1]) + 1, len(names)))
     np.add.at(counts, (np.repeat(block, rows)[inside], level), 1.0)
     first = np.flatnonzero(np.diff(block, prepend=-1))
@@ -132,7 +132,7 @@ def measure_rounding(
     return Rounding(found, block, shares, border[first], border[last + 1])
 
 
-def _levels(data: Floats, units: list[float]) -> Integers:
+def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
     """The place among the units of the coarsest that each number is a multiple of; one past the last for none."""
     single = bool((data.astype(np.float32) == data).all())
     level = np.full(len(data), len(units))
@@ -156,7 +156,7 @@ def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
         return False
     step = float(np.gcd.reduce(np.diff(np.unique(values)).astype(np.int64)))
     span = (values[-1] - values[0]) / step + 1
-    return bool(len(rows) < MAX_DENSITY * span and rows[rows >= floor].sum() >= MIN_KNOWN * rows.sum())
+    return bool(len(rows) < MAX_DENSITY * span and rows[rows >= floor].sum() >= MIN_FREQUENT_SHARE * rows.sum())
 
 
 def nearest_multiple(value: Floats, unit: float) -> Floats:
@@ -169,19 +169,19 @@ def nearest_multiple(value: Floats, unit: float) -> Floats:
     return np.asarray(np.where(np.abs(scaled) < 2.0**53, scaled / inverse, value))
 
 
-def _candidates(step: float, units_per_day: float | None) -> list[float]:
+def _candidate_units(step: float, units_per_day: float | None) -> list[float]:
     """Rounding units of a column, coarsest first, none finer than its step."""
     if units_per_day is not None:
         found = {units_per_day / parts for parts in PARTS_OF_A_DAY}
         found = {unit for unit in found if unit >= 1 and unit == int(unit)}
     else:
-        tens = [10.0**power for power in range(SMALLEST, LARGEST + 1)]
+        tens = [10.0**power for power in range(MIN_EXPONENT, MAX_EXPONENT + 1)]
         found = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25)}
         found |= set(FRACTIONS) if step == 0 or step < 1e-6 else set()
     return sorted((unit for unit in found if unit >= step * (1 - 1e-9)), reverse=True)
 
 
-def _fold(counts: Integers, floor: int) -> Integers:
+def _merge_rare_levels(counts: Integers, floor: int) -> Integers:
     """The level that each level counts to: itself where enough have it, else the next coarser one, or finer."""
     enough = np.flatnonzero(counts >= floor)
     if not len(enough):
@@ -190,7 +190,7 @@ def _fold(counts: Integers, floor: int) -> Integers:
     return np.asarray(enough[np.maximum(before, 0)])
 
 
-def _blocks(rows: Integers) -> Integers:
+def _assign_blocks(rows: Integers) -> Integers:
     """The block of each run: neighbours together until they hold enough rows."""
     before = np.cumsum(rows) - rows
     block = before // BLOCK_ROWS

@@ -25,7 +25,7 @@ from tabsynth.schema.schema import Schema
 TABLE = "table"
 VERSION = "V2"
 
-OURS = frozenset(
+OWN_KEYS = frozenset(
     [
         "sdtype",
         "range_min",
@@ -173,7 +173,7 @@ def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
         return before
     if origin.kind != column.kind:
         return _entry(column, version)
-    after = {**{name: value for name, value in before.items() if name not in OURS}, **_entry(column, version)}
+    after = {**{name: value for name, value in before.items() if name not in OWN_KEYS}, **_entry(column, version)}
     if isinstance(column, Identifier) and before["sdtype"] != "id" and column.pattern is None:
         after["sdtype"] = before["sdtype"]
     if isinstance(column, Categorical) and before["sdtype"] not in ("categorical", "ordinal") and column.values is None:

@@ -9,28 +9,28 @@ from string import digits
 import numpy as np
 import pandas as pd
 
-from tabsynth.schema.column_names import KEYS, is_code, is_key, is_person, is_personal, words
+from tabsynth.schema.column_names import KEY_WORDS, is_code, is_key, is_person, is_personal, split_words
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import find_formats, may_be_date, read_dates, resolution_of, unpadded_format
+from tabsynth.schema.datetime_formats import find_formats, infer_padding, infer_resolution, is_date_like, parse_dates
 from tabsynth.schema.number_formats import MAX_DECIMALS, NumberFormat, find_number_format
 from tabsynth.schema.personal_columns import infer_personal
-from tabsynth.schema.validation import unknown
+from tabsynth.schema.validation import is_missing_marker
 
-SMALL = 20
+MIN_ROWS = 20
 """In tables of fewer rows than this, that all values differ says nothing."""
-SPARSE = 0.5
+MAX_DISTINCT_SHARE = 0.5
 """Above this share of different values, a column of text has hardly a value that repeats."""
-WORDY = 4
+MIN_TEXT_WORDS = 4
 """Text of so many words on average is written, not chosen."""
-LONG = 80
+MIN_TEXT_CHARACTERS = 80
 """Text of so many characters on average is written, not chosen."""
 MIN_GROUP, MAX_RARE_SHARE = 5, 0.05
 """A column is asked about when more than this share of its values belongs to fewer rows than the default floor."""
-MOSTLY = 0.8
-SAMPLE = 10_000
+MIN_NUMERIC_SHARE = 0.8
+N_SAMPLED_VALUES = 10_000
 
 NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
-UNITS = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *", re.ASCII)
+NUMBER_WITH_UNIT = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *", re.ASCII)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
@@ -44,38 +44,39 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     """
     distinct: list[str] = present.unique().tolist()
     rows, different = len(present), len(distinct)
-    date = _date(name, distinct)
+    date = _infer_date(name, distinct)
     if date is not None:
         return date
-    sample = distinct[:SAMPLE]
+    sample = distinct[:N_SAMPLED_VALUES]
     if personal := infer_personal(name, sample):
         return personal
     if all(UUID.fullmatch(value) for value in sample):
-        return _key(name, rows, different, "its values are UUIDs")
+        return _infer_key(name, rows, different, "its values are UUIDs")
     numeric = sum(_is_number(value) for value in sample) / len(sample)
     if numeric == 1.0 and all(_is_number(value) for value in distinct):
-        return _written_numbers(name, rows, different, distinct)
+        return _infer_digits(name, rows, different, distinct)
     spelled = find_number_format(distinct, decimal) if numeric < 1 else None
     if spelled is not None and str(spelled) not in ("0", "0.#"):
-        return _spelled_number(name, distinct, spelled, sure=decimal is not None)
-    marks = sorted(value for value in distinct if unknown(value))
+        return _formatted_number(name, distinct, spelled, sure=decimal is not None)
+    marks = sorted(value for value in distinct if is_missing_marker(value))
     known = [value for value in distinct if value not in marks]
     if marks and known and all(_is_number(value) for value in known):
-        numbers = _written_numbers(name, int(present.isin(known).sum()), len(known), known)
+        numbers = _infer_digits(name, int(present.isin(known).sum()), len(known), known)
         if isinstance(numbers, Numeric):
             why = f"its values are numbers, but for {', '.join(map(repr, marks))} where there is none"
-            return replace(numbers, format=None, nullable=True, why=why, question=_unknown(marks))
-    question = _unknown(marks) or _mostly(numeric, sample)
+            return replace(numbers, format=None, nullable=True, why=why, question=_missing_question(marks))
+    question = _missing_question(marks) or _number_or_date_question(numeric, sample)
     words = float(np.mean([len(value.split()) for value in sample]))
-    if different > SPARSE * rows and (rows >= SMALL or words >= WORDY):
-        return _sparse(name, rows, different, sample, words, question)
-    keys = names_key_of_person(name, different) or (different > 50 and rows / different < 100)
+    if different > MAX_DISTINCT_SHARE * rows and (rows >= MIN_ROWS or words >= MIN_TEXT_WORDS):
+        return _infer_sparse_text(name, rows, different, sample, words, question)
+    keys = is_person_key(name, different) or (different > 50 and rows / different < 100)
     if is_key(name) and keys:
-        return repeated_key(name)
+        return repeated_identifier(name)
     if is_personal(name) and not question:
         question = "by its name it may name or reach persons: should it be removed (text) rather than learned?"
     length = float(np.mean([len(value) for value in sample]))
-    if different > SMALL and (words >= 2 * WORDY or length >= LONG) and rare_share(present) > MAX_RARE_SHARE:
+    written = words >= 2 * MIN_TEXT_WORDS or length >= MIN_TEXT_CHARACTERS
+    if different > MIN_ROWS and written and rare_share(present) > MAX_RARE_SHARE:
         why = f"{different} different values in {rows} rows, of {words:.0f} words: free text, which is never learned"
         asked = (
             "some of its texts repeat: is removing them (text) right, or are they categories to learn (categorical)?"
@@ -95,38 +96,38 @@ def rare_share(present: pd.Series) -> float:
     return float(counts[counts < MIN_GROUP].sum()) / len(present)
 
 
-def _date(name: str, distinct: list[str]) -> Datetime | None:
+def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
     """A date, if every value is one in the same format."""
     formats = find_formats(distinct)
     if not formats:
         return None
-    moments = read_dates(pd.Series(distinct, dtype=object), formats[0])
+    moments = parse_dates(pd.Series(distinct, dtype=object), formats[0])
     question = ""
     if len(formats) > 1:
         question = f"day or month first? Read as {formats[0]!r}, but {formats[1]!r} fits as well"
     why = f"all its values are dates or times written as {formats[0]}"
     return Datetime(
         name=name,
-        format=unpadded_format(distinct, formats[0]),
-        resolution=resolution_of(moments),
+        format=infer_padding(distinct, formats[0]),
+        resolution=infer_resolution(moments),
         why=why,
         question=question,
     )
 
 
-def _key(name: str, rows: int, different: int, why: str) -> Column:
+def _infer_key(name: str, rows: int, different: int, why: str) -> Column:
     """Values that only a key has: fresh ones when they differ, else a question."""
     if different == rows:
         return Identifier(name=name, why=f"{why}, and none repeats")
     if is_person(name) and not is_code(name):
-        return repeated_key(name)
+        return repeated_identifier(name)
     if different <= 50 or rows / different >= 100:
         question = "is it a code (categorical), or a key to be made afresh (identifier)?"
         return Categorical(name=name, why=f"{why}, but only {different} for {rows} rows", question=question)
-    return repeated_key(name)
+    return repeated_identifier(name)
 
 
-def repeated_key(name: str) -> Identifier:
+def repeated_identifier(name: str) -> Identifier:
     """A key that several rows share."""
     if is_person(name):
         question = "several rows share a value: is this the person the rows are about? Then give it the role 'person'"
@@ -135,12 +136,12 @@ def repeated_key(name: str) -> Identifier:
     return Identifier(name=name, why="by its name and its values it is a key, though values repeat", question=question)
 
 
-def names_key_of_person(name: str, different: int) -> bool:
+def is_person_key(name: str, different: int) -> bool:
     """Whether a name is that of the key of persons, though there be few; two values may be a yes and a no."""
-    return is_person(name) and not is_code(name) and (different > 2 or words(name)[-1] in KEYS)
+    return is_person(name) and not is_code(name) and (different > 2 or split_words(name)[-1] in KEY_WORDS)
 
 
-def _spelled_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
+def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
     """Numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
     unsure = (
         not sure
@@ -158,7 +159,7 @@ def _spelled_number(name: str, distinct: list[str], form: NumberFormat, *, sure:
     )
 
 
-def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) -> Column:
+def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> Column:
     """Numbers that stand as text: codes where they look it, else numbers to be converted."""
     padded = any(re.match(r"-?0\d", value) for value in distinct)
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
@@ -168,23 +169,23 @@ def _written_numbers(name: str, rows: int, different: int, distinct: list[str]) 
         why = "all its values are numbers, written as text"
         return Numeric(name=name, format=None if form is None else str(form), why=why, question=question)
     fraction = any("." in value for value in distinct) and not is_code(name) and not is_key(name)
-    if is_key(name) or (different == rows and rows >= SMALL and not fraction):
-        return _key(name, rows, different, "its values are digits" + (" with leading zeros" if padded else ""))
+    if is_key(name) or (different == rows and rows >= MIN_ROWS and not fraction):
+        return _infer_key(name, rows, different, "its values are digits" + (" with leading zeros" if padded else ""))
     why = "its values are digits with leading zeros: a code" if padded else f"{different} different numbers, as text"
     return Categorical(name=name, why=why)
 
 
-def _sparse(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
+def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
     """Text whose values hardly repeat: a key, free text, or categories that a person must vouch for."""
     why = f"{different} different values in {rows} rows"
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
         return Identifier(name=name, why=f"{why}: codes that never repeat")
     if is_key(name) and words < 1.2:
-        return repeated_key(name)
-    if words >= 2 * WORDY:
+        return repeated_identifier(name)
+    if words >= 2 * MIN_TEXT_WORDS:
         return Text(name=name, why=f"{why} of {words:.0f} words: free text, which is never learned", question=question)
-    what = "free text or addresses" if words >= WORDY else "names or other personal text"
+    what = "free text or addresses" if words >= MIN_TEXT_WORDS else "names or other personal text"
     asked = f"hardly a value repeats: is it {what}, which is right to leave out, or categories to learn (categorical)?"
     return Text(name=name, why=f"{why}: text that hardly repeats is never learned", question=question or asked)
 
@@ -193,22 +194,22 @@ def _is_number(value: str) -> bool:
     return bool(NUMBER.fullmatch(value)) and any(char in digits for char in value)
 
 
-def _unknown(marks: list[str]) -> str:
+def _missing_question(marks: list[str]) -> str:
     """A question where some values say that there is none."""
     return f"does {marks[0]!r} mean that the value is missing? Then leave it empty" if marks else ""
 
 
-def _mostly(numeric: float, sample: list[str]) -> str:
+def _number_or_date_question(numeric: float, sample: list[str]) -> str:
     """A question where nearly all values are numbers or dates, or numbers in a dress."""
-    if MOSTLY <= numeric < 1:
+    if MIN_NUMERIC_SHARE <= numeric < 1:
         odd = sum(not _is_number(value) for value in sample)
         return f"{numeric:.0%} of its different values are numbers, {odd} are not: are those errors, or is it a code?"
-    if all(UNITS.fullmatch(value) and any(char in "%€$£¥,'. " for char in value) for value in sample):
+    if all(NUMBER_WITH_UNIT.fullmatch(value) and any(char in "%€$£¥,'. " for char in value) for value in sample):
         return (
             "its values look like numbers with units or separators: write them plainly to have them learned as numbers"
         )
     head = sample[:200]
-    dated = [value for value in head if may_be_date(value)]
-    if len(head) >= SMALL and MOSTLY * len(head) <= len(dated):
+    dated = [value for value in head if is_date_like(value)]
+    if len(head) >= MIN_ROWS and MIN_NUMERIC_SHARE * len(head) <= len(dated):
         return "most of its values are dates, some are not (or lie beyond the years 1678 to 2261): mend or empty those"
     return ""

@@ -13,25 +13,25 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.errors import DataError, SchemaError, quote
-from tabsynth.schema.cell_types import beyond_floats, check_cells, without_arrow
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, utc_naive
+from tabsynth.schema.cell_types import check_cells, exceeds_float64, unwrap_arrow_timestamps
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
 from tabsynth.schema.constraints import Constraint
-from tabsynth.schema.number_formats import read_numbers
+from tabsynth.schema.number_formats import parse_numbers
 from tabsynth.schema.schema import Schema
 
-_SPAN = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
+_DATE_RANGE = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
 
-UNKNOWN = frozenset({
+MISSING_MARKERS = frozenset({
     "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
     "#n/a", "not available", "not known",
 })  # fmt: skip
 """What people write where a value is not known, in lower case."""
 
 
-def unknown(value: str) -> bool:
+def is_missing_marker(value: str) -> bool:
     """Whether text says that there is no value."""
-    return len(value) < 16 and value.strip().lower() in UNKNOWN
+    return len(value) < 16 and value.strip().lower() in MISSING_MARKERS
 
 
 def check_frame(frame: pd.DataFrame) -> None:
@@ -52,7 +52,7 @@ def check_frame(frame: pd.DataFrame) -> None:
         check_cells(frame[name])
 
 
-def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
+def check_against_schema(frame: pd.DataFrame, schema: Schema) -> None:
     """Raise when a frame is not what its schema says.
 
     Raises:
@@ -68,7 +68,7 @@ def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
     for name in frame.columns:
         _check_column(frame[name], schema[str(name)])
     for constraint in schema.constraints:
-        broken = np.flatnonzero(~keeps(constraint, frame, schema))
+        broken = np.flatnonzero(~satisfies(constraint, frame, schema))
         if len(broken):
             raise DataError(
                 f"{len(broken)} rows break the constraint {constraint.to_dict()}, the first at row {broken[0]}; "
@@ -76,20 +76,20 @@ def check_fit(frame: pd.DataFrame, schema: Schema) -> None:
             )
 
 
-def keeps(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.NDArray[np.bool_]:
+def satisfies(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.NDArray[np.bool_]:
     """Whether each row keeps a constraint, shape (n,); dates are compared as instants, however they are spelled."""
     comparable = {}
     for name in constraint.columns:
         column = schema[name]
         comparable[name] = (
-            instants(frame[name], column.format)
+            to_instants(frame[name], column.format)
             if isinstance(column, Datetime)
-            else pd.Series(numbers(frame[name], getattr(column, "format", None)), index=frame.index)
+            else pd.Series(to_numbers(frame[name], getattr(column, "format", None)), index=frame.index)
         )
     return constraint.holds(pd.DataFrame(comparable))
 
 
-def numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:
+def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:
     """A numeric column as float64, missing as NaN; text is read in a format where there is one.
 
     Raises:
@@ -102,7 +102,7 @@ def numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.floa
     if isinstance(values.dtype, pd.ArrowDtype) and pa.types.is_decimal(values.dtype.pyarrow_dtype):
         values = values.astype(pd.ArrowDtype(pa.float64()))
     if format is not None and not pd.api.types.is_numeric_dtype(values.dtype):
-        read = read_numbers(values, format)
+        read = parse_numbers(values, format)
         if not (np.isnan(read) & values.notna().to_numpy()).any():
             return read
     try:
@@ -117,20 +117,20 @@ def numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.floa
     )
 
 
-def instants(values: pd.Series, format: str | None = None) -> pd.Series:
+def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:
     """A datetime column as naive UTC ``datetime64[ns]``, missing as NaT.
 
     Raises:
         DataError: A value is not a date of this format.
     """
-    values = without_arrow(values)
+    values = unwrap_arrow_timestamps(values)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(values.dtype):
         try:
             return values.astype("datetime64[ns]")
         except pd.errors.OutOfBoundsDatetime as error:
-            raise DataError(f"column {values.name!r}: {error}; {_SPAN}") from error
+            raise DataError(f"column {values.name!r}: {error}; {_DATE_RANGE}") from error
     try:
         spelling = format.replace("%-", "%") if format else "ISO8601"
         parsed = pd.to_datetime(values.astype(object), format=spelling, errors="coerce", utc=True)
@@ -140,7 +140,7 @@ def instants(values: pd.Series, format: str | None = None) -> pd.Series:
     if len(bad):
         raise DataError(
             f"column {values.name!r}: {len(bad)} of {len(values)} values are not dates of the format "
-            f"{format or 'ISO 8601'!r}, such as {quote(bad.unique(), 3)}; mend them or change the format ({_SPAN})"
+            f"{format or 'ISO 8601'!r}, such as {quote(bad.unique(), 3)}; fix them or change the format ({_DATE_RANGE})"
         )
     naive: pd.Series = parsed.dt.tz_localize(None).astype("datetime64[ns]")
     return naive
@@ -154,26 +154,27 @@ def _check_column(values: pd.Series, column: Column) -> None:
             f"{int(np.argmax(values.isna()))}, but the schema does not allow it; set nullable or fill them"
         )
     if isinstance(column, Numeric):
-        if beyond_floats(values):
+        if exceeds_float64(values):
             said = f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round"
             raise DataError(f"{said}; declare it identifier or categorical")
-        data = numbers(values)
+        data = to_numbers(values)
         if np.isinf(data).any():
             raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")
         _check_bounds(column, data, column.low, column.high)
     elif isinstance(column, Datetime):
-        _check_bounds(column, instants(values, column.format).to_numpy(), _bound(column.low), _bound(column.high))
+        moments = to_instants(values, column.format).to_numpy()
+        _check_bounds(column, moments, _to_datetime64(column.low), _to_datetime64(column.high))
     elif isinstance(column, Boolean):
         _check_members(column, values, (True, False))
     elif isinstance(column, Categorical) and column.values is not None:
         _check_members(column, values, column.values)
 
 
-def _bound(instant: str | None) -> np.datetime64 | None:
+def _to_datetime64(instant: str | None) -> np.datetime64 | None:
     """A datetime column's bound; one beyond the dates that a table can hold bounds nothing."""
     if instant is None:
         return None
-    bound = utc_naive(datetime.datetime.fromisoformat(instant))
+    bound = to_naive_utc(datetime.datetime.fromisoformat(instant))
     first, last = pd.Timestamp.min.ceil("us").to_pydatetime(), pd.Timestamp.max.floor("us").to_pydatetime()
     return np.datetime64(min(max(bound, first), last), "ns")
 

@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.model_file import ModelFile, save
-from tabsynth.common.validation import checked_seed, fresh_seed
-from tabsynth.data.provenance import told_by
+from tabsynth.common.validation import random_seed, validate_seed
+from tabsynth.data.provenance import get_provenance
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
@@ -93,7 +93,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         """
         if privacy is not None:
             refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
-            fit_private(self, data, schema, privacy, refused, Run(fresh_seed(), progress, None, tuple(callbacks)))
+            fit_private(self, data, schema, privacy, refused, Run(random_seed(), progress, None, tuple(callbacks)))
             return self
         table = Table.of(data, schema if schema is None else relaxed(schema, mask))
         table, weighing = weighed(table, weights, mask)
@@ -101,8 +101,8 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             weighing.refuse(type(self).__name__)
         if len(table) < 2:
             raise DataError("the table has one row; a synthesizer needs at least two")
-        self.schema_, self.rows_, self.mixed_ = table.schema, len(table), told_by(table.frame)
-        self.seed_, self._ledger = fresh_seed() if seed is None else checked_seed(seed), None
+        self.schema_, self.rows_, self.mixed_ = table.schema, len(table), get_provenance(table.frame)
+        self.seed_, self._ledger = random_seed() if seed is None else validate_seed(seed), None
         run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), weighing)
         try:
             self._fit(table, run)
@@ -147,7 +147,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             seed: Seed of the draw; the same seed and chunk give the same rows.
         """
         self._check_fitted()
-        run = fresh_seed() if seed is None else checked_seed(seed)
+        run = random_seed() if seed is None else validate_seed(seed)
         keys = int(np.random.default_rng(run).integers(2**63))
         for number, start in enumerate(range(0, self._rows(n, None), chunk)):
             draw = Draw(np.random.default_rng([run, number]), False, keys, start)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.common.validation import checked_seed
+from tabsynth.common.validation import validate_seed
 from tabsynth.synthesizers.row_weights import Weighing
 
 if TYPE_CHECKING:
@@ -57,5 +57,5 @@ class Draw:
     @classmethod
     def of(cls, seed: int | None, progress: bool | None) -> Draw:
         """A draw of its own."""
-        rng = np.random.default_rng(None if seed is None else checked_seed(seed))
+        rng = np.random.default_rng(None if seed is None else validate_seed(seed))
         return cls(rng, progress, int(rng.integers(2**63)))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tabsynth.data.private_files import read_private
-from tabsynth.data.provenance import public as public_provenance
-from tabsynth.data.provenance import told_by
+from tabsynth.data.provenance import get_provenance
+from tabsynth.data.provenance import public_part as public_provenance
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
@@ -76,7 +76,7 @@ def prepared(
         )
     if privacy.unit != "row":
         check_person_column(frame[privacy.unit])
-    mixed = public_provenance(told_by(frame), privacy.unit)
+    mixed = public_provenance(get_provenance(frame), privacy.unit)
     opened = privacy.opened()
     check_same_dataset(get_measurement_ledger(schema), privacy.unit, opened.open_ledger.parent)
     return frame, schema, opened, mixed

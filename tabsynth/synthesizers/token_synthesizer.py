@@ -20,7 +20,7 @@ from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, InputError, quote
 from tabsynth.relations.enforcement import Relations, with_relations
 from tabsynth.relations.functional_dependencies import Function, functions_of, mended
-from tabsynth.schema.validation import keeps
+from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import Draw, Given, Run
 from tabsynth.synthesizers.row_weights import counted
@@ -206,7 +206,7 @@ class TokenSynthesizer(Synthesizer):
             rows = wanted.finish(rows, self.codec_).set_index(left)
             good = np.ones(len(left), bool)
             for constraint in self.schema_.constraints:
-                good &= keeps(constraint, rows, self.schema_)
+                good &= satisfies(constraint, rows, self.schema_)
             kept.append(rows[good])
             left = left[~good]
             if not len(left):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.common.model_file import load, save
-from tabsynth.common.progress import Progress, bar
+from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.errors import InputError, TrainingError
 from tabsynth.training.training_state import Recipe, TrainingState
 from tabsynth.training.validation_split import resampled
@@ -76,7 +76,7 @@ def train(
     per_pass = max(rows // recipe.batch, 1)
     shuffled: tuple[int, Tensor] | None = None
     end = recipe.steps * max(-(-state.step // recipe.steps), 1)
-    with bar(end, "fit", "step", progress, state.step) as shown:
+    with progress_bar(end, "fit", "step", progress, state.step) as shown:
         while state.step < end or state.falling():
             end = recipe.steps * (state.step // recipe.steps + 1)
             shown.total = end

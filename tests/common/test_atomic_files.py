@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tabsynth.common.atomic_files import check_writable, replacing, write_bytes, write_text
+from tabsynth.common.atomic_files import check_writable, replace_atomically, write_bytes, write_text
 from tabsynth.errors import SourceError
 
 
@@ -32,7 +32,7 @@ def test_replaces_what_was_there(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(error), replacing(target) as temporary:
+    with pytest.raises(error), replace_atomically(target) as temporary:
         temporary.write_text("half of the n")
         raise error
     assert target.read_text() == "old"
@@ -41,7 +41,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: t
 
 def test_a_reader_never_sees_half(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
-    with replacing(target) as temporary:
+    with replace_atomically(target) as temporary:
         temporary.write_text("half")
         assert not target.exists()
         assert temporary.parent == target.parent

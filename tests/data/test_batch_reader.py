@@ -43,7 +43,7 @@ def test_csv_in_blocks_is_the_csv(tmp_path_factory: pytest.TempPathFactory, rows
     path.write_text("\n".join(lines) + "\n")
     whole = read(path).frame
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_files, "BLOCK", max(block, max(map(len, lines)) + 1))
+        patch.setattr(csv_files, "BLOCK_BYTES", max(block, max(map(len, lines)) + 1))
         found = Batches(path)
         assert found.names == list(whole)
         alike(pd.concat(list(found.frames(rows=7)), ignore_index=True), whole)
@@ -72,4 +72,4 @@ def test_what_is_no_table_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no")
     with pytest.raises(SourceError, match="is not Parquet"):
         list(Batches(tmp_path / "a.parquet").frames())
-    assert batch_reader.ROWS > 0
+    assert batch_reader.BATCH_ROWS > 0

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tabsynth
-from tabsynth.data.private_files import LONGEST, read_private
+from tabsynth.data.private_files import MAX_LINE_CHARACTERS, read_private
 from tabsynth.errors import DataError, SchemaError, SourceError
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
@@ -66,8 +66,8 @@ def test_a_line_of_any_bytes_changes_no_other_line(body: bytes, at: int, tmp_pat
         (b'41,dan,"open', ["41", "dan", "open"]),
         (b"41,d\xff,w", ["41", "d\ufffd", "w"]),
         (b"41,,w\r", ["41", None, "w"]),
-        (b"41,dan," + b"w" * LONGEST, None),
-        (b'41,dan,"' + b"w" * LONGEST + b'"', None),
+        (b"41,dan," + b"w" * MAX_LINE_CHARACTERS, None),
+        (b'41,dan,"' + b"w" * MAX_LINE_CHARACTERS + b'"', None),
         (b"", None),
     ],
 )

@@ -16,7 +16,7 @@ from tabsynth.data import Table
 from tabsynth.errors import DataError, SchemaError
 from tabsynth.schema import Schema
 from tabsynth.schema.constraints import Inequality
-from tabsynth.schema.validation import instants, keeps, numbers
+from tabsynth.schema.validation import satisfies, to_instants, to_numbers
 
 
 def one(facts: dict[str, Any], constraints: tuple[Inequality, ...] = ()) -> Schema:
@@ -162,12 +162,12 @@ class TestConstraints:
     def test_numbers_are_compared_as_numbers_however_spelled(self) -> None:
         schema = self.schema("numeric")
         frame = pd.DataFrame({"a": ["9", None], "b": ["10", "1"]}, index=[3, 3])
-        assert keeps(schema.constraints[0], frame, schema).tolist() == [True, True]
+        assert satisfies(schema.constraints[0], frame, schema).tolist() == [True, True]
 
     def test_dates_of_different_types(self) -> None:
         schema = self.schema("datetime")
         frame = pd.DataFrame({"a": ["2020-01-01"], "b": pd.to_datetime(["2020-01-02"], utc=True)})
-        assert keeps(schema.constraints[0], frame, schema).tolist() == [True]
+        assert satisfies(schema.constraints[0], frame, schema).tolist() == [True]
 
 
 class TestNumbers:
@@ -175,16 +175,16 @@ class TestNumbers:
     def test_numbers_come_back(self, values: list[float | None]) -> None:
         expected = np.array([np.nan if value is None else value for value in values])
         for dtype in (object, "Float64", float):
-            np.testing.assert_array_equal(numbers(pd.Series(values, dtype=dtype)), expected)
+            np.testing.assert_array_equal(to_numbers(pd.Series(values, dtype=dtype)), expected)
 
     @given(st.lists(st.none() | st.integers(-(10**15), 10**15), min_size=1))
     def test_text_is_read(self, values: list[int | None]) -> None:
         text = pd.Series([None if value is None else str(value) for value in values], dtype=object)
-        np.testing.assert_array_equal(numbers(text), np.array(values, dtype=float))
+        np.testing.assert_array_equal(to_numbers(text), np.array(values, dtype=float))
 
     def test_booleans_and_categories(self) -> None:
-        assert numbers(pd.Series([True, None], dtype="boolean"))[0] == 1
-        assert numbers(pd.Series(["1", "2"], dtype="category")).tolist() == [1, 2]
+        assert to_numbers(pd.Series([True, None], dtype="boolean"))[0] == 1
+        assert to_numbers(pd.Series(["1", "2"], dtype="category")).tolist() == [1, 2]
 
 
 class TestInstants:
@@ -204,13 +204,13 @@ class TestInstants:
         ],
     )
     def test_every_spelling_is_one_instant(self, values: Any, format: str | None) -> None:
-        pd.testing.assert_series_equal(instants(pd.Series(values), format), self.expected)
+        pd.testing.assert_series_equal(to_instants(pd.Series(values), format), self.expected)
 
     @given(st.lists(st.none() | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)), min_size=1))
     def test_iso_text_comes_back(self, values: list[datetime.datetime | None]) -> None:
         text = pd.Series([None if value is None else value.isoformat() for value in values], dtype=object)
         expected = pd.Series(np.array(values, dtype="datetime64[ns]"))
-        pd.testing.assert_series_equal(instants(text), expected)
+        pd.testing.assert_series_equal(to_instants(text), expected)
 
     def test_nothing_but_missing(self) -> None:
-        assert instants(pd.Series([None, None], dtype=object)).isna().all()
+        assert to_instants(pd.Series([None, None], dtype=object)).isna().all()

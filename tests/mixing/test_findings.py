@@ -13,7 +13,7 @@ from tabsynth.errors import InputError
 from tabsynth.mixing.matching.name_similarity import name_similarity, unit_in_name
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
-from tabsynth.schema.column_names import words
+from tabsynth.schema.column_names import split_words
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_conversion_that_cannot_be_is_refused(unit: str, to: str, analyte: str
 
 def test_names_tell_their_unit_and_their_abbreviations() -> None:
     def said(name: str) -> tuple[str, ...]:
-        return tuple(words(name))
+        return tuple(split_words(name))
 
     assert unit_in_name(said("chol_mg_dl")) == "mg/dL"
     assert unit_in_name(said("ageMonths")) == "month"

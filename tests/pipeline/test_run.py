@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.data import Table, load_shipped, split
-from tabsynth.data.sample_datasets import SHIPPED, open_table
+from tabsynth.data.sample_datasets import TARGETS, open_table
 from tabsynth.errors import ConditionError, DataError, InputError, SchemaError, SourceError
 from tabsynth.pipeline import run
 from tabsynth.pipeline.config import EXAMPLE, Job, job_from_dict, read_job
@@ -184,10 +184,10 @@ class TestJob:
 
 
 class TestShipped:
-    @pytest.mark.parametrize("name", SHIPPED)
+    @pytest.mark.parametrize("name", TARGETS)
     def test_tables_have_their_target_last(self, name: str) -> None:
         frame = load_shipped(name)
-        assert frame.columns[-1] == SHIPPED[name]
+        assert frame.columns[-1] == TARGETS[name]
         assert not frame.isna().any(axis=None)
 
     def test_unknown_name(self) -> None:

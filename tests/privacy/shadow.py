@@ -43,7 +43,7 @@ def blind(patch: pytest.MonkeyPatch) -> None:
             weight.grad = torch.zeros_like(weight)
 
     for module in (noisy_counts, exponential):
-        patch.setattr(module, "checked", zeros)
+        patch.setattr(module, "as_exact_integers", zeros)
     patch.setattr(dp_sgd.DpSgdStep, "gradients", no_gradients)
     fixed_time(patch)
 

@@ -15,10 +15,10 @@ from hypothesis.extra import pandas as st_pandas
 from tabsynth.data import Table, read
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
-from tabsynth.schema.column_names import is_code, is_key, is_person, words
-from tabsynth.schema.datetime_formats import candidates, may_be_date
-from tabsynth.schema.inference import decimals_of, describe, infer_schema
-from tabsynth.schema.validation import check_fit
+from tabsynth.schema.column_names import is_code, is_key, is_person, split_words
+from tabsynth.schema.datetime_formats import candidate_formats, is_date_like
+from tabsynth.schema.inference import count_decimals, describe, infer_schema
+from tabsynth.schema.validation import check_against_schema
 
 KINDS = {
     "adult": {
@@ -203,7 +203,7 @@ def test_a_rare_value_never_stands_in_the_schema():
 )
 def test_a_text_may_be_a_date_where_some_format_has_its_outline(moment, format, rest):
     for text in (moment.strftime(format), moment.strftime(format) + rest, rest + moment.strftime(format), rest):
-        assert may_be_date(text) == bool(candidates([text])), text
+        assert is_date_like(text) == bool(candidate_formats([text])), text
 
 
 EARLY_LATE = datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)
@@ -227,7 +227,7 @@ def test_no_frame_that_the_door_lets_in_makes_it_fail(columns, name):
     except DataError:
         return
     assert list(schema) == list(frame.columns)
-    check_fit(frame, schema)
+    check_against_schema(frame, schema)
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
     for column, values in zip(schema.values(), frame.items(), strict=True):
         assert column.nullable == bool(values[1].isna().any())
@@ -244,7 +244,7 @@ def test_typed_frames(frame):
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1), st.integers(0, 6))
 def test_decimals_are_the_fewest_that_hold_every_number(whole, places):
     data = np.array([float(Decimal(value).scaleb(-places)) for value in whole])
-    found = decimals_of(data)
+    found = count_decimals(data)
     assert found is not None
     assert found <= places
     assert all(float(f"{value:.{found}f}") == value for value in data)
@@ -285,7 +285,7 @@ def test_few_codes_beside_a_mark_stay_categories():
 
 
 def test_names_are_taken_apart():
-    assert words("patientId") == words("PATIENT_ID") == words("Patient-Id") == ["patient", "id"]
+    assert split_words("patientId") == split_words("PATIENT_ID") == split_words("Patient-Id") == ["patient", "id"]
     assert is_key("patient_nbr")
     assert is_key("accountNumber")
     assert not is_key("number_of_visits")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabsynth.schema.number_formats import NumberFormat, find_number_format, read_numbers, write_numbers
+from tabsynth.schema.number_formats import NumberFormat, find_number_format, format_numbers, parse_numbers
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_forms_are_found_read_and_written(text: list[str], form: str, numbers: l
     found = find_number_format(text)
     assert str(found) == form
     assert NumberFormat.parse(form) == found
-    assert read_numbers(text, form).tolist() == numbers
-    assert write_numbers(np.array(numbers), form).tolist() == text
+    assert parse_numbers(text, form).tolist() == numbers
+    assert format_numbers(np.array(numbers), form).tolist() == text
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_whatever_a_format_writes_is_found_and_comes_back(
 ) -> None:
     form = NumberFormat(*ends, *marks, least=places, most=places)
     numbers = np.array(whole) / 10.0**places
-    text = write_numbers(numbers, str(form)).tolist()
+    text = format_numbers(numbers, str(form)).tolist()
     found = find_number_format(text)
     assert found is not None
-    assert write_numbers(read_numbers(text, str(found)), str(found)).tolist() == text
+    assert format_numbers(parse_numbers(text, str(found)), str(found)).tolist() == text

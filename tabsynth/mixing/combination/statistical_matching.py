@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.combination.conditional_logit import calibrate_odds, fit_odds
 from tabsynth.mixing.combination.frechet_bounds import cramers_v, group_rows, joint_bounds, to_classes
@@ -114,7 +114,7 @@ def fuse(
         some = slice(0, len(a), -(-len(a) // MAX_CALIBRATION_ROWS))
         odds = calibrate_odds(odds, some, donors.draw(left[some], rng))
     chosen = np.empty(len(a), np.int64)
-    with bar(len(a), "fuse", "row", None) as shown:
+    with progress_bar(len(a), "fuse", "row", None) as shown:
         for start in range(0, len(a), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             picked = donors.draw(left[rows], rng)

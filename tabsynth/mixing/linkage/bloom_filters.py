@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.linkage.fields import FieldKind, prepare_fields
 
@@ -149,7 +149,7 @@ def score_pairs(
     filters = {source: encode_filters(table, kinds, secret, hashes) for source, table in tables.items()}
     parts = []
     steps = sum(-(-sizes[a] // BLOCK_ROWS) for a, _ in itertools.combinations(sizes, 2))
-    with bar(steps, "link", "block", None) as shown:
+    with progress_bar(steps, "link", "block", None) as shown:
         for a, b in itertools.combinations(sizes, 2):
             found = _with_probability(*_nearest_neighbours(filters[a], filters[b], shown))
             parts.append(found.assign(source_a=a, source_b=b))

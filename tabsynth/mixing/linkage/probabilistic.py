@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.mixing.linkage import blocking, comparisons
 from tabsynth.mixing.linkage.database import count_pairs, count_possible_pairs, load_sources, open_database
@@ -158,7 +158,7 @@ def _train_and_score(
     logger.setLevel(logging.CRITICAL)  # what Splink would advise on, the report says
     try:
         linker = Linker(tables, plan.settings(), log_level=None, validate_settings=False)
-        with bar(1 + len(plan.training) + chunks, "link", "step", None) as shown:
+        with progress_bar(1 + len(plan.training) + chunks, "link", "step", None) as shown:
             linker.training.estimate_u_using_random_sampling(N_RANDOM_PAIRS, seed=seed + 1, min_count_per_level=None)
             shown.update()
             for rule in plan.training:

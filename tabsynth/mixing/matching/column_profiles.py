@@ -10,7 +10,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats
 from tabsynth.mixing.plan.entries import code_text
-from tabsynth.schema.column_names import is_quantity, words
+from tabsynth.schema.column_names import is_quantity, split_words
 from tabsynth.schema.inference import infer_column
 from tabsynth.schema.schema import Schema
 
@@ -99,7 +99,7 @@ def profile_column(source: str, values: pd.Series, schema: Schema | None = None)
         source=source,
         name=name,
         kind=kind,
-        words=tuple(words(name)),
+        words=tuple(split_words(name)),
         rows=len(values),
         count=len(present),
         values=numbers,

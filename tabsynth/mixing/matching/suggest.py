@@ -17,7 +17,7 @@ from tabsynth.mixing.matching.schema_matching import MIN_PAIR_SCORE, ColumnGroup
 from tabsynth.mixing.matching.split_columns import SplitColumn, find_splits, joined_column_questions
 from tabsynth.mixing.plan.entries import HarmonisationRule, Input, Match
 from tabsynth.mixing.plan.plan import Plan
-from tabsynth.schema.column_names import words
+from tabsynth.schema.column_names import split_words
 from tabsynth.schema.columns import Categorical, Column
 from tabsynth.schema.schema import Schema
 
@@ -88,7 +88,7 @@ def _target_profile(column: Column) -> Profile:
         source="",
         name=column.name,
         kind=column.kind,
-        words=tuple(words(column.name)),
+        words=tuple(split_words(column.name)),
         rows=0,
         count=1 if shares else 0,
         values=None,

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable
-from tabsynth.common.progress import bar
-from tabsynth.data.batch_reader import ROWS, Batches
-from tabsynth.data.file_formats import kind_of
-from tabsynth.data.provenance import mark, write_beside
+from tabsynth.common.progress import progress_bar
+from tabsynth.data.batch_reader import BATCH_ROWS, Batches
+from tabsynth.data.file_formats import file_format
+from tabsynth.data.provenance import attach_provenance, write_sidecar
 from tabsynth.data.read_write import write_chunks
 from tabsynth.errors import InputError, MissingDependencyError, quote
 from tabsynth.mixing.checks import check_alarms
@@ -91,7 +91,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     if plan.combine["op"] == "join" and plan.link["engine"] == "none" and len(plan.inputs) > 1:
         raise InputError("a join needs to know who is who: set link to exact, or combine to union")
     target = Path(output)
-    kind = kind_of(target)
+    kind = file_format(target)
     if kind == "excel":
         raise InputError(f"cannot write {str(target)!r} batch by batch: Excel holds few rows; choose .parquet or .csv")
     check_writable(target)
@@ -106,9 +106,9 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
             con.close()
         with write_chunks(target) as append:
             for frame in made.frames():
-                append(mark(frame, made.provenance))
+                append(attach_provenance(frame, made.provenance))
     if kind != "parquet":
-        write_beside(target, made.provenance)
+        write_sidecar(target, made.provenance)
     return MixedFile(path=target, rows=made.rows, schema=made.schema(), plan_hash=plan.hash, report=made.report)
 
 
@@ -117,7 +117,7 @@ def _stage_sources(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> d
     fields, records = tuple(plan.link.get("fields", ())), record_keys(plan)
     out: dict[str, StagedSource] = {}
     start = 0
-    with bar(len(inputs), "harmonise", "source", None) as shown:
+    with progress_bar(len(inputs), "harmonise", "source", None) as shown:
         for i, (source, table) in enumerate(inputs.items()):
             keys = (fields if plan.link["engine"] == "exact" else ()) or records[source]
             out[source] = stage_source(table, source, plan, keys, folder / f"s{i}.parquet", start)
@@ -158,7 +158,7 @@ class OutOfCoreMix:
 
     def frames(self) -> Iterator[pd.DataFrame]:
         """The rows in order, a batch at a time."""
-        with bar(self.rows, "write", "row", None) as shown:
+        with progress_bar(self.rows, "write", "row", None) as shown:
             for table in self._union() if self.joined is None else self._side_by_side():
                 frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
                 frame = pd.DataFrame({name: compact_integers(frame[name]) for name in frame})
@@ -218,7 +218,7 @@ class OutOfCoreMix:
         assert self.joined is not None
         flags = {f"x{i}": n for i, (n, have) in enumerate(self.columns.items()) if len(have) > 1}
         chosen = [*(f"c{i}" for i in range(len(self.columns))), "_source"]
-        for batch in self.joined.iter_batches(ROWS):
+        for batch in self.joined.iter_batches(BATCH_ROWS):
             for flag, name in flags.items():
                 found = pa.compute.sum(batch.column(flag)).as_py() or 0
                 self.conflicts[name] = self.conflicts.get(name, 0) + int(found)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from tabsynth.data.batch_reader import ROWS, Batches
+from tabsynth.data.batch_reader import BATCH_ROWS, Batches
 from tabsynth.errors import InputError
 from tabsynth.mixing.combination.combine import is_numeric
 from tabsynth.mixing.harmonise import HarmonisationStats, check_budgets, harmonise_source, mask_sentinels
@@ -66,7 +66,7 @@ class StagedSource:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Its rows in order, some columns, a batch at a time."""
         with pyarrow.parquet.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(ROWS, columns=list(columns)):
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
                 yield pa.Table.from_batches([batch])
 
 

@@ -22,7 +22,7 @@ from tabsynth.common.arrays import Arrays
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, TrainingError
 from tabsynth.schema.columns import Identifier, Text
-from tabsynth.schema.validation import keeps
+from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.adapters.object_state import freeze, thaw
 from tabsynth.synthesizers.adapters.table_bridge import Bridge
 from tabsynth.synthesizers.base import Synthesizer
@@ -100,7 +100,7 @@ class WrappedSynthesizer(Synthesizer):
             frame = self.bridge_.decode(plain, rng)
             good = np.ones(n, bool)
             for constraint in self.schema_.constraints:
-                good &= keeps(constraint, frame, self.schema_)
+                good &= satisfies(constraint, frame, self.schema_)
             kept = pd.concat([kept, plain[good]], ignore_index=True)
             if len(kept) >= n:
                 return kept.iloc[:n]

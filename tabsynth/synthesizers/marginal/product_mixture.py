@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Integers, Tokens
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.marginal.budget_allocation import Effort
 from tabsynth.synthesizers.marginal.two_way_marginals import Measured, Pairs
 
@@ -210,7 +210,7 @@ def fit(
     first, second = torch.zeros_like(logits), torch.zeros_like(logits)
     every = np.arange(effort.steps)
     rates = effort.rate * 0.5 * (1 + np.cos(np.pi * every / effort.steps))
-    with bar(effort.steps, "fit", "step", progress) as shown:
+    with progress_bar(effort.steps, "fit", "step", progress) as shown:
         for step in range(effort.steps):
             chances = _softmax(logits, of, sums)
             gradient = slopes.at(chances)

@@ -18,7 +18,7 @@ import pandas as pd
 from tabsynth.codec.column_values import UNITS, line_of, members_of
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, utc_naive
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, to_naive_utc
 
 NARROW = 256
 """A line of at most this many values gets a cell for each."""
@@ -161,7 +161,7 @@ def _ends(column: Numeric | Datetime) -> tuple[float, float] | None:
     unit = UNITS[column.resolution or "s"]
     epoch = datetime.datetime(1970, 1, 1)
     low, high = (
-        (utc_naive(datetime.datetime.fromisoformat(str(end))) - epoch) // datetime.timedelta(microseconds=1)
+        (to_naive_utc(datetime.datetime.fromisoformat(str(end))) - epoch) // datetime.timedelta(microseconds=1)
         for end in (column.low, column.high)
     )
     return float(low * 1000 // unit), float(high * 1000 // unit)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Tokens
-from tabsynth.common.validation import check_whole
+from tabsynth.common.validation import check_positive_integers
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
@@ -44,7 +44,7 @@ def by_descent(training: str) -> bool:
 
 def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
     """Fit a model to as many rows of a private mixture as the noisy row count says."""
-    check_whole(epochs=model.epochs, min_group=model.min_group)
+    check_positive_integers(epochs=model.epochs, min_group=model.min_group)
     teacher = MarginalSynthesizer()
     teacher._fit_private(frame, schema, privacy, run)
     model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.common.arrays import Tokens
-from tabsynth.common.progress import bar
-from tabsynth.common.validation import check_whole
+from tabsynth.common.progress import progress_bar
+from tabsynth.common.validation import check_positive_integers
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.mechanisms.dp_sgd import ChargedDpSgd, DpSgdConfig, LossFn
 from tabsynth.privacy.mechanisms.noise import Noise
@@ -116,7 +116,7 @@ class Start:
     ) -> None:
         """Take the steps that were paid for and leave the average of the weights; see ``ChargedDpSgd.train``."""
         steps, average = paid.descent.steps, Averaged(module)
-        with bar(steps, "fit", "step", self.run.progress) as shown:
+        with progress_bar(steps, "fit", "step", self.run.progress) as shown:
 
             def done(step: int) -> None:
                 after(step)
@@ -137,7 +137,7 @@ class Start:
 
 def started(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> Start:
     """Pay for the mixture and draw its rows; every read of the frame is charged before."""
-    check_whole(epochs=model.epochs, min_group=model.min_group)
+    check_positive_integers(epochs=model.epochs, min_group=model.min_group)
     noise = privacy.noise()
     rows = PrivateRows(frame, schema, grids_of(schema), privacy, noise.branch(0))
     rho = FIRST * zcdp_rho(privacy.epsilon, privacy.resolved_delta)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.options import Draw
 
 LEAST = 0.05
@@ -72,7 +72,7 @@ def draw_meeting(
     lacking, few = rows, False
     if not (fixed != fixed[0]).any():
         quiet, seen, pool = replace(draw, progress=False), 0, int(np.clip(4 * rows, *GLANCE))
-        with bar(rows, "sample", "row", draw.progress) as shown:
+        with progress_bar(rows, "sample", "row", draw.progress) as shown:
             for _ in range(TRIES):
                 nothing = np.full((pool, fixed.shape[1]), -1, fixed.dtype)
                 plain = drawing(nothing, [None] * len(limits), quiet, calibrate=calibrate, stratify=stratify)

@@ -18,7 +18,7 @@ from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import ConditionError, quote
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import numbers
+from tabsynth.schema.validation import to_numbers
 from tabsynth.synthesizers.sampling.given_values import check_drawable, drawable, own_bounds, own_values
 
 
@@ -145,7 +145,7 @@ class Conditions:
             low, high = (
                 default if end is None else end for end, default in ((column.low, -np.inf), (column.high, np.inf))
             )
-            data = numbers(typed, column.format)
+            data = to_numbers(typed, column.format)
             outside = data[rows & ((data < low) | (data > high))]
             if len(outside):
                 raise ConditionError(

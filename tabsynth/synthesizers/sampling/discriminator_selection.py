@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.options import Draw
 from tabsynth.synthesizers.sampling.importance_resampling import capped, one_each, raked, systematic
 from tabsynth.training.networks.layout import Layout
@@ -100,7 +100,7 @@ def critic_of(layout: Layout, parts: Parts, pool: Pool, seed: int, progress: boo
         if first_look(layout, real[:looked], pool(looked, first, True), seed=own, weights=few) < SEEN:
             return None
     wanted, many = min(DRAWN * len(real), POOL), list[Tensor]()
-    with bar(wanted, "learn to choose", "row", progress) as shown:
+    with progress_bar(wanted, "learn to choose", "row", progress) as shown:
         for begin in range(0, wanted, GLANCE):
             many.append(pool(min(GLANCE, wanted - begin), second + begin, False))
             shown.update(len(many[-1]))
@@ -186,7 +186,7 @@ def draw_rows(
         choice = None
     together = CHUNK if choice is None else WANTED
     out = np.empty_like(fixed)
-    with bar(len(fixed), "sample", "row", draw.progress) as shown:
+    with progress_bar(len(fixed), "sample", "row", draw.progress) as shown:
         for begin in range(0, len(fixed), together):
             wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
             manner = Manner(limits, noise, calibrate and len(wanted) >= CALIBRATE_FROM, stratify)

@@ -17,8 +17,8 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, zone_of
 from tabsynth.errors import ConditionError, DataError, quote
 from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import read_dates
-from tabsynth.schema.validation import instants, numbers
+from tabsynth.schema.datetime_formats import parse_dates
+from tabsynth.schema.validation import to_instants, to_numbers
 
 SNAP = 1e-9
 """A number this near (relatively) to one of the column's decimals is that one: 0.1 + 0.2 is 0.3."""
@@ -43,7 +43,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
         own = datetime_series(moments, codec.dtypes[name], column).rename(name)
-        back = instants(own, column.format)
+        back = to_instants(own, column.format)
         odd = np.flatnonzero((back != moments).to_numpy() & moments.notna().to_numpy())
         if len(odd):
             raise ConditionError(
@@ -108,7 +108,7 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     column = codec.schema[name]
     assert isinstance(column, Numeric)
     try:
-        data = numbers(values, column.format)
+        data = to_numbers(values, column.format)
     except DataError as error:
         raise ConditionError(f"given[{name!r}]: {error}") from error
     if np.isinf(data).any():
@@ -194,7 +194,7 @@ def _read(value: Any, format: str | None) -> pd.Timestamp:
     if not isinstance(value, (str, int)):
         return pd.Timestamp(value)
     if format is not None:
-        moment = read_dates(pd.Series([str(value)], dtype=object), format)[0]
+        moment = parse_dates(pd.Series([str(value)], dtype=object), format)[0]
         if moment is not pd.NaT:
             return pd.Timestamp(moment)
     return pd.Timestamp(pd.to_datetime(str(value), format="ISO8601"))

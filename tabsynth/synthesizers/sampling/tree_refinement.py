@@ -18,7 +18,7 @@ from scipy.stats import entropy
 from torch import Tensor
 
 from tabsynth.common.arrays import Arrays
-from tabsynth.common.progress import bar
+from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.sampling.slot_sampler import Picker
 from tabsynth.training.networks.autoregressive import Chain
 from tabsynth.training.networks.layout import Layout
@@ -123,7 +123,7 @@ def conditionals_of(
     kept = []
     with (
         ThreadPoolExecutor(torch.get_num_threads()) as pool,
-        bar(len(asked), "learn columns", "column", progress) as shown,
+        progress_bar(len(asked), "learn columns", "column", progress) as shown,
     ):
         for trees, gain in pool.map(learn, asked):
             kept += [trees] if gain > 0 else []

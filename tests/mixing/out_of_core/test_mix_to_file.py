@@ -24,7 +24,7 @@ from ..test_failures import FAILURES, Case, heavy_local_key, nobody_to_weigh, pl
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table of these tests is many batches."""
     for module in (batch_reader, staging, mix_to_file):
-        monkeypatch.setattr(module, "ROWS", 32)
+        monkeypatch.setattr(module, "BATCH_ROWS", 32)
     monkeypatch.setattr(batch_reader.Batches.frames, "__defaults__", (None, 32))
 
 
