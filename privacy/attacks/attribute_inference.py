@@ -59,7 +59,7 @@ def select_worst_secret(found: list[Finding], records: Records) -> Finding | Non
     if not some:
         return None
     worst = min(some, key=lambda item: (item.p, -item.value))
-    low, high = newcombe(*worst.counts, among=len(some))
+    low, high = newcombe(*worst.counts, n_comparisons=len(some))
     parts = tuple(
         Part(columns=(item.title,), value=item.value, floor=0.0) for item in sorted(some, key=lambda item: -item.value)
     )

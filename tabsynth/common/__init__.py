@@ -1,1 +1,1 @@
-"""What every other package may use: array types, files, checks and progress."""
+"""Utilities for every other package: array types, files, argument checks and progress."""

@@ -1,4 +1,4 @@
-"""Write files so that a reader never sees half of one: to a temporary name in the same folder, then renamed."""
+"""Atomic writes: to a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tabsynth.errors import SourceError
 
 @contextmanager
 def replace_atomically(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path to write to; on success it becomes ``path``, on failure it is removed.
+    """Yield a temporary path; on success it is renamed to ``path``, on failure removed.
 
     Where ``path`` is a symbolic link, the file behind it is replaced and the link stays.
 
@@ -22,7 +22,7 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
-    # Part of the name is enough to tell whose it is: the whole and more could be too long for a name.
+    # The whole name and a suffix could be too long for a file name.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:32]}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)

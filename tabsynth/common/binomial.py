@@ -7,9 +7,9 @@ from scipy.stats import beta, norm
 from tabsynth.errors import DataError
 
 
-def wilson(wins: float, n: float) -> tuple[float, float]:
+def wilson(wins: float, n: float, n_comparisons: int = 1) -> tuple[float, float]:
     """95 % interval of a share (Wilson, Journal of the American Statistical Association 22, 1927)."""
-    z = float(norm.ppf(0.975))
+    z = float(norm.ppf(1 - 0.025 / n_comparisons))
     share = wins / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / (1 + z**2 / n)
@@ -32,30 +32,19 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     return low, high
 
 
-def newcombe(a: int, n: int, b: int, m: int, among: int = 1) -> tuple[float, float]:
+def newcombe(a: int, n: int, b: int, m: int, n_comparisons: int = 1) -> tuple[float, float]:
     """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10).
 
-    It is for reading. Whether a difference is beyond chance is asked of ``exceeds``, which is exact.
-
     Args:
-        a: Successes of the first ``n``.
-        n: At least 1.
-        b: Successes of the second ``m``.
-        m: At least 1.
-        among: Of how many differences this is the most striking; the interval is widened for them (Bonferroni).
+        a: Successes of the first ``n``, at least 1.
+        n: Trials of the first.
+        b: Successes of the second ``m``, at least 1.
+        m: Trials of the second.
+        n_comparisons: Differences among which this is the largest (Bonferroni).
     """
     p, q = a / n, b / m
-    (low_p, high_p), (low_q, high_q) = _wilson(a, n, among), _wilson(b, m, among)
+    (low_p, high_p), (low_q, high_q) = wilson(a, n, n_comparisons), wilson(b, m, n_comparisons)
     return (
         p - q - ((p - low_p) ** 2 + (high_q - q) ** 2) ** 0.5,
         p - q + ((high_p - p) ** 2 + (q - low_q) ** 2) ** 0.5,
     )
-
-
-def _wilson(k: int, n: int, among: int) -> tuple[float, float]:
-    """Wilson's interval of a share (Journal of the American Statistical Association 22, 1927)."""
-    z = float(norm.ppf(1 - 0.025 / among))
-    share = k / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / (1 + z**2 / n)
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))

@@ -1,7 +1,6 @@
 """The model file: a zip of ``config.json``, ``weights.safetensors`` and a manifest with their hashes; never pickle.
 
-Checkpoints of a running fit have the same form. Reading checks the version, the names, the sizes and the hashes before
-anything is parsed, so a damaged or hand-edited file is refused with its name and the reason.
+Checkpoints have the same form. ``load`` checks the version, names, sizes and hashes before it parses anything.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from tabsynth.errors import ModelFileError
 VERSION = 1
 FORMAT = "tabsynth-model"
 MAX_MEMBER_BYTES = {"manifest.json": 1 << 20, "config.json": 1 << 28, "weights.safetensors": 1 << 34}
-"""The members of a model file and the most bytes that each may have."""
+"""Members of a model file."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds.
+    """Contents of a model file.
 
     Attributes:
         kind: Which synthesizer (or checkpoint) wrote it.
@@ -44,7 +43,7 @@ class ModelFile:
 
 
 def save(path: str | Path, model: ModelFile) -> None:
-    """Write a model file at once: a reader sees the old file or the new one, never half.
+    """Write a model file atomically.
 
     Raises:
         SourceError: The folder does not exist or cannot be written.

@@ -1,4 +1,4 @@
-"""What a fit says of itself while it runs, and the bar that shows it."""
+"""Progress of a fit, and the bar that shows it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a fit after a leg of training.
+    """The state of a fit between two validation passes.
 
     Attributes:
         step: Optimiser steps done.
         steps: Optimiser steps in all.
-        loss: Mean training loss over the leg.
+        loss: Mean training loss since the last validation.
         validation: Score on held-out rows (lower is better; nats a row for models with a likelihood), if measured.
         seconds: Time since the fit began or was resumed.
     """
@@ -33,8 +33,8 @@ def progress_bar(total: int, what: str, unit: str, shown: bool | None, initial: 
 
     Args:
         total: Units of work in all.
-        what: What is being done.
-        unit: What is counted.
+        what: Label of the bar.
+        unit: Name of one unit.
         shown: True and False force the bar on and off.
         initial: Units already done.
     """

@@ -1,4 +1,4 @@
-"""Seeds and whole numbers, checked one way."""
+"""Validation of seeds and integer options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML files that people write: read safely, and a key given twice is an error rather than silently dropped."""
+"""Strict YAML: safe types only, no duplicate keys, YAML 1.2 booleans."""
 
 from __future__ import annotations
 

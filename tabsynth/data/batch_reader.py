@@ -1,4 +1,4 @@
-"""A table read in batches, each column in the type that all of its values have: for tables larger than memory."""
+"""Read tables larger than memory in batches, with the column types of the whole table."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ TEXT, EMPTY = "text", "nothing"
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """A table to be read more than once, a batch at a time; together the batches are what ``read`` gives.
+    """A table read in batches, more than once; the batches together equal the result of ``read``.
 
-    CSV, which has no types, is read through once to tell them. Workbooks and frames are in memory anyway.
+    CSV files are read once to infer types. Workbooks and frames are in memory.
 
     Attributes:
         table: A file, or a frame.
@@ -39,7 +39,7 @@ class Batches:
 
     @cached_property
     def names(self) -> list[str]:
-        """The columns."""
+        """The column names."""
         if isinstance(self.table, pd.DataFrame):
             return [str(name) for name in self.table.columns]
         if self._kind == "parquet":
@@ -48,11 +48,11 @@ class Batches:
         return read_header(self.table, self._dialect) if self._kind == "csv" else list(self._whole.columns)
 
     def frames(self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pd.DataFrame]:
-        """The batches, each with an index of its own.
+        """Yield the batches, each with its own index.
 
         Args:
             columns: Which columns to read; all by default.
-            rows: Most rows of a batch.
+            rows: Maximum rows of a batch.
 
         Raises:
             SourceError: The file cannot be read.
@@ -78,7 +78,7 @@ class Batches:
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """What all values of each column of a CSV file are."""
+        """Type of each column of a CSV file."""
         assert isinstance(self.table, Path)
         found: dict[str, set[str]] = {name: set() for name in self.names}
         for text in text_batches(self.table, self._dialect):
@@ -103,7 +103,7 @@ class Batches:
 
 
 def _infer_type(text: pa.Array) -> str:
-    """What all values of a batch are: text, nothing, or a dtype with the format of its dates."""
+    """Type of a batch: text, empty, or a dtype with its date format."""
     if all(value in MISSING_SPELLINGS for value in text.drop_null().unique()[: len(MISSING_SPELLINGS) + 1].to_pylist()):
         return EMPTY
     values, spelling = infer_series(text, MISSING_SPELLINGS)
@@ -113,14 +113,14 @@ def _infer_type(text: pa.Array) -> str:
 
 
 def _merge_types(seen: set[str]) -> str:
-    """What all batches are: integers are numbers too, and what agrees in nothing is text."""
+    """Common type of all batches: integers and floats are floats, other combinations text."""
     if seen == {"int64", "float64"}:
         return "float64"
     return next(iter(seen)) if len(seen) == 1 else TEXT
 
 
 def _cast(text: pa.Array, kind: str) -> pd.Series:
-    """A batch as what its whole column is."""
+    """Convert a batch to the type of its whole column."""
     if kind == TEXT:
         return pd.Series(text.to_pandas(), dtype=object)
     dtype: Any = {"int64": "Int64", "bool": "boolean"}.get(kind, kind.partition(" ")[0])

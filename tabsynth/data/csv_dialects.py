@@ -1,4 +1,4 @@
-"""Detect how a CSV file is written: its encoding, and what separates its fields."""
+"""Detect the encoding and the field separator of a CSV file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from charset_normalizer import from_bytes
 from tabsynth.errors import SourceError, quote
 
 N_SAMPLED_BYTES = 1 << 18
-"""Bytes that are looked at."""
 MIN_FOREIGN_BYTES = 8
-"""With fewer bytes beyond ASCII, an encoding is not guessed."""
+"""With fewer bytes beyond ASCII, no encoding is detected."""
 N_SAMPLED_LINES = 50
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 ENCODINGS = (
     "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255",
     "cp1256",
 )  # fmt: skip
-"""Encodings that are guessed, beside UTF-8 and UTF-16 with a byte order mark."""
+"""Encodings that can be detected, besides UTF-8 and UTF-16 with a byte order mark."""
 
 KANA = frozenset(map(chr, range(0x3041, 0x30FB)))
 WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëîïôùûÿœÁÍÑÓÚáíñóúÃÕãõÌÒìòÅÆØåæø¿¡€£§°ºª«»‘’“”–—…µ²³½")
@@ -34,11 +33,11 @@ WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëî�
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV file is written.
+    """Encoding and field separator of a CSV file.
 
     Attributes:
-        separator: What separates the fields.
-        encoding: How text is encoded, by Python's name.
+        separator: Field separator.
+        encoding: Python's name of the encoding.
     """
 
     separator: str
@@ -46,16 +45,16 @@ class Dialect:
 
 
 def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
-    """The dialect of a file; what is given is taken, the rest detected, and a warning says so where it is unusual.
+    """Detect what is not given; a warning names an unusual encoding or separator.
 
     Args:
-        path: The file, perhaps compressed.
-        separator: What separates the fields; None detects it.
-        encoding: The encoding; None detects it.
-        usual: The separator that the file's suffix stands for.
+        path: The file, possibly compressed.
+        separator: Field separator; None detects it.
+        encoding: Encoding; None detects it.
+        usual: The default separator of the file's suffix.
 
     Raises:
-        SourceError: An encoding that is unknown or cannot be detected, or a separator that is no single character.
+        SourceError: Unknown or undetectable encoding, or a separator that is not a single character.
     """
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
         raise SourceError(f"separator must be one character such as ';', not {separator!r}")
@@ -84,7 +83,7 @@ def _read_sample(path: Path) -> tuple[bytes, bool]:
 
 
 def _normalise_encoding(encoding: str) -> str:
-    """An encoding by its usual name."""
+    """Python's name of an encoding."""
     try:
         return codecs.lookup(encoding).name
     except (LookupError, TypeError) as error:
@@ -103,7 +102,7 @@ def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
         return "utf-8"
     foreign = sum(byte > 127 for byte in sample)
     matches = list(from_bytes(sample, cp_isolation=list(ENCODINGS))) if foreign >= MIN_FOREIGN_BYTES else []
-    # Chinese read as Japanese is half-width katakana, which Japanese hardly has.
+    # Chinese decoded as Japanese is half-width katakana, which is rare in Japanese.
     best = next((match.encoding for match in matches if not _has_half_width(str(match))), None)
     if best not in (None, "big5") and (plain := _encoding_of_letters(sample, whole)):
         return plain
@@ -116,9 +115,9 @@ def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
 
 
 def _encoding_of_letters(sample: bytes, whole: bool) -> str | None:
-    """The encoding where the letters say so: Japanese has kana, Western European its own letters with accents.
+    """Detect Japanese by its kana and Western European by its accented letters.
 
-    Statistics of bytes mistake short Japanese for Korean, and Western for Central European.
+    Byte statistics confuse short Japanese with Korean, and Western with Central European.
     """
     for encoding, letters in (("cp932", KANA), ("euc_jp", KANA), ("cp1252", WESTERN)):
         try:
@@ -139,7 +138,7 @@ def _has_half_width(text: str) -> bool:
 
 
 def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
-    """What separates the fields of a text's first lines: the usual one where it does, else the one that parts most."""
+    """The usual separator if it splits the first lines, else the one that gives most fields."""
     lines = text.splitlines(keepends=True)[:N_SAMPLED_LINES]
     lines = lines if whole and len(lines) < N_SAMPLED_LINES else lines[:-1] or lines
     widths = {mark: _count_fields(lines, mark) for mark in dict.fromkeys((usual, *SEPARATORS))}
@@ -149,7 +148,7 @@ def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
 
 
 def _count_fields(lines: list[str], separator: str) -> int:
-    """How many fields every record has; 1 where records differ."""
+    """Fields of every record; 1 if records differ."""
     try:
         records = [
             record for record in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator) if record

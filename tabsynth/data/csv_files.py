@@ -1,4 +1,4 @@
-"""CSV: read strictly and fast, write so that reading gives the same values back."""
+"""Read CSV strictly, and write it so that values survive a round trip."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tabsynth.schema.datetime_formats import default_format, format_dates
 from tabsynth.schema.schema import Schema
 
 MISSING_SPELLINGS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "<NA>", "NaT")
-"""Fields that count as missing when they are not quoted. ``None`` is not among them: it is a word."""
+"""Unquoted fields that mark missing values."""
 BLOCK_ROWS = 1 << 16
 BLOCK_BYTES = 1 << 24
-"""Bytes that Arrow parses at a time; no row may be longer."""
+"""Bytes that Arrow parses at a time; the maximum length of a row."""
 
 
 def read_csv(
     path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS, schema: Schema | None = None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a CSV file: all of it as text first, then each column as what all its values are.
+    """Read a CSV file as text, then infer the type of each column from all its values.
 
-    Quoted fields are text as they stand; an empty one is missing all the same.
+    Quoted fields are text; empty ones are missing.
 
     Returns:
-        The frame, and the format of each column of datetimes.
+        The frame, and the format of each datetime column.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
@@ -57,8 +57,9 @@ def read_csv(
     formats: dict[str, str] = {}
     for i, name in enumerate(names):
         text = _empty_to_null(table.column(i).combine_chunks())
-        told = schema[name] if schema is not None and name in schema else None
-        values = None if told is None else cast_to_column(pd.Series(text.to_pandas(), dtype=object, name=name), told)
+        column = schema[name] if schema is not None and name in schema else None
+        cells = pd.Series(text.to_pandas(), dtype=object, name=name)
+        values = None if column is None else cast_to_column(cells, column)
         if values is None:
             values, spelling = infer_series(text, missing)
             if spelling is not None:
@@ -68,7 +69,7 @@ def read_csv(
 
 
 def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS) -> Iterator[pa.Table]:
-    """Read a CSV file as text, a block of bytes at a time; missing is null.
+    """Read a CSV file as text, block by block; missing is null.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
@@ -94,7 +95,7 @@ def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MIS
 
 
 def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str]) -> dict[str, Any]:
-    """How Arrow reads a file: everything as text, strictly."""
+    """Options of Arrow for strict reading as text."""
     return {
         "read_options": pyarrow.csv.ReadOptions(
             column_names=[str(i) for i in range(len(names))],
@@ -117,7 +118,7 @@ def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str])
 
 
 def _empty_to_null(text: pa.Array) -> pa.Array:
-    """Text, empty as missing."""
+    """Replace empty text by null."""
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
@@ -129,8 +130,8 @@ def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: S
     formats = {}
     for name in frame.columns:
         if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
-            told = schema[name] if schema is not None and name in schema else None
-            fact = told if isinstance(told, Datetime) else Datetime(name=str(name))
+            column = schema[name] if schema is not None and name in schema else None
+            fact = column if isinstance(column, Datetime) else Datetime(name=str(name))
             formats[name] = (fact.format or default_format(frame[name], fact.resolution), fact.resolution)
     for at in range(0, len(frame), BLOCK_ROWS):
         part = frame.iloc[at : at + BLOCK_ROWS]
@@ -145,7 +146,7 @@ def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: S
 
 @contextmanager
 def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[IO[bytes]]:
-    """Open a plain or gzipped file; a packed one carries no name or date, so equal tables are equal files."""
+    """Open a plain or gzip file; without name and date, equal tables are equal files."""
     with path.open(mode) as file:
         if not packed:
             yield file
@@ -194,7 +195,7 @@ def _read_records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
 
 
 def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception) -> DataError | SourceError:
-    """The cause of a failed read, found by a second, slow look."""
+    """Find the cause of a failed read in a second, slow pass."""
     if "UTF8" in str(error) or isinstance(error, UnicodeError):
         return _encoding_error(path, dialect)
     if "Empty CSV" in str(error):
@@ -206,7 +207,7 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
             if record and len(record) != width:
                 return DataError(
                     f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
-                    "mend that row, or quote the fields that hold the separator"
+                    "fix that row, or quote the fields that hold the separator"
                 )
             line += 1 + sum(field.count("\n") for field in record)
     except UnicodeDecodeError:
@@ -223,7 +224,7 @@ def _encoding_error(path: Path, dialect: Dialect) -> SourceError:
 
 
 def _check_closed(path: Path, table: pa.Table) -> None:
-    """Raise when a quote was opened and never closed, which makes one field of the rest of the file."""
+    """Raise if an unclosed quote made one field of the rest of the file."""
     last = table.column(table.num_columns - 1)[-1].as_py()
     if last is None or "\n" not in last:
         return
@@ -239,7 +240,7 @@ def _check_closed(path: Path, table: pa.Table) -> None:
 
 
 def _to_text(values: pd.Series) -> pa.Array:
-    """A column as text, missing as null; floats in the shortest spelling that gives the same bits back."""
+    """Convert a column to text, missing as null; floats as their shortest exact decimal."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.dtype.categories.dtype if not values.isna().any() else object)
     if pd.api.types.is_bool_dtype(values.dtype):
@@ -257,7 +258,7 @@ def _to_text(values: pd.Series) -> pa.Array:
 
 
 def _quote_fields(text: pa.Array, separator: str) -> pa.Array:
-    """Quotes around what needs them: separators, quotes, line ends, spaces at an end, and spellings of missing."""
+    """Quote fields with separators, quotes, line ends, outer spaces, or spellings of missing."""
     inside = r'["\r\n]|^\s|\s$|' + (r"\t" if separator == "\t" else f"[{separator}]")
     needs = pc.or_(pc.match_substring_regex(text, inside), pc.is_in(text, pa.array(MISSING_SPELLINGS)))
     needs = pc.and_(needs, pc.is_valid(text))

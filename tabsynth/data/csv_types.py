@@ -1,4 +1,4 @@
-"""Columns of text as typed columns, by exact rules on the whole column: nothing is sampled, nothing is guessed."""
+"""Convert text columns to typed columns, by exact rules on all values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates, parse_iso
 
-# A number that begins with a zero (007) is a code, and one that begins with a plus is a telephone number.
+# A number with a leading zero (007) is a code; one with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
 DECIMAL = r"^ *-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *$"
 # 1e5 is a code, unless another value shows that the column holds numbers: 0.5, 1e+05 or -1e5.
@@ -22,18 +22,18 @@ EVIDENT_DECIMAL = r"[.+-]"
 INFINITE = r"^ *[+-]?(?:[iI]nf(?:inity)?|INF(?:INITY)?) *$"
 BOOLEAN = r"^(?:True|False|true|false|TRUE|FALSE)$"
 N_PROBED_VALUES = 64
-"""A column whose first values break a rule is not looked at further under it; one that passes is checked whole."""
+"""First values that select the rules that are checked on the whole column."""
 
 
 def infer_series(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | None]:
-    """The column as what all its values are: integers, numbers, booleans, ISO 8601 datetimes or text.
+    """Convert a column to the type of all its values: integers, numbers, booleans, ISO 8601 datetimes or text.
 
     Args:
         text: Strings, missing as null.
-        missing: Spellings that count as missing too where everything else in the column is of one type.
+        missing: Spellings of missing, if all other values have one type.
 
     Returns:
-        The column, and the format of its datetimes.
+        The column, and its datetime format.
     """
     head = [value for value in text.drop_null()[:N_PROBED_VALUES].to_pylist() if value not in missing]
     if head and all(re.match(DECIMAL, value) or re.match(INFINITE, value) for value in head):
@@ -52,9 +52,9 @@ def infer_series(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, s
 
 
 def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
-    """A column, as text or already typed, as what its schema declares; None where the values themselves decide.
+    """Convert a column, text or typed, to its declared kind; None if its values decide.
 
-    Values that do not fit stay as they are: the check at the door names them.
+    Values that do not fit stay: validation reports them.
     """
     present = values.dropna()
     text = bool(present.map(lambda value: isinstance(value, str)).all()) if values.dtype == object else False
@@ -90,7 +90,7 @@ def _parse_number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:
         if kind == pa.float64() and (_are_codes(kept) or not pc.all(pc.is_finite(data)).as_py()):
             return None
         return _to_pandas(data, kept)
-    # Numbers with infinities among them are numbers: the check at the door says where the infinities are.
+    # Numbers with infinities are numbers: validation reports the infinities.
     kept = _match_all(text, f"{DECIMAL}|{INFINITE}", missing)
     if kept is None or not len(kept.drop_null()) or pc.all(pc.match_substring_regex(kept, INFINITE)).as_py():
         return None
@@ -103,7 +103,7 @@ def _are_codes(text: pa.Array) -> bool:
 
 
 def _match_all(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:
-    """The text, when all of it follows a rule, with spellings of missing as null."""
+    """The text with spellings of missing as null, if all of it matches a rule."""
     bad = pc.invert(pc.match_substring_regex(text, rule))
     odd = pc.unique(text.filter(bad, null_selection_behavior="drop")).to_pylist()
     if any(value not in missing for value in odd):
@@ -112,7 +112,7 @@ def _match_all(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array 
 
 
 def _to_pandas(data: pa.Array, text: pa.Array) -> pd.Series:
-    """Arrow to pandas: integers and booleans with gaps become nullable, so that they stay what they are."""
+    """Arrow to pandas; integers and booleans with missing values become nullable."""
     if text.null_count == 0 or pa.types.is_floating(data.type):
         return pd.Series(data.to_pandas())
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
@@ -125,7 +125,7 @@ def _to_objects(text: pa.Array) -> pd.Series:
 
 
 def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
-    """Numbers as float, or as integers where the schema has no decimals and the values have none."""
+    """Numbers as float, or as integers if neither schema nor values have decimals."""
     if pd.api.types.is_bool_dtype(values.dtype):
         return values
     try:
@@ -141,7 +141,7 @@ def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
 
 
 def _cast_members(values: pd.Series, known: dict[str, object]) -> pd.Series:
-    """Each value as the declared one that is spelled alike; unknown ones stay."""
+    """Replace each value by the declared one of the same spelling; unknown ones stay."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values
     out = values.astype(object).map(

@@ -16,17 +16,17 @@ from tabsynth.schema.datetime_formats import default_format, format_dates, parse
 
 MAX_ROWS = 1_048_576
 FORMULA_ERRORS = frozenset({"#N/A", "#DIV/0!", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#NAME?"})
-"""What a formula that failed shows; all count as missing."""
+"""Results of failed formulas, which count as missing."""
 
 
 def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read one sheet of a workbook (the first, unless named); its first row is the header.
 
-    A number is an integer where the whole column is whole and none of its cells is shown with decimals. Text stays
-    text, except that a column of ISO 8601 text becomes datetimes, as in CSV.
+    Numbers are integers if all are whole and no cell shows decimals. ISO 8601 text becomes datetimes, as in CSV; other
+    text stays text.
 
     Returns:
-        The frame, and the format of each column of datetimes that was text.
+        The frame, and the format of each datetime column that was text.
 
     Raises:
         MissingDependencyError: openpyxl is not installed.
@@ -47,7 +47,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
             raise
         raise SourceError(f"{str(path)!r} is not an Excel workbook (.xlsx), or is damaged: {error}") from error
     while rows and all(value is None for value, _ in rows[-1]):
-        rows.pop()  # formatting leaves empty rows behind the last one
+        rows.pop()  # formatting leaves empty rows after the last one
     where = f"{str(path)!r}, sheet {sheet or names[0]!r}"
     header = _read_header([value for value, _ in rows[0]] if rows else [], rows, where)
     if len(rows) < 2:
@@ -116,7 +116,7 @@ def _import_openpyxl() -> Any:
 
 
 def _cell_value(cell: Any) -> Any:
-    """A cell's value; what is not text, a number, a boolean or a date becomes text."""
+    """A cell's value; unsupported types become text."""
     value = cell.value
     if value is None or value == "" or (isinstance(value, str) and value in FORMULA_ERRORS and cell.data_type == "e"):
         return None
@@ -124,7 +124,7 @@ def _cell_value(cell: Any) -> Any:
 
 
 def _shows_decimals(cell: Any) -> bool:
-    """Whether a number is shown with decimals."""
+    """Return whether a number is shown with decimals."""
     return isinstance(cell.value, (int, float)) and ".0" in (cell.number_format or "")
 
 
@@ -143,7 +143,7 @@ def _read_header(names: list[Any], rows: list[list[Any]], where: str) -> list[st
 
 
 def _to_series(values: list[Any], *, decimal: bool) -> pd.Series:
-    """The cells of a column as one type, where they are of one."""
+    """Convert the cells of a column to their common type, if any."""
     present = [value for value in values if value is not None]
     gaps = len(present) < len(values)
     kinds = {type(value) for value in present}
@@ -161,7 +161,7 @@ def _to_series(values: list[Any], *, decimal: bool) -> pd.Series:
 
 
 def _to_cells(values: pd.Series) -> tuple[Iterator[Any], str | None]:
-    """A column's values as Excel holds them, missing as None, and the number format that tells their type."""
+    """A column's values for Excel, missing as None, and the number format of its type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
     if isinstance(values.dtype, pd.DatetimeTZDtype):

@@ -1,4 +1,4 @@
-"""The format of a table's file and the separator of its fields, by the suffix."""
+"""Format and default separator of a table's file, by its suffix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def file_format(path: Path) -> str:
     """``csv``, ``parquet`` or ``excel``, by the suffix.
 
     Raises:
-        SourceError: The suffix says none of these.
+        SourceError: Unknown suffix.
     """
     name = path.name.lower()
     kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
@@ -26,5 +26,5 @@ def file_format(path: Path) -> str:
 
 
 def default_separator(path: Path) -> str:
-    """What separates a CSV file's fields by its suffix."""
+    """Default field separator of a CSV file."""
     return "\t" if ".tsv" in path.name.lower() else ","

@@ -1,4 +1,4 @@
-"""Read Parquet files: checked, and with gaps in integers and booleans kept."""
+"""Read Parquet files; integers and booleans with missing values become nullable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tabsynth.errors import DataError, SourceError, quote
 
 
 def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
-    """Open a Parquet file, its columns and rows checked.
+    """Open a Parquet file, and check its columns and rows.
 
     Raises:
         SourceError: The file is damaged, or of another kind.
@@ -38,7 +38,7 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
 
 
 def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
-    """Arrow to pandas; integers and booleans with gaps become nullable rather than floats and objects."""
+    """Arrow to pandas; integers and booleans with missing values become nullable."""
     frame: pd.DataFrame = attach_provenance(table.to_pandas(), from_metadata(table.schema))
     if not isinstance(frame.index, pd.RangeIndex):
         named = [name for name in frame.index.names if name is not None]
@@ -54,7 +54,6 @@ def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
             frame[field.name] = values.astype("boolean")
         elif pa.types.is_decimal(field.type):
             exact = all(value is None or Decimal(repr(float(value))) == value for value in values)
-            # As floats where that loses nothing, which is up to 15 digits.
             frame[field.name] = values.astype(np.float64) if exact else values
     return frame
 

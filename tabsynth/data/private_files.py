@@ -1,8 +1,8 @@
-"""Read the file of a private fit: the header is public, and whatever else stands there, the outcome is a table.
+"""Read the file of a private fit: the header is public, and any content gives a table.
 
-A line of a CSV file is a row, and what it holds decides on no other line: a quote that is left open ends with its line,
-bytes that are no UTF-8 become a replacement character, and a line without as many fields as the header is left out (so
-are the parts of a cell that holds a line break: write such tables as Parquet).
+Each line of a CSV file is parsed independently of all others: an unclosed quote ends with its line, bytes that are not
+UTF-8 become a replacement character, and a line with fewer fields than the header is dropped (so are the lines of a
+cell with a line break: write such tables as Parquet).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tabsynth.data.provenance import attach_provenance, from_metadata, read_side
 from tabsynth.errors import DataError, SchemaError, SourceError, quote
 
 DELIMITERS = ",;\t|"
-"""Tried in order; the one that parts the header into the declared names counts."""
+"""Tried in order; the first that splits the header into the declared names is used."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 MAX_LINE_CHARACTERS = 100_000
-"""A longer line is left out, for the standard library's reader refuses longer fields."""
+"""Longer lines are dropped: the standard library's reader rejects longer fields."""
 
 
 def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
-    """A CSV file's cells as text, or a Parquet file's as they are, missing as None.
+    """Read a CSV file as text, or a Parquet file, missing as None.
 
     Args:
         path: A CSV file (also with ``.gz``) or a Parquet file.
@@ -58,14 +58,14 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
 
 
 def _parse_lines(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
-    """The lines of a CSV file as rows of text."""
+    """Parse the lines of a CSV file."""
     end = _LINE_END.search(data)
     header, body = (data[: end.start()], data[end.end() :]) if end else (data, b"")
-    parted = {sign: _split_line(header, sign) or [] for sign in DELIMITERS}
-    delimiter = next((sign for sign, names in parted.items() if sorted(names) == sorted(declared)), DELIMITERS[0])
-    names = parted[delimiter]
+    headers = {sign: _split_line(header, sign) or [] for sign in DELIMITERS}
+    delimiter = next((sign for sign, names in headers.items() if sorted(names) == sorted(declared)), DELIMITERS[0])
+    names = headers[delimiter]
     if sorted(names) != sorted(declared):
-        # Without quoting it: where a file has no header, its first line is a row.
+        # The message must not quote it: without a header, the first line is a row.
         raise SchemaError(
             f"the first line of {str(path)!r} does not name the schema's {len(declared)} columns: it has {len(names)} "
             f"fields, and {quote(sorted(declared - set(names))) or 'none'} of the schema is not among them"
@@ -76,7 +76,7 @@ def _parse_lines(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
 
 
 def _complete_rows(lines: Iterable[bytes], delimiter: str, width: int) -> Iterator[list[str]]:
-    """The fields of each line that has as many as the header; empty ones behind them do not count."""
+    """Fields of each line with as many as the header; further empty ones are ignored."""
     for line in lines:
         fields = _split_line(line, delimiter)
         if fields is not None and len(fields) >= width and not any(fields[width:]):
@@ -84,7 +84,7 @@ def _complete_rows(lines: Iterable[bytes], delimiter: str, width: int) -> Iterat
 
 
 def _split_line(line: bytes, delimiter: str) -> list[str] | None:
-    """The fields of one line; None where it is empty or too long."""
+    """Split one line; None if it is empty or too long."""
     text = line.decode("utf-8", errors="replace").removesuffix("\r").replace("\r", " ")
     if not text or len(text) > MAX_LINE_CHARACTERS:
         return None
@@ -92,7 +92,7 @@ def _split_line(line: bytes, delimiter: str) -> list[str] | None:
 
 
 def _read_parquet(path: Path, declared: set[str]) -> pd.DataFrame:
-    """A Parquet file; no cell decides on the type of its column."""
+    """Read a Parquet file; no cell affects the type of its column."""
     try:
         table = pyarrow.parquet.read_table(path)
     except FileNotFoundError as error:
@@ -106,7 +106,7 @@ def _read_parquet(path: Path, declared: set[str]) -> pd.DataFrame:
 
 
 def _to_series(values: pa.ChunkedArray) -> pd.Series:
-    """A column of Parquet: whole numbers with gaps stay whole, dates may be of any year, and text of any bytes."""
+    """Convert a column: integers stay integers, dates may have any year, and text any bytes."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)

@@ -1,7 +1,7 @@
-"""Where a mixed table comes from: told by its frame and its file, and kept by every model that is fitted on it.
+"""Provenance of mixed tables.
 
-What ``mix`` tells travels in ``frame.attrs``, which pandas keeps when rows or columns are chosen, in the metadata of a
-Parquet file, and beside a file that has none, bound to its content.
+It is kept in ``frame.attrs``, in the metadata of a Parquet file, in a sidecar file beside other formats, bound to their
+content, and in every model that is fitted on the table.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ from tabsynth.errors import DataError, PrivacyError, SourceError
 
 KEY = "tabsynth.mixed"
 SIDECAR_SUFFIX = ".mixed.json"
-"""What the name of the file beside a table ends with."""
 
 Provenance = dict[str, Any]
 """``plan_hash``, ``decisions_hash`` (without the inputs' contents), ``sources`` (rows by name), ``rows``, ``person``
 (what a promise by row means for a person) and ``void`` (why no promise of differential privacy can be given)."""
 
 
-def attach_provenance(frame: pd.DataFrame, told: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The same frame, which now tells where it comes from; nothing is copied."""
-    if told:
-        frame.attrs[KEY] = dict(told)
+def attach_provenance(frame: pd.DataFrame, provenance: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Attach provenance to a frame, in place."""
+    if provenance:
+        frame.attrs[KEY] = dict(provenance)
     return frame
 
 
 def get_provenance(frame: Any) -> Provenance | None:
-    """What a frame tells; None where it was not mixed."""
+    """Provenance of a frame; None if it was not mixed."""
     found = frame.attrs.get(KEY) if isinstance(frame, pd.DataFrame) else None
     return dict(found) if isinstance(found, Mapping) else None
 
 
-def add_to_metadata(schema: pa.Schema, told: Mapping[str, Any] | None) -> pa.Schema:
-    """An Arrow schema whose metadata tell it."""
-    return schema.with_metadata({**(schema.metadata or {}), KEY: json.dumps(told)}) if told else schema
+def add_to_metadata(schema: pa.Schema, provenance: Mapping[str, Any] | None) -> pa.Schema:
+    """Add provenance to the metadata of an Arrow schema."""
+    if not provenance:
+        return schema
+    return schema.with_metadata({**(schema.metadata or {}), KEY: json.dumps(provenance)})
 
 
 def from_metadata(schema: pa.Schema) -> Provenance | None:
-    """What an Arrow schema's metadata tell."""
+    """Provenance in the metadata of an Arrow schema."""
     text = (schema.metadata or {}).get(KEY.encode())
     try:
         found = json.loads(text) if text else None
@@ -55,13 +56,13 @@ def from_metadata(schema: pa.Schema) -> Provenance | None:
     return found if isinstance(found, dict) else None
 
 
-def write_sidecar(path: str | Path, told: Mapping[str, Any]) -> None:
-    """Tell of a file that has no metadata, in a small file beside it."""
-    write_text(f"{path}{SIDECAR_SUFFIX}", json.dumps({"sha256": file_hash(path), KEY: told}, indent=1) + "\n")
+def write_sidecar(path: str | Path, provenance: Mapping[str, Any]) -> None:
+    """Write provenance beside a file without metadata."""
+    write_text(f"{path}{SIDECAR_SUFFIX}", json.dumps({"sha256": file_hash(path), KEY: provenance}, indent=1) + "\n")
 
 
 def read_sidecar(path: str | Path) -> Provenance | None:
-    """What the file beside a table tells; None where there is no such file.
+    """Read the provenance beside a table; None if there is none.
 
     Raises:
         DataError: The table was changed after it was mixed.
@@ -70,7 +71,7 @@ def read_sidecar(path: str | Path) -> Provenance | None:
     try:
         data = json.loads(beside.read_text("utf-8")) if beside.is_file() else None
     except (OSError, ValueError) as error:
-        raise SourceError(f"cannot read {str(beside)!r}: {error}; mend or remove it") from error
+        raise SourceError(f"cannot read {str(beside)!r}: {error}; fix or remove it") from error
     if not isinstance(data, dict) or not isinstance(data.get(KEY), dict):
         return None
     if data.get("sha256") != file_hash(path):
@@ -95,29 +96,29 @@ def file_hash(path: str | Path) -> str:
         raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
-def public_part(told: Mapping[str, Any] | None, unit: str) -> Provenance | None:
-    """What a private model may tell: nothing that hangs on the rows.
+def public_part(provenance: Mapping[str, Any] | None, unit: str) -> Provenance | None:
+    """Provenance that a private model may keep: nothing that depends on the rows.
 
     Args:
-        told: What the table tells.
+        provenance: Provenance of the table.
         unit: The unit of privacy: ``row``, or the column of persons.
 
     Raises:
-        PrivacyError: The way in which the table was mixed lets rows into each other.
+        PrivacyError: Rows of the mixed table depend on each other.
     """
-    if told is None:
+    if provenance is None:
         return None
-    if told.get("void"):
+    if provenance.get("void"):
         raise PrivacyError(
-            f"no privacy can be promised for this mixed table: {'; '.join(told['void'])}. Mix it without, or fit it "
-            "without privacy="
+            f"no privacy can be promised for this mixed table: {'; '.join(provenance['void'])}. Mix it without, or "
+            "fit it without privacy="
         )
     return {
-        "decisions_hash": told.get("decisions_hash"),
-        "sources": sorted(told.get("sources", {})),
+        "decisions_hash": provenance.get("decisions_hash"),
+        "sources": sorted(provenance.get("sources", {})),
         "uncharged": "the plan (which columns, units and codes belong together, and who is who) is taken as public; "
         "what was read to make it is not charged",
         "person": "row-level: a person with k rows has up to k times the epsilon"
         if unit == "row"
-        else "by person, as the plan tells persons apart: a link that it missed makes two persons of one",
+        else "by person, as the plan distinguishes persons: a missed link makes two persons of one",
     }

@@ -1,7 +1,7 @@
-"""Read and write tables: CSV, Parquet and Excel, told apart by the file's suffix.
+"""Read and write tables as CSV, Parquet and Excel, by the file's suffix.
 
-Types, missing values and the order of columns survive a round trip. In CSV, which has no types, a column is what all of
-its values are (see ``csv_types``); text made of digits alone comes back as numbers unless a schema says otherwise.
+Types, missing values and the order of columns survive a round trip. CSV has no types: there, all values of a column
+decide (see ``csv_types``), and text of digits comes back as numbers unless a schema declares it.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def read(
     """Read a table.
 
     Args:
-        path: A file whose suffix tells its kind.
-        schema: What the columns are; they are cast to it. Without one, a schema is inferred.
-        sheet: Which sheet of a workbook; the first by default.
-        separator: What separates the fields of a CSV file; detected by default.
-        decimal: What separates the decimals of numbers that are spelled as text, "." or ","; detected by default.
+        path: A file; the suffix decides the format.
+        schema: The schema, to which columns are cast; inferred by default.
+        sheet: Sheet of a workbook; the first by default.
+        separator: Field separator of a CSV file; detected by default.
+        decimal: Decimal separator of numbers, "." or ","; detected by default.
         encoding: The encoding of a CSV file, by Python's name; detected by default. A warning names an unusual one.
-        missing: The spellings of missing. By default the usual ones (NA, NaN, null and the like) in CSV, where a quoted
-            field is text all the same, and none in workbooks, where a missing cell is empty.
+        missing: Spellings of missing values. By default NA, NaN, null and the like in CSV, if unquoted, and none in
+            workbooks, where missing cells are empty.
 
     Raises:
         SourceError: The file is not there, not of its kind, damaged, or of an unknown kind.
@@ -92,12 +92,12 @@ def read(
 
 
 def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = None) -> None:
-    """Write a table at once: a reader sees the old file or the new one, never half.
+    """Write a table atomically.
 
     Args:
-        data: What to write. Empty text is written to CSV as a missing value.
-        path: Where; the suffix tells the kind.
-        schema: In which formats dates are spelled in CSV; by default the table's own, else ISO 8601.
+        data: The table. In CSV, empty text becomes a missing value.
+        path: The file; the suffix decides the format.
+        schema: Decides the formats of dates in CSV; by default the table's own schema, else ISO 8601.
 
     Raises:
         SourceError: An unknown suffix, or a folder that is not there or not writable.
@@ -107,12 +107,12 @@ def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = 
     kind = file_format(target)
     check_writable(target)
     frame = data.frame if isinstance(data, Table) else data
-    told = data.schema if isinstance(data, Table) and schema is None else schema
+    schema = data.schema if isinstance(data, Table) and schema is None else schema
     _check_names(frame)
     with replace_atomically(target) as temporary:
         if kind == "csv":
             with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
-                write_csv(frame, sink, separator=default_separator(target), schema=told, header=True)
+                write_csv(frame, sink, separator=default_separator(target), schema=schema, header=True)
         elif kind == "parquet":
             pyarrow.parquet.write_table(_to_arrow(frame), temporary)
         else:
@@ -121,7 +121,7 @@ def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = 
 
 @contextmanager
 def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write a table frame by frame to CSV or Parquet, in the memory of one frame; the file appears at the end, whole.
+    """Write a table frame by frame to CSV or Parquet; the file appears at the end.
 
     Raises:
         SourceError: An unknown suffix, a workbook, or a folder that is not there or not writable.
@@ -151,7 +151,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
                 write_csv(frame, sink, separator=separator, schema=spelled, header=not first)
             elif not writer:
                 table = _to_arrow(frame)
-                # Nothing but missing values: text can hold whatever comes later.
+                # All values are missing: text can hold any later ones.
                 typed = pa.schema(
                     [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema],
                     metadata=table.schema.metadata,
@@ -199,17 +199,17 @@ def _check_names(frame: pd.DataFrame) -> None:
 
 
 def _cast_columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Each column as its schema declares it."""
-    told = {name: cast_to_column(frame[name], schema[name]) for name in frame.columns if name in schema}
-    return pd.DataFrame({name: frame[name] if told.get(name) is None else told[name] for name in frame.columns})
+    """Cast each column to its declared kind."""
+    cast = {name: cast_to_column(frame[name], schema[name]) for name in frame.columns if name in schema}
+    return pd.DataFrame({name: frame[name] if cast.get(name) is None else cast[name] for name in frame.columns})
 
 
 def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
-    """A schema that fixes the spelling of dates for every chunk, whatever the first one holds."""
+    """A schema with the same date formats for every chunk."""
     columns: dict[str, Datetime] = {}
     for name in frame.columns:
-        told = schema[name] if schema is not None and name in schema else None
-        known = told if isinstance(told, Datetime) else Datetime(name=name)
+        column = schema[name] if schema is not None and name in schema else None
+        known = column if isinstance(column, Datetime) else Datetime(name=name)
         columns[name] = known if known.format or known.resolution else replace(known, resolution="us")
     return Schema(columns)
 

@@ -1,4 +1,4 @@
-"""Small public tables that ship with scikit-learn, so that every command can be tried without a file of one's own."""
+"""Small public tables that ship with scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tabsynth.schema.schema import Schema
 PREFIX = "sklearn:"
 
 TARGETS = {"diabetes": "progression", "breast_cancer": "diagnosis", "wine": "cultivar", "iris": "species"}
-"""The tables and the names that their targets get."""
+"""The target column of each table."""
 
 
 def open_table(name: str | Path, schema: Schema | None = None) -> Table:
@@ -31,12 +31,12 @@ def open_table(name: str | Path, schema: Schema | None = None) -> Table:
 
 
 def is_shipped(name: str | Path) -> bool:
-    """Whether this names a shipped table, not a file."""
+    """Return whether a name is that of a shipped table, not of a file."""
     return str(name).startswith(PREFIX)
 
 
 def load_shipped(name: str) -> pd.DataFrame:
-    """A table that ships with scikit-learn, classes by their names and the target last.
+    """Load a table that ships with scikit-learn, with class names and the target last.
 
     Example:
         >>> load_shipped("breast_cancer")["diagnosis"].value_counts().to_dict()

@@ -1,4 +1,4 @@
-"""A pandas frame and its Schema, checked once at the door; what lies behind it may trust the pair."""
+"""A DataFrame and its Schema, validated together on construction."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tabsynth.schema.validation import check_against_schema, check_frame, is_mis
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A frame whose columns are those of its schema, in the frame's order and with its dtypes.
+    """A frame with exactly the columns of its schema.
 
-    Build one with ``Table.of``; the constructor itself checks nothing.
+    Use ``Table.of``; the constructor itself validates nothing.
     """
 
     frame: pd.DataFrame
@@ -28,7 +28,7 @@ class Table:
 
     @classmethod
     def of(cls, data: pd.DataFrame | Table | str | Path, schema: Schema | None = None) -> Table:
-        """Make a table of a frame, a table or a path; without a schema one is inferred.
+        """Create a table from a frame, a table or a path; without a schema, one is inferred.
 
         Raises:
             InputError: The table is unusable, or the schema does not fit it; the message names column and value.
@@ -54,7 +54,7 @@ class Table:
 
 
 def parse_numeric_text(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """A frame in which numbers that are spelled as text are numbers, missing where a ``?`` or the like is."""
+    """Convert numbers that are stored as text; ``?`` and the like become missing."""
     out = frame
     for name, column in schema.items():
         if isinstance(column, Numeric) and name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype):

@@ -1,4 +1,4 @@
-"""Part a table into training and held-out rows: seeded, alike in the target, and never through a person."""
+"""Stratified, grouped train/test split."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tabsynth.schema.columns import Identifier, Text
 
 
 def split(table: Table, share: float, *, seed: int, target: str | None = None) -> tuple[Table, Table]:
-    """Part a table in two.
+    """Split a table in two.
 
-    The units are drawn at equal steps from a list that is sorted by target and shuffled within equal targets. So each
-    class, or each stretch of a numeric target, gives its share to within one unit, and each unit has the same chance.
+    Systematic sampling: units are sorted by target, shuffled within equal targets, and drawn at equal steps. So each
+    class, or each range of a numeric target, has its share to within one unit, and each unit has the same chance.
 
     Args:
-        table: What to part. A column of role ``person`` makes persons the units; otherwise rows are.
+        table: The table. With a column of role ``person``, persons are the units, else rows.
         share: Share of the units to hold out, between 0 and 1.
         seed: Seed of the draw.
-        target: Column to keep alike in both parts; missing values count as a class.
+        target: Column to stratify by; missing values are a class.
 
     Returns:
         The training table and the held-out table, each in the order of the original.
@@ -57,7 +57,7 @@ def split(table: Table, share: float, *, seed: int, target: str | None = None) -
 
 
 def check_target(table: Table, target: str) -> None:
-    """Raise when a column cannot be the target.
+    """Raise if a column cannot be the target.
 
     Raises:
         SchemaError: No such column, or one whose values mean nothing (an identifier, free text).
@@ -74,7 +74,7 @@ def check_target(table: Table, target: str) -> None:
 
 
 def _unit_numbers(table: Table) -> npt.NDArray[np.int64]:
-    """The number of each row's unit, shape (n,): its person, or itself where no person is known."""
+    """Number of each row's unit, shape (n,): its person, or itself if the person is missing."""
     persons = table.schema.with_role("person")
     if not persons:
         return np.arange(len(table))
@@ -85,12 +85,12 @@ def _unit_numbers(table: Table) -> npt.NDArray[np.int64]:
 
 
 def _sort_ranks(values: pd.Series) -> npt.NDArray[np.int64]:
-    """Numbers that sort a column's values, missing ones together."""
+    """Sort ranks of a column's values, missing ones together."""
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return np.asarray(values.rank(method="dense").fillna(0), dtype=np.int64)
     return np.asarray(pd.factorize(values)[0], dtype=np.int64)
 
 
 def _select_rows(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
-    """The kept rows as a table of their own."""
+    """Select rows."""
     return Table(table.frame[keep].reset_index(drop=True), table.schema)

@@ -1,4 +1,4 @@
-"""What the columns of a table are: kinds, bounds, roles and constraints, declared or inferred."""
+"""Schemas: column kinds, bounds, roles and constraints, declared or inferred."""
 
 from __future__ import annotations
 

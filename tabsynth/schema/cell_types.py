@@ -1,4 +1,4 @@
-"""What the cells of a column are: values that no kind of column holds are refused by name."""
+"""Supported cell types of a column."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_EXACT = 2**53
 
 
 def exceeds_float64(values: pd.Series) -> bool:
-    """Whether a column holds whole numbers that float64 does not hold exactly."""
+    """Return whether float64 would round an integer of the column."""
     if pd.api.types.is_integer_dtype(values.dtype):
         present = values.dropna()
         return bool(len(present)) and (int(present.max()) > MAX_EXACT or int(present.min()) < -MAX_EXACT)
@@ -26,7 +26,7 @@ def exceeds_float64(values: pd.Series) -> bool:
 
 
 def unwrap_arrow_timestamps(values: pd.Series) -> pd.Series:
-    """A column of Arrow timestamps as one of pandas; other columns as they are."""
+    """Convert Arrow timestamps to pandas; return other columns unchanged."""
     if not isinstance(values.dtype, pd.ArrowDtype) or not pa.types.is_timestamp(values.dtype.pyarrow_dtype):
         return values
     plain = pa.chunked_array(pa.array(values.array)).to_pandas()
@@ -60,14 +60,14 @@ def check_cells(values: pd.Series) -> None:
 
 
 def _is_supported_arrow_type(kind: pa.DataType) -> bool:
-    """Whether a column of this Arrow type can be held and written back."""
+    """Return whether a column of this Arrow type is supported."""
     known = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp, pa.types.is_date)
     text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_decimal128)
     return any(is_kind(kind) for is_kind in (*known, *text))
 
 
 def _check_objects(values: pd.Series) -> None:
-    """Mixed Python types and objects that are no cells."""
+    """Reject mixed Python types and unsupported objects."""
     present = values.dropna()
     types = {_type_family(kind) for kind in present.map(type).unique()}
     if len(types) > 1:
@@ -86,7 +86,7 @@ def _check_objects(values: pd.Series) -> None:
 
 
 def _type_family(kind: type) -> str:
-    """What an object cell's Python type counts as."""
+    """Group of a Python type: boolean, number, text, date or other."""
     if issubclass(kind, (bool, np.bool_)):
         return "boolean"
     if issubclass(kind, (int, float, np.number, decimal.Decimal)):

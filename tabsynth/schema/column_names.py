@@ -1,4 +1,4 @@
-"""What a column's name says about it: the words in it, and whether they are those of keys, codes, counts or persons."""
+"""Evidence in a column name: words for keys, codes, counts and personal data."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def split_words(name: str) -> list[str]:
 
 
 def is_key(name: str) -> bool:
-    """Whether a name is that of a key: it ends in ``id`` or the like, or is a person's word alone."""
+    """Return whether a column name suggests a key: it ends in ``id`` or the like, or names a person alone."""
     said = [word for word in split_words(name) if not word.isdigit()]
     if not said:
         return False
@@ -91,7 +91,7 @@ def is_key(name: str) -> bool:
 
 
 def is_person(name: str) -> bool:
-    """Whether a name may be that of the key of persons."""
+    """Return whether a column name suggests the key of a person."""
     said = [word for word in split_words(name) if not word.isdigit()]
     if not set(said) & PERSON_WORDS:
         return False
@@ -99,21 +99,21 @@ def is_person(name: str) -> bool:
 
 
 def is_code(name: str) -> bool:
-    """Whether a name is that of a code: a number or text that stands for a category."""
+    """Return whether a column name suggests a category code."""
     said = split_words(name)
-    # A number after "cd" makes it no code: cd4 and cd8 are cells that are counted.
+    # cd4 and cd8 are cell counts, not codes.
     counted = any(one == "cd" and after.isdigit() for one, after in pairwise(said))
     coded = bool(set(said) & (CODE_WORDS - {"cd"} if counted else CODE_WORDS))
     return coded or (bool(said) and said[-1].endswith(("code", "type", "zip")))
 
 
 def is_quantity(name: str) -> bool:
-    """Whether a name is that of something counted or measured."""
+    """Return whether a column name suggests a count or a measurement."""
     return bool(set(split_words(name)) & QUANTITY_WORDS)
 
 
 def is_person_name(name: str) -> bool:
-    """Whether a column's name says that it holds names of persons: ``surname``, ``first_name``, ``NAME``."""
+    """Return whether a column name suggests names of persons: ``surname``, ``first_name``, ``NAME``."""
     said = [word for word in split_words(name) if not word.isdigit()]
     if not said or any(word in name for word in UNSPACED_WORDS[0]):
         return bool(said)
@@ -124,13 +124,13 @@ def is_person_name(name: str) -> bool:
 
 
 def is_address(name: str) -> bool:
-    """Whether a column's name says that it holds postal or e-mail addresses."""
+    """Return whether a column name suggests postal or e-mail addresses."""
     said = [word for word in split_words(name) if not word.isdigit()]
     return any(word in name for word in UNSPACED_WORDS[1]) or (bool(said) and said[-1] in ADDRESS_WORDS)
 
 
 def is_personal_number(name: str) -> bool:
-    """Whether a column's name says that it holds numbers of persons' telephones, accounts, cards or documents."""
+    """Return whether a column name suggests numbers of telephones, accounts, cards or documents."""
     said = [word for word in split_words(name) if not word.isdigit()]
     if not said or any(word in name for word in UNSPACED_WORDS[2]):
         return bool(said)
@@ -141,12 +141,12 @@ def is_personal_number(name: str) -> bool:
 
 
 def is_personal(name: str) -> bool:
-    """Whether a column's name says that it names, reaches or identifies persons, or may do so (``station_name``)."""
+    """Return whether a column name suggests personal data, or may do so (``station_name``)."""
     said = split_words(name)
     return is_person_name(name) or is_address(name) or is_personal_number(name) or (bool(said) and said[-1] == "name")
 
 
 def is_quasi_identifier(name: str) -> bool:
-    """Whether a column's name says that it holds coordinates, postal codes or dates of birth."""
+    """Return whether a column name suggests coordinates, postal codes or dates of birth."""
     said = set(split_words(name))
     return bool(said & (PLACE_WORDS | BIRTH_WORDS)) or "".join(split_words(name)) in PLACE_WORDS | BIRTH_WORDS

@@ -1,4 +1,4 @@
-"""What a column is: its kind, bounds, role, and where each fact comes from."""
+"""Column kinds, their facts, and where each fact comes from."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """What every column has, whatever its kind.
+    """Facts shared by all kinds of columns.
 
     Attributes:
         name: The column's name in the table.
         nullable: Whether a value may be missing.
-        role: What the column is used for, if anything special.
+        role: A special use of the column.
         origin: ``declared`` by a person, ``measured`` under differential privacy (and charged), or
             ``inferred`` from the data, which a private fit refuses.
-        why: What ``Schema.infer`` saw that made it decide so.
-        question: What ``Schema.infer`` could not decide and a person should; empty when nothing is open.
-        sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts cannot say
-            (see ``tabsynth.schema.sdv_metadata``). Plain data; nothing else reads it.
+        why: Evidence on which ``Schema.infer`` decided.
+        question: A decision that ``Schema.infer`` leaves to a person; empty if there is none.
+        sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts do not
+            express (see ``tabsynth.schema.sdv_metadata``).
     """
 
     kind: ClassVar[str]
@@ -63,7 +63,7 @@ class Column:
             raise SchemaError(f"column {self.name!r}: {message}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The column as plain data; what has its default is left out."""
+        """The column as plain data, without defaults."""
         out: dict[str, Any] = {"kind": self.kind}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -75,7 +75,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Categorical(Column):
-    """A value from a set. ``values=None`` means that the set is read off the training table.
+    """A value from a set. ``values=None`` means that the training table defines the set.
 
     ``ordered`` says that the order of ``values`` means something (low, medium, high). ``replacement`` is the value
     of synthetic rows in place of values that too few persons share ("Other").
@@ -234,7 +234,7 @@ KINDS: dict[str, type[Column]] = {
 
 
 def column_from_dict(name: str, facts: Any) -> Column:
-    """Read what ``Column.to_dict`` writes.
+    """Inverse of ``Column.to_dict``.
 
     Raises:
         SchemaError: An unknown kind or key, or a fact that the kind cannot have.

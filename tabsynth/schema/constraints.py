@@ -1,7 +1,6 @@
-"""What must hold between the columns of one row, declared in a schema and kept in every synthetic row.
+"""Declared constraints between the columns of one row, satisfied by every synthetic row.
 
-A constraint is data (``to_dict``) and one question (``holds``). Token models keep inside constraints by redrawing the
-rows that break one; a training table that breaks one is refused at the door.
+A training table that violates a constraint is rejected; token models redraw rows that violate one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Inequality:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
+        """The columns of the constraint."""
         return (self.low, self.high)
 
     def __post_init__(self) -> None:
@@ -39,9 +38,9 @@ class Inequality:
             raise SchemaError(f"an inequality is between two columns, not {self.low!r} and itself")
 
     def holds(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Whether each row keeps the constraint, shape (n,). A row with a missing side keeps it.
+        """Return whether each row satisfies the constraint, shape (n,); a missing side does.
 
-        The columns must be comparable as they are: numbers or datetimes. ``tabsynth.data.table.keeps`` sees to it.
+        The columns must be numbers or datetimes (see ``tabsynth.schema.validation.satisfies``).
         """
         low, high = frame[self.low], frame[self.high]
         kept = (low < high) if self.strict else (low <= high)
@@ -58,7 +57,7 @@ KINDS: dict[str, type[Constraint]] = {Inequality.kind: Inequality}
 
 
 def constraint_from_dict(data: Any) -> Constraint:
-    """Read what ``to_dict`` writes.
+    """Inverse of ``to_dict``.
 
     Raises:
         SchemaError: An unknown kind or key.

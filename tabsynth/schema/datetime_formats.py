@@ -1,4 +1,4 @@
-"""How dates are spelled: find the one format of a column of text, read it, and write the identical text back."""
+"""Detect, parse and write date formats, so that text comes back identical."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ DIRECTIVE_PATTERNS = {
     "H": r"\d\d?", "I": r"\d\d?", "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,9}", "p": "[AaPp][Mm]",
 }  # fmt: skip
 MAX_DATE_CHARACTERS = 40
-"""Characters of a text that may be a date."""
+"""Longer texts are no dates."""
 N_PROBED_TEXTS = 100
-"""Formats are sought among so many texts, then checked on all."""
+"""Texts that select candidate formats; one that fits all is kept."""
 
 NANOSECONDS: dict[Resolution, int] = {
     "D": 86400 * 10**9, "h": 3600 * 10**9, "min": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1
@@ -57,7 +57,7 @@ NANOSECONDS: dict[Resolution, int] = {
 
 
 def infer_iso_format(example: str) -> str | None:
-    """The strftime format of one ISO 8601 date, its zone written out; None when it is not one."""
+    """The strftime format of an ISO 8601 date, its zone as text; None for other text."""
     match = ISO.fullmatch(example)
     if match is None:
         return None
@@ -70,7 +70,7 @@ def infer_iso_format(example: str) -> str | None:
 
 
 def parse_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
-    """A column of ISO 8601 text as datetimes, with its format; None unless every text comes back identical."""
+    """Parse ISO 8601 text; None unless every text comes back identical."""
     first = text.first_valid_index()
     spelling = None if first is None else infer_iso_format(str(text[first]))
     if spelling is None:
@@ -90,7 +90,7 @@ def parse_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
 
 
 def parse_dates(text: pd.Series, format: str) -> pd.Series:
-    """A column of text (or whole numbers) in a format as datetimes; what does not fit becomes NaT."""
+    """Parse text or integers in a format; NaT for values that do not fit."""
     plain = text.astype(object).where(text.notna(), None)
     padded = format.replace("%-", "%")
     zone = ZONE.search(format)
@@ -104,7 +104,7 @@ def parse_dates(text: pd.Series, format: str) -> pd.Series:
 
 
 def format_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
-    """Datetimes as text, missing as null; ``%f`` gets 3, 6 or 9 digits by the resolution (6 when it is not told)."""
+    """Format datetimes, missing as null; ``%f`` has 3, 6 or 9 digits by the resolution (default 6)."""
     if "%-" in format:
         return _format_unpadded(moments, format, resolution)
     if isinstance(moments.dtype, pd.DatetimeTZDtype):
@@ -126,7 +126,7 @@ def format_dates(moments: pd.Series, format: str, resolution: Resolution | None 
 
 
 def _format_unpadded(moments: pd.Series, format: str, resolution: Resolution | None) -> pa.Array:
-    """Datetimes as text where some fields have no leading zero (``%-d``), each field written by itself."""
+    """Format datetimes with fields without leading zeros (``%-d``), field by field."""
     parts = re.findall(r"%S\.%f|%-?\w|[^%]+", format)
     columns: list[Any] = []
     for part in parts:
@@ -139,7 +139,7 @@ def _format_unpadded(moments: pd.Series, format: str, resolution: Resolution | N
 
 
 def _strip_leading_zero(written: pa.Array, part: str) -> pa.Array:
-    """A field without its leading zero where its directive says so."""
+    """Remove the leading zero of a ``%-`` directive."""
     if not part.startswith("%-"):
         return written
     bare = pc.utf8_ltrim(written, characters="0")
@@ -147,7 +147,7 @@ def _strip_leading_zero(written: pa.Array, part: str) -> pa.Array:
 
 
 def infer_resolution(moments: pd.Series) -> Resolution:
-    """The coarsest unit that every datetime (in UTC) is a multiple of."""
+    """The coarsest unit of which every datetime (in UTC) is a multiple."""
     present = moments.dropna()
     if isinstance(present.dtype, pd.DatetimeTZDtype):
         present = present.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -156,7 +156,7 @@ def infer_resolution(moments: pd.Series) -> Resolution:
 
 
 def default_format(moments: pd.Series, resolution: Resolution | None = None) -> str:
-    """ISO 8601 as fine as the datetimes need; zones other than UTC are written as UTC by ``format_dates``."""
+    """The coarsest exact ISO 8601 format; ``format_dates`` converts zones to UTC."""
     zoned = isinstance(moments.dtype, pd.DatetimeTZDtype)
     unit = resolution or infer_resolution(moments)
     if unit == "D" and not zoned:
@@ -165,7 +165,7 @@ def default_format(moments: pd.Series, resolution: Resolution | None = None) -> 
 
 
 def find_formats(text: Sequence[str]) -> list[str]:
-    """Formats that every text is spelled in: the likeliest, and a second where day and month cannot be told apart.
+    """The likeliest format of all texts, and a second if day and month are ambiguous.
 
     Args:
         text: Each different text once.
@@ -181,7 +181,7 @@ def find_formats(text: Sequence[str]) -> list[str]:
 
 
 def infer_padding(text: Sequence[str], format: str) -> str:
-    """The format with fields without leading zeros (``%-d``) where that writes every text identically.
+    """The format with unpadded fields (``%-d``) if that writes every text identically.
 
     Args:
         text: Each different text once, all of this format.
@@ -198,7 +198,7 @@ def infer_padding(text: Sequence[str], format: str) -> str:
 
 
 def candidate_formats(text: Sequence[str]) -> list[str]:
-    """The formats whose outline every text has."""
+    """Formats whose pattern every text matches."""
     if not len(text) or len(text[0]) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text[0]):
         return []
     iso = infer_iso_format(text[0])
@@ -209,7 +209,7 @@ def candidate_formats(text: Sequence[str]) -> list[str]:
 
 
 def is_date_like(text: str) -> bool:
-    """Whether a text has the outline of some format; as ``candidates`` of it alone, but in one look."""
+    """Return whether a text matches the pattern of some format."""
     if len(text) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text):
         return False
     return infer_iso_format(text) is not None or _any_format_pattern().fullmatch(text) is not None
@@ -217,13 +217,13 @@ def is_date_like(text: str) -> bool:
 
 @cache
 def _any_format_pattern() -> re.Pattern[str]:
-    """One regular expression for the outlines of all formats."""
+    """One regular expression for all formats."""
     return re.compile("|".join(outline.pattern for outline in _format_patterns().values()), re.ASCII)
 
 
 @cache
 def _format_patterns() -> dict[str, re.Pattern[str]]:
-    """A regular expression for each format that is not ISO 8601, likeliest first."""
+    """A regular expression for each format other than ISO 8601, likeliest first."""
     days = (*DAY_FIRST, *MONTH_FIRST, *OTHER_FORMATS)
     formats = [day + time for day in days for time in TIME_FORMATS] + [COMPACT_FORMAT, *PARTIAL_FORMATS]
     return {
@@ -233,7 +233,7 @@ def _format_patterns() -> dict[str, re.Pattern[str]]:
 
 
 def _fits(text: pd.Series, format: str) -> bool:
-    """Whether every text is a date of this format in a year that a date of people or things may have."""
+    """Return whether every text is a date of this format, in a plausible year."""
     moments = pd.to_datetime(text, format=format, errors="coerce", utc=True)
     if moments.isna().any():
         return False

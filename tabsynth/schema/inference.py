@@ -1,12 +1,10 @@
-"""Read a schema off a table: what each column is, why it seems so, and what only a person can decide.
+"""Infer a schema from a table: the kind of each column, the evidence, and questions for a person.
 
-The rules, in short: what has a type keeps it. Numbers stay numbers unless they count rows, identify, or are codes by
-name; two whole numbers alone are categories. Text is a date, a key, categories (when values repeat) or free text (when
-they do not). A wrong guess must be cheap: keys and free text are never learned, and a few-valued number keeps its exact
-values either way.
+Typed columns keep their type. Numbers are numeric unless they count rows, identify, or are codes by name; exactly two
+integers are categories. Text is a date, a key, categories (if values repeat) or free text (if not).
 
 No value of the data enters the schema, neither bounds nor categories nor examples: a model file carries its schema, and
-extremes and rare values belong to somebody. ``describe`` shows examples, to whoever has the table at hand.
+extremes and rare values may identify a person.
 """
 
 from __future__ import annotations
@@ -38,20 +36,20 @@ from tabsynth.schema.text_inference import (
 from tabsynth.schema.validation import check_frame
 
 MAX_CODE_VALUES = 12
-"""Up to so many different whole numbers may be a code; a person is asked."""
+"""Up to so many distinct integers may be codes; a question asks."""
 MIN_ROWS = 20
-"""In tables of fewer rows than this, that all values differ says nothing."""
+"""In fewer rows, distinct values are no evidence of a key."""
 MAX_CONSTANT_SHARE = 0.999
-"""A value with more than this share of at least ``MANY`` rows makes a column almost constant."""
+"""A column with a more frequent value, in at least ``MIN_CONSTANT_ROWS`` rows, is almost constant."""
 MIN_CONSTANT_ROWS = 1000
 
 
 def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
-    """Read a schema off a frame. Every column is marked ``inferred``, which a private fit refuses.
+    """Infer a schema. Every column is marked ``inferred``, which a private fit rejects.
 
     Args:
         frame: The table.
-        decimal: What separates the decimals of numbers that are spelled as text, "." or ","; found by default.
+        decimal: Decimal separator of numbers stored as text, "." or ","; detected by default.
 
     Raises:
         DataError: The frame is not a table: no rows or columns, names that are not text or not unique, mixed types.
@@ -61,7 +59,7 @@ def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
 
 
 def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
-    """What one column is."""
+    """Infer one column."""
     name = str(values.name)
     present = values.dropna()
     column = _infer_kind(name, values, present, decimal)
@@ -91,7 +89,7 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
     if isinstance(kind, pd.CategoricalDtype):
         return _infer_category(name, kind, present)
     if not len(present):
-        return Categorical(name=name, why="it holds nothing that tells its kind")
+        return Categorical(name=name, why="it holds no values from which to infer its kind")
     first = present.iloc[0]
     if isinstance(first, (bool, np.bool_)):
         return Boolean(name=name, why="its values are true and false")
@@ -107,7 +105,7 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
 
 
 def _infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
-    """A pandas categorical was declared to be one, unless every row has a category of its own."""
+    """A pandas categorical stays categorical, unless no category repeats."""
     if kind.ordered:
         return Categorical(name=name, ordered=True, why="it is an ordered categorical of pandas")
     plain = present.astype(object)
@@ -129,7 +127,7 @@ def _resolution(moments: pd.Series) -> Any:
 
 
 def _rare_question(present: pd.Series) -> str:
-    """A question where many values are shared by too few rows to be released."""
+    """Ask about columns with many rare values."""
     share = rare_share(present)
     if share <= MAX_RARE_SHARE:
         return ""
@@ -140,7 +138,7 @@ def _rare_question(present: pd.Series) -> str:
 
 
 def _may_repeat(present: pd.Series) -> bool:
-    """A cheap look that spares counting columns whose values all differ."""
+    """A cheap test that avoids counting columns of distinct values."""
     return bool(present.iloc[:MIN_CONSTANT_ROWS].nunique() < MIN_CONSTANT_ROWS // 2)
 
 
@@ -184,7 +182,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
 
 
 def _infer_large_integers(name: str, present: pd.Series) -> Column:
-    """Whole numbers that floats do not hold exactly: a key or a code."""
+    """Integers beyond 2**53: a key or a code."""
     distinct = [str(value) for value in present.unique().tolist()]
     if personal := infer_personal(name, distinct[:N_SAMPLED_VALUES]):
         return personal
@@ -195,7 +193,7 @@ def _infer_large_integers(name: str, present: pd.Series) -> Column:
 
 
 def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArray[np.int64]) -> Column:
-    """Whole numbers that never repeat: a row number, a key, or a measurement."""
+    """Integers that never repeat: a row number, a key or a measurement."""
     run = int(distinct[-1]) - int(distinct[0]) + 1 == len(distinct)
     if len(data) >= MIN_ROWS and run and int(distinct[0]) in (0, 1):
         return Identifier(name=name, why=f"it counts the rows from {int(distinct[0])}")
@@ -215,7 +213,7 @@ def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: n
 
 
 def are_compact_dates(present: pd.Series) -> bool:
-    """Whether all whole numbers are dates such as 20190331."""
+    """Return whether all integers are dates such as 20190331."""
     data = present.to_numpy(dtype=np.int64)
     if data.min() < 18000101 or data.max() > 22001231 or ((data % 10000 < 101) | (data % 100 > 31)).any():
         return False
@@ -223,7 +221,7 @@ def are_compact_dates(present: pd.Series) -> bool:
 
 
 def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
-    """The fewest decimals (0 to 17) that hold every number exactly; None where they run to the end of a float."""
+    """The minimum number of decimals (0 to 17) that represents every number; None if floats need all their digits."""
     for decimals in range(18):
         with np.errstate(over="ignore"):
             scaled = np.rint(data * 10.0**decimals)
@@ -235,7 +233,7 @@ def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
 
 
 def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
-    """A question where an extreme such as -999 or 99999 lies far from everything else, and repeats."""
+    """Ask about a repeated extreme such as -999 or 99999 far from all other values."""
     for extreme in {float(data.min()), float(data.max())}:
         digits = f"{abs(extreme):.0f}" if extreme % 1 == 0 else ""
         if not digits or set(digits) != {"9"} or (len(digits) == 1 and len(data) < MIN_ROWS):
@@ -248,7 +246,7 @@ def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
 
 
 def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
-    """A question where whole numbers look like a code."""
+    """Ask whether a few distinct integers, or integers of one length, are codes."""
     if 2 < len(distinct) <= MAX_CODE_VALUES and not is_quantity(name):
         return f"it holds only {len(distinct)} different whole numbers: is it a code (categorical) or a quantity?"
     lengths = {len(str(abs(int(value)))) for value in (distinct[0], distinct[-1])}
@@ -258,7 +256,7 @@ def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
 
 
 def _gap_question(name: str, present: pd.Series) -> str:
-    """A question where whole numbers recur and leave gaps, as codes do; numbers that are mostly zero are none."""
+    """Ask whether integers that repeat and leave gaps are codes, unless most of them are equal."""
     values = np.sort(present.to_numpy(dtype=np.float64))
     most = present.value_counts().iloc[0] / len(present)
     if is_quantity(name) or most > 0.5 or not is_sparse(values, np.unique(values, return_counts=True)[1], MIN_GROUP):
@@ -268,20 +266,20 @@ def _gap_question(name: str, present: pd.Series) -> str:
 
 
 def _date_question(distinct: npt.NDArray[np.int64]) -> str:
-    """A question where most whole numbers are dates such as 20190331, and some are not."""
+    """Ask about integers most of which are dates such as 20190331."""
     month, day = distinct % 10000 // 100, distinct % 100
     plain = (distinct > 18000101) & (distinct < 22001231) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     if len(distinct) >= MIN_ROWS and plain.mean() > 0.8:
-        return "most of its values are dates written as eight digits, some are not: mend or empty those to have dates"
+        return "most of its values are dates written as eight digits, some are not: fix or empty those to have dates"
     return ""
 
 
 def describe(schema: Schema, frame: pd.DataFrame | None = None) -> list[dict[str, Any]]:
-    """One row for each column, for a person to read.
+    """Describe each column in one row.
 
     Args:
-        schema: What to describe.
-        frame: With it, each row also shows a few frequent values (``examples``), which no schema holds.
+        schema: The schema.
+        frame: Adds a few frequent values to each row (``examples``).
     """
     rows = []
     for name, column in schema.items():

@@ -1,4 +1,4 @@
-"""How text spells numbers: find the one format of a column of text, read it, and write the identical text back.
+"""Detect, parse and write number formats, so that text comes back identical.
 
 A format is written as in spreadsheets, with the column's own separators: ``$#,##0.00``, ``#.##0,## €``, ``0.0#%``. A
 zero is a digit that is always there, a # one that may be.
@@ -31,11 +31,11 @@ MAX_DECIMALS = 15
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """One spelling of numbers.
+    """A format of numbers as text.
 
     Attributes:
-        prefix: What comes before, such as a currency.
-        suffix: What comes after.
+        prefix: Text before the number, such as a currency.
+        suffix: Text after it.
         thousands: Separator of groups of digits; empty for none.
         decimal: Separator of decimals.
         least: Decimals that are always written.
@@ -61,7 +61,7 @@ class NumberFormat:
 
     @classmethod
     def parse(cls, text: str) -> NumberFormat | None:
-        """The format that is written so; None when it is none."""
+        """Parse a format; None if it is malformed."""
         match = FORMAT_PATTERN.fullmatch(text)
         if match is None:
             return None
@@ -79,7 +79,7 @@ class NumberFormat:
 
     @cached_property
     def _form(self) -> re.Pattern[str]:
-        """The texts that this format reads."""
+        """A regular expression for the texts of this format."""
         group, mark = re.escape(self.thousands), re.escape(self.decimal)
         later = rf"(?:{group}\d{{2}})*{group}\d{{3}}" if self.lakh else rf"(?:{group}\d{{3}})+"
         whole = rf"\d{{1,3}}{later}|\d{{1,3}}" if self.thousands else r"\d+"
@@ -90,7 +90,7 @@ class NumberFormat:
         return re.compile(rf"(?P<sign>-?){ends[0]}(?P<inner>-?)(?P<body>{body}){ends[1]}", re.ASCII)
 
     def read(self, text: str) -> float | None:
-        """The number that a text spells; None where it spells none."""
+        """Parse a text; None if it does not match the format."""
         match = self._form.fullmatch(text)
         if match is None or (match["sign"] and match["inner"]) or not any(map(str.isdigit, match["body"])):
             return None
@@ -118,21 +118,21 @@ class NumberFormat:
         )
 
 
-def find_number_format(text: Sequence[str], mark: str | None = None) -> NumberFormat | None:
-    """The format in which every text is spelled and would be written again; None where there is none.
+def find_number_format(text: Sequence[str], decimal: str | None = None) -> NumberFormat | None:
+    """The format that reads every text and writes it identically; None if there is none.
 
     Args:
-        text: Each different text once.
-        mark: The separator of decimals; by default whichever fits.
+        text: The distinct texts.
+        decimal: Decimal separator; detected by default.
     """
     first = NUMBER_PATTERN.fullmatch(text[0]) if len(text) else None
     if first is None:
         return None
-    for thousands, decimal in SEPARATORS:
-        if mark not in (None, decimal) or (thousands and not any(thousands in value for value in text)):
+    for thousands, mark in SEPARATORS:
+        if decimal not in (None, mark) or (thousands and not any(thousands in value for value in text)):
             continue
         for lakh in (False, True) if thousands == "," else (False,):
-            own = NumberFormat(first["prefix"], first["suffix"], thousands, decimal, lakh=lakh)
+            own = NumberFormat(first["prefix"], first["suffix"], thousands, mark, lakh=lakh)
             found = _fit_decimals(own, text)
             if found is not None:
                 return found
@@ -140,7 +140,7 @@ def find_number_format(text: Sequence[str], mark: str | None = None) -> NumberFo
 
 
 def _fit_decimals(form: NumberFormat, text: Sequence[str]) -> NumberFormat | None:
-    """The format with the fewest and most decimals of the texts; None unless every text comes back identical."""
+    """Fit the number of decimals; None unless every text comes back identical."""
     if any(form.read(value) is None for value in text[:20]):
         form = NumberFormat(form.prefix, form.suffix, form.thousands, form.decimal, zero=False, lakh=form.lakh)
     read = [form.read(value) for value in text]
@@ -160,7 +160,7 @@ def _fit_decimals(form: NumberFormat, text: Sequence[str]) -> NumberFormat | Non
 
 
 def parse_numbers(text: Iterable[object], form: str) -> npt.NDArray[np.float64]:
-    """Texts of a format as numbers, NaN where one is missing or not of the format."""
+    """Parse texts; NaN where one is missing or does not match."""
     spelled = NumberFormat.parse(form)
     known: dict[object, float] = {}
     out = []
@@ -173,7 +173,7 @@ def parse_numbers(text: Iterable[object], form: str) -> npt.NDArray[np.float64]:
 
 
 def format_numbers(data: npt.NDArray[np.float64], form: str) -> npt.NDArray[np.object_]:
-    """Numbers as text of a format, None where missing."""
+    """Format numbers; None where missing."""
     spelled = NumberFormat.parse(form) or NumberFormat()
     out = np.empty(len(data), dtype=object)
     out[:] = [None if np.isnan(number) else spelled.write(number) for number in data.tolist()]

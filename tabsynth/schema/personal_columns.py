@@ -1,4 +1,4 @@
-"""Columns that name, reach or identify persons, by their names and by the form of their values: never learned."""
+"""Detect personal data by column names and value patterns; it is never learned."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CARD = re.compile(r"\d{4}(?:[ -]?\d{4}){2}[ -]?\d{1,7}", re.ASCII)
 CHINESE_ID = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]", re.ASCII)
 PHONE = re.compile(r"\+\d[\d ()./-]{5,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\(\d{3}\) ?\d{3}-\d{4}", re.ASCII)
 MIN_CHECKED_VALUES = 8
-"""Numbers are known by a check digit, which one number in ten has by chance, where this many different ones have it."""
+"""Distinct values that must all have a valid check digit, which one number in ten has by chance."""
 YES_NO_WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
 
 
 def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None:
-    """The column, where its name or its values say that it names, reaches or identifies persons.
+    """The column, if its name or values suggest personal data.
 
     Args:
         name: Its name.
-        sample: Its different values, or many of them, as text.
+        sample: Its distinct values, or many of them, as text.
     """
     if all(EMAIL.fullmatch(value) for value in sample):
         return Text(name=name, pii="email", why="its values are e-mail addresses, which are never learned")
@@ -54,7 +54,7 @@ def _question(what: str) -> str:
 
 
 def _all_match(form: re.Pattern[str], check: Callable[[str], bool], enough: int) -> Callable[[Sequence[str]], bool]:
-    """Whether enough values all have a form and pass a check of their letters and digits."""
+    """Test that enough values match a pattern and a check of their letters and digits."""
     return lambda sample: (
         len(sample) >= enough and all(form.fullmatch(value) and check(re.sub(r"\W", "", value)) for value in sample)
     )
@@ -92,4 +92,4 @@ NUMBER_CHECKS: dict[str, Callable[[Sequence[str]], bool]] = {
     "payment card numbers": _all_match(CARD, _luhn, MIN_CHECKED_VALUES),
     "telephone numbers": _all_match(PHONE, lambda value: True, 1),
 }
-"""Numbers of persons, by their form."""
+"""Personal numbers, by pattern and check digit."""

@@ -1,4 +1,4 @@
-"""How finely the numbers of a column are rounded, stretch by stretch: whole dollars here, hundreds or cents there."""
+"""Rounding of a column by range of values: hundreds here, whole dollars or cents there."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Floats, Integers
 
 BLOCK_ROWS = 50
-"""Neighbouring stretches are counted together until they hold so many rows."""
+"""Neighbouring bins form a block until they hold so many rows."""
 MAX_EXPONENT, MIN_EXPONENT = 9, -15
-"""Powers of ten between which rounding units are sought."""
+"""Powers of ten of the candidate rounding units."""
 FRACTIONS = tuple(1 / parts for parts in (3, 6, 8, 12, 16))
 PARTS_OF_A_DAY = tuple(
     86_400 / seconds for seconds in (86_400, 43_200, 21_600, 10_800, 7200, 3600, 1800, 900, 600, 300, 60, 30, 10, 1)
 )
 DRAW_BITS = 2.0**16
 MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_FREQUENT_SHARE = 4096, 10, 0.5, 0.95
-"""Whole numbers are sparse that recur so often, fill less of their span, and mostly belong to enough persons."""
+"""Sparse integers: few values, repeated, that fill little of their range and are mostly frequent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Rounding:
 
     Attributes:
         units: The units, coarsest first, shape (units,); 0 is a number that is a multiple of none.
-        block: The block of each run of the coder, shape (runs,).
+        block: The block of each bin, shape (bins,).
         shares: How often the unit of a number is this one and no coarser one, shape (blocks, units).
         low, high: Ends of each block, shape (blocks,).
     """
@@ -40,13 +40,13 @@ class Rounding:
     high: Floats
 
     def round(self, value: Floats, run: Integers, draw: Floats, atoms: Floats) -> Floats:
-        """Numbers rounded to a unit that is drawn as often as their block has it, shape (n,).
+        """Round each number to a unit drawn with the frequencies of its block, shape (n,).
 
         Args:
             value: The numbers.
-            run: The run of each.
+            run: The bin of each.
             draw: Uniform random numbers in [0, 1) that decide the units.
-            atoms: Numbers that have runs of their own, sorted, which others should not come to equal.
+            atoms: Point masses, sorted, which other numbers should not equal.
         """
         block = self.block[run]
         level = (np.cumsum(self.shares, axis=1)[block] <= draw[:, None]).sum(1)
@@ -66,7 +66,7 @@ class Rounding:
         return out
 
     def _rounded(self, value: Floats, at: int, unit: float, atoms: Floats) -> Floats:
-        """The nearest multiples of a unit, of no coarser unit, that are no atoms either, where there are such."""
+        """The nearest multiples of a unit that are neither multiples of a coarser one nor point masses, if any."""
         if not unit:
             return value
         near = nearest_multiple(value, unit)
@@ -92,20 +92,20 @@ def measure_rounding(
     step: float,
     units_per_day: float | None,
 ) -> Rounding | None:
-    """Measure the rounding of the numbers that lie in stretches.
+    """Measure the rounding of the numbers inside bins.
 
     Args:
         values: All numbers, sorted.
-        who: Who each is about; None where each is a person's own.
-        start: The first row of each run.
-        low: Lower end of each run.
-        high: Upper end of each run, equal to the lower for a run of one number.
-        floor: How many persons must have a unit for it to be kept; rarer units count to the next coarser one.
+        who: Person of each row; None if each row is one person.
+        start: The first row of each bin.
+        low: Lower end of each bin.
+        high: Upper end of each bin, equal to the lower for a point mass.
+        floor: Minimum persons of a unit; rarer units are merged into the next coarser one.
         step: The finest step of the column, 0 for none.
-        units_per_day: For datetimes, how many of the line's units a day has; None for numbers.
+        units_per_day: For datetimes, units of the numeric scale in a day; None for numbers.
 
     Returns:
-        The rounding, or None where every number of a stretch is rounded to the column's step alone.
+        The rounding, or None if every number is rounded to the step alone.
     """
     own = low == high
     rows = np.diff(np.append(start, len(values)))
@@ -133,7 +133,7 @@ def measure_rounding(
 
 
 def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
-    """The place among the units of the coarsest that each number is a multiple of; one past the last for none."""
+    """Index of the coarsest unit of which each number is a multiple; one past the last for none."""
     single = bool((data.astype(np.float32) == data).all())
     level = np.full(len(data), len(units))
     for at, unit in enumerate(units):
@@ -145,12 +145,12 @@ def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
 
 
 def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
-    """Whether whole numbers recur and leave gaps, as codes do, so that numbers between them are none of the column's.
+    """Return whether integers repeat and leave gaps, as codes do.
 
     Args:
         values: The numbers, sorted.
-        rows: How many rows (or persons) have each different number.
-        floor: How many must share a number for it to be known.
+        rows: Rows (or persons) of each distinct number.
+        floor: Minimum rows of a frequent number.
     """
     if len(rows) < 3 or len(rows) > MAX_CODES or len(values) < MIN_REPEATS * len(rows) or (values % 1).any():
         return False
@@ -182,7 +182,7 @@ def _candidate_units(step: float, units_per_day: float | None) -> list[float]:
 
 
 def _merge_rare_levels(counts: Integers, floor: int) -> Integers:
-    """The level that each level counts to: itself where enough have it, else the next coarser one, or finer."""
+    """Merge each rare level into the next coarser frequent one, else a finer one."""
     enough = np.flatnonzero(counts >= floor)
     if not len(enough):
         return np.full(len(counts), int(np.argmax(counts)))
@@ -191,7 +191,7 @@ def _merge_rare_levels(counts: Integers, floor: int) -> Integers:
 
 
 def _assign_blocks(rows: Integers) -> Integers:
-    """The block of each run: neighbours together until they hold enough rows."""
+    """The block of each bin."""
     before = np.cumsum(rows) - rows
     block = before // BLOCK_ROWS
     if rows.sum() - block[-1] * BLOCK_ROWS < BLOCK_ROWS and block[-1] > 0:

@@ -1,4 +1,4 @@
-"""What a table is: its columns and what must hold between them; JSON and SDV metadata, in and out."""
+"""Schema of a table: columns and constraints, as JSON and SDV metadata."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Schema(Mapping[str, Column]):
 
     Attributes:
         columns: Each column by its name.
-        constraints: What must hold between columns.
-        sdv: What SDV metadata says of the table beside its columns (keys, relationships), where it came from there.
-        ledger: The privacy ledger of what was measured, as data: whoever fits with the schema has spent it too.
+        constraints: Constraints between columns.
+        sdv: Table-level SDV metadata (keys, relationships), if the schema was read from it.
+        ledger: The privacy ledger of measured facts, as data; a fit with the schema includes its cost.
 
     Example:
         >>> schema = Schema.from_dict({"columns": {"age": {"kind": "numeric", "low": 0, "decimals": 0}}})
@@ -104,7 +104,7 @@ class Schema(Mapping[str, Column]):
         return [name for name, column in self.columns.items() if column.role == role]
 
     def replace(self, name: str, **changes: Any) -> Schema:
-        """A copy in which one column has other facts; ``kind`` changes its kind and keeps what both share.
+        """A copy with changed facts of one column; ``kind`` changes its kind and keeps shared facts.
 
         Raises:
             SchemaError: There is no such column, or its kind has no such fact.
@@ -122,12 +122,12 @@ class Schema(Mapping[str, Column]):
 
     @property
     def questions(self) -> dict[str, str]:
-        """What a person should still decide, by column."""
+        """Open questions by column."""
         return {name: column.question for name, column in self.columns.items() if column.question}
 
     @classmethod
     def infer(cls, frame: pd.DataFrame) -> Schema:
-        """Read a schema off a table: see ``tabsynth.schema.inference``. Every fact is marked ``inferred``."""
+        """Infer a schema from a table (see ``tabsynth.schema.inference``)."""
         from tabsynth.schema.inference import infer_schema
 
         return infer_schema(frame)
@@ -147,7 +147,7 @@ class Schema(Mapping[str, Column]):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
-        """Read what ``to_dict`` writes.
+        """Inverse of ``to_dict``.
 
         Raises:
             SchemaError: Not such a mapping, an unknown kind or key, or a later version.

@@ -1,8 +1,7 @@
-"""SDV's metadata as a schema, and a schema as SDV's metadata.
+"""Convert between SDV metadata and schemas.
 
-SDV speaks of sdtypes, ranges and keys; most of it has a fact of ours. What has none (a ``pii`` flag, a primary key, a
-computer representation) rides along in ``Column.sdv`` and ``Schema.sdv``, plain data that nothing else reads, so that
-metadata comes back as it went in. Facts that were changed in between win over the entry that rides along.
+Metadata without an equivalent fact (a ``pii`` flag, a primary key, a computer representation) is kept in ``Column.sdv``
+and ``Schema.sdv``, so that it survives a round trip. Facts changed in between take precedence.
 
 Metadata of SDV 1 (specification V1) and of SDV 2 (V2) is read, alone or as the one table of a multi-table file.
 Metadata is written in the specification that it came in, else in V2. Roles and constraints have no place in it.
@@ -40,7 +39,7 @@ OWN_KEYS = frozenset(
         "pii",
     ]
 )
-"""Keys of an SDV column that facts of ours decide; every other key rides along."""
+"""Keys of an SDV column that column facts decide; others are kept as they are."""
 
 
 def to_sdv(schema: Schema) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def from_sdv(metadata: Any) -> Schema:
 
 
 def _plain(metadata: Any) -> Mapping[str, Any]:
-    """The metadata as a mapping, wherever it stands."""
+    """Metadata as a mapping, from an object, a dictionary or a file."""
     if isinstance(metadata, (str, Path)):
         try:
             metadata = json.loads(Path(metadata).read_text(encoding="utf-8"))
@@ -113,13 +112,13 @@ def _plain(metadata: Any) -> Mapping[str, Any]:
 
 
 def _keys(facts: Mapping[str, Any]) -> set[str]:
-    """Columns whose values tell rows apart."""
+    """Primary and alternate keys."""
     named: list[Any] = [facts.get("primary_key"), *(facts.get("alternate_keys") or [])]
     return {str(one) for name in named if name for one in (name if isinstance(name, (list, tuple)) else [name])}
 
 
 def _read(name: str, entry: Any, *, key: bool) -> Column:
-    """One column of SDV as one of ours, its entry riding along."""
+    """Convert one SDV column, and keep its entry."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("sdtype"), str):
         raise SchemaError(f'column {name!r}: SDV metadata needs {{"sdtype": ...}}, not {entry!r}')
     column = column_from_dict(name, {**_facts(name, entry, key=key), "nullable": entry.get("range_is_nullable", True)})
@@ -128,7 +127,7 @@ def _read(name: str, entry: Any, *, key: bool) -> Column:
 
 
 def _facts(name: str, entry: Mapping[str, Any], *, key: bool) -> dict[str, Any]:
-    """What our column of an SDV entry says."""
+    """Column facts of an SDV entry."""
     sdtype = entry["sdtype"]
     if sdtype == "numerical":
         places = entry.get("decimal_places")
@@ -182,7 +181,7 @@ def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
 
 
 def _told(column: Column) -> list[str]:
-    """The facts of a column that SDV's metadata can tell."""
+    """Facts that SDV metadata can express."""
     every = ("nullable", "low", "high", "decimals", "format", "values", "ordered", "pattern", "pii")
     return [fact for fact in every if hasattr(column, fact)]
 

@@ -1,4 +1,4 @@
-"""What a column of text is: dates, numbers written as text, keys, categories or free text."""
+"""Infer the kind of a text column: dates, numbers, keys, categories or free text."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tabsynth.schema.personal_columns import infer_personal
 from tabsynth.schema.validation import is_missing_marker
 
 MIN_ROWS = 20
-"""In tables of fewer rows than this, that all values differ says nothing."""
+"""In fewer rows, distinct values are no evidence of a key."""
 MAX_DISTINCT_SHARE = 0.5
-"""Above this share of different values, a column of text has hardly a value that repeats."""
+"""With a larger share of distinct values, text hardly repeats."""
 MIN_TEXT_WORDS = 4
-"""Text of so many words on average is written, not chosen."""
+"""Mean words of free text."""
 MIN_TEXT_CHARACTERS = 80
-"""Text of so many characters on average is written, not chosen."""
+"""Mean characters of free text."""
 MIN_GROUP, MAX_RARE_SHARE = 5, 0.05
-"""A column is asked about when more than this share of its values belongs to fewer rows than the default floor."""
+"""A question asks about columns with a larger share of values in fewer rows than the default floor."""
 MIN_NUMERIC_SHARE = 0.8
 N_SAMPLED_VALUES = 10_000
 
@@ -35,12 +35,12 @@ UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
 def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Column:
-    """Decide on a column of text.
+    """Infer a column of text.
 
     Args:
         name: Its name.
-        present: Its values, none missing, all text.
-        decimal: What separates the decimals of numbers, "." or ","; found by default.
+        present: Its values without missing ones.
+        decimal: Decimal separator, "." or ","; detected by default.
     """
     distinct: list[str] = present.unique().tolist()
     rows, different = len(present), len(distinct)
@@ -86,18 +86,18 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     if different == 1:
         why = "it holds a single value"
     elif different == rows:
-        why = "text of a table too small to tell more"
+        why = "text of a table too small to infer more"
     return Categorical(name=name, why=why, question=question)
 
 
 def rare_share(present: pd.Series) -> float:
-    """The share of values that fewer rows have than synthesizers release by default."""
+    """Share of values in fewer rows than synthesizers release by default."""
     counts = present.value_counts()
     return float(counts[counts < MIN_GROUP].sum()) / len(present)
 
 
 def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
-    """A date, if every value is one in the same format."""
+    """A datetime, if every value is one in the same format."""
     formats = find_formats(distinct)
     if not formats:
         return None
@@ -116,13 +116,13 @@ def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
 
 
 def _infer_key(name: str, rows: int, different: int, why: str) -> Column:
-    """Values that only a key has: fresh ones when they differ, else a question."""
+    """A key, with a question if values repeat."""
     if different == rows:
         return Identifier(name=name, why=f"{why}, and none repeats")
     if is_person(name) and not is_code(name):
         return repeated_identifier(name)
     if different <= 50 or rows / different >= 100:
-        question = "is it a code (categorical), or a key to be made afresh (identifier)?"
+        question = "is it a code (categorical), or a key, to be replaced (identifier)?"
         return Categorical(name=name, why=f"{why}, but only {different} for {rows} rows", question=question)
     return repeated_identifier(name)
 
@@ -137,7 +137,7 @@ def repeated_identifier(name: str) -> Identifier:
 
 
 def is_person_key(name: str, different: int) -> bool:
-    """Whether a name is that of the key of persons, though there be few; two values may be a yes and a no."""
+    """Return whether a name suggests the key of a person; two distinct values may be yes and no."""
     return is_person(name) and not is_code(name) and (different > 2 or split_words(name)[-1] in KEY_WORDS)
 
 
@@ -149,7 +149,11 @@ def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sur
         and form.most == 0
         and all(value.count(form.thousands) == 1 for value in distinct)
     )
-    question = f"does {form.thousands!r} part thousands, as read, or decimals? Then change its format" if unsure else ""
+    question = (
+        f"is {form.thousands!r} the thousands separator, as read, or the decimal one? Then change its format"
+        if unsure
+        else ""
+    )
     return Numeric(
         name=name,
         decimals=form.most if form.most < MAX_DECIMALS else None,
@@ -160,7 +164,7 @@ def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sur
 
 
 def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> Column:
-    """Numbers that stand as text: codes where they look it, else numbers to be converted."""
+    """Numbers stored as text: codes or quantities."""
     padded = any(re.match(r"-?0\d", value) for value in distinct)
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
@@ -176,7 +180,7 @@ def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> 
 
 
 def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
-    """Text whose values hardly repeat: a key, free text, or categories that a person must vouch for."""
+    """Text that hardly repeats: a key, free text, or categories that a person must confirm."""
     why = f"{different} different values in {rows} rows"
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
@@ -195,12 +199,12 @@ def _is_number(value: str) -> bool:
 
 
 def _missing_question(marks: list[str]) -> str:
-    """A question where some values say that there is none."""
+    """Ask about markers of missing values."""
     return f"does {marks[0]!r} mean that the value is missing? Then leave it empty" if marks else ""
 
 
 def _number_or_date_question(numeric: float, sample: list[str]) -> str:
-    """A question where nearly all values are numbers or dates, or numbers in a dress."""
+    """Ask about values most of which are numbers, numbers with units, or dates."""
     if MIN_NUMERIC_SHARE <= numeric < 1:
         odd = sum(not _is_number(value) for value in sample)
         return f"{numeric:.0%} of its different values are numbers, {odd} are not: are those errors, or is it a code?"
@@ -211,5 +215,5 @@ def _number_or_date_question(numeric: float, sample: list[str]) -> str:
     head = sample[:200]
     dated = [value for value in head if is_date_like(value)]
     if len(head) >= MIN_ROWS and MIN_NUMERIC_SHARE * len(head) <= len(dated):
-        return "most of its values are dates, some are not (or lie beyond the years 1678 to 2261): mend or empty those"
+        return "most of its values are dates, some are not (or lie beyond the years 1678 to 2261): fix or empty those"
     return ""

@@ -1,4 +1,4 @@
-"""Whether a frame fits a schema, and its cells as numbers and instants."""
+"""Validate a frame against a schema, and convert cells to numbers and instants."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ MISSING_MARKERS = frozenset({
     "?", "??", "-", "--", ".", "..", "na", "n/a", "n.a.", "nan", "null", "missing", "unknown", "unk", "unspecified",
     "#n/a", "not available", "not known",
 })  # fmt: skip
-"""What people write where a value is not known, in lower case."""
+"""Common markers of missing values, in lower case."""
 
 
 def is_missing_marker(value: str) -> bool:
-    """Whether text says that there is no value."""
+    """Return whether a text marks a missing value."""
     return len(value) < 16 and value.strip().lower() in MISSING_MARKERS
 
 
 def check_frame(frame: pd.DataFrame) -> None:
-    """Raise DataError for a frame that no schema could describe."""
+    """Raise DataError for an unsupported frame."""
     if not len(frame.columns):
         raise DataError("the table has no columns")
     if not len(frame):
@@ -53,17 +53,17 @@ def check_frame(frame: pd.DataFrame) -> None:
 
 
 def check_against_schema(frame: pd.DataFrame, schema: Schema) -> None:
-    """Raise when a frame is not what its schema says.
+    """Raise if a frame does not match its schema.
 
     Raises:
         SchemaError: Columns are missing from one of the two.
-        DataError: A value does not fit its column, or a row breaks a constraint.
+        DataError: A value does not fit its column, or a row violates a constraint.
     """
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
-        said = [f"the schema has {quote(absent)}, which the table lacks"] if absent else []
-        said += [f"the table has {quote(extra)}, which the schema lacks"] if extra else []
+        said = [f"{quote(absent)} of the schema is not in the table"] if absent else []
+        said += [f"{quote(extra)} of the table is not in the schema"] if extra else []
         raise SchemaError("the schema does not fit the table: " + "; ".join(said) + "; change one of them")
     for name in frame.columns:
         _check_column(frame[name], schema[str(name)])
@@ -71,13 +71,13 @@ def check_against_schema(frame: pd.DataFrame, schema: Schema) -> None:
         broken = np.flatnonzero(~satisfies(constraint, frame, schema))
         if len(broken):
             raise DataError(
-                f"{len(broken)} rows break the constraint {constraint.to_dict()}, the first at row {broken[0]}; "
-                "mend those rows or drop the constraint"
+                f"{len(broken)} rows violate the constraint {constraint.to_dict()}, the first is row {broken[0]}; "
+                "fix those rows or remove the constraint"
             )
 
 
 def satisfies(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.NDArray[np.bool_]:
-    """Whether each row keeps a constraint, shape (n,); dates are compared as instants, however they are spelled."""
+    """Return whether each row satisfies a constraint, shape (n,); dates are compared as instants."""
     comparable = {}
     for name in constraint.columns:
         column = schema[name]
@@ -90,7 +90,7 @@ def satisfies(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> np
 
 
 def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:
-    """A numeric column as float64, missing as NaN; text is read in a format where there is one.
+    """Convert a numeric column to float64, missing as NaN; text is parsed by the format, if any.
 
     Raises:
         DataError: A value is not a number.
@@ -113,12 +113,12 @@ def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.f
     bad = values[parsed.isna() & values.notna()]
     raise DataError(
         f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as "
-        f"{quote(bad.unique(), 3)}; mend them, leave them empty, or declare the column categorical"
+        f"{quote(bad.unique(), 3)}; fix them, leave them empty, or declare the column categorical"
     )
 
 
 def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:
-    """A datetime column as naive UTC ``datetime64[ns]``, missing as NaT.
+    """Convert a datetime column to naive UTC ``datetime64[ns]``, missing as NaT.
 
     Raises:
         DataError: A value is not a date of this format.
@@ -147,7 +147,7 @@ def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:
 
 
 def _check_column(values: pd.Series, column: Column) -> None:
-    """One column's values against its facts."""
+    """Validate one column against its facts."""
     if not column.nullable and values.isna().any():
         raise DataError(
             f"column {column.name!r}: {int(values.isna().sum())} values are missing, the first at row "
@@ -171,7 +171,7 @@ def _check_column(values: pd.Series, column: Column) -> None:
 
 
 def _to_datetime64(instant: str | None) -> np.datetime64 | None:
-    """A datetime column's bound; one beyond the dates that a table can hold bounds nothing."""
+    """A datetime bound, clipped to the range of ``datetime64[ns]``."""
     if instant is None:
         return None
     bound = to_naive_utc(datetime.datetime.fromisoformat(instant))
@@ -180,7 +180,7 @@ def _to_datetime64(instant: str | None) -> np.datetime64 | None:
 
 
 def _check_bounds(column: Column, data: npt.NDArray[Any], low: Any, high: Any) -> None:
-    """Inclusive bounds; missing values are inside."""
+    """Validate inclusive bounds; missing values pass."""
     for bound, outside, side in (
         (low, operator.lt, "below the schema's low"),
         (high, operator.gt, "above the schema's high"),
@@ -189,7 +189,7 @@ def _check_bounds(column: Column, data: npt.NDArray[Any], low: Any, high: Any) -
         if bad.any():
             raise DataError(
                 f"column {column.name!r}: {int(bad.sum())} values are {side} {bound}, such as {data[bad][0]}; "
-                "mend them or widen the bound"
+                "fix them or widen the bound"
             )
 
 
@@ -199,5 +199,5 @@ def _check_members(column: Column, values: pd.Series, allowed: Iterable[object])
     if len(unknown):
         raise DataError(
             f"column {column.name!r}: {len(unknown)} values are not in the schema, such as {quote(unknown, 3)}; "
-            f"the schema allows {quote(allowed, 6)}; mend the values or add them to the schema"
+            f"the schema allows {quote(allowed, 6)}; fix the values or add them to the schema"
         )

@@ -339,7 +339,7 @@ class TestBadInput:
             ("sex", {"kind": "numeric"}, "'sex'.* are not numbers, such as '[fm]'"),
             ("sex", {"kind": "categorical", "values": ["f"]}, "'sex'.* not in the schema, such as 'm'"),
             ("bmi", {"kind": "numeric"}, "'bmi'.* missing"),
-            ("height", {"kind": "numeric"}, "the schema has 'height', which the table lacks"),
+            ("height", {"kind": "numeric"}, "'height' of the schema is not in the table"),
             ("age", {"kind": "number"}, "'age': kind 'number' is not one of"),
         ],
     )
