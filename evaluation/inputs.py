@@ -14,13 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tabsynth import __version__
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.stats.encoded_table import scored
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 
-PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
+PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 
 FIGURES = 1e6
 """Rows hashed at a time for the fingerprint."""
@@ -167,7 +168,7 @@ def provenance(inputs: Inputs, seed: int, card: Mapping[str, Any] | None) -> dic
         tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
         if name in inputs.sources:
             tables[name]["file"] = inputs.sources[name]
-    packages = {}
+    packages = {"tabsynth": __version__}
     for package in PACKAGES:
         try:
             packages[package] = version(package)

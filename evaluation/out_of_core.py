@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.errors import MissingDependencyError, SourceError
+from tabsynth.errors import SourceError, missing_package
 from tabsynth.evaluation.out_of_core_bins import GRID, LOOK, Ruler, ruler_of
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.distances import correlation_distance, correlations_of, moments
@@ -104,7 +104,7 @@ def file_fidelity(
         DataError: A file has no rows, or a category has more than ``ruler.MOST_LABELS`` values.
     """
     if importlib.util.find_spec("duckdb") is None:
-        raise MissingDependencyError("tables larger than memory need the package duckdb: pip install duckdb")
+        raise missing_package("comparing files out of memory", "duckdb", "mixing")
     import duckdb
 
     for path in (train, synthetic):

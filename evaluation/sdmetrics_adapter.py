@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import InputError, MissingDependencyError, quote
+from tabsynth.errors import InputError, missing_package, quote
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -81,7 +81,7 @@ def sdmetrics_scores(
         MissingDependencyError: sdmetrics is not installed.
     """
     if not available():
-        raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
+        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import DiagnosticReport, QualityReport
 
     real, made = (_prepared(frame, schema, rng) for frame in (train, synthetic))
@@ -123,7 +123,7 @@ def sdmetrics_scores(
 def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
     """The similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
     if not available():
-        raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
+        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import QualityReport
 
     report = QualityReport()
@@ -169,7 +169,7 @@ def sdmetrics_metric(
     if name not in METRICS:
         raise InputError(f"no metric of SDMetrics is called {name!r} here; there are {quote(METRICS, 20)}")
     if not available():
-        raise MissingDependencyError("SDMetrics' scores need the package sdmetrics: pip install sdmetrics")
+        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     family = METRICS[name].rsplit(".", 1)[1]
     wanted = {"single_column": 1, "column_pairs": 2}.get(family, len(columns))
     if len(columns) != wanted or not columns:

@@ -60,6 +60,15 @@ class MissingDependencyError(TabsynthError, ImportError):
     """An optional package is not installed."""
 
 
+def missing_package(purpose: str, package: str, extra: str | None = None) -> MissingDependencyError:
+    """The error for a package that is not installed, with the command that installs it.
+
+    An extra is installed from a clone: on a package index, the name ``tabsynth`` belongs to another project.
+    """
+    command = f"pip install '.[{extra}]' in the clone of tabsynth" if extra else f"pip install {package}"
+    return MissingDependencyError(f"{purpose} needs the package {package}: run {command}")
+
+
 class PrivacyError(TabsynthError):
     """A privacy guarantee could not be kept; nothing was done."""
 

@@ -18,7 +18,7 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.common.validation import validate_seed
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
-from tabsynth.errors import DataError, InputError, MissingDependencyError, TrainingError, quote
+from tabsynth.errors import DataError, InputError, TrainingError, missing_package, quote
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.inputs import relaxed
 from tabsynth.evaluation.score import Score
@@ -218,7 +218,7 @@ def _create_study(seed: int) -> optuna.Study:
     try:
         import optuna
     except ImportError as error:
-        raise MissingDependencyError("tuning needs the package optuna: pip install 'tabsynth[tune]'") from error
+        raise missing_package("tuning", "optuna", "tune") from error
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -196,6 +196,32 @@ def test_licensed_packages_stay_in_their_adapters(path: Path) -> None:
 
 
 @each_module
+def test_install_commands_come_from_one_helper(path: Path) -> None:
+    """A command that names the import would install another project's package."""
+    if name_of(path) != "tabsynth/errors.py":
+        assert "pip install" not in path.read_text(encoding="utf-8")
+
+
+def test_extras_named_in_the_code_exist() -> None:
+    extras = set(project()["project"]["optional-dependencies"])
+    named = set()
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "missing_package" and len(node.args) == 3:
+                named.add(ast.literal_eval(node.args[2]))
+    assert named
+    assert named <= extras
+
+
+def test_nobody_is_sent_to_another_projects_package() -> None:
+    """The name of the import belongs to another project on the package index."""
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.*"), *modules()]
+    wrong = [path.name for path in texts if re.search(r"pip install (-\S+ )*['\"]?tabsynth\b", path.read_text("utf-8"))]
+    assert wrong == []
+    assert project()["project"]["name"] != "tabsynth"
+
+
+@each_module
 def test_nothing_talks_to_a_network_or_pickles(path: Path) -> None:
     for module, _ in imports(ast.parse(path.read_text(encoding="utf-8"))):
         assert module.split(".")[0] not in NETWORK, f"{module}: tabsynth never opens a connection"

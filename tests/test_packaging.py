@@ -1,4 +1,4 @@
-"""The wheel holds everything, and works where the checkout is not."""
+"""The wheel contains every file, and works without the checkout."""
 
 from __future__ import annotations
 
@@ -36,19 +36,29 @@ print("ok")
 """
 
 
-def python_files() -> list[str]:
-    """Every .py file of the three folders as it should lie in the wheel."""
+def package_files() -> list[str]:
+    """Every file of the three folders by its path in the wheel."""
     inside = []
     for folder, home in (
         ("tabsynth", "tabsynth"),
         ("privacy", "tabsynth/privacy"),
         ("evaluation", "tabsynth/evaluation"),
     ):
-        for path in sorted((ROOT / folder).rglob("*.py")):
+        for path in sorted(
+            path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        ):
             rest = path.relative_to(ROOT / folder).as_posix()
             if not (folder == "tabsynth" and rest.startswith(("privacy/", "evaluation/"))):
                 inside.append(f"{home}/{rest}")
     return inside
+
+
+def python_files() -> list[str]:
+    return [name for name in package_files() if name.endswith(".py")]
+
+
+def data_files() -> list[str]:
+    return [name for name in package_files() if not name.endswith(".py")]
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +78,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = out.glob("tabsynth-*.whl")
+    (built,) = out.glob("*.whl")
     return built
 
 
 def test_every_file_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
-    missing = [name for name in [*python_files(), "tabsynth/py.typed"] if name not in held]
-    assert not missing
-    beside = [path for path in (ROOT / "evaluation" / "templates").rglob("*") if path.is_file()]
-    missing = [path.name for path in beside if f"tabsynth/{path.relative_to(ROOT).as_posix()}" not in held]
-    assert not missing
+    data = data_files()
+    assert {Path(name).suffix for name in data} >= {".css", ".json", ".typed", ".yaml"}
+    assert [name for name in [*python_files(), *data] if name not in held] == []
     tops = {name.split("/")[0] for name in held}
     assert tops == {"tabsynth", next(name for name in tops if name.endswith(".dist-info"))}
 

@@ -7,12 +7,11 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from functools import cache
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth import __version__
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting import hash_chain as chain
 from tabsynth.privacy.accounting.accountant import NEIGHBOURS, event_to_data, validate_event
@@ -131,7 +130,7 @@ class PrivacyLedger:
             "delta": float(delta),
             "sensitivity": float(sensitivity),
             "neighbours": self.neighbours,
-            "code": _code(),
+            "code": __version__,
             "rng": rng,
         }
         self._append(body)
@@ -287,12 +286,6 @@ class PrivacyLedger:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
-
-
-@cache
-def _code() -> str:
-    """The version of tabsynth: looked up once, for a fit has hundreds of charges."""
-    return version("tabsynth")
 
 
 def _today() -> str:

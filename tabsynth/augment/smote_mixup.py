@@ -16,7 +16,7 @@ from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_se
 from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, MissingDependencyError
+from tabsynth.errors import DataError, InputError, missing_package
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import satisfies
@@ -205,9 +205,7 @@ def _run_smote(
     try:
         from imblearn.over_sampling import SMOTEN, SMOTENC
     except ImportError as error:
-        raise MissingDependencyError(
-            "SMOTE needs the package imbalanced-learn: pip install 'tabsynth[augment]', or oversample with a model"
-        ) from error
+        raise missing_package("SMOTE", "imbalanced-learn", "augment") from error
     seed, width, count = int(rng.integers(2**31 - 1)), line.shape[1], len(line)
     # The package needs a second class: a copy of the first.
     wanted, labels = {1: count + rows}, np.repeat([1, 0], count)

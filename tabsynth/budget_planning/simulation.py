@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.codec.column_values import line_of
 from tabsynth.common.progress import progress_bar
 from tabsynth.common.validation import validate_seed
 from tabsynth.errors import InputError, quote
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.public_schema import private_schema
 from tabsynth.rules.generate import generate
-from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.registry import create
 
@@ -165,11 +166,12 @@ def simulate_table(schema: Schema, rows: int, rules: Mapping[str, Any] | str | P
             continue
         # Iman and Conover (1982): the column's own values, in the order of a number that follows the factor.
         follows = FACTOR_LOADING * factor + math.sqrt(1 - FACTOR_LOADING**2) * rng.normal(size=rows)
-        order = simulated[name].astype(object).map(str).argsort(kind="stable")
         if isinstance(column, (Numeric, Datetime)):
-            order = pd.Series(pd.to_numeric(simulated[name], errors="coerce")).argsort(kind="stable")
+            order = line_of(column, simulated[name]).argsort(kind="stable")
+        else:
+            order = simulated[name].astype(object).map(str).to_numpy().argsort(kind="stable")
         permuted = np.empty(rows, np.int64)
-        permuted[np.argsort(follows)] = np.asarray(order)
+        permuted[np.argsort(follows)] = order
         simulated[name] = simulated[name].iloc[permuted].reset_index(drop=True)
     return simulated
 
@@ -213,7 +215,7 @@ def _evaluate_mechanism(
 def _tv_distances(real: pd.DataFrame, drawn: pd.DataFrame, schema: Schema) -> tuple[float, float]:
     """Mean total variation distance of single columns and of pairs."""
     learned = [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
-    codes = [_encode(real[name], drawn[name], isinstance(schema[name], (Numeric, Datetime))) for name in learned]
+    codes = [_encode(schema[name], real[name], drawn[name]) for name in learned]
     pairs = list(combinations(range(len(codes)), 2))
     if len(pairs) > MAX_PAIRS:
         pairs = [pairs[i] for i in np.random.default_rng(0).choice(len(pairs), MAX_PAIRS, replace=False)]
@@ -225,13 +227,12 @@ def _tv_distances(real: pd.DataFrame, drawn: pd.DataFrame, schema: Schema) -> tu
     return round(single, 5), round(float(np.mean(joint)) if joint else single, 5)
 
 
-def _encode(real: pd.Series, drawn: pd.Series, is_ordered: bool) -> tuple[Codes, Codes, int]:
+def _encode(column: Column, real: pd.Series, drawn: pd.Series) -> tuple[Codes, Codes, int]:
     """Integer codes of a column in both tables (numbers binned), and the number of codes."""
-    if is_ordered:
-        first, second = (
-            pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan) for values in (real, drawn)
-        )
-        edges = np.unique(np.nanquantile(first, np.linspace(0, 1, N_BINS + 1)[1:-1]))
+    if isinstance(column, (Numeric, Datetime)):
+        first, second = line_of(column, real), line_of(column, drawn)
+        present = first[~np.isnan(first)]
+        edges = np.unique(np.quantile(present, np.linspace(0, 1, N_BINS + 1)[1:-1])) if len(present) else np.zeros(0)
         found = [
             np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="right")) for x in (first, second)
         ]

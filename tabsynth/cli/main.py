@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from tabsynth import __version__
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, tune
 from tabsynth.cli.output import print_warnings
 
@@ -96,16 +97,6 @@ def _report_error(error: Exception) -> int:
     return BAD_INPUT if isinstance(error, (InputError, MissingDependencyError, PrivacyError)) else UNEXPECTED
 
 
-class _Version(argparse.Action):
-    """``--version``, read on demand."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"tabsynth {version('tabsynth')}")
-        parser.exit()
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. Imports only the standard library, so that ``--help`` is instant."""
     common = argparse.ArgumentParser(add_help=False)
@@ -114,7 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("tabsynth", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=layout)
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--version", action="version", version=f"tabsynth {__version__}", help="print the version and exit"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

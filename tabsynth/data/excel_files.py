@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import DataError, MissingDependencyError, SourceError, quote
+from tabsynth.errors import DataError, SourceError, missing_package, quote
 from tabsynth.schema.datetime_formats import default_format, format_dates, parse_iso
 
 MAX_ROWS = 1_048_576
@@ -111,7 +111,7 @@ def _import_openpyxl() -> Any:
     try:
         import openpyxl
     except ImportError as error:
-        raise MissingDependencyError("Excel files need openpyxl: pip install 'tabsynth[excel]'") from error
+        raise missing_package("Excel", "openpyxl") from error
     return openpyxl
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tabsynth.errors import InputError, MissingDependencyError, quote
+from tabsynth.errors import InputError, missing_package, quote
 
 MOLAR_MASS = {
     "albumin": 66_500.0, "bilirubin": 584.66, "calcium": 40.078, "chloride": 35.453, "cholesterol": 386.65,
@@ -72,7 +72,7 @@ def unit_registry() -> Any:
     try:
         import pint
     except ImportError as error:
-        raise MissingDependencyError('to convert units, pint is needed: pip install "tabsynth[mixing]"') from error
+        raise missing_package("unit conversion", "pint", "mixing") from error
     made: Any = pint.UnitRegistry(cache_folder=None)
     for line in UNIT_DEFINITIONS:
         made.define(line)

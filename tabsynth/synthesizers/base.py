@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from tabsynth import __version__
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import random_seed, validate_seed
@@ -168,7 +168,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "seed": self.seed_,
             "ledger": None if self._ledger is None else self._ledger.to_dict(),
             "mixed": self.mixed_,
-            "versions": {"tabsynth": version("tabsynth"), "python": platform.python_version()},
+            "versions": {"tabsynth": __version__, "python": platform.python_version()},
             "model": config,
         }
         save(path, ModelFile(self.kind, facts, arrays))

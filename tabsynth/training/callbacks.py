@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tabsynth.common.progress import Progress
-from tabsynth.errors import InputError, MissingDependencyError
+from tabsynth.errors import InputError, missing_package
 
 Callback = Callable[[Progress], None]
 
@@ -28,9 +28,7 @@ def tensorboard(folder: str | Path) -> Callback:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise MissingDependencyError(
-            "this callback needs the package tensorboard: pip install 'tabsynth[tensorboard]'"
-        ) from error
+        raise missing_package("this callback", "tensorboard", "tensorboard") from error
     writer = SummaryWriter(str(folder))
 
     def watch(progress: Progress) -> None:
@@ -65,9 +63,7 @@ def mlflow(folder: str | Path, *, experiment: str = "tabsynth", run: str | None 
     try:
         from mlflow.tracking import MlflowClient
     except ImportError as error:
-        raise MissingDependencyError(
-            "this callback needs the package mlflow: pip install 'tabsynth[mlflow]'"
-        ) from error
+        raise missing_package("this callback", "mlflow", "mlflow") from error
     path = Path(folder).resolve()
     path.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")

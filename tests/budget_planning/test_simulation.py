@@ -58,6 +58,21 @@ def test_the_made_table_follows_one_factor_and_its_schema() -> None:
     assert ((made["age"] > 60) == made["ill"]).all()
 
 
+def test_keys_missing_cells_and_dates_written_as_text_are_planned_for() -> None:
+    columns = {
+        "mrn": {"kind": "identifier", "pattern": "[0-9]{6}"},
+        "ward": {"kind": "categorical", "values": ["a", "b"]},
+        "age": {"kind": "numeric", "low": 0, "high": 99, "decimals": 0, "nullable": True},
+        "seen": {"kind": "datetime", "low": "2020-01-01", "high": "2020-12-31", "format": "%d.%m.%Y"},
+    }
+    schema = Schema.from_dict({"columns": columns})
+    table = simulate_table(schema, 1000, None, seed=0)
+    assert table["age"].value_counts().max() < 40
+    assert table["age"].isna().mean() == pytest.approx(0.05, abs=0.03)
+    (expected,) = plan_privacy(schema, 500, epsilons=(10.0,), mechanisms=("marginal",), rows_per_person=2).expected
+    assert 0 < expected.columns < expected.pairs < 1
+
+
 def test_one_seed_gives_one_plan(plan: PrivacyPlan) -> None:
     again = plan_privacy(SCHEMA, 4000, epsilons=(0.1, 10.0), seed=1)
     assert [(one.columns, one.pairs) for one in again.expected] == [(one.columns, one.pairs) for one in plan.expected]

@@ -74,5 +74,5 @@ def test_what_cannot_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         text = written(tmp_path, text=frame.assign(x=["one", "two"]))[0]
         out_of_core.file_fidelity(real, text, schema=Schema.infer(frame))
     monkeypatch.setattr(out_of_core.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match="pip install duckdb"):
+    with pytest.raises(MissingDependencyError, match=r"duckdb: run pip install \'\.\[mixing\]\'"):
         out_of_core.file_fidelity(real, real)

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.common.progress import progress_bar
-from tabsynth.errors import DataError, InputError, MissingDependencyError
+from tabsynth.errors import DataError, InputError, missing_package
 from tabsynth.mixing.linkage import blocking, comparisons
 from tabsynth.mixing.linkage.database import count_pairs, count_possible_pairs, load_sources, open_database
 from tabsynth.mixing.linkage.exact import key_report
@@ -61,7 +61,7 @@ def score_pairs(
         import duckdb  # noqa: F401 - both or neither
         from splink import DuckDBAPI
     except ImportError as error:
-        raise MissingDependencyError("linking by splink needs Splink: pip install 'tabsynth[mixing]'") from error
+        raise missing_package("linking with engine splink", "splink", "mixing") from error
     if len(fields) < 2:
         raise InputError(f"splink needs at least two fields to learn from, not {list(fields)!r}; use engine 'exact'")
     tables, kinds = prepare_fields(records, fields)

@@ -24,7 +24,7 @@ from tabsynth.data.batch_reader import BATCH_ROWS, Batches
 from tabsynth.data.file_formats import file_format
 from tabsynth.data.provenance import attach_provenance, write_sidecar
 from tabsynth.data.read_write import write_chunks
-from tabsynth.errors import InputError, MissingDependencyError, quote
+from tabsynth.errors import InputError, missing_package, quote
 from tabsynth.mixing.checks import check_alarms
 from tabsynth.mixing.combination.combine import compact_integers
 from tabsynth.mixing.inputs import open_inputs
@@ -87,7 +87,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
             "mix in memory, or change the plan"
         )
     if importlib.util.find_spec("duckdb") is None:
-        raise MissingDependencyError("tables larger than memory need DuckDB: pip install 'tabsynth[mixing]'")
+        raise missing_package("mixing out of memory", "duckdb", "mixing")
     if plan.combine["op"] == "join" and plan.link["engine"] == "none" and len(plan.inputs) > 1:
         raise InputError("a join needs to know who is who: set link to exact, or combine to union")
     target = Path(output)

@@ -20,7 +20,7 @@ import torch
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.data.table import Table
-from tabsynth.errors import ConditionError, DataError, InputError, MissingDependencyError, TrainingError
+from tabsynth.errors import ConditionError, DataError, InputError, TrainingError, missing_package
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.adapters.object_state import freeze, thaw
@@ -186,9 +186,7 @@ def require(package: str, what: str) -> ModuleType:
     try:
         return import_module(package)
     except ImportError as error:
-        raise MissingDependencyError(
-            f"{what} needs the package {package!r}, which cannot be imported ({error}): pip install {package}"
-        ) from error
+        raise missing_package(what, package, "sdv") from error
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.common.arrays import Tokens
-from tabsynth.errors import MissingDependencyError, PrivacyError
+from tabsynth.errors import PrivacyError, missing_package
 from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
 from tabsynth.synthesizers.marginal.count_source import CAUTION, Charged, Read, Source
 from tabsynth.synthesizers.marginal.graphical_model import Cliques
@@ -42,10 +42,7 @@ def require() -> Any:
         import opendp.prelude as dp
         import polars  # noqa: F401
     except ImportError as error:
-        raise MissingDependencyError(
-            "the methods 'aim' and 'mst' need OpenDP with its extra: pip install 'tabsynth[opendp]'; "
-            "method='mixture' needs nothing"
-        ) from error
+        raise missing_package("method='aim' or 'mst'", "opendp", "opendp") from error
     dp.enable_features("contrib")
     return dp
 

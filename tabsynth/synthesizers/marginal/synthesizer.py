@@ -45,7 +45,7 @@ class MarginalSynthesizer(TokenSynthesizer):
 
     Args:
         method: ``mixture``; ``tree``: every column depends on one other (cruder, for tests and tiny budgets); or
-            ``aim`` or ``mst`` by OpenDP, under privacy alone, with ``pip install 'tabsynth[opendp]'``.
+            ``aim`` or ``mst`` by OpenDP, under privacy alone, with the extra ``opendp``.
         components: Components of the mixture; by default from the noisy number of rows and the budget.
         min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
 

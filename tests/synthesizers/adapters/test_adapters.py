@@ -154,7 +154,7 @@ def test_a_missing_package_is_named(
     adapter: WrappedSynthesizer, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, adapter.package, None)
-    with pytest.raises(MissingDependencyError, match=f"pip install {adapter.package}"):
+    with pytest.raises(MissingDependencyError, match=rf"{adapter.package}: run pip install \'\.\[sdv\]\'"):
         adapter.fit(frame, schema=SCHEMA)
 
 

@@ -106,7 +106,7 @@ def frame(rows: int = 4000) -> pd.DataFrame:
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mbi", None)
-    with pytest.raises(MissingDependencyError, match=r"tabsynth\[opendp\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install \'\.\[opendp\]\'"):
         MarginalSynthesizer(method="mst").fit(frame(), schema=SCHEMA, privacy=Privacy(1.0), progress=False)
 
 
