@@ -20,7 +20,7 @@ from typing import Any
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.canary_exposure import exposing, released
+from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
 
 SCHEMA = Schema.from_dict(
     {"columns": {"k": {"kind": "categorical", "values": ["a", "b", "c"]}, "flag": {"kind": "boolean"}}}
@@ -29,10 +29,10 @@ SCHEMA = Schema.from_dict(
 
 def audited(epsilon: float, runs: int, seed: int) -> Any:
     """One audit against the mu that was claimed."""
-    privacy, known = Privacy(epsilon=epsilon, delta=1e-6), exposing(SCHEMA)
+    privacy, known = Privacy(epsilon=epsilon, delta=1e-6), worst_case_tables(SCHEMA)
     canary = {str(name): value for name, value in known[1].iloc[0].items()}
     mu = math.sqrt(2 * zcdp_rho(epsilon, 1e-6))
-    fit = released(SCHEMA, privacy, known)
+    fit = likelihood_ratio_pipeline(SCHEMA, privacy, known)
     return canaries(fit, known[0], privacy, canary=canary, score=float, mu=mu, runs=runs, seed=seed, progress=False)
 
 

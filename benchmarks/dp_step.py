@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers.private.gan import WIDTH, real_losses
+from tabsynth.synthesizers.private.gan import CRITIC_WIDTH, real_losses
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.ghost_networks import RowwiseCritic, RowwiseDecoder
 from tabsynth.training.networks.layout import Layout
@@ -103,7 +103,7 @@ def vae(rows: int) -> Made:
 
 def critic(rows: int) -> Made:
     """The critic of a GAN, on real rows."""
-    module, tokens = RowwiseCritic(Critic(layout(), width=WIDTH, generator=seeded())), drawn(rows)
+    module, tokens = RowwiseCritic(Critic(layout(), width=CRITIC_WIDTH, generator=seeded())), drawn(rows)
     return module, lambda own: real_losses(own, tokens=tokens, generator=seeded())
 
 

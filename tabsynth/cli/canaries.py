@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
     from tabsynth.privacy.audit.canary import canaries as measure
     from tabsynth.privacy.budget import Privacy, zcdp_rho
     from tabsynth.schema.schema import Schema
-    from tabsynth.synthesizers.canary_exposure import exposing, released
+    from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
 
     if args.output:
         if not args.output.lower().endswith(".json"):
@@ -55,12 +55,14 @@ def run(args: Namespace) -> int:
         check_writable(args.output)
     schema = Schema.from_json(args.schema)
     privacy = Privacy(epsilon=args.epsilon, delta=args.delta)
-    known = exposing(schema, alone=args.model != "marginal")
+    known = worst_case_tables(schema, alone=args.model != "marginal")
     options: dict[str, Any] = {"canary": known[1].iloc[0].to_dict(), "runs": args.runs, "seed": args.seed}
     if args.model == "marginal":
         # zCDP of rho by Gaussian noise is mu = sqrt(2 rho): Dong, Roth and Su, 2022
         mu = math.sqrt(2 * zcdp_rho(privacy.epsilon, privacy.resolved_delta))
-        report = measure(released(schema, privacy, known), known[0], privacy, score=float, mu=mu, **options)
+        report = measure(
+            likelihood_ratio_pipeline(schema, privacy, known), known[0], privacy, score=float, mu=mu, **options
+        )
     else:
         report = measure(_fit_and_sample(args.model, schema, privacy), known[0], privacy, **options)
     if args.output:

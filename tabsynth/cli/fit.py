@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import checkpoint_path
     from tabsynth.schema.schema import Schema
-    from tabsynth.synthesizers.registry import make, resumable
+    from tabsynth.synthesizers.registry import create_on_device, supports_checkpoints
 
     options = {"epochs": args.epochs, "min_group": args.min_group, "device": args.device}
     options = {name: value for name, value in options.items() if value is not None}
@@ -58,9 +58,9 @@ def run(args: Namespace) -> int:
         options[name] = _parse_option(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
-    model = make(args.model, options)
+    model = create_on_device(args.model, options)
     checkpoint = Path(args.checkpoint) if args.checkpoint else None
-    if checkpoint is None and not args.no_checkpoint and resumable(model):
+    if checkpoint is None and not args.no_checkpoint and supports_checkpoints(model):
         checkpoint = checkpoint_path(args.output)
     check_writable(args.output)
     if checkpoint:

@@ -18,7 +18,7 @@ from tabsynth.pipeline.config import EvaluateStep, Job, SampleStep, job_from_dic
 from tabsynth.pipeline.outputs import CHUNK_ROWS, check_report_output, check_table_output, checkpoint_path, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.registry import make, resumable
+from tabsynth.synthesizers.registry import create_on_device, supports_checkpoints
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
@@ -93,7 +93,7 @@ def run(
         job = source
     else:
         job = job_from_dict(source) if isinstance(source, Mapping) else read_job(source)
-    model, paths = make(job.model.kind, job.model.options), _output_paths(job)
+    model, paths = create_on_device(job.model.kind, job.model.options), _output_paths(job)
     seeds = _seeds(job)
     table = open_table(job.input, job.schema)
     target = job.target or next(iter(table.schema.with_role("target")), None)
@@ -107,7 +107,7 @@ def run(
     job.output.mkdir(parents=True, exist_ok=True)
     held = 0 if holdout is None else len(holdout)
     say(f"fitting {job.model.kind} to {len(train):,} rows ({held:,} held out)")
-    keep = resumable(model) if job.model.checkpoint is None else job.model.checkpoint
+    keep = supports_checkpoints(model) if job.model.checkpoint is None else job.model.checkpoint
     model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=checkpoint_path(paths["model"]) if keep else None)
     model.save(paths["model"])
     say(f"wrote {paths['model']}")

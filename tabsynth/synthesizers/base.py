@@ -21,9 +21,9 @@ from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.options import Draw, Given, Run
-from tabsynth.synthesizers.private_fit import fit_private, refusal, statement
-from tabsynth.synthesizers.row_weights import relaxed, weighed
+from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
+from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
+from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
 
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
@@ -46,7 +46,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     kind: ClassVar[str]
     """The name in model files and on the command line."""
 
-    weighs: ClassVar[bool] = False
+    supports_weights: ClassVar[bool] = False
     """Whether it can learn from weighted rows and from rows without some columns."""
 
     supports_privacy: ClassVar[bool] = False
@@ -93,17 +93,19 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         """
         if privacy is not None:
             refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
-            fit_private(self, data, schema, privacy, refused, Run(random_seed(), progress, None, tuple(callbacks)))
+            fit_private(
+                self, data, schema, privacy, refused, FitOptions(random_seed(), progress, None, tuple(callbacks))
+            )
             return self
-        table = Table.of(data, schema if schema is None else relaxed(schema, mask))
-        table, weighing = weighed(table, weights, mask)
-        if not self.weighs:
-            weighing.refuse(type(self).__name__)
+        table = Table.of(data, schema if schema is None else allow_masked_gaps(schema, mask))
+        table, row_weights = parse_weights(table, weights, mask)
+        if not self.supports_weights:
+            row_weights.check_unused(type(self).__name__)
         if len(table) < 2:
             raise DataError("the table has one row; a synthesizer needs at least two")
         self.schema_, self.rows_, self.mixed_ = table.schema, len(table), get_provenance(table.frame)
         self.seed_, self._ledger = random_seed() if seed is None else validate_seed(seed), None
-        run = Run(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), weighing)
+        run = FitOptions(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), row_weights)
         try:
             self._fit(table, run)
         except BaseException:  # an interrupted fit must not look fitted
@@ -133,7 +135,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             ConditionError: A condition names an unknown column, or a value that the model cannot give.
         """
         self._check_fitted()
-        return self._sample(self._rows(n, given), given, Draw.of(seed, progress))
+        return self._sample(self._rows(n, given), given, SampleContext.of(seed, progress))
 
     def sample_chunks(
         self, n: int, *, given: Mapping[str, Any] | None = None, chunk: int = 65_536, seed: int | None = None
@@ -150,7 +152,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         run = random_seed() if seed is None else validate_seed(seed)
         keys = int(np.random.default_rng(run).integers(2**63))
         for number, start in enumerate(range(0, self._rows(n, None), chunk)):
-            draw = Draw(np.random.default_rng([run, number]), False, keys, start)
+            draw = SampleContext(np.random.default_rng([run, number]), False, keys, start)
             yield self._sample(min(chunk, n - start), given, draw)
 
     def save(self, path: str | Path) -> None:
@@ -200,7 +202,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "rows": self.rows_,
             "seed": self.seed_,
             "mixed": self.mixed_,
-            "privacy": statement(self.ledger_),
+            "privacy": guarantee_statement(self.ledger_),
             "ledger": self.ledger_.to_dict(),
         }
 
@@ -208,15 +210,15 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         return hasattr(self, "schema_")
 
     @abstractmethod
-    def _fit(self, table: Table, run: Run) -> None:
+    def _fit(self, table: Table, run: FitOptions) -> None:
         """Learn a checked table."""
 
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         """Learn raw rows, read only in mechanisms that charge ``privacy.ledger``; set ``rows_`` to a noisy count."""
-        raise refusal(type(self).__name__)
+        raise unsupported_privacy(type(self).__name__)
 
     @abstractmethod
-    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
+    def _sample(self, n: int, given: Given | None, draw: SampleContext) -> pd.DataFrame:
         """Draw rows."""
 
     @abstractmethod

@@ -19,23 +19,23 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import Charged, Read
-from tabsynth.synthesizers.marginal.fit import count_pairs
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
+from tabsynth.synthesizers.marginal.fit import measure_pairs
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
-from tabsynth.synthesizers.options import Run
+from tabsynth.synthesizers.options import FitOptions
 
-ROWS = 1_000
+N_ROWS = 1_000
 """Rows of the crafted table: so many that no value drowns in the noise, and all that a fit may read is read."""
 
-FEW = 40
+N_ROWS_SAMPLES_ONLY = 40
 """Rows of a table in which the canary stands out, for who sees synthetic rows alone."""
 
-Known = tuple[pd.DataFrame, pd.DataFrame]
+NeighbouringTables = tuple[pd.DataFrame, pd.DataFrame]
 """The table without the canary, and the canary."""
 
 
-def exposing(schema: Schema, *, alone: bool = False) -> Known:
+def worst_case_tables(schema: Schema, *, alone: bool = False) -> NeighbouringTables:
     """A table made of public facts alone, and a canary of the last values and highest numbers.
 
     Args:
@@ -45,23 +45,25 @@ def exposing(schema: Schema, *, alone: bool = False) -> Known:
     Raises:
         SchemaError: A column's values or bounds are not declared.
     """
-    rows = FEW if alone else ROWS
+    rows = N_ROWS_SAMPLES_ONLY if alone else N_ROWS
     others = {
-        name: [_value(column, i / rows / (2 if alone else 1), i, alone) for i in range(rows)]
+        name: [_public_value(column, i / rows / (2 if alone else 1), i, alone) for i in range(rows)]
         for name, column in schema.items()
     }
-    canary = {name: [_value(column, 1.0, rows, alone)] for name, column in schema.items()}
+    canary = {name: [_public_value(column, 1.0, rows, alone)] for name, column in schema.items()}
     return pd.DataFrame(others), pd.DataFrame(canary)
 
 
-def released(schema: Schema, privacy: Privacy, known: Known) -> Callable[[pd.DataFrame, int], float]:
+def likelihood_ratio_pipeline(
+    schema: Schema, privacy: Privacy, known: NeighbouringTables
+) -> Callable[[pd.DataFrame, int], float]:
     """A pipeline for ``canaries``: fits the mixture and gives the log likelihood ratio of all that it read.
 
     The noise is the real one: the number that the pipeline is given decides nothing.
     """
 
     def fit(frame: pd.DataFrame, number: int) -> float:
-        model = WhiteBox(components=1)
+        model = WhiteBoxSynthesizer(components=1)
         model.known = known
         model.fit(frame, schema=schema, privacy=privacy, progress=False)
         return model.evidence_
@@ -69,7 +71,7 @@ def released(schema: Schema, privacy: Privacy, known: Known) -> Callable[[pd.Dat
     return fit
 
 
-class WhiteBox(MarginalSynthesizer):
+class WhiteBoxSynthesizer(MarginalSynthesizer):
     """A mixture that keeps what its fit read, and says how likely the canary makes it.
 
     Attributes:
@@ -77,91 +79,93 @@ class WhiteBox(MarginalSynthesizer):
         evidence_: Log likelihood ratio of the noisy counts, with the canary over without it.
     """
 
-    known: Known
+    known: NeighbouringTables
     evidence_: float
 
-    def _learn_rows(self, rows: PrivateRows, source: Any, n_public: int | None, run: Run) -> None:
-        watched = _Watched(source)
-        super()._learn_rows(rows, watched, n_public, run)  # type: ignore[arg-type]
-        base, canary = (self._replayed(frame, rows, watched, n_public, run) for frame in self.known)
+    def _fit_rows(self, rows: PrivateRows, source: Any, n_public: int | None, run: FitOptions) -> None:
+        watched = _RecordingSource(source)
+        super()._fit_rows(rows, watched, n_public, run)  # type: ignore[arg-type]
+        base, canary = (self._replay(frame, rows, watched, n_public, run) for frame in self.known)
         self.evidence_ = sum(
             float(((noisy - without - more / 2) * more).sum()) / sigma**2
-            for (noisy, sigma), without, more in zip(watched.seen, base, canary, strict=True)
+            for (noisy, sigma), without, more in zip(watched.recorded, base, canary, strict=True)
         )
 
-    def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: Run) -> None:
+    def _fit_marginals(
+        self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: FitOptions
+    ) -> None:
         """Count the pairs and no more: a mixture is made of these counts alone, and shows nothing that they do not."""
         if self.active_:
-            count_pairs(self._slots(rows), tokens, source, share, components=self.components, seed=run.seed)
+            measure_pairs(self._slots(rows), tokens, source, share, components=self.components, seed=run.seed)
 
-    def _replayed(
+    def _replay(
         self,
         frame: pd.DataFrame,
         rows: PrivateRows,
-        watched: _Watched,
+        watched: _RecordingSource,
         n_public: int | None,
-        run: Run,
+        run: FitOptions,
     ) -> list[Floats]:
         """Exact counts of a frame where the fit took its noisy ones: what is asked for next depends on what it saw."""
         # a row is the unit, and nothing is charged by a replay
         own = PrivateRows(frame, rows.schema, rows.grids, Privacy(epsilon=1.0), Noise.insecure(0))
-        replay = _Replay(watched)
+        replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
         model.schema_ = rows.schema
-        with contextlib.suppress(_EnoughError):
-            model._learn_rows(own, replay, n_public, run)  # type: ignore[arg-type]
+        with contextlib.suppress(_ReplayCompleteError):
+            model._fit_rows(own, replay, n_public, run)  # type: ignore[arg-type]
         return replay.exact
 
 
-class _Watched:
+class _RecordingSource:
     """A source of noisy counts that keeps what it gave, each with the noise's scale."""
 
-    def __init__(self, source: Charged) -> None:
-        self.source, self.seen = source, list[tuple[Floats, float]]()
+    def __init__(self, source: NoisyCounts) -> None:
+        self.source, self.recorded = source, list[tuple[Floats, float]]()
         self.rho, self.max_rows_per_unit = source.rho, source.max_rows_per_unit
 
     def counts(
-        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+        self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
         out = self.source.counts(reads, shares, purpose, columns)
-        self.seen += zip(out, map(self.source.sigma, shares), strict=True)
+        self.recorded += zip(out, map(self.source.sigma, shares), strict=True)
         return out
 
     def sigma(self, share: float) -> float:
         return self.source.sigma(share)
 
-    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
         raise NotImplementedError  # the mixture chooses nothing by its rows
 
 
-class _Replay:
+class _ReplaySource:
     """Gives the same noisy counts once more, and keeps the exact ones of other rows."""
 
-    def __init__(self, watched: _Watched) -> None:
+    def __init__(self, watched: _RecordingSource) -> None:
         self.watched, self.exact = watched, list[Floats]()
         self.rho, self.max_rows_per_unit = watched.rho, watched.max_rows_per_unit
 
     def counts(
-        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+        self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
         begin = len(self.exact)
         self.exact += [read().astype(np.float64) for read in reads]
-        if len(self.exact) == len(self.watched.seen):
-            raise _EnoughError
-        return [noisy for noisy, _ in self.watched.seen[begin : len(self.exact)]]
+        if len(self.exact) == len(self.watched.recorded):
+            raise _ReplayCompleteError
+        return [noisy for noisy, _ in self.watched.recorded[begin : len(self.exact)]]
 
     def sigma(self, share: float) -> float:
         return self.watched.sigma(share)
 
-    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
         raise NotImplementedError
 
 
-class _EnoughError(Exception):
+class _ReplayCompleteError(Exception):
     """All that was released has been read again."""
 
 
-def _value(column: Column, share: float, number: int, alone: bool) -> Any:
+def _public_value(column: Column, share: float, number: int, alone: bool) -> Any:
     """A public value; the canary's share is 1, those of others are below."""
     last = share == 1
     if isinstance(column, Categorical):

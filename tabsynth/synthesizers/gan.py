@@ -16,8 +16,8 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.gan_training import GanFit
 from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
-from tabsynth.synthesizers.options import Run
-from tabsynth.synthesizers.private.distillation import by_descent, fit_distilled
+from tabsynth.synthesizers.options import FitOptions
+from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.private.gan import fit_gan
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.discriminator import Critic
@@ -25,7 +25,7 @@ from tabsynth.training.networks.generator import Generator
 from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.validation_split import parted
 
-WIDE, SHARE = 2000, 0.8
+MIN_WIDE_TOKENS, WIDE_EPOCHS_SHARE = 2000, 0.8
 """Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
 
 
@@ -57,7 +57,7 @@ class GANSynthesizer(LatentSynthesizer):
 
     kind: ClassVar[str] = "gan"
     supports_privacy: ClassVar[bool] = True
-    weighs: ClassVar[bool] = False
+    supports_weights: ClassVar[bool] = False
     net_: Generator
 
     def __init__(
@@ -73,19 +73,19 @@ class GANSynthesizer(LatentSynthesizer):
         self.device = device
         self.private_training = private_training
 
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
-        if by_descent(self.private_training):
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        if uses_dp_sgd(self.private_training):
             fit_gan(self, frame, schema, privacy, run)
         else:
             fit_distilled(self, frame, schema, privacy, run)
 
-    def _learn(self, tokens: Tokens, run: Run) -> None:
-        self._opposed(tokens, run)
+    def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
+        self._train_adversarially(tokens, run)
 
-    def _opposed(self, tokens: Tokens, run: Run, critic_width: int | None = None) -> Critic | None:
+    def _train_adversarially(self, tokens: Tokens, run: FitOptions, critic_width: int | None = None) -> Critic | None:
         """Learn tokens; return the critic that the generator learned against, None where there is nothing to learn."""
         device = chosen_device(self.device)
-        self._ordered(tokens)
+        self._choose_order(tokens)
         if not self.active_:
             return None
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
@@ -98,23 +98,23 @@ class GANSynthesizer(LatentSynthesizer):
             self.order_,
             self.sizing_,
             parted(tokens, run.seed, device),
-            self._passes(),
-            self._pool,
+            self._n_epochs(),
+            self._draw_candidates,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
         )()
         return critic
 
-    def _passes(self) -> int:
+    def _n_epochs(self) -> int:
         """Passes of the warm start."""
         if self.epochs is not None:
             return self.epochs
-        return round(self.sizing_.epochs * (SHARE if self.layout_.total > WIDE else 1))
+        return round(self.sizing_.epochs * (WIDE_EPOCHS_SHARE if self.layout_.total > MIN_WIDE_TOKENS else 1))
 
     def _network(self, seed: int) -> Generator:
         return Generator(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
 
-    def _bare(self) -> Generator:
+    def _inference_network(self) -> Generator:
         net = self._network(0)
         net.shed()
         return net

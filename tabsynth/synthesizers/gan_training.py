@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tabsynth.synthesizers.options import Run
+from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.sampling.discriminator_selection import Pool, critic_of
-from tabsynth.synthesizers.vae import Objective
+from tabsynth.synthesizers.vae import EvidenceLowerBound
 from tabsynth.training.gan_losses import Adversaries
 from tabsynth.training.loop import leg_of, train
 from tabsynth.training.marginal_matching import Moments
@@ -24,20 +24,20 @@ from tabsynth.training.training_state import Recipe
 from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.validation_split import Parts
 
-ADVERSARIAL = 0.3
+ADVERSARIAL_STEPS_RATIO = 0.3
 """Steps of generator against critic, for each step of the warm start; twice as many brought no more."""
 
-BATCH = 256
+MAX_ADVERSARIAL_BATCH = 256
 """Most rows of a step of generator against critic."""
 
-JUDGED, LEAST = 1 << 14, 20
+N_VALIDATION_SAMPLES, MIN_GROUP_ROWS = 1 << 14, 20
 """Rows that are drawn to judge the generator, and held-out rows of a group, fewer of which say little.
 
 With 4,096 rows and all groups, on credit defaults, one generator's score changed more from draw to draw than learning
 changed it.
 """
 
-RATE, CRITIC = 1.5e-4, 1e-3
+GENERATOR_LR, CRITIC_LR = 1.5e-4, 1e-3
 """Peak learning rates of the generator, which has learned already, and of the critic, which has not."""
 
 
@@ -64,7 +64,7 @@ class GanFit:
     parts: Parts
     epochs: int
     pool: Pool
-    run: Run
+    run: FitOptions
     fingerprint: str
 
     def __call__(self) -> TreeCritic | None:
@@ -74,23 +74,23 @@ class GanFit:
             Trees that choose among its rows, where they are of use.
         """
         stages = Stages(self.run.checkpoint, self.fingerprint)
-        self._warm(stages)
-        self._opposed(stages, int(np.random.SeedSequence([self.run.seed, 3]).generate_state(1)[0]))
+        self._warm_start(stages)
+        self._train_adversarially(stages, int(np.random.SeedSequence([self.run.seed, 3]).generate_state(1)[0]))
         trees = critic_of(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
         stages.clear()
         return trees
 
     @property
-    def per_pass(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Steps of a pass over the training rows."""
         return max(len(self.parts.training) // self.sizing.batch, 1)
 
-    def _warm(self, stages: Stages) -> None:
+    def _warm_start(self, stages: Stages) -> None:
         """The generator learns as the decoder of a VAE."""
-        objective = Objective(self.net)
+        objective = EvidenceLowerBound(self.net)
         recipe = Recipe(
-            steps=self.epochs * self.per_pass,
-            leg=leg_of(self.per_pass),
+            steps=self.epochs * self.steps_per_epoch,
+            leg=leg_of(self.steps_per_epoch),
             batch=self.sizing.batch,
             rate=self.sizing.rate,
             decay=self.sizing.decay,
@@ -101,29 +101,29 @@ class GanFit:
         self._stage(stages, "warm", self.net, parts, recipe, self.run.seed, objective.pace)
         self.net.shed()
 
-    def _opposed(self, stages: Stages, seed: int) -> None:
+    def _train_adversarially(self, stages: Stages, seed: int) -> None:
         """Generator and critic learn against each other; what makes held-out rows less alike is taken back."""
         training, layout = self.parts.training, self.net.layout
-        steps = max(round(ADVERSARIAL * self.epochs * self.per_pass), 1)
+        steps = max(round(ADVERSARIAL_STEPS_RATIO * self.epochs * self.steps_per_epoch), 1)
         both = Adversaries(self.net, self.critic, Moments(layout, self.order, training), steps)
-        held = Moments(layout, self.order, self.parts.judged, least=LEAST)
+        held = Moments(layout, self.order, self.parts.judged, least=MIN_GROUP_ROWS)
 
         def judge() -> float:
             # Rows as they will be sampled: adversaries shift columns' shares, which calibration mends.
-            return float(held.distance(self.pool(JUDGED, seed, True)))
+            return float(held.distance(self.pool(N_VALIDATION_SAMPLES, seed, True)))
 
         before, own = judge(), {key: value.clone() for key, value in self.net.state_dict().items()}
         recipe = Recipe(
             steps=steps,
             leg=min(-(-steps // 4), 500),
-            batch=min(BATCH, max(len(training) // 2, 1)),
-            rate=RATE,
+            batch=min(MAX_ADVERSARIAL_BATCH, max(len(training) // 2, 1)),
+            rate=GENERATOR_LR,
             decay=0.0,
             average=0.995,
             clip=100.0,
             beta1=0.5,
             beta2=0.9,
-            paces={"critic.": CRITIC / RATE},
+            paces={"critic.": CRITIC_LR / GENERATOR_LR},
         )
         after = self._stage(stages, "generator", both, (both.loss, judge), recipe, seed, both.pace)
         if after is None or after > before:

@@ -11,24 +11,24 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 
-class Knowing(Protocol):
+class ConditionalModel(Protocol):
     """A model of the learned slots."""
 
-    def chances(self, tokens: Tokens, column: int) -> Floats:
+    def probabilities(self, tokens: Tokens, column: int) -> Floats:
         """The distribution of a slot given the known tokens of rows."""
 
 
-Expected = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floats]]]
+Predictor = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floats]]]
 """Tokens (-1 where unknown) and limits to the most probable token of each unknown cell and the expected numbers."""
 
 
-def imputed(
-    synthesizer: TokenSynthesizer, expected: Expected, data: pd.DataFrame | Table, how: Draw, draw: bool
+def impute_rows(
+    synthesizer: TokenSynthesizer, expected: Predictor, data: pd.DataFrame | Table, how: SampleContext, draw: bool
 ) -> pd.DataFrame:
     """The rows with the missing cells of all learned columns filled.
 
@@ -42,30 +42,30 @@ def imputed(
     frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
     codec = synthesizer.codec_
     conditions = Conditions.of(codec, frame, len(frame), strict=False)
-    tokens = synthesizer._full(len(frame))
+    tokens = synthesizer._constant_tokens(len(frame))
     numbers = dict(conditions.numbers)
     if synthesizer.active_ and len(frame):
         fixed = conditions.fixed[:, synthesizer.active_]
         limits = replace(conditions, allowed=present_only(codec)).limits(codec, synthesizer.active_)
         if draw:
-            filled = synthesizer._draw(fixed, limits, how, calibrate=False, stratify=False)
+            filled = synthesizer._sample_tokens(fixed, limits, how, calibrate=False, stratify=False)
         else:
             filled, means = expected(fixed, limits)
             for name, values in means.items():
                 known = numbers.get(name, np.full(len(frame), np.nan))
                 numbers[name] = np.where(np.isnan(known), values, known)
-        tokens[:, synthesizer.active_] = synthesizer._mended(filled, fixed >= 0, limits, how.rng)
+        tokens[:, synthesizer.active_] = synthesizer._repair_dependencies(filled, fixed >= 0, limits, how.rng)
     rows = synthesizer.relations_.decode(codec, tokens, how.rng, numbers=numbers, given=conditions.numbers)
     return conditions.finish(rows, codec)
 
 
-def expected_by(synthesizer: TokenSynthesizer, model: Knowing) -> Expected:
+def slotwise_predictor(synthesizer: TokenSynthesizer, model: ConditionalModel) -> Predictor:
     """What a model of the learned slots expects, one slot after the other."""
-    return lambda fixed, limits: _expected(synthesizer, model, fixed, limits)
+    return lambda fixed, limits: _predict(synthesizer, model, fixed, limits)
 
 
-def _expected(
-    synthesizer: TokenSynthesizer, model: Knowing, fixed: Tokens, limits: list[Floats | None]
+def _predict(
+    synthesizer: TokenSynthesizer, model: ConditionalModel, fixed: Tokens, limits: list[Floats | None]
 ) -> tuple[Tokens, dict[str, Floats]]:
     """The most probable token of each unknown cell, and the expected number of columns on a line."""
     out = fixed.copy()
@@ -75,13 +75,13 @@ def _expected(
         if not len(rows):
             continue
         slot, limit = synthesizer.codec_.slots[position], limits[place]
-        chances = model.chances(fixed[rows], place)
+        probabilities = model.probabilities(fixed[rows], place)
         if limit is not None:  # a low digit is chosen after its high digit
-            chances = chances * (limit[out[rows, place - 1]] if limit.ndim == 2 else limit)
-        out[rows, place] = chances.argmax(1)
+            probabilities = probabilities * (limit[out[rows, place - 1]] if limit.ndim == 2 else limit)
+        out[rows, place] = probabilities.argmax(1)
         means = synthesizer.codec_.means(slot)
         if means is not None:
-            line = chances[:, : len(means)]
+            line = probabilities[:, : len(means)]
             values = np.full(len(fixed), np.nan)
             values[rows] = line @ means / np.maximum(line.sum(1), 1e-300)
             numbers[slot.column] = values

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Arrays
-from tabsynth.synthesizers.network_synthesizer import NetSynthesizer
+from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer
 from tabsynth.synthesizers.sampling.discriminator_selection import Manner
 from tabsynth.synthesizers.sampling.latent import LatentDrawer
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.vae import LatentNet, LatentSizing
 
 
-class LatentSynthesizer(NetSynthesizer):
+class LatentSynthesizer(NetworkSynthesizer):
     """A model of tokens whose network turns latents into rows."""
 
     device: str
@@ -27,32 +27,32 @@ class LatentSynthesizer(NetSynthesizer):
     def _network(self, seed: int) -> LatentNet:
         """A new network, with all that a fit needs."""
 
-    def _bare(self) -> LatentNet:
+    def _inference_network(self) -> LatentNet:
         """A network whose weights are to be read from a file."""
         return self._network(0)
 
-    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        return LatentDrawer(self.net_, self._picker(manner), self.order_).draw(tokens)
+        return LatentDrawer(self.net_, self._slot_sampler(manner), self.order_).draw(tokens)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
         sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
         return {**super().card(), "sampling": sampling}
 
-    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
         if not self.active_:
             return config, {}
         weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
         return config | {"sizing": vars(self.sizing_)}, weights
 
-    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         self.precision_ = config.get("precision")
         if self.active_:
             self.sizing_ = LatentSizing(**config["sizing"])
-            self.net_ = self._bare()
+            self.net_ = self._inference_network()
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

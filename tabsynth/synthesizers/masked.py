@@ -20,9 +20,9 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.imputation import imputed
-from tabsynth.synthesizers.network_synthesizer import NetSynthesizer, fit_net
-from tabsynth.synthesizers.options import Draw, Run
+from tabsynth.synthesizers.imputation import impute_rows
+from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network
+from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import Drawer
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK, Manner
@@ -38,19 +38,18 @@ from tabsynth.training.training_state import Recipe
 from tabsynth.training.validation_split import Parts, parted
 from tabsynth.training.variable_order import told
 
-PACES = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
-"""Factors of the learning rate. A row meets one of many embeddings, and of a cross one that few other rows meet; the
-skip, which every row meets in all of its slots, overshoots. Held-out likelihood a row by these in as many passes:
-hourly weather +1.5 nats, credit defaults +.4, Adult +.06."""
+LR_MULTIPLIERS = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
+"""Factors of the learning rate. A row updates one of many embeddings, and one of few cells of a cross; the skip is
+updated by every row in all of its slots, and overshoots."""
 
-JUDGED = 1024
+N_VALIDATION_ROWS = 1024
 """Held-out rows by which the network is judged as it learns; trees are weighed against it on all of them."""
 
-PULLED = 8192
+N_CALIBRATION_ROWS = 8192
 """Rows that are drawn to learn by which weights of tokens columns get their training shares in samples of any size."""
 
 
-class MaskedSynthesizer(NetSynthesizer):
+class MaskedSynthesizer(NetworkSynthesizer):
     """Any-order masked autoregressive model: the default, for tables of any size and mix of types.
 
     Columns of few values that boosted trees know better than the network are drawn once more by these.
@@ -72,7 +71,7 @@ class MaskedSynthesizer(NetSynthesizer):
     supports_privacy: ClassVar[bool] = True
 
     net_: MaskedNet | PlainNet
-    columns_: Columns
+    tree_conditionals_: Columns
     cross_: Cross | None
 
     def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
@@ -96,7 +95,7 @@ class MaskedSynthesizer(NetSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        return imputed(self, self._expected, data, Draw.of(seed, False), draw)
+        return impute_rows(self, self._predict, data, SampleContext.of(seed, False), draw)
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
         """Log-probability of rows in nats, shape (n,).
@@ -108,10 +107,10 @@ class MaskedSynthesizer(NetSynthesizer):
             InputError: A column is unknown, or a value is of the wrong type.
         """
         self._check_fitted()
-        tokens = self._known_tokens(data)
+        tokens = self._encode_known(data)
         if not self.active_:
             return np.zeros(len(tokens))
-        return self._in_chunks(tokens, lambda chain, part: chain.log_prob(part, self.order_)).astype(np.float64)
+        return self._map_chunks(tokens, lambda chain, part: chain.log_prob(part, self.order_)).astype(np.float64)
 
     def embed(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float32]:
         """Features of rows for other models, shape (n, width): the network's last layer with nothing masked.
@@ -122,70 +121,72 @@ class MaskedSynthesizer(NetSynthesizer):
             InputError: A column is unknown, or a value is of the wrong type.
         """
         self._check_fitted()
-        tokens = self._known_tokens(data)
+        tokens = self._encode_known(data)
         if not self.active_:
             return np.zeros((len(tokens), 0), np.float32)
-        return self._in_chunks(tokens, lambda chain, part: chain.embed(part)).astype(np.float32)
+        return self._map_chunks(tokens, lambda chain, part: chain.embed(part)).astype(np.float32)
 
     @torch.inference_mode()
-    def _in_chunks(self, tokens: Tokens, work: Callable[[Chain, Tensor], Tensor]) -> npt.NDArray[Any]:
+    def _map_chunks(self, tokens: Tokens, work: Callable[[Chain, Tensor], Tensor]) -> npt.NDArray[Any]:
         """Do some work on all rows, a chunk at a time."""
         chain = Chain(self.net_)
         parts = [tokens[begin : begin + CHUNK] for begin in range(0, max(len(tokens), 1), CHUNK)]
         made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
         return np.concatenate(made)
 
-    def _learn(self, tokens: Tokens, run: Run) -> None:
-        device, self.columns_, self.cross_ = chosen_device(self.device), Columns(), None
-        information = self._ordered(tokens)
+    def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
+        device, self.tree_conditionals_, self.cross_ = chosen_device(self.device), Columns(), None
+        information = self._choose_order(tokens)
         if not self.active_:
             return
         self.cross_ = Cross.found(tokens, self.layout_, information)
         crossed = self.cross_ is not None
         self.sizing_, self.plain_ = Sizing.of(len(tokens), self.layout_, told(information), crossed=crossed), False
-        parts = parted(tokens, run.seed, device, run.weighing.weights)
+        parts = parted(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
-        per_pass = max(len(parts.training) // self.sizing_.batch, 1)
+        steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
         epochs = self.sizing_.epochs if self.epochs is None else self.epochs
         recipe = Recipe(
-            steps=epochs * per_pass,
-            leg=leg_of(per_pass),
+            steps=epochs * steps_per_epoch,
+            leg=leg_of(steps_per_epoch),
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
             decay=self.sizing_.decay,
             cycles=self.sizing_.cycles,
-            paces=PACES,
+            paces=LR_MULTIPLIERS,
         )
-        self.score_, self.trees_ = fit_net(
+        self.score_, self.trees_ = fit_network(
             self.net_,
             self.layout_,
             lambda batch, noise: self._loss(batch, rank, noise),
-            lambda: self._judge(parts.judged[:JUDGED]),
+            lambda: self._validation_loss(parts.judged[:N_VALIDATION_ROWS]),
             parts,
             recipe,
-            self._pool,
+            self._draw_candidates,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
-            trained=lambda: self._learn_columns(parts, run),
+            trained=lambda: self._fit_tree_conditionals(parts, run),
         )
 
     @torch.inference_mode()
-    def _learn_columns(self, parts: Parts, run: Run) -> None:
+    def _fit_tree_conditionals(self, parts: Parts, run: FitOptions) -> None:
         """Teach trees the columns that they know better than the network, and learn by how much the network is off."""
         first, second = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
         chain = Chain(self.net_)
         noise = torch.Generator(chain.device).manual_seed(first)
         nothing: list[Floats | None] = [None] * len(self.order_)
-        drawer = Drawer(chain, self.order_, self.parents_, self._emit, nothing, noise, calibrate=True, stratify=True)
-        tokens = drawer.draw(torch.full((PULLED, len(self.order_)), -1, device=chain.device))
-        trees = conditionals_of(chain, self.order_, self._emit, parts, second, run.progress)
+        drawer = Drawer(
+            chain, self.order_, self.parents_, self._allowed_tokens, nothing, noise, calibrate=True, stratify=True
+        )
+        tokens = drawer.draw(torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device))
+        trees = conditionals_of(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
         again = replace(drawer.picker, found={})
         redrawn(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, again)
-        self.columns_ = Columns(trees, drawer.picker.found, again.found)
+        self.tree_conditionals_ = Columns(trees, drawer.picker.found, again.found)
 
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         fit_masked(self, frame, schema, privacy, run)
 
     def _network(self, generator: torch.Generator) -> MaskedNet | PlainNet:
@@ -218,28 +219,28 @@ class MaskedSynthesizer(NetSynthesizer):
         return masked_loss(self.net_, batch, masked, weight, noise)
 
     @torch.inference_mode()
-    def _judge(self, tokens: Tensor) -> float:
+    def _validation_loss(self, tokens: Tensor) -> float:
         """Mean negative log-likelihood of held-out rows along the chain, in nats a row."""
         return -float(Chain(self.net_).log_prob(tokens, self.order_).mean())
 
-    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        pulls = self.columns_.pulls if manner.plain(tokens < 0) else {}
+        pulls = self.tree_conditionals_.pulls if manner.plain(tokens < 0) else {}
         asked = manner.limits, manner.noise, manner.calibrate, manner.stratify, pulls
-        return Drawer(Chain(self.net_), self.order_, self.parents_, self._emit, *asked).draw(tokens)
+        return Drawer(Chain(self.net_), self.order_, self.parents_, self._allowed_tokens, *asked).draw(tokens)
 
-    def _finished(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+    def _refine(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
         """Rows with what trees know better drawn once more."""
-        picker = self._picker(manner, self.columns_.again if manner.plain(free) else None)
-        return redrawn(tokens, free, self.columns_.trees, picker)
+        picker = self._slot_sampler(manner, self.tree_conditionals_.again if manner.plain(free) else None)
+        return redrawn(tokens, free, self.tree_conditionals_.trees, picker)
 
     @torch.inference_mode()
-    def _expected(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
+    def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
         """The most probable token of each unknown cell, and the expected number of numeric columns."""
         chain = Chain(self.net_)
         slots = [self.codec_.slots[position] for position in self.active_]
         means = [self.codec_.means(slot) for slot in slots]
-        drawer = Drawer(chain, self.order_, self.parents_, self._emit, limits, torch.Generator(chain.device))
+        drawer = Drawer(chain, self.order_, self.parents_, self._allowed_tokens, limits, torch.Generator(chain.device))
         out = np.empty_like(fixed)
         numbers = {
             slot.column: np.full(len(fixed), np.nan)
@@ -256,7 +257,7 @@ class MaskedSynthesizer(NetSynthesizer):
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        few = ", fewer on average" if self.columns_.pulls else ""
+        few = ", fewer on average" if self.tree_conditionals_.pulls else ""
         sampling = f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified unless switched off"
         sizing = vars(self.sizing_) if self.active_ else None
         names = [self.codec_.slots[position].column for position in self.active_]
@@ -265,11 +266,11 @@ class MaskedSynthesizer(NetSynthesizer):
             "sizing": sizing,
             "held_out_nats_a_row": getattr(self, "score_", None),
             "crossed": [names[slot] for slot in self.cross_.slots] if self.cross_ is not None else [],
-            "drawn_by_trees": [names[trees.slot] for trees in self.columns_.trees],
+            "drawn_by_trees": [names[trees.slot] for trees in self.tree_conditionals_.trees],
         }
         return {**super().card(), **fitted}
 
-    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
         if not self.active_:
             return config, {}
@@ -279,19 +280,19 @@ class MaskedSynthesizer(NetSynthesizer):
             "score": self.score_,
             "plain": self.plain_,
             "cross": list(self.cross_.slots) if self.cross_ is not None else [],
-        }, arrays | self.columns_.arrays()
+        }, arrays | self.tree_conditionals_.arrays()
 
-    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         self.precision_ = config.get("precision")
-        self.columns_, self.cross_ = Columns(), None
+        self.tree_conditionals_, self.cross_ = Columns(), None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
             self.plain_ = bool(config.get("plain"))
             if config.get("cross"):
                 self.cross_ = Cross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])
             self.net_ = self._network(torch.Generator().manual_seed(0))
-            self.columns_, weights = Columns.apart(arrays, self.layout_, self.order_)
+            self.tree_conditionals_, weights = Columns.apart(arrays, self.layout_, self.order_)
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.synthesizers.options import Draw, Run
+from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.sampling.discriminator_selection import Choice, Manner, Pool, critic_of, draw_rows, free_rows
 from tabsynth.synthesizers.sampling.slot_sampler import Picker
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
@@ -26,11 +26,11 @@ from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.validation_split import Parts
 from tabsynth.training.variable_order import chain_order, mutual_information, strongest_before
 
-PARENTS = 4
+N_PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
 
 
-class NetSynthesizer(TokenSynthesizer):
+class NetworkSynthesizer(TokenSynthesizer):
     """A model of tokens whose network fills in rows, among which a critic may choose.
 
     Attributes:
@@ -47,12 +47,12 @@ class NetSynthesizer(TokenSynthesizer):
     parents_: list[list[int]]
     net_: nn.Module
 
-    def _ordered(self, tokens: Tokens) -> npt.NDArray[np.float64]:
+    def _choose_order(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Choose order and parents; return the mutual information of slots that they rest on."""
         self.precision_ = precision_name(chosen_device(self.device))
         information = mutual_information(tokens, self.layout_)
-        self.order_ = self._in_order(chain_order(information, self.layout_.sizes))
-        self.parents_ = strongest_before(information, self.order_, PARENTS)
+        self.order_ = self._order_digits(chain_order(information, self.layout_.sizes))
+        self.parents_ = strongest_before(information, self.order_, N_PARENTS)
         return information
 
     def card(self) -> dict[str, Any]:
@@ -60,43 +60,43 @@ class NetSynthesizer(TokenSynthesizer):
         return {**super().card(), "precision": self.precision_}
 
     @torch.inference_mode()
-    def _draw(
+    def _sample_tokens(
         self,
         fixed: Tokens,
         limits: list[Floats | None],
-        draw: Draw,
+        draw: SampleContext,
         *,
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        choice, how = Choice.by(self.trees_, self._emit), {"calibrate": calibrate, "stratify": stratify}
-        return draw_rows(self._filled, self._finished, choice, fixed, limits, draw, self._device(), **how)
+        choice, how = Choice.by(self.trees_, self._allowed_tokens), {"calibrate": calibrate, "stratify": stratify}
+        return draw_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device(), **how)
 
     @torch.inference_mode()
-    def _pool(self, count: int, seed: int, finished: bool) -> Tensor:
+    def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
         """Rows for a critic, shape (count, slots)."""
-        finish = self._finished if finished else None
-        return free_rows(self._filled, finish, count, len(self.active_), seed, self._device())
+        finish = self._refine if finished else None
+        return free_rows(self._fill, finish, count, len(self.active_), seed, self._device())
 
     def _device(self) -> torch.device:
         """Where the network is."""
         return next(self.net_.parameters()).device
 
-    def _picker(self, manner: Manner, pulls: Mapping[int, Tensor] | None = None) -> Picker:
+    def _slot_sampler(self, manner: Manner, pulls: Mapping[int, Tensor] | None = None) -> Picker:
         """What draws a slot from its logits; ``pulls`` are weights of tokens in place of calibration."""
         asked = manner.limits, manner.noise, manner.calibrate, manner.stratify
-        return Picker(self.layout_, self.parents_, self._emit, *asked, pulls=pulls or {})
+        return Picker(self.layout_, self.parents_, self._allowed_tokens, *asked, pulls=pulls or {})
 
     @abstractmethod
-    def _filled(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
 
-    def _finished(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+    def _refine(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
         """Rows that are filled and chosen, with some of their free cells drawn once more."""
         return tokens
 
 
-def fit_net(
+def fit_network(
     net: nn.Module,
     layout: Layout,
     loss: Callable[[Tensor, torch.Generator], Tensor],
@@ -104,7 +104,7 @@ def fit_net(
     parts: Parts,
     recipe: Recipe,
     pool: Pool,
-    run: Run,
+    run: FitOptions,
     fingerprint: str,
     pace: Callable[[float], None] | None = None,
     trained: Callable[[], None] | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.validation import validate_seed
-from tabsynth.synthesizers.row_weights import Weighing
+from tabsynth.synthesizers.row_weights import RowWeights
 
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
@@ -20,7 +20,7 @@ Given = Mapping[str, Any] | pd.DataFrame
 
 
 @dataclass(frozen=True)
-class Run:
+class FitOptions:
     """How a fit is to be run: its seed, where it reports and where it keeps its checkpoint.
 
     Attributes:
@@ -35,11 +35,11 @@ class Run:
     progress: bool | None = None
     checkpoint: Path | None = None
     callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
-    weighing: Weighing = field(default_factory=Weighing)
+    row_weights: RowWeights = field(default_factory=RowWeights)
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleContext:
     """How rows are to be drawn.
 
     Attributes:
@@ -55,7 +55,7 @@ class Draw:
     start: int = 0
 
     @classmethod
-    def of(cls, seed: int | None, progress: bool | None) -> Draw:
+    def of(cls, seed: int | None, progress: bool | None) -> SampleContext:
         """A draw of its own."""
         rng = np.random.default_rng(None if seed is None else validate_seed(seed))
         return cls(rng, progress, int(rng.integers(2**63)))

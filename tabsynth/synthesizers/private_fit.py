@@ -23,20 +23,20 @@ from tabsynth.schema.schema import Schema
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Synthesizer
-    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.options import FitOptions
 
-INSTEAD = "MarginalSynthesizer, which is the most faithful of those that can"
+PRIVATE_ALTERNATIVE = "MarginalSynthesizer, which is the most faithful of those that can"
 
 
-def refusal(name: str) -> PrivacyError:
+def unsupported_privacy(name: str) -> PrivacyError:
     """What a synthesizer says that cannot guarantee privacy."""
     return PrivacyError(
-        f"{name} cannot guarantee differential privacy; use {INSTEAD}, or fit it without privacy= where the output "
-        "stays as protected as the data"
+        f"{name} cannot guarantee differential privacy; use {PRIVATE_ALTERNATIVE}, or fit it without privacy= where "
+        "the output stays as protected as the data"
     )
 
 
-def prepared(
+def prepare_private_fit(
     data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, Schema, Privacy, dict[str, Any] | None]:
     """The frame, its schema, the privacy with the fit's ledger open, and what may be told of a mixed table.
@@ -55,7 +55,7 @@ def prepared(
         raise PrivacyError(f"privacy must be a tabsynth.Privacy, such as Privacy(epsilon=1.0), not {privacy!r}")
     for name, value in refused.items():
         if value is not None:
-            raise PrivacyError(f"a private fit takes no {name}: {_WHY[name]}")
+            raise PrivacyError(f"a private fit takes no {name}: {_REFUSAL_REASONS[name]}")
     if isinstance(data, Table):
         data, schema = data.frame, schema or data.schema
     if schema is None:
@@ -82,7 +82,7 @@ def prepared(
     return frame, schema, opened, mixed
 
 
-_WHY = {
+_REFUSAL_REASONS = {
     "seed": "noise that a seed decides can be taken off again (Privacy(insecure_seed=) is for tests)",
     "checkpoint": "its state is not charged for",
     "weights": "a weight multiplies what one row can do",
@@ -91,7 +91,7 @@ _WHY = {
 
 
 def fit_private(
-    model: Synthesizer, data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any], run: Run
+    model: Synthesizer, data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any], run: FitOptions
 ) -> None:
     """Fit a synthesizer privately: nothing looks at the rows but mechanisms that charge the ledger first.
 
@@ -107,8 +107,8 @@ def fit_private(
         PrivacyError: The synthesizer, or something asked for, does not go with privacy.
     """
     if not model.supports_privacy:
-        raise refusal(type(model).__name__)
-    frame, declared, opened, mixed = prepared(data, schema, privacy, refused)
+        raise unsupported_privacy(type(model).__name__)
+    frame, declared, opened, mixed = prepare_private_fit(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
     model.schema_, model._ledger, model.mixed_ = to_public_schema(declared), opened.open_ledger, mixed
     try:
@@ -122,7 +122,7 @@ def fit_private(
         raise
 
 
-def statement(ledger: PrivacyLedger) -> str:
+def guarantee_statement(ledger: PrivacyLedger) -> str:
     """The guarantee in a sentence, for the card."""
     if not len(ledger) or ledger.epsilon() == float("inf"):
         return "none: no differential privacy is guaranteed (epsilon = infinity)"

@@ -104,7 +104,7 @@ def synthesize(
     return model.sample(n, seed=seed, progress=progress)
 
 
-def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
+def create_on_device(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     """An unfitted synthesizer of a kind.
 
     Raises:
@@ -117,7 +117,7 @@ def make(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     return model
 
 
-def resumable(model: Synthesizer) -> bool:
+def supports_checkpoints(model: Synthesizer) -> bool:
     """Whether a fit of this synthesizer can keep its state in a checkpoint."""
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 

@@ -16,7 +16,7 @@ from tabsynth.schema.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
-class Weighing:
+class RowWeights:
     """The rows' weights and the cells that are there.
 
     Attributes:
@@ -27,7 +27,7 @@ class Weighing:
     weights: npt.NDArray[np.float64] | None = None
     observed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
-    def refuse(self, name: str) -> None:
+    def check_unused(self, name: str) -> None:
         """Raise where anything was asked of a synthesizer that cannot do it.
 
         Raises:
@@ -40,7 +40,7 @@ class Weighing:
             )
 
 
-def weighed(table: Table, weights: Any, mask: pd.DataFrame | None) -> tuple[Table, Weighing]:
+def parse_weights(table: Table, weights: Any, mask: pd.DataFrame | None) -> tuple[Table, RowWeights]:
     """Check weights and mask against a table.
 
     Args:
@@ -54,7 +54,7 @@ def weighed(table: Table, weights: Any, mask: pd.DataFrame | None) -> tuple[Tabl
     Raises:
         InputError: The weights or the mask do not fit the table.
     """
-    observed = _observed(table.frame, mask)
+    observed = _observed_rows(table.frame, mask)
     roles = table.schema.with_role("weight")
     column = weights if isinstance(weights, str) else roles[0] if weights is None and roles else None
     if column is not None:
@@ -64,11 +64,11 @@ def weighed(table: Table, weights: Any, mask: pd.DataFrame | None) -> tuple[Tabl
         frame = table.frame.copy(deep=False)
         frame[column] = np.ones(len(frame), dtype=weights.dtype if weights.dtype.kind in "iuf" else np.int64)
         table = Table(frame, table.schema.replace(column, kind="numeric", low=None, high=None, decimals=0))
-    numbers = None if weights is None else _numbers(weights, len(table), column)
-    return table, Weighing(numbers, observed)
+    numbers = None if weights is None else _normalise(weights, len(table), column)
+    return table, RowWeights(numbers, observed)
 
 
-def relaxed(schema: Schema, mask: pd.DataFrame | None) -> Schema:
+def allow_masked_gaps(schema: Schema, mask: pd.DataFrame | None) -> Schema:
     """The schema with every column nullable that some rows lack, so that their empty cells pass the door."""
     if mask is None:
         return schema
@@ -79,7 +79,7 @@ def relaxed(schema: Schema, mask: pd.DataFrame | None) -> Schema:
     )
 
 
-def _numbers(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.float64]:
+def _normalise(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.float64]:
     """Weights of mean one."""
     what = f"column {column!r}" if column else "weights"
     try:
@@ -99,7 +99,7 @@ def _numbers(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.floa
     return np.asarray(out / out.mean())
 
 
-def _observed(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.NDArray[np.bool_]]:
+def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.NDArray[np.bool_]]:
     """Columns that some rows lack, and which rows have them."""
     if mask is None:
         return {}
@@ -121,7 +121,7 @@ def _observed(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.N
     return out
 
 
-def counted(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
+def weighted_counts(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
     """Rows of each token of a slot, by their weights where they have some; absent tokens (-1) do not count."""
     here = tokens >= 0
     plain = np.bincount(tokens[here], minlength=size)

@@ -22,8 +22,8 @@ from tabsynth.relations.enforcement import Relations, with_relations
 from tabsynth.relations.functional_dependencies import Function, functions_of, mended
 from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.options import Draw, Given, Run
-from tabsynth.synthesizers.row_weights import counted
+from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
+from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import WHOLE, draw_meeting
 from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
 from tabsynth.synthesizers.sampling.discriminator_selection import CANDIDATES
@@ -31,7 +31,7 @@ from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.trees.token_forest import Forest
 
-TRIES = 50
+MAX_REDRAWS = 50
 """How often rows that break a constraint are drawn anew."""
 
 
@@ -47,8 +47,8 @@ class TokenSynthesizer(Synthesizer):
         trees_: Says which of more rows than are wanted to take; None where what the model draws looks real already.
     """
 
-    weighs: ClassVar[bool] = True
-    exact: ClassVar[bool] = False  # whether what it draws under a condition is as near as what it draws without
+    supports_weights: ClassVar[bool] = True
+    samples_conditions_exactly: ClassVar[bool] = False
 
     epochs: int | None
     min_group: int
@@ -59,30 +59,30 @@ class TokenSynthesizer(Synthesizer):
     functions_: tuple[Function, ...]
     trees_: TreeCritic | None
 
-    def _fit(self, table: Table, run: Run) -> None:
+    def _fit(self, table: Table, run: FitOptions) -> None:
         for name in ("epochs", "min_group"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
-        weights, observed = run.weighing.weights, run.weighing.observed
+        weights, observed = run.row_weights.weights, run.row_weights.observed
         self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
         self.relations_ = Relations.discover(table, self.codec_)
         tokens = self.codec_.encode(table.frame)
         for name, here in observed.items():
             for position in self.codec_.positions(name):
                 tokens[~here, position] = -1
-        counts = [counted(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
+        counts = [weighted_counts(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
         learned = tokens[:, self.active_]
-        self.functions_ = functions_of(learned, self.layout_.sizes, [self._several(i) for i in self.active_])
-        self._learn(learned, run)
+        self.functions_ = functions_of(learned, self.layout_.sizes, [self._pooled_tokens(i) for i in self.active_])
+        self._fit_tokens(learned, run)
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
         """Choose the slots to learn, given the training rows of each token of each slot, and slots that some lack."""
         self.counts_, self.partial_, self.functions_, self.trees_ = counts, partial, (), None
-        self.__dict__.pop("_emit", None)
+        self.__dict__.pop("_allowed_tokens", None)
         slots = self.codec_.slots
-        self.active_ = [i for i in range(len(slots)) if self._emitted(i).sum() > 1]
+        self.active_ = [i for i in range(len(slots)) if self._emittable_tokens(i).sum() > 1]
         lines = [self.codec_.coders[slot.column].line if slot.digit is None else 0 for slot in slots]
         self.layout_ = Layout(
             tuple(slots[i].size for i in self.active_),
@@ -92,7 +92,7 @@ class TokenSynthesizer(Synthesizer):
             tuple(slots[i].missing for i in self.active_),
         )
 
-    def _emitted(self, position: int) -> npt.NDArray[np.bool_]:
+    def _emittable_tokens(self, position: int) -> npt.NDArray[np.bool_]:
         """Which tokens of a slot a synthetic row may hold, shape (size,)."""
         slot = self.codec_.slots[position]
         emit = self.codec_.coders[slot.column].emit
@@ -101,36 +101,36 @@ class TokenSynthesizer(Synthesizer):
         share = self.codec_.digit_share(slot, emit.astype(np.float64))
         return np.asarray((share > 0).any(0) if slot.digit == 1 else share > 0)
 
-    def _several(self, position: int) -> list[int] | None:
+    def _pooled_tokens(self, position: int) -> list[int] | None:
         """The token of a slot that stands for several values; None for a digit, which says nothing by itself."""
         slot = self.codec_.slots[position]
         return [self.codec_.coders[slot.column].rare] if slot.digit is None else None
 
     @cached_property
-    def _emit(self) -> list[npt.NDArray[np.bool_]]:
-        """``_emitted`` of every learned slot; for a low digit, a row for each token of the high digit before it."""
+    def _allowed_tokens(self) -> list[npt.NDArray[np.bool_]]:
+        """Emittable tokens of each learned slot; for a low digit, one row for each token of its high digit."""
         out = []
         for position in self.active_:
             slot = self.codec_.slots[position]
             emit = self.codec_.coders[slot.column].emit.astype(np.float64)
             paired = slot.digit == 1 and position - 1 in self.active_
-            out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emitted(position))
+            out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emittable_tokens(position))
         return out
 
-    def _fingerprint(self, tokens: Tokens, run: Run) -> str:
+    def _fingerprint(self, tokens: Tokens, run: FitOptions) -> str:
         """Names a fit for its checkpoint: its kind, data, options and seed."""
         facts = [self.kind, self.epochs, self.min_group, run.seed, list(tokens.shape), list(self.layout_.sizes)]
         digest = hashlib.sha256(json.dumps(facts).encode())
         digest.update(np.ascontiguousarray(tokens).tobytes())
-        if run.weighing.weights is not None:
-            digest.update(run.weighing.weights.tobytes())
+        if run.row_weights.weights is not None:
+            digest.update(run.row_weights.weights.tobytes())
         return digest.hexdigest()
 
-    def _in_order(self, order: list[int]) -> list[int]:
+    def _order_digits(self, order: list[int]) -> list[int]:
         """An order of the learned slots in which a wide column's high digit comes before its low one."""
         out = list(order)
         for low in range(len(self.active_)):
-            if self._emit[low].ndim == 2:
+            if self._allowed_tokens[low].ndim == 2:
                 first, second = sorted((out.index(low - 1), out.index(low)))
                 out[first], out[second] = low - 1, low
         return out
@@ -165,35 +165,41 @@ class TokenSynthesizer(Synthesizer):
             ConditionError: A condition names an unknown column, or a value that the model cannot give.
         """
         self._check_fitted()
-        draw = Draw.of(seed, progress)
+        draw = SampleContext.of(seed, progress)
         rows = self._rows(n, given)
         if mixture is None or not rows:
-            return self._rows_of(rows, given, draw, calibrate=calibrate, stratify=stratify)
+            return self._sample_rows(rows, given, draw, calibrate=calibrate, stratify=stratify)
         parts: list[pd.DataFrame] = []
         for wanted, count in mixed(self.schema_, mixture, given, rows):
             own = replace(draw, start=sum(map(len, parts)))
-            parts.append(self._rows_of(count, wanted, own, calibrate=calibrate, stratify=stratify))
+            parts.append(self._sample_rows(count, wanted, own, calibrate=calibrate, stratify=stratify))
         joined = pd.concat(parts, ignore_index=True)
         return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)
 
-    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
-        return self._rows_of(n, given, draw, calibrate=True, stratify=True)
+    def _sample(self, n: int, given: Given | None, draw: SampleContext) -> pd.DataFrame:
+        return self._sample_rows(n, given, draw, calibrate=True, stratify=True)
 
-    def _rows_of(self, n: int, given: Given | None, draw: Draw, *, calibrate: bool, stratify: bool) -> pd.DataFrame:
-        """Draw tokens and decode them; draw rows anew that break a constraint."""
+    def _sample_rows(
+        self, n: int, given: Given | None, draw: SampleContext, *, calibrate: bool, stratify: bool
+    ) -> pd.DataFrame:
+        """Draw tokens and decode them; redraw rows that violate a constraint."""
         conditions = Conditions.of(self.codec_, given, n)
         limits = conditions.limits(self.codec_, self.active_)
         left = np.arange(n)
         kept: list[pd.DataFrame] = []
-        for _ in range(TRIES):
+        for _ in range(MAX_REDRAWS):
             wanted = conditions.of_rows(left)
-            tokens = self._full(len(left))
+            tokens = self._constant_tokens(len(left))
             if self.active_ and len(left):
                 fixed, pull = wanted.fixed[:, self.active_], calibrate and not kept
-                way = self._draw if self.exact or self.trees_ else partial(draw_meeting, self._draw, WHOLE * self.rows_)
+                way = (
+                    self._sample_tokens
+                    if self.samples_conditions_exactly or self.trees_
+                    else partial(draw_meeting, self._sample_tokens, WHOLE * self.rows_)
+                )
                 drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
-                tokens[:, self.active_] = self._mended(drawn, held, limits, draw.rng)
+                tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
             rows = self.relations_.decode(
                 self.codec_,
                 tokens,
@@ -210,14 +216,13 @@ class TokenSynthesizer(Synthesizer):
             kept.append(rows[good])
             left = left[~good]
             if not len(left):
-                # the rows of all draws in order
                 return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
         raise ConditionError(
-            f"{len(left)} of {n} rows still break a constraint of the schema after {TRIES} draws; "
+            f"{len(left)} of {n} rows still break a constraint of the schema after {MAX_REDRAWS} draws; "
             "the conditions may contradict the constraints"
         )
 
-    def _mended(
+    def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
     ) -> Tokens:
         """Drawn tokens of the learned slots, some held, with every function between slots kept."""
@@ -225,26 +230,25 @@ class TokenSynthesizer(Synthesizer):
             return tokens
         shares: list[Floats] = []
         for position, limit in zip(self.active_, limits, strict=True):
-            share = (self.counts_[position] * self._emitted(position)).astype(np.float64)
+            share = (self.counts_[position] * self._emittable_tokens(position)).astype(np.float64)
             shares.append(share if limit is None else share * limit)
         return mended(tokens, held, self.functions_, shares, rng)
 
-    def _full(self, n: int) -> Tokens:
+    def _constant_tokens(self, n: int) -> Tokens:
         """The token matrix with its one possible token in every slot that was not learned."""
-        only = [int(np.argmax(self._emitted(i))) for i in range(len(self.codec_.slots))]
+        only = [int(np.argmax(self._emittable_tokens(i))) for i in range(len(self.codec_.slots))]
         return np.tile(np.array(only, np.int32), (n, 1))
 
-    def _known_tokens(self, data: pd.DataFrame | Table) -> Tokens:
+    def _encode_known(self, data: pd.DataFrame | Table) -> Tokens:
         """The learned tokens of rows, -1 for absent columns."""
         frame = data.frame if isinstance(data, Table) else data
-        unknown = [name for name in frame.columns if name not in self.codec_.coders]
-        if unknown:
+        if unknown := [name for name in frame.columns if name not in self.codec_.coders]:
             raise InputError(f"the model does not know the columns {quote(unknown)}")
         return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         config, arrays = with_relations(self.codec_, self.relations_)
-        learned, weights = self._learned()
+        learned, weights = self._model_state()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
         arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
         functions = [[function.cause, function.effect] for function in self.functions_]
@@ -263,7 +267,7 @@ class TokenSynthesizer(Synthesizer):
         if "critic_gain" in config:
             self.trees_ = TreeCritic(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
-        self._relearn(config["learned"], weights)
+        self._restore_model(config["learned"], weights)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
@@ -272,15 +276,15 @@ class TokenSynthesizer(Synthesizer):
         return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 
     @abstractmethod
-    def _learn(self, tokens: Tokens, run: Run) -> None:
+    def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         """Learn tokens, shape (rows, learned slots)."""
 
     @abstractmethod
-    def _draw(
+    def _sample_tokens(
         self,
         fixed: Tokens,
         limits: list[Floats | None],
-        draw: Draw,
+        draw: SampleContext,
         *,
         calibrate: bool,
         stratify: bool,
@@ -288,9 +292,9 @@ class TokenSynthesizer(Synthesizer):
         """Draw the tokens that are -1 in ``fixed``, shape (rows, learned slots), within the limits."""
 
     @abstractmethod
-    def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``_relearn`` needs: plain data and arrays."""
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``_restore_model`` needs: plain data and arrays."""
 
     @abstractmethod
-    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
-        """Take back what ``_learned`` gave."""
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
+        """Take back what ``_model_state`` gave."""

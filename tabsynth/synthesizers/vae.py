@@ -17,19 +17,19 @@ from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
-from tabsynth.synthesizers.network_synthesizer import fit_net
-from tabsynth.synthesizers.options import Run
-from tabsynth.synthesizers.private.distillation import by_descent, fit_distilled
+from tabsynth.synthesizers.network_synthesizer import fit_network
+from tabsynth.synthesizers.options import FitOptions
+from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.private.vae import fit_vae
 from tabsynth.training.loop import chosen_device, leg_of
 from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.training_state import Recipe
 from tabsynth.training.validation_split import parted
 
-RAMP = 0.3
+KL_WARMUP_SHARE = 0.3
 """Share of the fit over which the weight of the divergence from the prior rises to one."""
 
-FAINT = 0.1
+MIN_KL_WEIGHT = 0.1
 """Weight of the divergence from the prior at the start."""
 
 
@@ -76,39 +76,39 @@ class VAESynthesizer(LatentSynthesizer):
         self.device = device
         self.private_training = private_training
 
-    def _learn(self, tokens: Tokens, run: Run) -> None:
+    def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         device = chosen_device(self.device)
-        self._ordered(tokens)
+        self._choose_order(tokens)
         if not self.active_:
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
-        parts = parted(tokens, run.seed, device, run.weighing.weights)
+        parts = parted(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(run.seed).to(device)
-        per_pass = max(len(parts.training) // self.sizing_.batch, 1)
-        objective = Objective(self.net_)
+        steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
+        objective = EvidenceLowerBound(self.net_)
         recipe = Recipe(
-            steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * per_pass,
-            leg=leg_of(per_pass),
+            steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * steps_per_epoch,
+            leg=leg_of(steps_per_epoch),
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
             decay=self.sizing_.decay,
             clip=5.0,
         )
-        self.score_, self.trees_ = fit_net(
+        self.score_, self.trees_ = fit_network(
             self.net_,
             self.layout_,
             objective.loss,
             lambda: objective.judge(parts.judged),
             parts,
             recipe,
-            self._pool,
+            self._draw_candidates,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
             objective.pace,
         )
 
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
-        if by_descent(self.private_training):
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        if uses_dp_sgd(self.private_training):
             fit_vae(self, frame, schema, privacy, run)
         else:
             fit_distilled(self, frame, schema, privacy, run)
@@ -120,17 +120,17 @@ class VAESynthesizer(LatentSynthesizer):
         """The model card: what a reader of the synthetic table should know of its model."""
         return {**super().card(), "held_out_nats_a_row": getattr(self, "score_", None)}
 
-    def _learned(self) -> tuple[dict[str, Any], Arrays]:
-        config, weights = super()._learned()
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
+        config, weights = super()._model_state()
         return config | ({"score": self.score_} if self.active_ else {}), weights
 
-    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
-        super()._relearn(config, arrays)
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
+        super()._restore_model(config, arrays)
         if self.active_:
             self.score_ = config["score"]
 
 
-class Objective:
+class EvidenceLowerBound:
     """What the fit minimises: the negative evidence lower bound, and the surprise of latents at part of their row.
 
     Args:
@@ -143,14 +143,14 @@ class Objective:
 
     def pace(self, share: float) -> None:
         """Set the weight of the divergence for a share of the fit done."""
-        self.weight = min(1.0, FAINT + (1 - FAINT) * share / RAMP)
+        self.weight = min(1.0, MIN_KL_WEIGHT + (1 - MIN_KL_WEIGHT) * share / KL_WARMUP_SHARE)
 
     def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
         """Mean loss of a batch in nats a row, shape (batch, slots)."""
         net, rows = self.net, len(batch)
         table = net.table()
         mean, log_variance = net.encode(net.summed(batch, table), noise)
-        latents = _drawn(mean, log_variance, noise)
+        latents = _sample_latents(mean, log_variance, noise)
         errors = net.errors(latents, batch, noise).sum()
         divergence = -net.prior.log_prob(latents).sum() - _entropy(log_variance).sum()
         part = batch[: -(-rows // 4)]
@@ -164,12 +164,12 @@ class Objective:
         """The negative evidence lower bound of held-out rows in nats a row, with the same noise every time."""
         net, noise = self.net, torch.Generator(tokens.device).manual_seed(0)
         mean, log_variance = net.encode(net.summed(tokens, net.table()))
-        latents = _drawn(mean, log_variance, noise)
+        latents = _sample_latents(mean, log_variance, noise)
         errors = net.errors(latents, tokens).sum(1)
         return float((errors - net.prior.log_prob(latents) - _entropy(log_variance)).mean())
 
 
-def _drawn(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor:
+def _sample_latents(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor:
     """One draw of the latents of each row."""
     normal = torch.empty_like(mean).normal_(generator=noise)
     return mean + (log_variance / 2).exp() * normal

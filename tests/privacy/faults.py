@@ -117,13 +117,13 @@ def no_fake_loss(patch: Patch) -> None:
 
 
 def warm_start_on_real_rows(patch: Patch) -> None:
-    own = gan.started
+    own = gan.prepare_dp_sgd
 
-    def started(model: Any, *rest: Any) -> Any:
+    def prepared(model: Any, *rest: Any) -> Any:
         start = own(model, *rest)
         return replace(start, drawn=start.rows.tokens(model.codec_)[:, model.active_])
 
-    patch.setattr(gan, "started", started)
+    patch.setattr(gan, "prepare_dp_sgd", prepared)
 
 
 def after_a_fit(patch: Patch, change: Callable[[Any, pd.DataFrame], None]) -> None:

@@ -22,7 +22,7 @@ from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.partition_selection import discover
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.canary_exposure import exposing, released
+from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 DELTA = 1e-6
@@ -59,9 +59,9 @@ class Audited:
 
 def counted(runs: int, epsilon: float = 8.0) -> Audited:
     """The noisy counts of a whole private fit, against the epsilon that was asked for."""
-    privacy, known = Privacy(epsilon=epsilon, delta=DELTA), exposing(COUNTED)
+    privacy, known = Privacy(epsilon=epsilon, delta=DELTA), worst_case_tables(COUNTED)
     canary = known[1].iloc[0].to_dict()
-    return Audited(released(COUNTED, privacy, known), known[0], canary, privacy, _mu(epsilon), runs)
+    return Audited(likelihood_ratio_pipeline(COUNTED, privacy, known), known[0], canary, privacy, _mu(epsilon), runs)
 
 
 def entered(runs: int) -> Audited:

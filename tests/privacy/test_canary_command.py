@@ -11,7 +11,7 @@ import pytest
 from tabsynth.cli import main
 from tabsynth.errors import SchemaError
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.canary_exposure import exposing
+from tabsynth.synthesizers.canary_exposure import worst_case_tables
 
 from .faults import no_sigma
 
@@ -65,12 +65,12 @@ def test_bad_usage(schema: str, extra: list[str], says: str, capsys: pytest.Capt
 
 
 def test_the_crafted_table_is_made_of_public_facts() -> None:
-    table, canary = exposing(Schema.from_dict({"columns": COLUMNS}), alone=True)
+    table, canary = worst_case_tables(Schema.from_dict({"columns": COLUMNS}), alone=True)
     assert canary.iloc[0].to_dict() == {"k": "c", "flag": True, "age": 100.0}
     for name in COLUMNS:
         assert not table[name].isin(canary[name]).any()
     for column, lacks in (({"kind": "categorical"}, "declare its values"), ({"kind": "numeric"}, "low and high")):
         with pytest.raises(SchemaError, match=lacks):
-            exposing(Schema.from_dict({"columns": {"x": column}}))
+            worst_case_tables(Schema.from_dict({"columns": {"x": column}}))
     dates = {"d": {"kind": "datetime", "low": "2020-01-01", "high": "2021-01-01"}, "t": {"kind": "text"}}
-    assert exposing(Schema.from_dict({"columns": dates}))[1]["d"][0] == pd.Timestamp("2021-01-01")
+    assert worst_case_tables(Schema.from_dict({"columns": dates}))[1]["d"][0] == pd.Timestamp("2021-01-01")

@@ -76,7 +76,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], Callable[[Patch, Path], None]]]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(masked, "PASSES", 1)
+    monkeypatch.setattr(masked, "N_PRETRAINING_EPOCHS", 1)
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook")

@@ -34,7 +34,7 @@ SEVERAL = {"gan", "vae by dp-sgd", "gan by dp-sgd"}
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
     from tabsynth.synthesizers.private import masked as own
 
-    monkeypatch.setattr(own, "PASSES", 1)
+    monkeypatch.setattr(own, "N_PRETRAINING_EPOCHS", 1)
     return MAKE[request.param]
 
 

@@ -16,7 +16,7 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal import fit, opendp_adapter, synthesizer
-from tabsynth.synthesizers.marginal.graphical_model import Cliques
+from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 from .conftest import Guarded
@@ -33,13 +33,15 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("mbi") is None, reason=
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenDP's noise cannot be fixed: the tokens are read as always, and what is made of them is the same for all."""
 
-    def measured(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> Cliques:
+    def measured(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
         assert tokens.shape[1] == len(sizes)
         assert all(tokens[:, i].min() >= 0 and tokens[:, i].max() < size for i, size in enumerate(sizes))
-        return Cliques(tuple(sizes), tuple((i,) for i in range(len(sizes))), tuple(np.ones(size) for size in sizes))
+        return GraphicalModel(
+            tuple(sizes), tuple((i,) for i in range(len(sizes))), tuple(np.ones(size) for size in sizes)
+        )
 
     blind(monkeypatch)
-    monkeypatch.setattr(opendp_adapter, "measured", measured)
+    monkeypatch.setattr(opendp_adapter, "run_opendp", measured)
     for module in (synthesizer, fit):
         monkeypatch.setattr(module, "check_source", lambda source: source)
 
@@ -58,11 +60,11 @@ def test_neighbours_leave_the_same_file(method: str, silent: None, tmp_path: Pat
 def test_the_test_finds_a_leak(silent: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = opendp_adapter.measured
 
-    def telling(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> Cliques:
+    def telling(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
         found = own(method, sizes, tokens, rho, max_rows_per_unit)
-        return Cliques(found.sizes, found.columns, (found.tables[0] * len(tokens), *found.tables[1:]))
+        return GraphicalModel(found.sizes, found.columns, (found.tables[0] * len(tokens), *found.tables[1:]))
 
-    monkeypatch.setattr(opendp_adapter, "measured", telling)
+    monkeypatch.setattr(opendp_adapter, "run_opendp", telling)
     one, other = (fitted(quick, frame)[0] for frame in (table(), CHANGES["duplicate row"](table())))
     assert members(one, tmp_path) != members(other, tmp_path)
 

@@ -36,7 +36,7 @@ PRIVACY = Privacy(epsilon=3.0, delta=1e-5)
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
     from tabsynth.synthesizers.private import masked as own
 
-    monkeypatch.setattr(own, "PASSES", 1)
+    monkeypatch.setattr(own, "N_PRETRAINING_EPOCHS", 1)
     return MAKE[request.param]
 
 

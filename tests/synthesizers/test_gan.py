@@ -71,8 +71,8 @@ def test_what_makes_rows_less_alike_is_taken_back(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, rate: float, kept: bool
 ) -> None:
     """A generator that has hardly begun gains by its adversaries at a fair rate; a wild one ruins it."""
-    monkeypatch.setattr(gan_training, "RATE", rate)
-    monkeypatch.setattr(gan_training, "ADVERSARIAL", 2.0)
+    monkeypatch.setattr(gan_training, "GENERATOR_LR", rate)
+    monkeypatch.setattr(gan_training, "ADVERSARIAL_STEPS_RATIO", 2.0)
     few, checkpoint, seen = frame.head(600), tmp_path / "fit.checkpoint", list[Progress]()
 
     def broken(progress: Progress) -> None:

@@ -23,18 +23,18 @@ from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, TrainingError, missing_package
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.validation import satisfies
-from tabsynth.synthesizers.adapters.object_state import freeze, thaw
-from tabsynth.synthesizers.adapters.table_bridge import Bridge
+from tabsynth.synthesizers.adapters.object_state import from_state, to_state
+from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.options import Draw, Given, Run
+from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 
-CHUNK = 1 << 16
+CHUNK_ROWS = 1 << 16
 """Rows that are drawn together."""
 
-CALIBRATION = 1 << 13
+N_CALIBRATION_ROWS = 1 << 13
 """Rows that are drawn to see how often the model leaves a gap."""
 
-TRIES = 50
+MAX_REDRAWS = 50
 """How often rows that break a constraint are drawn anew."""
 
 
@@ -49,25 +49,27 @@ class WrappedSynthesizer(Synthesizer):
     """The package that must be installed."""
 
     min_group: int
-    bridge_: Bridge
+    table_adapter_: TableAdapter
 
-    def _fit(self, table: Table, run: Run) -> None:
+    def _fit(self, table: Table, run: FitOptions) -> None:
         self._check_options()
-        self._check_run(run)
-        require(self.package, type(self).__name__)
+        self._check_fit_options(run)
+        require_package(self.package, type(self).__name__)
         if all(isinstance(column, (Identifier, Text)) for column in table.schema.values()):
             raise DataError(
                 f"every column is an identifier or text, which {type(self).__name__} does not learn; "
                 "declare at least one column numeric, categorical, boolean or datetime in the schema"
             )
-        self.bridge_, plain = Bridge.measure(table, np.random.default_rng([run.seed, 0]), min_group=self.min_group)
+        self.table_adapter_, plain = TableAdapter.measure(
+            table, np.random.default_rng([run.seed, 0]), min_group=self.min_group
+        )
         parts: dict[str, Any] = {}
         weights: Arrays = {}
         if len(plain.columns):
-            shown = sys.stderr.isatty() if run.progress is None else run.progress
+            show_progress = sys.stderr.isatty() if run.progress is None else run.progress
             try:
-                with seeded(run.seed), quiet():
-                    parts, weights = self._learn(plain, shown)
+                with seeded_globals(run.seed), silenced():
+                    parts, weights = self._fit_plain(plain, show_progress)
             except (ValueError, RuntimeError, ArithmeticError) as error:
                 if isinstance(error, InputError):
                     raise
@@ -77,27 +79,29 @@ class WrappedSynthesizer(Synthesizer):
                 ) from error
         # What samples is what a file would hold, so a model read from its file draws the same rows.
         held: Arrays = {}
-        self._frozen = freeze(parts, held), {**held, **{f"net.{name}": array for name, array in weights.items()}}
+        self._model_parts = to_state(parts, held), {**held, **{f"net.{name}": array for name, array in weights.items()}}
         self._versions = {name: version(name) for name in (self.package,) if parts}
-        self._revive()
+        self._rebuild_model()
         if self._model is not None:
-            self.bridge_ = self.bridge_.calibrated(self._raw(CALIBRATION, np.random.default_rng([run.seed, 1])))
+            self.table_adapter_ = self.table_adapter_.calibrate(
+                self._sample_raw(N_CALIBRATION_ROWS, np.random.default_rng([run.seed, 1]))
+            )
 
-    def _sample(self, n: int, given: Given | None, draw: Draw) -> pd.DataFrame:
+    def _sample(self, n: int, given: Given | None, draw: SampleContext) -> pd.DataFrame:
         if given is not None:
             raise ConditionError(
                 f"{type(self).__name__} cannot sample under conditions; leave given= out, or fit a MaskedSynthesizer, "
                 "which can"
             )
-        plain = self._drawn(n, draw.rng) if not self.schema_.constraints else self._kept(n, draw.rng)
-        return self.bridge_.decode(plain, draw.rng, keys=draw.keys, start=draw.start)
+        plain = self._sample_prepared(n, draw.rng) if not self.schema_.constraints else self._sample_valid(n, draw.rng)
+        return self.table_adapter_.decode(plain, draw.rng, keys=draw.keys, start=draw.start)
 
-    def _kept(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    def _sample_valid(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Plain rows whose decoded values keep every constraint: those that do not are drawn anew."""
         kept = pd.DataFrame()
-        for _ in range(TRIES):
-            plain = self._drawn(n, rng)
-            frame = self.bridge_.decode(plain, rng)
+        for _ in range(MAX_REDRAWS):
+            plain = self._sample_prepared(n, rng)
+            frame = self.table_adapter_.decode(plain, rng)
             good = np.ones(n, bool)
             for constraint in self.schema_.constraints:
                 good &= satisfies(constraint, frame, self.schema_)
@@ -105,36 +109,36 @@ class WrappedSynthesizer(Synthesizer):
             if len(kept) >= n:
                 return kept.iloc[:n]
         raise ConditionError(
-            f"only {len(kept)} of {n * TRIES} rows that {type(self).__name__} drew keep the schema's constraints; "
-            "fit it for longer, take a MaskedSynthesizer, or drop the constraints"
+            f"only {len(kept)} of {n * MAX_REDRAWS} rows that {type(self).__name__} drew keep the schema's "
+            "constraints; fit it for longer, take a MaskedSynthesizer, or drop the constraints"
         )
 
-    def _drawn(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    def _sample_prepared(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Plain rows that are ready to be decoded."""
-        return self.bridge_.settled(self._raw(n, rng), rng)
+        return self.table_adapter_.prepare(self._sample_raw(n, rng), rng)
 
-    def _raw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    def _sample_raw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Plain rows as the model draws them, in chunks."""
         if self._model is None:
             return pd.DataFrame(index=range(n))
         drawn: list[pd.DataFrame] = []
         # A model draws at least one row: not every package can draw none.
-        for start in range(0, max(n, 1), CHUNK):
-            with seeded(int(rng.integers(2**63))), quiet(), torch.no_grad():
-                drawn.append(self._draw(self._model, min(CHUNK, max(n, 1) - start)))
+        for start in range(0, max(n, 1), CHUNK_ROWS):
+            with seeded_globals(int(rng.integers(2**63))), silenced(), torch.no_grad():
+                drawn.append(self._sample_plain(self._model, min(CHUNK_ROWS, max(n, 1) - start)))
         return pd.concat(drawn, ignore_index=True).iloc[:n]
 
-    def _revive(self) -> None:
+    def _rebuild_model(self) -> None:
         """Make the live model of its frozen parts."""
-        plain, arrays = self._frozen
-        parts = thaw(plain, arrays)
+        plain, arrays = self._model_parts
+        parts = from_state(plain, arrays)
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
-        with seeded(0), quiet():  # a network draws its first weights, though others take their place at once
+        with seeded_globals(0), silenced():  # a network draws its first weights, though others take their place at once
             self._model = self._assemble(parts, weights) if parts else None
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        bridge, arrays = self.bridge_.state()
-        parts, held = self._frozen
+        bridge, arrays = self.table_adapter_.state()
+        parts, held = self._model_parts
         return {"bridge": bridge, "parts": parts, "versions": self._versions}, {**arrays, **held}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
@@ -142,18 +146,18 @@ class WrappedSynthesizer(Synthesizer):
             if isinstance(value, list):  # JSON has no tuples
                 setattr(self, name, tuple(value))
         if config["versions"]:
-            require(self.package, type(self).__name__)
-        self.bridge_ = Bridge.from_state(config["bridge"], arrays)
-        self._frozen = config["parts"], {k: a for k, a in arrays.items() if k.startswith(("frozen.", "net."))}
+            require_package(self.package, type(self).__name__)
+        self.table_adapter_ = TableAdapter.from_state(config["bridge"], arrays)
+        self._model_parts = config["parts"], {k: a for k, a in arrays.items() if k.startswith(("frozen.", "net."))}
         self._versions = dict(config["versions"])
-        self._revive()
+        self._rebuild_model()
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        vocabulary = {**self.bridge_.codec.card(), "laws": self.bridge_.relations.describe()}
+        vocabulary = {**self.table_adapter_.codec.card(), "laws": self.table_adapter_.relations.describe()}
         return {**super().card(), "vocabulary": vocabulary, "packages": self._versions}
 
-    def _check_run(self, run: Run) -> None:
+    def _check_fit_options(self, run: FitOptions) -> None:
         """Refuse what the package's training loop cannot do."""
         if run.checkpoint is not None:
             raise InputError(f"{type(self).__name__} cannot keep a checkpoint: leave checkpoint= out")
@@ -165,7 +169,7 @@ class WrappedSynthesizer(Synthesizer):
         """Raise InputError for a constructor argument that the package would stumble over."""
 
     @abstractmethod
-    def _learn(self, plain: pd.DataFrame, shown: bool) -> tuple[dict[str, Any], Arrays]:
+    def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
         """Learn a plain frame; give the fitted model's parts and its weights."""
 
     @abstractmethod
@@ -173,11 +177,11 @@ class WrappedSynthesizer(Synthesizer):
         """The live model of its parts."""
 
     @abstractmethod
-    def _draw(self, model: Any, n: int) -> pd.DataFrame:
+    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
         """Draw n plain rows."""
 
 
-def require(package: str, what: str) -> ModuleType:
+def require_package(package: str, what: str) -> ModuleType:
     """Import an optional package.
 
     Raises:
@@ -190,7 +194,7 @@ def require(package: str, what: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded_globals(seed: int) -> Iterator[None]:
     """Seed the global generators of torch and numpy, which the packages draw from, and put them back afterwards."""
     before = np.random.get_state()  # noqa: NPY002
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
@@ -204,7 +208,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Keep the packages' prints, warnings, event log and worker processes away; progress bars on stderr pass."""
     parallel_config = import_module("joblib").parallel_config
     loggers = [logging.getLogger(name) for name in ("SingleTableSynthesizer", "MultiTableSynthesizer", "Metadata")]

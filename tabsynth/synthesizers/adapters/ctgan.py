@@ -13,7 +13,7 @@ import torch
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.errors import InputError
-from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require
+from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require_package
 from tabsynth.training.loop import chosen_device
 
 
@@ -73,21 +73,21 @@ class CTGANSynthesizer(WrappedSynthesizer):
         )
         check_batch(self.batch_size, self.pac)
 
-    def _learn(self, plain: pd.DataFrame, shown: bool) -> tuple[dict[str, Any], Arrays]:
-        model = self._blank(shown)
-        model.fit(plain, discrete_columns=self.bridge_.discrete)
+    def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
+        model = self._new_model(show_progress)
+        model.fit(plain, discrete_columns=self.table_adapter_.discrete)
         return ctgan_parts(model)
 
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
-        return ctgan_of(self._blank(None), parts, weights)
+        return ctgan_from_parts(self._new_model(None), parts, weights)
 
-    def _draw(self, model: Any, n: int) -> pd.DataFrame:
+    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
         drawn: pd.DataFrame = model.sample(n)
         return drawn
 
-    def _blank(self, shown: bool | None) -> Any:
-        """A CTGAN that has learned nothing yet; ``shown`` is None for one that is read from a file."""
-        return require("ctgan", type(self).__name__).CTGAN(
+    def _new_model(self, show_progress: bool | None) -> Any:
+        """A CTGAN that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
+        return require_package("ctgan", type(self).__name__).CTGAN(
             epochs=self.epochs,
             batch_size=self.batch_size,
             embedding_dim=self.embedding_dim,
@@ -98,8 +98,8 @@ class CTGANSynthesizer(WrappedSynthesizer):
             discriminator_steps=self.discriminator_steps,
             log_frequency=self.log_frequency,
             pac=self.pac,
-            verbose=bool(shown),
-            enable_gpu=on_gpu(self.device, required=shown is not None),
+            verbose=bool(show_progress),
+            enable_gpu=use_gpu(self.device, required=show_progress is not None),
         )
 
 
@@ -146,26 +146,26 @@ class TVAESynthesizer(WrappedSynthesizer):
     def _check_options(self) -> None:
         check_counts(epochs=self.epochs, batch_size=self.batch_size, embedding_dim=self.embedding_dim)
 
-    def _learn(self, plain: pd.DataFrame, shown: bool) -> tuple[dict[str, Any], Arrays]:
-        model = self._blank(shown)
-        model.fit(plain, discrete_columns=self.bridge_.discrete)
-        return {"transformer": model.transformer}, weights_of(model.decoder)
+    def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
+        model = self._new_model(show_progress)
+        model.fit(plain, discrete_columns=self.table_adapter_.discrete)
+        return {"transformer": model.transformer}, network_weights(model.decoder)
 
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
-        networks = require("ctgan.synthesizers.tvae", type(self).__name__)
-        model = self._blank(None)
+        networks = require_package("ctgan.synthesizers.tvae", type(self).__name__)
+        model = self._new_model(None)
         model.transformer = parts["transformer"]
         decoder = networks.Decoder(self.embedding_dim, self.decompress_dims, model.transformer.output_dimensions)
-        model.decoder = weighted(decoder, weights).to(model._device)
+        model.decoder = load_weights(decoder, weights).to(model._device)
         return model
 
-    def _draw(self, model: Any, n: int) -> pd.DataFrame:
+    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
         drawn: pd.DataFrame = model.sample(n)
         return drawn
 
-    def _blank(self, shown: bool | None) -> Any:
-        """A TVAE that has learned nothing yet; ``shown`` is None for one that is read from a file."""
-        return require("ctgan", type(self).__name__).TVAE(
+    def _new_model(self, show_progress: bool | None) -> Any:
+        """A TVAE that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
+        return require_package("ctgan", type(self).__name__).TVAE(
             epochs=self.epochs,
             batch_size=self.batch_size,
             embedding_dim=self.embedding_dim,
@@ -173,8 +173,8 @@ class TVAESynthesizer(WrappedSynthesizer):
             decompress_dims=self.decompress_dims,
             l2scale=self.l2scale,
             loss_factor=self.loss_factor,
-            verbose=bool(shown),
-            enable_gpu=on_gpu(self.device, required=shown is not None),
+            verbose=bool(show_progress),
+            enable_gpu=use_gpu(self.device, required=show_progress is not None),
         )
 
 
@@ -185,7 +185,7 @@ def check_counts(**options: int) -> None:
             raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
-def on_gpu(device: str, *, required: bool) -> bool:
+def use_gpu(device: str, *, required: bool) -> bool:
     """Whether to use a GPU; a model that was fitted on one may sample on a machine without.
 
     Raises:
@@ -211,25 +211,25 @@ def check_batch(batch_size: int, pac: int) -> None:
 
 def ctgan_parts(model: Any) -> tuple[dict[str, Any], Arrays]:
     """What sampling needs of a fitted ``ctgan.CTGAN``."""
-    return {"transformer": model._transformer, "sampler": model._data_sampler}, weights_of(model._generator)
+    return {"transformer": model._transformer, "sampler": model._data_sampler}, network_weights(model._generator)
 
 
-def ctgan_of(blank: Any, parts: dict[str, Any], weights: Arrays) -> Any:
+def ctgan_from_parts(blank: Any, parts: dict[str, Any], weights: Arrays) -> Any:
     """A ``ctgan.CTGAN`` that samples as the fitted one did."""
-    networks = require("ctgan.synthesizers.ctgan", "this model")
+    networks = require_package("ctgan.synthesizers.ctgan", "this model")
     blank._transformer, blank._data_sampler = parts["transformer"], parts["sampler"]
     inputs = blank._embedding_dim + blank._data_sampler.dim_cond_vec()
     generator = networks.Generator(inputs, blank._generator_dim, blank._transformer.output_dimensions)
-    blank._generator = weighted(generator, weights).to(blank._device)
+    blank._generator = load_weights(generator, weights).to(blank._device)
     return blank
 
 
-def weights_of(network: torch.nn.Module) -> Arrays:
+def network_weights(network: torch.nn.Module) -> Arrays:
     """A network's weights and buffers as arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
-def weighted(network: torch.nn.Module, weights: Arrays) -> torch.nn.Module:
+def load_weights(network: torch.nn.Module, weights: Arrays) -> torch.nn.Module:
     """A network with its weights and buffers put back."""
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {name: torch.from_numpy(array.copy()).reshape(shapes[name]) for name, array in weights.items()}

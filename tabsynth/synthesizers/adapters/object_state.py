@@ -1,8 +1,7 @@
 """Fitted objects of other packages as plain data and arrays, and back: pickle's work, for a short list of classes.
 
-``freeze`` walks an object attribute by attribute; ``thaw`` makes an empty instance and sets the attributes again. Only
-the classes of ``CLASSES`` are ever made or imported, no constructor and no other code of the file's choosing runs, and
-the attributes of ``LEFT_OUT`` (training rows, random states, constructor arguments) come back as None.
+``from_state`` creates an empty instance and sets its attributes. It imports the classes of ``CLASSES`` only, runs no
+constructor, and restores the attributes of ``EXCLUDED_ATTRIBUTES`` as None.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ CLASSES: dict[str, str] = {
 }
 """The classes that may be thawed, and where each is imported from."""
 
-LEFT_OUT = frozenset(
+EXCLUDED_ATTRIBUTES = frozenset(
     {
         "_rid_by_cat_cols",  # which training row holds which category
         "random_state",
@@ -53,10 +52,10 @@ LEFT_OUT = frozenset(
 )
 """Attributes that drawing rows does not need, and that a model file should not hold."""
 
-TAG = "!"
+TYPE_KEY = "!"
 
 
-def freeze(value: Any, arrays: Arrays) -> Any:
+def to_state(value: Any, arrays: Arrays) -> Any:
     """Plain data of a value; its arrays are added to ``arrays`` and named in the data.
 
     Raises:
@@ -65,76 +64,80 @@ def freeze(value: Any, arrays: Arrays) -> Any:
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
-        return value if np.isfinite(value) else {TAG: "float", "is": repr(value)}
+        return value if np.isfinite(value) else {TYPE_KEY: "float", "is": repr(value)}
     if type(value) is list:
-        return [freeze(item, arrays) for item in value]
+        return [to_state(item, arrays) for item in value]
     if type(value) is tuple:
-        return {TAG: "tuple", "of": [freeze(item, arrays) for item in value]}
+        return {TYPE_KEY: "tuple", "of": [to_state(item, arrays) for item in value]}
     if isinstance(value, dict):
-        pairs = [[freeze(key, arrays), freeze(item, arrays)] for key, item in value.items()]
-        return {TAG: "dict", "of": pairs}
+        pairs = [[to_state(key, arrays), to_state(item, arrays)] for key, item in value.items()]
+        return {TYPE_KEY: "dict", "of": pairs}
     if isinstance(value, np.generic):
-        return {TAG: "scalar", "of": freeze(np.asarray(value), arrays)}
+        return {TYPE_KEY: "scalar", "of": to_state(np.asarray(value), arrays)}
     if isinstance(value, np.ndarray):
-        return _freeze_array(value, arrays)
+        return _array_to_state(value, arrays)
     if isinstance(value, np.dtype):
-        return {TAG: "dtype", "is": value.str}
+        return {TYPE_KEY: "dtype", "is": value.str}
     if isinstance(value, pd.Series):
-        index, items = freeze(list(value.index), arrays), freeze(value.to_numpy(), arrays)
-        return {TAG: "series", "index": index, "of": items}
+        index, items = to_state(list(value.index), arrays), to_state(value.to_numpy(), arrays)
+        return {TYPE_KEY: "series", "index": index, "of": items}
     if isinstance(value, pd.DataFrame):
-        index, columns = freeze(list(value.index), arrays), freeze(list(value.columns), arrays)
-        return {TAG: "frame", "index": index, "columns": columns, "of": freeze(value.to_numpy(), arrays)}
+        index, columns = to_state(list(value.index), arrays), to_state(list(value.columns), arrays)
+        return {TYPE_KEY: "frame", "index": index, "columns": columns, "of": to_state(value.to_numpy(), arrays)}
     name = type(value).__name__
     if name not in CLASSES or type(value) is not _class(name):
         raise TypeError(f"cannot save an object of the class {type(value).__module__}.{name}")
     if isinstance(value, tuple):  # a named tuple
-        return {TAG: "object", "class": name, "of": [freeze(item, arrays) for item in value]}
-    held = {key: None if key in LEFT_OUT else freeze(item, arrays) for key, item in vars(value).items()}
-    return {TAG: "object", "class": name, "of": held}
+        return {TYPE_KEY: "object", "class": name, "of": [to_state(item, arrays) for item in value]}
+    held = {key: None if key in EXCLUDED_ATTRIBUTES else to_state(item, arrays) for key, item in vars(value).items()}
+    return {TYPE_KEY: "object", "class": name, "of": held}
 
 
-def thaw(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
-    """The value that ``freeze`` gave the data of.
+def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """The value that ``to_state`` gave the data of.
 
     Raises:
-        ModelFileError: The data names a class that is not in ``CLASSES``, or is not what ``freeze`` writes.
+        ModelFileError: The data names a class that is not in ``CLASSES``, or is not what ``to_state`` writes.
     """
     if data is None or isinstance(data, (bool, int, float, str)):
         return data
     if isinstance(data, list):
-        return [thaw(item, arrays) for item in data]
-    if not isinstance(data, Mapping) or data.get(TAG) not in _THAW:
+        return [from_state(item, arrays) for item in data]
+    if not isinstance(data, Mapping) or data.get(TYPE_KEY) not in _READERS:
         raise ModelFileError(f"the model file holds something unknown where plain data should be: {str(data)[:80]!r}")
     try:
-        return _THAW[data[TAG]](data, arrays)
+        return _READERS[data[TYPE_KEY]](data, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"the model file holds a damaged {data[TAG]}: {error!r}") from error
+        raise ModelFileError(f"the model file holds a damaged {data[TYPE_KEY]}: {error!r}") from error
 
 
-def _freeze_array(value: npt.NDArray[Any], arrays: Arrays) -> dict[str, Any]:
+def _array_to_state(value: npt.NDArray[Any], arrays: Arrays) -> dict[str, Any]:
     """An array by its name; one of objects or text value by value."""
     if value.dtype.kind not in "biuf":
-        return {TAG: "objects", "shape": list(value.shape), "of": [freeze(item, arrays) for item in value.ravel()]}
+        return {
+            TYPE_KEY: "objects",
+            "shape": list(value.shape),
+            "of": [to_state(item, arrays) for item in value.ravel()],
+        }
     name = f"frozen.{len(arrays)}"
     arrays[name] = np.ascontiguousarray(value)
-    return {TAG: "array", "shape": list(value.shape), "name": name}
+    return {TYPE_KEY: "array", "shape": list(value.shape), "name": name}
 
 
-def _thaw_objects(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
+def _objects_from_state(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
     out = np.empty(len(data["of"]), dtype=object)
     for i, item in enumerate(data["of"]):
-        out[i] = thaw(item, arrays)
+        out[i] = from_state(item, arrays)
     return out.reshape(data["shape"])
 
 
-def _thaw_object(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
+def _object_from_state(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     cls = _class(data["class"])
     if issubclass(cls, tuple):
-        return cls(*(thaw(item, arrays) for item in data["of"]))
+        return cls(*(from_state(item, arrays) for item in data["of"]))
     made = object.__new__(cls)
     for key, item in data["of"].items():
-        vars(made)[key] = thaw(item, arrays)
+        vars(made)[key] = from_state(item, arrays)
     return made
 
 
@@ -146,17 +149,19 @@ def _class(name: str) -> type[Any]:
     return found
 
 
-_THAW: dict[str, Callable[[Mapping[str, Any], Mapping[str, npt.NDArray[Any]]], Any]] = {
+_READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, npt.NDArray[Any]]], Any]] = {
     "float": lambda data, arrays: {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}[data["is"]],
-    "tuple": lambda data, arrays: tuple(thaw(item, arrays) for item in data["of"]),
-    "dict": lambda data, arrays: {thaw(key, arrays): thaw(item, arrays) for key, item in data["of"]},
-    "scalar": lambda data, arrays: thaw(data["of"], arrays)[()],
+    "tuple": lambda data, arrays: tuple(from_state(item, arrays) for item in data["of"]),
+    "dict": lambda data, arrays: {from_state(key, arrays): from_state(item, arrays) for key, item in data["of"]},
+    "scalar": lambda data, arrays: from_state(data["of"], arrays)[()],
     "array": lambda data, arrays: arrays[data["name"]].reshape(data["shape"]),
-    "objects": _thaw_objects,
+    "objects": _objects_from_state,
     "dtype": lambda data, arrays: np.dtype(data["is"]),
-    "series": lambda data, arrays: pd.Series(thaw(data["of"], arrays), index=thaw(data["index"], arrays)),
+    "series": lambda data, arrays: pd.Series(from_state(data["of"], arrays), index=from_state(data["index"], arrays)),
     "frame": lambda data, arrays: pd.DataFrame(
-        thaw(data["of"], arrays), index=thaw(data["index"], arrays), columns=thaw(data["columns"], arrays)
+        from_state(data["of"], arrays),
+        index=from_state(data["index"], arrays),
+        columns=from_state(data["columns"], arrays),
     ),
-    "object": _thaw_object,
+    "object": _object_from_state,
 }

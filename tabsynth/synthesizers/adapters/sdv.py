@@ -13,9 +13,9 @@ import pandas as pd
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.errors import InputError, quote
-from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require
-from tabsynth.synthesizers.adapters.ctgan import check_batch, check_counts, ctgan_of, ctgan_parts, on_gpu
-from tabsynth.synthesizers.adapters.table_bridge import Bridge
+from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require_package
+from tabsynth.synthesizers.adapters.ctgan import check_batch, check_counts, ctgan_from_parts, ctgan_parts, use_gpu
+from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
 
 DISTRIBUTIONS = ("beta", "norm", "truncnorm", "gamma", "uniform")
 """The marginals; sdv's kernel density is left out, since it would keep the training column in the model file."""
@@ -47,12 +47,12 @@ class GaussianCopulaSynthesizer(WrappedSynthesizer):
     def _check_options(self) -> None:
         _check_distributions(self.default_distribution, self.numerical_distributions)
 
-    def _learn(self, plain: pd.DataFrame, shown: bool) -> tuple[dict[str, Any], Arrays]:
-        model = require("sdv.single_table", type(self).__name__).GaussianCopulaSynthesizer(
-            _metadata(plain, self.bridge_.discrete),
+    def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
+        model = require_package("sdv.single_table", type(self).__name__).GaussianCopulaSynthesizer(
+            _metadata(plain, self.table_adapter_.discrete),
             enforce_rounding=False,
             default_distribution=self.default_distribution,
-            numerical_distributions=_plain_distributions(self.bridge_, self.numerical_distributions),
+            numerical_distributions=_plain_distributions(self.table_adapter_, self.numerical_distributions),
         )
         model.fit({TABLE: plain})
         return {"copula": model._model, "transformers": _transformers(model)}, {}
@@ -60,8 +60,8 @@ class GaussianCopulaSynthesizer(WrappedSynthesizer):
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
         return parts
 
-    def _draw(self, model: Any, n: int) -> pd.DataFrame:
-        return _reversed(model["transformers"], model["copula"].sample(n))
+    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
+        return _reverse_transform(model["transformers"], model["copula"].sample(n))
 
 
 class CopulaGANSynthesizer(WrappedSynthesizer):
@@ -123,9 +123,9 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
         )
         check_batch(self.batch_size, self.pac)
 
-    def _learn(self, plain: pd.DataFrame, shown: bool) -> tuple[dict[str, Any], Arrays]:
-        model = require("sdv.single_table", type(self).__name__).CopulaGANSynthesizer(
-            _metadata(plain, self.bridge_.discrete),
+    def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
+        model = require_package("sdv.single_table", type(self).__name__).CopulaGANSynthesizer(
+            _metadata(plain, self.table_adapter_.discrete),
             enforce_rounding=False,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -138,26 +138,26 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
             log_frequency=self.log_frequency,
             pac=self.pac,
             default_distribution=self.default_distribution,
-            numerical_distributions=_plain_distributions(self.bridge_, self.numerical_distributions),
-            verbose=shown,
-            enable_gpu=on_gpu(self.device, required=True),
+            numerical_distributions=_plain_distributions(self.table_adapter_, self.numerical_distributions),
+            verbose=show_progress,
+            enable_gpu=use_gpu(self.device, required=True),
         )
         model.fit({TABLE: plain})
         parts, weights = ctgan_parts(model._model)
-        inner = _present(model._gaussian_normalizer_hyper_transformer.field_transformers)
+        inner = _fitted_transformers(model._gaussian_normalizer_hyper_transformer.field_transformers)
         return {**parts, "transformers": [*inner, *_transformers(model)]}, weights
 
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
-        blank = require("ctgan", type(self).__name__).CTGAN(
+        blank = require_package("ctgan", type(self).__name__).CTGAN(
             batch_size=self.batch_size,
             embedding_dim=self.embedding_dim,
             generator_dim=self.generator_dim,
-            enable_gpu=on_gpu(self.device, required=False),
+            enable_gpu=use_gpu(self.device, required=False),
         )
-        return {"gan": ctgan_of(blank, parts, weights), "transformers": parts["transformers"]}
+        return {"gan": ctgan_from_parts(blank, parts, weights), "transformers": parts["transformers"]}
 
-    def _draw(self, model: Any, n: int) -> pd.DataFrame:
-        return _reversed(model["transformers"], model["gan"].sample(n))
+    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
+        return _reverse_transform(model["transformers"], model["gan"].sample(n))
 
 
 TABLE = "table"
@@ -168,19 +168,19 @@ def _metadata(plain: pd.DataFrame, discrete: list[str]) -> Any:
     chosen = set(discrete)
     columns = {name: {"sdtype": "categorical" if name in chosen else "numerical"} for name in plain.columns}
     described = {"tables": {TABLE: {"columns": columns}}, "relationships": [], "METADATA_SPEC_VERSION": "V1"}
-    return require("sdv.metadata", "the copula").Metadata.load_from_dict(described)
+    return require_package("sdv.metadata", "the copula").Metadata.load_from_dict(described)
 
 
 def _transformers(model: Any) -> list[tuple[str, Any]]:
     """The transformers of a fitted sdv synthesizer, by column."""
-    return _present(model.get_transformers())
+    return _fitted_transformers(model.get_transformers())
 
 
-def _present(transformers: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _fitted_transformers(transformers: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, transformer) for name, transformer in transformers.items() if transformer is not None]
 
 
-def _reversed(transformers: list[tuple[str, Any]], drawn: pd.DataFrame) -> pd.DataFrame:
+def _reverse_transform(transformers: list[tuple[str, Any]], drawn: pd.DataFrame) -> pd.DataFrame:
     """A drawn frame in the plain columns' own values."""
     out = drawn.copy()
     for name, transformer in transformers:
@@ -194,7 +194,7 @@ def _check_distributions(default: str, others: Mapping[str, str] | None) -> None
             raise InputError(f"distribution {name!r} is not one of {', '.join(DISTRIBUTIONS)}")
 
 
-def _plain_distributions(bridge: Bridge, chosen: Mapping[str, str] | None) -> dict[str, str]:
+def _plain_distributions(bridge: TableAdapter, chosen: Mapping[str, str] | None) -> dict[str, str]:
     """The distributions that were chosen by column, by plain column; a column of one value needs none."""
     unknown = [name for name in chosen or {} if name not in bridge.lines]
     if unknown:

@@ -27,7 +27,7 @@ from tabsynth.schema.columns import Datetime
 
 
 @dataclass(frozen=True)
-class Line:
+class NumericColumn:
     """A column of numbers on the other side: ``(value - offset) / scale`` in the column ``name``.
 
     Attributes:
@@ -44,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Bridge:
+class TableAdapter:
     """The way from a table to a plain frame and back; build one with ``Bridge.measure``.
 
     Attributes:
@@ -58,13 +58,13 @@ class Bridge:
 
     codec: Codec
     relations: Relations
-    lines: dict[str, Line]
+    lines: dict[str, NumericColumn]
     slots: dict[str, int]
     constant: Tokens
-    flips: dict[str, tuple[float, float]] = field(default_factory=dict)
+    missing_rates: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def measure(cls, table: Table, rng: np.random.Generator, *, min_group: int) -> tuple[Bridge, pd.DataFrame]:
+    def measure(cls, table: Table, rng: np.random.Generator, *, min_group: int) -> tuple[TableAdapter, pd.DataFrame]:
         """The bridge of a training table, and the plain frame of its rows.
 
         Args:
@@ -74,15 +74,17 @@ class Bridge:
         """
         codec = Codec.measure(table, min_group=min_group)
         tokens = np.zeros((len(table), len(codec.slots)), np.int32)
-        lines: dict[str, Line] = {}
+        lines: dict[str, NumericColumn] = {}
         plain: dict[str, npt.NDArray[Any]] = {}
         for i, (name, coder) in enumerate(codec.coders.items()):
             if isinstance(coder, QuantileCoder):
                 data = line_of(codec.schema[name], table.frame[name])
-                lines[name], held = _measure_line(i, coder, data, rng)
+                lines[name], held = _measure_numbers(i, coder, data, rng)
                 plain |= held
             else:
-                _put(tokens, codec, name, _allowed(coder, codec.encode_column(name, table.frame[name]), rng))
+                _set_tokens(
+                    tokens, codec, name, _replace_forbidden(coder, codec.encode_column(name, table.frame[name]), rng)
+                )
         slots = {f"s{j}": j for j in range(tokens.shape[1]) if len(np.unique(tokens[:, j])) > 1}
         plain |= {name: tokens[:, j].astype(np.int64) for name, j in slots.items()}
         relations = Relations.discover(table, codec)
@@ -93,7 +95,7 @@ class Bridge:
         """The plain columns of integers."""
         return [line.missing for line in self.lines.values() if line.missing is not None] + list(self.slots)
 
-    def calibrated(self, drawn: pd.DataFrame) -> Bridge:
+    def calibrate(self, drawn: pd.DataFrame) -> TableAdapter:
         """The bridge under which each column is missing as often as in training, whatever the model makes of it.
 
         A model that takes the most probable category, or one that was shown rare categories more often, gives too few
@@ -102,35 +104,35 @@ class Bridge:
         Args:
             drawn: Plain rows as the model draws them, many enough to measure their rates.
         """
-        flips: dict[str, tuple[float, float]] = {}
+        missing_rates: dict[str, tuple[float, float]] = {}
         for name, absent in self._absent(drawn).items():
             coder = self.codec.coders[name]
             wanted, rate = int(coder.counts[coder.missing]) / self.codec.rows, float(absent.mean())
             more = (wanted - rate) / (1 - rate) if rate < wanted else 0.0
             less = (rate - wanted) / rate if rate > wanted else 0.0
-            flips[name] = (more, less)
-        return replace(self, flips=flips)
+            missing_rates[name] = (more, less)
+        return replace(self, missing_rates=missing_rates)
 
-    def settled(self, drawn: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    def prepare(self, drawn: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         """Drawn plain rows with every gap decided and no token that a synthetic row may not hold."""
         plain = drawn.copy()
         tokens = self._tokens(plain)
         for name, absent in self._absent(plain).items():
-            more, less = self.flips.get(name, (0.0, 0.0))
+            more, less = self.missing_rates.get(name, (0.0, 0.0))
             dice = rng.random(len(plain))
             after = np.where(absent, dice >= less, dice < more)
             coder = self.codec.coders[name]
             if isinstance(coder, QuantileCoder):
                 plain[self.lines[name].missing] = after.astype(np.int64)
                 continue
-            own = _refilled(coder, self.codec.column_tokens(tokens, name), absent & ~after, rng)
-            _put(tokens, self.codec, name, np.where(after, coder.missing, own))
+            own = _resample_values(coder, self.codec.column_tokens(tokens, name), absent & ~after, rng)
+            _set_tokens(tokens, self.codec, name, np.where(after, coder.missing, own))
         for name in self._learned_values():
             coder = self.codec.coders[name]
             assert isinstance(coder, ValueCoder)
             own = self.codec.column_tokens(tokens, name)
             # Two digits that never met in training may make a token that must not be drawn, too.
-            _put(tokens, self.codec, name, _allowed(coder, own, rng))
+            _set_tokens(tokens, self.codec, name, _replace_forbidden(coder, own, rng))
         for slot, j in self.slots.items():
             plain[slot] = tokens[:, j].astype(np.int64)
         return plain
@@ -156,18 +158,18 @@ class Bridge:
         """What ``from_state`` needs: plain data and arrays."""
         codec, arrays = with_relations(self.codec, self.relations)
         lines = {name: asdict(line) for name, line in self.lines.items()}
-        flips = {name: list(pair) for name, pair in self.flips.items()}
-        plain = {"codec": codec, "lines": lines, "slots": self.slots, "flips": flips}
+        missing_rates = {name: list(pair) for name, pair in self.missing_rates.items()}
+        plain = {"codec": codec, "lines": lines, "slots": self.slots, "flips": missing_rates}
         return plain, {**arrays, "bridge.constant": self.constant}
 
     @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Bridge:
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> TableAdapter:
         """Rebuild a bridge from its state."""
-        lines = {name: Line(**held) for name, held in config["lines"].items()}
+        lines = {name: NumericColumn(**held) for name, held in config["lines"].items()}
         codec = Codec.from_state(config["codec"], arrays)
         relations = Relations.from_state(config["codec"], arrays)
-        flips = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
-        return cls(codec, relations, lines, dict(config["slots"]), arrays["bridge.constant"], flips)
+        missing_rates = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
+        return cls(codec, relations, lines, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
 
     def _tokens(self, plain: pd.DataFrame) -> Tokens:
         """The token matrix of plain rows; the slots of numbers hold nothing."""
@@ -209,16 +211,16 @@ class Bridge:
         return numeric_series(data, dtype, column)
 
 
-def _measure_line(
+def _measure_numbers(
     position: int, coder: QuantileCoder, data: Floats, rng: np.random.Generator
-) -> tuple[Line, dict[str, npt.NDArray[Any]]]:
+) -> tuple[NumericColumn, dict[str, npt.NDArray[Any]]]:
     """The line of a column of numbers, and its plain columns."""
     absent = np.isnan(data)
     values = np.clip(data[~absent], coder.low[0], coder.high[-1])
     spread = float(values.std())
     varies = bool(values.min() < values.max())
     scale = spread if varies and 0 < spread < 1 else 1.0
-    line = Line(
+    line = NumericColumn(
         name=f"n{position}" if varies else None,
         missing=f"m{position}" if absent.any() and coder.emit[coder.missing] else None,
         offset=float(np.median(values)),
@@ -236,12 +238,14 @@ def _measure_line(
     return line, held
 
 
-def _allowed(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:
+def _replace_forbidden(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:
     """Tokens in which those that no synthetic row may hold are replaced by values, by their frequency."""
-    return _refilled(coder, tokens, ~coder.emit[tokens], rng)
+    return _resample_values(coder, tokens, ~coder.emit[tokens], rng)
 
 
-def _refilled(coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], rng: np.random.Generator) -> Tokens:
+def _resample_values(
+    coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> Tokens:
     """Tokens with values drawn by their frequency in some places; a gap where there is no value to draw."""
     weights = np.where(coder.emit, coder.counts, 0).astype(np.float64)
     if weights[: coder.missing].any():
@@ -253,7 +257,7 @@ def _refilled(coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], r
     return tokens
 
 
-def _put(tokens: Tokens, codec: Codec, name: str, column: Tokens) -> None:
+def _set_tokens(tokens: Tokens, codec: Codec, name: str, column: Tokens) -> None:
     """Write one column's tokens into the token matrix, as digits where it is wide."""
     at = codec.positions(name)
     if len(at) == 2:

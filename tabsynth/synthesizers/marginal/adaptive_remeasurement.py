@@ -13,41 +13,41 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats
-from tabsynth.synthesizers.marginal.budget_allocation import Effort
-from tabsynth.synthesizers.marginal.count_source import Read, Source
-from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit
-from tabsynth.synthesizers.marginal.two_way_marginals import Measured, Pair, Pairs, Plan, measure
+from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
+from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit_mixture
+from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, Pair, PairShares, measure
 
-TREES = 2
+N_SPANNING_TREES = 2
 """Spanning trees of pairs that are counted again: one alone would leave out every pair that closes a ring."""
 
-SHARE = 0.5
+REMEASUREMENT_SHARE = 0.5
 """Share of the pairs' budget for the second look; what triples get is left to them, for they serve the target."""
 
-COMPONENTS, STEPS = 128, 150
+MAX_COMPONENTS, MAX_STEPS = 128, 150
 """The mixture that the strongest pairs are read off; a rough one does."""
 
 
-def kept_back(plan: Plan) -> float:
+def remeasurement_share(plan: MeasurementPlan) -> float:
     """The share of the counts' budget that is kept for the second look; none where there is nothing to choose."""
     if len(plan.pairs) < len(plan.sizes):
         return 0.0
     weights = plan.weights()
-    return float(SHARE * weights[: len(plan.pairs)].sum() / weights.sum())
+    return float(REMEASUREMENT_SHARE * weights[: len(plan.pairs)].sum() / weights.sum())
 
 
-def look_again(
+def remeasure(
     marginals: Sequence[Floats],
-    first: Measured,
-    plan: Plan,
-    tokens: Read,
+    first: Measurements,
+    plan: MeasurementPlan,
+    tokens: Reader,
     rows: float,
-    source: Source,
+    source: CountSource,
     share: float,
     names: Sequence[str],
-    effort: Effort,
+    config: MixtureConfig,
     seed: int,
-) -> Measured:
+) -> Measurements:
     """Count the strongest pairs once more, in one charge; a row is in one cell of each, as in the first counts.
 
     Args:
@@ -59,22 +59,22 @@ def look_again(
         source: Where counts come from.
         share: The share of the budget to spend.
         names: The columns' names, for the ledger.
-        effort: How the mixture is fitted in the end.
+        config: How the mixture is fitted in the end.
         seed: Seed of the rough mixture's start.
     """
-    rough = replace(effort, components=min(COMPONENTS, effort.components), steps=min(STEPS, effort.steps))
-    pairs = strongest(fit(marginals, first, rows, rough, seed=seed), plan.pairs)
-    return joined(first, measure(Plan(plan.sizes, pairs), tokens, rows, source, share, names))
+    rough = replace(config, components=min(MAX_COMPONENTS, config.components), steps=min(MAX_STEPS, config.steps))
+    pairs = strongest_pairs(fit_mixture(marginals, first, rows, rough, seed=seed), plan.pairs)
+    return combine_measurements(first, measure(MeasurementPlan(plan.sizes, pairs), tokens, rows, source, share, names))
 
 
-def strongest(mixture: Mixture, pairs: Sequence[Pair], trees: int = TREES) -> tuple[Pair, ...]:
+def strongest_pairs(mixture: Mixture, pairs: Sequence[Pair], trees: int = N_SPANNING_TREES) -> tuple[Pair, ...]:
     """Pairs of some spanning trees of most mutual information, each tree among what those before it left.
 
     The first is the tree of Chow and Liu (1968) for the mixture. Where the pairs do not reach all columns, the trees
     are forests.
     """
     parts = [part.astype(np.float64) for part in mixture.parts]
-    left = sorted(pairs, key=lambda pair: (-_information(parts[pair[0]].T @ parts[pair[1]]), pair))
+    left = sorted(pairs, key=lambda pair: (-_mutual_information(parts[pair[0]].T @ parts[pair[1]]), pair))
     out: list[Pair] = []
     for _ in range(trees):
         group = list(range(len(parts)))
@@ -89,15 +89,15 @@ def strongest(mixture: Mixture, pairs: Sequence[Pair], trees: int = TREES) -> tu
     return tuple(out)
 
 
-def joined(first: Measured, second: Measured) -> Measured:
+def combine_measurements(first: Measurements, second: Measurements) -> Measurements:
     """The mean of both counts of each pair by inverse variance; triples stay as they are."""
     weights = first.pairs.weights + second.pairs.weights
     sums = first.pairs.shares * first.pairs.weights + second.pairs.shares * second.pairs.weights
     shares: npt.NDArray[np.float32] = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
-    return Measured(Pairs(shares, weights), first.groups, first.within)
+    return Measurements(PairShares(shares, weights), first.groups, first.within)
 
 
-def _information(table: Floats) -> float:
+def _mutual_information(table: Floats) -> float:
     """Mutual information of a pair in nats, from its table up to a factor."""
     joint = np.maximum(table / table.sum(), 1e-12)
     apart = np.outer(joint.sum(1), joint.sum(0))

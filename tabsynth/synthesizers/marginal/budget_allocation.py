@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-REFERENCE = 5000.0
+REFERENCE_SIGNAL = 5000.0
 """The signal of about 32,000 rows at epsilon 1 and delta 1e-6, which the factors below refer to."""
 
-TABLES = 200
+N_REFERENCE_TABLES = 200
 """Pairs and triples that are counted in a table of 15 columns with a target, which the number of bins refers to."""
 
-LARGEST = 2e12
+MAX_MULTIPLICATIONS = 2e12
 """Multiplications of a whole fit, some half a minute of one core: a larger one gets fewer components and steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class MixtureConfig:
     """How a mixture is fitted.
 
     Attributes:
@@ -37,7 +37,9 @@ class Effort:
     penalty: float
 
 
-def effort_of(rows: float, rho: float, components: int | None = None, cells: int = 0, groups: int = 1) -> Effort:
+def mixture_config(
+    rows: float, rho: float, components: int | None = None, cells: int = 0, groups: int = 1
+) -> MixtureConfig:
     """The mixture for a noisy number of rows and a budget.
 
     Args:
@@ -47,29 +49,29 @@ def effort_of(rows: float, rho: float, components: int | None = None, cells: int
         cells: Tokens of all columns together.
         groups: Groups of the target's tokens within which pairs are counted.
     """
-    signal = strength(rows, rho)
+    signal = signal_to_noise(rows, rho)
     wanted = components or int(np.clip(round(384 * signal ** (1 / 3)), 128, 1536))
     steps = int(np.clip(round(400 * signal ** (1 / 3)), 150, 1000))
     # A step is two products of (components x cells) by (cells x cells) for each group.
-    dear = 4.0 * wanted * steps * cells**2 * max(groups, 1) / LARGEST
+    dear = 4.0 * wanted * steps * cells**2 * max(groups, 1) / MAX_MULTIPLICATIONS
     if dear > 1:
         steps = max(round(steps / np.sqrt(dear)), 150)
         wanted = components or max(round(wanted / np.sqrt(dear)), 128)
-    return Effort(components=wanted, steps=steps, rate=0.2, penalty=float(0.02 * signal**0.75))
+    return MixtureConfig(components=wanted, steps=steps, rate=0.2, penalty=float(0.02 * signal**0.75))
 
 
-def bins_of(rows: float, rho: float, tables: int = TABLES) -> int:
+def n_bins(rows: float, rho: float, tables: int = N_REFERENCE_TABLES) -> int:
     """About how many tokens a line is cut into, where the budget is parted among some tables of counts."""
-    signal = strength(rows, rho * TABLES / max(tables, 1))
+    signal = signal_to_noise(rows, rho * N_REFERENCE_TABLES / max(tables, 1))
     # Where noise is the larger part of an error, more bins bring more of it; where it is not, they bring detail.
     return int(np.clip(round(18 * signal ** (0.25 if signal < 1 else 0.4)), 6, 64))
 
 
-def fine_share(expected_rows: float, rho: float) -> float:
+def one_way_share(expected_rows: float, rho: float) -> float:
     """The share of the budget that goes to the fine counts of single columns."""
-    return float(np.clip(0.15 * strength(expected_rows, rho) ** -0.3, 0.1, 0.33))
+    return float(np.clip(0.15 * signal_to_noise(expected_rows, rho) ** -0.3, 0.1, 0.33))
 
 
-def strength(rows: float, rho: float) -> float:
+def signal_to_noise(rows: float, rho: float) -> float:
     """The signal, in units of the reference."""
-    return float(max(rows, 1.0) * np.sqrt(rho) / REFERENCE)
+    return float(max(rows, 1.0) * np.sqrt(rho) / REFERENCE_SIGNAL)

@@ -16,16 +16,16 @@ from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors
 
-Read = Callable[[], npt.NDArray[Any]]
+Reader = Callable[[], npt.NDArray[Any]]
 
-CAUTION = 1 - 1e-9
+SPENDABLE_SHARE = 1 - 1e-9
 """Share of the budget that is given out, so that rounding never brings the charges over it."""
 
-EXACT = 4.0
+EXACT_RHO = 4.0
 """The rho as whose noise exact counts are trusted: they are still counts of a sample."""
 
 
-class Source(Protocol):
+class CountSource(Protocol):
     """What gives counts."""
 
     @property
@@ -37,19 +37,19 @@ class Source(Protocol):
         """How many rows a unit has at most."""
 
     def counts(
-        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+        self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
         """Counts of histograms in which every row falls in one cell, each for a share of the budget."""
 
     def sigma(self, share: float) -> float:
         """Standard deviation of the noise that a share of the budget buys."""
 
-    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
         """The candidate of the highest score, which one row changes by at most one."""
 
 
 @dataclass(frozen=True)
-class Charged:
+class NoisyCounts:
     """Counts with discrete Gaussian noise, charged before they are read.
 
     Attributes:
@@ -65,7 +65,7 @@ class Charged:
     max_rows_per_unit: int = 1
 
     def counts(
-        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+        self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
         """Noisy counts, one charge for all."""
         noisy = noisy_count_vectors(
@@ -81,13 +81,13 @@ class Charged:
 
     def sigma(self, share: float) -> float:
         """Noise of sensitivity^2 / (2 sigma^2) = share * rho."""
-        return self.max_rows_per_unit / math.sqrt(2 * CAUTION * share * self.rho)
+        return self.max_rows_per_unit / math.sqrt(2 * SPENDABLE_SHARE * share * self.rho)
 
-    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
         """A candidate of a high score, by the exponential mechanism."""
         return exponential(
             read_scores,
-            rho=CAUTION * share * self.rho,
+            rho=SPENDABLE_SHARE * share * self.rho,
             sensitivity=self.max_rows_per_unit,
             ledger=self.ledger,
             purpose=purpose,
@@ -97,14 +97,14 @@ class Charged:
 
 
 @dataclass(frozen=True)
-class Exact:
+class ExactCounts:
     """Counts as they are: no privacy."""
 
-    rho: float = EXACT
+    rho: float = EXACT_RHO
     max_rows_per_unit: int = 1
 
     def counts(
-        self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]
+        self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
         """Exact counts."""
         return [read().astype(np.float64) for read in reads]
@@ -113,6 +113,6 @@ class Exact:
         """How far the counts are trusted."""
         return 1 / math.sqrt(2 * share * self.rho)
 
-    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
         """The candidate of the highest score."""
         return int(np.argmax(read_scores()))

@@ -13,9 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.synthesizers.marginal.product_mixture import CHUNK, chances_by, even, inverse_rows
+from tabsynth.synthesizers.marginal.product_mixture import (
+    CHUNK_ROWS,
+    invert_row_cdf,
+    probabilities_by_likelihood,
+    stratified_uniforms,
+)
 
-HELD = 1 << 24
+MAX_CHUNK_CELLS = 1 << 24
 """Cells of the largest factor that are held at a time for a chunk of rows."""
 
 Columns = tuple[int, ...]
@@ -24,7 +29,7 @@ Factor = tuple[Columns, Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class Cliques:
+class GraphicalModel:
     """Rows with probability in proportion to the product of factors.
 
     Attributes:
@@ -40,15 +45,15 @@ class Cliques:
     def log_likelihood(self, tokens: Tokens) -> Floats:
         """Log-probability of rows, shape (n,); -1 stands for any token."""
         free: list[Floats | None] = [None] * len(self.sizes)
-        whole = self._eliminated(np.full((1, len(self.sizes)), -1, np.int32), free)[1]
+        whole = self._eliminate(np.full((1, len(self.sizes)), -1, np.int32), free)[1]
         out = np.empty(len(tokens))
         for rows in self._chunks(tokens):
-            out[rows] = self._eliminated(tokens[rows], free)[1] - whole
+            out[rows] = self._eliminate(tokens[rows], free)[1] - whole
         return out
 
-    def chances(self, tokens: Tokens, column: int) -> Floats:
+    def probabilities(self, tokens: Tokens, column: int) -> Floats:
         """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
-        return chances_by(self.log_likelihood, tokens, column, self.sizes[column])
+        return probabilities_by_likelihood(self.log_likelihood, tokens, column, self.sizes[column])
 
     def draw(
         self, fixed: Tokens, allowed: Sequence[Floats | None], rng: np.random.Generator, *, stratify: bool = True
@@ -58,16 +63,16 @@ class Cliques:
         for rows in self._chunks(fixed):
             own = out[rows]
             every = np.arange(len(own))
-            for column, (columns, table) in reversed(self._eliminated(own, allowed)[0]):
+            for column, (columns, table) in reversed(self._eliminate(own, allowed)[0]):
                 others = [other for other in columns if other != column]
                 last = np.moveaxis(table, 1 + columns.index(column), -1)
                 place = (every if len(table) > 1 else 0, *(own[:, other] for other in others))
-                chances = np.broadcast_to(last[place], (len(own), self.sizes[column]))
+                probabilities = np.broadcast_to(last[place], (len(own), self.sizes[column]))
                 group = np.zeros(len(own), np.int64)
                 for other in others:
                     group = group * self.sizes[other] + own[:, other]
                 group = np.unique(group, return_inverse=True)[1]
-                own[:, column] = inverse_rows(chances, even(group, rng, stratify))
+                own[:, column] = invert_row_cdf(probabilities, stratified_uniforms(group, rng, stratify))
             out[rows] = own
         return out
 
@@ -77,16 +82,20 @@ class Cliques:
         patterns, of = np.unique(tokens >= 0, axis=0, return_inverse=True)
         for number, known in enumerate(patterns):
             rows = np.flatnonzero(of.reshape(-1) == number)
-            size = CHUNK if not known.any() else int(np.clip(HELD // (most * max(self.sizes)), 1, CHUNK))
+            size = (
+                CHUNK_ROWS
+                if not known.any()
+                else int(np.clip(MAX_CHUNK_CELLS // (most * max(self.sizes)), 1, CHUNK_ROWS))
+            )
             for begin in range(0, len(rows), size):
                 yield rows[begin : begin + size]
 
-    def _eliminated(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> tuple[list[tuple[int, Factor]], Floats]:
+    def _eliminate(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> tuple[list[tuple[int, Factor]], Floats]:
         """Each unknown column in the order in which they go, with the product it goes with; the log of what is left.
 
         All rows know the same columns.
         """
-        factors = [_given(columns, table, tokens) for columns, table in self._limited(tokens, allowed)]
+        factors = [_condition(columns, table, tokens) for columns, table in self._with_limits(tokens, allowed)]
         left = [column for column in range(len(self.sizes)) if tokens[0, column] < 0]
         gone: list[tuple[int, Factor]] = []
         logs = np.zeros(len(tokens))
@@ -106,7 +115,7 @@ class Cliques:
             logs = logs + np.log(np.maximum(table, 1e-300))
         return gone, logs
 
-    def _limited(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> Iterator[Factor]:
+    def _with_limits(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> Iterator[Factor]:
         """The factors, and the limits of unknown columns as further ones."""
         yield from zip(self.columns, self.tables, strict=True)
         for column, share in enumerate(allowed):
@@ -127,7 +136,7 @@ class Cliques:
         return columns, out
 
 
-def _given(columns: Columns, table: Floats, tokens: Tokens) -> Factor:
+def _condition(columns: Columns, table: Floats, tokens: Tokens) -> Factor:
     """A factor's part that agrees with the known tokens of rows."""
     known = [place for place, column in enumerate(columns) if tokens[0, column] >= 0]
     free = [place for place in range(len(columns)) if place not in known]

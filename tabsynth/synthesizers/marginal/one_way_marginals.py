@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.marginal.count_source import Read, Source
+from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 from tabsynth.synthesizers.marginal.public_bins import Grid
 
 
-def simplex(noisy: Floats, total: float) -> Floats:
+def project_to_simplex(noisy: Floats, total: float) -> Floats:
     """The nearest counts that are not negative and sum to a total (Duchi et al. 2008, figure 1), shape as given."""
     if total <= 0 or not len(noisy):
         return np.zeros(len(noisy))
@@ -22,7 +22,7 @@ def simplex(noisy: Floats, total: float) -> Floats:
     return np.asarray(np.maximum(noisy - excess[last], 0.0))
 
 
-def within_blocks(
+def reconcile_blocks(
     fine: Floats, sigma: float, blocks: Integers, coarse: Floats | None, coarse_sigma: float, total: float
 ) -> Floats:
     """Counts of fine cells that agree with the blocks' own counts and sum to a total.
@@ -36,18 +36,18 @@ def within_blocks(
         total: The number of rows.
     """
     if coarse is None:
-        return simplex(fine, total)
+        return project_to_simplex(fine, total)
     cells = np.bincount(blocks)
     summed = np.bincount(blocks, weights=fine)
     precise, rough = 1 / coarse_sigma**2, 1 / (sigma**2 * cells)
-    masses = simplex((coarse * precise + summed * rough) / (precise + rough), total)
-    fine, ends = shrunk(fine, sigma, blocks), np.cumsum(cells)
+    masses = project_to_simplex((coarse * precise + summed * rough) / (precise + rough), total)
+    fine, ends = shrink_to_block_means(fine, sigma, blocks), np.cumsum(cells)
     return np.concatenate(
-        [simplex(fine[end - n : end], mass) for end, n, mass in zip(ends, cells, masses, strict=True)]
+        [project_to_simplex(fine[end - n : end], mass) for end, n, mass in zip(ends, cells, masses, strict=True)]
     )
 
 
-def shrunk(fine: Floats, sigma: float, blocks: Integers) -> Floats:
+def shrink_to_block_means(fine: Floats, sigma: float, blocks: Integers) -> Floats:
     """Counts pulled towards their block's mean, the more so the less they differ by more than noise.
 
     The positive-part estimator of James and Stein, a block at a time: where a budget is too small to tell cells apart,
@@ -60,38 +60,38 @@ def shrunk(fine: Floats, sigma: float, blocks: Integers) -> Floats:
     return np.asarray(fine - (1 - kept[blocks]) * off)
 
 
-def merged(counts: Floats, bins: int, least: float) -> Integers:
+def merge_cells(counts: Floats, bins: int, min_rows: float) -> Integers:
     """The token of each cell of a line, ascending from 0 without gaps.
 
-    A stretch of less than ``least`` rows goes with what follows it, so that no token is lost in the noise.
+    A stretch of less than ``min_rows`` rows goes with what follows it, so that no token is lost in the noise.
 
     Args:
         counts: Rows of each cell in order.
         bins: About how many tokens a line without heavy cells is cut into.
-        least: Fewest rows of a token.
+        min_rows: Fewest rows of a token.
     """
     share = counts.sum() / bins
     light = counts[counts < share].sum() / max(counts.sum(), 1e-9)
     # Where most rows are in heavy cells, the others are cut finer than their share of the rows alone would have it.
-    share = max(least, share * np.sqrt(light))
+    share = max(min_rows, share * np.sqrt(light))
     out = np.zeros(len(counts), np.int64)
     token, held = 0, 0.0
     for cell, count in enumerate(counts.tolist()):
-        if cell and (held >= share or (count >= share and held >= least)):
+        if cell and (held >= share or (count >= share and held >= min_rows)):
             token, held = token + 1, 0.0
         out[cell] = token
         held = share if count >= share else held + count
-    if held < least and token:
+    if held < min_rows and token:
         out[out == token] = token - 1
     return out
 
 
-TOTAL = 3.0
+N_TOTAL_CELLS = 3.0
 """The number of rows gets a share of the budget as a column of this many cells squared would."""
 
 
 @dataclass(frozen=True, eq=False)
-class OneWays:
+class OneWayMarginals:
     """What is known of the columns one by one.
 
     Attributes:
@@ -105,7 +105,9 @@ class OneWays:
     sigma: dict[str, float]
 
 
-def one_ways(grids: Mapping[str, Grid], cells: Callable[[str], Integers], source: Source, share: float) -> OneWays:
+def measure_one_ways(
+    grids: Mapping[str, Grid], cells: Callable[[str], Integers], source: CountSource, share: float
+) -> OneWayMarginals:
     """Count the cells of every column, in one charge.
 
     Args:
@@ -122,9 +124,11 @@ def one_ways(grids: Mapping[str, Grid], cells: Callable[[str], Integers], source
             wanted.append((name, True, int(grid.blocks[-1]) + 1))
     # The cells of a wide line would cost more than they tell: they get no more than its blocks.
     parts = [int(grids[name].blocks[-1]) + 1 if grids[name].blocks[-1] > 1 else size for name, _, size in wanted]
-    weight = np.append(np.sqrt(parts), TOTAL)
+    weight = np.append(np.sqrt(parts), N_TOTAL_CELLS)
     shares = share * weight / weight.sum()
-    reads = [_read(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted]
+    reads = [
+        _histogram_reader(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted
+    ]
     reads.append(lambda: np.array([len(cells(next(iter(grids))))]))
     *counts, total = source.counts(reads, shares.tolist(), "fine counts of every column, and of all rows", list(grids))
     noisy = {(name, blocks): count for (name, blocks, _), count in zip(wanted, counts, strict=True)}
@@ -135,7 +139,7 @@ def one_ways(grids: Mapping[str, Grid], cells: Callable[[str], Integers], source
     sums = [*(count.sum() for count in counts), total.sum()]
     rows = max(float(np.average(sums, weights=precision)), 1.0)
     estimates = {
-        name: within_blocks(
+        name: reconcile_blocks(
             noisy[name, False],
             sigma[name, False],
             grid.blocks,
@@ -145,10 +149,12 @@ def one_ways(grids: Mapping[str, Grid], cells: Callable[[str], Integers], source
         )
         for name, grid in grids.items()
     }
-    return OneWays(rows, estimates, {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids})
+    return OneWayMarginals(
+        rows, estimates, {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
+    )
 
 
-def _read(cells: Callable[[str], Integers], name: str, blocks: Integers | None, size: int) -> Read:
+def _histogram_reader(cells: Callable[[str], Integers], name: str, blocks: Integers | None, size: int) -> Reader:
     def read() -> Integers:
         own = cells(name)
         return np.bincount(own if blocks is None else blocks[own], minlength=size)

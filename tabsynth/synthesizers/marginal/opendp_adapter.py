@@ -15,23 +15,23 @@ import numpy as np
 from tabsynth.common.arrays import Tokens
 from tabsynth.errors import PrivacyError, missing_package
 from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
-from tabsynth.synthesizers.marginal.count_source import CAUTION, Charged, Read, Source
-from tabsynth.synthesizers.marginal.graphical_model import Cliques
+from tabsynth.synthesizers.marginal.count_source import SPENDABLE_SHARE, CountSource, NoisyCounts, Reader
+from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 
 ALGORITHMS = ("aim", "mst")
 
-SINGLE, MEASURED = 0.25, 0.875
+ONE_WAY_SHARE, MEASUREMENT_SHARE = 0.25, 0.875
 """Shares of OpenDP's budget that go to single columns, and, of the rest, to counts rather than choices. With these and
 a rho of few binary digits its sums are exact; with decimals they exceed the budget in the last digit, and it stops."""
 
-DIGITS = 20
+N_RHO_DIGITS = 20
 """Binary digits of rho."""
 
-MEGABYTES = 4.0
+MAX_MODEL_MB = 4.0
 """Largest graphical model that AIM may choose."""
 
 
-def require() -> Any:
+def require_opendp() -> Any:
     """OpenDP with its extra.
 
     Raises:
@@ -47,13 +47,13 @@ def require() -> Any:
     return dp
 
 
-def check_source(source: Source) -> Charged:
+def check_source(source: CountSource) -> NoisyCounts:
     """The source, where OpenDP can spend from it.
 
     Raises:
         PrivacyError: The noise is to come from a seed, which OpenDP does not take.
     """
-    if not isinstance(source, Charged) or not source.noise.is_secure:
+    if not isinstance(source, NoisyCounts) or not source.noise.is_secure:
         raise PrivacyError(
             "OpenDP draws its noise itself: the methods 'aim' and 'mst' need privacy= and take no insecure_seed; "
             "use method='mixture'"
@@ -61,9 +61,9 @@ def check_source(source: Source) -> Charged:
     return source
 
 
-def released(
-    method: str, sizes: Sequence[int], tokens: Read, source: Charged, share: float, names: Sequence[str]
-) -> Cliques:
+def release_model(
+    method: str, sizes: Sequence[int], tokens: Reader, source: NoisyCounts, share: float, names: Sequence[str]
+) -> GraphicalModel:
     """A graphical model of tokens, for one charge.
 
     Args:
@@ -76,8 +76,8 @@ def released(
     """
     from dp_accounting.dp_event import ZCDpEvent
 
-    require()
-    rho = _binary(CAUTION * share * source.rho)
+    require_opendp()
+    rho = _round_rho(SPENDABLE_SHARE * share * source.rho)
     entry = source.ledger.charge(
         ZCDpEvent(rho=rho),
         purpose=f"OpenDP's {method.upper()} on all columns",
@@ -85,14 +85,14 @@ def released(
         sensitivity=source.max_rows_per_unit,
         rng="OpenDP, a cryptographic source",
     )
-    found = measured(method, sizes, tokens(), rho, source.max_rows_per_unit)
+    found = run_opendp(method, sizes, tokens(), rho, source.max_rows_per_unit)
     source.ledger.record(entry, hash_arrays(found.tables))
     return found
 
 
-def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, max_rows_per_unit: int) -> Cliques:
+def run_opendp(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
     """What OpenDP makes of tokens that are paid for; beside them it is told public facts alone."""
-    dp = require()
+    dp = require_opendp()
     import polars as pl
 
     slots = [f"s{i:05d}" for i in range(len(sizes))]
@@ -102,18 +102,18 @@ def measured(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, max_
         privacy_loss=dp.loss_of(rho=rho),
         split_evenly_over=1,
     )
-    shares = {"measure_split": MEASURED, "oneway_split": SINGLE}
+    shares = {"measure_split": MEASUREMENT_SHARE, "oneway_split": ONE_WAY_SHARE}
     algorithm = (
-        dp.mbi.AIM(queries=2, max_size=MEGABYTES, rounds=2 * len(sizes), **shares)
+        dp.mbi.AIM(queries=2, max_size=MAX_MODEL_MB, rounds=2 * len(sizes), **shares)
         if method == "aim"
         else dp.mbi.MST(**shares)
     )
     keys = {slot: list(range(size)) for slot, size in zip(slots, sizes, strict=True)}
     model = context.query().contingency_table(keys=keys, algorithm=algorithm).release().model
-    return _cliques(model, slots, sizes)
+    return _graphical_model(model, slots, sizes)
 
 
-def _cliques(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> Cliques:
+def _graphical_model(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> GraphicalModel:
     """The factors of OpenDP's model, without the cell that it adds to every column for missing values."""
     columns, tables = [], []
     for clique in model.potentials.cliques:
@@ -127,10 +127,10 @@ def _cliques(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> Cliques:
     for i in sorted(set(range(len(sizes))) - {i for own in columns for i in own}):
         columns.append((i,))
         tables.append(np.ones(sizes[i]))
-    return Cliques(tuple(sizes), tuple(columns), tuple(tables))
+    return GraphicalModel(tuple(sizes), tuple(columns), tuple(tables))
 
 
-def _binary(rho: float) -> float:
-    """The largest number of ``DIGITS`` binary digits that is no larger."""
+def _round_rho(rho: float) -> float:
+    """The largest number of ``N_RHO_DIGITS`` binary digits that is no larger."""
     mantissa, exponent = math.frexp(rho)
-    return math.ldexp(math.floor(math.ldexp(mantissa, DIGITS)), exponent - DIGITS)
+    return math.ldexp(math.floor(math.ldexp(mantissa, N_RHO_DIGITS)), exponent - N_RHO_DIGITS)

@@ -16,17 +16,17 @@ from tabsynth.privacy.mechanisms.contribution_bounding import bound_contribution
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.public_bins import Grid, grid_of
+from tabsynth.synthesizers.marginal.public_bins import Grid, column_grid
 from tabsynth.synthesizers.marginal.public_codec import tokens_of_cells
 
 
-def grids_of(schema: Schema) -> dict[str, Grid]:
+def public_grids(schema: Schema) -> dict[str, Grid]:
     """The public cells of every column that is learned.
 
     Raises:
         PrivacyError: There is no such column.
     """
-    grids = {name: grid_of(column) for name, column in schema.items() if not isinstance(column, (Identifier, Text))}
+    grids = {name: column_grid(column) for name, column in schema.items() if not isinstance(column, (Identifier, Text))}
     if not grids:
         raise PrivacyError("there is no column to learn; declare one that is not an identifier or text")
     return grids

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.common.progress import progress_bar
-from tabsynth.synthesizers.marginal.budget_allocation import Effort
-from tabsynth.synthesizers.marginal.two_way_marginals import Measured, Pairs
+from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
+from tabsynth.synthesizers.marginal.two_way_marginals import Measurements, PairShares
 
-CHUNK = 1 << 14
+CHUNK_ROWS = 1 << 14
 """Rows whose chances are held at a time."""
 
 
-def even(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
+def stratified_uniforms(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
     """Uniforms, shape (n,); those of a group fill [0, 1) evenly."""
     n = len(group)
     if not stratify:
@@ -37,7 +37,9 @@ def even(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
     return np.asarray((rank + rng.random(n)) / counts[group])
 
 
-def chances_by(log_likelihood: Callable[[Tokens], Floats], tokens: Tokens, column: int, size: int) -> Floats:
+def probabilities_by_likelihood(
+    log_likelihood: Callable[[Tokens], Floats], tokens: Tokens, column: int, size: int
+) -> Floats:
     """The distribution of a column given the known tokens of rows, shape (n, size), by trying each of its tokens."""
     asked = tokens.copy()
     logs = np.empty((len(tokens), size))
@@ -48,34 +50,37 @@ def chances_by(log_likelihood: Callable[[Tokens], Floats], tokens: Tokens, colum
     return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
-def within(chances: npt.NDArray[np.floating], share: Floats) -> Floats:
+def restrict(probabilities: npt.NDArray[np.floating], share: Floats) -> Floats:
     """Chances times the allowed share of each token; where nothing would be left, the shares alone."""
-    out = chances * share
+    out = probabilities * share
     return np.asarray(np.where(out.sum(1, keepdims=True) > 0, out, share))
 
 
-def inverse(chances: Floats, row: Integers, uniform: Floats) -> Tokens:
+def invert_component_cdf(probabilities: Floats, row: Integers, uniform: Floats) -> Tokens:
     """Tokens by inverting the distribution of each row's component, shape (n,)."""
-    size = chances.shape[1]
-    cumulative = np.cumsum(chances, 1)
+    size = probabilities.shape[1]
+    cumulative = np.cumsum(probabilities, 1)
     total = cumulative[:, -1:]
     # All distributions lie one behind the other on one line, a unit each.
     line = np.where(total > 0, cumulative / np.maximum(total, 1e-300), np.arange(1, size + 1) / size)
-    at = np.searchsorted((line + np.arange(len(chances))[:, None]).ravel(), row + uniform, side="right") - row * size
-    last = (size - 1 - np.argmax(chances[:, ::-1] > 0, 1))[row]
+    at = (
+        np.searchsorted((line + np.arange(len(probabilities))[:, None]).ravel(), row + uniform, side="right")
+        - row * size
+    )
+    last = (size - 1 - np.argmax(probabilities[:, ::-1] > 0, 1))[row]
     return np.asarray(np.clip(at, 0, last), np.int32)
 
 
-def inverse_rows(chances: npt.NDArray[np.floating], uniform: Floats) -> Tokens:
+def invert_row_cdf(probabilities: npt.NDArray[np.floating], uniform: Floats) -> Tokens:
     """Tokens by inverting a distribution for each row, shape (n,)."""
-    cumulative = np.cumsum(chances.astype(np.float64), 1)
+    cumulative = np.cumsum(probabilities.astype(np.float64), 1)
     cumulative = np.where(cumulative[:, -1:] > 0, cumulative, np.arange(1.0, cumulative.shape[1] + 1))
-    last = cumulative.shape[1] - 1 - np.argmax(chances[:, ::-1] > 0, 1)
+    last = cumulative.shape[1] - 1 - np.argmax(probabilities[:, ::-1] > 0, 1)
     below = (cumulative <= (uniform * cumulative[:, -1])[:, None]).sum(1)
     return np.asarray(np.minimum(below, last), np.int32)
 
 
-BETAS = (0.9, 0.99)
+ADAM_BETAS = (0.9, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,9 @@ class Mixture:
         """Number of components."""
         return len(self.parts[0])
 
-    def log_prob(self, tokens: npt.NDArray[np.int32], allowed: Sequence[Floats | None] | None = None) -> Floats:
+    def component_log_prob(
+        self, tokens: npt.NDArray[np.int32], allowed: Sequence[Floats | None] | None = None
+    ) -> Floats:
         """Log-probability of each component and row together, shape (n, components); -1 stands for any token."""
         joint = np.full((len(tokens), self.components), -np.log(self.components))
         for column, part in enumerate(self.parts):
@@ -108,19 +115,19 @@ class Mixture:
     def log_likelihood(self, tokens: npt.NDArray[np.int32]) -> Floats:
         """Log-probability of rows, shape (n,); -1 stands for any token."""
         out = np.empty(len(tokens))
-        for begin in range(0, len(tokens), CHUNK):
-            joint = self.log_prob(tokens[begin : begin + CHUNK])
-            most = joint.max(1)
-            out[begin : begin + CHUNK] = most + np.log(np.exp(joint - most[:, None]).sum(1))
+        for begin in range(0, len(tokens), CHUNK_ROWS):
+            joint = self.component_log_prob(tokens[begin : begin + CHUNK_ROWS])
+            max_log = joint.max(1)
+            out[begin : begin + CHUNK_ROWS] = max_log + np.log(np.exp(joint - max_log[:, None]).sum(1))
         return out
 
-    def chances(self, tokens: npt.NDArray[np.int32], column: int) -> Floats:
+    def probabilities(self, tokens: npt.NDArray[np.int32], column: int) -> Floats:
         """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
         out = np.empty((len(tokens), self.parts[column].shape[1]))
-        for begin in range(0, len(tokens), CHUNK):
-            joint = self.log_prob(tokens[begin : begin + CHUNK])
+        for begin in range(0, len(tokens), CHUNK_ROWS):
+            joint = self.component_log_prob(tokens[begin : begin + CHUNK_ROWS])
             weight = np.exp(joint - joint.max(1, keepdims=True))
-            out[begin : begin + CHUNK] = weight @ self.parts[column] / weight.sum(1, keepdims=True)
+            out[begin : begin + CHUNK_ROWS] = weight @ self.parts[column] / weight.sum(1, keepdims=True)
         return out
 
     def draw(
@@ -143,7 +150,7 @@ class Mixture:
         out = fixed.copy()
         if not len(fixed):
             return out
-        component = self._drawn_components(fixed, allowed, rng, stratify)
+        component = self._sample_components(fixed, allowed, rng, stratify)
         order = np.argsort(component, kind="stable")
         for column, part in enumerate(self.parts):
             rows = order[fixed[order, column] < 0]
@@ -151,14 +158,16 @@ class Mixture:
             if not len(rows):
                 continue
             if share is not None and share.ndim == 2:
-                chances = within(part[component[rows]], share[out[rows, column - 1]])
-                out[rows, column] = inverse_rows(chances, rng.random(len(rows)))
+                probabilities = restrict(part[component[rows]], share[out[rows, column - 1]])
+                out[rows, column] = invert_row_cdf(probabilities, rng.random(len(rows)))
             else:
-                chances = part.astype(np.float64) if share is None else within(part, share)
-                out[rows, column] = inverse(chances, component[rows], even(component[rows], rng, stratify))
+                probabilities = part.astype(np.float64) if share is None else restrict(part, share)
+                out[rows, column] = invert_component_cdf(
+                    probabilities, component[rows], stratified_uniforms(component[rows], rng, stratify)
+                )
         return out
 
-    def _drawn_components(
+    def _sample_components(
         self,
         fixed: npt.NDArray[np.int32],
         allowed: Sequence[Floats | None],
@@ -168,23 +177,25 @@ class Mixture:
         """A component for each row, given its fixed tokens and the limits."""
         one = [None if share is None or share.ndim == 2 else share for share in allowed]
         same = not (fixed >= 0).any()
-        uniform = even(np.zeros(len(fixed), np.int64), rng, stratify)
+        uniform = stratified_uniforms(np.zeros(len(fixed), np.int64), rng, stratify)
         if same:
-            joint = self.log_prob(fixed[:1], one)
-            return inverse(np.exp(joint - joint.max()), np.zeros(len(fixed), np.int64), uniform).astype(np.int64)
+            joint = self.component_log_prob(fixed[:1], one)
+            return invert_component_cdf(np.exp(joint - joint.max()), np.zeros(len(fixed), np.int64), uniform).astype(
+                np.int64
+            )
         out = np.empty(len(fixed), np.int64)
-        for begin in range(0, len(fixed), CHUNK):
-            rows = slice(begin, begin + CHUNK)
-            joint = self.log_prob(fixed[rows], one)
-            out[rows] = inverse_rows(np.exp(joint - joint.max(1, keepdims=True)), uniform[rows])
+        for begin in range(0, len(fixed), CHUNK_ROWS):
+            rows = slice(begin, begin + CHUNK_ROWS)
+            joint = self.component_log_prob(fixed[rows], one)
+            out[rows] = invert_row_cdf(np.exp(joint - joint.max(1, keepdims=True)), uniform[rows])
         return out
 
 
-def fit(
+def fit_mixture(
     marginals: Sequence[Floats],
-    measured: Measured,
+    measured: Measurements,
     rows: float,
-    effort: Effort,
+    config: MixtureConfig,
     *,
     seed: int,
     progress: bool | None = False,
@@ -195,7 +206,7 @@ def fit(
         marginals: The distribution of each column, shape (tokens,).
         measured: The noisy pairs.
         rows: Number of rows.
-        effort: How.
+        config: Components, steps and penalty.
         seed: Seed of the components' start.
         progress: Whether to show a bar; None shows one on a terminal.
     """
@@ -204,24 +215,24 @@ def fit(
     of = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
     sums = torch.nn.functional.one_hot(of, len(sizes)).float()
     base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
-    logits = base + 0.5 * torch.randn(effort.components, len(base), generator=noise)
-    slopes = _Slopes(measured)
-    pull = effort.penalty * rows / effort.components
+    logits = base + 0.5 * torch.randn(config.components, len(base), generator=noise)
+    slopes = _PairGradient(measured)
+    pull = config.penalty * rows / config.components
     first, second = torch.zeros_like(logits), torch.zeros_like(logits)
-    every = np.arange(effort.steps)
-    rates = effort.rate * 0.5 * (1 + np.cos(np.pi * every / effort.steps))
-    with progress_bar(effort.steps, "fit", "step", progress) as shown:
-        for step in range(effort.steps):
-            chances = _softmax(logits, of, sums)
-            gradient = slopes.at(chances)
+    every = np.arange(config.steps)
+    rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
+    with progress_bar(config.steps, "fit", "step", progress) as shown:
+        for step in range(config.steps):
+            probabilities = _softmax(logits, of, sums)
+            gradient = slopes.at(probabilities)
             # The divergence from the marginals: its derivative by a probability is log p - log q.
-            gradient += pull * (chances.clamp(min=1e-12).log() - base)
-            gradient -= ((gradient * chances) @ sums).index_select(1, of)
-            gradient *= chances
-            first.lerp_(gradient, 1 - BETAS[0])
-            second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-            size = (second / (1 - BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
-            logits.addcdiv_(first, size, value=-rates[step] / (1 - BETAS[0] ** (step + 1)))
+            gradient += pull * (probabilities.clamp(min=1e-12).log() - base)
+            gradient -= ((gradient * probabilities) @ sums).index_select(1, of)
+            gradient *= probabilities
+            first.lerp_(gradient, 1 - ADAM_BETAS[0])
+            second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
+            size = (second / (1 - ADAM_BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
+            logits.addcdiv_(first, size, value=-rates[step] / (1 - ADAM_BETAS[0] ** (step + 1)))
             shown.update()
     final = _softmax(logits, of, sums).numpy()
     return Mixture(tuple(np.split(final, np.cumsum(sizes)[:-1], axis=1)))
@@ -233,36 +244,36 @@ def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
     return raised / (raised @ sums).index_select(1, of)
 
 
-class _Slopes:
+class _PairGradient:
     """The likelihood's derivative: sum over ordered pairs of weight (predicted - measured) squared."""
 
-    def __init__(self, measured: Measured) -> None:
+    def __init__(self, measured: Measurements) -> None:
         self.pairs = _tensors(measured.pairs)
         self.groups = [torch.from_numpy(group) for group in measured.groups]
         self.within = [_tensors(pairs) for pairs in measured.within]
 
-    def at(self, chances: Tensor) -> Tensor:
+    def at(self, probabilities: Tensor) -> Tensor:
         """Derivative by the components' probabilities, shape (components, cells)."""
-        each = 1 / len(chances)
+        each = 1 / len(probabilities)
         if not self.groups:
-            return 4 * each * (chances @ _slope(chances.T @ chances * each, self.pairs))
+            return 4 * each * (probabilities @ _weighted_residuals(probabilities.T @ probabilities * each, self.pairs))
         # The groups part the rows, so the pairs in all rows are the sum of the pairs within them.
-        inside = [chances[:, group].sum(1, keepdim=True) * each for group in self.groups]
-        pairs = [(chances * part).T @ chances for part in inside]
-        common = _slope(torch.stack(pairs).sum(0), self.pairs)
-        out = torch.zeros_like(chances)
+        inside = [probabilities[:, group].sum(1, keepdim=True) * each for group in self.groups]
+        pairs = [(probabilities * part).T @ probabilities for part in inside]
+        common = _weighted_residuals(torch.stack(pairs).sum(0), self.pairs)
+        out = torch.zeros_like(probabilities)
         for group, part, pair, known in zip(self.groups, inside, pairs, self.within, strict=True):
-            pulled = chances @ _slope(pair, known).add_(common)
+            pulled = probabilities @ _weighted_residuals(pair, known).add_(common)
             out.addcmul_(pulled, part, value=4)
-            out[:, group] += 2 * each * (pulled * chances).sum(1, keepdim=True)
+            out[:, group] += 2 * each * (pulled * probabilities).sum(1, keepdim=True)
         return out
 
 
-def _slope(pairs: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
+def _weighted_residuals(pairs: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
     """Weighted residuals; takes over ``pairs``."""
     shares, weights = known
     return pairs.sub(shares).mul_(weights)
 
 
-def _tensors(pairs: Pairs) -> tuple[Tensor, Tensor]:
+def _tensors(pairs: PairShares) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pairs.shares), torch.from_numpy(pairs.weights)

@@ -20,13 +20,13 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, to_naive_utc
 
-NARROW = 256
+MAX_SINGLE_VALUES = 256
 """A line of at most this many values gets a cell for each."""
 
-STEPS = 128
+N_STEPS = 128
 """About how many even steps a wide line is cut into."""
 
-DIGITS = 2
+N_SIGNIFICANT_DIGITS = 2
 """Numbers of this many significant digits are round."""
 
 
@@ -79,30 +79,30 @@ class Grid:
         return table[codes].astype(np.int64)
 
 
-def grid_of(column: Column) -> Grid:
+def column_grid(column: Column) -> Grid:
     """The cells of a column that is to be learned.
 
     Raises:
         PrivacyError: The declaration does not say which values there may be.
     """
     if isinstance(column, Boolean):
-        return _set((False, True), column.nullable)
+        return _categorical_grid((False, True), column.nullable)
     if isinstance(column, Categorical):
         if column.values is None:
             raise PrivacyError(f"column {column.name!r}: no values are declared; declare them in the schema")
-        return _set(column.values, column.nullable)
+        return _categorical_grid(column.values, column.nullable)
     if isinstance(column, (Numeric, Datetime)):
-        ends = _ends(column)
+        ends = _numeric_bounds(column)
         if ends is None:
             raise PrivacyError(f"column {column.name!r}: low and high are not both declared; declare both")
-        return line_grid(*ends, column.decimals if isinstance(column, Numeric) else 0, column.nullable)
+        return numeric_grid(*ends, column.decimals if isinstance(column, Numeric) else 0, column.nullable)
     raise PrivacyError(f"column {column.name!r}: a {column.kind} column is not learned")
 
 
-def line_grid(low: float, high: float, decimals: int | None, nullable: bool) -> Grid:
+def numeric_grid(low: float, high: float, decimals: int | None, nullable: bool) -> Grid:
     """The cells of the numbers from ``low`` to ``high``."""
     step = 0.0 if decimals is None else 10.0**-decimals
-    if step and (high - low) / step < NARROW:
+    if step and (high - low) / step < MAX_SINGLE_VALUES:
         single = np.round(low + step * np.arange(round((high - low) / step) + 1), decimals or 0)
         return Grid((), single, single, decimals, nullable, np.zeros(len(single) + nullable, np.int64))
     points = round_numbers(low, high, step)
@@ -122,14 +122,14 @@ def line_grid(low: float, high: float, decimals: int | None, nullable: bool) -> 
 
 def round_numbers(low: float, high: float, step: float) -> Floats:
     """Where real numbers from ``low`` to ``high`` heap: even steps, and numbers of two significant digits; sorted."""
-    width = (high - low) / STEPS
+    width = (high - low) / N_STEPS
     even = 10.0 ** math.ceil(math.log10(width))
     even = next(even * part for part in (0.1, 0.2, 0.5, 1.0) if even * part >= width * 0.999)
     found = [np.array([low, high]), even * np.arange(math.ceil(low / even), math.floor(high / even) + 1)]
     most = max(abs(low), abs(high))
     least = max(step, most * (1e-6 if step else 1e-4))  # numbers that are smaller are not told apart
     tens = 10.0 ** np.arange(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
-    digits = np.arange(10 ** (DIGITS - 1), 10**DIGITS) / 10 ** (DIGITS - 1)
+    digits = np.arange(10 ** (N_SIGNIFICANT_DIGITS - 1), 10**N_SIGNIFICANT_DIGITS) / 10 ** (N_SIGNIFICANT_DIGITS - 1)
     sized = np.outer(tens, digits).ravel()
     both = np.concatenate([-sized, [0.0], sized])
     found.append(both[(both >= low) & (both <= high)])
@@ -147,12 +147,12 @@ def _blocks(middle: Floats, low: float, high: float) -> Integers:
     return np.concatenate([[0], np.cumsum(np.diff(key) != 0)]).astype(np.int64)
 
 
-def _set(values: tuple[Value, ...], nullable: bool) -> Grid:
+def _categorical_grid(values: tuple[Value, ...], nullable: bool) -> Grid:
     none = np.empty(0)
     return Grid(values, none, none, None, nullable, np.zeros(len(values) + nullable, np.int64))
 
 
-def _ends(column: Numeric | Datetime) -> tuple[float, float] | None:
+def _numeric_bounds(column: Numeric | Datetime) -> tuple[float, float] | None:
     """Declared ends of a line in its units."""
     if column.low is None or column.high is None:
         return None

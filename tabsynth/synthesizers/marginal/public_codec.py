@@ -19,10 +19,10 @@ from tabsynth.common.arrays import Floats
 from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.one_way_marginals import merged
+from tabsynth.synthesizers.marginal.one_way_marginals import merge_cells
 from tabsynth.synthesizers.marginal.public_bins import Grid
 
-SIGMAS = 4.0
+MIN_TOKEN_SIGMAS = 4.0
 """A token rests on at least this many standard deviations of the noise; rarer values are pooled."""
 
 
@@ -42,8 +42,8 @@ def public_codec(
     coders: dict[str, Coder] = {}
     for name, column in schema.items():
         if name in grids:
-            make = _line if grids[name].line else _set
-            coders[name] = make(column, grids[name], counts[name], SIGMAS * sigma[name], bins)
+            make = _numeric_coder if grids[name].line else _categorical_coder
+            coders[name] = make(column, grids[name], counts[name], MIN_TOKEN_SIGMAS * sigma[name], bins)
         else:
             coders[name] = ValueCoder(("present",), np.array([rows, 0, 0]), np.array([True, False, False]))
     patterns = {
@@ -76,11 +76,11 @@ def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
     return np.asarray(table.reshape(high, low).sum(1 - slot.digit))
 
 
-def _line(column: Column, grid: Grid, counts: Floats, least: float, bins: int) -> QuantileCoder:
+def _numeric_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> QuantileCoder:
     """Cells joined to tokens; the counts say how a token is spread over its cells."""
     line = len(grid.low)
     mass = counts[:line]
-    token = merged(mass, bins, least)
+    token = merge_cells(mass, bins, min_rows)
     size = int(token[-1]) + 3
     rows = np.zeros(size)
     rows[: size - 2] = np.bincount(token, weights=mass)
@@ -93,11 +93,11 @@ def _line(column: Column, grid: Grid, counts: Floats, least: float, bins: int) -
     return QuantileCoder(grid.low, grid.high, spread, token, grid.edges, whole, emit, grid.decimals)
 
 
-def _set(column: Column, grid: Grid, counts: Floats, least: float, bins: int) -> ValueCoder:
+def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> ValueCoder:
     """A token for each value that is told from noise; the others are pooled, by their noisy shares."""
     declared = counts[: len(grid.values)]
-    often = np.flatnonzero(declared >= least)
-    seldom = np.flatnonzero(declared < least)
+    often = np.flatnonzero(declared >= min_rows)
+    seldom = np.flatnonzero(declared < min_rows)
     if len(seldom) == 1:  # pooling one value alone hides nothing
         often, seldom = np.arange(len(declared)), seldom[:0]
     ordered = isinstance(column, Categorical) and column.ordered

@@ -22,30 +22,30 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.recurring_differences import RECURRING, Tie
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import Read, Source
-from tabsynth.synthesizers.marginal.one_way_marginals import simplex
+from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.one_way_marginals import project_to_simplex
 from tabsynth.synthesizers.marginal.public_bins import Grid
 
-SEARCH = 0.03
+SEARCH_SHARE = 0.03
 """Share of the budget for the search, of which nothing is spent where noise would hide every tie."""
 
-EACH = 0.01
+DIFFERENCE_SHARE = 0.01
 """Share of the budget for the differences of each tie, of many ties less."""
 
-MOST = 0.08
+MAX_DIFFERENCES_SHARE = 0.08
 """Share of the budget for the differences of all ties."""
 
-SIGMAS = 4.0
+MIN_SIGMAS = 4.0
 """A tie stands out of the noise by as many standard deviations."""
 
-HIDDEN = 0.2
+MAX_HIDDEN_ROWS_SHARE = 0.2
 """No search where less than this share of the rows would be lost in the noise."""
 
-Lines = Callable[[str], Floats]
+ColumnReader = Callable[[str], Floats]
 
 
-def private_ties(
-    schema: Schema, grids: Mapping[str, Grid], codec: Codec, lines: Lines, rows: float, source: Source
+def measure_recurring_differences(
+    schema: Schema, grids: Mapping[str, Grid], codec: Codec, lines: ColumnReader, rows: float, source: CountSource
 ) -> tuple[dict[str, Tie], float]:
     """Ties by their later column, and the share of the budget that they cost.
 
@@ -57,34 +57,36 @@ def private_ties(
         rows: The noisy number of rows.
         source: Where counts come from.
     """
-    pairs = candidates(schema, grids, codec)
-    sigma = source.sigma(SEARCH / len(pairs)) if pairs else np.inf
-    if SIGMAS * sigma > HIDDEN * rows:
+    pairs = candidate_pairs(schema, grids, codec)
+    sigma = source.sigma(SEARCH_SHARE / len(pairs)) if pairs else np.inf
+    if MIN_SIGMAS * sigma > MAX_HIDDEN_ROWS_SHARE * rows:
         return {}, 0.0
-    coders = {name: _line(codec, name) for pair in pairs for name in pair}
-    reads = [_same(lines, coders, pair) for pair in pairs]
+    coders = {name: _numeric_coder(codec, name) for pair in pairs for name in pair}
+    reads = [_equality_reader(lines, coders, pair) for pair in pairs]
     names = sorted(coders)
-    found = source.counts(reads, [SEARCH / len(pairs)] * len(pairs), f"equal numbers in {len(pairs)} pairs", names)
+    found = source.counts(
+        reads, [SEARCH_SHARE / len(pairs)] * len(pairs), f"equal numbers in {len(pairs)} pairs", names
+    )
     counts = [float(count[0]) for count in found]
     tied: list[tuple[str, str]] = []
     for place in np.argsort(counts)[::-1]:
         taken = {name for pair in tied for name in pair}
-        if counts[place] >= max(SIGMAS * sigma, RECURRING * rows) and not taken & set(pairs[place]):
+        if counts[place] >= max(MIN_SIGMAS * sigma, RECURRING * rows) and not taken & set(pairs[place]):
             tied.append(pairs[place])
     if not tied:
-        return {}, SEARCH
-    reads = [_differences(lines, coders, pair) for pair in tied]
+        return {}, SEARCH_SHARE
+    reads = [_difference_reader(lines, coders, pair) for pair in tied]
     names = sorted({name for pair in tied for name in pair})
-    each = min(EACH, MOST / len(tied))
+    each = min(DIFFERENCE_SHARE, MAX_DIFFERENCES_SHARE / len(tied))
     tables = source.counts(reads, [each] * len(tied), f"differences of {len(tied)} pairs", names)
     ties = {
-        own: _tie(other, coders[own], cells_of(coders[other], coders[own]), table)
+        own: _difference_of_counts(other, coders[own], difference_cells(coders[other], coders[own]), table)
         for (other, own), table in zip(tied, tables, strict=True)
     }
-    return ties, SEARCH + each * len(tied)
+    return ties, SEARCH_SHARE + each * len(tied)
 
 
-def candidates(schema: Schema, grids: Mapping[str, Grid], codec: Codec) -> list[tuple[str, str]]:
+def candidate_pairs(schema: Schema, grids: Mapping[str, Grid], codec: Codec) -> list[tuple[str, str]]:
     """Pairs of wide lines of one kind and lattice whose ranges meet, by public facts alone; the earlier first."""
     wide = [name for name, grid in grids.items() if grid.line and bool((grid.low < grid.high).any())]
     wide = [name for name in wide if isinstance(codec.coders[name], QuantileCoder)]
@@ -97,7 +99,7 @@ def candidates(schema: Schema, grids: Mapping[str, Grid], codec: Codec) -> list[
     ]
 
 
-def cells_of(first: QuantileCoder, second: QuantileCoder) -> tuple[Floats, Floats]:
+def difference_cells(first: QuantileCoder, second: QuantileCoder) -> tuple[Floats, Floats]:
     """Public cells of a difference: zero alone, and powers of ten to both sides; ends of each cell."""
     step = 1e-9 if first.decimals is None else 10.0**-first.decimals
     low, high = second.low[0] - first.high[-1], second.high[-1] - first.low[0]
@@ -115,13 +117,13 @@ def _lattice(column: Column) -> tuple[str, object]:
     return column.kind, column.decimals if isinstance(column, Numeric) else None
 
 
-def _line(codec: Codec, name: str) -> QuantileCoder:
+def _numeric_coder(codec: Codec, name: str) -> QuantileCoder:
     coder = codec.coders[name]
     assert isinstance(coder, QuantileCoder)
     return coder
 
 
-def _inside(lines: Lines, coders: Mapping[str, QuantileCoder], pair: tuple[str, str]) -> list[Floats]:
+def _wide_token_values(lines: ColumnReader, coders: Mapping[str, QuantileCoder], pair: tuple[str, str]) -> list[Floats]:
     """Numbers of both columns in the rows where both are in tokens that say less than they do."""
     data = [lines(name) for name in pair]
     here = np.ones(len(data[0]), bool)
@@ -132,36 +134,36 @@ def _inside(lines: Lines, coders: Mapping[str, QuantileCoder], pair: tuple[str, 
     return [values[here] for values in data]
 
 
-def _same(lines: Lines, coders: Mapping[str, QuantileCoder], pair: tuple[str, str]) -> Read:
+def _equality_reader(lines: ColumnReader, coders: Mapping[str, QuantileCoder], pair: tuple[str, str]) -> Reader:
     """Reads in how many rows both numbers are one; shape (1,)."""
 
     def read() -> Integers:
-        first, second = _inside(lines, coders, pair)
+        first, second = _wide_token_values(lines, coders, pair)
         return np.array([np.count_nonzero(first == second)])
 
     return read
 
 
-def _differences(lines: Lines, coders: Mapping[str, QuantileCoder], pair: tuple[str, str]) -> Read:
+def _difference_reader(lines: ColumnReader, coders: Mapping[str, QuantileCoder], pair: tuple[str, str]) -> Reader:
     """Reads the cells of the difference within each token of the later column, shape (tokens * cells,)."""
     own = coders[pair[1]]
-    lows, highs = cells_of(coders[pair[0]], own)
+    lows, highs = difference_cells(coders[pair[0]], own)
 
     def read() -> Integers:
-        first, second = _inside(lines, coders, pair)
+        first, second = _wide_token_values(lines, coders, pair)
         cell = np.searchsorted((highs[:-1] + lows[1:]) / 2, second - first, side="right")
         return np.bincount(own.encode(second).astype(np.int64) * len(lows) + cell, minlength=own.line * len(lows))
 
     return read
 
 
-def _tie(partner: str, own: QuantileCoder, cells: tuple[Floats, Floats], noisy: Floats) -> Tie:
+def _difference_of_counts(partner: str, own: QuantileCoder, cells: tuple[Floats, Floats], noisy: Floats) -> Tie:
     """The tie of noisy counts; only equal numbers are kept together, the rest stays where its tokens put it."""
     lows, highs = cells
     every = np.arange(len(lows))
     found = []
     for counts in noisy.reshape(own.line, len(lows)):
-        mass = np.maximum(simplex(counts, max(float(counts.sum()), 1.0)), 1e-6)
+        mass = np.maximum(project_to_simplex(counts, max(float(counts.sum()), 1.0)), 1e-6)
         rows = np.append(np.rint(mass), [0, 0]).astype(np.int64)
         emit = np.append(np.ones(len(lows), bool), [False, False])
         edges = (highs[:-1] + lows[1:]) / 2

@@ -21,20 +21,20 @@ from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.imputation import expected_by, imputed
-from tabsynth.synthesizers.marginal.budget_allocation import bins_of, fine_share
-from tabsynth.synthesizers.marginal.count_source import Charged, Exact, Source
-from tabsynth.synthesizers.marginal.fit import Slots, from_arrays, learn, to_arrays
-from tabsynth.synthesizers.marginal.one_way_marginals import one_ways
-from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows, grids_of
+from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
+from tabsynth.synthesizers.marginal.budget_allocation import n_bins, one_way_share
+from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.fit import LearnedSlots, fit_model, from_arrays, to_arrays
+from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
+from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require_opendp
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
 from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_counts
-from tabsynth.synthesizers.marginal.recurring_differences import private_ties
-from tabsynth.synthesizers.marginal.two_way_marginals import planned
-from tabsynth.synthesizers.options import Draw, Run
+from tabsynth.synthesizers.marginal.recurring_differences import measure_recurring_differences
+from tabsynth.synthesizers.marginal.two_way_marginals import n_marginals
+from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
-EXPECTED_ROWS = 10_000
+DEFAULT_EXPECTED_ROWS = 10_000
 """Rows that are supposed where their number is not public, before they are counted."""
 
 METHODS = ("mixture", "tree", *ALGORITHMS)
@@ -59,8 +59,8 @@ class MarginalSynthesizer(TokenSynthesizer):
 
     kind: ClassVar[str] = "marginal"
     supports_privacy: ClassVar[bool] = True
-    exact: ClassVar[bool] = True
-    weighs: ClassVar[bool] = False
+    samples_conditions_exactly: ClassVar[bool] = True
+    supports_weights: ClassVar[bool] = False
     epochs: None = None
 
     def __init__(self, *, method: str = "mixture", components: int | None = None, min_group: int = 5) -> None:
@@ -68,53 +68,55 @@ class MarginalSynthesizer(TokenSynthesizer):
         self.components = components
         self.min_group = min_group
 
-    def _fit(self, table: Table, run: Run) -> None:
-        source = Exact()
+    def _fit(self, table: Table, run: FitOptions) -> None:
+        source = ExactCounts()
         self._check_options(source)
-        self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=bins_of(len(table), source.rho))
+        self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=n_bins(len(table), source.rho))
         self.relations_ = Relations.discover(table, self.codec_)
         tokens = self.codec_.encode(table.frame)
         self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)], [])
-        self._learn_from(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
+        self._fit_marginals(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
 
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         """Learn from noisy counts alone; every read of the frame is charged before."""
-        grids, noise = grids_of(schema), privacy.noise()
+        grids, noise = public_grids(schema), privacy.noise()
         rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
         rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
-        source = Charged(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit)
+        source = NoisyCounts(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit)
         self._check_options(source)
-        self._learn_rows(rows, source, privacy.n_public, run)
+        self._fit_rows(rows, source, privacy.n_public, run)
 
-    def _learn_rows(self, rows: PrivateRows, source: Charged, n_public: int | None, run: Run) -> None:
+    def _fit_rows(self, rows: PrivateRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
         """Spend the source's budget on the counts of private rows, and fit the model to them."""
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
-        share = fine_share((n_public or EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
-        single = one_ways(grids, rows.cells, source, share)
+        share = one_way_share((n_public or DEFAULT_EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
+        single = measure_one_ways(grids, rows.cells, source, share)
         self.rows_ = max(round(single.rows), 1)
-        bins = bins_of(single.rows / unit, source.rho, planned(len(grids), bool(schema.with_role("target"))))
+        bins = n_bins(single.rows / unit, source.rho, n_marginals(len(grids), bool(schema.with_role("target"))))
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
-        ties, spent = private_ties(schema, grids, self.codec_, rows.line, single.rows, source)
+        ties, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
         self.relations_ = Relations(ties)
         left = 1 - share - spent
-        self._learn_from(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
+        self._fit_marginals(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
 
-    def _check_options(self, source: Source) -> None:
+    def _check_options(self, source: CountSource) -> None:
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
         if self.method in ALGORITHMS:
-            require()
+            require_opendp()
             check_source(source)
         for name in ("components", "min_group"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
-    def _learn_from(self, tokens: Callable[[], Tokens], rows: float, source: Source, share: float, run: Run) -> None:
+    def _fit_marginals(
+        self, tokens: Callable[[], Tokens], rows: float, source: CountSource, share: float, run: FitOptions
+    ) -> None:
         """Count the pairs and fit the model."""
         if self.active_:
-            self.model_ = learn(
+            self.model_ = fit_model(
                 self._slots(rows),
                 tokens,
                 source,
@@ -125,36 +127,36 @@ class MarginalSynthesizer(TokenSynthesizer):
                 progress=run.progress,
             )
 
-    def _slots(self, rows: float) -> Slots:
+    def _slots(self, rows: float) -> LearnedSlots:
         """What is known of the active slots before pairs are counted."""
         own = [self.codec_.slots[i] for i in self.active_]
         targets = self.codec_.schema.with_role("target")
-        return Slots(
+        return LearnedSlots(
             names=[slot.column for slot in own],
             counts=[self.counts_[i] for i in self.active_],
-            emitted=[self._emitted(i) for i in self.active_],
+            allowed=[self._emittable_tokens(i) for i in self.active_],
             target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
             rows=rows,
         )
 
-    def _learn(self, tokens: Tokens, run: Run) -> None:
+    def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         raise NotImplementedError  # both routes count instead
 
-    def _draw(
+    def _sample_tokens(
         self,
         fixed: Tokens,
         limits: list[Floats | None],
-        draw: Draw,
+        draw: SampleContext,
         *,
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        return self.model_.draw(fixed, self._allowed(limits), draw.rng, stratify=stratify)
+        return self.model_.draw(fixed, self._allowed_weights(limits), draw.rng, stratify=stratify)
 
-    def _allowed(self, limits: list[Floats | None]) -> list[Floats | None]:
+    def _allowed_weights(self, limits: list[Floats | None]) -> list[Floats | None]:
         """Limits and what may be drawn at all, together."""
         out: list[Floats | None] = []
-        for emit, limit in zip(self._emit, limits, strict=True):
+        for emit, limit in zip(self._allowed_tokens, limits, strict=True):
             own = emit.astype(np.float64) if limit is None else emit * limit
             out.append(None if limit is None and emit.all() else own)
         return out
@@ -169,7 +171,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             InputError: A column is unknown, or a value is of the wrong type.
         """
         self._check_fitted()
-        tokens = self._known_tokens(data)
+        tokens = self._encode_known(data)
         return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
 
     def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
@@ -188,11 +190,11 @@ class MarginalSynthesizer(TokenSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        return imputed(self, expected_by(self, self.model_), data, Draw.of(seed, False), draw)
+        return impute_rows(self, slotwise_predictor(self, self.model_), data, SampleContext.of(seed, False), draw)
 
-    def _learned(self) -> tuple[dict[str, Any], Arrays]:
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         return to_arrays(self.model_) if self.active_ else ({}, {})
 
-    def _relearn(self, config: dict[str, Any], arrays: Arrays) -> None:
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         if self.active_:
             self.model_ = from_arrays(config, arrays)

@@ -12,10 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.synthesizers.marginal.count_source import Read, Source
-from tabsynth.synthesizers.marginal.one_way_marginals import simplex
-from tabsynth.synthesizers.marginal.product_mixture import CHUNK, chances_by, even, inverse_rows, within
-from tabsynth.synthesizers.marginal.two_way_marginals import Distances, Pair, count_pair
+from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.one_way_marginals import project_to_simplex
+from tabsynth.synthesizers.marginal.product_mixture import (
+    CHUNK_ROWS,
+    invert_row_cdf,
+    probabilities_by_likelihood,
+    restrict,
+    stratified_uniforms,
+)
+from tabsynth.synthesizers.marginal.two_way_marginals import IndependenceDistances, Pair, pair_reader
 
 ROUNDS = 30
 """Rounds of iterative proportional fitting of a pair to its columns' own counts."""
@@ -44,10 +50,10 @@ class Tree:
         """Log-probability of rows, shape (n,); -1 stands for any token."""
         out = np.empty(len(tokens))
         free: list[Floats | None] = [None] * tokens.shape[1]
-        for begin in range(0, len(tokens), CHUNK):
-            own = tokens[begin : begin + CHUNK]
-            chances = self._messages(own, free)[self.first] * self.root
-            out[begin : begin + CHUNK] = np.log(np.maximum(chances.sum(1), 1e-300))
+        for begin in range(0, len(tokens), CHUNK_ROWS):
+            own = tokens[begin : begin + CHUNK_ROWS]
+            probabilities = self._messages(own, free)[self.first] * self.root
+            out[begin : begin + CHUNK_ROWS] = np.log(np.maximum(probabilities.sum(1), 1e-300))
         return out
 
     def draw(
@@ -55,22 +61,26 @@ class Tree:
     ) -> Tokens:
         """Draw the tokens that are -1, exactly given those that are not; see ``Mixture.draw``."""
         out = fixed.copy()
-        for begin in range(0, len(fixed), CHUNK):
-            own = out[begin : begin + CHUNK]
+        for begin in range(0, len(fixed), CHUNK_ROWS):
+            own = out[begin : begin + CHUNK_ROWS]
             messages = self._messages(own, allowed)
-            chances = within(np.tile(self.root, (len(own), 1)), messages[self.first])
-            own[:, self.first] = inverse_rows(chances, even(np.zeros(len(own), np.int64), rng, stratify))
+            probabilities = restrict(np.tile(self.root, (len(own), 1)), messages[self.first])
+            own[:, self.first] = invert_row_cdf(
+                probabilities, stratified_uniforms(np.zeros(len(own), np.int64), rng, stratify)
+            )
             for (parent, child), table in zip(self.edges, self.tables, strict=True):
                 share = allowed[child]
                 if share is not None and share.ndim == 2:
                     messages[child] = messages[child] * share[own[:, child - 1]]
-                chances = within(table[own[:, parent]], messages[child])
-                own[:, child] = inverse_rows(chances, even(own[:, parent].astype(np.int64), rng, stratify))
+                probabilities = restrict(table[own[:, parent]], messages[child])
+                own[:, child] = invert_row_cdf(
+                    probabilities, stratified_uniforms(own[:, parent].astype(np.int64), rng, stratify)
+                )
         return out
 
-    def chances(self, tokens: Tokens, column: int) -> Floats:
+    def probabilities(self, tokens: Tokens, column: int) -> Floats:
         """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
-        return chances_by(self.log_likelihood, tokens, column, self._sizes[column])
+        return probabilities_by_likelihood(self.log_likelihood, tokens, column, self._sizes[column])
 
     @property
     def _sizes(self) -> dict[int, int]:
@@ -93,7 +103,7 @@ class Tree:
 
 
 def grow(
-    marginals: Sequence[Floats], tokens: Read, rows: float, source: Source, share: float, names: Sequence[str]
+    marginals: Sequence[Floats], tokens: Reader, rows: float, source: CountSource, share: float, names: Sequence[str]
 ) -> Tree:
     """Choose the edges, count them and fit their tables.
 
@@ -109,7 +119,7 @@ def grow(
     sizes = [len(marginal) for marginal in marginals]
     cells = np.array([sizes[a] * sizes[b] for a, b in edges], np.float64) ** (2 / 3)
     shares = (1 - CHOICE) * share * cells / max(cells.sum(), 1.0)
-    reads = [count_pair(tokens, (a, b), (sizes[a], sizes[b])) for a, b in edges]
+    reads = [pair_reader(tokens, (a, b), (sizes[a], sizes[b])) for a, b in edges]
     counts = source.counts(reads, shares.tolist(), f"{len(edges)} pairs of a tree", list(names)) if edges else []
     tables = tuple(
         _conditional(count.reshape(sizes[a], sizes[b]), marginals[a], marginals[b], rows)
@@ -119,10 +129,10 @@ def grow(
 
 
 def _spanning(
-    marginals: Sequence[Floats], tokens: Read, rows: float, source: Source, share: float, names: Sequence[str]
+    marginals: Sequence[Floats], tokens: Reader, rows: float, source: CountSource, share: float, names: Sequence[str]
 ) -> list[Pair]:
     """Pairs of a tree from the first column on, each chosen among those that reach a new column."""
-    distances = Distances(marginals, tokens, rows)
+    distances = IndependenceDistances(marginals, tokens, rows)
     edges: list[Pair] = []
     inside = [0]
     while len(inside) < len(marginals):
@@ -136,7 +146,7 @@ def _spanning(
 
 def _conditional(noisy: Floats, parent: Floats, child: Floats, rows: float) -> Floats:
     """The child's distribution given the parent's token, agreeing with both columns' own distributions."""
-    table = simplex(noisy.ravel(), rows).reshape(noisy.shape) / rows
+    table = project_to_simplex(noisy.ravel(), rows).reshape(noisy.shape) / rows
     table = table + 1e-6 * np.outer(parent, child)  # so that every token can be reached
     for _ in range(ROUNDS):
         table *= (parent / np.maximum(table.sum(1), 1e-300))[:, None]

@@ -11,38 +11,40 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers, Tokens
-from tabsynth.synthesizers.marginal.count_source import Read, Source
+from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 
-ALL = 30
+MAX_COLUMNS_ALL_PAIRS = 30
 """Up to this many columns, all pairs are counted."""
 
 
-CHOSEN = 4
+N_PAIRS_PER_COLUMN = 4
 """In a wider table as many pairs as this for each column are chosen, beside those with the target."""
 
 
-CHOICE = 0.1
+SELECTION_SHARE = 0.1
 """Share of the budget that goes to the choice."""
 
 
 Pair = tuple[int, int]
 
 
-def planned(columns: int, target: bool) -> int:
+def n_marginals(columns: int, target: bool) -> int:
     """How many pairs, and triples with the target, will be counted in a table of so many columns."""
     with_target = columns - 1 if target else 0
-    pairs = columns * (columns - 1) // 2 if columns <= ALL else CHOSEN * columns + with_target
+    pairs = (
+        columns * (columns - 1) // 2 if columns <= MAX_COLUMNS_ALL_PAIRS else N_PAIRS_PER_COLUMN * columns + with_target
+    )
     return 2 * pairs - with_target if target else pairs
 
 
-class Distances:
+class IndependenceDistances:
     """How far pairs of columns are from independence, in whole rows: one row changes a distance by one at most."""
 
-    def __init__(self, marginals: Sequence[Floats], tokens: Read, rows: float) -> None:
+    def __init__(self, marginals: Sequence[Floats], tokens: Reader, rows: float) -> None:
         self._marginals, self._tokens, self._rows = marginals, tokens, rows
         self._known: dict[Pair, int] = {}
 
-    def read(self, pairs: Sequence[Pair], discount: Sequence[int] | None = None) -> Read:
+    def read(self, pairs: Sequence[Pair], discount: Sequence[int] | None = None) -> Reader:
         """Reads the distances of some pairs, less a public discount."""
 
         def read() -> npt.NDArray[np.int64]:
@@ -56,12 +58,12 @@ class Distances:
             a, b = (self._marginals[column] for column in pair)
             # What independence lets expect is rounded, so that the sum is of whole numbers and exact.
             expected = np.rint(self._rows * np.outer(a, b)).astype(np.int64).ravel()
-            counts = count_pair(self._tokens, pair, (len(a), len(b)))()
+            counts = pair_reader(self._tokens, pair, (len(a), len(b)))()
             self._known[pair] = int(np.abs(counts - expected).sum())
         return self._known[pair]
 
 
-def count_pair(tokens: Read, pair: Pair, sizes: Pair) -> Read:
+def pair_reader(tokens: Reader, pair: Pair, sizes: Pair) -> Reader:
     """Reads the counts of a pair of columns, row by row of the first."""
 
     def read() -> npt.NDArray[np.int64]:
@@ -71,12 +73,12 @@ def count_pair(tokens: Read, pair: Pair, sizes: Pair) -> Read:
     return read
 
 
-def chosen_pairs(
+def select_pairs(
     marginals: Sequence[Floats],
     target: int | None,
-    tokens: Read,
+    tokens: Reader,
     rows: float,
-    source: Source,
+    source: CountSource,
     share: float,
     names: Sequence[str],
 ) -> tuple[list[Pair], float]:
@@ -92,33 +94,33 @@ def chosen_pairs(
         names: The columns' names, for the ledger.
     """
     every = list(combinations(range(len(marginals)), 2))
-    if len(marginals) <= ALL:
+    if len(marginals) <= MAX_COLUMNS_ALL_PAIRS:
         return every, share
     out = [pair for pair in every if target in pair]
     left = [pair for pair in every if target not in pair]
-    wanted = min(CHOSEN * len(marginals), len(left))
-    counted = (1 - CHOICE) * share
+    wanted = min(N_PAIRS_PER_COLUMN * len(marginals), len(left))
+    counted = (1 - SELECTION_SHARE) * share
     # A pair of many cells has to be that much farther from independence as noise alone would carry it (McKenna et al.,
     # "AIM", arXiv 2201.12677, section 4.2).
     sigma = source.sigma(counted / (len(out) + wanted))
     cells = {(a, b): len(marginals[a]) * len(marginals[b]) for a, b in left}
     noise = {pair: round(math.sqrt(2 / math.pi) * sigma * size) for pair, size in cells.items()}
-    distances = Distances(marginals, tokens, rows)
+    distances = IndependenceDistances(marginals, tokens, rows)
     for _ in range(wanted):
         read = distances.read(left, [noise[pair] for pair in left])
-        out.append(left.pop(source.choose(read, CHOICE * share / wanted, "a pair to count", list(names))))
+        out.append(left.pop(source.choose(read, SELECTION_SHARE * share / wanted, "a pair to count", list(names))))
     return out, counted
 
 
-GROUPS = 4
+MAX_TARGET_GROUPS = 4
 """The target's tokens are gathered in at most this many groups for triples."""
 
-POWER = 2 / 3
+BUDGET_EXPONENT = 2 / 3
 """Shares of the budget go by the number of cells to this power, which makes the sum of all cells' errors least."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class PairShares:
     """Noisy shares of pairs of cells, the cells of all columns side by side; symmetric.
 
     Attributes:
@@ -131,13 +133,13 @@ class Pairs:
     weights: npt.NDArray[np.float32]
 
     @classmethod
-    def none(cls, cells: int) -> Pairs:
+    def none(cls, cells: int) -> PairShares:
         """Nothing is measured."""
         return cls(np.zeros((cells, cells), np.float32), np.zeros((cells, cells), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measurements:
     """All that is known of the pairs.
 
     Attributes:
@@ -146,13 +148,13 @@ class Measured:
         within: The pairs within each group.
     """
 
-    pairs: Pairs
+    pairs: PairShares
     groups: tuple[Integers, ...] = ()
-    within: tuple[Pairs, ...] = ()
+    within: tuple[PairShares, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class MeasurementPlan:
     """What is counted.
 
     Attributes:
@@ -170,13 +172,13 @@ class Plan:
     groups: Integers | None = None
 
     @classmethod
-    def of(cls, marginals: Sequence[Floats], target: int | None, pairs: Sequence[Pair]) -> Plan:
+    def of(cls, marginals: Sequence[Floats], target: int | None, pairs: Sequence[Pair]) -> MeasurementPlan:
         """Some pairs, and those of them that lack the target as triples with it."""
         sizes, chosen = tuple(len(marginal) for marginal in marginals), tuple(pairs)
         if target is None or sizes[target] < 2:
             return cls(sizes, chosen)
         triples = tuple(pair for pair in chosen if target not in pair)
-        return cls(sizes, chosen, triples, target, grouped(marginals[target]))
+        return cls(sizes, chosen, triples, target, group_target_tokens(marginals[target]))
 
     def cells(self) -> Integers:
         """Number of cells of every pair, then of every triple."""
@@ -187,27 +189,29 @@ class Plan:
     def weights(self) -> npt.NDArray[np.float64]:
         """What part of a budget every pair, then every triple gets, up to a factor."""
         # Rounded to half-powers of two, so that the ledger has few different scales of noise.
-        return np.asarray(np.exp2(np.round(2 * POWER * np.log2(self.cells())) / 2))
+        return np.asarray(np.exp2(np.round(2 * BUDGET_EXPONENT * np.log2(self.cells())) / 2))
 
 
-def grouped(marginal: Floats) -> Integers:
-    """A group for each token of the target, at most ``GROUPS``, of about equal mass, in the tokens' order."""
-    if len(marginal) <= GROUPS:
+def group_target_tokens(marginal: Floats) -> Integers:
+    """Group the target's tokens, in order, into at most ``MAX_TARGET_GROUPS`` groups of about equal mass."""
+    if len(marginal) <= MAX_TARGET_GROUPS:
         return np.arange(len(marginal))
     middle = (np.cumsum(marginal) - marginal / 2) / marginal.sum()
-    return np.unique(np.floor(middle * GROUPS).clip(0, GROUPS - 1), return_inverse=True)[1].astype(np.int64)
+    return np.unique(np.floor(middle * MAX_TARGET_GROUPS).clip(0, MAX_TARGET_GROUPS - 1), return_inverse=True)[
+        1
+    ].astype(np.int64)
 
 
 def measure(
-    plan: Plan,
-    tokens: Read,
+    plan: MeasurementPlan,
+    tokens: Reader,
     rows: float,
-    source: Source,
+    source: CountSource,
     share: float,
     names: Sequence[str],
     *,
     discount: float = 1.0,
-) -> Measured:
+) -> Measurements:
     """Count pairs and triples, in one charge.
 
     Args:
@@ -224,12 +228,12 @@ def measure(
     weight = plan.weights()
     weight[: len(plan.pairs)] *= discount
     shares = share * weight / weight.sum()
-    reads = [_count(tokens, plan, pair, None) for pair in plan.pairs]
-    reads += [_count(tokens, plan, pair, plan.groups) for pair in plan.triples]
+    reads = [_histogram_reader(tokens, plan, pair, None) for pair in plan.pairs]
+    reads += [_histogram_reader(tokens, plan, pair, plan.groups) for pair in plan.triples]
     what = f"{len(plan.pairs)} pairs and {len(plan.triples)} triples of columns"
     counts = source.counts(reads, shares.tolist(), what, list(names)) if reads else []
-    pairs = Pairs.none(int(starts[-1]))
-    within = tuple(Pairs.none(int(starts[-1])) for _ in range(parts if plan.triples else 0))
+    pairs = PairShares.none(int(starts[-1]))
+    within = tuple(PairShares.none(int(starts[-1])) for _ in range(parts if plan.triples else 0))
     wanted = zip((*plan.pairs, *plan.triples), counts, shares.tolist(), strict=True)
     for place, ((a, b), count, part) in enumerate(wanted):
         weight_of = rows**2 / (4 * source.sigma(part) ** 2)
@@ -239,16 +243,16 @@ def measure(
             known.shares[first, second], known.shares[second, first] = layer, layer.T
             known.weights[first, second] = known.weights[second, first] = weight_of
     if not within or plan.target is None or plan.groups is None:
-        return Measured(pairs)
+        return Measurements(pairs)
     groups = tuple(starts[plan.target] + np.flatnonzero(plan.groups == group) for group in range(parts))
-    return Measured(pairs, groups, within)
+    return Measurements(pairs, groups, within)
 
 
-def _count(tokens: Read, plan: Plan, pair: Pair, groups: Integers | None) -> Read:
+def _histogram_reader(tokens: Reader, plan: MeasurementPlan, pair: Pair, groups: Integers | None) -> Reader:
     """Reads one histogram."""
     a, b = pair
     if groups is None or plan.target is None:
-        return count_pair(tokens, pair, (plan.sizes[a], plan.sizes[b]))
+        return pair_reader(tokens, pair, (plan.sizes[a], plan.sizes[b]))
     size, parts, target = plan.sizes[a] * plan.sizes[b], int(groups.max()) + 1, plan.target
 
     def read() -> Integers:

@@ -17,45 +17,49 @@ from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
-from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.options import SampleContext
 
 if TYPE_CHECKING:
-    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.options import FitOptions
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 
-FEWEST = 64
+MIN_ROWS = 64
 """Fewest rows that are drawn: a noisy count may be as low as 1."""
 
 
-TRAININGS = ("distilled", "dp-sgd")
+PRIVATE_TRAININGS = ("distilled", "dp-sgd")
 
 
-def by_descent(training: str) -> bool:
+def uses_dp_sgd(training: str) -> bool:
     """Whether a private fit takes noisy steps on the real rows, rather than learning a mixture's rows alone.
 
     Raises:
         InputError: There is no such training.
     """
-    if training not in TRAININGS:
-        raise InputError(f"private_training must be one of {', '.join(TRAININGS)}, not {training!r}")
+    if training not in PRIVATE_TRAININGS:
+        raise InputError(f"private_training must be one of {', '.join(PRIVATE_TRAININGS)}, not {training!r}")
     return training == "dp-sgd"
 
 
-def fit_distilled(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+def fit_distilled(
+    model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
+) -> None:
     """Fit a model to as many rows of a private mixture as the noisy row count says."""
     check_positive_integers(epochs=model.epochs, min_group=model.min_group)
     teacher = MarginalSynthesizer()
     teacher._fit_private(frame, schema, privacy, run)
     model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
     model._prepare(teacher.counts_, [])
-    model._learn(drawn_by(teacher, run.seed), run)
+    model._fit_tokens(sample_teacher(teacher, run.seed), run)
 
 
-def drawn_by(teacher: MarginalSynthesizer, seed: int) -> Tokens:
+def sample_teacher(teacher: MarginalSynthesizer, seed: int) -> Tokens:
     """As many rows of tokens as the noisy row count says, shape (rows, learned slots)."""
     slots = len(teacher.active_)
-    tokens = np.full((max(teacher.rows_, FEWEST), slots), -1, np.int32)
+    tokens = np.full((max(teacher.rows_, MIN_ROWS), slots), -1, np.int32)
     if slots:
-        tokens = teacher._draw(tokens, [None] * slots, Draw.of(seed, False), calibrate=False, stratify=True)
+        tokens = teacher._sample_tokens(
+            tokens, [None] * slots, SampleContext.of(seed, False), calibrate=False, stratify=True
+        )
     return tokens

@@ -25,23 +25,23 @@ from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.mechanisms.dp_sgd import ChargedDpSgd, DpSgdConfig, LossFn
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import Charged as Counted
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows, grids_of
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts as Counted
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
-from tabsynth.synthesizers.private.distillation import drawn_by
+from tabsynth.synthesizers.private.distillation import sample_teacher
 
 if TYPE_CHECKING:
-    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.options import FitOptions
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
-FIRST = 0.5
+TEACHER_BUDGET_SHARE = 0.5
 """Share of the zCDP budget that goes to the mixture."""
 
-AVERAGE = 0.98
+WEIGHT_AVERAGE_DECAY = 0.98
 """Decay of the average of the weights over noisy steps, which is what is kept."""
 
 
-class Averaged:
+class WeightAverage:
     """The average of a module's weights over steps.
 
     Args:
@@ -53,20 +53,20 @@ class Averaged:
         self._average = [weight.detach().clone() for weight in self._weights]
 
     @torch.no_grad()
-    def follow(self, step: int) -> None:
+    def update(self, step: int) -> None:
         """Take in the weights after a step."""
-        decay = min(AVERAGE, (1 + step) / (10 + step))
+        decay = min(WEIGHT_AVERAGE_DECAY, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._average, [weight.detach() for weight in self._weights], 1 - decay)
 
     @torch.no_grad()
-    def put(self) -> None:
+    def copy_to_module(self) -> None:
         """Put the average in the module."""
         for weight, mean in zip(self._weights, self._average, strict=True):
             weight.copy_(mean)
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class DpSgdFit:
     """What a network has before its noisy steps.
 
     Attributes:
@@ -83,14 +83,14 @@ class Start:
     noise: Noise
     rows: PrivateRows
     drawn: Tokens
-    run: Run
+    run: FitOptions
 
     @property
     def units(self) -> float:
         """The noisy number of rows over the most that a unit has."""
         return float(self.model.rows_) / self.privacy.max_rows_per_unit
 
-    def pay(self, *, batch: int, epochs: float, clip: float, purpose: str) -> ChargedDpSgd:
+    def charge_steps(self, *, batch: int, epochs: float, clip: float, purpose: str) -> ChargedDpSgd:
         """Charge the rest of the budget for steps of so many rows, in which each row is so often on average."""
         count = float(self.model.rows_)
         descent = DpSgdConfig.within(
@@ -115,12 +115,12 @@ class Start:
         public: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
         """Take the steps that were paid for and leave the average of the weights; see ``ChargedDpSgd.train``."""
-        steps, average = paid.descent.steps, Averaged(module)
+        steps, average = paid.descent.steps, WeightAverage(module)
         with progress_bar(steps, "fit", "step", self.run.progress) as shown:
 
             def done(step: int) -> None:
                 after(step)
-                average.follow(step)
+                average.update(step)
                 shown.update(1)
 
             def learning_rate(step: int) -> float:
@@ -128,23 +128,23 @@ class Start:
                 return rate * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
 
             paid.train(module, losses, self._read, learning_rate=learning_rate, after=done, public=public)
-        average.put()
+        average.copy_to_module()
 
     def _read(self) -> tuple[Tensor, npt.NDArray[np.int64] | None]:
         tokens = self.rows.tokens(self.model.codec_)[:, self.model.active_]
         return torch.from_numpy(tokens.astype(np.int64)), self.rows.units()
 
 
-def started(model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> Start:
+def prepare_dp_sgd(
+    model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
+) -> DpSgdFit:
     """Pay for the mixture and draw its rows; every read of the frame is charged before."""
     check_positive_integers(epochs=model.epochs, min_group=model.min_group)
     noise = privacy.noise()
-    rows = PrivateRows(frame, schema, grids_of(schema), privacy, noise.branch(0))
-    rho = FIRST * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+    rows = PrivateRows(frame, schema, public_grids(schema), privacy, noise.branch(0))
+    rho = TEACHER_BUDGET_SHARE * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
     teacher = MarginalSynthesizer()
-    teacher._learn_rows(
-        rows, Counted(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit), privacy.n_public, run
-    )
+    teacher._fit_rows(rows, Counted(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit), privacy.n_public, run)
     model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
     model._prepare(teacher.counts_, [])
-    return Start(model, privacy, noise, rows, drawn_by(teacher, run.seed), run)
+    return DpSgdFit(model, privacy, noise, rows, sample_teacher(teacher, run.seed), run)

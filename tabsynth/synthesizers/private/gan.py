@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.private.dp_sgd_fit import Averaged, started
+from tabsynth.synthesizers.private.dp_sgd_fit import WeightAverage, prepare_dp_sgd
 from tabsynth.training.gan_losses import generator_loss
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.marginal_matching import Moments
@@ -28,43 +28,50 @@ from tabsynth.training.networks.ghost_networks import RowwiseCritic, hold
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.gan import GANSynthesizer
-    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.options import FitOptions
 
-EPOCHS, BATCH, RATE, CLIP = 10, 4096, 1e-3, 1.0
+N_EPOCHS, MAX_BATCH, CRITIC_LR, MAX_GRADIENT_NORM = 10, 4096, 1e-3, 1.0
 """How often a row is in a batch on average, rows of a batch at most, Adam's rate, and one row's norm."""
 
-WIDTH = 64
+CRITIC_WIDTH = 64
 """Units of a layer of the critic: fewer weights take less noise."""
 
-SLOPE = 2.0
+MAX_SPECTRAL_NORM = 2.0
 """Largest spectral norm of each of the critic's matrices."""
 
-DRAWN = 512
+N_GENERATED_ROWS = 512
 """Rows that the generator draws in a step."""
 
-GENERATOR_RATE = 2e-4
+GENERATOR_LR = 2e-4
 """Adam's rate of the generator."""
 
 
-def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
     """Fit a GAN; every read of the frame is charged before."""
-    start = started(model, frame, schema, privacy, run)
+    start = prepare_dp_sgd(model, frame, schema, privacy, run)
     if not model.active_:
-        model._learn(start.drawn, run)
+        model._fit_tokens(start.drawn, run)
         return
-    paid = start.pay(
-        batch=int(min(max(start.units / 8, 64), BATCH)),
-        epochs=model.epochs or EPOCHS,
-        clip=CLIP,
+    paid = start.charge_steps(
+        batch=int(min(max(start.units / 8, 64), MAX_BATCH)),
+        epochs=model.epochs or N_EPOCHS,
+        clip=MAX_GRADIENT_NORM,
         purpose="DP-SGD of a GAN's critic on all rows",
     )
-    critic = model._opposed(start.drawn, run, WIDTH)
+    critic = model._train_adversarially(start.drawn, run, CRITIC_WIDTH)
     assert critic is not None
     model.trees_ = None  # they were taught by what was drawn before the noisy steps
     rows = torch.from_numpy(start.drawn.astype(np.int64)).to(chosen_device(model.device))
-    duel = Duel(model.net_, critic, Moments(model.layout_, model.order_, rows), run.seed)
-    start.train(paid, RowwiseCritic(critic), real_losses, rate=RATE, after=duel.after, public=duel.drawn_loss)
-    duel.average.put()
+    duel = GeneratorUpdate(model.net_, critic, Moments(model.layout_, model.order_, rows), run.seed)
+    start.train(
+        paid,
+        RowwiseCritic(critic),
+        real_losses,
+        rate=CRITIC_LR,
+        after=duel.update_generator,
+        public=duel.generated_loss,
+    )
+    duel.average.copy_to_module()
     model.net_.eval()
 
 
@@ -73,7 +80,7 @@ def real_losses(critic: nn.Module, /, tokens: Tensor, generator: torch.Generator
     return functional.softplus(-critic(tokens))
 
 
-class Duel:
+class GeneratorUpdate:
     """What goes on beside the critic's noisy steps: drawn rows for it, and a generator that learns from it.
 
     Args:
@@ -86,21 +93,21 @@ class Duel:
     def __init__(self, net: Generator, critic: Critic, moments: Moments, seed: int) -> None:
         self.net, self.critic, self.moments = net, critic, moments
         self.noise = torch.Generator(net.bias.device).manual_seed(seed)
-        self.average = Averaged(net)
-        self.optimiser = torch.optim.Adam(net.parameters(), lr=GENERATOR_RATE, betas=(0.5, 0.9))
+        self.average = WeightAverage(net)
+        self.optimiser = torch.optim.Adam(net.parameters(), lr=GENERATOR_LR, betas=(0.5, 0.9))
         with torch.no_grad():
-            self.drawn = net.rows(net.noise(DRAWN, self.noise), self.noise).tokens
+            self.drawn = net.rows(net.noise(N_GENERATED_ROWS, self.noise), self.noise).tokens
 
-    def drawn_loss(self, critic: nn.Module) -> Tensor:
+    def generated_loss(self, critic: nn.Module) -> Tensor:
         """The critic's mean loss on drawn rows."""
         return functional.softplus(critic(self.drawn)).mean()
 
-    def after(self, step: int) -> None:
+    def update_generator(self, step: int) -> None:
         """The generator's part after a step of the critic."""
-        hold(self.critic, SLOPE)
+        hold(self.critic, MAX_SPECTRAL_NORM)
         table = self.critic.embed().detach()
-        loss, self.drawn = generator_loss(self.net, self.critic, self.moments, DRAWN, self.noise, table)
+        loss, self.drawn = generator_loss(self.net, self.critic, self.moments, N_GENERATED_ROWS, self.noise, table)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        self.average.follow(step)
+        self.average.update(step)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tabsynth.common.arrays import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.private.dp_sgd_fit import started
+from tabsynth.synthesizers.private.dp_sgd_fit import prepare_dp_sgd
 from tabsynth.synthesizers.sampling.tree_refinement import Columns
 from tabsynth.training.loop import chosen_device, leg_of, train
 from tabsynth.training.model_size import Sizing
@@ -24,37 +24,47 @@ from tabsynth.training.validation_split import parted
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.masked import MaskedSynthesizer
-    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.options import FitOptions
 
-PASSES = 15
+N_PRETRAINING_EPOCHS = 15
 """Passes over the rows that the mixture draws, before a private row is met."""
 
-EPOCHS = 10
+N_EPOCHS = 10
 """How often each private row is in a batch, on average."""
 
-BATCH = 8192
+MAX_BATCH = 8192
 """A batch has a quarter of the rows, and this many at most: noise weighs less in a larger one."""
 
-RATE = 1e-3
+MAX_LR = 1e-3
 """Adam's largest rate in the noisy steps."""
 
-CLIP = 5.0
+MAX_GRADIENT_NORM = 5.0
 """Largest norm of one row's gradient."""
 
-CHAIN = 0.5
+ORDERED_ROWS_SHARE = 0.5
 """Share of the rows of a batch that hide the end of the chain rather than any slots."""
 
 
-def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+def fit_masked(
+    model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
+) -> None:
     """Fit a masked model; every read of the frame is charged before."""
-    start = started(model, frame, schema, privacy, run)
-    model.order_, model.parents_, model.columns_, model.cross_, model.precision_ = [], [], Columns(), None, None
+    start = prepare_dp_sgd(model, frame, schema, privacy, run)
+    model.order_, model.parents_, model.tree_conditionals_, model.cross_, model.precision_ = (
+        [],
+        [],
+        Columns(),
+        None,
+        None,
+    )
     if not model.active_:
         return
-    model._ordered(start.drawn)
-    model.sizing_, model.plain_, model.score_ = sizing_of(start.units, model.epochs), True, None
+    model._choose_order(start.drawn)
+    model.sizing_, model.plain_, model.score_ = private_sizing(start.units, model.epochs), True, None
     sizing = model.sizing_
-    paid = start.pay(batch=sizing.batch, epochs=sizing.epochs, clip=CLIP, purpose="DP-SGD on all rows")
+    paid = start.charge_steps(
+        batch=sizing.batch, epochs=sizing.epochs, clip=MAX_GRADIENT_NORM, purpose="DP-SGD on all rows"
+    )
     device = chosen_device(model.device)
     model.net_ = model._network(torch.Generator().manual_seed(run.seed)).to(device)
     places = torch.empty(len(model.order_), dtype=torch.long, device=device)
@@ -62,20 +72,20 @@ def fit_masked(model: MaskedSynthesizer, frame: pd.DataFrame, schema: Schema, pr
     _pretrain(model, start.drawn, places, run, device)
 
     def losses(net: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
-        masked, weight = masks(len(tokens), places, generator)
+        masked, weight = draw_masks(len(tokens), places, generator)
         return (slot_losses(net(tokens.masked_fill(masked, -1)), tokens, model.layout_) * weight).sum(1)
 
-    start.train(paid, model.net_, losses, rate=RATE)
+    start.train(paid, model.net_, losses, rate=MAX_LR)
     model.net_.eval()
 
 
-def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: Run, device: torch.device) -> None:
+def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitOptions, device: torch.device) -> None:
     """Train the network on rows of the mixture: nothing private is read."""
     parts = parted(drawn, run.seed, device)
-    per_pass = max(len(parts.training) // 512, 1)
+    steps_per_epoch = max(len(parts.training) // 512, 1)
 
     def loss(batch: Tensor, noise: torch.Generator) -> Tensor:
-        masked, weight = masks(len(batch), places, noise)
+        masked, weight = draw_masks(len(batch), places, noise)
         with product_autocast(device):
             logits = model.net_(batch.masked_fill(masked, -1))
         return (slot_losses(logits.float(), batch, model.layout_) * weight).sum() / len(batch)
@@ -84,11 +94,11 @@ def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: Run,
         with torch.inference_mode():
             return -float(Chain(model.net_).log_prob(parts.judged, model.order_).mean())
 
-    recipe = Recipe(steps=PASSES * per_pass, leg=leg_of(per_pass), batch=512, rate=2e-3)
+    recipe = Recipe(steps=N_PRETRAINING_EPOCHS * steps_per_epoch, leg=leg_of(steps_per_epoch), batch=512, rate=2e-3)
     train(model.net_, loss, judge, parts.training, recipe, seed=run.seed, progress=run.progress)
 
 
-def masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Which slots of each row are hidden, and the weight of each; shape (rows, slots).
 
     Some rows hide any slots, a uniform number of them; the others hide the end of the chain, and the next slot weighs
@@ -96,7 +106,7 @@ def masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor
     """
     device, slots = places.device, len(places)
     dice = torch.rand(rows, slots, generator=generator, device=device)
-    follows = torch.rand(rows, 1, generator=generator, device=device) < CHAIN
+    follows = torch.rand(rows, 1, generator=generator, device=device) < ORDERED_ROWS_SHARE
     own = torch.where(follows, places.expand(rows, slots), dice.argsort(1).argsort(1))
     known = torch.randint(0, slots, (rows, 1), generator=generator, device=device)
     masked = own >= known
@@ -104,9 +114,9 @@ def masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor
     return masked, torch.where(follows, 0.5 * weight + 0.5 * (own == known), weight)
 
 
-def sizing_of(units: float, epochs: int | None) -> Sizing:
+def private_sizing(units: float, epochs: int | None) -> Sizing:
     """Size and length of a private fit, from the noisy number of units alone."""
-    batch = int(np.clip(units / 4, 64, BATCH))
+    batch = int(np.clip(units / 4, 64, MAX_BATCH))
     return Sizing(
         width=128,
         blocks=2,
@@ -114,7 +124,7 @@ def sizing_of(units: float, epochs: int | None) -> Sizing:
         skip=False,
         smooth=0.0,
         batch=batch,
-        rate=RATE,
+        rate=MAX_LR,
         decay=0.0,
-        epochs=epochs or EPOCHS,
+        epochs=epochs or N_EPOCHS,
     )

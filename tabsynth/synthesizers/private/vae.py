@@ -14,30 +14,30 @@ from torch import Tensor, nn
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.private.dp_sgd_fit import started
+from tabsynth.synthesizers.private.dp_sgd_fit import prepare_dp_sgd
 from tabsynth.training.networks.ghost_networks import RowwiseDecoder
 
 if TYPE_CHECKING:
-    from tabsynth.synthesizers.options import Run
+    from tabsynth.synthesizers.options import FitOptions
     from tabsynth.synthesizers.vae import VAESynthesizer
 
-EPOCHS, BATCH, RATE, CLIP = 10, 8192, 1e-3, 5.0
+N_EPOCHS, MAX_BATCH, MAX_LR, MAX_GRADIENT_NORM = 10, 8192, 1e-3, 5.0
 """As for the masked model: how often a row is in a batch, rows of a batch at most, Adam's rate, and one row's norm."""
 
 
-def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: Run) -> None:
+def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
     """Fit a VAE; every read of the frame is charged before."""
-    start = started(model, frame, schema, privacy, run)
+    start = prepare_dp_sgd(model, frame, schema, privacy, run)
     if not model.active_:
-        model._learn(start.drawn, run)
+        model._fit_tokens(start.drawn, run)
         return
-    paid = start.pay(
-        batch=int(min(max(start.units / 4, 64), BATCH)),
-        epochs=model.epochs or EPOCHS,
-        clip=CLIP,
+    paid = start.charge_steps(
+        batch=int(min(max(start.units / 4, 64), MAX_BATCH)),
+        epochs=model.epochs or N_EPOCHS,
+        clip=MAX_GRADIENT_NORM,
         purpose="DP-SGD of a VAE's prior and decoder on all rows",
     )
-    model._learn(start.drawn, run)
+    model._fit_tokens(start.drawn, run)
     model.score_ = model.trees_ = None  # both judged what was there before the noisy steps
     net = model.net_
     with torch.no_grad():
@@ -50,5 +50,5 @@ def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
         out: Tensor = decoder(latents, tokens)
         return out
 
-    start.train(paid, RowwiseDecoder(net), losses, rate=RATE)
+    start.train(paid, RowwiseDecoder(net), losses, rate=MAX_LR)
     net.eval()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.common.progress import progress_bar
-from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.options import SampleContext
 
 LEAST = 0.05
 """Share of a plain sample that must meet the condition, unless few rows are wanted; else picking costs too much."""
@@ -39,7 +39,7 @@ class Drawing(Protocol):
     """Draws the tokens that are -1, within limits, shape (rows, slots)."""
 
     def __call__(
-        self, fixed: Tokens, limits: list[Floats | None], draw: Draw, *, calibrate: bool, stratify: bool
+        self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, *, calibrate: bool, stratify: bool
     ) -> Tokens:
         """The filled tokens."""
 
@@ -49,7 +49,7 @@ def draw_meeting(
     budget: int,
     fixed: Tokens,
     limits: list[Floats | None],
-    draw: Draw,
+    draw: SampleContext,
     *,
     calibrate: bool,
     stratify: bool,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.common.progress import progress_bar
-from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.sampling.importance_resampling import capped, one_each, raked, systematic
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeCritic, first_look
@@ -161,7 +161,7 @@ def draw_rows(
     choice: Choice | None,
     fixed: Tokens,
     limits: list[Floats | None],
-    draw: Draw,
+    draw: SampleContext,
     device: torch.device,
     *,
     calibrate: bool,

@@ -65,7 +65,7 @@ class Picker:
         emit = torch.from_numpy(self.emit[slot]).to(logits.device)
         if emit.dim() == 2:  # the low digit of a wide column, after its high digit
             emit = emit[tokens[:, slot - 1].clamp(min=0)]
-        free = self._kept(slot, logits, emit)
+        free = self._sample_valid(slot, logits, emit)
         limit = self.limits[slot]
         if limit is None:
             return free, torch.ones(len(free), device=free.device)
@@ -77,7 +77,7 @@ class Picker:
         met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
 
-    def _kept(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
+    def _sample_valid(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
         """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
         allowed, missing = self.emit[slot], self.layout.gap(slot)
         if allowed.all():

@@ -19,10 +19,10 @@ from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.canary import CanaryReport
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import Charged, Read
-from tabsynth.synthesizers.marginal.one_way_marginals import one_ways
-from tabsynth.synthesizers.marginal.public_bins import grid_of
-from tabsynth.synthesizers.marginal.two_way_marginals import Plan, measure
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
+from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
+from tabsynth.synthesizers.marginal.public_bins import column_grid
+from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, measure
 
 SCHEMA = Schema.from_dict(
     {
@@ -34,22 +34,22 @@ SCHEMA = Schema.from_dict(
 )
 TABLE = pd.DataFrame({"k": ["a", "a", "b"], "flag": [True, True, False]})
 CANARY = {"k": "c", "flag": False}
-GRIDS = {name: grid_of(column) for name, column in SCHEMA.items()}
+GRIDS = {name: column_grid(column) for name, column in SCHEMA.items()}
 CLAIM = Privacy(epsilon=1.0, delta=1e-6)
 RHO = zcdp_rho(1.0, 1e-6)
 MU = math.sqrt(2 * RHO)
 
-Seen = list[tuple[Floats, float, Read]]
+Seen = list[tuple[Floats, float, Reader]]
 
 
 class Watched:
     """A source of counts that keeps what it gave, with the noise's scale and how the counts are made."""
 
-    def __init__(self, source: Charged) -> None:
+    def __init__(self, source: NoisyCounts) -> None:
         self.source, self.seen = source, list[Any]()
         self.rho, self.max_rows_per_unit = source.rho, source.max_rows_per_unit
 
-    def counts(self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
+    def counts(self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
         out = self.source.counts(reads, shares, purpose, columns)
         self.seen += zip(out, map(self.source.sigma, shares), strict=True)
         return out
@@ -57,15 +57,15 @@ class Watched:
     def sigma(self, share: float) -> float:
         return self.source.sigma(share)
 
-    def choose(self, read_scores: Read, share: float, purpose: str, columns: Sequence[str]) -> int:
+    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
         return self.source.choose(read_scores, share, purpose, columns)
 
 
 def private_counts(frame: pd.DataFrame, source: Any) -> None:
     """The two charged reads of a private fit, on the public grids."""
     cells = {name: grid.encode(SCHEMA[name], frame[name]) for name, grid in GRIDS.items()}
-    single = one_ways(GRIDS, lambda name: cells[name], source, 0.3)
-    plan = Plan.of([single.counts[name] for name in GRIDS], None, [(0, 1)])
+    single = measure_one_ways(GRIDS, lambda name: cells[name], source, 0.3)
+    plan = MeasurementPlan.of([single.counts[name] for name in GRIDS], None, [(0, 1)])
     tokens = np.column_stack([cells[name] for name in GRIDS]).astype(np.int32)
     measure(plan, lambda: tokens, single.rows, source, 0.7, list(GRIDS))
 
@@ -75,7 +75,7 @@ def pipeline(factor: float) -> Callable[[pd.DataFrame, int], Any]:
 
     def fit(frame: pd.DataFrame, seed: int) -> Any:
         privacy = Privacy(epsilon=40.0, delta=1e-6, insecure_seed=seed).opened()
-        source = Watched(Charged(factor * RHO, privacy.open_ledger, privacy.noise()))
+        source = Watched(NoisyCounts(factor * RHO, privacy.open_ledger, privacy.noise()))
         private_counts(frame, source)
         return source.seen
 
@@ -90,7 +90,7 @@ class _Counted:
     def __init__(self) -> None:
         self.seen: list[Floats] = []
 
-    def counts(self, reads: Sequence[Read], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
+    def counts(self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]) -> Any:
         out = [read().astype(float) for read in reads]
         self.seen += out
         return out

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import ModelFileError
-from tabsynth.synthesizers.adapters.object_state import CLASSES, freeze, thaw
+from tabsynth.synthesizers.adapters.object_state import CLASSES, from_state, to_state
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from tabsynth.synthesizers.adapters.object_state import CLASSES, freeze, thaw
 )
 def test_plain_values_thaw_as_they_were(value: Any) -> None:
     arrays: dict[str, Any] = {}
-    again = thaw(json.loads(json.dumps(freeze(value, arrays))), arrays)
+    again = from_state(json.loads(json.dumps(to_state(value, arrays))), arrays)
     assert type(again) is type(value)
     np.testing.assert_equal(again, value)
 
@@ -42,24 +42,24 @@ def test_pandas_objects_thaw_as_they_were() -> None:
     arrays: dict[str, Any] = {}
     frame = pd.DataFrame([[1.0, 0.5], [0.5, 1.0]], index=["a", "b"], columns=["a", "b"])
     dtypes = pd.Series({"a": np.dtype("int64"), "b": np.dtype("float64")})
-    again = thaw(json.loads(json.dumps(freeze([frame, dtypes], arrays))), arrays)
+    again = from_state(json.loads(json.dumps(to_state([frame, dtypes], arrays))), arrays)
     pd.testing.assert_frame_equal(again[0], frame)
     pd.testing.assert_series_equal(again[1], dtypes)
 
 
 def test_an_object_of_another_class_is_not_saved() -> None:
     with pytest.raises(TypeError, match="pathlib"):
-        freeze(Path("x"), {})
+        to_state(Path("x"), {})
     impostor = type("FloatFormatter", (), {})()
     pytest.importorskip("rdt")
     with pytest.raises(TypeError, match="FloatFormatter"):
-        freeze(impostor, {})
+        to_state(impostor, {})
 
 
 @pytest.mark.parametrize("name", ["Popen", "subprocess.Popen", "os.system", ""])
 def test_an_unlisted_class_is_not_made(name: str) -> None:
     with pytest.raises(ModelFileError, match="names the class"):
-        thaw({"!": "object", "class": name, "of": {}}, {})
+        from_state({"!": "object", "class": name, "of": {}}, {})
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_unlisted_class_is_not_made(name: str) -> None:
 )
 def test_damaged_data_is_refused(data: Any) -> None:
     with pytest.raises(ModelFileError):
-        thaw(data, {})
+        from_state(data, {})
 
 
 def test_every_listed_class_exists() -> None:

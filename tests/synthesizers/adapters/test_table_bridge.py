@@ -10,7 +10,7 @@ import pytest
 
 from tabsynth.data import Table
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.adapters.table_bridge import Bridge
+from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
 
 SCHEMA = Schema.from_dict(
     {
@@ -37,7 +37,7 @@ def frame() -> pd.DataFrame:
 
 def test_the_bridge_leads_back_where_it_came_from(frame: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=1)
+    bridge, plain = TableAdapter.measure(Table.of(frame, SCHEMA), rng, min_group=1)
     assert not plain.isna().any().any()
     assert set(bridge.discrete) <= set(plain.columns)
     pd.testing.assert_frame_equal(bridge.decode(plain, rng), frame)
@@ -45,14 +45,14 @@ def test_the_bridge_leads_back_where_it_came_from(frame: pd.DataFrame) -> None:
 
 def test_the_bridge_survives_its_state(frame: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=5)
-    bridge = bridge.calibrated(plain.head(20))
+    bridge, plain = TableAdapter.measure(Table.of(frame, SCHEMA), rng, min_group=5)
+    bridge = bridge.calibrate(plain.head(20))
     config, arrays = bridge.state()
-    again = Bridge.from_state(json.loads(json.dumps(config)), arrays)
+    again = TableAdapter.from_state(json.loads(json.dumps(config)), arrays)
     drawn = pd.concat([plain] * 2, ignore_index=True)
-    one, two = (back.settled(drawn, np.random.default_rng(1)) for back in (bridge, again))
+    one, two = (back.prepare(drawn, np.random.default_rng(1)) for back in (bridge, again))
     pd.testing.assert_frame_equal(again.decode(two, rng), bridge.decode(one, rng))
-    assert again.flips == bridge.flips
+    assert again.missing_rates == bridge.missing_rates
     assert again.lines == bridge.lines
     assert again.slots == bridge.slots
 
@@ -61,32 +61,32 @@ def test_columns_of_many_values_cross_as_two_digits() -> None:
     values = [f"v{number:04d}" for number in range(1500)] * 5
     table = Table.of(pd.DataFrame({"code": values}), Schema.from_dict({"columns": {"code": {"kind": "categorical"}}}))
     rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(table, rng, min_group=5)
+    bridge, plain = TableAdapter.measure(table, rng, min_group=5)
     assert len(plain.columns) == 2
     assert plain.nunique().max() < 50
-    pd.testing.assert_frame_equal(bridge.decode(bridge.settled(plain, rng), rng), table.frame)
+    pd.testing.assert_frame_equal(bridge.decode(bridge.prepare(plain, rng), rng), table.frame)
     # Digits that never met make no gap and no unknown value.
     mixed = plain.apply(lambda column: rng.permutation(column))
-    drawn = bridge.decode(bridge.settled(mixed, rng), rng)
+    drawn = bridge.decode(bridge.prepare(mixed, rng), rng)
     assert set(drawn["code"]) <= set(values)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5, 1.0])
 def test_gaps_come_back_at_their_rate(frame: pd.DataFrame, shift: float) -> None:
     rng = np.random.default_rng(0)
-    bridge, plain = Bridge.measure(Table.of(frame, SCHEMA), rng, min_group=5)
+    bridge, plain = TableAdapter.measure(Table.of(frame, SCHEMA), rng, min_group=5)
     biased = pd.concat([plain] * 40, ignore_index=True)
     gaps = next(name for name in bridge.discrete if name.startswith("m"))
     moved = rng.random(len(biased)) < shift
     biased.loc[moved, gaps] = 1  # a model that draws too many gaps, or nothing else
     biased.loc[moved, "s3"] = 0  # and never a missing group
-    calibrated = bridge.calibrated(biased)
-    drawn = calibrated.decode(calibrated.settled(biased, rng), rng)
+    calibrate = bridge.calibrate(biased)
+    drawn = calibrate.decode(calibrate.prepare(biased, rng), rng)
     np.testing.assert_allclose(drawn.isna().mean(), frame.isna().mean(), atol=0.02)
 
 
 def test_small_numbers_are_stretched_and_put_back() -> None:
     tiny = pd.DataFrame({"molar": np.random.default_rng(0).lognormal(0, 1, 300) * 1e-9})
     table = Table.of(tiny, Schema.from_dict({"columns": {"molar": {"kind": "numeric"}}}))
-    _, plain = Bridge.measure(table, np.random.default_rng(0), min_group=5)
+    _, plain = TableAdapter.measure(table, np.random.default_rng(0), min_group=5)
     assert plain.iloc[:, 0].std() == pytest.approx(1, rel=0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tabsynth.synthesizers.marginal.one_way_marginals import shrunk
+from tabsynth.synthesizers.marginal.one_way_marginals import shrink_to_block_means
 
 
 def test_noise_alone_is_pulled_flat_and_what_stands_out_stays() -> None:
@@ -13,7 +13,7 @@ def test_noise_alone_is_pulled_flat_and_what_stands_out_stays() -> None:
     truth = np.full(200, 10.0)
     truth[150] = 5000.0
     noisy = truth + rng.normal(0, 100, 200)
-    found = shrunk(noisy, 100, blocks)
+    found = shrink_to_block_means(noisy, 100, blocks)
     assert np.abs(found[:100] - truth[:100]).mean() < np.abs(noisy[:100] - truth[:100]).mean() / 2
     assert abs(found[150] - 5000) < 500
     np.testing.assert_allclose(np.bincount(blocks, found), np.bincount(blocks, noisy))
@@ -21,4 +21,4 @@ def test_noise_alone_is_pulled_flat_and_what_stands_out_stays() -> None:
 
 def test_without_noise_nothing_moves() -> None:
     fine = np.arange(10.0)
-    np.testing.assert_array_equal(shrunk(fine, 0.0, np.zeros(10, np.int64)), fine)
+    np.testing.assert_array_equal(shrink_to_block_means(fine, 0.0, np.zeros(10, np.int64)), fine)

@@ -15,46 +15,46 @@ from tabsynth.errors import MissingDependencyError, PrivacyError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.fit import from_arrays, to_arrays
-from tabsynth.synthesizers.marginal.graphical_model import Cliques
+from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 SIZES = (3, 2, 4, 2, 3)
 ROWS = np.array(list(product(*map(range, SIZES))), np.int32)
 
 
-def model() -> Cliques:
+def model() -> GraphicalModel:
     """A cycle, which no tree can say, and a column that stands alone; one cell without mass."""
     rng = np.random.default_rng(5)
     columns = ((0, 1), (1, 2), (2, 3), (0, 3), (4,))
     tables = [rng.dirichlet(np.ones(4), [SIZES[c] for c in own])[..., 0] for own in columns]
     tables[0][1, 1] = 0.0
-    return Cliques(SIZES, columns, tuple(tables))
+    return GraphicalModel(SIZES, columns, tuple(tables))
 
 
 def by_hand() -> Floats:
     own = model()
-    chances = np.ones(len(ROWS))
+    probabilities = np.ones(len(ROWS))
     for columns, table in zip(own.columns, own.tables, strict=True):
-        chances *= table[tuple(ROWS[:, column] for column in columns)]
-    return np.asarray(chances / chances.sum())
+        probabilities *= table[tuple(ROWS[:, column] for column in columns)]
+    return np.asarray(probabilities / probabilities.sum())
 
 
 def test_the_likelihood_is_the_normalised_product_and_marginals_are_its_sums() -> None:
-    chances = by_hand()
-    np.testing.assert_allclose(np.exp(model().log_likelihood(ROWS)), chances, rtol=1e-9, atol=1e-12)
+    probabilities = by_hand()
+    np.testing.assert_allclose(np.exp(model().log_likelihood(ROWS)), probabilities, rtol=1e-9, atol=1e-12)
     for seen in ((0,), (1, 3), (2, 4)):
         partial = np.full_like(ROWS, -1)
         partial[:, seen] = ROWS[:, seen]
         same = (ROWS[:, None, list(seen)] == ROWS[None, :, list(seen)]).all(2)
-        np.testing.assert_allclose(np.exp(model().log_likelihood(partial)), same @ chances, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(np.exp(model().log_likelihood(partial)), same @ probabilities, rtol=1e-9, atol=1e-12)
 
 
 def test_the_distribution_of_a_column_given_others() -> None:
     asked = np.array([[-1, 1, -1, 0, -1], [2, -1, -1, -1, -1]], np.int32)
-    found, chances = model().chances(asked, 2), by_hand()
+    found, probabilities = model().probabilities(asked, 2), by_hand()
     for row, own in zip(asked, found, strict=True):
         fits = ((row == ROWS) | (row < 0)).all(1)
-        expected = np.bincount(ROWS[fits, 2], weights=chances[fits], minlength=4)
+        expected = np.bincount(ROWS[fits, 2], weights=probabilities[fits], minlength=4)
         np.testing.assert_allclose(own, expected / expected.sum(), rtol=1e-9, atol=1e-12)
 
 

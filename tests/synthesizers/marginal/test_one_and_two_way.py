@@ -16,24 +16,34 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers.marginal.count_source import Charged, Exact
-from tabsynth.synthesizers.marginal.one_way_marginals import merged, one_ways, simplex, within_blocks
-from tabsynth.synthesizers.marginal.public_bins import line_grid
-from tabsynth.synthesizers.marginal.two_way_marginals import GROUPS, Plan, grouped, measure
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.one_way_marginals import (
+    measure_one_ways,
+    merge_cells,
+    project_to_simplex,
+    reconcile_blocks,
+)
+from tabsynth.synthesizers.marginal.public_bins import numeric_grid
+from tabsynth.synthesizers.marginal.two_way_marginals import (
+    MAX_TARGET_GROUPS,
+    MeasurementPlan,
+    group_target_tokens,
+    measure,
+)
 
 ALL = list(combinations(range(4), 2))
 
 numbers = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=40)
 
 
-def charged(epsilon: float, seed: int = 0, max_rows_per_unit: int = 1) -> Charged:
+def charged(epsilon: float, seed: int = 0, max_rows_per_unit: int = 1) -> NoisyCounts:
     ledger = PrivacyLedger(epsilon, 1e-6)
-    return Charged(zcdp_rho(epsilon, 1e-6), ledger, Noise.insecure(seed), max_rows_per_unit)
+    return NoisyCounts(zcdp_rho(epsilon, 1e-6), ledger, Noise.insecure(seed), max_rows_per_unit)
 
 
 @given(numbers, st.floats(1.0, 1e5))
 def test_the_projection_is_the_nearest_point(noisy: list[float], total: float) -> None:
-    found = simplex(np.array(noisy), total)
+    found = project_to_simplex(np.array(noisy), total)
     assert found.min() >= 0
     assert found.sum() == pytest.approx(total)
     # First-order optimality: what is positive was moved by one amount, what is zero by no more.
@@ -51,7 +61,10 @@ def test_blocks_of_their_own_mend_a_noisy_sum() -> None:
     helped: list[float] = []
     for _ in range(20):
         fine, coarse = truth + rng.normal(0, 50, 1000), sums + rng.normal(0, 50, 4)
-        for found, kind in ((within_blocks(fine, 50, blocks, coarse, 50, 8000), helped), (simplex(fine, 8000), alone)):
+        for found, kind in (
+            (reconcile_blocks(fine, 50, blocks, coarse, 50, 8000), helped),
+            (project_to_simplex(fine, 8000), alone),
+        ):
             kind.append(np.abs(np.bincount(blocks, weights=found) - sums).sum())
     assert np.mean(helped) < np.mean(alone) / 5
 
@@ -59,7 +72,7 @@ def test_blocks_of_their_own_mend_a_noisy_sum() -> None:
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=200), st.integers(1, 40), st.floats(0, 500))
 def test_merged_tokens_are_in_order_and_heavy_enough(counts: list[int], bins: int, least: float) -> None:
     rows = np.array(counts, float)
-    token = merged(rows, bins, least)
+    token = merge_cells(rows, bins, least)
     assert token[0] == 0
     assert set(np.diff(token)) <= {0, 1}
     held = np.bincount(token, weights=rows)
@@ -70,9 +83,9 @@ def test_merged_tokens_are_in_order_and_heavy_enough(counts: list[int], bins: in
 
 
 def test_exact_counts_give_the_rows_themselves() -> None:
-    grids = {"x": line_grid(0, 9, 0, False), "y": line_grid(0, 100_000, 0, False)}
+    grids = {"x": numeric_grid(0, 9, 0, False), "y": numeric_grid(0, 100_000, 0, False)}
     cells = {name: np.arange(1000) % grid.size for name, grid in grids.items()}
-    found = one_ways(grids, cells.__getitem__, Exact(rho=1e12), 1.0)
+    found = measure_one_ways(grids, cells.__getitem__, ExactCounts(rho=1e12), 1.0)
     assert found.rows == pytest.approx(1000)
     for name, grid in grids.items():
         np.testing.assert_allclose(found.counts[name], np.bincount(cells[name], minlength=grid.size), atol=1e-6)
@@ -90,10 +103,10 @@ def marginals_of(tokens: npt.NDArray[np.int32], sizes: Sequence[int]) -> list[Fl
 
 def test_pairs_and_triples_without_noise_are_the_contingency_tables() -> None:
     tokens, sizes = table(), (3, 4, 5, 2)
-    plan = Plan.of(marginals_of(tokens, sizes), 3, ALL)
+    plan = MeasurementPlan.of(marginals_of(tokens, sizes), 3, ALL)
     assert len(plan.pairs) == 6
     assert len(plan.triples) == 3
-    found = measure(plan, lambda: tokens, len(tokens), Exact(), 1.0, list("abcd"))
+    found = measure(plan, lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))
     expected = np.histogram2d(tokens[:, 0], tokens[:, 2], bins=[range(4), range(6)])[0] / len(tokens)
     np.testing.assert_allclose(found.pairs.shares[0:3, 7:12], expected, atol=1e-7)
     np.testing.assert_allclose(found.pairs.shares[7:12, 0:3], expected.T, atol=1e-7)
@@ -105,9 +118,9 @@ def test_pairs_and_triples_without_noise_are_the_contingency_tables() -> None:
 
 
 def test_a_target_of_many_tokens_is_grouped() -> None:
-    assert grouped(np.full(40, 1 / 40)).max() == GROUPS - 1
-    assert grouped(np.array([0.97, 0.01, 0.01, 0.005, 0.005])).max() <= GROUPS - 1
-    assert grouped(np.array([0.5, 0.5])).tolist() == [0, 1]
+    assert group_target_tokens(np.full(40, 1 / 40)).max() == MAX_TARGET_GROUPS - 1
+    assert group_target_tokens(np.array([0.97, 0.01, 0.01, 0.005, 0.005])).max() <= MAX_TARGET_GROUPS - 1
+    assert group_target_tokens(np.array([0.5, 0.5])).tolist() == [0, 1]
 
 
 def test_the_noise_is_that_which_was_charged() -> None:
@@ -133,7 +146,9 @@ def test_persons_of_several_rows_get_as_much_more_noise() -> None:
 def test_all_of_the_budget_is_spent_and_no_more(epsilon: float) -> None:
     source, tokens, sizes = charged(epsilon), table(), (3, 4, 5, 2)
     source.counts([lambda: np.bincount(tokens[:, 0], minlength=3)] * 4, [0.05] * 4, "fine", ["a"])
-    measure(Plan.of(marginals_of(tokens, sizes), 3, ALL), lambda: tokens, len(tokens), source, 0.8, list("abcd"))
+    measure(
+        MeasurementPlan.of(marginals_of(tokens, sizes), 3, ALL), lambda: tokens, len(tokens), source, 0.8, list("abcd")
+    )
     assert 0.99 * epsilon < source.ledger.epsilon() <= epsilon
     with pytest.raises(PrivacyError, match="budget"):
         source.counts([lambda: pytest.fail("read before the charge")], [0.5], "more", ["a"])

@@ -12,11 +12,11 @@ from tabsynth.common.arrays import Floats
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers.marginal.budget_allocation import Effort
-from tabsynth.synthesizers.marginal.count_source import Charged, Exact
-from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit
+from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit_mixture
 from tabsynth.synthesizers.marginal.tree import Tree, grow
-from tabsynth.synthesizers.marginal.two_way_marginals import Plan, measure
+from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, measure
 
 SIZES = (3, 2, 4, 2)
 ALL = list(combinations(range(4), 2))
@@ -44,7 +44,7 @@ def mixture() -> Mixture:
 
 def tree(rows: int = 4000) -> Tree:
     tokens = chain(rows)
-    return grow(marginals_of(tokens), lambda: tokens, rows, Exact(), 1.0, list("abcd"))
+    return grow(marginals_of(tokens), lambda: tokens, rows, ExactCounts(), 1.0, list("abcd"))
 
 
 def every() -> npt.NDArray[np.int32]:
@@ -55,12 +55,12 @@ def every() -> npt.NDArray[np.int32]:
 @pytest.mark.parametrize("model", [mixture(), tree()], ids=["mixture", "tree"])
 def test_the_likelihood_is_a_distribution_and_marginals_are_its_sums(model: Mixture | Tree) -> None:
     rows = every()
-    chances = np.exp(model.log_likelihood(rows))
-    assert chances.sum() == pytest.approx(1, abs=1e-5)
+    probabilities = np.exp(model.log_likelihood(rows))
+    assert probabilities.sum() == pytest.approx(1, abs=1e-5)
     for seen in (0, 1, 2, 3):
         partial = np.full((SIZES[seen], 4), -1, np.int32)
         partial[:, seen] = np.arange(SIZES[seen])
-        summed = np.bincount(rows[:, seen], weights=chances)
+        summed = np.bincount(rows[:, seen], weights=probabilities)
         np.testing.assert_allclose(np.exp(model.log_likelihood(partial)), summed, rtol=1e-4)
 
 
@@ -106,12 +106,14 @@ def test_conditions_are_kept_and_the_rest_follows_from_them(model: Mixture | Tre
 @pytest.mark.parametrize("target", [None, 3])
 def test_a_mixture_fitted_to_exact_counts_has_those_counts(target: int | None) -> None:
     tokens = chain(5000)
-    measured = measure(Plan.of(marginals_of(tokens), target, ALL), lambda: tokens, 5000, Exact(), 1.0, list("abcd"))
-    effort = Effort(components=64, steps=400, rate=0.2, penalty=1e-4)
-    model = fit(marginals_of(tokens), measured, 5000, effort, seed=0)
-    chances, rows = np.exp(model.log_likelihood(every())), every()
+    measured = measure(
+        MeasurementPlan.of(marginals_of(tokens), target, ALL), lambda: tokens, 5000, ExactCounts(), 1.0, list("abcd")
+    )
+    effort = MixtureConfig(components=64, steps=400, rate=0.2, penalty=1e-4)
+    model = fit_mixture(marginals_of(tokens), measured, 5000, effort, seed=0)
+    probabilities, rows = np.exp(model.log_likelihood(every())), every()
     for a, b in ((0, 1), (0, 2), (1, 3), (2, 3)):
-        own = np.histogram2d(rows[:, a], rows[:, b], bins=[SIZES[a], SIZES[b]], weights=chances)[0]
+        own = np.histogram2d(rows[:, a], rows[:, b], bins=[SIZES[a], SIZES[b]], weights=probabilities)[0]
         real = np.histogram2d(tokens[:, a], tokens[:, b], bins=[SIZES[a], SIZES[b]])[0] / 5000
         assert np.abs(own - real).sum() / 2 < 0.005
 
@@ -119,10 +121,10 @@ def test_a_mixture_fitted_to_exact_counts_has_those_counts(target: int | None) -
 def test_the_mixture_says_of_a_tree_what_the_tree_says() -> None:
     """The tree is an oracle: where it is the truth, the mixture comes close to its distribution of whole rows."""
     tokens, rows = chain(20_000), every()
-    plan = Plan.of(marginals_of(tokens), 3, ALL)
-    measured = measure(plan, lambda: tokens, 20_000, Exact(), 1.0, list("abcd"))
-    model = fit(
-        marginals_of(tokens), measured, 20_000, Effort(components=64, steps=400, rate=0.2, penalty=0.01), seed=0
+    plan = MeasurementPlan.of(marginals_of(tokens), 3, ALL)
+    measured = measure(plan, lambda: tokens, 20_000, ExactCounts(), 1.0, list("abcd"))
+    model = fit_mixture(
+        marginals_of(tokens), measured, 20_000, MixtureConfig(components=64, steps=400, rate=0.2, penalty=0.01), seed=0
     )
     oracle = np.exp(tree(20_000).log_likelihood(rows))
     assert np.abs(np.exp(model.log_likelihood(rows)) - oracle).sum() / 2 < 0.03
@@ -131,7 +133,7 @@ def test_the_mixture_says_of_a_tree_what_the_tree_says() -> None:
 def test_the_tree_finds_the_chain_under_privacy() -> None:
     tokens = chain(20_000)
     ledger = PrivacyLedger(1.0, 1e-6)
-    source = Charged(zcdp_rho(1.0, 1e-6), ledger, Noise.insecure(0))
+    source = NoisyCounts(zcdp_rho(1.0, 1e-6), ledger, Noise.insecure(0))
     found = grow(marginals_of(tokens), lambda: tokens, 20_000, source, 1.0, list("abcd"))
     assert {frozenset(edge) for edge in found.edges} == {frozenset(pair) for pair in ((0, 1), (1, 2), (2, 3))}
     assert 0.99 < ledger.epsilon() <= 1.0

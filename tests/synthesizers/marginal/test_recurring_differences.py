@@ -12,9 +12,13 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import Charged
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows, grids_of
-from tabsynth.synthesizers.marginal.recurring_differences import candidates, cells_of, private_ties
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
+from tabsynth.synthesizers.marginal.recurring_differences import (
+    candidate_pairs,
+    difference_cells,
+    measure_recurring_differences,
+)
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 AMOUNT = {"kind": "numeric", "low": 0, "high": 100_000, "decimals": 0}
@@ -76,12 +80,12 @@ def test_nothing_is_spent_where_noise_would_hide_every_tie() -> None:
 
 
 def test_only_lines_of_one_lattice_that_meet_are_compared(model: MarginalSynthesizer) -> None:
-    assert candidates(SCHEMA, grids_of(SCHEMA), model.codec_) == [("bill", "paid")]
+    assert candidate_pairs(SCHEMA, public_grids(SCHEMA), model.codec_) == [("bill", "paid")]
 
 
 def test_cells_of_a_difference_are_public_and_leave_no_gap(model: MarginalSynthesizer) -> None:
     bill, paid = (model.codec_.coders[name] for name in ("bill", "paid"))
-    low, high = cells_of(bill, paid)  # type: ignore[arg-type]
+    low, high = difference_cells(bill, paid)  # type: ignore[arg-type]
     assert np.all(low <= high)
     assert np.all((low[1:] - high[:-1]) <= 1)  # only between zero and the least step
     assert low[0] <= -101_000
@@ -89,7 +93,7 @@ def test_cells_of_a_difference_are_public_and_leave_no_gap(model: MarginalSynthe
     assert ((low == 0) & (high == 0)).sum() == 1
 
 
-class Recording(Charged):
+class Recording(NoisyCounts):
     """Keeps what its reads give, and says that every pair is tied."""
 
     told: ClassVar[list[Any]] = []
@@ -106,11 +110,11 @@ def test_a_row_changes_every_histogram_by_one_cell_at_most(model: MarginalSynthe
     more = pd.concat([base, base.iloc[:1].assign(bill=row["bill"], paid=row["paid"])], ignore_index=True)
     seen: list[list[Any]] = []
     for frame in (base, more):
-        grids, noise = grids_of(SCHEMA), Noise.insecure(1)
+        grids, noise = public_grids(SCHEMA), Noise.insecure(1)
         rows = PrivateRows(frame, SCHEMA, grids, Privacy(1.0, 1e-6), noise)
         source = Recording(50.0, PrivacyLedger(9.0, 1e-6), noise)
         source.told.clear()
-        private_ties(SCHEMA, grids, model.codec_, rows.line, 300.0, source)
+        measure_recurring_differences(SCHEMA, grids, model.codec_, rows.line, 300.0, source)
         seen.append(list(source.told))
     assert len(seen[0]) == 2
     for one, other in zip(*seen, strict=True):

@@ -12,10 +12,10 @@ from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import registry
-from tabsynth.synthesizers.marginal.adaptive_remeasurement import TREES
+from tabsynth.synthesizers.marginal.adaptive_remeasurement import N_SPANNING_TREES
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
-from tabsynth.synthesizers.marginal.two_way_marginals import CHOSEN
-from tabsynth.synthesizers.options import Run
+from tabsynth.synthesizers.marginal.two_way_marginals import N_PAIRS_PER_COLUMN
+from tabsynth.synthesizers.options import FitOptions
 
 ROWS = 6000
 
@@ -171,7 +171,7 @@ def test_every_read_is_charged_first() -> None:
     private = Privacy(1.0, 1e-6, insecure_seed=0)
     ledger = private.opened()
     with pytest.raises(AssertionError, match="was read"):
-        MarginalSynthesizer()._fit_private(Poisoned(frame), SCHEMA, ledger, Run(0))
+        MarginalSynthesizer()._fit_private(Poisoned(frame), SCHEMA, ledger, FitOptions(0))
     assert len(ledger.open_ledger) == 1
 
 
@@ -228,7 +228,7 @@ def test_a_wide_table_costs_no_more_than_its_pairs_are_allowed() -> None:
     schema = Schema.from_dict({"columns": dict.fromkeys(frame, column)})
     model = MarginalSynthesizer(components=16).fit(frame, schema=schema, privacy=Privacy(5.0, 1e-6, insecure_seed=0))
     counted = [entry.purpose for entry in model.ledger_.entries if " pairs and " in entry.purpose]
-    assert [int(purpose.split()[0]) for purpose in counted] == [CHOSEN * 50, TREES * 49]
+    assert [int(purpose.split()[0]) for purpose in counted] == [N_PAIRS_PER_COLUMN * 50, N_SPANNING_TREES * 49]
     assert 4.95 < model.ledger_.epsilon() <= 5.0
 
 

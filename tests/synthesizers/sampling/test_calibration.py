@@ -29,14 +29,14 @@ def test_calibrated_rows_average_to_the_target() -> None:
 
 
 def test_inverse_never_draws_what_cannot_be() -> None:
-    chances = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).repeat(10_000, 1)
+    probabilities = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).repeat(10_000, 1)
     uniforms = torch.cat([torch.tensor([0.0, 1.0 - 1e-7]), torch.rand(9998)])
-    assert set(inverse(chances, uniforms).tolist()) == {1, 3}
+    assert set(inverse(probabilities, uniforms).tolist()) == {1, 3}
 
 
 def test_inverse_draws_by_the_chances() -> None:
-    chances = torch.tensor([[0.1, 0.2, 0.7]]).repeat(20_000, 1)
-    drawn = inverse(chances, torch.rand(20_000, generator=torch.Generator().manual_seed(1)))
+    probabilities = torch.tensor([[0.1, 0.2, 0.7]]).repeat(20_000, 1)
+    drawn = inverse(probabilities, torch.rand(20_000, generator=torch.Generator().manual_seed(1)))
     expected = 20_000 * np.array([0.1, 0.2, 0.7])
     assert chisquare(torch.bincount(drawn, minlength=3).numpy(), expected).pvalue > 1e-4  # false alarms: 1 in 10,000
 
@@ -60,31 +60,31 @@ def grouped(rows: int, seed: int) -> torch.Tensor:
 
 def test_balanced_groups_get_their_shares() -> None:
     """At most two fifths are left of what independent draws are off by; in ten samples it was .26 to .32."""
-    chances, groups = random_rows(20_000, 3, 0), grouped(20_000, 1)
+    probabilities, groups = random_rows(20_000, 3, 0), grouped(20_000, 1)
     members = torch.stack([groups[:, way] == group for way in range(20) for group in range(4)]).float()
-    drawn = balanced(chances, groups, torch.Generator().manual_seed(2))
-    left = members @ (torch.nn.functional.one_hot(drawn, 3) - chances)
-    independent = members @ (chances * (1 - chances))
+    drawn = balanced(probabilities, groups, torch.Generator().manual_seed(2))
+    left = members @ (torch.nn.functional.one_hot(drawn, 3) - probabilities)
+    independent = members @ (probabilities * (1 - probabilities))
     assert float(left.square().mean()) < 0.4**2 * float(independent.mean())
 
 
 def test_a_balanced_row_has_its_chances() -> None:
     """Of 640 rows drawn 2,000 times each, with tokens of a half and of a fiftieth."""
-    chances = random_rows(640, 3, 3) * torch.tensor([1.0, 0.2, 0.02])
-    chances /= chances.sum(1, keepdim=True)
+    probabilities = random_rows(640, 3, 3) * torch.tensor([1.0, 0.2, 0.02])
+    probabilities /= probabilities.sum(1, keepdim=True)
     groups, noise = grouped(640, 4), torch.Generator().manual_seed(5)
     counts = torch.zeros(640, 3)
     for _ in range(2000):
-        counts += torch.nn.functional.one_hot(balanced(chances, groups, noise), 3)
-    off = (counts / 2000 - chances).abs()
+        counts += torch.nn.functional.one_hot(balanced(probabilities, groups, noise), 3)
+    off = (counts / 2000 - probabilities).abs()
     assert float(off.max()) < 0.05  # four standard errors of a chance of a half are .045
     assert float(off.mean()) < 0.009
 
 
 def test_balance_never_draws_what_cannot_be() -> None:
-    chances = torch.tensor([[0.0, 0.5, 0.5, 0.0], [0.25, 0.0, 0.0, 0.75]]).repeat(2000, 1)
-    drawn = balanced(chances, grouped(4000, 6), torch.Generator().manual_seed(7))
-    assert bool((chances[torch.arange(4000), drawn] > 0).all())
+    probabilities = torch.tensor([[0.0, 0.5, 0.5, 0.0], [0.25, 0.0, 0.0, 0.75]]).repeat(2000, 1)
+    drawn = balanced(probabilities, grouped(4000, 6), torch.Generator().manual_seed(7))
+    assert bool((probabilities[torch.arange(4000), drawn] > 0).all())
     certain = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(5, 1)
     one = torch.zeros(10, 1, dtype=torch.int32)
     assert balanced(certain, one, torch.Generator()).tolist() == [0, 1] * 5

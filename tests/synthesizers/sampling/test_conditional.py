@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import chisquare
 
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.sampling.conditional import GLANCE, draw_meeting, meeting
 
 JOINT = np.array([[0.30, 0.10, 0.01], [0.05, 0.30, 0.01], [0.10, 0.10, 0.03]])
@@ -23,7 +23,7 @@ class Model:
         self.plain = self.conditional = 0
 
     def __call__(
-        self, fixed: Tokens, limits: list[Floats | None], draw: Draw, *, calibrate: bool, stratify: bool
+        self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, *, calibrate: bool, stratify: bool
     ) -> Tokens:
         if (fixed >= 0).any() or any(limit is not None for limit in limits):
             assert not calibrate
@@ -38,7 +38,7 @@ def drawn(
     model: Model, fixed: list[int], limits: list[Floats | None], rows: int = 6000, budget: int = 20_000
 ) -> Tokens:
     wanted = np.tile(np.array(fixed, np.int32), (rows, 1))
-    return draw_meeting(model, budget, wanted, limits, Draw.of(3, False), calibrate=True, stratify=False)
+    return draw_meeting(model, budget, wanted, limits, SampleContext.of(3, False), calibrate=True, stratify=False)
 
 
 def test_a_frequent_condition_has_the_plain_rows_distribution() -> None:
@@ -82,7 +82,7 @@ def test_few_rows_of_a_rare_condition_are_picked_within_the_budget() -> None:
 def test_rows_that_ask_for_different_things_are_drawn_given() -> None:
     model = Model()
     wanted = np.array([[0, -1], [1, -1], [-1, -1]], np.int32)
-    rows = draw_meeting(model, 20_000, wanted, [None, None], Draw.of(3, False), calibrate=True, stratify=True)
+    rows = draw_meeting(model, 20_000, wanted, [None, None], SampleContext.of(3, False), calibrate=True, stratify=True)
     assert (rows[:2, 0] == [0, 1]).all()
     assert model.plain == 0
 

@@ -16,7 +16,7 @@ from tabsynth.errors import ModelFileError
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.synthesizers.options import Draw
+from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.private import masked
 from tabsynth.synthesizers.registry import load
 from tabsynth.synthesizers.sampling.slot_sampler import Picker
@@ -47,7 +47,7 @@ def network_alone(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
     model.save(path)
     other = load(path)
     assert isinstance(other, MaskedSynthesizer)
-    other.columns_, other.trees_ = Columns((), other.columns_.pulls), None
+    other.tree_conditionals_, other.trees_ = Columns((), other.tree_conditionals_.pulls), None
     return other
 
 
@@ -79,20 +79,20 @@ def law() -> npt.NDArray[np.float64]:
 class Knowing(Chain):
     """A chain that knows a law, true or false."""
 
-    def __init__(self, layout: Layout, chances: npt.NDArray[np.float64]) -> None:
-        self.layout, self.chances = layout, chances
+    def __init__(self, layout: Layout, probabilities: npt.NDArray[np.float64]) -> None:
+        self.layout, self.probabilities = layout, probabilities
 
     def log_probs(self, tokens: torch.Tensor, order: Sequence[int], begin: int = 0) -> torch.Tensor:
         return torch.zeros(len(tokens), len(order))
 
     def implied(self, tokens: torch.Tensor, slot: int, order: Sequence[int], own: torch.Tensor) -> torch.Tensor:
-        given = self.chances / self.chances.sum(slot, keepdims=True)
+        given = self.probabilities / self.probabilities.sum(slot, keepdims=True)
         given = np.broadcast_to(given, np.broadcast_shapes(given.shape, SIZES))
         return torch.from_numpy(np.log(given[tuple(tokens.numpy().T)]))
 
 
-def kept(chances: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[int]:
-    """The slots that trees of some rows know better than a chain that takes ``chances`` for the law."""
+def kept(probabilities: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[int]:
+    """The slots that trees of some rows know better than a chain that takes ``probabilities`` for the law."""
     rng = np.random.default_rng(0)
     drawn = rng.choice(law().size, rows + held, p=law().ravel())
     tokens = torch.from_numpy(np.stack(np.unravel_index(drawn, SIZES), 1))
@@ -100,7 +100,9 @@ def kept(chances: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[
     layout = Layout(SIZES, (0, 0, 0, 3), counts)
     emit = [np.ones(size, bool) for size in SIZES]
     parts = Parts(tokens[:rows], tokens[rows:])
-    return [trees.slot for trees in conditionals_of(Knowing(layout, chances), [3, 1, 0, 2], emit, parts, 0, False)]
+    return [
+        trees.slot for trees in conditionals_of(Knowing(layout, probabilities), [3, 1, 0, 2], emit, parts, 0, False)
+    ]
 
 
 def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None:
@@ -124,8 +126,8 @@ def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
     for name in ("odd", "kind"):
         asked = fixed[name].notna()
         assert (rows.loc[asked, name] == fixed.loc[asked, name]).all()
-    known = short._known_tokens(fixed)
-    drawn = short._draw(known, [None] * known.shape[1], Draw.of(2, False), calibrate=False, stratify=True)
+    known = short._encode_known(fixed)
+    drawn = short._draw(known, [None] * known.shape[1], SampleContext.of(2, False), calibrate=False, stratify=True)
     assert (drawn[known >= 0] == known[known >= 0]).all()
 
 
@@ -152,16 +154,18 @@ def test_a_saved_model_draws_the_same_rows(short: MaskedSynthesizer, tmp_path: P
 
 def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
     again = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
-    for one, other in zip(again.columns_.trees, short.columns_.trees, strict=True):
+    for one, other in zip(again.tree_conditionals_.trees, short.tree_conditionals_.trees, strict=True):
         np.testing.assert_array_equal(one.forest.nodes, other.forest.nodes)
-    assert again.columns_.pulls.keys() == short.columns_.pulls.keys()
-    assert all(torch.equal(own, short.columns_.pulls[slot]) for slot, own in again.columns_.pulls.items())
+    assert again.tree_conditionals_.pulls.keys() == short.tree_conditionals_.pulls.keys()
+    assert all(
+        torch.equal(own, short.tree_conditionals_.pulls[slot]) for slot, own in again.tree_conditionals_.pulls.items()
+    )
     pd.testing.assert_frame_equal(again.sample(500, seed=5), short.sample(500, seed=5))
 
 
 def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even those of a fit before it."""
-    monkeypatch.setattr(masked, "PASSES", 1)
+    monkeypatch.setattr(masked, "N_PRETRAINING_EPOCHS", 1)
     frame = parity(4000)
     columns: dict[str, object] = {
         "kind": {"kind": "categorical", "values": ["x", "y", "z", "u"]},
@@ -169,11 +173,11 @@ def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     columns |= {name: {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1} for name in "abc"}
     model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
-    assert model.columns_.trees
-    assert model.columns_.pulls
+    assert model.tree_conditionals_.trees
+    assert model.tree_conditionals_.pulls
     model.fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=Privacy(3.0, 1e-5), progress=False)
-    assert model.columns_.trees == ()
-    assert not model.columns_.pulls
+    assert model.tree_conditionals_.trees == ()
+    assert not model.tree_conditionals_.pulls
     assert model.card()["drawn_by_trees"] == []
 
 
@@ -242,13 +246,13 @@ def test_redrawn_rows_are_balanced_over_the_trees_leaves(learned: tuple[Layout, 
     """Effects of a cause fit their share to a fifth of what independent draws may be off by, and only if asked."""
     layout, trees = learned
     tokens, free = off(10_000), torch.ones(10_000, 3, dtype=torch.bool)
-    chances = trees.read(tokens)[0].exp()
+    probabilities = trees.read(tokens)[0].exp()
     same = torch.stack([tokens[:, 0] == cause for cause in range(4)]).float()
-    independent = float((same @ (chances * (1 - chances))).mean())
+    independent = float((same @ (probabilities * (1 - probabilities))).mean())
     left = []
     for stratify in (True, False):
         drawn = redrawn(tokens, free, [trees], picker(layout, False, stratify))
-        left.append(float((same @ (torch.eye(4)[drawn[:, 1]] - chances)).square().mean()) / independent)
+        left.append(float((same @ (torch.eye(4)[drawn[:, 1]] - probabilities)).square().mean()) / independent)
     assert left[0] < 0.04
     assert left[1] > 0.2  # of sixteen squares whose mean is one
 
@@ -309,7 +313,7 @@ COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
 def hasty(persons: Callable[..., pd.DataFrame]) -> MaskedSynthesizer:
     """A model of people after one pass, by its network alone."""
     model = MaskedSynthesizer(epochs=1).fit(persons(3600), seed=0, progress=False)
-    model.trees_, model.columns_ = None, Columns((), model.columns_.pulls)
+    model.trees_, model.tree_conditionals_ = None, Columns((), model.tree_conditionals_.pulls)
     return model
 
 
@@ -334,5 +338,5 @@ def test_samples_of_any_size_have_the_training_shares(
         return min(found)
 
     assert least() > 1e-3
-    monkeypatch.setattr(hasty, "columns_", Columns())
+    monkeypatch.setattr(hasty, "tree_conditionals_", Columns())
     assert least() < 1e-6

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.synthesizers.private.gan import Duel, real_losses
+from tabsynth.synthesizers.private.gan import GeneratorUpdate, real_losses
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator
@@ -123,28 +123,28 @@ def test_clipped_gradients_are_those_of_opacus_hooks(made: tuple[nn.Module, Loss
     check_clipped(module, losses, clip, wanted)
 
 
-def duel(net: Critic) -> Duel:
+def duel(net: Critic) -> GeneratorUpdate:
     """A generator's side of the fit, with the drawn rows as its first step leaves them."""
     generator = Generator(LAYOUT, ORDER, SIZING, torch.Generator().manual_seed(3))
     shaken(generator)
     generator.shed()
-    return Duel(generator, net, Moments(LAYOUT, ORDER, rows()), 5)
+    return GeneratorUpdate(generator, net, Moments(LAYOUT, ORDER, rows()), 5)
 
 
-def stepped(net: Critic, own: Duel, descent: DpSgdConfig, data: Tensor, noise: Noise) -> list[Tensor]:
+def stepped(net: Critic, own: GeneratorUpdate, descent: DpSgdConfig, data: Tensor, noise: Noise) -> list[Tensor]:
     """What the critic's weights are moved by in one step of DP-SGD, as the optimiser is given it."""
     module, seen = RowwiseCritic(net), list[list[Tensor]]()
     step = DpSgdStep(module, descent, noise)
     inner = step.optimiser.original_optimizer
     inner.register_step_pre_hook(lambda *_: seen.append([weight.grad.clone() for weight in module.parameters()]))
     nothing = torch.Generator()
-    step.take((lambda own: real_losses(own, tokens=data, generator=nothing)) if len(data) else None, own.drawn_loss)
+    step.take((lambda own: real_losses(own, tokens=data, generator=nothing)) if len(data) else None, own.generated_loss)
     step.close()
     (out,) = seen
     return out
 
 
-def fake_loss_gradient(net: Critic, own: Duel) -> list[Tensor]:
+def fake_loss_gradient(net: Critic, own: GeneratorUpdate) -> list[Tensor]:
     """By the formula of ``Critic`` itself, without the layers that DP-SGD uses."""
     weights = list(RowwiseCritic(net).parameters())
     loss = functional.softplus(net(net.summed(own.drawn, net.embed()))).mean()
@@ -190,7 +190,7 @@ def test_the_generator_learns_and_moves_no_weight_of_the_critic() -> None:
     hold(net, 2.0)
     before = [[weight.detach().clone() for weight in part.parameters()] for part in (net, own.net)]
     for step in range(4):
-        own.after(step)
+        own.update_generator(step)
     assert all(torch.equal(one, other) for one, other in zip(before[0], net.parameters(), strict=True))
     assert any(not torch.equal(one, other) for one, other in zip(before[1], own.net.parameters(), strict=True))
 
