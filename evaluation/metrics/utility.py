@@ -16,34 +16,34 @@ from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.auc import weighted_auc
-from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed, regressor
-from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
-from tabsynth.evaluation.stats.encoded_table import EncodedTable
+from tabsynth.evaluation.stats.boosted_trees import classifier, regressor, seed_of
+from tabsynth.evaluation.stats.bootstrap import RARELY
+from tabsynth.evaluation.stats.encoded_table import Coded
 
-TaskKind = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
 
-N_DRAWS = 200
+DRAWS = 200
 """Bootstrap draws of the test rows."""
 
-N_TRAINING_SPLITS, MAX_SPLIT_ROWS = 5, 5_000
+LUCKY, LUCK_ROWS = 5, 5_000
 """Halvings that show the luck of the rows learned from, and real rows up to which it is looked for."""
 
-MIN_CLASS_ROWS = 5
+FEWEST = 5
 """Rows that a class needs to be learned."""
 
-MAX_ROWS = 100_000
+MOST_ROWS = 100_000
 """Training rows; more add time and little else."""
 
 
 @dataclass(frozen=True, eq=False)
-class PredictionTask:
+class Question:
     """What is predicted: ``column`` is the target's place among the d columns."""
 
     column: int
-    kind: TaskKind
+    task: Task
 
 
-def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
+def question(train: Coded, target: str) -> Question:
     """The task that the target's kind calls for.
 
     Categories are classified; a number with exactly two values is a binary class, any other is regressed.
@@ -51,22 +51,22 @@ def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
     Raises:
         DataError: The target is not a scored column, or it does not vary in the training table.
     """
-    if target not in train.encoding.names:
+    if target not in train.book.names:
         raise DataError(f"the target {target!r} cannot be predicted: identifiers and free text are not scored")
-    column = train.encoding.names.index(target)
-    values = target_values(train, column)
+    column = train.book.names.index(target)
+    values = answers(train, column)
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
         raise DataError(
             f"the target {target!r} has {len(distinct)} value(s) in the training table; name a target that varies"
         )
     if len(distinct) == 2:
-        return PredictionTask(column, "binary")
-    return PredictionTask(column, "regression" if train.encoding.continuous[column] else "multiclass")
+        return Question(column, "binary")
+    return Question(column, "regression" if train.book.continuous[column] else "multiclass")
 
 
 def utility_scores(
-    train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, target: str, rng: np.random.Generator
+    train: Coded, synthetic: Coded, holdout: Coded, target: str, rng: np.random.Generator
 ) -> tuple[list[Score], list[str]]:
     """How good the synthetic-trained model is on the holdout, and what it lacks to the real-trained one.
 
@@ -80,39 +80,37 @@ def utility_scores(
     Returns:
         The scores, and notes on what could not be measured as usual.
     """
-    task = prediction_task(train, target)
-    truth = target_values(holdout, task.column)
+    asked = question(train, target)
+    truth = answers(holdout, asked.column)
     known = ~np.isnan(truth)
     test, truth = holdout.take(known), truth[known]
     varies = len(np.unique(truth)) > 1
     if not varies:
         return [], [f"Utility is left out: the target {target!r} does not vary in the holdout."]
-    seed = draw_seed(rng)
+    seed = seed_of(rng)
     classes = np.unique(truth)
     notes: list[str] = []
-    predictions = []
+    guesses = []
     for name, table in (("synthetic", synthetic), ("training", train)):
-        predicted, note = _fit_and_predict(table, test, task, classes, seed, rng)
-        predictions.append(predicted)
+        guess, note = _learn(table, test, asked, classes, seed, rng)
+        guesses.append(guess)
         if note:
             notes.append(f"Utility: the {name} table {note}, so its model can only guess.")
-    weights = np.vstack(
-        [np.ones(len(truth)), rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), N_DRAWS)]
-    )
-    made, real = (predictive_score(task.kind, truth, classes, predicted, weights) for predicted in predictions)
-    unit = "R²" if task.kind == "regression" else "AUC"
+    weights = np.vstack([np.ones(len(truth)), rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), DRAWS)])
+    made, real = (judge(asked.task, truth, classes, guess, weights) for guess in guesses)
+    unit = "R²" if asked.task == "regression" else "AUC"
     what = {
         "binary": "ROC AUC",
         "multiclass": "ROC AUC, one class against the rest, averaged over the classes",
         "regression": "R², the share of variance explained",
-    }[task.kind]
-    method = f"{what} on {len(truth):,} held-out rows; interval: {N_DRAWS} bootstrap draws of those rows."
+    }[asked.task]
+    method = f"{what} on {len(truth):,} held-out rows; interval: {DRAWS} bootstrap draws of those rows."
     return [
         Score(
             name="utility",
             title="Usefulness",
             value=float(made[0]),
-            interval=percentile_interval(made),
+            interval=interval_of(made),
             better="higher",
             target=1.0,
             floor=float(real[0]),
@@ -124,25 +122,25 @@ def utility_scores(
             name="utility_gap",
             title="Usefulness lost",
             value=float(real[0] - made[0]),
-            interval=percentile_interval(real - made),
+            interval=interval_of(real - made),
             better="lower",
             target=0.0,
             floor=0.0,
             unit=unit,
             description=f"What the model trained on synthetic rows lacks to the one trained on real rows ({target!r}).",
             method=f"{method} Paired: both models are judged on the same draws.",
-            detail=_training_noise(train, test, truth, task, classes, target, (real - made)[0], rng)
-            if percentile_interval(real - made)[0] > 0
+            detail=_luck(train, test, truth, asked, classes, target, (real - made)[0], rng)
+            if interval_of(real - made)[0] > 0
             else (),
         ),
     ], notes
 
 
-def _training_noise(
-    train: EncodedTable,
-    test: EncodedTable,
+def _luck(
+    train: Coded,
+    test: Coded,
     truth: Floats,
-    task: PredictionTask,
+    asked: Question,
     classes: Floats,
     target: str,
     gap: float,
@@ -150,79 +148,76 @@ def _training_noise(
 ) -> tuple[Part, ...]:
     """How far two models of one small real table differ by the luck of their rows; nothing for a large one.
 
-    Models of ``N_TRAINING_SPLITS`` random halves against those of the other halves: fewer rows than the two tables
-    have, so the noise is rather overstated.
+    Models of ``LUCKY`` random halves against those of the other halves: fewer rows than the two tables have, so the
+    luck is rather overstated.
     """
-    if len(train) > MAX_SPLIT_ROWS:
+    if len(train) > LUCK_ROWS:
         return ()
     gaps = []
-    for _ in range(N_TRAINING_SPLITS):
+    for _ in range(LUCKY):
         order = rng.permutation(len(train))
         sides = (order[: len(order) // 2], order[len(order) // 2 :])
-        seed = draw_seed(rng)
-        predictions = [_fit_and_predict(train.take(side), test, task, classes, seed, rng)[0] for side in sides]
-        one, other = (
-            predictive_score(task.kind, truth, classes, predicted, np.ones((1, len(truth))))[0]
-            for predicted in predictions
-        )
+        seed = seed_of(rng)
+        guesses = [_learn(train.take(side), test, asked, classes, seed, rng)[0] for side in sides]
+        one, other = (judge(asked.task, truth, classes, guess, np.ones((1, len(truth))))[0] for guess in guesses)
         gaps.append(float(one - other))
-    reach = float(student.isf(FAMILYWISE_RATE, N_TRAINING_SPLITS)) * float(np.sqrt(np.mean(np.square(gaps))))
+    reach = float(student.isf(RARELY, LUCKY)) * float(np.sqrt(np.mean(np.square(gaps))))
     return (Part(columns=(target,), value=float(gap), floor=0.0, chance=reach),)
 
 
-def target_values(table: EncodedTable, column: int) -> Floats:
+def answers(table: Coded, column: int) -> Floats:
     """The target as numbers, NaN for missing."""
-    if table.encoding.continuous[column]:
-        return table.values[:, int(table.encoding.continuous[:column].sum())]
+    if table.book.continuous[column]:
+        return table.values[:, int(table.book.continuous[:column].sum())]
     codes = table.codes[:, column].astype(np.float64)
     codes[codes == 0] = np.nan
     return codes
 
 
-def _fit_and_predict(
-    table: EncodedTable, test: EncodedTable, task: PredictionTask, classes: Floats, seed: int, rng: np.random.Generator
+def _learn(
+    table: Coded, test: Coded, asked: Question, classes: Floats, seed: int, rng: np.random.Generator
 ) -> tuple[Floats, str]:
     """What a model trained on ``table`` says of the test rows, shape (m,) or (m, classes); and why it cannot, if so."""
-    known = target_values(table, task.column)
-    if task.kind == "regression":
+    known = answers(table, asked.column)
+    if asked.task == "regression":
         usable = ~np.isnan(known)
     else:
-        learned = [value for value in classes if (known == value).sum() >= MIN_CLASS_ROWS]
+        learned = [value for value in classes if (known == value).sum() >= FEWEST]
         usable = np.isin(known, learned)
     rows = np.flatnonzero(usable)
-    if len(rows) > MAX_ROWS:
-        rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
-    features = np.delete(table.features()[rows], task.column, axis=1)
-    test_features = np.delete(test.features(), task.column, axis=1)
-    if task.kind == "regression":
-        if len(rows) < MIN_CLASS_ROWS:
+    if len(rows) > MOST_ROWS:
+        rows = np.sort(rng.permutation(rows)[:MOST_ROWS])
+    features = np.delete(table.features()[rows], asked.column, axis=1)
+    questions = np.delete(test.features(), asked.column, axis=1)
+    if asked.task == "regression":
+        if len(rows) < FEWEST:
             return np.zeros(len(test)), f"has {len(rows)} rows with a target"
-        return np.asarray(regressor(seed, len(rows)).fit(features, known[rows]).predict(test_features)), ""
+        return np.asarray(regressor(seed, len(rows)).fit(features, known[rows]).predict(questions)), ""
     out = np.zeros((len(test), len(classes)))
     if len(learned) < 2:
-        return out, f"has fewer than two classes of the target with at least {MIN_CLASS_ROWS} rows"
+        return out, f"has fewer than two classes of the target with at least {FEWEST} rows"
     model = classifier(seed, len(rows)).fit(features, known[rows])
-    out[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(test_features)
+    out[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(questions)
     return out, ""
 
 
-def predictive_score(kind: TaskKind, truth: Floats, classes: Floats, predicted: Floats, weights: Floats) -> Floats:
+def judge(task: Task, truth: Floats, classes: Floats, guess: Floats, weights: Floats) -> Floats:
     """The figure under every weighting of the test rows, shape (b,)."""
-    if kind == "regression":
+    if task == "regression":
         total = weights.sum(axis=1)
         mean = weights @ truth / total
         spread = weights @ truth**2 / total - mean**2
-        missed = weights @ (truth - predicted) ** 2 / total
+        missed = weights @ (truth - guess) ** 2 / total
         out: Floats = 1 - missed / np.where(spread > 0, spread, np.nan)
         return out
-    if kind == "binary" and len(classes) == 2:
-        return weighted_auc(truth == classes[1], predicted[:, 1], weights)
-    each = [weighted_auc(truth == value, predicted[:, k], weights) for k, value in enumerate(classes)]
+    if task == "binary" and len(classes) == 2:
+        return weighted_auc(truth == classes[1], guess[:, 1], weights)
+    each = [weighted_auc(truth == value, guess[:, k], weights) for k, value in enumerate(classes)]
     average: Floats = np.nanmean(each, axis=0)
     return average
 
 
-def percentile_interval(draws: Floats) -> tuple[float, float]:
+def interval_of(draws: Floats) -> tuple[float, float]:
     """Percentile interval, widened to hold the estimate, which is the first of the draws."""
     low, high = np.nanquantile(draws[1:], [0.025, 0.975])
     return float(min(low, draws[0])), float(max(high, draws[0]))

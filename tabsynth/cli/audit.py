@@ -101,15 +101,14 @@ def run(args: Namespace) -> int:
 def _failed_gates(report: AuditReport, gates: Mapping[str, float]) -> list[str]:
     """A sentence for each score above its gate."""
     from tabsynth.errors import InputError, quote
-    from tabsynth.reporting.number_format import format_number
+    from tabsynth.reporting.number_format import figure
 
     unknown = [name for name in gates if name not in report.scores]
     if unknown:
         raise InputError(f"--gates: no score {quote(unknown)}; the report has {quote(report.scores, 40)}")
     checks = [(report.scores[name], limit) for name, limit in gates.items()]
     return [
-        f"{score.name} is {format_number(score.value, score.unit)}, "
-        f"at most {format_number(limit, score.unit)} is allowed"
+        f"{score.name} is {figure(score.value, score.unit)}, at most {figure(limit, score.unit)} is allowed"
         for score, limit in checks
         if score.value > limit
     ]

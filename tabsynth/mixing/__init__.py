@@ -1,1 +1,1 @@
-"""Several sources, one table: align, harmonise, link, resolve, combine and weigh, by a plan that a person reviews."""
+"""Mix several sources into one table by a reviewed plan: match, harmonise, link, combine, resolve and weight."""

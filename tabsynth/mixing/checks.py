@@ -1,4 +1,4 @@
-"""What must hold before anything is mixed: every entry decided, every code of one meaning, no alarm of the linkage."""
+"""Checks before mixing: undecided entries, ambiguous codes and linkage alarms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tabsynth.mixing.plan.plan import Plan
 
 
 def require_decided(plan: Plan, accept_above: float | None) -> Plan:
-    """The plan with nothing left to decide.
+    """Accept proposals from a score on, and require that nothing remains undecided.
 
     Raises:
         InputError: Entries are still proposed.
@@ -33,22 +33,22 @@ def require_decided(plan: Plan, accept_above: float | None) -> Plan:
 
 
 def check_codes(plan: Plan, raw: Mapping[str, pd.DataFrame | Mapping[str, pd.Series]]) -> None:
-    """Raise where a code is read as something in one source and left as it is in another: it would mean two things.
+    """Raise if a code is mapped in one source and unchanged in another, so that it would have two meanings.
 
     Raises:
-        DataError: Names the column, the code, both sources and both meanings.
+        DataError: The message names the column, the code, both sources and both meanings.
     """
     for name, match in plan.mapped.items():
         read_as: dict[str, tuple[str, str]] = {}
         plain: dict[str, str] = {}
         for source, columns in match.sources.items():
-            told = {
+            recoding = {
                 key: value for entry in decided_entries(plan, name) for key, value in entry.recoding(source).items()
             }
-            for code, value in told.items():
+            for code, value in recoding.items():
                 read_as.setdefault(code, (source, code_text(value)))
             values = raw[source][columns[0]]
-            if told or len(columns) > 1 or values.nunique() > 1000:
+            if recoding or len(columns) > 1 or values.nunique() > 1000:
                 continue
             for value in values.dropna().unique():
                 plain.setdefault(code_text(value), source)
@@ -56,21 +56,21 @@ def check_codes(plan: Plan, raw: Mapping[str, pd.DataFrame | Mapping[str, pd.Ser
         if clash:
             source, meaning = read_as[clash[0]]
             raise DataError(
-                f"column {name!r}: the code {clash[0]!r} means {meaning!r} in {source!r}, but stands as it is in "
-                f"{plain[clash[0]]!r}; say under values what it means there"
+                f"column {name!r}: the code {clash[0]!r} means {meaning!r} in {source!r}, but is not mapped in "
+                f"{plain[clash[0]]!r}; map it there too, under values"
             )
 
 
 def check_alarms(plan: Plan, report: Mapping[str, Any]) -> None:
-    """Raise where linking may have made one person of several, unless the plan says that somebody has looked.
+    """Raise on linkage alarms, unless the plan only reports them.
 
     Raises:
-        DataError: It may; the message says what speaks for it and where to look.
+        DataError: The message states the evidence and rows to inspect.
     """
     if not report["alarms"] or plan.link.get("alarms") == "report":
         return
-    look = [f"{item['source']} row {item['first_row']}" for item in report["heavy_keys"][:MAX_REPORTED_KEYS]]
+    rows = [f"{item['source']} row {item['first_row']}" for item in report["heavy_keys"][:MAX_REPORTED_KEYS]]
     raise DataError(
-        f"linking may have made one person of several: {'; '.join(report['alarms'])}"
-        f"{' (look at ' + ', '.join(look) + ')' if look else ''}. If it is right so, set alarms: report under link"
+        f"linking may have merged several people: {'; '.join(report['alarms'])}"
+        f"{' (inspect ' + ', '.join(rows) + ')' if rows else ''}. If the links are right, set alarms: report under link"
     )

@@ -1,4 +1,4 @@
-"""One source in the plan's columns, units, codes and dates; whatever cannot be read is an error, not a gap."""
+"""Convert one source to the plan's columns, units, codes and date formats. Values that cannot be parsed raise."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tabsynth.mixing.units import conversion
 from tabsynth.schema.datetime_formats import find_formats, parse_dates
 
 N_SIGNIFICANT_DIGITS = 12
-"""Significant digits kept by a conversion: what binary arithmetic adds beyond them is no information."""
+"""Significant digits kept by a conversion, which removes binary rounding errors."""
 
 
 @dataclass
 class HarmonisationStats:
-    """What was done to one source's column, for the report.
+    """Counts of the changes to one source's column.
 
     Attributes:
-        sentinels: Values that became missing because they stand for it.
-        converted: Values in another unit, with that unit.
-        recoded: Rows by meaning, for codes that were read.
-        unread: Values that could not be read and became missing, within the budget.
+        sentinels: Sentinels that became missing.
+        converted: Converted values by unit.
+        recoded: Rows by meaning.
+        unread: Values that could not be parsed and became missing, within the budget.
         outside: Values outside the range that became missing.
-        failed: Values that the budget is charged for, and of how many ``present``.
+        failed: Values charged to the budget, of ``present`` values.
     """
 
     sentinels: int = 0
@@ -41,7 +41,7 @@ class HarmonisationStats:
     present: int = 0
 
     def add(self, other: HarmonisationStats) -> None:
-        """Count what was done to a further batch."""
+        """Add the counts of another batch."""
         for name in ("sentinels", "unread", "outside", "failed", "present"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for mine, theirs in ((self.converted, other.converted), (self.recoded, other.recoded)):
@@ -52,16 +52,16 @@ class HarmonisationStats:
 def harmonise_source(
     frame: pd.DataFrame, source: str, plan: Plan, is_batch: bool = False
 ) -> tuple[pd.DataFrame, dict[str, HarmonisationStats]]:
-    """A source in the columns of the mixed table that it has, and what was done to each.
+    """Convert a source to its columns of the mixed table; also returns the counts of changes.
 
     Args:
         frame: The source, or a batch of it.
         source: Its name.
-        plan: What to do.
-        is_batch: Whether it is a batch: budgets of failures then hold for all batches, by ``check_budgets``.
+        plan: The plan.
+        is_batch: Leave the failure budgets to a later ``check_budgets`` over all batches.
 
     Raises:
-        DataError: A code has no meaning in the plan, a value is no number or date, or lies outside of the range.
+        DataError: A code has no meaning, or a value cannot be parsed or is outside the range.
         InputError: A unit is unknown or cannot be converted.
     """
     columns, done = {}, {}
@@ -74,23 +74,19 @@ def harmonise_source(
 
 
 def check_budgets(source: str, plan: Plan, done: Mapping[str, HarmonisationStats]) -> None:
-    """Raise where more of a source's values could not be read than its budget allows.
-
-    Raises:
-        DataError: Names the column, how many values failed, and the budget that they would need.
-    """
+    """Raise a DataError if more of a source's values failed than the budget allows."""
     for name, item in done.items():
         if item.failed > _failure_budget(plan, name) * item.present:
             where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
             raise DataError(
                 f"{where}: {item.failed:,} of {item.present:,} values cannot be read, more than the budget of "
-                f"{_failure_budget(plan, name):g}; mend them, name them under na, or allow a budget of "
+                f"{_failure_budget(plan, name):g}; fix them, name them under na, or allow a budget of "
                 f"{item.failed / item.present:.4f} in harmonise"
             )
 
 
 def date_format_candidates(frame: pd.DataFrame, source: str, plan: Plan) -> dict[str, list[str]]:
-    """By column, the formats that fit all dates of a batch, where they are text and the plan names no format."""
+    """Formats that fit all text dates of a batch, for columns without a declared format."""
     out = {}
     for name, match in plan.mapped.items():
         if (
@@ -106,14 +102,14 @@ def date_format_candidates(frame: pd.DataFrame, source: str, plan: Plan) -> dict
 
 
 def decided_entries(plan: Plan, column: str) -> list[HarmonisationRule]:
-    """The decided entries about a column."""
+    """The applied rules of a column."""
     return [entry for entry in plan.harmonise if entry.column == column and entry.status in APPLIED_STATUSES]
 
 
 def _harmonise_column(
     frame: pd.DataFrame, source: str, match: Match, plan: Plan
 ) -> tuple[pd.Series, HarmonisationStats]:
-    """One column of one source."""
+    """Harmonise one column of one source."""
     entries = decided_entries(plan, match.to)
     where = f"{source}.{'+'.join(match.sources[source])}"
     values, done = _recode_column(frame, source, match, plan)
@@ -131,7 +127,7 @@ def _harmonise_column(
 
 
 def _recode_column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, HarmonisationStats]:
-    """One column without sentinels and with its codes read."""
+    """Remove sentinels and map codes of one column."""
     entries, done = decided_entries(plan, match.to), HarmonisationStats()
     where = f"{source}.{'+'.join(match.sources[source])}"
     own_na = [value for name in match.sources[source] for value in plan.inputs[source].na.get(name, ())]
@@ -146,12 +142,12 @@ def _recode_column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -
 
 
 def _failure_budget(plan: Plan, column: str) -> float:
-    """The share of a source's values that may fail to be read."""
+    """Maximum share of values that cannot be parsed."""
     return max([entry.budget for entry in decided_entries(plan, column)], default=0.0)
 
 
 def _declared_format(entries: Sequence[HarmonisationRule], source: str) -> str | None:
-    """The format of a source's dates, where an entry names it."""
+    """The declared format of a source's dates."""
     return next((entry.dates[source] for entry in entries if source in entry.dates), None)
 
 
@@ -160,7 +156,7 @@ def _sentinel_values(entries: Sequence[HarmonisationRule], source: str) -> list[
 
 
 def _source_values(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
-    """The column, or its parts joined; a row without one of the parts has none."""
+    """The column, or its joined parts; missing where any part is missing."""
     names = list(match.sources[source])
     if len(names) == 1:
         return frame[names[0]]
@@ -170,20 +166,20 @@ def _source_values(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
 
 
 def mask_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
-    """Values, those that stand for missing left out; 1, 1.0 and "1" are one value."""
+    """Replace sentinels by missing; 1, 1.0 and "1" are equal."""
     if not sentinels:
         return values
-    told = {code_text(value) for value in sentinels}
-    at = code_texts(values).isin(told) & values.notna()
+    texts = {code_text(value) for value in sentinels}
+    at = code_texts(values).isin(texts) & values.notna()
     if at.any() and pd.api.types.is_integer_dtype(values.dtype):
-        values = values.astype("Int64")  # as floats, long keys would lose digits
+        values = values.astype("Int64")  # floats would round long keys
     return values.mask(at)
 
 
 def _apply_recoding(
     values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, done: HarmonisationStats
 ) -> pd.Series:
-    """Codes as their meanings; those without one fail, stay or become missing."""
+    """Map codes to meanings; unmapped codes fail, stay or become missing."""
     keys = code_texts(values)
     strange = values.notna() & ~keys.isin(recoding)
     if strange.any() and unmapped == "fail":
@@ -202,9 +198,9 @@ def _apply_recoding(
 
 
 def _parse_numbers(values: pd.Series, where: str, budget: float, done: HarmonisationStats) -> pd.Series:
-    """Numbers; text that is none counts against the budget."""
+    """Parse numbers; failures count against the budget."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise DataError(f"{where} holds dates, but the plan takes it for numbers; map it to a datetime column")
+        raise DataError(f"{where} contains dates, but the plan declares it numeric; map it to a datetime column")
     plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
     parsed = pd.to_numeric(plain, errors="coerce").astype("float64")
     _charge_failures(values, parsed, where, "numbers", budget, done)
@@ -214,12 +210,12 @@ def _parse_numbers(values: pd.Series, where: str, budget: float, done: Harmonisa
 def _charge_failures(
     values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: HarmonisationStats
 ) -> None:
-    """Raise at once when values could not be read and nothing allows it; otherwise count them."""
+    """Count failures; raise at once without a budget."""
     bad = values.notna() & parsed.isna()
     count, present = int(bad.sum()), int(values.notna().sum())
     if count and not budget:
         raise DataError(
-            f"{where}: {count} of {present} values are not {what}, such as {quote(values[bad].unique(), 3)}; mend "
+            f"{where}: {count} of {present} values are not {what}, such as {quote(values[bad].unique(), 3)}; fix "
             f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
         )
     done.unread += count
@@ -227,7 +223,7 @@ def _charge_failures(
 
 
 def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, done: HarmonisationStats) -> pd.Series:
-    """Numbers in the entry's unit."""
+    """Convert numbers to the rule's unit."""
     if entry.unit is None:
         return numbers
     out = numbers
@@ -248,38 +244,40 @@ def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, do
 
 
 def _apply_range(numbers: pd.Series, entry: HarmonisationRule, where: str, done: HarmonisationStats) -> pd.Series:
-    """Numbers within the entry's range."""
+    """Apply the rule's range."""
     if entry.range is None:
         return numbers
     low, high = entry.range
     out = (numbers < (-np.inf if low is None else low)) | (numbers > (np.inf if high is None else high))
     if out.any() and entry.outside == "fail":
         raise DataError(
-            f"{where}: {int(out.sum())} values lie outside {low} to {high}, such as {numbers[out].iloc[0]:g}; is it in "
-            "another unit? Mend the plan, or set outside: missing"
+            f"{where}: {int(out.sum())} values are outside {low} to {high}, such as {numbers[out].iloc[0]:g}; is it in "
+            "another unit? Correct the plan, or set outside: missing"
         )
     done.outside += int(out.sum())
     return numbers.mask(out)
 
 
-def _parse_dates(values: pd.Series, told: str | None, where: str, budget: float, done: HarmonisationStats) -> pd.Series:
-    """Dates, read strictly: one format, named or the only one that fits."""
+def _parse_dates(
+    values: pd.Series, declared: str | None, where: str, budget: float, done: HarmonisationStats
+) -> pd.Series:
+    """Parse dates strictly by one format, declared or the only one that fits."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return values
     text = code_texts(values)
-    spelled = told
-    if spelled is None:
+    date_format = declared
+    if date_format is None:
         found = find_formats([str(value) for value in text.dropna().unique()])
         if len(found) > 1:
             raise DataError(
-                f"{where}: every date fits both {found[0]} and {found[1]}; say which under dates in harmonise"
+                f"{where}: every date fits both {found[0]} and {found[1]}; declare the format under dates in harmonise"
             )
         if not found and text.notna().any():
             raise DataError(
-                f"{where}: the dates are of no one format, such as {quote(text.dropna().unique(), 3)}; name it under "
-                "dates in harmonise, with a budget for those that do not fit"
+                f"{where}: no single format fits all dates, such as {quote(text.dropna().unique(), 3)}; declare it "
+                "under dates in harmonise, with a budget for those that do not fit"
             )
-        spelled = found[0] if found else "%Y-%m-%d"
-    parsed = parse_dates(text, spelled)
-    _charge_failures(values, parsed, where, f"dates of the format {spelled}", budget, done)
+        date_format = found[0] if found else "%Y-%m-%d"
+    parsed = parse_dates(text, date_format)
+    _charge_failures(values, parsed, where, f"dates of the format {date_format}", budget, done)
     return parsed

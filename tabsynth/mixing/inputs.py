@@ -1,4 +1,4 @@
-"""The tables that are mixed: read from a file or given as a frame, and held to the content that a plan was made for."""
+"""Load a plan's inputs and verify their content hashes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tabsynth.schema.validation import check_frame
 
 
 def load_source(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFrame, Input]:
-    """A source's frame, and its entry in a plan.
+    """Load a source and create its input entry.
 
     Raises:
-        InputError: It is neither a frame nor a path, or cannot be used.
+        InputError: It is neither a usable frame nor a path.
     """
     if isinstance(table, pd.DataFrame):
         check_frame(table)
@@ -33,11 +33,11 @@ def load_source(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFra
 
 
 def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> dict[str, pd.DataFrame]:
-    """The frames of a plan's inputs, with the contents that the plan was made for.
+    """Load the frames of a plan's inputs.
 
     Raises:
-        DataError: An input has changed since.
-        InputError: An input without a file was not given, or one was given that the plan does not have.
+        DataError: An input has changed since the plan was created.
+        InputError: An input without a file was not given, or an unknown one was.
         SourceError: A file cannot be read.
     """
     out = {}
@@ -48,7 +48,7 @@ def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> 
 
 
 def open_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> dict[str, Batches]:
-    """The same inputs, to be read in batches; raises what ``load_inputs`` raises."""
+    """Open a plan's inputs for reading in batches; raises as ``load_inputs``."""
     out = {}
     for name, table in _verified_inputs(plan, given).items():
         out[name] = Batches(table)
@@ -57,7 +57,7 @@ def open_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> 
 
 
 def _verified_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame | Path]:
-    """Each input's frame or path, its content that of the plan."""
+    """Each input's frame or path, after verifying its hash."""
     tables = {**plan.tables, **(given or {})}
     unknown = [name for name in tables if name not in plan.inputs]
     if unknown:
@@ -73,8 +73,8 @@ def _verified_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> di
             now = file_hash(path)
         if now != item.sha256:
             raise DataError(
-                f"input {name!r} has changed since the plan was made (its SHA-256 was {item.sha256[:12]}…, it is "
-                f"{now[:12]}…): review it, or make the plan anew with suggest"
+                f"input {name!r} has changed since the plan was created (its SHA-256 was {item.sha256[:12]}…, it is "
+                f"{now[:12]}…): review it, or create the plan again with suggest"
             )
     return out
 
@@ -88,7 +88,7 @@ def _check_columns(plan: Plan, name: str, columns: Sequence[str]) -> None:
 
 
 def frame_hash(frame: pd.DataFrame) -> str:
-    """SHA-256 of a frame's columns, dtypes and values; its index does not count."""
+    """SHA-256 of a frame's columns, dtypes and values, without its index."""
     digest = hashlib.sha256(repr([(str(name), str(kind)) for name, kind in frame.dtypes.items()]).encode())
     for name in frame.columns:
         digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(frame[name], index=False).to_numpy()).tobytes())

@@ -1,4 +1,4 @@
-"""What is told of a mixed table: its report, its schema, how far its sources differ, and where it comes from."""
+"""Report, schema, domain shift and provenance of a mixed table."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from tabsynth.schema.inference import infer_column
 from tabsynth.schema.schema import Schema
 
 MIN_CELL_ROWS = 5
-"""Values appear in the report only where at least so many rows share them."""
+"""Minimum rows of a value in the report."""
 
 MIN_DOMAIN_ROWS = 50
-"""Rows of each source below which nothing is said of how far the sources differ."""
+"""Minimum rows of each source for measuring domain shift."""
 
 MAX_DOMAIN_ROWS = 20_000
-"""Rows of each source, at equal steps, by which it is said."""
+"""Maximum rows of each source, evenly spaced, for measuring domain shift."""
 
 
 def columns_report(done: Mapping[str, Mapping[str, HarmonisationStats]], rows: Mapping[str, int]) -> dict[str, Any]:
-    """What was done to each column, by source; counts below five and rare codes are not told."""
+    """Changes to each column by source, without small counts and rare codes."""
     out: dict[str, Any] = {}
     for source, columns in done.items():
         for name, item in columns.items():
-            told: dict[str, Any] = {}
+            summary: dict[str, Any] = {}
             if item.sentinels:
-                told["sentinels"] = _rounded_count(item.sentinels)
+                summary["sentinels"] = _rounded_count(item.sentinels)
             if item.converted:
-                told["converted"] = {unit: _rounded_count(count) for unit, count in item.converted.items()}
+                summary["converted"] = {unit: _rounded_count(count) for unit, count in item.converted.items()}
             if item.recoded:
-                told["recoded"] = {value: count for value, count in item.recoded.items() if count >= MIN_CELL_ROWS}
+                summary["recoded"] = {value: count for value, count in item.recoded.items() if count >= MIN_CELL_ROWS}
                 rare = sum(count < MIN_CELL_ROWS for count in item.recoded.values())
-                told |= {"rarer_codes": rare} if rare else {}
+                summary |= {"rarer_codes": rare} if rare else {}
             if item.unread:
-                told["unread"] = _rounded_count(item.unread)
+                summary["unread"] = _rounded_count(item.unread)
             if item.outside:
-                told["outside"] = _rounded_count(item.outside)
-            out.setdefault(name, {})[source] = told
+                summary["outside"] = _rounded_count(item.outside)
+            out.setdefault(name, {})[source] = summary
     for name, sources in out.items():
         out[name] = {"from": sources, "absent": [source for source in rows if source not in sources]}
     return out
 
 
 def _rounded_count(count: int) -> int | str:
-    """A count of rows; a small one is not told exactly."""
+    """A count of rows; small counts are not disclosed."""
     return count if count >= MIN_CELL_ROWS else f"fewer than {MIN_CELL_ROWS}"
 
 
 def suppress_rare_cells(report: Any, rows: int) -> Any:
-    """A report without the values of cells that fewer than five rows share."""
+    """Remove the values of cells with fewer than five rows from a report."""
     if isinstance(report, Mapping):
         kept: dict[str, Any] = {}
         for key, value in report.items():
@@ -73,12 +73,12 @@ def suppress_rare_cells(report: Any, rows: int) -> Any:
 
 
 def privacy_note(engine: str, factor: int, sources: int) -> str:
-    """What mixing means for a promise of privacy by person."""
+    """The effect of mixing on person-level privacy."""
     if sources == 1:
-        return "one source: a person's rows are those that it has"
+        return "one source: a person has the rows of that source"
     if engine == "none":
         return (
-            f"row-level: the sources were not linked, so a person may stand in up to {sources} of them, and their "
+            f"row-level: the sources were not linked, so a person may occur in up to {sources} of them, and their "
             f"epsilon may be up to {sources} times that of a row"
         )
     if factor == 1:
@@ -89,14 +89,14 @@ def privacy_note(engine: str, factor: int, sources: int) -> str:
 
 
 def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, person: str) -> dict[str, Any]:
-    """What a mixed table tells of itself, in its frame and its file."""
+    """Provenance of a mixed table, stored in its frame and file."""
     void = []
     if plan.combine["op"] == "fuse":
         void.append("columns were drawn from other people's rows (combine: fuse)")
     if plan.combine["op"] == "union" and plan.combine["on_missing_column"] == "impute":
         void.append("missing columns were filled in by a model of all rows (on_missing_column: impute)")
     if plan.combine["op"] == "join" and "em" in (plan.resolve["default"], *plan.resolve["columns"].values()):
-        void.append("conflicts were resolved by errors that all rows tell of (resolve: em)")
+        void.append("conflicts were resolved by error rates estimated from all rows (resolve: em)")
     return {
         "plan_hash": plan.hash,
         "decisions_hash": plan.decisions_hash,
@@ -108,7 +108,7 @@ def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, p
 
 
 def domain_shift(frames: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any] | None:
-    """How far the sources differ in what all of them have."""
+    """Domain shift between the sources in their common columns."""
     if len(frames) < 2 or min(map(len, frames.values())) < MIN_DOMAIN_ROWS:
         return None
     shared = [name for name in next(iter(frames.values())) if all(name in frame for frame in frames.values())]
@@ -118,6 +118,46 @@ def domain_shift(frames: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any
         {name: subsample_evenly(frame[shared]) for name, frame in frames.items()}, seed=seed
     )
     return result
+
+
+def mix_report(
+    plan: Plan,
+    done: Mapping[str, Mapping[str, HarmonisationStats]],
+    link: Mapping[str, Any],
+    combine: Mapping[str, Any],
+    samples: Mapping[str, pd.DataFrame],
+    *,
+    rows: Mapping[str, int],
+    factor: int,
+    weights: Mapping[str, Any] | None = None,
+    seed: int,
+) -> dict[str, Any]:
+    """The report of a mix.
+
+    Args:
+        plan: The applied plan.
+        done: Changes by source and column.
+        link: The report of the linkage; without a link, counts of persons are unknown and removed.
+        combine: The report of the combination.
+        samples: Harmonised rows of each source, for the domain shift.
+        rows: Rows of each source.
+        factor: Maximum rows of a person.
+        weights: The report of the raking.
+        seed: Seed of the domain shift.
+    """
+    total = int(combine["rows_out"])
+    unknown = ("person", "epsilon_factor", "sources_per_entity") if plan.link["engine"] == "none" else ()
+    known = {key: value for key, value in link.items() if key not in unknown}
+    return {
+        "plan_hash": plan.hash,
+        "inputs": {name: {"rows": count, "sha256": plan.inputs[name].sha256} for name, count in rows.items()},
+        "columns": columns_report(done, rows),
+        "link": suppress_rare_cells(known, total),
+        "combine": suppress_rare_cells(combine, total),
+        "weights": None if weights is None else suppress_rare_cells(weights, total),
+        "domain_auc": domain_shift(samples, seed),
+        "privacy": privacy_note(plan.link["engine"], factor, len(rows)),
+    }
 
 
 def report_text(report: Mapping[str, Any]) -> str:
@@ -131,7 +171,7 @@ def subsample_evenly(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def mixed_schema(plan: Plan, frame: pd.DataFrame) -> Schema:
-    """What the mixed table is: as the target declares, else as the plan and the values say."""
+    """Schema of the mixed table: declared by the target, else inferred from the plan and the values."""
     columns: dict[str, Column] = {}
     for name in frame.columns:
         if name == "_source":
@@ -144,20 +184,20 @@ def mixed_schema(plan: Plan, frame: pd.DataFrame) -> Schema:
     return Schema(columns)
 
 
-def _declared_column(told: Column, plan: Plan, missing: bool) -> Column:
-    """The target's column, nullable where the plan makes values missing; where the rows alone do, that is inferred."""
-    entries = decided_entries(plan, told.name)
-    sources = plan.mapped[told.name].sources
+def _declared_column(declared: Column, plan: Plan, missing: bool) -> Column:
+    """The target's column, nullable where the plan creates missing values, or where rows have some (inferred)."""
+    entries = decided_entries(plan, declared.name)
+    sources = plan.mapped[declared.name].sources
     dropped = any(e.na or e.budget or "missing" in (e.outside, e.unmapped) for e in entries)
     dropped |= any(set(plan.inputs[name].na) & set(columns) for name, columns in sources.items())
-    if told.nullable or len(sources) < len(plan.inputs) or dropped:
-        return replace(told, nullable=True)
-    return replace(told, nullable=True, origin="inferred") if missing else told
+    if declared.nullable or len(sources) < len(plan.inputs) or dropped:
+        return replace(declared, nullable=True)
+    return replace(declared, nullable=True, origin="inferred") if missing else declared
 
 
-def _planned_column(seen: Column, kind: str) -> Column:
-    """The kind that the plan tells, where the values alone would be taken for another."""
-    if seen.kind == kind or kind not in ("categorical", "identifier"):
-        return seen
-    made = Categorical if kind == "categorical" else Identifier
-    return made(name=seen.name, nullable=seen.nullable, role=seen.role, origin=seen.origin)
+def _planned_column(inferred: Column, kind: str) -> Column:
+    """The inferred column, with the plan's kind."""
+    if inferred.kind == kind or kind not in ("categorical", "identifier"):
+        return inferred
+    column_type = Categorical if kind == "categorical" else Identifier
+    return column_type(name=inferred.name, nullable=inferred.nullable, role=inferred.role, origin=inferred.origin)

@@ -1,4 +1,4 @@
-"""A mixed table with where its rows come from, and what was done to make it."""
+"""The result of a mix: table, schema, lineage and report."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Mixed:
     """The result of ``mix``.
 
     Attributes:
-        frame: The table, with the column ``_source``; keys of persons are namespaced by source where they are local.
+        frame: The table, with the column ``_source``; local keys are prefixed by their source.
         mask: True where the row's source has the column (its value may still be missing), shape of ``frame``.
         weights: The weight of each row, mean 1, shape (rows,).
-        weighed: Whether the plan weighs rows; otherwise all weigh 1.
-        lineage: Of each row ``_source``, ``_row``, ``_entity`` and ``_weight``; it is for internal use.
-        origin: By cell the source of its value, where the plan asks for it.
-        schema: What the table is; ``_source`` has the role ``source``.
-        plan_hash: The hash of the plan that was applied.
-        report: What was done, without values that fewer than five rows share.
+        weighed: Whether the plan weights rows; otherwise all weights are 1.
+        lineage: ``_source``, ``_row``, ``_entity`` and ``_weight`` of each row, for internal use.
+        origin: The source of each cell's value, if the plan requests it.
+        schema: The table's schema; ``_source`` has the role ``source``.
+        plan_hash: The hash of the applied plan.
+        report: Changes and checks, without values of fewer than five rows.
     """
 
     frame: pd.DataFrame
@@ -49,23 +49,23 @@ class Mixed:
     report: dict[str, Any] = field(repr=False)
 
     def split(self, share: float = 0.2, seed: int = 0) -> npt.NDArray[np.bool_]:
-        """Which rows to hold out, shape (rows,): all rows of an entity are on one side.
+        """Boolean mask of rows to hold out, shape (rows,); all rows of an entity are on one side.
 
         Args:
             share: Share of the entities to hold out.
-            seed: Seed of the choice.
+            seed: Random seed.
         """
         return split_entities({"": self.lineage["_entity"].to_numpy()}, share, seed)[""]
 
     def table(self, person: bool = False) -> Table:
-        """The table with its schema, as a file holds it and a fit takes it.
+        """The table with its schema, as for a file or a fit.
 
         Args:
-            person: Whether to add ``_entity``, the person of each row as the plan tells persons apart: a key that is
-                never learned, which ``split`` keeps whole and ``Privacy(unit="_entity", rows_per_person=...)`` caps.
+            person: Whether to add ``_entity``, the person of each row: a key that is never learned, which ``split``
+                keeps whole and ``Privacy(unit="_entity", rows_per_person=...)`` caps.
 
         Returns:
-            The frame with ``_weight`` where the plan weighs rows, and a schema that says what they are for.
+            The frame, with ``_weight`` where the plan weights rows, and its schema.
         """
         frame, columns = self.frame.copy(deep=False), dict(self.schema.columns)
         if self.weighed:
@@ -84,25 +84,25 @@ class Mixed:
         schema: str | Path | None = None,
         person: bool = False,
     ) -> None:
-        """Write the table, and where asked the report (JSON), the schema (JSON) and the lineage.
+        """Write the table, and optionally the report (JSON), the schema (JSON) and the lineage.
 
-        The file tells which plan made it of what, and a model that is fitted on it keeps that: Parquet in its
-        metadata, other files in a small one beside them.
+        The file records its provenance, which a model fitted on it keeps: Parquet in its metadata, other formats in a
+        sidecar file.
 
         Args:
-            path: Where to write the table.
-            report: Where to write what was done.
-            lineage: Where to write which row is from which.
-            schema: Where to write what the columns are.
-            person: Whether the table has the column ``_entity``; see ``table``.
+            path: The table's file.
+            report: The report's file.
+            lineage: The lineage's file.
+            schema: The schema's file.
+            person: Whether to add the column ``_entity``; see ``table``.
 
         Raises:
-            PrivacyError: The lineage is asked for, but the plan does not publish it.
+            PrivacyError: The lineage is requested, but the plan does not publish it.
             SourceError: A file cannot be written.
         """
         if lineage is not None and not self.publish:
             raise PrivacyError(
-                "the lineage says which row of which source a row is from, and the plan keeps it in: set "
+                "the lineage identifies the source row of each row, and the plan does not publish it: set "
                 "publish: true under lineage in the plan to write it"
             )
         for target in (path, report, lineage, schema):
@@ -110,9 +110,9 @@ class Mixed:
                 check_writable(target)
         table = self.table(person)
         write(table, path)
-        told = get_provenance(table.frame)
-        if told is not None and not str(path).lower().endswith((".parquet", ".pq")):
-            write_sidecar(path, told)
+        info = get_provenance(table.frame)
+        if info is not None and not str(path).lower().endswith((".parquet", ".pq")):
+            write_sidecar(path, info)
         if schema is not None:
             table.schema.to_json(schema)
         if report is not None:

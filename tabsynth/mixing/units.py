@@ -1,7 +1,7 @@
-"""Units: pint, with the spellings and substances of tables that people keep.
+"""Unit conversion by pint, with common spellings, molar masses and valences.
 
-pint comes with the extra ``mixing`` and is imported at the first conversion. Between mass and amount of a substance
-(mg/dL, mmol/L) its molar mass decides, between equivalents and amount its valence.
+pint comes with the extra ``mixing`` and is imported at the first conversion. Mass and amount of a substance (mg/dL,
+mmol/L) are converted by its molar mass, equivalents and amount by its valence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOLAR_MASS = {
     "sodium": 22.990, "testosterone": 288.42, "thyroxine": 776.87, "triglycerides": 885.40, "urea": 60.056,
     "urea nitrogen": 28.014, "uric acid": 168.11, "vitamin b12": 1355.37, "vitamin d": 400.64,
 }  # fmt: skip
-"""Grams per mole; haemoglobin as the monomer, vitamin D as 25-hydroxycholecalciferol, as laboratories report them."""
+"""Grams per mole; haemoglobin as the monomer, vitamin D as 25-hydroxycholecalciferol, as in laboratory reports."""
 
 VALENCE = {"sodium": 1, "potassium": 1, "chloride": 1, "lactate": 1, "calcium": 2, "magnesium": 2}
 """Equivalents per mole."""
@@ -34,7 +34,7 @@ UNIT_DEFINITIONS = (
     "EUR = [euro]", "USD = [us_dollar]",
     "GBP = [pound_sterling]", "CHF = [swiss_franc]", "JPY = [yen]",
 )  # fmt: skip
-"""Currencies are dimensions of their own: a rate is no unit."""
+"""Each currency is its own dimension, so currencies are never converted."""
 
 UNIT_SPELLINGS = (
     (r"10\s*(?:\^|\*\*|\*|e)?\s*(\d+)\s*/", r"1e\1 / "),
@@ -51,12 +51,12 @@ UNIT_SPELLINGS = (
     (r"^\s*/", "1 /"),
     (r"%", "percent"),
 )
-"""Spellings that pint does not read, as regular expressions."""
+"""Spellings that pint cannot parse, as regular expressions."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """``value * scale + offset`` in the other unit."""
+    """A value in the other unit is ``value * scale + offset``."""
 
     scale: float
     offset: float = 0.0
@@ -64,7 +64,7 @@ class Conversion:
 
 @cache
 def unit_registry() -> Any:
-    """Pint's registry with our definitions, made once.
+    """The pint registry with additional definitions.
 
     Raises:
         MissingDependencyError: pint is not installed.
@@ -73,18 +73,18 @@ def unit_registry() -> Any:
         import pint
     except ImportError as error:
         raise missing_package("unit conversion", "pint", "mixing") from error
-    made: Any = pint.UnitRegistry(cache_folder=None)
+    units: Any = pint.UnitRegistry(cache_folder=None)
     for line in UNIT_DEFINITIONS:
-        made.define(line)
-    return made
+        units.define(line)
+    return units
 
 
 @cache
 def conversion(unit: str, to: str, analyte: str | None = None) -> Conversion:
-    """How values in ``unit`` become values in ``to``.
+    """The conversion from ``unit`` to ``to``.
 
     Raises:
-        InputError: A unit is unknown, the two do not measure the same, or the analyte is needed and unknown.
+        InputError: A unit is unknown, the dimensions differ, or the analyte is required and unknown.
         MissingDependencyError: pint is not installed.
 
     Example:
@@ -98,7 +98,7 @@ def conversion(unit: str, to: str, analyte: str | None = None) -> Conversion:
 
 
 def parse_unit(unit: str) -> Any:
-    """A unit as pint's quantity of size one, with the factor that the spelling may hold (``10^9/L``).
+    """Parse a unit as a pint quantity, including a factor (``10^9/L``).
 
     Raises:
         InputError: Not a unit.
@@ -111,12 +111,12 @@ def parse_unit(unit: str) -> Any:
         if re.fullmatch(r"[A-Za-z_µ]+", text):
             return known.Quantity(1.0, known.parse_units(text))
         return known.Quantity(1.0, "") * known.parse_expression(text)
-    except Exception as error:  # pint raises a dozen kinds, from its own to tokenize's
+    except Exception as error:  # pint raises many types, including tokenize's
         raise InputError(f"the unit {unit!r} cannot be read: {error}; write it as mg/dL, kg or degC") from error
 
 
 def _convert(value: float, unit: str, to: str, analyte: str | None) -> float:
-    """One value; offsets between temperatures are kept."""
+    """Convert one value, including temperature offsets."""
     known = unit_registry()
     one, other = parse_unit(unit), parse_unit(to)
     if one.dimensionality == other.dimensionality:
@@ -127,7 +127,7 @@ def _convert(value: float, unit: str, to: str, analyte: str | None) -> float:
     have, want = one.dimensionality, other.dimensionality
     substance, charge = "[substance]", "[equivalent]"
     if analyte is None:
-        raise InputError(f"{unit!r} and {to!r} measure different things; name the analyte, or mend the units")
+        raise InputError(f"{unit!r} and {to!r} measure different things; name the analyte, or correct the units")
     molar, valence = MOLAR_MASS[analyte] * known.Quantity(1.0, "g/mol"), VALENCE.get(analyte)
     if charge in have or charge in want:
         if valence is None:
@@ -141,5 +141,5 @@ def _convert(value: float, unit: str, to: str, analyte: str | None) -> float:
     elif substance in want and substance not in have:
         bridged = bridged / molar
     if bridged.dimensionality != other.dimensionality:
-        raise InputError(f"{unit!r} and {to!r} measure different things, also for {analyte}; mend the units")
+        raise InputError(f"{unit!r} and {to!r} measure different things, also for {analyte}; correct the units")
     return float((bridged / other).to("").magnitude)

@@ -13,7 +13,7 @@ from tabsynth.data.sample_datasets import open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, quote
-from tabsynth.evaluation.gates import unmet_requirements
+from tabsynth.evaluation.gates import unmet
 from tabsynth.pipeline.config import EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.pipeline.outputs import CHUNK_ROWS, check_report_output, check_table_output, checkpoint_path, write_sample
 from tabsynth.schema.columns import Datetime, Numeric
@@ -140,7 +140,7 @@ def run(
         report=paths["report"],
         scores=report.scores,
         summary=str(report),
-        unmet=unmet_requirements(report, job.evaluate.require),
+        unmet=unmet(report, job.evaluate.require),
     )
 
 
@@ -212,12 +212,12 @@ def _seeds(job: Job) -> dict[str, int]:
 
 def _split_rows(job: Job, table: Table, target: str | None, seed: int) -> tuple[Table, Table | None]:
     """Training and held-out rows."""
-    from tabsynth.evaluation.inputs import relax_schema
+    from tabsynth.evaluation.inputs import relaxed
 
     if job.holdout is None:
         return table, None
     if isinstance(job.holdout, Path):
         return table, open_table(
-            job.holdout, relax_schema(table.schema)
+            job.holdout, relaxed(table.schema)
         )  # it may contain values that the training rows do not
     return split(table, job.holdout, seed=seed, target=target)

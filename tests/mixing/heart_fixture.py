@@ -89,7 +89,7 @@ def truth(site: str) -> dict[str, tuple[str, ...]]:
 
 
 def corrected(plan: Plan) -> Plan:
-    """The plan as a person who knows the extracts would leave it: mistakes mended, the rest accepted."""
+    """The plan after review by a person who knows the extracts: errors corrected, the rest accepted."""
     data = plan.to_dict()
     for entry in data["map"]:
         if entry["to"] in COLUMNS:

@@ -1,4 +1,4 @@
-"""Two or more registers of the same invented people, with slips of the pen, and who is who."""
+"""Two or more registers of the same invented people, with slips of the pen, and linked rows."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def slip(value: str, rng: np.random.Generator) -> str:
 
 
 def f1(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, np.ndarray]) -> float:
-    """How well the entities tell who is who: F1 over pairs of records of different sources."""
+    """Pairwise F1 of the entities: over pairs of records of different sources."""
     both = [frame.assign(entity=entities[source], source=source) for source, frame in frames.items()]
     every = pd.concat(both)[["source", "who", "entity"]]
 

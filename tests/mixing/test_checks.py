@@ -49,7 +49,7 @@ def joined(tables: dict[str, pd.DataFrame], **combine: Any) -> Plan:
     return plan_of(tables, entries, link=link, combine={"op": "join", **combine})
 
 
-def test_what_is_still_proposed_is_not_applied() -> None:
+def test_proposed_entries_are_not_applied() -> None:
     plan = ts.suggest({"a": people(60, 0), "b": people(60, 1)})
     with pytest.raises(InputError, match="still proposed"):
         ts.mix(plan)
@@ -58,7 +58,7 @@ def test_what_is_still_proposed_is_not_applied() -> None:
     assert len(ts.mix(plan.accept()).frame) == 120
 
 
-def test_what_is_done_to_a_rejected_column_needs_no_decision() -> None:
+def test_rules_of_a_rejected_column_need_no_decision() -> None:
     a = people(60, 0)
     entries = [same("age", {"a": a}, "numeric"), {**same("sex", {"a": a}, "categorical"), "status": "rejected"}]
     codes = {"column": "sex", "values": {"f": "female"}, "status": "proposed"}
@@ -151,7 +151,7 @@ def test_one_code_with_two_meanings_is_an_error() -> None:
     tables = {"a": a, "b": b}
     codes = {"column": "sex", "values": {"b": {2: 1, 1: 2}}}
     entry = same("sex", tables, "categorical")
-    with pytest.raises(DataError, match="'b', but stands as it is in 'a'"):
+    with pytest.raises(DataError, match="'b', but is not mapped in 'a'"):
         ts.mix(plan_of(tables, [entry], harmonise=[codes]))
     with pytest.raises(InputError, match="means both 1 and 3"):
         plan_of(tables, [entry], harmonise=[codes, {"column": "sex", "values": {"b": {2: 3}}}])
@@ -159,11 +159,11 @@ def test_one_code_with_two_meanings_is_an_error() -> None:
     assert set(ts.mix(plan_of(tables, [entry], harmonise=[told])).frame["sex"]) == {"f", "m"}
 
 
-def test_values_outside_the_range_are_another_unit_until_told() -> None:
+def test_values_outside_the_range_fail_unless_made_missing() -> None:
     a = people(60, 0)
     bounds: dict[str, Any] = {"column": "age", "range": [0, 50]}
     entry = same("age", {"a": a}, "numeric")
-    with pytest.raises(DataError, match="values lie outside 0 to 50"):
+    with pytest.raises(DataError, match="values are outside 0 to 50"):
         ts.mix(plan_of({"a": a}, [entry], harmonise=[bounds]))
     mixed = ts.mix(plan_of({"a": a}, [entry], harmonise=[{**bounds, "outside": "missing"}]))
     assert mixed.frame["age"].max() <= 50
@@ -204,7 +204,7 @@ def test_absent_is_not_missing() -> None:
     assert model.sample(40, given={"_source": "b"}, seed=1)["sex"].notna().all()  # learned from a alone
 
 
-def test_the_report_tells_no_rare_value() -> None:
+def test_the_report_contains_no_rare_value() -> None:
     a = people(60, 0)
     a.loc[0, "sex"] = "x"
     codes = {"column": "sex", "values": {"a": {"f": "female", "m": "male", "x": "intersex-rare"}}}

@@ -137,18 +137,18 @@ def nobody_to_weigh() -> Case:
 
 FAILURES = [
     (undecided, "still proposed"),
-    (multiplied, "would make 90,000 rows"),
+    (multiplied, "would produce 90,000 rows"),
     (repeated, "'b' have several rows of one key"),
     (heavy_key, "one key of 'a' holds 20 rows"),
     (heavy_local_key, "one key of 'a' holds 20 rows"),
-    (chained, "linked records hang together in groups of up to 24"),
+    (chained, "linked records are connected in groups of up to 24"),
     (text_among_numbers, "such as 'forty'"),
-    (dates_among_numbers, "holds dates, but the plan takes it for numbers"),
+    (dates_among_numbers, "contains dates, but the plan declares it numeric"),
     (day_or_month, "fits both %d/%m/%Y and %m/%d/%Y"),
     (second_format, "1 of 20 values are not dates"),
     (no_meaning, "no meaning in the plan, such as 'm'"),
-    (two_meanings, "stands as it is in 'a'"),
-    (another_unit, "lie outside 0 to 120"),
+    (two_meanings, "is not mapped in 'a'"),
+    (another_unit, "are outside 0 to 120"),
     (nobody_to_weigh, "below min_ess"),
 ]
 
@@ -196,7 +196,7 @@ def test_a_changed_input_and_a_lineage_that_should_stay_write_nothing(
 
 
 @pytest.mark.parametrize("case", [heavy_key, heavy_local_key, chained])
-def test_an_alarm_that_a_person_has_looked_at_is_reported(case: Any, tmp_path: Path) -> None:
+def test_an_accepted_alarm_is_reported(case: Any, tmp_path: Path) -> None:
     tables, kinds, parts = case()
     parts["link"]["alarms"] = "report"
     mixed = ts.mix(planted(tmp_path, (tables, kinds, parts)))

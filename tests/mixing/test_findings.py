@@ -58,7 +58,7 @@ def test_a_conversion_that_cannot_be_is_refused(unit: str, to: str, analyte: str
         conversion(unit, to, analyte)
 
 
-def test_names_tell_their_unit_and_their_abbreviations() -> None:
+def test_names_imply_units_and_abbreviations() -> None:
     def said(name: str) -> tuple[str, ...]:
         return tuple(split_words(name))
 
@@ -129,7 +129,7 @@ def test_two_units_in_one_column_are_asked() -> None:
 
 
 @pytest.mark.parametrize("sentinel", [0, -9, 999])
-def test_a_spike_that_others_lack_is_a_sentinel(sentinel: int) -> None:
+def test_a_spike_absent_from_other_sources_is_a_sentinel(sentinel: int) -> None:
     b = site(1)
     b.loc[::10, "glucose"] = sentinel
     plan = findings(b)
@@ -149,7 +149,7 @@ def test_a_difference_that_no_unit_explains_is_asked() -> None:
     assert "No known conversion explains" in entry.question
 
 
-def test_exchanged_codes_are_asked() -> None:
+def test_exchanged_codes_become_a_question() -> None:
     def people(seed: int) -> pd.DataFrame:
         rng = np.random.default_rng(seed)
         sex = rng.integers(1, 3, 600)

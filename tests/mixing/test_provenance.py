@@ -61,7 +61,7 @@ def test_a_model_of_the_file_names_the_plan(name: str, mixed: Mixed, tmp_path: P
     assert holds(load(model).card(), mixed)
 
 
-def test_a_file_that_was_changed_by_hand_is_not_what_was_mixed(mixed: Mixed, tmp_path: Path) -> None:
+def test_an_edited_file_loses_its_provenance(mixed: Mixed, tmp_path: Path) -> None:
     mixed.save(tmp_path / "m.csv")
     text = (tmp_path / "m.csv").read_text()
     (tmp_path / "m.csv").write_text(text + text.splitlines()[-1] + "\n")
@@ -124,8 +124,8 @@ def private(made: Mixed, person: bool) -> ts.MarginalSynthesizer:
 
 
 @pytest.mark.parametrize("person", [False, True])
-def test_a_private_model_tells_nothing_that_hangs_on_the_rows(person: bool) -> None:
-    """Adding a person changes the plan's hash and the counts; neither may stand in the card."""
+def test_a_private_model_card_does_not_depend_on_the_rows(person: bool) -> None:
+    """Adding a person changes the plan's hash and the counts; the card may contain neither."""
     told = []
     for rows in (120, 121):
         tables = {"a": people(rows, 0), "b": people(80, 1)}
@@ -146,7 +146,7 @@ def test_a_private_model_tells_nothing_that_hangs_on_the_rows(person: bool) -> N
         ({"combine": {"op": "fuse"}, "link": {"engine": "none"}}, "other people's rows"),
     ],
 )
-def test_what_lets_rows_into_each_other_voids_a_promise(parts: dict[str, Any], said: str) -> None:
+def test_steps_that_mix_rows_void_the_guarantee(parts: dict[str, Any], said: str) -> None:
     data = {**plan().to_dict(), **parts}
     tables = {"a": people(120, 0), "b": people(80, 1)}
     if parts["combine"]["op"] == "join":

@@ -1,4 +1,4 @@
-"""Harmonised sources made one table: rows below each other, rows of one entity side by side, or columns drawn."""
+"""Combine harmonised sources: stack rows, join the rows of each entity, or fuse columns."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import InputError, quote
+from tabsynth.mixing.column_types import cast_to, common_type, compact_integers, to_arrow, to_frame
 from tabsynth.mixing.combination.conflict_resolution import encode_values, resolve
 from tabsynth.mixing.combination.statistical_matching import fuse
 from tabsynth.mixing.linkage.exact import check_growth, count_growth
-from tabsynth.mixing.plan.entries import code_texts
 from tabsynth.mixing.plan.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """One table with where it comes from.
+    """A combined table with its lineage.
 
     Attributes:
         frame: The columns of the mixed table and ``_source``.
-        mask: True where the cell's column is one that a source of the row has; of the same columns.
+        mask: True where a source of the row has the column, shape of ``frame``.
         entity: The entity of each row, shape (rows,).
-        row: The row's number in its source; -1 where several rows were joined.
-        origin: By cell the source that its value is from; None after a union, where ``_source`` tells it.
-        report: What was done.
+        row: The row's number in its source; -1 where rows were joined.
+        origin: The source of each cell's value; None after a union, where it equals ``_source``.
+        report: Counts for the report.
     """
 
     frame: pd.DataFrame
@@ -40,13 +41,13 @@ class Combined:
 
 
 def stack_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
-    """Rows of all sources below each other; a column that a source lacks is missing there, and masked."""
+    """Stack the rows of all sources; a column that is absent from a source is missing and masked there."""
     order = [name for name in plan.mapped if any(name in frame for frame in frames.values())]
     if plan.combine["on_missing_column"] == "drop":
         order = [name for name in order if all(name in frame for frame in frames.values())]
         if not order:
             raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
-    columns = {name: stack_column({s: frame.get(name) for s, frame in frames.items()}, frames) for name in order}
+    columns = {name: stack_column(name, frames) for name in order}
     source = np.repeat(list(frames), [len(frame) for frame in frames.values()])
     frame = pd.DataFrame({**columns, "_source": source})
     mask = pd.DataFrame(
@@ -58,52 +59,22 @@ def stack_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Intege
     return Combined(frame, mask, entity, row, report={"op": "union", "rows_in": len(frame), "rows_out": len(frame)})
 
 
-def stack_column(parts: Mapping[str, pd.Series | None], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
-    """One column's values of all sources below each other, of one type: text where any source has text."""
-    have = {source: part for source, part in parts.items() if part is not None}
-    dates = any(pd.api.types.is_datetime64_any_dtype(part.dtype) for part in have.values())
-    numeric = not dates and all(is_numeric(part) for part in have.values())
-    whole = numeric and all(pd.api.types.is_integer_dtype(part.dtype) for part in have.values())
-    out: list[pd.Series] = []
-    for source, frame in frames.items():
-        part = parts[source]
-        if part is None:
-            part = pd.Series(np.full(len(frame), None), dtype=object)
-        if whole:
-            out.append(part.astype("Int64"))
-        elif numeric:
-            out.append(pd.to_numeric(part).astype("float64"))
-        else:
-            out.append(part.astype(object) if dates else code_texts(part).astype(object))
-    made = pd.concat(out, ignore_index=True)
-    if numeric:
-        return as_integers(made)
-    made = made.where(made.notna(), None)
-    return pd.to_datetime(made) if dates else made
-
-
-def as_integers(numbers: pd.Series) -> pd.Series:
-    """Numbers that are all whole as integers, nullable where some are missing."""
-    floats = pd.api.types.is_float_dtype(numbers.dtype)
-    if floats and not ((numbers.dropna() % 1 == 0).all() and numbers.abs().max() < 2**53):
-        return numbers
-    return numbers.astype("int64") if numbers.notna().all() else numbers.astype("Int64")
-
-
-def is_numeric(part: pd.Series) -> bool:
-    """Whether all values are numbers, also those read from codes."""
-    if pd.api.types.is_bool_dtype(part.dtype) or isinstance(part.dtype, pd.CategoricalDtype):
-        return False
-    if pd.api.types.is_numeric_dtype(part.dtype):
-        return True
-    return all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in part.dropna())
+def stack_column(name: str, frames: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """Stack one column of all sources in their common type; it is missing where a source does not have it."""
+    parts = {source: to_arrow(frame[name]) for source, frame in frames.items() if name in frame}
+    kind = common_type(name, {source: column_type for source, (_, column_type) in parts.items()})
+    chunks = [
+        cast_to(parts[source][0], kind) if source in parts else pa.nulls(len(frame), kind)
+        for source, frame in frames.items()
+    ]
+    return to_frame(pa.table({name: pa.chunked_array(chunks, kind)}))[name]
 
 
 def join_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], plan: Plan) -> Combined:
-    """Rows of one entity side by side; where several sources have a column, the plan's rule chooses.
+    """Join the rows of each entity; where several sources have a column, the plan's rule resolves conflicts.
 
     Raises:
-        DataError: Rows would multiply; nothing has been joined then.
+        DataError: The join would multiply rows.
     """
     found = count_growth(entities)
     check_growth(found, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
@@ -147,11 +118,11 @@ def join_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integer
 
 
 def _unify_types(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd.DataFrame]:
-    """The sources with each column in the type that it has in all of them, so that equal values are equal."""
+    """Convert each column to its common type, so that equal values compare equal."""
     ends = np.cumsum([len(frame) for frame in frames.values()])
     columns: dict[str, dict[str, pd.Series]] = {source: {} for source in frames}
     for name in plan.mapped:
-        whole = stack_column({source: frame.get(name) for source, frame in frames.items()}, frames)
+        whole = stack_column(name, frames)
         for (source, frame), end in zip(frames.items(), ends, strict=True):
             if name in frame:
                 columns[source][name] = whole.iloc[end - len(frame) : end].reset_index(drop=True)
@@ -159,13 +130,13 @@ def _unify_types(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd
 
 
 def _row_numbers(entities: Mapping[str, Integers]) -> pd.DataFrame:
-    """Row numbers of every source for each row to make; -1 where a source has none."""
-    made: pd.DataFrame | None = None
+    """Row numbers in each source of every joined row; -1 where a source has none."""
+    merged: pd.DataFrame | None = None
     for name, numbers in entities.items():
         own = pd.DataFrame({"_entity": numbers, name: np.arange(len(numbers))})
-        made = own if made is None else made.merge(own, on="_entity", how="outer", sort=True)
-    assert made is not None
-    return made.fillna(-1).astype("int64")
+        merged = own if merged is None else merged.merge(own, on="_entity", how="outer", sort=True)
+    assert merged is not None
+    return merged.fillna(-1).astype("int64")
 
 
 def _take_rows(values: pd.Series, rows: pd.Series) -> pd.Series:
@@ -174,31 +145,25 @@ def _take_rows(values: pd.Series, rows: pd.Series) -> pd.Series:
     return nullable.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
 
 
-def compact_integers(values: pd.Series) -> pd.Series:
-    """Integers without gaps as plain ones."""
-    whole = pd.api.types.is_integer_dtype(values.dtype)
-    return values.astype("int64") if whole and values.notna().all() else values
-
-
 def _count_conflicts(parts: pd.DataFrame) -> int:
-    """How many rows have different values in different sources."""
+    """Count the rows whose sources disagree."""
     codes = encode_values(parts)
     lowest = np.where(codes < 0, codes.max(initial=0) + 1, codes).min(axis=1)
     return int((lowest < codes.max(axis=1)).sum())
 
 
 def _timestamps(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:
-    """When each source's row was written."""
-    lacking = [name for name in frames if when not in frames[name]]
-    if lacking:
-        raise InputError(f"resolve: {when!r} is to tell when a row was written, but {quote(lacking)} lack it")
+    """Timestamps of each source's rows."""
+    absent = [name for name in frames if when not in frames[name]]
+    if absent:
+        raise InputError(f"resolve: {when!r} is not a column of {quote(absent)}; choose a column of all sources")
     return pd.DataFrame({name: _take_rows(frames[name][when], rows[name]) for name in frames})
 
 
 def fuse_sources(
     frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], overlap: pd.DataFrame | None, seed: int
 ) -> Combined:
-    """The second source's own columns drawn for the rows of the first.
+    """Draw the second source's own columns for the rows of the first.
 
     Raises:
         InputError: There are not exactly two sources, or they share no column.

@@ -1,8 +1,9 @@
-"""How columns of two tables go together beyond what their common columns explain, learned from a small linked sample.
+"""Conditional logit of donor choice, learned from a small linked sample.
 
-A donor's odds for a row are log-linear in pairs of their classes (a conditional logit; McFadden, "Conditional logit
-analysis of qualitative choice behavior", 1974): the sample's true partner is the choice among donors that the columns
-in common alone would have drawn. Odds shrink to none, no more than prediction on rows held out asks for.
+It models the dependence between columns of two tables beyond their common columns. A donor's odds for a row are
+log-linear in pairs of their classes (McFadden, "Conditional logit analysis of qualitative choice behavior", 1974): in
+the sample, the true partner is the choice among donors drawn by the common columns. Cross-validation sets the
+shrinkage.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.mixing.combination.frechet_bounds import to_classes
 
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
-"""Strengths of shrinkage that are tried, from the strongest on."""
+"""Candidate penalties, strongest first."""
 
 N_FOLDS = 3
 N_BINS = 8
 MAX_ROUNDS, STEP_SIZE, TOLERANCE = 50, 0.7, 1e-3
-"""How often, how far and how closely the donors' classes are brought back to their shares."""
+"""Iterations, damping and tolerance of the calibration."""
 
 MAX_SCALE = 3.0
-"""Shrinkage is not taken to have hidden more than this much."""
+"""Maximum factor that undoes shrinkage."""
 
 MAX_CHOICES = 60
-"""Donors that a true partner is set against."""
+"""Alternatives of each true partner."""
 
 
 @dataclass(frozen=True, eq=False)
 class DonorOdds:
-    """Log odds of a donor for a row: the sum of ``weights[y, z]`` over the row's classes y and the donor's classes z.
+    """Log odds of a donor for a row: the sum of ``weights[y, z]`` over the row's classes y and donor's classes z.
 
     Attributes:
         weights: Shape (classes of all columns of the rows, classes of all columns of the donors).
         rows: The classes of each row, shape (rows, their columns).
         donors: The classes of each donor, shape (donors, their columns).
-        penalty: The shrinkage that predicted best.
+        penalty: The cross-validated penalty.
     """
 
     weights: Floats
@@ -49,7 +50,7 @@ class DonorOdds:
     penalty: float
 
     def of(self, rows: slice, picked: Integers) -> Floats:
-        """How much likelier than by the columns in common alone each picked donor is, shape of ``picked``."""
+        """Odds of each picked donor relative to the common columns alone, shape of ``picked``."""
         scores = _scores(self.weights, self.rows[rows], self.donors[picked])
         return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)), np.float64)
 
@@ -57,13 +58,13 @@ class DonorOdds:
 def fit_odds(
     linked: tuple[pd.DataFrame, pd.DataFrame], rows: pd.DataFrame, donors: pd.DataFrame, picked: Integers, seed: int
 ) -> DonorOdds:
-    """Learn the odds from a linked sample.
+    """Fit the odds to a linked sample.
 
     Args:
-        linked: The sample's columns of the rows' kind, and of the donors' kind.
-        rows: The rows that donors will be drawn for, with the first's columns.
-        donors: The donors, with the second's columns.
-        picked: Donors of each of the sample's rows by the columns in common alone, shape (sample, choices).
+        linked: The sample's columns of the first table, and of the second.
+        rows: The first table's own columns.
+        donors: The second table's own columns.
+        picked: Donors of each sample row by the common columns alone, shape (sample, choices).
         seed: Seed of the folds.
     """
     (y, mine), across = _encode([linked[0], rows])
@@ -77,7 +78,7 @@ def fit_odds(
         for i, penalty in enumerate(PENALTIES):
             weights = _fit(y[fold != out], choices[fold != out], weights, penalty)
             losses[i, fold == out] = _losses(weights, y[fold == out], choices[fold == out])
-    # Shrinkage hides association. So it is the weakest that predicts as well as the best, to a standard error.
+    # The weakest penalty within a standard error of the best: shrinkage hides association.
     worse = losses - losses[losses.sum(axis=1).argmin()]
     best = int(np.flatnonzero(worse.sum(axis=1) <= worse.std(axis=1) * np.sqrt(len(y))).max())
     weights = _fit(y, choices, np.zeros(shape), PENALTIES[best])
@@ -86,20 +87,18 @@ def fit_odds(
 
 
 def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
-    """Odds under which the donors' classes are as frequent as among donors drawn by the columns in common alone.
-
-    What a class's share is, the donors know better than the small sample does.
+    """Calibrate odds so that the donors' classes keep their shares, which the donors know better than the sample.
 
     Args:
-        odds: The odds as learned.
-        rows: Rows to level them over.
-        picked: Donors of those rows, shape (rows, choices).
+        odds: The fitted odds.
+        rows: Rows to calibrate on.
+        picked: Donors of those rows by the common columns alone, shape (rows, choices).
     """
     weights = odds.weights.copy()
     z = odds.donors[picked]
     n, count, columns = z.shape
     wanted = np.bincount(z.ravel(), minlength=weights.shape[1]) / (n * count)
-    first = np.unique(odds.rows[:, 0])  # classes of one column: each row has exactly one of them
+    first = np.unique(odds.rows[:, 0])  # each row has exactly one class of a column
     for _ in range(MAX_ROUNDS):
         scores = _scores(weights, odds.rows[rows], z)
         share = np.exp(scores - logsumexp(scores, axis=1, keepdims=True)) / n
@@ -112,23 +111,23 @@ def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
 
 
 def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: list[int], down: list[int]) -> Floats:
-    """Weights as strong as the sample's association, which shrinkage has made too weak.
+    """Scale weights to the sample's association, which shrinkage reduces.
 
-    Each pair of columns is scaled until donors drawn for the sample's own rows show the sample's mean square
-    contingency, less what chance alone would show (Bergsma, "A bias-correction for Cramér's V and Tschuprow's T",
-    Journal of the Korean Statistical Society 42, 2013, equation 8). Pairs whose association chance explains stay.
+    Each pair of columns is scaled until donors drawn for the sample's rows have the sample's mean square contingency,
+    bias-corrected (Bergsma, "A bias-correction for Cramér's V and Tschuprow's T",
+    Journal of the Korean Statistical Society 42, 2013, equation 8). Pairs without association are unchanged.
     """
     donors = choices[:, 1:]
-    seen = _joint_shares(y, choices[:, :1], np.ones((len(y), 1)), weights.shape)
+    observed = _joint_shares(y, choices[:, :1], np.ones((len(y), 1)), weights.shape)
     out = weights.copy()
     scale = np.ones((len(across) - 1, len(down) - 1))
     for _ in range(MAX_ROUNDS):
         scores = _scores(out, y, donors)
-        made = _joint_shares(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
+        drawn = _joint_shares(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
         for i, j in np.ndindex(scale.shape):
             block = np.s_[across[i] : across[i + 1], down[j] : down[j + 1]]
             free = (across[i + 1] - across[i] - 1) * (down[j + 1] - down[j] - 1)
-            wanted, now = _contingency(seen[block]) - free / (len(y) - 1), _contingency(made[block])
+            wanted, now = _contingency(observed[block]) - free / (len(y) - 1), _contingency(drawn[block])
             if wanted > 0 and now > 0:
                 scale[i, j] = np.clip(scale[i, j] * (wanted / now) ** (STEP_SIZE / 2), 1 / MAX_SCALE, MAX_SCALE)
             out[block] = weights[block] * scale[i, j]
@@ -136,7 +135,7 @@ def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: lis
 
 
 def _joint_shares(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
-    """Shares of each class of the rows with each class of their donors, over all pairs of columns."""
+    """Joint shares of the rows' and donors' classes, over all pairs of columns."""
     cells = np.arange(len(y))[:, None, None] * shape[1] + z
     of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
     out = np.zeros(shape)
@@ -146,13 +145,13 @@ def _joint_shares(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...
 
 
 def _contingency(table: Floats) -> float:
-    """Pearson's mean square contingency of a table of shares."""
+    """Pearson's mean square contingency."""
     free = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
     return float(np.divide((table - free) ** 2, free, out=np.zeros_like(free), where=free > 0).sum())
 
 
 def _encode(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
-    """The classes of each frame's columns, numbered through over the columns, and where each column's begin and end."""
+    """Classes of each frame's columns, numbered over all columns, and the offsets of the columns."""
     parts, start = [], [0]
     for name in frames[0].columns:
         found, names = to_classes([frame[name] for frame in frames], N_BINS)
@@ -170,22 +169,22 @@ def _scores(weights: Floats, y: Integers, z: Integers) -> Floats:
 
 
 def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Floats]:
-    """Minus the log likelihood of the true partners, which come first, and its gradient."""
+    """Negative log likelihood of the true partners (first choices), and its gradient."""
     scores = _scores(weights, y, choices)
     norm = logsumexp(scores, axis=1)
-    pull = np.exp(scores - norm[:, None])
-    pull[:, 0] -= 1
-    return float((norm - scores[:, 0]).sum()), _joint_shares(y, choices, pull, weights.shape) * len(y)
+    residual = np.exp(scores - norm[:, None])
+    residual[:, 0] -= 1
+    return float((norm - scores[:, 0]).sum()), _joint_shares(y, choices, residual, weights.shape) * len(y)
 
 
 def _losses(weights: Floats, y: Integers, choices: Integers) -> Floats:
-    """Minus the log likelihood of each true partner, which comes first."""
+    """Negative log likelihood of each true partner (first choice)."""
     scores = _scores(weights, y, choices)
     return np.asarray(logsumexp(scores, axis=1) - scores[:, 0], np.float64)
 
 
 def _fit(y: Integers, choices: Integers, start: Floats, penalty: float) -> Floats:
-    """The weights that explain the partners best under a penalty on their squares."""
+    """Penalised maximum likelihood weights."""
 
     def objective(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(start.shape)

@@ -1,4 +1,4 @@
-"""Which value stands when sources disagree about the same entity."""
+"""Resolve conflicts: choose a value where sources disagree about an entity."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tabsynth.errors import DataError, InputError, quote
 Rule = Literal["trust", "majority", "median", "latest", "em"]
 
 INITIAL_ERROR = 0.2
-"""The error that every source is taken to have before the first vote is counted."""
+"""Initial error rate of every source."""
 
 ERROR_PRIOR = (1.0, 4.0)
-"""A Beta prior on each source's error, worth five cells, so that no source is ever taken to be without any."""
+"""Beta prior of each source's error rate, which keeps it above 0."""
 
 
 def resolve(
@@ -29,23 +29,22 @@ def resolve(
 ) -> tuple[pd.Series, pd.Series]:
     """Choose one value for each entity.
 
-    ``trust`` takes the value of the most trusted source that has one. ``majority`` takes the value that most sources
-    have, ``em`` weighs each source's vote by the error it is found to make. ``median`` is the middle of numbers or
-    dates. ``latest`` takes the value of the latest time. Ties go to the more trusted source, then to the earlier one.
+    ``trust`` takes the value of the most trusted source that has one, ``majority`` the most frequent value, ``em`` a
+    vote weighted by each source's estimated error rate, ``median`` the median of numbers or dates, ``latest`` the most
+    recent value. Equal candidates are ranked by trust, then by the order of the sources.
 
     Args:
-        values: Entities as rows, sources as columns; missing where a source has no value.
-        rule: How to choose.
-        trust: How much each source is trusted, by name; sources that are not named count 0.5.
-        times: For ``latest``: when each value was true, of the same rows and columns as ``values``.
+        values: Entities as rows, sources as columns.
+        rule: The rule.
+        trust: Trust in each source; 0.5 by default.
+        times: For ``latest``: the time of each value, with the rows and columns of ``values``.
 
     Returns:
-        The values, and where each comes from: the source, or all sources that it was computed from, joined by "+".
-        Both are missing where no source has a value.
+        The values, and the source of each, or all its sources joined by "+"; both missing where no source has a value.
 
     Raises:
         InputError: An unknown rule, ``em`` with fewer than three sources, or ``latest`` without times.
-        DataError: ``median`` of what is neither numbers nor dates.
+        DataError: ``median`` of values that are neither numbers nor dates.
     """
     if rule not in get_args(Rule):
         raise InputError(f"rule must be one of {', '.join(get_args(Rule))}, not {rule!r}")
@@ -53,8 +52,10 @@ def resolve(
         raise InputError(f"the columns must be different sources, not {list(values.columns)!r}")
     unknown = set(trust or {}) - set(values.columns)
     if unknown:
-        raise InputError(f"trust names {quote(sorted(unknown))}, which is no source of {quote(values.columns)}")
-    # The most trusted source comes first, so that the first of equals is the right one.
+        raise InputError(
+            f"trust names {quote(sorted(unknown))}, which is not among the sources {quote(values.columns)}"
+        )
+    # Ordering by trust resolves equal scores.
     ranks = [-(trust or {}).get(str(source), 0.5) for source in values.columns]
     ordered = values[[values.columns[i] for i in np.argsort(ranks, kind="stable")]]
     if rule == "median":
@@ -63,8 +64,8 @@ def resolve(
         return _select_values(ordered, _recency(ordered, times))
     if rule == "em" and values.shape[1] < 3:
         raise InputError(
-            f"rule 'em' needs three sources or more, and there are {values.shape[1]}: of two that disagree, nothing "
-            "tells which is wrong; use 'trust', or 'majority' with a trust that breaks ties"
+            f"rule 'em' needs three sources or more, and there are {values.shape[1]}: two sources that "
+            "disagree do not show which one is wrong; use 'trust', or 'majority' with trust as the tie-breaker"
         )
     held = ordered.notna().to_numpy()
     if rule == "trust":
@@ -76,19 +77,19 @@ def resolve(
 
 
 def estimate_source_errors(values: pd.DataFrame) -> dict[str, float]:
-    """How often each source is wrong, as ``em`` finds it from their disagreements alone.
+    """Estimate each source's error rate from disagreements, as ``em`` does.
 
     Args:
         values: Entities as rows, three sources or more as columns.
     """
     if values.shape[1] < 3:
-        raise InputError(f"errors of sources can be told from three sources on, and there are {values.shape[1]}")
+        raise InputError(f"estimating error rates needs three sources or more, not {values.shape[1]}")
     found = _estimate_errors(encode_values(values))[0]
     return {str(source): float(error) for source, error in zip(values.columns, found, strict=True)}
 
 
 def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tuple[pd.Series, pd.Series]:
-    """The value of the source that scores highest, the first of equals; ``agreeing`` names all that have it."""
+    """The value of the highest-scoring source, the first of equals; with ``agreeing`` all its sources are named."""
     held = values.notna().to_numpy()
     best = np.where(held, score, -np.inf).argmax(axis=1)
     rows = np.arange(len(values))
@@ -112,23 +113,23 @@ def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) 
 
 
 def encode_values(values: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Each value as a number, the same for all sources; -1 where missing. Shape of ``values``."""
+    """Integer codes of the values, equal for equal values; -1 where missing. Shape of ``values``."""
     every = pd.concat([values[source].astype(object) for source in values.columns], ignore_index=True)
     return pd.factorize(every)[0].astype(np.int64).reshape(values.shape[1], len(values)).T
 
 
 def _vote_weights(codes: npt.NDArray[np.int64]) -> Floats:
-    """The weight of each source's vote: log odds of being right against one of the wrong values."""
+    """Vote weight of each source: log odds of the right value against one wrong value."""
     errors, wrong = _estimate_errors(codes)
     return np.asarray(np.log((1 - errors) / errors * wrong), np.float64)
 
 
 def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
-    """Each source's error by expectation maximisation, and how many wrong values there are to choose from.
+    """Each source's error rate by EM, and the effective number of wrong values.
 
     The one-parameter form of Dawid and Skene, "Maximum likelihood estimation of observer error-rates using the EM
-    algorithm" (Applied Statistics 28, 1979): a source is wrong with its own probability, and then takes any other value
-    alike. Only entities that two sources or more speak of count.
+    algorithm" (Applied Statistics 28, 1979): a source is wrong with its own probability, and then takes the
+    other values with equal probability. Only entities with values of at least two sources count.
     """
     held = codes >= 0
     codes = codes[held.sum(axis=1) >= 2]
@@ -137,24 +138,24 @@ def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
     if not len(codes):
         return errors, 1.0
     frequency = np.bincount(codes[held]) / held.sum()
-    wrong = max(1 / float((frequency**2).sum()) - 1, 1.0)  # the effective number of values, less the right one
+    wrong = max(1 / float((frequency**2).sum()) - 1, 1.0)  # effective number of values minus the right one
     same = (codes[:, :, None] == codes[:, None, :]) & held[:, None, :] & held[:, :, None]
-    # Only who agrees with whom matters, and there are few such patterns.
+    # The likelihood depends only on the agreement pattern, and there are few.
     patterns, times = np.unique(np.where(held, same.argmax(axis=2), -1), axis=0, return_counts=True)
     held = patterns >= 0
     same = (patterns[:, :, None] == patterns[:, None, :]) & held[:, None, :] & held[:, :, None]
     number = times[:, None]
-    # A value that several sources have is one candidate, carried by the first that has it.
+    # A common value is one candidate, represented by its first source.
     first = held & (patterns == np.arange(codes.shape[1]))
     for _ in range(1000):
         vote = np.log((1 - errors) / errors * wrong)
         logs = np.where(first, (same * vote).sum(axis=2), -np.inf)
-        # Besides the values that are claimed, any of the others could be right.
+        # A value that no source has may be the right one.
         others = np.maximum(wrong + 1 - first.sum(axis=1), 0.0)
         top = np.maximum(logs.max(axis=1), 0.0)
         mass = np.exp(logs - top[:, None])
         right = mass / (mass.sum(axis=1) + others * np.exp(-top))[:, None]
-        # How likely each source's own value is: that of the candidate that carries it.
+        # The probability of each source's own value.
         own = np.take_along_axis(right, np.where(held, patterns, 0), axis=1)
         after = (((1 - own) * held * number).sum(axis=0) + ERROR_PRIOR[0]) / (
             (held * number).sum(axis=0) + sum(ERROR_PRIOR)
@@ -167,7 +168,7 @@ def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
 
 
 def _median(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The middle value; with an even number of values, half way between the middle two, named by both."""
+    """The median and its one or two sources."""
     dates = all(pd.api.types.is_datetime64_any_dtype(kind) for kind in values.dtypes)
     numbers = all(pd.api.types.is_numeric_dtype(k) and not pd.api.types.is_bool_dtype(k) for k in values.dtypes)
     if not dates and not numbers:
@@ -193,9 +194,9 @@ def _median(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def _recency(values: pd.DataFrame, times: Any) -> Floats:
-    """How late each value is, as a score; a value without a time comes last of those there are."""
+    """Time of each value as a score; values without a time come last."""
     if times is None:
-        raise InputError("rule 'latest' needs times: when each value was true, for every source")
+        raise InputError("rule 'latest' needs the time of each value, for every source")
     if set(times.columns) != set(values.columns) or not times.index.equals(values.index):
         raise InputError(
             f"times must have the rows and sources of the values, {quote(values.columns)}, not {quote(times.columns)}"

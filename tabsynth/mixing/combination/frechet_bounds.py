@@ -1,8 +1,8 @@
-"""What two tables that share no key can say of columns that were never seen together: bounds, and no more.
+"""Fréchet bounds on the joint distribution of columns that were never observed together.
 
 If p(y) and p(z) are known within a group of rows, p(y, z) there lies between max(0, p(y) + p(z) - 1) and the smaller
-of p(y) and p(z) (Fréchet, "Sur les tableaux de corrélation dont les marges sont données", 1951). The mean over groups
-of rows that the columns in common tell apart is at least as narrow as the bound without them.
+of p(y) and p(z) (Fréchet, "Sur les tableaux de corrélation dont les marges sont données", 1951). Averaging the
+bounds over groups defined by the common columns makes them at least as narrow.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from sklearn.tree import DecisionTreeClassifier
 from tabsynth.common.arrays import Floats, Integers
 
 N_STANDARD_ERRORS = 3.0
-"""Shares are taken as this many standard errors off before they bound anything."""
+"""Standard errors by which shares are widened before they enter a bound."""
 
 MIN_GROUP_ROWS = 150
-"""Rows that a group of rows has at least on both sides."""
+"""Minimum rows of a group on both sides."""
 
 N_BINS = 5
-"""Numbers and dates with more values are cut at their quantiles into so many classes."""
+"""Quantile classes of numbers and dates with many values."""
 
 MAX_UNBINNED_VALUES = 20
 
 
 def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[Integers], list[str]]:
-    """A column of several tables as classes, numbered alike in all, and their names; missing is a class.
+    """Classes of a column, numbered alike in several tables, and their names; missing is a class.
 
-    Numbers and dates of many values are cut at the quantiles of all tables together.
+    Numbers and dates with many values are cut at their quantiles over all tables.
     """
     every = pd.concat([column.astype(object) for column in columns], ignore_index=True)
     ordered = all(
@@ -57,46 +57,47 @@ def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[I
 
 
 def group_rows(left: Floats, right: Floats, target: Integers, seed: int) -> tuple[Integers, Integers]:
-    """Groups of rows that the columns in common tell apart, by a tree that learns what they say of the right's columns.
+    """Group rows by a tree that predicts the right table's own columns from the common columns.
 
     Args:
-        left: The left table's columns in common as numbers, shape (n, d).
-        right: The right's, shape (m, d).
-        target: Classes of the right's own columns, shape (m, t).
+        left: The left table's common columns as numbers, shape (n, d).
+        right: The right table's, shape (m, d).
+        target: Classes of the right table's own columns, shape (m, t).
         seed: Seed of the tree and of its half of the rows.
 
     Returns:
-        The group of each row of the left, and of each row of the right; -1 for the right's rows that the tree has seen,
-        which would flatter it.
+        The group of each left and each right row; -1 for right rows that trained the tree.
     """
-    seen = np.random.default_rng(seed).permutation(len(right)) < len(right) // 2
+    training = np.random.default_rng(seed).permutation(len(right)) < len(right) // 2
     least = max(MIN_GROUP_ROWS, int(np.ceil(MIN_GROUP_ROWS * len(right) / max(len(left), 1))))
-    if seen.sum() < 2 * least:
+    if training.sum() < 2 * least:
         return np.zeros(len(left), np.int64), np.zeros(len(right), np.int64)
-    tree = DecisionTreeClassifier(min_samples_leaf=least, random_state=seed).fit(right[seen], target[seen])
+    tree = DecisionTreeClassifier(min_samples_leaf=least, random_state=seed).fit(right[training], target[training])
     mine, theirs = tree.apply(left), tree.apply(right)
     many = {
-        leaf for leaf in np.unique(theirs) if (mine == leaf).sum() >= MIN_GROUP_ROWS <= (theirs[~seen] == leaf).sum()
+        leaf
+        for leaf in np.unique(theirs)
+        if (mine == leaf).sum() >= MIN_GROUP_ROWS <= (theirs[~training] == leaf).sum()
     }
-    # Groups that are too small on a side are one group together.
+    # Groups that are too small on a side are merged.
     mine, theirs = (np.where(np.isin(side, list(many)), side, 0).astype(np.int64) for side in (mine, theirs))
-    theirs[seen] = -1
+    theirs[training] = -1
     return mine, theirs
 
 
 def joint_bounds(
     y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]
 ) -> tuple[Floats, Floats]:
-    """The lowest and highest p(y, z) that both tables allow, shape (classes of y, classes of z) each.
+    """Lower and upper bounds of p(y, z), shape (classes of y, classes of z) each.
 
     Sampling error widens the bounds: each share within a group is moved by ``N_STANDARD_ERRORS`` standard errors.
 
     Args:
-        y: Classes of the left's column.
-        z: Classes of the right's column.
-        mine: The group of each row of the left.
-        theirs: The group of each row of the right; below 0 where a row says nothing.
-        shape: How many classes y and z have.
+        y: Classes of the left column.
+        z: Classes of the right column.
+        mine: The group of each left row.
+        theirs: The group of each right row; negative for rows to ignore.
+        shape: Number of classes of y and z.
     """
     by_group = _mean_bounds(y, z, mine, theirs, shape)
     over_all = _mean_bounds(y, z, np.zeros(len(y), np.int64), np.zeros(len(z), np.int64), shape)
@@ -106,7 +107,7 @@ def joint_bounds(
 def _mean_bounds(
     y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]
 ) -> tuple[Floats, Floats]:
-    """Bounds within groups, weighed by the left's rows."""
+    """Mean of the bounds within groups, weighted by the left rows."""
     low, high = np.zeros(shape), np.zeros(shape)
     for group in np.unique(mine):
         here, there = mine == group, theirs == group
@@ -121,7 +122,7 @@ def _mean_bounds(
 
 
 def _share_intervals(codes: Integers, count: int) -> tuple[Floats, Floats]:
-    """The share of each class, as low and as high as its sampling error lets it be (Wilson's interval)."""
+    """Wilson interval of each class's share."""
     n = len(codes)
     share = np.bincount(codes, minlength=count) / n
     centre = (share + N_STANDARD_ERRORS**2 / (2 * n)) / (1 + N_STANDARD_ERRORS**2 / n)
@@ -134,7 +135,7 @@ def _share_intervals(codes: Integers, count: int) -> tuple[Floats, Floats]:
 
 
 def cramers_v(table: Any) -> float:
-    """Cramér's V of a table of counts or shares: 0 where columns are independent, 1 where one tells the other."""
+    """Cramér's V of a table of counts or shares: 0 for independent columns, 1 where one determines the other."""
     found = np.asarray(table, np.float64)
     found = found[found.sum(axis=1) > 0][:, found.sum(axis=0) > 0]
     if min(found.shape, default=0) < 2:

@@ -1,4 +1,4 @@
-"""Weights that bring a table to known margins, and how far sources differ before and after."""
+"""Raking to known margins, and domain shift between sources."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tabsynth.errors import DataError, InputError, quote
 
 MAX_ROUNDS = 1000
 TOLERANCE = 1e-9
-"""Raking ends when no share is farther than this from its margin, or none moves by as much."""
+"""Raking converges when no weight changes by more."""
 
 N_FOLDS = 3
 MAX_CATEGORIES = 250
-"""The domain classifier knows so many values of a column; the rarer ones are one value to it."""
+"""Maximum categories of the domain classifier; rarer values are pooled."""
 
 
 @dataclass(frozen=True, eq=False)
 class RakingWeights:
-    """Weights of rows.
+    """Raked weights.
 
     Attributes:
         weights: Shape (rows,), mean 1.
-        ess: Kish's effective sample size as a share of the rows, (sum w)^2 / (n sum w^2): 1 where all weigh alike.
-        report: Share of each value before, after and wanted; the largest gap that is left; rows at the cap.
+        ess: Kish's effective sample size as a share of the rows, (sum w)^2 / (n sum w^2).
+        report: Shares of each value before, after and wanted; the largest remaining gap; rows at the cap.
     """
 
     weights: Floats
@@ -45,21 +45,21 @@ class RakingWeights:
 def rake(
     frame: pd.DataFrame, margins: Mapping[str, Mapping[Hashable, float]], cap: float = 5.0, min_ess: float = 0.5
 ) -> RakingWeights:
-    """Weigh rows so that each column has the shares that are known of it.
+    """Rake weights so that each column has its known shares.
 
     Iterative proportional fitting (Deming and Stephan, "On a least squares adjustment of a sampled frequency table when
     the expected marginal totals are known", Annals of Mathematical Statistics 11, 1940), with weights cut at a cap
-    after each round. It mends a bias that the margins explain, and no other.
+    after each round. It corrects only the bias that the margins explain.
 
     Args:
-        frame: The rows. A missing value of a column has no margin: such rows keep their share.
+        frame: The rows. Rows with a missing value keep their share.
         margins: By column, the share of each of its values; they sum to 1.
-        cap: The largest weight, in mean weights; a cut leaves a gap to the margins, which the report states.
-        min_ess: The smallest share of effective rows that is worth having.
+        cap: Maximum weight, relative to the mean; the report states the remaining gap.
+        min_ess: Minimum share of effective rows.
 
     Raises:
         InputError: Shares do not sum to 1, or the cap is not above 1.
-        DataError: A column is missing, a value has no margin or a margin no rows, or too few effective rows are left.
+        DataError: A column is missing, a value has no margin or a margin no rows, or the effective rows are too few.
 
     Example:
         >>> people = pd.DataFrame({"sex": ["f"] * 30 + ["m"] * 70})
@@ -100,8 +100,8 @@ def rake(
     report["largest_gap"] = gap
     if ess < min_ess:
         raise DataError(
-            f"raking leaves {ess:.2f} effective rows for each row, below min_ess {min_ess:g}: the table lacks whom the "
-            f"margins want (largest weight {weights.max():.1f}); merge rare values or lower the cap {cap:g}"
+            f"raking leaves {ess:.2f} effective rows for each row, below min_ess {min_ess:g}: some margins have too "
+            f"few rows (largest weight {weights.max():.1f}); merge rare values or lower the cap {cap:g}"
         )
     return RakingWeights(weights, ess, report)
 
@@ -109,7 +109,7 @@ def rake(
 def _margin_codes(
     frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The number of each row's value within a margin, -1 where missing, and the wanted shares."""
+    """Each row's value as a number within a margin, -1 where missing, and the wanted shares."""
     if name not in frame.columns:
         raise DataError(f"no column {name!r} to rake; there are {quote(frame.columns, 12)}")
     wanted = np.array(list(shares.values()), np.float64)
@@ -119,15 +119,15 @@ def _margin_codes(
     strange = frame.loc[(codes < 0) & frame[name].notna().to_numpy(), name].unique()
     if len(strange):
         raise DataError(f"column {name!r} has values without a margin, such as {quote(strange, 3)}; give their shares")
-    lacking = [value for i, value in enumerate(shares) if wanted[i] > 0 and not (codes == i).any()]
-    if lacking:
-        raise DataError(f"no row of column {name!r} is {quote(lacking)}, which the margin wants; merge it with another")
+    absent = [value for i, value in enumerate(shares) if wanted[i] > 0 and not (codes == i).any()]
+    if absent:
+        raise DataError(f"no row of column {name!r} is {quote(absent)}, which the margin wants; merge it with another")
     codes[frame[name].isna().to_numpy()] = -1
     return codes, wanted
 
 
 def _weighted_shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) -> Floats:
-    """The weighted share of each value among those known."""
+    """Weighted share of each value among the known values."""
     known = codes >= 0
     mass = np.bincount(codes[known], weights[known], minlength=count)
     return np.asarray(mass / mass.sum(), np.float64)
@@ -136,35 +136,32 @@ def _weighted_shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) 
 def domain_auc(
     frames: Mapping[str, pd.DataFrame], weights: Mapping[str, Floats] | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Say how well a classifier tells which source a row is from: 0.5 where sources are alike, 1 where wholly other.
+    """Domain shift: cross-validated AUC of a classifier of a row's source, 0.5 for equal distributions.
 
-    Each source is told from all others by boosted trees, scored on rows that they did not learn from, over the columns
-    that all sources have.
+    Boosted trees distinguish each source from all others by the columns that all sources have.
 
     Args:
         frames: The sources.
-        weights: Weights of the rows of some sources, to say how far they close the gap.
+        weights: Weights of the rows of some sources, to measure how far they reduce the shift.
         seed: Seed of the folds.
 
     Returns:
-        ``before`` and, where weights are given, ``after``: the mean over the sources; and the same of each one under
-        ``before_by_source`` and ``after_by_source``.
+        ``before`` and, with weights, ``after``: the mean over the sources; ``before_by_source`` and
+        ``after_by_source``.
 
     Raises:
         InputError: There are fewer than two sources, or no column is in all.
         DataError: A source has too few rows, or weights do not fit it.
     """
     if len(frames) < 2:
-        raise InputError(f"sources are told from each other from two on, and there are {len(frames)}")
+        raise InputError(f"domain shift needs two sources or more, not {len(frames)}")
     first = next(iter(frames.values()))
     columns = [name for name in first.columns if all(name in frame.columns for frame in frames.values())]
     if not columns:
         raise InputError("the sources have no column in common; map their columns first")
     small = [source for source, frame in frames.items() if len(frame) < 2 * N_FOLDS]
     if small:
-        raise DataError(
-            f"source {quote(small)} has fewer than {2 * N_FOLDS} rows, too few to learn from and to score on"
-        )
+        raise DataError(f"source {quote(small)} has fewer than {2 * N_FOLDS} rows, too few for cross-validation")
     plain = {source: np.ones(len(frame)) for source, frame in frames.items()}
     for source, found in (weights or {}).items():
         if source not in frames or len(found) != len(frames[source]):
@@ -176,7 +173,7 @@ def domain_auc(
     for label, given in rounds.items():
         w = np.concatenate([np.asarray(given[source], np.float64) for source in frames])
         scores = {}
-        pairs = list(enumerate(frames))[: 1 if len(frames) == 2 else None]  # of two, one says it all
+        pairs = list(enumerate(frames))[: 1 if len(frames) == 2 else None]  # for two sources both scores are equal
         for i, source in pairs:
             scores[source] = _cross_validated_auc(X, y == i, w, categorical, seed)
         if len(frames) == 2:
@@ -188,7 +185,7 @@ def domain_auc(
 
 @single_threaded
 def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[int], seed: int) -> float:
-    """The weighted AUC over rows held out in folds."""
+    """Cross-validated, weighted AUC."""
     score = np.zeros(len(mine))
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     for fit, held in folds.split(X, mine):
@@ -202,7 +199,7 @@ def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, cate
 
 
 def _to_features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
-    """All rows below each other as numbers, NaN where missing, and which columns are of categories."""
+    """All rows as a numeric matrix, NaN where missing, and the indices of categorical columns."""
     every = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
     out = np.empty(every.shape)
     categorical = []
@@ -224,10 +221,10 @@ def _to_features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
 
 
 def check_margins(margins: Any) -> dict[str, dict[Any, float]]:
-    """Margins to rake to: shares by value, by column.
+    """Validate margins: shares by value, by column.
 
     Raises:
-        InputError: They are not of that form.
+        InputError: The form differs.
     """
     if not isinstance(margins, Mapping) or not all(isinstance(value, Mapping) for value in margins.values()):
         raise InputError("weights: margins are shares by value, by column, such as {sex: {F: 0.5, M: 0.5}}")

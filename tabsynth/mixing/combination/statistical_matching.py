@@ -1,8 +1,8 @@
-"""Two tables that share columns but no key become one: the second's columns are drawn for the first's rows.
+"""Statistical matching: fuse two tables that share columns but no key.
 
-Without a key nothing is known of columns that were never seen together, beyond Fréchet's bounds. Drawn rows are then
-independent given the columns in common, which is an assumption, not a finding; so a claim on such a pair is refused
-where the bounds are wide. A small sample in which both are linked changes that: it says which donors suit a row.
+The second table's columns are drawn for the first table's rows. Without a key, only Fréchet bounds are known of columns
+never observed together: drawn rows assume conditional independence given the common columns, and a claim on such a pair
+is refused where the bounds are wide. A small linked sample replaces the assumption by learned donor odds.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from tabsynth.mixing.combination.frechet_bounds import cramers_v, group_rows, jo
 
 N_TREES = 40
 MIN_LEAF_ROWS = 10
-"""Donors of a row are those that fall into its leaf, of at least so many rows, in one of the trees."""
+"""Minimum leaf size; a row's donors are the rows in its leaf of any tree."""
 
 N_DONORS = 120
-"""Donors among which a row chooses."""
+"""Candidate donors of a row."""
 
 BLOCK_ROWS = 2000
 MAX_CALIBRATION_ROWS = 4000
-"""Rows over which learned odds are brought to the donors' shares."""
+"""Maximum rows for calibrating the odds."""
 
 MAX_TARGETS = 8
-"""Columns of the second table that the trees learn to tell apart."""
+"""Maximum columns of the second table that the trees predict."""
 
 MAX_BOUND_WIDTH = 0.05
-"""A share that the bounds leave open by more is no point to claim."""
+"""Maximum width of the bounds of a claimed share."""
 
 MIN_LINKED_ROWS = 50
 
 
 @dataclass(frozen=True, eq=False)
 class FuseResult:
-    """The fused table and what may be said of it.
+    """A fused table and its uncertainty.
 
     Attributes:
-        frame: The first table's rows with the second's columns drawn for them.
-        report: ``method``, and under ``pairs`` for each pair of columns that were never seen together: ``cells`` with
-            Fréchet's ``low`` and ``high`` and the drawn ``share``; ``width``, the widest of them; ``cramers_v`` of the
-            drawn table; ``refused``, why no point may be claimed, or None.
+        frame: The first table's rows with the second's columns.
+        report: ``method``, and under ``pairs`` for each pair of columns never observed together: ``cells`` with the
+            Fréchet bounds ``low`` and ``high`` and the drawn ``share``; ``width``, the widest bounds; ``cramers_v``;
+            ``refused``, the reason against a claim, or None.
     """
 
     frame: pd.DataFrame
     report: dict[str, Any]
 
     def claim(self, first: str, second: str) -> pd.DataFrame:
-        """The joint shares of a pair of columns as a statement about people, classes by classes.
+        """The joint shares of a pair of columns.
 
         Raises:
             InputError: The pair was not fused here.
-            DataError: The tables do not determine it; the message states the bounds.
+            DataError: The bounds are too wide; the message states them.
         """
         found = next((p for p in self.report["pairs"] if {p["first"], p["second"]} == {first, second}), None)
         if found is None:
-            raise InputError(f"columns {first!r} and {second!r} were not brought together by fusing")
+            raise InputError(f"columns {first!r} and {second!r} were not fused")
         if found["refused"]:
             raise DataError(found["refused"])
         cells = pd.DataFrame(found["cells"])
@@ -81,20 +81,20 @@ def fuse(
 ) -> FuseResult:
     """Draw the columns of ``b`` for the rows of ``a``.
 
-    Each row takes all of ``b``'s own columns from one donor, a row of ``b`` that a forest of trees finds alike in the
-    columns in common: what ``b`` says among its own columns stays. With a linked sample, donors are drawn with odds
-    that suit the row's own values too; the odds are learned so that the sample's true partners stand out among donors.
+    Each row takes all of ``b``'s own columns from one donor, a row of ``b`` that a random forest finds similar in the
+    common columns, so dependences within ``b`` are preserved. With a linked sample, donors are drawn with odds learned
+    by a conditional logit.
 
     Args:
         a: The table to complete.
         b: The table of donors.
-        common: Columns of both, which mean the same.
-        overlap: Rows in which the columns of both tables are linked.
-        seed: Seed of the draws; the same seed gives the same table.
-        limit: How far Fréchet's bounds of a share may lie apart before a point claim is refused.
+        common: The common columns.
+        overlap: A linked sample with the columns of both tables.
+        seed: Random seed.
+        limit: Maximum width of the Fréchet bounds of a claimed share.
 
     Raises:
-        InputError: Columns in common are missing, or other columns are in both tables.
+        InputError: Common columns are missing, or other columns are in both tables.
         DataError: A table is too small.
     """
     common = list(common)
@@ -139,11 +139,11 @@ def fuse(
 def _check_columns(
     a: pd.DataFrame, b: pd.DataFrame, common: list[str], overlap: pd.DataFrame | None, limit: float
 ) -> tuple[list[str], list[str]]:
-    """The columns that only ``a`` has, and those that only ``b`` has, after all is checked."""
+    """Check the tables; returns the columns that only ``a`` has and those that only ``b`` has."""
     for label, frame in (("first", a), ("second", b)):
-        lacking = [name for name in common if name not in frame.columns]
-        if lacking or not common:
-            named = quote(lacking) if common else "(none is named)"
+        absent = [name for name in common if name not in frame.columns]
+        if absent or not common:
+            named = quote(absent) if common else "(none is named)"
             raise InputError(f"the {label} table has no column {named} in common")
         if len(frame) < 2 * MIN_LEAF_ROWS:
             raise DataError(
@@ -154,20 +154,20 @@ def _check_columns(
     if both:
         raise InputError(f"column {quote(both)} is in both tables but not named as common; name it, or drop one")
     if not other:
-        raise InputError("the second table has no column that the first lacks")
+        raise InputError("the second table has no column of its own")
     if not 0 < limit <= 1:
-        raise InputError(f"limit must lie above 0 and not above 1, not {limit!r}")
+        raise InputError(f"limit must be above 0 and at most 1, not {limit!r}")
     if overlap is not None:
-        lacking = [name for name in [*common, *own, *other] if name not in overlap.columns]
-        if lacking:
-            raise InputError(f"the linked sample has no column {quote(lacking)}; it needs all columns of both tables")
+        absent = [name for name in [*common, *own, *other] if name not in overlap.columns]
+        if absent:
+            raise InputError(f"the linked sample has no column {quote(absent)}; it needs all columns of both tables")
         if len(overlap) < MIN_LINKED_ROWS:
-            raise DataError(f"the linked sample has {len(overlap)} rows; below {MIN_LINKED_ROWS} it tells too little")
+            raise DataError(f"the linked sample has {len(overlap)} rows; below {MIN_LINKED_ROWS} it is too small")
     return own, other
 
 
 class _DonorPool:
-    """Finds rows of the second table that are alike in the columns in common."""
+    """Finds rows of the second table with similar common columns."""
 
     def __init__(self, forest: RandomForestClassifier, right: Floats) -> None:
         self.forest = forest
@@ -189,7 +189,7 @@ class _DonorPool:
 
 
 def _to_numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
-    """Columns in common as numbers, the same in all tables: numbers and dates by size, others by frequency."""
+    """Common columns as numbers: numbers and dates by value, others by frequency rank."""
     out = [np.empty(frame.shape) for frame in frames]
     for i, name in enumerate(frames[0].columns):
         columns = [frame[name] for frame in frames]
@@ -214,7 +214,7 @@ def _pair_reports(
     overlap: pd.DataFrame | None,
     limit: float,
 ) -> list[dict[str, Any]]:
-    """What can be said of each pair of columns that were never seen together."""
+    """Report each pair of columns never observed together."""
     found = []
     for y in first.columns:
         (mine,), names = to_classes([first[y]])

@@ -1,1 +1,1 @@
-"""Which rows of several tables are about the same person."""
+"""Record linkage: rows of several tables that describe the same person."""

@@ -1,4 +1,4 @@
-"""Which pairs of records are worth comparing: rules chosen by counting, not by looking at who is who."""
+"""Blocking rules: which pairs of records are compared."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Rule = tuple[str, ...]
 """Fields that must agree for a pair to be compared."""
 
 MAX_PAIRS_PER_RECORD = 10
-"""A rule may bring up to so many pairs for each record of the largest source."""
+"""Maximum pairs of a rule for each record of the largest source."""
 
 AGREEMENT_RATE = 0.8
-"""How often a field of the same person is taken to agree where both are filled; real tables do better."""
+"""Assumed probability that a field of one person agrees where both are filled; real tables exceed it."""
 
 MIN_REACH = 0.9999
-"""Rules are added until so many of the pairs of a person would meet under one of them."""
+"""Share of a person's pairs that the rules must cover."""
 
 N_PATTERNS = 20_000
 
@@ -27,19 +27,19 @@ def choose_rules(
 ) -> tuple[dict[Rule, int], float]:
     """Choose blocking rules of one to three fields.
 
-    Each candidate's pairs are counted. Then rules are taken greedily, by how many patterns of agreement they newly
-    reach for a pair counted; fields are taken to agree independently of each other, ``AGREEMENT_RATE`` of the time.
+    Candidates are counted, then chosen greedily by the agreement patterns newly covered per pair, where fields agree
+    independently with probability ``AGREEMENT_RATE``.
 
     Args:
         fields: The fields to link by.
         filled: The share of record pairs that have a field on both sides.
-        count: Counts the pairs that a rule brings.
-        records: How many records the largest source has.
+        count: Counts the pairs of a rule.
+        records: Records of the largest source.
         seed: Seed of the patterns.
 
     Returns:
-        The rules with the pairs that each brings, in the order taken, and the share of patterns that they reach; no
-        rules where none brings few enough pairs.
+        The rules with their pairs, in the order chosen, and the share of patterns covered; no rules where all have too
+        many pairs.
     """
     rng = np.random.default_rng(seed)
     agree = {name: rng.random(N_PATTERNS) < AGREEMENT_RATE * filled[name] for name in fields}
@@ -47,7 +47,7 @@ def choose_rules(
     affordable: dict[Rule, int] = {}
     for size in (1, 2, 3):
         for rule in itertools.combinations(fields, size):
-            # A rule that holds an affordable one adds nothing to it.
+            # A superset of an affordable rule adds nothing.
             if not any(set(known) < set(rule) for known in affordable):
                 pairs = count(rule)
                 if pairs <= limit:
@@ -71,15 +71,15 @@ def choose_rules(
 
 
 def choose_training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, set[str]], most: int = 3) -> list[Rule]:
-    """Rules to train by: few pairs, most of them matches, and no comparison left out by all of them.
+    """Choose rules for training: few pairs, and every comparison trained by some rule.
 
-    A comparison learns nothing from pairs that were chosen because one of its fields agrees, so the rules must not
-    share fields, nor fields that one comparison uses together.
+    A comparison learns nothing from pairs that were selected by one of its own fields, so the rules share no fields
+    that one comparison uses.
 
     Args:
         candidates: Blocking rules with their pairs.
         touches: The fields that each comparison uses.
-        most: The most rules to take.
+        most: Maximum number of rules.
     """
     taken: list[Rule] = []
     for rule in sorted((rule for rule, pairs in candidates.items() if pairs), key=lambda rule: candidates[rule]):

@@ -1,11 +1,11 @@
-"""Linkage by Bloom filters: parties compare keyed filters of their records instead of the records.
+"""Privacy-preserving linkage: compare keyed Bloom filters instead of records.
 
-A filter is **pseudonymous, not anonymous**. Who has the secret, or enough filters and a list of frequent names, can
-find people again (Christen, Ranbaduge, Vatsalan and Schnell, "Precise and fast cryptanalysis for Bloom filter based
+A filter is **pseudonymous, not anonymous**. Whoever has the secret, or enough filters and a list of frequent names, can
+re-identify people (Christen, Ranbaduge, Vatsalan and Schnell, "Precise and fast cryptanalysis for Bloom filter based
 privacy-preserving record linkage", IEEE TKDE 31, 2019). Handle filters as personal data, and never release them.
 
 The filters are cryptographic long-term keys (Schnell, Bachteler and Reiher, "A novel error-tolerant anonymous linking
-code", 2011): all fields of a record in one filter, each field's pairs of letters at positions drawn by a keyed hash.
+code", 2011): all fields of a record in one filter, each field's bigrams at positions given by a keyed hash.
 """
 
 from __future__ import annotations
@@ -33,36 +33,35 @@ N_BITS = 1024
 """Bits of a filter."""
 
 LOCAL_SECRET = b"tabsynth: both tables are here, so the filters hide nothing from anyone"
-"""The secret where both tables are in one process and no filter leaves it; parties that exchange filters agree on
-one."""
+"""The secret while both tables are in one process; parties that exchange filters agree on their own."""
 
 MAX_PAIRS = 2e10
-"""Filters are compared all with all, so that larger tables belong to the engine ``splink``."""
+"""Maximum number of pairs: all filters are compared with all."""
 
 BLOCK_ROWS = 2000
-"""Filters of one side that are compared at once."""
+"""Filters of one side compared at once."""
 
 N_NEIGHBOURS = 3
-"""Candidates that are kept for each record, from both sides."""
+"""Candidates kept for each record, from both sides."""
 
 
 def encode_filters(
     table: pa.Table, kinds: Mapping[str, FieldKind], secret: bytes, hashes: int, length: int = N_BITS
 ) -> Bits:
-    """The filter of each record.
+    """Encode each record as a filter.
 
     Args:
         table: The fields as text (``fields.prepared``).
-        kinds: What each field holds; digits are taken with their place, words without.
-        secret: What the parties share and nobody else knows, at least 16 bytes.
-        hashes: Positions that each pair of letters sets; see ``optimal_hashes``.
+        kinds: The kind of each field; digits are encoded with their position, words without.
+        secret: Shared by the parties and known to nobody else, at least 16 bytes.
+        hashes: Bits set for each bigram; see ``optimal_hashes``.
         length: Bits of a filter.
 
     Returns:
         Shape (records, length / 8), eight bits in a byte.
 
     Raises:
-        InputError: The secret is short, or the length no multiple of 8 that two bytes can address.
+        InputError: The secret is too short, or the length is not a multiple of 8 up to 65536.
     """
     if len(secret) < 16:
         raise InputError(f"the secret has {len(secret)} bytes; at least 16 are needed, drawn by the module secrets")
@@ -83,9 +82,9 @@ def encode_filters(
 
 
 def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
-    """How many positions a pair of letters should set, so that about half the bits of a filter are set.
+    """The optimal number of hashes, length ln 2 / elements, which sets about half of the bits.
 
-    The optimum of Bloom filters, length ln 2 / elements; parties that exchange filters must agree on one number.
+    Parties that exchange filters must agree on one number.
     """
     letters = sum(pc.sum(pc.utf8_length(column)).as_py() or 0 for table in tables for column in table.columns)
     records = sum(len(table) for table in tables)
@@ -95,10 +94,10 @@ def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
 def _bit_positions(
     text: str, name: str, kind: FieldKind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
 ) -> Integers:
-    """The bits that a value sets."""
+    """The bits set by a value."""
     grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
     if kind in ("date", "identifier", "number"):
-        # Digits by place: a slip of one digit leaves the others as they are.
+        # Digits by position: an error in one digit leaves the others unchanged.
         grams |= {f"{place}:{digit}" for place, digit in enumerate(text)}
     found = []
     for gram in grams:
@@ -110,7 +109,7 @@ def _bit_positions(
 
 
 def dice_similarity(left: Bits, right: Bits) -> Floats:
-    """Dice's coefficient of each filter on the left with each on the right, shape (n, m)."""
+    """Dice coefficient of each left filter with each right filter, shape (n, m)."""
     a, b = (np.unpackbits(side, axis=1).astype(np.float32) for side in (left, right))
     size = a.sum(axis=1)[:, None] + b.sum(axis=1)[None, :]
     return np.asarray(2 * (a @ b.T) / np.maximum(size, 1), np.float64)
@@ -119,20 +118,20 @@ def dice_similarity(left: Bits, right: Bits) -> Floats:
 def score_pairs(
     records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0, secret: bytes = LOCAL_SECRET
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score pairs of records of different sources by their filters.
+    """Score pairs of records of different sources by the similarity of their filters.
 
-    The probability comes from the scores themselves. A record's best score is of its match or, where it has none, of a
-    chance neighbour; its next best is of chance neighbours alone.
+    The match probability is estimated from the scores: a record's best score belongs to its match or, without one, to a
+    chance neighbour; its second best to chance neighbours only.
 
     Args:
-        records: The sources, a record a row.
+        records: The sources, one row for each record.
         fields: The columns to compare.
-        low: The probability below which a pair is not kept.
-        seed: Not used: nothing is drawn.
+        low: Minimum probability of a returned pair.
+        seed: Unused; the result is deterministic.
         secret: The key of the hashes.
 
     Returns:
-        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``match_probability``, the surest first; and what to report.
+        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` in descending order; and the report.
 
     Raises:
         DataError: A field is missing or empty, or the tables are too large to compare all with all.
@@ -162,7 +161,7 @@ def score_pairs(
 
 
 def _nearest_neighbours(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
-    """The few nearest records of the right for each on the left, and the other way round: rows and scores."""
+    """The nearest right records of each left record and vice versa: rows and scores."""
     keep = min(N_NEIGHBOURS, len(right))
     back = min(N_NEIGHBOURS, len(left))
     best = np.full((len(right), 0), 0.0)
@@ -188,7 +187,7 @@ def _nearest_neighbours(left: Bits, right: Bits, shown: Any) -> tuple[Integers, 
 
 
 def _with_probability(one: Integers, other: Integers, score: Floats) -> pd.DataFrame:
-    """Each candidate's probability to be a match."""
+    """Add each candidate's match probability."""
     order = np.lexsort((other, -score, one))
     first = np.r_[True, np.diff(one[order]) > 0]
     best, next_best = score[order][first], score[order][np.r_[False, first[:-1]] & ~first]
@@ -197,15 +196,15 @@ def _with_probability(one: Integers, other: Integers, score: Floats) -> pd.DataF
 
 
 def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
-    """The probability that a score is of a match, from two groups of normal scores.
+    """Match probability of a score, from a mixture of two normal distributions fitted by EM.
 
-    Chance neighbours have the mean and spread of the next best scores. Those and the matches make up the best scores,
-    in shares, mean and spread that expectation maximisation finds. A higher score never has a lower probability.
+    Chance neighbours have the mean and spread of the second-best scores. The probability never decreases with the
+    score.
 
     Args:
         best: The best score of each record.
-        next_best: The second best of each record that has one.
-        score: Where to give the probability.
+        next_best: The second-best score of each record that has one.
+        score: Scores to evaluate.
     """
     chance = next_best if len(next_best) >= 2 else best
     low, spread = float(np.median(chance)), max(float(np.std(chance)), 1e-3)
@@ -213,7 +212,7 @@ def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
     for _ in range(500):
         odds = _log_odds(best, share, (high, width), (low, spread))
         mine = 1 / (1 + np.exp(-odds))
-        # One match and one chance neighbour more than were seen, so that no share is 0 or 1.
+        # Laplace smoothing keeps the share away from 0 and 1.
         before, share = share, float((mine.sum() + 1) / (len(best) + 2))
         high = float(np.average(best, weights=mine + 1e-12))
         width = max(float(np.sqrt(np.average((best - high) ** 2, weights=mine + 1e-12))), spread)
@@ -221,7 +220,7 @@ def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
             break
     grid = np.linspace(0, 1, 2001)
     curve = 1 / (1 + np.exp(-_log_odds(grid, share, (high, width), (low, spread))))
-    # The wider curve of the matches would win again far below them, and might lose far above: neither is meant.
+    # The wider of two normal densities dominates in both tails, so the curve is made monotone.
     top = np.maximum.accumulate(np.where(grid >= high, curve, 0.0))
     rising = np.minimum.accumulate(np.where(grid >= high, 1.0, curve)[::-1])[::-1]
     return np.interp(
@@ -230,6 +229,6 @@ def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
 
 
 def _log_odds(at: Floats, share: float, match: tuple[float, float], chance: tuple[float, float]) -> Floats:
-    """Log odds that a score is of a match, given the mean and spread of both groups."""
+    """Log odds of a match, given the mean and spread of both groups."""
     logs = [-0.5 * ((at - mean) / width) ** 2 - np.log(width) for mean, width in (match, chance)]
     return np.asarray(np.clip(np.log(share / (1 - share)) + logs[0] - logs[1], -500, 500), np.float64)

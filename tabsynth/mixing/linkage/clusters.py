@@ -1,7 +1,7 @@
-"""From linked pairs to persons: one record of a source for each, with an alarm where links pile up.
+"""Cluster linked pairs into persons, with at most one record of each source.
 
-A chain of links (a to b, b to c, ...) can join records that nobody compared. So a cluster grows from its surest pair
-on, and never takes a second record of a source. What was refused is counted: many are the sign of a low threshold.
+A chain of links (a to b, b to c, ...) can join records that were never compared. A cluster therefore grows in order of
+probability and never takes a second record of a source; many refused pairs indicate a low threshold.
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError
 
 MAX_SOURCE_RECORDS = 2
-"""Records that hang together are reported as over-linked when they are more than so many for each source."""
+"""Maximum connected records for each source before a group is reported as over-linked."""
 
 
 def cluster_pairs(
     sizes: Mapping[str, int], pairs: pd.DataFrame, one_to_one: bool = True
 ) -> tuple[dict[str, Integers], dict[str, Any]]:
-    """Number the records of all sources so that the same number is the same entity.
+    """Number the records of all sources by entity.
 
     Args:
-        sizes: How many records each source has.
-        pairs: Linked pairs, the surest first: ``source_a``, ``row_a``, ``source_b``, ``row_b``.
-        one_to_one: Whether an entity has at most one record of a source. Without it, all that hangs together is one.
+        sizes: Records of each source.
+        pairs: Linked pairs by descending probability: ``source_a``, ``row_a``, ``source_b``, ``row_b``.
+        one_to_one: Whether an entity has at most one record of a source; otherwise entities are connected components.
 
     Returns:
-        The entity of each record, by source, numbered from 0 in the order of the records; and what to report:
-        ``cluster_sizes`` (records in an entity: how many entities), ``refused`` (pairs that would have put two records
-        of a source together), ``overlinked`` (groups of records that hang together and are too large to be one) and
-        ``overlinked_records`` (how many records they hold).
+        The entity of each record, by source, numbered from 0 in the order of the records; and the report:
+        ``cluster_sizes`` (entities by number of records), ``refused`` (pairs that would have joined two records of a
+        source), ``overlinked`` (connected groups too large for one entity) and ``overlinked_records`` (their records).
     """
     names = list(sizes)
     start = dict(zip(names, np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]]).astype(np.int64), strict=True))
@@ -51,7 +50,7 @@ def cluster_pairs(
     labels, refused = (
         (_join_one_to_one(left, right, source, count) if one_to_one else (whole, 0)) if len(left) else (whole, 0)
     )
-    # Numbers in the order of the first record, so that they do not depend on how the clusters came about.
+    # Numbering by first record makes the result independent of the clustering order.
     entity = pd.factorize(labels)[0].astype(np.int64)
     held, times = np.unique(np.bincount(entity), return_counts=True) if count else (np.empty(0), np.empty(0))
     together = np.bincount(whole) if count else np.zeros(1, np.int64)
@@ -67,10 +66,10 @@ def cluster_pairs(
 
 
 def _join_one_to_one(left: Integers, right: Integers, source: npt.NDArray[Any], count: int) -> tuple[Integers, int]:
-    """Join from the surest pair on, unless two records of a source would meet: labels, and how many were refused."""
+    """Join pairs in order unless two records of a source would meet: labels, and the number of refused pairs."""
     degree = np.bincount(left, minlength=count) + np.bincount(right, minlength=count)
     labels = np.arange(count)
-    # Two records that only know each other need no search; they are nearly all of them.
+    # Isolated pairs, which are nearly all, need no union-find.
     alone = (degree[left] == 1) & (degree[right] == 1) & (source[left] != source[right])
     labels[right[alone]] = left[alone]
     parent: dict[int, int] = {}
@@ -99,12 +98,12 @@ def _join_one_to_one(left: Integers, right: Integers, source: npt.NDArray[Any], 
 
 @dataclass(frozen=True)
 class Exposure:
-    """In how many sources and rows persons stand, which is what a promise by row must be multiplied by.
+    """Sources and rows of each person: the factor between a row's and a person's privacy loss.
 
     Attributes:
-        sources: In so many sources: how many entities.
-        max_sources: The most sources that one entity stands in.
-        max_rows: The most rows that one entity has in all sources together.
+        sources: Number of entities by number of sources.
+        max_sources: Maximum sources of one entity.
+        max_rows: Maximum rows of one entity over all sources.
     """
 
     sources: dict[int, int]
@@ -113,11 +112,11 @@ class Exposure:
 
     @property
     def factor(self) -> int:
-        """By what factor a person's epsilon exceeds a row's: the most rows of one person."""
+        """The factor by which a person's epsilon exceeds a row's: the maximum rows of a person."""
         return self.max_rows
 
     def of_person(self, epsilon: float, delta: float = 0.0) -> tuple[float, float]:
-        """The epsilon and delta that a person has, where each row of the union has the given ones.
+        """A person's epsilon and delta, given those of each row.
 
         Group privacy for k rows: k epsilon, and delta times (e^(k epsilon) - 1) / (e^epsilon - 1) (Vadhan, "The
         complexity of differential privacy", 2017, lemma 2.2, with the sum kept).
@@ -131,15 +130,15 @@ class Exposure:
         if self.factor <= 1:
             return "each person has one row: an epsilon of a row is an epsilon of a person"
         return (
-            f"a person has up to {self.max_rows} rows in up to {self.max_sources} sources: where the promise is for "
-            f"a row, a person's epsilon is up to {self.factor} times as large; cap a person's rows or say row-level"
+            f"a person has up to {self.max_rows} rows in up to {self.max_sources} sources: if the guarantee is for "
+            f"a row, a person's epsilon is up to {self.factor} times as large; cap a person's rows or state row-level"
         )
 
 
 def sources_per_entity(entities: Mapping[str, Integers]) -> Exposure:
-    """Say in how many sources and rows a person stands, and so by what factor a person's epsilon grows.
+    """Count the sources and rows of each person, and so the factor of a person's epsilon.
 
-    Only persons that were linked are seen: a missed link makes the true factor larger, up to the number of sources.
+    A missed link makes the true factor larger, up to the number of sources.
 
     Args:
         entities: The entity of each row, by source, as ``Links.entities`` has it.
@@ -160,21 +159,21 @@ def sources_per_entity(entities: Mapping[str, Integers]) -> Exposure:
 
 
 def split_entities(entities: Mapping[str, Integers], share: float, seed: int) -> dict[str, npt.NDArray[np.bool_]]:
-    """Draw persons to hold out, so that none stands in training and holdout by two of their rows.
+    """Choose persons to hold out, so that no person has rows in both training and holdout.
 
     Args:
         entities: The entity of each row, by source.
-        share: The share of the entities to hold out, between 0 and 1.
-        seed: Seed of the draw.
+        share: Share of the entities to hold out, between 0 and 1.
+        seed: Random seed.
 
     Returns:
-        Which rows are held out, by source.
+        Boolean mask of the held-out rows, by source.
 
     Raises:
         InputError: The share is not between 0 and 1, or there are too few entities.
     """
     if not 0 < share < 1:
-        raise InputError(f"the share to hold out must lie between 0 and 1, not {share!r}")
+        raise InputError(f"the share to hold out must be between 0 and 1, not {share!r}")
     every = np.unique(np.concatenate([*entities.values(), np.empty(0, np.int64)]))
     held = round(share * len(every))
     if not 0 < held < len(every):

@@ -1,4 +1,4 @@
-"""What two records are compared by: levels of likeness for each field, swapped fields, and fields that go together."""
+"""Comparison levels of record linkage, swapped fields and dependent fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tabsynth.mixing.linkage.database import count_repeats
 from tabsynth.mixing.linkage.fields import FieldKind
 
 MIN_SWAP_SHARE = 0.05
-"""Two text fields may be swapped in a row where so much of each one's values occur in the other too."""
+"""Minimum share of each text field's values in the other, for the fields to be treated as swappable."""
 
 MIN_DEPENDENCE = 0.5
 MIN_AGREEING_PAIRS = 100
@@ -21,14 +21,13 @@ MIN_AGREEING_PAIRS = 100
 
 
 def comparison_levels(group: Sequence[tuple[str, FieldKind, Sequence[str]]]) -> list[Any]:
-    """How alike two records can be in a group of fields, the most alike first.
+    """Comparison levels of a group of dependent fields, most similar first.
 
-    Agreement counts more for a rare value than for a frequent one. Words are close by Jaro and Winkler's measure,
-    digits by the number of slips of a typist; names may stand in each other's field. Of fields that go together, such
-    as town and postcode, the one that tells most counts, and no other beside it.
+    Agreement on a rare value counts more than on a frequent one. Words are compared by Jaro-Winkler similarity, digits
+    by Damerau-Levenshtein distance. Of dependent fields, such as town and postcode, only the most informative counts.
 
     Args:
-        group: Column, kind and the columns that its values may be swapped with, the field that tells most first.
+        group: Column, kind and the columns that it may be swapped with, the most informative field first.
     """
     from splink import comparison_level_library as level
 
@@ -50,10 +49,10 @@ def comparison_levels(group: Sequence[tuple[str, FieldKind, Sequence[str]]]) -> 
 
 
 def group_dependent_fields(con: Any, names: Mapping[str, str], sizes: Mapping[str, int]) -> list[list[str]]:
-    """Fields that go together: where two strangers who agree on one mostly agree on the other too.
+    """Group fields whose chance agreements depend on each other.
 
-    Weights of fields add up as if strangers agreed on them independently, which such fields would count twice. How
-    often strangers agree is counted within the sources, whose records are taken to be of different people.
+    Field weights add up as if chance agreements were independent, so dependent fields would count twice. Chance
+    agreements are counted within the sources, whose records are assumed to describe different people.
     """
     alone = {name: count_repeats(con, [names[name]], len(sizes)) for name in names}
     possible = sum(size * (size - 1) / 2 for size in sizes.values())
@@ -72,7 +71,7 @@ def group_dependent_fields(con: Any, names: Mapping[str, str], sizes: Mapping[st
 
 
 def find_swappable_fields(tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]) -> list[tuple[str, str]]:
-    """Pairs of text fields whose values mix: what stands in one may belong in the other."""
+    """Pairs of text fields with common values, which may be swapped in a row."""
     values = {
         name: pa.chunked_array(
             [table[name].chunk(i) for table in tables.values() for i in range(table[name].num_chunks)]

@@ -1,4 +1,4 @@
-"""The records to link, in a DuckDB that fetches nothing, writes to one folder and keeps to its memory."""
+"""The records to link, in an offline DuckDB with bounded memory that writes to one folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 MAX_MEMORY = "1200MB"
-"""What DuckDB may hold before it writes to its temporary folder; the process needs more beside it."""
+"""DuckDB's memory limit before it spills to disk; the process needs more in addition."""
 
 
 def open_database(folder: str) -> Any:
-    """A DuckDB connection whose files all lie in ``folder``."""
+    """A DuckDB connection with all its files in ``folder``."""
     import duckdb
 
     offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -26,7 +26,7 @@ def open_database(folder: str) -> Any:
 
 
 def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
-    """Put each source into DuckDB as s0, s1, ... with columns f0, f1, ...; the share of pairs that have a field."""
+    """Load the sources as s0, s1, ... with columns f0, f1, ...; returns by field the share of pairs that have it."""
     shares: dict[str, list[float]] = {}
     for i, table in enumerate(tables.values()):
         for name in table.column_names:
@@ -41,7 +41,7 @@ def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
 
 
 def count_pairs(con: Any, rule: Sequence[str], names: Mapping[str, str], sizes: Mapping[str, int]) -> int:
-    """How many pairs of records agree on the fields of a rule, over all pairs of sources."""
+    """Count the record pairs that agree on a rule's fields, over all pairs of sources."""
     columns = [names[name] for name in rule]
     key, filled = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
     groups = [
@@ -54,7 +54,7 @@ def count_pairs(con: Any, rule: Sequence[str], names: Mapping[str, str], sizes: 
 
 
 def count_repeats(con: Any, columns: Sequence[str], sources: int) -> int:
-    """How many pairs of records within a source agree on columns, over all sources."""
+    """Count the record pairs within sources that agree on columns."""
     key, filled = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
     each = (
         f"SELECT coalesce(sum(n * (n - 1) / 2), 0) AS pairs FROM "
@@ -65,11 +65,11 @@ def count_repeats(con: Any, columns: Sequence[str], sources: int) -> int:
 
 
 def count_possible_pairs(con: Any, sources: int) -> int:
-    """Pairs of records of different sources."""
+    """Number of record pairs of different sources."""
     sizes = [int(_run(con, f"SELECT count(*) FROM s{i}")[0][0]) for i in range(sources)]
     return sum(a * b for a, b in itertools.combinations(sizes, 2))
 
 
 def _run(con: Any, sql: str) -> list[Any]:
-    """Run a statement to its end and give its rows."""
+    """Run a statement and fetch its rows."""
     return list(con.execute(sql).fetchall())

@@ -1,4 +1,4 @@
-"""Records that share a key: which rows join, and how far a join would multiply them, counted before it is made."""
+"""Linkage by equal keys, and the growth of a join, counted before joining."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from tabsynth.errors import DataError, InputError, quote
 from tabsynth.mixing.linkage.fields import normalise_text
 
 MIN_HEAVY_ROWS = 10
-"""A key is heavy from so many rows of a source on, where that is also ten times the mean of its keys."""
+"""Minimum rows of a heavy key, which also has ten times the mean rows of its source's keys."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What a join by a key would do to the number of rows.
+    """The number of rows that a join by a key would produce.
 
     Attributes:
-        factor: Rows made of keys that two sources or more share, to the rows of each key's largest side: 1 unless a
-            key repeats in two sources.
-        rows: Rows made of shared keys; 0 when the sources share none.
+        factor: Rows of the join over rows of each shared key's largest side: 1 unless a key repeats in two sources.
+        rows: Rows from keys shared by at least two sources.
         cardinality: ``1:1``, ``1:n`` (a key repeats in one source at most) or ``m:n``.
-        worst: How many rows the worst key makes.
-        repeated: How many rows of each source have a key that repeats in it.
+        worst: Rows from the most multiplied key.
+        repeated: By source, rows with a repeated key.
     """
 
     factor: float
@@ -40,21 +39,21 @@ class Growth:
 def number_keys(
     frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], fold: bool = False
 ) -> dict[str, Integers]:
-    """Number the keys: rows with the same number have the same key, in all sources; -1 where a part is null.
+    """Number the keys alike in all sources; -1 where a part is null.
 
-    Placeholders ("unknown", 0, 999-99-9999, ...) count as null, so they never join.
+    Placeholders ("unknown", 0, 999-99-9999, ...) count as null.
 
     Args:
         frames: The sources.
-        keys: The columns of the key in each source; the first one's first stands against the others' first, and so on.
-        fold: Whether case is dropped.
+        keys: The key's columns in each source, in corresponding order.
+        fold: Whether case is ignored.
 
     Returns:
         By source, shape (rows,).
 
     Raises:
-        InputError: A source has no key, or the keys have not the same number of columns.
-        DataError: A column of a key is missing.
+        InputError: A source has no key, or the keys differ in their number of columns.
+        DataError: A key column is missing.
     """
     width = {source: len(keys.get(source, ())) for source in frames}
     if not all(width.values()):
@@ -62,9 +61,9 @@ def number_keys(
     if len(set(width.values())) > 1:
         raise InputError(f"the keys of the sources have different numbers of columns: {width}; give each as many")
     for source, frame in frames.items():
-        lacking = [name for name in keys[source] if name not in frame.columns]
-        if lacking:
-            raise DataError(f"source {source!r} has no column {quote(lacking)}, which its key names")
+        absent = [name for name in keys[source] if name not in frame.columns]
+        if absent:
+            raise DataError(f"source {source!r} has no column {quote(absent)}, which its key names")
     parts = []
     for i in range(max(width.values(), default=0)):
         columns = [normalise_text(frame[keys[source][i]], fold).to_pandas() for source, frame in frames.items()]
@@ -79,10 +78,10 @@ def number_keys(
 
 
 def count_growth(groups: Mapping[str, Integers]) -> Growth:
-    """Count what a join would make, without making it.
+    """Count the rows of a join without joining.
 
     Args:
-        groups: By source, the number of each row's key (``number_keys``) or entity; below 0 where a row joins nothing.
+        groups: By source, each row's key number (``number_keys``) or entity; negative for rows that join nothing.
 
     Example:
         >>> growth({"a": np.array([0, 0, 1]), "b": np.array([0, 0, 0, 1])})
@@ -92,46 +91,46 @@ def count_growth(groups: Mapping[str, Integers]) -> Growth:
     counts = np.array([np.bincount(found[found >= 0], minlength=top) for found in groups.values()], np.float64)
     repeated = {s: int(c[c > 1].sum()) for s, c in zip(groups, counts, strict=True)}
     shared = (counts > 0).sum(axis=0) > 1
-    made = np.where(shared, np.maximum(counts, 1).prod(axis=0), 0.0) if top else np.zeros(0)
-    side = counts.max(axis=0)[made > 0] if top else np.zeros(0)
+    joined = np.where(shared, np.maximum(counts, 1).prod(axis=0), 0.0) if top else np.zeros(0)
+    side = counts.max(axis=0)[joined > 0] if top else np.zeros(0)
     several = (counts > 1).sum(axis=0) if top else np.zeros(0)
     kind = "m:n" if (several > 1).any() else "1:n" if (several == 1).any() else "1:1"
-    factor = float(made.sum() / side.sum()) if len(side) else 1.0
-    return Growth(factor, int(made.sum()), kind, int(made.max(initial=0)), repeated)
+    factor = float(joined.sum() / side.sum()) if len(side) else 1.0
+    return Growth(factor, int(joined.sum()), kind, int(joined.max(initial=0)), repeated)
 
 
 def check_growth(found: Growth, max_growth: float, cardinality: str = "m:n") -> None:
-    """Stop before a join that would multiply rows, or that is not of the kind that it should be.
+    """Raise if a join would multiply rows or violate the cardinality.
 
     Args:
-        found: What the join would do.
-        max_growth: The largest factor.
-        cardinality: ``1:1`` (no source has several rows of a key), ``1:n`` (one at most) or ``m:n``.
+        found: The counted join.
+        max_growth: Maximum factor.
+        cardinality: ``1:1`` (no key repeats in a source), ``1:n`` (in one source at most) or ``m:n``.
 
     Raises:
-        DataError: It grows by more than ``max_growth``, or is of another cardinality.
+        DataError: The factor exceeds ``max_growth``, or the cardinality differs.
     """
     if found.factor > max_growth:
         raise DataError(
-            f"the join would make {found.rows:,} rows, {found.factor:.3g} times those that match, above max_growth "
-            f"{max_growth:g} (one key alone makes {found.worst:,}); rows whose key repeats: {found.repeated}. Join by "
+            f"the join would produce {found.rows:,} rows, {found.factor:.3g} times those that match, above max_growth "
+            f"{max_growth:g} ({found.worst:,} from one key); rows whose key repeats: {found.repeated}. Join by "
             "a key that is unique in all sources but one, aggregate first, or raise max_growth"
         )
     several = [source for source, rows in found.repeated.items() if rows]
     if len(several) > {"1:1": 0, "1:n": 1}.get(cardinality, len(several)):
         raise DataError(
-            f"the join is to be {cardinality}, but {quote(several)} have several rows of one key "
+            f"the plan declares the join {cardinality}, but {quote(several)} have several rows of one key "
             f"({max(found.repeated.values()):,} rows); allow cardinality {'1:n' if len(several) == 1 else 'm:n'}, or "
-            "keep one row for each"
+            "keep one row of each key"
         )
 
 
 def key_report(groups: Mapping[str, Integers]) -> dict[str, Any]:
-    """What is wrong with keys: how many are null or placeholders, and which number of rows the heavy ones hold.
+    """Report null and heavy keys.
 
     Returns:
-        ``null_keys`` (rows that join nothing, by source) and ``heavy_keys``: source, rows, and the first of the rows,
-        where the key can be looked up; the key itself is not shown.
+        ``null_keys`` (by source, rows that join nothing) and ``heavy_keys`` (source, number of rows and first row; the
+        key itself is not disclosed).
     """
     heavy: list[dict[str, Any]] = []
     for source, found in groups.items():
@@ -144,15 +143,15 @@ def key_report(groups: Mapping[str, Integers]) -> dict[str, Any]:
 
 
 def pair_equal_keys(groups: Mapping[str, Integers], one_to_one: bool) -> tuple[pd.DataFrame, int]:
-    """Link the records of a key: each to the first one that has it, by the order of the sources.
+    """Link each record to the first one with the same key, by the order of the sources.
 
     Args:
-        groups: By source, the number of each record's key, below 0 where null.
-        one_to_one: Whether a key that several records of a source share joins none of them; otherwise it joins all.
+        groups: By source, each record's key number, negative where null.
+        one_to_one: Whether a key of several records of a source joins none of them; otherwise it joins all.
 
     Returns:
-        The pairs (``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` 1), and how many records were left
-        out because their key is another's too.
+        The pairs (``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` 1), and the number of records left
+        out because of an ambiguous key.
     """
     every = pd.DataFrame(
         {

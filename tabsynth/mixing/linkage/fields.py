@@ -1,4 +1,4 @@
-"""What a column to link by holds, read off its values, and its values as text that two sources write alike."""
+"""Kinds of linkage fields, inferred from their values, and normalisation of their values to text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from tabsynth.errors import DataError, quote
 
 FieldKind = Literal["text", "date", "identifier", "number", "code"]
-"""text: names and addresses; identifier: nearly one value for each row; number: digits; code: few values."""
+"""text: names and addresses; identifier: nearly unique; number: digits; code: few values."""
 
 MIN_PATTERN_SHARE = 0.9
-"""Share of the values that must look alike before a column is called by their look, or distinct to identify rows."""
+"""Minimum share of values with a kind's pattern, and of distinct values of an identifier."""
 
 MAX_FIELD_CODES = 50
-"""A column of words is of codes where it has at most so many, each 20 times on average."""
+"""Maximum distinct words of a column of codes, each 20 times on average."""
 
 PLACEHOLDERS = (
     "", "-", "--", ".", "?", "n/a", "n.a.", "na", "nan", "nat", "nil", "none", "null", "missing", "unknown", "unk",
@@ -28,21 +28,17 @@ PLACEHOLDERS = (
 """Entries for unknown values, as ``normalise_text`` returns them: in lower case, dates as digits."""
 
 _REPEATED_DIGITS = r"^(0+|9{3,}|" + "|".join(f"{digit}{{5,}}" for digit in range(1, 9)) + r")$"
-"""Numbers that are typed to get past a form: zeros, nines, and any digit five times or more."""
+"""Numbers entered only to fill a field: zeros, nines, and any digit five times or more."""
 
 _DATE = r"^(1[89]|20|21)\d\d[-/.]?(0[1-9]|1[0-2])[-/.]?(0[1-9]|[12]\d|3[01])([T ].*)?$"
 
 
 def normalise_text(values: pd.Series, fold: bool = True) -> pa.StringArray:
-    """The values as text; what is missing or a placeholder is null.
+    """Normalise values to text; missing values and placeholders become null.
 
     Args:
-        values: A column. Whole numbers lose their ``.0``, dates become eight digits, blanks around and runs of blanks
-            within a text become one.
-        fold: Whether case is dropped.
-
-    Returns:
-        As long as the column.
+        values: A column. Whole numbers lose their ``.0``, dates become eight digits, whitespace is collapsed.
+        fold: Whether case is ignored.
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
@@ -63,7 +59,7 @@ _PLACEHOLDERS = pa.array(PLACEHOLDERS, pa.string())
 
 
 def _to_text(values: pd.Series) -> pa.Array:
-    """Any column as Arrow text."""
+    """Convert any column to Arrow text."""
     try:
         found = pa.Array.from_pandas(values)
         found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
@@ -75,19 +71,16 @@ def _to_text(values: pd.Series) -> pa.Array:
 def prepare_fields(
     frames: Mapping[str, pd.DataFrame], fields: Sequence[str]
 ) -> tuple[dict[str, pa.Table], dict[str, FieldKind]]:
-    """The fields of all sources as comparable text, and what each holds.
-
-    Returns:
-        A table of text for each source with the fields as columns, and the kind of each field.
+    """Normalise the fields of all sources, and infer the kind of each field.
 
     Raises:
-        DataError: A source lacks a field, or a field is empty in a source.
+        DataError: A field is missing or empty in a source.
     """
     for source, frame in frames.items():
-        lacking = [name for name in fields if name not in frame.columns]
-        if lacking:
+        absent = [name for name in fields if name not in frame.columns]
+        if absent:
             raise DataError(
-                f"source {source!r} has no column {quote(lacking)} to link by; map the column first, or leave it out "
+                f"source {source!r} has no column {quote(absent)} to link by; map the column first, or leave it out "
                 "of the fields"
             )
     kinds: dict[str, FieldKind] = {}
@@ -103,7 +96,7 @@ def prepare_fields(
         if kinds[name] == "date":
             text = {source: _date_digits(values) for source, values in text.items()}
         elif any(pd.api.types.is_numeric_dtype(frame[name].dtype) for frame in frames.values()):
-            # A number read as text keeps the zeros in front that a number read as a number has lost.
+            # A number read as text keeps leading zeros that one read as a number has lost.
             text = {source: pc.replace_substring_regex(values, r"^0+(\d)", r"\1") for source, values in text.items()}
         for source, values in text.items():
             columns[source][name] = values
@@ -111,10 +104,10 @@ def prepare_fields(
 
 
 def infer_kind(columns: Sequence[pa.StringArray]) -> FieldKind:
-    """What a field holds, by a rule on its values in all sources; names of columns are not looked at.
+    """Infer a field's kind from its values in all sources; column names are ignored.
 
-    A *date* is eight digits of a calendar. Values with digits of which nearly all differ within a source are of an
-    *identifier*, other digits a *number*. Few words often repeated are *codes*, all else is *text*.
+    A *date* has eight digits of a calendar date. Values with digits are an *identifier* where nearly all differ within
+    a source, else a *number*. Few repeated words are *codes*, all else is *text*.
     """
     filled = [column.drop_null() for column in columns]
     total = sum(len(column) for column in filled)
@@ -133,17 +126,17 @@ def infer_kind(columns: Sequence[pa.StringArray]) -> FieldKind:
 
 
 def _matching_share(values: pa.ChunkedArray, pattern: str) -> float:
-    """The share of the values that a pattern matches."""
+    """Share of the values that match a pattern."""
     return float(pc.mean(pc.match_substring_regex(values, pattern).cast(pa.float64())).as_py())
 
 
 def _date_digits(values: pa.StringArray) -> pa.StringArray:
-    """Dates as eight digits; what is no date stays as it is."""
+    """Dates as eight digits; other values are unchanged."""
     return pc.replace_substring_regex(values, r"^(\d{4})[-/.]?(\d\d)[-/.]?(\d\d)([T ].*)?$", r"\1\2\3")
 
 
 def is_placeholder(value: object) -> bool:
-    """Whether a single value stands for no value.
+    """Whether a value is a placeholder for a missing value.
 
     Example:
         >>> is_placeholder("999-99-9999"), is_placeholder("4223")

@@ -1,4 +1,4 @@
-"""Which rows of several sources are the same person: one front for every way to link."""
+"""Link rows of several sources by person: one entry point for all engines."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from tabsynth.mixing.linkage.clusters import cluster_pairs, sources_per_entity
 from tabsynth.mixing.linkage.spec import MAX_REPORTED_KEYS, LinkSpec
 
 MAX_OVERLINKED_SHARE = 0.01
-"""Share of the linked records in groups that are too large for one person, above which the threshold is too low."""
-
+"""Maximum share of linked records in groups that are too large for one person."""
 
 PAIR_COLUMNS = ["source_a", "row_a", "source_b", "row_b", "probability"]
 
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """Who is who.
+    """The result of linkage.
 
     Attributes:
-        entities: By source, the entity of each row, shape (rows,); the same number is the same entity in all sources.
-        pairs: Compared pairs from the review band's low end on, the surest first: ``source_a``, ``row_a``,
+        entities: By source, the entity of each row, shape (rows,), numbered alike in all sources.
+        pairs: Compared pairs from the review band's lower end on, by descending probability: ``source_a``, ``row_a``,
             ``source_b``, ``row_b``, ``probability``. A row is the first one of its record.
-        report: What was done and what a person should look at; ``alarms`` says what speaks for several people having
-            become one person.
+        report: Counts for the report; ``alarms`` lists evidence of wrong or missed links.
     """
 
     entities: dict[str, Integers]
@@ -42,18 +40,18 @@ class Links:
 def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int = 0) -> Links:
     """Number the rows of all sources by entity.
 
-    Rows of a source that share its key are one record of it; a null or placeholder key joins nothing. Keys are
-    local to their source, unless ``exact`` is to join by them.
+    Rows of a source with the same key are one record; a null or placeholder key joins nothing. Keys are local to their
+    source unless ``exact`` joins by them.
 
     Args:
         frames: The sources.
-        keys: The columns that tell the records of a source apart; none where every row is a record.
-        spec: How to link.
-        seed: Seed of what the engines sample; the same seed gives the same links.
+        keys: The key columns of each source; none where every row is a record.
+        spec: The linkage settings.
+        seed: Random seed of the engine.
 
     Raises:
-        InputError: There are no two sources, or a key or field does not fit them.
-        DataError: A source lacks a column, or has no rows.
+        InputError: There is no source, or a key or field does not fit.
+        DataError: A source has no rows, or a column is missing.
         MissingDependencyError: The engine's package is not installed.
     """
     if not frames:
@@ -70,7 +68,7 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         _score_pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=PAIR_COLUMNS), {})
     )
     heavy = more.pop("heavy_keys", [])
-    # Where a person may have several records, a heavy key has made one person of all that have it.
+    # Where a person may have several records, all records with a heavy key became one person.
     merged += [] if spec.one_to_one or spec.engine != "exact" else heavy
     report |= {**more, "heavy_keys": [*report["heavy_keys"], *heavy]}
     joined = pairs[pairs["probability"] >= spec.threshold]
@@ -94,11 +92,11 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
 def find_alarms(
     spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """What speaks for several people having become one person, in words."""
+    """Evidence that several people became one person."""
     if spec.engine == "none":
         return []
     out = [
-        f"one key of {item['source']!r} holds {item['rows']:,} rows: if it stands for 'not known', name it under na "
+        f"one key of {item['source']!r} holds {item['rows']:,} rows: if it means 'not known', name it under na "
         "of the input"
         for item in heavy[:MAX_REPORTED_KEYS]
     ]
@@ -107,14 +105,14 @@ def find_alarms(
     linked = sum(size * number for size, number in clusters["cluster_sizes"].items() if size > 1)
     if clusters["overlinked_records"] > MAX_OVERLINKED_SHARE * linked:
         out.append(
-            f"{clusters['overlinked_records']:,} of {linked:,} linked records hang together in groups of up to "
+            f"{clusters['overlinked_records']:,} of {linked:,} linked records are connected in groups of up to "
             f"{clusters['largest_group']:,}, too many for one person: raise the threshold, or link by more fields"
         )
     return out
 
 
 def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers, Integers | None]:
-    """The record of each row, the first row of each record, and the number of each row's key, where there is one."""
+    """The record of each row, the first row of each record, and each row's key number where there is a key."""
     if not key:
         return np.arange(len(frame)), np.arange(len(frame)), None
     number = exact.number_keys({source: frame}, {source: key})[source]
@@ -127,7 +125,7 @@ def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tup
 def _score_pairs(
     records: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The pairs worth keeping, the surest first, and what the engine reports."""
+    """The engine's pairs by descending probability, and its report."""
     if spec.engine == "none":
         return pd.DataFrame(columns=PAIR_COLUMNS).astype(
             {"row_a": "int64", "row_b": "int64", "probability": "float64"}

@@ -1,7 +1,7 @@
-"""Probabilistic linkage by Splink on DuckDB: what to compare, block and train by follows from the columns' kinds.
+"""Probabilistic linkage by Splink on DuckDB; comparisons, blocking and training rules follow from the fields' kinds.
 
-Nobody's truth is needed: how often values agree by chance comes from random pairs, how often they agree in a person by
-expectation maximisation, and how many pairs match from the sum of the pairs' own probabilities.
+No labelled pairs are needed: chance agreement is estimated from random pairs, agreement within a person by expectation
+maximisation, and the number of matches as the sum of the pairs' probabilities.
 """
 
 from __future__ import annotations
@@ -25,37 +25,36 @@ from tabsynth.mixing.linkage.exact import key_report
 from tabsynth.mixing.linkage.fields import FieldKind, prepare_fields
 
 N_RANDOM_PAIRS = 2e6
-"""Random pairs from which the chance of agreement is read."""
+"""Random pairs for estimating chance agreement."""
 
 MAX_TRAINING_PAIRS = 1e6
-"""Blocked pairs from which the agreement within persons is learned, at each of up to three rules."""
+"""Blocked pairs of each training rule for estimating agreement within persons."""
 
 CHUNK_PAIRS = 10_000_000
-"""Pairs that are compared at once."""
+"""Pairs compared at once."""
 
 SPARE_BITS = 10.0
-"""Pairs are kept so far below the wanted probability until the share of matches is known."""
+"""Match-weight margin below the wanted probability, until the share of matches is estimated."""
 
 
 def score_pairs(
     records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score the pairs of records of different sources that share enough to be worth comparing.
+    """Score the blocked pairs of records of different sources.
 
     Args:
-        records: The sources, a record a row.
+        records: The sources, one row for each record.
         fields: The columns to compare.
-        low: The probability below which a pair is not kept.
-        seed: Seed of the samples.
+        low: Minimum probability of a returned pair.
+        seed: Random seed.
 
     Returns:
-        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability``, the surest first; and for the report: the
-        kinds of the fields, the blocking rules with their pairs, the expected matches.
+        ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` in descending order; and the report.
 
     Raises:
         MissingDependencyError: Splink or DuckDB is not installed.
         InputError: There are too few fields.
-        DataError: A field is missing or empty, or no rule brings few enough pairs.
+        DataError: A field is missing or empty, or every blocking rule has too many pairs.
     """
     try:
         import duckdb  # noqa: F401 - both or neither
@@ -79,7 +78,7 @@ def score_pairs(
             )
             if not rules:
                 raise DataError(
-                    f"no fields among {list(fields)!r} tell records apart well enough to compare them; add a field "
+                    f"no combination of the fields {list(fields)!r} distinguishes records well enough; add a field "
                     "with more values, such as a date of birth, a postcode or a name"
                 )
             grouped = comparisons.group_dependent_fields(con, names, sizes)
@@ -100,7 +99,7 @@ def score_pairs(
 
 
 class _SplinkModel:
-    """What to compare, block and train by, in Splink's terms; fields go by neutral names there."""
+    """Comparisons, blocking and training rules in Splink's terms, with neutral field names."""
 
     def __init__(
         self,
@@ -125,7 +124,7 @@ class _SplinkModel:
         self.training = blocking.choose_training_rules(rules, touches)
 
     def settings(self) -> Any:
-        """The settings that a linker starts from."""
+        """Splink's settings."""
         from splink import SettingsCreator, block_on
         from splink.comparison_library import CustomComparison
 
@@ -141,21 +140,21 @@ class _SplinkModel:
         )
 
     def columns(self, rule: blocking.Rule) -> list[str]:
-        """A rule's fields by their neutral names."""
+        """A rule's neutral field names."""
         return [self.names[name] for name in rule]
 
 
 def _train_and_score(
     con: Any, api: Any, plan: _SplinkModel, sources: Sequence[str], low: float, seed: int
 ) -> tuple[pd.DataFrame, float]:
-    """Train, then compare all blocked pairs; those at or above ``low``, and the number of matches expected in all."""
+    """Train, then compare all blocked pairs: those with at least ``low``, and the expected number of matches."""
     from splink import Linker, block_on
 
     tables = [api.register(f"s{i}", dataset_display_name=f"d{i:04d}") for i in range(len(sources))]
     chunks = max(1, -(-sum(plan.rules.values()) // CHUNK_PAIRS))
     logger = logging.getLogger("splink")
     before = logger.level
-    logger.setLevel(logging.CRITICAL)  # what Splink would advise on, the report says
+    logger.setLevel(logging.CRITICAL)  # the report contains what Splink would log
     try:
         linker = Linker(tables, plan.settings(), log_level=None, validate_settings=False)
         with progress_bar(1 + len(plan.training) + chunks, "link", "step", None) as shown:
@@ -180,14 +179,14 @@ def _train_and_score(
     found = pd.concat(parts, ignore_index=True)
     possible = count_possible_pairs(con, len(sources))
     bits, matches = _posterior(found["match_weight"].to_numpy(float), plan.prior, possible)
-    # A last digit that hangs on the order of a sum must not decide.
+    # Rounding makes the result independent of the order of summation.
     found["weight"] = np.round(bits, 6)
     found["probability"] = np.round(1 / (1 + np.exp2(-found["weight"])), 9)
     return found[found["probability"] >= low], matches
 
 
 def _fetch_pairs(con: Any, name: str) -> pd.DataFrame:
-    """Scored pairs with the sources' numbers."""
+    """Fetch scored pairs with the sources' numbers."""
     found: pd.DataFrame = con.sql(
         "SELECT CAST(substr(source_dataset_l, 2) AS SMALLINT) AS source_a, unique_id_l AS row_a, "
         "CAST(substr(source_dataset_r, 2) AS SMALLINT) AS source_b, unique_id_r AS row_b, match_weight "
@@ -197,10 +196,9 @@ def _fetch_pairs(con: Any, name: str) -> pd.DataFrame:
 
 
 def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> tuple[npt.NDArray[np.float64], float]:
-    """Weights under the share of matches that the pairs themselves imply, and the number of matches expected.
+    """Match weights under the estimated share of matches, and the expected number of matches.
 
-    The share is the fixed point of expectation maximisation for it alone: the mean of the probabilities over all
-    pairs, of which those that were not compared count as none.
+    The share is the fixed point of EM: the mean probability over all pairs, where pairs not compared count as 0.
     """
     base = weight - np.log2(prior / (1 - prior))
     share = prior
@@ -214,7 +212,7 @@ def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> 
 
 
 def _match_prior(sizes: Mapping[str, int]) -> float:
-    """The share of pairs that match if every record of the smaller source has its like in the larger."""
+    """Share of matching pairs if every record of the smaller source has a match."""
     both = list(itertools.combinations(sizes.values(), 2))
     return min(sum(min(pair) for pair in both) / sum(a * b for a, b in both), 0.5)
 
@@ -222,7 +220,7 @@ def _match_prior(sizes: Mapping[str, int]) -> float:
 def _identifier_codes(
     tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]
 ) -> dict[str, npt.NDArray[np.int64]]:
-    """The identifiers' values as numbers, by source and field, to look for heavy ones."""
+    """The identifiers' values as numbers, by source and field."""
     return {
         f"{source}.{name}": pd.factorize(table[name].to_pandas())[0].astype(np.int64)
         for source, table in tables.items()
@@ -232,7 +230,7 @@ def _identifier_codes(
 
 
 def _name_sources(found: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
-    """Pairs under the sources' names, the earlier source first, in an order that nothing random touches."""
+    """Pairs with the sources' names, the earlier source first, in a deterministic order."""
     turn = found["source_a"] > found["source_b"]
     for name in ("source", "row"):
         a, b = found[f"{name}_a"], found[f"{name}_b"]

@@ -1,4 +1,4 @@
-"""What to link by, and how sure to be."""
+"""Settings of record linkage."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from tabsynth.errors import InputError
 
 Engine = Literal["splink", "exact", "clk", "none"]
 
-
 MAX_REPORTED_KEYS = 5
 
 
 @dataclass(frozen=True)
 class LinkSpec:
-    """How to link.
+    """Settings of record linkage.
 
     Attributes:
-        engine: ``splink`` learns how far agreement tells (Fellegi and Sunter, "A theory for record linkage", Journal of
-            the American Statistical Association 64, 1969); ``exact`` joins equal keys; ``clk`` compares Bloom filters;
-            ``none`` takes each key of each source for an entity of its own.
+        engine: ``splink`` learns a weight of each field's agreement (Fellegi and Sunter, "A theory for record linkage",
+            Journal of the American Statistical Association 64, 1969); ``exact`` joins equal keys; ``clk`` compares
+            Bloom filters; with ``none``, each key of each source is its own entity.
         fields: The columns to compare, which must have these names in every source. ``exact`` without fields joins
             by the keys, which then must mean the same in all sources.
-        threshold: The probability from which a pair is joined.
-        review_band: Pairs with a probability in here are reported for a person to look at.
+        threshold: Minimum probability of a joined pair.
+        review_band: Probability range of the pairs reported for review.
         one_to_one: Whether an entity has at most one record of each source.
-        alarms: What ``mix`` does when persons may be several people: ``fail``, or ``report`` it and go on.
+        alarms: Whether ``mix`` fails on alarms (``fail``) or only reports them (``report``).
     """
 
     engine: Engine = "splink"
@@ -42,7 +41,7 @@ class LinkSpec:
         if self.engine not in get_args(Engine):
             raise InputError(f"link engine must be one of {', '.join(get_args(Engine))}, not {self.engine!r}")
         if not 0 < self.threshold <= 1:
-            raise InputError(f"the link threshold must lie above 0 and not above 1, not {self.threshold!r}")
+            raise InputError(f"the link threshold must be above 0 and at most 1, not {self.threshold!r}")
         if len(self.review_band) != 2 or not 0 <= self.review_band[0] <= self.review_band[1] <= 1:
             raise InputError(f"the review band must be two probabilities, low then high, not {self.review_band!r}")
         if len(set(self.fields)) < len(self.fields):

@@ -1,1 +1,1 @@
-"""Which columns, codes and units of several tables match."""
+"""Propose which columns, codes and units of several tables correspond."""

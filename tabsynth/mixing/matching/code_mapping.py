@@ -1,4 +1,4 @@
-"""Which code of one source means which code of another: by the words, else by how often and with what they occur."""
+"""Map one source's category codes to another's: by synonyms, else by frequencies and by the means of other columns."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ SYNONYMS = (
     frozenset({"unknown", "unk", "u", "not known", "not stated"}),
     frozenset({"never", "nev"}), frozenset({"former", "ex", "past", "quit"}), frozenset({"current", "cur"}),
 )  # fmt: skip
-"""Words of one meaning."""
+"""Groups of synonyms."""
 
 MAX_ABSENCE_PROBABILITY = 0.01
-"""A code that the others have is missed when its absence would be that improbable."""
+"""A code's absence is suspicious where chance explains it with less than this probability."""
 
 MAX_TAIL_SHARE = 0.05
-"""Share of high numbers that one of two columns of counts may lack."""
+"""Share of high counts that may be absent from one of two columns of counts."""
 
 MIN_EXCHANGE_Z = 4.0
-"""Standard errors by which a code must behave otherwise than its namesake."""
+"""Standard errors by which the means must contradict the codes' names before an exchange is reported."""
 
 
 @dataclass(frozen=True)
 class CodeMapping:
-    """How the codes of a source are to be read.
+    """A mapping from one source's codes (as text) to another's.
 
     Attributes:
-        meaning: The other's code by own code (as text); empty when they are the same.
-        certain: Whether words leave no doubt.
-        score: How good the assignment is.
-        question: What a person must decide.
+        meaning: The other source's code by own code; empty when they are equal.
+        certain: Whether synonyms decide every code.
+        score: Quality of the mapping, 0 to 1.
+        question: The open decision; empty if there is none.
     """
 
     meaning: Mapping[str, str]
@@ -52,12 +52,12 @@ class CodeMapping:
 def map_codes(
     one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None = None
 ) -> CodeMapping | None:
-    """Read the codes of ``other`` as those of ``one``; None where either holds no codes.
+    """Map the codes of ``other`` to those of ``one``; None where either is not categorical.
 
     Args:
         one: The column whose codes are kept.
         other: The column to recode.
-        links: By code (as text) the mean of each anchor in standard units, for both, with the same columns.
+        links: For both, the mean of each anchor column by code, in standard units.
     """
     a, b = one.shares, other.shares
     if (
@@ -70,7 +70,7 @@ def map_codes(
     folded = {key.casefold(): key for key in a}
     if all(key.casefold() in folded for key in b):
         same = {key: folded[key.casefold()] for key in b if key != folded[key.casefold()]}
-        return CodeMapping(same, not (told := _doubt(one, other, links)), 0.95, told)
+        return CodeMapping(same, not (doubt := _doubt(one, other, links)), 0.95, doubt)
     words = {key: partner for key in b if (partner := _synonym(key, a)) is not None}
     if len(words) == len(b) and len(set(words.values())) == len(words):
         return CodeMapping(words, True, 0.95)
@@ -80,7 +80,7 @@ def map_codes(
 
 
 def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
-    """Whether both are runs of whole numbers that differ in rare high ones alone, as counts do and codes do not."""
+    """Whether both are ranges of integers that differ only in rare high values, as counts do and codes do not."""
     if not all(key.isdigit() for key in (*a, *b)):
         return False
     every = sorted(int(key) for key in {*a, *b})
@@ -89,7 +89,7 @@ def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
 
 
 def _synonym(key: str, others: Mapping[str, float]) -> str | None:
-    """The one other code that says the same."""
+    """The only other code that is equal or a synonym."""
     mine = next((group for group in SYNONYMS if key.casefold() in group), None)
     if key.casefold().isdigit():
         mine = None
@@ -102,7 +102,7 @@ def _synonym(key: str, others: Mapping[str, float]) -> str | None:
 
 
 def _doubt(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
-    """Why equal codes may not mean the same: one is missing that should occur, or they behave otherwise."""
+    """Why equal codes may differ in meaning: a frequent code is absent, or the means of other columns disagree."""
     a, b = one.shares or {}, other.shares or {}
     own = {key.casefold() for key in b}
     gone = {key: share for key, share in a.items() if key.casefold() not in own}
@@ -116,12 +116,15 @@ def _doubt(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame
     if links is not None and len(b) >= 2:
         odd = _exchanged_codes(one, other, *links)
         if odd:
-            return f"the codes of {other.source}.{other.name} behave otherwise than those of {one.source}: {odd}"
+            return (
+                f"the codes of {other.source}.{other.name} relate to other columns differently than those of "
+                f"{one.source}: {odd}"
+            )
     return ""
 
 
 def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> str:
-    """Where two codes would fit far better the other way round."""
+    """Two codes whose means of other columns fit far better if exchanged."""
     a, b = one.shares or {}, other.shares or {}
     shared = [key for key in b if key in a and key in mine.index and key in theirs.index]
     for i, key in enumerate(shared):
@@ -137,19 +140,19 @@ def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: p
             # The difference of two means in standard units has a variance of about 2/n in each source.
             worth = float(first[good] @ second[good]) / np.sqrt(float(np.square(first[good]).sum()) * 2 / n + 1e-12)
             if worth < -MIN_EXCHANGE_Z:
-                return f"{key} and {partner} seem to be exchanged"
+                return f"{key} and {partner} appear to be exchanged"
     return ""
 
 
 def _assign_by_shares(
     one: Profile, other: Profile, words: Mapping[str, str], links: tuple[pd.DataFrame, pd.DataFrame] | None
 ) -> CodeMapping:
-    """An assignment by shares and dependences; a person decides in any case."""
+    """Assignment by frequencies and anchor means; always a question."""
     a, b = one.shares or {}, other.shares or {}
     rows, columns = list(b), list(a)
     cost = np.zeros((len(rows), len(columns)))
     if all(key.lstrip("-").isdigit() for key in (*rows, *columns)):
-        # Codes that are numbers are rarely in another order.
+        # Numeric codes are rarely in another order.
         ranks = [np.argsort(np.argsort([int(key) for key in keys])) for keys in (rows, columns)]
         cost += 0.5 * np.abs(ranks[0][:, None] - ranks[1][None, :])
     for i, key in enumerate(rows):
@@ -165,15 +168,15 @@ def _assign_by_shares(
     chosen = linear_sum_assignment(cost)
     meaning = {rows[i]: columns[j] for i, j in zip(*chosen, strict=True)}
     score = round(float(np.exp(-max(0.0, np.mean([cost[i, j] for i, j in zip(*chosen, strict=True)])))), 3)
-    told = ", ".join(f"{key} → {partner}" for key, partner in list(meaning.items())[:6])
+    pairs = ", ".join(f"{key} → {partner}" for key, partner in list(meaning.items())[:6])
     left = f"; {len(rows) - len(meaning)} codes have no partner" if len(rows) > len(meaning) else ""
     return CodeMapping(
-        meaning, False, score, f"{other.source}.{other.name} has codes of its own: is {told} right{left}?"
+        meaning, False, score, f"{other.source}.{other.name} has codes of its own: is {pairs} right{left}?"
     )
 
 
 def code_means(frame: pd.DataFrame, column: str, anchors: Sequence[str], mapped: Sequence[str]) -> pd.DataFrame:
-    """By code the mean of each anchor, in the source's standard units; columns are named by ``mapped``."""
+    """Mean of each anchor by code, in the source's standard units; columns are named by ``mapped``."""
     keys = frame[column].map(code_text, na_action="ignore")
     out = {}
     for anchor, name in zip(anchors, mapped, strict=True):

@@ -1,4 +1,4 @@
-"""What a column of a source looks like: the words of its name, its kind, its quantiles or shares."""
+"""Summary of a source's column for matching: name words, kind, quantiles, category shares."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tabsynth.schema.inference import infer_column
 from tabsynth.schema.schema import Schema
 
 QUANTILE_LEVELS = np.linspace(0.05, 0.95, 19)
-"""Levels of the quantiles that are compared."""
+"""Quantile levels that are compared."""
 
 MAX_CODES = 12
-"""Up to so many different values, a column may hold codes."""
+"""Maximum number of distinct values of a column of codes."""
 
 SENTINELS = frozenset(
     sign * value for value in (0, 1, 7, 8, 9, 77, 88, 99, 777, 888, 998, 999, 9998, 9999, 99999, 999999)
     for sign in (1, -1)
 ) - {1, 7, 8, -7, -8}  # fmt: skip
-"""Numbers that often stand for 'none' or 'unknown'."""
+"""Numbers that often mean 'none' or 'unknown'."""
 
 MIN_SPIKE_ROWS = 5
-"""Rows that must share a number for it to be a spike."""
+"""Minimum rows of a sentinel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +37,14 @@ class Profile:
     Attributes:
         source: The source's name.
         name: The column's name.
-        kind: As of a schema's column.
+        kind: The kind of the schema's column.
         words: The words of its name.
         rows: Rows of the source.
         count: Values that are not missing.
-        values: The numbers without missing ones and sentinels; None for other kinds.
+        values: The numbers without missing values and sentinels; None for other kinds.
         quantiles: At ``QUANTILE_LEVELS``; None for other kinds.
-        shares: Share of each code (as text) among the values; None where there are too many.
-        spikes: Numbers that stick out as sentinels within the source, with their counts.
+        shares: Share of each code (as text) among the values; None for too many distinct values.
+        spikes: Probable sentinels within the source, with their counts.
     """
 
     source: str
@@ -60,7 +60,7 @@ class Profile:
 
     @property
     def is_coded(self) -> bool:
-        """Whether it holds few different values, which may be codes."""
+        """Whether its few distinct values may be codes."""
         if self.shares is None or not 2 <= len(self.shares) <= MAX_CODES:
             return False
         whole = self.values is None or bool((self.values % 1 == 0).all())
@@ -68,7 +68,7 @@ class Profile:
 
     @property
     def spread(self) -> float:
-        """Distance of the 10 % and 90 % quantiles; never zero."""
+        """Distance between the 10 % and 90 % quantiles; never zero."""
         if self.quantiles is None:
             return 1.0
         wide = float(self.quantiles[-2] - self.quantiles[1])
@@ -76,12 +76,12 @@ class Profile:
 
 
 def profile_columns(source: str, frame: pd.DataFrame, schema: Schema | None = None) -> list[Profile]:
-    """A profile of each column of a source, in order."""
+    """Profile each column of a source."""
     return [profile_column(source, frame[name], schema) for name in frame.columns]
 
 
 def profile_column(source: str, values: pd.Series, schema: Schema | None = None) -> Profile:
-    """A profile of one column; its kind is inferred where no schema tells it."""
+    """Profile one column; its kind is inferred unless a schema declares it."""
     name = str(values.name)
     kind = schema[name].kind if schema is not None and name in schema else infer_column(values).kind
     present = values.dropna()
@@ -112,12 +112,12 @@ def profile_column(source: str, values: pd.Series, schema: Schema | None = None)
 
 
 def _is_uninformative(numbers: Floats) -> bool:
-    """Whether a column holds no number, or a single one that may stand for none."""
+    """Whether a column has no number, or only one that may be a sentinel."""
     return not len(numbers) or (bool((numbers == numbers[0]).all()) and float(numbers[0]) in SENTINELS)
 
 
 def find_spikes(numbers: Floats) -> dict[float, int]:
-    """Sentinels that a source shows by itself: a usual one, repeated, at an end and far from all other numbers."""
+    """Sentinels visible within one source: usual, repeated, outside the range of and far from all other numbers."""
     out: dict[float, int] = {}
     rest = numbers
     for value in sorted(SENTINELS, key=abs, reverse=True):
@@ -130,7 +130,7 @@ def find_spikes(numbers: Floats) -> dict[float, int]:
             continue
         low, high = np.quantile(other, [0.05, 0.95])
         gap = float(np.abs(other - value).min())
-        # Far: the gap to the nearest other number is as wide as the middle of the others, and they are no code.
+        # Far: the gap to the nearest other number is as wide as half the bulk of the others, and they are not codes.
         if gap > 0.5 * max(high - low, 1.0) and len(np.unique(other)) > MAX_CODES:
             out[float(value)] = count
             rest = other

@@ -1,4 +1,4 @@
-"""What a plan proposes to do to one column's values: units, codes, sentinels and dates."""
+"""Propose harmonisation rules for one column: units, codes, sentinels and date formats."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Anchors = Mapping[str, Mapping[str, str]]
 def propose_rules(
     group: ColumnGroup, frames: Mapping[str, pd.DataFrame], splits: Mapping[str, SplitColumn], anchors: Anchors
 ) -> list[HarmonisationRule]:
-    """Entries for one column of the mixed table.
+    """Propose the rules of one column of the mixed table.
 
     Args:
         group: Its columns in the sources.
         frames: The sources.
-        splits: Sources in which it is split in several.
-        anchors: By surely matched numeric column, its name in each source.
+        splits: Sources in which the column is split into several.
+        anchors: Certainly matched numeric columns, each with its name in each source.
     """
     members = dict(group.members)
     for source, split in splits.items():
@@ -53,7 +53,7 @@ def propose_rules(
 
 
 def _profile_joined(source: str, frame: pd.DataFrame, split: SplitColumn) -> Profile:
-    """The profile of parts joined."""
+    """Profile of the joined parts."""
     parts = frame[list(split.names)]
     values = parts.map(code_text, na_action="ignore").agg(split.joiner.join, axis=1).where(parts.notna().all(axis=1))
     return replace(profile_column(source, values.rename("|".join(split.names))), words=())
@@ -64,12 +64,12 @@ def _both_numeric(one: Profile, other: Profile) -> bool:
 
 
 def _unit_rules(column: str, first: Profile, scales: Mapping[str, UnitComparison]) -> list[HarmonisationRule]:
-    """One entry for sources in another unit, one question for those that no known conversion explains."""
+    """A rule for sources in another unit, and a question about those that no known conversion explains."""
     out = []
     moved = {source: scale for source, scale in scales.items() if scale.unit is not None and scale.to is not None}
     if moved:
         to = next(scale.to for scale in moved.values())
-        asked = [
+        questions = [
             f"is {source} in {scale.unit}, and {first.source} in {scale.to}? distance {scale.distance:.2f} spreads "
             f"after the conversion, {scale.raw_distance:.2f} before"
             for source, scale in moved.items()
@@ -83,7 +83,7 @@ def _unit_rules(column: str, first: Profile, scales: Mapping[str, UnitComparison
                 analyte=next((scale.analyte for scale in moved.values() if scale.analyte), None),
                 status="proposed",
                 score=round(min(float(np.exp(-scale.distance)) for scale in moved.values()), 3),
-                question="; ".join(asked),
+                question="; ".join(questions),
                 why=", ".join(
                     f"{s}: {scale.raw_distance:.1f} → {scale.distance:.2f} spreads apart" for s, scale in moved.items()
                 ),
@@ -95,9 +95,9 @@ def _unit_rules(column: str, first: Profile, scales: Mapping[str, UnitComparison
         if source not in moved and MIN_OTHER_UNIT_DISTANCE < scale.raw_distance < float("inf")
     ]
     if far:
-        told = ", ".join(f"{source} ({scales[source].raw_distance:.1f} spreads away)" for source in far)
-        asked_too = f"is {column!r} measured alike in {told}? No known conversion explains the difference"
-        out.append(HarmonisationRule(column=column, status="proposed", score=0.0, question=asked_too))
+        evidence = ", ".join(f"{source} ({scales[source].raw_distance:.1f} spreads away)" for source in far)
+        question = f"is {column!r} measured alike in {evidence}? No known conversion explains the difference"
+        out.append(HarmonisationRule(column=column, status="proposed", score=0.0, question=question))
     return out
 
 
@@ -112,19 +112,21 @@ def _second_unit_rules(column: str, members: Mapping[str, Profile]) -> list[Harm
         if found is not None:
             bound = {"below": found.below} if found.below is not None else {"above": found.above}
             side = f"below {found.below:g}" if found.below is not None else f"above {found.above:g}"
-            asked = f"are the {found.share:.0%} of {source}'s values {side} in {found.unit}, the others in {found.to}?"
+            question = (
+                f"are the {found.share:.0%} of {source}'s values {side} in {found.unit}, the others in {found.to}?"
+            )
             second = {source: {"unit": found.unit, **bound}}
             entry = HarmonisationRule(
                 column=column, unit=found.to, analyte=found.analyte, mixed=second, status="proposed"
             )
-            out.append(replace(entry, score=0.5, question=asked))
+            out.append(replace(entry, score=0.5, question=question))
     return out
 
 
 def _sentinel_rules(
     column: str, members: Mapping[str, Profile], scales: Mapping[str, UnitComparison]
 ) -> list[HarmonisationRule]:
-    """Numbers that mean missing, against the other sources in the same unit."""
+    """Sentinels, found by comparison with the other sources in the same unit."""
     common = {}
     for source, member in members.items():
         if member.values is not None:
@@ -140,21 +142,26 @@ def _sentinel_rules(
     if not found:
         return []
     certain = all(item.certain for item in found)
-    told = "; ".join(f"{item.source}: {item.why}" for item in found)
+    evidence = "; ".join(f"{item.source}: {item.why}" for item in found)
     values: dict[str, tuple[float | int, ...]] = {}
     for item in found:
         plain = int(item.value) if item.value % 1 == 0 else item.value
         values[item.source] = (*values.get(item.source, ()), plain)
-    asked = "" if certain else f"do these mean missing? {told}"
+    questions = "" if certain else f"do these mean missing? {evidence}"
     return [
         HarmonisationRule(
-            column=column, na=values, status="proposed", score=0.95 if certain else 0.5, question=asked, why=told
+            column=column,
+            na=values,
+            status="proposed",
+            score=0.95 if certain else 0.5,
+            question=questions,
+            why=evidence,
         )
     ]
 
 
 def _all_numbers(member: Profile) -> Floats:
-    """A column's numbers with its own spikes put back."""
+    """A column's numbers, including its spikes."""
     assert member.values is not None
     spikes = [np.full(count, value) for value, count in member.spikes.items()]
     return np.concatenate([member.values, *spikes])
@@ -173,9 +180,9 @@ def _code_rules(
     splits: Mapping[str, SplitColumn],
     anchors: Anchors,
 ) -> list[HarmonisationRule]:
-    """Codes of the sources read as those of the first."""
+    """Map the codes of the sources to those of the first."""
     home = next(iter(members.values()))
-    values, asked, scores = {}, [], []
+    values, questions, scores = {}, [], []
     for source, member in list(members.items())[1:]:
         links = None if source in splits else _anchor_means(column, home, member, frames, anchors)
         found = map_codes(home, member, links)
@@ -186,22 +193,22 @@ def _code_rules(
             stay = {key: key for key in member.shares or {} if key not in found.meaning and key in (home.shares or {})}
             values[source] = {key: _home_code(home, code) for key, code in {**found.meaning, **stay}.items()}
         if not found.certain:
-            asked.append(found.question)
+            questions.append(found.question)
     if not scores:
         return []
-    question = "; ".join(asked)
+    question = "; ".join(questions)
     return [HarmonisationRule(column=column, values=values, status="proposed", score=min(scores), question=question)]
 
 
 def _home_code(home: Profile, code: str) -> str | int:
-    """A code as the first source writes it."""
+    """A code in the first source's type."""
     return int(code) if home.values is not None and code.lstrip("-").isdigit() else code
 
 
 def _anchor_means(
     column: str, home: Profile, member: Profile, frames: Mapping[str, pd.DataFrame], anchors: Anchors
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """What each code goes along with, in both sources."""
+    """Anchor means by code, in both sources."""
     shared = [
         name for name, names in anchors.items() if name != column and home.source in names and member.source in names
     ]
@@ -218,10 +225,10 @@ def _anchor_means(
 def _date_rules(
     column: str, members: Mapping[str, Profile], frames: Mapping[str, pd.DataFrame], splits: Mapping[str, SplitColumn]
 ) -> list[HarmonisationRule]:
-    """How dates that are text are spelled; day and month that cannot be told apart are asked."""
+    """Formats of text dates; ambiguous day and month become a question."""
     if not any(member.kind == "datetime" for member in members.values()):
         return []
-    formats, asked = {}, []
+    formats, questions = {}, []
     for source, member in members.items():
         if source in splits:
             formats[source] = splits[source].format or "%Y-%m-%d"
@@ -231,17 +238,21 @@ def _date_rules(
             continue
         found = find_formats([code_text(value) for value in pd.unique(values)])
         if not found:
-            asked.append(
-                f"the dates of {source}.{member.name} are of no one format: which budget of failures is right?"
+            questions.append(
+                f"the dates of {source}.{member.name} do not all have one format: which budget of failures is right?"
             )
             continue
         formats[source] = found[0]
         if len(found) > 1:
-            asked.append(f"{source}.{member.name}: is it {found[0]} or {found[1]}? Every value fits both")
-    if not formats and not asked:
+            questions.append(f"{source}.{member.name}: is it {found[0]} or {found[1]}? Every value fits both")
+    if not formats and not questions:
         return []
     return [
         HarmonisationRule(
-            column=column, dates=formats, status="proposed", score=0.5 if asked else 0.95, question="; ".join(asked)
+            column=column,
+            dates=formats,
+            status="proposed",
+            score=0.5 if questions else 0.95,
+            question="; ".join(questions),
         )
     ]

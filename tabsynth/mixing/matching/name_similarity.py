@@ -1,4 +1,4 @@
-"""How alike two columns' names are, and what a name tells of the unit: words, common abbreviations, initials."""
+"""Similarity of column names, and the units that names imply."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ABBREVIATIONS = {
     "wage": "income", "wbc": "white blood cells", "wt": "weight", "yr": "year", "yrs": "years", "zip": "postcode",
     "zipcode": "postcode", "postal": "postcode", "limit": "limit", "glycemia": "glucose", "bps": "blood pressure",
 }  # fmt: skip
-"""Abbreviations and synonyms that tables everywhere use."""
+"""Common abbreviations and synonyms."""
 
 STOP_WORDS = frozenset(
     {"the", "of", "in", "a", "an", "at", "is", "has", "value", "code", "cd", "flag", "ind", "status"}
@@ -46,7 +46,7 @@ UNIT_WORDS: dict[tuple[str, ...], str] = {
     ("minutes",): "minute", ("pct",): "percent", ("percent",): "percent", ("thousands",): "thousand",
     ("eur",): "EUR", ("keur",): "kEUR", ("usd",): "USD", ("kusd",): "kUSD", ("cents",): "hundredth",
 }  # fmt: skip
-"""Words of a name that tell the unit; longer sequences first counts."""
+"""Unit by the words in a name; the longest sequence wins."""
 
 TIME, MONEY = ("year", "month", "week", "day"), ("1", "thousand", "hundredth")
 
@@ -60,7 +60,7 @@ QUANTITY_UNITS: dict[str, tuple[str, ...]] = {
     "rate": ("percent", "1"), "share": ("percent", "1"), "saturation": ("percent", "1"), "hematocrit": ("percent", "1"),
     "platelets": ("10^9/L", "1/uL"), "cells": ("10^9/L", "1/uL"),
 }  # fmt: skip
-"""Units that a quantity is kept in, by a word of the column's name."""
+"""Usual units of a quantity, by a word of the column's name."""
 
 CONCENTRATION_UNITS = ("mg/dL", "mmol/L", "umol/L", "g/L", "g/dL", "ug/L", "ng/mL", "nmol/L")
 
@@ -71,12 +71,12 @@ ANALYTES = {
     "phosphate": "phosphorus", "iron": "iron", "lactate": "lactate", "albumin": "albumin",
     "hemoglobin": "hemoglobin", "cortisol": "cortisol", "testosterone": "testosterone", "folate": "folate",
 }  # fmt: skip
-"""Substances by a word of the column's name; a1c is a share and not among them."""
+"""Substance by a word of the column's name; a1c is a share and therefore not included."""
 
 
 @cache
 def expand_words(said: tuple[str, ...]) -> tuple[str, ...]:
-    """The words of a name in full: abbreviations written out, units and fillers left out."""
+    """A name's words with abbreviations expanded, without units and stop words."""
     _, rest = _split_unit(said)
     full = [word for short in rest for word in ABBREVIATIONS.get(short, short).split()]
     kept = tuple(dict.fromkeys(word for word in full if word not in STOP_WORDS))
@@ -84,12 +84,12 @@ def expand_words(said: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def unit_in_name(said: tuple[str, ...]) -> str | None:
-    """The unit that a name tells, such as ``mg/dL`` of ``chol_mg_dl``."""
+    """The unit in a name, such as ``mg/dL`` in ``chol_mg_dl``."""
     return _split_unit(said)[0]
 
 
 def analyte_in_name(said: tuple[str, ...]) -> str | None:
-    """The substance that a name tells of, if its molar mass is known."""
+    """The substance in a name, if its molar mass is known."""
     full = expand_words(said)
     if "a1c" in full:
         return None
@@ -99,14 +99,14 @@ def analyte_in_name(said: tuple[str, ...]) -> str | None:
 
 
 def candidate_units(said: tuple[str, ...]) -> tuple[str, ...]:
-    """The units that a column of such a name may be in; empty when the name does not tell."""
+    """Units that a column of this name may have; empty when the name implies none."""
     if analyte_in_name(said):
         return CONCENTRATION_UNITS
     return next((QUANTITY_UNITS[word] for word in expand_words(said) if word in QUANTITY_UNITS), ())
 
 
 def _split_unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The unit in a name and the words around it; a name of nothing else has no unit."""
+    """The unit in a name and the other words; a name without other words has no unit."""
     for size in (3, 2, 1):
         for start in range(len(said) - size, -1, -1):
             found = UNIT_WORDS.get(said[start : start + size])
@@ -118,7 +118,7 @@ def _split_unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 @cache
 def name_similarity(one: tuple[str, ...], other: tuple[str, ...]) -> float:
-    """How alike two names are, 0 to 1: shared words, weighted by how alike each is to its best partner."""
+    """Similarity of two names, 0 to 1: the mean over words of the best match, or an acronym."""
     if one == other:
         return 1.0
     a, b = expand_words(one), expand_words(other)
@@ -129,7 +129,7 @@ def name_similarity(one: tuple[str, ...], other: tuple[str, ...]) -> float:
 
 
 def _soft_overlap(a: Sequence[str], b: Sequence[str]) -> float:
-    """Mean over both names of each word's best likeness; a word alone in a longer name still counts."""
+    """Mean over both names of each word's best similarity."""
     grid = [[_word_similarity(x, y) for y in b] for x in a]
     forth = sum(max(row) for row in grid) / len(a)
     back = sum(max(column) for column in zip(*grid, strict=True)) / len(b)
@@ -150,7 +150,7 @@ def _word_similarity(x: str, y: str) -> float:
 
 
 def _acronym_similarity(said: Sequence[str], full: Sequence[str]) -> float:
-    """Whether a one-word name is made of the beginnings of a longer one's words: ``cp`` of ``chest_pain``."""
+    """Score of a one-word name that abbreviates a longer one: ``cp`` for ``chest_pain``."""
     if len(said) != 1 or len(full) < 2 or not said[0].isalpha():
         return 0.0
     return 0.85 if _is_acronym(said[0], tuple(full)) else 0.0
@@ -158,7 +158,7 @@ def _acronym_similarity(said: Sequence[str], full: Sequence[str]) -> float:
 
 @cache
 def _is_acronym(short: str, full: tuple[str, ...]) -> bool:
-    """Whether ``short`` is a beginning of each of the words, one after the other."""
+    """Whether ``short`` consists of a prefix of each word, in order."""
     if not full:
         return not short
     head = full[0]

@@ -1,8 +1,8 @@
-"""Which column of one source is which of another: names, kinds, values and dependences, then one assignment for all.
+"""Schema matching: which column of one source corresponds to which of another.
 
-The score of a pair is, times how well the kinds go together, the mean of how alike the names and how alike the values
-are; in a second round, how each column depends on columns that are already matched counts too. The Hungarian method
-then assigns the pairs; a pair's margin is how far its next-best alternative, on either side, is behind.
+A pair's score is the mean of name and value similarity, times the compatibility of the kinds. A second round adds the
+similarity of correlations with columns that are already matched. The Hungarian method assigns the pairs; a pair's
+margin is its lead over the best alternative on either side.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tabsynth.mixing.matching.name_similarity import name_similarity
 from tabsynth.mixing.matching.unit_detection import compare_units
 
 MIN_PAIR_SCORE = 0.3
-"""A pair below this score is no match."""
+"""Minimum score of a match."""
 
 MIN_ANCHOR_SCORE = 0.65
-"""Pairs from this score on serve as anchors of the second round."""
+"""Minimum score of an anchor of the second round."""
 
 DEPENDENCE_WEIGHT = 0.2
-"""Weight of the dependences in the second round."""
+"""Weight of the correlations in the second round."""
 
 MAX_CORRELATION_ROWS = 20_000
-"""Rows that dependences are measured on."""
+"""Rows that correlations are computed from."""
 
 _KIND_SIMILARITY: dict[frozenset[str], float] = {
     frozenset({"numeric", "categorical"}): 0.85, frozenset({"categorical", "boolean"}): 0.95,
@@ -38,12 +38,12 @@ _KIND_SIMILARITY: dict[frozenset[str], float] = {
     frozenset({"identifier", "numeric"}): 0.4, frozenset({"datetime", "text"}): 0.5,
     frozenset({"datetime", "categorical"}): 0.5,
 }  # fmt: skip
-"""How well two different kinds go together; pairs that are not named hardly do (0.25)."""
+"""Compatibility of two different kinds; 0.25 for all other pairs."""
 
 
 @dataclass(frozen=True, eq=False)
 class ColumnGroup:
-    """Columns that are taken to be one, by source; ``name`` is that of the first."""
+    """Matched columns by source; ``name`` is that of the first."""
 
     name: str
     members: dict[str, Profile] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class ColumnGroup:
 
     @property
     def first(self) -> Profile:
-        """The column that the others were matched to."""
+        """The column that the others are matched to."""
         return next(iter(self.members.values()))
 
 
@@ -62,10 +62,10 @@ def match_columns(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str,
 
     Args:
         sources: Profiles of each source's columns; the first source gives the groups their names and order.
-        frames: Each source's table, for the dependences; a source that is not there has none.
+        frames: Each source's table, for the correlations.
 
     Returns:
-        One group for each column of the mixed table; what matches nothing is a group of its own.
+        One group for each column of the mixed table; an unmatched column is a group of its own.
     """
     links = {name: rank_correlations(frames[name], sources[name]) for name in sources if name in frames}
     names = iter(sources.items())
@@ -110,13 +110,13 @@ def pair_scores(groups: Sequence[ColumnGroup], columns: Sequence[Profile]) -> Fl
 
 
 def pair_score(one: Profile, other: Profile) -> float:
-    """How alike two columns are, 0 to 1."""
+    """Similarity of two columns, 0 to 1."""
     kinds = 1.0 if one.kind == other.kind else _KIND_SIMILARITY.get(frozenset({one.kind, other.kind}), 0.25)
     return kinds * 0.5 * (name_similarity(one.words, other.words) + value_similarity(one, other))
 
 
 def value_similarity(one: Profile, other: Profile) -> float:
-    """How alike two columns' values are, 0 to 1; a half where nothing can be said."""
+    """Similarity of two columns' values, 0 to 1; 0.5 without evidence."""
     if not one.count or not other.count:
         return 0.5
     if one.is_coded and other.is_coded:
@@ -131,7 +131,7 @@ def value_similarity(one: Profile, other: Profile) -> float:
 
 
 def _code_similarity(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """Shared codes, or shares that look alike under other codes."""
+    """Overlap of the codes, or similarity of the sorted shares under other codes."""
     low = {key.casefold(): share for key, share in one.items()}
     high = {key.casefold(): share for key, share in other.items()}
     shared = sum(min(low[key], high[key]) for key in low.keys() & high.keys())
@@ -174,7 +174,7 @@ def _with_dependences(
     links: Mapping[str, pd.DataFrame],
     source: str,
 ) -> Floats:
-    """Scores that also count how alike two columns depend on the anchors."""
+    """Scores including the similarity of the columns' correlations with the anchors."""
     anchors = [(i, j) for i, j in chosen if base[i, j] >= MIN_ANCHOR_SCORE]
     out = base.copy()
     own = links.get(source)

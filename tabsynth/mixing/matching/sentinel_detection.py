@@ -1,4 +1,4 @@
-"""Numbers that mean missing: a spike at 0, -9 or 999 that the other sources do not have."""
+"""Detect numbers that mean missing: a spike at 0, -9 or 999 that the other sources do not have."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from tabsynth.common.arrays import Floats
 from tabsynth.mixing.matching.column_profiles import MIN_SPIKE_ROWS, SENTINELS, Profile
 
 MAX_CHANCE_PROBABILITY = 1e-6
-"""Probability below which as many equal values are no chance, given the other sources."""
+"""Probability, given the other sources, below which so many equal values are not chance."""
 
 
 @dataclass(frozen=True)
 class Sentinel:
-    """A number that seems to mean missing.
+    """A number that probably means missing, in ``count`` rows of ``source``.
 
     Attributes:
-        source: Where.
-        value: Which.
-        count: In how many rows.
-        certain: Whether it lies outside of what every other source has.
-        why: What spoke for it.
+        certain: Whether it lies outside the range of every other source.
+        why: The evidence.
     """
 
     source: str
@@ -35,12 +32,12 @@ class Sentinel:
 
 
 def find_sentinels(column: Profile, mine: Floats, others: Sequence[Floats]) -> list[Sentinel]:
-    """Sentinels of one source's column.
+    """Find the sentinels of one source's column.
 
     Args:
         column: Its profile.
         mine: All its numbers.
-        others: The numbers of the other sources, in this one's unit.
+        others: The numbers of the other sources, in this source's unit.
     """
     if not len(mine) or (column.is_coded and not (mine == mine[0]).all()):
         return []
@@ -55,7 +52,7 @@ def find_sentinels(column: Profile, mine: Floats, others: Sequence[Floats]) -> l
 def _test_candidate(
     column: Profile, mine: Floats, value: float, pooled: Floats, others: Sequence[Floats]
 ) -> Sentinel | None:
-    """One candidate against the other sources, or by itself where there are none."""
+    """Compare one candidate with the other sources, or with the source itself where there are none."""
     count = int((mine == value).sum())
     alone = value in column.spikes
     if count < MIN_SPIKE_ROWS and not alone:
@@ -67,7 +64,7 @@ def _test_candidate(
         return Sentinel(column.source, value, count, False, f"{value:g} in {count} rows, far from all other values")
     low, high = np.quantile(pooled, [0.001, 0.999])
     inside = low <= value <= high
-    # How often the others have that number: the rule of three where they never have.
+    # The rule of three bounds the frequency of a number that the other sources never have.
     times, rows = sum(int((other == value).sum()) for other in others), sum(map(len, others))
     chance = max(times, 3) / max(rows, 1)
     usual = float(stats.binom.sf(count - 1, len(mine), min(chance, 1.0))) > MAX_CHANCE_PROBABILITY
@@ -85,5 +82,5 @@ def _test_candidate(
 
 
 def _round_bound(value: float) -> str:
-    """A bound with two digits: it must not give away one person's value."""
+    """A bound rounded to two digits, so that it does not disclose one person's value."""
     return f"{float(f'{value:.2g}'):g}"

@@ -1,4 +1,4 @@
-"""One column split in several: coded parts, one-hot columns, parts of a date, parts of a name. Always for a person."""
+"""Detect a column that another source splits into several: codes, one-hot columns, parts of a date or name."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DATE_PARTS = ("year", "month", "day")
 NAME_PARTS = ("first", "middle", "last")
 
 MIN_SHARE_OVERLAP = 0.75
-"""Least overlap of the sorted shares for coded parts to be taken for one column."""
+"""Minimum overlap of the sorted shares of joined parts and whole."""
 
 
 @dataclass(frozen=True)
 class SplitColumn:
-    """Columns of one source that are together one column of the others.
+    """Columns of one source that together form one column of the others.
 
     Attributes:
         to: The group's name.
         source: The source.
-        names: Its columns, in the order in which they are joined.
-        joiner: What goes between them.
-        score: How alike the whole and the joined parts are.
-        format: Of the joined parts, if they are a date.
-        why: What spoke for it.
+        names: Its columns, in joining order.
+        joiner: The separator.
+        score: Similarity of the whole and the joined parts.
+        format: Date format of the joined parts, if they are a date.
+        why: The evidence.
     """
 
     to: str
@@ -46,14 +46,14 @@ class SplitColumn:
 def find_splits(
     source: str, frame: pd.DataFrame, columns: Sequence[Profile], groups: Sequence[ColumnGroup], free: set[str]
 ) -> list[SplitColumn]:
-    """Splits of one source, the best for each column of the others.
+    """Find the best split of one source for each column of the others.
 
     Args:
         source: The source's name.
         frame: Its table.
         columns: Its profiles.
-        groups: What the columns of all sources were grouped to.
-        free: Names of its columns that match nothing, or nothing surely.
+        groups: The matched columns of all sources.
+        free: Names of its columns without a certain match.
     """
     loose = [column for column in columns if column.name in free]
     out: dict[str, SplitColumn] = {}
@@ -79,7 +79,7 @@ def find_splits(
 
 
 def _candidate_sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
-    """Sets of coded columns that may be parts: all pairs, and columns whose names begin with the same word."""
+    """Candidate sets of parts: all pairs of coded columns, and binary columns whose names share their first word."""
     coded = [column for column in loose if column.is_coded and 2 <= len(column.shares or ()) <= MAX_CODES]
     yield from combinations(coded, 2)
     heads: dict[str, list[Profile]] = {}
@@ -92,7 +92,7 @@ def _candidate_sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
 def _coded_split(
     source: str, frame: pd.DataFrame, part: tuple[Profile, ...], whole: Profile, group: ColumnGroup
 ) -> SplitColumn | None:
-    """Coded parts whose combinations occur as often as the whole's codes, under names that belong together."""
+    """Coded parts with similar names whose combinations occur as often as the whole's codes."""
     shares = whole.shares or {}
     if not whole.is_coded or len(shares) <= max(len(column.shares or ()) for column in part):
         return None
@@ -100,16 +100,16 @@ def _coded_split(
     own = frame[names].dropna()
     if own.empty:
         return None
-    made = own.map(code_text).agg("|".join, axis=1).value_counts(normalize=True)
-    if len(made) != len(shares):
+    counts = own.map(code_text).agg("|".join, axis=1).value_counts(normalize=True)
+    if len(counts) != len(shares):
         return None
-    likeness = 1 - 0.5 * sum(abs(a - b) for a, b in zip(sorted(made), sorted(shares.values()), strict=True))
+    likeness = 1 - 0.5 * sum(abs(a - b) for a, b in zip(sorted(counts), sorted(shares.values()), strict=True))
     others = [member for name, member in group.members.items() if name != source]
     named = [max(name_similarity(column.words, other.words) for other in others) for column in part]
     together = name_similarity(part[0].words, part[1].words)
     if likeness < MIN_SHARE_OVERLAP or min(named) < 0.3 or (together < 0.4 and max(named) < 0.6):
         return None
-    why = f"their {len(made)} combinations occur about as often as the {len(shares)} codes of {whole.name!r}"
+    why = f"their {len(counts)} combinations occur about as often as the {len(shares)} codes of {whole.name!r}"
     return SplitColumn(group.name, source, tuple(names), "|", round(0.5 * likeness + 0.5 * max(named), 3), None, why)
 
 
@@ -143,19 +143,21 @@ def _name_splits(source: str, whole: Profile, loose: Sequence[Profile], group: C
 
 
 def joined_column_questions(groups: Sequence[ColumnGroup]) -> list[str]:
-    """Questions where one source may hold in one column what the others hold in several."""
+    """Questions about a column that other sources may have in several."""
     out = []
     for group in groups:
         if len(group.members) > 1:
             continue
         source, column = next(iter(group.members.items()))
-        lacking = [other for other in groups if source not in other.members]
+        incomplete = [other for other in groups if source not in other.members]
         said = set(expand_words(column.words))
         for words, what in ((DATE_PARTS, "a date's parts"), (NAME_PARTS, "a name's parts")):
             parts = [
-                other.name for other in lacking if set(words) & {*other.first.words, *expand_words(other.first.words)}
+                other.name
+                for other in incomplete
+                if set(words) & {*other.first.words, *expand_words(other.first.words)}
             ]
             fits = column.kind == "datetime" if words is DATE_PARTS else "name" in said and not said & set(NAME_PARTS)
             if fits and len(parts) >= 2:
-                out.append(f"{source}.{column.name} may hold together what others hold as {what}: {', '.join(parts)}")
+                out.append(f"{source}.{column.name} may combine what others have as {what}: {', '.join(parts)}")
     return out

@@ -1,4 +1,4 @@
-"""A plan suggested from the tables: which columns belong together, in which units and codes, and what to ask."""
+"""Suggest a plan from the tables: matched columns, harmonisation rules and open questions."""
 
 from __future__ import annotations
 
@@ -22,25 +22,24 @@ from tabsynth.schema.columns import Categorical, Column
 from tabsynth.schema.schema import Schema
 
 MIN_SURE_SCORE, MIN_SURE_MARGIN = 0.7, 0.15
-"""A match is certain from this score on, and with this margin to the runner-up; any other is asked."""
+"""Minimum score, and lead over the runner-up, of a certain match; any other match is a question."""
 
 MIN_LEFTOVER_SCORE = 0.15
-"""Score from which columns that are left over on both sides are proposed to be one, by elimination, where their names
-are no strangers to each other; otherwise it is only asked whether they are."""
-
+"""Minimum score for matching, by elimination, columns that remain on both sides and have similar names; otherwise the
+match is only asked about."""
 
 ELIMINATED = "nothing else was left"
 
 
 def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | None = None) -> Plan:
-    """Suggest how several tables become one.
+    """Suggest a plan for mixing several tables.
 
-    Nothing is decided: every entry is ``proposed``, and one that is not certain carries a ``question``. Read the plan
-    with ``plan.review("review.html")``, decide, and give it to ``mix``.
+    Every entry is ``proposed``; an uncertain one has a ``question``. Review the plan with
+    ``plan.review("review.html")``, set each status, and pass it to ``mix``.
 
     Args:
         tables: The sources by name: frames, or paths of files.
-        target: What the mixed table should be; by default named and coded as the fullest source.
+        target: Schema of the mixed table; by default names and codes are those of the most complete source.
 
     Raises:
         InputError: No source, a name that cannot be used, or a table that cannot be used.
@@ -58,7 +57,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
         raise InputError(f"a source's name must be text that does not begin with an underscore, not {odd[0]!r}")
     taken = {name: load_source(table, name) for name, table in tables.items()}
     frames = {name: frame for name, (frame, _) in taken.items()}
-    # The fullest source gives names, units and codes.
+    # The most complete source determines names, units and codes.
     order = sorted(frames, key=lambda name: (-float(frames[name].notna().mean().sum()), -len(frames[name])))
     columns = {name: profile_columns(name, frames[name]) for name in order}
     wanted = {"": [_target_profile(column) for column in target.values()]} if target is not None else {}
@@ -80,7 +79,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
 
 
 def _target_profile(column: Column) -> Profile:
-    """A profile of a column that is declared rather than seen."""
+    """Profile of a declared column, without values."""
     shares = None
     if isinstance(column, Categorical) and column.values:
         shares = {str(value): 1 / len(column.values) for value in column.values}
@@ -99,7 +98,7 @@ def _target_profile(column: Column) -> Profile:
 
 
 def _merge_leftovers(groups: list[ColumnGroup]) -> None:
-    """Join groups that no source is in both of, best first: what is left over on both sides may be one column."""
+    """Merge groups that share no source, best first: unmatched columns of two sources may correspond."""
     while True:
         best: tuple[float, int, int] | None = None
         for i, one in enumerate(groups):
@@ -121,7 +120,7 @@ def _merge_leftovers(groups: list[ColumnGroup]) -> None:
 
 
 def _have_similar_names(one: ColumnGroup, other: ColumnGroup) -> bool:
-    """Whether any two columns of two groups have names that share something."""
+    """Whether any two columns of two groups have similar names."""
     return any(
         name_similarity(a.words, b.words) >= MIN_PAIR_SCORE
         for a in one.members.values()
@@ -132,7 +131,7 @@ def _have_similar_names(one: ColumnGroup, other: ColumnGroup) -> bool:
 def _apply_splits(
     groups: list[ColumnGroup], columns: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]
 ) -> dict[tuple[str, str], SplitColumn]:
-    """Columns split in several, by group and source; the parts leave the groups that they were in."""
+    """Split columns by group and source; their parts are removed from other groups."""
     out: dict[tuple[str, str], SplitColumn] = {}
     for source in columns:
         free = {
@@ -155,17 +154,17 @@ def _apply_splits(
 
 
 def _is_certain(group: ColumnGroup, source: str) -> bool:
-    """Whether a source's column surely belongs to a group with others."""
+    """Whether a source's column certainly belongs to its group."""
     return group.scores.get(source, 0.0) >= MIN_SURE_SCORE and group.margins.get(source, 0.0) >= MIN_SURE_MARGIN
 
 
 def _complements(group: ColumnGroup, groups: Sequence[ColumnGroup], order: Sequence[str]) -> list[str]:
-    """Other incomplete groups that have a source which this one lacks: they may be one column."""
-    lacking = set(order) - group.members.keys()
+    """Other incomplete groups with a source that is absent from this one."""
+    absent = set(order) - group.members.keys()
     return [
         other.name
         for other in groups
-        if other is not group and lacking & other.members.keys() and len(other.members) < len(order)
+        if other is not group and absent & other.members.keys() and len(other.members) < len(order)
     ]
 
 
@@ -176,25 +175,27 @@ def _match_entry(
     target: Schema | None,
     complements: Sequence[str],
 ) -> Match:
-    """A group as an entry of the plan, with what is not certain."""
-    asked, why = [], []
+    """A group as an entry of the plan, with its questions."""
+    questions, why = [], []
     for source, member in group.members.items():
         split = splits.get((group.name, source))
         if split is not None:
-            asked.append(f"are {source}.{' and '.join(split.names)} together {group.name!r}? {split.why}")
+            questions.append(f"are {source}.{' and '.join(split.names)} together {group.name!r}? {split.why}")
         elif source in group.scores:
             score, margin = group.scores[source], group.margins[source]
             why.append(f"{source} {score:.2f} ({margin:+.2f})")
             if not _is_certain(group, source):
                 rival = group.rivals.get(source, "nothing")
                 against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
-                asked.append(f"is {source}.{member.name} {group.name!r}? score {score:.2f}, {against}")
+                questions.append(f"is {source}.{member.name} {group.name!r}? score {score:.2f}, {against}")
     alone = not group.scores and len(order) > 1
     if alone:
-        asked.append(f"only {next(iter(group.members))} has it: keep it, match it by hand, or reject it?")
+        questions.append(f"only {next(iter(group.members))} has it: keep it, match it by hand, or reject it?")
     elif complements:
-        lacking = [source for source in order if source not in group.members]
-        asked.append(f"{' and '.join(lacking)} lack it, unless it is {' or '.join(complements[:5])}: is it?")
+        absent = [source for source in order if source not in group.members]
+        questions.append(
+            f"{' and '.join(absent)} have no such column, unless it is {' or '.join(complements[:5])}: is it?"
+        )
     names = {
         source: splits[group.name, source].names if (group.name, source) in splits else (group.members[source].name,)
         for source in order
@@ -209,16 +210,16 @@ def _match_entry(
         joiner=joined.joiner if joined else "|",
         score=min(group.scores.values(), default=1.0),
         margin=min(group.margins.values(), default=None),
-        question="; ".join(asked),
+        question="; ".join(questions),
         why=", ".join(why),
     )
 
 
 def _common_kind(group: ColumnGroup) -> str:
-    """The kind that all sources' values can be read as."""
+    """The kind that fits all sources."""
     kinds = [member.kind for member in group.members.values()]
     if "numeric" in kinds and all(kind in ("numeric", "categorical", "boolean") for kind in kinds):
-        # Codes as words in one source are read as the numbers of the others.
+        # Words in one source are mapped to the numbers of the others.
         return "numeric"
     return group.first.kind
 
@@ -228,7 +229,7 @@ def _harmonisation_rules(
     frames: Mapping[str, pd.DataFrame],
     splits: Mapping[tuple[str, str], SplitColumn],
 ) -> list[HarmonisationRule]:
-    """Units, codes, sentinels and dates of every column."""
+    """Harmonisation rules of every column."""
     anchors = {
         group.name: {source: member.name for source, member in group.members.items()}
         for group in groups
@@ -249,10 +250,10 @@ def _with_key(item: Input, columns: Sequence[Profile]) -> Input:
 
 
 def _questions(groups: Sequence[ColumnGroup], frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What no entry asks: columns held together, and whether persons stand in several sources."""
+    """Questions beyond single entries: combined columns, and persons in several sources."""
     out = joined_column_questions(groups)
     if len(frames) > 1:
         out.append(
-            "can one person stand in several sources? If so, set link: engine exact or splink; if not, leave it none"
+            "can one person occur in several sources? If so, set link: engine exact or splink; if not, leave it none"
         )
     return out

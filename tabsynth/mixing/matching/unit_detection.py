@@ -1,4 +1,4 @@
-"""Whether two columns are on one scale: quantiles under the known conversions, and a second unit within one column."""
+"""Detect units: compare quantiles under known conversions, and find a second unit within one column."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from tabsynth.mixing.matching.name_similarity import analyte_in_name, candidate_
 from tabsynth.mixing.units import Conversion, conversion
 
 MAX_SAME_UNIT_DISTANCE, MIN_OTHER_UNIT_DISTANCE = 0.6, 1.2
-"""Distances, in spreads: two sites' columns of one unit are rarely further apart than the first, and never by the
-second when they measure the same."""
+"""Distances, in spreads: columns in one unit are rarely further apart than the first, and never further than the
+second."""
 
 MIN_SECOND_UNIT_SHARE = 0.03
-"""Share of a source's values that a second unit must have."""
-
+"""Minimum share of a source's values in a second unit."""
 
 MIN_SECOND_UNIT_VALUES = 5
-"""Different values that a heap in a second unit must have."""
+"""Minimum distinct values in a second unit."""
 
 
 @dataclass(frozen=True)
 class UnitComparison:
-    """How a column compares with another.
+    """The best unit conversion from one column to another.
 
     Attributes:
         distance: Mean distance of the quantiles in spreads, after the conversion.
         raw_distance: The same without a conversion.
-        unit: The unit it is in, or None where none needs to be converted.
-        to: The unit of the other column.
-        analyte: The substance, where it matters.
-        both_named: Whether both names tell their unit.
+        unit: The column's unit; None without a conversion.
+        to: The other column's unit.
+        analyte: The substance, where the conversion depends on it.
+        both_named: Whether both names contain their unit.
     """
 
     distance: float
@@ -46,7 +45,7 @@ class UnitComparison:
 
     @property
     def certain(self) -> bool:
-        """Whether nothing is in doubt: close after the conversion, and far apart before it unless both names tell."""
+        """Whether the columns are close after the conversion, and either far apart before it or both units named."""
         if self.unit is None or self.distance > MAX_SAME_UNIT_DISTANCE:
             return False
         return self.raw_distance >= 2 * MIN_OTHER_UNIT_DISTANCE or (
@@ -65,7 +64,7 @@ def quantile_distance(one: Profile, other: Profile, change: Conversion | None = 
 
 
 def compare_units(one: Profile, other: Profile) -> UnitComparison:
-    """The best conversion from ``other`` to ``one`` that their names allow; none where they agree as they stand."""
+    """The best conversion from ``other`` to ``one`` among those that their names allow; none where they agree."""
     plain = quantile_distance(one, other)
     analyte = analyte_in_name(one.words) or analyte_in_name(other.words)
     have, want = unit_in_name(other.words), unit_in_name(one.words)
@@ -86,14 +85,14 @@ def compare_units(one: Profile, other: Profile) -> UnitComparison:
             if change is None or change == Conversion(1.0):
                 continue
             found = quantile_distance(one, other, change)
-            # The simplest pair wins among those of one factor: the first unit of a quantity is its usual one.
+            # Among pairs with one factor the first wins: a quantity's first unit is its usual one.
             if found < best.distance - 1e-9 and found < 0.5 * plain:
                 best = UnitComparison(found, plain, unit, to, analyte)
     return best
 
 
 def find_conversion(unit: str, to: str, analyte: str | None) -> Conversion | None:
-    """A conversion, or None where the two measure different things or pint is not there."""
+    """A conversion, or None where the dimensions differ or pint is not installed."""
     try:
         return conversion(unit, to, analyte)
     except (InputError, MissingDependencyError):
@@ -102,7 +101,7 @@ def find_conversion(unit: str, to: str, analyte: str | None) -> Conversion | Non
 
 @dataclass(frozen=True)
 class SecondUnit:
-    """Part of a column is in another unit: the values below (or above) a bound."""
+    """A second unit of the values below (or above) a bound."""
 
     unit: str
     to: str
@@ -113,11 +112,11 @@ class SecondUnit:
 
 
 def detect_second_unit(values: Floats, said: tuple[str, ...]) -> SecondUnit | None:
-    """A second unit within one column: two heaps with a gap between them, one a known multiple of the other.
+    """Detect a second unit within one column: two clusters with a gap, related by a known conversion.
 
     Args:
-        values: The numbers, without missing ones and sentinels.
-        said: The words of the column's name, which must tell what is measured.
+        values: The numbers, without missing values and sentinels.
+        said: The words of the column's name, which must imply a quantity.
     """
     kept, analyte = candidate_units(said), analyte_in_name(said)
     if not kept or len(values) < 20 or values.min() <= 0:

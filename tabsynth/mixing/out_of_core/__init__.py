@@ -1,1 +1,1 @@
-"""Mixing batch by batch, for tables larger than memory."""
+"""Mix tables larger than memory, batch by batch."""

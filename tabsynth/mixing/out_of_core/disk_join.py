@@ -1,4 +1,4 @@
-"""Who is who by keys alone, counted and joined on disk: DuckDB groups and joins what memory does not hold."""
+"""Count and join keys on disk with DuckDB."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tabsynth.mixing.linkage.link import find_alarms
 from tabsynth.mixing.linkage.spec import LinkSpec
 
 MAX_MEMORY = "500MB"
-"""What DuckDB may hold before it writes to its folder."""
+"""DuckDB's memory limit before it spills to disk."""
 
 
 @dataclass(frozen=True)
 class KeyCounts:
-    """What the keys say.
+    """The counted keys.
 
     Attributes:
-        report: As of ``Links.report``.
-        exposure: In how many sources and rows persons stand.
-        growth: What a join by them would do.
-        joined: How many rows a person would have after it at most.
+        report: As ``Links.report``.
+        exposure: Sources and rows of each person.
+        growth: The growth of a join.
+        joined: Maximum rows of a person after it.
     """
 
     report: dict[str, Any]
@@ -34,7 +34,7 @@ class KeyCounts:
 
 
 def connect(folder: Path) -> Any:
-    """A DuckDB that keeps all it writes in one folder, fetches nothing, and keeps the order of rows."""
+    """An offline DuckDB connection with all its files in one folder, which preserves row order."""
     import duckdb
 
     offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -45,14 +45,14 @@ def connect(folder: Path) -> Any:
 
 
 def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Collection[str], records: bool) -> KeyCounts:
-    """Count keys in all sources, and leave behind who is who: the table ``entities`` of keys and their first rows.
+    """Count keys in all sources, and create the table ``entities`` of keys and their first rows.
 
     Args:
         con: The database.
         paths: The staged sources.
-        spec: How to link; ``exact`` or ``none``.
+        spec: Linkage settings; ``exact`` or ``none``.
         keyed: The sources that have a key.
-        records: Whether rows of a source that share the key are one record of it.
+        records: Whether rows of a source with the same key are one record.
     """
     names = list(paths)
     every = " UNION ALL ".join(
@@ -73,7 +73,7 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
         f"WHERE c > greatest({MIN_HEAVY_ROWS}, {MIN_HEAVY_ROWS} * m) ORDER BY c DESC, first LIMIT 100",
     )
     heavy = [{"source": names[s], "rows": c, "first_row": n - _first_row(rows, s)} for s, c, n in found]
-    # A key that several records of a source share joins none of them, where a person has one record of each.
+    # With one record per person and source, a key of several records joins none of them.
     alone = spec.engine == "exact" and spec.one_to_one and not records
     kept = "_key NOT IN (SELECT _key FROM held WHERE c > 1)" if alone else "true"
     by = "_key" if spec.engine == "exact" else "s, _key"
@@ -100,12 +100,12 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
 
 
 def _first_row(rows: Mapping[int, int], source: int) -> int:
-    """The number of a source's first row."""
+    """Number of a source's first row."""
     return sum(count for i, count in rows.items() if i < source)
 
 
 def _growth(con: Any, names: Sequence[str]) -> Growth:
-    """As ``exact.growth``, of keys that are joined."""
+    """As ``exact.count_growth``, for joined keys."""
     sql = "SELECT coalesce(sum(made), 0), coalesce(sum(side), 0), coalesce(max(made), 0) FROM entities WHERE k > 1"
     made, side, worst = _run(con, sql)[0]
     several = dict(_run(con, "SELECT s, sum(c) FROM held SEMI JOIN entities USING (_key) WHERE c > 1 GROUP BY s"))
@@ -122,17 +122,17 @@ def _growth(con: Any, names: Sequence[str]) -> Growth:
 def join_sources(
     con: Any, paths: Mapping[str, Path], columns: Sequence[Sequence[str]], trust: Mapping[str, float], to: Path
 ) -> None:
-    """Put rows of one entity side by side in a file; of several sources' values the most trusted one stands.
+    """Join the rows of each entity in a file; the most trusted source's value is kept.
 
-    The file has the columns ``c0``, ``c1``, ..., ``_source``, and a column ``xN`` for each ``cN`` that several sources
-    have: whether they disagree. Rows come in the order in which their entities first occur. Columns go by number, for
-    DuckDB takes ``age`` and ``Age`` for one.
+    The file has the columns ``c0``, ``c1``, ..., ``_source``, and for each ``cN`` of several sources a flag ``xN`` of
+    disagreement. Rows are in the order of their entities' first rows. Columns are numbered because DuckDB's names are
+    case-insensitive.
 
     Args:
         con: The database, after ``count_keys``.
-        paths: The sources, with the same columns, each in the type that it has in all.
+        paths: The sources, with columns of common types.
         columns: The sources that have each column.
-        trust: By source, how far its values count.
+        trust: Trust in each source.
         to: The file to write.
     """
     names = list(paths)
@@ -164,5 +164,5 @@ def _escape(text: object) -> str:
 
 
 def _run(con: Any, sql: str) -> list[Any]:
-    """Run a statement to its end and give its rows."""
+    """Run a statement and fetch its rows."""
     return list(con.execute(sql).fetchall())

@@ -1,4 +1,4 @@
-"""Whether a plan can be applied batch by batch, and what one look at the inputs must settle before."""
+"""Check whether a plan can be applied batch by batch, and complete it by a first pass over the inputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tabsynth.mixing.plan.entries import HarmonisationRule
 from tabsynth.mixing.plan.plan import Plan
 
 MAX_CODES = 1000
-"""Different values up to which a column is taken to hold codes, as in ``check_codes``."""
+"""Maximum distinct values of a column of codes, as in ``check_codes``."""
 
 
 def unsupported_features(plan: Plan) -> list[str]:
-    """What in a plan needs all rows in memory, in words."""
+    """The plan's features that need all rows in memory."""
     several = [name for name, match in plan.mapped.items() if len(match.sources) > 1]
     rules = {str(plan.resolve["columns"].get(name, plan.resolve["default"])) for name in several}
     join = plan.combine["op"] == "join"
@@ -41,7 +41,7 @@ def unsupported_features(plan: Plan) -> list[str]:
 
 
 def record_keys(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """By source the columns that tell its records apart, under their names in the mixed table where they have one."""
+    """Key columns of each source, under their names in the mixed table where they are mapped."""
     out = {}
     for source, item in plan.inputs.items():
         named = {match.sources[source]: match.to for match in plan.mapped.values() if source in match.sources}
@@ -50,33 +50,33 @@ def record_keys(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 
 def complete_plan(plan: Plan, inputs: Mapping[str, Batches]) -> Plan:
-    """The plan with the format of every date told, after one look at the columns that need it, and codes checked."""
+    """Add inferred date formats to the plan by a pass over the inputs, and check the codes."""
     codes: dict[str, dict[str, pd.Series]] = {source: {} for source in inputs}
     dates: dict[tuple[str, str], list[str]] = {}
     coded = {n for n in plan.mapped if any(entry.values for entry in decided_entries(plan, n))}
     for source, table in inputs.items():
-        looked = {n: m for n, m in plan.mapped.items() if source in m.sources and (n in coded or m.kind == "datetime")}
-        if not looked:
+        needed = {n: m for n, m in plan.mapped.items() if source in m.sources and (n in coded or m.kind == "datetime")}
+        if not needed:
             continue
-        alone = _restrict_plan(plan, set(looked))
-        columns = list(dict.fromkeys(c for match in looked.values() for c in match.sources[source]))
+        alone = _restrict_plan(plan, set(needed))
+        columns = list(dict.fromkeys(c for match in needed.values() for c in match.sources[source]))
         for frame in table.frames(columns):
             for name, formats in date_format_candidates(frame, source, alone).items():
                 known = dates.setdefault((name, source), formats)
                 dates[name, source] = [spelling for spelling in known if spelling in formats]
-            for name in coded & set(looked):
+            for name in coded & set(needed):
                 column = plan.mapped[name].sources[source][0]
                 seen = codes[source].get(column, frame[column].iloc[:0])
                 if len(seen) <= MAX_CODES:
                     codes[source][column] = pd.concat([seen, frame[column]]).drop_duplicates()
     check_codes(_restrict_plan(plan, coded), codes)
-    # What fits no format, or two, is left untold: reading it says so.
+    # Without a unique format, parsing reports the error.
     named = [HarmonisationRule(column=n, dates={s: found[0]}) for (n, s), found in dates.items() if len(found) == 1]
     return replace(plan, harmonise=(*plan.harmonise, *named))
 
 
 def _restrict_plan(plan: Plan, columns: set[str]) -> Plan:
-    """The plan for some columns of the mixed table."""
+    """Restrict the plan to some columns of the mixed table."""
     return replace(
         plan,
         map=tuple(match for name, match in plan.mapped.items() if name in columns),

@@ -1,7 +1,7 @@
-"""Mix tables that memory does not hold: batch by batch to disk, joined there, and written once everything has held.
+"""Mix tables larger than memory: harmonise batch by batch to disk, join there, and write the result at the end.
 
-Rows below each other, or rows of equal keys side by side. What needs all rows at once (probabilistic links, votes over
-sources, fusing, filling in, weights) is refused before anything is read.
+Unions and joins by equal keys are supported. Steps that need all rows at once (probabilistic links, votes, fusing,
+imputation, weights) are refused before reading.
 """
 
 from __future__ import annotations
@@ -26,23 +26,15 @@ from tabsynth.data.provenance import attach_provenance, write_sidecar
 from tabsynth.data.read_write import write_chunks
 from tabsynth.errors import InputError, missing_package, quote
 from tabsynth.mixing.checks import check_alarms
-from tabsynth.mixing.combination.combine import compact_integers
+from tabsynth.mixing.column_types import cast_to, common_type, to_frame
 from tabsynth.mixing.inputs import open_inputs
 from tabsynth.mixing.linkage.exact import check_growth
 from tabsynth.mixing.linkage.spec import LinkSpec
 from tabsynth.mixing.out_of_core.disk_join import KeyCounts, connect, count_keys, join_sources
 from tabsynth.mixing.out_of_core.eligibility import complete_plan, record_keys, unsupported_features
-from tabsynth.mixing.out_of_core.staging import KEY_COLUMN, ROW_COLUMN, StagedSource, cast_to, common_type, stage_source
+from tabsynth.mixing.out_of_core.staging import KEY_COLUMN, ROW_COLUMN, StagedSource, stage_source
 from tabsynth.mixing.plan.plan import Plan
-from tabsynth.mixing.report import (
-    MAX_DOMAIN_ROWS,
-    columns_report,
-    domain_shift,
-    mixed_schema,
-    privacy_note,
-    provenance,
-    suppress_rare_cells,
-)
+from tabsynth.mixing.report import MAX_DOMAIN_ROWS, mix_report, mixed_schema, provenance
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 
@@ -53,10 +45,10 @@ class MixedFile:
 
     Attributes:
         path: Its file.
-        rows: How many rows it has.
-        schema: What it is: as the target declares, else read off rows at equal steps.
-        plan_hash: The hash of the plan that was applied.
-        report: What was done, as of ``Mixed``.
+        rows: Number of rows.
+        schema: The schema: declared by the target, else inferred from evenly spaced rows.
+        plan_hash: The hash of the applied plan.
+        report: As in ``Mixed``.
     """
 
     path: Path
@@ -67,13 +59,13 @@ class MixedFile:
 
 
 def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFrame] | None, seed: int) -> MixedFile:
-    """Mix into a file, in the memory of a batch; the file appears at the end, whole.
+    """Mix into a file with the memory of one batch; the file appears only when complete.
 
     Args:
-        plan: A plan with nothing left to decide.
+        plan: A decided plan.
         output: A Parquet or CSV file.
-        tables: Sources that the plan knows as frames.
-        seed: Seed of what is said of how far the sources differ.
+        tables: Sources given as frames.
+        seed: Seed of the domain shift.
 
     Raises:
         InputError: The plan needs all rows in memory, or does not fit its inputs.
@@ -89,11 +81,13 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     if importlib.util.find_spec("duckdb") is None:
         raise missing_package("mixing out of memory", "duckdb", "mixing")
     if plan.combine["op"] == "join" and plan.link["engine"] == "none" and len(plan.inputs) > 1:
-        raise InputError("a join needs to know who is who: set link to exact, or combine to union")
+        raise InputError("a join needs linked rows: set link to exact, or combine to union")
     target = Path(output)
     kind = file_format(target)
     if kind == "excel":
-        raise InputError(f"cannot write {str(target)!r} batch by batch: Excel holds few rows; choose .parquet or .csv")
+        raise InputError(
+            f"cannot write {str(target)!r} batch by batch: Excel sheets are limited in rows; choose .parquet or .csv"
+        )
     check_writable(target)
     inputs = open_inputs(plan, tables)
     whole = complete_plan(plan, inputs)
@@ -101,19 +95,19 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
         staged = _stage_sources(whole, inputs, Path(folder))
         con = connect(Path(folder))
         try:
-            made = OutOfCoreMix(plan, staged, con, Path(folder), seed)
+            mixed = OutOfCoreMix(plan, staged, con, Path(folder), seed)
         finally:
             con.close()
         with write_chunks(target) as append:
-            for frame in made.frames():
-                append(attach_provenance(frame, made.provenance))
+            for frame in mixed.frames():
+                append(attach_provenance(frame, mixed.provenance))
     if kind != "parquet":
-        write_sidecar(target, made.provenance)
-    return MixedFile(path=target, rows=made.rows, schema=made.schema(), plan_hash=plan.hash, report=made.report)
+        write_sidecar(target, mixed.provenance)
+    return MixedFile(path=target, rows=mixed.rows, schema=mixed.schema(), plan_hash=plan.hash, report=mixed.report)
 
 
 def _stage_sources(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> dict[str, StagedSource]:
-    """Every source harmonised, in a file of its own."""
+    """Harmonise every source into its own file."""
     fields, records = tuple(plan.link.get("fields", ())), record_keys(plan)
     out: dict[str, StagedSource] = {}
     start = 0
@@ -127,7 +121,7 @@ def _stage_sources(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> d
 
 
 class OutOfCoreMix:
-    """The mixed table as its rows come, and what is told of it."""
+    """The mixed table in batches, with its report."""
 
     def __init__(self, plan: Plan, staged: Mapping[str, StagedSource], con: Any, folder: Path, seed: int) -> None:
         self.plan, self.staged, self.folder = plan, staged, folder
@@ -146,25 +140,26 @@ class OutOfCoreMix:
         }
         if not self.columns:
             raise InputError("no column is in all sources, so on_missing_column: drop leaves nothing; choose mask")
-        self.types = {n: common_type(n, [staged[s].facts[n] for s in have]) for n, have in self.columns.items()}
+        self.types = {n: common_type(n, {s: staged[s].facts[n] for s in have}) for n, have in self.columns.items()}
         self.sample: list[pd.DataFrame] = []
         self.conflicts: dict[str, int] = {}
         self.gaps: set[str] = set()
-        self.seen = 0
+        self.n_seen = 0
         self.joined = self._join(con, keys) if plan.combine["op"] == "join" else None
         self.rows = self.joined.metadata.num_rows if self.joined else sum(part.rows for part in staged.values())
         self.report = self._report(keys, seed)
         self.provenance = provenance(plan, self.report["inputs"], self.rows, self.report["privacy"])
 
     def frames(self) -> Iterator[pd.DataFrame]:
-        """The rows in order, a batch at a time."""
+        """The rows in order, in batches."""
         with progress_bar(self.rows, "write", "row", None) as shown:
             for table in self._union() if self.joined is None else self._side_by_side():
-                frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-                frame = pd.DataFrame({name: compact_integers(frame[name]) for name in frame})
+                frame = to_frame(table)
                 step = -(-self.rows // MAX_DOMAIN_ROWS)
-                self.sample.append(frame.iloc[-self.seen % step :: step].copy())  # a view would keep the batch
-                self.seen += len(frame)
+                self.sample.append(
+                    frame.iloc[-self.n_seen % step :: step].copy()
+                )  # a view would keep the batch in memory
+                self.n_seen += len(frame)
                 self.gaps |= {name for name in self.columns if frame[name].isna().any()}
                 shown.update(len(frame))
                 yield frame
@@ -181,7 +176,7 @@ class OutOfCoreMix:
                 yield self._typed(source, batch).append_column("_source", pa.array([source] * len(batch)))
 
     def _typed(self, source: str, batch: pa.Table) -> pa.Table:
-        """A batch in the types of the mixed table; keys that are local to their source have it before them."""
+        """A batch in the types of the mixed table, with local keys prefixed by their source."""
         local = self.plan.link["engine"] != "exact"
         out = {}
         for name, kind in self.types.items():
@@ -198,7 +193,7 @@ class OutOfCoreMix:
         return pa.table(out)
 
     def _join(self, con: Any, keys: KeyCounts) -> pyarrow.parquet.ParquetFile:
-        """The sources joined in a file."""
+        """Join the sources in a file."""
         check_growth(keys.growth, float(self.plan.combine["max_growth"]), str(self.plan.combine["cardinality"]))
         paths = {}
         for i, (source, part) in enumerate(self.staged.items()):
@@ -225,7 +220,7 @@ class OutOfCoreMix:
             yield pa.Table.from_batches([batch]).select(chosen).rename_columns([*self.columns, "_source"])
 
     def _report(self, keys: KeyCounts, seed: int) -> dict[str, Any]:
-        """As of ``Mixed``; how far the sources differ is said by rows at equal steps."""
+        """The report, as in ``Mixed``."""
         plan, rows = self.plan, {name: part.rows for name, part in self.staged.items()}
         combine: dict[str, Any] = {"op": "union", "rows_in": sum(rows.values()), "rows_out": self.rows}
         factor = keys.exposure.factor
@@ -233,34 +228,32 @@ class OutOfCoreMix:
             combine |= {"op": "join", "growth": round(keys.growth.factor, 4), "cardinality": keys.growth.cardinality}
             combine["entities"] = sum(keys.exposure.sources.values())
             factor = keys.joined
-        unknown = ("person", "epsilon_factor", "sources_per_entity") if plan.link["engine"] == "none" else ()
-        link = {key: value for key, value in suppress_rare_cells(keys.report, self.rows).items() if key not in unknown}
-        return {
-            "plan_hash": plan.hash,
-            "inputs": {name: {"rows": n, "sha256": plan.inputs[name].sha256} for name, n in rows.items()},
-            "columns": columns_report({name: part.done for name, part in self.staged.items()}, rows),
-            "link": link,
-            "combine": combine,
-            "weights": None,
-            "domain_auc": domain_shift({name: self._some(name) for name in self.staged}, seed),
-            "privacy": privacy_note(plan.link["engine"], factor, len(rows)),
-        }
+        return mix_report(
+            plan,
+            {name: part.done for name, part in self.staged.items()},
+            keys.report,
+            combine,
+            {name: self._some(name) for name in self.staged},
+            rows=rows,
+            factor=factor,
+            seed=seed,
+        )
 
     def _some(self, source: str) -> pd.DataFrame:
-        """Rows of a source at equal steps."""
+        """Evenly spaced rows of a source."""
         part = self.staged[source]
         have = [name for name, sources in self.columns.items() if source in sources]
-        step, seen, out = -(-part.rows // MAX_DOMAIN_ROWS), 0, []
+        step, n_seen, out = -(-part.rows // MAX_DOMAIN_ROWS), 0, []
         for batch in part.batches(have):
-            at = np.arange(-seen % step, len(batch), step)
-            seen += len(batch)
+            at = np.arange(-n_seen % step, len(batch), step)
+            n_seen += len(batch)
             typed = {n: cast_to(batch[n].combine_chunks().take(pa.array(at)), self.types[n]) for n in have}
             out.append(pa.table(typed).to_pandas())
         some: pd.DataFrame = pd.concat(out, ignore_index=True)
         return some
 
     def schema(self) -> Schema:
-        """What the table is, read off the rows that were kept; what all rows know overrides them."""
+        """The schema inferred from the sampled rows, corrected by facts about all rows."""
         found = mixed_schema(self.plan, pd.concat(self.sample, ignore_index=True))
         columns = dict(found.columns)
         for name, kind in self.types.items():

@@ -1,1 +1,1 @@
-"""The plan of a mix: entries, file and checks."""
+"""The mixing plan: entries, file format and validation."""

@@ -1,4 +1,4 @@
-"""The entries of a plan: an input, a match of columns, and what is done to a column's values."""
+"""Entries of a plan: inputs, column matches and harmonisation rules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from tabsynth.errors import InputError, quote
 
 APPLIED_STATUSES = ("accepted", "edited")
-"""States of an entry that is applied."""
+"""Statuses of an applied entry."""
 
 Code = str | int | float | bool
 
 
 def code_text(value: object) -> str:
-    """How a code is compared, whatever its type: ``1``, ``1.0`` and ``"1"`` are one code."""
+    """Canonical text of a code: ``1``, ``1.0`` and ``"1"`` are equal."""
     if isinstance(value, bool) or type(value).__name__ == "bool_":
         return "true" if value else "false"
     if hasattr(value, "item"):
@@ -32,7 +32,7 @@ def code_text(value: object) -> str:
 
 
 def code_texts(values: pd.Series) -> pd.Series:
-    """``code_text`` of every value, missing ones left out: Arrow does what Python would do one by one."""
+    """``code_text`` of every value, vectorised by Arrow; missing values stay missing."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.map(dict(zip(values.cat.categories, code_texts(values.cat.categories.to_series()), strict=True)))
     text = None
@@ -56,9 +56,9 @@ class Input:
     Attributes:
         uri: Its file; None for a frame.
         sha256: Of the file's bytes, or of the frame's content.
-        key: Its columns that name a person (or another entity).
-        trust: How far its values count against those of others, 0 to 1.
-        na: Values that mean missing, by its column.
+        key: Its columns that identify a person (or another entity).
+        trust: Weight of its values in conflicts, 0 to 1.
+        na: Values that mean missing, by column.
     """
 
     uri: str | None = None
@@ -79,13 +79,13 @@ class Input:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; what has its default is left out, but the trust."""
+        """Plain data without defaults, except the trust."""
         data: dict[str, Any] = {"uri": self.uri, "sha256": self.sha256, "key": list(self.key), "trust": self.trust}
         data["na"] = {name: list(values) for name, values in self.na.items()}
         return {key: value for key, value in data.items() if value not in (None, [], {})}
 
     def rebase(self, here: Path, there: Path) -> Input:
-        """The input with its relative path starting at another folder."""
+        """The input with its relative path rebased to another folder."""
         if self.uri is None or Path(self.uri).is_absolute():
             return self
         uri = Path(os.path.relpath(here / self.uri, there)).as_posix()
@@ -97,14 +97,14 @@ class Match:
     """Columns of the sources that become one column of the mixed table.
 
     Attributes:
-        to: Its name there.
-        kind: What it is (``numeric``, ``categorical``, ``boolean``, ``datetime``, ``identifier`` or ``text``).
-        sources: By source the column's name; several names are joined with ``joiner``.
-        score: How good the match is, 0 to 1.
-        margin: How far the runner-up is behind.
+        to: Its name.
+        kind: Its kind (``numeric``, ``categorical``, ``boolean``, ``datetime``, ``identifier`` or ``text``).
+        sources: The column's name in each source; several names are joined with ``joiner``.
+        score: Score of the match, 0 to 1.
+        margin: Lead over the runner-up.
         status: ``proposed``, ``accepted``, ``edited`` or ``rejected``.
-        question: What a person must decide; empty when nothing is open.
-        why: What spoke for it.
+        question: The open decision; empty if there is none.
+        why: The evidence.
     """
 
     to: str
@@ -119,19 +119,19 @@ class Match:
 
     @property
     def label(self) -> str:
-        """The entry in words."""
-        told = ", ".join(f"{source}.{'+'.join(names)}" for source, names in self.sources.items())
-        return f"{self.to!r} from {told}"
+        """A description for messages."""
+        columns = ", ".join(f"{source}.{'+'.join(names)}" for source, names in self.sources.items())
+        return f"{self.to!r} from {columns}"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Match:
         """Read what ``to_dict`` writes."""
-        told = {key: value for key, value in data.items() if key != "from"}
+        fields = {key: value for key, value in data.items() if key != "from"}
         names = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in data["from"].items()}
-        return cls(sources=names, **told)
+        return cls(sources=names, **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; remarks that are empty are left out."""
+        """Plain data without empty remarks."""
         names = {key: value[0] if len(value) == 1 else list(value) for key, value in self.sources.items()}
         data = {"to": self.to, "kind": self.kind, "from": names, "joiner": self.joiner, "score": self.score}
         data |= {"margin": self.margin, "status": self.status, "question": self.question, "why": self.why}
@@ -142,21 +142,21 @@ class Match:
 
 @dataclass(frozen=True, kw_only=True)
 class HarmonisationRule:
-    """What is done to the values of one column.
+    """Harmonisation of one column's values.
 
     Attributes:
-        column: Its name in the mixed table.
-        unit: The unit there.
-        units: By source the unit that it comes in, where that differs.
-        analyte: The substance, where mass becomes amount (mg/dL, mmol/L).
-        mixed: By source a second unit that the values ``below`` or ``above`` a bound are in.
-        range: Least and greatest possible value; what lies outside fails, or becomes missing (``outside``).
+        column: The column of the mixed table.
+        unit: Its unit.
+        units: The unit in each source where it differs.
+        analyte: The substance, for conversion between mass and amount (mg/dL, mmol/L).
+        mixed: By source, a second unit of the values ``below`` or ``above`` a bound.
+        range: Minimum and maximum; values outside fail or become missing (``outside``).
         values: Meaning by code, for all sources, or by source.
-        unmapped: What becomes of other codes: ``fail``, ``keep`` or ``missing``.
-        na: By source the values that mean missing.
-        dates: By source the strftime format.
-        budget: Share of a source's values that may fail to be read; they become missing and are counted.
-        status, score, question, why: As of a ``Match``.
+        unmapped: Treatment of other codes: ``fail``, ``keep`` or ``missing``.
+        na: By source, the values that mean missing.
+        dates: By source, the strftime format.
+        budget: Maximum share of a source's values that cannot be parsed; they become missing.
+        status, score, question, why: As in ``Match``.
     """
 
     column: str
@@ -178,24 +178,24 @@ class HarmonisationRule:
 
     @property
     def label(self) -> str:
-        """The entry in words."""
+        """A description for messages."""
         parts = {"units": self.units or self.mixed, "codes": self.values, "sentinels": self.na, "dates": self.dates}
         return f"{' and '.join(key for key, value in parts.items() if value) or 'range'} of {self.column!r}"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> HarmonisationRule:
         """Read what ``to_dict`` writes."""
-        told = {key: value for key, value in data.items() if key not in ("from", "range", "na")}
+        fields = {key: value for key, value in data.items() if key not in ("from", "range", "na")}
         bounds = data.get("range")
         return cls(
             units=data.get("from", {}),
             range=None if bounds is None else (bounds[0], bounds[1]),
             na={key: tuple(values) for key, values in data.get("na", {}).items()},
-            **told,
+            **fields,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; what has its default is left out."""
+        """Plain data without defaults."""
         data: dict[str, Any] = {"column": self.column, "unit": self.unit, "from": dict(self.units)}
         data |= {"analyte": self.analyte, "mixed": {key: dict(value) for key, value in self.mixed.items()}}
         data["range"] = None if self.range is None else list(self.range)
@@ -207,9 +207,9 @@ class HarmonisationRule:
         return {key: value for key, value in data.items() if value is not None and value not in ("", {})}
 
     def recoding(self, source: str) -> dict[str, Code]:
-        """Meaning by code (as text) for one source; empty when its codes stay."""
-        told = self.values.get(source, {}) if _is_by_source(self.values) else self.values
-        return {code_text(key): value for key, value in told.items()}
+        """Meaning by code (as text) for one source; empty without recoding."""
+        mapping = self.values.get(source, {}) if _is_by_source(self.values) else self.values
+        return {code_text(key): value for key, value in mapping.items()}
 
 
 def _is_by_source(values: Mapping[str, Any]) -> bool:
@@ -221,10 +221,10 @@ def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_recodings(entries: Iterable[HarmonisationRule], inputs: Iterable[str]) -> None:
-    """Raise where a code of one source is given two meanings, or where codes are no codes.
+    """Check that each code of a source has one meaning.
 
     Raises:
-        InputError: Names the column, the source, the code and both meanings.
+        InputError: A code has two meanings, or is not a scalar.
     """
     names = set(inputs)
     seen: dict[tuple[str, str, str], Code] = {}
@@ -236,13 +236,13 @@ def check_recodings(entries: Iterable[HarmonisationRule], inputs: Iterable[str])
             raise InputError(f"harmonise: values of {entry.column!r} are given both by source and for all; choose one")
         unknown = [key for key in entry.values if mixed == {True} and key not in names]
         if unknown:
-            raise InputError(f"harmonise: values of {entry.column!r} name {quote(unknown)}, which is no input")
+            raise InputError(f"harmonise: values of {entry.column!r} name {quote(unknown)}, which is not an input")
         for source in entry.values if mixed == {True} else names:
-            told = entry.values[source] if mixed == {True} else entry.values
-            for key, value in told.items():
+            mapping = entry.values[source] if mixed == {True} else entry.values
+            for key, value in mapping.items():
                 if isinstance(key, bool) or isinstance(value, (Mapping, list)):
                     raise InputError(
-                        f"harmonise: values of {entry.column!r}: {key!r}: {value!r} is no code and meaning; "
+                        f"harmonise: values of {entry.column!r}: {key!r}: {value!r} is not a code and its meaning; "
                         "write words such as yes and no in quotes"
                     )
                 known = seen.setdefault((entry.column, source, code_text(key)), value)

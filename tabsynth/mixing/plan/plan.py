@@ -1,7 +1,6 @@
-"""A mixing plan: what becomes of which column of which source. A machine suggests it, a person accepts it.
+"""The mixing plan and its YAML file.
 
-The file is YAML. ``Plan.hash`` names what a plan does: it covers the inputs' contents and every decision, but not where
-the files lie, nor scores and remarks.
+``Plan.hash`` covers the inputs' contents and every decision, but not file locations, scores and remarks.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tabsynth.mixing.plan.validation import check_plan
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
-"""Version of the plan's form; a file of a later version is refused."""
+"""Version of the file format; later versions are refused."""
 
 DEFAULT_LINK: dict[str, Any] = {"engine": "none"}
 DEFAULT_COMBINE: dict[str, Any] = {"op": "union", "cardinality": "1:1", "max_growth": 1.0, "on_missing_column": "mask"}
@@ -33,27 +32,27 @@ DEFAULT_LINEAGE: dict[str, Any] = {"row": ["_source", "_entity", "_weight"], "ce
 
 HEADER = """\
 # A plan to mix tables. Read it beside its review page, then set each status: accepted, edited or rejected.
-# What is still proposed is not applied.
+# Entries that are still proposed are not applied.
 """
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """How several tables become one.
+    """A plan for mixing several tables into one.
 
     Attributes:
         inputs: The sources by name.
-        map: Which columns of the sources become which column.
+        map: Column matches.
         harmonise: Units, codes, sentinels and dates, by column.
-        link: How rows of the same person are found: the arguments of ``LinkSpec``.
+        link: Record linkage: the arguments of ``LinkSpec``.
         combine: ``op`` (union, join or fuse) and its limits.
-        resolve: Which of several values of one person counts: a ``default`` rule and rules by column.
+        resolve: Conflict resolution: a ``default`` rule and rules by ``columns``.
         weights: Margins to rake to, or None.
-        lineage: What is kept of where rows and cells come from, and whether it may leave (``publish``).
-        questions: What only a person can decide, and no entry asks.
-        folder: Where relative paths of the inputs start.
+        lineage: Lineage of rows and cells to keep, and whether it may be published (``publish``).
+        questions: Open questions that do not belong to an entry.
+        folder: Base folder of relative input paths.
         tables: Sources given as frames; they are not written to the file.
-        schema: What the mixed table should be, if it was given to ``suggest``; ``target`` in the file.
+        schema: Declared schema of the mixed table; ``target`` in the file.
     """
 
     inputs: Mapping[str, Input]
@@ -83,12 +82,12 @@ class Plan:
         folder: str | Path = ".",
         tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> Plan:
-        """Check a plan given as plain data.
+        """Create a plan from plain data.
 
         Args:
             data: The plan as a mapping.
-            name: What to call it in messages.
-            folder: Where relative paths start.
+            name: Its name in messages.
+            folder: Base folder of relative paths.
             tables: Sources that are frames rather than files.
 
         Raises:
@@ -116,7 +115,7 @@ class Plan:
 
         Raises:
             SourceError: The file cannot be read, or is not YAML.
-            InputError: It is not a plan.
+            InputError: It is not a valid plan.
         """
         source = Path(path)
         return cls.from_dict(read_yaml(source, "plan"), name=source.name, folder=source.parent, tables=tables)
@@ -139,7 +138,7 @@ class Plan:
         return {key: value for key, value in data.items() if value is not None and value != []}
 
     def save(self, path: str | Path) -> None:
-        """Write the plan's file; paths of inputs are then relative to it."""
+        """Write the plan's file; paths of inputs become relative to it."""
         target = Path(path)
         moved = {name: item.rebase(self.folder, target.parent) for name, item in self.inputs.items()}
         data = replace(self, inputs=moved).to_dict()
@@ -148,12 +147,12 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what the plan does and to what contents, as 64 hexadecimal digits."""
+        """SHA-256 of the decisions and the inputs' contents, as 64 hexadecimal digits."""
         return self._hash(("uri",))
 
     @property
     def decisions_hash(self) -> str:
-        """SHA-256 of what the plan does, whatever its inputs hold: it tells nothing of their rows."""
+        """SHA-256 of the decisions only, which is independent of the inputs' rows."""
         return self._hash(("uri", "sha256"))
 
     def _hash(self, left_out: tuple[str, ...]) -> str:
@@ -170,12 +169,12 @@ class Plan:
 
     @property
     def entries(self) -> tuple[Match | HarmonisationRule, ...]:
-        """All entries, of the map and then of harmonise."""
+        """All entries: matches, then harmonisation rules."""
         return (*self.map, *self.harmonise)
 
     @property
     def open(self) -> list[str]:
-        """Entries that nobody has decided, in words; what is done to a rejected column needs no decision."""
+        """Labels of undecided entries; rules of rejected columns need no decision."""
         gone = {item.to for item in self.map if item.status == "rejected"}
         left: list[Match | HarmonisationRule] = [
             *self.map,
@@ -184,7 +183,7 @@ class Plan:
         return [item.label for item in left if item.status == "proposed"]
 
     def accept(self, columns: Iterable[str] | None = None) -> Plan:
-        """The plan with proposals accepted: all of them, or those of some columns of the mixed table.
+        """Accept proposals: all of them, or those of some columns of the mixed table.
 
         Raises:
             InputError: No entry is about such a column.
@@ -196,7 +195,7 @@ class Plan:
         return self._decide(lambda item, column: column in chosen)
 
     def accept_above(self, least: float) -> Plan:
-        """The plan with those proposals accepted whose score is at least ``least`` and that ask nothing."""
+        """Accept proposals without a question whose score is at least ``least``."""
         return self._decide(lambda item, _: (item.score or 0.0) >= least and not item.question)
 
     def _decide(self, good: Any) -> Plan:
@@ -211,11 +210,11 @@ class Plan:
 
     @property
     def mapped(self) -> dict[str, Match]:
-        """The columns of the mixed table that were decided, in order."""
+        """The applied matches by column of the mixed table, in order."""
         return {item.to: item for item in self.map if item.status in APPLIED_STATUSES}
 
     def changes(self) -> str:
-        """What becomes of every source, as a plain-text diff."""
+        """The plan's effect on every source, as a plain-text diff."""
         from tabsynth.mixing.review.diff import describe_changes
 
         return describe_changes(self)
@@ -227,10 +226,10 @@ class Plan:
         return render_frame(self)
 
     def review(self, path: str | Path) -> None:
-        """Write what a person needs to decide: a page with the evidence (``.html``) or a diff (any other suffix).
+        """Write a review page with the evidence (``.html``), or a text diff (any other suffix).
 
         Raises:
-            DataError: An input has changed since the plan was made.
+            DataError: An input has changed since the plan was created.
             SourceError: An input cannot be read, or the file cannot be written.
         """
         if Path(path).suffix.lower() in (".html", ".htm"):
@@ -242,7 +241,7 @@ class Plan:
 
 
 def _check_names(plan: Plan) -> None:
-    """Every entry speaks of inputs that there are."""
+    """Check that entries name existing inputs."""
     named: list[tuple[str, str, Mapping[str, Any]]] = [("map", item.label, item.sources) for item in plan.map]
     for entry in plan.harmonise:
         for part in (entry.units, entry.mixed, entry.na, entry.dates):
@@ -254,16 +253,16 @@ def _check_names(plan: Plan) -> None:
 
 
 def _check_targets(plan: Plan) -> None:
-    """A column of a source goes to one place, and a column of the mixed table is made once."""
+    """Check that every source column and every target column is used once."""
     seen: dict[tuple[str, str], str] = {}
     targets: set[str] = set()
     for item in plan.map:
         if item.status == "rejected":
             continue
         if item.to in targets:
-            raise InputError(f"map: two entries make the column {item.to!r}; keep one")
+            raise InputError(f"map: two entries define the column {item.to!r}; keep one")
         if item.to.startswith("_"):
-            raise InputError(f"map: {item.to!r} begins with an underscore, which is kept for lineage; rename it")
+            raise InputError(f"map: {item.to!r} begins with an underscore, which is reserved for lineage; rename it")
         targets.add(item.to)
         for source, names in item.sources.items():
             for name in names:
@@ -275,4 +274,4 @@ def _check_targets(plan: Plan) -> None:
     columns = {item.to for item in plan.map}
     for entry in plan.harmonise:
         if entry.column not in columns:
-            raise InputError(f"harmonise: no entry of map makes {entry.column!r}; there are {quote(sorted(columns))}")
+            raise InputError(f"harmonise: no entry of map defines {entry.column!r}; there are {quote(sorted(columns))}")

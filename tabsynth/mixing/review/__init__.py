@@ -1,1 +1,1 @@
-"""What a person sees of a plan before accepting it."""
+"""The review of a plan: an HTML page and a text diff."""

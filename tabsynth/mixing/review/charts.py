@@ -1,4 +1,4 @@
-"""The pictures of a review: each column's distribution in every source, as it stands and as the plan would make it."""
+"""Charts of a review: each column's distribution in every source, before and after harmonisation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tabsynth.mixing.matching.column_profiles import MAX_CODES
 from tabsynth.mixing.plan.entries import code_text
 
 MIN_CELL_ROWS = 5
-"""A code that fewer rows share is pooled with others."""
+"""Codes with fewer rows are pooled."""
 
 N_BINS = 24
 WIDTH, HEIGHT = 300.0, 96.0
 
 
 def draw_distributions(series: Mapping[str, pd.Series]) -> dict[str, Any] | None:
-    """Outlines of numbers over each other, or bars of codes beside each other; None where there is nothing to show.
+    """Histogram outlines of numbers, or bars of codes; None without values.
 
     Args:
-        series: By source the values of one column.
+        series: One column's values by source.
     """
     present = {source: values.dropna() for source, values in series.items()}
     present = {source: values for source, values in present.items() if len(values)}
@@ -45,7 +45,7 @@ def _to_numbers(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | No
 
 
 def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> dict[str, Any]:
-    """Stepped outlines on one axis between the 1 % and 99 % quantiles: ends belong to few."""
+    """Step outlines between the 1 % and 99 % quantiles, which do not disclose extremes."""
     low = min(float(np.quantile(values, 0.01)) for values in series.values())
     high = max(float(np.quantile(values, 0.99)) for values in series.values())
     if low == high:
@@ -66,7 +66,7 @@ def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) 
 
 
 def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
-    """Shares of each code in each source; codes that few rows share are pooled."""
+    """Shares of each code in each source; rare codes are pooled."""
     counts = {source: values.map(code_text).value_counts() for source, values in series.items()}
     total = pd.DataFrame(counts).fillna(0)
     shown = [str(code) for code in total.index[(total >= MIN_CELL_ROWS).any(axis=1)]]

@@ -1,4 +1,4 @@
-"""What a plan does to each source, as a plain-text diff: what goes out with a minus, what comes in with a plus."""
+"""A plan's effect on each source as a plain-text diff."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tabsynth.mixing.plan.plan import Plan
 
 
 def describe_changes(plan: Plan) -> str:
-    """The diff, one block for each source; entries that nobody has decided carry their question."""
+    """The diff, one block for each source; undecided entries include their question."""
     lines: list[str] = [f"# plan {plan.hash[:12]}: {len(plan.open)} entries to decide"]
     for source in plan.inputs:
         lines += ["", f"--- {source}", "+++ mixed"]
@@ -15,26 +15,28 @@ def describe_changes(plan: Plan) -> str:
             if source not in match.sources:
                 continue
             names = match.joiner.join(match.sources[source])
-            told = [
+            effects = [
                 text for entry in plan.harmonise if entry.column == match.to for text in _describe_rule(entry, source)
             ]
             sign = "!" if match.status == "rejected" else "-"
             lines.append(f"{sign} {names}")
             if match.status != "rejected":
-                lines += [f"+ {match.to}{' [' + ', '.join(told) + ']' if told else ''}"]
+                lines += [f"+ {match.to}{' [' + ', '.join(effects) + ']' if effects else ''}"]
         absent = [match.to for match in plan.map if source not in match.sources and match.status != "rejected"]
         if absent:
             lines.append(f"  absent: {', '.join(absent)}")
-    asked = [(item.label, item.question) for item in plan.entries if item.status == "proposed" and item.question]
-    if asked or plan.questions:
+    open_questions = [
+        (item.label, item.question) for item in plan.entries if item.status == "proposed" and item.question
+    ]
+    if open_questions or plan.questions:
         lines += ["", "? to decide"]
-        lines += [f"? {label}: {question}" for label, question in asked]
+        lines += [f"? {label}: {question}" for label, question in open_questions]
         lines += [f"? {question}" for question in plan.questions]
     return "\n".join(lines) + "\n"
 
 
 def _describe_rule(entry: HarmonisationRule, source: str) -> list[str]:
-    """What one entry does to one source, in words."""
+    """Describe one rule's effect on one source."""
     if entry.status == "rejected":
         return []
     out = []

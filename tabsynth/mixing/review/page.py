@@ -1,4 +1,4 @@
-"""The page on which a person judges a plan: for each column of the mixed table its evidence, and what to decide."""
+"""The review page of a plan: evidence and open decisions for each column of the mixed table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tabsynth.mixing.review.diff import describe_changes
 
 
 def render(plan: Plan) -> str:
-    """One self-contained page: no script, nothing loaded.
+    """Render a self-contained page without scripts.
 
     Raises:
-        DataError: An input has changed since the plan was made.
+        DataError: An input has changed since the plan was created.
     """
     frames = load_inputs(plan)
     cards = [_card(match, plan, frames) for match in plan.map]
@@ -47,7 +47,7 @@ def render(plan: Plan) -> str:
 
 
 def render_frame(plan: Plan) -> str:
-    """The page in a frame, so that its style stays its own."""
+    """The page in an iframe, which isolates its style."""
     page = escape(render(plan), quote=True)
     return (
         f'<div><iframe title="Mixing plan: review" srcdoc="{page}" sandbox="" loading="lazy" '
@@ -94,7 +94,7 @@ def _join_columns(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> p
 def _preview(
     match: Match, entries: list[HarmonisationRule], plan: Plan, frames: dict[str, pd.DataFrame]
 ) -> tuple[dict[str, pd.Series], list[str]]:
-    """The column as the plan would make it if its proposals were accepted, and what would stop it."""
+    """The column after accepting its proposals, and the errors that would occur."""
     kept = [replace(entry, status="accepted") for entry in entries if entry.status != "rejected"]
     alone = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(kept))
     out, failed = {}, []
@@ -107,7 +107,7 @@ def _preview(
 
 
 def _yaml(item: Match | HarmonisationRule) -> str:
-    """The entry as it stands in the plan's file."""
+    """The entry as YAML, as in the plan's file."""
     data = {key: value for key, value in item.to_dict().items() if key not in ("question", "why")}
     text: str = yaml.safe_dump([data], sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     return text

@@ -1,4 +1,4 @@
-"""One table of several: columns that a source lacks, columns drawn for rows that never had them, conflicts resolved."""
+"""Combination: absent columns, fusing and conflict resolution."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_fuse_draws_the_other_tables_column_and_says_so() -> None:
     assert set(mixed.origin["weight"]) == {"b"}
 
 
-def test_drop_keeps_what_every_source_has() -> None:
+def test_drop_keeps_common_columns() -> None:
     mixed = ts.mix(plan_of(halves(), KINDS, combine={"on_missing_column": "drop"}))
     assert list(mixed.frame) == ["sex", "_source"]
 
 
-def test_a_join_needs_to_know_who_is_who() -> None:
-    with pytest.raises(InputError, match="who is who"):
+def test_a_join_needs_a_link() -> None:
+    with pytest.raises(InputError, match="linked rows"):
         ts.mix(plan_of(halves(), KINDS, combine={"op": "join"}))
 
 
@@ -119,7 +119,7 @@ def test_values_that_are_written_otherwise_do_not_conflict() -> None:
 
 
 @pytest.mark.slow
-def test_impute_fills_what_a_source_never_had() -> None:
+def test_impute_fills_absent_columns() -> None:
     mixed = ts.mix(plan_of(halves(200), KINDS, combine={"on_missing_column": "impute"}))
     assert mixed.frame.notna().all().all()
     assert not mixed.mask["weight"].iloc[:200].any()

@@ -1,4 +1,4 @@
-"""Which value stands: every rule on cases whose answer is known, and votes that weigh as their sources deserve."""
+"""Conflict resolution: every rule on known cases, and estimated vote weights."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_latest_takes_the_value_of_the_latest_time() -> None:
         index=VALUES.index,
     )
     assert told(VALUES, "latest", times=times) == (["y", "x", "y", None], ["b", "c", "b", None])
-    with pytest.raises(InputError, match="needs times"):
+    with pytest.raises(InputError, match="needs the time of each value"):
         resolve(VALUES, "latest")
     with pytest.raises(InputError, match="rows and sources of the values"):
         resolve(VALUES, "latest", times=times.drop(columns="a"))

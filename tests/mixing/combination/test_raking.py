@@ -1,4 +1,4 @@
-"""Raking mends a bias that the margins explain, says what it costs, and refuses what it cannot do."""
+"""Raking: bias correction, effective sample size and refused margins."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_missing_values_keep_their_share() -> None:
         ({"x": {"a": 0.5, "b": 0.5}}, {"cap": 1.0}, "cap must be above 1"),
     ],
 )
-def test_what_cannot_be_raked_is_said(margins: Any, more: Any, message: str) -> None:
+def test_impossible_margins_are_refused(margins: Any, more: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         rake(pd.DataFrame({"x": ["a"] * 90 + ["b"] * 10}), margins, **more)
 
 
-def test_domain_auc_tells_how_far_sources_differ() -> None:
-    """Two samples of 400 from one law: the AUC's standard error is 0.02, so 0.07 is passed once in 2000 runs."""
+def test_domain_auc_measures_domain_shift() -> None:
+    """Two equal distributions, 400 rows each: the AUC's standard error is 0.02, so 1 in 2000 exceeds 0.07."""
     rng = np.random.default_rng(0)
 
     def draw(shift: float) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def test_domain_auc_tells_how_far_sources_differ() -> None:
     assert abs(same["before"] - 0.5) < 0.07
     far = domain_auc({"a": draw(0), "b": draw(0), "c": draw(2.5)})
     assert far["before_by_source"]["c"] > 0.9 > far["before_by_source"]["a"]
-    with pytest.raises(InputError, match="from two on"):
+    with pytest.raises(InputError, match="two sources or more"):
         domain_auc({"a": draw(0)})
     with pytest.raises(DataError, match="the weights of 'a' do not fit"):
         domain_auc({"a": draw(0), "b": draw(0)}, {"a": np.ones(3)})

@@ -80,7 +80,7 @@ def test_a_point_claim_is_refused_where_the_bounds_are_wide_and_made_where_peopl
     assert np.abs(claimed.to_numpy() - joint(truth, "y", "z").to_numpy()).max() < 0.05
     wide = fuse(truth[LEFT], people(500, 1)[RIGHT], COMMON, limit=1.0)
     assert not wide.claim("y", "z").isna().any(axis=None)
-    with pytest.raises(InputError, match="'x' and 'z' were not brought together"):
+    with pytest.raises(InputError, match="'x' and 'z' were not fused"):
         apart.claim("x", "z")
 
 
@@ -101,7 +101,7 @@ def test_a_seed_decides(truth: pd.DataFrame, apart: FuseResult) -> None:
     assert not apart.frame.equals(other.frame)
 
 
-def test_what_cannot_be_fused_is_said(truth: pd.DataFrame) -> None:
+def test_impossible_fusions_are_refused(truth: pd.DataFrame) -> None:
     left, right = truth[LEFT], truth[RIGHT]
     with pytest.raises(InputError, match="second table has no column 'y' in common"):
         fuse(left, right, ["x", "y"])
@@ -111,7 +111,7 @@ def test_what_cannot_be_fused_is_said(truth: pd.DataFrame) -> None:
         fuse(left, right, COMMON, overlap=truth.drop(columns="w"))
     with pytest.raises(DataError, match="linked sample has 10 rows; below 50"):
         fuse(left, right, COMMON, overlap=truth.head(10))
-    with pytest.raises(InputError, match="no column that the first lacks"):
+    with pytest.raises(InputError, match="no column of its own"):
         fuse(left, right[COMMON], COMMON)
 
 
@@ -139,7 +139,7 @@ def test_classes_are_numbered_alike_in_all_tables() -> None:
 
 @pytest.mark.slow
 def test_adult_in_thirds(shared_data: Path) -> None:
-    """Income stands in one third, work and family in another; the mean of three splits, 5 % of the table linked."""
+    """Income is in one third, work and family in another; the mean of three splits, 5 % of the table linked."""
     adult = pd.read_csv(shared_data / "adult.csv.gz")
     common = ["age", "education", "education-num", "sex", "race", "native-country"]
     other = ["occupation", "hours-per-week", "marital-status"]

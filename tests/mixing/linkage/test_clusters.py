@@ -75,7 +75,7 @@ def test_a_person_in_several_sources_multiplies_epsilon() -> None:
 
 @given(st.integers(0, 2**31), st.floats(0.2, 0.8))
 @settings(deadline=None, max_examples=30)
-def test_no_person_stands_in_training_and_holdout(seed: int, share: float) -> None:
+def test_no_person_is_in_training_and_holdout(seed: int, share: float) -> None:
     rng = np.random.default_rng(3)
     entities = {"a": rng.integers(0, 40, 60), "b": rng.integers(0, 40, 50)}
     out = split_entities(entities, share, seed)

@@ -31,7 +31,7 @@ def test_an_explosion_is_stopped_before_it_happens() -> None:
     groups = {"a": np.zeros(1000, int), "b": np.zeros(2000, int)}
     found = count_growth(groups)
     assert (found.rows, found.worst, found.factor) == (2_000_000, 2_000_000, 1000.0)
-    with pytest.raises(DataError, match="would make 2,000,000 rows.*above max_growth 1 "):
+    with pytest.raises(DataError, match="would produce 2,000,000 rows.*above max_growth 1 "):
         check_growth(found, 1.0)
     check_growth(count_growth({"a": np.arange(5), "b": np.repeat(np.arange(5), 3)}), 1.0)
 
@@ -41,7 +41,7 @@ def test_an_explosion_between_two_of_three_sources_is_seen() -> None:
     assert count_growth(groups).rows == 10_000
     with pytest.raises(DataError, match="10,000 rows"):
         check_growth(count_growth(groups), 1.0)
-    with pytest.raises(DataError, match="to be 1:n, but 'a', 'b' have"):
+    with pytest.raises(DataError, match="declares the join 1:n, but 'a', 'b' have"):
         check_growth(count_growth(groups), 100.0, "1:n")
 
 

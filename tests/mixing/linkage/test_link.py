@@ -81,7 +81,7 @@ def test_splink_is_silent_offline_and_leaves_nothing(
     assert logging.getLogger("splink").level == level
 
 
-def test_without_splink_it_is_said_what_to_install(
+def test_without_splink_the_message_names_the_package(
     two: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "splink", None)
@@ -128,7 +128,7 @@ def test_rows_of_a_source_that_share_its_key_are_one_record() -> None:
     assert found.report["epsilon_factor"] == 3
 
 
-def test_fields_that_two_records_of_a_source_share_join_neither_unless_told_to() -> None:
+def test_ambiguous_fields_join_no_record_unless_many_to_one() -> None:
     frames = {"a": pd.DataFrame({"name": ["ann", "ann", "bob"]}), "b": pd.DataFrame({"name": ["ann", "bob"]})}
     found = link(frames, {}, exactly(fields=("name",)))
     assert found.report["ambiguous"] == 3
@@ -149,24 +149,24 @@ def test_local_keys_do_not_join_across_sources() -> None:
     [
         ({"engine": "fuzzy"}, "engine must be one of splink, exact, clk, none"),
         ({"engine": "clk"}, "needs the fields to compare"),
-        ({"threshold": 0.0, "fields": ("a",)}, "threshold must lie above 0"),
+        ({"threshold": 0.0, "fields": ("a",)}, "threshold must be above 0"),
         ({"review_band": (0.9, 0.5), "fields": ("a",)}, "low then high"),
         ({"fields": ("a", "a")}, "named twice"),
     ],
 )
-def test_a_spec_that_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         LinkSpec(**arguments)
 
 
-def test_what_a_source_lacks_is_named(two: dict[str, pd.DataFrame]) -> None:
+def test_a_missing_field_is_named(two: dict[str, pd.DataFrame]) -> None:
     with pytest.raises(DataError, match="source 'south' has no column 'street' to link by"):
         link({**two, "south": two["south"].drop(columns="street")}, {}, LinkSpec("splink", FIELDS))
     with pytest.raises(DataError, match="field 'born' has no value in source 'north'"):
         link({**two, "north": two["north"].assign(born=None)}, {}, LinkSpec("clk", FIELDS))
     with pytest.raises(InputError, match="source 'b' has no key"):
         link({"a": two["north"], "b": two["south"]}, {"a": ["number"]}, exactly())
-    with pytest.raises(DataError, match="tell records apart"):
+    with pytest.raises(DataError, match="distinguishes records"):
         coarse = {source: pd.DataFrame({"x": ["m", "f"] * 500, "y": ["u", "u"] * 500}) for source in "ab"}
         link(coarse, {}, LinkSpec("splink", ("x", "y")))
 

@@ -86,7 +86,7 @@ PLANS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("parts", PLANS, ids=lambda parts: " ".join(parts) or "plain")
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_what_is_streamed_is_what_memory_makes(parts: dict[str, Any], suffix: str, tmp_path: Path) -> None:
+def test_batches_give_the_result_of_one_table(parts: dict[str, Any], suffix: str, tmp_path: Path) -> None:
     plan = planted(tmp_path, whole_plan(**parts))
     mixed = ts.mix(plan)
     mixed.save(tmp_path / f"whole.{suffix}")
@@ -155,7 +155,7 @@ def test_a_budget_is_that_of_the_whole_source(tmp_path: Path) -> None:
         ({"link": {"engine": "exact", "fields": ["sex"]}, "keys": ["pid"]}, "other fields than the keys"),
     ],
 )
-def test_what_needs_all_rows_is_refused_at_once(parts: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_steps_that_need_all_rows_are_refused(parts: dict[str, Any], said: str, tmp_path: Path) -> None:
     plan = Plan.load(planted(tmp_path, whole_plan(**parts)))
     (tmp_path / "a.csv").unlink()
     with pytest.raises(InputError, match=said):
@@ -164,9 +164,9 @@ def test_what_needs_all_rows_is_refused_at_once(parts: dict[str, Any], said: str
 
 def test_a_join_of_strangers_and_a_workbook_are_refused(tmp_path: Path) -> None:
     plan = planted(tmp_path, whole_plan(combine={"op": "join"}))
-    with pytest.raises(InputError, match="who is who"):
+    with pytest.raises(InputError, match="linked rows"):
         ts.mix(plan, output=tmp_path / "m.parquet")
-    with pytest.raises(InputError, match="Excel holds few rows"):
+    with pytest.raises(InputError, match="Excel sheets are limited"):
         ts.mix(planted(tmp_path, whole_plan()), output=tmp_path / "m.xlsx")
 
 

@@ -65,13 +65,13 @@ def test_our_check_and_json_schema_agree(path: tuple[Any, ...], value: Any, said
     [
         (("version",), 2, "later than 1: upgrade"),
         (("map", 0, "from"), {"c": "tc"}, "names 'c'; the inputs are 'a', 'b'"),
-        (("map",), GOOD["map"] * 2, "two entries make the column 'chol'"),
+        (("map",), GOOD["map"] * 2, "two entries define the column 'chol'"),
         (("map", 0, "to"), "_chol", "begins with an underscore"),
-        (("harmonise", 0, "column"), "bmi", "no entry of map makes 'bmi'"),
+        (("harmonise", 0, "column"), "bmi", "no entry of map defines 'bmi'"),
         (("harmonise", 0, "values"), {"a": {True: "yes"}}, "write words such as yes and no in quotes"),
     ],
 )
-def test_what_contradicts_itself_is_refused(path: tuple[Any, ...], value: Any, said: str) -> None:
+def test_contradictory_plans_are_refused(path: tuple[Any, ...], value: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         Plan.from_dict(changed(path, value))
 
@@ -82,7 +82,7 @@ def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
         Plan.load(tmp_path / "p.yaml")
 
 
-def test_the_hash_names_what_the_plan_does_and_not_what_it_says() -> None:
+def test_the_hash_covers_decisions_but_not_remarks() -> None:
     plan = Plan.from_dict(GOOD)
     assert Plan.from_dict(changed(("inputs", "a", "uri"), "elsewhere.csv")).hash == plan.hash
     assert Plan.from_dict(changed(("map", 0, "question"), "sure?")).hash == plan.hash
@@ -130,7 +130,7 @@ def test_a_source_without_a_name_is_refused(folder: Path, capsys: pytest.Capture
     assert not (folder / "p.yaml").exists()
 
 
-def test_the_page_shows_evidence_and_escapes_what_tables_hold(tmp_path: Path) -> None:
+def test_the_page_shows_evidence_and_escapes_values(tmp_path: Path) -> None:
     a = pd.DataFrame({"x<script>": range(40), "sex": ["f", "<b>"] * 20})
     b = pd.DataFrame({"x": range(5, 45), "gender": ["f", "m"] * 20})
     ts.suggest({"a": a, "b": b}).review(tmp_path / "r.html")
