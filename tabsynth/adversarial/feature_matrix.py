@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec.column_values import instants_of, line_of
+from tabsynth.codec.column_values import numeric_values, to_datetimes
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats
@@ -66,7 +66,7 @@ class FeatureMatrix:
             if isinstance(column, (Identifier, Text)):
                 continue
             if isinstance(column, (Numeric, Datetime)):
-                numbers.append(_measure_numeric(column, line_of(column, table.frame[name]), at))
+                numbers.append(_measure_numeric(column, numeric_values(column, table.frame[name]), at))
                 at += 2
             else:
                 found = tuple(pd.unique(table.frame[name].dropna().astype(object)))
@@ -89,7 +89,7 @@ class FeatureMatrix:
         out = np.zeros((len(frame), self.width), np.float32)
         rows = np.arange(len(frame))
         for number in self.numbers:
-            data = line_of(self.schema[number.name], frame[number.name])
+            data = numeric_values(self.schema[number.name], frame[number.name])
             missing = np.isnan(data)
             out[:, number.at] = np.where(missing, 0.0, (data - number.mean) / number.scale)
             out[:, number.at + 1] = missing
@@ -106,12 +106,12 @@ class FeatureMatrix:
         """
         out = like.copy()
         for number in self.numbers:
-            column, old = self.schema[number.name], line_of(self.schema[number.name], like[number.name])
+            column, old = self.schema[number.name], numeric_values(self.schema[number.name], like[number.name])
             data = matrix[:, number.at].astype(np.float64) * number.scale + number.mean
             data = _clip(number, data, old, reach * number.scale)
             dtype = dtype_name(like[number.name])
             new = (
-                datetime_series(instants_of(column, data), dtype, column)
+                datetime_series(to_datetimes(column, data), dtype, column)
                 if isinstance(column, Datetime)
                 else numeric_series(data, dtype)
             )
@@ -129,7 +129,7 @@ def _measure_numeric(column: Numeric | Datetime, data: Floats, at: int) -> Numer
     if isinstance(column, Datetime):
         decimals: int | None = 0
         ends = [None if end is None else pd.Series([pd.Timestamp(end)]) for end in (column.low, column.high)]
-        bounds = [None if end is None else float(line_of(column, end)[0]) for end in ends]
+        bounds = [None if end is None else float(numeric_values(column, end)[0]) for end in ends]
     else:
         decimals = decimals_of(present) if column.decimals is None else column.decimals
         bounds = [column.low, column.high]

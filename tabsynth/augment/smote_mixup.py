@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec.column_values import instants_of, line_of
-from tabsynth.codec.identifiers import fresh, learn_pattern
+from tabsynth.codec.column_values import numeric_values, to_datetimes
+from tabsynth.codec.identifiers import generate_keys, learn_pattern
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats, Integers
@@ -47,7 +47,7 @@ class InterpolationData:
     def of(cls, table: Table) -> InterpolationData:
         """Encode a table."""
         names = tuple(name for name, column in table.schema.items() if isinstance(column, (Numeric, Datetime)))
-        numbers = [line_of(table.schema[name], table.frame[name]) for name in names]
+        numbers = [numeric_values(table.schema[name], table.frame[name]) for name in names]
         codes_of, labels = {}, {}
         for name, column in table.schema.items():
             if not isinstance(column, (Numeric, Datetime, Identifier, Text)):
@@ -78,7 +78,7 @@ class InterpolationData:
     def _decode_numbers(self, name: str, column: Column, data: Floats) -> pd.Series:
         old = self.table.frame[name]
         if isinstance(column, Datetime):
-            return datetime_series(instants_of(column, np.floor(data)), dtype_name(old), column)
+            return datetime_series(to_datetimes(column, np.floor(data)), dtype_name(old), column)
         decimals = getattr(column, "decimals", None)
         decimals = decimals_of(self.numbers[:, self.names.index(name)]) if decimals is None else decimals
         return numeric_series(data if decimals is None else np.round(data, decimals), dtype_name(old))
@@ -251,6 +251,7 @@ def replace_identifiers(
         if isinstance(column, Identifier) and len(rows):
             there, old = rows[name].notna().to_numpy(), known[name].dropna()
             values = np.full(len(rows), None, dtype=object)
-            values[there] = fresh(learn_pattern(old, regex=column.pattern), int(there.sum()), rng, avoid=set(old))
+            pattern = learn_pattern(old, regex=column.pattern)
+            values[there] = generate_keys(pattern, int(there.sum()), rng, avoid=set(old))
             rows[name] = pd.Series(values, index=rows.index).astype(rows[name].dtype)
     return rows

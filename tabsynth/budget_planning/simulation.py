@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec.column_values import line_of
+from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.progress import progress_bar
 from tabsynth.common.validation import validate_seed
 from tabsynth.errors import InputError, quote
@@ -167,7 +167,7 @@ def simulate_table(schema: Schema, rows: int, rules: Mapping[str, Any] | str | P
         # Iman and Conover (1982): the column's own values, in the order of a number that follows the factor.
         follows = FACTOR_LOADING * factor + math.sqrt(1 - FACTOR_LOADING**2) * rng.normal(size=rows)
         if isinstance(column, (Numeric, Datetime)):
-            order = line_of(column, simulated[name]).argsort(kind="stable")
+            order = numeric_values(column, simulated[name]).argsort(kind="stable")
         else:
             order = simulated[name].astype(object).map(str).to_numpy().argsort(kind="stable")
         permuted = np.empty(rows, np.int64)
@@ -230,7 +230,7 @@ def _tv_distances(real: pd.DataFrame, drawn: pd.DataFrame, schema: Schema) -> tu
 def _encode(column: Column, real: pd.Series, drawn: pd.Series) -> tuple[Codes, Codes, int]:
     """Integer codes of a column in both tables (numbers binned), and the number of codes."""
     if isinstance(column, (Numeric, Datetime)):
-        first, second = line_of(column, real), line_of(column, drawn)
+        first, second = numeric_values(column, real), numeric_values(column, drawn)
         present = first[~np.isnan(first)]
         edges = np.unique(np.quantile(present, np.linspace(0, 1, N_BINS + 1)[1:-1])) if len(present) else np.zeros(0)
         found = [

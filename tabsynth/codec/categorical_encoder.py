@@ -1,7 +1,7 @@
-"""One column to tokens and back: a set of values (``ValueCoder``) or a line of numbers (``QuantileCoder``).
+"""Encoder of categorical columns, one token for each frequent value.
 
-Token order in every coder: the ordinary tokens, then RARE (values of fewer than ``min_group`` persons, and values never
-seen), then MISSING. ``emit`` says which of them a synthetic row may hold.
+Token order in every encoder: the ordinary tokens, then RARE (values of fewer than ``min_group`` persons, and unseen
+values), then MISSING.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.json_values import from_plain, plain_value, to_plain
-from tabsynth.codec.numeric_encoder import QuantileCoder, persons_per
+from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.schema.columns import Value
 
 
 @dataclass(frozen=True, eq=False)
 class ValueCoder:
-    """One token a value.
+    """Encode categories, one token for each value.
 
     Attributes:
         values: The ordinary values, sorted when ``ordered``, else by frequency.
         counts: Training rows of each token, shape (size,).
-        emit: Tokens that a synthetic row may hold, shape (size,).
+        allowed_tokens: Tokens that a synthetic row may hold, shape (size,).
         public: Values that RARE may be decoded to: rare ones that the schema declares, or substitutes for rare ones.
         ordered: Whether neighbouring tokens mean neighbouring values.
         public_shares: How RARE is spread over the public values, evenly where left out.
@@ -36,7 +36,7 @@ class ValueCoder:
 
     values: tuple[Value, ...]
     counts: npt.NDArray[np.int64]
-    emit: npt.NDArray[np.bool_]
+    allowed_tokens: npt.NDArray[np.bool_]
     public: tuple[Value, ...] = ()
     ordered: bool = False
     public_shares: tuple[float, ...] = ()
@@ -57,8 +57,8 @@ class ValueCoder:
         return len(self.values) + 1
 
     @property
-    def line(self) -> int:
-        """How many leading tokens lie in order on a line."""
+    def n_ordered_tokens(self) -> int:
+        """Number of leading tokens whose order has a meaning."""
         return len(self.values) if self.ordered else 0
 
     @cached_property
@@ -83,18 +83,18 @@ class ValueCoder:
             choices[:] = self.public
             shares = self.public_shares or None
             out[pooled] = choices[rng.choice(len(choices), size=len(pooled), p=shares)]
-        elif len(pooled) and self.values:  # not public, so an ordinary value stands in, by its frequency
+        elif len(pooled) and self.values:  # not public, so replaced by ordinary values, by frequency
             weights = self.counts[: len(self.values)] / max(self.counts[: len(self.values)].sum(), 1)
             out[pooled] = table[rng.choice(len(self.values), size=len(pooled), p=weights)]
         return out
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
+        """Plain data and arrays for ``from_state``."""
         config: dict[str, Any] = {"coder": "value", "ordered": self.ordered}
         config |= {"values": list(map(to_plain, self.values)), "public": list(map(to_plain, self.public))}
         if self.public_shares:
             config["public_shares"] = list(self.public_shares)
-        return config, {"counts": self.counts, "emit": self.emit}
+        return config, {"counts": self.counts, "emit": self.allowed_tokens}
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> ValueCoder:
@@ -102,7 +102,7 @@ class ValueCoder:
         return cls(
             values=tuple(map(from_plain, config["values"])),
             counts=arrays["counts"],
-            emit=arrays["emit"].astype(bool),
+            allowed_tokens=arrays["emit"].astype(bool),
             public=tuple(map(from_plain, config["public"])),
             ordered=bool(config["ordered"]),
             public_shares=tuple(config.get("public_shares", ())),
@@ -118,18 +118,18 @@ class ValueCoder:
         min_group: int = 5,
         persons: npt.NDArray[np.int64] | None = None,
     ) -> ValueCoder:
-        """Read the values off a column.
+        """Fit the encoder to a column.
 
         Args:
             values: The column, shape (n,).
             declared: Public values, which may be released however rare they are.
             ordered: Keep the values sorted (or in their declared order).
             min_group: A value of fewer persons than this is pooled into RARE.
-            persons: Who each row is about, shape (n,); by default every row is a person of its own.
+            persons: Person of each row, shape (n,); by default each row is its own person.
         """
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
         rows = np.bincount(codes[codes >= 0], minlength=len(uniques))
-        held = rows if persons is None else persons_per(codes, persons, len(uniques))
+        held = rows if persons is None else count_persons(codes, persons, len(uniques))
         plain = [plain_value(value) for value in uniques]
         if declared is None and ordered and isinstance(values.dtype, pd.CategoricalDtype):
             declared_order = [plain_value(value) for value in values.dtype.categories]
@@ -148,10 +148,10 @@ class ValueCoder:
         coder = cls(ordinary, np.zeros(len(ordinary) + 2, np.int64), np.ones(len(ordinary) + 2, bool), public, ordered)
         tokens = coder.encode(values)
         counts = np.bincount(tokens, minlength=coder.size).astype(np.int64)
-        groups = counts if persons is None else persons_per(tokens, persons, coder.size)
-        emit = groups >= max(min_group, 1)
-        emit[coder.rare] &= bool(public)
-        return cls(ordinary, counts, emit, public, ordered)
+        groups = counts if persons is None else count_persons(tokens, persons, coder.size)
+        allowed = groups >= max(min_group, 1)
+        allowed[coder.rare] &= bool(public)
+        return cls(ordinary, counts, allowed, public, ordered)
 
 
 Coder = ValueCoder | QuantileCoder

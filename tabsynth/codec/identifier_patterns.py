@@ -1,8 +1,8 @@
-"""How the keys of a column are spelled, and how that is learned from them.
+"""Spelling patterns of identifiers, learned from a column.
 
-A pattern is a list of forms. A form says, place by place, which characters may stand there. A letter or digit is kept
-as it stands only where every value of the column shares it (the ``rec-`` of ``rec-17``); all else is a class (digits,
-letters), and a form that fewer than ``min_group`` keys have is dropped, so no person's key reaches a model file.
+A pattern is a list of forms. A form lists the characters allowed at each place. A letter or digit is kept literally if
+all values of the column share it (the ``rec-`` of ``rec-17``); the rest are classes (digits, letters), and forms of
+fewer than ``min_group`` keys are dropped, so no person's key reaches a model file.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import numpy.typing as npt
 from tabsynth.errors import SchemaError
 
 Part = tuple[str, int]
-"""Characters that may stand at a place, and at how many places in a row."""
+"""Allowed characters, and the number of consecutive places."""
 
-MOST_FORMS = 64
-ENOUGH = 100_000
-"""Spellings are learned from about this many keys; what all keys share is read off all."""
+MAX_FORMS = 64
+MAX_LEARNING_KEYS = 100_000
+"""Spellings are learned from about this many keys; common prefixes and suffixes from all."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,25 @@ class Form:
 
     @property
     def places(self) -> list[str]:
-        """The characters that may stand at each place."""
+        """The characters allowed at each place."""
         return [chars for chars, times in self.parts for _ in range(times)]
 
     @property
     def capacity(self) -> int:
-        """How many different keys it can spell."""
+        """Number of distinct keys it can spell."""
         return math.prod(len(chars) ** times for chars, times in self.parts)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How the keys of a column are spelled.
+    """The spelling of a column's keys.
 
     Attributes:
         forms: The spellings.
         output: Whether a key is text or an integer.
-        start: The first fresh key of a column that counts its rows from 0 or 1; None otherwise.
-        declared: Spelled by a person's regular expression, so never made longer to have room.
-        sizes: How many rows share a key, and how many keys have so many rows; empty where no key repeats.
+        start: First new key of a column that counts its rows from 0 or 1; None otherwise.
+        declared: Whether it comes from a regular expression, and so is never lengthened.
+        sizes: Rows per key and the number of such keys; empty if no key repeats.
     """
 
     forms: tuple[Form, ...]
@@ -73,7 +73,7 @@ class Pattern:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Pattern:
-        """Read what ``to_dict`` writes.
+        """Rebuild from ``to_dict``.
 
         Raises:
             SchemaError: Not such a mapping.
@@ -90,10 +90,10 @@ class Pattern:
 
 
 def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
-    """A form for each number of digits that enough integers have."""
+    """A form for each frequent number of digits."""
     most = max(map(abs, whole))
     lengths = Counter(len(str(abs(number))) for number in whole)
-    for length, count in _shared(lengths, min_group).items():
+    for length, count in _frequent_lengths(lengths, min_group).items():
         parts: tuple[Part, ...] = ((digits[1:], 1), (digits, length - 1)) if length > 1 else ((digits[1:], 1),)
         # 64 bits do not hold every number of 19 digits that begins with a 9, nor, unsigned, of 20 that begin with 18.
         if length == 19 and most < 2**63:
@@ -103,9 +103,9 @@ def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
         yield Form(float(count), parts)
 
 
-def _shared(counts: Counter[int], min_group: int) -> dict[int, int]:
-    """The lengths that enough keys share; failing that, the most common alone."""
-    kept = {length: count for length, count in counts.most_common(MOST_FORMS) if count >= min_group}
+def _frequent_lengths(counts: Counter[int], min_group: int) -> dict[int, int]:
+    """The lengths of at least ``min_group`` keys; otherwise the most common one."""
+    kept = {length: count for length, count in counts.most_common(MAX_FORMS) if count >= min_group}
     return kept or dict(counts.most_common(1))
 
 
@@ -118,33 +118,33 @@ def _shapes(text: list[str], *, coarse: bool) -> list[str]:
 
 
 def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
-    """The forms of texts: by runs of letters and digits where those are regular, else by words of both."""
-    head, tail = _common(every), _common([value[::-1] for value in every])
-    text = every[:: len(every) // ENOUGH + 1]
+    """Forms of texts: letters and digits as separate classes if regular, otherwise as one."""
+    head, tail = _common_prefix_length(every), _common_prefix_length([value[::-1] for value in every])
+    text = every[:: len(every) // MAX_LEARNING_KEYS + 1]
     for coarse in (False, True):
         shapes = _shapes(text, coarse=coarse)
         counts = Counter(shapes)
-        kept = {shape: count for shape, count in counts.most_common(MOST_FORMS) if count >= min_group}
+        kept = {shape: count for shape, count in counts.most_common(MAX_FORMS) if count >= min_group}
         if sum(kept.values()) >= 0.95 * len(text):
             break
     classes = _alphabet(set("".join(text)))
-    if not kept:  # hardly two keys are alike: only their usual length is told
+    if not kept:  # hardly two keys share a shape: keep only their typical length
         yield Form(1.0, ((classes or digits, max(int(np.median([len(value) for value in text])), 1)),))
         return
     keys, labels = np.array(text, dtype=object), np.array(shapes, dtype=object)
     for shape, count in kept.items():
         values = keys[labels == shape].astype(f"<U{len(shape)}")
         grid = values.view("<U1").reshape(len(values), len(shape))
-        yield Form(float(count), tuple(_parts(shape, grid, head, tail)))
+        yield Form(float(count), tuple(_form_parts(shape, grid, head, tail)))
 
 
-def _common(text: list[str]) -> int:
-    """How many first characters all texts share."""
+def _common_prefix_length(text: list[str]) -> int:
+    """Length of the common prefix of all texts."""
     pairs = zip(min(text), max(text), strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def _parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) -> Iterator[Part]:
+def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) -> Iterator[Part]:
     """The parts of one shape; ``grid`` holds its keys' characters, ``head`` and ``tail`` count those all keys share."""
     at = 0
     for kind, run in groupby(shape):

@@ -1,4 +1,4 @@
-"""Restrict the forms of identifiers to prefixes that no real key has, so that a fresh key is never a real one."""
+"""Restrict identifier forms to prefixes that no real key has, so that a generated key is never a real one."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from tabsynth.codec.identifier_patterns import Form
 
 MAX_COLLISIONS = 1e-6
-"""A form so large that fewer fresh keys than this are expected to be real ones is left as it is."""
-ROOM = 10
-"""Restricted forms have room for this many times the real keys, or else keys get longer."""
-MIN_ROOM = 1000
+"""Forms with fewer expected collisions with real keys are not restricted."""
+MIN_ROOM_FACTOR = 10
+"""Restricted forms have room for this many times the real keys; otherwise keys are lengthened."""
+MIN_FREE_KEYS = 1000
 MAX_PREFIXES = 512
-MAX_CANDIDATES = 1 << 20
-"""Prefixes that are tried at a time."""
+MAX_CANDIDATE_PREFIXES = 1 << 20
+"""Prefixes enumerated at a time."""
 
 
 def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None = None) -> tuple[Form, ...]:
     """The forms without the spellings of real keys.
 
-    A restricted form begins with characters that no real key begins with: prefixes of one length, drawn at random, so
-    that a pattern says nothing about any one key. Where too few are free, keys get longer.
+    A restricted form begins with characters that no real key begins with: random prefixes of one length, so that a
+    pattern reveals nothing about any one key. If too few are unused, keys get longer.
 
     Args:
         forms: Forms of different outlines.
@@ -44,11 +44,11 @@ def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None
     while by_outline:
         form = by_outline.pop(min(by_outline, key=len))
         alike = [key for key in real.get(len(form.places), []) if _spells(form, key)]
-        wanted = max(ROOM * len(alike), MIN_ROOM)
+        wanted = max(MIN_ROOM_FACTOR * len(alike), MIN_FREE_KEYS)
         if len(alike) * wanted < MAX_COLLISIONS * form.capacity:
             out.append(form)
             continue
-        free = _free(form, alike, wanted, rng)
+        free = _unused_forms(form, alike, wanted, rng)
         if free:
             out += free
         else:
@@ -72,7 +72,7 @@ def outline(form: Form) -> str:
 
 
 def _add(by_outline: dict[str, Form], form: Form) -> None:
-    """File a form under its outline; of two alike, the larger gets the weight of both."""
+    """Add a form under its outline; of two equal outlines, the larger form gets both weights."""
     held = by_outline.get(outline(form))
     if held is not None:
         form = replace(max(held, form, key=lambda one: one.capacity), weight=held.weight + form.weight)
@@ -83,15 +83,15 @@ def _spells(form: Form, key: str) -> bool:
     return all(char in chars for char, chars in zip(key, form.places, strict=True))
 
 
-def _free(form: Form, keys: list[str], wanted: int, rng: np.random.Generator) -> list[Form]:
-    """Parts of a form that no key belongs to, with room for ``wanted`` keys; none where there is not enough."""
+def _unused_forms(form: Form, keys: list[str], wanted: int, rng: np.random.Generator) -> list[Form]:
+    """Parts of a form without real keys, with room for ``wanted`` keys; empty if there is too little."""
     places = form.places
     size, room = 1, form.capacity
     for length, chars in enumerate(places, 1):
         size, room = size * len(chars), room // len(chars)
         if len(chars) == 1:
             continue
-        if size > MAX_CANDIDATES or room * MAX_PREFIXES < wanted:
+        if size > MAX_CANDIDATE_PREFIXES or room * MAX_PREFIXES < wanted:
             return []
         taken = {key[:length] for key in keys}
         unused = [prefix for prefix in map("".join, product(*places[:length])) if prefix not in taken]
@@ -99,12 +99,12 @@ def _free(form: Form, keys: list[str], wanted: int, rng: np.random.Generator) ->
             continue
         many = min(max(-(-wanted // room), len(unused) // 2), MAX_PREFIXES)
         chosen = sorted(unused[i] for i in rng.permutation(len(unused))[:many])
-        return list(_forms(form, chosen, length))
+        return list(_group_prefixes(form, chosen, length))
     return []
 
 
-def _forms(form: Form, prefixes: list[str], length: int) -> Iterable[Form]:
-    """Forms that begin with prefixes; those that differ in the last character only are one."""
+def _group_prefixes(form: Form, prefixes: list[str], length: int) -> Iterable[Form]:
+    """Forms that begin with prefixes; prefixes that differ only in the last character share a form."""
     rest = tuple((chars, len(list(same))) for chars, same in groupby(form.places[length:]))
     for head, alike in groupby(prefixes, key=lambda prefix: prefix[:-1]):
         last = "".join(prefix[-1] for prefix in alike)

@@ -1,4 +1,4 @@
-"""Keys made afresh: learn how a column of identifiers is spelled, then make new ones that are spelled so."""
+"""Learn the spelling of an identifier column, and generate new identifiers with it."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ import pandas as pd
 
 from tabsynth.codec.identifier_patterns import Form, Pattern, integer_forms, text_forms
 from tabsynth.codec.identifier_prefixes import avoid_keys, longer_form, outline
-from tabsynth.codec.regex_patterns import pattern_of_regex
+from tabsynth.codec.regex_patterns import parse_regex
 from tabsynth.errors import SchemaError
 
-__all__ = ["Pattern", "fresh", "from_regex", "keys_of_rows", "learn_pattern"]
+__all__ = ["Pattern", "from_regex", "generate_keys", "keys_for_rows", "learn_pattern"]
 
-BLOCK = 256
-"""Forms share the keys in blocks of about this many, each by its weight."""
-SPACE = 2**32
-"""The last places of a form that can tell so many keys apart make them different; the places before are random."""
-CHUNK = 1 << 17
+BLOCK_KEYS = 256
+"""Size of the blocks in which forms are mixed by weight."""
+MIN_KEY_SPACE = 2**32
+"""The last places of a form, with this many combinations, make keys distinct; the places before are random."""
+CHUNK_KEYS = 1 << 17
 
 
 def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int = 5) -> Pattern:
-    """Learn how keys are spelled, without the spellings of real keys.
+    """Learn the spelling of keys, excluding the spellings of real keys.
 
     Args:
-        values: The keys; missing ones are passed over.
-        regex: A declared regular expression, which decides alone where it is given.
-        min_group: How many different keys must share a spelling for it to be kept.
+        values: The keys; missing ones are ignored.
+        regex: A declared regular expression, used instead of the keys.
+        min_group: Minimum number of distinct keys of a spelling.
 
     Raises:
         SchemaError: The regular expression is malformed or too rich.
     """
     present = pd.Series(pd.unique(values.dropna()))
     sizes = _rows_per_key(values, min_group)
-    return replace(_spelling(present, regex, min_group), sizes=sizes)
+    return replace(_learn_forms(present, regex, min_group), sizes=sizes)
 
 
-def _spelling(present: pd.Series, regex: str | None, min_group: int) -> Pattern:
-    """How different keys are spelled."""
-    whole = _whole(present)
+def _learn_forms(present: pd.Series, regex: str | None, min_group: int) -> Pattern:
+    """Learn the forms of distinct keys."""
+    whole = _as_integers(present)
     if regex is not None:
-        declared = pattern_of_regex(regex)
-        return declared if whole is None else replace(declared, forms=_whole_forms(declared.forms), output="integer")
+        declared = parse_regex(regex)
+        return declared if whole is None else replace(declared, forms=_integer_forms(declared.forms), output="integer")
     if whole is not None:
         low = min(whole)
         if len(whole) >= min_group and low in (0, 1) and max(whole) == low + len(whole) - 1:
@@ -61,7 +61,7 @@ def _spelling(present: pd.Series, regex: str | None, min_group: int) -> Pattern:
 
 
 def _rows_per_key(values: pd.Series, min_group: int) -> tuple[tuple[int, int], ...]:
-    """How many rows share a key and how many keys do so, keys averaged in groups so that no size is one person's."""
+    """Rows per key and their frequencies, averaged over groups so that no size is one person's."""
     rows = np.sort(values.value_counts().to_numpy())
     if not len(rows) or rows[-1] == 1:
         return ()
@@ -72,48 +72,47 @@ def _rows_per_key(values: pd.Series, min_group: int) -> tuple[tuple[int, int], .
     return tuple(zip(different.tolist(), np.bincount(where, weights=keys).astype(int).tolist(), strict=True))
 
 
-def keys_of_rows(pattern: Pattern, rows: npt.NDArray[np.int64], seed: Sequence[int]) -> npt.NDArray[Any]:
-    """The keys of rows of a sample by their numbers, shape (n,): one each, or shared by as many rows as in training.
+def keys_for_rows(pattern: Pattern, rows: npt.NDArray[np.int64], seed: Sequence[int]) -> npt.NDArray[Any]:
+    """Keys of sampled rows by row number, shape (n,): one each, or shared by as many rows as in training.
 
     Args:
-        pattern: How keys are spelled, and how many rows share one.
+        pattern: The spelling of keys, and rows per key.
         rows: Numbers of rows, from 0.
-        seed: Decides the keys; the same for all chunks of a sample.
+        seed: Seed of the keys, the same for all chunks of a sample.
     """
     if not len(rows):
         return np.empty(0, dtype=object)
     number = _key_numbers(pattern.sizes, rows, np.random.default_rng([*seed, 1])) if pattern.sizes else rows
     first = int(number.min())
-    made = fresh(pattern, int(number.max()) - first + 1, np.random.default_rng(seed), start=first)
-    return np.asarray(made[number - first])
+    generated = generate_keys(pattern, int(number.max()) - first + 1, np.random.default_rng(seed), start=first)
+    return np.asarray(generated[number - first])
 
 
 def _key_numbers(
     sizes: Sequence[tuple[int, int]], rows: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """The number of the key of each row: consecutive rows share a key, sizes are drawn one after the other."""
+    """Key number of each row: consecutive rows share a key, group sizes are sampled in sequence."""
     size, keys = (np.array(part, dtype=np.int64) for part in zip(*sizes, strict=True))
     ends = np.zeros(0, dtype=np.int64)
     while not len(ends) or ends[-1] <= rows.max():
-        drawn = rng.choice(size, CHUNK >> 7, p=keys / keys.sum())
+        drawn = rng.choice(size, CHUNK_KEYS >> 7, p=keys / keys.sum())
         ends = np.append(ends, np.cumsum(drawn) + (ends[-1] if len(ends) else 0))
     return np.searchsorted(ends, rows, side="right")
 
 
-def fresh(
+def generate_keys(
     pattern: Pattern, n: int, rng: np.random.Generator, *, start: int = 0, avoid: Collection[Any] = ()
 ) -> npt.NDArray[Any]:
-    """Make ``n`` keys, all different, shape (n,): int64, or object for text and longer integers.
+    """Generate ``n`` distinct keys, shape (n,): int64, or object for text and longer integers.
 
-    Calls with generators in the same state and ``start`` counting on (0, then 1000 after 1000 keys) do not repeat each
-    other, so keys can be made in chunks.
+    Chunks with generators in the same state and a continuing ``start`` (0, then 1000 after 1000 keys) do not overlap.
 
     Args:
-        pattern: How they are spelled. A learned pattern that is too narrow for ``start + n`` keys gets longer forms.
-        n: How many.
-        rng: Decides which.
-        start: How many were made before.
-        avoid: Keys not to make. They cost places, so it does not go together with ``start``.
+        pattern: Their spelling. A learned pattern that is too narrow for ``start + n`` keys gets longer forms.
+        n: Number of keys.
+        rng: Random generator.
+        start: Number of keys generated before.
+        avoid: Keys to exclude; not together with ``start``.
 
     Raises:
         SchemaError: A declared pattern cannot spell so many.
@@ -123,24 +122,24 @@ def fresh(
     if pattern.start is not None:
         room = range(pattern.start + start, pattern.start + start + n + len(known))
         return np.array([key for key in room if key not in known][:n] if known else room, dtype=np.int64)
-    forms = pattern.forms if pattern.declared else _widened(pattern, start + n + len(known))
+    forms = pattern.forms if pattern.declared else _widen_forms(pattern, start + n + len(known))
     total = sum(form.capacity for form in forms)
-    made: dict[Any, None] = {}
+    generated: dict[Any, None] = {}
     at = start
-    while len(made) < n and at < total:
-        step = min(n - len(made), total - at, CHUNK)
-        keys = _spell(forms, at, step, seed)
-        # Declared forms may overlap (``a|[ab]``), so sameness is looked for; learned ones cannot.
+    while len(generated) < n and at < total:
+        step = min(n - len(generated), total - at, CHUNK_KEYS)
+        keys = _spell_keys(forms, at, step, seed)
+        # Declared forms may overlap (``a|[ab]``), so duplicates are removed; learned ones cannot.
         plain = [int(key) for key in keys] if pattern.output == "integer" else keys.tolist()
-        made.update((key, None) for key in plain if key not in known)
+        generated.update((key, None) for key in plain if key not in known)
         at += step
-    if len(made) < n:
+    if len(generated) < n:
         raise SchemaError(
-            f"the declared pattern has only {len(made)} identifiers left, but {n} rows want one each; "
+            f"the declared pattern has only {len(generated)} identifiers left, but {n} rows need one each; "
             "widen the regular expression or sample fewer rows"
         )
-    whole = pattern.output == "integer" and all(key < 2**63 for key in made)
-    return np.array(list(made), dtype=np.int64 if whole else object)
+    whole = pattern.output == "integer" and all(key < 2**63 for key in generated)
+    return np.array(list(generated), dtype=np.int64 if whole else object)
 
 
 def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.object_]:
@@ -149,11 +148,11 @@ def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.o
     Raises:
         SchemaError: The expression is malformed, uses what is not supported, or cannot spell so many.
     """
-    return fresh(pattern_of_regex(regex), n, rng)
+    return generate_keys(parse_regex(regex), n, rng)
 
 
-def _whole_forms(forms: Sequence[Form]) -> tuple[Form, ...]:
-    """Forms of integers without leading zeros, which integers do not keep."""
+def _integer_forms(forms: Sequence[Form]) -> tuple[Form, ...]:
+    """Forms without leading zeros, which integers cannot have."""
     out = []
     for form in forms:
         (chars, times), *rest = form.parts or (("", 0),)
@@ -165,8 +164,8 @@ def _whole_forms(forms: Sequence[Form]) -> tuple[Form, ...]:
     return tuple(out)
 
 
-def _whole(values: pd.Series) -> list[int] | None:
-    """The keys as integers when that is what they are."""
+def _as_integers(values: pd.Series) -> list[int] | None:
+    """The keys as integers, None if they are not integers."""
     plain = values.to_numpy(dtype=object)
     if pd.api.types.infer_dtype(plain) not in ("integer", "floating", "mixed-integer-float", "decimal"):
         return None
@@ -175,27 +174,27 @@ def _whole(values: pd.Series) -> list[int] | None:
     return [int(value) for value in plain]
 
 
-def _widened(pattern: Pattern, wanted: int) -> tuple[Form, ...]:
-    """The forms, with longer ones added until there is room for ``wanted`` keys."""
+def _widen_forms(pattern: Pattern, wanted: int) -> tuple[Form, ...]:
+    """Add longer forms until there is room for ``wanted`` keys."""
     forms = list(pattern.forms)
     lengthened = max(forms, key=lambda form: form.weight)
     while sum(form.capacity for form in forms) < wanted:
         lengthened = longer_form(lengthened, digits if pattern.output == "integer" else None)
-        # A form of a new outline spells nothing that another form does; of no weight, it waits until those are used up.
+        # Forms of different outlines do not overlap; without weight, the new form is used after all others.
         if outline(lengthened) not in {outline(form) for form in forms}:
             forms.append(replace(lengthened, weight=0.0))
     return tuple(forms)
 
 
-def _spell(forms: Sequence[Form], at: int, n: int, seed: int) -> npt.NDArray[np.object_]:
+def _spell_keys(forms: Sequence[Form], at: int, n: int, seed: int) -> npt.NDArray[np.object_]:
     """Keys number ``at`` to ``at + n`` of the order that ``seed`` decides."""
     out = np.empty(n, dtype=object)
-    for which, rows, numbers in _share(forms, at, n, seed):
+    for which, rows, numbers in _assign_forms(forms, at, n, seed):
         form_rng = np.random.default_rng([seed, which])
         places = forms[which].places
         sizes = [len(chars) for chars in places]
         split = len(places)
-        while split > 0 and math.prod(sizes[split:]) < SPACE:
+        while split > 0 and math.prod(sizes[split:]) < MIN_KEY_SPACE:
             split -= 1
         span = math.prod(sizes[split:])
         step = int(form_rng.integers(1, min(span, 2**31), endpoint=True))
@@ -217,15 +216,15 @@ def _spell(forms: Sequence[Form], at: int, n: int, seed: int) -> npt.NDArray[np.
     return out
 
 
-def _share(
+def _assign_forms(
     forms: Sequence[Form], at: int, n: int, seed: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Which form spells which rows of a stretch, and its own numbers for them; a form that is used up drops out."""
+    """Assign rows to forms, with the number of each row within its form; exhausted forms drop out."""
     used = [0] * len(forms)
     begin = 0
     while begin < at + n:
         left = [form.capacity - spent for form, spent in zip(forms, used, strict=True)]
-        quota = _quota(forms, left)
+        quota = _block_quota(forms, left)
         size = sum(quota)
         blocks = min(free // take for free, take in zip(left, quota, strict=True) if take)
         blocks = min(blocks, math.ceil((at + n - begin) / size))
@@ -241,13 +240,13 @@ def _share(
         begin += blocks * size
 
 
-def _quota(forms: Sequence[Form], left: Sequence[int]) -> list[int]:
-    """How many keys of a block each form gets; forms of no weight get theirs one after the other, at the end."""
+def _block_quota(forms: Sequence[Form], left: Sequence[int]) -> list[int]:
+    """Keys of a block for each form; forms without weight come last, one after the other."""
     total = sum(form.weight for form, free in zip(forms, left, strict=True) if free)
     if not total:
         first = next(i for i, free in enumerate(left) if free)
-        return [min(left[first], BLOCK) if i == first else 0 for i in range(len(forms))]
+        return [min(left[first], BLOCK_KEYS) if i == first else 0 for i in range(len(forms))]
     return [
-        min(free, max(1, round(BLOCK * form.weight / total))) if form.weight else 0
+        min(free, max(1, round(BLOCK_KEYS * form.weight / total))) if form.weight else 0
         for form, free in zip(forms, left, strict=True)
     ]

@@ -16,7 +16,7 @@ def plain_value(value: Any) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """A value as JSON holds it.
+    """A value as JSON data.
 
     Raises:
         TypeError: There is no plain form of such a value.
@@ -46,7 +46,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """What ``to_plain`` gives, as it was."""
+    """Inverse of ``to_plain``."""
     if not isinstance(value, list):
         return value
     kind, first, *more = value

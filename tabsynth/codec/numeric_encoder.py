@@ -1,4 +1,4 @@
-"""A line of numbers to tokens and back: runs that rest on enough persons, joined to tokens."""
+"""Encoder of numeric columns: bins shared by enough persons, grouped into tokens."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tabsynth.schema.rounding import DRAW_BITS, Rounding
 
 @dataclass(frozen=True, eq=False)
 class QuantileCoder:
-    """A line of numbers cut into runs, runs joined to tokens.
+    """A piecewise-linear quantile function whose bins are grouped into tokens.
 
-    A run is one value held by enough persons (``low == high``), or a stretch of at least ``min_group`` persons that is
-    known only by its median and spread, so that no knot of the table rests on fewer persons.
+    A bin is one value shared by enough persons (``low == high``), or an interval of at least ``min_group`` persons that
+    is described only by its median and spread, so that no released number rests on fewer persons.
 
     Attributes:
-        low, high: Ends of each run, ascending, shape (runs,).
-        mass: Training rows of each run, shape (runs,).
-        token: The token of each run, ascending from 0 without gaps, shape (runs,).
-        edges: Where one run ends and the next begins when encoding, shape (runs - 1,).
-        counts, emit: As in ``ValueCoder``.
-        decimals, unit: Values inside a stretch are rounded to multiples of ``unit / 10**decimals``; None = not rounded.
+        low, high: Ends of each bin, ascending, shape (bins,).
+        mass: Training rows of each bin, shape (bins,).
+        token: The token of each bin, ascending from 0 without gaps, shape (bins,).
+        edges: Bin edges for encoding, shape (bins - 1,).
+        counts, allowed_tokens: As in ``ValueCoder``.
+        decimals, unit: Values inside an interval are multiples of ``unit / 10**decimals``; None = not rounded.
         rounding: How much more coarsely they are rounded, and how often; None where all are alike.
     """
 
@@ -36,7 +36,7 @@ class QuantileCoder:
     token: npt.NDArray[np.int64]
     edges: Floats
     counts: npt.NDArray[np.int64]
-    emit: npt.NDArray[np.bool_]
+    allowed_tokens: npt.NDArray[np.bool_]
     decimals: int | None
     unit: int = 1
     rounding: Rounding | None = None
@@ -44,22 +44,22 @@ class QuantileCoder:
     @property
     def size(self) -> int:
         """Number of tokens."""
-        return self.line + 2
+        return self.n_ordered_tokens + 2
 
     @property
-    def line(self) -> int:
-        """How many leading tokens lie in order on a line: all but RARE and MISSING."""
+    def n_ordered_tokens(self) -> int:
+        """Number of leading tokens whose order has a meaning: all but RARE and MISSING."""
         return int(self.token[-1]) + 1
 
     @property
     def rare(self) -> int:
-        """The RARE token, never used: every number lies somewhere on the line."""
-        return self.line
+        """The RARE token, never used: every number falls into a bin."""
+        return self.n_ordered_tokens
 
     @property
     def missing(self) -> int:
         """The MISSING token."""
-        return self.line + 1
+        return self.n_ordered_tokens + 1
 
     @cached_property
     def _ends(self) -> Floats:
@@ -67,98 +67,98 @@ class QuantileCoder:
 
     @cached_property
     def _starts(self) -> npt.NDArray[np.int64]:
-        """First run of each token, and one past the last."""
-        return np.searchsorted(self.token, np.arange(self.line + 1)).astype(np.int64)
+        """First bin of each token, and one past the last."""
+        return np.searchsorted(self.token, np.arange(self.n_ordered_tokens + 1)).astype(np.int64)
 
-    def runs(self, data: Floats) -> npt.NDArray[np.int64]:
-        """The run of each number, shape (n,)."""
+    def bin_index(self, data: Floats) -> npt.NDArray[np.int64]:
+        """The bin of each number, shape (n,)."""
         return np.searchsorted(self.edges, data, side="right").astype(np.int64)
 
     def encode(self, data: Floats) -> Tokens:
         """Tokens of numbers (missing as NaN), shape (n,)."""
         present = ~np.isnan(data)
         tokens = np.full(len(data), self.missing, np.int32)
-        tokens[present] = self.token[self.runs(data[present])]
+        tokens[present] = self.token[self.bin_index(data[present])]
         return tokens
 
     def decode(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """Numbers of tokens, shape (n,), NaN where missing; drawn from the quantile function inside a token."""
-        return self.place(tokens, rng.random(len(tokens)))
+        """Numbers of tokens, shape (n,), NaN where missing; sampled from the quantile function inside a token."""
+        return self.decode_at(tokens, rng.random(len(tokens)))
 
-    def place(self, tokens: Tokens, position: Floats) -> Floats:
+    def decode_at(self, tokens: Tokens, position: Floats) -> Floats:
         """Numbers at a position in [0, 1) inside their tokens, shape (n,), NaN where missing."""
         out = np.full(len(tokens), np.nan)
-        inside = np.flatnonzero(tokens < self.line)
+        inside = np.flatnonzero(tokens < self.n_ordered_tokens)
         chosen = tokens[inside]
         first, last = self._ends[self._starts[chosen]], self._ends[self._starts[chosen + 1]]
-        out[inside] = self.at(first + position[inside] * (last - first))
+        out[inside] = self.quantile(first + position[inside] * (last - first))
         return out
 
-    def at(self, mass: Floats) -> Floats:
+    def quantile(self, mass: Floats) -> Floats:
         """The quantile function: numbers at a cumulative mass in [0, rows), shape (n,)."""
-        run = np.clip(np.searchsorted(self._ends, mass, side="right") - 1, 0, len(self.mass) - 1)
-        low, high = self.low[run], self.high[run]
-        share = np.clip((mass - self._ends[run]) / self.mass[run], 0.0, 1.0)
+        index = np.clip(np.searchsorted(self._ends, mass, side="right") - 1, 0, len(self.mass) - 1)
+        low, high = self.low[index], self.high[index]
+        share = np.clip((mass - self._ends[index]) / self.mass[index], 0.0, 1.0)
         value = low + share * (high - low)
-        stretch = high > low
-        inner = value[stretch]
+        interval = high > low
+        inner = value[interval]
         if self.rounding is not None:
-            # The last bits of a position decide how its number is rounded: they say nothing about where it lies.
-            inner = self.rounding.round(inner, run[stretch], mass[stretch] * DRAW_BITS % 1.0, self._atoms)
+            # The last bits of a position decide how its number is rounded; they are independent of where it lies.
+            inner = self.rounding.round(inner, index[interval], mass[interval] * DRAW_BITS % 1.0, self._atoms)
         else:
-            inner = self.rounded(inner)
-        value[stretch] = np.clip(inner, self.low[0], self.high[-1])
+            inner = self.round_to_step(inner)
+        value[interval] = np.clip(inner, self.low[0], self.high[-1])
         return np.asarray(value)
 
     @cached_property
     def _atoms(self) -> Floats:
-        """The numbers that have runs of their own, ascending."""
+        """The numbers with a bin of their own, ascending."""
         return np.asarray(self.low[self.low == self.high])
 
-    def mass_below(self, data: Floats, *, inclusive: bool = False) -> Floats:
+    def cumulative_mass(self, data: Floats, *, inclusive: bool = False) -> Floats:
         """The distribution function: cumulative mass below numbers (or up to them), shape (n,)."""
-        run = np.searchsorted(self.high, data, side="right" if inclusive else "left")
-        within = np.minimum(run, len(self.mass) - 1)
+        index = np.searchsorted(self.high, data, side="right" if inclusive else "left")
+        within = np.minimum(index, len(self.mass) - 1)
         width = self.high[within] - self.low[within]
         share = np.clip((data - self.low[within]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
-        share = np.where((run < len(self.mass)) & (width > 0), share, 0.0)
-        return np.asarray(self._ends[run] + share * self.mass[within])
+        share = np.where((index < len(self.mass)) & (width > 0), share, 0.0)
+        return np.asarray(self._ends[index] + share * self.mass[within])
 
-    def between(self, least: Floats, most: Floats, rng: np.random.Generator) -> Floats:
-        """Numbers drawn from the quantile function between bounds, shape (n,)."""
-        first, last = self.mass_below(least), self.mass_below(most, inclusive=True)
-        return np.clip(self.at(first + rng.random(len(least)) * (last - first)), least, most)
+    def sample_between(self, least: Floats, most: Floats, rng: np.random.Generator) -> Floats:
+        """Sample numbers from the quantile function between bounds, shape (n,)."""
+        first, last = self.cumulative_mass(least), self.cumulative_mass(most, inclusive=True)
+        return np.clip(self.quantile(first + rng.random(len(least)) * (last - first)), least, most)
 
-    def recurs(self, data: Floats, share: float) -> npt.NDArray[np.bool_]:
+    def is_frequent(self, data: Floats, share: float) -> npt.NDArray[np.bool_]:
         """Whether each number is one that holds at least a share of the mass alone, shape (n,)."""
         often = self.low[(self.low == self.high) & (self.mass >= share * self.mass.sum())]
         return np.isin(data, often)
 
-    def heaped(self) -> bool:
+    def has_point_masses(self) -> bool:
         """Whether single numbers hold a twentieth of the mass of the tokens that hold more than one number."""
-        low, high = self.spans()
+        low, high = self.token_bounds()
         wide = (high > low)[self.token]
         return bool(self.mass[wide & (self.low == self.high)].sum() > 0.05 * max(self.mass[wide].sum(), 1))
 
-    def spans(self) -> tuple[Floats, Floats]:
-        """Lowest and highest number of each token on the line, shape (line,) each."""
+    def token_bounds(self) -> tuple[Floats, Floats]:
+        """Lowest and highest number of each token, shape (n_ordered_tokens,) each."""
         return self.low[self._starts[:-1]], self.high[self._starts[1:] - 1]
 
     def means(self) -> Floats:
-        """The mean number of each token on the line, shape (line,)."""
-        weighed = np.add.reduceat(self.mass * (self.low + self.high) / 2, self._starts[:-1])
-        return np.asarray(weighed / np.add.reduceat(self.mass, self._starts[:-1]))
+        """Mean number of each token, shape (n_ordered_tokens,)."""
+        totals = np.add.reduceat(self.mass * (self.low + self.high) / 2, self._starts[:-1])
+        return np.asarray(totals / np.add.reduceat(self.mass, self._starts[:-1]))
 
-    def cover(self, low: float, high: float) -> tuple[Floats, Floats, Floats]:
-        """How much of each token lies in an inclusive range.
+    def coverage(self, low: float, high: float) -> tuple[Floats, Floats, Floats]:
+        """The share of each token that lies in an inclusive range.
 
         Returns:
-            The share of each token on the line that lies inside, and the first and last position inside; each (line,).
+            The share of each token inside, and the first and last position inside; each (n_ordered_tokens,).
         """
         step = 0.0 if self.decimals is None else self.unit / 10.0**self.decimals
         width = np.maximum(self.high - self.low, 1e-300)
         inside = (self.low >= low) & (self.high <= high)
-        # A stretch is met by its lattice points, each of which gathers half a step on both sides.
+        # An interval is covered by its lattice points, each with half a step on both sides.
         below = np.where(inside, 0.0, np.clip((low - step / 2 - self.low) / width, 0.0, 1.0))
         above = np.where(inside, 1.0, np.clip((high + step / 2 - self.low) / width, 0.0, 1.0))
         single = self.low == self.high
@@ -176,8 +176,8 @@ class QuantileCoder:
         last = np.where(none, 0.0, (np.where(none, begin, last) - begin) / (end - begin))
         return share, first, last
 
-    def rounded(self, value: Floats) -> Floats:
-        """Numbers on the column's lattice."""
+    def round_to_step(self, value: Floats) -> Floats:
+        """Round numbers to the column's step."""
         if self.decimals is None:
             return value
         scale = 10.0**self.decimals
@@ -186,10 +186,10 @@ class QuantileCoder:
         return np.round(value, self.decimals)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
-        names = ("low", "high", "mass", "token", "edges", "counts", "emit")
+        """Plain data and arrays for ``from_state``."""
+        names = ("low", "high", "mass", "token", "edges", "counts")
         config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit}
-        arrays = {name: getattr(self, name) for name in names}
+        arrays = {name: getattr(self, name) for name in names} | {"emit": self.allowed_tokens}
         if self.rounding is not None:
             arrays |= {f"rounding.{name}": array for name, array in vars(self.rounding).items()}
         return config, arrays
@@ -202,7 +202,7 @@ class QuantileCoder:
         }
         return cls(
             **{name: arrays[name] for name in ("low", "high", "mass", "token", "edges", "counts")},
-            emit=arrays["emit"].astype(bool),
+            allowed_tokens=arrays["emit"].astype(bool),
             decimals=config["decimals"],
             unit=int(config["unit"]),
             rounding=Rounding(**rounding) if rounding else None,
@@ -210,12 +210,12 @@ class QuantileCoder:
 
 
 @dataclass(frozen=True, eq=False)
-class Range:
-    """An inclusive range on a line, and which part of each token it reaches.
+class TokenRange:
+    """An inclusive range of a numeric column, and the part of each token inside it.
 
     Attributes:
-        low, high: Ends of the range, in units of the line.
-        first, last: The first and last position inside each token, shape (line,).
+        low, high: Ends of the range.
+        first, last: First and last position inside each token, shape (n_ordered_tokens,).
     """
 
     low: float
@@ -223,15 +223,15 @@ class Range:
     first: Floats
     last: Floats
 
-    def place(self, coder: QuantileCoder, tokens: Tokens, rng: np.random.Generator) -> Floats:
+    def decode(self, coder: QuantileCoder, tokens: Tokens, rng: np.random.Generator) -> Floats:
         """Numbers of tokens that lie in the range, shape (n,)."""
-        inside = np.minimum(tokens, coder.line - 1)
+        inside = np.minimum(tokens, coder.n_ordered_tokens - 1)
         position = self.first[inside] + rng.random(len(tokens)) * (self.last - self.first)[inside]
-        return np.clip(coder.place(tokens, np.minimum(position, 1 - 1e-12)), self.low, self.high)
+        return np.clip(coder.decode_at(tokens, np.minimum(position, 1 - 1e-12)), self.low, self.high)
 
 
-def persons_per(groups: npt.NDArray[Any], persons: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """Distinct persons in each group, shape (count,); negative groups are left out."""
+def count_persons(groups: npt.NDArray[Any], persons: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Distinct persons in each group, shape (count,); negative groups are ignored."""
     seen = groups >= 0
     pairs = np.unique(np.stack([groups[seen].astype(np.int64), persons[seen]], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=count)

@@ -1,4 +1,4 @@
-"""The pandas dtype of a column as a word, and a column put back into it."""
+"""Names of pandas dtypes, and columns cast to a named dtype."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.datetime_formats import ZONE, format_dates
 from tabsynth.schema.number_formats import NumberFormat, format_numbers
 
-PLAIN = frozenset({"object", "string"})
+TEXT_DTYPES = frozenset({"object", "string"})
 DECIMAL128 = re.compile(r"decimal128\((\d+), (\d+)\)")
 
 
 def dtype_name(values: pd.Series) -> str:
-    """The dtype as a word that ``dtype_of`` reads; of an object column, also what Python objects it holds."""
+    """Name of the dtype, read by ``parse_dtype``; for object columns it includes the type of the Python objects."""
     kind = values.dtype
     if isinstance(kind, pd.CategoricalDtype):
         inner = dtype_name(pd.Series(kind.categories)) if len(kind.categories) else "object"
-        return "category" if inner in PLAIN else f"category:{inner}"
+        return "category" if inner in TEXT_DTYPES else f"category:{inner}"
     if isinstance(kind, pd.ArrowDtype):
         return f"arrow:{kind.pyarrow_dtype}"
     if isinstance(kind, pd.SparseDtype):
         return f"sparse:{kind.subtype}:{float(np.asarray(kind.fill_value))}"
     if isinstance(kind, pd.StringDtype):
         return f"string:{kind.storage}:{'NA' if kind.na_value is pd.NA else 'nan'}"
-    return _object_name(values.dropna()) if pd.api.types.is_object_dtype(kind) else str(kind)
+    return _object_dtype_name(values.dropna()) if pd.api.types.is_object_dtype(kind) else str(kind)
 
 
-def _object_name(present: pd.Series) -> str:
-    """What an object column without its gaps holds."""
+def _object_dtype_name(present: pd.Series) -> str:
+    """Name of an object column by its first present value."""
     first = present.iloc[0] if len(present) else ""
     if isinstance(first, decimal.Decimal):
         places = [max(-exponent, 0) for value in present if isinstance(exponent := _exponent(value), int)]
@@ -53,8 +53,8 @@ def _exponent(value: Any) -> Any:
     return value.as_tuple().exponent if isinstance(value, decimal.Decimal) else None
 
 
-def dtype_of(name: str) -> Any:
-    """The dtype that ``dtype_name`` calls so."""
+def parse_dtype(name: str) -> Any:
+    """The dtype of a name from ``dtype_name``."""
     if name.startswith("string:"):
         _, storage, missing = name.split(":")
         return pd.StringDtype(storage, na_value=pd.NA if missing == "NA" else np.nan)
@@ -72,13 +72,8 @@ def dtype_of(name: str) -> Any:
     return pd.ArrowDtype.construct_from_string(f"{inner}[pyarrow]")
 
 
-def zone_of(dtype: str, column: Datetime) -> str | None:
-    """The time zone of a column of datetimes; None where it has none.
-
-    Args:
-        dtype: Its dtype, as ``dtype_name`` gives it.
-        column: Its schema; a format may end in a zone.
-    """
+def time_zone(dtype: str, column: Datetime) -> str | None:
+    """Time zone of a datetime column, from its dtype name or its format; None if it has none."""
     dtype = dtype.removeprefix("category:")
     if dtype.startswith("object:"):
         _, _, zone = dtype.removeprefix("object:").partition(":")
@@ -87,7 +82,7 @@ def zone_of(dtype: str, column: Datetime) -> str | None:
         kind = pd.api.types.pandas_dtype(dtype)
         return str(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
     if dtype.startswith("arrow:timestamp"):
-        return dtype_of(dtype).pyarrow_dtype.tz or None
+        return parse_dtype(dtype).pyarrow_dtype.tz or None
     found = ZONE.search(column.format or "")
     if found is not None and found[0] != "Z":
         return found[0] if ":" in found[0] else f"{found[0][:3]}:{found[0][3:]}"
@@ -108,7 +103,7 @@ def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | N
         whole = bool((data[~absent] % 1 == 0).all())
         plain = np.where(absent, 0, data).astype(np.int64) if whole else data
         return pd.Series(plain.astype(object)).where(~absent, None)
-    kind = dtype_of(dtype)
+    kind = parse_dtype(dtype)
     if pd.api.types.is_integer_dtype(kind):
         filled = np.rint(np.where(absent, 0, data)).astype(np.int64)
         if not absent.any():
@@ -119,7 +114,7 @@ def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | N
 
 def _decimals(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
     """Numbers as Python decimals of as many places as the column has."""
-    kind = None if dtype.startswith("object") else dtype_of(dtype)
+    kind = None if dtype.startswith("object") else parse_dtype(dtype)
     least, most = map(int, dtype.split(":")[2:]) if kind is None else (kind.pyarrow_dtype.scale,) * 2
     form = str(NumberFormat(least=least, most=most))
     cells = np.empty(len(data), dtype=object)
@@ -135,7 +130,7 @@ def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[A
     series = pd.Series(values, dtype=object)
     if dtype.startswith("object") or (dtype == "bool" and series.isna().any()):
         return series
-    kind = dtype_of(dtype)
+    kind = parse_dtype(dtype)
     if series.isna().any() and isinstance(kind, np.dtype) and kind.kind in "iuf":
         return pd.Series(pd.to_numeric(series).astype(np.float64))
     return _cast(series, kind)
@@ -146,16 +141,16 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
     if dtype.startswith("category:"):
         return datetime_series(instants, dtype.removeprefix("category:"), column).astype("category")
     if dtype.startswith(("datetime64", "arrow:timestamp", "arrow:date")):
-        zone = zone_of(dtype, column)
+        zone = time_zone(dtype, column)
         zoned = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
-        return _cast(zoned, dtype_of(dtype)) if dtype.startswith("datetime64") else zoned.astype(dtype_of(dtype))
+        return _cast(zoned, parse_dtype(dtype)) if dtype.startswith("datetime64") else zoned.astype(parse_dtype(dtype))
     if dtype.startswith("object:"):
-        return _objects(instants, dtype, zone_of(dtype, column))
-    text = _text(instants, column)
+        return _datetime_objects(instants, dtype, time_zone(dtype, column))
+    text = _format_datetimes(instants, column)
     return text if dtype == "object" else value_series(text.to_numpy(), dtype, sorted(set(text.dropna())), False)
 
 
-def _objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
+def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
     """Naive UTC datetimes as Python objects: dates, datetimes or timestamps of a zone, missing as None."""
     moments = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
     cells: pd.Series
@@ -170,7 +165,7 @@ def _objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
     return cells.where(instants.notna(), None)
 
 
-def _text(instants: pd.Series, column: Datetime) -> pd.Series:
+def _format_datetimes(instants: pd.Series, column: Datetime) -> pd.Series:
     """Naive UTC datetimes as text in the column's format."""
     form = column.format or ("%Y-%m-%d" if column.resolution == "D" else "%Y-%m-%dT%H:%M:%S")
     moments = instants.dt.tz_localize("UTC") if "%z" in form else instants
@@ -179,8 +174,8 @@ def _text(instants: pd.Series, column: Datetime) -> pd.Series:
     )
 
 
-def empty_like(column: Column, rows: int, dtype: str) -> pd.Series:
-    """A column of nothing but missing values."""
+def missing_series(column: Column, rows: int, dtype: str) -> pd.Series:
+    """A column of missing values only."""
     if isinstance(column, Datetime):
         return datetime_series(pd.Series(np.full(rows, np.datetime64("NaT"), "datetime64[ns]")), dtype, column)
     if isinstance(column, Numeric):

@@ -1,4 +1,4 @@
-"""Substitutes for values that too few persons share, and the advice for columns in which many were pooled."""
+"""Replacements for rare values, and advice for columns in which many were pooled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.categorical_encoder import Coder, ValueCoder
-from tabsynth.codec.identifiers import fresh, learn_pattern
+from tabsynth.codec.identifiers import generate_keys, learn_pattern
 from tabsynth.codec.json_values import plain_value
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
@@ -20,16 +20,16 @@ from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Te
 from tabsynth.schema.schema import Schema
 
 MAX_POOLED_SHARE = 0.05
-"""Up to this share of a column's values, pooled values are left out; above it, something takes their place."""
+"""Pooled values up to this share of a column are left out; above it, they are replaced."""
 MAX_SUBSTITUTES = 4096
 OTHER = "Other"
 ADVICE = "declare its values in the schema if they are public, declare it identifier or text, or lower min_group"
 
 
 def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCoder:
-    """A coder whose RARE token decodes to the column's replacement, or to made-up values where much was pooled.
+    """An encoder whose RARE token decodes to the column's replacement, or to generated values if much was pooled.
 
-    Without it, the share of the pooled values would fall to the ordinary ones, or to missing.
+    Otherwise the share of the pooled values would go to the ordinary ones, or to missing.
     """
     pooled = int(coder.counts[coder.rare])
     present = int(coder.counts.sum() - coder.counts[coder.missing])
@@ -49,13 +49,13 @@ def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCod
             f"column {column.name!r}: no value is shared by enough persons to be released (min_group); "
             f"{ADVICE}, or declare it numeric"
         )
-    emit = coder.emit.copy()
-    emit[coder.rare] = True
-    return replace(coder, public=public, emit=emit)
+    allowed = coder.allowed_tokens.copy()
+    allowed[coder.rare] = True
+    return replace(coder, public=public, allowed_tokens=allowed)
 
 
 def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
-    """As many made-up values as were pooled, spelled like the column's codes; one "Other" in place of words."""
+    """As many generated values as were pooled, spelled like the column's codes; a single "Other" for words."""
     every = [plain_value(value) for value in pd.unique(values.dropna())]
     many = min(len(every) - len(coder.values), MAX_SUBSTITUTES)
     if all(isinstance(value, str) for value in every):
@@ -64,7 +64,7 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
     elif not all(isinstance(value, (int, float)) and value == value // 1 for value in every):
         return ()
     pattern = learn_pattern(pd.Series(every, dtype=object))
-    made = fresh(pattern, many, _generator(every), avoid=set(every)).tolist()
+    made = generate_keys(pattern, many, _generator(every), avoid=set(every)).tolist()
     kind = getattr(values.dtype, "numpy_dtype", values.dtype)
     if not isinstance(kind, np.dtype) or kind.kind not in "iu":
         return tuple(made)
@@ -76,7 +76,7 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
 def _generator(every: list[Any]) -> np.random.Generator:
     """A generator seeded by the values themselves.
 
-    A fixed seed would show which codes were passed over because they are real.
+    A fixed seed would reveal which codes were skipped because they are real.
     """
     digest = hashlib.sha256("\0".join(sorted(map(str, every))).encode("utf-8", "surrogatepass")).digest()
     return np.random.default_rng(list(digest))
@@ -87,11 +87,11 @@ def _other_names() -> Iterable[str]:
     yield from (f"{OTHER} {number}" for number in range(2, 1 << 30))
 
 
-def persons_of(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
-    """Who each row is about, shape (n,); None where every row is a person of its own.
+def person_codes(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
+    """Person of each row, shape (n,); None if each row is its own person.
 
     Raises:
-        DataError: The table is about so few persons that no value may be released.
+        DataError: The table has so few persons that no value may be released.
     """
     unit = table.schema.with_role("person")
     persons = pd.factorize(table.frame[unit[0]], use_na_sentinel=False)[0].astype(np.int64) if unit else None
@@ -105,21 +105,21 @@ def persons_of(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
 
 
 def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) -> list[str]:
-    """A sentence for each column of which much was pooled: how much, what happens to it, what to do."""
+    """For each column with many pooled values: their share, their replacement, and the remedy."""
     out = []
     for name, coder in coders.items():
         share = _pooled_share(coder, schema[name])
         if share <= MAX_POOLED_SHARE:
             continue
         if not isinstance(coder, ValueCoder) or not coder.public:
-            fate = "they are left out"
+            outcome = "they are left out"
         elif len(coder.public) == 1:
-            fate = f"synthetic rows have {coder.public[0]!r} in their place"
+            outcome = f"synthetic rows have {coder.public[0]!r} in their place"
         else:
-            fate = "synthetic rows have made-up values of the same form in their place"
+            outcome = "synthetic rows have made-up values of the same form in their place"
         rows = "persons" if schema.with_role("person") else "rows"
         out.append(
-            f"column {name!r}: {share:.1%} of its values are shared by fewer than {min_group} {rows}, so {fate}; "
+            f"column {name!r}: {share:.1%} of its values are shared by fewer than {min_group} {rows}, so {outcome}; "
             + ADVICE
         )
     return out

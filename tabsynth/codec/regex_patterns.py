@@ -1,4 +1,4 @@
-"""A declared regular expression as a pattern of identifiers: every text it makes, the expression matches in full."""
+"""Convert a regular expression to an identifier pattern whose texts it matches in full."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 from tabsynth.codec.identifier_patterns import Form, Pattern
 from tabsynth.errors import SchemaError
 
-MOST_FORMS = 2048
-OPEN_ENDED = 8
+MAX_SPELLINGS = 2048
+MAX_EXTRA_REPEATS = 8
 """``*``, ``+`` and ``{m,}`` repeat at most this many times more than they must."""
 
-CLASSES = {
+CATEGORY_CHARACTERS = {
     "CATEGORY_DIGIT": digits,
     "CATEGORY_WORD": ascii_letters + digits + "_",
     "CATEGORY_SPACE": " ",
 }
-ANY = "".join(char for char in printable if not char.isspace())
-"""What ``.`` and negated classes are made of."""
+ANY_CHARACTERS = "".join(char for char in printable if not char.isspace())
+"""The characters of ``.`` and negated classes."""
 
 Places = tuple[str, ...]
 
 
-def pattern_of_regex(regex: str) -> Pattern:
-    r"""Spell out a simple regular expression.
+def parse_regex(regex: str) -> Pattern:
+    r"""Expand a simple regular expression into forms.
 
     Supported are literals, classes, ``.``, ``\d``, ``\w``, ``\s``, groups, ``|``, ``?``, ``*``, ``+`` and ``{m,n}``,
     and the anchors of the whole.
@@ -57,25 +57,25 @@ def pattern_of_regex(regex: str) -> Pattern:
 
 
 def _spellings(nodes: Iterable[tuple[Any, Any]], regex: str) -> list[Places]:
-    """Every row of character sets that a sequence of parsed nodes can be."""
+    """All sequences of character sets of parsed nodes."""
     out: list[Places] = [()]
     for node, value in nodes:
         name = str(node)
         options = _options(name, value, regex)
-        if len(out) * len(options) > MOST_FORMS:
-            raise SchemaError(f"the pattern {regex!r} has more than {MOST_FORMS} spellings; make it simpler")
+        if len(out) * len(options) > MAX_SPELLINGS:
+            raise SchemaError(f"the pattern {regex!r} has more than {MAX_SPELLINGS} spellings; make it simpler")
         out = [left + right for left, right in product(out, options)]
     return out
 
 
 def _options(name: str, value: Any, regex: str) -> list[Places]:
-    """What one parsed node can be."""
+    """All sequences of character sets of one parsed node."""
     if name == "LITERAL":
         return [(chr(value),)]
     if name == "NOT_LITERAL":
-        return [(ANY.replace(chr(value), ""),)]
+        return [(ANY_CHARACTERS.replace(chr(value), ""),)]
     if name == "ANY":
-        return [(ANY,)]
+        return [(ANY_CHARACTERS,)]
     if name == "IN":
         return [(_characters(value, regex),)]
     if name == "SUBPATTERN" and value[1:3] == (0, 0):
@@ -85,14 +85,14 @@ def _options(name: str, value: Any, regex: str) -> list[Places]:
     if name in ("MAX_REPEAT", "MIN_REPEAT"):
         low, high, inner = value
         once = _spellings(inner, regex)
-        high = min(int(high), low + OPEN_ENDED) if str(high) == "MAXREPEAT" else int(high)
-        if sum(len(once) ** min(times, 12) for times in range(low, high + 1)) > MOST_FORMS or high > 256:
-            raise SchemaError(f"the pattern {regex!r} repeats too much to be spelled out; make it simpler")
+        high = min(int(high), low + MAX_EXTRA_REPEATS) if str(high) == "MAXREPEAT" else int(high)
+        if sum(len(once) ** min(times, 12) for times in range(low, high + 1)) > MAX_SPELLINGS or high > 256:
+            raise SchemaError(f"the pattern {regex!r} repeats too often to be expanded; simplify it")
         return [sum(chosen, ()) for times in range(low, high + 1) for chosen in product(once, repeat=times)]
     if name == "AT" and str(value) in ("AT_BEGINNING", "AT_END", "AT_BEGINNING_STRING", "AT_END_STRING"):
         return [()]
     raise SchemaError(
-        f"the pattern {regex!r} uses {name.lower()}, which identifiers cannot be made from; "
+        f"the pattern {regex!r} uses {name.lower()}, which is not supported for identifiers; "
         "use literals, classes, groups, alternatives and counts"
     )
 
@@ -109,12 +109,13 @@ def _characters(items: Iterable[tuple[Any, Any]], regex: str) -> str:
             chars.append(chr(value))
         elif name == "RANGE" and value[1] - value[0] < 4096:
             chars += [chr(code) for code in range(value[0], value[1] + 1)]
-        elif name == "CATEGORY" and str(value) in CLASSES:
-            chars += CLASSES[str(value)]
-        elif name == "CATEGORY" and str(value).replace("NOT_", "") in CLASSES:
-            chars += [char for char in ANY if char not in CLASSES[str(value).replace("NOT_", "")]]
+        elif name == "CATEGORY" and str(value) in CATEGORY_CHARACTERS:
+            chars += CATEGORY_CHARACTERS[str(value)]
+        elif name == "CATEGORY" and str(value).replace("NOT_", "") in CATEGORY_CHARACTERS:
+            excluded = CATEGORY_CHARACTERS[str(value).replace("NOT_", "")]
+            chars += [char for char in ANY_CHARACTERS if char not in excluded]
         else:
             raise SchemaError(
-                f"the pattern {regex!r} uses a class that identifiers cannot be made from; list its letters"
+                f"the pattern {regex!r} uses a class that is not supported for identifiers; list its letters"
             )
-    return "".join(char for char in ANY if char not in chars) if negated else "".join(dict.fromkeys(chars))
+    return "".join(char for char in ANY_CHARACTERS if char not in chars) if negated else "".join(dict.fromkeys(chars))

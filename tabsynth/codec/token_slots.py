@@ -1,4 +1,4 @@
-"""Where a column stands in the token matrix: one slot, or two digits where it has very many tokens."""
+"""Slots of the token matrix: one for each column, two digits for columns with very many tokens."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from tabsynth.codec.categorical_encoder import Coder
 from tabsynth.common.arrays import Floats, Tokens
 
-WIDE = 1024
-"""A column of more tokens than this is written as two digits."""
+MAX_SLOT_TOKENS = 1024
+"""A column with more tokens is written as two digits."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Slot:
         column: The column.
         size: Number of tokens.
         digit: 0 for the high digit of a wide column, 1 for the low one.
-        missing: The token that says that there is no value; None for a low digit, which does not say.
+        missing: The MISSING token; None for a low digit.
     """
 
     column: str
@@ -32,9 +32,9 @@ class Slot:
     missing: int | None = None
 
 
-def slots_of(name: str, coder: Coder) -> Iterator[Slot]:
-    """One slot, or two digits of about equal size; RARE and MISSING are high digits of their own."""
-    if coder.size <= WIDE:
+def column_slots(name: str, coder: Coder) -> Iterator[Slot]:
+    """One slot, or two digits of about equal size, with RARE and MISSING as separate high digits."""
+    if coder.size <= MAX_SLOT_TOKENS:
         yield Slot(name, coder.size, missing=coder.missing)
         return
     base = math.ceil(math.sqrt(coder.rare))
@@ -43,7 +43,7 @@ def slots_of(name: str, coder: Coder) -> Iterator[Slot]:
     yield Slot(name, base, digit=1)
 
 
-def parted(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[Tokens, Tokens]:
+def split_digits(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[Tokens, Tokens]:
     """The two digits of a wide column's tokens, -1 where unknown."""
     own = np.where(tokens < coder.rare, tokens // base, tokens - coder.missing + high - 1)
     low = np.where(tokens < coder.rare, tokens % base, 0)
@@ -51,7 +51,7 @@ def parted(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[Tokens, 
     return np.where(known, own, -1).astype(np.int32), np.where(known, low, -1).astype(np.int32)
 
 
-def joined(first: Tokens, second: Tokens, coder: Coder, high: int, base: int) -> Tokens:
+def join_digits(first: Tokens, second: Tokens, coder: Coder, high: int, base: int) -> Tokens:
     """A wide column's tokens from their two digits."""
     value = np.minimum(first * base + second, coder.rare - 1)
     return np.where(first < high - 2, value, first - high + 1 + coder.missing).astype(np.int32)
@@ -65,7 +65,7 @@ def digit_share(coder: Coder, share: Floats, high: int, base: int, digit: int | 
         shares after each high digit, shape (high, base).
     """
     table, counts = np.zeros((high, base)), np.zeros((high, base))
-    first, second = parted(np.arange(len(share), dtype=np.int32), coder, high, base)
+    first, second = split_digits(np.arange(len(share), dtype=np.int32), coder, high, base)
     table[first, second], counts[first, second] = share, coder.counts
     if digit == 1:
         return table

@@ -18,7 +18,7 @@ from tabsynth.common.arrays import Bools, Floats
 
 
 @dataclass(frozen=True)
-class Law:
+class ArithmeticRelation:
     """How a column follows from others.
 
     Attributes:
@@ -41,7 +41,7 @@ class Law:
         terms = [name if factor == 1 else f"{factor:g} * {name}" for name, factor in self.terms]
         return f"{self.column} = " + " + ".join(terms + [f"{self.constant:g}"] * (self.constant != 0))
 
-    def of(self, numbers: Mapping[str, Floats]) -> Floats:
+    def predict(self, numbers: Mapping[str, Floats]) -> Floats:
         """What the column should be, shape (n,); not finite where a term is missing or divided by zero."""
         with np.errstate(all="ignore"):
             if self.product:
@@ -49,23 +49,23 @@ class Law:
                 return np.asarray(self.constant * np.prod(parts, axis=0))
             return np.asarray(self.constant + np.sum([k * numbers[name] for name, k in self.terms], axis=0))
 
-    def solved(self, name: str, numbers: Mapping[str, Floats]) -> Floats:
+    def solve_for(self, name: str, numbers: Mapping[str, Floats]) -> Floats:
         """What one of its terms would have to be, shape (n,)."""
         factor = dict(self.terms)[name]
         with np.errstate(all="ignore"):
             if self.product:
-                return np.asarray(numbers[name] * np.power(numbers[self.column] / self.of(numbers), 1 / factor))
-            return np.asarray(numbers[name] + (numbers[self.column] - self.of(numbers)) / factor)
+                return np.asarray(numbers[name] * np.power(numbers[self.column] / self.predict(numbers), 1 / factor))
+            return np.asarray(numbers[name] + (numbers[self.column] - self.predict(numbers)) / factor)
 
 
-def law_from_dict(data: Mapping[str, Any]) -> Law:
+def relation_from_dict(data: Mapping[str, Any]) -> ArithmeticRelation:
     """A law from its plain data."""
     terms = tuple((str(name), float(factor)) for name, factor in data["terms"])
-    return Law(str(data["column"]), float(data["constant"]), terms, bool(data["product"]))
+    return ArithmeticRelation(str(data["column"]), float(data["constant"]), terms, bool(data["product"]))
 
 
-def settle(
-    laws: Sequence[Law],
+def enforce(
+    laws: Sequence[ArithmeticRelation],
     coders: Mapping[str, QuantileCoder],
     numbers: Mapping[str, Floats],
     pinned: Mapping[str, Bools],
@@ -79,15 +79,15 @@ def settle(
         pinned: Numbers that must stay as they are.
     """
     out, fixed = dict(numbers), {name: own.copy() for name, own in pinned.items()}
-    _follow(laws, coders, out, fixed, held=True)
+    _apply(laws, coders, out, fixed, held=True)
     for law in reversed(laws):
-        _give_way(law, coders, out, fixed)
-    _follow(laws, coders, out, fixed, held=False)
+        _solve_for_term(law, coders, out, fixed)
+    _apply(laws, coders, out, fixed, held=False)
     return out
 
 
-def _follow(
-    laws: Sequence[Law],
+def _apply(
+    laws: Sequence[ArithmeticRelation],
     coders: Mapping[str, QuantileCoder],
     out: dict[str, Floats],
     fixed: dict[str, Bools],
@@ -95,9 +95,9 @@ def _follow(
 ) -> None:
     """Compute what follows and is not fixed, in place; where it is to be held inside its range, it is fixed there."""
     for law in laws:
-        coder, own, wanted = coders[law.column], out[law.column], law.of(out)
+        coder, own, wanted = coders[law.column], out[law.column], law.predict(out)
         here = np.isfinite(wanted) & ~np.isnan(own) & ~fixed[law.column]
-        value = coder.rounded(np.where(here, wanted, 0.0))
+        value = coder.round_to_step(np.where(here, wanted, 0.0))
         if held:
             inside = np.clip(value, coder.low[0], coder.high[-1])
             fixed[law.column] |= here & (inside != value)
@@ -105,24 +105,26 @@ def _follow(
         out[law.column] = np.where(here, value, own)
 
 
-def _give_way(law: Law, coders: Mapping[str, QuantileCoder], out: dict[str, Floats], fixed: dict[str, Bools]) -> None:
+def _solve_for_term(
+    law: ArithmeticRelation, coders: Mapping[str, QuantileCoder], out: dict[str, Floats], fixed: dict[str, Bools]
+) -> None:
     """Where a law's column is fixed and does not keep the law, move one of its terms and fix that, in place."""
     own = out[law.column]
     for name, _ in sorted(law.terms, key=lambda term: -len(coders[term[0]].low)):
-        wanted = law.of(out)
-        off = fixed[law.column] & np.isfinite(wanted) & (np.abs(own - wanted) > _slack(coders[law.column]))
+        wanted = law.predict(out)
+        off = fixed[law.column] & np.isfinite(wanted) & (np.abs(own - wanted) > _tolerance(coders[law.column]))
         if not off.any():
             return
-        coder, solved = coders[name], law.solved(name, out)
-        moved = coder.rounded(np.where(off & np.isfinite(solved), solved, 0.0))
+        coder, solved = coders[name], law.solve_for(name, out)
+        moved = coder.round_to_step(np.where(off & np.isfinite(solved), solved, 0.0))
         inside = (moved >= coder.low[0]) & (moved <= coder.high[-1])
         trial = {**out, name: np.where(off & np.isfinite(solved) & inside & ~fixed[name], moved, out[name])}
-        met = off & (np.abs(own - law.of(trial)) <= _slack(coders[law.column]))
+        met = off & (np.abs(own - law.predict(trial)) <= _tolerance(coders[law.column]))
         out[name] = np.where(met, trial[name], out[name])
         fixed[name] = fixed[name] | met
 
 
-def _slack(coder: QuantileCoder) -> float:
+def _tolerance(coder: QuantileCoder) -> float:
     """How far a number may be from its law by rounding alone."""
     scale = max(abs(float(coder.low[0])), abs(float(coder.high[-1])), 1e-300)
     return (0.0 if coder.decimals is None else 0.51 * 10.0**-coder.decimals) + 1e-9 * scale

@@ -15,14 +15,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.column_values import lines_of
-from tabsynth.codec.numeric_encoder import QuantileCoder, Range
-from tabsynth.codec.rare_value_pooling import persons_of
+from tabsynth.codec.column_values import numeric_columns
+from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
+from tabsynth.codec.rare_value_pooling import person_codes
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.relations.arithmetic import Law, law_from_dict, settle
-from tabsynth.relations.arithmetic_discovery import find_laws
-from tabsynth.relations.recurring_differences import Tie, find_ties, tie_from_state, tie_state
+from tabsynth.relations.arithmetic import ArithmeticRelation, enforce, relation_from_dict
+from tabsynth.relations.arithmetic_discovery import discover_relations
+from tabsynth.relations.recurring_differences import (
+    RecurringDifference,
+    difference_from_state,
+    difference_state,
+    discover_differences,
+)
 from tabsynth.schema.columns import Datetime
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -37,8 +42,8 @@ class Relations:
         arithmetic: Columns whose numbers are computed from others', each after those that it reads.
     """
 
-    differences: Mapping[str, Tie] = field(default_factory=dict)
-    arithmetic: tuple[Law, ...] = ()
+    differences: Mapping[str, RecurringDifference] = field(default_factory=dict)
+    arithmetic: tuple[ArithmeticRelation, ...] = ()
 
     @classmethod
     def discover(cls, table: Table, codec: Codec) -> Relations:
@@ -48,10 +53,10 @@ class Relations:
             table: The training rows.
             codec: Their vocabulary.
         """
-        persons = persons_of(table, codec.min_group)
-        lines = lines_of(table.frame, codec.schema, codec.coders)
-        laws = find_laws(lines)
-        return cls(_differences(lines, laws, codec, persons), laws)
+        persons = person_codes(table, codec.min_group)
+        lines = numeric_columns(table.frame, codec.schema, codec.coders)
+        laws = discover_relations(lines)
+        return cls(_discover_differences(lines, laws, codec, persons), laws)
 
     def describe(self) -> list[str]:
         """The exact relations as formulas, such as ``total = net + tax``."""
@@ -63,7 +68,7 @@ class Relations:
         tokens: Tokens,
         rng: np.random.Generator,
         *,
-        ranges: Mapping[str, Range] = NOTHING,
+        ranges: Mapping[str, TokenRange] = NOTHING,
         numbers: Mapping[str, Floats] = NOTHING,
         given: Mapping[str, Floats] | None = None,
         keys: int | None = None,
@@ -82,19 +87,19 @@ class Relations:
             rows: The numbers of the rows in the whole sample, by which they get their identifiers; by default from 0.
         """
         seed = int(rng.integers(2**63)) if keys is None else keys
-        coders = codec.on_line
+        coders = codec.numeric_coders
         own = {name: codec.column_tokens(tokens, name) for name in coders}
         pinned = numbers if given is None else given
-        placed = place(coders, own, self.differences, self.arithmetic, ranges, numbers, pinned, rng)
+        placed = decode_numbers(coders, own, self.differences, self.arithmetic, ranges, numbers, pinned, rng)
         rows = np.arange(len(tokens)) if rows is None else rows
-        return codec.frame_of(tokens, placed, rng, keys=seed, rows=rows)
+        return codec.to_frame(tokens, placed, rng, keys=seed, rows=rows)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
         config: dict[str, Any] = {"ties": [], "laws": [asdict(law) for law in self.arithmetic]}
         arrays: Arrays = {}
         for i, (name, tie) in enumerate(self.differences.items()):
-            plain, held = tie_state(tie)
+            plain, held = difference_state(tie)
             config["ties"].append({"column": name, **plain})
             arrays |= {f"tie.{i}.{key}": array for key, array in held.items()}
         return config, arrays
@@ -106,20 +111,20 @@ class Relations:
         for i, plain in enumerate(config["ties"]):
             prefix = f"tie.{i}."
             held = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-            ties[plain["column"]] = tie_from_state(plain, held)
-        return cls(ties, tuple(law_from_dict(plain) for plain in config.get("laws", [])))
+            ties[plain["column"]] = difference_from_state(plain, held)
+        return cls(ties, tuple(relation_from_dict(plain) for plain in config.get("laws", [])))
 
 
-def with_relations(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
+def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
     """The state of a codec with that of the relations, as model files hold them: in one mapping."""
     config, arrays = codec.state()
     more, held = relations.state()
     return {**config, **more}, {**arrays, **held}
 
 
-def _differences(
-    lines: Mapping[str, Floats], laws: Sequence[Law], codec: Codec, persons: npt.NDArray[np.int64] | None
-) -> dict[str, Tie]:
+def _discover_differences(
+    lines: Mapping[str, Floats], laws: Sequence[ArithmeticRelation], codec: Codec, persons: npt.NDArray[np.int64] | None
+) -> dict[str, RecurringDifference]:
     """Recurring differences between columns of one unit that no other relation computes.
 
     Numbers are of one unit, and so are datetimes of one resolution.
@@ -130,18 +135,18 @@ def _differences(
         column = codec.schema[name]
         unit = f"datetime {column.resolution}" if isinstance(column, Datetime) else "number"
         units.setdefault(unit, {})[name] = lines[name]
-    out: dict[str, Tie] = {}
+    out: dict[str, RecurringDifference] = {}
     for same in units.values():
-        out |= find_ties(same, codec.on_line, min_group=codec.min_group, persons=persons)
+        out |= discover_differences(same, codec.numeric_coders, min_group=codec.min_group, persons=persons)
     return out
 
 
-def place(
+def decode_numbers(
     coders: Mapping[str, QuantileCoder],
     tokens: Mapping[str, Tokens],
-    ties: Mapping[str, Tie],
-    laws: Sequence[Law],
-    ranges: Mapping[str, Range],
+    ties: Mapping[str, RecurringDifference],
+    laws: Sequence[ArithmeticRelation],
+    ranges: Mapping[str, TokenRange],
     numbers: Mapping[str, Floats],
     given: Mapping[str, Floats],
     rng: np.random.Generator,
@@ -160,15 +165,15 @@ def place(
     """
     out: dict[str, Floats] = {}
     for name, coder in coders.items():
-        data = ranges[name].place(coder, tokens[name], rng) if name in ranges else coder.decode(tokens[name], rng)
+        data = ranges[name].decode(coder, tokens[name], rng) if name in ranges else coder.decode(tokens[name], rng)
         known = numbers.get(name)
-        out[name] = data if known is None else np.where(np.isnan(known), data, coder.rounded(known))
+        out[name] = data if known is None else np.where(np.isnan(known), data, coder.round_to_step(known))
     for name, tie in ties.items():
         if name not in ranges:
             known = numbers.get(tie.partner)
             free = np.full(len(out[name]), tie.partner not in ranges) if known is None else np.isnan(known)
             pair, fixed = (tie.partner, name), out[name]
-            out[tie.partner], out[name] = tie.place(
+            out[tie.partner], out[name] = tie.sample(
                 (coders[pair[0]], coders[name]), (tokens[pair[0]], tokens[name]), (out[pair[0]], fixed), free, rng
             )
             if name in numbers:
@@ -179,4 +184,4 @@ def place(
         name: np.full(len(data), name in ranges) | (~np.isnan(given[name]) if name in given else False)
         for name, data in out.items()
     }
-    return settle(laws, coders, out, pinned)
+    return enforce(laws, coders, out, pinned)

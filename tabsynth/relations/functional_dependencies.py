@@ -13,31 +13,33 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Tokens
 
-SAMPLE = 2000
+MAX_SCAN_ROWS = 2000
 """Rows on which pairs are looked for; all rows then confirm them."""
 
-CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 """Most cells of a pair's table."""
 
-FEWEST = 50
+MIN_ROWS = 50
 """Fewest rows from which a function is believed."""
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class FunctionalDependency:
     """A slot that follows from another.
 
     Attributes:
-        cause, effect: The two slots.
+        determinant, dependent: The two slots.
         table: The effect's token after each token of the cause, -1 where any may follow, shape (size of the cause,).
     """
 
-    cause: int
-    effect: int
+    determinant: int
+    dependent: int
     table: npt.NDArray[np.int32]
 
 
-def functions_of(tokens: Tokens, sizes: Sequence[int], open_: Sequence[Sequence[int] | None]) -> tuple[Function, ...]:
+def discover(
+    tokens: Tokens, sizes: Sequence[int], open_: Sequence[Sequence[int] | None]
+) -> tuple[FunctionalDependency, ...]:
     """Every pair of slots of which one follows from the other in all rows, causes of most tokens first.
 
     Args:
@@ -46,26 +48,28 @@ def functions_of(tokens: Tokens, sizes: Sequence[int], open_: Sequence[Sequence[
         open_: For each slot the tokens that stand for several values, after which anything may follow; None for a slot
             that is left out.
     """
-    if len(tokens) < FEWEST:
+    if len(tokens) < MIN_ROWS:
         return ()
-    thin = tokens[:: max(1, len(tokens) // SAMPLE)]
+    thin = tokens[:: max(1, len(tokens) // MAX_SCAN_ROWS)]
     used = [i for i in range(len(sizes)) if open_[i] is not None and len(np.unique(thin[:, i])) > 1]
     found = []
     for cause in sorted(used, key=lambda i: -sizes[i]):
         for effect in used:
             pair, anything = (sizes[cause], sizes[effect]), open_[cause] or ()
-            if cause == effect or pair[0] * pair[1] > CELLS or _table(thin, cause, effect, pair, anything) is None:
+            if cause == effect or pair[0] * pair[1] > MAX_CELLS:
                 continue
-            table = _table(tokens, cause, effect, pair, anything)
+            if _lookup_table(thin, cause, effect, pair, anything) is None:
+                continue
+            table = _lookup_table(tokens, cause, effect, pair, anything)
             if table is not None:
-                found.append(Function(cause, effect, table))
+                found.append(FunctionalDependency(cause, effect, table))
     return tuple(found)
 
 
-def mended(
+def repair(
     tokens: Tokens,
     held: npt.NDArray[np.bool_],
-    functions: Sequence[Function],
+    functions: Sequence[FunctionalDependency],
     shares: Sequence[Floats],
     rng: np.random.Generator,
 ) -> Tokens:
@@ -80,19 +84,19 @@ def mended(
     """
     out = tokens.copy()
     for function in functions:
-        cause, effect = out[:, function.cause], out[:, function.effect]
+        cause, effect = out[:, function.determinant], out[:, function.dependent]
         wanted = function.table[cause]
         off = (wanted >= 0) & (wanted != effect)
-        free = off & ~held[:, function.effect] & (shares[function.effect][wanted] > 0)
-        out[free, function.effect] = wanted[free]
-        for token, rows in _by_token(effect, off & held[:, function.effect] & ~held[:, function.cause]):
-            chances = shares[function.cause] * ((function.table == token) | (function.table < 0))
+        free = off & ~held[:, function.dependent] & (shares[function.dependent][wanted] > 0)
+        out[free, function.dependent] = wanted[free]
+        for token, rows in _rows_by_token(effect, off & held[:, function.dependent] & ~held[:, function.determinant]):
+            chances = shares[function.determinant] * ((function.table == token) | (function.table < 0))
             if chances.sum() > 0:
-                out[rows, function.cause] = rng.choice(len(chances), len(rows), p=chances / chances.sum())
+                out[rows, function.determinant] = rng.choice(len(chances), len(rows), p=chances / chances.sum())
     return out
 
 
-def _table(
+def _lookup_table(
     tokens: Tokens, cause: int, effect: int, sizes: tuple[int, int], anything: Sequence[int]
 ) -> npt.NDArray[np.int32] | None:
     """What follows each token of the cause, None where more than one thing does."""
@@ -102,13 +106,13 @@ def _table(
     seen = joint.reshape(sizes) > 0
     several = seen.sum(1)
     several[list(anything)] = 0
-    if several.max() != 1 or both.sum() < min(FEWEST, len(tokens)):
+    if several.max() != 1 or both.sum() < min(MIN_ROWS, len(tokens)):
         return None
     table = np.where(several == 1, seen.argmax(1), -1).astype(np.int32)
     return table if len(np.unique(table[table >= 0])) > 1 else None
 
 
-def _by_token(
+def _rows_by_token(
     tokens: npt.NDArray[np.int32], rows: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """The chosen rows of each token."""

@@ -21,27 +21,27 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 
-RECURRING = 0.05
+MIN_RECURRING_SHARE = 0.05
 """A tie needs this share of rows whose difference recurs exactly."""
 
-OFTEN = 0.01
+MIN_DIFFERENCE_SHARE = 0.01
 """A difference recurs when it has this share of the rows of its part."""
 
-CANDIDATES = 16
+N_CANDIDATES = 16
 """Differences drawn for a row, of which one is chosen."""
 
-KNOTS = 1024
+MAX_KNOTS = 1024
 """Values of a difference beyond which rare ones are joined to stretches."""
 
-PARTS, ROWS = 32, 400
+MAX_PARTS, MIN_PART_ROWS = 32, 400
 """Most parts of a column that have a distribution each, and fewest rows of a part."""
 
-SAMPLE = 4000
+MAX_SCAN_ROWS = 4000
 """Rows on which pairs are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
-class Tie:
+class RecurringDifference:
     """A column's difference to a column before it.
 
     Attributes:
@@ -54,9 +54,9 @@ class Tie:
     partner: str
     part: npt.NDArray[np.int64]
     differences: tuple[QuantileCoder, ...]
-    heaped: bool
+    has_point_masses: bool
 
-    def place(
+    def sample(
         self,
         coders: tuple[QuantileCoder, QuantileCoder],
         tokens: tuple[Tokens, Tokens],
@@ -75,10 +75,10 @@ class Tie:
         """
         first, second = placed[0].copy(), placed[1].copy()
         rows = np.flatnonzero(~np.isnan(first) & ~np.isnan(second))
-        low, high = coders[0].spans()
+        low, high = coders[0].token_bounds()
         start = np.where(free[rows], low[tokens[0][rows]], first[rows])
         stop = np.where(free[rows], high[tokens[0][rows]], first[rows])
-        low, high = coders[1].spans()
+        low, high = coders[1].token_bounds()
         least, most = low[tokens[1][rows]], high[tokens[1][rows]]
         wide = most > least
         rows, start, stop, least, most = rows[wide], start[wide], stop[wide], least[wide], most[wide]
@@ -88,31 +88,32 @@ class Tie:
             if not len(here):
                 continue
             a, b, c, d = (edge[here][:, None] for edge in (start, stop, least, most))
-            floor = differences.mass_below((c - b).ravel())[:, None]
-            room = differences.mass_below((d - a).ravel(), inclusive=True)[:, None] - floor
-            drawn = differences.at((floor + rng.random((len(here), CANDIDATES)) * room).ravel()).reshape(len(here), -1)
+            floor = differences.cumulative_mass((c - b).ravel())[:, None]
+            room = differences.cumulative_mass((d - a).ravel(), inclusive=True)[:, None] - floor
+            mass = floor + rng.random((len(here), N_CANDIDATES)) * room
+            drawn = differences.quantile(mass.ravel()).reshape(len(here), -1)
             # The candidates lie in reach; each weighs as much of the partner's token as leads into ours.
             begin, end = np.maximum(a, c - drawn), np.minimum(b, d - drawn)
             weight = np.where((room > 0) & (end >= begin), end - begin + 1e-9 * (b - a) + 1e-12, 0.0).cumsum(1)
             fits = weight[:, -1] > 0
-            chosen = (weight < rng.random((len(here), 1)) * weight[:, -1:]).sum(1).clip(max=CANDIDATES - 1)
+            chosen = (weight < rng.random((len(here), 1)) * weight[:, -1:]).sum(1).clip(max=N_CANDIDATES - 1)
             pick = (np.arange(len(here)), chosen)
-            if self.heaped:
-                fits &= differences.recurs(drawn[pick], OFTEN)
-            base = np.where(free[rows[here]], coders[0].between(begin[pick], end[pick], rng), first[rows[here]])
-            own = np.clip(coders[1].rounded(base + drawn[pick]), c[:, 0], d[:, 0])
+            if self.has_point_masses:
+                fits &= differences.is_frequent(drawn[pick], MIN_DIFFERENCE_SHARE)
+            base = np.where(free[rows[here]], coders[0].sample_between(begin[pick], end[pick], rng), first[rows[here]])
+            own = np.clip(coders[1].round_to_step(base + drawn[pick]), c[:, 0], d[:, 0])
             first[rows[here]] = np.where(fits, base, first[rows[here]])
             second[rows[here]] = np.where(fits, own, second[rows[here]])
         return first, second
 
 
-def find_ties(
+def discover_differences(
     lines: Mapping[str, Floats],
     coders: Mapping[str, QuantileCoder],
     *,
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
-) -> dict[str, Tie]:
+) -> dict[str, RecurringDifference]:
     """Ties by their later column; each column takes part in one at most, the most often recurring pair first.
 
     Args:
@@ -122,40 +123,40 @@ def find_ties(
         persons: Who each row is about.
     """
     names = list(lines)
-    step = max(1, len(next(iter(lines.values()))) // SAMPLE)
-    thin = {name: _inside(coders[name], lines[name][::step]) for name in names}
+    step = max(1, len(next(iter(lines.values()))) // MAX_SCAN_ROWS)
+    thin = {name: _within_wide_tokens(coders[name], lines[name][::step]) for name in names}
     found = []
     for i, own in enumerate(names):
         for other in names[:i]:
-            share = _recurring(thin[own] - thin[other])
-            if share >= RECURRING:
+            share = _recurring_share(thin[own] - thin[other])
+            if share >= MIN_RECURRING_SHARE:
                 found.append((share, own, other))
-    out: dict[str, Tie] = {}
+    out: dict[str, RecurringDifference] = {}
     taken: set[str] = set()
     for _, own, other in sorted(found, key=lambda pair: -pair[0]):
         if own not in taken and other not in taken:
-            tie = _measured(other, coders[other], coders[own], lines[own], lines[other], min_group, persons)
+            tie = _measure(other, coders[other], coders[own], lines[own], lines[other], min_group, persons)
             if tie is not None:
                 out[own] = tie
                 taken |= {own, other}
     return out
 
 
-def _inside(coder: QuantileCoder, data: Floats) -> Floats:
+def _within_wide_tokens(coder: QuantileCoder, data: Floats) -> Floats:
     """Numbers whose token says less than they do; the others, which decode exactly, as missing."""
-    low, high = coder.spans()
-    token = np.minimum(coder.encode(data), coder.line - 1)
+    low, high = coder.token_bounds()
+    token = np.minimum(coder.encode(data), coder.n_ordered_tokens - 1)
     return np.where((high > low)[token], data, np.nan)
 
 
-def _recurring(difference: Floats) -> float:
+def _recurring_share(difference: Floats) -> float:
     """Share of all rows whose difference is one that recurs."""
     present = np.round(difference[~np.isnan(difference)], 9)
     counts = np.unique(present, return_counts=True)[1]
-    return float(counts[counts >= max(OFTEN * len(difference), 5)].sum() / len(difference))
+    return float(counts[counts >= max(MIN_DIFFERENCE_SHARE * len(difference), 5)].sum() / len(difference))
 
 
-def _measured(
+def _measure(
     partner: str,
     partner_coder: QuantileCoder,
     coder: QuantileCoder,
@@ -163,12 +164,12 @@ def _measured(
     other: Floats,
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
-) -> Tie | None:
+) -> RecurringDifference | None:
     """The distribution of a difference in each part of a column; None where a part holds too few persons."""
     decimals = decimals_of(own)
     difference = own - other if decimals is None else np.round(own - other, decimals)
-    counts = coder.counts[: coder.line].astype(np.float64)
-    parts = int(np.clip(counts.sum() // ROWS, 1, PARTS))
+    counts = coder.counts[: coder.n_ordered_tokens].astype(np.float64)
+    parts = int(np.clip(counts.sum() // MIN_PART_ROWS, 1, MAX_PARTS))
     share = (np.cumsum(counts) - counts / 2) / counts.sum()
     part = np.unique(np.floor(share * parts), return_inverse=True)[1].astype(np.int64)
     token = coder.encode(own)
@@ -177,26 +178,27 @@ def _measured(
         rows = np.append(part == number, [False, False])[token]
         who = None if persons is None else persons[rows]
         measured = measure_quantiles(
-            difference[rows], tokens=KNOTS, decimals=decimals, min_group=min_group, persons=who
+            difference[rows], tokens=MAX_KNOTS, decimals=decimals, min_group=min_group, persons=who
         )
         if measured is None:
             return None
         found.append(measured)
-    return Tie(partner, part, tuple(found), coder.heaped() or partner_coder.heaped())
+    heaped = coder.has_point_masses() or partner_coder.has_point_masses()
+    return RecurringDifference(partner, part, tuple(found), heaped)
 
 
-def tie_state(tie: Tie) -> tuple[dict[str, Any], Arrays]:
+def difference_state(tie: RecurringDifference) -> tuple[dict[str, Any], Arrays]:
     """A tie as plain data and arrays."""
     states = [coder.state() for coder in tie.differences]
     arrays = {f"{i}.{key}": array for i, (_, held) in enumerate(states) for key, array in held.items()}
-    config = {"partner": tie.partner, "heaped": tie.heaped, "differences": [plain for plain, _ in states]}
+    config = {"partner": tie.partner, "heaped": tie.has_point_masses, "differences": [plain for plain, _ in states]}
     return config, {**arrays, "part": tie.part}
 
 
-def tie_from_state(config: dict[str, Any], arrays: Arrays) -> Tie:
+def difference_from_state(config: dict[str, Any], arrays: Arrays) -> RecurringDifference:
     """Rebuild a tie from its state."""
     coders = []
     for i, plain in enumerate(config["differences"]):
         held = {key.removeprefix(f"{i}."): array for key, array in arrays.items() if key.startswith(f"{i}.")}
         coders.append(QuantileCoder.from_state(plain, held))
-    return Tie(str(config["partner"]), arrays["part"], tuple(coders), bool(config["heaped"]))
+    return RecurringDifference(str(config["partner"]), arrays["part"], tuple(coders), bool(config["heaped"]))

@@ -1,4 +1,4 @@
-"""How one column of a generated table is drawn: from a distribution, by a formula, or case by case."""
+"""Rules that sample one column of a generated table: a distribution, a formula, or cases."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "chance": ("p",),
     "choice": ("weights",),
 }
-"""What each distribution wants. A parameter is a number or a formula; ``weights`` maps values to weights."""
+"""Parameters of each distribution: numbers or formulas; ``weights`` maps values to weights."""
 
-FITS: dict[type[Column], tuple[str, ...]] = {
+DISTRIBUTIONS_BY_KIND: dict[type[Column], tuple[str, ...]] = {
     Numeric: ("normal", "lognormal", "uniform", "exponential", "choice"),
     Datetime: ("dates",),
     Boolean: ("chance", "choice"),
@@ -35,16 +35,16 @@ FITS: dict[type[Column], tuple[str, ...]] = {
 }
 """The distributions of each kind of column."""
 
-MISSING = 0.05
-"""Share of missing cells in a nullable column that no rule says otherwise of."""
+DEFAULT_MISSING_SHARE = 0.05
+"""Share of missing cells in a nullable column without a rule for it."""
 
-SPAN = ("2020-01-01", "2024-12-31")
-"""Where dates lie that have neither bounds nor a rule."""
+DEFAULT_DATE_RANGE = ("2020-01-01", "2024-12-31")
+"""Range of dates without bounds or a rule."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How to draw a column. Just one of ``distribution``, ``formula`` and ``by`` is set.
+    """How to sample a column. Exactly one of ``distribution``, ``formula`` and ``by`` is set.
 
     Attributes:
         distribution: A name of ``PARAMETERS``.
@@ -52,7 +52,7 @@ class Rule:
         weights: The values of a choice with their weights.
         formula: The column as a formula of others.
         noise: Deviation of normal noise on top of a formula.
-        by: The column whose value decides which of ``cases`` holds; ``otherwise`` for values that are not listed.
+        by: The column whose value decides which of ``cases`` holds; ``otherwise`` for other values.
         missing: Share of missing cells; None for the schema's default.
     """
 
@@ -68,7 +68,7 @@ class Rule:
 
     @property
     def reads(self) -> set[str]:
-        """The columns that must be drawn before."""
+        """The columns that must be sampled before."""
         formulas = [*(self.parameters or {}).values(), self.formula, self.noise]
         out = {name for formula in formulas if formula for name in formula.names}
         for rule in [*(rule for _, rule in self.cases), self.otherwise]:
@@ -96,16 +96,16 @@ class Rule:
         held = {name: formula.evaluate(columns, n) for name, formula in (self.parameters or {}).items()}
         match self.distribution:
             case "normal":
-                return np.asarray(held["mean"] + rng.normal(size=n) * _least(held["sd"], 0, "sd"))
+                return np.asarray(held["mean"] + rng.normal(size=n) * _at_least(held["sd"], 0, "sd"))
             case "lognormal":
-                spread = rng.normal(size=n) * _least(held["sigma"], 0, "sigma")
-                return np.asarray(_least(held["median"], 0, "median") * np.exp(spread))
+                spread = rng.normal(size=n) * _at_least(held["sigma"], 0, "sigma")
+                return np.asarray(_at_least(held["median"], 0, "median") * np.exp(spread))
             case "exponential":
-                return np.asarray(rng.exponential(size=n) * _least(held["mean"], 0, "mean"))
+                return np.asarray(rng.exponential(size=n) * _at_least(held["mean"], 0, "mean"))
             case "chance":
                 return np.asarray(rng.random(n) < held["p"])
             case _:  # uniform and dates
-                width = _least(held["high"] - held["low"], 0, "high minus low")
+                width = _at_least(held["high"] - held["low"], 0, "high minus low")
                 return np.asarray(held["low"] + rng.random(n) * width)
 
     def _by_case(self, columns: Mapping[str, Array], n: int, rng: np.random.Generator) -> Array:
@@ -136,27 +136,27 @@ def default_rule(column: Column) -> Rule:
     if isinstance(column, Boolean):
         return numbers("chance", {"p": 0.5})
     if isinstance(column, Datetime):
-        low, high = (None if end is None else days(end) for end in (column.low, column.high))
+        low, high = (None if end is None else days_since_epoch(end) for end in (column.low, column.high))
         if low is None and high is None:
-            low, high = (days(end) for end in SPAN)
-        return numbers("dates", _span(low, high, 5 * 365.0))
+            low, high = (days_since_epoch(end) for end in DEFAULT_DATE_RANGE)
+        return numbers("dates", _complete_span(low, high, 5 * 365.0))
     if isinstance(column, Numeric):
         if column.low is None and column.high is None:
             return numbers("normal", {"mean": 0, "sd": 1 if column.decimals != 0 else 10})
-        return numbers("uniform", _span(column.low, column.high, 100.0))
+        return numbers("uniform", _complete_span(column.low, column.high, 100.0))
     values = column.values if isinstance(column, Categorical) else None
     if values is None:
         raise SchemaError(f"column {column.name!r} has no values to choose from: declare them, or give it a rule")
     return Rule(distribution="choice", weights=tuple((value, 1.0) for value in values))
 
 
-def _span(low: float | None, high: float | None, width: float) -> dict[str, float]:
-    """Two ends, one of which may be open."""
+def _complete_span(low: float | None, high: float | None, width: float) -> dict[str, float]:
+    """Fill in an open end of a range."""
     low = (high or 0.0) - width if low is None else low
     return {"low": low, "high": low + width if high is None else high}
 
 
-def rule_of(data: Any, column: Column, schema: Schema, where: str) -> Rule:
+def parse_rule(data: Any, column: Column, schema: Schema, where: str) -> Rule:
     """Read and check one column's rule.
 
     Raises:
@@ -175,20 +175,20 @@ def rule_of(data: Any, column: Column, schema: Schema, where: str) -> Rule:
             raise InputError(f"{where}: the schema does not allow missing values; set nullable or leave missing out")
     rest = {key: value for key, value in data.items() if key not in ("missing", *ways)}
     if not ways:
-        return _with(default_rule(column), missing)
+        return _with_missing(default_rule(column), missing)
     names = [n for n in schema if isinstance(schema[n], (Numeric, Datetime, Boolean, Categorical)) and n != column.name]
     if ways == ["formula"]:
-        _known(rest, ("noise",), where)
+        _check_keys(rest, ("noise",), where)
         noise = Formula.parse(rest["noise"], names, f"{where}: noise") if "noise" in rest else None
         if noise and not isinstance(column, (Numeric, Datetime)):
             raise InputError(f"{where}: noise is for numbers and dates, not for a {column.kind} column")
         return Rule(formula=Formula.parse(data["formula"], names, where), noise=noise, missing=missing)
     if ways == ["by"]:
         return _cases(data["by"], rest, column, schema, names, where, missing)
-    return _with(_distribution(data["distribution"], rest, column, names, where), missing)
+    return _with_missing(_distribution(data["distribution"], rest, column, names, where), missing)
 
 
-def days(text: Any) -> float:
+def days_since_epoch(text: Any) -> float:
     """A date as days since 1970.
 
     Raises:
@@ -201,22 +201,22 @@ def days(text: Any) -> float:
 
 
 def _distribution(name: Any, rest: dict[Any, Any], column: Column, names: list[str], where: str) -> Rule:
-    fits = next((value for kind, value in FITS.items() if isinstance(column, kind)), ())
+    fits = next((value for kind, value in DISTRIBUTIONS_BY_KIND.items() if isinstance(column, kind)), ())
     if name not in fits:
         raise InputError(
             f"{where}: a {column.kind} column has no distribution {name!r}; choose {', '.join(fits) or 'none'}"
         )
-    _known(rest, PARAMETERS[name], where)
+    _check_keys(rest, PARAMETERS[name], where)
     absent = [key for key in PARAMETERS[name] if key not in rest]
     if absent:
-        raise InputError(f"{where}: the distribution {name} wants {quote(absent)}")
+        raise InputError(f"{where}: the distribution {name} requires {quote(absent)}")
     if name == "choice":
         return Rule(distribution=name, weights=_weights(rest["weights"], column, where))
     held = {}
     for key, value in rest.items():
         if name == "dates":
-            with suppress(ValueError):  # a formula, or not: it says itself
-                value = days(value)
+            with suppress(ValueError):  # not a date, so parsed as a formula below
+                value = days_since_epoch(value)
         held[key] = Formula.parse(value, names, f"{where}: {key}")
     return Rule(distribution=name, parameters=held)
 
@@ -244,7 +244,7 @@ def _weights(data: Any, column: Column, where: str) -> tuple[tuple[Any, float], 
 def _cases(
     by: Any, rest: dict[Any, Any], column: Column, schema: Schema, names: list[str], where: str, missing: float | None
 ) -> Rule:
-    _known(rest, ("cases", "otherwise"), where)
+    _check_keys(rest, ("cases", "otherwise"), where)
     if by not in names or not isinstance(schema[by], (Categorical, Boolean)):
         raise InputError(f"{where}: by must name another column of categories, not {by!r}")
     cases = rest.get("cases")
@@ -252,17 +252,17 @@ def _cases(
         raise InputError(f"{where}: cases map the values of {by!r} to rules, not {cases!r}")
     return Rule(
         by=by,
-        cases=tuple((v, rule_of(rule, column, schema, f"{where}: case {v!r}")) for v, rule in cases.items()),
-        otherwise=rule_of(rest["otherwise"], column, schema, f"{where}: otherwise") if "otherwise" in rest else None,
+        cases=tuple((v, parse_rule(rule, column, schema, f"{where}: case {v!r}")) for v, rule in cases.items()),
+        otherwise=parse_rule(rest["otherwise"], column, schema, f"{where}: otherwise") if "otherwise" in rest else None,
         missing=missing,
     )
 
 
-def _with(rule: Rule, missing: float | None) -> Rule:
+def _with_missing(rule: Rule, missing: float | None) -> Rule:
     return Rule(rule.distribution, rule.parameters, rule.weights, missing=missing)
 
 
-def _known(data: Mapping[Any, Any], known: Iterable[str], where: str) -> None:
+def _check_keys(data: Mapping[Any, Any], known: Iterable[str], where: str) -> None:
     for key in data:
         if key not in known:
             close = difflib.get_close_matches(str(key), list(known), n=1)
@@ -270,7 +270,7 @@ def _known(data: Mapping[Any, Any], known: Iterable[str], where: str) -> None:
             raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {quote([*known, 'missing'], 12)}")
 
 
-def _least(value: Array, low: float, name: str) -> Array:
+def _at_least(value: Array, low: float, name: str) -> Array:
     if not (value >= low).all():
         raise InputError(f"{name} must be at least {low:g}, but is {np.nanmin(value):g} in some row")
     return value

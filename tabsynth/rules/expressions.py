@@ -1,14 +1,14 @@
-"""Formulas between columns: a small language of arithmetic and choices that can do nothing else.
+"""A safe expression language for formulas of columns.
 
-A formula is parsed by Python's own parser and then walked node by node; what is not on the list below is refused, so a
-file of formulas cannot run code. There is no attribute, no subscript, no assignment and no name but those of columns.
+A formula is parsed by Python's parser, and every node is checked against the list below, so a file of formulas cannot
+run code. There are no attributes, subscripts or assignments, and the only names are those of columns.
 
 - ``+ - * / // % **``, ``< <= == != >= >``, ``and or not``, ``x in ("a", "b")``
 - numbers, ``"text"``, ``True``, ``False``
 - ``where(condition, then, otherwise)``, ``min(...)``, ``max(...)``, ``round(x, decimals)``, ``floor``, ``abs``,
   ``sqrt``, ``exp``, ``log``
-- a column by its name, or ``col("its name")`` where the name is no plain word. A date counts as days since 1970, so
-  that ``admitted + 3`` is three days later.
+- a column by its name, or ``col("its name")`` if the name is no Python identifier. A date is the number of days since
+  1970, so ``admitted + 3`` is three days later.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tabsynth.errors import InputError, quote
 
 Array = npt.NDArray[Any]
 
-LONGEST = 2000
-"""Characters of a formula."""
+MAX_FORMULA_CHARS = 2000
+"""Maximum length of a formula."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -63,7 +63,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "exp": (np.exp, 1, 1),
     "log": (np.log, 1, 1),
 }
-"""Each function, with the fewest and the most arguments it takes."""
+"""Each function, with its minimum and maximum number of arguments."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class Formula:
         """
         if isinstance(text, (int, float)) and np.isfinite(text):
             text = repr(text)
-        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST:
+        if not isinstance(text, str) or not text.strip() or len(text) > MAX_FORMULA_CHARS:
             raise InputError(f"{where}: {str(text)[:60]!r} is not a formula such as 'price * 1.2' (or a number)")
         try:
             tree = ast.parse(text.strip(), mode="eval").body
-            names = frozenset(_checked(tree))
+            names = frozenset(_check_nodes(tree))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             said = str(error) if isinstance(error, _RefusedError) else f"it cannot be read ({error})"
             raise InputError(f"{where}: the formula {text!r} cannot be used: {said}") from error
@@ -135,24 +135,24 @@ class _RefusedError(ValueError):
     """What is not in the language."""
 
 
-def _checked(node: ast.AST) -> Iterator[str]:
+def _check_nodes(node: ast.AST) -> Iterator[str]:
     """The columns that a tree reads; raises at a node that is not allowed."""
     match node:
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
-            yield from _checked(left)
-            yield from _checked(right)
+            yield from _check_nodes(left)
+            yield from _check_nodes(right)
         case ast.UnaryOp(op, operand) if type(op) in _UNARY:
-            yield from _checked(operand)
+            yield from _check_nodes(operand)
         case ast.BoolOp(_, values):
             for value in values:
-                yield from _checked(value)
+                yield from _check_nodes(value)
         case ast.Compare(left, [op], [ast.Tuple(elts) | ast.List(elts)]) if isinstance(op, (ast.In, ast.NotIn)):
-            yield from _checked(left)
+            yield from _check_nodes(left)
             if not all(isinstance(item, ast.Constant) for item in elts):
                 raise _RefusedError('"in" is followed by values in brackets')
         case ast.Compare(left, ops, comparators) if all(type(op) in _COMPARE for op in ops):
             for side in (left, *comparators):
-                yield from _checked(side)
+                yield from _check_nodes(side)
         case ast.Call(ast.Name("col"), [ast.Constant(str(name))], []):
             yield name
         case ast.Call(ast.Name(name), args, []) if name in _FUNCTIONS:
@@ -162,7 +162,7 @@ def _checked(node: ast.AST) -> Iterator[str]:
             if name == "round" and len(args) == 2 and not isinstance(args[1], ast.Constant):
                 raise _RefusedError("round wants its decimals as a plain number")
             for arg in args:
-                yield from _checked(arg)
+                yield from _check_nodes(arg)
         case ast.Call():
             raise _RefusedError(f"{ast.unparse(node.func)!r} is not one of {', '.join(['col', *_FUNCTIONS])}")
         case ast.Name(name):

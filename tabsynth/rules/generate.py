@@ -1,7 +1,4 @@
-"""Test data without any real rows: a table drawn from a schema and rules that a person wrote.
-
-Nothing is learned and nothing is private: what the rules do not say is not in the rows.
-"""
+"""Test data without real rows: a table sampled from a schema and hand-written rules."""
 
 from __future__ import annotations
 
@@ -14,25 +11,25 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tabsynth.codec.column_values import UNITS
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.identifiers import from_regex
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
 from tabsynth.common.validation import validate_seed
 from tabsynth.errors import InputError, SourceError, quote
-from tabsynth.rules.column_rules import MISSING, Rule, days, default_rule, rule_of
+from tabsynth.rules.column_rules import DEFAULT_MISSING_SHARE, Rule, days_since_epoch, default_rule, parse_rule
 from tabsynth.rules.expressions import Array
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_against_schema, satisfies
 
-TRIES = 200
-"""How often rows outside the schema are drawn anew."""
+MAX_REDRAWS = 200
+"""How often rows outside the schema are redrawn."""
 
 
 def generate(
     schema: Schema, n: int, *, rules: Mapping[str, Any] | str | Path | None = None, seed: int | None = None
 ) -> pd.DataFrame:
-    """Draw a table from a schema and rules alone.
+    """Sample a table from a schema and rules alone.
 
     A rule is one of
 
@@ -42,15 +39,15 @@ def generate(
     - ``{formula: weight / (height / 100) ** 2, noise: 0.5}``; see ``tabsynth.rules.expressions`` for the language;
     - ``{by: sex, cases: {f: {...}, m: {...}}, otherwise: {...}}``, another rule for each value of another column;
 
-    each with ``missing: 0.1`` where cells shall be missing. A column without a rule is drawn evenly within what the
-    schema declares, with 5 % missing where it is nullable. Missing cells are blanked last: formulas see the values
-    behind them. A row that leaves the schema's bounds or breaks a constraint is drawn anew. Identifiers are unique.
+    each optionally with ``missing: 0.1``, the share of missing cells. A column without a rule is uniform within its
+    declared values or bounds, with 5 % missing if it is nullable. Cells are blanked last, so formulas use the values
+    before that. A row outside the bounds, or one that violates a constraint, is redrawn. Identifiers are unique.
 
     Args:
-        schema: The columns and what must hold between them.
+        schema: The columns and their constraints.
         n: Number of rows.
         rules: Rules by column, as a mapping or the path of a YAML file.
-        seed: Seed of the draw; the same seed gives the same rows.
+        seed: Random seed; the same seed gives the same rows.
 
     Raises:
         InputError: A rule cannot be used, columns depend on each other in a circle, or hardly any row fits the schema.
@@ -67,28 +64,28 @@ def generate(
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise InputError(f"n must be a whole number of rows, not {n!r}")
     rng = np.random.default_rng(None if seed is None else validate_seed(seed))
-    known = checked_rules(rules, schema)
+    known = parse_rules(rules, schema)
     parts, left, seen = [], int(n), 0
-    for _ in range(TRIES):
+    for _ in range(MAX_REDRAWS):
         if not left:
             break
-        rows = _drawn(schema, known, left, rng)
+        rows = _draw_columns(schema, known, left, rng)
         frame = pd.DataFrame({name: _series(schema[name], rows[name]) for name in rows}, index=range(left))
-        good, why = _good(frame, rows, schema)
+        good, why = _valid_rows(frame, rows, schema)
         parts.append(frame[good])
         seen, left = seen + len(frame), left - int(good.sum())
     if left:
         raise InputError(
-            f"only {n - left} of {seen} rows fit the schema: most leave {why}; change the rules or widen the schema"
+            f"only {n - left} of {seen} rows fit the schema: most violate {why}; change the rules or widen the schema"
         )
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(index=range(0))
-    frame = _finished(frame, schema, known, int(n), rng)
+    frame = _assemble_frame(frame, schema, known, int(n), rng)
     if n:
         check_against_schema(frame, schema)
     return frame
 
 
-def checked_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) -> dict[str, Rule]:
+def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) -> dict[str, Rule]:
     """Rules of all learned columns, in an order in which each can be drawn.
 
     Raises:
@@ -105,12 +102,12 @@ def checked_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) 
     for name, column in schema.items():
         if isinstance(column, (Identifier, Text)):
             if set(data.get(name, ())) - {"missing"}:
-                raise InputError(f"rules: column {name!r} is {column.kind}, which is made afresh; leave its rule out")
+                raise InputError(f"rules: column {name!r} is {column.kind}, which is generated; remove its rule")
             held = data.get(name)
-            out[name] = Rule(missing=None if held is None else _missing(held, column))
+            out[name] = Rule(missing=None if held is None else _parse_missing(held, column))
         else:
             where = f"rules: column {name!r}"
-            out[name] = rule_of(data[name], column, schema, where) if name in data else default_rule(column)
+            out[name] = parse_rule(data[name], column, schema, where) if name in data else default_rule(column)
     try:
         order = list(graphlib.TopologicalSorter({name: rule.reads for name, rule in out.items()}).static_order())
     except graphlib.CycleError as error:
@@ -128,8 +125,8 @@ def _read(path: str | Path) -> Any:
         raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
 
 
-def _missing(data: Any, column: Column) -> float:
-    """The share of missing cells that a rule of a key or text says."""
+def _parse_missing(data: Any, column: Column) -> float:
+    """Parse the share of missing cells of an identifier or text column."""
     share = data.get("missing")
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
         raise InputError(f"rules: column {column.name!r}: missing must be a share from 0 to 1, not {share!r}")
@@ -138,27 +135,27 @@ def _missing(data: Any, column: Column) -> float:
     return float(share)
 
 
-def _drawn(schema: Schema, rules: Mapping[str, Rule], n: int, rng: np.random.Generator) -> dict[str, Array]:
-    """Values of all learned columns, rounded as the schema has them."""
+def _draw_columns(schema: Schema, rules: Mapping[str, Rule], n: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Sample all columns but identifiers and text, rounded to the schema's decimals."""
     out: dict[str, Array] = {}
     for name, rule in rules.items():
         if isinstance(schema[name], (Identifier, Text)):
             continue
         try:
             values = rule.draw(out, n, rng)
-            out[name] = _typed(schema[name], values)
+            out[name] = _cast_values(schema[name], values)
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"rules: column {name!r}: {error}") from error
     return {name: out[name] for name in schema if name in out}
 
 
-def _typed(column: Column, values: Array) -> Array:
-    """Values in the type and on the lattice of their column."""
+def _cast_values(column: Column, values: Array) -> Array:
+    """Cast values to the type and step of their column."""
     if isinstance(column, Numeric):
         data = values.astype(np.float64)
         return data if column.decimals is None else np.round(data, column.decimals)
     if isinstance(column, Datetime):
-        unit = UNITS[_resolution(column)] / UNITS["D"]
+        unit = UNIT_NANOSECONDS[_resolution(column)] / UNIT_NANOSECONDS["D"]
         return np.floor(np.round(values.astype(np.float64) / unit, 6)) * unit
     if isinstance(column, Boolean):
         return values.astype(bool)
@@ -178,8 +175,8 @@ def _series(column: Column, values: Array) -> pd.Series:
         whole = column.decimals == 0 and bool(np.isfinite(values).all()) and bool((np.abs(values) < 2**53).all())
         return numeric_series(values, "int64" if whole else "float64")
     if isinstance(column, Datetime):
-        unit = UNITS[_resolution(column)]
-        steps = np.round(np.nan_to_num(values) * (UNITS["D"] / unit)).astype(np.int64) * unit
+        unit = UNIT_NANOSECONDS[_resolution(column)]
+        steps = np.round(np.nan_to_num(values) * (UNIT_NANOSECONDS["D"] / unit)).astype(np.int64) * unit
         moments = pd.Series(steps.astype("datetime64[ns]")).where(np.isfinite(values))
         return datetime_series(moments, "object" if column.format else "datetime64[ns]", column)
     if isinstance(column, Boolean):
@@ -187,12 +184,12 @@ def _series(column: Column, values: Array) -> pd.Series:
     return value_series(values, "object", [], False).infer_objects()
 
 
-def _good(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) -> tuple[np.ndarray[Any, Any], str]:
-    """Which rows are inside the schema, and what most of the others leave."""
+def _valid_rows(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) -> tuple[np.ndarray[Any, Any], str]:
+    """Rows that fit the schema, and the most frequent violation of the others."""
     good, fails = np.ones(len(frame), bool), {"": 0}
     for name, column in schema.items():
         if isinstance(column, (Numeric, Datetime)):
-            low, high = (days(end) if isinstance(end, str) else end for end in (column.low, column.high))
+            low, high = (days_since_epoch(end) if isinstance(end, str) else end for end in (column.low, column.high))
             inside = np.isfinite(rows[name])
             inside &= rows[name] >= (-np.inf if low is None else low)
             inside &= rows[name] <= (np.inf if high is None else high)
@@ -205,10 +202,10 @@ def _good(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) -> tup
     return good, max(fails, key=lambda what: fails[what])
 
 
-def _finished(
+def _assemble_frame(
     frame: pd.DataFrame, schema: Schema, rules: Mapping[str, Rule], n: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """All columns in the schema's order: keys and text made, cells blanked."""
+    """All columns in the schema's order, with generated identifiers and text, and blanked cells."""
     out = {}
     for name, column in schema.items():
         if isinstance(column, Identifier):
@@ -219,15 +216,15 @@ def _finished(
         else:
             out[name] = frame[name] if len(frame) else pd.Series(dtype=object)
         share = rules[name].missing
-        share = (MISSING if column.nullable else 0.0) if share is None else share
+        share = (DEFAULT_MISSING_SHARE if column.nullable else 0.0) if share is None else share
         blank = rng.random(n) < share
         if blank.any():
-            out[name] = _blanked(out[name], blank)
+            out[name] = _blank_cells(out[name], blank)
     return pd.DataFrame(out, columns=list(schema))
 
 
-def _blanked(values: pd.Series, blank: np.ndarray[Any, Any]) -> pd.Series:
-    """A column with some cells missing, in a type that can have them."""
+def _blank_cells(values: pd.Series, blank: np.ndarray[Any, Any]) -> pd.Series:
+    """Blank some cells of a column, casting to a nullable type if needed."""
     if pd.api.types.is_bool_dtype(values.dtype):
         values = values.astype(object)
     elif pd.api.types.is_integer_dtype(values.dtype):
@@ -236,7 +233,7 @@ def _blanked(values: pd.Series, blank: np.ndarray[Any, Any]) -> pd.Series:
 
 
 def _resolution(column: Datetime) -> str:
-    """The finest unit of a date column: as declared, else what its format spells."""
+    """The unit of a datetime column: declared, or from its format."""
     if column.resolution:
         return column.resolution
     for unit, codes in (("s", ("%S", "%T", "%c", "%X")), ("min", ("%M",)), ("h", ("%H", "%I"))):

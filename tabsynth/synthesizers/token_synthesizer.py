@@ -18,8 +18,8 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, InputError, quote
-from tabsynth.relations.enforcement import Relations, with_relations
-from tabsynth.relations.functional_dependencies import Function, functions_of, mended
+from tabsynth.relations.enforcement import Relations, combined_state
+from tabsynth.relations.functional_dependencies import FunctionalDependency, discover, repair
 from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
@@ -56,7 +56,7 @@ class TokenSynthesizer(Synthesizer):
     relations_: Relations
     active_: list[int]
     layout_: Layout
-    functions_: tuple[Function, ...]
+    functions_: tuple[FunctionalDependency, ...]
     trees_: TreeCritic | None
 
     def _fit(self, table: Table, run: FitOptions) -> None:
@@ -74,7 +74,7 @@ class TokenSynthesizer(Synthesizer):
         counts = [weighted_counts(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
         learned = tokens[:, self.active_]
-        self.functions_ = functions_of(learned, self.layout_.sizes, [self._pooled_tokens(i) for i in self.active_])
+        self.functions_ = discover(learned, self.layout_.sizes, [self._pooled_tokens(i) for i in self.active_])
         self._fit_tokens(learned, run)
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
@@ -83,7 +83,7 @@ class TokenSynthesizer(Synthesizer):
         self.__dict__.pop("_allowed_tokens", None)
         slots = self.codec_.slots
         self.active_ = [i for i in range(len(slots)) if self._emittable_tokens(i).sum() > 1]
-        lines = [self.codec_.coders[slot.column].line if slot.digit is None else 0 for slot in slots]
+        lines = [self.codec_.coders[slot.column].n_ordered_tokens if slot.digit is None else 0 for slot in slots]
         self.layout_ = Layout(
             tuple(slots[i].size for i in self.active_),
             tuple(lines[i] for i in self.active_),
@@ -95,7 +95,7 @@ class TokenSynthesizer(Synthesizer):
     def _emittable_tokens(self, position: int) -> npt.NDArray[np.bool_]:
         """Which tokens of a slot a synthetic row may hold, shape (size,)."""
         slot = self.codec_.slots[position]
-        emit = self.codec_.coders[slot.column].emit
+        emit = self.codec_.coders[slot.column].allowed_tokens
         if slot.digit is None:
             return np.asarray(emit & (self.counts_[position] > 0))
         share = self.codec_.digit_share(slot, emit.astype(np.float64))
@@ -112,7 +112,7 @@ class TokenSynthesizer(Synthesizer):
         out = []
         for position in self.active_:
             slot = self.codec_.slots[position]
-            emit = self.codec_.coders[slot.column].emit.astype(np.float64)
+            emit = self.codec_.coders[slot.column].allowed_tokens.astype(np.float64)
             paired = slot.digit == 1 and position - 1 in self.active_
             out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emittable_tokens(position))
         return out
@@ -232,7 +232,7 @@ class TokenSynthesizer(Synthesizer):
         for position, limit in zip(self.active_, limits, strict=True):
             share = (self.counts_[position] * self._emittable_tokens(position)).astype(np.float64)
             shares.append(share if limit is None else share * limit)
-        return mended(tokens, held, self.functions_, shares, rng)
+        return repair(tokens, held, self.functions_, shares, rng)
 
     def _constant_tokens(self, n: int) -> Tokens:
         """The token matrix with its one possible token in every slot that was not learned."""
@@ -247,11 +247,11 @@ class TokenSynthesizer(Synthesizer):
         return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        config, arrays = with_relations(self.codec_, self.relations_)
+        config, arrays = combined_state(self.codec_, self.relations_)
         learned, weights = self._model_state()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
         arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
-        functions = [[function.cause, function.effect] for function in self.functions_]
+        functions = [[function.determinant, function.dependent] for function in self.functions_]
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         if self.trees_:
             config["critic_gain"] = self.trees_.gain
@@ -263,7 +263,7 @@ class TokenSynthesizer(Synthesizer):
         self.relations_ = Relations.from_state(config["codec"], arrays)
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
         pairs = enumerate(config.get("functions", []))
-        self.functions_ = tuple(Function(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
+        self.functions_ = tuple(FunctionalDependency(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
         if "critic_gain" in config:
             self.trees_ = TreeCritic(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}

@@ -14,7 +14,7 @@ from tabsynth.codec import Codec
 from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
-from tabsynth.codec.token_slots import WIDE
+from tabsynth.codec.token_slots import MAX_SLOT_TOKENS
 from tabsynth.data import Table
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
@@ -83,14 +83,14 @@ def test_numbers_stay_inside_the_kth_order_statistics(values: list[float], k: in
         assert coder is None
         return
     assert coder is not None
-    drawn = coder.decode(np.repeat(np.arange(coder.line, dtype=np.int32), 50), np.random.default_rng(0))
+    drawn = coder.decode(np.repeat(np.arange(coder.n_ordered_tokens, dtype=np.int32), 50), np.random.default_rng(0))
     ordered = np.sort(data)
     low, high = ordered[min(k, len(data)) - 1], ordered[max(len(data) - k, 0)]
     if low <= high:
         assert drawn.min() >= low
         assert drawn.max() <= high
     assert (np.diff(coder.edges) >= 0).all()
-    assert (coder.encode(data) < coder.line).all()
+    assert (coder.encode(data) < coder.n_ordered_tokens).all()
 
 
 @pytest.mark.filterwarnings("ignore:column 'who'")
@@ -127,7 +127,7 @@ def test_missing_of_too_few_persons_is_not_emitted() -> None:
     frame = pd.DataFrame({"x": [1.0] * 50 + [2.0] * 46 + [None] * 4})
     codec = Codec.measure(Table.of(frame, schema_of(x=numeric(nullable=True))))
     coder = codec.coders["x"]
-    assert not coder.emit[coder.missing]
+    assert not coder.allowed_tokens[coder.missing]
 
 
 def test_atoms_survive_between_continuous_values() -> None:
@@ -153,11 +153,11 @@ def test_decimals_and_multiples_are_kept() -> None:
 
 
 def test_wide_columns_take_two_slots_and_come_back() -> None:
-    values = [f"code{i:05d}" for i in range(WIDE * 2)] * 5
+    values = [f"code{i:05d}" for i in range(MAX_SLOT_TOKENS * 2)] * 5
     frame = pd.DataFrame({"x": values})
     codec = Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"})))
     assert [slot.digit for slot in codec.slots] == [0, 1]
-    assert max(codec.sizes) < WIDE
+    assert max(codec.sizes) < MAX_SLOT_TOKENS
     assert (codec.decode(codec.encode(frame), np.random.default_rng(0))["x"] == frame["x"]).all()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.codec.identifier_patterns import Form, Pattern
-from tabsynth.codec.identifiers import fresh, from_regex, learn_pattern
+from tabsynth.codec.identifiers import from_regex, generate_keys, learn_pattern
 from tabsynth.errors import SchemaError
 
 
@@ -31,10 +31,10 @@ keys = st.one_of(
 @given(keys, st.integers(0, 400), st.integers(0, 9))
 def test_fresh_keys_are_different_of_the_same_type_and_reproducible(values, n, seed):
     pattern = learn_pattern(pd.Series(values, dtype=object))
-    made = fresh(pattern, n, _rng(seed))
+    made = generate_keys(pattern, n, _rng(seed))
     assert len(made) == len(set(made.tolist())) == n
     assert all(isinstance(key, type(values[0])) for key in made.tolist())
-    assert made.tolist() == fresh(pattern, n, _rng(seed)).tolist()
+    assert made.tolist() == generate_keys(pattern, n, _rng(seed)).tolist()
     assert Pattern.from_dict(json.loads(json.dumps(pattern.to_dict()))) == pattern
 
 
@@ -42,19 +42,19 @@ def test_fresh_keys_are_different_of_the_same_type_and_reproducible(values, n, s
 @given(st.lists(st.uuids(), min_size=5, max_size=40, unique=True))
 def test_uuids_become_uuids(values):
     text = [str(value) for value in values]
-    made = fresh(learn_pattern(pd.Series(text)), 50, _rng())
+    made = generate_keys(learn_pattern(pd.Series(text)), 50, _rng())
     assert all(re.fullmatch(r"\w{8}-\w{4}-\w{4}-\w{4}-\w{12}", key) for key in made)
 
 
 def test_chunks_never_repeat_each_other():
     pattern = learn_pattern(pd.Series([f"rec-{i}-org" for i in range(1, 900)]))
-    parts = [fresh(pattern, 250, _rng(3), start=at) for at in range(0, 5000, 250)]
+    parts = [generate_keys(pattern, 250, _rng(3), start=at) for at in range(0, 5000, 250)]
     assert len(set(np.concatenate(parts))) == 5000
 
 
 def test_outlines_and_lengths_are_kept():
     values = pd.Series([f"{a}{i:04d}/{i % 7}" for i, a in enumerate("ABCDE" * 40)])
-    made = fresh(learn_pattern(values), 500, _rng())
+    made = generate_keys(learn_pattern(values), 500, _rng())
     assert {_outline(key) for key in made} == {"wwwww/w"}
     assert all(re.fullmatch(r"[A-Z]\d{4}/\d", key) for key in made)
 
@@ -62,7 +62,7 @@ def test_outlines_and_lengths_are_kept():
 def test_only_what_all_keys_share_stays_literal():
     values = pd.Series([f"HOSP-{i}-north" for i in range(10, 90)] + ["HOSP-77-secret"] * 3 + ["HOSP-SMITHJOHN"])
     pattern = learn_pattern(values)
-    assert all(key.startswith("HOSP-") for key in fresh(pattern, 50, _rng()))
+    assert all(key.startswith("HOSP-") for key in generate_keys(pattern, 50, _rng()))
     said = json.dumps(pattern.to_dict())
     assert "HOSP" in "".join(chars for form in pattern.forms for chars, _ in form.parts)
     assert "secret" not in said
@@ -77,30 +77,30 @@ def test_a_single_key_leaves_no_letter_behind():
 
 def test_a_row_number_counts_on():
     pattern = learn_pattern(pd.Series(range(1, 301)))
-    assert fresh(pattern, 3, _rng()).tolist() == [301, 302, 303]
-    assert fresh(pattern, 3, _rng(), start=3).tolist() == [304, 305, 306]
-    assert fresh(pattern, 3, _rng(), avoid=[301, 303]).tolist() == [302, 304, 305]
+    assert generate_keys(pattern, 3, _rng()).tolist() == [301, 302, 303]
+    assert generate_keys(pattern, 3, _rng(), start=3).tolist() == [304, 305, 306]
+    assert generate_keys(pattern, 3, _rng(), avoid=[301, 303]).tolist() == [302, 304, 305]
 
 
 def test_integers_keep_their_number_of_digits():
-    made = fresh(learn_pattern(pd.Series(_rng().choice(9000, 300, replace=False) + 1000)), 2000, _rng())
+    made = generate_keys(learn_pattern(pd.Series(_rng().choice(9000, 300, replace=False) + 1000)), 2000, _rng())
     assert made.dtype == np.int64
     assert made.min() >= 1000
     assert made.max() <= 9999
 
 
 def test_integers_of_nineteen_digits_fit():
-    made = fresh(learn_pattern(pd.Series([2**63 - 1 - i for i in range(9)])), 1000, _rng())
+    made = generate_keys(learn_pattern(pd.Series([2**63 - 1 - i for i in range(9)])), 1000, _rng())
     assert (made > 10**18).all()
 
 
 def test_whole_floats_with_a_gap_are_integers():
-    assert fresh(learn_pattern(pd.Series([12.0, 45.0, np.nan, 99.0, 31.0, 77.0])), 4, _rng()).dtype == np.int64
+    assert generate_keys(learn_pattern(pd.Series([12.0, 45.0, np.nan, 99.0, 31.0, 77.0])), 4, _rng()).dtype == np.int64
 
 
 def test_a_narrow_learned_pattern_gets_longer():
     pattern = learn_pattern(pd.Series([f"P{i}" for i in range(9)]))
-    made = fresh(pattern, 5000, _rng())
+    made = generate_keys(pattern, 5000, _rng())
     assert len(set(made)) == 5000
     assert all(re.fullmatch(r"P\d+", key) for key in made)
 
@@ -108,11 +108,11 @@ def test_a_narrow_learned_pattern_gets_longer():
 def test_avoided_keys_are_not_made():
     pattern = learn_pattern(pd.Series([f"{i:02d}" for i in range(50)]))
     taken = {f"{i:02d}" for i in range(60)}
-    assert not taken & set(fresh(pattern, 40, _rng(), avoid=taken))
+    assert not taken & set(generate_keys(pattern, 40, _rng(), avoid=taken))
 
 
 def test_a_column_of_nothing_still_gets_keys():
-    assert len(set(fresh(learn_pattern(pd.Series([], dtype=object)), 7, _rng()).tolist())) == 7
+    assert len(set(generate_keys(learn_pattern(pd.Series([], dtype=object)), 7, _rng()).tolist())) == 7
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_expressions_that_cannot_be_spelled_out_say_why(regex, message):
 
 
 def test_a_declared_expression_decides_for_a_column():
-    made = fresh(learn_pattern(pd.Series(["x1", "x2"]), regex=r"PAT\d{5}"), 10, _rng())
+    made = generate_keys(learn_pattern(pd.Series(["x1", "x2"]), regex=r"PAT\d{5}"), 10, _rng())
     assert all(re.fullmatch(r"PAT\d{5}", key) for key in made)
-    assert fresh(learn_pattern(pd.Series([1, 2]), regex=r"[1-9]\d{5}"), 10, _rng()).dtype == np.int64
+    assert generate_keys(learn_pattern(pd.Series([1, 2]), regex=r"[1-9]\d{5}"), 10, _rng()).dtype == np.int64
 
 
 def test_capacity_counts_spellings():
@@ -173,5 +173,5 @@ def test_a_damaged_pattern_is_refused():
     st.integers(1, 3000),
 )
 def test_a_fresh_key_is_never_a_real_one(values, n):
-    made = fresh(learn_pattern(pd.Series(values, dtype=object)), n, _rng())
+    made = generate_keys(learn_pattern(pd.Series(values, dtype=object)), n, _rng())
     assert not set(made.tolist()) & set(values)

@@ -11,8 +11,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from tabsynth.codec import Codec
 from tabsynth.data import Table
-from tabsynth.relations.arithmetic import Law
-from tabsynth.relations.arithmetic_discovery import find_laws
+from tabsynth.relations.arithmetic import ArithmeticRelation
+from tabsynth.relations.arithmetic_discovery import discover_relations
 from tabsynth.relations.enforcement import Relations
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
@@ -64,7 +64,7 @@ def broken(frame: pd.DataFrame) -> dict[str, int]:
     return {name: int((~kept(frame)).sum()) for name, kept in KEPT.items() if not kept(frame).all()}
 
 
-def discovered(frame: pd.DataFrame) -> tuple[Law, ...]:
+def discovered(frame: pd.DataFrame) -> tuple[ArithmeticRelation, ...]:
     table = Table.of(frame)
     return Relations.discover(table, Codec.measure(table)).arithmetic
 
@@ -86,14 +86,14 @@ def test_missing_cells_hide_no_relation(frame: pd.DataFrame) -> None:
 @pytest.mark.parametrize("load", [load_breast_cancer, load_diabetes, load_wine])
 def test_real_measurements_have_no_exact_relation(load: Callable[..., object]) -> None:
     bunch = load(as_frame=True).frame  # type: ignore[attr-defined]
-    assert find_laws({name: bunch[name].to_numpy(float) for name in bunch}) == ()
+    assert discover_relations({name: bunch[name].to_numpy(float) for name in bunch}) == ()
 
 
 def test_one_row_that_breaks_a_relation_is_enough(frame: pd.DataFrame) -> None:
     lines = {name: frame[name].to_numpy(float) for name in ("paid", "extra", "total")}
-    assert [law.column for law in find_laws(lines)] == ["total"]
+    assert [law.column for law in discover_relations(lines)] == ["total"]
     lines["total"] = np.where(np.arange(len(frame)) == 700, lines["total"] + 1, lines["total"])
-    assert find_laws(lines) == ()
+    assert discover_relations(lines) == ()
 
 
 def test_a_square_and_a_ratio_are_found_even_as_32_bit_floats() -> None:
@@ -102,7 +102,7 @@ def test_a_square_and_a_ratio_are_found_even_as_32_bit_floats() -> None:
     lines = {"loan": loan, "ratio": loan / price, "price": price, "income": income.round(2)}
     lines["square"] = lines["income"] ** 2
     single = {name: values.astype(np.float32).astype(float) for name, values in lines.items()}
-    assert {str(law) for law in find_laws(single)} == {"loan = ratio * price", "square = income^2"}
+    assert {str(law) for law in discover_relations(single)} == {"loan = ratio * price", "square = income^2"}
 
 
 def test_a_column_that_is_constant_where_another_is_known_hides_no_relation() -> None:
@@ -111,14 +111,14 @@ def test_a_column_that_is_constant_where_another_is_known_hides_no_relation() ->
     woman = rng.random(600) < 0.6
     births = np.where(woman, rng.poisson(2, 600), np.nan)
     lines = {"before": before, "after": after, "gain": (after - before).round(3), "sex": woman * 1.0, "births": births}
-    assert [law.column for law in find_laws(lines)] == ["after"]
+    assert [law.column for law in discover_relations(lines)] == ["after"]
 
 
 def test_a_chance_relation_of_few_valued_columns_is_none() -> None:
     rng = np.random.default_rng(2)
     coins = {f"coin{i}": rng.integers(0, 2, 400).astype(float) for i in range(6)}
     noisy = coins["coin0"] + np.where(rng.random(400) < 0.02, 1, 0)
-    assert find_laws({**coins, "noisy": noisy}) == ()
+    assert discover_relations({**coins, "noisy": noisy}) == ()
 
 
 @pytest.mark.parametrize("model", [MaskedSynthesizer(epochs=1), VAESynthesizer(epochs=1), GANSynthesizer(epochs=1)])

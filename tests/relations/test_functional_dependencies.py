@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import tabsynth
-from tabsynth.relations.functional_dependencies import functions_of, mended
+from tabsynth.relations.functional_dependencies import discover, repair
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -77,25 +77,25 @@ def test_functions_fill_gaps(frame: pd.DataFrame) -> None:
 def test_what_two_values_follow_is_no_function(frame: pd.DataFrame) -> None:
     tokens = np.stack([pd.factorize(frame[name])[0] for name in ("city", "country", "other")], axis=1).astype(np.int32)
     sizes = [5, 3, 3]
-    assert [(f.cause, f.effect) for f in functions_of(tokens, sizes, [[], [], []])] == [(0, 1)]
+    assert [(f.determinant, f.dependent) for f in discover(tokens, sizes, [[], [], []])] == [(0, 1)]
     tokens[10, 1] = (tokens[10, 1] + 1) % 3
-    assert functions_of(tokens, sizes, [[], [], []]) == ()
+    assert discover(tokens, sizes, [[], [], []]) == ()
     # A token that stands for several values may be followed by any.
     pooled = int(tokens[10, 0])
-    (function,) = functions_of(tokens, sizes, [[pooled], [], []])
+    (function,) = discover(tokens, sizes, [[pooled], [], []])
     assert function.table[pooled] == -1
 
 
 def test_what_is_held_stays_and_its_cause_gives_way() -> None:
     tokens = np.array([[0, 1], [1, 0], [2, 1]] * 30, dtype=np.int32)
-    (function,) = functions_of(tokens, [3, 2], [[], []])
-    assert (function.cause, function.effect, function.table.tolist()) == (0, 1, [1, 0, 1])
+    (function,) = discover(tokens, [3, 2], [[], []])
+    assert (function.determinant, function.dependent, function.table.tolist()) == (0, 1, [1, 0, 1])
     drawn = np.array([[1, 1]] * 400, dtype=np.int32)
     held = np.tile([False, True], (400, 1))
     rng = np.random.default_rng(0)
     shares = [np.array([3.0, 5.0, 1.0]), np.ones(2)]
-    moved = mended(drawn, held, [function], shares, rng)
+    moved = repair(drawn, held, [function], shares, rng)
     assert (moved[:, 1] == 1).all()
     assert set(moved[:, 0]) == {0, 2}
     assert (moved[:, 0] == 0).mean() == pytest.approx(0.75, abs=0.08)  # four standard errors
-    assert (mended(drawn, ~held, [function], shares, rng)[:, 1] == 0).all()
+    assert (repair(drawn, ~held, [function], shares, rng)[:, 1] == 0).all()

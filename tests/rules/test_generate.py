@@ -126,7 +126,7 @@ def test_a_schema_alone_is_enough(schema: Schema) -> None:
         ({"agee": {}}, "unknown columns: 'agee'"),
         ({"age": 5}, "a rule is a mapping"),
         ({"age": {"distribution": "normal", "maen": 5, "sd": 1}}, r"unknown key 'maen' \(did you mean 'mean'"),
-        ({"age": {"distribution": "normal", "mean": 5}}, "wants 'sd'"),
+        ({"age": {"distribution": "normal", "mean": 5}}, "requires 'sd'"),
         ({"age": {"distribution": "chance", "p": 1}}, "a numeric column has no distribution 'chance'"),
         ({"age": {"distribution": "normal", "formula": "3"}}, "just one of distribution, formula and by"),
         ({"age": {"distribution": "normal", "mean": "hieght", "sd": 1}}, r"reads 'hieght' \(did you mean 'height'"),
@@ -139,11 +139,11 @@ def test_a_schema_alone_is_enough(schema: Schema) -> None:
         ({"sex": {"missing": 2}}, "missing must be a share"),
         ({"stage": {"by": "sex", "cases": {"f": {"formula": "1"}}}}, "no case for 'm' of 'sex'"),
         ({"stage": {"by": "age", "cases": {1: {"formula": "1"}}}}, "another column of categories"),
-        ({"age": {"distribution": "normal", "mean": 500, "sd": 1}}, "most leave the bounds of 'age'"),
+        ({"age": {"distribution": "normal", "mean": 500, "sd": 1}}, "most violate the bounds of 'age'"),
         ({"age": {"distribution": "normal", "mean": 50, "sd": "0 - height"}}, "sd must be at least 0"),
-        ({"age": {"formula": "height / 0"}}, "most leave the bounds of 'age'"),
+        ({"age": {"formula": "height / 0"}}, "most violate the bounds of 'age'"),
         ({"age": {"formula": "sex * 3"}}, "text cannot be reckoned with"),
-        ({"mrn": {"formula": "3"}}, "made afresh"),
+        ({"mrn": {"formula": "3"}}, "is generated"),
     ],
 )
 def test_a_wrong_rule_is_said(schema: Schema, rules: dict[str, Any], message: str) -> None:

@@ -17,12 +17,12 @@ import pandas as pd
 
 from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.column_values import instants_of, line_of
+from tabsynth.codec.column_values import numeric_values, to_datetimes
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.relations.enforcement import Relations, with_relations
+from tabsynth.relations.enforcement import Relations, combined_state
 from tabsynth.schema.columns import Datetime
 
 
@@ -78,7 +78,7 @@ class TableAdapter:
         plain: dict[str, npt.NDArray[Any]] = {}
         for i, (name, coder) in enumerate(codec.coders.items()):
             if isinstance(coder, QuantileCoder):
-                data = line_of(codec.schema[name], table.frame[name])
+                data = numeric_values(codec.schema[name], table.frame[name])
                 lines[name], held = _measure_numbers(i, coder, data, rng)
                 plain |= held
             else:
@@ -156,7 +156,7 @@ class TableAdapter:
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """What ``from_state`` needs: plain data and arrays."""
-        codec, arrays = with_relations(self.codec, self.relations)
+        codec, arrays = combined_state(self.codec, self.relations)
         lines = {name: asdict(line) for name, line in self.lines.items()}
         missing_rates = {name: list(pair) for name, pair in self.missing_rates.items()}
         plain = {"codec": codec, "lines": lines, "slots": self.slots, "flips": missing_rates}
@@ -192,7 +192,7 @@ class TableAdapter:
         tokens = self._tokens(plain)
         for name in self._learned_values():
             coder = self.codec.coders[name]
-            if coder.emit[coder.missing]:
+            if coder.allowed_tokens[coder.missing]:
                 gaps[name] = self.codec.column_tokens(tokens, name) == coder.missing
         return gaps
 
@@ -201,13 +201,13 @@ class TableAdapter:
         coder, line, column = self.codec.coders[name], self.lines[name], self.codec.schema[name]
         assert isinstance(coder, QuantileCoder)
         data = np.zeros(len(plain)) if line.name is None else plain[line.name].to_numpy(np.float64)
-        data = coder.rounded(np.nan_to_num(data) * line.scale + line.offset)
+        data = coder.round_to_step(np.nan_to_num(data) * line.scale + line.offset)
         data = np.clip(data, coder.low[0], coder.high[-1])
         if line.missing is not None:
             data = np.where(plain[line.missing].to_numpy(np.int64) == 1, np.nan, data)
         dtype = self.codec.dtypes[name]
         if isinstance(column, Datetime):
-            return datetime_series(instants_of(column, data), dtype, column)
+            return datetime_series(to_datetimes(column, data), dtype, column)
         return numeric_series(data, dtype, column)
 
 
@@ -222,7 +222,7 @@ def _measure_numbers(
     scale = spread if varies and 0 < spread < 1 else 1.0
     line = NumericColumn(
         name=f"n{position}" if varies else None,
-        missing=f"m{position}" if absent.any() and coder.emit[coder.missing] else None,
+        missing=f"m{position}" if absent.any() and coder.allowed_tokens[coder.missing] else None,
         offset=float(np.median(values)),
         scale=scale,
     )
@@ -240,14 +240,14 @@ def _measure_numbers(
 
 def _replace_forbidden(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:
     """Tokens in which those that no synthetic row may hold are replaced by values, by their frequency."""
-    return _resample_values(coder, tokens, ~coder.emit[tokens], rng)
+    return _resample_values(coder, tokens, ~coder.allowed_tokens[tokens], rng)
 
 
 def _resample_values(
     coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> Tokens:
     """Tokens with values drawn by their frequency in some places; a gap where there is no value to draw."""
-    weights = np.where(coder.emit, coder.counts, 0).astype(np.float64)
+    weights = np.where(coder.allowed_tokens, coder.counts, 0).astype(np.float64)
     if weights[: coder.missing].any():
         weights[coder.missing] = 0
     if not where.any() or not weights.any():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.column_values import line_of
+from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.budget import Privacy
@@ -67,7 +67,7 @@ class PrivateRows:
     def line(self, name: str) -> Floats:
         """The numbers of a column on a line within its bounds, missing as NaN, shape (n,)."""
         self._read()
-        return line_of(self.schema[name], self._lines[name])
+        return numeric_values(self.schema[name], self._lines[name])
 
     def units(self) -> Integers | None:
         """The person of every row, shape (n,); None where each row is a unit."""

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tabsynth.codec.column_values import UNITS, line_of, members_of
+from tabsynth.codec.column_values import UNIT_NANOSECONDS, categorical_values, numeric_values
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, to_naive_utc
@@ -70,10 +70,10 @@ class Grid:
     def encode(self, column: Column, values: pd.Series) -> Integers:
         """The cell of each row, shape (n,). What is not declared falls in the last cell, whatever it is."""
         if self.line:
-            data = line_of(column, values)
+            data = numeric_values(column, values)
             cells = np.searchsorted(self.edges, np.nan_to_num(data), side="right")
             return np.where(np.isnan(data), self.size - 1, cells).astype(np.int64)
-        codes, uniques = pd.factorize(members_of(column, values), use_na_sentinel=True)
+        codes, uniques = pd.factorize(categorical_values(column, values), use_na_sentinel=True)
         known = pd.Index(self.values, dtype=object).get_indexer(pd.Index(uniques, dtype=object))
         table = np.append(np.where(known < 0, self.size - 1, known), self.size - 1)
         return table[codes].astype(np.int64)
@@ -158,7 +158,7 @@ def _numeric_bounds(column: Numeric | Datetime) -> tuple[float, float] | None:
         return None
     if isinstance(column, Numeric):
         return float(column.low), float(column.high)
-    unit = UNITS[column.resolution or "s"]
+    unit = UNIT_NANOSECONDS[column.resolution or "s"]
     epoch = datetime.datetime(1970, 1, 1)
     low, high = (
         (to_naive_utc(datetime.datetime.fromisoformat(str(end))) - epoch) // datetime.timedelta(microseconds=1)

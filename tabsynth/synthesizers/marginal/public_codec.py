@@ -111,7 +111,7 @@ def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: flo
     return ValueCoder(
         values=tuple(grid.values[i] for i in often),
         counts=whole,
-        emit=emit,
+        allowed_tokens=emit,
         public=tuple(grid.values[i] for i in seldom),
         ordered=ordered,
         public_shares=tuple(float(share) for share in pooled / pooled.sum()),

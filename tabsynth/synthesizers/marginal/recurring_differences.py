@@ -3,7 +3,7 @@
 A payment that equals the bill before it is lost when both are placed at random inside their tokens. First the rows in
 which two numbers are the same are counted, for every pair of columns of one kind and lattice. The pairs whose noisy
 count is a share of the rows that matters are tied; their difference is then counted on few public cells, for each token
-of the later column. ``ties.Tie`` decodes by it.
+of the later column. ``ties.RecurringDifference`` decodes by it.
 
 Sensitivity: every read gives a histogram in which a row falls in one cell or in none, so that a unit of k rows changes
 it by at most k in Euclidean norm; the histograms are noised apart and each is charged its own share.
@@ -19,7 +19,7 @@ import numpy as np
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.relations.recurring_differences import RECURRING, Tie
+from tabsynth.relations.recurring_differences import MIN_RECURRING_SHARE, RecurringDifference
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
@@ -46,7 +46,7 @@ ColumnReader = Callable[[str], Floats]
 
 def measure_recurring_differences(
     schema: Schema, grids: Mapping[str, Grid], codec: Codec, lines: ColumnReader, rows: float, source: CountSource
-) -> tuple[dict[str, Tie], float]:
+) -> tuple[dict[str, RecurringDifference], float]:
     """Ties by their later column, and the share of the budget that they cost.
 
     Args:
@@ -71,7 +71,7 @@ def measure_recurring_differences(
     tied: list[tuple[str, str]] = []
     for place in np.argsort(counts)[::-1]:
         taken = {name for pair in tied for name in pair}
-        if counts[place] >= max(MIN_SIGMAS * sigma, RECURRING * rows) and not taken & set(pairs[place]):
+        if counts[place] >= max(MIN_SIGMAS * sigma, MIN_RECURRING_SHARE * rows) and not taken & set(pairs[place]):
             tied.append(pairs[place])
     if not tied:
         return {}, SEARCH_SHARE
@@ -128,7 +128,7 @@ def _wide_token_values(lines: ColumnReader, coders: Mapping[str, QuantileCoder],
     data = [lines(name) for name in pair]
     here = np.ones(len(data[0]), bool)
     for name, values in zip(pair, data, strict=True):
-        low, high = coders[name].spans()
+        low, high = coders[name].token_bounds()
         token = coders[name].encode(values)
         here &= np.append(high > low, [False, False])[token]
     return [values[here] for values in data]
@@ -152,20 +152,25 @@ def _difference_reader(lines: ColumnReader, coders: Mapping[str, QuantileCoder],
     def read() -> Integers:
         first, second = _wide_token_values(lines, coders, pair)
         cell = np.searchsorted((highs[:-1] + lows[1:]) / 2, second - first, side="right")
-        return np.bincount(own.encode(second).astype(np.int64) * len(lows) + cell, minlength=own.line * len(lows))
+        size = own.n_ordered_tokens * len(lows)
+        return np.bincount(own.encode(second).astype(np.int64) * len(lows) + cell, minlength=size)
 
     return read
 
 
-def _difference_of_counts(partner: str, own: QuantileCoder, cells: tuple[Floats, Floats], noisy: Floats) -> Tie:
+def _difference_of_counts(
+    partner: str, own: QuantileCoder, cells: tuple[Floats, Floats], noisy: Floats
+) -> RecurringDifference:
     """The tie of noisy counts; only equal numbers are kept together, the rest stays where its tokens put it."""
     lows, highs = cells
     every = np.arange(len(lows))
     found = []
-    for counts in noisy.reshape(own.line, len(lows)):
+    for counts in noisy.reshape(own.n_ordered_tokens, len(lows)):
         mass = np.maximum(project_to_simplex(counts, max(float(counts.sum()), 1.0)), 1e-6)
         rows = np.append(np.rint(mass), [0, 0]).astype(np.int64)
         emit = np.append(np.ones(len(lows), bool), [False, False])
         edges = (highs[:-1] + lows[1:]) / 2
         found.append(QuantileCoder(lows, highs, mass, every, edges, rows, emit, own.decimals))
-    return Tie(partner, np.arange(own.line, dtype=np.int64), tuple(found), heaped=True)
+    return RecurringDifference(
+        partner, np.arange(own.n_ordered_tokens, dtype=np.int64), tuple(found), has_point_masses=True
+    )

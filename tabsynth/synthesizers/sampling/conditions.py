@@ -12,7 +12,7 @@ import pandas as pd
 
 from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.numeric_encoder import QuantileCoder, Range
+from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
 from tabsynth.codec.pandas_dtypes import value_series
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import ConditionError, quote
@@ -37,7 +37,7 @@ class Conditions:
 
     fixed: Tokens
     allowed: dict[str, Floats] = field(default_factory=dict)
-    ranges: dict[str, Range] = field(default_factory=dict)
+    ranges: dict[str, TokenRange] = field(default_factory=dict)
     echo: dict[str, pd.Series] = field(default_factory=dict)
     numbers: dict[str, Floats] = field(default_factory=dict)
     members: dict[str, tuple[list[Any], list[Any]]] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Conditions:
         """Fix a column to values, row by row."""
         column, coder, at = codec.schema[name], codec.coders[name], codec.positions(name)
         rows = values.notna().to_numpy() if free_where_missing else np.ones(len(values), bool)
-        if not free_where_missing and values.isna().any() and not coder.emit[coder.missing]:
+        if not free_where_missing and values.isna().any() and not coder.allowed_tokens[coder.missing]:
             raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
         typed = own_values(codec, name, values, strict=strict)
         tokens = codec.encode_column(name, typed)
@@ -153,7 +153,7 @@ class Conditions:
                 )
         self.echo[name] = typed.where(pd.Series(rows), None)
         if isinstance(column, (Numeric, Datetime)):
-            line = np.where(rows, codec.encode_line(name, typed), np.nan)
+            line = np.where(rows, codec.numeric_values(name, typed), np.nan)
             if strict:
                 check_drawable(codec, name, line)
             if isinstance(coder, QuantileCoder):
@@ -175,14 +175,14 @@ class Conditions:
                 f"given[{name!r}]: the range {span!r} is empty: its low end is above its high end, or no value with "
                 "the column's decimals (or unit of time) lies between them"
             )
-        share, first, last = coder.cover(low, high)
-        share = share * coder.emit[: coder.line]
+        share, first, last = coder.coverage(low, high)
+        share = share * coder.allowed_tokens[: coder.n_ordered_tokens]
         if not share.sum() > 0:
             raise ConditionError(
                 f"given[{name!r}]: no value in the range {span!r} can be drawn; {drawable(codec, name, coder)}"
             )
         self.allowed[name] = np.append(share, [0.0, 0.0])
-        self.ranges[name] = Range(low, high, first, last)
+        self.ranges[name] = TokenRange(low, high, first, last)
 
     def _members(self, codec: Codec, name: str, values: list[Any]) -> None:
         """Restrict a column to some values."""
@@ -199,7 +199,7 @@ class Conditions:
                 self.members[name] = [value for value in known.dropna() if value not in pooled], pooled
         allowed = np.zeros(coder.size)
         allowed[tokens] = 1.0
-        allowed *= coder.emit
+        allowed *= coder.allowed_tokens
         if not (allowed * coder.counts).sum() > 0:
             raise ConditionError(f"given[{name!r}]: none of {quote(values)} can be drawn: no training row has them")
         self.allowed[name] = allowed
@@ -209,7 +209,7 @@ def present_only(codec: Codec) -> dict[str, Floats]:
     """Allowed shares that rule nothing out but a missing value, for every learned column."""
     out = {}
     for name, coder in codec.coders.items():
-        out[name] = coder.emit.astype(np.float64)
+        out[name] = coder.allowed_tokens.astype(np.float64)
         out[name][coder.missing] = 0.0
         if not out[name].any():  # a column that was never there cannot be filled
             out[name][coder.missing] = 1.0

@@ -12,9 +12,9 @@ import pandas as pd
 
 from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.column_values import UNITS
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, zone_of
+from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, time_zone
 from tabsynth.errors import ConditionError, DataError, quote
 from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates
@@ -60,7 +60,7 @@ def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, f
     """An inclusive range in units of the column's line, narrowed to numbers that the column can hold."""
     column, coder = codec.schema[name], codec.coders[name]
     if isinstance(column, Datetime):
-        unit = UNITS[column.resolution or "s"]
+        unit = UNIT_NANOSECONDS[column.resolution or "s"]
         ends = [None if end is None else _instants(codec, name, pd.Series([end], dtype=object))[0] for end in span]
         if any(end is pd.NaT for end in ends):
             raise ConditionError(f"given[{name!r}]: an end of the range is missing; use None for an open end")
@@ -100,7 +100,7 @@ def spelled(codec: Codec, name: str, value: float) -> str:
     column = codec.schema[name]
     if not isinstance(column, Datetime):
         return f"{value:.15g}"
-    return str(pd.Timestamp(int(value) * UNITS[column.resolution or "s"]))
+    return str(pd.Timestamp(int(value) * UNIT_NANOSECONDS[column.resolution or "s"]))
 
 
 def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
@@ -154,7 +154,7 @@ def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     """Naive UTC instants of given values; what has no zone is read in the column's."""
     column = codec.schema[name]
     assert isinstance(column, Datetime)
-    zone = zone_of(codec.dtypes[name], column)
+    zone = time_zone(codec.dtypes[name], column)
     # Text that ends in one zone for all rows is read as local time throughout.
     text = not codec.dtypes[name].startswith(("datetime64", "object:date"))
     home = zone if text and "%z" not in (column.format or "") else "UTC"
