@@ -1,4 +1,4 @@
-"""What the user asks for: how much privacy, of whom, counted in which ledger."""
+"""The requested privacy: epsilon, delta, unit and ledger."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Privacy:
     Attributes:
         epsilon: The most privacy that the fit may spend.
         delta: Its delta. Left out, it is min(1e-6, 1 / (10 n_public)).
-        unit: What is protected: ``row``, or the name of the column that tells persons apart.
+        unit: What is protected: ``row``, or the name of the column that identifies persons.
         rows_per_person: With a person as the unit, how many rows of each are used at most (chosen at random).
-        ledger: The data set's ledger, or the path of its file (made on first use, with this budget); a fit that would
-            exceed what is left there is refused. Left out, the fit is counted alone.
+        ledger: The data set's ledger, or the path of its file (created on first use, with this budget); a fit
+            that would exceed its remaining budget is refused. Default: the fit is counted alone.
         n_public: About how many rows the table has, where that is public knowledge; never the private count itself.
-        insecure_seed: For tests only: noise from this seed. Everything made with it is stamped NOT DP.
+        insecure_seed: For tests only: noise from this seed. Every output is stamped NOT DP.
 
     Example:
         >>> Privacy(epsilon=1.0, delta=1e-6).unit
@@ -68,16 +68,16 @@ class Privacy:
 
     @property
     def max_rows_per_unit(self) -> int:
-        """How many rows a unit has at most: the factor of every sensitivity."""
+        """Most rows of a unit: the factor of every sensitivity."""
         return self.rows_per_person or 1
 
     @property
     def resolved_delta(self) -> float:
-        """The delta asked for, or the default of the public row count."""
+        """The requested delta, or the default for the public row count."""
         return default_delta(self.n_public) if self.delta is None else self.delta
 
     def opened(self) -> Privacy:
-        """The same with its delta settled and ``ledger`` an open ledger of this fit alone.
+        """A copy with a resolved delta and an open ledger of this fit alone.
 
         Its charges go to the data set's ledger too, where there is one: the first reserves the whole epsilon there,
         so that a fit that the budget cannot bear is refused before it has read anything. A private fit receives this
@@ -117,7 +117,7 @@ class Privacy:
         return self.ledger
 
     def noise(self) -> Noise:
-        """Where this fit's noise comes from."""
+        """The noise source of this fit."""
         return Noise.secure() if self.insecure_seed is None else Noise.insecure(self.insecure_seed)
 
 

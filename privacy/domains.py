@@ -1,6 +1,6 @@
-"""What a schema lacks, measured under differential privacy: bounds, quantiles, decimals, nullability and categories.
+"""Measure the open facts of a schema under differential privacy: bounds, decimals, nullability and categories.
 
-Everything is read off noisy counts of public cells, but for categories (see ``categories``).
+All but categories come from noisy counts of public cells.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FALSE_POSITIVE_RATE = 1e-3
 
 
 def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
-    """Fill in what a declared schema leaves open, and spend ``privacy.epsilon`` on it.
+    """Measure the open facts of a declared schema, and spend ``privacy.epsilon`` on them.
 
     Bounds become powers of two (dates: whole years), so that rare values beyond them are clamped later. Categories
     become text, with ``other`` for all that are too rare. Kinds, roles and identifiers are not measured.
@@ -72,7 +72,7 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         raise PrivacyError(f"the kinds of {quote(inferred)} were inferred from the data: declare each column's kind")
     absent = [name for name in schema if name not in frame.columns]
     if absent:
-        raise PrivacyError(f"the schema has {quote(absent)}, which the table lacks; change one of them")
+        raise PrivacyError(f"the schema has {quote(absent)}, which the table does not have; change one of them")
     open_ = [column for column in schema.values() if _has_open_facts(column)]
     if not open_:
         return schema
@@ -100,7 +100,7 @@ def _has_open_facts(column: Column) -> bool:
 
 @dataclass(frozen=True)
 class _DomainMeasurement:
-    """What each column may cost, and how it is read."""
+    """Budget and noise for measuring each column."""
 
     privacy: Privacy
     ledger: PrivacyLedger
@@ -117,7 +117,7 @@ class _DomainMeasurement:
         return cls(opened, opened.open_ledger, opened.noise(), rho, each)
 
     def measured(self, frame: pd.DataFrame, column: Column) -> Column:
-        """One column with what it lacked."""
+        """Measure the open facts of one column."""
         if isinstance(column, Categorical):
             values = discover(
                 lambda: self.column(frame, column.name),
@@ -149,7 +149,7 @@ class _DomainMeasurement:
         )
 
     def column(self, frame: pd.DataFrame, name: str) -> pd.Series:
-        """A column with at most as many rows of a person as are allowed; called inside a read."""
+        """A column with bounded contributions; called inside a read."""
         most = self.privacy.rows_per_person
         if self.privacy.unit == "row" or most is None:
             return frame[name]
@@ -228,7 +228,7 @@ def quantiles(
 
 
 def _power_of_two_cells() -> tuple[int, Floats]:
-    """Signed powers of two: how many cells they part (zero among them) and the end farther from zero of each."""
+    """Cells between signed powers of two (zero is one): their number, and the end farther from zero of each."""
     sizes = 2.0 ** np.arange(-MAX_POWER + 1, MAX_POWER + 1)
     return 2 * len(sizes) + 1, np.concatenate([-sizes[::-1], [0.0], sizes])
 
@@ -257,7 +257,7 @@ def _date_cells(values: pd.Series, column: Datetime) -> Integers:
 
 
 def _select_bounds(counts: Integers, ends: Floats, sigma: float) -> tuple[float, float]:
-    """Bounds of the cells whose noisy counts stand out of the noise."""
+    """Bounds of the cells whose noisy counts exceed the noise."""
     seen = np.flatnonzero(counts >= _noise_threshold(sigma, len(counts)))
     first, last = (int(seen[0]), int(seen[-1])) if len(seen) else (int(np.argmax(counts)),) * 2
     # A cell's stored end is the far one; the near end of a cell beyond zero is the end of the cell before.
@@ -284,5 +284,5 @@ def _select_facts(column: Numeric, counts: Integers, sigma: float, low: float, h
 
 
 def _noise_threshold(sigma: float, cells: int) -> float:
-    """A count that noise alone reaches in none of some cells, but for a chance of ``FALSE_POSITIVE_RATE``."""
+    """A count that noise alone exceeds in any of some cells with probability ``FALSE_POSITIVE_RATE`` at most."""
     return sigma * math.sqrt(2 * math.log(max(cells, 1) / FALSE_POSITIVE_RATE))

@@ -1,4 +1,4 @@
-"""What a private fit asks of a schema: every fact that shapes the output is declared, or was measured for a charge."""
+"""Requirements of a private fit on its schema: every fact that shapes the output is declared or was measured."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ them."""
 
 
 def private_schema(schema: Schema, unit: str = "row") -> None:
-    """Check that a schema is public enough for a private fit; it looks at the schema alone.
+    """Check that a schema is public enough for a private fit, from the schema alone.
 
-    Nullability cannot be told from its default: a column that does not say ``nullable`` has no missing values, and
-    cells that are missing all the same count as its last value.
+    A column that is not declared ``nullable`` has no missing values: cells that are missing count as its last value.
 
     Args:
         schema: The schema.
-        unit: ``row``, or the column that tells persons apart.
+        unit: ``row``, or the column that identifies persons.
 
     Raises:
-        PrivacyError: A fact is inferred or lacking; the message names each column and the remedy.
+        PrivacyError: A fact is inferred or missing; the message names each column and the remedy.
     """
     faults = [fault for column in schema.values() if (fault := _find_fault(column))]
     if faults:
@@ -40,7 +39,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
     if unit == "row":
         if persons:
             raise PrivacyError(
-                f"column {persons[0]!r} tells persons apart, but the unit of privacy is a row: ask for "
+                f"column {persons[0]!r} identifies persons, but the unit of privacy is a row: use "
                 f"Privacy(unit={persons[0]!r}, rows_per_person=...), or take its role away"
             )
     elif unit not in schema:
@@ -53,7 +52,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
 
 
 def to_public_schema(schema: Schema) -> Schema:
-    """The schema as a private model keeps and writes it: the facts that shape its output, and no others."""
+    """Copy only the facts that shape a private model's output."""
     columns = {}
     for name, column in schema.items():
         facts = {item.name: getattr(column, item.name) for item in fields(column) if item.name in _PUBLISHED}
@@ -62,7 +61,7 @@ def to_public_schema(schema: Schema) -> Schema:
 
 
 def _find_fault(column: Column) -> str:
-    """What a column lacks and how to mend it; empty where it is public."""
+    """Why a column is not public and the remedy; empty if it is."""
     name = f"column {column.name!r}"
     if column.role == "weight":
         return f"{name} holds weights, which multiply what one row can do: leave it out of a private fit"
@@ -78,7 +77,7 @@ def _find_fault(column: Column) -> str:
 
 
 def _find_inexact_values(column: Column) -> str:
-    """Why a column's values could be read in several ways, so that a cell of one row would decide how; or empty."""
+    """Why a column's values are ambiguous, so that one row could change how others are read; or empty."""
     name = f"column {column.name!r}"
     if isinstance(column, Categorical) and (why := find_ambiguity(column.values or ())):
         return f"{name}: among its values, {why}"

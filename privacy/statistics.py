@@ -1,7 +1,7 @@
-"""Statistics of a private model with intervals that hold: they count the sample, the noise of privacy and the model.
+"""Statistics of a private model with valid intervals, which include sampling error, privacy noise and model error.
 
 An interval computed from synthetic rows as if they were real ones is far too short. Here the whole procedure is
-repeated on what it made (the parametric bootstrap; Efron and Tibshirani 1993, chapter 6; for private statistics
+repeated on its own output (the parametric bootstrap; Efron and Tibshirani 1993, chapter 6; for private statistics
 Ferrando, Wang and Sheldon, arXiv 2006.07749): tables of as many rows as there were are drawn from the fitted model,
 each is fitted again under the same budget, and how far its statistic falls from the model's own is how far the model's
 own may be from the truth. That also shows, and takes off, most of a bias that the procedure has: dependence between
@@ -57,7 +57,7 @@ class Estimate:
     Attributes:
         name: What is estimated.
         value: The estimate, with the procedure's bias taken off.
-        interval: Where the truth lies with the chance that was asked for.
+        interval: Confidence interval at the requested level.
         naive: The statistic of the synthetic rows as they are.
     """
 
@@ -69,7 +69,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """What the procedure makes of its own output.
+    """Bootstrap replicates of a private fit.
 
     Attributes:
         tables: Synthetic tables of the model itself; statistics are averaged over them.
@@ -85,7 +85,7 @@ class Replicates:
     def of(
         cls, model: Model, *, tables: int = 10, replicates: int = 40, level: float = 0.95, seed: int = 0
     ) -> Replicates:
-        """Fit a private model again and again to its own rows.
+        """Refit a private model repeatedly to its own rows.
 
         Args:
             model: The fitted model, with its ledger.
@@ -167,7 +167,7 @@ def _get_privacy(model: Model) -> Privacy:
     """The privacy that the model was fitted with."""
     ledger = model.ledger_
     if not len(ledger) or not np.isfinite(ledger.epsilon_budget):
-        raise PrivacyError("the model was fitted without privacy: its ledger says of no noise; fit it with privacy=")
+        raise PrivacyError("the model was fitted without privacy: its ledger has no charges; fit it with privacy=")
     rows = None if ledger.unit == "row" else max(round(entry.sensitivity) for entry in ledger.entries)
     return Privacy(ledger.epsilon_budget, ledger.delta, unit=ledger.unit, rows_per_person=rows)
 

@@ -1,6 +1,6 @@
-"""Events as data, and the epsilon that composed events amount to: the smaller of Renyi and privacy-loss accounting.
+"""Composition of privacy events: the smaller epsilon of Renyi and privacy-loss accounting, both upper bounds.
 
-Both are upper bounds, so the smaller one holds. An event that dp-accounting does not know, or that is not listed here,
+Events are plain data. An event that dp-accounting does not know, or that is not listed here,
 is an error, never a guess.
 """
 
@@ -102,7 +102,7 @@ def validate_event(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event_from_data(data: Mapping[str, Any]) -> Any:
-    """Rebuild what ``event_to_data`` wrote.
+    """Rebuild the output of ``event_to_data``.
 
     Raises:
         PrivacyError: Not such data.
@@ -118,7 +118,7 @@ def event_from_data(data: Mapping[str, Any]) -> Any:
 
 
 def compose_epsilon(events: Sequence[Mapping[str, Any]], delta: float, *, quick: bool = False) -> float:
-    """The epsilon of events (as data) that were run one after the other, each free to look at what came before.
+    """Epsilon of adaptively composed events.
 
     Args:
         events: What ``event_to_data`` wrote.
@@ -169,7 +169,7 @@ def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], 
 
 
 def largest_rho(epsilon: float, delta: float) -> float:
-    """The largest rho whose zCDP events have at most this epsilon by ``compose_epsilon``.
+    """Largest rho whose zCDP events have at most this epsilon by ``compose_epsilon``.
 
     With rho-zCDP, the Renyi bound at order a is rho a + log(1 - 1/a) - log(delta a) / (a - 1) (Proposition 12 of
     Canonne, Kamath and Steinke, arXiv 2004.00010v4), linear in rho: the best order is found by looking at all of them.

@@ -1,7 +1,7 @@
-"""Gaussian differential privacy: what its mu means in epsilon and delta, and the most that any test can reach under it.
+"""Gaussian differential privacy: conversions between mu, (epsilon, delta) and the area under the ROC curve.
 
-A mechanism is mu-GDP if telling its outputs on two neighbours apart is at least as hard as telling N(0, 1) from
-N(mu, 1): Dong, Roth and Su, "Gaussian differential privacy", JRSS B 84, 2022.
+A mechanism is mu-GDP if distinguishing its outputs on two neighbours is at least as hard as distinguishing N(0, 1)
+from N(mu, 1): Dong, Roth and Su, "Gaussian differential privacy", JRSS B 84, 2022.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def gdp_mu(epsilon: float, delta: float) -> float:
 
 
 def gdp_auc(mu: float) -> float:
-    """The largest area under the ROC curve that any score can have under mu-GDP."""
+    """Largest area under the ROC curve of any test under mu-GDP."""
     return float(norm.cdf(mu / math.sqrt(2)))
 
 
 def gdp_mu_from_auc(auc: float) -> float:
-    """The least mu that allows an area under the ROC curve; 0 at 0.5 and below: no sign is taken away."""
+    """Smallest mu that allows an area under the ROC curve; 0 at 0.5 and below (no absolute value is taken)."""
     return max(0.0, math.sqrt(2) * float(norm.ppf(min(auc, 1 - 1e-15)))) if auc > 0.5 else 0.0

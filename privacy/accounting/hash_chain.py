@@ -29,7 +29,7 @@ Record = dict[str, Any]
 
 
 def canonical(data: Any) -> bytes:
-    """JSON with sorted keys and nothing that is not JSON: what is hashed."""
+    """Canonical JSON of a record, which is what is hashed."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -44,13 +44,13 @@ def hash_head(head: Mapping[str, Any]) -> str:
 
 
 def link_record(head: Mapping[str, Any], records: list[Record], body: Mapping[str, Any]) -> Record:
-    """The record that a body becomes at the end of a chain."""
+    """Append a body to a chain: the record with its hashes."""
     previous = get_tip(head, records)
     return {**body, "previous": previous, "hash": hash_record(previous, body)}
 
 
 def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where: str) -> None:
-    """Raise where a chain was changed after it was written.
+    """Raise if a chain was changed after it was written.
 
     Raises:
         PrivacyError: A record, the order or the end is not what was written; the message says which.
@@ -61,7 +61,7 @@ def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where:
         if record.get("previous") != previous or record.get("hash") != hash_record(previous, body):
             raise PrivacyError(
                 f"{where}: record {number} was changed after it was written; restore the file from a copy, "
-                "the privacy that was spent cannot be told from this one"
+                "this one does not show what was spent"
             )
         previous = record["hash"]
     if tip != previous:
@@ -80,7 +80,7 @@ def to_data(head: Mapping[str, Any], records: list[Record]) -> dict[str, Any]:
 
 
 def from_data(data: Any, where: str) -> tuple[dict[str, Any], list[Record]]:
-    """Head and records of what ``to_data`` gave, checked.
+    """Validate and parse the output of ``to_data``.
 
     Raises:
         PrivacyError: Not a ledger, of a later version, or changed.
@@ -98,7 +98,7 @@ def from_data(data: Any, where: str) -> tuple[dict[str, Any], list[Record]]:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
-    """Head and records of a file, checked.
+    """Read and validate a ledger's file: its head and records.
 
     Raises:
         PrivacyError: The file cannot be read, has several names, or is not an unchanged ledger.
@@ -118,7 +118,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
 
 
 def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
-    """Write a chain at once and down to the disk: what was charged must outlive a crash after the read."""
+    """Write a chain atomically and synchronise it to disk: a charge must outlive a crash after the read."""
     with replace_atomically(path) as temporary, temporary.open("wb") as file:
         file.write(json.dumps(to_data(head, records), indent=1, ensure_ascii=False, allow_nan=False).encode())
         file.flush()
@@ -127,7 +127,7 @@ def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a ledger's file against other processes; the lock is a file beside it and falls when the process ends.
+    """Lock a ledger's file against other processes; the operating system releases the lock when the process ends.
 
     Raises:
         PrivacyError: Another process held it for too long.

@@ -1,4 +1,4 @@
-"""The privacy ledger: every access to private data is charged here before it happens; nothing is ever taken back."""
+"""The privacy ledger: every access to private data is charged here before it happens. Charges are never refunded."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ INSECURE = "insecure seed"
 
 
 class PrivacyLedger:
-    """An append-only list of charges against a budget, one for each data set.
+    """Append-only list of charges against a budget, one ledger per data set.
 
     Args:
         epsilon: The budget; infinity keeps count without a bound.
         delta: The delta at which it is counted, fixed from the start.
         unit: What is protected: ``row``, or the column that names a person.
         neighbours: The neighbouring relation.
-        path: File to keep it in, made or continued; several processes may charge one file. In memory when left out.
+        path: Its file, created or continued; several processes may charge one file. Default: in memory.
         parent: A data set's ledger that every charge goes to as well, before it counts here.
         whole: An event as data that is reserved in the parent before the first charge and holds them all; ``settle``
             releases what is left of it.
 
     Raises:
-        PrivacyError: The budget makes no sense, or the file is damaged or has another budget.
+        PrivacyError: The budget is invalid, or the file is damaged or has another budget.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class PrivacyLedger:
 
     @classmethod
     def open(cls, path: str | Path) -> PrivacyLedger:
-        """Continue the ledger of a file, with the budget that stands there.
+        """Continue the ledger of a file, with the budget that it holds.
 
         Raises:
             PrivacyError: There is no such file, or it was changed.
@@ -83,7 +83,7 @@ class PrivacyLedger:
 
     @classmethod
     def not_private(cls, columns: Iterable[str]) -> PrivacyLedger:
-        """The ledger of a fit without privacy: everything was read, and epsilon is infinity."""
+        """The ledger of a fit without privacy: epsilon is infinity."""
         ledger = cls(math.inf, 0.0)
         event = {"type": "NonPrivateDpEvent"}
         ledger.charge(event, purpose="a fit without privacy", columns=columns, sensitivity=0.0)
@@ -104,7 +104,7 @@ class PrivacyLedger:
         delta: float = 0.0,
         rng: str = "",
     ) -> Entry:
-        """Pay for a read that is about to happen.
+        """Charge a read that is about to happen.
 
         Args:
             event: What the mechanism amounts to: an event of dp-accounting, or one as data.
@@ -137,12 +137,12 @@ class PrivacyLedger:
         return self.entries[-1]
 
     def record(self, entry: Entry, digest: str) -> None:
-        """Note the SHA-256 of what a charge produced, as a record of its own."""
+        """Append a record with the SHA-256 of a charge's output."""
         body = {"kind": "output", "entry": entry.index, "sha256": digest}
         self._append(body)
 
     def settle(self) -> None:
-        """Release what a fit reserved and did not charge, and note how the data set's ledger stands at its end."""
+        """Release the unspent part of the reservation, and record the tip of the data set's ledger."""
         if self.parent is None:
             return
         if self._reservation is not None:
@@ -152,7 +152,7 @@ class PrivacyLedger:
         self._append({"kind": "dataset", "tip": tip, "records": records})
 
     def _append(self, body: Mapping[str, Any]) -> None:
-        """Check a charge, here and in the data set's ledger, and append it behind what others appended to the file."""
+        """Check a charge here and in the data set's ledger, and append it."""
         with chain.locked(self.path) if self.path is not None else nullcontext():
             self._refresh()
             if body["kind"] in ("charge", "reservation"):
@@ -166,7 +166,7 @@ class PrivacyLedger:
             self._records = more
 
     def _draw_on_reservation(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A charge as the parent notes it: drawn on what is reserved there, before the first charge for all of them."""
+        """The parent's record of a charge; the first charge makes the reservation for all of them."""
         if self._reserved_event is not None and self._reservation is None:
             purpose = f"a fit at epsilon {self.epsilon_budget:g}"
             parent._append(
@@ -177,7 +177,7 @@ class PrivacyLedger:
         return own if self._reservation is None else {**own, "reservation": self._reservation}
 
     def _check(self, body: Mapping[str, Any]) -> None:
-        """Raise where a charge or a reservation would exceed the budget."""
+        """Raise if a charge or a reservation would exceed the budget."""
         spent = spent_records(self._records, body.get("reservation"))
         total = compose_charges([*spent, dict(body)], self.delta)
         if not total <= self.epsilon_budget:
@@ -189,7 +189,7 @@ class PrivacyLedger:
             )
 
     def _refresh(self) -> None:
-        """Take over what the file holds; what this ledger knows already must be its beginning."""
+        """Reload the file; the records in memory must be its beginning."""
         if self.path is None:
             return
         head, records = chain.read(self.path)
@@ -215,7 +215,7 @@ class PrivacyLedger:
         return len(self._charges)
 
     def epsilon(self, delta: float | None = None) -> float:
-        """What is spent in all, an upper bound; what a running or broken fit reserved is counted whole.
+        """Total spending, an upper bound; a reservation of a running or broken fit counts whole.
 
         Args:
             delta: The delta at which to count; by default the ledger's own.
@@ -226,7 +226,7 @@ class PrivacyLedger:
         return spent if reserved == charged else max(spent, compose_charges(reserved, delta))
 
     def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
-        """What would be spent in all after a further charge; ``event`` as data, ``quick`` as in ``compose_epsilon``."""
+        """Total spending after a further charge; ``event`` as data, ``quick`` as in ``compose_epsilon``."""
         return compose_charges(
             [*spent_records(self._records), {"event": dict(event), "delta": delta}], self.delta, quick
         )
@@ -238,11 +238,11 @@ class PrivacyLedger:
 
     @property
     def secure(self) -> bool:
-        """Whether all noise came from a secure source; where not, nothing of it is differentially private."""
+        """Whether all noise came from a secure source; otherwise no output is differentially private."""
         return not any(charge["rng"].startswith(INSECURE) for charge in self._charges)
 
     def verify(self) -> None:
-        """Raise where the chain in memory or in the file was changed.
+        """Raise if the chain in memory or in the file was changed.
 
         Raises:
             PrivacyError: It was; the message says where.
@@ -254,7 +254,7 @@ class PrivacyLedger:
 
     @property
     def tip(self) -> tuple[str, int]:
-        """The hash of the last record and the number of records: what a copy kept elsewhere is compared with."""
+        """Hash of the last record and number of records, to compare with a copy kept elsewhere."""
         return chain.get_tip(self._head, self._records), len(self._records)
 
     def to_dict(self) -> dict[str, Any]:
@@ -263,7 +263,7 @@ class PrivacyLedger:
 
     @classmethod
     def from_dict(cls, data: Any) -> PrivacyLedger:
-        """Read what ``to_dict`` gave.
+        """Rebuild the output of ``to_dict``.
 
         Raises:
             PrivacyError: Not a ledger, or changed.

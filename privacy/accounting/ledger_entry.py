@@ -1,4 +1,4 @@
-"""The charges of a ledger, one by one, and what they amount to."""
+"""Entries of a ledger: parsing its records and composing their charges."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Entry:
 
 
 def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
-    """The charges among a ledger's records, each with the hash that a later record gave of its output."""
+    """The charges among a ledger's records, each with the hash of its output."""
     outputs = {record["entry"]: record["sha256"] for record in records if record["kind"] == "output"}
     kept = ("purpose", "event", "delta", "sensitivity", "neighbours", "code", "rng")
     charges = (record for record in records if record["kind"] == "charge")
@@ -61,7 +61,7 @@ def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
 
 
 def spent_records(records: Sequence[Record], own: int | None = None) -> list[Record]:
-    """What counts as spent: charges, and every open reservation in place of its charges.
+    """Records that count as spent: charges, and every open reservation in place of its charges.
 
     Args:
         records: A ledger's.
@@ -75,7 +75,7 @@ def spent_records(records: Sequence[Record], own: int | None = None) -> list[Rec
 
 
 def compose_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: bool = False) -> float:
-    """What charges amount to at a delta, an upper bound; ``quick`` as in ``compose_epsilon``."""
+    """Composed epsilon of charges at a delta, an upper bound; ``quick`` as in ``compose_epsilon``."""
     # A guarantee that may fail with probability delta_i adds up over charges: what is left is the events' own
     # (approximate zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
     left = delta - sum(charge["delta"] for charge in charges)

@@ -1,4 +1,4 @@
-"""A privacy ledger as a reader sees it: a frame, a table in text, and beside the models fitted under it."""
+"""Presentation of a ledger as a frame or text, and its check against the models fitted under it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def to_frame(ledger: PrivacyLedger) -> pd.DataFrame:
 
 
 def check_contains_model(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None:
-    """Raise where a data set's ledger does not begin with the records that it had when a model was fitted.
+    """Raise if a data set's ledger does not begin with the records that it had when a model was fitted.
 
     Args:
         ledger: The data set's.
@@ -45,7 +45,7 @@ def check_contains_model(ledger: PrivacyLedger, model: PrivacyLedger, where: str
         where: The model's name in the message.
 
     Raises:
-        PrivacyError: The file was rolled back, made anew, or is not the model's data set's.
+        PrivacyError: The file was rolled back, recreated, or is not the model's data set's.
     """
     ends = [record for record in model.to_dict()["records"] if record["kind"] == "dataset"]
     if not ends:
@@ -55,13 +55,13 @@ def check_contains_model(ledger: PrivacyLedger, model: PrivacyLedger, where: str
         if chain.get_tip(data["head"], data["records"][: end["records"]]) != end["tip"]:
             raise PrivacyError(
                 f"{where} was fitted when the data set's ledger had {end['records']} records, and they are not the "
-                f"first of the {len(data['records'])} that this one has: it was rolled back, made anew or belongs to "
+                f"first of the {len(data['records'])} that this one has: it was rolled back, recreated or belongs to "
                 "other data; restore it from a copy"
             )
 
 
 def to_text(ledger: PrivacyLedger) -> str:
-    """What was spent, then a line for every charge."""
+    """A summary line, then a line for every charge."""
     budget = f"epsilon {ledger.epsilon():.4g} of {ledger.epsilon_budget:.4g} spent at delta {ledger.delta:.3g}"
     lines = [f"{budget}; unit: {ledger.unit}; neighbours: {ledger.neighbours}; charges: {len(ledger)}"]
     if not ledger.secure:

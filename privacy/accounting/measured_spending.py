@@ -1,4 +1,4 @@
-"""What measuring a schema has spent: it travels with the schema, and into the ledger of every model fitted with it."""
+"""The charges for measuring a schema: they travel with it into the ledger of every model fitted with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tabsynth.schema.schema import Schema
 
 
 def get_measurement_ledger(schema: Schema) -> PrivacyLedger | None:
-    """What was charged for a schema; None where nothing of it was measured.
+    """Ledger of what was charged for a schema; None if nothing of it was measured.
 
     Raises:
         PrivacyError: Columns were measured, and the charges for them are not in the schema.
@@ -30,7 +30,7 @@ def get_measurement_ledger(schema: Schema) -> PrivacyLedger | None:
 
 
 def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: PrivacyLedger | None) -> None:
-    """Raise where a fit could not be counted together with what was measured.
+    """Raise if a fit cannot be composed with the measurements of its schema.
 
     Args:
         measured: What was charged for the schema.
@@ -53,7 +53,7 @@ def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: Priva
 
 
 def _charge_counts(ledger: PrivacyLedger) -> Counter[bytes]:
-    """The charges of a ledger without where and when they were written."""
+    """The charges of a ledger, without place and time of writing."""
     facts: list[dict[str, Any]] = [
         {"purpose": entry.purpose, "columns": list(entry.columns), "event": entry.event, "delta": entry.delta}
         for entry in ledger.entries
@@ -62,7 +62,7 @@ def _charge_counts(ledger: PrivacyLedger) -> Counter[bytes]:
 
 
 def compose_ledgers(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedger:
-    """One ledger of two, in order, as of one data set; its delta is the larger one."""
+    """Concatenate two ledgers of one data set; the delta is the larger one."""
     if first is None:
         return second
     data = [first.to_dict(), second.to_dict()]

@@ -1,4 +1,4 @@
-"""What an attack found: a figure with its interval, what chance or a baseline gives, and how sure it is."""
+"""Result of one attack: an estimate with its interval, chance level, baseline and p-value."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Finding:
         title: The figure's name for people.
         value: The figure.
         interval: Its 95 % interval.
-        floor: What it is if the synthetic table tells nothing of its training rows.
-        p: Chance of a figure like this if it tells nothing; None for a figure that is not tested.
+        floor: Its value if the synthetic table reveals nothing of its training rows.
+        p: p-value under that hypothesis; None for a figure that is not tested.
         unit: As in ``Score``.
         success: The attack's own rate on training records, 0 to 1, where it has one.
         control: The same on records that were not learned.
@@ -59,7 +59,7 @@ class Finding:
 
     @property
     def summary(self) -> str:
-        """The finding in a few words: what is most surely beyond chance."""
+        """The finding in a few words: its most significant figure."""
         return f"{self.title} {self.evidence or figure(self.value, self.unit)}"
 
     def score(self) -> Score:
@@ -78,7 +78,7 @@ class Finding:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What the score does not hold, as plain data."""
+        """The fields that the score does not hold, as plain data."""
         keys = ("name", "group", "attack", "records", "p", "success", "control", "baseline")
         return {key: getattr(self, key) for key in keys}
 

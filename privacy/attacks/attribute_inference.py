@@ -1,4 +1,4 @@
-"""Attribute inference: does the table tell a secret of those it was made from, beyond what it tells of others?
+"""Attribute inference: guess a secret column of a record from its nearest synthetic row.
 
 Article 29 Working Party, WP216, third criterion; Giomi et al. (PoPETs 2023, section 5.3): the intruder knows all
 columns of a record but one and takes the secret from the nearest synthetic row. What holds in the population is
@@ -31,7 +31,7 @@ MAX_RANK_DISTANCE = 0.025
 def attack_attributes(
     game: MembershipGame, secrets: list[str], sets: dict[Records, npt.NDArray[np.int64]]
 ) -> list[Finding]:
-    """For each secret column, right guesses on members less those on controls, on random and on isolated records."""
+    """Attack each secret column: share of right guesses on members minus that on controls."""
     n = len(game.members)
     asked: dict[Records, npt.NDArray[np.int64]] = {
         "random": np.concatenate(
@@ -54,7 +54,7 @@ def attack_attributes(
 
 
 def select_worst_secret(found: list[Finding], records: Records) -> Finding | None:
-    """One figure over all secrets: the one that is told most surely; its p-value is corrected for their number."""
+    """Select the most significant secret, with its p-value corrected for their number."""
     some = [item for item in found if item.records == records]
     if not some:
         return None

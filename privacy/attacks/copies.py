@@ -1,4 +1,4 @@
-"""Copies, near copies, the usual smoke tests, and how many records share what is publicly known of them.
+"""Copies, near copies, smoke tests for memorisation, and k-map counts of quasi-identifiers.
 
 Exact and near copies are attacks: a training record that occurs in the synthetic table, against records that were
 not learned. The distance to the closest record (DCR) and its ratio to the second (NNDR; both after Zhao, Kunar, Birke,
@@ -36,7 +36,7 @@ KMAP_BINS = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), 
 
 
 def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: Coded, synthetic: Coded) -> list[Finding]:
-    """The share of training records that the synthetic table holds, less the share of others.
+    """Compare the shares of training and held-out records that occur in the synthetic table.
 
     Args:
         game: The rows attacked.
@@ -62,7 +62,7 @@ def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: Coded, s
 def score_smoke_tests(
     train: Coded, synthetic: Coded, holdout: Coded, game: MembershipGame, rng: np.random.Generator
 ) -> list[Score]:
-    """DCR and NNDR, labelled as what they are."""
+    """DCR and NNDR, labelled as smoke tests."""
     dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
     made = game.points["synthetic"][:MAX_SMOKE_ROWS]
     ratios = []
@@ -83,15 +83,15 @@ def score_smoke_tests(
             target=50.0,
             floor=50.0,
             unit="%",
-            description="Synthetic rows whose nearest training row stands out more among training rows (NNDR) than the "
-            "nearest held-out row does among held-out rows; 50 % if none was memorised.",
+            description="Synthetic rows whose nearest training row is more distinct among training rows (NNDR) than "
+            "the nearest held-out row does among held-out rows; 50 % if none was memorised.",
             method=f"{len(made):,} synthetic rows; Wilson interval over them. {warning}",
         ),
     ]
 
 
 def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
-    """How many training records share the quasi-identifiers of a synthetic row, beside the same for controls.
+    """Count the training records that share the quasi-identifiers of a synthetic row, and of controls.
 
     Returns:
         ``columns``, and for ``synthetic`` and ``controls`` the share of rows by size of the group, in percent;

@@ -1,4 +1,4 @@
-"""Held-out rows must not be training rows: a control that was learned hides every leak."""
+"""Check that held-out rows are no training rows: a control that was learned hides every leak."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_CHANCE_OVERLAP = 0.001
 
 
 def check_overlap(train: pd.DataFrame, holdout: pd.DataFrame) -> int:
-    """Count held-out rows that equal a training row, and refuse more of them than chance brings.
+    """Count held-out rows that equal a training row, and refuse more of them than chance explains.
 
     Rows repeat in many tables. What chance brings is known from the training table itself: how many of its rows
     occur in it again.
@@ -57,7 +57,7 @@ def _normalise_column(values: pd.Series) -> pd.Series:
 
 
 def round_significant(values: Floats) -> Floats:
-    """Numbers to twelve significant digits: how a file spells a number, and who parses it, may change its last bit."""
+    """Round to twelve significant digits, as writing and parsing a file may change a number's last bit."""
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where((values == 0) | np.isnan(values), 0.0, np.floor(np.log10(np.abs(values))))
     scale = 10.0 ** np.clip(11 - size, -300, 300)

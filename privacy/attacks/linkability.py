@@ -1,4 +1,4 @@
-"""Linkability: do the synthetic rows join what an intruder holds of one person in two places?
+"""Linkability: join two halves of a record by their nearest synthetic rows.
 
 Article 29 Working Party, Opinion 05/2014 (WP216), second criterion, as Giomi, Boenisch, Wehmeyer and Tasnadi measure it
 ("A unified framework for quantifying privacy risk in synthetic data", PoPETs 2023, section 5.2): half of the columns is
@@ -26,7 +26,7 @@ MAX_TARGETS = 4_000
 def attack_linkability(
     game: MembershipGame, sets: dict[Records, npt.NDArray[np.int64]], rng: np.random.Generator
 ) -> list[Finding]:
-    """The share of members linked less the share of controls, on random and on isolated records."""
+    """Compare the shares of members and controls that are linked, on random and on isolated records."""
     if len(game.train.book.names) < 2:
         return []
     linked = np.full(len(game.is_member), -1, dtype=np.int64)
@@ -43,7 +43,7 @@ def attack_linkability(
 def _link_halves(
     game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str
 ) -> npt.NDArray[np.int64]:
-    """Whether each target is linked by a table, shape (n,): the halves are the same for every table."""
+    """Whether a table links each target, shape (n,); every table uses the same halves."""
     columns = np.random.default_rng(len(game.train.book.names)).permutation(len(game.train.book.names))
     halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
     others = game.synthetic if table == "synthetic" else game.reference

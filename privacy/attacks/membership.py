@@ -1,4 +1,4 @@
-"""Membership inference from a synthetic table: who was in the training rows?
+"""Membership inference from a synthetic table.
 
 Four attacks, each a score for a record that is higher where the record is believed a member:
 
@@ -9,7 +9,7 @@ Four attacks, each a score for a record that is higher where the record is belie
   record is added (Ward, Wang, Cheng, "Privacy auditing synthetic data release through local likelihood attacks", 2025);
 * *neighbourhood*: nearness of the closest synthetic row (Hilprecht, Härterich, Bernau, PoPETs 2019; Chen, Yu, Zhang,
   Fritz, "GAN-Leaks", CCS 2020);
-* *classifier*: what trees that tell synthetic rows from the reference make of the record (a density ratio again; fully
+* *classifier*: vote of trees that separate synthetic rows from the reference (a density ratio again; fully
   grown trees remember single rows).
 """
 
@@ -65,7 +65,7 @@ MIN_SET_RECORDS = 40
 
 @dataclass(frozen=True, eq=False)
 class TargetScores:
-    """Scores of all targets (members, then controls), and which of them belong to which set.
+    """Scores of all targets (members, then controls), and their sets.
 
     Attributes:
         scores: For each attack, shape (n,).
@@ -118,7 +118,7 @@ def score_exposure(game: MembershipGame, attacks: TargetScores, table: Coded) ->
 
 
 def summarise_membership(game: MembershipGame, attacks: TargetScores) -> tuple[list[Finding], list[dict[str, object]]]:
-    """One finding for each attack and set of records, and the rates at every false-positive rate for the report."""
+    """One finding per attack and set of records, and the rates at every false-positive rate."""
     findings, rows = [], []
     for records, chosen in attacks.sets.items():
         member = game.is_member[chosen]
@@ -134,7 +134,7 @@ def summarise_membership(game: MembershipGame, attacks: TargetScores) -> tuple[l
 
 
 def summarise_exposed(game: MembershipGame, attacks: TargetScores) -> Finding:
-    """Of the records that an intruder would name first, how many were learned: all are told apart blindly."""
+    """Share of members among the records that an intruder would name first, chosen blind to membership."""
     chosen = attacks.sets["exposed"]
     count, members, total = len(chosen), len(game.members), len(game.is_member)
     found = int(game.is_member[chosen].sum())
@@ -163,7 +163,7 @@ def _rates_of(records: Records) -> tuple[float, ...]:
 
 
 def _compute_rate(records: Records, yes: Floats, no: Floats, controls: int, fpr: float) -> Rate:
-    """How isolated a record is can be known of it alone; that it is exposed is what the attack says."""
+    """Exposure is a claim of the attack itself, so its false positives count over all controls."""
     return tpr_in_set(yes, no, controls - len(no), fpr) if records == "exposed" else tpr_at_fpr(yes, no, fpr)
 
 
@@ -214,7 +214,7 @@ def _rate_record(name: str, records: Records, rate: Rate) -> dict[str, object]:
 
 
 def _offset_distance(distance: Floats, usual: float) -> Floats:
-    """Distances kept above zero by a thousandth of the usual distance between real rows."""
+    """Distances plus a thousandth of the usual distance between real rows, so that none is zero."""
     return distance + 0.001 * (usual if usual > 0 else 1.0)
 
 
@@ -241,7 +241,7 @@ def _likelihood_ratio(game: MembershipGame, to_synthetic: Floats, which: npt.NDA
 
 
 def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
-    """Share of the trees' votes for synthetic, by trees that tell it from the reference, shape (n,)."""
+    """Share of the trees' votes for synthetic against reference, shape (n,)."""
     count = min(len(game.synthetic), len(game.reference), MAX_CLASSIFIER_ROWS)
     sides = [table.take(rng.permutation(len(table))[:count]) for table in (game.synthetic, game.reference)]
     features = np.concatenate([np.nan_to_num(side.features(), nan=-1.0) for side in sides]).astype(np.float32)
@@ -252,7 +252,7 @@ def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
 
 
 def _select_largest(values: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Numbers of the largest values, ties broken by lot."""
+    """Indices of the largest values, ties broken at random."""
     lot = rng.permutation(len(values))
     chosen: npt.NDArray[np.int64] = lot[np.argsort(-values[lot], kind="stable")[:count]]
     return chosen

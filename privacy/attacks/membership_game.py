@@ -1,6 +1,6 @@
-"""The game that every attack plays: records that were learned against records that were not, all else being equal.
+"""The membership game that every attack plays: members against exchangeable controls.
 
-The held-out rows are parted once: the *reference* is what an intruder knows of the population, the *controls* are
+The held-out rows are split once: the *reference* is what an intruder knows of the population, the *controls* are
 attacked. If the synthetic table says nothing of its training rows that it does not say of the population, members and
 controls are exchangeable whatever the attack does with the synthetic and the reference rows; every p-value rests on
 that alone.
@@ -63,7 +63,7 @@ class MembershipGame:
 
     @cached_property
     def is_member(self) -> npt.NDArray[np.bool_]:
-        """Of the members followed by the controls, which are members, shape (n,)."""
+        """Membership of the targets (members, then controls), shape (n,)."""
         return np.arange(len(self.members) + len(self.controls)) < len(self.members)
 
     def targets(self) -> Points:
@@ -72,7 +72,7 @@ class MembershipGame:
 
 
 def split_targets(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> MembershipGame:
-    """Part the rows at random."""
+    """Split the rows at random."""
     order = rng.permutation(len(holdout))
     count = max(1, round(REFERENCE_SHARE * len(holdout)))
     reference, controls = order[:count][:MAX_REFERENCE_ROWS], order[count:][: min(MAX_TARGETS, len(train))]

@@ -1,4 +1,4 @@
-"""Rows as points: one distance over mixed columns for every attack, and nearest neighbours by blocked products.
+"""Distances between mixed-type rows, and nearest neighbours by blocked matrix products.
 
 The squared distance of two rows is the number of categories in which they differ plus the squared differences of their
 numbers. A number is put on a scale that neither outliers nor units rule: arcsinh((x - median) / spread), with the
@@ -27,7 +27,7 @@ MAX_BLOCK_CELLS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class DistanceSpace:
-    """The scale of an audit's distances, made from its reference rows.
+    """Scale of an audit's distances, estimated from its reference rows.
 
     Attributes:
         centre: Median of each continuous column, shape (c,).
@@ -54,7 +54,7 @@ class DistanceSpace:
 
         Args:
             table: The rows.
-            columns: Numbers of the columns to look at; default: all.
+            columns: Indices of the columns to use; default: all.
         """
         book = table.book
         chosen = range(len(book.names)) if columns is None else columns

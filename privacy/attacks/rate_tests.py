@@ -1,4 +1,4 @@
-"""Rates of attacks with exact intervals: what was seen, what chance alone would show, and what could have been seen.
+"""Rates of attacks with exact intervals, p-values and power.
 
 Every test here is one-sided (an attack that does worse than chance shows nothing) and holds its level for any number
 of rows: the p-values come from the hypergeometric distribution, or from the tie-corrected Mann-Whitney test.
@@ -86,7 +86,7 @@ def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
 
 
 def tpr_in_set(members: Floats, controls: Floats, passed: int, fpr: float) -> Rate:
-    """The true-positive rate among the records that an attack points at, ``fpr`` being counted over all controls.
+    """The true-positive rate among the records that an attack selects, with ``fpr`` over all controls.
 
     Whom an attack points at is part of the attack: a control outside its set is a record that it did not mistake, so
     that ``fpr`` of all controls is a larger share of those within. That share is what chance alone recognises.
@@ -133,7 +133,7 @@ def holm_correction(p: Sequence[float]) -> Floats:
 
 
 def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: float) -> float:
-    """Chance that ``tpr_at_fpr`` finds an attack whose true-positive rate is ``ratio`` times its false one.
+    """Power of ``tpr_at_fpr`` against an attack whose true-positive rate is ``ratio`` times its false one.
 
     Exact up to an average over 400 quantiles of the threshold's own rate.
     """
@@ -151,7 +151,7 @@ def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: f
 
 
 def detectable_tpr(members: int, controls: int, fpr: float, level: float, power: float = 0.8) -> float | None:
-    """The least true-positive rate at a false one that would be found with a power; None if not even 1 would be."""
+    """Smallest detectable true-positive rate at a false one; None if not even 1 would be detected."""
     low, high = 1.0, 1.0 / fpr
     if fpr * controls < 1 or power_of_tpr(members, controls, fpr, high, level) < power:
         return None

@@ -1,4 +1,4 @@
-"""Every attack on one release, in one go."""
+"""Run every attack on one release."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAGES = ("membership", "singling out", "linkability", "inference", "copies")
 
 @dataclass(frozen=True, eq=False)
 class AttackResults:
-    """What all attacks found.
+    """Results of all attacks.
 
     Attributes:
         findings: The tested ones; their p-values are corrected for their number by the caller.
@@ -53,10 +53,10 @@ def run_attacks(
 
     Args:
         train: The rows that were learned.
-        synthetic: The rows that were made.
+        synthetic: The synthetic rows.
         holdout: Rows of the same population that were not learned.
         secrets: Columns that an intruder infers.
-        groups: Columns by whose values the risk is told apart.
+        groups: Columns whose values define the subgroups.
         seed: Fixes every draw.
         on_stage: Called with the name of each stage as it begins.
     """

@@ -1,4 +1,4 @@
-"""With the model at hand: a likelihood-ratio attack by shadow models on the records most at risk.
+"""Likelihood-ratio attack with shadow models on the records most at risk.
 
 Carlini, Chien, Nasr, Song, Terzis and Tramer, "Membership inference attacks from first principles" (LiRA), IEEE S&P
 2022. Models are fitted with and without each record, by a fair coin for each; how near the record lies to each
@@ -86,7 +86,7 @@ def attack_with_shadow_models(
         floor=0.5,
         p=permutation_p_value(observed, tossed),
         unit="AUC",
-        description="How well a learned record is told from the same record left out, by who can fit the model.",
+        description="How well who can fit the model distinguishes a learned record from the same record left out.",
         method=f"{N_SHADOW_MODELS} fits, each record in half of them (Carlini et al., 2022); DeLong interval; test by "
         f"tossing the coins again {N_PERMUTATIONS} times. An AUC of {least:.2f} would have been found with "
         "probability 0.8 (at p = 0.001).",

@@ -1,4 +1,4 @@
-"""Singling out: do predicates read off the synthetic table fit exactly one training record?
+"""Singling out: predicates derived from the synthetic table that match exactly one training record.
 
 Article 29 Working Party, WP216, first criterion, as Giomi et al. measure it (PoPETs 2023, section 5.1): a predicate is
 one that fits exactly one synthetic row; it succeeds if it fits exactly one record of the attacked table. *Univariate*
@@ -36,7 +36,7 @@ Test = tuple[int, str, float]
 
 
 def attack_singling_out(game: MembershipGame, rng: np.random.Generator) -> list[Finding]:
-    """Univariate and multivariate predicates that fit one member alone, less those that fit one control alone."""
+    """Compare the predicates that match one member alone with those that match one control alone."""
     tables = [game.members, game.controls]
     count = min(MAX_TARGETS, *map(len, tables))
     pool = [_columns(table.take(np.arange(count))) for table in tables]
@@ -157,7 +157,7 @@ def _finding(
 
 
 def _draw_sides(count: int, deals: int, rng: np.random.Generator) -> Floats:
-    """New deals: of two times ``count`` rows half are on the first side, shape (rows, deals)."""
+    """Random assignments of half of the rows to the first side, shape (rows, deals)."""
     sides = np.zeros((2 * count, deals))
     for i in range(deals):
         sides[rng.permutation(2 * count)[:count], i] = 1.0
@@ -176,7 +176,7 @@ def permutation_p_value(value: float, others: Floats) -> float:
 
 
 def _baseline(kind: str, game: MembershipGame, rows: list[Floats], count: int, rng: np.random.Generator) -> float:
-    """What predicates of who has held-out rows only single out among the members."""
+    """Share of predicates derived from held-out rows that single out a member."""
     columns = _columns(game.reference)
     make = _univariate if kind == "univariate" else _multivariate
     predicates = make(game.reference, columns, rng)[:500]

@@ -1,4 +1,4 @@
-"""Source membership: can one tell from a synthetic table that a given site took part?
+"""Source membership: infer from a synthetic table whether a given site took part.
 
 A table mixed of several sources may hide every person and still show that a hospital was among them (property or
 source inference: Suri, Evans, "Formalizing and estimating distribution inference risks", PoPETs 2022). Two questions:
@@ -6,7 +6,7 @@ source inference: Suri, Evans, "Formalizing and estimating distribution inferenc
 * *from one release*, with what is held out of each site: does the synthetic table hold the kinds of rows of the
   sites that took part, and not those of others? This compares sites with each other, so that at least two that
   took part and two that did not are needed, and few sites show little;
-* *with the model at hand*: mixtures with and without the site are made again and told apart, which is exact for any
+* *with the model at hand*: mixtures with and without the site are repeated and compared, which is exact for any
   number of sites.
 """
 
@@ -30,7 +30,7 @@ from tabsynth.privacy.attacks.shadow_models import Fit
 from tabsynth.schema.schema import Schema
 
 MAX_SITE_ROWS = 2_000
-"""Rows of each site that are looked at."""
+"""Rows of each site that are used."""
 
 N_ROUNDS = 12
 """Mixtures with, and without, the site."""
@@ -42,11 +42,11 @@ def infer_source(
     stayed_out: Mapping[str, pd.DataFrame],
     schema: Schema,
 ) -> Finding:
-    """Are sites that took part nearer to the synthetic table than sites that did not?
+    """Test whether sites that took part are nearer to the synthetic table than sites that did not.
 
     Every site gets one number: the mean density ratio at its rows, by the synthetic rows over the site's own. It is
-    low where the site has a kind of rows that the table lacks. The p-value counts in how many ways of naming so many
-    sites the named ones would score as high: with two against two sites it cannot be below 1/6.
+    low where the site has rows of a kind that is missing from the table. The p-value is that of an exact permutation of
+    the sites: with two against two it cannot be below 1/6.
 
     Args:
         synthetic: The synthetic table.
@@ -89,7 +89,7 @@ def infer_source(
         floor=0.5,
         p=float(np.mean([way >= gap - 1e-12 for way in ways])),
         unit="AUC",
-        description="How well sites that took part are told from sites that did not, by rows that nobody learned.",
+        description="How well sites that took part are distinguished from others, by rows that nobody learned.",
         method=f"{len(took_part)} sites against {len(stayed_out)}; mean density ratio of each; exact permutation of "
         f"the sites ({len(ways):,} ways; no p-value below {1 / len(ways):.3f} can be had).",
         detail=tuple(Part(columns=(name,), value=float(value)) for name, value in zip(names, score, strict=True)),
@@ -105,7 +105,7 @@ def infer_source_with_models(
     seed: int = 0,
     step: Callable[[], object] = lambda: None,
 ) -> Finding:
-    """Can mixtures that hold a site be told from mixtures of the same size that do not?
+    """Test whether mixtures that hold a site differ from mixtures of the same size that do not.
 
     Args:
         fit: ``fit(frame, seed) -> synthetic frame``; called ``2 * N_ROUNDS`` times.
@@ -150,7 +150,7 @@ def infer_source_with_models(
         floor=0.5,
         p=mann_whitney_p_value(score[inside], score[~inside]),
         unit="AUC",
-        description="How well a mixture that holds the site is told from one of the same size that does not.",
+        description="How well a mixture that holds the site is distinguished from one of the same size that does not.",
         method=f"{N_ROUNDS} mixtures each; the score is how much nearer the site's other rows are to the synthetic "
         "table than the rows of other sites do; DeLong interval, Mann-Whitney test.",
     )

@@ -1,4 +1,4 @@
-"""Where the risk lies: which subgroups, and which share of the records, an intruder recognises best."""
+"""Membership risk by subgroup and by isolation of the records."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.rate_tests import mann_whitney_p_value, tpr_at_fpr
 
 MAX_GROUPS = 12
-"""The largest groups of a column that are looked at."""
+"""The largest groups of a column are tested."""
 
 N_BINS = 10
 ATTACK_NAME = "density_ratio"
-"""The attack whose risk is told apart by group."""
+"""The attack whose risk is split by group."""
 
 
 def find_worst_subgroup(game: MembershipGame, attacks: TargetScores, columns: list[str]) -> Finding | None:
-    """The subgroup whose training records are recognised most surely; its p-value is corrected for their number."""
+    """Select the most significant subgroup, with its p-value corrected for their number."""
     scores, found = attacks.scores[ATTACK_NAME], []
     book = game.train.book
     for name in columns:
@@ -55,7 +55,7 @@ def find_worst_subgroup(game: MembershipGame, attacks: TargetScores, columns: li
         floor=0.5,
         p=min(1.0, len(found) * found[worst][0]),
         unit="AUC",
-        description=f"How well training records with {parts[worst].name} are told from others of their kind.",
+        description=f"How well training records with {parts[worst].name} are distinguished from others of their kind.",
         method=f"Density ratio within each of {len(found)} groups of {', '.join(columns)}; DeLong interval, "
         "Mann-Whitney test corrected for the groups.",
         detail=tuple(sorted(parts, key=lambda part: -part.value)),

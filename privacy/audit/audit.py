@@ -1,4 +1,4 @@
-"""One call: audit a synthetic table, ours or anybody's, and get a verdict with its evidence."""
+"""Audit of a synthetic table from any source: attacks, verdict and evidence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 
 MIN_HOLDOUT_ROWS = 6
-"""Held-out rows without which there is nobody to compare with."""
+"""Fewest held-out rows to compare with."""
 
 
 def audit(
@@ -47,14 +47,14 @@ def audit(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> AuditReport:
-    """Attack a synthetic table and say what it gives away of the rows that it was made from.
+    """Attack a synthetic table and report what it reveals of its training rows.
 
     Every attack is held against the same attack on rows that were not learned; the verdict counts only what chance
     explains with less than 5 % over all tests together.
 
     Args:
         train: The real rows that the model learned from: a frame, a Table or a path.
-        synthetic: The rows that it made; the same columns.
+        synthetic: The synthetic rows, with the same columns.
         holdout: Real rows of the same population that it has not seen, drawn at random. Without them there is no
             verdict.
         schema: What the columns are. Those with the role ``sensitive`` are the secrets that an intruder infers (none:
@@ -63,7 +63,7 @@ def audit(
         fit: The model at hand, ``fit(frame, seed) -> synthetic frame``: adds a shadow-model attack on the ten most
             exposed records. It is called 24 times.
         seed: Fixes every draw.
-        progress: Told the stage and the share done, from 0 to 1; default: a bar on a terminal.
+        progress: Called with the stage and the share done, from 0 to 1; default: a bar on a terminal.
 
     Returns:
         The report: ``.verdict``, ``.scores``, ``.save("audit.html")``.
@@ -151,7 +151,7 @@ def audit(
 def _audit_without_holdout(
     inputs: Inputs, train: Coded, synthetic: Coded, privacy: Privacy | None, seed: int, notes: list[str]
 ) -> AuditReport:
-    """What can be said without controls: copies, as they are."""
+    """The report without controls: the share of exact copies only."""
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
     low, high = clopper_pearson(int(copied.sum()), len(copied))
     score = Score(
@@ -171,7 +171,7 @@ def _audit_without_holdout(
     notes.append("Every attack needs held-out rows: give real rows that were not learned as the holdout.")
     return AuditReport(
         verdict=None,
-        text="Without held-out rows what was copied cannot be told from what holds for anybody.",
+        text="Without held-out rows, copying cannot be distinguished from what holds for anybody.",
         scores={score.name: score},
         claim=claim,
         questions=answer_questions({score.name: score}, claim, [], provenance, LEVEL, 0, False),
@@ -181,7 +181,7 @@ def _audit_without_holdout(
 
 
 def _measure_epsilon(found: AttackResults, privacy: Privacy) -> Claim:
-    """The claim beside the bound that the best attack gives, corrected for the attacks."""
+    """Compare the claim with the best attack's bound, corrected for the number of attacks."""
     delta, member = privacy.resolved_delta, found.game.is_member
     attacks = [*found.attacks.scores.values(), found.attacks.exposure]
     bounds = [epsilon_from_scores(scores, member, delta, LEVEL / len(attacks)) for scores in attacks]
@@ -209,7 +209,7 @@ def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:
 
 
 def _select_groups(inputs: Inputs, train: Coded) -> list[str]:
-    """The columns by whose values the risk is told apart: those with a role, or the first with few categories."""
+    """The columns that define subgroups: those with a role, or the first with few categories."""
     book = train.book
     few = [
         n for n, size, number in zip(book.names, book.sizes, book.continuous, strict=True) if not number and size <= 12
@@ -227,7 +227,7 @@ def _list_exclusions(inputs: Inputs) -> list[str]:
 
 
 class _StageProgress:
-    """Says how far the audit is: to the caller, or as a bar on a terminal."""
+    """Reports the audit's progress to the caller, or as a bar on a terminal."""
 
     def __init__(self, progress: Callable[[str, float], None] | None, stages: list[str]) -> None:
         self.progress, self.stages = progress, stages

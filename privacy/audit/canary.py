@@ -1,4 +1,4 @@
-"""Canaries: does a private pipeline keep its epsilon? A record is put in and left out, many times, and told apart.
+"""Canaries: bound the epsilon of a private pipeline by running it many times with and without one record.
 
 Two audits (Jagielski, Ullman, Oprea, NeurIPS 2020; Nasr et al., "Tight auditing of differentially private machine
 learning", USENIX Security 2023): *worst case*, many runs of the whole pipeline on a tiny table chosen to expose one
@@ -53,7 +53,7 @@ class CanaryReport:
         mu: For a Gaussian claim: ``claim``, ``estimate``, ``low`` and ``power`` against twice the claim; else None.
         runs: Runs a side.
         threat: Who the adversary is and what it sees.
-        one_run: The audit of one run, if asked for: ``epsilon``, ``most`` and the guesses; informative only.
+        one_run: The audit of one run, if requested: ``epsilon``, ``most`` and the guesses; informative only.
     """
 
     verdict: Kind
@@ -118,7 +118,7 @@ def canaries(
         table: A tiny table without the canary, chosen to expose it: by the neighbouring relation the canary is added.
         privacy: The claim. Its unit is one row of ``table``.
         canary: The record put in; default: in each column the largest number, or the rarest category.
-        score: What the adversary makes of an output, higher where it believes the canary in. Default, for synthetic
+        score: The adversary's score of an output, higher where it believes the canary in. Default, for synthetic
             frames: how many rows lie near the canary; it can find a violation, but its silence says nothing. White-box
             scores see much more.
         mu: The Gaussian-DP claim, where the pipeline adds Gaussian noise only (zCDP of rho is mu = sqrt(2 rho)). It is
@@ -189,7 +189,7 @@ def _judge_runs(
         power = max(power, gaussian["power"])
         violated = violated or mu_from_runs(inside, outside, VIOLATION_LEVEL)[1] > mu
     if not white_box:
-        power = 0.0  # how sharp a look at synthetic rows is, is not known: its silence says nothing
+        power = 0.0  # the power of this score is not known, so its silence is no evidence
     claim = Claim(
         epsilon=privacy.epsilon,
         delta=delta,
@@ -252,7 +252,7 @@ def _nearness_score(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any]
 
 def _check_frame(made: Any) -> pd.DataFrame:
     if not isinstance(made, pd.DataFrame):
-        raise DataError(f"fit gave {type(made).__name__}, no frame: say with score= what the adversary makes of it")
+        raise DataError(f"fit gave {type(made).__name__}, no frame; pass score=, the adversary's score of it")
     return made
 
 

@@ -1,4 +1,4 @@
-"""Lower bounds on epsilon and on mu from the scores of repeated runs with and without one record.
+"""Lower bounds on epsilon and mu from scores of repeated runs with and without one record.
 
 Scores are higher where the record is believed to be in. No bound takes an absolute value: on equal distributions each
 is above zero no more often than its level says.
@@ -27,7 +27,7 @@ MAX_THRESHOLDS = 200
 
 
 def epsilon_from_counts(hits: int, n: int, alarms: int, m: int, delta: float, level: float = LEVEL) -> float:
-    """The epsilon that a test's hits and false alarms rule out, from two exact bounds; 0 if they rule out none.
+    """Lower bound on epsilon from a test's hits and false alarms, by two exact bounds.
 
     Kairouz, Oh and Viswanath, "The composition theorem for differential privacy", ICML 2015, theorem 2.1; Jagielski,
     Ullman and Oprea, "Auditing differentially private machine learning", NeurIPS 2020.
@@ -92,7 +92,7 @@ def power_of_epsilon(claim: float, delta: float, mu: float, runs: int, level: fl
 
 
 def max_measurable_epsilon(runs: int, delta: float) -> float:
-    """What an audit with so many runs a side could show, had every measured run been told rightly."""
+    """Largest bound that an audit with so many runs a side can reach."""
     half = runs - runs // 2
     return epsilon_from_counts(half, half, 0, half, delta)
 

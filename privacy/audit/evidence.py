@@ -1,4 +1,4 @@
-"""The figures behind an audit's verdict: its power, what the pictures show, the records at risk, and provenance."""
+"""Evidence behind an audit's verdict: power, plotted figures, records at risk and provenance."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MAX_NAMED_RECORDS = 25
 """Records that the internal file names."""
 
 MAX_RANKED_ROWS = 100_000
-"""Up to so many training records all are looked at for the worst ones, beyond that those that were attacked."""
+"""Up to so many training records all are ranked, beyond that only those that were attacked."""
 
 CURVES: tuple[Records, ...] = ("random", "isolated")
 
 
 def compute_power(found: AttackResults, tests: int) -> dict[str, Any]:
-    """What this audit could have seen."""
+    """Power of this audit."""
     members, controls = len(found.game.members), len(found.game.controls)
     level = LEVEL / (4 * tests)  # Holm's first step, over the four tests of a finding
     return {
@@ -67,7 +67,7 @@ def collect_details(found: AttackResults, inputs: Inputs, power: dict[str, Any])
 
 
 def rank_records(found: AttackResults) -> list[dict[str, Any]]:
-    """The training records most exposed, each with the share of controls that look as exposed and as isolated."""
+    """The most exposed training records, each with the share of controls that are as exposed and as isolated."""
     game, count = found.game, len(found.game.members)
     rows = game.member_rows
     gap, isolation = (values[:count] for values in (found.attacks.exposure, found.attacks.isolation))
@@ -89,7 +89,7 @@ def rank_records(found: AttackResults) -> list[dict[str, Any]]:
 
 
 def collect_provenance(inputs: Inputs, seed: int) -> dict[str, Any]:
-    """Where the report comes from: contents, seed and versions."""
+    """Fingerprints of the tables, seed and versions."""
     tables = {}
     for name, frame in inputs.named():
         tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}

@@ -1,4 +1,4 @@
-"""The audit's page, made from the report's plain data alone: pictures first, no script, nothing loaded."""
+"""The audit's HTML page, rendered from the report's plain data, without scripts or external files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _environment() -> Environment:
 
 
 def _log_position(rate: float) -> float:
-    """A rate on a log axis from 0 to SIDE."""
+    """Position of a rate on the ROC's log axis."""
     return ROC_SIZE * (1 - max(math.log10(max(rate, 1e-9)), MIN_LOG_RATE) / MIN_LOG_RATE)
 
 

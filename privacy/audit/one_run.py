@@ -1,4 +1,4 @@
-"""A lower bound on epsilon from one release: how many guesses of membership were right.
+"""A lower bound on epsilon from one release, by the number of right guesses of membership.
 
 Under (epsilon, delta)-DP, guesses on records that were in or out by a fair coin cannot be right much more often than
 e^epsilon / (1 + e^epsilon): Steinke, Nasr and Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023,
@@ -56,7 +56,7 @@ def epsilon_from_guesses(right: int, guesses: int, records: int, delta: float, l
 
 
 def max_epsilon_from_guesses(guesses: int, records: int, delta: float, level: float = 0.05) -> float:
-    """The bound that guesses which are all right would give: what the run could have shown."""
+    """Largest bound that one run can reach: every guess right."""
     return epsilon_from_guesses(guesses, guesses, records, delta, level)
 
 

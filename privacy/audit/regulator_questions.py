@@ -1,4 +1,4 @@
-"""The nine questions that a report on a release must answer, each answered from what was measured or marked as open.
+"""Nine questions that a report on a release must answer, from the measurements or marked as open.
 
 After NIST SP 800-226, the Article 29 opinion WP216, EDPB 28/2024, the ICO's anonymisation guidance and HIPAA
 164.514(b)(1).
@@ -85,7 +85,7 @@ def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
     asked = "Singling out, linkability, inference: the risk with intervals?"
     named = [name for name in scores if name.startswith(("singling_out", "linkability", "inference"))]
     if not held_out or not named:
-        return _item(asked, NOT, "Without held-out rows a risk cannot be told from what holds for anybody.")
+        return _item(asked, NOT, "Without held-out rows, a risk cannot be distinguished from what holds for anybody.")
     return _item(asked, ANSWERED, "; ".join(_format_score(scores[name]) for name in named) + ".")
 
 
@@ -94,7 +94,7 @@ def _intruder(
 ) -> dict[str, str]:
     asked = "A motivated intruder: with what knowledge, and what is reasonably likely?"
     if not held_out:
-        return _item(asked, NOT, "Without held-out rows no attack can be told from guessing.")
+        return _item(asked, NOT, "Without held-out rows, no attack can be distinguished from guessing.")
     best = [scores[name] for name in scores if name.endswith("_random_tpr")]
     strongest = max(best, key=lambda score: score.interval[0] if score.interval else 0.0)
     return _item(
@@ -111,7 +111,7 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
     asked = "The worst-affected records and subgroups?"
     names = [name for name in scores if name.endswith(("isolated_tpr", "exposed_tpr")) or name == "subgroup_auc"]
     if not held_out or not names:
-        return _item(asked, NOT, "There are too few held-out rows to look at parts of the table.")
+        return _item(asked, NOT, "There are too few held-out rows to test parts of the table.")
     above = {name: scores[name].value - (scores[name].floor or 0.0) for name in names if name != "subgroup_auc"}
     worst = max(above, key=above.__getitem__, default=None)
     summary = [

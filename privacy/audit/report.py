@@ -1,4 +1,4 @@
-"""The report of an audit: JSON first; the page, the notebook view and the text are made from the JSON."""
+"""The report of an audit: JSON first; page, notebook view and text are rendered from the JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMAT = "tabsynth-audit"
 
 @dataclass(frozen=True, kw_only=True)
 class AuditReport:
-    """What an audit found.
+    """Result of an audit.
 
     Attributes:
         verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``; None where a verdict is refused.
@@ -71,7 +71,7 @@ class AuditReport:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AuditReport:
-        """Read what ``to_dict`` writes.
+        """Rebuild the output of ``to_dict``.
 
         Raises:
             DataError: Not a report of an audit, or one of a later version.
@@ -87,7 +87,7 @@ class AuditReport:
             keys = ("verdict", "text", "tests", "significant", "claim", "questions", "details", "notes", "provenance")
             return cls(scores={score.name: score for score in scores}, **{key: data[key] for key in keys})
         except KeyError as error:
-            raise DataError(f"the audit report lacks {error}") from error
+            raise DataError(f"the audit report has no {error}") from error
 
     def save(self, path: str | Path) -> None:
         """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.

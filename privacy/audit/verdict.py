@@ -1,4 +1,4 @@
-"""What an audit may say: a violation, consistency with a stated power, or nothing. Never that a release is safe.
+"""Verdicts of an audit: violation, consistency with a stated power, or inconclusive. Never that a release is safe.
 
 A lower bound on epsilon is never presented as the privacy, and silence counts only where a leak would have been heard.
 """
@@ -17,7 +17,7 @@ MIN_POWER = 0.8
 
 @dataclass(frozen=True)
 class Claim:
-    """What was promised, and what was measured against it.
+    """A claimed epsilon, and the measured lower bound.
 
     Attributes:
         epsilon: What is claimed; 0 if the claim is that nothing can be learned of a record (no privacy was stated).
@@ -61,7 +61,7 @@ def judge_claim(claim: Claim) -> tuple[Kind, str]:
 
 
 def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: float) -> tuple[Kind, str]:
-    """The verdict where nothing was claimed: does the table tell its training rows from others at all?
+    """The verdict where nothing was claimed: whether any attack distinguishes training rows from others.
 
     Args:
         found: The attacks that are significant after correction, the surest first.
@@ -74,7 +74,7 @@ def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: 
         rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return (
             kind,
-            f"The synthetic table gives away rows that it was made from: {found[0][0].lower()}{found[0][1:]}{rest}.",
+            f"The synthetic table reveals rows that it was trained on: {found[0][0].lower()}{found[0][1:]}{rest}.",
         )
     heard = f"a leak of {least:.1%} of the records at {fpr:.0%} false alarms" if least is not None else ""
     if kind == "INCONCLUSIVE":
@@ -82,4 +82,4 @@ def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: 
             f"only {heard} would have been found surely" if heard else "the rows are too few to find any leak surely"
         )
         return kind, f"No statement: no attack is beyond chance, but {could}."
-    return kind, f"No attack tells training rows from others beyond chance; {heard} would have been found."
+    return kind, f"No attack distinguishes training rows from others beyond chance; {heard} would have been found."

@@ -34,19 +34,19 @@ _BLANK = " \t\n\r\f\v"
 
 
 def to_text(values: pd.Series) -> npt.NDArray[np.object_]:
-    """A column as canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" are all spelled "7"."""
+    """Convert a column to canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" are all spelled "7"."""
     return map_unique(values, cells_to_text)
 
 
 def to_numbers(values: pd.Series) -> Floats:
-    """A column as numbers, shape (n,); NaN where a cell is missing or no number."""
+    """Convert a column to numbers, shape (n,); NaN where a cell is missing or no number."""
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
     return map_unique(values, lambda cells: list(_cells_to_numbers(cells))).astype(np.float64)
 
 
 def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]:
-    """The cells that spell a date in text or digits, as the format has them, None for all others, shape (n,)."""
+    """Text of the cells that are dates in text or digits, None for all others, shape (n,)."""
     form = digit_format(format)
 
     def spelled(cells: Sequence[Any]) -> list[str | None]:
@@ -64,14 +64,14 @@ def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object
 
 
 def digit_format(format: str | None) -> str:
-    """How a number spells a date of a format that has only digits, such as "%Y%m%d"; empty for other formats."""
+    """Format code of a number for a date format of digits only, such as "%Y%m%d"; empty for other formats."""
     sample = datetime.datetime(2000, 1, 1).strftime(format) if format else ""
     digits = re.fullmatch(r"\d+(?:\.(\d+))?", sample, re.ASCII)
     return f"0{len(sample)}.{len(digits[1] or '')}f" if digits else ""
 
 
 def find_ambiguity(values: Sequence[Any]) -> str:
-    """What is wrong with declared values, which must differ in every reader's eyes; empty where nothing is."""
+    """Why some declared values are the same or inexact to some reader of files; empty if none is."""
     first: dict[str, Any] = {}
     for value, text, number in zip(values, cells_to_text(values), _cells_to_numbers(values), strict=True):
         if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):
@@ -85,7 +85,7 @@ def find_ambiguity(values: Sequence[Any]) -> str:
 
 
 def map_unique(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
-    """A function of every cell, computed once for equal cells of one type."""
+    """Apply a function to every cell, computed once for equal cells of one type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         table = np.append(map_unique(pd.Series(values.cat.categories), function), _object_array(function, [None]))
         return table[values.cat.codes.to_numpy()]
@@ -106,7 +106,7 @@ def map_unique(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[A
 
 
 def encode_text(found: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
-    """The code of each text and the text of each code; not by pandas, to which text ends at a NUL character."""
+    """Factorise text; not by pandas, for which text ends at a NUL character."""
     seen: dict[str | None, int] = {}
     codes = np.fromiter((seen.setdefault(text, len(seen)) for text in found), np.int64, len(found))
     return codes, list(seen)
@@ -178,7 +178,7 @@ def _cells_to_numbers(cells: Sequence[Any]) -> Floats:
             except (TypeError, ValueError, OverflowError):
                 continue
     if spelled:
-        # The fraction makes pandas read whole numbers as it does in a column of fractions.
+        # With a fraction, pandas parses whole numbers as in a column of fractions.
         parsed = pd.to_numeric(pd.Series([*spelled.values(), "0.5"], dtype=object), errors="coerce")
         out[list(spelled)] = parsed.to_numpy(np.float64)[:-1]
     return out

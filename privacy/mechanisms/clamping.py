@@ -1,4 +1,4 @@
-"""A raw table as its public schema has it, row by row: no cell of one row decides what becomes of another row.
+"""Row-wise preprocessing under a public schema: parse, clamp, default. No row affects another row's result.
 
 Values beyond the bounds are clamped; what cannot be read as its column's kind counts as missing. An undeclared category
 becomes "other" where that is declared, and else counts as missing. What is missing where the column is not nullable
@@ -28,7 +28,7 @@ OTHER = "other"
 
 
 def private_table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The table as its schema has it, to be called inside a mechanism's read: after the charge.
+    """Preprocess a table; called inside a mechanism's read, after the charge.
 
     Args:
         frame: The raw rows, at most so many of each person as the budget says.
@@ -43,7 +43,7 @@ def private_table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def private_column(values: pd.Series, column: Column) -> pd.Series:
-    """One column as its declaration has it."""
+    """Preprocess one column."""
     if isinstance(column, Numeric):
         return pd.Series(_clamp_numbers(column, to_numbers(values)))
     if isinstance(column, Datetime):

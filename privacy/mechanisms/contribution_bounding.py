@@ -1,4 +1,4 @@
-"""Whose row it is: exact keys of persons, and at most so many rows of each."""
+"""Contribution bounding: exact keys of persons, and at most so many rows of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_KEY = "\0no key"
 
 
 def check_person_column(persons: pd.Series) -> None:
-    """Raise where a column's type cannot hold exact keys; no cell is looked at.
+    """Raise if a column's type cannot hold exact keys; no cell is read.
 
     Raises:
         PrivacyError: The column holds floating-point numbers, dates or truth values.
@@ -33,7 +33,7 @@ def check_person_column(persons: pd.Series) -> None:
     )
     if not exact:
         raise PrivacyError(
-            f"column {persons.name!r} tells persons apart and is of type {dtype}, in which two keys may become one: "
+            f"column {persons.name!r} identifies persons and is of type {dtype}, in which two keys may become one: "
             "give its keys as text or as whole numbers (dtype='string' or 'Int64')"
         )
 
@@ -48,13 +48,13 @@ def person_keys(persons: pd.Series) -> npt.NDArray[np.object_]:
 
 
 def bound_contributions(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.bool_]:
-    """Which rows to keep so that no person has more than ``most``, chosen at random, shape (n,).
+    """Choose at most ``most`` rows of each person at random: a mask, shape (n,).
 
     One person then changes counts by at most ``most`` in Euclidean norm, for all the rows may fall into one cell, and k
     vectors of counts by ``most * sqrt(k)`` together.
 
     Args:
-        persons: The column that tells persons apart; a missing entry is one person more.
+        persons: The column that identifies persons; all missing entries are one person.
         most: The cap.
         noise: Decides which rows of a person are kept.
     """

@@ -1,4 +1,4 @@
-"""DP-SGD through Opacus: Poisson sampling, clipping, noise and the event that they amount to, made by one object.
+"""DP-SGD through Opacus: one object holds sampling, clipping and noise, and the event that is charged for them.
 
 ``DpSgdConfig`` holds the sampling rate, the clipping norm, the noise and the number of steps, fixed before training.
 Charge and training use the same numbers, so that they cannot differ. Rate and divisor come from a public or noisy
@@ -31,12 +31,12 @@ from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
 
 MAX_NOISE_MULTIPLIER = 1e4
-"""The largest noise multiplier that is looked for."""
+"""The largest noise multiplier that is tried."""
 
 
 @dataclass(frozen=True)
 class DpSgdConfig:
-    """A number of noisy steps, and what they cost.
+    """Parameters of DP-SGD, and the event that they amount to.
 
     Attributes:
         steps: Steps in all.
@@ -61,14 +61,14 @@ class DpSgdConfig:
 
     @property
     def event(self) -> Any:
-        """What training amounts to, as an event of dp-accounting."""
+        """The dp-accounting event of the whole training."""
         from dp_accounting import dp_event
 
         one = dp_event.PoissonSampledDpEvent(self.rate, dp_event.GaussianDpEvent(self.multiplier))
         return dp_event.SelfComposedDpEvent(one, self.steps)
 
     @classmethod
-    def within(
+    def from_budget(
         cls,
         ledger: PrivacyLedger,
         *,
@@ -78,7 +78,7 @@ class DpSgdConfig:
         rows: float,
         max_rows_per_unit: int = 1,
     ) -> DpSgdConfig:
-        """The least noise with which all steps fit into what is left of the ledger's budget.
+        """The smallest noise with which all steps fit into the remaining budget.
 
         Raises:
             PrivacyError: Nothing is left.
@@ -108,7 +108,7 @@ class DpSgdConfig:
         return cls(steps, rate, high, clip, rows, max_rows_per_unit)
 
     def charge(self, ledger: PrivacyLedger, *, purpose: str, columns: Iterable[str], noise: Noise) -> ChargedDpSgd:
-        """Pay for all steps; only what comes back can train."""
+        """Charge all steps; only the returned object can train."""
         rng = f"{noise.kind}, floating point"
         entry = ledger.charge(self.event, purpose=purpose, columns=columns, sensitivity=self.clip, rng=rng)
         return ChargedDpSgd(self, ledger, entry, noise)
@@ -124,16 +124,16 @@ class LossFn(Protocol):
 
 @dataclass(frozen=True)
 class ChargedDpSgd:
-    """A descent that is paid for and may be trained once.
+    """Charged steps, which may be trained once.
 
     Attributes:
-        descent: What was paid for.
+        config: The charged parameters.
         ledger: What was charged.
         entry: The charge.
         noise: Where seeds and batches come from.
     """
 
-    descent: DpSgdConfig
+    config: DpSgdConfig
     ledger: PrivacyLedger
     entry: Entry
     noise: Noise
@@ -163,14 +163,14 @@ class ChargedDpSgd:
             PrivacyError: It was trained already.
         """
         if any(entry.index == self.entry.index and entry.output for entry in self.ledger.entries):
-            raise PrivacyError("these steps were paid for once and trained already; charge them again")
+            raise PrivacyError("these steps were charged once and trained already; charge them again")
         batches, inner = self.noise.branch(1), self.noise.branch(2)
-        step = DpSgdStep(module, self.descent, self.noise)
+        step = DpSgdStep(module, self.config, self.noise)
         rows, units = read()
         device = next(module.parameters()).device
         members = _unit_rows(len(rows), units)
-        for number in range(self.descent.steps):
-            picked = sample_poisson(members.count, self.descent.rate, batches)
+        for number in range(self.config.steps):
+            picked = sample_poisson(members.count, self.config.rate, batches)
             batch = rows[torch.from_numpy(members(picked)).to(rows.device)].to(device)
             within = torch.Generator(device).manual_seed(int(inner.words(1)[0] >> np.uint64(1)))
             for group in step.optimiser.param_groups:
@@ -193,17 +193,17 @@ class DpSgdStep:
 
     Args:
         module: What is trained.
-        descent: Clipping, noise and divisor.
+        config: Clipping, noise and divisor.
         noise: Where the noise comes from.
     """
 
-    def __init__(self, module: nn.Module, descent: DpSgdConfig, noise: Noise) -> None:
+    def __init__(self, module: nn.Module, config: DpSgdConfig, noise: Noise) -> None:
         from opacus.grad_sample import GradSampleModuleFastGradientClipping, register_norm_sampler
         from opacus.optimizers import DPOptimizerFastGradientClipping
 
         for kind in {type(layer) for layer in module.modules() if isinstance(layer, GhostLayer)}:
             register_norm_sampler(kind)(compute_norms)
-        each = descent.clip / descent.max_rows_per_unit
+        each = config.clip / config.max_rows_per_unit
         self.wrapped = GradSampleModuleFastGradientClipping(
             module, max_grad_norm=each, use_ghost_clipping=True, loss_reduction="mean"
         )
@@ -219,9 +219,9 @@ class DpSgdStep:
 
         self.optimiser = Optimiser(
             torch.optim.Adam(module.parameters(), lr=0.0, betas=(0.9, 0.99)),
-            noise_multiplier=descent.multiplier * descent.max_rows_per_unit,
+            noise_multiplier=config.multiplier * config.max_rows_per_unit,
             max_grad_norm=each,
-            expected_batch_size=descent.rate * descent.rows,
+            expected_batch_size=config.rate * config.rows,
             loss_reduction="mean",
         )
         self.wrapped.train()
@@ -264,7 +264,7 @@ class DpSgdStep:
 
 @contextmanager
 def _ignore_hook_warning() -> Iterator[None]:
-    """Nothing is said of the first layer, whose inputs rightly want no gradients."""
+    """Ignore a warning on the first layer, whose inputs need no gradients."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         yield

@@ -56,6 +56,6 @@ def exponential(
     spent = ZCDpEvent(rho=eps * eps / 8 if rho is None else rho)
     entry = ledger.charge(spent, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
     scores = as_exact_integers(read_scores()).ravel()
-    chosen = noise.weighted(scores.max() - scores, eps / sensitivity / (1 if monotone else 2))
+    chosen = noise.choose_exponential(scores.max() - scores, eps / sensitivity / (1 if monotone else 2))
     ledger.record(entry, hash_arrays([np.array([chosen])]))
     return chosen

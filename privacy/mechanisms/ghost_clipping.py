@@ -1,4 +1,4 @@
-"""Layers that tell how long each row's gradient is without making it, for ghost clipping (arXiv 2110.05679).
+"""Layers that compute per-row gradient norms without per-row gradients, for ghost clipping (arXiv 2110.05679).
 
 Opacus knows the usual layers; a layer of another kind brings its own formula, and is called once in a forward pass.
 """
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class GhostLayer(nn.Module):
-    """A layer that tells the norm of each row's gradient without making it, by a formula of its own."""
+    """A layer with its own formula for per-row gradient norms."""
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
         """The norm of each row's gradient of every weight, shape (rows,).
@@ -30,5 +30,5 @@ class GhostEmbedding(GhostLayer, nn.Embedding):
 
 
 def compute_norms(layer: GhostLayer, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
-    """A layer's norms, as Opacus asks for them."""
+    """Norm sampler in the form that Opacus expects."""
     return layer.norms(activations[0], backprops)

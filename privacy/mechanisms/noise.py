@@ -3,7 +3,7 @@
 The samplers are those of Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy" (arXiv
 2004.00010v4, Algorithms 1 to 3), on whole arrays. They rest on coins that fall heads with probability exp(-x). Such a
 coin compares a uniform number, of which 64 bits are drawn, with exp(-x) in floating point; where the two are too close
-for floating point to tell (once in some 10^8 coins), more bits are drawn and compared with exact arithmetic.
+for floating point to decide (once in some 10^8 coins), more bits are drawn and compared with exact arithmetic.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Noise:
 
     @classmethod
     def insecure(cls, seed: int) -> Noise:
-        """Noise that a seed decides, for tests only: what is made with it is stamped NOT DP."""
+        """Noise that a seed decides, for tests only: outputs are stamped NOT DP."""
         return cls(np.random.default_rng(seed).bytes, f"{INSECURE} {seed} (NOT DP)", (seed,))
 
     def branch(self, number: int) -> Noise:
-        """A source of its own: how much is drawn from it, which may depend on the data, moves nothing here."""
+        """An independent source; how much is drawn from it, which may depend on the data, does not affect this one."""
         if self._seed is None:
             return Noise(self._read, self.kind)
         seed = (*self._seed, number)
@@ -69,7 +69,7 @@ class Noise:
         """Uniform 64-bit words, shape (n,)."""
         return np.frombuffer(self._read(8 * n), dtype="<u8")
 
-    def below(self, bound: int, n: int) -> Integers:
+    def integers_below(self, bound: int, n: int) -> Integers:
         """Uniform whole numbers from 0 to ``bound - 1``, shape (n,), by rejection."""
         out = np.empty(n, np.int64)
         left = np.arange(n)
@@ -97,7 +97,7 @@ class Noise:
             drawn = self._laplace(t, len(left))
             # Algorithm 3: keep y with probability exp(-(|y| - sigma^2 / t)^2 / (2 sigma^2)).
             off: Floats = (np.abs(drawn) - centre) / sigma
-            kept = self.heads(off * off / 2, drawn, lambda y: (abs(y) - exact / t) ** 2 / (2 * exact))
+            kept = self.bernoulli_exp(off * off / 2, drawn, lambda y: (abs(y) - exact / t) ** 2 / (2 * exact))
             out[left[kept]] = drawn[kept]
             left = left[~kept]
         return out
@@ -119,7 +119,7 @@ class Noise:
         _check_scale(float(scale))
         return self._laplace(int(scale), n)
 
-    def weighted(self, short: Integers, rate: float) -> int:
+    def choose_exponential(self, short: Integers, rate: float) -> int:
         """An index drawn with probability proportional to exp(-rate short), for whole numbers with a least of 0.
 
         By rejection: a try succeeds with probability of at least 1 / len(short).
@@ -127,8 +127,8 @@ class Noise:
         exact = Fraction(rate)
         block = min(2 * len(short), 1 << 16)
         while True:
-            drawn = self.below(len(short), block)
-            kept = self.heads(rate * short[drawn].astype(np.float64), short[drawn], lambda gap: exact * gap)
+            drawn = self.integers_below(len(short), block)
+            kept = self.bernoulli_exp(rate * short[drawn].astype(np.float64), short[drawn], lambda gap: exact * gap)
             if kept.any():
                 return int(drawn[np.argmax(kept)])
 
@@ -137,42 +137,44 @@ class Noise:
         out = np.empty(n, np.int64)
         left = np.arange(n)
         while len(left):
-            low = self.below(t, len(left))
-            kept = self.heads(low.astype(np.float64) / t, low, lambda u: Fraction(u, t))
+            low = self.integers_below(t, len(left))
+            kept = self.bernoulli_exp(low.astype(np.float64) / t, low, lambda u: Fraction(u, t))
             rows, low = left[kept], low[kept]
-            value = low + t * self._runs(len(rows))
+            value = low + t * self._geometric(len(rows))
             negative = (self.words(len(rows)) >> np.uint64(63)).astype(bool)
             once = ~(negative & (value == 0))  # zero has one sign only
             out[rows[once]] = np.where(negative, -value, value)[once]
             left = np.concatenate([left[~kept], rows[~once]])
         return out
 
-    def _runs(self, n: int) -> Integers:
+    def _geometric(self, n: int) -> Integers:
         """How many coins of probability exp(-1) fall heads before the first that does not, shape (n,)."""
         out = np.zeros(n, np.int64)
         going = np.arange(n)
         while len(going):
-            going = going[self.heads(np.ones(len(going)), out[going], lambda _: Fraction(1))]
+            going = going[self.bernoulli_exp(np.ones(len(going)), out[going], lambda _: Fraction(1))]
             out[going] += 1
         return out
 
-    def heads(self, minus_log: Floats, of: Integers, exactly: Callable[[int], Fraction]) -> npt.NDArray[np.bool_]:
+    def bernoulli_exp(
+        self, minus_log: Floats, of: Integers, exactly: Callable[[int], Fraction]
+    ) -> npt.NDArray[np.bool_]:
         """Coins that fall heads with probability exp(-x), shape (n,).
 
         Args:
             minus_log: Each x, in floating point; exp(-x) must be right to ``FLOAT_MARGIN`` / 2.
             of: The whole number that each x is computed from.
-            exactly: The exact x of such a number, asked for only where floating point cannot decide.
+            exactly: The exact x of such a number, called only where floating point cannot decide.
         """
         words = self.words(len(minus_log))
         uniform = words * 2.0**-64
         bound = np.exp(-minus_log)
         out = uniform < bound
         for i in np.flatnonzero(np.abs(uniform - bound) <= FLOAT_MARGIN):
-            out[i] = self._decided(int(words[i]), exactly(int(of[i])))
+            out[i] = self._decide_exactly(int(words[i]), exactly(int(of[i])))
         return out
 
-    def _decided(self, word: int, x: Fraction) -> bool:
+    def _decide_exactly(self, word: int, x: Fraction) -> bool:
         """Whether a uniform number that begins with ``word`` is below exp(-x), from as many bits as it takes."""
         bits = 64
         while True:

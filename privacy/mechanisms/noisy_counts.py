@@ -1,4 +1,4 @@
-"""Mechanisms that read private data: each charges the ledger first, reads once, and gives back noise and all.
+"""DP mechanisms on counts. Each charges the ledger, then reads the data once, then returns the noisy result.
 
 ``read`` is a function without arguments; it is called once, after the charge. Its result's *shape* must follow from
 public facts alone. What comes back is whole numbers, summed exactly.

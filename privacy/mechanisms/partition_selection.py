@@ -1,4 +1,4 @@
-"""Which values a column has, found under differential privacy by a threshold on noisy counts.
+"""Private partition selection: the values of a column whose noisy counts reach a threshold.
 
 The values are the data's own: one is released only where its noisy count reaches a threshold that the values of one
 unit pass with probability delta at most.
@@ -29,7 +29,7 @@ def discover(
     noise: Noise,
     max_rows_per_unit: int = 1,
 ) -> tuple[str, ...]:
-    """The values of a column that enough units have, as text in sorted order.
+    """Release the values of a column that enough units have, as sorted text.
 
     Counts of the values that there are get discrete Gaussian noise; a value is released where its noisy count reaches
     ``threshold``. Conditional on no value of one unit alone being released, which fails with probability ``delta`` at

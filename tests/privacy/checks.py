@@ -108,8 +108,8 @@ def batches_are_poisson(patch: Patch, folder: Path) -> None:
 
 def all_steps_are_charged_and_taken(patch: Patch, folder: Path) -> None:
     own, optimised = ledger(), []
-    descent = DpSgdConfig(6, 0.5, 2.0, 1.0, 10)
-    paid = descent.charge(own, purpose="p", columns=[], noise=Noise.insecure(1))
+    config = DpSgdConfig(6, 0.5, 2.0, 1.0, 10)
+    paid = config.charge(own, purpose="p", columns=[], noise=Noise.insecure(1))
     step = torch.optim.Adam.step
 
     def counted(self: Any, closure: Any = None) -> Any:

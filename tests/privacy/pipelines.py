@@ -107,13 +107,13 @@ def discovered() -> Audited:
 def descended(others: float, canary: float, steps: int, rate: float, epsilon: float, count: int, runs: int) -> Audited:
     """The noisy gradients of DP-SGD on a module of one weight, whose gradients are the table's numbers."""
     privacy = Privacy(epsilon=epsilon, delta=DELTA)
-    descent = DpSgdConfig.within(PrivacyLedger(epsilon, DELTA), steps=steps, rate=rate, clip=1.0, rows=10)
+    config = DpSgdConfig.from_budget(PrivacyLedger(epsilon, DELTA), steps=steps, rate=rate, clip=1.0, rows=10)
     table = pd.DataFrame({"x": np.full(count, others)})
 
     def fit(frame: pd.DataFrame, number: int) -> float:
         noise, seen = Noise.secure(), list[float]()
         module = torch.nn.Linear(1, 1, bias=False)
-        step = DpSgdStep(module, descent, noise)
+        step = DpSgdStep(module, config, noise)
         step.optimiser.attach_step_hook(lambda optimiser: seen.append(float(optimiser.params[0].grad)))
         rows = torch.tensor(frame["x"].to_numpy(), dtype=torch.float32)[:, None]
         for _ in range(steps):

@@ -75,8 +75,8 @@ def test_a_descent_spends_what_is_left(epsilon: float, before: float) -> None:
     if before:
         rho = before * zcdp_rho(epsilon, 1e-6)
         ledger.charge(dp_event.ZCDpEvent(rho=rho), purpose="p", columns=[], sensitivity=1.0)
-    descent = DpSgdConfig.within(ledger, steps=150, rate=0.05, clip=1.0, rows=10_000)
-    ledger.charge(descent.event, purpose="t", columns=[], sensitivity=1.0)
+    config = DpSgdConfig.from_budget(ledger, steps=150, rate=0.05, clip=1.0, rows=10_000)
+    ledger.charge(config.event, purpose="t", columns=[], sensitivity=1.0)
     assert 0.99 * epsilon <= ledger.epsilon() <= epsilon
 
 

@@ -93,7 +93,7 @@ class DpSgdFit:
     def charge_steps(self, *, batch: int, epochs: float, clip: float, purpose: str) -> ChargedDpSgd:
         """Charge the rest of the budget for steps of so many rows, in which each row is so often on average."""
         count = float(self.model.rows_)
-        descent = DpSgdConfig.within(
+        config = DpSgdConfig.from_budget(
             self.privacy.open_ledger,
             steps=max(round(epochs * count / batch), 1),
             rate=min(batch / count, 1.0),
@@ -102,7 +102,7 @@ class DpSgdFit:
             max_rows_per_unit=self.privacy.max_rows_per_unit,
         )
         columns = list(self.rows.grids)
-        return descent.charge(self.privacy.open_ledger, purpose=purpose, columns=columns, noise=self.noise)
+        return config.charge(self.privacy.open_ledger, purpose=purpose, columns=columns, noise=self.noise)
 
     def train(
         self,
@@ -115,7 +115,7 @@ class DpSgdFit:
         public: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
         """Take the steps that were paid for and leave the average of the weights; see ``ChargedDpSgd.train``."""
-        steps, average = paid.descent.steps, WeightAverage(module)
+        steps, average = paid.config.steps, WeightAverage(module)
         with progress_bar(steps, "fit", "step", self.run.progress) as shown:
 
             def done(step: int) -> None:

@@ -143,7 +143,7 @@ def test_a_ledger_holds_its_models(fitted: tuple[str, str], capsys: pytest.Captu
     assert data["records"] == len(PrivacyLedger.open(ledger).to_dict()["records"])
 
 
-@pytest.mark.parametrize("plant", ["rolled back", "made anew", "of another fit"])
+@pytest.mark.parametrize("plant", ["rolled back", "recreated", "of another fit"])
 def test_a_ledger_that_lost_a_models_charges_is_noticed(
     plant: str, fitted: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_ledger_that_lost_a_models_charges_is_noticed(
         MarginalSynthesizer(components=2).fit(table(), schema=SCHEMA, privacy=privacy, progress=False)
     assert main(["ledger", "verify", path, "--models", model]) == 3
     said = capsys.readouterr()
-    assert "rolled back, made anew or belongs to other data" in json.loads(said.out)["faults"][0]
+    assert "rolled back, recreated or belongs to other data" in json.loads(said.out)["faults"][0]
     assert "not met" in said.err
 
 

@@ -22,7 +22,7 @@ from tabsynth.privacy.attacks.rate_tests import (
 )
 
 TRIALS = 1000
-MOST = int(binom.ppf(0.999, TRIALS, 0.05))
+MAX_REJECTIONS = int(binom.ppf(0.999, TRIALS, 0.05))
 """Alarms that a correct test at 5 % exceeds once in a thousand suites."""
 
 
@@ -43,8 +43,8 @@ def test_clopper_pearson_covers_and_is_what_the_tables_say() -> None:
 def test_tpr_raises_no_more_false_alarms_than_it_says(fpr: float, draw: Callable[..., Floats]) -> None:
     rng = np.random.default_rng(1)
     rates = [tpr_at_fpr(draw(rng, size=600), draw(rng, size=500), fpr) for _ in range(TRIALS)]
-    assert sum(rate.p <= 0.05 for rate in rates) <= MOST
-    assert sum(rate.interval[0] > fpr for rate in rates) <= MOST / 2
+    assert sum(rate.p <= 0.05 for rate in rates) <= MAX_REJECTIONS
+    assert sum(rate.interval[0] > fpr for rate in rates) <= MAX_REJECTIONS / 2
 
 
 @pytest.mark.parametrize("fpr", [0.001, 0.01])
@@ -58,8 +58,8 @@ def test_rates_among_the_records_pointed_at_raise_no_more_false_alarms_either(
         pointed = np.argsort(-score + rng.normal(size=2000))[:200]  # by another score, which the first one knows of
         yes, no = (score[pointed][member[pointed] == side] for side in (True, False))
         rates.append(tpr_in_set(yes, no, 1000 - len(no), fpr))
-    assert sum(rate.p <= 0.05 for rate in rates) <= MOST
-    assert sum(rate.interval[0] > rate.chance for rate in rates) <= MOST
+    assert sum(rate.p <= 0.05 for rate in rates) <= MAX_REJECTIONS
+    assert sum(rate.interval[0] > rate.chance for rate in rates) <= MAX_REJECTIONS
     assert np.mean([rate.chance for rate in rates]) == pytest.approx(10 * fpr, rel=0.1)
 
 
@@ -77,7 +77,7 @@ def test_tpr_interval_covers_the_truth_of_a_real_attack() -> None:
     truth = beta.sf(beta.isf(0.1, 1, 1), 2, 1)  # members' scores are Beta(2, 1), controls' uniform
     rates = [tpr_at_fpr(rng.beta(2, 1, 300), rng.random(200), 0.1) for _ in range(TRIALS)]
     missed = sum(not rate.interval[0] <= truth <= rate.interval[1] for rate in rates)
-    assert missed <= MOST
+    assert missed <= MAX_REJECTIONS
     assert sum(rate.p <= 0.05 for rate in rates) > 0.5 * TRIALS
     few = tpr_at_fpr(np.ones(50), np.zeros(50), 0.01)
     assert few.interval[0] == 0.0  # no threshold of 50 controls surely has a false-positive rate of 1 %
@@ -87,15 +87,15 @@ def test_tpr_interval_covers_the_truth_of_a_real_attack() -> None:
 def test_differences_raise_no_more_false_alarms_than_they_say(share: float) -> None:
     rng = np.random.default_rng(3)
     pairs = rng.binomial(300, share, (TRIALS, 2))
-    assert sum(fisher_p_value(int(a), 300, int(b), 300) <= 0.05 for a, b in pairs) <= MOST
-    assert sum(newcombe(int(a), 300, int(b), 300)[0] > 0 for a, b in pairs) <= MOST
+    assert sum(fisher_p_value(int(a), 300, int(b), 300) <= 0.05 for a, b in pairs) <= MAX_REJECTIONS
+    assert sum(newcombe(int(a), 300, int(b), 300)[0] > 0 for a, b in pairs) <= MAX_REJECTIONS
     assert fisher_p_value(30, 300, 6, 300) < 1e-4
 
 
 def test_ranks_raise_no_more_false_alarms_than_they_say() -> None:
     rng = np.random.default_rng(4)
     p = [mann_whitney_p_value(rng.integers(0, 4, 80) * 1.0, rng.integers(0, 4, 60) * 1.0) for _ in range(TRIALS)]
-    assert sum(value <= 0.05 for value in p) <= MOST
+    assert sum(value <= 0.05 for value in p) <= MAX_REJECTIONS
     assert mann_whitney_p_value(np.ones(5), np.ones(5)) == 1.0
     assert mann_whitney_p_value(rng.normal(1, 1, 50), rng.normal(0, 1, 50)) < 0.01
 
@@ -103,7 +103,7 @@ def test_ranks_raise_no_more_false_alarms_than_they_say() -> None:
 def test_holm_keeps_the_family() -> None:
     rng = np.random.default_rng(5)
     alarms = sum((holm_correction(list(rng.random(40))) <= 0.05).any() for _ in range(TRIALS))
-    assert alarms <= MOST
+    assert alarms <= MAX_REJECTIONS
     assert holm_correction([0.001, 0.2])[0] == pytest.approx(0.002)
     assert (holm_correction([0.5, 0.01, 0.02]) >= np.array([0.5, 0.01, 0.02])).all()
 

@@ -81,8 +81,8 @@ def test_no_row_adds_more_than_the_clip(clip: float) -> None:
 
 
 def test_persons_add_no_more_than_the_clip_together() -> None:
-    descent = DpSgdConfig(1, 1.0, 2.0, 0.5, 4, max_rows_per_unit=4)
-    step = DpSgdStep(network(), descent, Noise.insecure(1))
+    config = DpSgdConfig(1, 1.0, 2.0, 0.5, 4, max_rows_per_unit=4)
+    step = DpSgdStep(network(), config, Noise.insecure(1))
     step.gradients(lambda module: losses(module, tokens=rows(4), generator=torch.Generator().manual_seed(3)))
     assert math.sqrt(sum(float((w.grad**2).sum()) for w in step.optimiser.params)) <= 0.5 * (1 + 1e-5)
     assert step.optimiser.noise_multiplier * step.optimiser.max_grad_norm == pytest.approx(2.0 * 0.5)
@@ -90,13 +90,13 @@ def test_persons_add_no_more_than_the_clip_together() -> None:
 
 def test_the_noise_is_what_the_event_says() -> None:
     # 2 x 10^5 normal draws: their variance two-sided at 1e-6, and their shape by Kolmogorov and Smirnov at 1e-4.
-    descent = DpSgdConfig(1, 0.25, 3.0, 0.4, 1000)
+    config = DpSgdConfig(1, 0.25, 3.0, 0.4, 1000)
     module = nn.Linear(1000, 200, bias=False)
-    step = DpSgdStep(module, descent, Noise.insecure(2))
+    step = DpSgdStep(module, config, Noise.insecure(2))
     step.gradients(None)
     step.optimiser.pre_step()
-    drawn = module.weight.grad.numpy().ravel().astype(float) * (descent.rate * descent.rows)
-    wanted = descent.event.event.event.noise_multiplier * descent.clip
+    drawn = module.weight.grad.numpy().ravel().astype(float) * (config.rate * config.rows)
+    wanted = config.event.event.event.noise_multiplier * config.clip
     low, high = chi2.ppf([5e-7, 1 - 5e-7], len(drawn)) / len(drawn)
     assert low < (drawn**2).mean() / wanted**2 < high
     assert kstest(drawn[:20_000] / wanted, "norm").pvalue > 1e-4
@@ -115,11 +115,11 @@ def test_batches_are_drawn_by_poisson() -> None:
 
 
 def trained(
-    descent: DpSgdConfig, read: Any, noise: Noise | None = None, **more: Any
+    config: DpSgdConfig, read: Any, noise: Noise | None = None, **more: Any
 ) -> tuple[nn.Module, PrivacyLedger, int]:
     ledger, taken = PrivacyLedger(1e3, 1e-6), []
     net = network()
-    paid = descent.charge(ledger, purpose="p", columns=["a"], noise=Noise.insecure(4))
+    paid = config.charge(ledger, purpose="p", columns=["a"], noise=Noise.insecure(4))
     paid.train(net, losses, read, learning_rate=lambda step: 0.01, after=taken.append)
     return net, ledger, len(taken)
 
@@ -180,7 +180,7 @@ def test_nothing_is_left_where_nothing_is_left() -> None:
 
     ledger.charge(ZCDpEvent(zcdp_rho(0.5, 1e-6)), purpose="p", columns=[], sensitivity=1.0)
     with pytest.raises(PrivacyError, match="too little"):
-        DpSgdConfig.within(ledger, steps=500, rate=0.2, clip=1.0, rows=1000)
+        DpSgdConfig.from_budget(ledger, steps=500, rate=0.2, clip=1.0, rows=1000)
 
 
 @pytest.mark.parametrize("plant", [{"steps": 0}, {"rate": 0.0}, {"rate": 1.1}, {"multiplier": 0.0}, {"clip": 0.0}])

@@ -72,28 +72,28 @@ def test_a_coin_at_the_edge_of_floating_point_is_decided_exactly() -> None:
     for word, wanted in ((edge - 1, True), (edge + 1, False)):
         bits = word.to_bytes(8, "little")
         noise = Noise(lambda n, bits=bits: (bits + bytes(n))[:n], "fixed")
-        assert noise.heads(np.ones(1), np.ones(1, np.int64), lambda _: Fraction(1)).tolist() == [wanted]
+        assert noise.bernoulli_exp(np.ones(1), np.ones(1, np.int64), lambda _: Fraction(1)).tolist() == [wanted]
     # The word that holds the edge is decided by the bits that follow: zeros are below it, ones above.
     bits = edge.to_bytes(8, "little")
     for fill, wanted in ((b"\x00", True), (b"\xff", False)):
         reads = iter([bits, fill * 32])
         noise = Noise(lambda n, reads=reads: next(reads), "fixed")
-        assert noise.heads(np.ones(1), np.ones(1, np.int64), lambda _: Fraction(1)).tolist() == [wanted]
+        assert noise.bernoulli_exp(np.ones(1), np.ones(1, np.int64), lambda _: Fraction(1)).tolist() == [wanted]
 
 
 def test_a_coin_far_out_falls_tails() -> None:
     noise = Noise(lambda n: b"\x01" + bytes(n - 1), "fixed")
-    assert not noise.heads(np.array([1e13]), np.array([1]), lambda _: Fraction(10**13)).any()
+    assert not noise.bernoulli_exp(np.array([1e13]), np.array([1]), lambda _: Fraction(10**13)).any()
 
 
 def test_below_is_uniform() -> None:
-    counts = np.bincount(Noise.insecure(3).below(7, DRAWS), minlength=7)
+    counts = np.bincount(Noise.insecure(3).integers_below(7, DRAWS), minlength=7)
     assert chi2.sf(((counts - DRAWS / 7) ** 2 / (DRAWS / 7)).sum(), 6) > LEVEL
 
 
 def test_weighted() -> None:
     short, rate = np.array([0, 1, 3, 40]), 0.7
-    drawn = np.bincount([Noise.insecure(i).weighted(short, rate) for i in range(4000)], minlength=4)
+    drawn = np.bincount([Noise.insecure(i).choose_exponential(short, rate) for i in range(4000)], minlength=4)
     share = np.exp(-rate * short)
     for seen, wanted in zip(drawn, share / share.sum(), strict=True):
         assert binomtest(int(seen), 4000, float(wanted)).pvalue > LEVEL

@@ -131,10 +131,10 @@ def duel(net: Critic) -> GeneratorUpdate:
     return GeneratorUpdate(generator, net, Moments(LAYOUT, ORDER, rows()), 5)
 
 
-def stepped(net: Critic, own: GeneratorUpdate, descent: DpSgdConfig, data: Tensor, noise: Noise) -> list[Tensor]:
+def stepped(net: Critic, own: GeneratorUpdate, config: DpSgdConfig, data: Tensor, noise: Noise) -> list[Tensor]:
     """What the critic's weights are moved by in one step of DP-SGD, as the optimiser is given it."""
     module, seen = RowwiseCritic(net), list[list[Tensor]]()
-    step = DpSgdStep(module, descent, noise)
+    step = DpSgdStep(module, config, noise)
     inner = step.optimiser.original_optimizer
     inner.register_step_pre_hook(lambda *_: seen.append([weight.grad.clone() for weight in module.parameters()]))
     nothing = torch.Generator()
@@ -160,16 +160,16 @@ def test_the_critics_step_is_clipped_real_gradients_with_noise_over_the_divisor_
     real = row_by_row(RowwiseCritic(net), of_critic()[1], CLIP)
     fake = fake_loss_gradient(net, own)
     assert min(float(part.abs().max()) for part in fake) > 1e-5  # each part would be missed
-    descent = DpSgdConfig(1, RATE, 1e-9, CLIP, COUNT)
-    for got, clipped, free in zip(stepped(net, own, descent, rows(), Noise.insecure(1)), real, fake, strict=True):
+    config = DpSgdConfig(1, RATE, 1e-9, CLIP, COUNT)
+    for got, clipped, free in zip(stepped(net, own, config, rows(), Noise.insecure(1)), real, fake, strict=True):
         assert torch.allclose(got, clipped / (RATE * COUNT) + free, atol=1e-5, rtol=1e-5)
 
 
 def test_no_noise_falls_on_the_fake_loss_and_it_moves_no_noise() -> None:
     drawn, net = Noise.insecure(4), critic()
-    own, descent = duel(net), DpSgdConfig(1, RATE, 3.0, CLIP, COUNT)
+    own, config = duel(net), DpSgdConfig(1, RATE, 3.0, CLIP, COUNT)
     real, fake = row_by_row(RowwiseCritic(net), of_critic()[1], CLIP), fake_loss_gradient(net, own)
-    for got, clipped, free in zip(stepped(net, own, descent, rows(), Noise.insecure(4)), real, fake, strict=True):
+    for got, clipped, free in zip(stepped(net, own, config, rows(), Noise.insecure(4)), real, fake, strict=True):
         noise = torch.from_numpy(drawn.normal(got.numel()) * 3.0 * CLIP).view_as(got)
         assert torch.allclose(got, (clipped + noise.float()) / (RATE * COUNT) + free, atol=1e-5, rtol=1e-5)
 
