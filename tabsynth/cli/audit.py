@@ -16,6 +16,7 @@ from tabsynth.cli.output import (
     report_unmet,
     say,
 )
+from tabsynth.cli.reading import add_read_options, open_real
 
 if TYPE_CHECKING:
     from tabsynth.privacy.audit.report import AuditReport
@@ -49,6 +50,7 @@ def add_arguments(command: AddCommand) -> None:
         "--internal", metavar="FILE", help="write the records most at risk; its name must contain 'internal'"
     )
     audit.add_argument("--gates", nargs="+", default=[], metavar="NAME=LIMIT", help="maxima of scores")
+    add_read_options(audit)
 
 
 def run(args: Namespace) -> int:
@@ -79,9 +81,9 @@ def run(args: Namespace) -> int:
             )
     schema = Schema.from_json(args.schema) if args.schema else None
     privacy = None if args.epsilon is None else Privacy(epsilon=args.epsilon, delta=args.delta)
-    train, synthetic, holdout = (
-        open_table(name) if name and is_shipped(name) else name for name in (args.train, args.synthetic, args.holdout)
-    )
+    train = open_real(args.train, schema, args)
+    holdout = open_real(args.holdout, None, args) if args.holdout else None
+    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
     report = attack(
         train, synthetic, holdout, schema=schema, privacy=privacy, seed=args.seed, progress=progress_callback()
     )

@@ -18,6 +18,7 @@ from tabsynth.cli.output import (
     report_unmet,
     say,
 )
+from tabsynth.cli.reading import add_read_options, open_real
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
@@ -64,6 +65,7 @@ def add_arguments(command: AddCommand) -> None:
     evaluate.add_argument("--gates", metavar="FILE", help="limits and waivers as YAML, or the word default")
     evaluate.add_argument("--also", action="append", default=[], metavar="NAME=FILE", help="also compare this table")
     evaluate.add_argument("--require", action="append", default=[], metavar="NAME=LIMIT", help="limit of a score")
+    add_read_options(evaluate)
 
 
 def run(args: Namespace) -> int:
@@ -84,9 +86,9 @@ def run(args: Namespace) -> int:
     for path in outputs:
         check_report_output(path)
     schema = Schema.from_json(args.schema) if args.schema else None
-    train, synthetic, holdout = (
-        open_table(name) if name and is_shipped(name) else name for name in (args.train, args.synthetic, args.holdout)
-    )
+    train = open_real(args.train, schema, args)
+    holdout = open_real(args.holdout, None, args) if args.holdout else None
+    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
     options = {
         "target": args.target,
         "schema": schema,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.cli.output import AddCommand, non_negative_integer, parse_pair, positive_integer, print_result, say
+from tabsynth.cli.reading import add_read_options, read_options
 
 FIT = """\
 examples:
@@ -40,6 +41,7 @@ def add_arguments(command: AddCommand) -> None:
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
     fit.add_argument("--checkpoint", metavar="FILE", help="checkpoint file (default: MODEL.checkpoint)")
     fit.add_argument("--no-checkpoint", action="store_true", help="write no checkpoint")
+    add_read_options(fit)
 
 
 def run(args: Namespace) -> int:
@@ -65,7 +67,8 @@ def run(args: Namespace) -> int:
     check_writable(args.output)
     if checkpoint:
         check_writable(checkpoint)
-    table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
+    schema = Schema.from_json(args.schema) if args.schema else None
+    table = open_table(args.file, schema, read_options(args))
     for name, question in table.schema.questions.items():
         say(f"column {name!r}: {question}")
     say(f"fitting {args.model} to {len(table):,} rows of {len(table.schema)} columns")

@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from tabsynth.cli.output import AddCommand, format_table, print_result, say
+from tabsynth.cli.reading import add_read_options, read_options
 
 if TYPE_CHECKING:
     from tabsynth.schema.columns import Column
@@ -25,6 +26,7 @@ def add_arguments(command: AddCommand) -> None:
     inspect.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
     inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema to this JSON file")
     inspect.add_argument("--json", action="store_true", help="print JSON, also on a terminal")
+    add_read_options(inspect)
 
 
 def run(args: Namespace) -> int:
@@ -35,7 +37,7 @@ def run(args: Namespace) -> int:
 
     if args.schema:
         check_writable(args.schema)
-    table = open_table(args.file)
+    table = open_table(args.file, options=read_options(args))
     schema = table.schema
     if args.schema:
         schema.to_json(args.schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from tabsynth.cli.output import AddCommand, non_negative_integer, positive_integer, print_result, say
+from tabsynth.cli.reading import add_read_options, read_options
 
 TUNE = """\
 examples:
@@ -32,6 +33,7 @@ def add_arguments(command: AddCommand) -> None:
     tune.add_argument("--target", metavar="COLUMN", help="the column to predict")
     tune.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
     tune.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
+    add_read_options(tune)
 
 
 def run(args: Namespace) -> int:
@@ -42,7 +44,8 @@ def run(args: Namespace) -> int:
     from tabsynth.tune import tune as search
 
     check_writable(args.output)
-    table = open_table(args.file, Schema.from_json(args.schema) if args.schema else None)
+    schema = Schema.from_json(args.schema) if args.schema else None
+    table = open_table(args.file, schema, read_options(args))
     options = {name: getattr(args, name) for name in ("trials", "objective", "holdout", "target", "seed")}
     result = search(table, args.model, **options, say=say)
     result.save(args.output)

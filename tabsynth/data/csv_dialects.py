@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,12 @@ ENCODINGS = (
 """Encodings that can be detected, besides UTF-8 and UTF-16 with a byte order mark."""
 
 KANA = frozenset(map(chr, range(0x3041, 0x30FB)))
+SEPARATOR_LINE = re.compile("\ufeff?sep=([^\r\n])\r?\n")
 WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëîïôùûÿœÁÍÑÓÚáíñóúÃÕãõÌÒìòÅÆØåæø¿¡€£§°ºª«»‘’“”–—…µ²³½")
 """Letters and marks of the languages of Western Europe."""
+_ACCENTED = "[ÄÖÜäöüßàâçèéêëîïôùûáíñóúãõ]"
+INSIDE_WORD = re.compile(f"[A-Za-z]{{2}}{_ACCENTED}|[A-Za-z]{_ACCENTED}[A-Za-z]|{_ACCENTED}[a-z]{{2}}")
+"""An accented letter inside a word of ASCII letters, unlike in scripts other than Latin."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,12 @@ class Dialect:
     Attributes:
         separator: Field separator.
         encoding: Python's name of the encoding.
+        declared_separator: Whether the first line is Excel's ``sep=;``, which is not a row.
     """
 
     separator: str
     encoding: str = "utf-8"
+    declared_separator: bool = False
 
 
 def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
@@ -61,13 +68,18 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
     sample, whole = _read_sample(path)
     found = _detect_encoding(path, sample, whole) if encoding is None else _normalise_encoding(encoding)
     text = codecs.getincrementaldecoder(found)(errors="replace").decode(sample)
-    own = _detect_separator(text, usual, whole=whole) if separator is None else separator
+    line = SEPARATOR_LINE.match(text)
+    own = separator or (line[1] if line else _detect_separator(text, usual, whole=whole))
     said = [f"encoded in {found}"] if encoding is None and found not in ("utf-8", "utf-8-sig") else []
-    said += [f"separated by {SEPARATORS[own]}"] if separator is None and own != usual else []
+    said += (
+        [f"separated by {SEPARATORS.get(own, repr(own))}"]
+        if separator is None and line is None and own != usual
+        else []
+    )
     if said:
         advice = "give encoding= or separator= where that is wrong"
         warnings.warn(f"{path.name} is read as {' and '.join(said)}; {advice}", UserWarning, stacklevel=4)
-    return Dialect(own, found)
+    return Dialect(own, found, line is not None)
 
 
 def _read_sample(path: Path) -> tuple[bytes, bool]:
@@ -104,7 +116,7 @@ def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
     matches = list(from_bytes(sample, cp_isolation=list(ENCODINGS))) if foreign >= MIN_FOREIGN_BYTES else []
     # Chinese decoded as Japanese is half-width katakana, which is rare in Japanese.
     best = next((match.encoding for match in matches if not _has_half_width(str(match))), None)
-    if best not in (None, "big5") and (plain := _encoding_of_letters(sample, whole)):
+    if best != "big5" and (plain := _encoding_of_letters(sample, whole)):
         return plain
     if best is None:
         raise SourceError(
@@ -126,7 +138,7 @@ def _encoding_of_letters(sample: bytes, whole: bool) -> str | None:
             continue
         foreign = [char for char in text if ord(char) > 127]
         known = sum(char in letters for char in foreign) / max(len(foreign), 1)
-        if encoding == "cp1252" and known > 0.99:
+        if encoding == "cp1252" and known > 0.99 and (len(foreign) >= MIN_FOREIGN_BYTES or INSIDE_WORD.search(text)):
             return encoding
         if encoding != "cp1252" and known > 0.05 and not _has_half_width(text):
             return codecs.lookup(encoding).name

@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tabsynth.data.csv_dialects import Dialect
-from tabsynth.data.csv_types import cast_to_column, infer_series
+from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
 from tabsynth.errors import DataError, SourceError, quote
-from tabsynth.schema.columns import Datetime
+from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.schema.datetime_formats import default_format, format_dates
+from tabsynth.schema.number_formats import find_number_format, format_numbers, parse_numbers
 from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import to_numbers
 
 MISSING_SPELLINGS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "<NA>", "NaT")
 """Unquoted fields that mark missing values."""
@@ -30,14 +32,19 @@ BLOCK_BYTES = 1 << 24
 
 
 def read_csv(
-    path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS, schema: Schema | None = None
-) -> tuple[pd.DataFrame, dict[str, str]]:
+    path: Path,
+    dialect: Dialect,
+    *,
+    decimal: str | None = None,
+    missing: Collection[str] = MISSING_SPELLINGS,
+    schema: Schema | None = None,
+) -> tuple[pd.DataFrame, dict[str, str], str | None]:
     """Read a CSV file as text, then infer the type of each column from all its values.
 
     Quoted fields are text; empty ones are missing.
 
     Returns:
-        The frame, and the format of each datetime column.
+        The frame, the format of each datetime column, and the decimal separator, if known.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
@@ -55,17 +62,20 @@ def read_csv(
     _check_closed(path, table)
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
-    for i, name in enumerate(names):
-        text = _empty_to_null(table.column(i).combine_chunks())
+    texts = [_empty_to_null(table.column(i).combine_chunks()) for i in range(len(names))]
+    if decimal is None and any(has_decimal_comma(text) for text in texts):
+        decimal = ","
+    for name, text in zip(names, texts, strict=True):
         column = schema[name] if schema is not None and name in schema else None
         cells = pd.Series(text.to_pandas(), dtype=object, name=name)
-        values = None if column is None else cast_to_column(cells, column)
+        values = _decimal_commas(cells) if isinstance(column, Numeric) and decimal == "," else None
+        values = cast_to_column(cells, column) if column is not None and values is None else values
         if values is None:
-            values, spelling = infer_series(text, missing)
+            values, spelling = infer_series(text, missing, decimal)
             if spelling is not None:
                 formats[name] = spelling
         columns[name] = values
-    return pd.DataFrame(columns), formats
+    return pd.DataFrame(columns), formats, decimal
 
 
 def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS) -> Iterator[pa.Table]:
@@ -99,7 +109,7 @@ def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str])
     return {
         "read_options": pyarrow.csv.ReadOptions(
             column_names=[str(i) for i in range(len(names))],
-            skip_rows_after_names=1,
+            skip_rows_after_names=1 + dialect.declared_separator,
             block_size=BLOCK_BYTES,
             encoding=dialect.encoding,
         ),
@@ -137,7 +147,8 @@ def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: S
         part = frame.iloc[at : at + BLOCK_ROWS]
         columns = []
         for name in frame.columns:
-            text = format_dates(part[name], *formats[name]) if name in formats else _to_text(part[name])
+            text = _to_text(_spelled(part[name], schema))
+            text = format_dates(part[name], *formats[name]) if name in formats else text
             # A lone empty field would be an empty line, which other readers skip.
             columns.append(pc.fill_null(_quote_fields(text, separator), '""' if len(frame.columns) == 1 else ""))
         lines = pc.binary_join_element_wise(*columns, separator)
@@ -191,6 +202,8 @@ def _read_records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
             file, encoding="utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding, newline=""
         ) as text,
     ):
+        if dialect.declared_separator:
+            text.readline()
         yield from csv.reader(text, delimiter=dialect.separator)
 
 
@@ -200,7 +213,7 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
         return _encoding_error(path, dialect)
     if "Empty CSV" in str(error):
         return DataError(f"{str(path)!r} has a header but no rows")
-    line = 1
+    line = 1 + dialect.declared_separator
     try:
         csv.field_size_limit(1 << 30)
         for record in _read_records(path, dialect):
@@ -255,6 +268,20 @@ def _to_text(values: pd.Series) -> pa.Array:
         return pc.if_else(bare, pc.binary_join_element_wise(text, ".0", ""), text)
     cells: Sequence[object] = values.astype(object).where(values.notna(), None).tolist()
     return pa.array([cell if cell is None or isinstance(cell, str) else str(cell) for cell in cells], pa.string())
+
+
+def _decimal_commas(cells: pd.Series) -> pd.Series | None:
+    """Numbers with decimal commas; None if they are spelled otherwise."""
+    form = find_number_format(cells.dropna().unique().tolist(), ",")
+    return None if form is None else pd.Series(parse_numbers(cells, str(form)), name=cells.name)
+
+
+def _spelled(values: pd.Series, schema: Schema | None) -> pd.Series:
+    """Numbers as text of the column's format, if any."""
+    column = schema[str(values.name)] if schema is not None and values.name in schema else None
+    if not isinstance(column, Numeric) or column.format is None or not pd.api.types.is_numeric_dtype(values.dtype):
+        return values
+    return pd.Series(format_numbers(to_numbers(values), column.format), dtype=object)
 
 
 def _quote_fields(text: pa.Array, separator: str) -> pa.Array:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates, parse_iso
+from tabsynth.schema.number_formats import find_number_format
 
 # A number with a leading zero (007) is a code; one with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
@@ -21,23 +22,26 @@ CODE_WITH_E = r"^ *[0-9]+[eE][0-9]+ *$"
 EVIDENT_DECIMAL = r"[.+-]"
 INFINITE = r"^ *[+-]?(?:[iI]nf(?:inity)?|INF(?:INITY)?) *$"
 BOOLEAN = r"^(?:True|False|true|false|TRUE|FALSE)$"
+DECIMAL_OR_THOUSANDS = re.compile(r"\D*\d{1,3}(?:,\d{3})+\D*")
 N_PROBED_VALUES = 64
 """First values that select the rules that are checked on the whole column."""
 
 
-def infer_series(text: pa.Array, missing: Collection[str]) -> tuple[pd.Series, str | None]:
+def infer_series(text: pa.Array, missing: Collection[str], decimal: str | None = None) -> tuple[pd.Series, str | None]:
     """Convert a column to the type of all its values: integers, numbers, booleans, ISO 8601 datetimes or text.
 
     Args:
         text: Strings, missing as null.
         missing: Spellings of missing, if all other values have one type.
+        decimal: Decimal separator. With a comma, numbers with points stay text, to be parsed by their format.
 
     Returns:
         The column, and its datetime format.
     """
     head = [value for value in text.drop_null()[:N_PROBED_VALUES].to_pylist() if value not in missing]
     if head and all(re.match(DECIMAL, value) or re.match(INFINITE, value) for value in head):
-        number = _parse_number(text, missing)
+        pointed = decimal == "," and pc.any(pc.match_substring(text, ".")).as_py()
+        number = None if pointed else _parse_number(text, missing)
         if number is not None:
             return number, None
     if head and all(re.match(BOOLEAN, value) for value in head):
@@ -76,6 +80,13 @@ def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
         whole = isinstance(column, Identifier) and present.str.fullmatch(INTEGER[1:-1]).all()
         return None if whole else values
     return None
+
+
+def has_decimal_comma(text: pa.Array) -> bool:
+    """Return whether all values of a text column are numbers with decimal commas."""
+    distinct = [value for value in pc.unique(text.drop_null()[: N_PROBED_VALUES**2]).to_pylist() if "," in value]
+    form = find_number_format(distinct, ",")
+    return form is not None and form.most > 0 and not all(DECIMAL_OR_THOUSANDS.fullmatch(value) for value in distinct)
 
 
 def _parse_number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:

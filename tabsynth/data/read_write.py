@@ -60,6 +60,8 @@ def read(
     """
     source = Path(path)
     kind = file_format(source)
+    if decimal not in (None, ".", ","):
+        raise SourceError(f"decimal must be '.' or ',', not {decimal!r}")
     _check_readable(source)
     if sheet is not None and kind != "excel":
         raise SourceError(f"{str(source)!r} has no sheets; sheet={sheet!r} is for Excel workbooks")
@@ -67,7 +69,7 @@ def read(
     if kind == "csv":
         dialect = detect_dialect(source, separator, encoding, usual=default_separator(source))
         spellings = MISSING_SPELLINGS if missing is None else missing
-        frame, formats = read_csv(source, dialect, missing=spellings, schema=schema)
+        frame, formats, decimal = read_csv(source, dialect, decimal=decimal, missing=spellings, schema=schema)
     else:
         if kind == "parquet":
             frame = _read_parquet(source)

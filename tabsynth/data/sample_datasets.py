@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,18 +18,25 @@ TARGETS = {"diabetes": "progression", "breast_cancer": "diagnosis", "wine": "cul
 """The target column of each table."""
 
 
-def open_table(name: str | Path, schema: Schema | None = None) -> Table:
+def open_table(name: str | Path, schema: Schema | None = None, options: Mapping[str, Any] | None = None) -> Table:
     """Read a file, or with ``sklearn:NAME`` a table that ships with scikit-learn.
+
+    Args:
+        name: The file or table.
+        schema: Its schema; inferred by default.
+        options: Keyword arguments of ``read``.
 
     Raises:
         SourceError: The file cannot be read, or no such table ships.
         InputError: The table is unusable, or the schema does not fit it.
     """
     if is_shipped(name):
+        if options:
+            raise SourceError(f"{name} is no file: remove the options {quote(options)}")
         return Table.of(load_shipped(str(name).removeprefix(PREFIX)), schema)
     from tabsynth.data.read_write import read
 
-    return read(name, schema=schema)
+    return read(name, schema=schema, **(options or {}))
 
 
 def is_shipped(name: str | Path) -> bool:

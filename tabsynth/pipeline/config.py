@@ -23,6 +23,7 @@ EXAMPLE = """\
 version: 1
 input: sklearn:breast_cancer      # a CSV, Parquet or Excel file, or sklearn:NAME for a table that ships with it
 output: output                    # folder, created if missing
+# read: {separator: ";", decimal: ","}   # also encoding, missing and sheet; detected by default
 # schema: schema.json             # a schema file, or the schema itself; inferred by default
 target: diagnosis                 # the column to predict, if any
 holdout: 0.2                      # share of held-out rows for the evaluation, or a file of such rows
@@ -84,6 +85,7 @@ class Job:
 
     input: str | Path
     output: Path
+    read: Mapping[str, Any] = field(default_factory=dict)
     schema: Schema | None = None
     target: str | None = None
     holdout: float | Path | None = None
@@ -129,6 +131,7 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     job = Job(
         input=source if is_shipped(source) else base / source,
         output=base / output,
+        read=_read(_Keys(top.take("read", Mapping, "a mapping", {}), f"{name}: read")),
         schema=Schema.from_json(base / schema) if isinstance(schema, str) else schema and Schema.from_dict(schema),
         target=top.take("target", str, "a column's name"),
         holdout=base / holdout if isinstance(holdout, str) else holdout,
@@ -141,6 +144,14 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     if job.evaluate is not None and job.sample is None:
         raise InputError(f"{name}: evaluate needs the step sample; add evaluate: false, or remove sample: false")
     return job
+
+
+def _read(keys: _Keys) -> Mapping[str, Any]:
+    """Options of ``tabsynth.read``."""
+    options = {key: keys.take(key, str, "text") for key in ("separator", "decimal", "encoding", "sheet")}
+    options["missing"] = keys.take("missing", list, "a list of spellings")
+    keys.end()
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _model(keys: _Keys) -> ModelStep:

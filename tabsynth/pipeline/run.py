@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.atomic_files import check_writable
-from tabsynth.data.sample_datasets import open_table
+from tabsynth.data.sample_datasets import is_shipped, open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, quote
@@ -95,7 +95,7 @@ def run(
         job = job_from_dict(source) if isinstance(source, Mapping) else read_job(source)
     model, paths = create_on_device(job.model.kind, job.model.options), _output_paths(job)
     seeds = _seeds(job)
-    table = open_table(job.input, job.schema)
+    table = open_table(job.input, job.schema, job.read)
     target = job.target or next(iter(table.schema.with_role("target")), None)
     if target is not None:
         check_target(table, target)
@@ -217,7 +217,6 @@ def _split_rows(job: Job, table: Table, target: str | None, seed: int) -> tuple[
     if job.holdout is None:
         return table, None
     if isinstance(job.holdout, Path):
-        return table, open_table(
-            job.holdout, relaxed(table.schema)
-        )  # it may contain values that the training rows do not
+        loose = relaxed(table.schema)  # the holdout may contain values that the training rows do not
+        return table, open_table(job.holdout, loose, None if is_shipped(str(job.holdout)) else job.read)
     return split(table, job.holdout, seed=seed, target=target)

@@ -128,8 +128,9 @@ def find_number_format(text: Sequence[str], decimal: str | None = None) -> Numbe
     first = NUMBER_PATTERN.fullmatch(text[0]) if len(text) else None
     if first is None:
         return None
+    bodies = [value.removeprefix(first["prefix"]).removesuffix(first["suffix"]) for value in text]
     for thousands, mark in SEPARATORS:
-        if decimal not in (None, mark) or (thousands and not any(thousands in value for value in text)):
+        if decimal not in (None, mark) or (thousands and not any(thousands in body for body in bodies)):
             continue
         for lakh in (False, True) if thousands == "," else (False,):
             own = NumberFormat(first["prefix"], first["suffix"], thousands, mark, lakh=lakh)

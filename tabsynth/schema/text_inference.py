@@ -30,7 +30,7 @@ MIN_NUMERIC_SHARE = 0.8
 N_SAMPLED_VALUES = 10_000
 
 NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
-NUMBER_WITH_UNIT = re.compile(r" *[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]? *", re.ASCII)
+NUMBER_WITH_UNIT = re.compile(r" *\(?[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]?[)-]? *", re.ASCII)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
@@ -53,9 +53,10 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     if all(UUID.fullmatch(value) for value in sample):
         return _infer_key(name, rows, different, "its values are UUIDs")
     numeric = sum(_is_number(value) for value in sample) / len(sample)
-    if numeric == 1.0 and all(_is_number(value) for value in distinct):
+    pointed = decimal == "," and any("." in value for value in sample)
+    spelled = find_number_format(distinct, decimal) if numeric < 1 or pointed else None
+    if spelled is None and numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _infer_digits(name, rows, different, distinct)
-    spelled = find_number_format(distinct, decimal) if numeric < 1 else None
     if spelled is not None and str(spelled) not in ("0", "0.#"):
         return _formatted_number(name, distinct, spelled, sure=decimal is not None)
     marks = sorted(value for value in distinct if is_missing_marker(value))

@@ -579,3 +579,17 @@ def test_pooled_values_are_reported_by_inspect_and_fit(tmp_path: Path, capsys: p
     said = [line for line in capsys.readouterr().err.splitlines() if "lower min_group" in line]
     assert len(said) == 1
     assert said[0].startswith("tabsynth: column 'ward': 100.0% of its values")
+
+
+def test_options_of_reading_reach_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, schema = tmp_path / "patients.csv", tmp_path / "schema.json"
+    path.write_bytes(("größe|note\n" + "1.250|sehr gut\n2.500|?\n" * 20).encode("latin-1"))
+    options = ["--separator", "|", "--decimal", ",", "--encoding", "latin-1", "--missing", "?"]
+    assert main(["inspect", str(path), "--schema", str(schema), *options]) == DONE
+    columns = Schema.from_json(schema)
+    assert columns["größe"].to_dict()["format"] == "#.##0"
+    assert columns["note"].nullable
+    assert main(["inspect", str(path), "--separator", "||"]) == BAD_INPUT
+    assert main(["inspect", "sklearn:iris", "--separator", ";"]) == BAD_INPUT
+    assert main(["inspect", str(path), "--sheet", "a", *options]) == BAD_INPUT
+    assert "one character" in capsys.readouterr().err

@@ -125,6 +125,20 @@ class TestJob:
         assert job.sample is not None
         assert job.sample.given == {"diagnosis": "benign", "mean radius": [10, 20]}
 
+    def test_options_of_reading(self, tmp_path: Path) -> None:
+        (tmp_path / "in.csv").write_bytes(("a|b\n" + "1.250|é\n2.500|?\n" * 30).encode("cp1252"))
+        options = {"separator": "|", "decimal": ",", "encoding": "cp1252", "missing": ["?"]}
+        job = {"version": 1, "input": str(tmp_path / "in.csv"), "output": str(tmp_path / "out"), "evaluate": False}
+        result = run({**job, "read": options, "model": {"kind": "marginal"}, "holdout": str(tmp_path / "in.csv")})
+        synthetic = pd.read_parquet(result.synthetic)
+        assert synthetic["a"].str.fullmatch(r"\d\.\d{3}").all()
+        assert set(synthetic["b"].dropna()) == {"é"}
+        assert synthetic["b"].isna().any()
+        with pytest.raises(InputError, match="read: unknown key 'delimiter'"):
+            run({**job, "read": {"delimiter": "|"}})
+        with pytest.raises(InputError, match="missing must be a list of spellings"):
+            run({**job, "read": {"missing": "?"}})
+
     def test_dates_and_ranges_become_conditions(self) -> None:
         import datetime
 
