@@ -6,7 +6,7 @@ reads nothing else uncharged.
 
     python benchmarks/private.py                                     Adult at epsilon 1, seed 0
     python benchmarks/private.py --tables adult,default --epsilons 0.1,1,10 --seeds 0,1,2,3,4
-    python benchmarks/private.py --models marginal,tree,independent  beside a tree, and columns drawn independently
+    python benchmarks/private.py --models marginal,independent  beside columns drawn independently
     python benchmarks/private.py --short                             a table made by rule, scored here alone
 
 Total variation distances (TVD) are over columns binned at 20 quantiles of the real rows, which only score; they are
@@ -109,7 +109,7 @@ def drawn(
     kind, _, training = model.partition(":")
     options: dict[str, Any] = {"epochs": epochs} if epochs and kind in ("masked", "vae", "gan") else {}
     options |= {"private_training": training} if training else {}
-    if model in ("tree", "mst", "aim"):
+    if model in ("mst", "aim"):
         kind, options = "marginal", {"method": model}
     fitted = create(kind, **options).fit(train, schema=schema, privacy=Privacy(epsilon, DELTA), progress=False)
     return fitted.sample(seed=seed, progress=False), round(fitted.ledger_.epsilon(), 6)

@@ -31,7 +31,6 @@ from tabsynth.synthesizers.registry import create
 
 MECHANISMS: dict[str, tuple[str, dict[str, Any]]] = {
     "marginal": ("marginal", {}),
-    "tree": ("marginal", {"method": "tree"}),
     "masked": ("masked", {}),
 }
 """Mechanism name to synthesizer kind and options."""
@@ -106,7 +105,7 @@ def plan_privacy(
     *,
     epsilons: Sequence[float] = EPSILONS,
     delta: float | None = None,
-    mechanisms: Sequence[str] = ("marginal", "tree"),
+    mechanisms: Sequence[str] = ("marginal",),
     rules: Mapping[str, Any] | str | Path | None = None,
     table: pd.DataFrame | None = None,
     rows_per_person: int = 1,

@@ -36,9 +36,9 @@ def add_arguments(command: AddCommand) -> None:
     plan.add_argument("--delta", type=float, metavar="D", help="delta (default: that of Privacy for so many rows)")
     plan.add_argument(
         "--mechanisms",
-        default="marginal,tree",
+        default="marginal",
         metavar="NAME,...",
-        help="any of marginal, tree, masked (default: %(default)s)",
+        help="any of marginal, masked (default: %(default)s)",
     )
     plan.add_argument("--rules", metavar="YAML", help="rules of the simulated table")
     plan.add_argument(

@@ -17,10 +17,9 @@ from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts
 from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, release_model
 from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit_mixture
-from tabsynth.synthesizers.marginal.tree import Tree, grow
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, measure, select_pairs
 
-Model = Mixture | Tree | GraphicalModel
+Model = Mixture | GraphicalModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,21 +82,12 @@ def fit_model(
         tokens: Reads the tokens of all rows, shape (n, slots).
         source: Where counts come from.
         share: The share of the budget to spend.
-        method: ``mixture``, ``tree``, ``aim`` or ``mst``.
+        method: ``mixture``, ``aim`` or ``mst``.
         components: Components of a mixture; by default from the rows and the budget.
         seed: Seed of the mixture's start.
         progress: Whether to show a bar; None shows one on a terminal.
     """
     learned_tokens = slots.learned_tokens
-    if method == "tree":
-        marginals, read = slots.marginals, slots.reader(tokens)
-        tree = grow(marginals, read, slots.rows, source, share, slots.names)
-        sizes = [len(count) for count in slots.counts]
-        tables = tuple(
-            _expand_tokens(_expand_tokens(table, learned_tokens[b], sizes[b]).T, learned_tokens[a], sizes[a]).T
-            for (a, b), table in zip(tree.edges, tree.tables, strict=True)
-        )
-        return Tree(0, _expand_tokens(tree.root[None], learned_tokens[0], sizes[0])[0], tree.edges, tables)
     if method in ALGORITHMS:
         read = slots.reader(tokens)
         found = release_model(
@@ -147,23 +137,19 @@ def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
     """A model as plain data and arrays."""
     if isinstance(model, Mixture):
         return {"model": "mixture"}, {str(i): part for i, part in enumerate(model.parts)}
-    if isinstance(model, GraphicalModel):
-        facts = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(own) for own in model.columns]}
-        return facts, {str(i): table for i, table in enumerate(model.tables)}
-    config = {"model": "tree", "first": model.first, "edges": [list(edge) for edge in model.edges]}
-    return config, {"root": model.root} | {str(i): table for i, table in enumerate(model.tables)}
+    config = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(own) for own in model.columns]}
+    return config, {str(i): table for i, table in enumerate(model.tables)}
 
 
 def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
     """Rebuild what ``to_arrays`` gave."""
     if config["model"] == "mixture":
         return Mixture(tuple(arrays[str(i)] for i in range(len(arrays))))
-    if config["model"] == "cliques":
-        columns = tuple(tuple(int(column) for column in own) for own in config["columns"])
-        tables = tuple(arrays[str(i)] for i in range(len(columns)))
-        return GraphicalModel(tuple(int(size) for size in config["sizes"]), columns, tables)
-    edges = tuple((int(a), int(b)) for a, b in config["edges"])
-    return Tree(int(config["first"]), arrays["root"], edges, tuple(arrays[str(i)] for i in range(len(edges))))
+    if config["model"] != "cliques":
+        raise ValueError(f"unknown marginal model {config['model']!r}")
+    columns = tuple(tuple(int(column) for column in own) for own in config["columns"])
+    tables = tuple(arrays[str(i)] for i in range(len(columns)))
+    return GraphicalModel(tuple(int(size) for size in config["sizes"]), columns, tables)
 
 
 def _expand_tokens(part: npt.NDArray[Any], learned_tokens: npt.NDArray[np.int64], size: int) -> npt.NDArray[Any]:

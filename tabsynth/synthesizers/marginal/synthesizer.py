@@ -37,15 +37,14 @@ from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 DEFAULT_EXPECTED_ROWS = 10_000
 """Rows that are supposed where their number is not public, before they are counted."""
 
-METHODS = ("mixture", "tree", *ALGORITHMS)
+METHODS = ("mixture", *ALGORITHMS)
 
 
 class MarginalSynthesizer(TokenSynthesizer):
     """Mixture of products fitted to noisy marginals: the default under differential privacy.
 
     Args:
-        method: ``mixture``; ``tree``: every column depends on one other (cruder, for tests and tiny budgets); or
-            ``aim`` or ``mst`` by OpenDP, under privacy alone, with the extra ``opendp``.
+        method: ``mixture``, or ``aim`` or ``mst`` by OpenDP, under privacy alone, with the extra ``opendp``.
         components: Components of the mixture; by default from the noisy number of rows and the budget.
         min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
 

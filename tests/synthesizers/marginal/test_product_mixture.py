@@ -9,13 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from tabsynth.common.arrays import Floats
-from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import zcdp_rho
-from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
-from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts
 from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit_mixture
-from tabsynth.synthesizers.marginal.tree import Tree, grow
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, measure
 
 SIZES = (3, 2, 4, 2)
@@ -42,18 +38,13 @@ def mixture() -> Mixture:
     return Mixture(tuple(rng.dirichlet(np.ones(size), 6).astype(np.float32) for size in SIZES))
 
 
-def tree(rows: int = 4000) -> Tree:
-    tokens = chain(rows)
-    return grow(marginals_of(tokens), lambda: tokens, rows, ExactCounts(), 1.0, list("abcd"))
-
-
 def every() -> npt.NDArray[np.int32]:
     """All rows that there can be."""
     return np.array(list(product(*map(range, SIZES))), np.int32)
 
 
-@pytest.mark.parametrize("model", [mixture(), tree()], ids=["mixture", "tree"])
-def test_the_likelihood_is_a_distribution_and_marginals_are_its_sums(model: Mixture | Tree) -> None:
+def test_the_likelihood_is_a_distribution_and_marginals_are_its_sums() -> None:
+    model = mixture()
     rows = every()
     probabilities = np.exp(model.log_likelihood(rows))
     assert probabilities.sum() == pytest.approx(1, abs=1e-5)
@@ -74,9 +65,9 @@ def test_the_mixtures_likelihood_is_the_mean_of_products() -> None:
 
 
 @pytest.mark.parametrize("stratify", [True, False])
-@pytest.mark.parametrize("model", [mixture(), tree()], ids=["mixture", "tree"])
-def test_draws_follow_the_likelihood(model: Mixture | Tree, stratify: bool) -> None:
+def test_draws_follow_the_likelihood(stratify: bool) -> None:
     """Chi-square of 48 cells at 20,000 draws; a false alarm in a million, and the seed is fixed."""
+    model = mixture()
     n = 20_000
     drawn = model.draw(np.full((n, 4), -1, np.int32), [None] * 4, np.random.default_rng(0), stratify=stratify)
     expected = n * np.exp(model.log_likelihood(every()))
@@ -87,8 +78,8 @@ def test_draws_follow_the_likelihood(model: Mixture | Tree, stratify: bool) -> N
     assert seen[~big].sum() < expected[~big].sum() + 30
 
 
-@pytest.mark.parametrize("model", [mixture(), tree()], ids=["mixture", "tree"])
-def test_conditions_are_kept_and_the_rest_follows_from_them(model: Mixture | Tree) -> None:
+def test_conditions_are_kept_and_the_rest_follows_from_them() -> None:
+    model = mixture()
     n = 20_000
     fixed = np.full((n, 4), -1, np.int32)
     fixed[: n // 2, 3] = 1
@@ -118,24 +109,15 @@ def test_a_mixture_fitted_to_exact_counts_has_those_counts(target: int | None) -
         assert np.abs(own - real).sum() / 2 < 0.005
 
 
-def test_the_mixture_says_of_a_tree_what_the_tree_says() -> None:
-    """The tree is an oracle: where it is the truth, the mixture comes close to its distribution of whole rows."""
+def test_a_mixture_fitted_to_the_pairs_of_a_markov_chain_recovers_the_distribution_of_its_rows() -> None:
     tokens, rows = chain(20_000), every()
     plan = MeasurementPlan.of(marginals_of(tokens), 3, ALL)
     measured = measure(plan, lambda: tokens, 20_000, ExactCounts(), 1.0, list("abcd"))
     model = fit_mixture(
         marginals_of(tokens), measured, 20_000, MixtureConfig(components=64, steps=400, rate=0.2, penalty=0.01), seed=0
     )
-    oracle = np.exp(tree(20_000).log_likelihood(rows))
+    counts = [np.histogram2d(tokens[:, i], tokens[:, i + 1], bins=SIZES[i : i + 2])[0] for i in range(3)]
+    oracle = counts[0].sum(1)[rows[:, 0]] / 20_000
+    for i, pair in enumerate(counts):
+        oracle = oracle * (pair / pair.sum(1, keepdims=True))[rows[:, i], rows[:, i + 1]]
     assert np.abs(np.exp(model.log_likelihood(rows)) - oracle).sum() / 2 < 0.03
-
-
-def test_the_tree_finds_the_chain_under_privacy() -> None:
-    tokens = chain(20_000)
-    ledger = PrivacyLedger(1.0, 1e-6)
-    source = NoisyCounts(zcdp_rho(1.0, 1e-6), ledger, Noise.insecure(0))
-    found = grow(marginals_of(tokens), lambda: tokens, 20_000, source, 1.0, list("abcd"))
-    assert {frozenset(edge) for edge in found.edges} == {frozenset(pair) for pair in ((0, 1), (1, 2), (2, 3))}
-    assert 0.99 < ledger.epsilon() <= 1.0
-    oracle = np.exp(tree(20_000).log_likelihood(every()))
-    assert np.abs(np.exp(found.log_likelihood(every())) - oracle).sum() / 2 < 0.03

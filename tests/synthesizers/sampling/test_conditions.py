@@ -40,7 +40,7 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(frame: pd.DataFrame) -> MarginalSynthesizer:
-    return MarginalSynthesizer(method="tree").fit(frame, seed=0)
+    return MarginalSynthesizer().fit(frame, seed=0)
 
 
 @pytest.mark.parametrize(
