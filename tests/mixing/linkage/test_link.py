@@ -85,7 +85,7 @@ def test_without_splink_the_message_names_the_package(
     two: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "splink", None)
-    with pytest.raises(MissingDependencyError, match=r"tabsynth\[mixing\]"):
+    with pytest.raises(MissingDependencyError, match=r"'\.\[mixing\]'"):
         link(two, {}, LinkSpec("splink", FIELDS))
 
 
