@@ -71,6 +71,6 @@ def check_alarms(plan: Plan, report: Mapping[str, Any]) -> None:
         return
     rows = [f"{item['source']} row {item['first_row']}" for item in report["heavy_keys"][:MAX_REPORTED_KEYS]]
     raise DataError(
-        f"linking may have merged several people: {'; '.join(report['alarms'])}"
+        f"linking may be wrong: {'; '.join(report['alarms'])}"
         f"{' (inspect ' + ', '.join(rows) + ')' if rows else ''}. If the links are right, set alarms: report under link"
     )

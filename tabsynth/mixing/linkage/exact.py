@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.mixing.linkage.fields import normalise_text
+from tabsynth.mixing.linkage.fields import loose_keys, normalise_text
 
 MIN_HEAVY_ROWS = 10
 """Minimum rows of a heavy key, which also has ten times the mean rows of its source's keys."""
@@ -37,7 +37,7 @@ class Growth:
 
 
 def number_keys(
-    frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], fold: bool = False
+    frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], loose: bool = False
 ) -> dict[str, Integers]:
     """Number the keys alike in all sources; -1 where a part is null.
 
@@ -46,7 +46,7 @@ def number_keys(
     Args:
         frames: The sources.
         keys: The key's columns in each source, in corresponding order.
-        fold: Whether case is ignored.
+        loose: Whether differences of form (case, leading zeros, compatibility characters) are ignored.
 
     Returns:
         By source, shape (rows,).
@@ -66,8 +66,10 @@ def number_keys(
             raise DataError(f"source {source!r} has no column {quote(absent)}, which its key names")
     parts = []
     for i in range(max(width.values(), default=0)):
-        columns = [normalise_text(frame[keys[source][i]], fold).to_pandas() for source, frame in frames.items()]
-        parts.append(pd.factorize(pd.concat(columns, ignore_index=True))[0].astype(np.int64))
+        columns = [normalise_text(frame[keys[source][i]], fold=False) for source, frame in frames.items()]
+        columns = [loose_keys(column) for column in columns] if loose else columns
+        every = pd.concat([column.to_pandas() for column in columns], ignore_index=True)
+        parts.append(pd.factorize(every)[0].astype(np.int64))
     number = parts[0]
     for part in parts[1:]:
         null = (number < 0) | (part < 0)
@@ -75,6 +77,26 @@ def number_keys(
         number[null] = -1
     ends = np.cumsum([len(frame) for frame in frames.values()])
     return {s: number[end - len(f) : end] for (s, f), end in zip(frames.items(), ends, strict=True)}
+
+
+def number_linked_keys(
+    frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Integers], int]:
+    """Number keys that link sources, ignoring their form where that merges no different keys of one source.
+
+    Returns:
+        The numbers, and the keys of further sources that would match if their form were ignored regardless.
+    """
+    strict, loose = number_keys(frames, keys), number_keys(frames, keys, loose=True)
+    if all(len(np.unique(strict[source])) == len(np.unique(loose[source])) for source in frames):
+        return loose, 0
+    return strict, max(0, _n_shared(loose) - _n_shared(strict))
+
+
+def _n_shared(groups: Mapping[str, Integers]) -> int:
+    """Keys that several sources share."""
+    every = np.concatenate([np.unique(found[found >= 0]) for found in groups.values()])
+    return int((np.unique(every, return_counts=True)[1] > 1).sum())
 
 
 def count_growth(groups: Mapping[str, Integers]) -> Growth:

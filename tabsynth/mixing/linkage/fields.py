@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -47,7 +47,8 @@ def normalise_text(values: pd.Series, fold: bool = True) -> pa.StringArray:
     elif pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")
     text = _to_text(values)
-    text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"\s+", " "))
+    text = pc.utf8_normalize(pc.replace_substring_regex(text, r"\s+", " "), form="NFC")
+    text = pc.utf8_trim_whitespace(text)
     folded = pc.utf8_lower(text)
     null = pc.is_in(pc.replace_substring_regex(folded, r"^(\d{4})-(\d\d)-(\d\d)$", r"\1\2\3"), _PLACEHOLDERS)
     null = pc.or_(null, pc.match_substring_regex(pc.replace_substring_regex(folded, r"[-/. ]", ""), _REPEATED_DIGITS))
@@ -97,10 +98,21 @@ def prepare_fields(
             text = {source: _date_digits(values) for source, values in text.items()}
         elif any(pd.api.types.is_numeric_dtype(frame[name].dtype) for frame in frames.values()):
             # A number read as text keeps leading zeros that one read as a number has lost.
-            text = {source: pc.replace_substring_regex(values, r"^0+(\d)", r"\1") for source, values in text.items()}
+            text = {source: strip_zeros(values) for source, values in text.items()}
         for source, values in text.items():
             columns[source][name] = values
     return {source: pa.table(found) for source, found in columns.items()}, kinds
+
+
+def strip_zeros(values: Any) -> Any:
+    """Remove leading zeros."""
+    return pc.replace_substring_regex(values, r"^0+(\d)", r"\1")
+
+
+def loose_keys(values: Any) -> Any:
+    """Keys without differences of form: compatibility characters, case and the leading zeros of digits."""
+    folded = pc.utf8_normalize(pc.utf8_lower(pc.utf8_normalize(values, form="NFKC")), form="NFKC")
+    return strip_zeros(folded)
 
 
 def infer_kind(columns: Sequence[pa.StringArray]) -> FieldKind:

@@ -18,6 +18,9 @@ from tabsynth.mixing.linkage.spec import MAX_REPORTED_KEYS, LinkSpec
 MAX_OVERLINKED_SHARE = 0.01
 """Maximum share of linked records in groups that are too large for one person."""
 
+MIN_OTHER_FORM_SHARE = 0.01
+"""Minimum share of keys that match only in another form, relative to the linked records, that raises an alarm."""
+
 PAIR_COLUMNS = ["source_a", "row_a", "source_b", "row_b", "probability"]
 
 
@@ -78,7 +81,7 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         "pairs": len(joined),
         "review": int(pairs["probability"].between(low, high, inclusive="left").sum()),
         **found,
-        "alarms": find_alarms(spec, merged, found),
+        "alarms": find_alarms(spec, merged, found) + missed_links(spec, len(joined), len(frames), report),
     }
     rows = {source: entities[source][own[source][0]] for source in frames}
     exposure = sources_per_entity(rows)
@@ -111,6 +114,20 @@ def find_alarms(
     return out
 
 
+def missed_links(spec: LinkSpec, linked: int, sources: int, report: Mapping[str, Any]) -> list[str]:
+    """Evidence that one person remained several people."""
+    if spec.engine == "none" or sources < 2:
+        return []
+    out = [] if linked else ["no record of one source is linked to a record of another: are these the right keys?"]
+    other_form = report.get("other_form", 0)
+    if other_form > MIN_OTHER_FORM_SHARE * linked:
+        out.append(
+            f"{other_form:,} more keys would match if case and leading zeros were ignored, which would merge different "
+            "keys of one source: write the keys alike in all sources"
+        )
+    return out
+
+
 def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers, Integers | None]:
     """The record of each row, the first row of each record, and each row's key number where there is a key."""
     if not key:
@@ -132,9 +149,9 @@ def _score_pairs(
         ), {}
     if spec.engine == "exact":
         by = {source: list(spec.fields) or list(keys.get(source, [])) for source in records}
-        groups = exact.number_keys(records, by)
+        groups, other_form = exact.number_linked_keys(records, by)
         pairs, left_out = exact.pair_equal_keys(groups, spec.one_to_one)
-        return pairs, {**exact.key_report(groups), "ambiguous": left_out}
+        return pairs, {**exact.key_report(groups), "ambiguous": left_out, "other_form": other_form}
     low = min(spec.review_band[0], spec.threshold)
     if spec.engine == "clk":
         return bloom_filters.score_pairs(records, spec.fields, low, seed=seed)

@@ -9,8 +9,11 @@ from typing import Any
 
 from tabsynth.mixing.linkage.clusters import Exposure
 from tabsynth.mixing.linkage.exact import MIN_HEAVY_ROWS, Growth
-from tabsynth.mixing.linkage.link import find_alarms
+from tabsynth.mixing.linkage.link import find_alarms, missed_links
 from tabsynth.mixing.linkage.spec import LinkSpec
+
+KEY_COLUMN, LOOSE_COLUMN = "_key", "_loose"
+"""Columns of staged files: each row's key, and the key without its form."""
 
 MAX_MEMORY = "500MB"
 """DuckDB's memory limit before it spills to disk."""
@@ -25,12 +28,14 @@ class KeyCounts:
         exposure: Sources and rows of each person.
         growth: The growth of a join.
         joined: Maximum rows of a person after it.
+        column: The column of the keys: ``_key``, or ``_loose`` where the form of keys is ignored.
     """
 
     report: dict[str, Any]
     exposure: Exposure
     growth: Growth
     joined: int
+    column: str
 
 
 def connect(folder: Path) -> Any:
@@ -55,11 +60,8 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
         records: Whether rows of a source with the same key are one record.
     """
     names = list(paths)
-    every = " UNION ALL ".join(
-        f"SELECT {i}::INTEGER AS s, _n, _key FROM read_parquet('{_escape(path)}')"
-        for i, path in enumerate(paths.values())
-    )
-    _run(con, f"CREATE VIEW every AS {every}")
+    column, other_form = _key_column(con, paths) if spec.engine == "exact" else (KEY_COLUMN, 0)
+    _run(con, f"CREATE OR REPLACE VIEW every AS {_union(paths, column)}")
     _run(
         con,
         "CREATE TABLE held AS SELECT s, _key, count(*)::BIGINT AS c, min(_n)::BIGINT AS first FROM every "
@@ -94,9 +96,32 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     report["null_keys"] = {name: int(rows[i] - filled.get(i, 0)) for i, name in enumerate(names) if name in keyed}
     if spec.engine == "exact":
         report["ambiguous"] = int(_run(con, f"SELECT coalesce(sum(c), 0) FROM held WHERE NOT ({kept})")[0][0])
-    report["alarms"] = find_alarms(spec, [] if alone else heavy)
+        report["other_form"] = other_form
+    linked = sum(count for number, count in sources.items() if number > 1)
+    report["alarms"] = find_alarms(spec, [] if alone else heavy) + missed_links(spec, linked, len(names), report)
     report |= {"sources_per_entity": exposure.sources, "epsilon_factor": exposure.factor, "person": str(exposure)}
-    return KeyCounts(report, exposure, _growth(con, names), int(joined))
+    return KeyCounts(report, exposure, _growth(con, names), int(joined), column)
+
+
+def _union(paths: Mapping[str, Path], column: str) -> str:
+    """All rows of all sources with their keys, as SQL."""
+    return " UNION ALL ".join(
+        f"SELECT {i}::INTEGER AS s, _n, {column} AS _key FROM read_parquet('{_escape(path)}')"
+        for i, path in enumerate(paths.values())
+    )
+
+
+def _key_column(con: Any, paths: Mapping[str, Path]) -> tuple[str, int]:
+    """The column to link by, as ``exact.number_linked_keys`` chooses, and the keys that match in another form only."""
+    distinct, shared = {}, {}
+    for column in (KEY_COLUMN, LOOSE_COLUMN):
+        keys = f"(SELECT DISTINCT s, _key FROM ({_union(paths, column)}) WHERE _key IS NOT NULL)"
+        distinct[column] = _run(con, f"SELECT s, count(*) FROM {keys} GROUP BY s ORDER BY s")
+        found = _run(con, f"SELECT count(*) FROM (SELECT _key FROM {keys} GROUP BY _key HAVING count(*) > 1)")
+        shared[column] = int(found[0][0])
+    if distinct[KEY_COLUMN] == distinct[LOOSE_COLUMN]:
+        return LOOSE_COLUMN, 0
+    return KEY_COLUMN, max(0, shared[LOOSE_COLUMN] - shared[KEY_COLUMN])
 
 
 def _first_row(rows: Mapping[int, int], source: int) -> int:

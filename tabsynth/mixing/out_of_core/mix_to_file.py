@@ -30,9 +30,9 @@ from tabsynth.mixing.column_types import cast_to, common_type, to_frame
 from tabsynth.mixing.inputs import open_inputs
 from tabsynth.mixing.linkage.exact import check_growth
 from tabsynth.mixing.linkage.spec import LinkSpec
-from tabsynth.mixing.out_of_core.disk_join import KeyCounts, connect, count_keys, join_sources
+from tabsynth.mixing.out_of_core.disk_join import KEY_COLUMN, KeyCounts, connect, count_keys, join_sources
 from tabsynth.mixing.out_of_core.eligibility import complete_plan, record_keys, unsupported_features
-from tabsynth.mixing.out_of_core.staging import KEY_COLUMN, ROW_COLUMN, StagedSource, stage_source
+from tabsynth.mixing.out_of_core.staging import ROW_COLUMN, StagedSource, stage_source
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.report import MAX_DOMAIN_ROWS, mix_report, mixed_schema, provenance
 from tabsynth.schema.columns import Numeric
@@ -202,9 +202,9 @@ class OutOfCoreMix:
             kinds = [*(self.types[name] for name in have), pa.int64(), pa.string()]
             paths[source] = self.folder / f"t{i}.parquet"
             with pyarrow.parquet.ParquetWriter(paths[source], pa.schema(zip(names, kinds, strict=True))) as writer:
-                for batch in part.batches([*have, ROW_COLUMN, KEY_COLUMN]):
+                for batch in part.batches([*have, ROW_COLUMN, keys.column]):
                     typed = [cast_to(batch[n].combine_chunks(), self.types[n]) for n in have]
-                    writer.write_table(pa.table([*typed, batch[ROW_COLUMN], batch[KEY_COLUMN]], schema=writer.schema))
+                    writer.write_table(pa.table([*typed, batch[ROW_COLUMN], batch[keys.column]], schema=writer.schema))
         trust = {name: item.trust for name, item in self.plan.inputs.items()}
         join_sources(con, paths, list(self.columns.values()), trust, self.folder / "joined.parquet")
         return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet")

@@ -15,11 +15,12 @@ import pyarrow.parquet
 from tabsynth.data.batch_reader import BATCH_ROWS, Batches
 from tabsynth.mixing.column_types import ColumnType, to_arrow
 from tabsynth.mixing.harmonise import HarmonisationStats, check_budgets, harmonise_source, mask_sentinels
-from tabsynth.mixing.linkage.fields import normalise_text
+from tabsynth.mixing.linkage.fields import loose_keys, normalise_text
+from tabsynth.mixing.out_of_core.disk_join import KEY_COLUMN, LOOSE_COLUMN
 from tabsynth.mixing.plan.plan import Plan
 
-ROW_COLUMN, KEY_COLUMN = "_n", "_key"
-"""Additional columns of a staged file: the row's number over all sources, and its key as text."""
+ROW_COLUMN = "_n"
+"""Column of a staged file: the row's number over all sources."""
 
 
 @dataclass
@@ -76,7 +77,7 @@ def stage_source(source: Batches, name: str, plan: Plan, keys: Sequence[str], pa
             for column, item in done.items():
                 out.done.setdefault(column, HarmonisationStats()).add(item)
             columns[ROW_COLUMN] = pa.array(np.arange(out.start + out.rows, out.start + out.rows + len(raw)))
-            columns[KEY_COLUMN] = _key_text(raw, harmonised, name, plan, keys)
+            columns[KEY_COLUMN], columns[LOOSE_COLUMN] = _key_texts(raw, harmonised, name, plan, keys)
             table = pa.table(columns)
             writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
             writer.write_table(table.cast(writer.schema))
@@ -88,13 +89,16 @@ def stage_source(source: Batches, name: str, plan: Plan, keys: Sequence[str], pa
     return out
 
 
-def _key_text(raw: pd.DataFrame, harmonised: pd.DataFrame, name: str, plan: Plan, keys: Sequence[str]) -> pa.Array:
-    """Each row's normalised key; null where a part is missing or a placeholder."""
+def _key_texts(
+    raw: pd.DataFrame, harmonised: pd.DataFrame, name: str, plan: Plan, keys: Sequence[str]
+) -> tuple[pa.Array, pa.Array]:
+    """Each row's normalised key, and its loose form; null where a part is missing or a placeholder."""
     if not keys:
-        return pa.nulls(len(raw), pa.string())
+        return pa.nulls(len(raw), pa.string()), pa.nulls(len(raw), pa.string())
     na = plan.inputs[name].na
     parts = [
         normalise_text(harmonised[key] if key in harmonised else mask_sentinels(raw[key], na.get(key, ())), fold=False)
         for key in keys
     ]
-    return pc.binary_join_element_wise(*parts, "\x1f") if len(parts) > 1 else parts[0]
+    loose = [loose_keys(part) for part in parts]
+    return pc.binary_join_element_wise(*parts, "\x1f"), pc.binary_join_element_wise(*loose, "\x1f")

@@ -1,0 +1,70 @@
+"""Keys that differ only in form link the same person, or raise an alarm."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import tabsynth as ts
+from tabsynth.errors import DataError
+from tabsynth.mixing.plan.plan import Plan
+
+N = 60
+
+
+def _plan(a: pd.Series, b: pd.Series, **link: object) -> Plan:
+    sides = {"a": pd.DataFrame({"id": a, "x": range(N)}), "b": pd.DataFrame({"id": b, "y": range(N)})}
+    plan = ts.suggest(sides).accept()
+    data = plan.to_dict()
+    data["map"] = [
+        {"to": "id", "kind": "identifier", "from": {"a": "id", "b": "id"}, "status": "accepted"},
+        {"to": "x", "kind": "numeric", "from": {"a": "x"}, "status": "accepted"},
+        {"to": "y", "kind": "numeric", "from": {"b": "y"}, "status": "accepted"},
+    ]
+    data["harmonise"] = []
+    data["link"] = {"engine": "exact", "fields": ["id"], **link}
+    data["combine"] = {"op": "join"}
+    return Plan.from_dict(data, tables=sides)
+
+
+def _codes(form: Callable[[int], str]) -> pd.Series:
+    return pd.Series([form(i + 1) for i in range(N)])
+
+
+FORMS = {
+    "zeros": (_codes("{:03d}".format), pd.Series(range(1, N + 1))),
+    "zeros in text": (_codes("{:03d}".format), _codes("{}".format)),
+    "letters": (_codes(lambda i: f"é{i}"), _codes(lambda i: unicodedata.normalize("NFD", f"é{i}"))),
+    "case": (_codes("AB{}".format), _codes("ab{}".format)),
+    "full width": (_codes("AB{}".format), _codes(lambda i: f"ＡＢ{i}")),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_keys_of_another_form_link(form: str, streamed: bool, tmp_path: Path) -> None:
+    plan = _plan(*FORMS[form])
+    rows = ts.mix(plan, output=tmp_path / "m.parquet").rows if streamed else len(ts.mix(plan).frame)
+    assert rows == N
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_keys_whose_form_matters_raise_an_alarm(streamed: bool, tmp_path: Path) -> None:
+    """Keys that differ by case within a source stay apart; that others would match is reported."""
+    a = _codes("AB{}".format)
+    b = pd.Series([*(f"ab{i + 1}" for i in range(N - 2)), "q", "Q"])
+    with pytest.raises(DataError, match="58 more keys would match if case and leading zeros were ignored"):
+        ts.mix(_plan(a, b), output=tmp_path / "m.parquet") if streamed else ts.mix(_plan(a, b))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_link_without_a_match_raises_an_alarm(streamed: bool, tmp_path: Path) -> None:
+    a, b = _codes("a{}".format), _codes("b{}".format)
+    with pytest.raises(DataError, match="no record of one source is linked"):
+        ts.mix(_plan(a, b), output=tmp_path / "m.parquet") if streamed else ts.mix(_plan(a, b))
+    accepted = _plan(a, b, alarms="report")
+    assert len(ts.mix(accepted).frame) == 2 * N
