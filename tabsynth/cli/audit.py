@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from tabsynth.cli.output import (
     AddCommand,
@@ -17,10 +15,6 @@ from tabsynth.cli.output import (
     say,
 )
 from tabsynth.cli.reading import add_read_options, open_real
-
-if TYPE_CHECKING:
-    from tabsynth.privacy.audit.report import AuditReport
-
 
 AUDIT = """\
 examples:
@@ -59,15 +53,16 @@ def run(args: Namespace) -> int:
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_report_output
+    from tabsynth.pipeline.requirements import unmet_audit
     from tabsynth.privacy.audit.audit import audit as attack
     from tabsynth.privacy.budget import Privacy
     from tabsynth.schema.schema import Schema
 
-    limits = dict(parse_pair(text, "--gates") for text in args.gates)
-    wanted = limits.pop("verdict", None)
-    if wanted not in (None, "consistent"):
-        raise InputError(f"--gates verdict={wanted}: the only verdict to require is consistent")
-    gates = {name: parse_number(value, "--gates") for name, value in limits.items()}
+    gates: dict[str, str | float] = {}
+    for name, value in (parse_pair(text, "--gates") for text in args.gates):
+        if name == "verdict" and value != "consistent":
+            raise InputError(f"--gates verdict={value}: the only verdict to require is consistent")
+        gates[name] = value if name == "verdict" else parse_number(value, "--gates")
     if args.delta is not None and args.epsilon is None:
         raise InputError("--delta belongs to a claim: give --epsilon too")
     outputs = [path for path in (args.output, args.json) if path and path != "-"]
@@ -93,24 +88,8 @@ def run(args: Namespace) -> int:
     if args.internal:
         report.save_internal(args.internal)
         say(f"wrote {args.internal}: it identifies records, do not publish it")
-    print_result(report.to_dict(), str(report), force_json=args.json == "-")
-    unmet = wanted is not None and report.verdict != "CONSISTENT, powered"
-    return report_unmet(
-        [*([report.headline] if unmet or report.verdict == "VIOLATION" else []), *_failed_gates(report, gates)]
-    )
-
-
-def _failed_gates(report: AuditReport, gates: Mapping[str, float]) -> list[str]:
-    """A sentence for each score above its gate."""
-    from tabsynth.errors import InputError, quote
-    from tabsynth.reporting.number_format import figure
-
-    unknown = [name for name in gates if name not in report.scores]
-    if unknown:
-        raise InputError(f"--gates: no score {quote(unknown)}; the report has {quote(report.scores, 40)}")
-    checks = [(report.scores[name], limit) for name, limit in gates.items()]
-    return [
-        f"{score.name} is {figure(score.value, score.unit)}, at most {figure(limit, score.unit)} is allowed"
-        for score, limit in checks
-        if score.value > limit
-    ]
+    unmet = unmet_audit(report, gates)
+    files = {"report": args.output, "json": args.json, "internal": args.internal}
+    short = {"files": files, "verdict": report.verdict, "text": report.text, "unmet": unmet}
+    print_result(report.to_dict(), str(report), force_json=args.json == "-", summary=short if outputs else None)
+    return report_unmet(unmet)

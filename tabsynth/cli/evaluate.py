@@ -110,7 +110,10 @@ def run(args: Namespace) -> int:
         report.save(path)
         say(f"wrote {path}")
     unmet_limits = [*unmet(report, require), *missed(report)]
-    print_result(report.to_dict(), str(report), force_json=args.json == "-")
+    scores = {name: score.value for name, score in report.scores.items()}
+    short = {"files": {"report": args.output, "json": args.json}, "verdict": report.verdict.text}
+    short |= {"scores": scores, "unmet": unmet_limits}
+    print_result(report.to_dict(), str(report), force_json=args.json == "-", summary=short if outputs else None)
     return report_unmet(unmet_limits)
 
 
@@ -139,4 +142,6 @@ def _compare_tables(
     for path in outputs:
         report.save(path)
         say(f"wrote {path}")
-    return print_result(report.to_dict(), str(report), force_json=force_json)
+    files = dict(zip(("report", "json"), outputs, strict=False))
+    short = {"files": files, "tables": list(synthetic)} if outputs else None
+    return print_result(report.to_dict(), str(report), force_json=force_json, summary=short)

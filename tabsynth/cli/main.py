@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from tabsynth import __version__
-from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, tune
-from tabsynth.cli.output import print_warnings
+from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
+from tabsynth.cli.output import LOG, print_warnings, say
 
 COMMANDS: dict[str, ModuleType] = {
     "inspect": inspect,
+    "split": split,
     "fit": fit,
     "sample": sample,
     "evaluate": evaluate,
@@ -66,11 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: see ``tabsynth --help``.
     """
     args = build_parser().parse_args(argv)
+    LOG.style, LOG.quiet = getattr(args, "log_format", "text"), getattr(args, "quiet", False)
     try:
         with print_warnings():
             return int(COMMANDS[args.command].run(args))
     except KeyboardInterrupt:
-        print("tabsynth: interrupted", file=sys.stderr)
+        say("interrupted", "error")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of stdout has exited (| head): print nothing, also at exit.
@@ -89,9 +91,9 @@ def _report_error(error: Exception) -> int:
     line = " ".join(str(error).split())
     if not isinstance(error, TabsynthError):
         kind = type(error).__name__
-        print(f"tabsynth: unexpected error: {kind}: {line} (--debug shows the traceback)", file=sys.stderr)
+        say(f"unexpected error: {kind}: {line} (--debug shows the traceback)", "error")
         return UNEXPECTED
-    print(f"tabsynth: error: {line}", file=sys.stderr)
+    say(f"error: {line}", "error")
     if isinstance(error, ModelFileError):
         return BAD_MODEL
     return BAD_INPUT if isinstance(error, (InputError, MissingDependencyError, PrivacyError)) else UNEXPECTED
@@ -102,6 +104,15 @@ def build_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+    common.add_argument(
+        "--quiet", "-q", action="store_true", default=argparse.SUPPRESS, help="warnings and errors only"
+    )
+    common.add_argument(
+        "--log-format",
+        choices=["text", "time", "json"],
+        default=argparse.SUPPRESS,
+        help="messages on stderr: text (default), text with time, or one JSON object per line",
     )
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("tabsynth", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=layout)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import math
+import re
 import shutil
 import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 DONE, UNMET = 0, 3
@@ -45,13 +48,39 @@ def parse_number(text: str, option: str) -> float:
 def report_unmet(lines: Sequence[str]) -> int:
     """Print unmet requirements; return the exit code."""
     for line in lines:
-        say(f"not met: {line}")
+        say(f"not met: {line}", "warning")
     return UNMET if lines else DONE
 
 
-def say(line: str) -> None:
-    """Print a message on stderr."""
-    print(f"tabsynth: {line}", file=sys.stderr, flush=True)
+@dataclass
+class Log:
+    """How messages are printed on stderr: ``style`` is text, time or json."""
+
+    style: str = "text"
+    quiet: bool = False
+
+
+LOG = Log()
+
+
+def say(line: str, level: str = "info") -> None:
+    """Print a message on stderr: at level info unless quiet."""
+    if LOG.quiet and level == "info":
+        return
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    if LOG.style == "json":
+        print(json.dumps({"time": now, "level": level, "message": line}), file=sys.stderr, flush=True)
+    else:
+        prefix = f"{now} tabsynth" if LOG.style == "time" else "tabsynth"
+        print(escape_controls(f"{prefix}: {line}"), file=sys.stderr, flush=True)
+
+
+def escape_controls(text: str) -> str:
+    """Escape control characters and overrides of the writing direction, which could change the terminal."""
+    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextmanager
@@ -59,19 +88,21 @@ def print_warnings() -> Iterator[None]:
     """Print each distinct warning as a message."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_place, **_more: say(str(message))
+        warnings.showwarning = lambda message, *_place, **_more: say(str(message), "warning")
         yield
 
 
 def progress_callback() -> Callable[[str, float], None] | None:
     """Progress messages of an evaluation; None unless stderr is a terminal."""
-    return (lambda stage, share: say(f"{stage} ({share:.0%})")) if sys.stderr.isatty() else None
+    return (lambda stage, share: say(f"{stage} ({share:.0%})")) if sys.stderr.isatty() and not LOG.quiet else None
 
 
-def print_result(data: Any, text: str, *, force_json: bool = False) -> int:
-    """Print the result: text on a terminal, else JSON."""
-    as_text = sys.stdout.isatty() and not force_json
-    print(text if as_text else json.dumps(data, indent=2, allow_nan=False), flush=True)
+def print_result(data: Any, text: str, *, force_json: bool = False, summary: Any = None) -> int:
+    """Print the result: text on a terminal, else JSON: the summary if the whole result is in a file."""
+    if sys.stdout.isatty() and not force_json:
+        print(escape_controls(text), flush=True)
+    else:
+        print(json.dumps(data if summary is None or force_json else summary, indent=2, allow_nan=False), flush=True)
     return DONE
 
 

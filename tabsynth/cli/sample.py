@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from tabsynth.cli.conditions import parse_given
-from tabsynth.cli.output import AddCommand, non_negative_integer, positive_integer, print_result
+from tabsynth.cli.output import AddCommand, non_negative_integer, parse_number, positive_integer, print_result
+
+if TYPE_CHECKING:
+    from tabsynth.schema.columns import Column
+    from tabsynth.schema.schema import Schema
 
 SAMPLE = """\
 examples:
@@ -43,3 +50,70 @@ def run(args: Namespace) -> int:
     seed = random_seed() if args.seed is None else args.seed
     write_sample(model, args.output, rows, given=given, seed=seed)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
+
+
+def parse_given(
+    conditions: Iterable[str], schema: Schema, known: Mapping[str, Sequence[Any]] | None = None
+) -> dict[str, Any] | None:
+    """Parse conditions into the form of ``sample(given=...)``.
+
+    Args:
+        conditions: ``COLUMN=VALUE``, ``COLUMN=LOW:HIGH`` (numbers and dates; one end may be empty), ``COLUMN=A,B``
+            (categories) or ``COLUMN=`` (missing).
+        schema: The model's schema.
+        known: The model's vocabulary by column, for columns whose values the schema does not declare.
+
+    Raises:
+        ConditionError: A condition is malformed, its column is unknown, or its value is impossible.
+    """
+    from tabsynth.errors import ConditionError, quote
+
+    given: dict[str, Any] = {}
+    for text in conditions:
+        places = [i for i, letter in enumerate(text) if letter == "=" and text[:i] in schema]
+        if not places:
+            name, sign, _ = text.partition("=")
+            wrong = f"unknown column {name!r}; there are {quote(schema, 12)}" if sign else "write COLUMN=VALUE"
+            raise ConditionError(f"--given {text}: {wrong}")
+        name, value = text[: places[-1]], text[places[-1] + 1 :]
+        if name in given:
+            raise ConditionError(f"--given names column {name!r} twice; combine the conditions")
+        given[name] = _parse_condition(schema[name], value, (known or {}).get(name, ()))
+    return given or None
+
+
+def _parse_condition(column: Column, text: str, known: Sequence[Any]) -> Any:
+    from tabsynth.errors import ConditionError, quote
+    from tabsynth.schema.columns import Boolean, Categorical, Datetime, Numeric
+
+    if isinstance(column, (Numeric, Datetime)):
+        single = partial(parse_number, option=f"--given {column.name}") if isinstance(column, Numeric) else str
+        ends = _parse_range(text, times=isinstance(column, Datetime))
+        if ends is not None:
+            return tuple(single(end) if end else None for end in ends)
+        return single(text) if text else None
+    if isinstance(column, Boolean) and text:
+        if text.lower() not in ("true", "false"):
+            raise ConditionError(f"--given {column.name}={text}: the column is boolean; give true or false")
+        return text.lower() == "true"
+    declared = column.values if isinstance(column, Categorical) else None
+    values = {str(value): value for value in declared or known}
+    if text in values or not values:
+        return values.get(text, text or None)
+    parts = text.split(",")
+    if all(part in values for part in parts):
+        return [values[part] for part in parts]
+    if not text:
+        return None
+    raise ConditionError(f"--given {column.name}={text}: the column has the values {quote(values, 12)}")
+
+
+def _parse_range(text: str, *, times: bool) -> tuple[str, str] | None:
+    """Split LOW:HIGH; None for a single value."""
+    if text.startswith(":") or text.endswith(":"):
+        return (text[:-1], "") if text.endswith(":") else ("", text[1:])
+    # Times contain colons too: the middle one separates two ends of the same format.
+    parts = text.split(":")
+    low, high = ":".join(parts[: len(parts) // 2]), ":".join(parts[len(parts) // 2 :])
+    alike = re.sub(r"\d+", "0", low) == re.sub(r"\d+", "0", high)
+    return (low, high) if len(parts) % 2 == 0 and (alike or not times) else None

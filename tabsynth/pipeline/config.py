@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Any
 
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.sample_datasets import is_shipped
-from tabsynth.errors import InputError, quote
+from tabsynth.errors import InputError
+from tabsynth.pipeline.mapping_reader import MappingReader
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
 """Version of the pipeline file format."""
 
 EXAMPLE = """\
-# A pipeline for `tabsynth run`: read, split, fit, sample, evaluate. Only version, input and output are required.
+# A pipeline for `tabsynth run`: read, split, fit, sample, evaluate, audit. Only version, input and output are required.
 # Relative paths start at this file's folder; the steps below write into the output folder.
 version: 1
 input: sklearn:breast_cancer      # a CSV, Parquet or Excel file, or sklearn:NAME for a table that ships with it
@@ -28,6 +28,10 @@ output: output                    # folder, created if missing
 target: diagnosis                 # the column to predict, if any
 holdout: 0.2                      # share of held-out rows for the evaluation, or a file of such rows
 seed: 0                           # default 0; a step may have its own seed
+
+split:                            # files of the real rows, if holdout is a share; `split: false` writes none
+  train: real-train.parquet
+  holdout: real-holdout.parquet
 
 model:
   kind: masked                    # `tabsynth fit --help` lists the kinds
@@ -44,7 +48,12 @@ sample:
 evaluate:                         # `evaluate: false` skips it
   report: report.html
   json: report.json
-  # require: {NAME: 0.9}          # `tabsynth run` exits with 3 if a score is worse than its limit
+  # require: {NAME: 0.9}          # if a score is worse than its limit, `tabsynth run` exits with 3 and replaces nothing
+
+# audit:                          # attack the synthetic table (needs a holdout); left out by default
+#   report: audit.html
+#   json: audit.json
+#   require: {verdict: consistent, copies_exact: 0.1}   # a violation always fails
 """
 
 
@@ -80,6 +89,24 @@ class EvaluateStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitStep:
+    """Files of the training and held-out rows."""
+
+    train: str = "real-train.parquet"
+    holdout: str = "real-holdout.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditStep:
+    """Audit files, the required verdict, and maxima of scores."""
+
+    report: str = "audit.html"
+    json: str | None = "audit.json"
+    require: Mapping[str, str | float] = field(default_factory=dict)
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A validated pipeline; a step that is None is skipped."""
 
@@ -90,9 +117,11 @@ class Job:
     target: str | None = None
     holdout: float | Path | None = None
     seed: int = 0
+    split: SplitStep | None = field(default_factory=SplitStep)
     model: ModelStep = field(default_factory=ModelStep)
     sample: SampleStep | None = field(default_factory=SampleStep)
     evaluate: EvaluateStep | None = field(default_factory=EvaluateStep)
+    audit: AuditStep | None = None
 
 
 def read_job(path: str | Path) -> Job:
@@ -117,7 +146,7 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     Raises:
         InputError: A key is unknown, missing or of the wrong type.
     """
-    top = _Keys(data, name)
+    top = MappingReader(data, name)
     version = top.take("version", int, "an integer", required=True)
     if version > VERSION:
         raise InputError(f"{name}: version {version} is later than {VERSION}; upgrade tabsynth")
@@ -131,22 +160,26 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     job = Job(
         input=source if is_shipped(source) else base / source,
         output=base / output,
-        read=_read(_Keys(top.take("read", Mapping, "a mapping", {}), f"{name}: read")),
+        read=_read(MappingReader(top.take("read", Mapping, "a mapping", {}), f"{name}: read")),
         schema=Schema.from_json(base / schema) if isinstance(schema, str) else schema and Schema.from_dict(schema),
         target=top.take("target", str, "a column's name"),
         holdout=base / holdout if isinstance(holdout, str) else holdout,
         seed=top.seed() or 0,
-        model=_model(_Keys(top.take("model", Mapping, "a mapping", {}), f"{name}: model")),
+        split=_split(top.step("split")),
+        model=_model(MappingReader(top.take("model", Mapping, "a mapping", {}), f"{name}: model")),
         sample=_sample(top.step("sample")),
         evaluate=_evaluate(top.step("evaluate")),
+        audit=_audit(top.step("audit", default=False)),
     )
     top.end()
     if job.evaluate is not None and job.sample is None:
         raise InputError(f"{name}: evaluate needs the step sample; add evaluate: false, or remove sample: false")
+    if job.audit is not None and (job.sample is None or job.holdout is None):
+        raise InputError(f"{name}: audit needs the step sample, and a holdout; add them, or remove audit")
     return job
 
 
-def _read(keys: _Keys) -> Mapping[str, Any]:
+def _read(keys: MappingReader) -> Mapping[str, Any]:
     """Options of ``tabsynth.read``."""
     options = {key: keys.take(key, str, "text") for key in ("separator", "decimal", "encoding", "sheet")}
     options["missing"] = keys.take("missing", list, "a list of spellings")
@@ -154,7 +187,7 @@ def _read(keys: _Keys) -> Mapping[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _model(keys: _Keys) -> ModelStep:
+def _model(keys: MappingReader) -> ModelStep:
     """The model step; all other keys are options of the model, which checks them."""
     return ModelStep(
         kind=keys.take("kind", str, "a name", "masked"),
@@ -165,7 +198,7 @@ def _model(keys: _Keys) -> ModelStep:
     )
 
 
-def _sample(keys: _Keys | None) -> SampleStep | None:
+def _sample(keys: MappingReader | None) -> SampleStep | None:
     if keys is None:
         return None
     rows = keys.take("rows", int, "an integer")
@@ -182,14 +215,44 @@ def _sample(keys: _Keys | None) -> SampleStep | None:
     return step
 
 
-def _evaluate(keys: _Keys | None) -> EvaluateStep | None:
+def _evaluate(keys: MappingReader | None) -> EvaluateStep | None:
     if keys is None:
         return None
-    require = _Keys(keys.take("require", Mapping, "a mapping from score to limit", {}), f"{keys.where}: require")
+    require = MappingReader(keys.take("require", Mapping, "limits by score", {}), f"{keys.where}: require")
     step = EvaluateStep(
         report=keys.take("report", str, "a file name", "report.html"),
         json=keys.take("json", str, "a file name", "report.json"),
         require={str(name): require.take(name, float, "a number", required=True) for name in list(require.data)},
+        seed=keys.seed(),
+    )
+    keys.end()
+    return step
+
+
+def _split(keys: MappingReader | None) -> SplitStep | None:
+    if keys is None:
+        return None
+    step = SplitStep(
+        train=keys.take("train", str, "a file name", SplitStep.train),
+        holdout=keys.take("holdout", str, "a file name", SplitStep.holdout),
+    )
+    keys.end()
+    return step
+
+
+def _audit(keys: MappingReader | None) -> AuditStep | None:
+    if keys is None:
+        return None
+    require = MappingReader(keys.take("require", Mapping, "maxima by score", {}), f"{keys.where}: require")
+    limits: dict[str, str | float] = {}
+    for name in map(str, list(require.data)):
+        limits[name] = require.take(name, str if name == "verdict" else float, "a number", required=True)
+    if limits.get("verdict", "consistent") != "consistent":
+        raise InputError(f"{keys.where}: require: verdict must be consistent, not {limits['verdict']!r}")
+    step = AuditStep(
+        report=keys.take("report", str, "a file name", AuditStep.report),
+        json=keys.take("json", str, "a file name", AuditStep.json),
+        require=limits,
         seed=keys.seed(),
     )
     keys.end()
@@ -201,54 +264,3 @@ def _condition(value: Any) -> Any:
     if isinstance(value, list):
         return [_condition(side) for side in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
-
-
-class _Keys:
-    """A mapping whose keys are consumed one by one; a key that remains is unknown."""
-
-    def __init__(self, data: Any, where: str) -> None:
-        if not isinstance(data, Mapping):
-            raise InputError(f"{where}: expected a mapping of keys and values, not {type(data).__name__}")
-        self.data = dict(data)
-        self.where = where
-        self.known: list[str] = []
-
-    def take(self, key: str, kinds: Any, what: str, default: Any = None, *, required: bool = False) -> Any:
-        """Consume a key whose value has one of ``kinds``; an integer is a float, a boolean is no number."""
-        self.known.append(key)
-        value = self.data.pop(key, None)
-        if value is None:
-            if required:
-                raise InputError(f"{self.where}: {key!r} is missing; give {what}")
-            return default
-        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-        if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise InputError(f"{self.where}: {key} must be {what}, not {value!r}")
-        return value
-
-    def seed(self) -> int | None:
-        """Consume ``seed``."""
-        seed = self.take("seed", int, "an integer")
-        if seed is not None and not 0 <= seed < 2**63:
-            raise InputError(f"{self.where}: seed must be an integer from 0 to 2**63 - 1, not {seed}")
-        return None if seed is None else int(seed)
-
-    def step(self, key: str) -> _Keys | None:
-        """The keys of a step; None if it is ``false``."""
-        if self.data.get(key) is False:
-            del self.data[key]
-            return None
-        return _Keys(self.take(key, Mapping, "a mapping, or false to skip it", {}), f"{self.where}: {key}")
-
-    def rest(self) -> dict[str, Any]:
-        """The keys not consumed."""
-        return {str(key): value for key, value in self.data.items()}
-
-    def end(self) -> None:
-        """Raise if a key remains."""
-        for key in self.data:
-            close = difflib.get_close_matches(str(key), self.known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(self.known, 12)}")

@@ -1,7 +1,9 @@
-"""Check output paths before long work, and write samples in chunks."""
+"""Check output paths before long work, stage outputs, and write samples in chunks."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,34 @@ def write_sample(
             if sum(map(len, head)) < keep:
                 head.append(chunk)
     return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
+
+
+class StagedOutputs:
+    """Output files written aside, and moved into place together.
+
+    Attributes:
+        aside: Path to write to, by output.
+    """
+
+    def __init__(self, folder: Path, paths: Mapping[str, Path]) -> None:
+        self._folder = folder
+        self._aside = folder / ".unfinished"
+        shutil.rmtree(self._aside, ignore_errors=True)  # of a run that was killed
+        self.aside = {name: self._aside / path.relative_to(folder) for name, path in paths.items()}
+        for path in self.aside.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def move(self, subfolder: str = "") -> dict[str, Path]:
+        """Move what was written into the folder; return the new paths."""
+        moved = {}
+        for name, path in self.aside.items():
+            if path.exists():
+                target = Path(os.path.realpath(self._folder / subfolder / path.relative_to(self._aside)))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(path, target)
+                moved[name] = self._folder / subfolder / path.relative_to(self._aside)
+        shutil.rmtree(self._aside, ignore_errors=True)
+        return moved
 
 
 def checkpoint_path(model_path: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""Run a pipeline: read, split, fit, sample, evaluate."""
+"""Run a pipeline: read, split, fit, sample, evaluate, audit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,28 @@ from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, quote
 from tabsynth.evaluation.gates import unmet
-from tabsynth.pipeline.config import EvaluateStep, Job, SampleStep, job_from_dict, read_job
-from tabsynth.pipeline.outputs import CHUNK_ROWS, check_report_output, check_table_output, checkpoint_path, write_sample
+from tabsynth.pipeline.config import AuditStep, EvaluateStep, Job, SampleStep, job_from_dict, read_job
+from tabsynth.pipeline.outputs import (
+    CHUNK_ROWS,
+    StagedOutputs,
+    check_report_output,
+    check_table_output,
+    checkpoint_path,
+    write_sample,
+)
+from tabsynth.pipeline.requirements import unmet_audit
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import create_on_device, supports_checkpoints
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
+
+
+FAILED_FOLDER = "failed"
+"""Where the results of a run go that did not succeed."""
+
+RESULT_FILES = ("model", "synthetic", "report", "train", "holdout", "audit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +46,10 @@ class Result:
         model: The model file.
         synthetic: The synthetic table's file; None without a sample.
         report: The report's file; None without an evaluation.
+        train: The file of the training rows; None unless the pipeline split the table.
+        holdout: The file of the held-out rows.
+        audit: The audit's file; None without an audit.
+        verdict: The audit's verdict.
         scores: The report's scores by name.
         summary: The report as text, with the verdict in its first line.
         unmet: A sentence for each requirement that failed.
@@ -42,6 +60,10 @@ class Result:
     model: Path
     synthetic: Path | None = None
     report: Path | None = None
+    train: Path | None = None
+    holdout: Path | None = None
+    audit: Path | None = None
+    verdict: str | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
     summary: str = ""
     unmet: tuple[str, ...] = ()
@@ -51,9 +73,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, scores by value and interval only."""
         return {
-            "model": str(self.model),
-            "synthetic": None if self.synthetic is None else str(self.synthetic),
-            "report": None if self.report is None else str(self.report),
+            **{name: None if getattr(self, name) is None else str(getattr(self, name)) for name in RESULT_FILES},
             "rows": dict(self.rows),
             "seeds": dict(self.seeds),
             "scores": {
@@ -61,6 +81,7 @@ class Result:
                 for name, s in self.scores.items()
             },
             "verdict": self.summary.partition("\n")[0],
+            "audit_verdict": self.verdict,
             "unmet": list(self.unmet),
         }
 
@@ -74,6 +95,8 @@ def run(
     """Run a pipeline.
 
     All keys, options, tables, conditions and output paths are checked before the fit and before anything is written.
+    Results replace earlier ones when every step has succeeded; if a step or a requirement fails, they are kept in the
+    subfolder ``failed``.
 
     Args:
         source: A YAML file, a mapping (relative paths start at the working folder), or a validated job.
@@ -105,43 +128,78 @@ def run(
     say(f"read {len(table):,} rows of {len(table.schema)} columns from {job.input}")
 
     job.output.mkdir(parents=True, exist_ok=True)
+    checkpoint = checkpoint_path(paths["model"])
+    staged = StagedOutputs(job.output, paths)
+    try:
+        result = _run_steps(job, model, (train, holdout, target, given), staged.aside, checkpoint, seeds, say, progress)
+    except BaseException:
+        for path in staged.move(FAILED_FOLDER).values():
+            say(f"wrote {path}: the pipeline was not finished")
+        raise
+    moved = staged.move(FAILED_FOLDER if result.unmet else "")
+    for path in moved.values():
+        say(f"wrote {path}")
+    if result.unmet:
+        say(f"a requirement is not met: earlier results in {job.output} are unchanged")
+    files: Any = {name: moved.get(name) for name in RESULT_FILES}
+    return replace(result, **files)
+
+
+def _run_steps(
+    job: Job,
+    model: Synthesizer,
+    data: tuple[Table, Table | None, str | None, Mapping[str, Any] | None],
+    paths: Mapping[str, Path],
+    checkpoint: Path,
+    seeds: Mapping[str, int],
+    say: Callable[[str], None],
+    progress: bool | None,
+) -> Result:
+    """Fit, sample, evaluate and audit."""
+    from tabsynth.data.read_write import write
+
+    train, holdout, target, given = data
+    if "train" in paths and holdout is not None:
+        write(train, paths["train"])
+        write(holdout, paths["holdout"])
     held = 0 if holdout is None else len(holdout)
     say(f"fitting {job.model.kind} to {len(train):,} rows ({held:,} held out)")
     keep = supports_checkpoints(model) if job.model.checkpoint is None else job.model.checkpoint
-    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=checkpoint_path(paths["model"]) if keep else None)
+    model.fit(train, seed=seeds["fit"], progress=progress, checkpoint=checkpoint if keep else None)
     model.save(paths["model"])
-    say(f"wrote {paths['model']}")
-    rows = {"train": len(train), "holdout": held}
-    result = Result(model=paths["model"], rows=rows, seeds=seeds)
+    result = Result(model=paths["model"], rows={"train": len(train), "holdout": held}, seeds=seeds)
     if job.sample is None:
         return result
 
     count = job.sample.rows or len(train)
+    say(f"sampling {count:,} rows")
     head = write_sample(
         model, paths["synthetic"], count, given=given, seed=seeds["sample"], keep=max(len(train), CHUNK_ROWS)
     )
-    say(f"wrote {count:,} synthetic rows to {paths['synthetic']}")
-    result = replace(result, synthetic=paths["synthetic"], rows={**rows, "synthetic": count})
-    if job.evaluate is None:
-        return result
+    result = replace(result, rows={**result.rows, "synthetic": count})
+    if job.evaluate is not None:
+        from tabsynth.evaluation.evaluate import evaluate
 
-    from tabsynth.evaluation.evaluate import evaluate
+        say("evaluating")
+        report = evaluate(
+            train, head, holdout, target=target, schema=train.schema, seed=seeds["evaluate"], card=model.card()
+        )
+        for name in ("report", "json"):
+            if name in paths:
+                report.save(paths[name])
+        failed = tuple(unmet(report, job.evaluate.require))
+        result = replace(result, scores=report.scores, summary=str(report), unmet=failed)
+    if job.audit is not None:
+        from tabsynth.privacy.audit.audit import audit
 
-    say("evaluating")
-    report = evaluate(
-        train, head, holdout, target=target, schema=train.schema, seed=seeds["evaluate"], card=model.card()
-    )
-    for name in ("report", "json"):
-        if name in paths:
-            report.save(paths[name])
-            say(f"wrote {paths[name]}")
-    return replace(
-        result,
-        report=paths["report"],
-        scores=report.scores,
-        summary=str(report),
-        unmet=unmet(report, job.evaluate.require),
-    )
+        say("auditing")
+        attacks = audit(train, head, holdout, schema=train.schema, seed=seeds["audit"])
+        for name in ("audit", "audit_json"):
+            if name in paths:
+                attacks.save(paths[name])
+        failed = tuple(unmet_audit(attacks, job.audit.require))
+        result = replace(result, verdict=attacks.verdict, unmet=(*result.unmet, *failed))
+    return result
 
 
 def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] | None) -> None:
@@ -178,7 +236,19 @@ def _output_paths(job: Job) -> dict[str, Path]:
     steps: list[tuple[str, str | None]] = [("model", job.model.output)]
     steps += [("synthetic", job.sample.output)] if job.sample else []
     steps += [("report", job.evaluate.report), ("json", job.evaluate.json)] if job.evaluate else []
+    steps += [("audit", job.audit.report), ("audit_json", job.audit.json)] if job.audit else []
+    if job.split and isinstance(job.holdout, float):
+        steps += [("train", job.split.train), ("holdout", job.split.holdout)]
     paths = {name: job.output / file for name, file in steps if file is not None}
+    for path in paths.values():
+        if not path.resolve().is_relative_to(job.output.resolve()):
+            raise SourceError(
+                f"the output {str(path)!r} is outside the folder {str(job.output)!r}; name a file inside it"
+            )
+        if path.resolve() in [
+            Path(source).resolve() for source in (job.input, job.holdout) if isinstance(source, Path)
+        ]:
+            raise InputError(f"the output {str(path)!r} would replace an input; give another name")
     twice = [str(path) for path in paths.values() if list(paths.values()).count(path) > 1]
     if twice:
         raise InputError(f"two steps would write {twice[0]!r}; give each its own file")
@@ -189,6 +259,10 @@ def _output_paths(job: Job) -> dict[str, Path]:
         "synthetic": check_table_output,
         "report": check_report_output,
         "json": check_report_output,
+        "audit": check_report_output,
+        "audit_json": check_report_output,
+        "train": check_table_output,
+        "holdout": check_table_output,
     }
     for name, path in paths.items():
         if path.parent != job.output and not path.parent.is_dir():
@@ -206,6 +280,7 @@ def _seeds(job: Job) -> dict[str, int]:
         "fit": job.model.seed,
         "sample": (job.sample or SampleStep()).seed,
         "evaluate": (job.evaluate or EvaluateStep()).seed,
+        "audit": (job.audit or AuditStep()).seed,
     }
     return {"split": job.seed} | {step: job.seed if seed is None else seed for step, seed in own.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
@@ -16,11 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth import pipeline
 from tabsynth.cli import BAD_INPUT, BAD_MODEL, DONE, INTERRUPTED, UNEXPECTED, UNMET, main
 from tabsynth.cli import run as run_command
-from tabsynth.cli.conditions import parse_given
 from tabsynth.cli.output import format_table
-from tabsynth.errors import ConditionError
+from tabsynth.cli.sample import parse_given
+from tabsynth.errors import ConditionError, InputError
 from tabsynth.schema import Schema
 
 SCHEMA = {
@@ -99,7 +101,7 @@ class TestHelp:
         )
         assert done.stdout.strip() == "set()"
 
-    @pytest.mark.parametrize("name", ["inspect", "fit", "sample", "evaluate", "run"])
+    @pytest.mark.parametrize("name", ["inspect", "split", "fit", "sample", "evaluate", "run"])
     def test_every_command_shows_examples(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as stop:
             main([name, "--help"])
@@ -200,7 +202,10 @@ class TestEvaluate:
             cwd=fitted,
         )
         assert done.returncode == DONE, done.stderr
-        assert json.loads(done.stdout) == json.loads((tmp_path / "r.json").read_text())
+        shown, whole = json.loads(done.stdout), json.loads((tmp_path / "r.json").read_text())
+        assert len(done.stdout) < 5000
+        assert shown["scores"] == {score["name"]: score["value"] for score in whole["scores"]}
+        assert shown["files"] == {"report": str(tmp_path / "r.html"), "json": str(tmp_path / "r.json")}
         assert "<html" in (tmp_path / "r.html").read_text()
         assert f"wrote {tmp_path / 'r.html'}" in done.stderr
 
@@ -237,7 +242,87 @@ class TestEvaluate:
         assert "utility" not in str(json.loads(capsys.readouterr().out)["best"])
 
 
+class TestSplit:
+    def test_parts_are_the_table(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        line = ["split", str(fitted / "train.csv"), "--share", "0.25", "--target", "sex", "--seed", "4"]
+        line += ["--train", str(tmp_path / "a.csv"), "--holdout", str(tmp_path / "b.parquet")]
+        assert main(line) == DONE
+        assert json.loads(capsys.readouterr().out)["rows"] == {"train": 90, "holdout": 30}
+        parts = [pd.read_csv(tmp_path / "a.csv"), pd.read_parquet(tmp_path / "b.parquet")]
+        both = pd.concat(parts).sort_values(list(SCHEMA["columns"]), ignore_index=True)
+        whole = patients().sort_values(list(SCHEMA["columns"]), ignore_index=True)
+        pd.testing.assert_frame_equal(both, whole, check_dtype=False)
+
+    def test_an_input_is_not_overwritten(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        patients().to_csv(tmp_path / "t.csv", index=False)
+        line = [
+            "split",
+            str(tmp_path / "t.csv"),
+            "--train",
+            str(tmp_path / "t.csv"),
+            "--holdout",
+            str(tmp_path / "h.csv"),
+        ]
+        check_refused(line, tmp_path, "three different files", capsys)
+
+
+class TestMessages:
+    def test_quiet_leaves_warnings_and_errors(self, fitted: Path, tmp_path: Path) -> None:
+        line = ["evaluate", "train.csv", "synthetic.csv", "--schema", "schema.json", "--output", tmp_path / "r.html"]
+        done = command(*line, "--quick", "--quiet", cwd=fitted)
+        assert (done.returncode, done.stderr) == (DONE, "")
+        done = command(*line, "--quick", "--quiet", "--require", "shape_error=0", cwd=fitted)
+        assert done.returncode == UNMET
+        assert done.stderr.startswith("tabsynth: not met: shape_error")
+
+    def test_json_messages_have_time_and_level(self, fitted: Path, tmp_path: Path) -> None:
+        line = ["sample", "m.tabsynth", "--output", tmp_path / "s.docx", "--log-format", "json"]
+        (message,) = command(*line, cwd=fitted).stderr.splitlines()
+        assert json.loads(message)["level"] == "error"
+        assert ".docx" in json.loads(message)["message"]
+        assert datetime.datetime.fromisoformat(json.loads(message)["time"]).tzinfo is not None
+        line[-1] = "time"
+        stamp, _, text = command(*line, cwd=fitted).stderr.partition(" ")
+        assert datetime.datetime.fromisoformat(stamp).year > 2000
+        assert text.startswith("tabsynth: error: ")
+
+    def test_control_characters_do_not_reach_the_terminal(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["inspect", str(tmp_path / "a\x1b]0;title\x07.csv")]) == BAD_INPUT
+        shown = capsys.readouterr().err
+        assert "\x1b" not in shown
+        assert "title" in shown
+
+
 class TestRun:
+    def test_nothing_is_replaced_when_a_requirement_fails(self, tmp_path: Path) -> None:
+        noise = np.random.default_rng(0).normal(size=(200, 4))
+        pd.DataFrame(noise, columns=list("abcd")).to_csv(tmp_path / "t.csv", index=False)
+        job = {
+            "version": 1,
+            "input": str(tmp_path / "t.csv"),
+            "output": str(tmp_path / "out"),
+            "holdout": 0.25,
+            "model": {"kind": "marginal"},
+            "audit": True,
+        }
+        first = pipeline.run(job)
+        assert first.unmet == ()
+        assert first.audit == tmp_path / "out/audit.html"
+        assert first.verdict in ("CONSISTENT, powered", "INCONCLUSIVE")
+        before = content(tmp_path / "out")
+        assert "audit.json" in before
+        second = pipeline.run({**job, "seed": 1, "audit": {"require": {"copies_exact": -1}}, "evaluate": False})
+        assert "copies_exact is" in " ".join(second.unmet)
+        assert second.synthetic == tmp_path / "out/failed/synthetic.parquet"
+        after = content(tmp_path / "out")
+        assert {name: data for name, data in after.items() if not name.startswith("failed/")} == before
+        with pytest.raises(InputError, match="unknown score 'beauty'"):
+            pipeline.run({**job, "seed": 2, "audit": {"require": {"beauty": 1}}, "evaluate": False})
+        kept = content(tmp_path / "out")
+        assert {name: data for name, data in kept.items() if not name.startswith("failed/")} == before
+
     def test_whole_job(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "train.csv").write_bytes((fitted / "train.csv").read_bytes())
         (tmp_path / "p.yaml").write_text(
@@ -248,12 +333,16 @@ class TestRun:
         assert main(["run", str(tmp_path / "p.yaml")]) == UNMET
         shown = json.loads(capsys.readouterr().out)
         assert shown["rows"] == {"train": 90, "holdout": 30, "synthetic": 50}
-        assert shown["seeds"] == {"split": 0, "fit": 0, "sample": 0, "evaluate": 0}
+        assert shown["seeds"] == {"split": 0, "fit": 0, "sample": 0, "evaluate": 0, "audit": 0}
         assert "utility" in " ".join(shown["scores"])
         assert len(shown["unmet"]) == 1
-        out = tmp_path / "out"
-        assert sorted(content(out)) == ["model.tabsynth", "report.html", "report.json", "s.csv"]
-        assert len(pd.read_csv(out / "s.csv")) == 50
+        files = ["model.tabsynth", "real-holdout.parquet", "real-train.parquet", "report.html", "report.json", "s.csv"]
+        assert sorted(content(tmp_path / "out")) == [f"failed/{name}" for name in files]
+        assert len(pd.read_csv(tmp_path / "out/failed/s.csv")) == 50
+        both = pd.concat(
+            [pd.read_parquet(tmp_path / f"out/failed/real-{part}.parquet") for part in ("train", "holdout")]
+        )
+        assert len(both) == 120
 
     def test_example_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["run", "--example"]) == DONE
@@ -269,6 +358,9 @@ class TestRun:
             ("sample: {given: {height: 3}}", "given names unknown columns: 'height'"),
             ("evaluate: {report: report.pdf}", "must end in .html, .json or .md"),
             ("sample: {output: no/s.csv}", "the folder .* does not exist"),
+            ("sample: {output: ../s.csv}", "is outside the folder"),
+            ("audit: true", "audit needs the step sample, and a holdout"),
+            ("holdout: 0.2\naudit: {require: {verdict: passed}}", "verdict must be consistent"),
             ("sample: {output: model.tabsynth}", "two steps would write"),
             ("smaple: {}", "did you mean 'sample'"),
         ],
@@ -276,9 +368,9 @@ class TestRun:
     def test_refused_before_anything_is_written(
         self, fitted: Path, tmp_path: Path, change: str, message: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        pipeline = tmp_path / "p.yaml"
-        pipeline.write_text(f"version: 1\ninput: {fitted / 'train.csv'}\noutput: out\n{change}\n")
-        check_refused(["run", str(pipeline)], tmp_path, message, capsys)
+        file = tmp_path / "p.yaml"
+        file.write_text(f"version: 1\ninput: {fitted / 'train.csv'}\noutput: out\n{change}\n")
+        check_refused(["run", str(file)], tmp_path, message, capsys)
         assert not (tmp_path / "out").exists()
 
 

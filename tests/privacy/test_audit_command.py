@@ -58,7 +58,7 @@ def test_a_claim(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        (["--gates", "nothing=1"], "no score 'nothing'"),
+        (["--gates", "nothing=1"], "unknown score 'nothing'"),
         (["--gates", "verdict=passed"], "only verdict to require"),
         (["--delta", "1e-6"], "give --epsilon too"),
         (["--internal", "records.json"], "'internal'"),

@@ -1,0 +1,57 @@
+"""The command ``split``: split a table into training and held-out rows."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from tabsynth.cli.output import AddCommand, non_negative_integer, print_result
+from tabsynth.cli.reading import add_read_options, read_options
+
+SPLIT = """\
+examples:
+  tabsynth split patients.csv --train train.csv --holdout holdout.csv
+  tabsynth split patients.csv --share 0.3 --target outcome --train train.parquet --holdout holdout.parquet
+
+Rows are stratified by the target. All rows of a person (role `person` of the schema) stay together. Fit the training
+rows only; evaluate and audit take the held-out rows with --holdout.
+"""
+
+
+def add_arguments(command: AddCommand) -> None:
+    """Add the command to the parser."""
+    split = command("split", "Split a table into training and held-out rows.", SPLIT)
+    split.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
+    split.add_argument("--train", required=True, metavar="FILE", help="file for the training rows")
+    split.add_argument("--holdout", required=True, metavar="FILE", help="file for the held-out rows")
+    split.add_argument("--share", type=float, default=0.2, metavar="P", help="share to hold out (default: %(default)s)")
+    split.add_argument("--target", metavar="COLUMN", help="the column to stratify by (default: the one of role target)")
+    split.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
+    add_read_options(split)
+    split.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
+
+
+def run(args: Namespace) -> int:
+    """Run the command."""
+    from pathlib import Path
+
+    from tabsynth.data.read_write import write
+    from tabsynth.data.sample_datasets import open_table
+    from tabsynth.data.train_test_split import split
+    from tabsynth.errors import InputError
+    from tabsynth.pipeline.outputs import check_table_output
+    from tabsynth.schema.schema import Schema
+
+    paths = [Path(path).resolve() for path in (args.file, args.train, args.holdout)]
+    if len(set(paths)) < 3:
+        raise InputError("FILE, --train and --holdout must be three different files")
+    for path in (args.train, args.holdout):
+        check_table_output(path)
+    schema = Schema.from_json(args.schema) if args.schema else None
+    table = open_table(args.file, schema, read_options(args))
+    target = args.target or next(iter(table.schema.with_role("target")), None)
+    train, holdout = split(table, args.share, seed=args.seed, target=target)
+    write(train, args.train)
+    write(holdout, args.holdout)
+    data = {"train": args.train, "holdout": args.holdout, "rows": {"train": len(train), "holdout": len(holdout)}}
+    text = f"wrote {len(train):,} rows to {args.train} and {len(holdout):,} to {args.holdout}"
+    return print_result({**data, "seed": args.seed}, text)
