@@ -1,7 +1,7 @@
 """The flagship: an any-order masked autoregressive model of tokens.
 
 Half of each batch learns to fill in any subset of masked slots (Uria, Murray and Larochelle, "A deep and tractable
-density estimator", arXiv 1310.1757), half follows one Chow-Liu order, which an unconditional sample follows too.
+density estimator", arXiv 1310.1757), half follows one order, which an unconditional sample follows too.
 """
 
 from __future__ import annotations

@@ -61,12 +61,12 @@ class Sizing:
     def of(cls, rows: int, layout: Layout, told: float, *, crossed: bool = False) -> Sizing:
         """The rule: from the rows, the learned slots, the share of their entropy that pairs tell, and a cross."""
         small = rows < SMALL
-        batch = int(np.clip(rows // 16, 16, 512)) if rows < 60_000 else 1024
+        batch = int(np.clip(rows // (8 if small else 16), 16, 512)) if rows < 60_000 else 1024
         deep = rows >= DEEP and layout.total <= 2000 and told < PAIRS and not crossed
         passes = int(np.clip((30 if layout.total > 2000 else 15) * (32_000 / rows) ** 0.35, 14, 30))
         passes = max(passes, CROSSED) if crossed else passes
         return cls(
-            width=96 if small else 256 if deep or layout.total > 2000 else 192,
+            width=96 if small else 256 if deep or layout.total > 2000 else 192 if crossed else 128,
             blocks=1 if small else 3 if deep else 2,
             dropout=0.2 if small or layout.total > 2000 else 0.1,
             skip=not small,

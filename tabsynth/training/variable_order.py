@@ -1,9 +1,9 @@
 """How strongly slots depend on each other, and the order in which a chain of conditionals visits them.
 
-Chow and Liu, "Approximating discrete probability distributions with dependence trees", 1968: the maximum spanning tree
-of pairwise mutual information. Prim's algorithm yields an order in which each slot follows the one it depends on most.
-Slots of few tokens that no other slot alone tells of come before it: they may still matter together, as year, day and
-hour do for the weather, and it is far easier to learn the weather of an hour than the hour of a weather.
+Slots of little entropy come early: few different beginnings make sampling cheap, and slots of many tokens are drawn
+given all others. Before them come slots of few tokens that depend on no other slot alone: they may still matter
+together, as year, day and hour do for the weather, and it is far easier to learn the weather of an hour than the hour
+of a weather.
 """
 
 from __future__ import annotations
@@ -58,31 +58,20 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
 
 
 def chain_order(information: npt.NDArray[np.float64], sizes: Sequence[int]) -> list[int]:
-    """An order of the slots: those of few tokens that stand alone, the most informative, always the nearest to those.
+    """An order of the slots: those of few tokens that stand alone, then the others by entropy, the least first.
+
+    Rows with the same tokens so far share one pass through the network, and slots of little entropy leave few different
+    beginnings.
 
     Args:
         information: Their mutual information with their entropies on the diagonal, shape (slots, slots).
         sizes: Number of tokens of each.
     """
-    slots = len(information)
-    if slots == 0:
-        return []
-    shared = information * (1 - np.eye(slots))
+    strongest = (information * (1 - np.eye(len(information)))).max(axis=1, initial=0)
     entropy = information.diagonal()
-    alone = (shared.max(axis=1) < ALONE * entropy) & (np.array(sizes) <= FEW)
-    order = [int(slot) for slot in np.argsort(-entropy, kind="stable") if alone[slot]]
-    left = ~alone
-    nearest = shared.sum(axis=1)
-    if left.any():
-        order.append(int(np.argmax(np.where(left, nearest, -1.0))))
-        nearest = shared[order[-1]].copy()
-        left[order[-1]] = False
-    while left.any():
-        following = int(np.argmax(np.where(left, nearest, -1.0)))
-        order.append(following)
-        left[following] = False
-        nearest = np.maximum(nearest, shared[following])
-    return order
+    alone = (strongest < ALONE * entropy) & (np.array(sizes) <= FEW)
+    first = [int(slot) for slot in np.argsort(-entropy, kind="stable") if alone[slot]]
+    return first + [int(slot) for slot in np.argsort(entropy, kind="stable") if not alone[slot]]
 
 
 def told(information: npt.NDArray[np.float64]) -> float:

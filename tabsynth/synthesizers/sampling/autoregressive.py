@@ -60,11 +60,12 @@ class Drawer:
         if len(limited) > 1:
             self._draw_limited(tokens, limited)
         order = limited + [slot for slot in self.order if slot not in limited]
-        return self.chain.draw(tokens, order, lambda slot, rows, logits: self._pick(tokens, slot, rows, logits))
 
-    def _pick(self, tokens: Tensor, slot: int, rows: Tensor, logits: Tensor) -> Tensor:
-        """Draw one slot's tokens for some rows."""
-        return self.picker.pick(tokens if len(rows) == len(tokens) else tokens[rows], slot, logits)
+        def sample(slot: int, rows: Tensor, logits: Tensor, prefixes: Tensor | None) -> Tensor:
+            own = tokens if len(rows) == len(tokens) else tokens[rows]
+            return self.picker.pick(own, slot, logits, prefixes=prefixes)
+
+        return self.chain.draw(tokens, order, sample)
 
     def _draw_limited(self, tokens: Tensor, slots: list[int]) -> None:
         """Draw several restricted slots together: candidates, weighed by how probable it was to meet the limits.
@@ -75,13 +76,14 @@ class Drawer:
         many = tokens.repeat_interleave(CANDIDATES, 0)
         weight = torch.zeros(len(many), device=tokens.device)
 
-        def pick(slot: int, rows: Tensor, logits: Tensor) -> Tensor:
+        def sample(slot: int, rows: Tensor, logits: Tensor, prefixes: Tensor | None) -> Tensor:
+            logits = logits if prefixes is None else logits[prefixes]
             chances, mass = self.picker.chances(many[rows], slot, logits)
             if slot != slots[0]:
                 weight[rows] += mass.clamp(min=1e-30).log()
             return self.picker.draw(chances)
 
-        self.chain.draw(many, slots, pick)
+        self.chain.draw(many, slots, sample)
         best = weight.view(-1, CANDIDATES).softmax(1).cumsum(1)
         dice = torch.rand(len(tokens), 1, generator=self.noise, device=tokens.device) * best[:, -1:]
         chosen = torch.searchsorted(best, dice, right=True).clamp(max=CANDIDATES - 1).squeeze(1)

@@ -25,20 +25,22 @@ TOGETHER = 256
 """Rows that are drawn at once when groups are balanced."""
 
 
-def calibrating(probabilities: Tensor, target: Tensor) -> Tensor:
+def calibrating(probabilities: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
     """Weights of tokens by which rows of probabilities get a mean that meets a target, shape (size,).
 
     Args:
         probabilities: Shape (rows, size).
         target: Shape (size,), sums to one over the tokens that may be drawn.
+        counts: How often each row of probabilities counts, shape (rows,); once by default.
     """
-    rows = probabilities.shape[0]
+    counts = torch.ones_like(probabilities[:, 0]) if counts is None else counts.to(probabilities)
+    rows = counts.sum()
     bias = torch.zeros_like(target)
     log_target = target.clamp(min=1e-12).log()
     for _ in range(STEPS):
         weight = bias.exp()
         norm = probabilities @ weight
-        mean = weight * (probabilities.T @ (1 / norm.clamp(min=1e-12))) / rows
+        mean = weight * (probabilities.T @ (counts / norm.clamp(min=1e-12))) / rows
         bias = (bias + log_target - mean.clamp(min=1e-12).log()).clamp(-CLAMP, CLAMP)
         bias = torch.where(target > 0, bias, torch.zeros_like(bias))
     return bias.exp()
@@ -57,14 +59,23 @@ def softmax_(logits: Tensor) -> Tensor:
     return logits
 
 
-def inverse(probabilities: Tensor, uniforms: Tensor) -> Tensor:
-    """Tokens by inverting the cumulative distribution, shape (rows,)."""
+def inverse(probabilities: Tensor, uniforms: Tensor, prefixes: Tensor | None = None) -> Tensor:
+    """Tokens by inverting the cumulative distribution, shape (rows,).
+
+    Args:
+        probabilities: Shape (rows, size), or (prefixes, size).
+        uniforms: Shape (rows,).
+        prefixes: The row of the probabilities that belongs to each row; None where every row has its own.
+    """
     tokens = []
-    for some, dice in zip(*(torch.split(both, _part(both)) for both in (probabilities, uniforms)), strict=True):
-        cumulative = some.cumsum(1)
+    size = _part(uniforms)
+    for begin in range(0, len(uniforms), size):
+        part = slice(begin, begin + size)
+        some = probabilities[part] if prefixes is None else probabilities.index_select(0, prefixes[part])
+        dice, cumulative = uniforms[part], some.cumsum(1)
         at = (dice * cumulative[:, -1]).unsqueeze(1)
         tokens.append(torch.searchsorted(cumulative, at, right=True).squeeze(1))
-    return torch.cat(tokens).clamp_(max=probabilities.shape[1] - 1)
+    return torch.cat(tokens).clamp_(max=probabilities.shape[1] - 1) if tokens else uniforms.long()
 
 
 def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:

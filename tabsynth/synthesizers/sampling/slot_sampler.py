@@ -89,28 +89,45 @@ class Picker:
         softmax_(logits).mul_((1 - absent).unsqueeze(1))[:, missing] = absent
         return logits
 
-    def pick(self, tokens: Tensor, slot: int, logits: Tensor, groups: Tensor | None = None) -> Tensor:
+    def pick(
+        self,
+        tokens: Tensor,
+        slot: int,
+        logits: Tensor,
+        *,
+        prefixes: Tensor | None = None,
+        groups: Tensor | None = None,
+    ) -> Tensor:
         """Draw one slot's tokens, shape (rows,).
 
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
             slot: The slot.
-            logits: Shape (rows, size); probabilities take their place.
+            logits: Shape (rows, size), or (prefixes, size); probabilities take their place.
+            prefixes: The row of the logits that belongs to each row; None where every row has its own.
             groups: Ways in which similar rows are grouped, shape (rows, ways), each group to get its share; by default
                 stratified uniforms are dealt to rows that are sorted by the tokens of the slot's parents.
         """
-        chances, _ = self.chances(tokens, slot, logits)
+        first, counts = tokens, None
+        if prefixes is not None:
+            counts = torch.bincount(prefixes, minlength=len(logits))
+            rows = torch.arange(len(tokens), device=tokens.device)
+            first = tokens[torch.empty_like(counts).index_copy_(0, prefixes, rows)]
+        chances, _ = self.chances(first, slot, logits)
         emit = self.emit[slot]
         if self.calibrate and slot not in self.layout.partial and emit.ndim == 1:  # a low digit follows its high one
-            self.found[slot] = calibrating(chances, torch.from_numpy(self.layout.shares(slot, emit)).to(chances))
+            target = torch.from_numpy(self.layout.shares(slot, emit)).to(chances)
+            self.found[slot] = calibrating(chances, target, counts)
             chances = weigh_(chances, self.found[slot])
         elif slot in self.pulls:
             chances = weigh_(chances, self.pulls[slot].to(chances))
-        if not self.stratify:
-            return self.draw(chances)
-        if groups is not None:
+        if self.stratify and groups is not None:
             return balanced(chances, groups, self.noise)
-        return inverse(chances, stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise))
+        if self.stratify:
+            uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)
+        else:
+            uniforms = torch.rand(len(tokens), generator=self.noise, device=chances.device)
+        return inverse(chances, uniforms, prefixes)
 
     def draw(self, chances: Tensor) -> Tensor:
         """Independent draws from rows of probabilities, shape (rows,)."""

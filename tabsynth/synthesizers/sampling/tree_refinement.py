@@ -35,6 +35,8 @@ FEW, CLASSES, CELLS = 8, 16, 150_000
 FEWEST = 3000
 """Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
 
+MAX_PASSES, MIN_JUDGED_ROWS = 300_000, 1024
+"""Rows that go through the network to say what its chain implies of columns, and fewest held-out rows for it."""
 
 TREES, PULL, AGAIN = "trees.", "pull.", "again."
 """What the names of arrays of trees, and of both kinds of weights, begin with in a model file."""
@@ -107,8 +109,10 @@ def conditionals_of(
     few = [slot for slot in few if entropy(layout.counts[slot]) > OPEN]
     if not few:
         return ()
-    own = chain.log_probs(parts.judged, order)
-    left = {slot: -float(chain.implied(parts.judged, slot, order, own).mean()) for slot in few}
+    passes = sum((len(met_tokens(layout, slot)) - 1) * (len(order) - list(order).index(slot)) for slot in few)
+    judged = parts.judged[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
+    own = chain.log_probs(judged, order)
+    left = {slot: -float(chain.implied(judged, slot, order, own).mean()) for slot in few}
     asked = [slot for slot in left if left[slot] > OPEN]
     rows, tokens = features(parts.training, layout), parts.training.cpu().numpy()
     seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
@@ -117,7 +121,7 @@ def conditionals_of(
         trees = TreeConditional.taught(
             layout, slot, rows, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights
         )
-        found = trees.read(parts.judged)[0].gather(1, parts.judged[:, slot : slot + 1])
+        found = trees.read(judged)[0].gather(1, judged[:, slot : slot + 1])
         return trees, left[slot] + float(found.mean())
 
     kept = []
@@ -152,6 +156,6 @@ def redrawn(
     for trees in conditionals:
         slot = trees.slot
         logits, groups = trees.read(tokens)
-        drawn = picker.pick(tokens, slot, logits, groups if picker.stratify else None)
+        drawn = picker.pick(tokens, slot, logits, groups=groups if picker.stratify else None)
         tokens[:, slot] = torch.where(free[:, slot], drawn, tokens[:, slot])
     return tokens

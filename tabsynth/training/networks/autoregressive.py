@@ -22,8 +22,9 @@ from tabsynth.training.precision import product_autocast
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
 
-ALIKE = 0.7
-"""Rows whose tokens so far are equal share one pass through the network while they make no more than this share."""
+MAX_SHARED = 0.95
+"""Rows with the same tokens so far share one pass through the network while there are no more prefixes than this share
+of the rows."""
 
 
 class Chain:
@@ -102,60 +103,41 @@ class Chain:
         self,
         tokens: Tensor,
         order: Sequence[int],
-        pick: Callable[[int, Tensor, Tensor], Tensor],
+        sample: Callable[[int, Tensor, Tensor, Tensor | None], Tensor],
     ) -> Tensor:
         """Draw the unknown tokens of rows along an order, in place.
 
         Args:
             tokens: Shape (rows, slots), -1 where unknown.
             order: The slots, in the order in which they are drawn.
-            pick: Draws a slot's tokens: (slot, rows, logits of those rows) -> tokens of those rows.
+            sample: Samples tokens of some rows: (slot, rows, logits, prefixes) -> tokens of those rows. ``prefixes`` is
+                the row of the logits that belongs to each row; None where every row has its own.
         """
         unknown = tokens < 0
         seen = [slot for slot in range(tokens.shape[1]) if not bool(unknown[:, slot].all())]
-        order = list(order)
-        if len(tokens) and all(bool(unknown[:, slot].all()) for slot in order):
-            done = self._draw_alike(tokens, order, seen, pick)
-            order, seen = order[done:], [*seen, *order[:done]]
-        hidden = self.start(len(tokens))
+        shares = all(bool(unknown[:, slot].all()) for slot in order)
+        state = Prefixes(self, tokens, shares)
         for slot in seen:
-            self.add(hidden, slot, tokens[:, slot])
+            state.add(slot)
+        every = torch.arange(len(tokens), device=self.device)
         for slot in order:
-            rows = unknown[:, slot].nonzero().squeeze(1)
+            rows = every if shares else unknown[:, slot].nonzero().squeeze(1)
             if not len(rows):
                 continue
-            every = len(rows) == len(tokens)
-            part, known = (hidden, tokens) if every else (hidden[rows], tokens[rows])
-            drawn = pick(slot, rows, self.logits(part, known, slot, seen))
-            tokens[rows, slot] = drawn
-            if every:
-                self.add(hidden, slot, drawn)
+            if len(rows) == len(tokens):
+                logits = self.logits(state.hidden, state.known, slot, seen)
+                tokens[:, slot] = sample(slot, rows, logits, state.of)
                 seen.append(slot)
-            else:
-                self.add(part, slot, drawn)
-                hidden[rows] = part
-                seen = sorted({*seen, slot})
+                if slot != order[-1]:
+                    state.add(slot)
+                continue
+            part = state.hidden[rows]
+            drawn = sample(slot, rows, self.logits(part, tokens[rows], slot, seen), None)
+            tokens[rows, slot] = drawn
+            self.add(part, slot, drawn)
+            state.hidden[rows] = part
+            seen = sorted({*seen, slot})
         return tokens
-
-    def _draw_alike(
-        self, tokens: Tensor, order: Sequence[int], seen: Sequence[int], pick: Callable[[int, Tensor, Tensor], Tensor]
-    ) -> int:
-        """Draw the first slots of an order in place, each set of equal rows as one; says how many were drawn."""
-        every, seen = torch.arange(len(tokens), device=self.device), list(seen)
-        alike = torch.unique(tokens[:, seen], dim=0, return_inverse=True)[1] if seen else torch.zeros_like(every)
-        for done, slot in enumerate(order):
-            sets = int(alike.max()) + 1
-            if sets > ALIKE * len(tokens):
-                return done
-            first = tokens[torch.empty(sets, dtype=torch.long, device=self.device).index_copy_(0, alike, every)]
-            hidden = self.start(sets)
-            for before in seen:
-                self.add(hidden, before, first[:, before])
-            drawn = pick(slot, every, self.logits(hidden, first, slot, seen)[alike])
-            tokens[:, slot] = drawn
-            seen.append(slot)
-            alike = torch.unique(alike * self.layout.sizes[slot] + drawn, return_inverse=True)[1]
-        return len(order)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The end of the residual stream with known tokens (-1 stays masked), shape (rows, width)."""
@@ -173,14 +155,19 @@ class Chain:
 
     def log_probs(self, tokens: Tensor, order: Sequence[int], begin: int = 0) -> Tensor:
         """What each slot of an order adds to rows' log-likelihood, shape (rows, len(order)); 0 before ``begin``."""
-        hidden = self.start(len(tokens))
+        state = Prefixes(self, tokens)
         out = torch.zeros(len(tokens), len(order), device=self.device)
         for i, slot in enumerate(order):
             own = tokens[:, slot]
             if i >= begin:
-                values = functional.log_softmax(self.logits(hidden, tokens, slot, order[:i]), dim=1)
-                out[:, i] = values.gather(1, own.clamp(min=0).unsqueeze(1)).squeeze(1) * (own >= 0)
-            self.add(hidden, slot, own)
+                values = functional.log_softmax(self.logits(state.hidden, state.known, slot, order[:i]), dim=1)
+                if state.of is None:
+                    values = values.gather(1, own.clamp(min=0).unsqueeze(1)).squeeze(1)
+                else:
+                    values = values[state.of, own.clamp(min=0)]
+                out[:, i] = values * (own >= 0)
+            if slot != order[-1]:
+                state.add(slot)
         return out
 
     def implied(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
@@ -200,3 +187,37 @@ class Chain:
         rest = self.log_probs(many, order, at).sum(1).view(len(tokens), -1)
         kept = own[:, at:].sum(1, keepdim=True)
         return (kept - torch.cat([kept, rest], 1).logsumexp(1, keepdim=True)).squeeze(1)
+
+
+class Prefixes:
+    """The first layer of rows whose slots become known one by one, kept once for rows that agree in all of them.
+
+    Args:
+        chain: The network.
+        tokens: Shape (rows, slots); a slot's tokens are read when it is added.
+        shared: Whether rows may share.
+
+    Attributes:
+        of: The prefix of each row, shape (rows,); None where every row has its own.
+        known: Tokens of a row of each prefix, shape (prefixes, slots).
+        hidden: The sum of embeddings of each prefix, shape (prefixes, width).
+    """
+
+    def __init__(self, chain: Chain, tokens: Tensor, shared: bool = True) -> None:
+        self.chain, self.tokens = chain, tokens
+        self.of: Tensor | None = torch.zeros(len(tokens), dtype=torch.long, device=chain.device) if shared else None
+        self.known = tokens[:1] if shared else tokens
+        self.hidden = chain.start(len(self.known))
+
+    def add(self, slot: int) -> None:
+        """Make a slot known in all rows; -1 stays masked."""
+        if self.of is not None:
+            before, rows = self.of, torch.arange(len(self.tokens), device=self.chain.device)
+            key = before * (self.chain.layout.sizes[slot] + 1) + self.tokens[:, slot] + 1
+            values, self.of = torch.unique(key, return_inverse=True)
+            if len(values) > MAX_SHARED * len(rows):
+                self.of, self.known, self.hidden = None, self.tokens, self.hidden[before]
+            else:
+                first = torch.empty(len(values), dtype=torch.long, device=rows.device).index_copy_(0, self.of, rows)
+                self.known, self.hidden = self.tokens[first], self.hidden[before[first]]
+        self.chain.add(self.hidden, slot, self.known[:, slot])

@@ -31,6 +31,9 @@ LEAVES = 15
 TREE, SLOT, UP_TO, LEFT, RIGHT = range(5)
 """The columns of the table of nodes."""
 
+EXPONENT_BIAS = 127
+"""What a float32 adds to its exponent."""
+
 MOST = 2**30
 """A place that is beyond all others."""
 
@@ -125,7 +128,7 @@ class Forest:
         device = tokens.device
         tables = {slot: table.to(device) for slot, table in self._open.items()}
         values = torch.from_numpy(self.leaves).to(device)
-        first = torch.arange(len(values), dtype=torch.int32, device=device) * LEAVES
+        first = torch.arange(len(values), dtype=torch.int32, device=device) * LEAVES - EXPONENT_BIAS
         said = torch.empty(len(tokens), self.outputs, device=device)
         fallen = torch.empty(len(tokens), min(ways, len(values)), dtype=torch.int32, device=device)
         block = BLOCK if device.type == "cpu" else 1 << 16
@@ -137,9 +140,9 @@ class Forest:
                 left = own if left is None else left.bitwise_and_(own)
             assert left is not None
             # One bit is left; as a number with a floating point its exponent is the leaf.
-            leaf = ((left.float().view(torch.int32) >> 23) - 127).clamp_(min=0)
-            fallen[begin : begin + block] = leaf[:, : fallen.shape[1]]
-            found = values.view(-1).index_select(0, (leaf + first).view(-1))
+            leaf = (left.float().view(torch.int32) >> 23).clamp_(min=EXPONENT_BIAS)
+            fallen[begin : begin + block] = leaf[:, : fallen.shape[1]] - EXPONENT_BIAS
+            found = values.view(-1).index_select(0, leaf.add_(first).view(-1))
             said[begin : begin + block] = found.view(len(part), -1, self.outputs).sum(1)
         return said, fallen
 

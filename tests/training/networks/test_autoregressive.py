@@ -32,10 +32,11 @@ def test_sharing_a_pass_changes_no_draw(monkeypatch: pytest.MonkeyPatch, fixed: 
     order = [slot for slot in (2, 1, 0) if slot not in fixed]
 
     def drawn(alike: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        monkeypatch.setattr(module, "ALIKE", alike)
+        monkeypatch.setattr(module, "MAX_SHARED", alike)
         noise, seen = torch.Generator().manual_seed(1), []
 
-        def pick(slot: int, rows: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        def pick(slot: int, rows: torch.Tensor, logits: torch.Tensor, prefixes: torch.Tensor | None) -> torch.Tensor:
+            logits = logits if prefixes is None else logits[prefixes]
             seen.append(logits)
             return torch.multinomial(logits.softmax(1), 1, generator=noise).squeeze(1)
 
@@ -53,7 +54,7 @@ def test_few_rows_pass_through_the_network_where_tokens_repeat(monkeypatch: pyte
     trunk = made.net.trunk
     monkeypatch.setattr(made.net, "trunk", lambda hidden, noise=None: (passed.append(len(hidden)), trunk(hidden))[1])
     with torch.inference_mode():
-        made.draw(torch.full((3000, 3), -1), [0, 2, 1], lambda slot, rows, logits: rows % SIZES[slot])
+        made.draw(torch.full((3000, 3), -1), [0, 2, 1], lambda slot, rows, *_: rows % SIZES[slot])
     assert passed == [1, 3, 15]
 
 
