@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.binomial import clopper_pearson
-from tabsynth.evaluation.stats.encoded_table import code
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.privacy.attacks.rate_tests import LEVEL, holm_correction
 from tabsynth.privacy.attacks.run_all import run_attacks
 from tabsynth.privacy.attacks.shadow_models import attack_with_shadow_models
@@ -58,7 +58,7 @@ def attacks(runs: int) -> dict[str, Any]:
     for seed in range(runs):
         frame = population(int(ends[-1]), np.random.default_rng([seed, 1]))
         parts = [frame[end - size : end].reset_index(drop=True) for end, size in zip(ends, ROWS, strict=True)]
-        train, made, held = code(parts, SCHEMA)
+        train, made, held = encode_tables(parts, SCHEMA)
         findings = run_attacks(train, made, held, ["k", "c"], ["k"], seed).findings
         any_alarm += bool((holm_correction([1.0 if item.p is None else item.p for item in findings]) <= LEVEL).any())
         trials.update(item.name for item in findings)

@@ -24,7 +24,7 @@ from sklearn.datasets import load_breast_cancer
 
 from tabsynth.data import Table, read
 from tabsynth.evaluation.stats.distances import shape_errors
-from tabsynth.evaluation.stats.encoded_table import code
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.registry import create
 
@@ -93,8 +93,8 @@ def meeting(frame: pd.DataFrame, given: Given) -> pd.DataFrame:
 
 def error(real: pd.DataFrame, other: pd.DataFrame, given: Given, schema: Schema) -> float:
     """Mean distance of the columns that the condition leaves free, in percent."""
-    coded = code([real, other], schema)
-    free = [at for at, name in enumerate(coded[0].book.names) if name not in given]
+    coded = encode_tables([real, other], schema)
+    free = [at for at, name in enumerate(coded[0].encoding.names) if name not in given]
     return 100 * float(shape_errors(coded[0], coded[1])[free].mean())
 
 

@@ -36,7 +36,7 @@ from tabsynth.evaluation.metrics.data_quality import quality_scores
 from tabsynth.evaluation.metrics.dependence import dependence_scores
 from tabsynth.evaluation.metrics.detection import detection_scores, logistic_score
 from tabsynth.evaluation.metrics.diversity import diversity_scores
-from tabsynth.evaluation.metrics.fairness import model_scores, parity_score, sensitive_groups
+from tabsynth.evaluation.metrics.fairness import group_model_scores, parity_score, sensitive_groups
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
 from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.metrics.missingness import missingness_scores
@@ -44,9 +44,9 @@ from tabsynth.evaluation.metrics.mode_coverage import mode_score
 from tabsynth.evaluation.metrics.regression_inference import inference_score
 from tabsynth.evaluation.metrics.subgroups import subgroup_scores
 from tabsynth.evaluation.metrics.tails import tail_scores
-from tabsynth.evaluation.metrics.utility import question, utility_scores
+from tabsynth.evaluation.metrics.utility import prediction_task, utility_scores
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.evaluation.stats.table_comparison import Comparison
 from tabsynth.schema import Schema
 
@@ -69,9 +69,9 @@ Found = dict[str, tuple[Score, float | None]]
 
 def of_tables(source: Population, frames: list[pd.DataFrame], rng: np.random.Generator) -> Found:
     """The scores that compare tables: training, synthetic, held-out rows."""
-    real, made, fresh = code(frames, source.schema)
+    real, made, fresh = encode_tables(frames, source.schema)
     target, sensitive = source.schema.with_role("target")[0], source.schema.with_role("sensitive")
-    asked = question(real, target)
+    asked = prediction_task(real, target)
     comparison = Comparison.of(real, made, fresh, rng)
     scores = fidelity_scores(real, made, fresh, rng)
     detected, trial = detection_scores(real, made, rng)
@@ -90,7 +90,7 @@ def of_models(source: Population, frames: list[pd.DataFrame], rng: np.random.Gen
     """The scores of models, with what the same models reach on ``FRESH`` more rows, the last of the frames."""
     train, made, holdout, more = frames
     target, sensitive = source.schema.with_role("target")[0], source.schema.with_role("sensitive")[:1]
-    real, synthetic, tests = code([train, made, pd.concat([holdout, more], ignore_index=True)], source.schema)
+    real, synthetic, tests = encode_tables([train, made, pd.concat([holdout, more], ignore_index=True)], source.schema)
     first, rest = np.arange(len(holdout)), np.arange(len(holdout), len(tests))
     seed = int(rng.integers(2**31))
     scores, truths = (
@@ -98,26 +98,28 @@ def of_models(source: Population, frames: list[pd.DataFrame], rng: np.random.Gen
         for rows in (first, rest)
     )
     out: Found = {score.name: (score, truth.value) for score, truth in zip(scores, truths, strict=True)}
-    trained = utility_models.train_all(real, synthetic, tests, question(real, target), seed, rng)
+    trained = utility_models.train_models(real, synthetic, tests, prediction_task(real, target), seed, rng)
     groups = sensitive_groups(real, sensitive)
     if trained is None or not groups:
         return out
-    scores = utility_models.learner_scores(_on(trained, first), rng) + model_scores(_on(trained, first), groups, rng)
+    scores = utility_models.learner_scores(_on(trained, first), rng) + group_model_scores(
+        _on(trained, first), groups, rng
+    )
     sets = np.array_split(rest, max(len(rest) // len(first), 1))
     known: dict[str, list[float]] = {}
     for rows in sets:
         part = _on(trained, rows)
-        each = utility_models.learner_scores(part, rng, draws=2) + model_scores(part, groups, rng, draws=2)
+        each = utility_models.learner_scores(part, rng, draws=2) + group_model_scores(part, groups, rng, draws=2)
         for score in each:
             known.setdefault(score.name, []).append(score.value)
     return out | {score.name: (score, float(np.mean(known[score.name]))) for score in scores}
 
 
-def _on(trained: utility_models.Trained, rows: np.ndarray) -> utility_models.Trained:
+def _on(trained: utility_models.TrainedModels, rows: np.ndarray) -> utility_models.TrainedModels:
     """The same models on some of the test rows."""
-    guesses = {key: guess[rows] for key, guess in trained.guesses.items()}
-    test: Coded = trained.test.take(rows)
-    return dataclasses.replace(trained, test=test, truth=trained.truth[rows], guesses=guesses)
+    guesses = {key: guess[rows] for key, guess in trained.predictions.items()}
+    test: EncodedTable = trained.test.take(rows)
+    return dataclasses.replace(trained, test=test, truth=trained.truth[rows], predictions=guesses)
 
 
 def of_quality(rows: int, rng: np.random.Generator) -> Found:
@@ -141,7 +143,7 @@ def coverage(
 ) -> dict[str, dict[str, float]]:
     """Of each score: the share of repeats in which the interval holds the truth, in percent."""
     rng = np.random.default_rng(seed)
-    utility_models.MOST_TEST = ROWS + FRESH  # the truth is found on more rows than a report takes
+    utility_models.MAX_TEST_ROWS = ROWS + FRESH  # the truth is found on more rows than a report takes
     found: dict[str, list[tuple[float, float, float, float]]] = {}
     for _ in range(repeats):
         frames = source.draw([ROWS, ROWS, ROWS, FRESH] if models else [ROWS] * 3, rng)

@@ -18,7 +18,7 @@ import numpy as np
 from populations import DATA, TABLES, Population, population
 
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.gates import hold, missed, read_gates
+from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates
 
 SIZES = (600, 1000, 600, 2000, 600, 1000, 600, 5000)
 """Rows a table, in turn: small ones, of which chance says most, come more often."""
@@ -39,7 +39,7 @@ def reports(populations: list[Population], sizes: tuple[int, ...], repeats: int,
         size = sizes[number // len(populations) % len(sizes)]
         train, made, holdout = source.draw([size, size, size], rng)
         report = evaluate(train, made, holdout, schema=source.schema, sdmetrics=False, seed=number)
-        wrong = missed(hold(report, gates))
+        wrong = failed_gates(apply_gates(report, gates))
         found = [finding["text"] for finding in report.findings]
         counts[size]["reports"] += 1
         counts[size]["missing_a_gate"] += bool(wrong)

@@ -59,8 +59,8 @@ def main() -> None:
         for table in ["breast_cancer"] if args.short else args.tables.split(","):
             for model in args.models.split(","):
                 for seed in map(int, args.seeds.split(",")):
-                    scored = floor(table, seed, folder) if model == "floor" else None
-                    line = json.dumps(scored or run(table, model, seed, epochs.get(model), folder, args.short))
+                    scored_columns = floor(table, seed, folder) if model == "floor" else None
+                    line = json.dumps(scored_columns or run(table, model, seed, epochs.get(model), folder, args.short))
                     print(line, flush=True)
                     if args.output:
                         with args.output.open("a") as file:

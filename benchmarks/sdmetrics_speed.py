@@ -24,7 +24,7 @@ import pandas as pd
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
 from tabsynth.evaluation.sdmetrics_adapter import quality_details
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
-from tabsynth.evaluation.stats.encoded_table import code
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Numeric, Schema
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -58,19 +58,19 @@ def run(name: str, frame: pd.DataFrame) -> dict[str, Any]:
         theirs, shapes = timed(lambda: quality_details(real, made, schema))
 
     def plain() -> tuple[Any, Any, Any]:
-        a, b = code([real, made], schema)
+        a, b = encode_tables([real, made], schema)
         return a, shape_errors(a, b), trend_errors(a, b)
 
     errors, (coded, ours, _) = timed(plain)
-    whole, _ = timed(lambda: fidelity_scores(*code([real, made], schema), None, np.random.default_rng(0)))
+    whole, _ = timed(lambda: fidelity_scores(*encode_tables([real, made], schema), None, np.random.default_rng(0)))
     # SDMetrics leaves missing values out; we count them: the definition is shared where there are none
-    complete = [name for name in coded.book.names if frame[name].notna().all() and name in shapes]
-    gaps = [abs(1 - ours[coded.book.names.index(name)] - shapes[name]) for name in complete]
+    complete = [name for name in coded.encoding.names if frame[name].notna().all() and name in shapes]
+    gaps = [abs(1 - ours[coded.encoding.names.index(name)] - shapes[name]) for name in complete]
     return {
         "table": name,
         "rows_a_side": half,
-        "columns": len(coded.book.names),
-        "numeric": sum(isinstance(schema[name], Numeric) for name in coded.book.names),
+        "columns": len(coded.encoding.names),
+        "numeric": sum(isinstance(schema[name], Numeric) for name in coded.encoding.names),
         "sdmetrics_s": round(theirs, 2),
         "errors_s": round(errors, 2),
         "errors_intervals_floor_s": round(whole, 2),

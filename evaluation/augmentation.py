@@ -17,8 +17,8 @@ from tabsynth.adversarial.perturbation import adversarial_rows
 from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
-from tabsynth.evaluation.metrics.utility import interval_of
-from tabsynth.evaluation.repeated_training import Data, Trial
+from tabsynth.evaluation.metrics.utility import percentile_interval
+from tabsynth.evaluation.repeated_training import Data, RepeatedTraining
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.schema import Schema
 
@@ -51,9 +51,12 @@ def augmentation_scores(
     Raises:
         InputError: The tables differ in their columns, or the target has no two classes in each of them.
     """
-    trial = Trial.of(train, augmented, holdout, target, schema, seeds, seed)
-    real, made = (trial.auc(guesses) for guesses in trial.guesses)
-    return {"augmented_auc": _auc_score(trial, made, real), "augmented_gain": _gain_score(trial, made, real)}
+    trained = RepeatedTraining.of(train, augmented, holdout, target, schema, seeds, seed)
+    baseline_auc, augmented_auc = (trained.auc(predictions) for predictions in trained.predictions)
+    return {
+        "augmented_auc": _auc_score(trained, augmented_auc, baseline_auc),
+        "augmented_gain": _gain_score(trained, augmented_auc, baseline_auc),
+    }
 
 
 def parity_scores(
@@ -89,23 +92,23 @@ def parity_scores(
     Raises:
         InputError: As there, or fewer than two groups have ten held-out rows.
     """
-    trial = Trial.of(train, balanced, holdout, target, schema, seeds, seed)
-    groups, labels = trial.groups(by)
-    gaps = [trial.gap(guesses, groups) for guesses in trial.guesses]
+    trained = RepeatedTraining.of(train, balanced, holdout, target, schema, seeds, seed)
+    groups, labels = trained.groups(by)
+    gaps = [trained.gap(predictions, groups) for predictions in trained.predictions]
     plain, fair = gaps[0], gaps[1]
-    names = f"{target!r} between groups of {by!r}"
-    rates = trial.rates(trial.guesses[1], groups, np.ones((1, len(groups)))).mean(axis=0)[0]
+    gap_name = f"{target!r} between groups of {by!r}"
+    rates = trained.rates(trained.predictions[1], groups, np.ones((1, len(groups)))).mean(axis=0)[0]
     gap = Score(
         name="parity_gap",
         title="Parity gap",
         value=float(fair[0]),
-        interval=interval_of(fair),
+        interval=percentile_interval(fair),
         better="lower",
         target=0.0,
         floor=float(plain[0]),
         beside="the table compared with",
-        description=f"Largest difference in predicted rates of {names}.",
-        method=f"{trial.method} The floor is the same classifier trained on the table it is compared with.",
+        description=f"Largest difference in predicted rates of {gap_name}.",
+        method=f"{trained.method} The floor is the same classifier trained on the table it is compared with.",
         detail=tuple(
             Part(columns=(f"{by} = {label}",), value=float(rates[g, rates.shape[1] - 1]))
             for g, label in enumerate(labels)
@@ -117,15 +120,20 @@ def parity_scores(
         name="parity_reduction",
         title="Parity gap removed",
         value=float(share[0]),
-        interval=interval_of(share),
+        interval=percentile_interval(share),
         better="higher",
         target=1.0,
         floor=0.0,
-        description=f"Share of the gap in predicted rates of {names} that is gone.",
-        method=f"{trial.method} Paired: both classifiers are judged on the same draws.",
+        description=f"Share of the gap in predicted rates of {gap_name} that is gone.",
+        method=f"{trained.method} Paired: both classifiers are judged on the same draws.",
     )
-    real, made = (trial.auc(guesses) for guesses in trial.guesses)
-    scores = (gap, reduction, _auc_score(trial, made, real), _gain_score(trial, made, real))
+    baseline_auc, augmented_auc = (trained.auc(predictions) for predictions in trained.predictions)
+    scores = (
+        gap,
+        reduction,
+        _auc_score(trained, augmented_auc, baseline_auc),
+        _gain_score(trained, augmented_auc, baseline_auc),
+    )
     return {score.name: score for score in scores}
 
 
@@ -155,14 +163,14 @@ def robustness_scores(
     """
     frame, truth = (holdout.frame if isinstance(holdout, Table) else holdout), np.asarray(y)
     changed = adversarial_rows(model, frame, epsilon, y=truth, flips=flips, fixed=fixed, seed=seed)
-    right = [int((model.predict(rows) == truth).sum()) for rows in (frame, changed)]
+    n_correct = [int((model.predict(rows) == truth).sum()) for rows in (frame, changed)]
     n = len(frame)
     method = f"Share of {n:,} held-out rows; interval: Wilson's."
     plain = Score(
         name="accuracy",
         title="Accuracy",
-        value=right[0] / n,
-        interval=_wilson(right[0], n),
+        value=n_correct[0] / n,
+        interval=_wilson(n_correct[0], n),
         better="higher",
         target=1.0,
         description="How often the classifier is right.",
@@ -171,11 +179,11 @@ def robustness_scores(
     robust = Score(
         name="robust_accuracy",
         title="Accuracy under attack",
-        value=right[1] / n,
-        interval=_wilson(right[1], n),
+        value=n_correct[1] / n,
+        interval=_wilson(n_correct[1], n),
         better="higher",
         target=1.0,
-        floor=right[0] / n,
+        floor=n_correct[0] / n,
         beside="unchanged rows",
         description=f"How often it is right when numbers move by {epsilon:g} deviations and {flips} categories change.",
         method=f"{method} The floor is the accuracy on the rows as they are; a stronger attack may find more.",
@@ -183,38 +191,41 @@ def robustness_scores(
     return {"accuracy": plain, "robust_accuracy": robust}
 
 
-def _auc_score(trial: Trial, made: Floats, real: Floats) -> Score:
+def _auc_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: Floats) -> Score:
     return Score(
         name="augmented_auc",
         title="Usefulness of the table",
-        value=float(made[0]),
-        interval=interval_of(made),
+        value=float(augmented_auc[0]),
+        interval=percentile_interval(augmented_auc),
         better="higher",
         target=1.0,
-        floor=float(real[0]),
+        floor=float(baseline_auc[0]),
         beside="the table compared with",
         unit="AUC",
         description="How well a classifier trained on the table ranks real rows.",
-        method=f"{trial.method} The floor is the same classifier trained on the table it is compared with.",
+        method=f"{trained.method} The floor is the same classifier trained on the table it is compared with.",
     )
 
 
-def _gain_score(trial: Trial, made: Floats, real: Floats) -> Score:
+def _gain_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: Floats) -> Score:
     return Score(
         name="augmented_gain",
         title="Usefulness gained",
-        value=float(made[0] - real[0]),
-        interval=interval_of(made - real),
+        value=float(augmented_auc[0] - baseline_auc[0]),
+        interval=percentile_interval(augmented_auc - baseline_auc),
         better="higher",
         floor=0.0,
         unit="AUC",
         description="What the classifier has over one trained on the table it is compared with.",
-        method=f"{trial.method} Paired: both classifiers are judged on the same draws.",
+        method=f"{trained.method} Paired: both classifiers are judged on the same draws.",
     )
 
 
-def _wilson(right: int, n: int) -> tuple[float, float]:
+def _wilson(n_correct: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share ("Probable inference", JASA 22, 1927)."""
     z = float(norm.ppf(0.975))
-    middle, half = (right + z * z / 2) / (n + z * z), z * (right * (n - right) / n + z * z / 4) ** 0.5 / (n + z * z)
+    middle, half = (
+        (n_correct + z * z / 2) / (n + z * z),
+        z * (n_correct * (n - n_correct) / n + z * z / 4) ** 0.5 / (n + z * z),
+    )
     return middle - half, middle + half

@@ -15,11 +15,11 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SourceError
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.metric_specs import beyond_chance
+from tabsynth.evaluation.metric_specs import excess_over_floor
 from tabsynth.evaluation.rendering.page import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
 from tabsynth.evaluation.score import Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
@@ -138,9 +138,9 @@ class ComparisonReport:
         known = next(report.scores[score] for report in self.reports.values() if score in report.scores)
         for name, report in self.reports.items():
             found = report.scores.get(score)
-            text = "–" if found is None else figure(found.value, found.unit)
+            text = "–" if found is None else format_number(found.value, found.unit)
             cells.append(f"**{text}**" if bold and name in best else f"{text} *" if name in best else text)
-        return [*cells, "–" if known.floor is None else figure(known.floor, known.unit), known.direction]
+        return [*cells, "–" if known.floor is None else format_number(known.floor, known.unit), known.direction]
 
 
 def compare(
@@ -181,13 +181,13 @@ def compare(
     reports = {}
     for at, (name, data) in enumerate(synthetic.items()):
 
-        def tell(stage: str, share: float, name: str = name, at: int = at) -> None:
+        def report_stage(stage: str, share: float, name: str = name, at: int = at) -> None:
             if progress is not None:
                 progress(f"{name}: {stage}", (at + share) / len(synthetic))
 
         options: dict[str, Any] = {"target": target, "schema": schema, "seed": seed, "sdmetrics": sdmetrics}
         try:
-            reports[name] = evaluate(train, data, holdout, **options, quick=quick, progress=tell)
+            reports[name] = evaluate(train, data, holdout, **options, quick=quick, progress=report_stage)
         except InputError as error:
             raise type(error)(f"{name}: {error}") from error
     return ComparisonReport(reports)
@@ -204,5 +204,5 @@ def _overlap(one: Score, top: Score) -> bool:
     if one.interval is None or top.interval is None:
         return one.value == top.value
     if one.better == "target":
-        return beyond_chance(one) <= 0 or _badness(one, one.value) == _badness(top, top.value)
+        return excess_over_floor(one) <= 0 or _badness(one, one.value) == _badness(top, top.value)
     return one.interval[0] <= top.interval[1] and top.interval[0] <= one.interval[1]

@@ -12,14 +12,14 @@ import pandas as pd
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
-from tabsynth.evaluation.findings import find
+from tabsynth.evaluation.findings import find_faults
 from tabsynth.evaluation.inputs import Inputs, check_inputs, provenance
 from tabsynth.evaluation.metric_specs import AREAS, area_of
 from tabsynth.evaluation.metrics.data_quality import quality_scores
 from tabsynth.evaluation.metrics.dependence import dependence_scores
-from tabsynth.evaluation.metrics.detection import MOST_ROWS, detection_scores, logistic_score, telltale_rows
+from tabsynth.evaluation.metrics.detection import MAX_ROWS, detection_scores, logistic_score, most_detectable_rows
 from tabsynth.evaluation.metrics.diversity import diversity_scores
-from tabsynth.evaluation.metrics.fairness import model_scores, parity_score, sensitive_groups
+from tabsynth.evaluation.metrics.fairness import group_model_scores, parity_score, sensitive_groups
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
 from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.metrics.missingness import missingness_scores
@@ -27,87 +27,87 @@ from tabsynth.evaluation.metrics.mode_coverage import mode_score
 from tabsynth.evaluation.metrics.regression_inference import inference_score
 from tabsynth.evaluation.metrics.subgroups import subgroup_scores
 from tabsynth.evaluation.metrics.tails import tail_scores
-from tabsynth.evaluation.metrics.utility import question, utility_scores
-from tabsynth.evaluation.metrics.utility_models import learner_scores, train_all
+from tabsynth.evaluation.metrics.utility import prediction_task, utility_scores
+from tabsynth.evaluation.metrics.utility_models import learner_scores, train_models
 from tabsynth.evaluation.rendering.histograms import distributions
 from tabsynth.evaluation.rendering.projection import projection
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.sdmetrics_adapter import available, sdmetrics_scores
-from tabsynth.evaluation.stats.boosted_trees import seed_of
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.sdmetrics_adapter import is_installed, sdmetrics_scores
+from tabsynth.evaluation.stats.boosted_trees import draw_seed
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.evaluation.stats.table_comparison import Comparison
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 
-FEWEST = 20
+MIN_ROWS = 20
 """Rows that each table needs."""
 
 
-def finer_scores(
+def detailed_scores(
     inputs: Inputs,
-    real: Coded,
-    made: Coded,
-    fresh: Coded | None,
+    encoded_train: EncodedTable,
+    encoded_synthetic: EncodedTable,
+    encoded_holdout: EncodedTable | None,
     rng_of: Callable[[str], np.random.Generator],
-    tell: Callable[[str], None],
+    report_stage: Callable[[str], None],
     add: Callable[[Sequence[Score]], None],
 ) -> list[str]:
     """Dependence, missing values, tails, subgroups, diversity, learners, conclusions, fairness and input quality.
 
     Args:
         inputs: The frames and the schema.
-        real: The real table.
-        made: The synthetic table.
-        fresh: Real rows that the model has not seen, if any.
+        encoded_train: The real table.
+        encoded_synthetic: The synthetic table.
+        encoded_holdout: Real rows that the model has not seen, if any.
         rng_of: The generator of a stage.
-        tell: Called with each stage as it begins.
+        report_stage: Called with each stage as it begins.
         add: Called with the scores of each part as soon as they are computed.
 
     Returns:
         Notes on what was left out.
     """
     quality = quality_scores(inputs.train, inputs.schema, inputs.synthetic)
-    if min(len(table) for table in (real, made, fresh) if table is not None) < FEWEST:
+    if min(len(table) for table in (encoded_train, encoded_synthetic, encoded_holdout) if table is not None) < MIN_ROWS:
         add(quality)
-        return [f"Finer scores are left out: a table has fewer than {FEWEST} rows."]
+        return [f"Finer scores are left out: a table has fewer than {MIN_ROWS} rows."]
     notes = []
-    tell("dependence")
+    report_stage("dependence")
     rng = rng_of("dependence")
-    comparison = Comparison.of(real, made, fresh, rng)
+    comparison = Comparison.of(encoded_train, encoded_synthetic, encoded_holdout, rng)
     sensitive = inputs.schema.with_role("sensitive")
     by = [*sensitive, *([inputs.target] if inputs.target is not None else [])]
     add(dependence_scores(comparison))
     add(missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by))
-    tell("diversity")
+    report_stage("diversity")
     rng = rng_of("diversity")
-    add(diversity_scores(real, made, fresh, comparison, rng))
+    add(diversity_scores(encoded_train, encoded_synthetic, encoded_holdout, comparison, rng))
     modes = mode_score(comparison, rng)
     add([modes] if modes is not None else [])
-    tell("learners")
+    report_stage("learners")
     rng = rng_of("learners")
-    asked = question(real, inputs.target) if inputs.target is not None else None
+    task = prediction_task(encoded_train, inputs.target) if inputs.target is not None else None
     trained = None
-    if asked is not None and fresh is not None:
-        trained = train_all(real, made, fresh, asked, seed_of(rng), rng)
+    if task is not None and encoded_holdout is not None:
+        trained = train_models(encoded_train, encoded_synthetic, encoded_holdout, task, draw_seed(rng), rng)
         if trained is None:
             notes.append("Several learners are left out: a table has too few rows with an answer.")
         else:
             add(learner_scores(trained, rng))
-        kept = inference_score(real, made, fresh, asked, rng)
-        if kept is None:
+        inference = inference_score(encoded_train, encoded_synthetic, encoded_holdout, task, rng)
+        if inference is None:
             notes.append("Statistical conclusions are left out: the real table allows too few.")
         else:
-            add([kept])
-    tell("fairness")
-    groups = sensitive_groups(real, sensitive)
+            add([inference])
+    report_stage("fairness")
+    groups = sensitive_groups(encoded_train, sensitive)
     if not sensitive:
         notes.append("Fairness is left out: no column has the role 'sensitive' in the schema.")
-    elif not groups or asked is None:
+    elif not groups or task is None:
         notes.append("Fairness is left out: it needs a target and two groups of enough rows.")
     else:
-        add([parity_score(comparison, asked, groups)])
-        add(model_scores(trained, groups, rng_of("fairness")) if trained is not None else [])
+        add([parity_score(comparison, task, groups)])
+        add(group_model_scores(trained, groups, rng_of("fairness")) if trained is not None else [])
     add(quality)
     return notes
 
@@ -125,7 +125,7 @@ STAGES = (
     "fairness",
 )
 """The order numbers the generators, so that a new stage changes no earlier one's draws."""
-SHOWN = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
+STAGE_ORDER = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
 """The order in which stages come, for progress."""
 
 QUICK_ROWS = 2_000
@@ -189,55 +189,67 @@ def evaluate(
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
     inputs = check_inputs(train, synthetic, holdout, target, schema)
     frames = [frame for _, frame in inputs.named()]
-    real, made, *rest = code(frames, inputs.schema)
-    fresh = rest[0] if rest else None
+    encoded_train, encoded_synthetic, *rest = encode_tables(frames, inputs.schema)
+    encoded_holdout = rest[0] if rest else None
     if inputs.target is not None:
-        question(real, inputs.target)  # raises before any work
-    tell = _teller(progress)
+        prediction_task(encoded_train, inputs.target)  # raises before any work
+    report_stage = _stage_reporter(progress)
     thorough = thorough and not quick
-    notes = _left_out(inputs, quick)
+    notes = _omission_notes(inputs, quick)
     scores: list[Score] = []
 
-    def add(found: Sequence[Score], said: Sequence[str] = ()) -> None:
-        scores.extend(found)
-        notes.extend(said)
-        if found and on_scores is not None:
-            on_scores(found)
+    def add(new_scores: Sequence[Score], more_notes: Sequence[str] = ()) -> None:
+        scores.extend(new_scores)
+        notes.extend(more_notes)
+        if new_scores and on_scores is not None:
+            on_scores(new_scores)
 
-    tell("fidelity")
-    add(fidelity_scores(real, made, fresh, _rng(seed, "fidelity")))
-    tell("detection")
-    found, trial = detection_scores(real, made, _rng(seed, "detection"), QUICK_ROWS if quick else MOST_ROWS)
-    add(found)
+    report_stage("fidelity")
+    add(fidelity_scores(encoded_train, encoded_synthetic, encoded_holdout, _rng(seed, "fidelity")))
+    report_stage("detection")
+    new_scores, result = detection_scores(
+        encoded_train, encoded_synthetic, _rng(seed, "detection"), QUICK_ROWS if quick else MAX_ROWS
+    )
+    add(new_scores)
     drilldown: dict[str, Any] = {}
-    if trial is None:
+    if result is None:
         notes.append("Detection is left out: a table has fewer than six rows.")
     elif thorough:
-        add([logistic_score(trial)])
-        drilldown["telltale"] = telltale_rows(trial)
-    if fresh is not None:
+        add([logistic_score(result)])
+        drilldown["telltale"] = most_detectable_rows(result)
+    if encoded_holdout is not None:
         if inputs.target is not None and not quick:
-            tell("utility")
-            add(*utility_scores(real, made, fresh, inputs.target, _rng(seed, "utility")))
-        tell("memorisation")
-        add(memorisation_scores(real, made, fresh, _rng(seed, "memorisation")))
+            report_stage("utility")
+            add(
+                *utility_scores(encoded_train, encoded_synthetic, encoded_holdout, inputs.target, _rng(seed, "utility"))
+            )
+        report_stage("memorisation")
+        add(memorisation_scores(encoded_train, encoded_synthetic, encoded_holdout, _rng(seed, "memorisation")))
     if thorough:
-        notes += finer_scores(inputs, real, made, fresh, lambda stage: _rng(seed, stage), tell, add)
-    if sdmetrics or (sdmetrics is None and available() and not quick):
-        tell("sdmetrics")
+        notes += detailed_scores(
+            inputs,
+            encoded_train,
+            encoded_synthetic,
+            encoded_holdout,
+            lambda stage: _rng(seed, stage),
+            report_stage,
+            add,
+        )
+    if sdmetrics or (sdmetrics is None and is_installed() and not quick):
+        report_stage("sdmetrics")
         add(*sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics")))
     elif sdmetrics is None and not quick:
         notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
-    tell("pictures")
-    outline = projection(real, made, _rng(seed, "pictures"))
+    report_stage("pictures")
+    outline = projection(encoded_train, encoded_synthetic, _rng(seed, "pictures"))
     if outline is not None:
         drilldown["projection"] = outline
-    named = {score.name: score for score in sorted(scores, key=_place)}
+    named = {score.name: score for score in sorted(scores, key=_area_position)}
     report = Report(
         scores=named,
-        findings=[finding.to_dict() for finding in find(named, real, made, inputs.target)],
+        findings=[finding.to_dict() for finding in find_faults(named, encoded_train, encoded_synthetic, inputs.target)],
         drilldown=drilldown,
-        distributions=distributions(real, made, inputs.schema),
+        distributions=distributions(encoded_train, encoded_synthetic, inputs.schema),
         notes=notes,
         provenance=provenance(inputs, seed, card),
     )
@@ -246,7 +258,7 @@ def evaluate(
     return report
 
 
-def _place(score: Score) -> int:
+def _area_position(score: Score) -> int:
     """Scores of one area stand together, in the order of the areas."""
     return [*AREAS, "other", "sdmetrics"].index(area_of(score.name))
 
@@ -256,15 +268,15 @@ def _rng(seed: int, stage: str) -> np.random.Generator:
     return np.random.default_rng([seed, STAGES.index(stage)])
 
 
-def _teller(progress: Callable[[str, float], None] | None) -> Callable[[str], None]:
-    def tell(stage: str) -> None:
+def _stage_reporter(progress: Callable[[str, float], None] | None) -> Callable[[str], None]:
+    def report_stage(stage: str) -> None:
         if progress is not None:
-            progress(stage, SHOWN.index(stage) / len(SHOWN))
+            progress(stage, STAGE_ORDER.index(stage) / len(STAGE_ORDER))
 
-    return tell
+    return report_stage
 
 
-def _left_out(inputs: Inputs, quick: bool) -> list[str]:
+def _omission_notes(inputs: Inputs, quick: bool) -> list[str]:
     """What is not measured, and why."""
     notes = []
     if quick:

@@ -1,32 +1,31 @@
-"""What is wrong with a table, in words: each fault with the columns, groups or rows that it is in.
+"""Faults in words, each with the columns, groups or rows concerned.
 
 A part of a score is a fault when it lies beyond a limit in its unit, beyond a multiple of what real rows reach, and
-beyond what chance reaches in ``resample.RARELY`` of such tables: a small table must be further off to be told. What one
-fault explains is not told again as another: a pair is not named beside a column that is wrong by itself.
+beyond its familywise bound. What one fault explains is not reported again: a pair is not named beside a column that is
+wrong by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from scipy.stats import binom
 
-from tabsynth.evaluation.metric_specs import SURE, area_of, beyond_chance, level_of
-from tabsynth.evaluation.metrics.dependence import shared_information
+from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, area_of, excess_over_floor, level_of
+from tabsynth.evaluation.metrics.dependence import related_columns, shared_information
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.binning import Bins
-from tabsynth.evaluation.stats.bootstrap import RARELY
-from tabsynth.evaluation.stats.encoded_table import Coded
-from tabsynth.evaluation.stats.unit_mismatch import converted
-from tabsynth.reporting.number_format import figure
+from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
+from tabsynth.evaluation.stats.unit_mismatch import describe_unit_change
+from tabsynth.reporting.number_format import format_number
 
-FACTOR = 3.0
+MIN_FLOOR_RATIO = 3.0
 """How many times its floor a part must be."""
 
-VISIBLE = {
+MIN_EXCESS = {
     "shape_error": 3.0,
     "trend_error": 3.0,
     "information_error": 4.0,
@@ -37,36 +36,29 @@ VISIBLE = {
 }
 """Points above the floor from which a part is told."""
 
-GROUP, SCATTER = 2.5, 6.0
+MIN_GROUP_EXCESS, MIN_GROUP_DEVIATIONS = 2.5, 6.0
 """Points, and median deviations, by which a group must lie further above its floor than the groups usually do."""
 
-LEAK = 0.15
+MIN_LEAK = 0.15
 """Gain in shared information with the target, from 0 to 1, that makes a column a leak."""
 
-SHUFFLED, RELATED = 0.75, 0.015
+MIN_BROKEN_SHARE, MIN_SHARED_INFORMATION = 0.75, 0.015
 """Share of a column's relations that must be wrong for it to be named instead of them, and what relates two columns:
 shared information, from 0 to 1, in the real table."""
 
-FEW_RELATIONS = 3
+MIN_BROKEN_RELATIONS = 3
 """Wrong relations that are told as one fault of the column that all of them have in common."""
 
-MOST = 12
+MAX_FINDINGS = 12
 """Findings of one kind."""
 
-CATEGORY_SHARE, CATEGORY_ROWS = 0.005, 10
+MIN_CATEGORY_SHARE, MIN_CATEGORY_ROWS = 0.005, 10
 """A category that is named must hold this share of the real rows, and so many of them."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault.
-
-    Attributes:
-        area: What it is about.
-        score: The score that found it.
-        where: The columns, the group or the rows.
-        text: One sentence.
-    """
+    """One fault: its area, the score that shows it, the columns, group or rows, and one sentence."""
 
     area: str
     score: str
@@ -78,29 +70,37 @@ class Finding:
         return {"area": self.area, "score": self.score, "where": list(self.where), "text": self.text}
 
 
-def find(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | None) -> list[Finding]:
+def find_faults(
+    scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable, target: str | None
+) -> list[Finding]:
     """The faults that the scores show, those of single columns first."""
-    shapes, spoiled = _shapes(scores, real, made)
-    dropped = _dropped(real, made)
-    pairs = _pairs(scores, real, spoiled | {finding.where[0] for finding in dropped})
+    shapes, faulty = _wrong_shapes(scores, real, synthetic)
+    dropped = _missing_categories(real, synthetic)
+    pairs = _wrong_pairs(scores, real, faulty | {finding.where[0] for finding in dropped})
     out = [*shapes, *dropped]
-    out += _leaks(scores, real, made, target)
+    out += _target_leaks(scores, real, synthetic, target)
     out += pairs
-    out += _parts(scores, "tail_error", spoiled, "the tails of {0} are wrong: {1} off, real rows {2}")
-    out += _parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
-    out += _missing(scores, spoiled)
-    out += _groups(scores, bool(spoiled))
-    out += _parts(scores, "parity_error", set(), "the gap between groups of {0} is {1} off, real rows {2}")
-    return out + _wholes(scores)
+    out += _wrong_parts(scores, "tail_error", faulty, "the tails of {0} are wrong: {1} off, real rows {2}")
+    out += _wrong_parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
+    out += _wrong_missingness(scores, faulty)
+    out += _wrong_groups(scores, bool(faulty))
+    out += _wrong_parts(scores, "parity_error", set(), "the gap between groups of {0} is {1} off, real rows {2}")
+    return out + _wrong_table_scores(scores)
 
 
-def _beyond(part: Part, limit: float, usual: float | None) -> bool:
+def _error_text(part: Part) -> str:
+    return f"{format_number(part.value, '%')} off, real rows {format_number(part.floor or 0.0, '%')}"
+
+
+def _is_fault(part: Part, limit: float, mean_floor: float | None) -> bool:
     """Whether a part is a fault; its own floor is one draw, so it counts as no less than the mean of all floors."""
-    floor = max(part.floor or 0.0, usual or 0.0)
-    return part.value > FACTOR * floor and part.value - floor > limit and part.value > (part.chance or 0.0)
+    floor = max(part.floor or 0.0, mean_floor or 0.0)
+    return part.value > MIN_FLOOR_RATIO * floor and part.value - floor > limit and part.value > (part.chance or 0.0)
 
 
-def _shapes(scores: Mapping[str, Score], real: Coded, made: Coded) -> tuple[list[Finding], set[str]]:
+def _wrong_shapes(
+    scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
+) -> tuple[list[Finding], set[str]]:
     """Columns whose distribution is wrong; those of changed units say so."""
     if "shape_error" not in scores:
         return [], set()
@@ -108,47 +108,47 @@ def _shapes(scores: Mapping[str, Score], real: Coded, made: Coded) -> tuple[list
     parts = [
         part
         for part in scores["shape_error"].detail
-        if _beyond(part, VISIBLE["shape_error"], scores["shape_error"].floor)
+        if _is_fault(part, MIN_EXCESS["shape_error"], scores["shape_error"].floor)
     ]
     for part in sorted(parts, key=lambda part: -part.excess):
         name = part.columns[0]
-        text = (
-            f"the distribution of {name} is {figure(part.value, '%')} off, real rows {figure(part.floor or 0.0, '%')}"
-        )
-        changed = converted(real, made, name)
+        text = f"the distribution of {name} is {_error_text(part)}"
+        changed = describe_unit_change(real, synthetic, name)
         out.append(Finding("fidelity", "shape_error", (name,), f"{text}{changed}"))
-    return out[:MOST], {finding.where[0] for finding in out}
+    return out[:MAX_FINDINGS], {finding.where[0] for finding in out}
 
 
-def _dropped(real: Coded, made: Coded) -> list[Finding]:
+def _missing_categories(real: EncodedTable, synthetic: EncodedTable) -> list[Finding]:
     """Categories of the real table that never occur, where chance does not leave any one of them out so easily."""
     out = []
-    categories = int(real.book.sizes[~real.book.continuous].sum())
-    fewest = max(CATEGORY_ROWS, np.log(max(categories, 1) / RARELY) / np.log(1 + len(made) / len(real)))
-    for j, name in enumerate(real.book.names):
-        if real.book.continuous[j]:
+    categories = int(real.encoding.sizes[~real.encoding.continuous].sum())
+    fewest = max(
+        MIN_CATEGORY_ROWS, np.log(max(categories, 1) / FAMILYWISE_RATE) / np.log(1 + len(synthetic) / len(real))
+    )
+    for j, name in enumerate(real.encoding.names):
+        if real.encoding.continuous[j]:
             continue
-        size = int(real.book.sizes[j])
-        counts, other = (np.bincount(table.codes[:, j], minlength=size)[1:] for table in (real, made))
-        expected = counts / len(real) * len(made)
+        size = int(real.encoding.sizes[j])
+        counts, other = (np.bincount(table.codes[:, j], minlength=size)[1:] for table in (real, synthetic))
+        expected = counts / len(real) * len(synthetic)
         for code in np.argsort(-counts, kind="stable"):
             share = counts[code] / len(real)
-            if not other[code] and share >= CATEGORY_SHARE and counts[code] >= fewest and expected[code] >= 10:
-                label = real.book.labels[j][code]
-                text = f"{name} = {label}, {figure(100 * share, '%')} of real rows, never occurs"
+            if not other[code] and share >= MIN_CATEGORY_SHARE and counts[code] >= fewest and expected[code] >= 10:
+                label = real.encoding.labels[j][code]
+                text = f"{name} = {label}, {format_number(100 * share, '%')} of real rows, never occurs"
                 out.append(Finding("diversity", "coverage", (name, label), text))
-    return out[:MOST]
+    return out[:MAX_FINDINGS]
 
 
-def _pairs(scores: Mapping[str, Score], real: Coded, spoiled: set[str]) -> list[Finding]:
+def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[str]) -> list[Finding]:
     """Pairs whose relation is wrong, or the column that they have in common."""
     wrong: dict[tuple[str, ...], tuple[str, Part]] = {}
     for score in ("trend_error", "information_error"):
         for part in scores[score].detail if score in scores else ():
-            if _beyond(part, VISIBLE[score], scores[score].floor) and not set(part.columns) & spoiled:
+            if _is_fault(part, MIN_EXCESS[score], scores[score].floor) and not set(part.columns) & faulty:
                 wrong.setdefault(tuple(sorted(part.columns)), (score, part))
     out: list[Finding] = []
-    related = _related(real, spoiled) if len(wrong) > 1 else {}
+    related = related_columns(real, faulty, MIN_SHARED_INFORMATION) if len(wrong) > 1 else {}
     while wrong:
         counts: dict[str, int] = {}
         for pair in wrong:
@@ -157,46 +157,37 @@ def _pairs(scores: Mapping[str, Score], real: Coded, spoiled: set[str]) -> list[
         top = max(counts, key=lambda name: (counts[name], name))
         others = max(len(related.get(top, ())), counts[top])
         # most of its relations are wrong; or nothing is that it has no part in
-        if counts[top] < max(2, SHUFFLED * others) and (counts[top] < FEW_RELATIONS or counts[top] < len(wrong)):
+        if counts[top] < max(2, MIN_BROKEN_SHARE * others) and (
+            counts[top] < MIN_BROKEN_RELATIONS or counts[top] < len(wrong)
+        ):
             break
         text = f"{top} has lost its relation to {counts[top]} of {others} related columns: was it shuffled?"
         out.append(Finding("fidelity", "trend_error", (top,), text))
         wrong = {pair: found for pair, found in wrong.items() if top not in pair}
-    for score, part in sorted(wrong.values(), key=lambda found: -found[1].excess)[:MOST]:
-        text = f"the relation of {part.name} is {figure(part.value, '%')} off, real rows {figure(part.floor or 0, '%')}"
+    for score, part in sorted(wrong.values(), key=lambda found: -found[1].excess)[:MAX_FINDINGS]:
+        text = f"the relation of {part.name} is {_error_text(part)}"
         out.append(Finding("fidelity", score, part.columns, text))
     return out
 
 
-def _related(real: Coded, spoiled: set[str]) -> dict[str, set[str]]:
-    """The columns that each column tells something of in the real table."""
-    bins = Bins.of(real, 8)
-    codes, names = bins.codes(real), real.book.names
-    out: dict[str, set[str]] = {name: set() for name in names}
-    for a, b in combinations([j for j, name in enumerate(names) if name not in spoiled], 2):
-        sizes = (int(bins.sizes[a]), int(bins.sizes[b]))
-        if shared_information(codes[:, a], codes[:, b], sizes) >= RELATED:
-            out[names[a]].add(names[b])
-            out[names[b]].add(names[a])
-    return out
-
-
-def _leaks(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | None) -> list[Finding]:
+def _target_leaks(
+    scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable, target: str | None
+) -> list[Finding]:
     """Columns that tell the target in the synthetic table far better than in the real one, and than chance explains."""
-    if target is None or target not in real.book.names:
+    if target is None or target not in real.encoding.names:
         return []
-    goal = real.book.names.index(target)
+    goal = real.encoding.names.index(target)
     bins = Bins.of(real, 10)
-    left, right = bins.codes(real), bins.codes(made)
+    left, right = bins.codes(real), bins.codes(synthetic)
     known = scores["information_error"].detail if "information_error" in scores else ()
     chance = {frozenset(part.columns): (part.chance or 0.0) / 100 for part in known}
     out = []
-    for j, name in enumerate(real.book.names):
+    for j, name in enumerate(real.encoding.names):
         if j == goal:
             continue
         sizes = (int(bins.sizes[j]), int(bins.sizes[goal]))
         before, after = (shared_information(codes[:, j], codes[:, goal], sizes) for codes in (left, right))
-        if after - before > max(LEAK, chance.get(frozenset((name, target)), 0.0)):
+        if after - before > max(MIN_LEAK, chance.get(frozenset((name, target)), 0.0)):
             text = (
                 f"{name} tells {after:.0%} of {target}, in the real table {before:.0%}: has the target leaked into it?"
             )
@@ -204,30 +195,37 @@ def _leaks(scores: Mapping[str, Score], real: Coded, made: Coded, target: str | 
     return out
 
 
-def _parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -> list[Finding]:
+def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -> list[Finding]:
     """The parts of one score that are visible and not yet explained."""
     if name not in scores or (name == "parity_error" and level_of(scores[name]) != "poor"):
         return []
     parts = [
-        p for p in scores[name].detail if _beyond(p, VISIBLE[name], scores[name].floor) and not set(p.columns) & known
+        p
+        for p in scores[name].detail
+        if _is_fault(p, MIN_EXCESS[name], scores[name].floor) and not set(p.columns) & known
     ]
     return [
-        Finding(area_of(name), name, p.columns, text.format(p.name, figure(p.value, "%"), figure(p.floor or 0.0, "%")))
-        for p in sorted(parts, key=lambda p: -p.excess)[:MOST]
+        Finding(
+            area_of(name),
+            name,
+            p.columns,
+            text.format(p.name, format_number(p.value, "%"), format_number(p.floor or 0.0, "%")),
+        )
+        for p in sorted(parts, key=lambda p: -p.excess)[:MAX_FINDINGS]
     ]
 
 
-def _missing(scores: Mapping[str, Score], spoiled: set[str]) -> list[Finding]:
+def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Finding]:
     """Columns whose missing values do not depend on the others as they should, one finding for each."""
     name = "missing_relation_error"
     if name not in scores:
         return []
     worst: dict[str, list[Part]] = {}
     for part in scores[name].detail:
-        if part.columns[1] not in spoiled and _beyond(part, VISIBLE[name], scores[name].floor):
+        if part.columns[1] not in faulty and _is_fault(part, MIN_EXCESS[name], scores[name].floor):
             worst.setdefault(part.columns[0], []).append(part)
     out = []
-    for column, parts in list(worst.items())[:MOST]:
+    for column, parts in list(worst.items())[:MAX_FINDINGS]:
         top = sorted(parts, key=lambda part: -part.excess)[:3]
         others = ", ".join(part.columns[1] for part in top)
         text = f"where {column} is missing depends otherwise than in the real table on {others}: missing at random?"
@@ -235,36 +233,38 @@ def _missing(scores: Mapping[str, Score], spoiled: set[str]) -> list[Finding]:
     return out
 
 
-def _groups(scores: Mapping[str, Score], blurred: bool) -> list[Finding]:
+def _wrong_groups(scores: Mapping[str, Score], has_faulty_columns: bool) -> list[Finding]:
     """Groups that are worse off than the groups are on average."""
     if "subgroup_error" not in scores:
         return []
     parts = scores["subgroup_error"].detail
     each = np.array([part.excess for part in parts])
-    usual = float(np.median(each))
-    scatter = float(np.median(np.abs(each - usual)))
-    limit = max(usual, 0.0) + max(GROUP * (2 if blurred else 1), SCATTER * scatter)
+    mean_floor = float(np.median(each))
+    scatter = float(np.median(np.abs(each - mean_floor)))
+    limit = max(mean_floor, 0.0) + max(
+        MIN_GROUP_EXCESS * (2 if has_faulty_columns else 1), MIN_GROUP_DEVIATIONS * scatter
+    )
     found = [p for p in parts if p.excess > limit and p.value > 1.25 * (p.floor or 0.0) and p.value > (p.chance or 0.0)]
     out = []
-    for part in sorted(found, key=lambda part: -part.excess)[:MOST]:
-        text = f"rows with {part.name} are {figure(part.value, '%')} off, real rows {figure(part.floor or 0.0, '%')}"
+    for part in sorted(found, key=lambda part: -part.excess)[:MAX_FINDINGS]:
+        text = f"rows with {part.name} are {_error_text(part)}"
         out.append(Finding("fairness", "subgroup_error", part.columns, text))
     return out
 
 
-def _by_chance(score: Score) -> bool:
+def _explained_by_chance(score: Score) -> bool:
     """Whether fresh real rows could lose as much: usefulness by the luck of their rows, conclusions by theirs."""
     if score.name == "utility_gap":
         return any(part.value <= (part.chance or 0.0) for part in score.detail)
     if score.name != "conclusions":
-        return beyond_chance(score, SURE) <= 0
+        return excess_over_floor(score, GATE_INTERVAL_FACTOR) <= 0
     # McNemar's exact test of what is lost to the synthetic rows alone and to the held-out ones alone
     lost = sum(part.value < (part.floor or 0.0) for part in score.detail)
     gained = sum(part.value > (part.floor or 0.0) for part in score.detail)
-    return float(binom.sf(lost - 1, lost + gained, 0.5)) > RARELY
+    return float(binom.sf(lost - 1, lost + gained, 0.5)) > FAMILYWISE_RATE
 
 
-def _wholes(scores: Mapping[str, Score]) -> list[Finding]:
+def _wrong_table_scores(scores: Mapping[str, Score]) -> list[Finding]:
     """Scores of the whole table that are not good."""
     out = []
     texts = {
@@ -282,9 +282,9 @@ def _wholes(scores: Mapping[str, Score]) -> list[Finding]:
         top = [part for part in score.detail if part.excess > 20]
         if name == "mode_loss":
             top = [part for part in top if part.value > (part.chance or 0.0)]
-            if not top or max(part.value - FACTOR * (part.floor or 0) for part in top) < 10:
+            if not top or max(part.value - MIN_FLOOR_RATIO * (part.floor or 0) for part in top) < 10:
                 continue
-        elif level_of(score) in (None, "good") or _by_chance(score):
+        elif level_of(score) in (None, "good") or _explained_by_chance(score):
             continue
         named = ", ".join(part.name for part in top[:3])
         where = tuple(part.name for part in top[:3]) if name == "mode_loss" else ("rows",)
@@ -293,7 +293,7 @@ def _wholes(scores: Mapping[str, Score]) -> list[Finding]:
                 area_of(name),
                 name,
                 where,
-                text.format(figure(score.value, score.unit if score.unit == "%" else ""), named),
+                text.format(format_number(score.value, score.unit if score.unit == "%" else ""), named),
             )
         )
     return out

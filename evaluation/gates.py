@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tabsynth.errors import InputError, SourceError, quote
-from tabsynth.evaluation.metric_specs import AREAS, SURE, area_of, beyond_chance
+from tabsynth.evaluation.metric_specs import AREAS, GATE_INTERVAL_FACTOR, area_of, excess_over_floor
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.report import Report
 
-KEYS = ("max", "min", "above_floor")
+LIMIT_KEYS = ("max", "min", "above_floor")
 DEFAULT = "default"
 """In place of a file's name: the gates that ship with the package; real rows never fail them."""
 
@@ -77,7 +77,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
         InputError: An unknown score, key or gate of a waiver; a limit that is no number; a waiver that does not say
             who, why and until when.
     """
-    data = source if isinstance(source, Mapping) else _loaded(source)
+    data = source if isinstance(source, Mapping) else _load_yaml(source)
     where = "gates" if isinstance(source, Mapping) else str(source)
     if not isinstance(data, Mapping) or not isinstance(data.get("gates"), Mapping) or not data["gates"]:
         raise InputError(
@@ -96,9 +96,9 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
         name = _score_name(str(key), where)
         if name in gates:
             raise InputError(f"{where}: the score {name!r} has two gates; keep one")
-        gates[name] = Gate(name, _limit(key, limit, where), optional=unmeasured == "skip")
+        gates[name] = Gate(name, _parse_limit(key, limit, where), optional=unmeasured == "skip")
     for entry in data.get("waivers") or []:
-        gate, waiver = _waiver(entry, where)
+        gate, waiver = _parse_waiver(entry, where)
         name = _score_name(gate, where)
         if name not in gates:
             raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {quote(gates, 12)}")
@@ -106,61 +106,63 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
     return list(gates.values())
 
 
-def hold(report: Report, gates: list[Gate], today: date | None = None) -> Report:
+def apply_gates(report: Report, gates: list[Gate], today: date | None = None) -> Report:
     """The same report with what became of each gate in ``gates``.
 
     A gate for a score that was not measured is missed, unless the file says ``unmeasured: skip``; so is one whose
     waiver has run out.
     """
     day = today or date.today()
-    return replace(report, gates=[_held(gate, report.scores.get(gate.name), day) for gate in gates])
+    return replace(report, gates=[_gate_result(gate, report.scores.get(gate.name), day) for gate in gates])
 
 
-def missed(report: Report) -> list[str]:
+def failed_gates(report: Report) -> list[str]:
     """The gates that are missed and not waived, in words."""
     return [gate["text"] for gate in report.gates if not gate["met"]]
 
 
-def _held(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
-    said = _said(gate, score)
-    good = not said
-    text = said or f"{gate.name}: {'met' if score is not None else 'not measured, which these gates allow'}"
+def _gate_result(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
+    failure = _failure(gate, score)
+    met = not failure
+    text = failure or f"{gate.name}: {'met' if score is not None else 'not measured, which these gates allow'}"
     waiver = gate.waiver
-    if not good and waiver is not None:
+    if not met and waiver is not None:
         if waiver.until >= day:
-            good, text = True, f"{text}; waived by {waiver.who} until {waiver.until} ({waiver.why})"
+            met, text = True, f"{text}; waived by {waiver.who} until {waiver.until} ({waiver.why})"
         else:
             text = f"{text}; the waiver by {waiver.who} ran out on {waiver.until}"
     return {
         "name": gate.name,
         "limit": dict(gate.limit),
         "value": None if score is None else score.value,
-        "met": good,
+        "met": met,
         "waiver": None if waiver is None else waiver.to_dict(),
         "text": text,
     }
 
 
-def _said(gate: Gate, score: Score | None) -> str:
+def _failure(gate: Gate, score: Score | None) -> str:
     """What is amiss, or nothing."""
     if score is None:
         return (
             "" if gate.optional else f"{gate.name}: was not measured, so its gate cannot be met; see the report's notes"
         )
     wrong = []
-    shown = figure(score.value, score.unit)
+    shown = format_number(score.value, score.unit)
     for key, limit in gate.limit.items():
         if key == "max" and score.value > limit:
-            wrong.append(f"{shown} is more than {figure(limit, score.unit)}")
+            wrong.append(f"{shown} is more than {format_number(limit, score.unit)}")
         if key == "min" and score.value < limit:
-            wrong.append(f"{shown} is less than {figure(limit, score.unit)}")
-        if key == "above_floor" and beyond_chance(score, SURE) > limit:
-            far = figure(beyond_chance(score, SURE), score.unit)
-            wrong.append(f"{shown} lies {far} beyond what chance allows, at most {figure(limit, score.unit)} may be")
+            wrong.append(f"{shown} is less than {format_number(limit, score.unit)}")
+        if key == "above_floor" and excess_over_floor(score, GATE_INTERVAL_FACTOR) > limit:
+            far = format_number(excess_over_floor(score, GATE_INTERVAL_FACTOR), score.unit)
+            wrong.append(
+                f"{shown} lies {far} beyond what chance allows, at most {format_number(limit, score.unit)} may be"
+            )
     return f"{gate.name}: {' and '.join(wrong)}" if wrong else ""
 
 
-def _loaded(source: str | Path) -> Any:
+def _load_yaml(source: str | Path) -> Any:
     try:
         if str(source) == DEFAULT:
             return yaml.safe_load((files("tabsynth.evaluation") / "gates.yaml").read_text("utf-8"))
@@ -185,16 +187,16 @@ def _score_name(key: str, where: str) -> str:
     raise InputError(f"{where}: no score is called {key!r}{hint}")
 
 
-def _limit(key: object, limit: object, where: str) -> dict[str, float]:
-    if not isinstance(limit, Mapping) or not limit or set(limit) - set(KEYS):
-        raise InputError(f"{where}: the gate {key!r} must be one or more of {', '.join(KEYS)}, not {limit!r}")
+def _parse_limit(key: object, limit: object, where: str) -> dict[str, float]:
+    if not isinstance(limit, Mapping) or not limit or set(limit) - set(LIMIT_KEYS):
+        raise InputError(f"{where}: the gate {key!r} must be one or more of {', '.join(LIMIT_KEYS)}, not {limit!r}")
     for value in limit.values():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             raise InputError(f"{where}: the gate {key!r}: {value!r} is not a number")
     return {str(name): float(value) for name, value in limit.items()}
 
 
-def _waiver(entry: object, where: str) -> tuple[str, Waiver]:
+def _parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
     keys = {"gate", "who", "why", "until"}
     if not isinstance(entry, Mapping) or set(entry) != keys or not all(str(entry[key]).strip() for key in keys):
         raise InputError(f"{where}: a waiver says gate, who, why and until (a date); not {entry!r}")
@@ -207,7 +209,7 @@ def _waiver(entry: object, where: str) -> tuple[str, Waiver]:
     return str(entry["gate"]), Waiver(str(entry["who"]), str(entry["why"]), until)
 
 
-def unmet(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
+def unmet_requirements(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
     """What is required of scores and not reached, in words.
 
     A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest

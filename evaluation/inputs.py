@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 from tabsynth import __version__
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
-from tabsynth.evaluation.stats.encoded_table import scored
+from tabsynth.evaluation.stats.encoded_table import scored_columns
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 
-FIGURES = 1e6
+HASH_CHUNK_ROWS = 1e6
 """Rows hashed at a time for the fingerprint."""
 
-MOST_CELLS = 400_000_000
+MAX_CELLS = 400_000_000
 """Cells of a table up to which it is read into memory and judged."""
 
 
@@ -67,20 +67,20 @@ def check_inputs(
     """
     for title, data in (("the training table", train), ("the synthetic table", synthetic), ("the holdout", holdout)):
         _check_size(title, data)
-    first = _named("the training table", train, schema)
-    loose = relaxed(first.schema)
+    first = _read_table("the training table", train, schema)
+    loose = relax_schema(first.schema)
     tables = {"train": first.frame}
     for name, title, data in (("synthetic", "the synthetic table", synthetic), ("holdout", "the holdout", holdout)):
         if data is not None:
             if isinstance(data, pd.DataFrame | Table):
                 _check_columns(title, data if isinstance(data, pd.DataFrame) else data.frame, loose)
-            tables[name] = _named(title, data, loose, " beside the training table").frame
+            tables[name] = _read_table(title, data, loose, " beside the training table").frame
     names = list(first.schema)
     holders = first.schema.with_role("target")
     target = target if target is not None else holders[0] if holders else None
     if target is not None and target not in first.schema:
         raise SchemaError(f"the target {target!r} is not a column of the tables; there are {quote(names)}")
-    if target is not None and target not in scored(first.schema):
+    if target is not None and target not in scored_columns(first.schema):
         kind = first.schema[target].kind
         raise SchemaError(f"the target {target!r} is of kind {kind}, which cannot be predicted; name another column")
     given = {"train": train, "synthetic": synthetic, "holdout": holdout}
@@ -95,22 +95,22 @@ def check_inputs(
     )
 
 
-def relaxed(schema: Schema) -> Schema:
+def relax_schema(schema: Schema) -> Schema:
     """The schema without bounds, value lists and constraints, everything nullable: its columns and types."""
-    return Schema({name: _relaxed(column) for name, column in schema.items()})
+    return Schema({name: _relax_column(column) for name, column in schema.items()})
 
 
 def fingerprint(frame: pd.DataFrame) -> str:
     """SHA-256 of the contents: of ``frame.to_csv(index=False)``, so that anyone can compute it again."""
     digest = hashlib.sha256()
-    step = int(FIGURES)
+    step = int(HASH_CHUNK_ROWS)
     for start in range(0, len(frame), step):
         text = frame.iloc[start : start + step].to_csv(index=False, header=start == 0)
         digest.update(text.encode("utf-8"))
     return digest.hexdigest()
 
 
-def _relaxed(column: Column) -> Column:
+def _relax_column(column: Column) -> Column:
     if isinstance(column, (Numeric, Datetime)):
         return replace(column, nullable=True, low=None, high=None)
     if isinstance(column, Categorical) and not column.ordered:
@@ -131,9 +131,9 @@ def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> N
         rows, columns = footer.num_rows, footer.num_columns
     else:
         return
-    if rows * columns > MOST_CELLS:
+    if rows * columns > MAX_CELLS:
         raise DataError(
-            f"{title} has {rows:,} rows of {columns} columns, more than is judged in memory ({MOST_CELLS:,} cells): "
+            f"{title} has {rows:,} rows of {columns} columns, more than is judged in memory ({MAX_CELLS:,} cells): "
             "give a sample of its rows, or compare Parquet files with tabsynth.evaluation.out_of_core.file_fidelity"
         )
 
@@ -143,12 +143,14 @@ def _check_columns(title: str, frame: Any, schema: Schema) -> None:
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
-        said = [f"lacks {quote(absent)}"] if absent else []
-        said += [f"has {quote(extra)} besides"] if extra else []
-        raise SchemaError(f"{title} has other columns than the training table: it {' and '.join(said)}; align them")
+        differences = [f"lacks {quote(absent)}"] if absent else []
+        differences += [f"has {quote(extra)} besides"] if extra else []
+        raise SchemaError(
+            f"{title} has other columns than the training table: it {' and '.join(differences)}; align them"
+        )
 
 
-def _named(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None, beside: str = "") -> Table:
+def _read_table(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None, beside: str = "") -> Table:
     """``Table.of`` with errors that say which table is meant, and what a schema that it does not fit is of."""
     try:
         table = Table.of(data, schema)

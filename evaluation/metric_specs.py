@@ -78,11 +78,11 @@ def area_of(name: str) -> str:
     return next((area for area, names in AREAS.items() if name in names), "other")
 
 
-SURE = 1.68
+GATE_INTERVAL_FACTOR = 1.68
 """Factor from a 95 % interval to one of 99.9 %: a gate or a finding that errs once in 20 tables is of no use."""
 
 
-def beyond_chance(score: Score, width: float = 1.0) -> float:
+def excess_over_floor(score: Score, width: float = 1.0) -> float:
     """How far a score lies on the worse side of its floor (else of its target), at the better end of its interval.
 
     Args:
@@ -102,5 +102,5 @@ def level_of(score: Score) -> Level | None:
     """Good, fair or poor; None for a score that no limit is set for."""
     if score.name not in LIMITS:
         return None
-    excess, (good, fair) = beyond_chance(score), LIMITS[score.name]
+    excess, (good, fair) = excess_over_floor(score), LIMITS[score.name]
     return "good" if excess <= good else "fair" if excess <= fair else "poor"

@@ -1,8 +1,8 @@
 """Fidelity of tables that do not fit in memory: Parquet files, read once each in batches, kept as counts that add up.
 
 The definitions are those of ``tabsynth.evaluation.stats.distances``, exact for categories, pairs and correlations; a
-number's Kolmogorov-Smirnov distance is taken at ``GRID`` quantiles of the real rows, so it may be too small by the
-share of rows between two of them. DuckDB reads the files, within a memory limit, and spills to a folder of its own.
+number's Kolmogorov-Smirnov distance is taken at ``N_QUANTILES`` quantiles of the real rows, so it may be too small by
+the share of rows between two of them. DuckDB reads the files, within a memory limit, and spills to a folder of its own.
 """
 
 from __future__ import annotations
@@ -19,65 +19,69 @@ from scipy.stats import t as student
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import SourceError, missing_package
-from tabsynth.evaluation.out_of_core_bins import GRID, LOOK, Ruler, ruler_of
+from tabsynth.evaluation.out_of_core_bins import N_QUANTILES, SAMPLE_ROWS, BinSpec, fit_bins
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.distances import correlation_distance, correlations_of, moments
+from tabsynth.evaluation.stats.distances import correlation_distance, correlations_from_moments, pairwise_moments
 from tabsynth.schema.schema import Schema
 
-BLOCKS = 20
+N_BLOCKS = 20
 """Blocks of rows, taken in turn, whose counts are kept apart: for intervals and for the floor."""
 
-BATCH = 200_000
+BATCH_ROWS = 200_000
 
 
 @dataclass(eq=False)
-class Sketch:
+class BlockCounts:
     """Counts of one file by block; two sketches by one ruler add up.
 
     Attributes:
         rows: Rows of each block, shape (BLOCKS,).
-        single: Counts of each column's values (quantile cells of numbers), shape (BLOCKS, cells) each.
-        joint: Counts of each pair, shape (BLOCKS, cells) each.
-        products: Sums over pairs of numbers (``distance.moments``), shape (BLOCKS, 4, numbers, numbers).
+        column_counts: Counts of each column's values (quantile cells of numbers), shape (BLOCKS, cells) each.
+        pair_counts: Counts of each pair, shape (BLOCKS, cells) each.
+        products: Sums over pairs of numbers (``distance.pairwise_moments``), shape (BLOCKS, 4, numbers, numbers).
     """
 
     rows: Floats
-    single: list[Floats]
-    joint: list[Floats]
+    column_counts: list[Floats]
+    pair_counts: list[Floats]
     products: Floats
 
     @classmethod
-    def empty(cls, ruler: Ruler) -> Sketch:
+    def empty(cls, bins: BinSpec) -> BlockCounts:
         """No rows yet."""
-        cells = [len(points) + 2 for points in ruler.points] + ruler.sizes[ruler.numbers :]
-        single = [np.zeros((BLOCKS, size)) for size in cells]
-        joint = [np.zeros((BLOCKS, ruler.sizes[a] * ruler.sizes[b])) for a, b in ruler.pairs]
-        return cls(np.zeros(BLOCKS), single, joint, np.zeros((BLOCKS, 4, ruler.numbers, ruler.numbers)))
+        cells = [len(points) + 2 for points in bins.quantiles] + bins.sizes[bins.numbers :]
+        column_counts = [np.zeros((N_BLOCKS, size)) for size in cells]
+        pair_counts = [np.zeros((N_BLOCKS, bins.sizes[a] * bins.sizes[b])) for a, b in bins.pairs]
+        return cls(np.zeros(N_BLOCKS), column_counts, pair_counts, np.zeros((N_BLOCKS, 4, bins.numbers, bins.numbers)))
 
-    def add(self, ruler: Ruler, values: Floats, codes: list[Integers], marks: Integers) -> None:
+    def add(self, bins: BinSpec, values: Floats, codes: list[Integers], blocks: Integers) -> None:
         """Count a batch: numbers, shape (n, numbers), codes of the categories, and the block of each row."""
-        self.rows += np.bincount(marks, minlength=BLOCKS)
-        every: list[Integers] = []
-        for j in range(ruler.numbers):
+        self.rows += np.bincount(blocks, minlength=N_BLOCKS)
+        codes_by_column: list[Integers] = []
+        for j in range(bins.numbers):
             absent = np.isnan(values[:, j])
-            fine = np.searchsorted(ruler.points[j], values[:, j], "left") + 1
-            self.single[j] += _counted(np.where(absent, 0, fine), marks, self.single[j].shape[1])
-            every.append(np.where(absent, 0, np.searchsorted(ruler.edges[j], values[:, j], "right") + 1))
-        for j, code in enumerate(codes, ruler.numbers):
-            self.single[j] += _counted(code, marks, self.single[j].shape[1])
-            every.append(code)
-        for at, (a, b) in enumerate(ruler.pairs):
-            self.joint[at] += _counted(every[a] * ruler.sizes[b] + every[b], marks, self.joint[at].shape[1])
-        scaled = (values - ruler.centre[:, 0]) / ruler.centre[:, 1]
-        for block in range(BLOCKS):
-            self.products[block] += moments(scaled[marks == block])
+            fine = np.searchsorted(bins.quantiles[j], values[:, j], "left") + 1
+            self.column_counts[j] += _count_by_block(np.where(absent, 0, fine), blocks, self.column_counts[j].shape[1])
+            codes_by_column.append(np.where(absent, 0, np.searchsorted(bins.edges[j], values[:, j], "right") + 1))
+        for j, code in enumerate(codes, bins.numbers):
+            self.column_counts[j] += _count_by_block(code, blocks, self.column_counts[j].shape[1])
+            codes_by_column.append(code)
+        for at, (a, b) in enumerate(bins.pairs):
+            self.pair_counts[at] += _count_by_block(
+                codes_by_column[a] * bins.sizes[b] + codes_by_column[b], blocks, self.pair_counts[at].shape[1]
+            )
+        scaled = (values - bins.centre[:, 0]) / bins.centre[:, 1]
+        for block in range(N_BLOCKS):
+            self.products[block] += pairwise_moments(scaled[blocks == block])
 
-    def without(self, left_out: slice | int) -> Sketch:
+    def summed_without(self, left_out: slice | int) -> BlockCounts:
         """The same without some blocks, their counts summed."""
-        keep = np.ones(BLOCKS, dtype=bool)
+        keep = np.ones(N_BLOCKS, dtype=bool)
         keep[left_out] = False
-        single, joint = ([table[keep].sum(axis=0) for table in each] for each in (self.single, self.joint))
-        return Sketch(self.rows[keep].sum(), single, joint, self.products[keep].sum(axis=0))
+        column_counts, pair_counts = (
+            [table[keep].sum(axis=0) for table in each] for each in (self.column_counts, self.pair_counts)
+        )
+        return BlockCounts(self.rows[keep].sum(), column_counts, pair_counts, self.products[keep].sum(axis=0))
 
 
 def file_fidelity(
@@ -101,7 +105,7 @@ def file_fidelity(
         MissingDependencyError: DuckDB is not installed.
         SourceError: A file cannot be read.
         SchemaError: The files differ in their columns.
-        DataError: A file has no rows, or a category has more than ``ruler.MOST_LABELS`` values.
+        DataError: A file has no rows, or a category has more than ``out_of_core_bins.MAX_LABELS`` values.
     """
     if importlib.util.find_spec("duckdb") is None:
         raise missing_package("comparing files out of memory", "duckdb", "mixing")
@@ -115,70 +119,74 @@ def file_fidelity(
         options |= {} if threads is None else {"threads": threads}
         try:
             with duckdb.connect(config=options) as base:
-                ruler = ruler_of(base, [str(train), str(synthetic)], schema)
-                sketches = [_sketch(base, str(path), ruler) for path in (train, synthetic)]
+                bins = fit_bins(base, [str(train), str(synthetic)], schema)
+                file_counts = [_count_blocks(base, str(path), bins) for path in (train, synthetic)]
         except duckdb.Error as error:
             raise SourceError(f"the files cannot be compared: {str(error).splitlines()[0]}") from error
-    return _scores(sketches[0], sketches[1], ruler)
+    return _scores(file_counts[0], file_counts[1], bins)
 
 
-def _sketch(base: Any, path: str, ruler: Ruler) -> Sketch:
-    out = Sketch.empty(ruler)
+def _count_blocks(base: Any, path: str, bins: BinSpec) -> BlockCounts:
+    out = BlockCounts.empty(bins)
     start = 0
-    for batch in _batches(base, path, ruler):
-        values = [np.asarray(batch.column(f"n{i}").to_numpy(zero_copy_only=False), float) for i in range(ruler.numbers)]
+    for batch in _batches(base, path, bins):
+        values = [np.asarray(batch.column(f"n{i}").to_numpy(zero_copy_only=False), float) for i in range(bins.numbers)]
         codes = []
-        for i in range(len(ruler.labels)):
+        for i in range(len(bins.labels)):
             index = batch.column(f"c{i}").indices.to_numpy(zero_copy_only=False)
             codes.append(np.where(np.isnan(index), -1, index).astype(np.int64) + 1)
-        block = np.arange(start, start + batch.num_rows) % BLOCKS
+        block = np.arange(start, start + batch.num_rows) % N_BLOCKS
         start += batch.num_rows
         table = np.column_stack(values) if values else np.empty((batch.num_rows, 0))
-        out.add(ruler, table, codes, block)
+        out.add(bins, table, codes, block)
     return out
 
 
-def _batches(base: Any, path: str, ruler: Ruler) -> Iterator[Any]:
-    found = base.sql(f"SELECT {ruler.select} FROM read_parquet(?)", params=[path])
+def _batches(base: Any, path: str, bins: BinSpec) -> Iterator[Any]:
+    found = base.sql(f"SELECT {bins.select} FROM read_parquet(?)", params=[path])
     # DuckDB 2 has renamed it
-    reader = found.to_arrow_reader(BATCH) if hasattr(found, "to_arrow_reader") else found.fetch_arrow_reader(BATCH)
+    reader = (
+        found.to_arrow_reader(BATCH_ROWS) if hasattr(found, "to_arrow_reader") else found.fetch_arrow_reader(BATCH_ROWS)
+    )
     yield from reader
 
 
-def _counted(keys: Integers, marks: Integers, size: int) -> Floats:
-    return np.bincount(marks * size + keys, minlength=BLOCKS * size).reshape(BLOCKS, size).astype(np.float64)
+def _count_by_block(keys: Integers, blocks: Integers, size: int) -> Floats:
+    return np.bincount(blocks * size + keys, minlength=N_BLOCKS * size).reshape(N_BLOCKS, size).astype(np.float64)
 
 
-def _errors(one: Sketch, other: Sketch, ruler: Ruler) -> tuple[Floats, Floats]:
+def _errors(one: BlockCounts, other: BlockCounts, bins: BinSpec) -> tuple[Floats, Floats]:
     """Shape errors, shape (d,), and trend errors, shape (d, d), of sketches whose blocks are summed."""
-    d = len(ruler.names)
+    d = len(bins.names)
     shape, trend = np.zeros(d), np.zeros((d, d))
     for j in range(d):
-        p, q = one.single[j] / one.rows, other.single[j] / other.rows
-        if j >= ruler.numbers:
+        p, q = one.column_counts[j] / one.rows, other.column_counts[j] / other.rows
+        if j >= bins.numbers:
             shape[j] = 0.5 * np.abs(p - q).sum()
             continue
         present = [np.cumsum(each[1:]) / max(float(each[1:].sum()), 1e-12) for each in (p, q)]
         shape[j] = max(float(np.abs(present[0] - present[1]).max()), abs(float(p[0] - q[0])))
-    if ruler.numbers > 1:
-        gap = correlation_distance(correlations_of(one.products), correlations_of(other.products))
-        trend[: ruler.numbers, : ruler.numbers] = gap
-    for at, (a, b) in enumerate(ruler.pairs):
-        trend[a, b] = trend[b, a] = 0.5 * np.abs(one.joint[at] / one.rows - other.joint[at] / other.rows).sum()
+    if bins.numbers > 1:
+        gap = correlation_distance(correlations_from_moments(one.products), correlations_from_moments(other.products))
+        trend[: bins.numbers, : bins.numbers] = gap
+    for at, (a, b) in enumerate(bins.pairs):
+        trend[a, b] = trend[b, a] = (
+            0.5 * np.abs(one.pair_counts[at] / one.rows - other.pair_counts[at] / other.rows).sum()
+        )
     return np.clip(shape, 0, 1), np.clip(trend, 0, 1)
 
 
-def _scores(real: Sketch, made: Sketch, ruler: Ruler) -> list[Score]:
-    d = len(ruler.names)
+def _scores(real: BlockCounts, made: BlockCounts, bins: BinSpec) -> list[Score]:
+    d = len(bins.names)
     upper = np.triu_indices(d, 1)
-    nothing, half = slice(0, 0), BLOCKS // 2
-    found = _errors(real.without(nothing), made.without(nothing), ruler)
-    sides = real.without(slice(0, half)), real.without(slice(half, BLOCKS))
+    nothing, half = slice(0, 0), N_BLOCKS // 2
+    found = _errors(real.summed_without(nothing), made.summed_without(nothing), bins)
+    sides = real.summed_without(slice(0, half)), real.summed_without(slice(half, N_BLOCKS))
     counts = [float(sketch.rows.sum()) for sketch in (real, made)]
     halves = [max(float(np.sum(side.rows)), 1.0) for side in sides]
     scale = float(np.sqrt((1 / counts[0] + 1 / counts[1]) / (1 / halves[0] + 1 / halves[1])))
-    floor = [np.minimum(each * scale, 1.0) for each in _errors(sides[0], sides[1], ruler)]
-    left_out = [_errors(real.without(g), made.without(g), ruler) for g in range(BLOCKS)]
+    floor = [np.minimum(each * scale, 1.0) for each in _errors(sides[0], sides[1], bins)]
+    left_out = [_errors(real.summed_without(g), made.summed_without(g), bins) for g in range(N_BLOCKS)]
     parts: list[tuple[str, str, Floats, Floats, list[float], list[tuple[str, ...]]]] = [
         (
             "shape_error",
@@ -186,7 +194,7 @@ def _scores(real: Sketch, made: Sketch, ruler: Ruler) -> list[Score]:
             found[0],
             floor[0],
             [float(each[0].mean()) for each in left_out],
-            [(name,) for name in ruler.names],
+            [(name,) for name in bins.names],
         ),
     ]
     if d > 1:
@@ -197,13 +205,13 @@ def _scores(real: Sketch, made: Sketch, ruler: Ruler) -> list[Score]:
                 found[1][upper],
                 floor[1][upper],
                 [float(each[1][upper].mean()) for each in left_out],
-                [(ruler.names[a], ruler.names[b]) for a, b in zip(*upper, strict=True)],
+                [(bins.names[a], bins.names[b]) for a, b in zip(*upper, strict=True)],
             )
         )
     out = []
     for name, title, values, floors, replicates, columns in parts:
         value = 100 * float(values.mean())
-        spread = 100 * float(np.sqrt((BLOCKS - 1) * np.var(replicates))) * float(student.ppf(0.975, BLOCKS - 1))
+        spread = 100 * float(np.sqrt((N_BLOCKS - 1) * np.var(replicates))) * float(student.ppf(0.975, N_BLOCKS - 1))
         out.append(
             Score(
                 name=name,
@@ -216,8 +224,8 @@ def _scores(real: Sketch, made: Sketch, ruler: Ruler) -> list[Score]:
                 unit="%",
                 description="How far the two files are from one another, on average.",
                 method=f"All {counts[0]:,.0f} real and {counts[1]:,.0f} synthetic rows, as counts; distributions of "
-                f"numbers at {GRID} quantiles of {LOOK:,} real rows. Interval: jackknife over {BLOCKS} blocks. Floor: "
-                f"half of the real rows against the other, times {scale:.2f} for the number of rows.",
+                f"numbers at {N_QUANTILES} quantiles of {SAMPLE_ROWS:,} real rows. Interval: jackknife over {N_BLOCKS} "
+                f"blocks. Floor: half of the real rows against the other, times {scale:.2f} for the number of rows.",
                 detail=tuple(
                     Part(columns=name_, value=100 * float(v), floor=100 * float(f))
                     for name_, v, f in zip(columns, values, floors, strict=True)

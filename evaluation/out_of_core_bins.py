@@ -10,26 +10,26 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, InputError, SchemaError, quote
-from tabsynth.evaluation.stats.encoded_table import BINS, scored
+from tabsynth.evaluation.stats.encoded_table import N_BINS, scored_columns
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.schema.schema import Schema
 
-GRID = 512
-LOOK = 100_000
+N_QUANTILES = 512
+SAMPLE_ROWS = 100_000
 """Rows that the schema is inferred from, where none is given, and that the quantiles of numbers are taken of."""
 
-MOST_LABELS = 5_000
+MAX_LABELS = 5_000
 
 
 @dataclass(frozen=True, eq=False)
-class Ruler:
+class BinSpec:
     """What both files are counted with, read off the real one (labels: off both).
 
     Attributes:
         names: The d columns, continuous ones first.
         numbers: How many are continuous.
         edges: Inner edges of the bins of each continuous column.
-        points: Its quantiles, for its own distribution.
+        quantiles: Its quantiles, for its own distribution.
         centre: Its mean and deviation, shape (numbers, 2).
         labels: The labels of each category.
         select: The columns as DuckDB is to give them.
@@ -38,7 +38,7 @@ class Ruler:
     names: tuple[str, ...]
     numbers: int
     edges: tuple[Floats, ...]
-    points: tuple[Floats, ...]
+    quantiles: tuple[Floats, ...]
     centre: Floats
     labels: tuple[tuple[str, ...], ...]
     select: str
@@ -46,7 +46,7 @@ class Ruler:
     @property
     def sizes(self) -> list[int]:
         """How many codes each column has, 0 for missing included."""
-        return [BINS + 1] * self.numbers + [len(labels) + 1 for labels in self.labels]
+        return [N_BINS + 1] * self.numbers + [len(labels) + 1 for labels in self.labels]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -54,7 +54,7 @@ class Ruler:
         return [(a, b) for a, b in combinations(range(len(self.names)), 2) if b >= self.numbers]
 
 
-def ruler_of(base: Any, paths: list[str], schema: Schema | None) -> Ruler:
+def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
     """The ruler for two files, the real one first; raises what ``sketches.file_fidelity`` says."""
     columns = [list(base.execute("SELECT * FROM read_parquet(?) LIMIT 0", [path]).df().columns) for path in paths]
     odd = sorted(set(columns[0]) ^ set(columns[1]))
@@ -63,28 +63,28 @@ def ruler_of(base: Any, paths: list[str], schema: Schema | None) -> Ruler:
     for path in paths:
         if base.execute("SELECT count(*) FROM read_parquet(?)", [path]).fetchone()[0] == 0:
             raise DataError(f"{path} has no rows")
-    look = base.execute(f"SELECT * FROM read_parquet(?) LIMIT {LOOK}", [paths[0]]).df()
-    schema = schema if schema is not None else Schema.infer(look)
-    known = [name for name in scored(schema) if name in columns[0]]
+    sample = base.execute(f"SELECT * FROM read_parquet(?) LIMIT {SAMPLE_ROWS}", [paths[0]]).df()
+    schema = schema if schema is not None else Schema.infer(sample)
+    known = [name for name in scored_columns(schema) if name in columns[0]]
     numeric = [name for name in known if isinstance(schema[name], (Numeric, Datetime))]
     labelled = [name for name in known if name not in numeric]
     if not known:
         raise DataError("no column can be scored: identifiers and free text are left out; check the schema's kinds")
     given = {name: _number(name, isinstance(schema[name], Datetime)) for name in numeric}
-    edges, points, centre = [], [], []
+    edges, quantiles, centre = [], [], []
     for name in numeric:
         cut = f"SELECT min(v), max(v), avg(v), stddev_pop(v) FROM (SELECT {given[name]} AS v FROM read_parquet(?))"
         low, high, mean, spread = base.execute(cut, [paths[0]]).fetchone()
         low, high = (0.0, 1.0) if low is None else (low, high)
-        edges.append(np.histogram_bin_edges(np.array([low, high]), BINS)[1:-1])
+        edges.append(np.histogram_bin_edges(np.array([low, high]), N_BINS)[1:-1])
         some = base.execute(
-            f"SELECT {given[name]} AS v FROM read_parquet(?) USING SAMPLE reservoir({LOOK} ROWS) REPEATABLE (0)",
+            f"SELECT {given[name]} AS v FROM read_parquet(?) USING SAMPLE reservoir({SAMPLE_ROWS} ROWS) REPEATABLE (0)",
             paths[:1],
         ).fetchnumpy()["v"]
         present = np.ma.filled(np.ma.asarray(some, dtype=np.float64), np.nan)
         present = present[~np.isnan(present)]
-        grid = np.quantile(present, np.linspace(0, 1, GRID), method="lower") if len(present) else np.zeros(1)
-        points.append(np.unique(grid))
+        grid = np.quantile(present, np.linspace(0, 1, N_QUANTILES), method="lower") if len(present) else np.zeros(1)
+        quantiles.append(np.unique(grid))
         centre.append((mean or 0.0, spread or 1.0))
     labels = [_labels(base, paths, name) for name in labelled]
     texts = [f"{_quoted(name)}::VARCHAR::{_enum(values)}" for name, values in zip(labelled, labels, strict=True)]
@@ -92,11 +92,11 @@ def ruler_of(base: Any, paths: list[str], schema: Schema | None) -> Ruler:
         [f"{given[name]} AS n{i}" for i, name in enumerate(numeric)]
         + [f"{text} AS c{i}" for i, text in enumerate(texts)]
     )
-    return Ruler(
+    return BinSpec(
         (*numeric, *labelled),
         len(numeric),
         tuple(edges),
-        tuple(points),
+        tuple(quantiles),
         np.array(centre, dtype=np.float64).reshape(-1, 2),
         tuple(labels),
         select,
@@ -105,10 +105,10 @@ def ruler_of(base: Any, paths: list[str], schema: Schema | None) -> Ruler:
 
 def _labels(base: Any, paths: list[str], name: str) -> tuple[str, ...]:
     query = " UNION ".join(f"SELECT DISTINCT {_quoted(name)}::VARCHAR AS v FROM read_parquet(?)" for _ in paths)
-    found = [row[0] for row in base.execute(f"{query} LIMIT {MOST_LABELS + 2}", paths).fetchall() if row[0] is not None]
-    if len(found) > MOST_LABELS:
+    found = [row[0] for row in base.execute(f"{query} LIMIT {MAX_LABELS + 2}", paths).fetchall() if row[0] is not None]
+    if len(found) > MAX_LABELS:
         raise DataError(
-            f"column {name!r} has more than {MOST_LABELS:,} categories; declare it text, or group its values"
+            f"column {name!r} has more than {MAX_LABELS:,} categories; declare it text, or group its values"
         )
     return tuple(sorted(found))
 

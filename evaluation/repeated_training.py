@@ -15,121 +15,126 @@ from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.evaluation.stats.auc import weighted_auc
-from tabsynth.evaluation.stats.boosted_trees import classifier, seed_of
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.schema.schema import Schema
 
-DRAWS = 200
+N_DRAWS = 200
 """Bootstrap draws of the held-out rows."""
 
-FEWEST = 10
+MIN_GROUP_ROWS = 10
 """Held-out rows that a group needs for its rate to say something."""
 
 Data = pd.DataFrame | Table | str | Path
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class RepeatedTraining:
     """Two tables learned several times, and what their classifiers say of the test rows.
 
     Attributes:
         test: The test rows whose class is known and was learned.
         truth: Their class, 0 to classes - 1, shape (n,).
-        guesses: For each of the two tables, probabilities of the classes, shape (seeds, n, classes).
+        predictions: For each of the two tables, probabilities of the classes, shape (seeds, n, classes).
         weights: How often each test row is drawn, shape (1 + DRAWS, n); the first draw takes every row once.
-        picks: Which trainings each draw takes, shape (1 + DRAWS, seeds); the first takes each once.
+        training_draws: Which trainings each draw takes, shape (1 + DRAWS, seeds); the first takes each once.
     """
 
-    test: Coded
+    test: EncodedTable
     truth: Integers
-    guesses: tuple[Floats, Floats]
+    predictions: tuple[Floats, Floats]
     weights: Floats
-    picks: Integers
+    training_draws: Integers
 
     @classmethod
     def of(
         cls, train: Data, other: Data, holdout: Data, target: str, schema: Schema | None, seeds: int, seed: int
-    ) -> Trial:
+    ) -> RepeatedTraining:
         """Check the tables and train on them."""
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
             raise InputError(f"seeds must be a whole number of at least 1, not {seeds!r}")
         inputs = check_inputs(train, other, holdout, target, schema)
-        tables = code([frame for _, frame in inputs.named()], inputs.schema)
-        column = tables[0].book.names.index(target)
-        if tables[0].book.continuous[column]:
+        tables = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
+        column = tables[0].encoding.names.index(target)
+        if tables[0].encoding.continuous[column]:
             raise SchemaError(f"the target {target!r} is a number; name a column of classes")
-        answers = [table.codes[:, column] for table in tables]
-        classes = np.unique(answers[0][answers[0] > 0])
-        if len(classes) < 2 or any(len(np.intersect1d(classes, each)) < len(classes) for each in answers):
+        target_codes = [table.codes[:, column] for table in tables]
+        classes = np.unique(target_codes[0][target_codes[0] > 0])
+        if len(classes) < 2 or any(len(np.intersect1d(classes, each)) < len(classes) for each in target_codes):
             raise DataError(f"the target {target!r} needs the same two or more classes in each of the three tables")
-        keep = np.isin(answers[2], classes)
-        test, truth = tables[2].take(keep), np.searchsorted(classes, answers[2][keep])
+        keep = np.isin(target_codes[2], classes)
+        test, truth = tables[2].take(keep), np.searchsorted(classes, target_codes[2][keep])
         rng = np.random.default_rng(seed)
-        states = [seed_of(rng) for _ in range(seeds)]
-        guesses = [_learned(table, column, classes, test, states) for table in tables[:2]]
+        states = [draw_seed(rng) for _ in range(seeds)]
+        predictions = [_fit_and_predict(table, column, classes, test, states) for table in tables[:2]]
         n = len(truth)
-        weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), DRAWS)])
-        picks = np.vstack([np.arange(seeds), rng.integers(seeds, size=(DRAWS, seeds))])
-        return cls(test, truth, (guesses[0], guesses[1]), weights, picks)
+        weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), N_DRAWS)])
+        training_draws = np.vstack([np.arange(seeds), rng.integers(seeds, size=(N_DRAWS, seeds))])
+        return cls(test, truth, (predictions[0], predictions[1]), weights, training_draws)
 
     @property
     def method(self) -> str:
         """How the figures were found."""
         return (
-            f"Boosted trees trained {self.picks.shape[1]} times, judged on {len(self.truth):,} held-out rows; "
-            f"interval: {DRAWS} bootstrap draws of rows and trainings."
+            f"Boosted trees trained {self.training_draws.shape[1]} times, judged on {len(self.truth):,} held-out rows; "
+            f"interval: {N_DRAWS} bootstrap draws of rows and trainings."
         )
 
     def mean(self, each: Floats) -> Floats:
         """The mean over the trainings that each draw takes: shape (seeds, draws) becomes (draws,)."""
-        return np.asarray(np.take_along_axis(each.T, self.picks, axis=1).mean(axis=1))
+        return np.asarray(np.take_along_axis(each.T, self.training_draws, axis=1).mean(axis=1))
 
-    def auc(self, guesses: Floats) -> Floats:
+    def auc(self, predictions: Floats) -> Floats:
         """ROC AUC under each draw, one class against the rest, shape (draws,)."""
-        places = range(1, 2) if guesses.shape[2] == 2 else range(guesses.shape[2])
+        places = range(1, 2) if predictions.shape[2] == 2 else range(predictions.shape[2])
         each = [
-            np.nanmean([weighted_auc(self.truth == k, guess[:, k], self.weights) for k in places], axis=0)
-            for guess in guesses
+            np.nanmean([weighted_auc(self.truth == k, predicted[:, k], self.weights) for k in places], axis=0)
+            for predicted in predictions
         ]
         return self.mean(np.array(each))
 
     def groups(self, by: str) -> tuple[Integers, list[str]]:
         """The group of each test row, -1 for none, and the names of the groups."""
-        book = self.test.book
-        if by not in book.names or book.continuous[book.names.index(by)]:
+        encoding = self.test.encoding
+        if by not in encoding.names or encoding.continuous[encoding.names.index(by)]:
             raise SchemaError(f"{by!r} is not a column of categories; name one that makes the groups")
-        codes = self.test.codes[:, book.names.index(by)]
+        codes = self.test.codes[:, encoding.names.index(by)]
         counts = np.bincount(codes, minlength=2)
-        large = [k for k in range(1, len(counts)) if counts[k] >= FEWEST]
+        large = [k for k in range(1, len(counts)) if counts[k] >= MIN_GROUP_ROWS]
         if len(large) < 2:
-            raise DataError(f"fewer than two groups of {by!r} have {FEWEST} held-out rows: {quote(counts[1:])}")
+            raise DataError(f"fewer than two groups of {by!r} have {MIN_GROUP_ROWS} held-out rows: {quote(counts[1:])}")
         place = np.full(len(counts), -1)
         place[large] = np.arange(len(large))
-        return place[codes], [book.labels[book.names.index(by)][k - 1] for k in large]
+        return place[codes], [encoding.labels[encoding.names.index(by)][k - 1] for k in large]
 
-    def rates(self, guesses: Floats, groups: Integers, weights: Floats) -> Floats:
+    def rates(self, predictions: Floats, groups: Integers, weights: Floats) -> Floats:
         """The share of each group put into each class, shape (seeds, draws, groups, classes)."""
         member = groups[:, None] == np.arange(groups.max() + 1)
         total = np.maximum(weights @ member, 1e-12)
         out = []
-        for guess in guesses:
-            chosen = guess.argmax(axis=1)
-            each = [(weights @ (member & (chosen == k)[:, None])) / total for k in range(guess.shape[1])]
+        for predicted in predictions:
+            chosen = predicted.argmax(axis=1)
+            each = [(weights @ (member & (chosen == k)[:, None])) / total for k in range(predicted.shape[1])]
             out.append(np.stack(each, axis=2))
         return np.array(out)
 
-    def gap(self, guesses: Floats, groups: Integers) -> Floats:
+    def gap(self, predictions: Floats, groups: Integers) -> Floats:
         """The largest difference between groups under each draw, shape (draws,)."""
-        rates = self.rates(guesses, groups, self.weights)
+        rates = self.rates(predictions, groups, self.weights)
         return self.mean((rates.max(axis=2) - rates.min(axis=2)).max(axis=2))
 
 
 @single_threaded
-def _learned(table: Coded, column: int, classes: Integers, test: Coded, states: list[int]) -> Floats:
+def _fit_and_predict(
+    table: EncodedTable, column: int, classes: Integers, test: EncodedTable, states: list[int]
+) -> Floats:
     """What classifiers trained on a table say of the test rows, shape (seeds, n, classes)."""
-    answers = table.codes[:, column]
-    rows: npt.NDArray[np.bool_] = np.isin(answers, classes)
+    target_codes = table.codes[:, column]
+    rows: npt.NDArray[np.bool_] = np.isin(target_codes, classes)
     features = np.delete(table.features()[rows], column, axis=1)
-    questions = np.delete(test.features(), column, axis=1)
-    found = [classifier(state, len(features)).fit(features, answers[rows]).predict_proba(questions) for state in states]
+    test_features = np.delete(test.features(), column, axis=1)
+    found = [
+        classifier(state, len(features)).fit(features, target_codes[rows]).predict_proba(test_features)
+        for state in states
+    ]
     return np.asarray(found, dtype=np.float64)

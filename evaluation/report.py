@@ -10,14 +10,14 @@ from typing import Any
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.verdict import Verdict, judge, uses
-from tabsynth.reporting.number_format import figure
+from tabsynth.evaluation.verdict import Verdict, assess, assess_uses
+from tabsynth.reporting.number_format import format_number
 from tabsynth.reporting.report_files import write_report
 
 VERSION = 2
 """Version of the JSON form (``templates/report.schema.json``); a later one is refused, an earlier one is read."""
 
-MOST_WORST = 25
+MAX_WORST = 25
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -45,7 +45,7 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The scores in one sentence, by the fixed thresholds of ``tabsynth.evaluation.verdict``."""
-        return judge(self.scores)
+        return assess(self.scores)
 
     @property
     def worst(self) -> list[Part]:
@@ -56,7 +56,7 @@ class Report:
         parts = [
             part for name in ("shape_error", "trend_error") if name in self.scores for part in self.scores[name].detail
         ]
-        return sorted(parts, key=lambda part: -part.excess)[:MOST_WORST]
+        return sorted(parts, key=lambda part: -part.excess)[:MAX_WORST]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, which JSON can hold."""
@@ -64,7 +64,7 @@ class Report:
             "format": "tabsynth-evaluation",
             "version": VERSION,
             "verdict": self.verdict.to_dict(),
-            "uses": uses(self.scores),
+            "uses": assess_uses(self.scores),
             "findings": list(self.findings),
             "gates": list(self.gates),
             "scores": [score.to_dict() for score in self.scores.values()],
@@ -121,7 +121,7 @@ class Report:
         lines = ["# Evaluation of a synthetic table", "", f"**{markdown_cell(self.verdict.text)}**", ""]
         lines += ["| Score | Value | 95 % interval | Real data | Direction |", "|---|---:|---:|---:|---|"]
         lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
-        known = uses(self.scores)
+        known = assess_uses(self.scores)
         if known:
             lines += ["", "## What it may be used for", ""]
             signs = {"good": "✅", "fair": "⚠️", "poor": "❌"}
@@ -138,8 +138,8 @@ class Report:
         if self.worst:
             lines += ["", "## Where it differs most", "", "| Column or pair | Error | Real data |", "|---|---:|---:|"]
             for part in self.worst[:10]:
-                floor = figure(part.floor, "%") if part.floor is not None else "–"
-                lines.append(f"| {markdown_cell(part.name)} | {figure(part.value, '%')} | {floor} |")
+                floor = format_number(part.floor, "%") if part.floor is not None else "–"
+                lines.append(f"| {markdown_cell(part.name)} | {format_number(part.value, '%')} | {floor} |")
         if self.notes:
             lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
         lines += ["", "## Tables", "", "| Table | Rows | SHA-256 |", "|---|---:|---|"]
@@ -159,7 +159,7 @@ class Report:
             cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]
             lines.append("  ".join(cells).rstrip())
         if self.worst:
-            named = ", ".join(f"{part.name} {figure(part.value, '%')}" for part in self.worst[:3])
+            named = ", ".join(f"{part.name} {format_number(part.value, '%')}" for part in self.worst[:3])
             lines += ["", f"furthest from real data: {named}"]
         lines += [f"found: {finding['text']}" for finding in self.findings]
         return "\n".join([*lines, *self.notes])
@@ -179,9 +179,9 @@ class Report:
         for score in self.scores.values():
             interval = "–"
             if score.interval is not None:
-                interval = " to ".join(figure(bound, score.unit) for bound in score.interval)
-            floor = figure(score.floor, score.unit) if score.floor is not None else "–"
-            rows.append((score.name, figure(score.value, score.unit), interval, floor, score.direction))
+                interval = " to ".join(format_number(bound, score.unit) for bound in score.interval)
+            floor = format_number(score.floor, score.unit) if score.floor is not None else "–"
+            rows.append((score.name, format_number(score.value, score.unit), interval, floor, score.direction))
         return rows
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tabsynth.errors import DataError
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 Better = Literal["lower", "higher", "target"]
 
@@ -96,18 +96,18 @@ class Score:
             raise DataError(f"score {self.name!r}: a score that aims at a target must name it")
 
     def __str__(self) -> str:
-        text = f"{self.title}: {figure(self.value, self.unit)}"
+        text = f"{self.title}: {format_number(self.value, self.unit)}"
         if self.interval is not None:
-            text += f" ({figure(self.interval[0], self.unit)} to {figure(self.interval[1], self.unit)})"
+            text += f" ({format_number(self.interval[0], self.unit)} to {format_number(self.interval[1], self.unit)})"
         if self.floor is not None:
-            text += f", {self.beside} {figure(self.floor, self.unit)}"
+            text += f", {self.beside} {format_number(self.floor, self.unit)}"
         return f"{text}, {self.direction}"
 
     @property
     def direction(self) -> str:
         """The direction in words."""
         if self.better == "target" and self.target is not None:
-            return f"best at {figure(self.target, self.unit)}"
+            return f"best at {format_number(self.target, self.unit)}"
         return f"{self.better} is better"
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Iden
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants
 
-TABLE = "table"
+TABLE_NAME = "table"
 """SDMetrics wants a name for it."""
 
-MOST_ROWS = 50_000
+MAX_ROWS = 50_000
 """Rows a side; above it SDMetrics would draw rows of its own, without a seed."""
 
 REPORTS: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -44,12 +44,12 @@ OVERALL = {
 }
 
 
-def available() -> bool:
+def is_installed() -> bool:
     """Whether sdmetrics is installed (nothing is imported)."""
     return importlib.util.find_spec("sdmetrics") is not None
 
 
-def metadata(schema: Schema) -> dict[str, Any]:
+def sdmetrics_metadata(schema: Schema) -> dict[str, Any]:
     """Metadata of one table as SDMetrics reads it: ``{"tables": {"table": {"columns": {name: {"sdtype": ...}}}}}``."""
     kinds: dict[type[Column], dict[str, Any]] = {
         Numeric: {"sdtype": "numerical"},
@@ -60,7 +60,7 @@ def metadata(schema: Schema) -> dict[str, Any]:
         Text: {"sdtype": "unknown", "pii": True},
     }
     columns = {name: dict(kinds[type(column)]) for name, column in schema.items()}
-    return {"tables": {TABLE: {"columns": columns}}, "relationships": []}
+    return {"tables": {TABLE_NAME: {"columns": columns}}, "relationships": []}
 
 
 def sdmetrics_scores(
@@ -72,7 +72,7 @@ def sdmetrics_scores(
         train: The real table.
         synthetic: The synthetic table.
         schema: Kinds of the columns.
-        rng: Draws rows where there are more than ``MOST_ROWS``.
+        rng: Draws rows where there are more than ``MAX_ROWS``.
 
     Returns:
         The scores, and notes on what SDMetrics could not compute.
@@ -80,11 +80,11 @@ def sdmetrics_scores(
     Raises:
         MissingDependencyError: sdmetrics is not installed.
     """
-    if not available():
+    if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import DiagnosticReport, QualityReport
 
-    real, made = (_prepared(frame, schema, rng) for frame in (train, synthetic))
+    real, made = (_prepare(frame, schema, rng) for frame in (train, synthetic))
     scores: list[Score] = []
     notes: list[str] = []
     for kind in (QualityReport, DiagnosticReport):
@@ -92,10 +92,10 @@ def sdmetrics_scores(
         report = kind()
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            report.generate({TABLE: real}, {TABLE: made}, metadata(schema), verbose=False)
+            report.generate({TABLE_NAME: real}, {TABLE_NAME: made}, sdmetrics_metadata(schema), verbose=False)
             overall = report.get_score()
             values = dict(report.get_properties().itertuples(index=False, name=None))
-            details = {title: report.get_details(title, TABLE) for title, _, _ in REPORTS[name]}
+            details = {title: report.get_details(title, TABLE_NAME) for title, _, _ in REPORTS[name]}
         key, title = OVERALL[name]
         found = [(key, title, f"SDMetrics' overall score, the mean of its parts ({name})", overall, None)]
         found += [(key, title, text, values[title], details[title]) for title, key, text in REPORTS[name]]
@@ -122,15 +122,15 @@ def sdmetrics_scores(
 
 def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
     """The similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
-    if not available():
+    if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import QualityReport
 
     report = QualityReport()
     with np.errstate(all="ignore"):
-        report.generate({TABLE: train}, {TABLE: synthetic}, metadata(schema), verbose=False)
-        report.get_details("Column Pair Trends", TABLE)
-        detail = report.get_details("Column Shapes", TABLE)
+        report.generate({TABLE_NAME: train}, {TABLE_NAME: synthetic}, sdmetrics_metadata(schema), verbose=False)
+        report.get_details("Column Pair Trends", TABLE_NAME)
+        detail = report.get_details("Column Shapes", TABLE_NAME)
     return {str(row["Column"]): float(row["Score"]) for row in detail.to_dict("records")}
 
 
@@ -168,7 +168,7 @@ def sdmetrics_metric(
     """
     if name not in METRICS:
         raise InputError(f"no metric of SDMetrics is called {name!r} here; there are {quote(METRICS, 20)}")
-    if not available():
+    if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     family = METRICS[name].rsplit(".", 1)[1]
     wanted = {"single_column": 1, "column_pairs": 2}.get(family, len(columns))
@@ -181,11 +181,11 @@ def sdmetrics_metric(
         return float(metric.compute(train[pick].copy(), synthetic[pick].copy(), **options))
 
 
-def _prepared(frame: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.DataFrame:
+def _prepare(frame: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.DataFrame:
     """The schema's columns with real datetimes, and no more rows than SDMetrics looks at."""
     out = frame[list(schema)]
-    if len(out) > MOST_ROWS:
-        out = out.iloc[rng.permutation(len(out))[:MOST_ROWS]]
+    if len(out) > MAX_ROWS:
+        out = out.iloc[rng.permutation(len(out))[:MAX_ROWS]]
     dates = {c.name: to_instants(out[c.name], c.format) for c in schema.values() if isinstance(c, Datetime)}
     return out.assign(**dates).reset_index(drop=True)
 

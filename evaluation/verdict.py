@@ -12,15 +12,15 @@ from typing import Any
 from tabsynth.evaluation import metric_specs
 from tabsynth.evaluation.metric_specs import LEVELS, Level
 from tabsynth.evaluation.score import Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
-BROKEN = 25.0
+MAX_PART_EXCESS = 25.0
 """Points above the floor at which one column or pair alone keeps the mean from being called good."""
 
-VAGUE = 25.0
+MAX_INTERVAL_WIDTH = 25.0
 """Width of the interval of column shapes, in points, from which there are too few rows to say anything good."""
 
-JUDGED = {
+VERDICT_SCORES = {
     "fidelity": ("shape_error", "trend_error"),
     "detection": ("detection_auc",),
     "utility": ("utility_gap",),
@@ -57,44 +57,46 @@ class Verdict:
         return {"text": self.text, "areas": dict(self.areas), "scores": dict(self.scores)}
 
 
-def judge(scores: Mapping[str, Score]) -> Verdict:
+def assess(scores: Mapping[str, Score]) -> Verdict:
     """The verdict on a report's scores; an area without scores is not spoken of."""
     levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
     found_areas: dict[str, Level] = {}
-    for area, names in JUDGED.items():
+    for area, names in VERDICT_SCORES.items():
         found = [levels[name] for name in names if name in levels]
         if found:
             found_areas[area] = max(found, key=LEVELS.index)
     shape = scores.get("shape_error")
-    wide = shape is not None and shape.interval is not None and shape.interval[1] - shape.interval[0] > VAGUE
-    return Verdict(_sentence(found_areas, vague=wide and found_areas["fidelity"] != "poor"), found_areas, levels)
+    wide = (
+        shape is not None and shape.interval is not None and shape.interval[1] - shape.interval[0] > MAX_INTERVAL_WIDTH
+    )
+    return Verdict(_sentence(found_areas, too_few_rows=wide and found_areas["fidelity"] != "poor"), found_areas, levels)
 
 
 def level_of(score: Score) -> Level | None:
     """Good, fair or poor; None for a score that no limit is set for."""
     level = metric_specs.level_of(score)
     if score.name in ("shape_error", "trend_error") and level == "good":
-        return "fair" if any(part.excess > BROKEN for part in score.detail) else level
+        return "fair" if any(part.excess > MAX_PART_EXCESS for part in score.detail) else level
     return level
 
 
-def reading(score: Score) -> str:
+def compare_with_floor(score: Score) -> str:
     """How the value compares with its floor, in a few words."""
     if score.name in ("shape_error", "trend_error") and score.floor is not None:
         gap = score.value - score.floor
-        return "as near as fresh real rows" if gap <= 0 else f"{figure(gap, '%')} above fresh real rows"
+        return "as near as fresh real rows" if gap <= 0 else f"{format_number(gap, '%')} above fresh real rows"
     return ""
 
 
-def _sentence(levels: Mapping[str, Level], vague: bool = False) -> str:
+def _sentence(levels: Mapping[str, Level], too_few_rows: bool = False) -> str:
     """Fidelity first, then what speaks for the table, then what speaks against it."""
     if not levels:
         return "Nothing was measured."
-    if vague:
+    if too_few_rows:
         return "There are too few rows to say how close the synthetic table is to the real one."
     rest = [area for area in levels if area != "fidelity"]
-    good = _joined([PHRASES[area, levels[area]] for area in rest if levels[area] == "good"])
-    bad = _joined([PHRASES[area, levels[area]] for area in rest if levels[area] != "good"])
+    good = _join_phrases([PHRASES[area, levels[area]] for area in rest if levels[area] == "good"])
+    bad = _join_phrases([PHRASES[area, levels[area]] for area in rest if levels[area] != "good"])
     tail = ", but ".join(part for part in (good, bad) if part)
     if "fidelity" not in levels:
         return f"{tail[0].upper()}{tail[1:]}."
@@ -103,7 +105,7 @@ def _sentence(levels: Mapping[str, Level], vague: bool = False) -> str:
     return f"{head}{link}{tail}." if tail else f"{head}."
 
 
-def _joined(phrases: list[str]) -> str:
+def _join_phrases(phrases: list[str]) -> str:
     """Phrases in a row: a, b and c."""
     return " and ".join(part for part in (", ".join(phrases[:-1]), "".join(phrases[-1:])) if part)
 
@@ -119,10 +121,10 @@ USES: dict[str, tuple[str, ...]] = {
 """The scores that matter for each use; a use none of whose scores was measured is not spoken of."""
 
 
-WORDS: dict[Level, str] = {"good": "fit for it", "fair": "with care", "poor": "not fit"}
+LEVEL_PHRASES: dict[Level, str] = {"good": "fit for it", "fair": "with care", "poor": "not fit"}
 
 
-def uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
+def assess_uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
     """Each use with its level, a word for it, and the scores that keep it from being better, the worst first."""
     out = []
     for use, names in USES.items():
@@ -135,7 +137,7 @@ def uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
             {
                 "use": use,
                 "level": worst,
-                "word": WORDS[worst],
+                "word": LEVEL_PHRASES[worst],
                 "against": [{"name": n, "title": scores[n].title, "level": levels[n]} for n in against],
                 "measured": list(levels),
             }

@@ -20,9 +20,9 @@ from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, TrainingError, missing_package, quote
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.inputs import relaxed
+from tabsynth.evaluation.inputs import relax_schema
 from tabsynth.evaluation.score import Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.registry import create
 
@@ -88,7 +88,7 @@ class Tuning:
         return (
             f"best of {len(self.trials)} settings of {self.kind}: {options or 'the defaults'}\n"
             f"on the confirmation rows: {self.confirmed}\n"
-            f"the defaults on these rows: {figure(self.default.value, self.default.unit)}"
+            f"the defaults on these rows: {format_number(self.default.value, self.default.unit)}"
         )
 
     def to_yaml(self) -> str:
@@ -200,7 +200,7 @@ def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, t
     if objective in UTILITY_OBJECTIVES:
         report = evaluate(train, synthetic, rows, target=target, schema=train.schema, seed=seed, sdmetrics=False)
     else:
-        report = evaluate(rows.frame, synthetic, schema=relaxed(train.schema), seed=seed, sdmetrics=False)
+        report = evaluate(rows.frame, synthetic, schema=relax_schema(train.schema), seed=seed, sdmetrics=False)
     if objective not in report.scores:
         raise InputError(f"{objective} is not defined for this table; its scores are {quote(report.scores, 10)}")
     return report.scores[objective]

@@ -9,49 +9,50 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.binning import Bins, joint
-from tabsynth.evaluation.stats.bootstrap import difference, half_sum
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, variation
+from tabsynth.evaluation.stats.binning import Bins, joint_codes
+from tabsynth.evaluation.stats.bootstrap import half_l1_norm, statistic_difference
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
+from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
 
-MOST_TRIPLES = 60
-MOST_PAIRS = 300
-COARSE, FINE = 5, 8
+MAX_TRIPLES = 60
+MAX_PAIRS = 300
+N_TRIPLE_BINS, N_PAIR_BINS = 5, 8
 """Codes of a column in a triple and in a pair."""
 
 
 def dependence_scores(comparison: Comparison) -> list[Score]:
     """Errors of triples, of mutual information and of conditional distributions; fewer for a table of few columns."""
-    d = len(comparison.real.book.names)
-    scores = [_triples(comparison)] if d > 2 else []
-    return scores + ([_information(comparison), _conditional(comparison)] if d > 1 else [])
+    d = len(comparison.real.encoding.names)
+    scores = [_triple_score(comparison)] if d > 2 else []
+    return scores + ([_information_score(comparison), _conditional_score(comparison)] if d > 1 else [])
 
 
-def spread_out(every: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+def evenly_spaced(every: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
     """At most so many, spread evenly: always the same ones, so that a score is of the same parts for every table."""
     if len(every) <= most:
         return every
     return [every[i] for i in np.linspace(0, len(every) - 1, most).astype(np.int64)]
 
 
-def _triples(comparison: Comparison) -> Score:
-    bins = Bins.of(comparison.real, COARSE)
+def _triple_score(comparison: Comparison) -> Score:
+    bins = Bins.of(comparison.real, N_TRIPLE_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     every = list(combinations(range(len(bins.sizes)), 3))
-    chosen = spread_out([*every], MOST_TRIPLES)
+    chosen = evenly_spaced([*every], MAX_TRIPLES)
     values, floors, draws = [], [], []
     for triple in chosen:
-        keys = [(joint(a, bins.sizes, triple), joint(b, bins.sizes, triple)) for a, b in codes]
-        value, drawn = comparison.resample.variation(keys[0][0][0], keys[0][1][0], keys[0][0][1])
+        keys = [(joint_codes(a, bins.sizes, triple), joint_codes(b, bins.sizes, triple)) for a, b in codes]
+        value, drawn = comparison.resample.total_variation(keys[0][0][0], keys[0][1][0], keys[0][0][1])
         values.append(value)
         draws.append(drawn)
-        floors.append(comparison.floor([np.array(variation(a[0], b[0], a[1])) for a, b in keys[1:]]))
-    names = comparison.real.book.names
+        floors.append(comparison.floor([np.array(total_variation_distance(a[0], b[0], a[1])) for a, b in keys[1:]]))
+    names = comparison.real.encoding.names
     return error_score(
         "triple_error",
         "Triples",
         "How far the joint distribution of three columns is from the real one, on average over the triples.",
-        f"Total variation over {COARSE} quantile bins or categories a column; {len(chosen)} of {len(every)} triples. "
-        + comparison.how,
+        f"Total variation over {N_TRIPLE_BINS} bins a column; {len(chosen)} of {len(every)} triples. "
+        + comparison.method_note,
         [tuple(names[j] for j in triple) for triple in chosen],
         np.array(values),
         np.array(floors),
@@ -59,28 +60,28 @@ def _triples(comparison: Comparison) -> Score:
     )
 
 
-def _information(comparison: Comparison) -> Score:
-    bins = Bins.of(comparison.real, FINE)
+def _information_score(comparison: Comparison) -> Score:
+    bins = Bins.of(comparison.real, N_PAIR_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    chosen = spread_out(list(combinations(range(len(bins.sizes)), 2)), MOST_PAIRS)
+    chosen = evenly_spaced(list(combinations(range(len(bins.sizes)), 2)), MAX_PAIRS)
     values, floors, draws = [], [], []
     for pair in chosen:
         shape = (int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]]))
-        keys = [(joint(a, bins.sizes, pair)[0], joint(b, bins.sizes, pair)[0]) for a, b in codes]
+        keys = [(joint_codes(a, bins.sizes, pair)[0], joint_codes(b, bins.sizes, pair)[0]) for a, b in codes]
         size = shape[0] * shape[1]
-        shared = partial(_shared, shape=shape)
-        value, drawn = comparison.resample.change(*keys[0], size, shared)
+        shared = partial(_normalised_information, shape=shape)
+        value, drawn = comparison.resample.statistic_change(*keys[0], size, shared)
         values.append(value)
         draws.append(drawn)
-        gaps = [difference(*both, size, shared) for both in keys[1:]]
+        gaps = [statistic_difference(*both, size, shared) for both in keys[1:]]
         floors.append(comparison.floor([np.array(abs(gap)) for gap in gaps]))
-    names = comparison.real.book.names
+    names = comparison.real.encoding.names
     return error_score(
         "information_error",
         "Mutual information",
         "How far two columns tell more, or less, of each other than in the real table, on average over the pairs.",
-        f"Difference of mutual information over the lesser entropy, {FINE} bins a column, less its bias (Miller); "
-        f"{len(chosen)} pairs. {comparison.how}",
+        f"Mutual information over the lesser entropy, {N_PAIR_BINS} bins a column, less its bias (Miller); "
+        f"{len(chosen)} pairs. {comparison.method_note}",
         [tuple(names[j] for j in pair) for pair in chosen],
         np.array(values),
         np.array(floors),
@@ -91,10 +92,22 @@ def _information(comparison: Comparison) -> Score:
 def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) -> float:
     """Mutual information of two coded columns over the lesser entropy, from 0 to 1."""
     counts = np.bincount(left * sizes[1] + right, minlength=sizes[0] * sizes[1])
-    return float(_shared(counts[None], sizes)[0])
+    return float(_normalised_information(counts[None], sizes)[0])
 
 
-def _shared(counts: np.ndarray, shape: tuple[int, int]) -> Floats:
+def related_columns(real: EncodedTable, excluded: set[str], minimum: float) -> dict[str, set[str]]:
+    """The columns that share at least so much information with each column of the real table."""
+    bins = Bins.of(real, N_PAIR_BINS)
+    codes, names = bins.codes(real), real.encoding.names
+    out: dict[str, set[str]] = {name: set() for name in names}
+    for a, b in combinations([j for j, name in enumerate(names) if name not in excluded], 2):
+        if shared_information(codes[:, a], codes[:, b], (int(bins.sizes[a]), int(bins.sizes[b]))) >= minimum:
+            out[names[a]].add(names[b])
+            out[names[b]].add(names[a])
+    return out
+
+
+def _normalised_information(counts: np.ndarray, shape: tuple[int, int]) -> Floats:
     """Mutual information over the lesser entropy, for counts of shape (b, r * c); shape (b,)."""
     table = counts.reshape(-1, *shape).astype(np.float64)
     total = np.maximum(table.sum(axis=(1, 2)), 1.0)
@@ -112,40 +125,41 @@ def _entropy(counts: Floats, total: Floats) -> Floats:
     return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1))
 
 
-def _conditional(comparison: Comparison) -> Score:
-    bins = Bins.of(comparison.real, FINE)
+def _conditional_score(comparison: Comparison) -> Score:
+    bins = Bins.of(comparison.real, N_PAIR_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    chosen = spread_out(list(permutations(range(len(bins.sizes)), 2)), MOST_PAIRS)
+    chosen = evenly_spaced(list(permutations(range(len(bins.sizes)), 2)), MAX_PAIRS)
     values, floors, draws = [], [], []
     for pair in chosen:
         given, size = int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]])
-        keys = [(joint(a, bins.sizes, pair)[0], joint(b, bins.sizes, pair)[0]) for a, b in codes]
+        keys = [(joint_codes(a, bins.sizes, pair)[0], joint_codes(b, bins.sizes, pair)[0]) for a, b in codes]
         weight, gap = _conditional_gap(keys[0][0], keys[0][1], given, size)
         value = 0.5 * float(np.abs(gap).sum())
         sides = ((comparison.resample.left, keys[0][0]), (comparison.resample.right, keys[0][1]))
         tables = [side.table(key, given * size) for side, key in sides]
         parts = [
-            _rows(side.weights @ table, given, size) - _rows(table.sum(axis=0)[None], given, size)
+            _conditional_shares(side.weights @ table, given, size)
+            - _conditional_shares(table.sum(axis=0)[None], given, size)
             for (side, _), table in zip(sides, tables, strict=True)
         ]
-        chance = [_rows(part, given, size) for part in comparison.resample.halves(tables)]
+        chance = [_conditional_shares(part, given, size) for part in comparison.resample.permuted_counts(tables)]
         deviation, by_chance = (
             ((each[0] - each[1]) * weight[None, :, None]).reshape(len(each[0]), -1) for each in (parts, chance)
         )
         values.append(value)
-        draws.append(comparison.resample.calibrated((deviation, by_chance), gap, half_sum, value))
+        draws.append(comparison.resample.calibrate((deviation, by_chance), gap, half_l1_norm, value))
         floors.append(
             comparison.floor(
                 [np.array(0.5 * np.abs(_conditional_gap(a, b, given, size)[1]).sum()) for a, b in keys[1:]]
             )
         )
-    names = comparison.real.book.names
+    names = comparison.real.encoding.names
     return error_score(
         "conditional_error",
         "Conditional distributions",
         "How far the distribution of one column given another is from the real one, on average over both.",
-        f"Total variation of the second column within each of {FINE} bins of the first, weighted by real rows; "
-        f"{len(chosen)} ordered pairs. {comparison.how}",
+        f"Total variation of the second column within each of {N_PAIR_BINS} bins of the first, weighted by real rows; "
+        f"{len(chosen)} ordered pairs. {comparison.method_note}",
         [tuple(names[j] for j in pair) for pair in chosen],
         np.array(values),
         np.array(floors),
@@ -153,7 +167,7 @@ def _conditional(comparison: Comparison) -> Score:
     )
 
 
-def _rows(counts: Floats, given: int, size: int) -> Floats:
+def _conditional_shares(counts: Floats, given: int, size: int) -> Floats:
     """Shares within each value of the first column, shape (b, given, size)."""
     table = counts.reshape(-1, given, size)
     total = table.sum(axis=2, keepdims=True)
@@ -164,4 +178,6 @@ def _conditional_gap(left: Integers, right: Integers, given: int, size: int) -> 
     """The real weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
     p, q = (np.bincount(key, minlength=given * size).astype(np.float64)[None] for key in (left, right))
     weight = p.reshape(given, size).sum(axis=1) / len(left)
-    return weight, ((_rows(p, given, size) - _rows(q, given, size))[0] * weight[:, None]).ravel()
+    return weight, (
+        (_conditional_shares(p, given, size) - _conditional_shares(q, given, size))[0] * weight[:, None]
+    ).ravel()

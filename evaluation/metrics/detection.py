@@ -15,46 +15,46 @@ from sklearn.model_selection import StratifiedKFold
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.auc import delong
-from tabsynth.evaluation.stats.boosted_trees import classifier, seed_of
-from tabsynth.evaluation.stats.design_matrix import Encoder
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.auc import delong_auc
+from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed
+from tabsynth.evaluation.stats.design_matrix import FeatureEncoder
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 """Rows a side that the classifier sees."""
 
 SHUFFLE_ROWS = 3_000
 """Held-out rows on which a column is shuffled to see what the classifier loses."""
 
-FOLDS = 3
-CELLS = 64
+N_FOLDS = 3
+N_QUANTILE_CELLS = 64
 """Quantile cells of a continuous column when it is judged alone."""
 
 
 @dataclass(frozen=True, eq=False)
-class Detected:
+class DetectionResult:
     """What the classifier was shown and what it believed.
 
     Attributes:
         sides: The real and the synthetic rows, n each.
         rows: Which rows of the synthetic table these are, shape (n,).
-        fake: Which of the 2n rows are synthetic.
+        is_synthetic: Which of the 2n rows are synthetic.
         folds: Rows learned from and rows held out.
-        belief: Cross-validated belief that a row is synthetic, shape (2n,).
+        probability: Cross-validated belief that a row is synthetic, shape (2n,).
         models: The classifier of each fold.
     """
 
-    sides: tuple[Coded, Coded]
+    sides: tuple[EncodedTable, EncodedTable]
     rows: Integers
-    fake: np.ndarray
+    is_synthetic: np.ndarray
     folds: list[tuple[Integers, Integers]]
-    belief: Floats
+    probability: Floats
     models: tuple[Any, ...]
 
 
 def detection_scores(
-    real: Coded, synthetic: Coded, rng: np.random.Generator, most: int = MOST_ROWS
-) -> tuple[list[Score], Detected | None]:
+    real: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator, max_rows: int = MAX_ROWS
+) -> tuple[list[Score], DetectionResult | None]:
     """The AUC of all columns together, and of the most telling column alone; and what was seen, row by row.
 
     The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
@@ -64,24 +64,24 @@ def detection_scores(
         real: The training table.
         synthetic: The synthetic table.
         rng: Draws rows, folds and shuffles.
-        most: Rows a side that the classifier sees.
+        max_rows: Rows a side that the classifier sees.
     """
-    n = min(most, len(real), len(synthetic))
-    if n < 2 * FOLDS:
+    n = min(max_rows, len(real), len(synthetic))
+    if n < 2 * N_FOLDS:
         return [], None
-    picked = [rng.permutation(len(table))[:n] for table in (real, synthetic)]
-    sides = [table.take(rows) for table, rows in zip((real, synthetic), picked, strict=True)]
+    chosen = [rng.permutation(len(table))[:n] for table in (real, synthetic)]
+    sides = [table.take(rows) for table, rows in zip((real, synthetic), chosen, strict=True)]
     rows = np.vstack([side.features() for side in sides])
-    fake = np.arange(2 * n) >= n
-    names = real.book.names
-    seed = seed_of(rng)
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, fake))
-    belief, lost, models = _together(rows, fake, folds, seed, rng)
-    auc, interval = delong(fake, belief, folds=FOLDS)
-    alone = [_alone(sides, j, fake, folds) for j in range(len(names))]
-    each = [delong(fake, scores, len(names), FOLDS) for scores in alone]
+    is_synthetic = np.arange(2 * n) >= n
+    names = real.encoding.names
+    seed = draw_seed(rng)
+    folds = list(StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed).split(rows, is_synthetic))
+    probability, auc_drops, models = _cross_validate(rows, is_synthetic, folds, seed, rng)
+    auc, interval = delong_auc(is_synthetic, probability, folds=N_FOLDS)
+    column_scores = [_column_log_odds(sides, j, is_synthetic, folds) for j in range(len(names))]
+    each = [delong_auc(is_synthetic, scores, len(names), N_FOLDS) for scores in column_scores]
     top = int(np.argmax([value for value, _ in each]))
-    seen = Detected((sides[0], sides[1]), picked[1], fake, folds, belief, models)
+    result = DetectionResult((sides[0], sides[1]), chosen[1], is_synthetic, folds, probability, models)
     return [
         Score(
             name="detection_auc",
@@ -93,9 +93,9 @@ def detection_scores(
             floor=0.5,
             unit="AUC",
             description="How well boosted trees tell synthetic rows from real ones; 0.5 is guessing, 1 never errs.",
-            method=f"{FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong, widened for the folds; "
+            method=f"{N_FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong, widened for the folds; "
             "the floor is exact: real rows cannot be told from real rows. Detail: AUC lost when a column is shuffled.",
-            detail=_parts(names, lost, 0.0),
+            detail=_parts(names, auc_drops, 0.0),
         ),
         Score(
             name="detection_column_auc",
@@ -110,50 +110,56 @@ def detection_scores(
             f"largest of {len(names)} columns. Detail: the AUC of every column alone.",
             detail=_parts(names, np.array([value for value, _ in each]), 0.5),
         ),
-    ], seen
+    ], result
 
 
-def _together(
-    rows: Floats, fake: np.ndarray, folds: list[tuple[Integers, Integers]], seed: int, rng: np.random.Generator
+def _cross_validate(
+    rows: Floats, is_synthetic: np.ndarray, folds: list[tuple[Integers, Integers]], seed: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, tuple[Any, ...]]:
     """Belief of every row, shape (2n,), the AUC lost by shuffling each column, shape (d,), and each fold's model."""
     models = []
-    belief = np.empty(len(rows))
-    lost = np.zeros(rows.shape[1])
+    probability = np.empty(len(rows))
+    auc_drops = np.zeros(rows.shape[1])
     for number, (fit, held) in enumerate(folds):
-        model = classifier(seed, len(fit)).fit(rows[fit], fake[fit])
+        model = classifier(seed, len(fit)).fit(rows[fit], is_synthetic[fit])
         models.append(model)
-        belief[held] = model.predict_proba(rows[held])[:, 1]
+        probability[held] = model.predict_proba(rows[held])[:, 1]
         if number:  # one fold's model is enough to say where it looks
             continue
         some = held[rng.permutation(len(held))[:SHUFFLE_ROWS]]
-        whole, _ = delong(fake[some], belief[some])
+        whole, _ = delong_auc(is_synthetic[some], probability[some])
         for j in range(rows.shape[1]):
             shuffled = rows[some]
             shuffled[:, j] = rng.permutation(shuffled[:, j])
-            lost[j] = whole - delong(fake[some], model.predict_proba(shuffled)[:, 1])[0]
-    return belief, lost, tuple(models)
+            auc_drops[j] = whole - delong_auc(is_synthetic[some], model.predict_proba(shuffled)[:, 1])[0]
+    return probability, auc_drops, tuple(models)
 
 
-def _alone(sides: list[Coded], j: int, fake: np.ndarray, folds: list[tuple[Integers, Integers]]) -> Floats:
+def _column_log_odds(
+    sides: list[EncodedTable], j: int, is_synthetic: np.ndarray, folds: list[tuple[Integers, Integers]]
+) -> Floats:
     """Cross-validated log odds by the cell of one column, shape (2n,)."""
-    book = sides[0].book
-    if book.continuous[j]:
-        at = int(book.continuous[:j].sum())
+    encoding = sides[0].encoding
+    if encoding.continuous[j]:
+        at = int(encoding.continuous[:j].sum())
         values = np.concatenate([side.values[:, at] for side in sides])
         present = values[~np.isnan(values)]
-        edges = np.unique(np.quantile(present, np.linspace(0, 1, CELLS + 1)[1:-1])) if len(present) else np.zeros(1)
+        edges = (
+            np.unique(np.quantile(present, np.linspace(0, 1, N_QUANTILE_CELLS + 1)[1:-1]))
+            if len(present)
+            else np.zeros(1)
+        )
         # a value that is an edge gets a cell of its own: spikes (zero, a default) tell more than the spread around them
         cells = np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right") + 1
         cells[np.isnan(values)] = 0
         size = 2 * len(edges) + 2
     else:
         cells = np.concatenate([side.codes[:, j] for side in sides])
-        size = int(book.sizes[j])
+        size = int(encoding.sizes[j])
     out = np.empty(len(cells))
     for fit, held in folds:
-        yes = np.bincount(cells[fit][fake[fit]], minlength=size)
-        no = np.bincount(cells[fit][~fake[fit]], minlength=size)
+        yes = np.bincount(cells[fit][is_synthetic[fit]], minlength=size)
+        no = np.bincount(cells[fit][~is_synthetic[fit]], minlength=size)
         out[held] = np.log((yes + 1.0) / (no + 1.0))[cells[held]]
     return out
 
@@ -164,33 +170,33 @@ def _parts(names: tuple[str, ...], values: Floats, floor: float) -> tuple[Part, 
     return tuple(Part(columns=(names[j],), value=float(values[j]), floor=floor) for j in order)
 
 
-MOST_TOLD = 20
+N_DETECTED_ROWS = 20
 """Rows that are named."""
 
 
-STAND_INS = 24
+N_REFERENCE_ROWS = 24
 """Real rows whose values stand in for a column's, to see what the column adds to the belief."""
 
 
-STEPS = 20
+N_PROBABILITY_BINS = 20
 """Classes of belief in the histogram."""
 
 
-MOST_ITERATIONS = 200
+MAX_ITERATIONS = 200
 
 
-def logistic_score(trial: Detected) -> Score:
+def logistic_score(result: DetectionResult) -> Score:
     """How well a logistic regression on standardised columns and indicators tells synthetic rows from real ones."""
-    encoder = Encoder.of(trial.sides[0])
-    rows = np.vstack([encoder.features(side) for side in trial.sides])
-    belief = np.empty(len(rows))
+    encoder = FeatureEncoder.of(result.sides[0])
+    rows = np.vstack([encoder.features(side) for side in result.sides])
+    probability = np.empty(len(rows))
     weight = np.zeros(rows.shape[1])
-    for fit, held in trial.folds:
-        model = LogisticRegression(C=1.0, max_iter=MOST_ITERATIONS, tol=1e-3).fit(rows[fit], trial.fake[fit])
-        belief[held] = model.decision_function(rows[held])
-        weight += np.abs(model.coef_[0]) * rows[fit].std(axis=0) / len(trial.folds)
-    auc, interval = delong(trial.fake, belief, folds=len(trial.folds), steady=True)
-    names = trial.sides[0].book.names
+    for fit, held in result.folds:
+        model = LogisticRegression(C=1.0, max_iter=MAX_ITERATIONS, tol=1e-3).fit(rows[fit], result.is_synthetic[fit])
+        probability[held] = model.decision_function(rows[held])
+        weight += np.abs(model.coef_[0]) * rows[fit].std(axis=0) / len(result.folds)
+    auc, interval = delong_auc(result.is_synthetic, probability, folds=len(result.folds), linear=True)
+    names = result.sides[0].encoding.names
     each = np.zeros(len(names))
     np.maximum.at(each, encoder.sources, weight)
     order = np.argsort(-each, kind="stable")
@@ -204,33 +210,33 @@ def logistic_score(trial: Detected) -> Score:
         floor=0.5,
         unit="AUC",
         description="How well a logistic regression tells synthetic rows from real ones: it sees shifts only.",
-        method=f"{len(trial.folds)}-fold cross-validation on {len(trial.rows):,} rows a side; interval by DeLong, "
+        method=f"{len(result.folds)}-fold cross-validation on {len(result.rows):,} rows a side; interval by DeLong, "
         "widened for the folds; the floor is exact. Detail: the largest standardised coefficient of each column.",
         detail=tuple(Part(columns=(names[j],), value=float(each[j]), floor=0.0) for j in order),
     )
 
 
-def telltale_rows(trial: Detected) -> dict[str, Any]:
+def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
     """What the classifier believed of real and of synthetic rows, and the synthetic rows that it was surest of.
 
     Returns:
         ``steps``: edges of belief; ``real`` and ``synthetic``: the share of rows in each, in percent; ``rows``: number
-        of the row in the synthetic table (from 0), ``belief``, and ``columns``: name and how much the belief falls,
+        of the row in the synthetic table (from 0), ``belief``, and ``columns``: name and how much it falls,
         on average, when real values stand in for the column's.
     """
-    n = len(trial.rows)
-    edges = np.linspace(0, 1, STEPS + 1)
-    shares = [np.histogram(part, edges)[0] / n * 100 for part in (trial.belief[:n], trial.belief[n:])]
-    order = np.argsort(-trial.belief[n:], kind="stable")[:MOST_TOLD]
-    lost = _occluded(trial, order)
-    names = trial.sides[0].book.names
+    n = len(result.rows)
+    edges = np.linspace(0, 1, N_PROBABILITY_BINS + 1)
+    shares = [np.histogram(part, edges)[0] / n * 100 for part in (result.probability[:n], result.probability[n:])]
+    order = np.argsort(-result.probability[n:], kind="stable")[:N_DETECTED_ROWS]
+    auc_drops = _occlusion_attributions(result, order)
+    names = result.sides[0].encoding.names
     rows = []
-    for place, each in zip(order, lost, strict=True):
+    for place, each in zip(order, auc_drops, strict=True):
         top = [j for j in np.argsort(-each, kind="stable")[:3] if each[j] > 0.01]
         rows.append(
             {
-                "row": int(trial.rows[place]),
-                "belief": round(float(trial.belief[n + place]), 4),
+                "row": int(result.rows[place]),
+                "belief": round(float(result.probability[n + place]), 4),
                 "columns": [{"name": names[j], "lost": round(float(each[j]), 4)} for j in top],
             }
         )
@@ -242,21 +248,21 @@ def telltale_rows(trial: Detected) -> dict[str, Any]:
     }
 
 
-def _occluded(trial: Detected, order: np.ndarray) -> Floats:
+def _occlusion_attributions(result: DetectionResult, order: np.ndarray) -> Floats:
     """How much the belief of each row falls when real values stand in for one column, shape (rows, d)."""
-    real, made = (side.features() for side in trial.sides)
+    real, made = (side.features() for side in result.sides)
     d = real.shape[1]
-    n = len(trial.rows)
+    n = len(result.rows)
     fold_of = np.empty(2 * n, dtype=np.int64)
-    for number, (_, held) in enumerate(trial.folds):
+    for number, (_, held) in enumerate(result.folds):
         fold_of[held] = number
-    others = real[np.linspace(0, n - 1, STAND_INS).astype(np.int64)]
+    others = real[np.linspace(0, n - 1, N_REFERENCE_ROWS).astype(np.int64)]
     out = np.zeros((len(order), d))
     for at, place in enumerate(order):
         changed = np.repeat(made[place][None], d * len(others), axis=0).reshape(d, len(others), d)
         for j in range(d):
             changed[j, :, j] = others[:, j]
-        model = trial.models[fold_of[n + place]]
-        belief = model.predict_proba(changed.reshape(-1, d))[:, 1].reshape(d, -1).mean(axis=1)
-        out[at] = trial.belief[n + place] - belief
+        model = result.models[fold_of[n + place]]
+        probability = model.predict_proba(changed.reshape(-1, d))[:, 1].reshape(d, -1).mean(axis=1)
+        out[at] = result.probability[n + place] - probability
     return out

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.metrics.utility import DRAWS, Question, answers
-from tabsynth.evaluation.metrics.utility_models import Trained
+from tabsynth.evaluation.metrics.utility import N_DRAWS, PredictionTask, target_values
+from tabsynth.evaluation.metrics.utility_models import TrainedModels
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.auc import weighted_auc
 from tabsynth.evaluation.stats.binning import Bins
-from tabsynth.evaluation.stats.bootstrap import around, calibrated, shares
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.bootstrap import calibrate_draws, error_interval, normalise
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, error_score
 
-FEWEST = 30
+MIN_GROUP_ROWS = 30
 """Rows that a group needs."""
 
-MOST_GROUPS = 12
-QUARTERS = 4
+MAX_GROUPS = 12
+N_QUANTILE_GROUPS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class SensitiveGroups:
     """The groups that one sensitive column makes.
 
     Attributes:
@@ -46,72 +46,72 @@ class Groups:
     labels: tuple[str, ...]
     bins: Bins
 
-    def of(self, table: Coded) -> Integers:
+    def of(self, table: EncodedTable) -> Integers:
         """The group of each row, -1 for none, shape (n,)."""
-        codes = self.bins.codes(table) if table.book.continuous[self.column] else table.codes
+        codes = self.bins.codes(table) if table.encoding.continuous[self.column] else table.codes
         place = np.full(int(codes[:, self.column].max(initial=0)) + int(self.codes.max()) + 2, -1)
         place[self.codes] = np.arange(len(self.codes))
         return place[codes[:, self.column]]
 
 
-def sensitive_groups(real: Coded, names: list[str]) -> list[Groups]:
-    """The groups of each sensitive column that has at least two of ``FEWEST`` real rows; numbers are quartered."""
-    bins = Bins.of(real, QUARTERS)
+def sensitive_groups(real: EncodedTable, names: list[str]) -> list[SensitiveGroups]:
+    """The groups of each sensitive column with at least two large ones; numbers are cut at the quartiles."""
+    bins = Bins.of(real, N_QUANTILE_GROUPS)
     out = []
     for name in names:
-        if name not in real.book.names:
+        if name not in real.encoding.names:
             continue
-        j = real.book.names.index(name)
-        codes = (bins.codes(real) if real.book.continuous[j] else real.codes)[:, j]
+        j = real.encoding.names.index(name)
+        codes = (bins.codes(real) if real.encoding.continuous[j] else real.codes)[:, j]
         counts = np.bincount(codes, minlength=2)
         counts[0] = 0
-        order = np.argsort(-counts, kind="stable")[:MOST_GROUPS]
-        large = np.sort(order[counts[order] >= FEWEST])
+        order = np.argsort(-counts, kind="stable")[:MAX_GROUPS]
+        large = np.sort(order[counts[order] >= MIN_GROUP_ROWS])
         if len(large) < 2:
             continue
-        if real.book.continuous[j]:
+        if real.encoding.continuous[j]:
             labels = tuple(f"{name}, quarter {code}" for code in large)
         else:
-            labels = tuple(f"{name} = {real.book.labels[j][code - 1]}" for code in large)
-        out.append(Groups(name, j, large, labels, bins))
+            labels = tuple(f"{name} = {real.encoding.labels[j][code - 1]}" for code in large)
+        out.append(SensitiveGroups(name, j, large, labels, bins))
     return out
 
 
-def parity_score(comparison: Comparison, asked: Question, groups: list[Groups]) -> Score:
+def parity_score(comparison: Comparison, task: PredictionTask, groups: list[SensitiveGroups]) -> Score:
     """How far the parity gap of the outcome differs between the tables, on average over the sensitive columns."""
-    middle = np.nanmedian(answers(comparison.real, asked.column))
-    classes = np.unique(answers(comparison.real, asked.column))
+    middle = np.nanmedian(target_values(comparison.real, task.column))
+    classes = np.unique(target_values(comparison.real, task.column))
     classes = classes[~np.isnan(classes)]
     values, floors, draws = [], [], []
     for group in groups:
         k = len(group.codes)
-        size = 2 if asked.task == "regression" else len(classes)
+        size = 2 if task.kind == "regression" else len(classes)
         keys = [
             (
-                _keyed(one, asked, classes, float(middle), group, size),
-                _keyed(two, asked, classes, float(middle), group, size),
+                _group_outcome_keys(one, task, classes, float(middle), group, size),
+                _group_outcome_keys(two, task, classes, float(middle), group, size),
             )
             for one, two in comparison.pairs
         ]
         resample = comparison.resample
         sides = zip((resample.left, resample.right), keys[0], strict=True)
-        drawn = [_gap_draws(*side.counts(key, size * (k + 1)), k, resample.scale) for side, key in sides]
+        drawn = [_bootstrap_gaps(*side.counts(key, size * (k + 1)), k, resample.scale) for side, key in sides]
         deviation = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
-        gaps = [float(_gap(one, k, size) - _gap(two, k, size)) for one, two in keys]
+        gaps = [float(_parity_gap(one, k, size) - _parity_gap(two, k, size)) for one, two in keys]
         values.append(abs(gaps[0]))
         floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps[1:]])))
         draws.append(
-            calibrated(
+            calibrate_draws(
                 deviation[:, None], deviation[:, None], np.array(gaps[:1]), lambda x: np.abs(x[..., 0]), abs(gaps[0])
             )
         )
-    target = comparison.real.book.names[asked.column]
+    target = comparison.real.encoding.names[task.column]
     return error_score(
         "parity_error",
         "Parity of outcomes",
         f"How far the largest difference between groups in a rate of {target!r} is off.",
-        f"Demographic-parity gap of {len(groups)} sensitive columns, groups of at least {FEWEST} rows; a number to "
-        f"predict counts as above its median or not. {comparison.how}",
+        f"Demographic-parity gap of {len(groups)} sensitive columns, groups of at least {MIN_GROUP_ROWS} rows; a "
+        f"numeric target counts as above its median or not. {comparison.method_note}",
         [(group.name,) for group in groups],
         np.array(values),
         np.array(floors),
@@ -119,29 +119,31 @@ def parity_score(comparison: Comparison, asked: Question, groups: list[Groups]) 
     )
 
 
-def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generator, draws: int = DRAWS) -> list[Score]:
+def group_model_scores(
+    trained: TrainedModels, groups: list[SensitiveGroups], rng: np.random.Generator, draws: int = N_DRAWS
+) -> list[Score]:
     """What boosted trees lose in each group, and the parity gap of their predictions, learned from synthetic rows."""
-    if trained.asked.task == "regression":
+    if trained.task.kind == "regression":
         return []
     n = len(trained.truth)
     weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), draws)])
-    lost, labels, gap_parts, gap_draws = [], [], [], []
+    losses, labels, gap_parts, gap_draws = [], [], [], []
     for group in groups:
         codes = group.of(trained.test)
         for k, label in enumerate(group.labels):
             inside = codes == k
-            if inside.sum() < FEWEST or len(np.unique(trained.truth[inside])) < 2:
+            if inside.sum() < MIN_GROUP_ROWS or len(np.unique(trained.truth[inside])) < 2:
                 continue
-            made, real = (_auc(trained, name, inside, weights) for name in ("synthetic", "real"))
-            lost.append(np.nan_to_num(real - made))
+            synthetic, real = (_group_auc(trained, name, inside, weights) for name in ("synthetic", "real"))
+            losses.append(np.nan_to_num(real - synthetic))
             labels.append(label)
-        gap, drawn = _predicted(trained, "synthetic", codes, weights, rng)
+        gap, drawn = _prediction_gap(trained, "synthetic", codes, weights, rng)
         gap_draws.append(drawn)
-        usual, _ = _predicted(trained, "real", codes, weights[:1], rng)
-        gap_parts.append(Part(columns=(group.name,), value=100 * gap, floor=100 * usual))
+        baseline, _ = _prediction_gap(trained, "real", codes, weights[:1], rng)
+        gap_parts.append(Part(columns=(group.name,), value=100 * gap, floor=100 * baseline))
     scores = []
-    if lost:
-        each = np.array(lost)
+    if losses:
+        each = np.array(losses)
         mean = each.mean(axis=0)
         low, high = np.quantile(mean[1:], [0.025, 0.975])
         order = np.argsort(-each[:, 0], kind="stable")
@@ -160,8 +162,8 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
                 detail=tuple(Part(columns=(labels[i],), value=float(each[i, 0]), floor=0.0) for i in order),
             )
         )
-    value, usual = (float(np.mean([getattr(part, which) for part in gap_parts])) for which in ("value", "floor"))
-    low, high = around(value / 100, np.mean(gap_draws, axis=0))
+    value, baseline = (float(np.mean([getattr(part, which) for part in gap_parts])) for which in ("value", "floor"))
+    low, high = error_interval(value / 100, np.mean(gap_draws, axis=0))
     scores.append(
         Score(
             name="prediction_parity_gap",
@@ -170,7 +172,7 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
             interval=(low, high),
             better="lower",
             target=0.0,
-            floor=usual,
+            floor=baseline,
             unit="%",
             description="Largest difference between groups in how often a synthetic-trained model predicts a class.",
             method=f"Boosted trees on {n:,} held-out rows; interval: {draws} bootstrap draws. The floor is the gap of "
@@ -181,63 +183,65 @@ def model_scores(trained: Trained, groups: list[Groups], rng: np.random.Generato
     return scores
 
 
-def _keyed(table: Coded, asked: Question, classes: Floats, middle: float, group: Groups, size: int) -> Integers:
+def _group_outcome_keys(
+    table: EncodedTable, task: PredictionTask, classes: Floats, middle: float, group: SensitiveGroups, size: int
+) -> Integers:
     """A number for group and outcome of each row, shape (n,); 0, in the group of none, where the outcome is unknown."""
-    keys = _outcomes(table, asked, classes, middle) + size * (group.of(table) + 1)
-    return np.where(np.isnan(answers(table, asked.column)), 0, keys)
+    keys = _outcomes(table, task, classes, middle) + size * (group.of(table) + 1)
+    return np.where(np.isnan(target_values(table, task.column)), 0, keys)
 
 
-def _outcomes(table: Coded, asked: Question, classes: Floats, middle: float) -> Integers:
-    values = answers(table, asked.column)
-    if asked.task == "regression":
+def _outcomes(table: EncodedTable, task: PredictionTask, classes: Floats, middle: float) -> Integers:
+    values = target_values(table, task.column)
+    if task.kind == "regression":
         return (values > middle).astype(np.int64)
     return np.minimum(np.searchsorted(classes, np.nan_to_num(values, nan=classes[0])), len(classes) - 1)
 
 
-def _gap(keys: Integers, k: int, size: int) -> Floats:
+def _parity_gap(keys: Integers, k: int, size: int) -> Floats:
     """The largest difference of a rate between groups."""
-    return _widest(_rates(np.bincount(keys, minlength=size * (k + 1)).astype(np.float64), k))
+    return _max_difference(_group_rates(np.bincount(keys, minlength=size * (k + 1)).astype(np.float64), k))
 
 
-def _gap_draws(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
+def _bootstrap_gaps(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
     """The same under every draw, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
 
     The largest of differences grows by being drawn, and scatters more the larger it is: hence drawn around rates that
     are shrunk towards each other until it is, on average, as large as observed.
     """
-    rates = _rates(counts, k)
-    deviation = (_rates(drawn, k) - rates) * scale
-    return np.asarray(calibrated(deviation, deviation, rates, _widest, float(_widest(rates)))[0])
+    rates = _group_rates(counts, k)
+    deviation = (_group_rates(drawn, k) - rates) * scale
+    return np.asarray(calibrate_draws(deviation, deviation, rates, _max_difference, float(_max_difference(rates)))[0])
 
 
-def _rates(counts: Floats, k: int) -> Floats:
+def _group_rates(counts: Floats, k: int) -> Floats:
     """How often each group has each outcome, shape (..., k, size); as often as all rows where a group has none."""
     table = counts.reshape(*counts.shape[:-1], k + 1, -1)
-    every = shares(table.sum(axis=-2, keepdims=True))
+    every = normalise(table.sum(axis=-2, keepdims=True))
     groups = table[..., 1:, :]
-    return np.where(groups.sum(axis=-1, keepdims=True) > 0, shares(groups), every)
+    return np.where(groups.sum(axis=-1, keepdims=True) > 0, normalise(groups), every)
 
 
-def _auc(trained: Trained, name: str, inside: np.ndarray, weights: Floats) -> Floats:
-    guess, truth = trained.guesses["boosted", name][inside], trained.truth[inside]
+def _group_auc(trained: TrainedModels, name: str, inside: np.ndarray, weights: Floats) -> Floats:
+    guess, truth = trained.predictions["boosted", name][inside], trained.truth[inside]
     places = range(1, 2) if len(trained.classes) == 2 else range(len(trained.classes))
     known = [k for k in places if 0 < (truth == trained.classes[k]).sum() < len(truth)]
     each = [weighted_auc(truth == trained.classes[k], guess[:, k], weights[:, inside]) for k in known]
     return np.asarray(np.mean(each, axis=0)) if each else np.zeros(len(weights))
 
 
-def _predicted(
-    trained: Trained, name: str, codes: Integers, weights: Floats, rng: np.random.Generator
+def _prediction_gap(
+    trained: TrainedModels, name: str, codes: Integers, weights: Floats, rng: np.random.Generator
 ) -> tuple[float, Floats]:
-    """The largest difference between groups in how often a class is predicted; and as ``resample.calibrated`` has it.
+    """The largest difference between groups in how often a class is predicted, and its calibrated draws.
 
     By chance alone is with the groups shuffled among the rows.
     """
     counts = np.bincount(codes[codes >= 0], minlength=1)
-    large = np.flatnonzero(counts >= FEWEST)
+    large = np.flatnonzero(counts >= MIN_GROUP_ROWS)
     if len(large) < 2:
         return 0.0, np.zeros((2, len(weights) - 1))
-    guess = trained.guesses["boosted", name]
+    guess = trained.predictions["boosted", name]
     chosen = (guess.argmax(axis=1)[:, None] == np.arange(guess.shape[1])).astype(np.float64)
 
     def rates(member: np.ndarray, drawn: Floats) -> Floats:
@@ -247,13 +251,13 @@ def _predicted(
 
     member = codes[:, None] == large
     found = rates(member, weights)
-    gap = _widest(found[0])
+    gap = _max_difference(found[0])
     shuffled = [rates(rng.permutation(member), weights[:1])[0] for _ in weights[1:]]
     if not shuffled:
         return float(gap), np.empty((2, 0))
-    return float(gap), calibrated(found[1:] - found[0], np.array(shuffled), found[0], _widest, float(gap))
+    return float(gap), calibrate_draws(found[1:] - found[0], np.array(shuffled), found[0], _max_difference, float(gap))
 
 
-def _widest(rates: Floats) -> Floats:
+def _max_difference(rates: Floats) -> Floats:
     """The largest difference between groups, of rates of shape (..., groups, classes)."""
     return np.asarray((rates.max(axis=-2) - rates.min(axis=-2)).max(axis=-1))

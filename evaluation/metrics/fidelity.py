@@ -12,19 +12,21 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.evaluation.metrics.pair_trends import trends
+from tabsynth.evaluation.metrics.pair_trends import compare_pairs
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.bootstrap import DRAWS
+from tabsynth.evaluation.stats.bootstrap import N_DRAWS
 from tabsynth.evaluation.stats.distances import shape_errors
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.ks_bootstrap import shape_spread
-from tabsynth.evaluation.stats.null_distance import Chance
+from tabsynth.evaluation.stats.null_distance import NullDistribution
 
-HALVES = 3
+N_SPLITS = 3
 """Random splits of the training table over which the floor is averaged when there is no holdout."""
 
 
-def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: np.random.Generator) -> list[Score]:
+def fidelity_scores(
+    train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None, rng: np.random.Generator
+) -> list[Score]:
     """Shape and trend error with intervals and floors; no trend error for a table of one column.
 
     Args:
@@ -33,26 +35,26 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
         holdout: Real rows that the model has not seen, for the floor; without it halves of ``train`` serve.
         rng: Draws groups, halves and subsamples.
     """
-    book = train.book
+    encoding = train.encoding
     n, rows = len(train), len(synthetic)
     take = min(rows, len(holdout)) if holdout is not None else n - n // 2
-    fresh = holdout.take(rng.permutation(len(holdout))[:take]) if holdout is not None else None
+    held_out = holdout.take(rng.permutation(len(holdout))[:take]) if holdout is not None else None
     # fewer rows than the two tables have lie further apart, by the root of 1 / n + 1 / rows
-    usual = 1 / n + 1 / rows
-    scale = float(np.sqrt(usual / (1 / (n if fresh is not None else max(n // 2, 1)) + 1 / take)))
-    if fresh is None and n < 4:
+    full_variance = 1 / n + 1 / rows
+    scale = float(np.sqrt(full_variance / (1 / (n if held_out is not None else max(n // 2, 1)) + 1 / take)))
+    if held_out is None and n < 4:
         scale, how = 0.0, "zero, since the training table is too small to halve"
-    elif fresh is not None:
+    elif held_out is not None:
         how = f"{take:,} held-out rows against the training rows"
     else:
         how = "halves of the training rows against each other"
     how += f", times {scale:.2f} for the number of rows" if scale and abs(scale - 1) > 1e-9 else ""
-    shape, trend = shape_errors(train, synthetic), trends(train, synthetic, fresh, rng)
-    shape_low = shape_floor(train, fresh, rng) * scale if scale else np.zeros(len(shape))
+    shape, trend = shape_errors(train, synthetic), compare_pairs(train, synthetic, held_out, rng)
+    shape_low = shape_floor(train, held_out, rng) * scale if scale else np.zeros(len(shape))
     trend_low = np.minimum(trend.floors * scale, 1.0)
     shape_half, shape_reach = shape_spread(train, synthetic, rng)
     floor = f"Floor: {how}."
-    pairs = list(combinations(range(len(book.names)), 2))
+    pairs = list(combinations(range(len(encoding.names)), 2))
     scores = [
         Score(
             name="shape_error",
@@ -64,10 +66,10 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
             floor=100 * float(shape_low.mean()),
             unit="%",
             description="How far each column's distribution is from the real one, on average over the columns.",
-            method=f"Interval: {DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
+            method=f"Interval: {N_DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
             detail=tuple(
                 Part(columns=(name,), value=100 * float(value), floor=100 * float(low), chance=100 * float(reach))
-                for name, value, low, reach in zip(book.names, shape, shape_low, shape_reach, strict=True)
+                for name, value, low, reach in zip(encoding.names, shape, shape_low, shape_reach, strict=True)
             ),
         )
     ]
@@ -87,10 +89,10 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
                 method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}",
                 detail=tuple(
                     Part(
-                        columns=(book.names[a], book.names[b]),
+                        columns=(encoding.names[a], encoding.names[b]),
                         value=100 * float(trend.errors[a, b]),
                         floor=100 * float(trend_low[a, b]),
-                        chance=100 * float(trend.reach[a, b]),
+                        chance=100 * float(trend.bound[a, b]),
                     )
                     for a, b in pairs
                 ),
@@ -99,30 +101,30 @@ def fidelity_scores(train: Coded, synthetic: Coded, holdout: Coded | None, rng: 
     return scores
 
 
-def shape_floor(train: Coded, fresh: Coded | None, rng: np.random.Generator) -> Floats:
+def shape_floor(train: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator) -> Floats:
     """What real rows reach in every column, shape (d,).
 
     That is the error of fresh rows against ``train``. Without them it is the mean over the halvings of ``train``: over
-    all of them for categories, in closed form, and over ``HALVES`` random ones for numbers.
+    all of them for categories, in closed form, and over ``N_SPLITS`` random ones for numbers.
     """
-    if fresh is not None:
-        return shape_errors(train, fresh)
+    if held_out is not None:
+        return shape_errors(train, held_out)
     n = len(train)
-    chance = Chance.of(n // 2, n - n // 2)
-    first = [rng.permutation(n) < n // 2 for _ in range(HALVES)]
-    out = np.empty(len(train.book.names))
+    chance = NullDistribution.of(n // 2, n - n // 2)
+    first = [rng.permutation(n) < n // 2 for _ in range(N_SPLITS)]
+    out = np.empty(len(train.encoding.names))
     numbers = iter(train.values.T)
-    for j, size in enumerate(train.book.sizes):
-        if train.book.continuous[j]:
+    for j, size in enumerate(train.encoding.sizes):
+        if train.encoding.continuous[j]:
             values = next(numbers)
             order = np.argsort(values, kind="stable")  # missing ones come last
-            out[j] = np.mean([_parted(values[order], mask[order]) for mask in first])
+            out[j] = np.mean([_split_shape_error(values[order], mask[order]) for mask in first])
         else:
             out[j] = 0.5 * chance.mean[np.bincount(train.codes[:, j], minlength=size)].sum()
     return out
 
 
-def _parted(values: Floats, first: np.ndarray) -> float:
+def _split_shape_error(values: Floats, first: np.ndarray) -> float:
     """The shape error between the rows of sorted values that are in the first part and those that are not."""
     known = len(values) - int(np.isnan(values).sum())
     one = np.cumsum(first)

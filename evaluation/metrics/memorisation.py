@@ -14,26 +14,28 @@ from scipy.stats import norm
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.binomial import wilson
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
-MOST_REAL = 10_000
+MAX_REAL_ROWS = 10_000
 """Rows of the training table, and of the holdout, that distances are taken to."""
 
-MOST_SYNTHETIC = 2_000
+MAX_SYNTHETIC_ROWS = 2_000
 """Synthetic rows whose nearest real row is looked for."""
 
-CHUNK = 32
+CHUNK_ROWS = 32
 """Synthetic rows at a time: 32 x 10,000 distances take 2.5 MB, which a core's cache can hold."""
 
-BITS = 40
+MANTISSA_BITS = 40
 """Binary digits, some twelve decimal ones, in which a copy's numbers agree: two readers of one file may round a number
 apart in the last of its 53."""
 
-MISSING = -0.5
+MISSING_POSITION = -0.5
 """Where a missing number lies on the scale of 0 (the training table's least) to 1 (its greatest)."""
 
 
-def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> list[Score]:
+def memorisation_scores(
+    train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator
+) -> list[Score]:
     """The share of synthetic rows nearer to training than to held-out rows, and the share of exact copies.
 
     Args:
@@ -42,15 +44,15 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
         holdout: Real rows that the model has not seen.
         rng: Draws the rows compared.
     """
-    k = min(len(train), len(holdout), MOST_REAL)
-    sample = synthetic.take(rng.permutation(len(synthetic))[:MOST_SYNTHETIC])
-    seen = neighbours(sample, train.take(rng.permutation(len(train))[:k]), train)
-    unseen = neighbours(sample, holdout.take(rng.permutation(len(holdout))[:k]), train)
-    share, low, high = _nearer(seen, unseen, k)
-    known = np.unique(_fingerprints(train))
-    made = np.isin(_fingerprints(synthetic), known)
-    other = np.isin(_fingerprints(holdout), known)
-    below, above = _difference(int(made.sum()), len(made), int(other.sum()), len(other))
+    k = min(len(train), len(holdout), MAX_REAL_ROWS)
+    sample = synthetic.take(rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS])
+    seen = nearest_neighbours(sample, train.take(rng.permutation(len(train))[:k]), train)
+    unseen = nearest_neighbours(sample, holdout.take(rng.permutation(len(holdout))[:k]), train)
+    share, low, high = _dcr_share(seen, unseen, k)
+    known = np.unique(_row_hashes(train))
+    made = np.isin(_row_hashes(synthetic), known)
+    other = np.isin(_row_hashes(holdout), known)
+    below, above = _newcombe(int(made.sum()), len(made), int(other.sum()), len(other))
     return [
         Score(
             name="dcr_share",
@@ -82,25 +84,25 @@ def memorisation_scores(train: Coded, synthetic: Coded, holdout: Coded, rng: np.
     ]
 
 
-def nearest(rows: Coded, others: Coded, train: Coded) -> Floats:
+def nearest_distances(rows: EncodedTable, others: EncodedTable, train: EncodedTable) -> Floats:
     """Distance of each row to the nearest of others, shape (n,)."""
-    return neighbours(rows, others, train)[0]
+    return nearest_neighbours(rows, others, train)[0]
 
 
-def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Integers]:
+def nearest_neighbours(rows: EncodedTable, others: EncodedTable, train: EncodedTable) -> tuple[Floats, Integers]:
     """Distance of each row to the nearest of others, and which that is, shape (n,) each.
 
     Gower's distance ("A general coefficient of similarity", Biometrics 27, 1971), not divided by the number of columns:
     a number counts its difference over the training range, a category 1 where it differs.
     """
-    left, right = _scaled(rows, train), _scaled(others, train)
-    discrete = ~train.book.continuous
+    left, right = _scale_to_unit_range(rows, train), _scale_to_unit_range(others, train)
+    discrete = ~train.encoding.continuous
     # columns as rows of small integers: comparing them is then limited by memory, not by arithmetic
-    small = np.min_scalar_type(int(train.book.sizes.max()))
+    small = np.min_scalar_type(int(train.encoding.sizes.max()))
     a, b = (np.ascontiguousarray(table.codes[:, discrete].T.astype(small)) for table in (rows, others))
     out, which = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
         distance = np.zeros((len(out[part]), len(others)))
         if left.shape[1]:
             distance += cdist(left[part], right, "cityblock")
@@ -113,26 +115,26 @@ def neighbours(rows: Coded, others: Coded, train: Coded) -> tuple[Floats, Intege
     return out, which
 
 
-def _nearer(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k: int) -> tuple[float, float, float]:
+def _dcr_share(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k: int) -> tuple[float, float, float]:
     """The share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
 
     If nothing was memorised, which real rows are training rows is a random half of all 2k. So the variance is that of
     drawing k labels from 2k without replacement, each counted once for every synthetic row that is nearest to it.
     """
     n = len(seen[0])
-    tied = seen[0] == unseen[0]
-    won = (seen[0] < unseen[0]) + 0.5 * tied
-    share = float(won.mean())
+    equal = seen[0] == unseen[0]
+    closer = (seen[0] < unseen[0]) + 0.5 * equal
+    share = float(closer.mean())
     if not 0 < share < 1:
         return share, *wilson(share * n, n)
-    owner = np.where(seen[0] < unseen[0], seen[1], unseen[1] + k)[~tied]
-    owned = np.bincount(owner, minlength=2 * k).astype(np.float64)
-    spread = 2 * k / (2 * k - 1) * float(((owned - owned.mean()) ** 2).sum()) if k > 0 else 0.0
+    nearest_row = np.where(seen[0] < unseen[0], seen[1], unseen[1] + k)[~equal]
+    nearest_counts = np.bincount(nearest_row, minlength=2 * k).astype(np.float64)
+    spread = 2 * k / (2 * k - 1) * float(((nearest_counts - nearest_counts.mean()) ** 2).sum()) if k > 0 else 0.0
     half = float(norm.ppf(0.975)) * (share * (1 - share) * spread) ** 0.5 / n
     return share, max(0.0, share - half), min(1.0, share + half)
 
 
-def _difference(a: int, n: int, b: int, m: int) -> tuple[float, float]:
+def _newcombe(a: int, n: int, b: int, m: int) -> tuple[float, float]:
     """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
     p, q = a / n, b / m
     (low_p, high_p), (low_q, high_q) = wilson(a, n), wilson(b, m)
@@ -142,8 +144,8 @@ def _difference(a: int, n: int, b: int, m: int) -> tuple[float, float]:
     )
 
 
-def _scaled(table: Coded, train: Coded) -> Floats:
-    """Numbers over the training table's range, missing at ``MISSING``."""
+def _scale_to_unit_range(table: EncodedTable, train: EncodedTable) -> Floats:
+    """Numbers over the training table's range, missing at ``MISSING_POSITION``."""
     if not train.values.shape[1]:
         return table.values
     present = ~np.isnan(train.values)
@@ -151,13 +153,15 @@ def _scaled(table: Coded, train: Coded) -> Floats:
     span = np.where(present, train.values, -np.inf).max(axis=0) - low
     usable = np.isfinite(span) & (span > 0)
     scaled = (table.values - np.where(np.isfinite(low), low, 0.0)) / np.where(usable, span, 1.0)
-    return np.where(np.isnan(scaled), MISSING, scaled)
+    return np.where(np.isnan(scaled), MISSING_POSITION, scaled)
 
 
-def _fingerprints(table: Coded) -> np.ndarray:
-    """A 64-bit hash of every row, shape (n,); numbers that agree in ``BITS`` binary digits are one number."""
-    discrete = table.codes[:, ~table.book.continuous]
+def _row_hashes(table: EncodedTable) -> np.ndarray:
+    """A 64-bit hash of every row, shape (n,); numbers that agree in ``MANTISSA_BITS`` binary digits are one number."""
+    discrete = table.codes[:, ~table.encoding.continuous]
     part, power = np.frexp(table.values)
-    rounded = np.ldexp(np.round(np.ldexp(part, BITS)), power - BITS) + 0.0  # + 0.0 makes every zero a positive one
+    rounded = (
+        np.ldexp(np.round(np.ldexp(part, MANTISSA_BITS)), power - MANTISSA_BITS) + 0.0
+    )  # + 0.0 makes every zero a positive one
     frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(rounded)], axis=1, ignore_index=True)
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()

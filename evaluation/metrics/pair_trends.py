@@ -16,232 +16,249 @@ from scipy.special import erf
 from scipy.stats import norm
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.stats.bootstrap import STEPS, Resample, reachable
+from tabsynth.evaluation.stats.bootstrap import SHRINKAGE_STEPS, Resample, familywise_bound
 from tabsynth.evaluation.stats.distances import (
-    contingencies,
+    contingency_tables,
     correlation_distance,
-    correlations,
-    correlations_of,
-    moments,
-    standardised,
+    correlations_from_moments,
+    pairwise_correlations,
+    pairwise_moments,
+    standardise,
     total_variation,
 )
-from tabsynth.evaluation.stats.encoded_table import Coded
-from tabsynth.evaluation.stats.null_distance import Chance
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
+from tabsynth.evaluation.stats.null_distance import NullDistribution
 
-ROWS, TWOS = 4_000, 300
+N_FIRST_ORDER_ROWS, N_SECOND_ORDER_ROWS = 4_000, 300
 """Rows a side for the first part, and rows of both for the second."""
 
-HALVES = 3
+N_SPLITS = 3
 """Random halvings of the real table for the floor of correlations; that of counts is the mean over all of them."""
 
-ROOT = float(np.sqrt(np.pi / 2))
+SQRT_HALF_PI = float(np.sqrt(np.pi / 2))
 
 
 @dataclass(frozen=True, eq=False)
-class Trends:
+class PairTrends:
     """Errors of all pairs as fractions.
 
     Attributes:
         errors: Of every pair, shape (d, d), symmetric, zero on the diagonal.
         floors: What real rows reach, shape (d, d).
-        reach: What the largest of all errors may reach by chance alone, for each pair, shape (d, d).
+        bound: What the largest of all errors may reach by chance alone, for each pair, shape (d, d).
         half: Half the width of the 95 % interval of the mean over the pairs.
     """
 
     errors: Floats
     floors: Floats
-    reach: Floats
+    bound: Floats
     half: float
 
 
 @dataclass(eq=False)
-class _Parts:
+class _VarianceTerms:
     """Sums over the pairs, for some of the rows.
 
     Attributes:
         rows: Numbers of these rows in both tables laid end to end, those of the real one first, shape (r,).
         real: How many of them are real.
-        twos: Which of them the second part looks at.
+        second_order_rows: Which of them the second part looks at.
         first: What each row adds, shape (r,).
-        second: What each two of ``twos`` add together.
-        numbers: The share of pairs of numbers in ``second``.
-        parted: Variance of the sum over the pairs of numbers whose correlations differ by chance alone.
+        second: What each two of ``second_order_rows`` add together.
+        numeric_second: The share of pairs of numbers in ``second``.
+        permutation_variance: Variance of the sum over the pairs of numbers whose correlations differ by chance alone.
     """
 
     rows: Integers
     real: int
-    twos: Integers
+    second_order_rows: Integers
     first: Floats
     second: Floats
-    numbers: Floats
-    parted: float = 0.0
+    numeric_second: Floats
+    permutation_variance: float = 0.0
 
     @classmethod
-    def of(cls, n: int, m: int, rng: np.random.Generator) -> _Parts:
-        rows = np.r_[rng.permutation(n)[:ROWS], n + rng.permutation(m)[:ROWS]]
-        real = min(n, ROWS)
+    def of(cls, n: int, m: int, rng: np.random.Generator) -> _VarianceTerms:
+        rows = np.r_[rng.permutation(n)[:N_FIRST_ORDER_ROWS], n + rng.permutation(m)[:N_FIRST_ORDER_ROWS]]
+        real = min(n, N_FIRST_ORDER_ROWS)
         # both tables by their size, since where this part matters they are of one population
-        share = round(TWOS * n / (n + m))
-        twos = np.r_[np.arange(min(real, max(share, 1))), real + np.arange(min(len(rows) - real, max(TWOS - share, 1)))]
-        none = np.zeros((len(twos), len(twos)))
-        return cls(rows, real, twos, np.zeros(len(rows)), none, none.copy())
+        share = round(N_SECOND_ORDER_ROWS * n / (n + m))
+        second_order_rows = np.r_[
+            np.arange(min(real, max(share, 1))),
+            real + np.arange(min(len(rows) - real, max(N_SECOND_ORDER_ROWS - share, 1))),
+        ]
+        none = np.zeros((len(second_order_rows), len(second_order_rows)))
+        return cls(rows, real, second_order_rows, np.zeros(len(rows)), none, none.copy())
 
     def variance(self, n: int, m: int) -> float:
         """The variance of the sum over the pairs."""
         one, other = self.first[: self.real], self.first[self.real :]
         unit = 2 * (1 / n + 1 / m) ** 2
-        second = unit * (_products(self.second + self.numbers) - _products(self.numbers)) + self.parted
+        second = (
+            unit
+            * (_second_order_variance(self.second + self.numeric_second) - _second_order_variance(self.numeric_second))
+            + self.permutation_variance
+        )
         return n * float(one.var()) + m * float(other.var()) + max(second, 0.0)
 
 
-def _products(second: Floats) -> float:
+def _second_order_variance(second: Floats) -> float:
     """Mean square, over two different rows, of what they add together, less what either adds by itself."""
     centred = second - second.mean(axis=0) - second.mean(axis=1)[:, None] + second.mean()
     t = len(second)
     return float((centred**2).sum() - (np.diag(centred) ** 2).sum()) / max(t * (t - 1), 1)
 
 
-def trends(real: Coded, other: Coded, fresh: Coded | None, rng: np.random.Generator) -> Trends:
+def compare_pairs(
+    real: EncodedTable, other: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator
+) -> PairTrends:
     """Compare all pairs of two tables.
 
     Args:
         real: The real table.
         other: The one to compare.
-        fresh: Real rows for the floor; without them it is the mean over all halvings of ``real`` (three of them for
+        held_out: Real rows for the floor; without them it is the mean over all halvings of ``real`` (three of them for
             correlations).
         rng: Draws rows and halves.
     """
     n, m = len(real), len(other)
-    d = len(real.book.names)
-    errors, floors, usual, scatter = np.zeros((4, d, d))
-    parts = _Parts.of(n, m, rng)
-    chance = Chance.of(n, m)
-    halves = Chance.of(n // 2, n - n // 2) if fresh is None and n > 1 else None
-    _numbers(real, other, fresh, (errors, floors, usual, scatter), parts, rng)
-    tables = [real, other] if fresh is None else [real, other, fresh]
-    for (a, b), keys, counts in contingencies(tables):
+    d = len(real.encoding.names)
+    errors, floors, null_mean, null_std = np.zeros((4, d, d))
+    parts = _VarianceTerms.of(n, m, rng)
+    chance = NullDistribution.of(n, m)
+    halves = NullDistribution.of(n // 2, n - n // 2) if held_out is None and n > 1 else None
+    _add_numeric_pairs(real, other, held_out, (errors, floors, null_mean, null_std), parts, rng)
+    tables = [real, other] if held_out is None else [real, other, held_out]
+    for (a, b), keys, counts in contingency_tables(tables):
         left, right = counts[:2]
         errors[a, b] = errors[b, a] = error = total_variation(left, right, n, m)
-        if fresh is not None:
-            floor = total_variation(left, counts[2], n, len(fresh))
+        if held_out is not None:
+            floor = total_variation(left, counts[2], n, len(held_out))
         else:
             floor = 0.5 * float(halves.mean[left].sum()) if halves is not None else 0.0
         floors[a, b] = floors[b, a] = floor
-        usual[a, b], scatter[a, b] = _count(parts, keys, left, right, (n, m), error, chance)
+        null_mean[a, b], null_std[a, b] = _add_contingency_pair(parts, keys, left, right, (n, m), error, chance)
     upper = np.triu_indices(d, 1)
-    reach = np.zeros((d, d))
-    reach[upper] = reachable(usual[upper], scatter[upper])
+    bound = np.zeros((d, d))
+    bound[upper] = familywise_bound(null_mean[upper], null_std[upper])
     half = float(norm.ppf(0.975)) * float(np.sqrt(parts.variance(n, m))) / max(d * (d - 1) / 2, 1)
-    return Trends(np.clip(errors, 0.0, 1.0), np.clip(floors, 0.0, 1.0), reach, half)
+    return PairTrends(np.clip(errors, 0.0, 1.0), np.clip(floors, 0.0, 1.0), bound, half)
 
 
-def _count(
-    parts: _Parts, keys: Integers, left: Integers, right: Integers, rows: tuple[int, int], error: float, chance: Chance
+def _add_contingency_pair(
+    parts: _VarianceTerms,
+    keys: Integers,
+    left: Integers,
+    right: Integers,
+    rows: tuple[int, int],
+    error: float,
+    chance: NullDistribution,
 ) -> tuple[float, float]:
     """Add what one pair of columns adds, from its counts; its mean and deviation by chance alone."""
     n, m = rows
     whole = left + right
     cells = np.flatnonzero(whole)
     k = whole[cells]
-    usual, varies = chance.mean[k], chance.variance[k]
+    null_mean, varies = chance.mean[k], chance.variance[k]
     gap = left[cells] / n - right[cells] / m
-    toward, damp = _weights(gap, usual, varies, error)
-    pooled = 0.5 * damp * (usual - chance.mean[k - 1])
+    direction, noise_share = _shrinkage_weights(gap, null_mean, varies, error)
+    pooled = 0.5 * noise_share * (null_mean - chance.mean[k - 1])
     curve = np.zeros(len(whole))
-    curve[cells] = 0.5 * damp * np.sqrt(varies / 2) / np.maximum(varies + usual**2, 1e-300)
+    curve[cells] = 0.5 * noise_share * np.sqrt(varies / 2) / np.maximum(varies + null_mean**2, 1e-300)
     at = keys[parts.rows]
     for side, size, sign in ((slice(0, parts.real), n, 1.0), (slice(parts.real, None), m, -1.0)):
         each = np.zeros(len(whole))
-        each[cells] = 0.5 * sign * toward / size + pooled
+        each[cells] = 0.5 * sign * direction / size + pooled
         parts.first[side] += each[at[side]]
-    two = at[parts.twos]
+    two = at[parts.second_order_rows]
     parts.second += np.where(two[:, None] == two, curve[two], 0.0)
-    return 0.5 * float(usual.sum()), 0.5 * float(np.sqrt(varies.sum()))
+    return 0.5 * float(null_mean.sum()), 0.5 * float(np.sqrt(varies.sum()))
 
 
-def _weights(gap: Floats, usual: Floats, varies: Floats, error: float) -> tuple[Floats, Floats]:
+def _shrinkage_weights(gap: Floats, null_mean: Floats, varies: Floats, error: float) -> tuple[Floats, Floats]:
     """How surely each difference points one way, from -1 to 1, and how much of chance is left in it, from 0 to 1."""
-    if error <= 0.5 * float(usual.sum()) + float(np.sqrt(varies.sum())):  # two deviations: taken for chance alone
+    if error <= 0.5 * float(null_mean.sum()) + float(np.sqrt(varies.sum())):  # two deviations: taken for chance alone
         return np.zeros(len(gap)), np.ones(len(gap))
-    ratio = gap / np.maximum(ROOT * usual, 1e-300)
-    low, high = 1, len(STEPS) - 1
+    ratio = gap / np.maximum(SQRT_HALF_PI * null_mean, 1e-300)
+    low, high = 1, len(SHRINKAGE_STEPS) - 1
     while low < high:
         middle = (low + high) // 2
-        share = float(STEPS[middle])
+        share = float(SHRINKAGE_STEPS[middle])
         t = share * ratio
-        expected = 0.5 * float((usual * np.exp(-(t**2) / 2) + share * gap * erf(t / np.sqrt(2))).sum())
+        expected = 0.5 * float((null_mean * np.exp(-(t**2) / 2) + share * gap * erf(t / np.sqrt(2))).sum())
         if expected >= error:
             high = middle
         else:
             low = middle + 1
-    t = float(STEPS[low]) * ratio
+    t = float(SHRINKAGE_STEPS[low]) * ratio
     return erf(t / np.sqrt(2)), np.exp(-(t**2) / 2)
 
 
-def _numbers(
-    real: Coded,
-    other: Coded,
-    fresh: Coded | None,
+def _add_numeric_pairs(
+    real: EncodedTable,
+    other: EncodedTable,
+    held_out: EncodedTable | None,
     out: tuple[Floats, ...],
-    parts: _Parts,
+    parts: _VarianceTerms,
     rng: np.random.Generator,
 ) -> None:
     """The pairs of two numbers: half the difference of their correlations; fills the four tables of ``out``."""
-    errors, floors, usual, scatter = out
-    at = np.flatnonzero(real.book.continuous)
+    errors, floors, null_mean, null_std = out
+    at = np.flatnonzero(real.encoding.continuous)
     if len(at) < 2:
         return
-    scaled = [standardised(table.values) for table in (real, other)]
-    r, s = (correlations_of(moments(values)) for values in scaled)
+    scaled = [standardise(table.values) for table in (real, other)]
+    r, s = (correlations_from_moments(pairwise_moments(values)) for values in scaled)
     gap = correlation_distance(r, s)
     errors[np.ix_(at, at)] = gap
-    if fresh is not None:
-        floors[np.ix_(at, at)] = correlation_distance(r, correlations(fresh.values))
+    if held_out is not None:
+        floors[np.ix_(at, at)] = correlation_distance(r, pairwise_correlations(held_out.values))
     elif len(real) > 3:
         each = []
-        for _ in range(HALVES):
+        for _ in range(N_SPLITS):
             order = rng.permutation(len(real))
             sides = (order[: len(order) // 2], order[len(order) // 2 :])
-            each.append(correlation_distance(*(correlations_of(moments(scaled[0][side])) for side in sides)))
+            each.append(
+                correlation_distance(*(correlations_from_moments(pairwise_moments(scaled[0][side])) for side in sides))
+            )
         floors[np.ix_(at, at)] = np.mean(each, axis=0)
     n, m = len(real), len(other)
     some = [scaled[0][parts.rows[: parts.real]], scaled[1][parts.rows[parts.real :] - n]]
-    alone = np.zeros(r.shape, dtype=bool)
+    uncertain = np.zeros(r.shape, dtype=bool)
     for a in range(len(at) - 1):
         known = ~(np.isnan(r[a, a + 1 :]) | np.isnan(s[a, a + 1 :]))
         influence = [_influence(rows, a, each) * known for rows, each in zip(some, (r, s), strict=True)]
         both = np.vstack(influence)
         spread = np.sqrt(influence[0].var(axis=0) / n + influence[1].var(axis=0) / m)
         difference = np.nan_to_num(r - s)[a, a + 1 :] * known
-        certain = np.abs(difference) > spread / ROOT + 2 * spread * np.sqrt(1 - 2 / np.pi)
-        alone[a, a + 1 :] = known & ~certain
-        toward = 0.5 * np.sign(difference) * certain
-        parts.first[: parts.real] += influence[0] @ (toward / n)
-        parts.first[parts.real :] -= influence[1] @ (toward / m)
+        certain = np.abs(difference) > spread / SQRT_HALF_PI + 2 * spread * np.sqrt(1 - 2 / np.pi)
+        uncertain[a, a + 1 :] = known & ~certain
+        direction = 0.5 * np.sign(difference) * certain
+        parts.first[: parts.real] += influence[0] @ (direction / n)
+        parts.first[parts.real :] -= influence[1] @ (direction / m)
         # what chance amounts to depends on the rows as well, most of all on far ones
         each = both**2 / np.maximum((both**2).mean(axis=0), 1e-300) - 1
-        parts.first += each @ (0.25 * spread / ROOT * ~certain) / (n + m)
+        parts.first += each @ (0.25 * spread / SQRT_HALF_PI * ~certain) / (n + m)
         curve = 0.5 * ~certain * np.sqrt((1 - 2 / np.pi) / 2) / np.where(spread > 0, spread, np.inf)
-        two = both[parts.twos]
-        parts.numbers += (two * curve) @ two.T
-    drawn = _parted(scaled, Resample.of(n, m, rng))
-    parts.parted = float(drawn[:, alone].sum(axis=1).var(ddof=1))
-    usual[np.ix_(at, at)], scatter[np.ix_(at, at)] = drawn.mean(axis=0), drawn.std(axis=0)
+        two = both[parts.second_order_rows]
+        parts.numeric_second += (two * curve) @ two.T
+    drawn = _permuted_correlation_gaps(scaled, Resample.of(n, m, rng))
+    parts.permutation_variance = float(drawn[:, uncertain].sum(axis=1).var(ddof=1))
+    null_mean[np.ix_(at, at)], null_std[np.ix_(at, at)] = drawn.mean(axis=0), drawn.std(axis=0)
 
 
-def _parted(scaled: list[Floats], resample: Resample) -> Floats:
+def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floats:
     """Half the differences of the correlations when the rows are parted at random, shape (DRAWS, c, c).
 
     Far rows make a correlation more uncertain than what each row adds to it shows; parting the rows does not miss it.
     """
     groups = []
     for values, side in zip(scaled, (resample.left, resample.right), strict=True):
-        rows = values[side.rows[np.argsort(side.marks, kind="stable")]]  # groups lie together and are of one size
-        groups.append(moments(rows.reshape(side.weights.shape[1], -1, rows.shape[1])))
+        rows = values[side.rows[np.argsort(side.row_groups, kind="stable")]]  # groups lie together and are of one size
+        groups.append(pairwise_moments(rows.reshape(side.weights.shape[1], -1, rows.shape[1])))
     each = np.concatenate(groups)
     parts = (resample.chance, 1 - resample.chance)
-    drawn = [correlations_of((w @ each.reshape(len(each), -1)).reshape(-1, *each.shape[1:])) for w in parts]
+    drawn = [correlations_from_moments((w @ each.reshape(len(each), -1)).reshape(-1, *each.shape[1:])) for w in parts]
     return np.asarray(0.5 * resample.scale * np.abs(np.nan_to_num(drawn[0] - drawn[1])))
 
 

@@ -9,45 +9,53 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.bootstrap import Resample, shares
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, variation
+from tabsynth.evaluation.stats.bootstrap import Resample, normalise
+from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
 
 QUANTILES = (0.005, 0.02, 0.05, 0.95, 0.98, 0.995)
-RARE = 0.05
+MAX_RARE_SHARE = 0.05
 """Share up to which a category is rare."""
 
-LEAST_MASS = 0.02
+MIN_TAIL_MASS = 0.02
 """Share of the rows that tails are taken to hold at the least."""
 
 
 def tail_scores(comparison: Comparison) -> list[Score]:
     """The error of the tails of every number and of the rare categories of every category; none without either."""
-    names = comparison.real.book.names
+    names = comparison.real.encoding.names
     columns, values, floors, draws = [], [], [], []
     at = 0
     for j, name in enumerate(names):
-        if comparison.real.book.continuous[j]:
-            cut = _cells(comparison.real.values[:, at])
-            keys = [(_ends(a.values[:, at], cut), _ends(b.values[:, at], cut)) for a, b in comparison.pairs]
-            size = len(cut) + 1
-            parted = _parted_numbers(comparison.resample, comparison.real.values[:, at], comparison.made.values[:, at])
+        if comparison.real.encoding.continuous[j]:
+            edges = _tail_edges(comparison.real.values[:, at])
+            keys = [
+                (_tail_cells(a.values[:, at], edges), _tail_cells(b.values[:, at], edges)) for a, b in comparison.pairs
+            ]
+            size = len(edges) + 1
+            null_errors = _null_number_errors(
+                comparison.resample, comparison.real.values[:, at], comparison.synthetic.values[:, at]
+            )
             at += 1
         else:
-            rare = _rare(np.bincount(comparison.real.codes[:, j], minlength=int(comparison.real.book.sizes[j])))
+            rare = _is_rare(np.bincount(comparison.real.codes[:, j], minlength=int(comparison.real.encoding.sizes[j])))
             table, size = np.where(rare, np.cumsum(rare), 0), int(rare.sum()) + 1
             keys = [(table[a.codes[:, j]], table[b.codes[:, j]]) for a, b in comparison.pairs]
-            codes = comparison.real.codes[:, j], comparison.made.codes[:, j]
-            parted = _parted_labels(comparison.resample, *codes, len(rare))
+            codes = comparison.real.codes[:, j], comparison.synthetic.codes[:, j]
+            null_errors = _null_category_errors(comparison.resample, *codes, len(rare))
         # the key 0 is the body of the column; an error of all rows is set against the share in the tails
         mass = float((keys[0][0] > 0).mean())
         if mass == 0 or size < 2:
             continue
-        whole = 1 / max(mass, LEAST_MASS)
-        value, drawn = comparison.resample.variation(*keys[0], size, whole, parted)
+        inverse_mass = 1 / max(mass, MIN_TAIL_MASS)
+        value, drawn = comparison.resample.total_variation(*keys[0], size, inverse_mass, null_errors)
         columns.append((name,))
         values.append(min(value, 1.0))
         draws.append(np.minimum(drawn, 1.0))
-        floors.append(float(comparison.floor([np.array(variation(a, b, size) * whole) for a, b in keys[1:]])))
+        floors.append(
+            float(
+                comparison.floor([np.array(total_variation_distance(a, b, size) * inverse_mass) for a, b in keys[1:]])
+            )
+        )
     if not columns:
         return []
     return [
@@ -58,7 +66,7 @@ def tail_scores(comparison: Comparison) -> list[Score]:
             "rarer than five per cent hold other shares than in the real table.",
             "Total variation over cells cut at the real quantiles "
             f"{', '.join(f'{100 * q:g}' for q in QUANTILES)} % and at the real ends, over the share of rows there. "
-            + comparison.how,
+            + comparison.method_note,
             columns,
             np.array(values),
             np.array(floors),
@@ -67,7 +75,7 @@ def tail_scores(comparison: Comparison) -> list[Score]:
     ]
 
 
-def _cells(values: Floats) -> Floats:
+def _tail_edges(values: Floats) -> Floats:
     """Edges of the tails: below each of the first ones, above each of the last; ends of the range included."""
     present = values[~np.isnan(values)]
     if not len(present):
@@ -77,32 +85,32 @@ def _cells(values: Floats) -> Floats:
     return np.array([present.min(), *low, *high, present.max()])
 
 
-def _ends(values: Floats, cut: Floats) -> Integers:
+def _tail_cells(values: Floats, edges: Floats) -> Integers:
     """The tail's cell of each value, shape (n,); 0 for the body and for missing values."""
     out = np.zeros(len(values), dtype=np.int64)
-    if not len(cut):
+    if not len(edges):
         return out
-    half = len(cut) // 2
+    half = len(edges) // 2
     for i in range(half - 1, -1, -1):  # the outer cells overwrite the inner ones
-        out[values < cut[i]] = i + 1
-        out[values > cut[len(cut) - 1 - i]] = len(cut) - i
+        out[values < edges[i]] = i + 1
+        out[values > edges[len(edges) - 1 - i]] = len(edges) - i
     return out
 
 
-def _rare(counts: Integers | Floats) -> np.ndarray:
+def _is_rare(counts: Integers | Floats) -> np.ndarray:
     """Which codes are rare categories, by the counts of real rows, shape (..., codes); 0, for missing, is none."""
-    rare = np.asarray(counts <= RARE * counts.sum(axis=-1, keepdims=True))
+    rare = np.asarray(counts <= MAX_RARE_SHARE * counts.sum(axis=-1, keepdims=True))
     rare[..., 0] = False
     return rare
 
 
-def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
+def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> Floats:
     """The error of a number's tails by chance: all rows parted at random, tails cut anew by the first part, (DRAWS,).
 
     Cells that keep the real table's cuts would scatter too little: that its ends hold nothing beyond is chance, too.
     """
-    values = np.concatenate([real[resample.left.rows], made[resample.right.rows]])
-    first = resample.parted
+    values = np.concatenate([real[resample.left.rows], synthetic[resample.right.rows]])
+    first = resample.permuted
     rows = first.sum(axis=1)[:, None], (~first).sum(axis=1)[:, None]
     order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # missing ones come last
     if not len(order):
@@ -117,8 +125,8 @@ def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
     for q in (0.0, *QUANTILES, 1.0):
         at = q * np.maximum(present - 1, 0)
         rank = np.floor(at + 1e-9) if q < 0.5 else np.ceil(at - 1e-9)
-        cut = ordered[np.where(present > 0, places[before + rank.astype(np.int64)] - start, 0)]
-        end = np.searchsorted(ordered, cut, "left" if q < 0.5 else "right")
+        edges = ordered[np.where(present > 0, places[before + rank.astype(np.int64)] - start, 0)]
+        end = np.searchsorted(ordered, edges, "left" if q < 0.5 else "right")
         inner = np.searchsorted(places, start + end) - before
         if q < 0.5:
             below.append((inner, end - inner))
@@ -126,23 +134,23 @@ def _parted_numbers(resample: Resample, real: Floats, made: Floats) -> Floats:
             above.append((present - inner, n - end - present + inner))
     gaps, mass = [], np.zeros(len(first))
     for side in (below, above[::-1]):  # from the outermost cell inwards
-        for part, whole in zip((0, 1), rows, strict=True):
+        for part, inverse_mass in zip((0, 1), rows, strict=True):
             counts = np.diff([cell[part] for cell in side], axis=0, prepend=0)
-            gaps.append((counts / whole.T) * (1 - 2 * part))
-            mass += counts.sum(axis=0) / whole[:, 0] if part == 0 else 0.0
+            gaps.append((counts / inverse_mass.T) * (1 - 2 * part))
+            mass += counts.sum(axis=0) / inverse_mass[:, 0] if part == 0 else 0.0
     each = np.vstack([gaps[0] + gaps[1], gaps[2] + gaps[3]]).T
-    return _of_tails(each, mass) * resample.scale
+    return _relative_error(each, mass) * resample.scale
 
 
-def _parted_labels(resample: Resample, real: Integers, made: Integers, size: int) -> Floats:
+def _null_category_errors(resample: Resample, real: Integers, synthetic: Integers, size: int) -> Floats:
     """The same for the rare categories."""
-    counts, others = resample.halves([resample.left.table(real, size), resample.right.table(made, size)])
-    p, q = shares(counts), shares(others)
-    rare = _rare(counts)
-    return _of_tails(np.where(rare, p - q, 0.0), np.where(rare, p, 0.0).sum(axis=1)) * resample.scale
+    counts, others = resample.permuted_counts([resample.left.table(real, size), resample.right.table(synthetic, size)])
+    p, q = normalise(counts), normalise(others)
+    rare = _is_rare(counts)
+    return _relative_error(np.where(rare, p - q, 0.0), np.where(rare, p, 0.0).sum(axis=1)) * resample.scale
 
 
-def _of_tails(gap: Floats, mass: Floats) -> Floats:
+def _relative_error(gap: Floats, mass: Floats) -> Floats:
     """The error from the differences of the cells' shares, shape (draws, cells), and the share of rows there."""
     body = np.abs(gap.sum(axis=1))
-    return np.asarray(0.5 * (np.abs(gap).sum(axis=1) + body) / np.maximum(mass, LEAST_MASS))
+    return np.asarray(0.5 * (np.abs(gap).sum(axis=1) + body) / np.maximum(mass, MIN_TAIL_MASS))

@@ -1,8 +1,8 @@
 """What the report's pictures are drawn from: counts that show a table's outline and none of its rows.
 
-The real table's figures are coarsened: the outer bins of a histogram are open and hold at least ``FEWEST`` real rows
-each, so that no extreme value is an edge; categories beyond the twelve most frequent, or with fewer than ``FEWEST``
-real rows, are pooled into one.
+The real table's figures are coarsened: the outer bins of a histogram are open and hold at least ``MIN_CELL_ROWS`` real
+rows each, so that no extreme value is an edge; categories beyond the twelve most frequent, or with fewer than
+``MIN_CELL_ROWS`` real rows, are pooled into one.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.schema import Schema
 
-FEWEST = 5
-MOST_CATEGORIES = 12
-MOST_BINS = 30
-TAIL = 0.005
+MIN_CELL_ROWS = 5
+MAX_CATEGORIES = 12
+MAX_BINS = 30
+OUTER_BIN_SHARE = 0.005
 """Share of rows on either side that the open outer bins take in."""
 
 
-def distributions(train: Coded, synthetic: Coded, schema: Schema) -> list[dict[str, Any]]:
+def distributions(train: EncodedTable, synthetic: EncodedTable, schema: Schema) -> list[dict[str, Any]]:
     """One picture for each scored column, as plain data.
 
     Returns:
@@ -34,9 +34,9 @@ def distributions(train: Coded, synthetic: Coded, schema: Schema) -> list[dict[s
     """
     out = []
     at = 0
-    for j, name in enumerate(train.book.names):
+    for j, name in enumerate(train.encoding.names):
         picture: dict[str, Any] = {"name": name, "kind": schema[name].kind}
-        if train.book.continuous[j]:
+        if train.encoding.continuous[j]:
             dates = isinstance(schema[name], Datetime)
             picture |= _histogram(train.values[:, at], synthetic.values[:, at], dates)
             at += 1
@@ -50,7 +50,7 @@ def distributions(train: Coded, synthetic: Coded, schema: Schema) -> list[dict[s
 
 def _histogram(real: Floats, other: Floats, dates: bool) -> dict[str, Any]:
     present = np.sort(real[~np.isnan(real)])
-    if len(present) < 2 * FEWEST:
+    if len(present) < 2 * MIN_CELL_ROWS:
         return {"edges": [], "real": [], "synthetic": []}
     edges = _edges(present)
     out: dict[str, Any] = {"edges": [_instant(x) if dates else float(x) for x in edges], "real": [], "synthetic": []}
@@ -63,27 +63,27 @@ def _histogram(real: Floats, other: Floats, dates: bool) -> dict[str, Any]:
 
 def _edges(present: Floats) -> Floats:
     """Shared bin edges between two inner quantiles; whole numbers get bins of equally many of them."""
-    k = min(max(FEWEST, int(TAIL * len(present))), (len(present) - 1) // 2)
+    k = min(max(MIN_CELL_ROWS, int(OUTER_BIN_SHARE * len(present))), (len(present) - 1) // 2)
     low, high = float(present[k]), float(present[-1 - k])
     if low == high:  # nearly constant: let the bins say so
         half = max(abs(low) * 0.05, 0.5)
         return np.array([low - half, low + half])
     if np.all(present == np.rint(present)):
-        width = max(1, int(np.ceil((high - low + 1) / MOST_BINS)))
+        width = max(1, int(np.ceil((high - low + 1) / MAX_BINS)))
         count = int(np.ceil((high - low + 1) / width))
         return np.asarray(low - 0.5 + width * np.arange(count + 1), dtype=np.float64)
-    count = int(np.clip(np.sqrt(len(present)), 8, MOST_BINS))
+    count = int(np.clip(np.sqrt(len(present)), 8, MAX_BINS))
     return np.linspace(low, high, count + 1, dtype=np.float64)
 
 
-def _bars(train: Coded, synthetic: Coded, j: int) -> dict[str, Any]:
-    size = int(train.book.sizes[j])
+def _bars(train: EncodedTable, synthetic: EncodedTable, j: int) -> dict[str, Any]:
+    size = int(train.encoding.sizes[j])
     counts = np.bincount(train.codes[:, j], minlength=size)[1:]
     made = np.bincount(synthetic.codes[:, j], minlength=size)[1:]
-    order = np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]
-    shown = np.sort(order[counts[order] >= FEWEST])
+    order = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
+    shown = np.sort(order[counts[order] >= MIN_CELL_ROWS])
     rest = np.setdiff1d(np.flatnonzero(counts + made), shown)
-    labels = [train.book.labels[j][i] for i in shown]
+    labels = [train.encoding.labels[j][i] for i in shown]
     real = [_percent(counts[i] / len(train)) for i in shown]
     other = [_percent(made[i] / len(synthetic)) for i in shown]
     if len(rest):

@@ -13,9 +13,9 @@ from markupsafe import Markup, escape
 
 from tabsynth.evaluation.metric_specs import area_of
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.verdict import reading
+from tabsynth.evaluation.verdict import compare_with_floor
 from tabsynth.reporting import charts
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 TILES = (
     "shape_error",
@@ -30,8 +30,8 @@ TILES = (
 )
 """Scores that get a tile; all are in the table at the end."""
 
-MOST_BARS = 10
-MOST_FINDINGS, MOST_REASONS = 8, 3
+MAX_BARS = 10
+MAX_OPEN_FINDINGS, MAX_REASONS = 8, 3
 """Findings that stand open, and scores that are named under a use."""
 
 
@@ -49,20 +49,20 @@ def render(report: Mapping[str, Any]) -> str:
             cards=_cards(report["distributions"], scores),
             heat=_heat(scores, report["distributions"]),
             heat_steps=charts.HEAT_STEPS,
-            seen=_seen(scores),
-            sdmetrics=_beside(scores),
+            seen=_detection_panel(scores),
+            sdmetrics=_sdmetrics_rows(scores),
             scores=[_row(score) for score in report["scores"]],
             uses=_uses(report["uses"], scores),
             findings=report["findings"],
-            shown=MOST_FINDINGS,
+            shown=MAX_OPEN_FINDINGS,
             gates=report["gates"],
             projection=charts.projection(report["drilldown"].get("projection")),
-            beliefs=charts.beliefs(report["drilldown"].get("telltale")),
-            finer=_finer(scores),
+            probabilities=charts.probability_histogram(report["drilldown"].get("telltale")),
+            finer=_detailed_scores(scores),
             notes=report["notes"],
             provenance=report["provenance"],
             tables=tables,
-            card=_pretty(report["provenance"].get("card")),
+            card=_pretty_json(report["provenance"].get("card")),
         )
     )
 
@@ -114,7 +114,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = figure
+    environment.filters["figure"] = format_number
     environment.filters["breakable"] = _breakable
     return environment
 
@@ -129,13 +129,18 @@ def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> l
     out = []
     for use in uses:
         reasons = [{**_row(scores[item["name"]]), "level": item["level"]} for item in use["against"]]
-        out.append({**use, "reasons": reasons[:MOST_REASONS], "more": max(len(reasons) - MOST_REASONS, 0)})
+        out.append({**use, "reasons": reasons[:MAX_REASONS], "more": max(len(reasons) - MAX_REASONS, 0)})
     return out
 
 
 def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
     known = Score.from_dict(score)
-    return {**_row(score), "gauge": charts.gauge(score), "level": levels.get(score["name"]), "reading": reading(known)}
+    return {
+        **_row(score),
+        "gauge": charts.gauge(score),
+        "level": levels.get(score["name"]),
+        "reading": compare_with_floor(known),
+    }
 
 
 def _row(score: dict[str, Any]) -> dict[str, Any]:
@@ -145,10 +150,10 @@ def _row(score: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": known.name,
         "title": known.title,
-        "value": figure(known.value, unit),
+        "value": format_number(known.value, unit),
         "unit": "" if unit == "%" else unit,
-        "interval": [figure(bound, unit) for bound in known.interval] if known.interval is not None else None,
-        "floor": figure(known.floor, unit) if known.floor is not None else None,
+        "interval": [format_number(bound, unit) for bound in known.interval] if known.interval is not None else None,
+        "floor": format_number(known.floor, unit) if known.floor is not None else None,
         "direction": known.direction,
         "description": known.description,
         "method": known.method,
@@ -164,8 +169,8 @@ def _bars(parts: list[dict[str, Any]], unit: str, start: float = 0.0) -> list[di
         out.append(
             {
                 "name": " × ".join(part["columns"]),
-                "value": figure(part["value"], unit),
-                "floor": figure(floor, unit) if floor is not None else None,
+                "value": format_number(part["value"], unit),
+                "floor": format_number(floor, unit) if floor is not None else None,
                 "width": round(100 * max(part["value"] - start, 0.0) / top, 1) if top > 0 else 0.0,
                 "tick": round(100 * (floor - start) / top, 1)
                 if floor is not None and 0 < floor - start <= top
@@ -176,7 +181,7 @@ def _bars(parts: list[dict[str, Any]], unit: str, start: float = 0.0) -> list[di
 
 
 def _worst(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    bars = _bars(parts[:MOST_BARS], "%")
+    bars = _bars(parts[:MAX_BARS], "%")
     for bar, part in zip(bars, parts, strict=False):
         bar["what"] = "pair" if len(part["columns"]) > 1 else "column"
     return bars
@@ -193,13 +198,13 @@ def _cards(pictures: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]])
             {
                 "name": picture["name"],
                 "kind": picture["kind"],
-                "error": figure(part["value"], "%"),
+                "error": format_number(part["value"], "%"),
                 "level": charts.level(part["value"]),
-                "floor": figure(part["floor"], "%") if part["floor"] is not None else None,
+                "floor": format_number(part["floor"], "%") if part["floor"] is not None else None,
                 "excess": part["value"] - (part["floor"] or 0.0),
                 "histogram": charts.histogram(picture) if continuous else None,
                 "bars": None if continuous else charts.bars(picture),
-                "missing": [figure(picture[f"{side}_missing"], "%") for side in ("real", "synthetic")]
+                "missing": [format_number(picture[f"{side}_missing"], "%") for side in ("real", "synthetic")]
                 if picture["real_missing"] or picture["synthetic_missing"]
                 else None,
             }
@@ -214,7 +219,7 @@ def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) 
     return charts.heat(scores["shape_error"]["detail"], scores["trend_error"]["detail"], order)
 
 
-def _finer(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _detailed_scores(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """The finer scores with their worst parts, by area; those that have a section of their own are left out."""
     shown = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
     areas: dict[str, list[dict[str, Any]]] = {}
@@ -225,34 +230,34 @@ def _finer(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
         parts = [
             {
                 "name": " × ".join(part["columns"]),
-                "value": figure(part["value"], score["unit"]),
-                "floor": figure(part["floor"], score["unit"]) if part["floor"] is not None else "–",
+                "value": format_number(part["value"], score["unit"]),
+                "floor": format_number(part["floor"], score["unit"]) if part["floor"] is not None else "–",
             }
-            for part in score["detail"][:MOST_BARS]
+            for part in score["detail"][:MAX_BARS]
         ]
         areas.setdefault(area, []).append({**_row(score), "parts": parts})
     return [{"area": area, "scores": found} for area, found in areas.items()]
 
 
-def _seen(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:
+def _detection_panel(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:
     """Where the classifier sees it: columns together, and each alone."""
     if "detection_auc" not in scores:
         return None
     together = [part for part in scores["detection_auc"]["detail"] if part["value"] >= 0.001]
     alone = [part for part in scores["detection_column_auc"]["detail"] if part["value"] >= 0.505]
-    return {"together": _bars(together[:MOST_BARS], "AUC"), "alone": _bars(alone[:MOST_BARS], "AUC", 0.5)}
+    return {"together": _bars(together[:MAX_BARS], "AUC"), "alone": _bars(alone[:MAX_BARS], "AUC", 0.5)}
 
 
-def _beside(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _sdmetrics_rows(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """SDMetrics' scores, each with ours turned into a similarity where we have the same."""
     ours = {"sdmetrics_column_shapes": "shape_error", "sdmetrics_column_pair_trends": "trend_error"}
     rows = []
     for name, score in scores.items():
         if name.startswith("sdmetrics_"):
             same = scores.get(ours.get(name, ""))
-            rows.append({**_row(score), "ours": figure(100 - same["value"], "%") if same else None})
+            rows.append({**_row(score), "ours": format_number(100 - same["value"], "%") if same else None})
     return rows
 
 
-def _pretty(card: object) -> str | None:
+def _pretty_json(card: object) -> str | None:
     return json.dumps(card, indent=2, ensure_ascii=False) if card else None

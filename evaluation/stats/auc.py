@@ -9,12 +9,12 @@ from scipy.stats import norm, rankdata
 from tabsynth.common.arrays import Floats
 
 
-def delong(
+def delong_auc(
     positive: npt.NDArray[np.bool_],
     score: Floats,
-    among: int = 1,
+    n_compared: int = 1,
     folds: int | None = None,
-    steady: bool = False,
+    linear: bool = False,
 ) -> tuple[float, tuple[float, float]]:
     """AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
 
@@ -25,28 +25,28 @@ def delong(
     Args:
         positive: Which rows are of the positive class, shape (n,); both classes must occur.
         score: Higher for rows believed positive, shape (n,).
-        among: Of how many AUCs this is the largest. Where none of them differs from 0.5 only the lower end can err, and
-            for any; where one differs much the upper end can, and for this one. So the 5 % are shared out among all for
-            the lower end (Bonferroni), and what one of these shares leaves is the upper end's.
+        n_compared: Of how many AUCs this is the largest. Where none of them differs from 0.5 only the lower end can
+            err, for any; where one differs much the upper end can, for this one. So the lower end shares the 5 %
+            among all (Bonferroni), and the upper end gets what one of these shares leaves.
         folds: Of how many folds a cross-validated score is: rows that are learned from elsewhere make the score vary
             by more than the held-out rows show, so the variance grows by the ratio of held-out to learned rows (after
             Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003).
-        steady: Whether the models of the folds are linear. Where nothing can be told, what such a model learned from
+        linear: Whether the models of the folds are linear. Where nothing can be told, what such a model learned from
             one fold gains on another is what the other's gains on the first: an inner product of the differences that
             both show by chance. Each pair of folds counts twice, so the variance is twice that of the held-out rows.
     """
     x, y = score[positive], score[~positive]
     m, n = len(x), len(y)
     ranks = rankdata(np.concatenate([x, y]))
-    above = (ranks[:m] - rankdata(x)) / n  # share of negatives below each positive
+    positive_placements = (ranks[:m] - rankdata(x)) / n  # share of negatives below each positive
     below = 1 - (ranks[m:] - rankdata(y)) / m
-    auc = float(above.mean())
-    variance = (above.var(ddof=1) / m if m > 1 else 0.0) + (below.var(ddof=1) / n if n > 1 else 0.0)
-    variance *= 1.0 if folds is None else 2.0 if steady else 1 + 1 / (folds - 1)
+    auc = float(positive_placements.mean())
+    variance = (positive_placements.var(ddof=1) / m if m > 1 else 0.0) + (below.var(ddof=1) / n if n > 1 else 0.0)
+    variance *= 1.0 if folds is None else 2.0 if linear else 1 + 1 / (folds - 1)
     if variance <= 0 or not 0 < auc < 1:
         slack = 3 / max(min(m, n), 3)
         return auc, (max(0.0, auc - slack), min(1.0, auc + slack))
-    rate = 0.05 / max(among, 2)
+    rate = 0.05 / max(n_compared, 2)
     down, up = (float(norm.isf(each)) * variance**0.5 / (auc * (1 - auc)) for each in (rate, 0.05 - rate))
     centre = np.log(auc / (1 - auc))
     return auc, (float(1 / (1 + np.exp(down - centre))), float(1 / (1 + np.exp(-up - centre))))
@@ -63,13 +63,13 @@ def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats
     Returns:
         Shape (b,); NaN where a class was not drawn.
     """
-    ahead, behind = np.flatnonzero(positive), np.flatnonzero(~positive)
-    behind = behind[np.argsort(score[behind], kind="stable")]
-    below, upto = (np.searchsorted(score[behind], score[ahead], side) for side in ("left", "right"))
-    out, running = np.empty(len(weights)), np.zeros(len(behind) + 1)
+    positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(score[negatives], kind="stable")]
+    below, upto = (np.searchsorted(score[negatives], score[positives], side) for side in ("left", "right"))
+    out, running = np.empty(len(weights)), np.zeros(len(negatives) + 1)
     for i, drawn in enumerate(weights):  # one after the other: the running sums of one stay in the cache
-        np.cumsum(drawn[behind], out=running[1:])
-        up = drawn[ahead]
+        np.cumsum(drawn[negatives], out=running[1:])
+        up = drawn[positives]
         pairs = up.sum() * running[-1]
         out[i] = up @ (running[below] + running[upto]) / (2 * pairs) if pairs else np.nan
     return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,17 +25,17 @@ class Bins:
     sizes: Integers
 
     @classmethod
-    def of(cls, real: Coded, most: int) -> Bins:
-        """At most ``most`` codes besides missing, by the real table: quantiles of numbers, the commonest categories."""
+    def of(cls, real: EncodedTable, max_bins: int) -> Bins:
+        """Quantile bins of numbers and the commonest categories, by the real table; at most ``max_bins`` of each."""
         edges: list[Floats | None] = []
         tables: list[Integers | None] = []
         sizes = []
         at = 0
-        for j, size in enumerate(real.book.sizes):
-            if real.book.continuous[j]:
+        for j, size in enumerate(real.encoding.sizes):
+            if real.encoding.continuous[j]:
                 values = real.values[:, at]
                 present = values[~np.isnan(values)]
-                inner = np.linspace(0, 1, most + 1)[1:-1]
+                inner = np.linspace(0, 1, max_bins + 1)[1:-1]
                 cut = np.unique(np.quantile(present, inner, method="lower")) if len(present) else np.zeros(1)
                 at += 1
                 edges.append(cut)
@@ -43,7 +43,7 @@ class Bins:
                 sizes.append(len(cut) + 2)
                 continue
             counts = np.bincount(real.codes[:, j], minlength=size)[1:]
-            kept = np.argsort(-counts, kind="stable")[: most if len(counts) <= most else most - 1]
+            kept = np.argsort(-counts, kind="stable")[: max_bins if len(counts) <= max_bins else max_bins - 1]
             table = np.full(size, len(kept) + 1, dtype=np.int64)
             table[0] = 0
             table[kept + 1] = np.arange(1, len(kept) + 1)
@@ -52,7 +52,7 @@ class Bins:
             sizes.append(int(table.max()) + 1)
         return cls(tuple(edges), tuple(tables), np.array(sizes, dtype=np.int64))
 
-    def codes(self, table: Coded) -> Integers:
+    def codes(self, table: EncodedTable) -> Integers:
         """The codes of a table's rows, shape (n, d); 0 is missing."""
         out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores read column by column
         at = 0
@@ -66,7 +66,7 @@ class Bins:
         return out
 
 
-def joint(codes: Integers, sizes: Integers, columns: tuple[int, ...]) -> tuple[Integers, int]:
+def joint_codes(codes: Integers, sizes: Integers, columns: tuple[int, ...]) -> tuple[Integers, int]:
     """One number for what several columns hold together, shape (n,), and how many there are."""
     key, size = codes[:, columns[0]], int(sizes[columns[0]])
     for j in columns[1:]:

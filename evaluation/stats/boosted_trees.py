@@ -10,11 +10,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from tabsynth.common.arrays import Floats
 
-TREES = 150
-ENOUGH = 200
+N_TREES = 150
+MIN_EARLY_STOPPING_ROWS = 200
 """Rows from which early stopping can hold some back."""
 
-FEW = 10
+MIN_PRESENT_VALUES = 10
 """Present values below which a column's missing ones are filled in: scikit-learn cannot learn from a column that has
 none, and a fold, or the rows that early stopping holds back, may leave it none."""
 
@@ -25,11 +25,11 @@ class Booster:
 
     Attributes:
         model: The model of scikit-learn.
-        fill: What stands for a missing value in each column, NaN where it is left missing; shape (d,).
+        fill_values: What stands for a missing value in each column, NaN where it is left missing; shape (d,).
     """
 
     model: Any
-    fill: Floats = field(default_factory=lambda: np.empty(0))
+    fill_values: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def classes_(self) -> Any:
@@ -40,32 +40,40 @@ class Booster:
         """Learn from rows, shape (n, d), and return itself."""
         present = ~np.isnan(rows)
         below = np.where(present, rows, np.inf).min(axis=0, initial=1.0) - 1
-        self.fill = np.where(present.sum(axis=0) < FEW, below, np.nan)
-        self.model.fit(self._filled(rows), answers)
+        self.fill_values = np.where(present.sum(axis=0) < MIN_PRESENT_VALUES, below, np.nan)
+        self.model.fit(self._fill_missing(rows), answers)
         return self
 
     def predict(self, rows: Floats) -> Any:
         """The answers for rows, shape (n,)."""
-        return self.model.predict(self._filled(rows))
+        return self.model.predict(self._fill_missing(rows))
 
     def predict_proba(self, rows: Floats) -> Any:
         """The chance of each class, shape (n, classes)."""
-        return self.model.predict_proba(self._filled(rows))
+        return self.model.predict_proba(self._fill_missing(rows))
 
-    def _filled(self, rows: Floats) -> Floats:
-        return np.where(np.isnan(rows), self.fill, rows)
+    def _fill_missing(self, rows: Floats) -> Floats:
+        return np.where(np.isnan(rows), self.fill_values, rows)
 
 
 def classifier(seed: int, rows: int) -> Booster:
     """A boosted-tree classifier for a training table of so many rows."""
-    return Booster(HistGradientBoostingClassifier(random_state=seed, max_iter=TREES, early_stopping=rows >= ENOUGH))
+    return Booster(
+        HistGradientBoostingClassifier(
+            random_state=seed, max_iter=N_TREES, early_stopping=rows >= MIN_EARLY_STOPPING_ROWS
+        )
+    )
 
 
 def regressor(seed: int, rows: int) -> Booster:
     """A boosted-tree regressor for a training table of so many rows."""
-    return Booster(HistGradientBoostingRegressor(random_state=seed, max_iter=TREES, early_stopping=rows >= ENOUGH))
+    return Booster(
+        HistGradientBoostingRegressor(
+            random_state=seed, max_iter=N_TREES, early_stopping=rows >= MIN_EARLY_STOPPING_ROWS
+        )
+    )
 
 
-def seed_of(rng: np.random.Generator) -> int:
+def draw_seed(rng: np.random.Generator) -> int:
     """A seed for scikit-learn, which takes no Generator."""
     return int(rng.integers(2**31 - 1))

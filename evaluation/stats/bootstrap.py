@@ -18,67 +18,71 @@ from scipy.stats import gamma
 from scipy.stats import t as student
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
-DRAWS = 100
+N_DRAWS = 100
 """Bootstrap draws; with them an interval's width is known to a fourteenth."""
 
-GROUPS, MOST_GROUPS = 200, 800
+N_GROUPS, MAX_GROUPS = 200, 800
 """Groups of rows that are drawn instead of single rows: of the smaller table, and the most of the larger one."""
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 """Rows of the smaller table that are drawn from; the deviations are scaled to all rows."""
 
-DENSE = 4_000_000
+MAX_DENSE_CELLS = 4_000_000
 """Cells of groups by keys up to which counts are kept as a plain array."""
 
-SPARSE = 1_000
+MAX_DENSE_KEYS = 1_000
 """Keys above which only those that occur are counted."""
 
-RARELY = 0.004
+FAMILYWISE_RATE = 0.004
 """Share of pairs of tables of one population of which some part of a score may reach further than is said."""
 
-STEPS = np.linspace(0.0, 1.0, 9)
+SHRINKAGE_STEPS = np.linspace(0.0, 1.0, 9)
 """Shares of the observed difference that are tried."""
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class BootstrapSide:
     """The rows of one table that are drawn from: their numbers, the group of each, and how often each group is drawn.
 
     Attributes:
         rows: Row numbers, shape (r,).
-        marks: Group of each, shape (r,).
-        weights: Draws of each group, shape (DRAWS, groups).
+        row_groups: Group of each, shape (r,).
+        weights: Draws of each group, shape (N_DRAWS, groups).
     """
 
     rows: Integers
-    marks: Integers
+    row_groups: Integers
     weights: Floats
 
     @classmethod
-    def of(cls, n: int, size: int, rng: np.random.Generator) -> Side:
+    def of(cls, n: int, size: int, rng: np.random.Generator) -> BootstrapSide:
         """Groups of ``size`` rows of a table of n rows, and draws of them."""
-        groups = min(max(n // size, 1), MOST_GROUPS)
+        groups = min(max(n // size, 1), MAX_GROUPS)
         rows = rng.permutation(n)[: groups * size]
-        marks = np.arange(len(rows)) % groups
-        weights = rng.multinomial(groups, np.full(groups, 1 / groups), DRAWS).astype(np.float64)
-        return cls(rows, marks, weights)
+        row_groups = np.arange(len(rows)) % groups
+        weights = rng.multinomial(groups, np.full(groups, 1 / groups), N_DRAWS).astype(np.float64)
+        return cls(rows, row_groups, weights)
 
-    def among(self, chosen: npt.NDArray[np.bool_]) -> Side:
+    def restrict(self, chosen: npt.NDArray[np.bool_]) -> BootstrapSide:
         """The same draws for a table that holds the chosen rows only."""
         kept = chosen[self.rows]
-        return replace(self, rows=(np.cumsum(chosen) - 1)[self.rows[kept]], marks=self.marks[kept])
+        return replace(self, rows=(np.cumsum(chosen) - 1)[self.rows[kept]], row_groups=self.row_groups[kept])
 
     def table(self, keys: Integers, size: int) -> Any:
         """Counts of each key in each group, shape (groups, size); sparse where it would be large."""
         groups, picked = self.weights.shape[1], keys[self.rows]
-        if groups * size <= DENSE:
-            return np.bincount(self.marks * size + picked, minlength=groups * size).reshape(groups, size).astype(float)
-        return csr_matrix((np.ones(len(picked)), (self.marks, picked)), shape=(groups, size))
+        if groups * size <= MAX_DENSE_CELLS:
+            return (
+                np.bincount(self.row_groups * size + picked, minlength=groups * size)
+                .reshape(groups, size)
+                .astype(float)
+            )
+        return csr_matrix((np.ones(len(picked)), (self.row_groups, picked)), shape=(groups, size))
 
     def counts(self, keys: Integers, size: int) -> tuple[Floats, Floats]:
-        """Counts of each key, shape (size,), and under every draw, shape (DRAWS, size)."""
+        """Counts of each key, shape (size,), and under every draw, shape (N_DRAWS, size)."""
         table = self.table(keys, size)
         return np.asarray(table.sum(axis=0), dtype=np.float64).ravel(), np.asarray(self.weights @ table)
 
@@ -91,26 +95,26 @@ class Resample:
         left: Draws of the real table.
         right: Draws of the other one.
         chance: Random partings of all groups into two tables, which is what two tables of one population are: 1 for
-            groups of the first, shape (DRAWS, all groups). No row is drawn twice: copies would agree in all columns.
+            groups of the first, shape (N_DRAWS, all groups). No row is drawn twice: copies would agree in all columns.
         scale: What turns deviations of the rows drawn from into those of all rows.
     """
 
-    left: Side
-    right: Side
+    left: BootstrapSide
+    right: BootstrapSide
     chance: Floats
     scale: float
 
     @classmethod
     def of(cls, n: int, m: int, rng: np.random.Generator) -> Resample:
         """Draws for tables of n and m rows."""
-        size = max(1, -(-min(n, m, MOST_ROWS) // GROUPS))
-        left, right = Side.of(n, size, rng), Side.of(m, size, rng)
+        size = max(1, -(-min(n, m, MAX_ROWS) // N_GROUPS))
+        left, right = BootstrapSide.of(n, size, rng), BootstrapSide.of(m, size, rng)
         used = 1 / len(left.rows) + 1 / len(right.rows)
         groups = [side.weights.shape[1] for side in (left, right)]
-        one = (rng.permuted(np.tile(np.arange(sum(groups)), (DRAWS, 1)), axis=1) < groups[0]).astype(np.float64)
+        one = (rng.permuted(np.tile(np.arange(sum(groups)), (N_DRAWS, 1)), axis=1) < groups[0]).astype(np.float64)
         return cls(left, right, one, float(np.sqrt((1 / n + 1 / m) / used)))
 
-    def variation(
+    def total_variation(
         self,
         left: Integers,
         right: Integers,
@@ -118,43 +122,38 @@ class Resample:
         times: float = 1.0,
         chance: Floats | None = None,
     ) -> tuple[float, Floats]:
-        """Total variation between the shares of keys; and as ``calibrated`` has it, shape (2, DRAWS).
+        """Total variation of the keys, from 0 to size - 1, times a factor; and its calibrated draws, shape (2, N_DRAWS).
 
-        Args:
-            left: Keys of the real rows.
-            right: Keys of the other ones.
-            size: How many keys there are.
-            times: What it is multiplied with.
-            chance: The distances by chance alone, shape (DRAWS,), where the keys themselves depend on the real rows.
+        ``chance`` gives the null distances, shape (N_DRAWS,), where the keys themselves depend on the real rows.
         """
-        if size > SPARSE:
+        if size > MAX_DENSE_KEYS:
             occurs = (np.bincount(left, minlength=size) + np.bincount(right, minlength=size)) > 0
             place = np.cumsum(occurs) - 1
             left, right, size = place[left], place[right], int(occurs.sum())
         gap = np.bincount(left, minlength=size) / len(left) - np.bincount(right, minlength=size) / len(right)
-        value = times * float(half_sum(gap))
-        own, by_chance = (each * self.scale for each in self.shift(left, right, size))
-        known = times * half_sum(by_chance) if chance is None else chance
-        return value, shrunk(own, known, gap, lambda each: times * half_sum(each), value)
+        value = times * float(half_l1_norm(gap))
+        own, by_chance = (each * self.scale for each in self.share_deviations(left, right, size))
+        known = times * half_l1_norm(by_chance) if chance is None else chance
+        return value, recentre(own, known, gap, lambda each: times * half_l1_norm(each), value)
 
-    def among(self, left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> Resample:
+    def restrict(self, left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> Resample:
         """The same draws for tables that hold the chosen rows of both tables only."""
-        return replace(self, left=self.left.among(left), right=self.right.among(right))
+        return replace(self, left=self.left.restrict(left), right=self.right.restrict(right))
 
     @cached_property
-    def parted(self) -> npt.NDArray[np.bool_]:
-        """Which of the rows drawn from, the real table's first, fall into the first part, shape (DRAWS, rows)."""
-        marks = np.concatenate([self.left.marks, self.right.marks + self.left.weights.shape[1]])
-        return np.asarray(self.chance[:, marks] > 0)
+    def permuted(self) -> npt.NDArray[np.bool_]:
+        """Which of the rows drawn from, the real table's first, fall into the first part, shape (N_DRAWS, rows)."""
+        row_groups = np.concatenate([self.left.row_groups, self.right.row_groups + self.left.weights.shape[1]])
+        return np.asarray(self.chance[:, row_groups] > 0)
 
-    def halves(self, tables: Sequence[Any]) -> tuple[Floats, Floats]:
-        """Counts in the two parts of every random parting, shape (DRAWS, size) each, from ``Side.table`` of both."""
+    def permuted_counts(self, tables: Sequence[Any]) -> tuple[Floats, Floats]:
+        """Counts in the two parts of every permutation, shape (N_DRAWS, size) each, from ``BootstrapSide.table``."""
         union = vstack(tables).tocsr() if any(map(issparse, tables)) else np.vstack(tables)
         first = np.asarray(self.chance @ union)
         return first, np.asarray(union.sum(axis=0)).reshape(1, -1) - first
 
-    def shift(self, left: Integers, right: Integers, size: int, skip: int = 0) -> tuple[Floats, Floats]:
-        """Deviations of the difference of shares, and the differences by chance, shape (DRAWS, size - skip) each.
+    def share_deviations(self, left: Integers, right: Integers, size: int, skip: int = 0) -> tuple[Floats, Floats]:
+        """Deviations of the difference of shares, and the differences by chance, shape (N_DRAWS, size - skip) each.
 
         The first ``skip`` keys are left out: shares are then of the rows that have another one.
         """
@@ -162,31 +161,27 @@ class Resample:
         out = []
         for side, table in zip((self.left, self.right), tables, strict=True):
             whole, drawn = np.asarray(table.sum(axis=0)).reshape(1, -1), np.asarray(side.weights @ table)
-            out.append(shares(drawn[:, skip:]) - shares(whole[:, skip:]))
-        by_chance = [shares(part[:, skip:]) for part in self.halves(tables)]
+            out.append(normalise(drawn[:, skip:]) - normalise(whole[:, skip:]))
+        by_chance = [normalise(part[:, skip:]) for part in self.permuted_counts(tables)]
         return np.asarray(out[0] - out[1]), np.asarray(by_chance[0] - by_chance[1])
 
-    def change(
+    def statistic_change(
         self, left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]
     ) -> tuple[float, Floats]:
-        """How far a statistic of the counts of keys differs between the tables; and as ``calibrated`` has it.
+        """Absolute difference of a statistic between the tables, and its calibrated draws, shape (2, N_DRAWS).
 
-        Args:
-            left: Keys of the real rows.
-            right: Keys of the other ones.
-            size: How many keys there are.
-            statistic: From counts, shape (b, size), to the statistic, shape (b,).
+        ``statistic`` maps counts of the keys, shape (b, size), to shape (b,).
         """
-        gap = difference(left, right, size, statistic)
+        gap = statistic_difference(left, right, size, statistic)
         tables = [self.left.table(left, size), self.right.table(right, size)]
         sides = zip((self.left, self.right), tables, strict=True)
         drawn = [statistic(np.asarray(side.weights @ table)) for side, table in sides]
         own = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
-        parted = [statistic(part) for part in self.halves(tables)]
+        parted = [statistic(part) for part in self.permuted_counts(tables)]
         deviations = (own[:, None], (parted[0] - parted[1])[:, None])
-        return abs(gap), self.calibrated(deviations, np.array([gap]), _size, abs(gap))
+        return abs(gap), self.calibrate(deviations, np.array([gap]), _absolute, abs(gap))
 
-    def calibrated(
+    def calibrate(
         self,
         deviation: Floats | tuple[Floats, Floats],
         gap: Floats,
@@ -196,46 +191,46 @@ class Resample:
         """Distances under every draw whose mean is the observed one, as near as shrinking the difference makes it.
 
         Args:
-            deviation: Deviations of the difference, shape (DRAWS, k); or these and the differences by chance.
+            deviation: Deviations of the difference, shape (N_DRAWS, k); or these and the differences by chance.
             gap: The observed difference, shape (k,).
             distance: From differences, shape (..., k), to distances, shape (...).
             value: The observed distance.
 
-        Returns: These and the distances by chance alone, shape (2, DRAWS).
+        Returns: These and the distances by chance alone, shape (2, N_DRAWS).
         """
         own, by_chance = deviation if isinstance(deviation, tuple) else (deviation, deviation)
-        return calibrated(own * self.scale, by_chance * self.scale, gap, distance, value)
+        return calibrate_draws(own * self.scale, by_chance * self.scale, gap, distance, value)
 
 
-def calibrated(
+def calibrate_draws(
     own: Floats, by_chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float
 ) -> Floats:
-    """What ``Resample.calibrated`` gives, from deviations and differences by chance of all rows."""
-    return shrunk(own, distance(by_chance), gap, distance, value)
+    """What ``Resample.calibrate_draws`` gives, from deviations and differences by chance of all rows."""
+    return recentre(own, distance(by_chance), gap, distance, value)
 
 
-def shrunk(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float) -> Floats:
-    """The same where the distances by chance alone are known, shape (DRAWS,)."""
+def recentre(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float) -> Floats:
+    """The same where the distances by chance alone are known, shape (N_DRAWS,)."""
     likely = float(chance.mean() + 2 * chance.std())  # up to here a difference is taken for chance alone
     if likely >= value:
         return np.stack([chance, chance])
-    low, high = 1, len(STEPS) - 1
+    low, high = 1, len(SHRINKAGE_STEPS) - 1
     while low < high:  # the mean grows with the share
         middle = (low + high) // 2
-        if distance(own + STEPS[middle] * gap).mean() >= value:
+        if distance(own + SHRINKAGE_STEPS[middle] * gap).mean() >= value:
             high = middle
         else:
             low = middle + 1
-    return np.stack([distance(own + STEPS[low] * gap), chance])
+    return np.stack([distance(own + SHRINKAGE_STEPS[low] * gap), chance])
 
 
 def half_width(draws: Floats) -> float:
-    """Half the width of the 95 % interval, from distances under every draw, shape (DRAWS,)."""
+    """Half the width of the 95 % interval, from distances under every draw, shape (N_DRAWS,)."""
     half: float = float(student.ppf(0.975, len(draws) - 1)) * float(draws.std(ddof=1))
     return half
 
 
-def reachable(mean: Floats, deviation: Floats, rate: float = RARELY) -> Floats:
+def familywise_bound(mean: Floats, deviation: Floats, rate: float = FAMILYWISE_RATE) -> Floats:
     """What the largest of p distances reaches by chance in so many of the tables at most, shape (p,).
 
     A distance by chance is taken for a gamma variable of its mean and deviation, since it is positive and skewed; the
@@ -247,7 +242,7 @@ def reachable(mean: Floats, deviation: Floats, rate: float = RARELY) -> Floats:
     return np.asarray(np.where(varies, gamma.isf(rate / max(len(mean), 1), shape, scale=spread), mean))
 
 
-def around(value: float, draws: Floats) -> tuple[float, float]:
+def error_interval(value: float, draws: Floats) -> tuple[float, float]:
     """95 % interval of an error between 0 and 1, in percent.
 
     Up to two deviations above what chance gives, the spread is that by chance. Beyond, the lower end is judged, as in
@@ -256,7 +251,7 @@ def around(value: float, draws: Floats) -> tuple[float, float]:
 
     Args:
         value: The error.
-        draws: Errors under every draw, and by chance alone, shape (2, DRAWS).
+        draws: Errors under every draw, and by chance alone, shape (2, N_DRAWS).
     """
     own, chance = (half_width(each) for each in draws)
     usual, deviation = float(draws[1].mean()), float(draws[1].std())
@@ -269,32 +264,32 @@ def around(value: float, draws: Floats) -> tuple[float, float]:
     return 100 * max(0.0, min(low, value)), 100 * min(1.0, value + own)
 
 
-def difference(left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]) -> float:
+def statistic_difference(left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]) -> float:
     """What a statistic of the counts of keys is on the left, less what it is on the right."""
     one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
     return float(one - other)
 
 
-def _size(gap: Floats) -> Floats:
+def _absolute(gap: Floats) -> Floats:
     return np.asarray(np.abs(gap[..., 0]))
 
 
-def half_sum(gap: Floats) -> Floats:
+def half_l1_norm(gap: Floats) -> Floats:
     """Total variation from differences of shares, shape (..., k)."""
     return np.asarray(0.5 * np.abs(gap).sum(axis=-1))
 
 
-def within(gap: Floats) -> Floats:
+def conditional_variation(gap: Floats) -> Floats:
     """The same among some of the rows: 1 where one of the tables has none of them, so that the shares do not cancel."""
-    return np.where(np.abs(gap.sum(axis=-1)) > 0.5, 1.0, half_sum(gap))
+    return np.where(np.abs(gap.sum(axis=-1)) > 0.5, 1.0, half_l1_norm(gap))
 
 
-def sampled(real: Coded, most: int, rng: np.random.Generator) -> Coded:
+def subsample(real: EncodedTable, max_rows: int, rng: np.random.Generator) -> EncodedTable:
     """At most so many rows of a table."""
-    return real if len(real) <= most else real.take(rng.permutation(len(real))[:most])
+    return real if len(real) <= max_rows else real.take(rng.permutation(len(real))[:max_rows])
 
 
-def shares(counts: Floats) -> Floats:
+def normalise(counts: Floats) -> Floats:
     """Counts over their sum along the last axis; zero where there are none."""
     total = counts.sum(axis=-1, keepdims=True)
     return np.asarray(counts / np.where(total > 0, total, 1.0))

@@ -13,22 +13,22 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
-FULL = 4_000_000
+MAX_DENSE_CELLS = 4_000_000
 """Cells of a contingency table up to which every one is counted, empty ones too."""
 
 
-def shape_errors(real: Coded, other: Coded) -> Floats:
+def shape_errors(real: EncodedTable, other: EncodedTable) -> Floats:
     """Distance of every column's distribution, shape (d,), each from 0 to 1.
 
     Total variation for categories. For numbers the Kolmogorov-Smirnov statistic of the present values, or the
     difference of the shares of missing values if that is larger.
     """
-    out = np.empty(len(real.book.names))
+    out = np.empty(len(real.encoding.names))
     continuous = iter(range(real.values.shape[1]))
-    for j, size in enumerate(real.book.sizes):
-        if real.book.continuous[j]:
+    for j, size in enumerate(real.encoding.sizes):
+        if real.encoding.continuous[j]:
             at = next(continuous)
             out[j] = _number_distance(real.values[:, at], other.values[:, at])
         else:
@@ -38,25 +38,27 @@ def shape_errors(real: Coded, other: Coded) -> Floats:
     return np.clip(out, 0.0, 1.0)
 
 
-def trend_errors(real: Coded, other: Coded) -> Floats:
+def trend_errors(real: EncodedTable, other: EncodedTable) -> Floats:
     """Distance of every pair's relation, shape (d, d), each from 0 to 1.
 
     Half the difference of Pearson's correlations for two numbers; else the total variation between the contingency
     tables, where a number is cut into ten equal-width bins of the real table's range.
     """
-    d = len(real.book.names)
+    d = len(real.encoding.names)
     out = np.zeros((d, d))
-    at = np.flatnonzero(real.book.continuous)
+    at = np.flatnonzero(real.encoding.continuous)
     if len(at):
-        out[np.ix_(at, at)] = correlation_distance(correlations(real.values), correlations(other.values))
-    for (a, b), _, (left, right) in contingencies([real, other]):
+        out[np.ix_(at, at)] = correlation_distance(
+            pairwise_correlations(real.values), pairwise_correlations(other.values)
+        )
+    for (a, b), _, (left, right) in contingency_tables([real, other]):
         out[a, b] = out[b, a] = total_variation(left, right, len(real), len(other))
     return np.clip(out, 0.0, 1.0)
 
 
-def correlations(values: Floats) -> Floats:
+def pairwise_correlations(values: Floats) -> Floats:
     """Pearson's correlations over the rows where both are present, shape (c, c); NaN where one does not vary."""
-    return correlations_of(moments(standardised(values)))
+    return correlations_from_moments(pairwise_moments(standardise(values)))
 
 
 def _number_distance(real: Floats, other: Floats) -> float:
@@ -71,7 +73,7 @@ def _number_distance(real: Floats, other: Floats) -> float:
     return max(float(above.max()), float(below.max()), missing)
 
 
-def standardised(values: Floats) -> Floats:
+def standardise(values: Floats) -> Floats:
     """Columns with mean 0 and deviation 1 (all 0 if constant), NaN kept: sums of squares then lose no digits."""
     present = ~np.isnan(values)
     count = np.maximum(present.sum(axis=0), 1)
@@ -83,7 +85,7 @@ def standardised(values: Floats) -> Floats:
     return np.where(present, scaled, np.nan)
 
 
-def moments(values: Floats) -> Floats:
+def pairwise_moments(values: Floats) -> Floats:
     """Pairwise counts, sums, sums of squares and products over rows where both are present.
 
     Args:
@@ -99,9 +101,9 @@ def moments(values: Floats) -> Floats:
     return np.stack([counts, turned @ present, turned**2 @ present, turned @ filled], axis=-3)
 
 
-def correlations_of(moments: Floats) -> Floats:
+def correlations_from_moments(pairwise_moments: Floats) -> Floats:
     """Pearson's correlations of moments with shape (..., 4, c, c)."""
-    count, total, squares, product = np.moveaxis(moments, -3, 0)
+    count, total, squares, product = np.moveaxis(pairwise_moments, -3, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         other = np.swapaxes(total, -1, -2)
         variance = squares / count - (total / count) ** 2
@@ -120,13 +122,13 @@ def correlation_distance(real: Floats, other: Floats) -> Floats:
     return gap
 
 
-def contingency_pairs(table: Coded) -> list[tuple[int, int]]:
+def contingency_pairs(table: EncodedTable) -> list[tuple[int, int]]:
     """Pairs of which at least one is a category."""
-    continuous = table.book.continuous
+    continuous = table.encoding.continuous
     return [(a, b) for a, b in combinations(range(len(continuous)), 2) if not (continuous[a] and continuous[b])]
 
 
-def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], Integers, list[Integers]]]:
+def contingency_tables(tables: Sequence[EncodedTable]) -> Iterator[tuple[tuple[int, int], Integers, list[Integers]]]:
     """Each pair of which at least one is a category, counted once for all tables.
 
     Yields:
@@ -135,11 +137,11 @@ def contingencies(tables: Sequence[Coded]) -> Iterator[tuple[tuple[int, int], In
     """
     codes = np.ascontiguousarray(np.vstack([table.codes for table in tables]).T)  # a column's codes lie together
     ends = np.cumsum([len(table) for table in tables])
-    sizes = tables[0].book.sizes
+    sizes = tables[0].encoding.sizes
     for a, b in contingency_pairs(tables[0]):
         size = int(sizes[a] * sizes[b])
         keys = codes[a] * sizes[b] + codes[b]
-        if size > FULL:  # more cells than are worth an array: keep those that occur
+        if size > MAX_DENSE_CELLS:  # more cells than are worth an array: keep those that occur
             found, keys = np.unique(keys, return_inverse=True)
             size = len(found)
         yield (a, b), keys, [np.bincount(part, minlength=size) for part in np.split(keys, ends[:-1])]

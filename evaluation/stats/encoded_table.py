@@ -15,12 +15,12 @@ from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Iden
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 
-BINS = 10
+N_BINS = 10
 """Equal-width bins of a continuous column in a contingency table, as SDMetrics' ContingencySimilarity has them."""
 
 
 @dataclass(frozen=True, eq=False)
-class Book:
+class Encoding:
     """The code book that the tables of one evaluation share.
 
     Attributes:
@@ -37,40 +37,40 @@ class Book:
 
 
 @dataclass(frozen=True, eq=False)
-class Coded:
+class EncodedTable:
     """One table's scored columns.
 
     Attributes:
-        book: What the codes mean.
+        encoding: What the codes mean.
         codes: Codes, shape (n, d); 0 is missing. A continuous column is coded by its bin.
         values: Numbers of the continuous columns, shape (n, c), NaN for missing; datetimes in seconds since 1970.
     """
 
-    book: Book
+    encoding: Encoding
     codes: Integers
     values: Floats
 
     def __len__(self) -> int:
         return len(self.codes)
 
-    def take(self, rows: npt.NDArray[np.generic]) -> Coded:
+    def take(self, rows: npt.NDArray[np.generic]) -> EncodedTable:
         """Some of the rows, by number or by mask."""
-        return Coded(self.book, self.codes[rows], self.values[rows])
+        return EncodedTable(self.encoding, self.codes[rows], self.values[rows])
 
     def features(self) -> Floats:
         """What a tree ensemble reads, shape (n, d): numbers as they are, categories by their code, missing as NaN."""
         out = self.codes.astype(np.float64)
         out[self.codes == 0] = np.nan
-        out[:, self.book.continuous] = self.values
+        out[:, self.encoding.continuous] = self.values
         return out
 
 
-def scored(schema: Schema) -> list[str]:
+def scored_columns(schema: Schema) -> list[str]:
     """The columns that scores look at: all but identifiers and free text."""
     return [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
 
 
-def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
+def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[EncodedTable]:
     """Code tables with one book; the first frame is the real one, whose range is cut into bins.
 
     Args:
@@ -78,12 +78,12 @@ def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
         schema: Kinds of the columns.
 
     Returns:
-        One ``Coded`` for each frame.
+        One ``EncodedTable`` for each frame.
 
     Raises:
         DataError: A category has other types in one table than in another, or no column can be scored.
     """
-    names = scored(schema)
+    names = scored_columns(schema)
     if not names:
         raise DataError("no column can be scored: identifiers and free text are left out; check the schema's kinds")
     codes: list[list[Integers]] = [[] for _ in frames]
@@ -95,22 +95,22 @@ def code(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Coded]:
         if isinstance(column, (Numeric, Datetime)):
             data = [_floats(item, column) for item in series]
             edges = _edges(data[0])
-            coded = [_binned(item, edges) for item in data]
+            coded = [_bin_numbers(item, edges) for item in data]
             for store, item in zip(values, data, strict=True):
                 store.append(item)
-            book: tuple[str, ...] = ()
+            encoding: tuple[str, ...] = ()
             size = len(edges)
         else:
-            coded, book = _categories(series, column)
-            size = len(book) + 1
+            coded, encoding = _categories(series, column)
+            size = len(encoding) + 1
         for code_store, coded_item in zip(codes, coded, strict=True):
             code_store.append(coded_item)
         sizes.append(size)
-        labels.append(book)
+        labels.append(encoding)
         continuous.append(isinstance(column, (Numeric, Datetime)))
-    shared = Book(tuple(names), np.array(continuous, dtype=bool), np.array(sizes, dtype=np.int64), tuple(labels))
+    shared = Encoding(tuple(names), np.array(continuous, dtype=bool), np.array(sizes, dtype=np.int64), tuple(labels))
     return [
-        Coded(shared, np.column_stack(c), np.column_stack(v) if v else np.empty((len(frame), 0)))
+        EncodedTable(shared, np.column_stack(c), np.column_stack(v) if v else np.empty((len(frame), 0)))
         for frame, c, v in zip(frames, codes, values, strict=True)
     ]
 
@@ -125,11 +125,11 @@ def _floats(values: pd.Series, column: Column) -> Floats:
 
 
 def _edges(values: Floats) -> Floats:
-    """Edges of ``BINS`` equal-width bins over the present values, shape (BINS + 1,)."""
-    return np.histogram_bin_edges(values[~np.isnan(values)], BINS)
+    """Edges of ``N_BINS`` equal-width bins over the present values, shape (BINS + 1,)."""
+    return np.histogram_bin_edges(values[~np.isnan(values)], N_BINS)
 
 
-def _binned(values: Floats, edges: Floats) -> Integers:
+def _bin_numbers(values: Floats, edges: Floats) -> Integers:
     """Bin numbers from 1, with open outer bins; 0 for missing."""
     out = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64) + 1
     out[np.isnan(values)] = 0
@@ -143,7 +143,7 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
     splits on the code then parts frequent from rare. An order by one table alone would give away, by their late codes,
     the categories that it lacks, and fresh real rows of a column with many categories would be told apart.
     """
-    parts = [_labelled(item, column) for item in series]
+    parts = [_factorise(item, column) for item in series]
     kinds = [kind for _, _, kind in parts if kind]
     if len(set(kinds)) > 1:
         raise DataError(
@@ -168,7 +168,7 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
     return coded, tuple(order)
 
 
-def _labelled(values: pd.Series, column: Column) -> tuple[Integers, list[str], str]:
+def _factorise(values: pd.Series, column: Column) -> tuple[Integers, list[str], str]:
     """Codes from 0 (missing -1), a label for each, and the family of the values ("" when all are missing)."""
     codes, uniques = pd.factorize(values, use_na_sentinel=True)
     if isinstance(column, Boolean):

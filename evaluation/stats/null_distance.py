@@ -11,7 +11,7 @@ from tabsynth.common.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Chance:
+class NullDistribution:
     """How far the shares of a cell differ between two tables when their rows are parted at random.
 
     Of the k rows that a cell holds, X fall into the first table: X is hypergeometric, and the shares X / n and
@@ -28,7 +28,7 @@ class Chance:
 
     @classmethod
     @lru_cache(maxsize=2)
-    def of(cls, n: int, m: int) -> Chance:
+    def of(cls, n: int, m: int) -> NullDistribution:
         """For tables of n and m rows, of at least one each."""
         whole = n + m
         k = np.arange(whole + 1.0)

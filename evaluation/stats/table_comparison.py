@@ -9,16 +9,23 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.bootstrap import DRAWS, RARELY, Resample, around, reachable, sampled
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.bootstrap import (
+    FAMILYWISE_RATE,
+    N_DRAWS,
+    Resample,
+    error_interval,
+    familywise_bound,
+    subsample,
+)
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 """Rows a side that the finer distances look at."""
 
-HALVES = 3
+N_SPLITS = 3
 """Random splits of the training table over which a floor is averaged when there is no holdout."""
 
-MOST_PARTS = 60
+MAX_PARTS = 60
 """Parts that a score keeps, the worst first."""
 
 
@@ -28,68 +35,77 @@ class Comparison:
 
     Attributes:
         real: Rows of the training table.
-        made: Rows of the synthetic table.
-        sides: Pairs of real tables; what they differ by, times ``scale``, is the floor.
+        synthetic: Rows of the synthetic table.
+        floor_pairs: Pairs of real tables; what they differ by, times ``scale``, is the floor.
         scale: From the rows that were compared to those of the two tables.
         resample: The draws for intervals.
-        how: How interval and floor were found.
+        method_note: How interval and floor were found.
     """
 
-    real: Coded
-    made: Coded
-    sides: tuple[tuple[Coded, Coded], ...]
+    real: EncodedTable
+    synthetic: EncodedTable
+    floor_pairs: tuple[tuple[EncodedTable, EncodedTable], ...]
     scale: float
     resample: Resample
-    how: str
+    method_note: str
 
     @classmethod
-    def of(cls, train: Coded, made: Coded, holdout: Coded | None, rng: np.random.Generator) -> Comparison:
+    def of(
+        cls, train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None, rng: np.random.Generator
+    ) -> Comparison:
         """Draw the samples; ``train`` needs at least four rows."""
-        real, other = sampled(train, MOST_ROWS, rng), sampled(made, MOST_ROWS, rng)
-        sides, scale, how = floor_sides(real, len(other), holdout, rng)
+        real, other = subsample(train, MAX_ROWS, rng), subsample(synthetic, MAX_ROWS, rng)
+        floor_pairs, scale, method_note = draw_floor_pairs(real, len(other), holdout, rng)
         resample = Resample.of(len(real), len(other), rng)
         rows = f"{len(real):,} real and {len(other):,} synthetic rows"
-        return cls(real, other, sides, scale, resample, f"On {rows}. Interval: {DRAWS} bootstrap draws. Floor: {how}.")
+        return cls(
+            real,
+            other,
+            floor_pairs,
+            scale,
+            resample,
+            f"On {rows}. Interval: {N_DRAWS} bootstrap draws. Floor: {method_note}.",
+        )
 
     @property
-    def pairs(self) -> tuple[tuple[Coded, Coded], ...]:
+    def pairs(self) -> tuple[tuple[EncodedTable, EncodedTable], ...]:
         """The two tables, then the real ones that give the floor."""
-        return ((self.real, self.made), *self.sides)
+        return ((self.real, self.synthetic), *self.floor_pairs)
 
-    def each(self, keys: Callable[[Coded], Integers]) -> list[tuple[Integers, Integers]]:
+    def each(self, keys: Callable[[EncodedTable], Integers]) -> list[tuple[Integers, Integers]]:
         """What every pair of tables holds, by a function of one table."""
         return [(keys(one), keys(other)) for one, other in self.pairs]
 
     def floor(self, each: Sequence[Floats]) -> Floats:
-        """The floor from what each of ``sides`` differs by."""
+        """The floor from what each of ``floor_pairs`` differs by."""
         return np.asarray(np.minimum(np.mean(each, axis=0) * self.scale, 1.0))
 
 
-def floor_sides(
-    real: Coded, rows: int, holdout: Coded | None, rng: np.random.Generator
-) -> tuple[tuple[tuple[Coded, Coded], ...], float, str]:
+def draw_floor_pairs(
+    real: EncodedTable, rows: int, holdout: EncodedTable | None, rng: np.random.Generator
+) -> tuple[tuple[tuple[EncodedTable, EncodedTable], ...], float, str]:
     """Real tables to compare for a floor, the factor from their sizes to those asked for, and how, in words.
 
     The factor is sqrt((1/n + 1/rows) / (1/a + 1/b)), as sampling noise goes, with a and b the rows that are compared.
     """
     n = len(real)
     if holdout is not None:
-        fresh = holdout.take(rng.permutation(len(holdout))[: min(rows, len(holdout))])
-        sides = [(real, fresh)]
-        how = f"{len(fresh):,} held-out rows against the training rows"
+        held_out = holdout.take(rng.permutation(len(holdout))[: min(rows, len(holdout))])
+        floor_pairs = [(real, held_out)]
+        method_note = f"{len(held_out):,} held-out rows against the training rows"
     else:
-        sides = []
-        for _ in range(HALVES):
+        floor_pairs = []
+        for _ in range(N_SPLITS):
             order = rng.permutation(n)
-            sides.append((real.take(order[: n // 2]), real.take(order[n // 2 :])))
-        how = f"halves of the training rows against each other, {HALVES} splits"
-    scale = float(np.sqrt((1 / n + 1 / rows) / (1 / len(sides[0][0]) + 1 / len(sides[0][1]))))
+            floor_pairs.append((real.take(order[: n // 2]), real.take(order[n // 2 :])))
+        method_note = f"halves of the training rows against each other, {N_SPLITS} splits"
+    scale = float(np.sqrt((1 / n + 1 / rows) / (1 / len(floor_pairs[0][0]) + 1 / len(floor_pairs[0][1]))))
     if abs(scale - 1) > 1e-9:
-        how += f", times {scale:.2f} for the number of rows"
-    return tuple(sides), scale, how
+        method_note += f", times {scale:.2f} for the number of rows"
+    return tuple(floor_pairs), scale, method_note
 
 
-def variation(left: Integers, right: Integers, size: int) -> float:
+def total_variation_distance(left: Integers, right: Integers, size: int) -> float:
     """Total variation between the shares of keys."""
     p, q = (
         np.bincount(left, minlength=size) / max(len(left), 1),
@@ -107,7 +123,7 @@ def error_score(
     values: Floats,
     floors: Floats,
     draws: Floats,
-    rate: float = RARELY,
+    rate: float = FAMILYWISE_RATE,
 ) -> Score:
     """A mean of errors in percent with its parts, the worst first.
 
@@ -123,9 +139,9 @@ def error_score(
         rate: Share of tables of one population of which some part may reach beyond its ``chance``.
     """
     value = float(values.mean())
-    low, high = around(value, draws.mean(axis=2))
-    reach = reachable(draws[1].mean(axis=0), draws[1].std(axis=0), rate)
-    order = np.argsort(-(values - floors), kind="stable")[:MOST_PARTS]
+    low, high = error_interval(value, draws.mean(axis=2))
+    reach = familywise_bound(draws[1].mean(axis=0), draws[1].std(axis=0), rate)
+    order = np.argsort(-(values - floors), kind="stable")[:MAX_PARTS]
     return Score(
         name=name,
         title=title,
@@ -136,7 +152,7 @@ def error_score(
         floor=100 * float(floors.mean()),
         unit="%",
         description=description,
-        method=method if len(values) <= MOST_PARTS else f"{method} Detail: the worst {MOST_PARTS} of {len(values)}.",
+        method=method if len(values) <= MAX_PARTS else f"{method} Detail: the worst {MAX_PARTS} of {len(values)}.",
         detail=tuple(
             Part(
                 columns=columns[i],

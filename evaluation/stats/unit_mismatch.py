@@ -5,29 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 
-def converted(real: Coded, made: Coded, name: str) -> str:
+def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str) -> str:
     """What a number looks converted by, if all its quantiles lie on one line with the real ones; else nothing."""
-    j = real.book.names.index(name)
-    if not real.book.continuous[j]:
+    j = real.encoding.names.index(name)
+    if not real.encoding.continuous[j]:
         return ""
-    at = int(real.book.continuous[:j].sum())
+    at = int(real.encoding.continuous[:j].sum())
     levels = np.linspace(0.02, 0.98, 25)
-    x, y = (np.quantile(_present(table.values[:, at]), levels) for table in (real, made))
+    x, y = (np.quantile(_present(table.values[:, at]), levels) for table in (real, synthetic))
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return ""
     slope, shift = float(x @ y / (x @ x)), 0.0
-    if not _straight(x, y, slope, shift):
+    if not _is_linear(x, y, slope, shift):
         slope, shift = map(float, np.polyfit(x, y, 1))
-    if not _straight(x, y, slope, shift) or (0.9 < slope < 1.1 and abs(shift) < 0.1 * np.ptp(x)):
+    if not _is_linear(x, y, slope, shift) or (0.9 < slope < 1.1 and abs(shift) < 0.1 * np.ptp(x)):
         return ""
     offset = "" if abs(shift) < 0.02 * np.ptp(y) else f" {'+' if shift > 0 else '−'} {abs(shift):.3g}"
     return f"; its values look like {slope:.3g} × the real ones{offset}: were units changed?"
 
 
-def _straight(x: Floats, y: Floats, slope: float, shift: float) -> bool:
+def _is_linear(x: Floats, y: Floats, slope: float, shift: float) -> bool:
     """Whether most quantiles lie on a line; not all, since a quantile of whole numbers jumps."""
     return float(np.quantile(np.abs(y - slope * x - shift), 0.8)) < 0.03 * float(np.ptp(y))
 

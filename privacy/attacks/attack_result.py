@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 Group = Literal["membership", "singling_out", "linkability", "inference", "copies", "source", "shadow"]
 Records = Literal["random", "isolated", "exposed"]
@@ -60,7 +60,7 @@ class Finding:
     @property
     def summary(self) -> str:
         """The finding in a few words: its most significant figure."""
-        return f"{self.title} {self.evidence or figure(self.value, self.unit)}"
+        return f"{self.title} {self.evidence or format_number(self.value, self.unit)}"
 
     def score(self) -> Score:
         """The finding as a score."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import newcombe
 from tabsynth.evaluation.score import Part
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.attack_result import Finding, Records
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
@@ -39,7 +39,7 @@ def attack_attributes(
         ),
         "isolated": sets["isolated"],
     }
-    names = list(game.train.book.names)
+    names = list(game.train.encoding.names)
     found = []
     for secret in secrets[:MAX_SECRETS]:
         j = names.index(secret)
@@ -84,18 +84,18 @@ def select_worst_secret(found: list[Finding], records: Records) -> Finding | Non
 
 
 def _guess_secret(
-    game: MembershipGame, chosen: npt.NDArray[np.int64], secret: int, source: Coded
+    game: MembershipGame, chosen: npt.NDArray[np.int64], secret: int, source: EncodedTable
 ) -> npt.NDArray[np.bool_]:
     """Whether the secret of each target is guessed, shape (n,)."""
-    columns = [j for j in range(len(source.book.names)) if j != secret]
+    columns = [j for j in range(len(source.encoding.names)) if j != secret]
     n = len(game.members)
     targets = [game.members.take(chosen[chosen < n]), game.controls.take(chosen[chosen >= n] - n)]
     # the rows come back as members, then controls; `chosen` need not be sorted that way
     order = np.concatenate([np.flatnonzero(chosen < n), np.flatnonzero(chosen >= n)])
     points = np.concatenate([game.space.points(table, columns) for table in targets])
     near = find_nearest(points, game.space.points(source, columns), 1)[1][:, 0]
-    if source.book.continuous[secret]:
-        at = int(np.cumsum(source.book.continuous)[secret]) - 1
+    if source.encoding.continuous[secret]:
+        at = int(np.cumsum(source.encoding.continuous)[secret]) - 1
         truth = np.concatenate([table.values[:, at] for table in targets])
         right = _is_close(truth, source.values[near, at], game.reference.values[:, at])
     else:

@@ -19,7 +19,7 @@ from tabsynth.common.arrays import Integers
 from tabsynth.common.binomial import newcombe, wilson
 from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.holdout_overlap import round_significant
 from tabsynth.privacy.attacks.membership import TargetScores
@@ -35,7 +35,7 @@ KMAP_BINS = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), 
 """Sizes of the groups of training records that share a synthetic row's quasi-identifiers."""
 
 
-def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: Coded, synthetic: Coded) -> list[Finding]:
+def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: EncodedTable, synthetic: EncodedTable) -> list[Finding]:
     """Compare the shares of training and held-out records that occur in the synthetic table.
 
     Args:
@@ -60,7 +60,7 @@ def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: Coded, s
 
 
 def score_smoke_tests(
-    train: Coded, synthetic: Coded, holdout: Coded, game: MembershipGame, rng: np.random.Generator
+    train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, game: MembershipGame, rng: np.random.Generator
 ) -> list[Score]:
     """DCR and NNDR, labelled as smoke tests."""
     dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
@@ -98,7 +98,7 @@ def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
         ``unique`` counts the members that are alone with theirs, ``unique_met`` the share of them that a synthetic row
         meets.
     """
-    at = [game.train.book.names.index(name) for name in columns]
+    at = [game.train.encoding.names.index(name) for name in columns]
     members, controls, made = (_hash_columns(table, at) for table in (game.members, game.controls, game.synthetic))
     sizes = pd.Series(members).value_counts()
     out: dict[str, Any] = {"columns": columns}
@@ -114,16 +114,16 @@ def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
     return out
 
 
-def hash_rows(table: Coded) -> npt.NDArray[np.uint64]:
+def hash_rows(table: EncodedTable) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of every row, shape (n,)."""
-    discrete = table.codes[:, ~table.book.continuous]
+    discrete = table.codes[:, ~table.encoding.continuous]
     frame = pd.concat(
         [pd.DataFrame(discrete), pd.DataFrame(round_significant(table.values))], axis=1, ignore_index=True
     )
     return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(), dtype=np.uint64)
 
 
-def _hash_columns(table: Coded, columns: list[int]) -> npt.NDArray[np.uint64]:
+def _hash_columns(table: EncodedTable, columns: list[int]) -> npt.NDArray[np.uint64]:
     """A hash of some columns' codes, a number by its bin, shape (n,)."""
     codes: Integers = table.codes[:, columns]
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(codes), index=False).to_numpy(), dtype=np.uint64)

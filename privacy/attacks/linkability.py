@@ -27,7 +27,7 @@ def attack_linkability(
     game: MembershipGame, sets: dict[Records, npt.NDArray[np.int64]], rng: np.random.Generator
 ) -> list[Finding]:
     """Compare the shares of members and controls that are linked, on random and on isolated records."""
-    if len(game.train.book.names) < 2:
+    if len(game.train.encoding.names) < 2:
         return []
     linked = np.full(len(game.is_member), -1, dtype=np.int64)
     random = np.concatenate(
@@ -44,7 +44,7 @@ def _link_halves(
     game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str
 ) -> npt.NDArray[np.int64]:
     """Whether a table links each target, shape (n,); every table uses the same halves."""
-    columns = np.random.default_rng(len(game.train.book.names)).permutation(len(game.train.book.names))
+    columns = np.random.default_rng(len(game.train.encoding.names)).permutation(len(game.train.encoding.names))
     halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
     others = game.synthetic if table == "synthetic" else game.reference
     members = rows[rows < len(game.members)]

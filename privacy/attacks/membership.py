@@ -24,14 +24,14 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import clopper_pearson
-from tabsynth.evaluation.stats.auc import delong
-from tabsynth.evaluation.stats.boosted_trees import seed_of
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.auc import delong_auc
+from tabsynth.evaluation.stats.boosted_trees import draw_seed
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
 from tabsynth.privacy.attacks.rate_tests import Rate, mann_whitney_p_value, tpr_at_fpr, tpr_in_set
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 RATES = (0.001, 0.01, 0.1)
 """False-positive rates at which the true one is given."""
@@ -108,7 +108,7 @@ def score_targets(game: MembershipGame, rng: np.random.Generator) -> TargetScore
     return TargetScores(scores, isolation, sets, gap, to_synthetic[:, 0], to_reference[:, 0])
 
 
-def score_exposure(game: MembershipGame, attacks: TargetScores, table: Coded) -> tuple[Floats, Floats]:
+def score_exposure(game: MembershipGame, attacks: TargetScores, table: EncodedTable) -> tuple[Floats, Floats]:
     """Exposure and isolation of rows that are not targets, shape (n,) each, as ``score_targets`` computes them."""
     points = game.space.points(table)
     to_reference = find_nearest(points, game.points["reference"], N_NEIGHBOURS)[0]
@@ -169,13 +169,15 @@ def _compute_rate(records: Records, yes: Floats, no: Floats, controls: int, fpr:
 
 def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats, rates: list[Rate]) -> Finding:
     """The rates of one attack on one set as one finding."""
-    auc, (low, high) = delong(member, score)
+    auc, (low, high) = delong_auc(member, score)
     one = rates[1]
     tests = [mann_whitney_p_value(score[member], score[~member]), *(rate.p for rate in rates)]
     others = "all others" if records == "exposed" else "others"
     surest = int(np.argmin(tests))
     rate = rates[max(surest - 1, 0)]
-    seen = f"AUC {auc:.3f}" if surest == 0 else f"{figure(100 * rate.value, '%')} at {100 * rate.fpr:g} % mistakes"
+    seen = (
+        f"AUC {auc:.3f}" if surest == 0 else f"{format_number(100 * rate.value, '%')} at {100 * rate.fpr:g} % mistakes"
+    )
     percents = ", ".join(f"{100 * rate.fpr:g}" for rate in rates[:-1]) + f" and {100 * rates[-1].fpr:g} %"
     return Finding(
         name=f"{name}_{records}_tpr",
@@ -246,7 +248,7 @@ def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
     sides = [table.take(rng.permutation(len(table))[:count]) for table in (game.synthetic, game.reference)]
     features = np.concatenate([np.nan_to_num(side.features(), nan=-1.0) for side in sides]).astype(np.float32)
     label = np.repeat([1, 0], count)
-    trees = ExtraTreesClassifier(N_TREES, random_state=seed_of(rng), n_jobs=1).fit(features, label)
+    trees = ExtraTreesClassifier(N_TREES, random_state=draw_seed(rng), n_jobs=1).fit(features, label)
     targets = [np.nan_to_num(table.features(), nan=-1.0) for table in (game.members, game.controls)]
     return np.asarray(trees.predict_proba(np.concatenate(targets).astype(np.float32))[:, 1], dtype=np.float64)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Integers
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, Points
 
 MAX_TARGETS = 12_000
@@ -42,11 +42,11 @@ class MembershipGame:
         control_rows: Row numbers of the controls in the holdout.
     """
 
-    train: Coded
-    synthetic: Coded
-    members: Coded
-    controls: Coded
-    reference: Coded
+    train: EncodedTable
+    synthetic: EncodedTable
+    members: EncodedTable
+    controls: EncodedTable
+    reference: EncodedTable
     member_rows: Integers
     control_rows: Integers
 
@@ -71,7 +71,7 @@ class MembershipGame:
         return np.concatenate([self.points["members"], self.points["controls"]])
 
 
-def split_targets(train: Coded, synthetic: Coded, holdout: Coded, rng: np.random.Generator) -> MembershipGame:
+def split_targets(train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator) -> MembershipGame:
     """Split the rows at random."""
     order = rng.permutation(len(holdout))
     count = max(1, round(REFERENCE_SHARE * len(holdout)))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 Points = npt.NDArray[np.float32]
 
@@ -38,7 +38,7 @@ class DistanceSpace:
     spread: Floats
 
     @classmethod
-    def of(cls, reference: Coded) -> DistanceSpace:
+    def of(cls, reference: EncodedTable) -> DistanceSpace:
         """Measure the scale."""
         centre, spread = np.zeros(reference.values.shape[1]), np.ones(reference.values.shape[1])
         for j, values in enumerate(reference.values.T):
@@ -49,14 +49,14 @@ class DistanceSpace:
                 spread[j] = next((s for s in (high - low, present.std(), abs(centre[j])) if s > 0), 1.0)
         return cls(centre, spread)
 
-    def points(self, table: Coded, columns: Iterable[int] | None = None) -> Points:
+    def points(self, table: EncodedTable, columns: Iterable[int] | None = None) -> Points:
         """Rows as points, shape (n, coordinates).
 
         Args:
             table: The rows.
             columns: Indices of the columns to use; default: all.
         """
-        book = table.book
+        book = table.encoding
         chosen = range(len(book.names)) if columns is None else columns
         place = np.cumsum(book.continuous) - 1
         parts: list[npt.NDArray[np.floating]] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.attribute_inference import attack_attributes, select_worst_secret
 from tabsynth.privacy.attacks.copies import attack_copies, score_smoke_tests
@@ -41,9 +41,9 @@ class AttackResults:
 
 
 def run_attacks(
-    train: Coded,
-    synthetic: Coded,
-    holdout: Coded,
+    train: EncodedTable,
+    synthetic: EncodedTable,
+    holdout: EncodedTable,
     secrets: list[str],
     groups: list[str],
     seed: int,

@@ -18,8 +18,8 @@ from scipy.stats import norm
 
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, SchemaError
-from tabsynth.evaluation.stats.auc import delong
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.auc import delong_auc
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, find_nearest
 from tabsynth.privacy.attacks.singling_out import permutation_p_value
@@ -73,7 +73,7 @@ def attack_with_shadow_models(
     observed = _separation(near, inside)
     tossed = np.array([_separation(near, _permute_coins(inside, rng)) for _ in range(N_PERMUTATIONS)])
     score = _compute_likelihood_ratios(near, inside)
-    auc, interval = delong(inside.ravel(), score.ravel())
+    auc, interval = delong_auc(inside.ravel(), score.ravel())
     least = float(norm.cdf((norm.isf(0.001) + norm.isf(0.2)) * (4 / (N_SHADOW_MODELS * len(chosen))) ** 0.5 / 2**0.5))
     finding = Finding(
         name="shadow_auc",
@@ -106,9 +106,9 @@ def _check_output(made: object, train: pd.DataFrame) -> pd.DataFrame:
 
 def _score_nearness(train: pd.DataFrame, made: pd.DataFrame, chosen: np.ndarray, schema: Schema) -> Floats:
     """Minus the log distance of each record to its nearest synthetic row, shape (r,)."""
-    real, synthetic = code([train, made], schema)
+    real, synthetic = encode_tables([train, made], schema)
     space = DistanceSpace.of(real)
-    records: Coded = real.take(chosen)
+    records: EncodedTable = real.take(chosen)
     distance = find_nearest(space.points(records), space.points(synthetic), 1)[0][:, 0]
     return np.asarray(-np.log(distance + 1e-3))
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from tabsynth.common.arrays import Floats
-from tabsynth.evaluation.stats.encoded_table import Coded
+from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.rate_tests import normal_interval
@@ -53,30 +53,30 @@ def attack_singling_out(game: MembershipGame, rng: np.random.Generator) -> list[
     return found
 
 
-def drop_duplicate_rows(table: Coded) -> Coded:
+def drop_duplicate_rows(table: EncodedTable) -> EncodedTable:
     """Each different row once: a record that was copied twice is still one record."""
     frame = pd.DataFrame(table.features())
     return table.take(np.flatnonzero(~frame.duplicated().to_numpy()))
 
 
-def _columns(table: Coded) -> list[Floats]:
+def _columns(table: EncodedTable) -> list[Floats]:
     """Every column as numbers: codes of categories, values of the others, missing as NaN."""
     return list(table.features().T)
 
 
-def _univariate(source: Coded, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
+def _univariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
     """Values that occur once, and tails that hold one row."""
     out: list[list[Test]] = []
     for j, values in enumerate(columns):
         kinds, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         out += [[(j, "=", float(value))] for value in kinds[counts == 1]]
-        if source.book.continuous[j] and len(kinds):
+        if source.encoding.continuous[j] and len(kinds):
             out += [[(j, "<=", float(kinds[0]))]] * int(counts[0] == 1)
             out += [[(j, ">=", float(kinds[-1]))]] * int(counts[-1] == 1)
     return [out[i] for i in rng.permutation(len(out))[:MAX_PREDICATES]]
 
 
-def _multivariate(source: Coded, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
+def _multivariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
     """Several columns of one synthetic row, a number as a bound away from the median; only those that fit it alone."""
     d = len(columns)
     if d < 2:
@@ -89,7 +89,7 @@ def _multivariate(source: Coded, columns: list[Floats], rng: np.random.Generator
         tests: list[Test] = []
         for j in chosen:
             value = columns[j][row]
-            if not source.book.continuous[j] or np.isnan(value):
+            if not source.encoding.continuous[j] or np.isnan(value):
                 tests.append((int(j), "=", float(value)))
             else:
                 tests.append((int(j), ">=" if value >= middle[j] else "<=", float(value)))

@@ -21,8 +21,8 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.evaluation.score import Part
-from tabsynth.evaluation.stats.auc import delong
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.auc import delong_auc
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, find_nearest
 from tabsynth.privacy.attacks.rate_tests import mann_whitney_p_value
@@ -69,13 +69,13 @@ def infer_source(
         if set(frame.columns) != set(schema):
             raise SchemaError(f"the site {name!r} has other columns than the schema; align them")
     plain = [frame[list(schema)].reset_index(drop=True) for frame in (synthetic, *frames)]
-    made, *sites = code(plain, schema)
+    made, *sites = encode_tables(plain, schema)
     score = _score_sites(
         made.take(np.arange(min(len(made), 10 * MAX_SITE_ROWS))),
         [s.take(np.arange(min(len(s), MAX_SITE_ROWS))) for s in sites],
     )
     inside = np.arange(len(names)) < len(took_part)
-    auc, interval = delong(inside, score)
+    auc, interval = delong_auc(inside, score)
     gap = _mean_difference(score, np.flatnonzero(inside))
     ways = [_mean_difference(score, np.array(chosen)) for chosen in combinations(range(len(names)), len(took_part))]
     return Finding(
@@ -138,7 +138,7 @@ def infer_source_with_models(
             step()
     score = np.array([*found[1], *found[0]])
     inside = np.repeat([True, False], N_ROUNDS)
-    auc, interval = delong(inside, score)
+    auc, interval = delong_auc(inside, score)
     return Finding(
         name="source_shadow_auc",
         group="source",
@@ -156,7 +156,7 @@ def infer_source_with_models(
     )
 
 
-def _score_sites(made: Coded, sites: Sequence[Coded]) -> Floats:
+def _score_sites(made: EncodedTable, sites: Sequence[EncodedTable]) -> Floats:
     """Mean log density ratio at each site's rows: synthetic rows over the site's own, shape (s,)."""
     space = DistanceSpace.of(_concatenate(sites))
     points = [space.points(site) for site in sites]
@@ -169,7 +169,7 @@ def _score_sites(made: Coded, sites: Sequence[Coded]) -> Floats:
 
 def _score_affinity(made: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame, schema: Schema) -> float:
     """Mean log distance of other sites' rows to the synthetic table less that of the site's."""
-    rest, own, synthetic = code([f.reset_index(drop=True) for f in (others, site, made)], schema)
+    rest, own, synthetic = encode_tables([f.reset_index(drop=True) for f in (others, site, made)], schema)
     space = DistanceSpace.of(rest)
     points = space.points(synthetic)
     far = [
@@ -179,9 +179,9 @@ def _score_affinity(made: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame
     return float(np.log(far[0] + 1e-3).mean() - np.log(far[1] + 1e-3).mean())
 
 
-def _concatenate(tables: Sequence[Coded]) -> Coded:
-    return Coded(
-        tables[0].book,
+def _concatenate(tables: Sequence[EncodedTable]) -> EncodedTable:
+    return EncodedTable(
+        tables[0].encoding,
         np.concatenate([table.codes for table in tables]),
         np.concatenate([table.values for table in tables]),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.evaluation.score import Part
-from tabsynth.evaluation.stats.auc import delong
+from tabsynth.evaluation.stats.auc import delong_auc
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.membership import MIN_SET_RECORDS, TargetScores
 from tabsynth.privacy.attacks.membership_game import MembershipGame
@@ -24,7 +24,7 @@ ATTACK_NAME = "density_ratio"
 def find_worst_subgroup(game: MembershipGame, attacks: TargetScores, columns: list[str]) -> Finding | None:
     """Select the most significant subgroup, with its p-value corrected for their number."""
     scores, found = attacks.scores[ATTACK_NAME], []
-    book = game.train.book
+    book = game.train.encoding
     for name in columns:
         j = book.names.index(name)
         codes = np.concatenate([game.members.codes[:, j], game.controls.codes[:, j]])
@@ -38,8 +38,8 @@ def find_worst_subgroup(game: MembershipGame, attacks: TargetScores, columns: li
         return None
     parts, intervals = [], []
     for _, label, yes, no in found:
-        auc, interval = delong(
-            np.repeat([True, False], [len(yes), len(no)]), np.concatenate([yes, no]), among=len(found)
+        auc, interval = delong_auc(
+            np.repeat([True, False], [len(yes), len(no)]), np.concatenate([yes, no]), n_compared=len(found)
         )
         parts.append(Part(columns=(label,), value=auc, floor=0.5))
         intervals.append(interval)

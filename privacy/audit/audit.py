@@ -16,7 +16,7 @@ from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.inputs import Inputs, check_inputs
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.attacks.copies import hash_rows
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap
@@ -97,7 +97,7 @@ def audit(
         shared = check_overlap(inputs.train, inputs.holdout)
         if shared:
             notes.append(f"{shared:,} held-out rows equal a training row, about as many as chance brings.")
-    coded = code([frame for _, frame in inputs.named()], inputs.schema)
+    coded = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
     if inputs.holdout is None:
         return _audit_without_holdout(inputs, coded[0], coded[1], privacy, seed, notes)
     with _StageProgress(
@@ -149,7 +149,7 @@ def audit(
 
 
 def _audit_without_holdout(
-    inputs: Inputs, train: Coded, synthetic: Coded, privacy: Privacy | None, seed: int, notes: list[str]
+    inputs: Inputs, train: EncodedTable, synthetic: EncodedTable, privacy: Privacy | None, seed: int, notes: list[str]
 ) -> AuditReport:
     """The report without controls: the share of exact copies only."""
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
@@ -208,9 +208,9 @@ def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:
     return declared or learned
 
 
-def _select_groups(inputs: Inputs, train: Coded) -> list[str]:
+def _select_groups(inputs: Inputs, train: EncodedTable) -> list[str]:
     """The columns that define subgroups: those with a role, or the first with few categories."""
-    book = train.book
+    book = train.encoding
     few = [
         n for n, size, number in zip(book.names, book.sizes, book.continuous, strict=True) if not number and size <= 12
     ]

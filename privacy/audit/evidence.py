@@ -55,7 +55,7 @@ def collect_details(found: AttackResults, inputs: Inputs, power: dict[str, Any])
             for name, scores in attacks.scores.items():
                 points = compute_roc(scores[chosen][member], scores[chosen][~member])
                 curves.append({"attack": name, "records": records, "points": points})
-    known = [name for name in inputs.schema.with_role("quasi_identifier") if name in game.train.book.names]
+    known = [name for name in inputs.schema.with_role("quasi_identifier") if name in game.train.encoding.names]
     return {
         "roc": curves,
         "rates": found.rates,

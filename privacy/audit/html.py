@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 MIN_LOG_RATE = -3.5
 """The ROC's axes begin at 10 to this power."""
@@ -68,7 +68,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = figure
+    environment.filters["figure"] = format_number
     return environment
 
 
@@ -117,8 +117,8 @@ def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, A
             "high": x(_above_chance(score, score["interval"][1])),
             "at": x(_above_chance(score, score["value"])),
             "found": score["name"] in significant,
-            "text": f"{score['title']}: {figure(score['value'], score['unit'])}, by chance "
-            f"{figure(score['floor'] or 0.0, score['unit'])}",
+            "text": f"{score['title']}: {format_number(score['value'], score['unit'])}, by chance "
+            f"{format_number(score['floor'] or 0.0, score['unit'])}",
         }
         for i, score in enumerate(scores)
     ]
@@ -151,7 +151,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
             "high": y(row["interval"][1]),
             "label": f"{row['percentile'][0]}–{row['percentile'][1]}",
             "text": f"Isolation percentile {row['percentile'][0]} to {row['percentile'][1]}: "
-            f"{figure(100 * row['tpr'], '%')} recognised, {figure(100 * row['fpr'], '%')} by chance",
+            f"{format_number(100 * row['tpr'], '%')} recognised, {format_number(100 * row['fpr'], '%')} by chance",
         }
         for row in rows
     ]
@@ -160,7 +160,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
         "chance": y(rows[0]["fpr"]),
         "height": height,
         "width": width - 10,
-        "top": figure(100 * top, "%"),
+        "top": format_number(100 * top, "%"),
     }
 
 
@@ -169,7 +169,8 @@ def _groups(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
     for score in scores:
         if score["name"] == "subgroup_auc":
             return [
-                {"name": part["columns"][0], "value": figure(part["value"], "AUC")} for part in score["detail"][:12]
+                {"name": part["columns"][0], "value": format_number(part["value"], "AUC")}
+                for part in score["detail"][:12]
             ]
     return []
 
@@ -179,28 +180,28 @@ def _rate(row: Mapping[str, Any]) -> dict[str, Any]:
         "attack": LABELS.get(row["attack"], row["attack"]),
         "records": row["records"],
         "fpr": f"{100 * row['fpr']:g} %",
-        "tpr": figure(100 * row["tpr"], "%"),
-        "interval": [figure(100 * bound, "%") for bound in row["interval"]],
+        "tpr": format_number(100 * row["tpr"], "%"),
+        "interval": [format_number(100 * bound, "%") for bound in row["interval"]],
         "times": f"{row['tpr'] / row.get('chance', row['fpr']):.1f}",
         "rows": f"{row['members']:,} / {row['controls']:,}",
     }
 
 
 def _secret(row: Mapping[str, Any]) -> dict[str, str]:
-    shares = {key: figure(100 * row[key], "%") for key in ("success", "control", "baseline")}
-    return {"title": row["title"], "records": row["records"], **shares, "value": figure(row["value"], "%")}
+    shares = {key: format_number(100 * row[key], "%") for key in ("success", "control", "baseline")}
+    return {"title": row["title"], "records": row["records"], **shares, "value": format_number(row["value"], "%")}
 
 
 def _row(score: Mapping[str, Any], test: Mapping[str, Any] | None) -> dict[str, Any]:
     p = None if test is None else test["p_corrected"]
     rates = ["success", "control", "baseline"]
-    shown = [None if test is None or test[key] is None else figure(100 * test[key], "%") for key in rates]
+    shown = [None if test is None or test[key] is None else format_number(100 * test[key], "%") for key in rates]
     return {
         "name": score["name"],
         "title": score["title"],
-        "value": figure(score["value"], score["unit"]),
-        "interval": [figure(bound, score["unit"]) for bound in score["interval"]] if score["interval"] else None,
-        "floor": figure(score["floor"], score["unit"]) if score["floor"] is not None else None,
+        "value": format_number(score["value"], score["unit"]),
+        "interval": [format_number(bound, score["unit"]) for bound in score["interval"]] if score["interval"] else None,
+        "floor": format_number(score["floor"], score["unit"]) if score["floor"] is not None else None,
         "p": None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         "found": p is not None and p <= 0.05,
         "shown": shown,

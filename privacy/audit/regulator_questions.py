@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabsynth.evaluation.score import Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 NOT = "not answered"
 PARTLY = "partly answered"
@@ -122,6 +122,6 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
 
 def _format_score(score: Score) -> str:
     """A score in a few words."""
-    bounds = "" if score.interval is None else " to ".join(figure(bound, score.unit) for bound in score.interval)
-    chance = figure(score.floor or 0.0, score.unit)
-    return f"{score.title} {figure(score.value, score.unit)} ({bounds}; {chance} by chance)"
+    bounds = "" if score.interval is None else " to ".join(format_number(bound, score.unit) for bound in score.interval)
+    chance = format_number(score.floor or 0.0, score.unit)
+    return f"{score.title} {format_number(score.value, score.unit)} ({bounds}; {chance} by chance)"

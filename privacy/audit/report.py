@@ -12,7 +12,7 @@ from typing import Any
 from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Score
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 from tabsynth.reporting.report_files import write_report
 
 VERSION = 1
@@ -166,9 +166,9 @@ class AuditReport:
             rows.append(
                 (
                     score.name,
-                    figure(score.value, score.unit),
-                    f"{figure(low, score.unit)} to {figure(high, score.unit)}",
-                    figure(score.floor, score.unit) if score.floor is not None else "–",
+                    format_number(score.value, score.unit),
+                    f"{format_number(low, score.unit)} to {format_number(high, score.unit)}",
+                    format_number(score.floor, score.unit) if score.floor is not None else "–",
                     "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
                 )
             )

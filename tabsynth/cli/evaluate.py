@@ -73,7 +73,7 @@ def run(args: Namespace) -> int:
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.evaluation.evaluate import evaluate as measure
-    from tabsynth.evaluation.gates import hold, missed, read_gates, unmet
+    from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates, unmet_requirements
     from tabsynth.pipeline.outputs import check_report_output
     from tabsynth.schema.schema import Schema
 
@@ -105,11 +105,11 @@ def run(args: Namespace) -> int:
         return _compare_tables(train, {first: synthetic, **others}, holdout, options, outputs, args.json == "-")
     report = measure(train, synthetic, holdout, **options, on_scores=_print_scores)
     if gates:
-        report = hold(report, gates)
+        report = apply_gates(report, gates)
     for path in outputs:
         report.save(path)
         say(f"wrote {path}")
-    unmet_limits = [*unmet(report, require), *missed(report)]
+    unmet_limits = [*unmet_requirements(report, require), *failed_gates(report)]
     scores = {name: score.value for name, score in report.scores.items()}
     short = {"files": {"report": args.output, "json": args.json}, "verdict": report.verdict.text}
     short |= {"scores": scores, "unmet": unmet_limits}
@@ -119,12 +119,12 @@ def run(args: Namespace) -> int:
 
 def _print_scores(scores: Sequence[Score]) -> None:
     """Print scores as soon as they are computed, on a terminal."""
-    from tabsynth.reporting.number_format import figure
+    from tabsynth.reporting.number_format import format_number
 
     if sys.stderr.isatty():
         for score in scores:
-            floor = "" if score.floor is None else f", real data {figure(score.floor, score.unit)}"
-            say(f"  {score.title}: {figure(score.value, score.unit)}{floor}")
+            floor = "" if score.floor is None else f", real data {format_number(score.floor, score.unit)}"
+            say(f"  {score.title}: {format_number(score.value, score.unit)}{floor}")
 
 
 def _compare_tables(

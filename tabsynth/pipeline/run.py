@@ -13,7 +13,7 @@ from tabsynth.data.sample_datasets import is_shipped, open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, InputError, SourceError, quote
-from tabsynth.evaluation.gates import unmet
+from tabsynth.evaluation.gates import unmet_requirements
 from tabsynth.pipeline.config import AuditStep, EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.pipeline.outputs import (
     CHUNK_ROWS,
@@ -187,7 +187,7 @@ def _run_steps(
         for name in ("report", "json"):
             if name in paths:
                 report.save(paths[name])
-        failed = tuple(unmet(report, job.evaluate.require))
+        failed = tuple(unmet_requirements(report, job.evaluate.require))
         result = replace(result, scores=report.scores, summary=str(report), unmet=failed)
     if job.audit is not None:
         from tabsynth.privacy.audit.audit import audit
@@ -287,11 +287,11 @@ def _seeds(job: Job) -> dict[str, int]:
 
 def _split_rows(job: Job, table: Table, target: str | None, seed: int) -> tuple[Table, Table | None]:
     """Training and held-out rows."""
-    from tabsynth.evaluation.inputs import relaxed
+    from tabsynth.evaluation.inputs import relax_schema
 
     if job.holdout is None:
         return table, None
     if isinstance(job.holdout, Path):
-        loose = relaxed(table.schema)  # the holdout may contain values that the training rows do not
+        loose = relax_schema(table.schema)  # the holdout may contain values that the training rows do not
         return table, open_table(job.holdout, loose, None if is_shipped(str(job.holdout)) else job.read)
     return split(table, job.holdout, seed=seed, target=target)

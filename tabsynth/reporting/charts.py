@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 WIDTH, TOP, BOTTOM = 280.0, 6.0, 122.0
 """The drawing area of a histogram, in the units of its view box."""
 
-LABELS, ROW, LEAST_ROW = 110.0, 22.0, 14.0
+LABELS, ROW, MIN_ROW = 110.0, 22.0, 14.0
 """Room for a bar chart's labels, and the most and least height for one bar."""
 
 HEAT_STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
@@ -33,31 +33,31 @@ def gauge(score: dict[str, Any]) -> dict[str, Any]:
         "low": at(interval[0]) if interval else None,
         "high": at(interval[1]) if interval else None,
         "floor": at(score["floor"]) if score["floor"] is not None else None,
-        "left": figure(low, score["unit"]),
-        "right": figure(high, score["unit"]),
+        "left": format_number(low, score["unit"]),
+        "right": format_number(high, score["unit"]),
     }
 
 
 def _range(score: dict[str, Any]) -> tuple[float, float]:
     """The gauge's ends: they hold value, interval and floor, and are wide enough not to magnify noise."""
     shown = [score["value"], *(score["interval"] or ()), *([score["floor"]] if score["floor"] is not None else [])]
-    least, most = min(shown), max(shown)
+    least, max_length = min(shown), max(shown)
     name = score["name"]
     if name in ("shape_error", "trend_error", "tail_error", "subgroup_error"):
-        return 0.0, _ceiling(max(2.0, 1.15 * most, 2.5 * (score["floor"] or 0.0)))
+        return 0.0, _ceiling(max(2.0, 1.15 * max_length, 2.5 * (score["floor"] or 0.0)))
     if name.startswith("detection"):
         return min(0.5, _floor(least)), 1.0
     if name in ("utility", "importance_agreement"):
-        return max(_floor(min(least, most - 0.1)), -1.0), 1.0
+        return max(_floor(min(least, max_length - 0.1)), -1.0), 1.0
     if name == "utility_gap":
-        return min(least, -0.02), max(most, 0.1)
+        return min(least, -0.02), max(max_length, 0.1)
     if name == "dcr_share":
-        return max(0.0, min(40.0, least - 2)), min(100.0, max(60.0, most + 2))
+        return max(0.0, min(40.0, least - 2)), min(100.0, max(60.0, max_length + 2))
     if name in ("coverage", "conclusions", "beta_recall"):
         return min(_floor(least / 100) * 100, 80.0), 100.0
     if name == "copies":
-        return min(0.0, least), max(1.0, 1.1 * most)
-    return least, most if most > least else least + 1
+        return min(0.0, least), max(1.0, 1.1 * max_length)
+    return least, max_length if max_length > least else least + 1
 
 
 def _ceiling(value: float) -> float:
@@ -77,22 +77,22 @@ def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
     step = WIDTH / len(real)
     outlines = {}
     for key, shares in (("real", real), ("synthetic", made)):
-        heights = [_short(BOTTOM - (BOTTOM - TOP) * share / top) for share in shares]
+        heights = [_coordinate(BOTTOM - (BOTTOM - TOP) * share / top) for share in shares]
         outlines[key] = (
-            f"M0 {_short(BOTTOM)}"
-            + "".join(f"V{height}H{_short((i + 1) * step)}" for i, height in enumerate(heights))
-            + f"V{_short(BOTTOM)}"
+            f"M0 {_coordinate(BOTTOM)}"
+            + "".join(f"V{height}H{_coordinate((i + 1) * step)}" for i, height in enumerate(heights))
+            + f"V{_coordinate(BOTTOM)}"
         )
     return {
         "real": outlines["real"] + "Z",
         "synthetic": outlines["synthetic"],
-        "left": f"≤ {edge(_inside(edges, 1, -0.5))}" if len(real) > 1 else edge(edges[0]),
-        "middle": edge(_inside(edges, len(edges) // 2, 0.5)) if len(real) > 4 else "",
-        "right": f"≥ {edge(_inside(edges, -2, 0.5))}" if len(real) > 1 else edge(edges[-1]),
+        "left": f"≤ {edge(_label_edge(edges, 1, -0.5))}" if len(real) > 1 else edge(edges[0]),
+        "middle": edge(_label_edge(edges, len(edges) // 2, 0.5)) if len(real) > 4 else "",
+        "right": f"≥ {edge(_label_edge(edges, -2, 0.5))}" if len(real) > 1 else edge(edges[-1]),
     }
 
 
-def _inside(edges: list[Any], at: int, step: float) -> Any:
+def _label_edge(edges: list[Any], at: int, step: float) -> Any:
     """An edge; between whole numbers (all edges end in .5) the whole number beside it."""
     if any(isinstance(value, str) or value % 1 != 0.5 for value in edges):
         return edges[at]
@@ -105,20 +105,20 @@ def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
     if not labels:
         return None
     top = max(*picture["real"], *picture["synthetic"], 1e-9)
-    height = max(LEAST_ROW, min(ROW, BOTTOM / len(labels)))
+    height = max(MIN_ROW, min(ROW, BOTTOM / len(labels)))
     room = WIDTH - LABELS - 6
     rows = [
         {
-            "label": shortened(label, 17),
+            "label": truncate(label, 17),
             "name": label,
-            "y": _short(i * height + height / 2),
-            "real": _short(room * real / top),
-            "at": _short(LABELS + room * made / top),
-            "text": f"{label}: real {figure(real, '%')}, synthetic {figure(made, '%')}",
+            "y": _coordinate(i * height + height / 2),
+            "real": _coordinate(room * real / top),
+            "at": _coordinate(LABELS + room * made / top),
+            "text": f"{label}: real {format_number(real, '%')}, synthetic {format_number(made, '%')}",
         }
         for i, (label, real, made) in enumerate(zip(labels, picture["real"], picture["synthetic"], strict=True))
     ]
-    return {"rows": rows, "thick": height * 0.6, "tick": height * 0.9, "height": _short(height * len(rows))}
+    return {"rows": rows, "thick": height * 0.6, "tick": height * 0.9, "height": _coordinate(height * len(rows))}
 
 
 def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[str]) -> dict[str, Any] | None:
@@ -147,23 +147,23 @@ def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[s
             name = row if i == j else f"{column} × {row}"
             cells.append(
                 {
-                    "x": _short(j * size),
-                    "y": _short(i * size),
+                    "x": _coordinate(j * size),
+                    "y": _coordinate(i * size),
                     "level": level(part["value"]),
                     "number": f"{part['value']:.0f}" if part["value"] >= 0.5 else "",
                     "diagonal": i == j,
-                    "text": f"{name}: {figure(part['value'], '%')}"
-                    + (f", real data {figure(part['floor'], '%')}" if part["floor"] is not None else ""),
+                    "text": f"{name}: {format_number(part['value'], '%')}"
+                    + (f", real data {format_number(part['floor'], '%')}" if part["floor"] is not None else ""),
                 }
             )
-    margin = 11 + 6.2 * max(len(shortened(name, 20)) for name in names)
+    margin = 11 + 6.2 * max(len(truncate(name, 20)) for name in names)
     return {
         "cells": cells,
-        "names": [{"short": shortened(name, 20), "at": _short((k + 0.5) * size)} for k, name in enumerate(names)],
-        "size": _short(size),
-        "box": _short(size - 1),
-        "side": _short(size * len(names)),
-        "margin": _short(margin),
+        "names": [{"short": truncate(name, 20), "at": _coordinate((k + 0.5) * size)} for k, name in enumerate(names)],
+        "size": _coordinate(size),
+        "box": _coordinate(size - 1),
+        "side": _coordinate(size * len(names)),
+        "margin": _coordinate(margin),
         "numbers": size >= 22,
         "left_out": len(order) - len(names),
     }
@@ -187,12 +187,12 @@ def edge(value: float | str) -> str:
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
-def shortened(text: str, most: int) -> str:
+def truncate(text: str, max_length: int) -> str:
     """Text cut to a length, with a sign that it was."""
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+    return text if len(text) <= max_length else text[: max_length - 1].rstrip() + "…"
 
 
-def _short(value: float) -> str:
+def _coordinate(value: float) -> str:
     """A coordinate in few characters."""
     return f"{value:.1f}".rstrip("0").rstrip(".")
 
@@ -215,8 +215,8 @@ def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
     real, made = data["real"], data["synthetic"]
     top = max((max(row) for row in [*real, *made]), default=0.0) or 1.0
     gap = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(real, made, strict=True)]
-    most = max((abs(value) for row in gap for value in row), default=0.0)
-    scale = max(most, 0.25 * top)
+    max_length = max((abs(value) for row in gap for value in row), default=0.0)
+    scale = max(max_length, 0.25 * top)
     off = sum(abs(value) for row in gap for value in row) / 20
     return {
         "side": CELL * len(real),
@@ -224,9 +224,9 @@ def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
         "synthetic": _paths(made, top),
         "more": _paths([[max(value, 0.0) for value in row] for row in gap], scale),
         "less": _paths([[max(-value, 0.0) for value in row] for row in gap], scale),
-        "explained": [figure(value, "%") for value in data["explained"]],
+        "explained": [format_number(value, "%") for value in data["explained"]],
         "loadings": [", ".join(names) for names in data["loadings"]],
-        "off": figure(off, "%"),
+        "off": format_number(off, "%"),
     }
 
 
@@ -247,7 +247,7 @@ def _paths(grid: list[list[float]], top: float) -> list[dict[str, Any]]:
     return [{"shade": i + 1, "d": "".join(parts)} for i, parts in enumerate(shades) if parts]
 
 
-def beliefs(data: dict[str, Any] | None) -> dict[str, Any] | None:
+def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
     """Two stepped outlines over the classifier's belief, and the rows that it was surest of."""
     if not data:
         return None

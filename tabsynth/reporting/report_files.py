@@ -10,7 +10,7 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import SourceError
 
 
-class Written(Protocol):
+class SavableReport(Protocol):
     """A report in its three forms."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -23,7 +23,7 @@ class Written(Protocol):
         """A summary."""
 
 
-def write_report(report: Written, path: str | Path) -> None:
+def write_report(report: SavableReport, path: str | Path) -> None:
     """Write a report; the suffix decides: ``.html``, ``.json`` or ``.md``.
 
     Raises:

@@ -24,8 +24,8 @@ HELD = {"utility", "utility_gap", "dcr_share", "copies"}
 @pytest.fixture(scope="module")
 def report(cancer: tuple[pd.DataFrame, Schema]) -> Report:
     frame, schema = cancer
-    made = frame[:300].assign(**{"mean radius": np.random.default_rng(0).permutation(frame["mean radius"][:300])})
-    return evaluate(frame[:300], made, frame[300:], schema=schema, card={"model": "none", "epsilon": None})
+    synthetic = frame[:300].assign(**{"mean radius": np.random.default_rng(0).permutation(frame["mean radius"][:300])})
+    return evaluate(frame[:300], synthetic, frame[300:], schema=schema, card={"model": "none", "epsilon": None})
 
 
 def test_scores_and_worst(report: Report) -> None:
@@ -206,10 +206,10 @@ def test_values_outside_the_schema_are_scored_not_refused() -> None:
         {"columns": {"x": {"kind": "numeric", "low": 0, "high": 1}, "k": {"kind": "categorical", "values": ["a", "b"]}}}
     )
     real = pd.DataFrame({"x": np.linspace(0, 1, 60), "k": ["a", "b"] * 30})
-    made = real.assign(x=real["x"] + 5, k=["a", "c"] * 30)
-    report = evaluate(real, made, schema=schema, sdmetrics=False)
+    synthetic = real.assign(x=real["x"] + 5, k=["a", "c"] * 30)
+    report = evaluate(real, synthetic, schema=schema, sdmetrics=False)
     assert {part.name: round(part.value) for part in report.scores["shape_error"].detail} == {"x": 100, "k": 50}
-    refused(DataError, "the training table: column 'x'", made, real, schema=schema)
+    refused(DataError, "the training table: column 'x'", synthetic, real, schema=schema)
 
 
 def test_tiny_tables() -> None:

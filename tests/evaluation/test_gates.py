@@ -12,7 +12,7 @@ import pytest
 from tabsynth.cli import main
 from tabsynth.errors import InputError, SourceError
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.gates import hold, missed, read_gates
+from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates
 from tabsynth.evaluation.metric_specs import AREAS, LIMITS, area_of
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
@@ -30,32 +30,32 @@ def report(wine: tuple[pd.DataFrame, Schema]) -> Report:
 def test_a_gate_is_met_or_missed(report: Report) -> None:
     value = report.scores["trend_error"].value
     for limit, good in (({"max": value + 1}, True), ({"max": value - 1}, False), ({"min": value + 1}, False)):
-        held = hold(report, read_gates({"gates": {"fidelity.trend_error": limit}}), TODAY)
+        held = apply_gates(report, read_gates({"gates": {"fidelity.trend_error": limit}}), TODAY)
         assert held.gates[0]["met"] is good
-        assert bool(missed(held)) is not good
+        assert bool(failed_gates(held)) is not good
     far = replace(report.scores["trend_error"], value=90.0, interval=(80.0, 95.0), floor=10.0)
     worse = replace(report, scores={"trend_error": far})
-    held = hold(worse, read_gates({"gates": {"trend_error": {"above_floor": 63}}}), TODAY)
-    assert missed(held) == ["trend_error: 90.0 % lies 63.2 % beyond what chance allows, at most 63.0 % may be"]
-    assert not missed(hold(worse, read_gates({"gates": {"trend_error": {"above_floor": 64}}}), TODAY))
+    held = apply_gates(worse, read_gates({"gates": {"trend_error": {"above_floor": 63}}}), TODAY)
+    assert failed_gates(held) == ["trend_error: 90.0 % lies 63.2 % beyond what chance allows, at most 63.0 % may be"]
+    assert not failed_gates(apply_gates(worse, read_gates({"gates": {"trend_error": {"above_floor": 64}}}), TODAY))
 
 
 def test_a_waiver_lets_through_until_its_day(report: Report) -> None:
     gates = read_gates({"gates": {"fidelity.trend_error": {"max": 0.0}}, "waivers": [WAIVER]})
-    held = hold(report, gates, TODAY)
-    assert missed(held) == []
+    held = apply_gates(report, gates, TODAY)
+    assert failed_gates(held) == []
     assert "waived by A. Analyst until 2030-06-01 (pilot | only)" in held.gates[0]["text"]
     assert held.gates[0]["waiver"] == {"who": "A. Analyst", "why": "pilot | only", "until": "2030-06-01"}
-    late = hold(report, gates, date(2030, 6, 2))
-    assert "the waiver by A. Analyst ran out on 2030-06-01" in missed(late)[0]
+    late = apply_gates(report, gates, date(2030, 6, 2))
+    assert "the waiver by A. Analyst ran out on 2030-06-01" in failed_gates(late)[0]
     assert Report.from_dict(late.to_dict()).gates == late.gates
     assert "❌ trend\\_error" in late.to_markdown() or "❌ trend_error" in late.to_markdown()
 
 
 def test_what_was_not_measured_is_missed_unless_it_may(report: Report) -> None:
     asked = {"gates": {"memorisation.copies": {"max": 1}}}
-    assert "was not measured" in missed(hold(report, read_gates(asked), TODAY))[0]
-    assert not missed(hold(report, read_gates({**asked, "unmeasured": "skip"}), TODAY))
+    assert "was not measured" in failed_gates(apply_gates(report, read_gates(asked), TODAY))[0]
+    assert not failed_gates(apply_gates(report, read_gates({**asked, "unmeasured": "skip"}), TODAY))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from tabsynth.errors import DataError, MissingDependencyError, SchemaError, SourceError
 from tabsynth.evaluation import out_of_core
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
-from tabsynth.evaluation.stats.encoded_table import code
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Schema
 
 pytest.importorskip("duckdb")
@@ -30,12 +30,16 @@ def test_counts_give_what_frames_give(
     frame = frame.assign(**{'it\'s "odd"': np.random.default_rng(0).normal(size=len(frame))})
     columns = {**schema.to_dict()["columns"], 'it\'s "odd"': {"kind": "numeric"}}
     schema = Schema.from_dict({"columns": columns})
-    real, made = frame[:200].reset_index(drop=True), frame[200:].reset_index(drop=True)
-    made = made.assign(level=made["level"].replace(3, 1), group=made["group"].replace("low & slow", "it's new"))
-    monkeypatch.setattr(out_of_core, "BATCH", 64)
-    shape, trend = out_of_core.file_fidelity(*written(tmp_path, real=real, made=made), schema=schema, threads=1)
-    a, b = code([real, made], schema)
-    ours, names = dict(zip(a.book.names, shape_errors(a, b), strict=True)), list(a.book.names)
+    real, synthetic = frame[:200].reset_index(drop=True), frame[200:].reset_index(drop=True)
+    synthetic = synthetic.assign(
+        level=synthetic["level"].replace(3, 1), group=synthetic["group"].replace("low & slow", "it's new")
+    )
+    monkeypatch.setattr(out_of_core, "BATCH_ROWS", 64)
+    shape, trend = out_of_core.file_fidelity(
+        *written(tmp_path, real=real, synthetic=synthetic), schema=schema, threads=1
+    )
+    a, b = encode_tables([real, synthetic], schema)
+    ours, names = dict(zip(a.encoding.names, shape_errors(a, b), strict=True)), list(a.encoding.names)
     for part in shape.detail:  # only the real rows are points of the grid
         assert part.value / 100 == pytest.approx(ours[part.columns[0]], abs=3 / 200)
     errors = trend_errors(a, b)

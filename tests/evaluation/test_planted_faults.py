@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.findings import find
+from tabsynth.evaluation.findings import find_faults
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.encoded_table import code
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Schema
 
 Plant = Callable[[pd.DataFrame], pd.DataFrame]
@@ -56,67 +56,67 @@ def population(n: int, seed: int) -> pd.DataFrame:
 TRAIN, HOLDOUT, FRESH = (population(ROWS, seed) for seed in (1, 2, 3))
 
 
-def shuffled(made: pd.DataFrame) -> pd.DataFrame:
-    return made.assign(age=np.random.default_rng(0).permutation(made["age"]))
+def shuffled(synthetic: pd.DataFrame) -> pd.DataFrame:
+    return synthetic.assign(age=np.random.default_rng(0).permutation(synthetic["age"]))
 
 
-def dropped(made: pd.DataFrame) -> pd.DataFrame:
-    return made.assign(job=made["job"].replace("farmer", "clerk"))
+def dropped(synthetic: pd.DataFrame) -> pd.DataFrame:
+    return synthetic.assign(job=synthetic["job"].replace("farmer", "clerk"))
 
 
-def broken(made: pd.DataFrame) -> pd.DataFrame:
+def broken(synthetic: pd.DataFrame) -> pd.DataFrame:
     """Weight loses height and keeps the rest: it is drawn anew among people of the same age and sex."""
     rng = np.random.default_rng(0)
-    key = [pd.cut(made["age"], 12, labels=False), made["sex"]]
-    return made.assign(weight=made.groupby(key)["weight"].transform(lambda x: rng.permutation(x.to_numpy())))
+    key = [pd.cut(synthetic["age"], 12, labels=False), synthetic["sex"]]
+    return synthetic.assign(weight=synthetic.groupby(key)["weight"].transform(lambda x: rng.permutation(x.to_numpy())))
 
 
-def clipped(made: pd.DataFrame) -> pd.DataFrame:
-    low, high = made["income"].quantile([0.04, 0.96])
-    return made.assign(income=made["income"].clip(low, high))
+def clipped(synthetic: pd.DataFrame) -> pd.DataFrame:
+    low, high = synthetic["income"].quantile([0.04, 0.96])
+    return synthetic.assign(income=synthetic["income"].clip(low, high))
 
 
-def at_random(made: pd.DataFrame) -> pd.DataFrame:
+def at_random(synthetic: pd.DataFrame) -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    whole = (5 + 0.04 * made["age"] + rng.normal(0, 1, len(made))).round(2)
-    return made.assign(test=whole.where(rng.random(len(made)) > made["test"].isna().mean()))
+    whole = (5 + 0.04 * synthetic["age"] + rng.normal(0, 1, len(synthetic))).round(2)
+    return synthetic.assign(test=whole.where(rng.random(len(synthetic)) > synthetic["test"].isna().mean()))
 
 
-def degraded(made: pd.DataFrame) -> pd.DataFrame:
+def degraded(synthetic: pd.DataFrame) -> pd.DataFrame:
     """Everything that people of the west have in common is lost; each of their columns keeps its values."""
     rng = np.random.default_rng(0)
-    out = made.copy()
+    out = synthetic.copy()
     west = out["group"] == "west"
     for name in ("sex", "age", "height", "weight", "income", "test", "job", "ill"):
         out.loc[west, name] = rng.permutation(out.loc[west, name].to_numpy())
     return out
 
 
-def copied(made: pd.DataFrame) -> pd.DataFrame:
-    out = made.copy()
+def copied(synthetic: pd.DataFrame) -> pd.DataFrame:
+    out = synthetic.copy()
     out.iloc[: ROWS // 20] = TRAIN.iloc[: ROWS // 20].to_numpy()
-    return out.astype(made.dtypes)
+    return out.astype(synthetic.dtypes)
 
 
-def leaked(made: pd.DataFrame) -> pd.DataFrame:
-    return made.assign(height=np.where(made["ill"] == "yes", made["height"].max(), made["height"]))
+def leaked(synthetic: pd.DataFrame) -> pd.DataFrame:
+    return synthetic.assign(height=np.where(synthetic["ill"] == "yes", synthetic["height"].max(), synthetic["height"]))
 
 
-def converted(made: pd.DataFrame) -> pd.DataFrame:
-    return made.assign(height=(made["height"] / 2.54).round(2))
+def describe_unit_change(synthetic: pd.DataFrame) -> pd.DataFrame:
+    return synthetic.assign(height=(synthetic["height"] / 2.54).round(2))
 
 
-def collapsed(made: pd.DataFrame) -> pd.DataFrame:
+def collapsed(synthetic: pd.DataFrame) -> pd.DataFrame:
     """The well-off are seven people over and over."""
     rng = np.random.default_rng(0)
-    rich = np.flatnonzero(made["job"].isin(["doctor", "lawyer"]))
-    out = made.copy()
-    out.iloc[rich] = made.iloc[rng.choice(rich[:7], len(rich))].to_numpy()
-    return out.astype(made.dtypes)
+    rich = np.flatnonzero(synthetic["job"].isin(["doctor", "lawyer"]))
+    out = synthetic.copy()
+    out.iloc[rich] = synthetic.iloc[rng.choice(rich[:7], len(rich))].to_numpy()
+    return out.astype(synthetic.dtypes)
 
 
-def report_of(made: pd.DataFrame) -> Report:
-    return evaluate(TRAIN, made, HOLDOUT, schema=SCHEMA, sdmetrics=False)
+def report_of(synthetic: pd.DataFrame) -> Report:
+    return evaluate(TRAIN, synthetic, HOLDOUT, schema=SCHEMA, sdmetrics=False)
 
 
 @cache
@@ -136,7 +136,7 @@ def report_with(plant: Plant) -> Report:
         pytest.param(degraded, "subgroup_error", lambda w: w == ("group = west",), id="a subgroup degraded"),
         pytest.param(copied, "copies", lambda w: w == ("rows",), id="copied rows"),
         pytest.param(leaked, "information_error", lambda w: w == ("height", "ill"), id="a leaked target"),
-        pytest.param(converted, "shape_error", lambda w: w == ("height",), id="units changed"),
+        pytest.param(describe_unit_change, "shape_error", lambda w: w == ("height",), id="units changed"),
         pytest.param(
             collapsed, "mode_loss", lambda w: any("doctor" in x or "lawyer" in x for x in w), id="a mode lost"
         ),
@@ -150,7 +150,7 @@ def test_a_planted_fault_is_found_and_named(plant: Plant, score: str, where: Whe
 
 
 def test_changed_units_are_called_so() -> None:
-    texts = [finding["text"] for finding in report_with(converted).findings]
+    texts = [finding["text"] for finding in report_with(describe_unit_change).findings]
     assert any("0.394 × the real ones" in text for text in texts), texts
 
 
@@ -165,7 +165,7 @@ def test_what_chance_reaches_is_no_fault(chance: float | None, found: int) -> No
     facts = {"title": "Pair trends", "value": 1.0, "interval": (0.5, 1.5), "better": "lower", "floor": 1.0, "unit": "%"}
     score = Score.from_dict({"name": "trend_error", "target": 0.0, "detail": [part.to_dict()], **facts})
     assert score.detail[0] == part
-    assert len(find({score.name: score}, *code([TRAIN[:200], FRESH[:200]], SCHEMA), None)) == found
+    assert len(find_faults({score.name: score}, *encode_tables([TRAIN[:200], FRESH[:200]], SCHEMA), None)) == found
 
 
 def test_a_column_that_all_wrong_pairs_share_is_named_instead_of_them() -> None:
@@ -180,5 +180,5 @@ def test_a_column_that_all_wrong_pairs_share_is_named_instead_of_them() -> None:
         "unit": "%",
     }
     score = Score.from_dict({"name": "trend_error", "target": 0.0, "detail": [p.to_dict() for p in parts], **facts})
-    said = find({score.name: score}, *code([TRAIN[:200], FRESH[:200]], SCHEMA), None)
+    said = find_faults({score.name: score}, *encode_tables([TRAIN[:200], FRESH[:200]], SCHEMA), None)
     assert [finding.where for finding in said] == [("age",)]

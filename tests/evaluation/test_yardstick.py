@@ -24,12 +24,14 @@ def test_same_figures(shared_data: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(shared_data / "adult.csv.gz")
     rng = np.random.default_rng(0)
     frame = frame.sample(9000, random_state=0).reset_index(drop=True)
-    train, holdout, made = frame[:3000], frame[3000:6000], frame[6000:].reset_index(drop=True)
-    made = made.assign(**{"hours-per-week": made["hours-per-week"] + rng.integers(-3, 4, len(made))})
-    made["education"] = np.where(rng.random(len(made)) < 0.1, "HS-grad", made["education"])
+    train, holdout, synthetic = frame[:3000], frame[3000:6000], frame[6000:].reset_index(drop=True)
+    synthetic = synthetic.assign(
+        **{"hours-per-week": synthetic["hours-per-week"] + rng.integers(-3, 4, len(synthetic))}
+    )
+    synthetic["education"] = np.where(rng.random(len(synthetic)) < 0.1, "HS-grad", synthetic["education"])
     categorical = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
     paths = [tmp_path / f"{name}.csv" for name in ("train", "test", "made")]
-    for path, table in zip(paths, (train, holdout, made), strict=True):
+    for path, table in zip(paths, (train, holdout, synthetic), strict=True):
         table.to_csv(path, index=False)
     meta = tmp_path / "meta.json"
     meta.write_text(json.dumps({"target": "income", "task": "binary", "categorical": categorical}))
@@ -37,7 +39,7 @@ def test_same_figures(shared_data: Path, tmp_path: Path) -> None:
     theirs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     kinds = {name: {"kind": "categorical" if name in categorical else "numeric", "nullable": True} for name in frame}
     schema = Schema.from_dict({"columns": kinds})
-    scores = evaluate(train, made, holdout, target="income", schema=schema, sdmetrics=False).scores
+    scores = evaluate(train, synthetic, holdout, target="income", schema=schema, sdmetrics=False).scores
     assert scores["shape_error"].value == pytest.approx(theirs["shape_err"], abs=1e-4)
     assert scores["trend_error"].value == pytest.approx(theirs["trend_err"], abs=1e-4)
     assert scores["copies"].value == pytest.approx(theirs["copies"], abs=1e-4)

@@ -10,30 +10,31 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.metrics.diversity import REDRAWN, _parted, _reached, _redrawn, coverage_of
-from tabsynth.evaluation.metrics.subgroups import _within
-from tabsynth.evaluation.metrics.tails import QUANTILES, _of_tails, _parted_labels, _parted_numbers
-from tabsynth.evaluation.metrics.utility import question
-from tabsynth.evaluation.metrics.utility_models import SHUFFLES, _losses, train_all
+from tabsynth.evaluation.metrics.diversity import _count_within
+from tabsynth.evaluation.metrics.subgroups import _bootstrap_distance
+from tabsynth.evaluation.metrics.tails import QUANTILES, _null_category_errors, _null_number_errors, _relative_error
+from tabsynth.evaluation.metrics.utility import prediction_task
+from tabsynth.evaluation.metrics.utility_models import N_SHUFFLES, _permutation_losses, train_models
 from tabsynth.evaluation.stats.auc import weighted_auc
-from tabsynth.evaluation.stats.bootstrap import Resample, within
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.bootstrap import Resample, conditional_variation
+from tabsynth.evaluation.stats.coverage import N_COVERAGE_DRAWS, bootstrap_coverage, column_coverage, permuted_coverage
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.schema import Schema
 
 Tables = tuple[pd.DataFrame, Schema]
 
 
 @pytest.fixture(scope="module")
-def coded(every_kind: Tables) -> tuple[Coded, Coded]:
+def coded(every_kind: Tables) -> tuple[EncodedTable, EncodedTable]:
     frame, schema = every_kind
-    return tuple(code([frame[:250].reset_index(drop=True), frame[250:].reset_index(drop=True)], schema))  # type: ignore[return-value]
+    return tuple(encode_tables([frame[:250].reset_index(drop=True), frame[250:].reset_index(drop=True)], schema))  # type: ignore[return-value]
 
 
 def parts_one_by_one(resample: Resample, left: np.ndarray, right: np.ndarray, size: int) -> list[np.ndarray]:
     """Counts of keys in both parts of every random parting, shape (DRAWS, size) each."""
     keys = np.concatenate([left[resample.left.rows], right[resample.right.rows]])
-    first = [np.bincount(keys[mask], minlength=size) for mask in resample.parted]
-    second = [np.bincount(keys[~mask], minlength=size) for mask in resample.parted]
+    first = [np.bincount(keys[mask], minlength=size) for mask in resample.permuted]
+    second = [np.bincount(keys[~mask], minlength=size) for mask in resample.permuted]
     return [np.array(first), np.array(second)]
 
 
@@ -61,35 +62,39 @@ def test_counts_of_random_partings_are_those_of_the_rows(rows: tuple[int, int]) 
     rng = np.random.default_rng(0)
     resample = Resample.of(*rows, rng)
     left, right = (rng.integers(5, size=n) for n in rows)
-    found = resample.halves([resample.left.table(left, 5), resample.right.table(right, 5)])
+    found = resample.permuted_counts([resample.left.table(left, 5), resample.right.table(right, 5)])
     for fast, slow in zip(found, parts_one_by_one(resample, left, right, 5), strict=True):
         assert (fast == slow).all()
 
 
-def test_distances_within_a_group_are_those_of_all_rows_with_the_others_pooled(coded: tuple[Coded, Coded]) -> None:
+def test_distances_within_a_group_are_those_of_all_rows_with_the_others_pooled(
+    coded: tuple[EncodedTable, EncodedTable],
+) -> None:
     """By definition the rows outside of the group share one key, whose share is left out."""
     rng = np.random.default_rng(1)
-    real, made = coded
-    resample = Resample.of(len(real), len(made), rng)
-    j = real.book.names.index("group")
-    sizes = real.book.sizes
+    real, synthetic = coded
+    resample = Resample.of(len(real), len(synthetic), rng)
+    j = real.encoding.names.index("group")
+    sizes = real.encoding.sizes
     for group in (1, 2):
-        members = real.codes[:, j] == group, made.codes[:, j] == group
-        inside = real.codes[members[0]], made.codes[members[1]]
-        value, drawn = _within(resample.among(*members), inside, sizes, (0,))
+        members = real.codes[:, j] == group, synthetic.codes[:, j] == group
+        inside = real.codes[members[0]], synthetic.codes[members[1]]
+        value, drawn = _bootstrap_distance(resample.restrict(*members), inside, sizes, (0,))
         keys = [np.where(m, t.codes[:, 0] + 1, 0) for t, m in zip(coded, members, strict=True)]
         size = int(sizes[0]) + 1
         p, q = (np.bincount(key[key > 0], minlength=size)[1:] / (key > 0).sum() for key in keys)
-        deviation = resample.shift(keys[0], keys[1], size, skip=1)
+        deviation = resample.share_deviations(keys[0], keys[1], size, skip=1)
         assert value == pytest.approx(0.5 * np.abs(p - q).sum(), abs=1e-12)
-        assert drawn == pytest.approx(np.minimum(resample.calibrated(deviation, p - q, within, value), 1.0), abs=1e-12)
+        assert drawn == pytest.approx(
+            np.minimum(resample.calibrate(deviation, p - q, conditional_variation, value), 1.0), abs=1e-12
+        )
 
 
-def tails_one_by_one(resample: Resample, real: np.ndarray, made: np.ndarray) -> np.ndarray:
+def tails_one_by_one(resample: Resample, real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     """The error of a number's tails in every random parting: cells cut by the first part, shares of both parts."""
-    values = np.concatenate([real[resample.left.rows], made[resample.right.rows]])
+    values = np.concatenate([real[resample.left.rows], synthetic[resample.right.rows]])
     out = []
-    for first in resample.parted:
+    for first in resample.permuted:
         one, two = (np.sort(part[~np.isnan(part)]) for part in (values[first], values[~first]))
         if not len(one):
             out.append(None)
@@ -102,7 +107,7 @@ def tails_one_by_one(resample: Resample, real: np.ndarray, made: np.ndarray) -> 
             above = [np.sum(part > cut) for cut in high[::-1]]
             counts[side] = [*np.diff(below, prepend=0), *np.diff(above, prepend=0)]
         p, q = np.array(counts[0]) / first.sum(), np.array(counts[1]) / (~first).sum()
-        out.append(float(_of_tails((p - q)[None], np.array([p.sum()]))[0]) * resample.scale)
+        out.append(float(_relative_error((p - q)[None], np.array([p.sum()]))[0]) * resample.scale)
     return np.array([np.nan if each is None else each for each in out])
 
 
@@ -112,9 +117,9 @@ def test_tails_by_chance_are_those_cut_anew_in_every_parting(rows: tuple[int, in
     resample = Resample.of(*rows, rng)
     for values in (rng.normal(size=sum(rows)), rng.integers(6, size=sum(rows)).astype(float)):
         values[rng.random(len(values)) < 0.2] = np.nan
-        real, made = values[: rows[0]], values[rows[0] :]
-        slow = tails_one_by_one(resample, real, made)
-        assert _parted_numbers(resample, real, made) == pytest.approx(slow, abs=1e-12)
+        real, synthetic = values[: rows[0]], values[rows[0] :]
+        slow = tails_one_by_one(resample, real, synthetic)
+        assert _null_number_errors(resample, real, synthetic) == pytest.approx(slow, abs=1e-12)
 
 
 def test_tails_of_a_number_that_hardly_ever_occurs() -> None:
@@ -122,7 +127,7 @@ def test_tails_of_a_number_that_hardly_ever_occurs() -> None:
     resample = Resample.of(30, 30, rng)
     real = np.full(30, np.nan)
     real[4] = 1.0
-    drawn = _parted_numbers(resample, real, np.full(30, np.nan))
+    drawn = _null_number_errors(resample, real, np.full(30, np.nan))
     slow = tails_one_by_one(resample, real, np.full(30, np.nan))
     assert np.isfinite(drawn).all()
     assert drawn[~np.isnan(slow)] == pytest.approx(slow[~np.isnan(slow)], abs=1e-12)
@@ -132,21 +137,21 @@ def test_rare_categories_of_a_sparse_table_of_counts() -> None:
     rng = np.random.default_rng(4)
     size = 30_000  # times 400 groups more cells than are kept as a plain array
     resample = Resample.of(400, 400, rng)
-    real, made = rng.integers(1, size, size=400), rng.integers(1, size, size=400)
-    first, second = parts_one_by_one(resample, real, made, size)
+    real, synthetic = rng.integers(1, size, size=400), rng.integers(1, size, size=400)
+    first, second = parts_one_by_one(resample, real, synthetic, size)
     p, q = first / first.sum(axis=1, keepdims=True), second / second.sum(axis=1, keepdims=True)
-    slow = _of_tails(p - q, p.sum(axis=1)) * resample.scale
-    assert _parted_labels(resample, real, made, size) == pytest.approx(slow, abs=1e-12)
+    slow = _relative_error(p - q, p.sum(axis=1)) * resample.scale
+    assert _null_category_errors(resample, real, synthetic, size) == pytest.approx(slow, abs=1e-12)
 
 
-def coverage_of_lists(real: Coded, made: Coded) -> list[float]:
+def coverage_of_lists(real: EncodedTable, synthetic: EncodedTable) -> list[float]:
     """SDMetrics' CategoryCoverage and RangeCoverage, from the values of each column."""
     out = []
-    numbers = iter(zip(real.values.T, made.values.T, strict=True))
-    for j, continuous in enumerate(real.book.continuous):
+    numbers = iter(zip(real.values.T, synthetic.values.T, strict=True))
+    for j, continuous in enumerate(real.encoding.continuous):
         if not continuous:
             known = set(real.codes[:, j].tolist()) - {0}
-            out.append(len(known & set(made.codes[:, j].tolist())) / len(known) if known else 1.0)
+            out.append(len(known & set(synthetic.codes[:, j].tolist())) / len(known) if known else 1.0)
             continue
         one, two = (side[~np.isnan(side)] for side in next(numbers))
         if not len(one) or not len(two):
@@ -159,7 +164,7 @@ def coverage_of_lists(real: Coded, made: Coded) -> list[float]:
     return out
 
 
-def edges() -> tuple[Coded, Coded]:
+def edges() -> tuple[EncodedTable, EncodedTable]:
     """Columns that are constant, missing, or of values that hardly occur."""
     rng = np.random.default_rng(5)
     n = 60
@@ -177,26 +182,28 @@ def edges() -> tuple[Coded, Coded]:
     schema = Schema.from_dict(
         {"columns": {k: {"kind": "categorical" if k in ("label", "rare") else "numeric"} for k in frame}}
     )
-    made = frame.assign(constant=np.r_[np.zeros(n // 2), np.full(n // 2, 2.0)], two=7.0)
-    return tuple(code([frame, made], schema))  # type: ignore[return-value]
+    synthetic = frame.assign(constant=np.r_[np.zeros(n // 2), np.full(n // 2, 2.0)], two=7.0)
+    return tuple(encode_tables([frame, synthetic], schema))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("case", ["every kind", "edges"])
-def test_coverage_of_all_draws_is_that_of_each(coded: tuple[Coded, Coded], case: str) -> None:
-    real, made = coded if case == "every kind" else edges()
-    assert coverage_of(real, made) == pytest.approx(coverage_of_lists(real, made), abs=1e-12)
-    assert coverage_of(made, real) == pytest.approx(coverage_of_lists(made, real), abs=1e-12)
+def test_coverage_of_all_draws_is_that_of_each(coded: tuple[EncodedTable, EncodedTable], case: str) -> None:
+    real, synthetic = coded if case == "every kind" else edges()
+    assert column_coverage(real, synthetic) == pytest.approx(coverage_of_lists(real, synthetic), abs=1e-12)
+    assert column_coverage(synthetic, real) == pytest.approx(coverage_of_lists(synthetic, real), abs=1e-12)
 
     again = np.random.default_rng(6)
-    drawn = [made.take(again.integers(len(made), size=len(made))) for _ in range(REDRAWN)]
+    drawn = [synthetic.take(again.integers(len(synthetic), size=len(synthetic))) for _ in range(N_COVERAGE_DRAWS)]
     slow = [np.mean(coverage_of_lists(real, each)) for each in drawn]
-    assert _redrawn(real, made, np.random.default_rng(6)) == pytest.approx(slow, abs=1e-12)
+    assert bootstrap_coverage(real, synthetic, np.random.default_rng(6)) == pytest.approx(slow, abs=1e-12)
 
     again = np.random.default_rng(7)
-    both = Coded(real.book, np.concatenate([real.codes, made.codes]), np.concatenate([real.values, made.values]))
-    orders = [again.permutation(len(both)) for _ in range(REDRAWN)]
+    both = EncodedTable(
+        real.encoding, np.concatenate([real.codes, synthetic.codes]), np.concatenate([real.values, synthetic.values])
+    )
+    orders = [again.permutation(len(both)) for _ in range(N_COVERAGE_DRAWS)]
     slow = [np.mean(coverage_of_lists(both.take(o[: len(real)]), both.take(o[len(real) :]))) for o in orders]
-    assert _parted(real, made, np.random.default_rng(7)) == pytest.approx(slow, abs=1e-12)
+    assert permuted_coverage(real, synthetic, np.random.default_rng(7)) == pytest.approx(slow, abs=1e-12)
 
 
 def test_rows_within_rising_radii_are_counted_with_their_times() -> None:
@@ -204,7 +211,7 @@ def test_rows_within_rising_radii_are_counted_with_their_times() -> None:
     distance, times = rng.integers(6, size=50).astype(float), rng.integers(4, size=50)
     radius = np.array([0.0, 1.0, 1.0, 2.5, 4.0])
     slow = [times[distance <= each].sum() for each in radius]
-    assert _reached(distance, radius, times).tolist() == slow
+    assert _count_within(distance, radius, times).tolist() == slow
 
 
 @pytest.mark.parametrize("digits", [0, 6])
@@ -229,12 +236,12 @@ def test_weighted_auc_is_the_share_of_pairs_in_order(digits: int) -> None:
 def test_importances_are_the_losses_of_rows_with_one_column_shuffled(every_kind: Tables) -> None:
     frame, schema = every_kind
     asked_of = [frame[:150], frame[150:300], frame[300:]]
-    real, made, fresh = code([part.reset_index(drop=True) for part in asked_of], schema)
-    trained = train_all(real, made, fresh, question(real, "flag"), 0, np.random.default_rng(10))
+    real, synthetic, held_out = encode_tables([part.reset_index(drop=True) for part in asked_of], schema)
+    trained = train_models(real, synthetic, held_out, prediction_task(real, "flag"), 0, np.random.default_rng(10))
     assert trained is not None
-    rows = np.delete(trained.test.features(), trained.asked.column, axis=1)
+    rows = np.delete(trained.test.features(), trained.task.column, axis=1)
     n, d = rows.shape
-    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(SHUFFLES * d)])
+    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(N_SHUFFLES * d)])
     model = trained.boosters["real"]
     truth = np.searchsorted(trained.classes, trained.truth)
 
@@ -245,6 +252,6 @@ def test_importances_are_the_losses_of_rows_with_one_column_shuffled(every_kind:
     for k, order in enumerate(orders):
         shuffled = rows.copy()
         shuffled[:, k % d] = shuffled[order, k % d]
-        slow[:, k % d] += (loss(shuffled) - loss(rows)) / SHUFFLES
+        slow[:, k % d] += (loss(shuffled) - loss(rows)) / N_SHUFFLES
     assert np.abs(slow).max() > 0.01
-    assert _losses(trained, "real", rows, orders) == pytest.approx(slow, abs=1e-12)
+    assert _permutation_losses(trained, "real", rows, orders) == pytest.approx(slow, abs=1e-12)

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabsynth.errors import InputError
-from tabsynth.evaluation.metrics.diversity import coverage_of
+from tabsynth.evaluation.metrics.diversity import column_coverage
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
 from tabsynth.evaluation.sdmetrics_adapter import sdmetrics_metric
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.schema import Schema
 
 
-def coded(schema: Schema, *frames: pd.DataFrame) -> list[Coded]:
-    return code(frames, schema)
+def coded(schema: Schema, *frames: pd.DataFrame) -> list[EncodedTable]:
+    return encode_tables(frames, schema)
 
 
 def halves(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -35,24 +35,24 @@ def test_agrees_with_sdmetrics(table: str, request: pytest.FixtureRequest) -> No
     from sdmetrics.single_column import KSComplement, TVComplement
 
     frame, schema = request.getfixturevalue(table)
-    real, made = halves(frame)
-    a, b = coded(schema, real, made)
+    real, synthetic = halves(frame)
+    a, b = coded(schema, real, synthetic)
     shape, trend = shape_errors(a, b), trend_errors(a, b)
-    names = list(a.book.names)
+    names = list(a.encoding.names)
     for j, name in enumerate(names):
-        metric = KSComplement if a.book.continuous[j] else TVComplement
-        assert shape[j] == pytest.approx(1 - metric.compute(real[name], made[name]), abs=1e-9)
+        metric = KSComplement if a.encoding.continuous[j] else TVComplement
+        assert shape[j] == pytest.approx(1 - metric.compute(real[name], synthetic[name]), abs=1e-9)
     pairs = list(combinations(range(len(names)), 2))
-    mixed = [p for p in pairs if not a.book.continuous[list(p)].all()]
+    mixed = [p for p in pairs if not a.encoding.continuous[list(p)].all()]
     for i, j in mixed + [p for p in pairs if p not in mixed][:60]:
         pair = [names[i], names[j]]
         if (i, j) in mixed:
-            numbers = [name for name, k in zip(pair, (i, j), strict=True) if a.book.continuous[k]]
+            numbers = [name for name, k in zip(pair, (i, j), strict=True) if a.encoding.continuous[k]]
             expected = ContingencySimilarity.compute(
-                real[pair].copy(), made[pair].copy(), continuous_column_names=numbers
+                real[pair].copy(), synthetic[pair].copy(), continuous_column_names=numbers
             )
         else:
-            expected = CorrelationSimilarity.compute(real[pair], made[pair])
+            expected = CorrelationSimilarity.compute(real[pair], synthetic[pair])
         assert trend[i, j] == pytest.approx(1 - expected, abs=1e-9), pair
 
 
@@ -60,33 +60,35 @@ def test_agrees_with_sdmetrics(table: str, request: pytest.FixtureRequest) -> No
 def test_coverage_agrees_with_sdmetrics(table: str, request: pytest.FixtureRequest) -> None:
     pytest.importorskip("sdmetrics")
     frame, schema = request.getfixturevalue(table)
-    real, made = halves(frame)
-    made = made[made[made.columns[0]] > made[made.columns[0]].median()]
-    a, b = coded(schema, real, made)
-    ours = coverage_of(a, b)
-    for j, name in enumerate(a.book.names):
-        metric = "RangeCoverage" if a.book.continuous[j] else "CategoryCoverage"
-        assert ours[j] == pytest.approx(sdmetrics_metric(metric, real, made, [name]), abs=1e-9)
+    real, synthetic = halves(frame)
+    synthetic = synthetic[synthetic[synthetic.columns[0]] > synthetic[synthetic.columns[0]].median()]
+    a, b = coded(schema, real, synthetic)
+    ours = column_coverage(a, b)
+    for j, name in enumerate(a.encoding.names):
+        metric = "RangeCoverage" if a.encoding.continuous[j] else "CategoryCoverage"
+        assert ours[j] == pytest.approx(sdmetrics_metric(metric, real, synthetic, [name]), abs=1e-9)
     assert ours.min() < 1
     with pytest.raises(InputError, match="no metric of SDMetrics is called 'Beauty'"):
-        sdmetrics_metric("Beauty", real, made, [name])
+        sdmetrics_metric("Beauty", real, synthetic, [name])
     with pytest.raises(InputError, match="is of 2 column"):
-        sdmetrics_metric("CorrelationSimilarity", real, made, [name])
+        sdmetrics_metric("CorrelationSimilarity", real, synthetic, [name])
 
 
 def test_correlations_skip_missing_values_pair_by_pair(cancer: tuple[pd.DataFrame, Schema]) -> None:
-    from tabsynth.evaluation.stats.distances import correlations
+    from tabsynth.evaluation.stats.distances import pairwise_correlations
 
     values = cancer[0].drop(columns="target").to_numpy(float)[:, :8]
     values[np.random.default_rng(0).random(values.shape) < 0.2] = np.nan
-    np.testing.assert_allclose(correlations(values * 1e6 + 1e9), pd.DataFrame(values).corr().to_numpy(), atol=1e-7)
-    np.testing.assert_allclose(correlations(values), pd.DataFrame(values).corr().to_numpy(), atol=1e-12)
+    np.testing.assert_allclose(
+        pairwise_correlations(values * 1e6 + 1e9), pd.DataFrame(values).corr().to_numpy(), atol=1e-7
+    )
+    np.testing.assert_allclose(pairwise_correlations(values), pd.DataFrame(values).corr().to_numpy(), atol=1e-12)
 
 
 def test_every_kind_scores_zero_against_itself(every_kind: tuple[pd.DataFrame, Schema]) -> None:
     frame, schema = every_kind
     a, b = coded(schema, frame, frame.sample(frac=1, random_state=1))
-    assert a.book.names == ("number <script>", "group", "flag", "seen", "level", "constant")
+    assert a.encoding.names == ("number <script>", "group", "flag", "seen", "level", "constant")
     np.testing.assert_allclose(shape_errors(a, b), 0, atol=1e-12)
     np.testing.assert_allclose(trend_errors(a, b), 0, atol=1e-12)
 
@@ -128,12 +130,12 @@ def test_invariances(left: list[str | None], right: list[str | None], seed: int)
         numbers[rng.random(len(values)) < 0.2] = np.nan
         return pd.DataFrame({"k": pd.Series(values, dtype=object), "x": numbers})
 
-    real, made = table(left), table(right)
-    a, b = coded(schema, real, made)
+    real, synthetic = table(left), table(right)
+    a, b = coded(schema, real, synthetic)
     shape, trend = shape_errors(a, b), trend_errors(a, b)
     assert ((shape >= 0) & (shape <= 1)).all()
     assert ((trend >= 0) & (trend <= 1)).all()
-    c, d = coded(schema, real.sample(frac=1, random_state=seed), made.sample(frac=1, random_state=seed))
+    c, d = coded(schema, real.sample(frac=1, random_state=seed), synthetic.sample(frac=1, random_state=seed))
     np.testing.assert_allclose(shape_errors(c, d), shape, atol=1e-12)
     np.testing.assert_allclose(trend_errors(c, d), trend, atol=1e-12)
     np.testing.assert_allclose(shape_errors(b, a), shape, atol=1e-12)
@@ -171,9 +173,9 @@ def test_floor_is_what_a_fresh_sample_scores() -> None:
 
     found = []
     for _ in range(15):
-        train, fresh, holdout = coded(schema, draw(1500), draw(1500), draw(800))
-        with_holdout = fidelity_scores(train, fresh, holdout, rng)
-        with_halves = fidelity_scores(train, fresh, None, rng)
+        train, held_out, holdout = coded(schema, draw(1500), draw(1500), draw(800))
+        with_holdout = fidelity_scores(train, held_out, holdout, rng)
+        with_halves = fidelity_scores(train, held_out, None, rng)
         found.append([[s.value, t.floor, s.floor] for s, t in zip(with_holdout, with_halves, strict=True)])
     mean = np.mean(np.array(found, dtype=float), axis=0)
     np.testing.assert_allclose(mean[:, 1:] / mean[:, :1], 1, atol=0.35)

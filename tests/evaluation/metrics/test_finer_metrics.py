@@ -21,9 +21,9 @@ from tabsynth.evaluation.metrics.missingness import missingness_scores
 from tabsynth.evaluation.metrics.regression_inference import inference_score
 from tabsynth.evaluation.metrics.subgroups import subgroup_scores
 from tabsynth.evaluation.metrics.tails import tail_scores
-from tabsynth.evaluation.metrics.utility import question
+from tabsynth.evaluation.metrics.utility import prediction_task
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.evaluation.stats.table_comparison import Comparison
 from tabsynth.schema import Schema
 
@@ -48,8 +48,8 @@ def people(n: int, seed: int, effect: float = 1.0, gap: float = 0.3) -> pd.DataF
     return pd.DataFrame({"x": x, "y": y, "k": k, "out": np.where(out, "1", "0")})
 
 
-def compared(*frames: pd.DataFrame) -> tuple[Comparison, list[Coded]]:
-    tables = code(frames, SCHEMA)
+def compared(*frames: pd.DataFrame) -> tuple[Comparison, list[EncodedTable]]:
+    tables = encode_tables(frames, SCHEMA)
     return Comparison.of(tables[0], tables[1], tables[2], np.random.default_rng(0)), tables
 
 
@@ -59,11 +59,11 @@ def by_name(scores: list[Score]) -> dict[str, Score]:
 
 def test_a_table_against_itself_is_nought_everywhere() -> None:
     frame = people(800, 0)
-    comparison, (real, made, fresh) = compared(frame, frame.sample(frac=1, random_state=1), people(800, 1))
+    comparison, (real, synthetic, held_out) = compared(frame, frame.sample(frac=1, random_state=1), people(800, 1))
     rng = np.random.default_rng(0)
     scores = dependence_scores(comparison) + missingness_scores(comparison) + tail_scores(comparison)
     scores += subgroup_scores(comparison, ["k"])
-    scores += [s for s in diversity_scores(real, made, fresh, comparison, rng) if s.name == "entropy_error"]
+    scores += [s for s in diversity_scores(real, synthetic, held_out, comparison, rng) if s.name == "entropy_error"]
     assert len(scores) == 8
     for score in scores:
         assert score.value == pytest.approx(0, abs=1e-9), score.name
@@ -101,8 +101,8 @@ def test_conclusions_are_kept_or_lost() -> None:
 
     rng = np.random.default_rng(0)
     for sign, kept in ((1.0, 100.0), (-1.0, 0.0), (0.0, 0.0)):
-        real, made, fresh = code([draw(0, 1.0), draw(1, sign), draw(2, 1.0)], schema)
-        score = inference_score(real, made, fresh, question(real, "out"), rng)
+        real, synthetic, held_out = encode_tables([draw(0, 1.0), draw(1, sign), draw(2, 1.0)], schema)
+        score = inference_score(real, synthetic, held_out, prediction_task(real, "out"), rng)
         assert score is not None
         assert (score.value, score.floor) == (kept, 100.0)
 
@@ -111,7 +111,7 @@ def test_a_parity_gap_that_grew_is_measured() -> None:
     comparison, tables = compared(people(4000, 0), people(4000, 1, gap=0.6), people(4000, 2))
     groups = sensitive_groups(tables[0], ["k", "missing"])
     assert [group.labels for group in groups] == [("k = a", "k = b")] or len(groups[0].labels) == 2
-    score = parity_score(comparison, question(tables[0], "out"), groups)
+    score = parity_score(comparison, prediction_task(tables[0], "out"), groups)
     assert score.value == pytest.approx(30, abs=8)
     assert score.floor is not None
     assert score.floor < 6

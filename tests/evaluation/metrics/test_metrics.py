@@ -13,24 +13,24 @@ from sklearn.metrics import roc_auc_score
 from tabsynth.common.binomial import wilson
 from tabsynth.errors import DataError
 from tabsynth.evaluation.metrics.detection import detection_scores
-from tabsynth.evaluation.metrics.memorisation import memorisation_scores, nearest
+from tabsynth.evaluation.metrics.memorisation import memorisation_scores, nearest_distances
 from tabsynth.evaluation.metrics.utility import utility_scores
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.auc import delong, weighted_auc
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.stats.auc import delong_auc, weighted_auc
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.evaluation.verdict import level_of
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 from tabsynth.schema import Schema
 
 
 def detected(frames: list[pd.DataFrame], schema: Schema, rng: np.random.Generator) -> list[Score]:
-    real, made = code(frames, schema)
-    return detection_scores(real, made, rng)[0]
+    real, synthetic = encode_tables(frames, schema)
+    return detection_scores(real, synthetic, rng)[0]
 
 
-def remembered(tables: list[Coded]) -> list[Score]:
-    train, made, holdout = tables
-    return memorisation_scores(train, made, holdout, np.random.default_rng(0))
+def remembered(tables: list[EncodedTable]) -> list[Score]:
+    train, synthetic, holdout = tables
+    return memorisation_scores(train, synthetic, holdout, np.random.default_rng(0))
 
 
 def test_score_refuses_what_cannot_be_read() -> None:
@@ -67,7 +67,7 @@ def test_score_survives_its_dictionary() -> None:
 
 
 def test_figures() -> None:
-    assert [figure(-0.0001), figure(-0.25), figure(12.345, "%"), figure(0.579, "AUC")] == [
+    assert [format_number(-0.0001), format_number(-0.25), format_number(12.345, "%"), format_number(0.579, "AUC")] == [
         "0.000",
         "−0.250",
         "12.3 %",
@@ -79,7 +79,7 @@ def test_delong_and_the_bootstrap_agree_with_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     y = rng.random(800) < 0.3
     score = (rng.normal(size=800) + y).round(1)  # ties
-    auc, (low, high) = delong(y, score)
+    auc, (low, high) = delong_auc(y, score)
     assert auc == pytest.approx(roc_auc_score(y, score), abs=1e-12)
     weights = rng.multinomial(800, np.full(800, 1 / 800), 400).astype(float)
     draws = weighted_auc(y, score, weights)
@@ -88,7 +88,7 @@ def test_delong_and_the_bootstrap_agree_with_scikit_learn() -> None:
 
 
 def test_delong_without_variance() -> None:
-    auc, (low, high) = delong(np.array([True] * 30 + [False] * 30), np.r_[np.ones(30), np.zeros(30)])
+    auc, (low, high) = delong_auc(np.array([True] * 30 + [False] * 30), np.r_[np.ones(30), np.zeros(30)])
     assert (auc, low, high) == (1.0, 0.9, 1.0)
 
 
@@ -119,8 +119,8 @@ def test_detection_sees_a_spike() -> None:
     rng = np.random.default_rng(4)
     schema = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
     real = np.where(rng.random(1000) < 0.5, 0.0, rng.normal(size=1000))
-    made = np.where(rng.random(1000) < 0.5, rng.normal(0, 0.01, 1000), rng.normal(size=1000))
-    frames = [pd.DataFrame({"x": x}) for x in (real, made)]
+    synthetic = np.where(rng.random(1000) < 0.5, rng.normal(0, 0.01, 1000), rng.normal(size=1000))
+    frames = [pd.DataFrame({"x": x}) for x in (real, synthetic)]
     assert detected(frames, schema, rng)[1].value > 0.7
 
 
@@ -132,15 +132,15 @@ def test_utility_of_the_real_table_is_the_floor(
 ) -> None:
     frame, schema = request.getfixturevalue(table)
     n = int(len(frame) * 0.6)
-    train, holdout = code([frame[:n], frame[n:]], schema)
+    train, holdout = encode_tables([frame[:n], frame[n:]], schema)
     (utility, gap), notes = utility_scores(train, train, holdout, "target", np.random.default_rng(0))
     assert utility.unit == unit
     assert utility.value > least
     assert utility.floor == utility.value
     assert (gap.value, gap.interval, notes) == (0.0, (0.0, 0.0), [])
     noise = frame[:n].assign(target=np.random.default_rng(0).permutation(frame["target"][:n]))
-    train, made, holdout = code([frame[:n], noise, frame[n:]], schema)
-    (utility, gap), _ = utility_scores(train, made, holdout, "target", np.random.default_rng(0))
+    train, synthetic, holdout = encode_tables([frame[:n], noise, frame[n:]], schema)
+    (utility, gap), _ = utility_scores(train, synthetic, holdout, "target", np.random.default_rng(0))
     assert gap.value > 0.1
     assert gap.interval is not None
     assert gap.interval[0] > 0
@@ -149,9 +149,11 @@ def test_utility_of_the_real_table_is_the_floor(
 def test_utility_with_a_class_missing_and_targets_missing(wine: tuple[pd.DataFrame, Schema]) -> None:
     frame, schema = wine
     schema = schema.replace("target", nullable=True)
-    made = frame[frame["target"] != 2]
-    made = made.assign(target=made["target"].where(made.index % 7 != 0))
-    train, some, none, holdout = code([frame[:100], made, frame.assign(target=np.nan), frame[100:]], schema)
+    synthetic = frame[frame["target"] != 2]
+    synthetic = synthetic.assign(target=synthetic["target"].where(synthetic.index % 7 != 0))
+    train, some, none, holdout = encode_tables(
+        [frame[:100], synthetic, frame.assign(target=np.nan), frame[100:]], schema
+    )
     (utility, _), notes = utility_scores(train, some, holdout, "target", np.random.default_rng(0))
     assert 0.5 < utility.value < 0.95
     assert not notes
@@ -163,7 +165,7 @@ def test_utility_with_a_class_missing_and_targets_missing(wine: tuple[pd.DataFra
 def test_a_number_with_two_values_is_a_class(diabetes: tuple[pd.DataFrame, Schema]) -> None:
     frame, schema = diabetes
     frame = frame.assign(target=(frame["target"] > 140).astype(int))
-    train, holdout = code([frame[:250], frame[250:]], schema)
+    train, holdout = encode_tables([frame[:250], frame[250:]], schema)
     (utility, _), _ = utility_scores(train, train, holdout, "target", np.random.default_rng(0))
     assert utility.unit == "AUC"
 
@@ -171,12 +173,12 @@ def test_a_number_with_two_values_is_a_class(diabetes: tuple[pd.DataFrame, Schem
 def test_memorisation_finds_copies(cancer: tuple[pd.DataFrame, Schema]) -> None:
     frame, schema = cancer
     train, holdout = frame[:280], frame[280:]
-    copied = code([train, train.sample(frac=1, random_state=1), holdout], schema)
+    copied = encode_tables([train, train.sample(frac=1, random_state=1), holdout], schema)
     share, copies = remembered(copied)
     assert share.value == 100
     assert copies.value == 100
-    fresh = code([frame[:190], frame[190:380], frame[380:]], schema)
-    share, copies = remembered(fresh)
+    held_out = encode_tables([frame[:190], frame[190:380], frame[380:]], schema)
+    share, copies = remembered(held_out)
     assert share.interval is not None
     assert share.interval[0] - 5 < 50 < share.interval[1] + 5
     assert copies.value == 0
@@ -188,15 +190,15 @@ def test_a_copy_is_one_also_where_a_reader_rounds_its_last_bit(cancer: tuple[pd.
     near, other = frame.copy(), frame.copy()
     near[numbers] = frame[numbers] * (1 + 2**-52)
     other[numbers] = frame[numbers] * (1 + 1e-9)
-    for made, share in ((near, 100.0), (other, 0.0)):
-        tables = code([frame[:280], made[:280], frame[280:]], schema)
+    for synthetic, share in ((near, 100.0), (other, 0.0)):
+        tables = encode_tables([frame[:280], synthetic[:280], frame[280:]], schema)
         assert remembered(tables)[1].value == share
 
 
 def test_nearest_agrees_with_a_loop(every_kind: tuple[pd.DataFrame, Schema]) -> None:
     frame, schema = every_kind
-    train, made = code([frame[:200], frame[200:260]], schema)
-    got = nearest(made, train, train)
+    train, synthetic = encode_tables([frame[:200], frame[200:260]], schema)
+    got = nearest_distances(synthetic, train, train)
     numbers = ["number <script>", "seen", "constant"]
     real = frame[numbers].assign(seen=frame["seen"].astype("int64") / 1e9)
     low, span = real[:200].min(), (real[:200].max() - real[:200].min()).replace(0, 1)

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import hypergeom, ks_2samp
 
 from tabsynth.evaluation.metrics.fidelity import shape_floor
-from tabsynth.evaluation.metrics.pair_trends import trends
+from tabsynth.evaluation.metrics.pair_trends import compare_pairs
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
-from tabsynth.evaluation.stats.encoded_table import code
-from tabsynth.evaluation.stats.null_distance import Chance
+from tabsynth.evaluation.stats.encoded_table import encode_tables
+from tabsynth.evaluation.stats.null_distance import NullDistribution
 from tabsynth.schema import Schema
 
 KINDS = {"x": "numeric", "y": "numeric", "k": "categorical", "g": "categorical", "h": "categorical"}
@@ -29,7 +29,7 @@ def people(n: int, rng: np.random.Generator, tie: float = 1.0) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 4), (30, 30), (50, 13)])
 def test_chance_is_what_counting_all_partings_gives(n: int, m: int) -> None:
-    found = Chance.of(n, m)
+    found = NullDistribution.of(n, m)
     for k in range(n + m + 1):
         inside = np.arange(min(k, n) + 1)
         weight = hypergeom(n + m, k, n).pmf(inside)
@@ -40,12 +40,12 @@ def test_chance_is_what_counting_all_partings_gives(n: int, m: int) -> None:
 
 def test_floors_are_what_many_halvings_give() -> None:
     rng = np.random.default_rng(0)
-    (real,) = code([people(400, rng)], SCHEMA)
-    found = trends(real, real, None, rng)
+    (real,) = encode_tables([people(400, rng)], SCHEMA)
+    found = compare_pairs(real, real, None, rng)
     orders = [rng.permutation(400) for _ in range(600)]
     halves = [(real.take(order[:200]), real.take(order[200:])) for order in orders]
     trend = np.mean([trend_errors(a, b) for a, b in halves], axis=0)
-    counted = ~(real.book.continuous[:, None] & real.book.continuous)
+    counted = ~(real.encoding.continuous[:, None] & real.encoding.continuous)
     np.testing.assert_allclose(found.floors[counted], trend[counted], rtol=0.05)
     shape = np.mean([shape_errors(a, b) for a, b in halves], axis=0)
     np.testing.assert_allclose(
@@ -63,9 +63,9 @@ def test_the_interval_is_as_wide_as_fresh_rows_scatter(tie: float) -> None:
     rng = np.random.default_rng(1)
     values, halves = [], []
     for _ in range(80):
-        real, made = code([people(500, rng), people(700, rng, tie)], SCHEMA)
-        found = trends(real, made, None, rng)
+        real, synthetic = encode_tables([people(500, rng), people(700, rng, tie)], SCHEMA)
+        found = compare_pairs(real, synthetic, None, rng)
         values.append(found.errors[np.triu_indices(5, 1)].mean())
         halves.append(found.half)
-        np.testing.assert_allclose(found.errors, trend_errors(real, made), atol=1e-12)
+        np.testing.assert_allclose(found.errors, trend_errors(real, synthetic), atol=1e-12)
     assert np.mean(halves) == pytest.approx(1.96 * np.std(values), rel=0.34)

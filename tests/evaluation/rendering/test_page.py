@@ -19,7 +19,7 @@ import pytest
 
 from tabsynth.evaluation.compare import ComparisonReport
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.gates import hold, read_gates
+from tabsynth.evaluation.gates import apply_gates, read_gates
 from tabsynth.evaluation.rendering.page import render
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
@@ -51,8 +51,8 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def report(every_kind: tuple[pd.DataFrame, Schema]) -> Report:
     frame, schema = every_kind
-    made = frame[200:300].assign(level=1)
-    return evaluate(frame[:200], made, frame[300:], target="group", schema=schema, card={"model": "</script>"})
+    synthetic = frame[200:300].assign(level=1)
+    return evaluate(frame[:200], synthetic, frame[300:], target="group", schema=schema, card={"model": "</script>"})
 
 
 def test_page_is_well_formed_and_loads_nothing(report: Report) -> None:
@@ -126,7 +126,7 @@ def axe() -> Path | None:
 def test_axe_finds_nothing(report: Report, tmp_path: Path, dark: bool) -> None:
     script = axe()
     assert script is not None
-    gated = hold(report, read_gates("default"))
+    gated = apply_gates(report, read_gates("default"))
     pages = [gated.to_html(), ComparisonReport({"one": report, "two": gated}).to_html()]
     run = (
         f"<script>{script.read_text('utf-8')}</script><script>"

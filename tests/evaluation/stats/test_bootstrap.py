@@ -9,22 +9,22 @@ from scipy.stats import norm
 from sklearn.model_selection import StratifiedKFold
 
 from tabsynth.evaluation.metrics.data_quality import quality_scores
-from tabsynth.evaluation.metrics.detection import Detected, logistic_score
+from tabsynth.evaluation.metrics.detection import DetectionResult, logistic_score
 from tabsynth.evaluation.metrics.diversity import diversity_scores
-from tabsynth.evaluation.metrics.tails import _ends, _parted_labels, _parted_numbers
-from tabsynth.evaluation.stats.auc import delong
-from tabsynth.evaluation.stats.bootstrap import Resample, half_sum
-from tabsynth.evaluation.stats.encoded_table import Coded, code
+from tabsynth.evaluation.metrics.tails import _null_category_errors, _null_number_errors, _tail_cells
+from tabsynth.evaluation.stats.auc import delong_auc
+from tabsynth.evaluation.stats.bootstrap import Resample, half_l1_norm
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.evaluation.stats.table_comparison import Comparison
 from tabsynth.schema import Schema
 
 NUMBER = Schema.from_dict({"columns": {"x": {"kind": "numeric"}}})
 
 
-def tables(rng: np.random.Generator, rows: int, count: int, columns: int = 1) -> list[Coded]:
+def tables(rng: np.random.Generator, rows: int, count: int, columns: int = 1) -> list[EncodedTable]:
     names = [f"x{i}" for i in range(columns)]
     schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in names}})
-    return code([pd.DataFrame(rng.normal(size=(rows, columns)), columns=names) for _ in range(count)], schema)
+    return encode_tables([pd.DataFrame(rng.normal(size=(rows, columns)), columns=names) for _ in range(count)], schema)
 
 
 def test_tails_by_chance_are_those_of_fresh_tables() -> None:
@@ -32,35 +32,35 @@ def test_tails_by_chance_are_those_of_fresh_tables() -> None:
     rng = np.random.default_rng(0)
     rows = 300
 
-    def error(real: np.ndarray, made: np.ndarray) -> float:
+    def error(real: np.ndarray, synthetic: np.ndarray) -> float:
         low, high = (
             np.quantile(real, [0.005, 0.02, 0.05], method="lower"),
             np.quantile(real, [0.95, 0.98, 0.995], method="higher"),
         )
         cut = np.array([real.min(), *low, *high, real.max()])
-        shares = [np.bincount(_ends(side, cut), minlength=9) / rows for side in (real, made)]
-        return float(half_sum(shares[0] - shares[1]) / max(1 - shares[0][0], 0.02))
+        shares = [np.bincount(_tail_cells(side, cut), minlength=9) / rows for side in (real, synthetic)]
+        return float(half_l1_norm(shares[0] - shares[1]) / max(1 - shares[0][0], 0.02))
 
-    fresh = np.array([error(rng.normal(size=rows), rng.normal(size=rows)) for _ in range(3_000)])
+    held_out = np.array([error(rng.normal(size=rows), rng.normal(size=rows)) for _ in range(3_000)])
     drawn = []
     for _ in range(60):
         resample = Resample.of(rows, rows, rng)
-        drawn.append(_parted_numbers(resample, rng.normal(size=rows), rng.normal(size=rows)))
+        drawn.append(_null_number_errors(resample, rng.normal(size=rows), rng.normal(size=rows)))
     found = np.concatenate(drawn)
-    assert found.mean() == pytest.approx(fresh.mean(), rel=0.06)
-    assert np.mean([each.std() for each in drawn]) == pytest.approx(fresh.std(), rel=0.06)
+    assert found.mean() == pytest.approx(held_out.mean(), rel=0.06)
+    assert np.mean([each.std() for each in drawn]) == pytest.approx(held_out.std(), rel=0.06)
 
 
 def test_tails_by_chance_take_missing_and_tied_numbers() -> None:
     rng = np.random.default_rng(1)
     resample = Resample.of(200, 300, rng)
-    real, made = rng.integers(4, size=200).astype(float), rng.integers(4, size=300).astype(float)
-    real[:50], made[:80] = np.nan, np.nan
-    drawn = _parted_numbers(resample, real, made)
+    real, synthetic = rng.integers(4, size=200).astype(float), rng.integers(4, size=300).astype(float)
+    real[:50], synthetic[:80] = np.nan, np.nan
+    drawn = _null_number_errors(resample, real, synthetic)
     assert np.isfinite(drawn).all()
     assert (drawn == 0).all(), "four values have no tails: the outermost quantiles are the ends of the range"
-    assert (_parted_numbers(resample, real * np.nan, made * np.nan) == 0).all()
-    labels = _parted_labels(resample, rng.integers(1, 40, size=200), rng.integers(1, 40, size=300), 41)
+    assert (_null_number_errors(resample, real * np.nan, synthetic * np.nan) == 0).all()
+    labels = _null_category_errors(resample, rng.integers(1, 40, size=200), rng.integers(1, 40, size=300), 41)
     assert 0 < labels.mean() < 1
 
 
@@ -83,8 +83,8 @@ def test_the_largest_of_many_errs_where_it_can() -> None:
     rng = np.random.default_rng(3)
     fake = np.arange(400) >= 200
     score = rng.normal(size=400) + 0.5 * fake
-    auc, (low, high) = delong(fake, score)
-    _, (far, near) = delong(fake, score, among=10)
+    auc, (low, high) = delong_auc(fake, score)
+    _, (far, near) = delong_auc(fake, score, n_compared=10)
     logit = [np.log(each / (1 - each)) for each in (auc, low, high, far, near)]
     assert logit[2] - logit[0] == pytest.approx(logit[0] - logit[1])
     unit = (logit[0] - logit[1]) / norm.isf(0.025)
@@ -98,9 +98,9 @@ def test_linear_detection_of_fresh_rows_scatters_as_said() -> None:
     n, found = 150, []
     fake = np.arange(2 * n) >= n
     for seed in range(250):
-        real, made = tables(rng, n, 2, 4)
+        real, synthetic = tables(rng, n, 2, 4)
         folds = list(StratifiedKFold(3, shuffle=True, random_state=seed).split(fake, fake))
-        score = logistic_score(Detected((real, made), np.arange(n), fake, folds, np.zeros(2 * n), ()))
+        score = logistic_score(DetectionResult((real, synthetic), np.arange(n), fake, folds, np.zeros(2 * n), ()))
         assert score.interval is not None
         found.append((score.value, score.interval[1] - score.interval[0]))
     value, width = np.array(found).T
@@ -112,8 +112,8 @@ def test_precision_of_samples_holds_its_mean() -> None:
     rng = np.random.default_rng(4)
     found = []
     for _ in range(40):
-        real, made, fresh = tables(rng, 150, 3, 2)
-        scores = diversity_scores(real, made, fresh, Comparison.of(real, made, fresh, rng), rng)
+        real, synthetic, held_out = tables(rng, 150, 3, 2)
+        scores = diversity_scores(real, synthetic, held_out, Comparison.of(real, synthetic, held_out, rng), rng)
         score = next(each for each in scores if each.name == "alpha_precision")
         assert score.interval is not None
         found.append((score.value, *score.interval))

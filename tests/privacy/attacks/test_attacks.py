@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from tabsynth.evaluation.stats.encoded_table import code
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.privacy.attacks.copies import count_kmap
 from tabsynth.privacy.attacks.membership import score_exposure
 from tabsynth.privacy.attacks.membership_game import split_targets
@@ -27,7 +27,7 @@ SECRETS, GROUPS = ["sex", "ill", "score"], ["sex"]
 def attacked(
     train: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame, schema: Schema, seed: int = 0
 ) -> AttackResults:
-    tables = code([frame.reset_index(drop=True) for frame in (train, made, holdout)], schema)
+    tables = encode_tables([frame.reset_index(drop=True) for frame in (train, made, holdout)], schema)
     return run_attacks(*tables, SECRETS, GROUPS, seed)
 
 
@@ -80,7 +80,7 @@ def test_a_generator_that_copies_some_rows_is_caught_on_the_records_it_copied(
 
 
 def test_nearest_is_exact(draw: Draw, schema: Schema) -> None:
-    left, right = code([draw(300, 3), draw(200, 4)], schema)
+    left, right = encode_tables([draw(300, 3), draw(200, 4)], schema)
     space = DistanceSpace.of(right)
     a, b = space.points(left), space.points(right)
     distance, index = find_nearest(a, b, 3)
@@ -95,7 +95,7 @@ def test_categories_of_many_codes_keep_their_distance() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"code": [f"c{i}" for i in range(500)], "x": rng.normal(size=500)})
     schema = Schema.from_dict({"columns": {"code": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
-    (table,) = code([frame], schema)
+    (table,) = encode_tables([frame], schema)
     points = DistanceSpace.of(table).points(table, [0])
     apart = ((points[:50, None] - points[None, :50]) ** 2).sum(axis=2)[~np.eye(50, dtype=bool)]
     assert points.shape[1] <= 64
@@ -105,7 +105,7 @@ def test_categories_of_many_codes_keep_their_distance() -> None:
 
 def test_kmap_counts_groups(schema: Schema, draw: Draw) -> None:
     rows = draw(400, 5)
-    train, made, holdout = code([rows[:200], rows[:200].copy(), rows[200:].reset_index(drop=True)], schema)
+    train, made, holdout = encode_tables([rows[:200], rows[:200].copy(), rows[200:].reset_index(drop=True)], schema)
     game = split_targets(train, made, holdout, np.random.default_rng(0))
     counts = count_kmap(game, ["town", "sex"])
     assert sum(counts["synthetic"].values()) == pytest.approx(100)
