@@ -122,7 +122,7 @@ class Resample:
         times: float = 1.0,
         chance: Floats | None = None,
     ) -> tuple[float, Floats]:
-        """Total variation of the keys, from 0 to size - 1, times a factor; and its calibrated draws, shape (2, N_DRAWS).
+        """Total variation of keys from 0 to size - 1, times a factor; and its calibrated draws, shape (2, N_DRAWS).
 
         ``chance`` gives the null distances, shape (N_DRAWS,), where the keys themselves depend on the real rows.
         """

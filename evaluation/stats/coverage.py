@@ -65,7 +65,7 @@ def _range(values: Floats, chosen: Mask) -> tuple[Floats, Floats]:
 
 
 def permuted_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator) -> Floats:
-    """Mean coverage under permutations of the rows of both tables: a bootstrap never draws beyond the observed range."""
+    """Mean coverage under permutations of all rows: a bootstrap never draws beyond the observed range."""
     both, first = _concatenate(*(subsample(table, MAX_PERMUTED_ROWS, rng) for table in (train, synthetic)))
     orders = np.array([rng.permutation(len(both)) for _ in range(N_COVERAGE_DRAWS)])
     inside = np.zeros(orders.shape, dtype=bool)
