@@ -1,1 +1,1 @@
-"""Evaluation: how close, how useful and how telling a synthetic table is."""
+"""Evaluation of synthetic tables: fidelity, diversity, detection, utility, fairness, memorisation."""

@@ -1,7 +1,6 @@
-"""What added, balanced or virtual rows do to a downstream classifier: is it better, fairer, harder to mislead?
+"""Effect of added, balanced or adversarial rows on a classifier: AUC, parity gap, robustness.
 
-Each question is asked of real rows that were held out. A classifier is trained several times, so that an interval
-counts the luck of the training as well as that of the held-out rows.
+Classifiers are trained several times and tested on held-out real rows: intervals include the variance of training.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ def augmentation_scores(
     seeds: int = 5,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Does a classifier learn more from the augmented table than from the real one?
+    """AUC of a classifier trained on the augmented table, and its gain over one trained on the real table.
 
     Args:
         train: The real rows.
-        augmented: The same with rows added, or any other table to learn from.
+        augmented: The same with rows added, or any other training table.
         holdout: Real rows for the test.
         target: The column of classes.
         schema: What the columns are; by default the table's own, or inferred from ``train``.
@@ -70,14 +69,14 @@ def parity_scores(
     seeds: int = 5,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Does a classifier that learned from the balanced table treat groups more alike, and what does that cost?
+    """Demographic-parity gap of a classifier trained on the balanced table, and its cost in AUC.
 
     The demographic-parity gap is the largest difference between two groups in the share of rows that the classifier
     puts into a class (Agarwal et al., "A reductions approach to fair classification", arXiv 1803.02453, definition 1).
 
     Args:
         train: The rows to compare with: real ones, or a plain synthetic table.
-        balanced: The table made fair, such as a ``balanced_sample``.
+        balanced: The balanced table, such as a ``balanced_sample``.
         holdout: Real rows for the test.
         target: The column of classes.
         by: The column that makes the groups.
@@ -100,7 +99,7 @@ def parity_scores(
     rates = trained.rates(trained.predictions[1], groups, np.ones((1, len(groups)))).mean(axis=0)[0]
     gap = Score(
         name="parity_gap",
-        title="Parity gap",
+        title="Demographic parity gap",
         value=float(fair[0]),
         interval=percentile_interval(fair),
         better="lower",
@@ -118,14 +117,14 @@ def parity_scores(
         share = np.where(plain > 0, 1 - fair / plain, 0.0)
     reduction = Score(
         name="parity_reduction",
-        title="Parity gap removed",
+        title="Parity gap reduction",
         value=float(share[0]),
         interval=percentile_interval(share),
         better="higher",
         target=1.0,
         floor=0.0,
         description=f"Share of the gap in predicted rates of {gap_name} that is gone.",
-        method=f"{trained.method} Paired: both classifiers are judged on the same draws.",
+        method=f"{trained.method} Paired: both classifiers are scored on the same draws.",
     )
     baseline_auc, augmented_auc = (trained.auc(predictions) for predictions in trained.predictions)
     scores = (
@@ -147,7 +146,7 @@ def robustness_scores(
     fixed: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Score]:
-    """How often a classifier is right, on rows as they are and on rows changed so as to mislead it.
+    """Accuracy of a classifier on held-out rows, unchanged and adversarially perturbed.
 
     Args:
         model: The fitted classifier.
@@ -173,20 +172,20 @@ def robustness_scores(
         interval=_wilson(n_correct[0], n),
         better="higher",
         target=1.0,
-        description="How often the classifier is right.",
+        description="Share of rows classified correctly.",
         method=method,
     )
     robust = Score(
         name="robust_accuracy",
-        title="Accuracy under attack",
+        title="Adversarial accuracy",
         value=n_correct[1] / n,
         interval=_wilson(n_correct[1], n),
         better="higher",
         target=1.0,
         floor=n_correct[0] / n,
         beside="unchanged rows",
-        description=f"How often it is right when numbers move by {epsilon:g} deviations and {flips} categories change.",
-        method=f"{method} The floor is the accuracy on the rows as they are; a stronger attack may find more.",
+        description=f"Accuracy after moves of up to {epsilon:g} standard deviations and {flips} changed categories.",
+        method=f"{method} The floor is the accuracy on unchanged rows; a stronger attack may do more harm.",
     )
     return {"accuracy": plain, "robust_accuracy": robust}
 
@@ -194,7 +193,7 @@ def robustness_scores(
 def _auc_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: Floats) -> Score:
     return Score(
         name="augmented_auc",
-        title="Usefulness of the table",
+        title="AUC of the augmented table",
         value=float(augmented_auc[0]),
         interval=percentile_interval(augmented_auc),
         better="higher",
@@ -210,14 +209,14 @@ def _auc_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: F
 def _gain_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: Floats) -> Score:
     return Score(
         name="augmented_gain",
-        title="Usefulness gained",
+        title="AUC gain",
         value=float(augmented_auc[0] - baseline_auc[0]),
         interval=percentile_interval(augmented_auc - baseline_auc),
         better="higher",
         floor=0.0,
         unit="AUC",
-        description="What the classifier has over one trained on the table it is compared with.",
-        method=f"{trained.method} Paired: both classifiers are judged on the same draws.",
+        description="AUC of the classifier minus that of one trained on the table it is compared with.",
+        method=f"{trained.method} Paired: both classifiers are scored on the same draws.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Several synthetic tables of one real table, side by side in one report."""
+"""Comparison of several synthetic tables of one real table in one report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Data = pd.DataFrame | Table | str | Path
 
 @dataclass(frozen=True, repr=False)
 class ComparisonReport:
-    """What several evaluations found.
+    """Reports of several synthetic tables of one real table.
 
     Attributes:
         reports: The report of each synthetic table, by its name.
@@ -45,7 +45,7 @@ class ComparisonReport:
         return list(dict.fromkeys(name for report in self.reports.values() for name in report.scores))
 
     def best(self, score: str) -> list[str]:
-        """The tables with the best value of a score, and those whose interval overlaps with it: a tie is no win.
+        """The tables with the best value of a score, and those whose interval overlaps with it.
 
         A score of the real table alone has no best.
         """
@@ -100,7 +100,7 @@ class ComparisonReport:
         return render_comparison(self.to_dict())
 
     def to_markdown(self) -> str:
-        """Verdicts and scores side by side; what is best, or ties with it, in bold."""
+        """Verdicts and scores side by side; the best, and those that do not differ from it, in bold."""
         names = list(self.reports)
         lines = ["# Synthetic tables compared", ""]
         lines += [
@@ -159,14 +159,14 @@ def compare(
 
     Args:
         train: The real rows that the models learned from.
-        synthetic: The synthetic tables by the name of what made them.
+        synthetic: The synthetic tables by a name for each, such as that of the model.
         holdout: Real rows that no model has seen.
         target: The column to predict.
         schema: What the columns are; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports.
         quick: Compute only the scores that train no model, and detection on a sample; see ``evaluate``.
-        progress: Told the table and stage, and the share done.
+        progress: Called with table and stage, and the share done.
 
     Raises:
         InputError: No tables, or a name that is not text; and whatever ``evaluate`` raises, with the table's name.

@@ -1,4 +1,4 @@
-"""One call: compare a synthetic table with the real one and get a report."""
+"""Evaluate a synthetic table against the real one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def detailed_scores(
     report_stage: Callable[[str], None],
     add: Callable[[Sequence[Score]], None],
 ) -> list[str]:
-    """Dependence, missing values, tails, subgroups, diversity, learners, conclusions, fairness and input quality.
+    """The detailed scores: dependence, tails, subgroups, diversity, several models, fairness, data quality.
 
     Args:
         inputs: The frames and the schema.
@@ -70,7 +70,7 @@ def detailed_scores(
     quality = quality_scores(inputs.train, inputs.schema, inputs.synthetic)
     if min(len(table) for table in (encoded_train, encoded_synthetic, encoded_holdout) if table is not None) < MIN_ROWS:
         add(quality)
-        return [f"Finer scores are left out: a table has fewer than {MIN_ROWS} rows."]
+        return [f"The detailed scores are left out: a table has fewer than {MIN_ROWS} rows."]
     notes = []
     report_stage("dependence")
     rng = rng_of("dependence")
@@ -91,12 +91,12 @@ def detailed_scores(
     if task is not None and encoded_holdout is not None:
         trained = train_models(encoded_train, encoded_synthetic, encoded_holdout, task, draw_seed(rng), rng)
         if trained is None:
-            notes.append("Several learners are left out: a table has too few rows with an answer.")
+            notes.append("The models of the detailed scores are left out: a table has too few rows with a target.")
         else:
             add(learner_scores(trained, rng))
         inference = inference_score(encoded_train, encoded_synthetic, encoded_holdout, task, rng)
         if inference is None:
-            notes.append("Statistical conclusions are left out: the real table allows too few.")
+            notes.append("Regression conclusions are left out: too few coefficients are significant in the real table.")
         else:
             add([inference])
     report_stage("fairness")
@@ -124,9 +124,9 @@ STAGES = (
     "learners",
     "fairness",
 )
-"""The order numbers the generators, so that a new stage changes no earlier one's draws."""
+"""A stage's position seeds its generator, so that a new stage does not change the draws of earlier ones."""
 STAGE_ORDER = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
-"""The order in which stages come, for progress."""
+"""The order in which stages run, for progress."""
 
 QUICK_ROWS = 2_000
 """Rows a side for the detection of a quick evaluation."""
@@ -148,24 +148,23 @@ def evaluate(
     progress: Callable[[str, float], None] | None = None,
     on_scores: Callable[[Sequence[Score]], None] | None = None,
 ) -> Report:
-    """Measure how close, how telling, how useful and how copied a synthetic table is.
+    """Measure fidelity, detectability, utility and memorisation of a synthetic table.
 
     Args:
         train: The real rows that the model learned from: a frame, a Table or a path.
-        synthetic: The rows that it made; the same columns.
-        holdout: Real rows that it has not seen. Without them usefulness and memorisation are left out, and the floor
-            of fidelity comes from halves of ``train``.
-        target: The column to predict for usefulness; default: the one with the role ``target``, if any.
+        synthetic: The synthetic rows; the same columns.
+        holdout: Real rows that the model has not seen. Without them utility and memorisation are left out, and the
+            floor of fidelity comes from halves of ``train``.
+        target: The column to predict for utility; default: the one with the role ``target``, if any.
         schema: What the columns are; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports; default: if the package is installed.
-        thorough: Whether to look finer than the four main questions: triples, tails, missing values, subgroups,
-            diversity, several learners, conclusions, fairness and the quality of the real table. The findings rest on
-            these; it takes a few seconds.
+        thorough: Whether to add the detailed scores: three-way distributions, tails, missing values, subgroups,
+            diversity, several models, regression conclusions, fairness and data quality. Findings depend on these.
         quick: Compute only the scores that train no model, and detection on ``QUICK_ROWS`` rows a side; overrides
             ``thorough``, and leaves SDMetrics' reports out unless ``sdmetrics=True``. The report's notes say so.
         card: Facts on the model (its card, its privacy ledger) to keep in the report.
-        progress: Told the stage and the share done, from 0 to 1.
+        progress: Called with the stage and the share done, from 0 to 1.
         on_scores: Called with the scores of each stage as soon as they are computed.
 
     Returns:
@@ -259,7 +258,7 @@ def evaluate(
 
 
 def _area_position(score: Score) -> int:
-    """Scores of one area stand together, in the order of the areas."""
+    """Sort key: the score's area."""
     return [*AREAS, "other", "sdmetrics"].index(area_of(score.name))
 
 
@@ -282,19 +281,19 @@ def _omission_notes(inputs: Inputs, quick: bool) -> list[str]:
     if quick:
         notes.append(
             f"Quick selection: scores that train no model, and detection on at most {QUICK_ROWS:,} rows a side. "
-            "Usefulness and the finer scores are left out; evaluate without quick for these."
+            "Utility and the detailed scores are left out; evaluate without quick for these."
         )
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
     if skipped:
         notes.append(f"Identifiers and free text are in no score: {quote(skipped)}.")
     if inputs.holdout is None:
-        notes.append("Usefulness and memorisation are left out: they need a holdout, real rows that were not learned.")
+        notes.append("Utility and memorisation are left out: they need a holdout, unseen real rows.")
     elif inputs.target is None and not quick:
-        notes.append("Usefulness is left out: it needs a target, the column to predict.")
+        notes.append("Utility is left out: it needs a target, the column to predict.")
     for title, frame in inputs.named():
         blank = [name for name in frame if frame[name].isna().all()]
         if blank:
             notes.append(
-                f"The {title} table holds no value in {quote(blank)}: read scores with these columns with care."
+                f"The {title} table has only missing values in {quote(blank)}: interpret their scores with caution."
             )
     return notes

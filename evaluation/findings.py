@@ -1,4 +1,4 @@
-"""Faults in words, each with the columns, groups or rows concerned.
+"""Findings: faults in words, each with the columns, groups or rows concerned.
 
 A part of a score is a fault when it lies beyond a limit in its unit, beyond a multiple of what real rows reach, and
 beyond its familywise bound. What one fault explains is not reported again: a pair is not named beside a column that is
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, area_of, excess_over_floor, level_of
+from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor, level_of
 from tabsynth.evaluation.metrics.dependence import related_columns, shared_information
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.binning import Bins
@@ -24,17 +24,6 @@ from tabsynth.reporting.number_format import format_number
 
 MIN_FLOOR_RATIO = 3.0
 """How many times its floor a part must be."""
-
-MIN_EXCESS = {
-    "shape_error": 3.0,
-    "trend_error": 3.0,
-    "information_error": 4.0,
-    "tail_error": 20.0,
-    "missing_pattern_error": 3.0,
-    "missing_relation_error": 12.0,
-    "parity_error": 3.0,
-}
-"""Points above the floor from which a part is told."""
 
 MIN_GROUP_EXCESS, MIN_GROUP_DEVIATIONS = 2.5, 6.0
 """Points, and median deviations, by which a group must lie further above its floor than the groups usually do."""
@@ -47,7 +36,7 @@ MIN_BROKEN_SHARE, MIN_SHARED_INFORMATION = 0.75, 0.015
 shared information, from 0 to 1, in the real table."""
 
 MIN_BROKEN_RELATIONS = 3
-"""Wrong relations that are told as one fault of the column that all of them have in common."""
+"""Wrong relations that are reported as one fault of the column that they share."""
 
 MAX_FINDINGS = 12
 """Findings of one kind."""
@@ -92,9 +81,9 @@ def _error_text(part: Part) -> str:
     return f"{format_number(part.value, '%')} off, real rows {format_number(part.floor or 0.0, '%')}"
 
 
-def _is_fault(part: Part, limit: float, mean_floor: float | None) -> bool:
+def _is_fault(part: Part, score: Score) -> bool:
     """Whether a part is a fault; its own floor is one draw, so it counts as no less than the mean of all floors."""
-    floor = max(part.floor or 0.0, mean_floor or 0.0)
+    floor, limit = max(part.floor or 0.0, score.floor or 0.0), SPECS[score.name].finding or 0.0
     return part.value > MIN_FLOOR_RATIO * floor and part.value - floor > limit and part.value > (part.chance or 0.0)
 
 
@@ -105,11 +94,7 @@ def _wrong_shapes(
     if "shape_error" not in scores:
         return [], set()
     out = []
-    parts = [
-        part
-        for part in scores["shape_error"].detail
-        if _is_fault(part, MIN_EXCESS["shape_error"], scores["shape_error"].floor)
-    ]
+    parts = [part for part in scores["shape_error"].detail if _is_fault(part, scores["shape_error"])]
     for part in sorted(parts, key=lambda part: -part.excess):
         name = part.columns[0]
         text = f"the distribution of {name} is {_error_text(part)}"
@@ -145,7 +130,7 @@ def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[st
     wrong: dict[tuple[str, ...], tuple[str, Part]] = {}
     for score in ("trend_error", "information_error"):
         for part in scores[score].detail if score in scores else ():
-            if _is_fault(part, MIN_EXCESS[score], scores[score].floor) and not set(part.columns) & faulty:
+            if _is_fault(part, scores[score]) and not set(part.columns) & faulty:
                 wrong.setdefault(tuple(sorted(part.columns)), (score, part))
     out: list[Finding] = []
     related = related_columns(real, faulty, MIN_SHARED_INFORMATION) if len(wrong) > 1 else {}
@@ -173,7 +158,7 @@ def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[st
 def _target_leaks(
     scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable, target: str | None
 ) -> list[Finding]:
-    """Columns that tell the target in the synthetic table far better than in the real one, and than chance explains."""
+    """Columns that predict the target far better in the synthetic table than in the real one, beyond chance."""
     if target is None or target not in real.encoding.names:
         return []
     goal = real.encoding.names.index(target)
@@ -188,9 +173,7 @@ def _target_leaks(
         sizes = (int(bins.sizes[j]), int(bins.sizes[goal]))
         before, after = (shared_information(codes[:, j], codes[:, goal], sizes) for codes in (left, right))
         if after - before > max(MIN_LEAK, chance.get(frozenset((name, target)), 0.0)):
-            text = (
-                f"{name} tells {after:.0%} of {target}, in the real table {before:.0%}: has the target leaked into it?"
-            )
+            text = f"{name} explains {after:.0%} of {target}, in the real table {before:.0%}: did the target leak?"
             out.append(Finding("utility", "information_error", (name, target), text))
     return out
 
@@ -199,11 +182,7 @@ def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: 
     """The parts of one score that are visible and not yet explained."""
     if name not in scores or (name == "parity_error" and level_of(scores[name]) != "poor"):
         return []
-    parts = [
-        p
-        for p in scores[name].detail
-        if _is_fault(p, MIN_EXCESS[name], scores[name].floor) and not set(p.columns) & known
-    ]
+    parts = [p for p in scores[name].detail if _is_fault(p, scores[name]) and not set(p.columns) & known]
     return [
         Finding(
             area_of(name),
@@ -222,7 +201,7 @@ def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Fi
         return []
     worst: dict[str, list[Part]] = {}
     for part in scores[name].detail:
-        if part.columns[1] not in faulty and _is_fault(part, MIN_EXCESS[name], scores[name].floor):
+        if part.columns[1] not in faulty and _is_fault(part, scores[name]):
             worst.setdefault(part.columns[0], []).append(part)
     out = []
     for column, parts in list(worst.items())[:MAX_FINDINGS]:
@@ -253,7 +232,7 @@ def _wrong_groups(scores: Mapping[str, Score], has_faulty_columns: bool) -> list
 
 
 def _explained_by_chance(score: Score) -> bool:
-    """Whether fresh real rows could lose as much: usefulness by the luck of their rows, conclusions by theirs."""
+    """Whether held-out real rows could score as low."""
     if score.name == "utility_gap":
         return any(part.value <= (part.chance or 0.0) for part in score.detail)
     if score.name != "conclusions":
@@ -268,12 +247,12 @@ def _wrong_table_scores(scores: Mapping[str, Score]) -> list[Finding]:
     """Scores of the whole table that are not good."""
     out = []
     texts = {
-        "mode_loss": "a kind of rows is lost or repeated: {1}",
-        "beta_recall": "part of the real table is never reached: recall {0}",
+        "mode_loss": "a cluster of rows is missing or repeated: {1}",
+        "beta_recall": "part of the real table is not covered: β-recall {0}",
         "copies": "{0} of the rows are copies of training rows",
-        "dcr_share": "{0} of the rows lie nearer to training than to held-out rows",
+        "dcr_share": "{0} of the rows are closer to training rows than to held-out rows",
         "utility_gap": "models learn less from it than from real rows: {0} AUC or R² less",
-        "conclusions": "only {0} of the regression's conclusions are kept",
+        "conclusions": "only {0} of the significant regression coefficients are preserved",
     }
     for name, text in texts.items():
         if name not in scores:

@@ -1,4 +1,4 @@
-"""Gates as code: limits for scores in a YAML file, and waivers that say who let a score through, why, and until when.
+"""Gates: limits for scores in a YAML file, and waivers with name, reason and expiry date.
 
 ::
 
@@ -18,14 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from tabsynth.errors import InputError, SourceError, quote
-from tabsynth.evaluation.metric_specs import AREAS, GATE_INTERVAL_FACTOR, area_of, excess_over_floor
+from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
@@ -35,12 +34,12 @@ if TYPE_CHECKING:
 
 LIMIT_KEYS = ("max", "min", "above_floor")
 DEFAULT = "default"
-"""In place of a file's name: the gates that ship with the package; real rows never fail them."""
+"""In place of a file's name: no score of ``metric_specs`` with a gate may be poor; real rows never fail these gates."""
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """Who lets a gate be missed, why, and the last day of it."""
+    """Permission to miss a gate: who gave it, why, and its last day."""
 
     who: str
     why: str
@@ -70,13 +69,16 @@ class Gate:
 
 
 def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
-    """Read a gates file (or the same as a mapping); ``default`` names those that ship with the package.
+    """Read a gates file (or the same as a mapping); ``default`` names the default gates.
 
     Raises:
         SourceError: The file cannot be read, or is no YAML.
         InputError: An unknown score, key or gate of a waiver; a limit that is no number; a waiver that does not say
             who, why and until when.
     """
+    if str(source) == DEFAULT:
+        gated = {name: spec.limits for name, spec in SPECS.items() if spec.gate and spec.limits}
+        return [Gate(name, {"above_floor": limits[1]}, optional=True) for name, limits in gated.items()]
     data = source if isinstance(source, Mapping) else _load_yaml(source)
     where = "gates" if isinstance(source, Mapping) else str(source)
     if not isinstance(data, Mapping) or not isinstance(data.get("gates"), Mapping) or not data["gates"]:
@@ -107,7 +109,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
 
 
 def apply_gates(report: Report, gates: list[Gate], today: date | None = None) -> Report:
-    """The same report with what became of each gate in ``gates``.
+    """The report with the result of each gate.
 
     A gate for a score that was not measured is missed, unless the file says ``unmeasured: skip``; so is one whose
     waiver has run out.
@@ -142,7 +144,7 @@ def _gate_result(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
 
 
 def _failure(gate: Gate, score: Score | None) -> str:
-    """What is amiss, or nothing."""
+    """Why the gate fails; empty if it does not."""
     if score is None:
         return (
             "" if gate.optional else f"{gate.name}: was not measured, so its gate cannot be met; see the report's notes"
@@ -164,8 +166,6 @@ def _failure(gate: Gate, score: Score | None) -> str:
 
 def _load_yaml(source: str | Path) -> Any:
     try:
-        if str(source) == DEFAULT:
-            return yaml.safe_load((files("tabsynth.evaluation") / "gates.yaml").read_text("utf-8"))
         return yaml.safe_load(Path(source).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"cannot read the gates file {source}: {error}") from error
@@ -175,7 +175,7 @@ def _load_yaml(source: str | Path) -> Any:
 
 def _score_name(key: str, where: str) -> str:
     """The score that a key names, with its area or without."""
-    known = [name for names in AREAS.values() for name in names]
+    known = list(SPECS)
     area, _, name = key.rpartition(".")
     if (name in known and (not area or area_of(name) == area)) or (not area and name.startswith("sdmetrics_")):
         return name
@@ -210,7 +210,7 @@ def _parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
 
 
 def unmet_requirements(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
-    """What is required of scores and not reached, in words.
+    """The requirements that scores do not meet, in words.
 
     A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
     distance from its target where it aims at one.

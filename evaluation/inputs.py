@@ -1,4 +1,4 @@
-"""The door of an evaluation: three tables of the same columns, checked before any work is done."""
+"""Inputs of an evaluation: three tables of the same columns, validated before any work."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tabsynth.schema.schema import Schema
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 
-HASH_CHUNK_ROWS = 1e6
+HASH_CHUNK_ROWS = 1_000_000
 """Rows hashed at a time for the fingerprint."""
 
 MAX_CELLS = 400_000_000
-"""Cells of a table up to which it is read into memory and judged."""
+"""Cells of a table up to which it is evaluated in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def check_inputs(
     """Read and check the tables.
 
     The training table must keep the whole schema. The others need its columns and types only: values that the schema
-    does not allow are what an evaluation is there to find.
+    does not allow are what an evaluation measures.
 
     Raises:
         SchemaError: Columns differ, the schema does not fit the training table, or the target is unknown.
@@ -103,9 +103,8 @@ def relax_schema(schema: Schema) -> Schema:
 def fingerprint(frame: pd.DataFrame) -> str:
     """SHA-256 of the contents: of ``frame.to_csv(index=False)``, so that anyone can compute it again."""
     digest = hashlib.sha256()
-    step = int(HASH_CHUNK_ROWS)
-    for start in range(0, len(frame), step):
-        text = frame.iloc[start : start + step].to_csv(index=False, header=start == 0)
+    for start in range(0, len(frame), HASH_CHUNK_ROWS):
+        text = frame.iloc[start : start + HASH_CHUNK_ROWS].to_csv(index=False, header=start == 0)
         digest.update(text.encode("utf-8"))
     return digest.hexdigest()
 
@@ -133,25 +132,23 @@ def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> N
         return
     if rows * columns > MAX_CELLS:
         raise DataError(
-            f"{title} has {rows:,} rows of {columns} columns, more than is judged in memory ({MAX_CELLS:,} cells): "
+            f"{title} has {rows:,} rows of {columns} columns, more than is evaluated in memory ({MAX_CELLS:,} cells): "
             "give a sample of its rows, or compare Parquet files with tabsynth.evaluation.out_of_core.file_fidelity"
         )
 
 
 def _check_columns(title: str, frame: Any, schema: Schema) -> None:
-    """A clearer word than the schema's own where a frame has other columns than the training table."""
+    """Raise where a frame's columns differ from those of the training table."""
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
-        differences = [f"lacks {quote(absent)}"] if absent else []
-        differences += [f"has {quote(extra)} besides"] if extra else []
-        raise SchemaError(
-            f"{title} has other columns than the training table: it {' and '.join(differences)}; align them"
-        )
+        differences = [f"{quote(absent)} are missing"] if absent else []
+        differences += [f"{quote(extra)} are extra"] if extra else []
+        raise SchemaError(f"{title} has other columns than the training table: {' and '.join(differences)}; align them")
 
 
 def _read_table(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None, beside: str = "") -> Table:
-    """``Table.of`` with errors that say which table is meant, and what a schema that it does not fit is of."""
+    """``Table.of`` with errors that name the table."""
     try:
         table = Table.of(data, schema)
     except SchemaError as error:

@@ -1,85 +1,108 @@
-"""The scores by what they ask, and the limits that they are judged by: one place for verdict, gates and page."""
+"""All scores in one table: area, title, limits, gauge, uses. Verdict, gates, findings and pages read it."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from tabsynth.evaluation.score import Score
+if TYPE_CHECKING:
+    from tabsynth.evaluation.score import Score
 
 Level = Literal["good", "fair", "poor"]
 LEVELS: tuple[Level, ...] = ("good", "fair", "poor")
 
-AREAS: dict[str, tuple[str, ...]] = {
-    "fidelity": (
-        "shape_error",
-        "trend_error",
-        "triple_error",
-        "information_error",
-        "conditional_error",
-        "tail_error",
-        "missing_pattern_error",
-        "missing_relation_error",
-        "subgroup_error",
-    ),
-    "diversity": ("coverage", "entropy_error", "alpha_precision", "beta_recall", "mode_loss"),
-    "detection": ("detection_auc", "detection_column_auc", "detection_logistic_auc"),
-    "utility": (
-        "utility",
-        "utility_gap",
-        "utility_learners",
-        "utility_both",
-        "calibration_error",
-        "importance_agreement",
-        "conclusions",
-    ),
-    "fairness": ("parity_error", "group_utility_gap", "prediction_parity_gap"),
-    "memorisation": ("dcr_share", "copies"),
-    "quality": ("real_completeness", "real_validity", "real_consistency", "real_uniqueness", "real_timeliness"),
-}
+TESTING, EXPLORING, TRAINING = "Software testing", "Exploration and teaching", "Model training"
+AUGMENTING, INFERRING, GROUPS = "Training-data augmentation", "Statistical inference", "Subgroup analysis"
+USES = (TESTING, EXPLORING, TRAINING, AUGMENTING, INFERRING, GROUPS)
 
-LIMITS: dict[str, tuple[float, float]] = {
-    "shape_error": (1.0, 5.0),
-    "trend_error": (1.0, 5.0),
-    "triple_error": (2.0, 8.0),
-    "information_error": (1.0, 5.0),
-    "conditional_error": (2.0, 8.0),
-    "tail_error": (5.0, 20.0),
-    "missing_pattern_error": (1.0, 5.0),
-    "missing_relation_error": (5.0, 20.0),
-    "subgroup_error": (2.0, 8.0),
-    "coverage": (3.0, 10.0),
-    "entropy_error": (1.0, 5.0),
-    "alpha_precision": (3.0, 10.0),
-    "beta_recall": (5.0, 15.0),
-    "mode_loss": (5.0, 15.0),
-    "detection_auc": (0.03, 0.18),
-    "detection_column_auc": (0.03, 0.18),
-    "detection_logistic_auc": (0.03, 0.18),
-    "utility": (0.01, 0.05),
-    "utility_gap": (0.01, 0.05),
-    "utility_learners": (0.01, 0.05),
-    "utility_both": (0.01, 0.05),
-    "calibration_error": (1.0, 5.0),
-    "importance_agreement": (0.2, 0.5),
-    "conclusions": (15.0, 40.0),
-    "parity_error": (1.0, 5.0),
-    "group_utility_gap": (0.01, 0.05),
-    "prediction_parity_gap": (2.0, 8.0),
-    "dcr_share": (1.0, 3.0),
-    "copies": (0.1, 1.0),
+GATE_INTERVAL_FACTOR = 1.68
+"""Factor from a 95 % interval to one of 99.9 %: a gate or a finding that errs once in 20 tables is of no use."""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """How one score is presented and judged.
+
+    Attributes:
+        area: What it is about.
+        title: Its name on pages.
+        limits: How far beyond its floor, at the better end of its interval, it may lie to be good, then fair; in its
+            unit. A score without a floor for real rows has no limits.
+        uses: The uses whose suitability depends on it.
+        gauge: The least range of its gauge; a score with a gauge has a tile.
+        verdict: Whether the verdict's sentence depends on it.
+        gate: Whether the default gates require it to be no worse than fair.
+        finding: Excess over the floor, in points, from which one of its parts is a finding.
+    """
+
+    area: str
+    title: str
+    limits: tuple[float, float] | None = None
+    uses: tuple[str, ...] = ()
+    gauge: tuple[float, float] | None = None
+    verdict: bool = False
+    gate: bool = False
+    finding: float | None = None
+
+
+SPECS: dict[str, MetricSpec] = {
+    "shape_error": MetricSpec(
+        "fidelity", "Column shapes", (1, 5), (TESTING, EXPLORING), (0, 2), verdict=True, gate=True, finding=3
+    ),
+    "trend_error": MetricSpec(
+        "fidelity", "Column pair trends", (1, 5), (EXPLORING, INFERRING), (0, 2), verdict=True, gate=True, finding=3
+    ),
+    "triple_error": MetricSpec("fidelity", "Three-way distributions", (2, 8)),
+    "information_error": MetricSpec("fidelity", "Mutual information", (1, 5), finding=4),
+    "conditional_error": MetricSpec("fidelity", "Conditional distributions", (2, 8), (INFERRING,)),
+    "tail_error": MetricSpec(
+        "fidelity", "Tails and rare categories", (5, 20), (EXPLORING, INFERRING), (0, 2), gate=True, finding=20
+    ),
+    "missing_pattern_error": MetricSpec("fidelity", "Missing-value patterns", (1, 5), (TESTING,), gate=True, finding=3),
+    "missing_relation_error": MetricSpec("fidelity", "Missingness dependence", (5, 20), (EXPLORING,), finding=12),
+    "subgroup_error": MetricSpec("fidelity", "Subgroup fidelity", (2, 8), (GROUPS,), gate=True),
+    "coverage": MetricSpec("diversity", "Coverage", (3, 10), (TESTING,), (80, 100), gate=True),
+    "entropy_error": MetricSpec("diversity", "Entropy", (1, 5)),
+    "alpha_precision": MetricSpec("diversity", "α-precision", (3, 10)),
+    "beta_recall": MetricSpec("diversity", "β-recall", (5, 15)),
+    "mode_loss": MetricSpec("diversity", "Mode loss", (5, 15), (EXPLORING,), gate=True),
+    "detection_auc": MetricSpec("detection", "Detection AUC", (0.03, 0.18), gauge=(0.5, 1), verdict=True, gate=True),
+    "detection_column_auc": MetricSpec("detection", "Detection AUC, single column", (0.03, 0.18)),
+    "detection_logistic_auc": MetricSpec("detection", "Detection AUC, logistic regression", (0.03, 0.18)),
+    "utility": MetricSpec("utility", "TSTR utility", (0.01, 0.05), gauge=(0.5, 1)),
+    "utility_gap": MetricSpec("utility", "TSTR utility gap", (0.01, 0.05), (TRAINING,), verdict=True, gate=True),
+    "utility_learners": MetricSpec("utility", "TSTR utility, three models", (0.01, 0.05), (TRAINING,)),
+    "utility_both": MetricSpec("utility", "Utility of real and synthetic rows", (0.01, 0.05), (AUGMENTING,)),
+    "calibration_error": MetricSpec("utility", "Expected calibration error", (1, 5), (TRAINING,)),
+    "importance_agreement": MetricSpec("utility", "Feature-importance correlation"),
+    "conclusions": MetricSpec(
+        "utility", "Preserved regression conclusions", (15, 40), (INFERRING,), (80, 100), gate=True
+    ),
+    "parity_error": MetricSpec("fairness", "Demographic parity error", (1, 5), (GROUPS,), finding=3),
+    "group_utility_gap": MetricSpec("fairness", "TSTR utility gap within groups", (0.01, 0.05), (GROUPS,)),
+    "prediction_parity_gap": MetricSpec("fairness", "Demographic parity difference", (2, 8), (GROUPS,)),
+    "dcr_share": MetricSpec("memorisation", "DCR share", (1, 3), gauge=(40, 60), verdict=True, gate=True),
+    "copies": MetricSpec("memorisation", "Exact-match rate", (0.1, 1), gauge=(0, 1), verdict=True, gate=True),
+    "real_completeness": MetricSpec("quality", "Completeness"),
+    "real_validity": MetricSpec("quality", "Validity"),
+    "real_consistency": MetricSpec("quality", "Consistency"),
+    "real_uniqueness": MetricSpec("quality", "Uniqueness"),
+    "real_timeliness": MetricSpec("quality", "Timeliness"),
 }
-"""How far beyond its floor, at the better end of its interval, a score may lie to be good, then fair; in its unit."""
+"""The scores in the order of a report. The DCR share is the share of synthetic rows whose distance to the closest
+record is smaller in the training table than in the holdout; TSTR is train on synthetic, test on real."""
+
+AREAS: dict[str, tuple[str, ...]] = {
+    area: tuple(name for name, spec in SPECS.items() if spec.area == area)
+    for area in dict.fromkeys(spec.area for spec in SPECS.values())
+}
 
 
 def area_of(name: str) -> str:
     """The area of a score; ``sdmetrics`` for those of SDMetrics, ``other`` for one that has none."""
     if name.startswith("sdmetrics_"):
         return "sdmetrics"
-    return next((area for area, names in AREAS.items() if name in names), "other")
-
-
-GATE_INTERVAL_FACTOR = 1.68
-"""Factor from a 95 % interval to one of 99.9 %: a gate or a finding that errs once in 20 tables is of no use."""
+    return SPECS[name].area if name in SPECS else "other"
 
 
 def excess_over_floor(score: Score, width: float = 1.0) -> float:
@@ -87,20 +110,22 @@ def excess_over_floor(score: Score, width: float = 1.0) -> float:
 
     Args:
         score: The score.
-        width: By how much the interval is widened first.
+        width: Factor by which the interval is widened first.
     """
     low, high = score.interval if score.interval is not None else (score.value, score.value)
     low, high = score.value - width * (score.value - low), score.value + width * (high - score.value)
     base = score.floor if score.floor is not None else score.target if score.target is not None else 0.0
     if score.better == "higher":
         return base - high
-    # what aims at a target is worse above it: a classifier below guessing, or rows less near than fresh ones, is chance
+    if score.name == "detection_auc":  # far below guessing is no better: copies of training rows do that
+        return max(low - base, base - high)
     return low - base
 
 
 def level_of(score: Score) -> Level | None:
     """Good, fair or poor; None for a score that no limit is set for."""
-    if score.name not in LIMITS:
+    spec = SPECS.get(score.name)
+    if spec is None or spec.limits is None:
         return None
-    excess, (good, fair) = excess_over_floor(score), LIMITS[score.name]
+    excess, (good, fair) = excess_over_floor(score), spec.limits
     return "good" if excess <= good else "fair" if excess <= fair else "poor"

@@ -32,7 +32,7 @@ BATCH_ROWS = 200_000
 
 @dataclass(eq=False)
 class BlockCounts:
-    """Counts of one file by block; two sketches by one ruler add up.
+    """Counts of one file by block of rows; counts with the same bins add up.
 
     Attributes:
         rows: Rows of each block, shape (BLOCKS,).
@@ -176,17 +176,17 @@ def _errors(one: BlockCounts, other: BlockCounts, bins: BinSpec) -> tuple[Floats
     return np.clip(shape, 0, 1), np.clip(trend, 0, 1)
 
 
-def _scores(real: BlockCounts, made: BlockCounts, bins: BinSpec) -> list[Score]:
+def _scores(real: BlockCounts, synthetic_counts: BlockCounts, bins: BinSpec) -> list[Score]:
     d = len(bins.names)
     upper = np.triu_indices(d, 1)
     nothing, half = slice(0, 0), N_BLOCKS // 2
-    found = _errors(real.summed_without(nothing), made.summed_without(nothing), bins)
+    found = _errors(real.summed_without(nothing), synthetic_counts.summed_without(nothing), bins)
     sides = real.summed_without(slice(0, half)), real.summed_without(slice(half, N_BLOCKS))
-    counts = [float(sketch.rows.sum()) for sketch in (real, made)]
+    counts = [float(side.rows.sum()) for side in (real, synthetic_counts)]
     halves = [max(float(np.sum(side.rows)), 1.0) for side in sides]
     scale = float(np.sqrt((1 / counts[0] + 1 / counts[1]) / (1 / halves[0] + 1 / halves[1])))
     floor = [np.minimum(each * scale, 1.0) for each in _errors(sides[0], sides[1], bins)]
-    left_out = [_errors(real.summed_without(g), made.summed_without(g), bins) for g in range(N_BLOCKS)]
+    left_out = [_errors(real.summed_without(g), synthetic_counts.summed_without(g), bins) for g in range(N_BLOCKS)]
     parts: list[tuple[str, str, Floats, Floats, list[float], list[tuple[str, ...]]]] = [
         (
             "shape_error",
@@ -222,7 +222,7 @@ def _scores(real: BlockCounts, made: BlockCounts, bins: BinSpec) -> list[Score]:
                 target=0.0,
                 floor=100 * float(floors.mean()),
                 unit="%",
-                description="How far the two files are from one another, on average.",
+                description="Mean distance between the two files.",
                 method=f"All {counts[0]:,.0f} real and {counts[1]:,.0f} synthetic rows, as counts; distributions of "
                 f"numbers at {N_QUANTILES} quantiles of {SAMPLE_ROWS:,} real rows. Interval: jackknife over {N_BLOCKS} "
                 f"blocks. Floor: half of the real rows against the other, times {scale:.2f} for the number of rows.",

@@ -1,4 +1,4 @@
-"""What two files are counted with: bins, quantiles and labels, found with DuckDB before the counting."""
+"""Bin edges, quantiles and category labels for out-of-core comparison, computed with DuckDB."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_LABELS = 5_000
 
 @dataclass(frozen=True, eq=False)
 class BinSpec:
-    """What both files are counted with, read off the real one (labels: off both).
+    """Bins, quantiles and labels for counting; of the real file, labels of both.
 
     Attributes:
         names: The d columns, continuous ones first.
@@ -55,7 +55,7 @@ class BinSpec:
 
 
 def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
-    """The ruler for two files, the real one first; raises what ``sketches.file_fidelity`` says."""
+    """Fit bins to two files, the real one first; raises as ``out_of_core.file_fidelity``."""
     columns = [list(base.execute("SELECT * FROM read_parquet(?) LIMIT 0", [path]).df().columns) for path in paths]
     odd = sorted(set(columns[0]) ^ set(columns[1]))
     if odd:
@@ -125,5 +125,5 @@ def _quoted(name: str) -> str:
 
 
 def _enum(values: tuple[str, ...]) -> str:
-    """An ENUM type of the labels; one more stands in where there are none."""
+    """An ENUM type of the labels; with a placeholder if there are none."""
     return "ENUM(" + ", ".join("'" + value.replace("'", "''") + "'" for value in values or ("",)) + ")"

@@ -1,4 +1,4 @@
-"""Two tables on the same trial: classifiers learn from each, several times, and are judged on the same real rows."""
+"""Paired comparison of two training tables: repeated classifiers, tested on the same real rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Data = pd.DataFrame | Table | str | Path
 
 @dataclass(frozen=True, eq=False)
 class RepeatedTraining:
-    """Two tables learned several times, and what their classifiers say of the test rows.
+    """Predictions on the test rows by classifiers trained several times on two tables.
 
     Attributes:
         test: The test rows whose class is known and was learned.
@@ -74,9 +74,9 @@ class RepeatedTraining:
 
     @property
     def method(self) -> str:
-        """How the figures were found."""
+        """Description of training and interval."""
         return (
-            f"Boosted trees trained {self.training_draws.shape[1]} times, judged on {len(self.truth):,} held-out rows; "
+            f"Boosted trees trained {self.training_draws.shape[1]} times, tested on {len(self.truth):,} held-out rows; "
             f"interval: {N_DRAWS} bootstrap draws of rows and trainings."
         )
 
@@ -128,7 +128,7 @@ class RepeatedTraining:
 def _fit_and_predict(
     table: EncodedTable, column: int, classes: Integers, test: EncodedTable, states: list[int]
 ) -> Floats:
-    """What classifiers trained on a table say of the test rows, shape (seeds, n, classes)."""
+    """Predicted probabilities of the test rows, shape (seeds, n, classes)."""
     target_codes = table.codes[:, column]
     rows: npt.NDArray[np.bool_] = np.isin(target_codes, classes)
     features = np.delete(table.features()[rows], column, axis=1)

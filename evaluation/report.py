@@ -1,4 +1,4 @@
-"""The report of an evaluation: JSON first; the page, the notebook view and the text are made from the JSON."""
+"""Report of an evaluation: plain data first; page, notebook view and text are rendered from it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ MAX_WORST = 25
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """What an evaluation found.
+    """Scores, findings and provenance of an evaluation.
 
     Attributes:
         scores: Scores by name.
         distributions: Counts for the pictures, one entry for each scored column.
-        notes: What was left out, and why.
+        notes: Omissions and their reasons.
         provenance: Contents' fingerprints, seed, versions, and the model's card if one was given.
         findings: Faults in words (``tabsynth.evaluation.findings``), each with ``where`` it is.
-        drilldown: What the page draws beside the scores: ``projection`` and ``telltale`` rows.
-        gates: What became of each gate, where gates were held (``tabsynth.evaluation.gates``).
+        drilldown: Further data of the page: ``projection`` and ``telltale`` rows.
+        gates: Results of the gates, if any were applied (``tabsynth.evaluation.gates``).
     """
 
     scores: Mapping[str, Score]
@@ -49,7 +49,7 @@ class Report:
 
     @property
     def worst(self) -> list[Part]:
-        """Columns and pairs that lie furthest above what fresh real rows reach; the worst first, at most 25.
+        """Columns and pairs furthest above what held-out real rows reach; the worst first, at most 25.
 
         ``part.columns`` names one column (its shape) or two (their trend); ``part.value`` is the error in percent.
         """
@@ -77,7 +77,7 @@ class Report:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Report:
-        """Read what ``to_dict`` writes; verdict and worst are found anew.
+        """Read what ``to_dict`` writes; verdict and worst are recomputed.
 
         Raises:
             DataError: Not a report, or one of a later version.
@@ -100,7 +100,7 @@ class Report:
                 gates=list(data.get("gates", [])),
             )
         except KeyError as error:
-            raise DataError(f"the evaluation report lacks {error}") from error
+            raise DataError(f"the key {error} is missing from the evaluation report") from error
 
     def save(self, path: str | Path) -> None:
         """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.
@@ -123,7 +123,7 @@ class Report:
         lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
         known = assess_uses(self.scores)
         if known:
-            lines += ["", "## What it may be used for", ""]
+            lines += ["", "## Suitability", ""]
             signs = {"good": "✅", "fair": "⚠️", "poor": "❌"}
             for use in known:
                 against = ", ".join(f"{item['title']} {item['level']}" for item in use["against"])
@@ -131,7 +131,7 @@ class Report:
                     f"- {signs[use['level']]} {use['use']}: {use['word']}" + (f" ({against})" if against else "")
                 )
         lines += ["", "## Findings", ""]
-        lines += [f"- {markdown_cell(finding['text'])}" for finding in self.findings] or ["Nothing stands out."]
+        lines += [f"- {markdown_cell(finding['text'])}" for finding in self.findings] or ["No findings."]
         if self.gates:
             lines += ["", "## Gates", ""]
             lines += [f"- {'✅' if gate['met'] else '❌'} {markdown_cell(gate['text'])}" for gate in self.gates]

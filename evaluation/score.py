@@ -1,4 +1,4 @@
-"""What an evaluation measures with: no number without its direction, no estimate without its interval."""
+"""Scores and their parts: each value has a direction and, if it is an estimate, an interval."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tabsynth.errors import DataError
+from tabsynth.evaluation.metric_specs import SPECS
 from tabsynth.reporting.number_format import format_number
 
 Better = Literal["lower", "higher", "target"]
@@ -56,7 +57,7 @@ class Score:
 
     Attributes:
         name: The key in ``Report.scores``.
-        title: The name for people.
+        title: The name for people; default: that of ``metric_specs``.
         value: The estimate, in ``unit``.
         interval: 95 % interval (low, high); None only when whoever computed the figure gives none.
         better: Whether ``lower`` or ``higher`` is better, or nearer to ``target``.
@@ -73,7 +74,7 @@ class Score:
     """
 
     name: str
-    title: str
+    title: str = ""
     value: float
     interval: tuple[float, float] | None
     better: Better
@@ -86,6 +87,8 @@ class Score:
     detail: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.title and self.name in SPECS:
+            object.__setattr__(self, "title", SPECS[self.name].title)
         if not math.isfinite(self.value):
             raise DataError(f"score {self.name!r}: the value {self.value!r} is not a finite number")
         if self.interval is not None and not self.interval[0] <= self.interval[1]:

@@ -19,7 +19,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants
 
 TABLE_NAME = "table"
-"""SDMetrics wants a name for it."""
+"""Table name that SDMetrics requires."""
 
 MAX_ROWS = 50_000
 """Rows a side; above it SDMetrics would draw rows of its own, without a seed."""
@@ -84,7 +84,7 @@ def sdmetrics_scores(
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import DiagnosticReport, QualityReport
 
-    real, made = (_prepare(frame, schema, rng) for frame in (train, synthetic))
+    real, sampled = (_prepare(frame, schema, rng) for frame in (train, synthetic))
     scores: list[Score] = []
     notes: list[str] = []
     for kind in (QualityReport, DiagnosticReport):
@@ -92,7 +92,7 @@ def sdmetrics_scores(
         report = kind()
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            report.generate({TABLE_NAME: real}, {TABLE_NAME: made}, sdmetrics_metadata(schema), verbose=False)
+            report.generate({TABLE_NAME: real}, {TABLE_NAME: sampled}, sdmetrics_metadata(schema), verbose=False)
             overall = report.get_score()
             values = dict(report.get_properties().itertuples(index=False, name=None))
             details = {title: report.get_details(title, TABLE_NAME) for title, _, _ in REPORTS[name]}
@@ -182,7 +182,7 @@ def sdmetrics_metric(
 
 
 def _prepare(frame: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.DataFrame:
-    """The schema's columns with real datetimes, and no more rows than SDMetrics looks at."""
+    """The schema's columns with real datetimes, and at most ``MAX_ROWS`` rows."""
     out = frame[list(schema)]
     if len(out) > MAX_ROWS:
         out = out.iloc[rng.permutation(len(out))[:MAX_ROWS]]

@@ -1,1 +1,1 @@
-"""The metrics, one module for each question."""
+"""Metrics, one module for each family of scores."""

@@ -1,7 +1,6 @@
-"""Quality of a table as such: complete, valid, consistent, without doubles, up to date.
+"""Data quality of the real table: completeness, validity, consistency, uniqueness, timeliness.
 
-Of the real table, since a model learns its faults too, with the synthetic one beside it. A table need not pass the
-door of an evaluation for this.
+A model learns the faults of its training table too. The table may violate its schema.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import satisfies, to_instants, to_numbers
 
 Counts = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Of each column or constraint: what of each row is in order, and how much of it was looked at, shape (n,) each."""
+"""By column or constraint: how many cells of each row are in order, and how many were checked, shape (n,) each."""
 
-OLD = 365.25 * 10
-"""Days after which a column's newest date is called old."""
+MAX_AGE_DAYS = 365.25 * 10
+"""Age of a column's newest date above which it is called old."""
 
-SERIES = 9
-"""Terms of the series that says how many rows repeat in further ones."""
+N_SERIES_TERMS = 9
+"""Terms of the series for the number of unseen distinct rows."""
 
 
 def quality_scores(
@@ -37,18 +36,18 @@ def quality_scores(
     Args:
         real: The table; it may break the schema.
         schema: What the columns should be.
-        synthetic: Another table, whose shares are told in the detail.
-        today: The day to hold dates against; by default the present one.
+        synthetic: Another table, whose shares are the floors of the detail.
+        today: The day that dates are compared with; default: now.
 
     Raises:
-        SchemaError: The table lacks columns of the schema.
+        SchemaError: Columns of the schema are missing from the table.
         DataError: It has no rows.
     """
     if not len(real):
         raise DataError("the table has no rows: its quality cannot be measured")
     absent = [name for name in schema if name not in real.columns]
     if absent:
-        raise SchemaError(f"the table lacks {quote(absent)}, which the schema has; align them")
+        raise SchemaError(f"columns of the schema are missing from the table: {quote(absent)}; align them")
     now = today or datetime.now(UTC).replace(tzinfo=None)
     tables = [real[list(schema)]] + ([synthetic[list(schema)]] if synthetic is not None else [])
     counts = [_counts(table, schema, now) for table in tables] + ([{}] if synthetic is None else [])
@@ -58,49 +57,50 @@ def quality_scores(
         if keyless
         else np.array([len(real)])
     )
-    words = {
-        "completeness": ("Completeness", "Cells that hold a value."),
-        "validity": ("Validity", "Values that the schema allows: type, bounds, categories, format."),
-        "consistency": ("Consistency", "Rows that keep the constraints, and keys that occur once."),
-        "uniqueness": ("Uniqueness", "Rows that do not repeat an earlier one."),
-        "timeliness": ("Timeliness", "Dates that do not lie in the future."),
+    descriptions = {
+        "completeness": "Cells that hold a value.",
+        "validity": "Values that the schema allows: type, bounds, categories, format.",
+        "consistency": "Rows that keep the constraints, and keys that occur once.",
+        "uniqueness": "Rows that do not repeat an earlier one.",
+        "timeliness": "Dates that do not lie in the future.",
     }
     return [
-        _score(name, words[name], [each.get(name, {}) for each in counts], times if name == "uniqueness" else None)
-        for name in words
+        _score(
+            name, descriptions[name], [each.get(name, {}) for each in counts], times if name == "uniqueness" else None
+        )
+        for name in descriptions
         if counts[0][name]
     ]
 
 
-def _score(name: str, words: tuple[str, str], counts: list[Counts], times: np.ndarray | None) -> Score:
-    (title, text), (each, other) = words, counts
+def _score(name: str, text: str, counts: list[Counts], times: np.ndarray | None) -> Score:
+    each, other = counts
     good, of = (np.asarray(np.sum([pair[i] for pair in each.values()], axis=0), dtype=np.float64) for i in (0, 1))
     share = float(good.sum() / of.sum()) if of.sum() else 1.0
     low, high = _interval(share, good, of) if times is None else _distinct(share, times)
     shares = {column: _share(*pair) for column, pair in each.items()}
     order = sorted(each, key=lambda column: shares[column])
-    made = {column: _share(*other[column]) for column in each if column in other}
-    beside = ""
+    synthetic_shares = {column: _share(*other[column]) for column in each if column in other}
+    note = ""
     if other:
         kept, all_of = (sum(int(pair[i].sum()) for pair in other.values()) for i in (0, 1))
-        beside = f" Synthetic table: {100 * kept / max(all_of, 1):.2f} %."
+        note = f" Synthetic table: {100 * kept / max(all_of, 1):.2f} %."
     rows = len(good)
     return Score(
         name=f"real_{name}",
-        title=title,
         value=100 * share,
         interval=(100 * min(low, share), 100 * max(high, share)),
         better="higher",
         target=100.0,
         unit="%",
         description=f"{text} Of the real table.",
-        method=f"Wilson interval over {rows:,} rows, by how these scatter.{beside} "
+        method=f"Wilson interval over {rows:,} rows, by how these scatter.{note} "
         "Detail: by column, with the synthetic table's as floor.",
         detail=tuple(
             Part(
                 columns=(str(column),),
                 value=100 * shares[column],
-                floor=100 * made[column] if column in made else None,
+                floor=100 * synthetic_shares[column] if column in synthetic_shares else None,
             )
             for column in order
         ),
@@ -138,14 +138,14 @@ def _distinct(share: float, times: np.ndarray) -> tuple[float, float]:
     is their number, as for any rare event; leaving out one row at a time would find twice that.
     """
     n = int(times.sum())
-    j = np.arange(1, SERIES + 1)
-    often = np.bincount(np.minimum(times, SERIES + 1), minlength=SERIES + 2)[1 : SERIES + 1]
-    added = float(((-1.0) ** (j + 1) * binom.sf(j - 1, SERIES, 0.5) * often).sum())
+    j = np.arange(1, N_SERIES_TERMS + 1)
+    often = np.bincount(np.minimum(times, N_SERIES_TERMS + 1), minlength=N_SERIES_TERMS + 2)[1 : N_SERIES_TERMS + 1]
+    added = float(((-1.0) ** (j + 1) * binom.sf(j - 1, N_SERIES_TERMS, 0.5) * often).sum())
     return _scattered(share, max(added - often[0] ** 2 / n, 0.0) / n**2, n)
 
 
 def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Counts]:
-    """For each question and column: what of each row is in order, and of how much."""
+    """By dimension and column: how many cells of each row are in order, and how many were checked."""
     n = len(table)
     every = np.ones(n, dtype=bool)
     out: dict[str, Counts] = {"completeness": {}, "validity": {}, "consistency": {}, "timeliness": {}}
@@ -158,7 +158,7 @@ def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Cou
         if isinstance(column, Datetime):
             moments = _moments(table[name], column)
             newest = moments.max()
-            age = "" if newest is pd.NaT or (now - newest).days < OLD else f" (newest {newest:%Y-%m-%d}: old)"
+            age = "" if newest is pd.NaT or (now - newest).days < MAX_AGE_DAYS else f" (newest {newest:%Y-%m-%d}: old)"
             out["timeliness"][f"{name}{age}"] = ((moments <= now).to_numpy(bool), moments.notna().to_numpy(bool))
     for constraint in schema.constraints:
         names = ", ".join(constraint.columns)

@@ -1,4 +1,4 @@
-"""Dependence beyond pairs of bins: three columns together, mutual information, and one column given another."""
+"""Dependence scores: three-way distributions, mutual information, conditional distributions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ N_TRIPLE_BINS, N_PAIR_BINS = 5, 8
 
 
 def dependence_scores(comparison: Comparison) -> list[Score]:
-    """Errors of triples, of mutual information and of conditional distributions; fewer for a table of few columns."""
+    """Errors of three-way distributions, mutual information and conditional distributions."""
     d = len(comparison.real.encoding.names)
     scores = [_triple_score(comparison)] if d > 2 else []
     return scores + ([_information_score(comparison), _conditional_score(comparison)] if d > 1 else [])
 
 
 def evenly_spaced(every: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
-    """At most so many, spread evenly: always the same ones, so that a score is of the same parts for every table."""
+    """At most so many, evenly spaced: the same ones for every table."""
     if len(every) <= most:
         return every
     return [every[i] for i in np.linspace(0, len(every) - 1, most).astype(np.int64)]
@@ -49,8 +49,7 @@ def _triple_score(comparison: Comparison) -> Score:
     names = comparison.real.encoding.names
     return error_score(
         "triple_error",
-        "Triples",
-        "How far the joint distribution of three columns is from the real one, on average over the triples.",
+        "Distance of the joint distribution of three columns, on average over the triples.",
         f"Total variation over {N_TRIPLE_BINS} bins a column; {len(chosen)} of {len(every)} triples. "
         + comparison.method_note,
         [tuple(names[j] for j in triple) for triple in chosen],
@@ -78,8 +77,7 @@ def _information_score(comparison: Comparison) -> Score:
     names = comparison.real.encoding.names
     return error_score(
         "information_error",
-        "Mutual information",
-        "How far two columns tell more, or less, of each other than in the real table, on average over the pairs.",
+        "Difference of the mutual information of two columns, on average over the pairs.",
         f"Mutual information over the lesser entropy, {N_PAIR_BINS} bins a column, less its bias (Miller); "
         f"{len(chosen)} pairs. {comparison.method_note}",
         [tuple(names[j] for j in pair) for pair in chosen],
@@ -156,8 +154,7 @@ def _conditional_score(comparison: Comparison) -> Score:
     names = comparison.real.encoding.names
     return error_score(
         "conditional_error",
-        "Conditional distributions",
-        "How far the distribution of one column given another is from the real one, on average over both.",
+        "Distance of the distribution of one column given another, on average over the pairs.",
         f"Total variation of the second column within each of {N_PAIR_BINS} bins of the first, weighted by real rows; "
         f"{len(chosen)} ordered pairs. {comparison.method_note}",
         [tuple(names[j] for j in pair) for pair in chosen],

@@ -1,7 +1,7 @@
-"""Detection: can a classifier tell synthetic rows from real ones, and by which columns?
+"""Detection: classifier two-sample tests, with the columns and rows that a classifier detects.
 
-The classifier two-sample test of Lopez-Paz and Oquab ("Revisiting classifier two-sample tests", ICLR 2017), with
-boosted trees and the area under the ROC curve: 0.5 is guessing.
+The test of Lopez-Paz and Oquab ("Revisiting classifier two-sample tests", ICLR 2017), with boosted trees and the area
+under the ROC curve: 0.5 is guessing.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ SHUFFLE_ROWS = 3_000
 
 N_FOLDS = 3
 N_QUANTILE_CELLS = 64
-"""Quantile cells of a continuous column when it is judged alone."""
+"""Quantile cells of a continuous column for its own AUC."""
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionResult:
-    """What the classifier was shown and what it believed.
+    """Rows, folds and cross-validated predictions of the classifier.
 
     Attributes:
         sides: The real and the synthetic rows, n each.
         rows: Which rows of the synthetic table these are, shape (n,).
         is_synthetic: Which of the 2n rows are synthetic.
         folds: Rows learned from and rows held out.
-        probability: Cross-validated belief that a row is synthetic, shape (2n,).
+        probability: Cross-validated probability that a row is synthetic, shape (2n,).
         models: The classifier of each fold.
     """
 
@@ -55,7 +55,7 @@ class DetectionResult:
 def detection_scores(
     real: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator, max_rows: int = MAX_ROWS
 ) -> tuple[list[Score], DetectionResult | None]:
-    """The AUC of all columns together, and of the most telling column alone; and what was seen, row by row.
+    """AUC of all columns together and of the best single column; and the predictions.
 
     The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
     is the AUC of each column alone (finds faults of its distribution). Empty below six rows a side.
@@ -85,27 +85,25 @@ def detection_scores(
     return [
         Score(
             name="detection_auc",
-            title="Detection",
             value=auc,
             interval=interval,
             better="target",
             target=0.5,
             floor=0.5,
             unit="AUC",
-            description="How well boosted trees tell synthetic rows from real ones; 0.5 is guessing, 1 never errs.",
+            description="AUC of boosted trees: 0.5 is guessing, far below 0.5 points to copied rows.",
             method=f"{N_FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong, widened for the folds; "
-            "the floor is exact: real rows cannot be told from real rows. Detail: AUC lost when a column is shuffled.",
+            "the floor is exact. Detail: AUC lost when a column is shuffled.",
             detail=_parts(names, auc_drops, 0.0),
         ),
         Score(
             name="detection_column_auc",
-            title="Detection, one column",
             value=each[top][0],
             interval=each[top][1],
             better="target",
             target=0.5,
             unit="AUC",
-            description=f"How well the most telling column alone ({names[top]}) tells synthetic rows from real ones.",
+            description=f"AUC of the best single column, {names[top]}.",
             method="Smoothed odds of each value or quantile cell, cross-validated; interval by DeLong, widened for the "
             f"largest of {len(names)} columns. Detail: the AUC of every column alone.",
             detail=_parts(names, np.array([value for value, _ in each]), 0.5),
@@ -116,7 +114,7 @@ def detection_scores(
 def _cross_validate(
     rows: Floats, is_synthetic: np.ndarray, folds: list[tuple[Integers, Integers]], seed: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, tuple[Any, ...]]:
-    """Belief of every row, shape (2n,), the AUC lost by shuffling each column, shape (d,), and each fold's model."""
+    """Probability of every row, shape (2n,), AUC lost by shuffling each column, shape (d,), and each fold's model."""
     models = []
     probability = np.empty(len(rows))
     auc_drops = np.zeros(rows.shape[1])
@@ -124,7 +122,7 @@ def _cross_validate(
         model = classifier(seed, len(fit)).fit(rows[fit], is_synthetic[fit])
         models.append(model)
         probability[held] = model.predict_proba(rows[held])[:, 1]
-        if number:  # one fold's model is enough to say where it looks
+        if number:  # one fold suffices for permutation importance
             continue
         some = held[rng.permutation(len(held))[:SHUFFLE_ROWS]]
         whole, _ = delong_auc(is_synthetic[some], probability[some])
@@ -149,7 +147,7 @@ def _column_log_odds(
             if len(present)
             else np.zeros(1)
         )
-        # a value that is an edge gets a cell of its own: spikes (zero, a default) tell more than the spread around them
+        # a value that is an edge gets a cell of its own: spikes (zero, a default) are informative
         cells = np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right") + 1
         cells[np.isnan(values)] = 0
         size = 2 * len(edges) + 2
@@ -165,28 +163,23 @@ def _column_log_odds(
 
 
 def _parts(names: tuple[str, ...], values: Floats, floor: float) -> tuple[Part, ...]:
-    """Parts from the most telling column down."""
+    """Parts by falling value."""
     order = np.argsort(-values, kind="stable")
     return tuple(Part(columns=(names[j],), value=float(values[j]), floor=floor) for j in order)
 
 
 N_DETECTED_ROWS = 20
-"""Rows that are named."""
-
+"""Rows that are listed."""
 
 N_REFERENCE_ROWS = 24
-"""Real rows whose values stand in for a column's, to see what the column adds to the belief."""
-
+"""Real rows whose values replace a column's, for its attribution."""
 
 N_PROBABILITY_BINS = 20
-"""Classes of belief in the histogram."""
-
-
 MAX_ITERATIONS = 200
 
 
 def logistic_score(result: DetectionResult) -> Score:
-    """How well a logistic regression on standardised columns and indicators tells synthetic rows from real ones."""
+    """AUC of a logistic regression on standardised columns and indicators."""
     encoder = FeatureEncoder.of(result.sides[0])
     rows = np.vstack([encoder.features(side) for side in result.sides])
     probability = np.empty(len(rows))
@@ -202,14 +195,13 @@ def logistic_score(result: DetectionResult) -> Score:
     order = np.argsort(-each, kind="stable")
     return Score(
         name="detection_logistic_auc",
-        title="Detection, linear",
         value=auc,
         interval=interval,
         better="target",
         target=0.5,
         floor=0.5,
         unit="AUC",
-        description="How well a logistic regression tells synthetic rows from real ones: it sees shifts only.",
+        description="AUC of a logistic regression that separates synthetic from real rows; it detects shifts only.",
         method=f"{len(result.folds)}-fold cross-validation on {len(result.rows):,} rows a side; interval by DeLong, "
         "widened for the folds; the floor is exact. Detail: the largest standardised coefficient of each column.",
         detail=tuple(Part(columns=(names[j],), value=float(each[j]), floor=0.0) for j in order),
@@ -217,12 +209,12 @@ def logistic_score(result: DetectionResult) -> Score:
 
 
 def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
-    """What the classifier believed of real and of synthetic rows, and the synthetic rows that it was surest of.
+    """Histogram of the predicted probabilities, and the synthetic rows detected most confidently.
 
     Returns:
-        ``steps``: edges of belief; ``real`` and ``synthetic``: the share of rows in each, in percent; ``rows``: number
+        ``steps``: edges of probability; ``real`` and ``synthetic``: percent of rows in each; ``rows``: number
         of the row in the synthetic table (from 0), ``belief``, and ``columns``: name and how much it falls,
-        on average, when real values stand in for the column's.
+        on average, when real values replace the column's.
     """
     n = len(result.rows)
     edges = np.linspace(0, 1, N_PROBABILITY_BINS + 1)
@@ -249,8 +241,8 @@ def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
 
 
 def _occlusion_attributions(result: DetectionResult, order: np.ndarray) -> Floats:
-    """How much the belief of each row falls when real values stand in for one column, shape (rows, d)."""
-    real, made = (side.features() for side in result.sides)
+    """Fall of each row's probability when real values replace one column, shape (rows, d)."""
+    real, synthetic = (side.features() for side in result.sides)
     d = real.shape[1]
     n = len(result.rows)
     fold_of = np.empty(2 * n, dtype=np.int64)
@@ -259,7 +251,7 @@ def _occlusion_attributions(result: DetectionResult, order: np.ndarray) -> Float
     others = real[np.linspace(0, n - 1, N_REFERENCE_ROWS).astype(np.int64)]
     out = np.zeros((len(order), d))
     for at, place in enumerate(order):
-        changed = np.repeat(made[place][None], d * len(others), axis=0).reshape(d, len(others), d)
+        changed = np.repeat(synthetic[place][None], d * len(others), axis=0).reshape(d, len(others), d)
         for j in range(d):
             changed[j, :, j] = others[:, j]
         model = result.models[fold_of[n + place]]

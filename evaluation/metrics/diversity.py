@@ -1,7 +1,7 @@
-"""Diversity: is all of the real table's variety there, and nothing beside it?
+"""Diversity: coverage, entropy, α-precision and β-recall.
 
-Alpha-precision and beta-recall after Alaa et al., "How faithful is your synthetic data?" (ICML 2022), on standardised
-columns instead of a learned embedding.
+The last two after Alaa et al., "How faithful is your synthetic data?" (ICML 2022), on standardised columns instead of a
+learned embedding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, error_score
 
 MAX_ROWS = 2_000
-"""Rows a side that precision and recall look at."""
+"""Rows a side for precision and recall."""
 
 N_NEIGHBOURS = 5
 """A real row is recalled when a synthetic one is as near as its fifth real neighbour."""
@@ -82,14 +82,13 @@ def _coverage_score(
     order = np.argsort(each - floors, kind="stable")
     return Score(
         name="coverage",
-        title="Coverage",
         value=100 * value,
         interval=(100 * max(0.0, value - half), 100 * min(1.0, value + half)),
         better="higher",
         target=100.0,
         floor=100 * float(floors.mean()),
         unit="%",
-        description="Share of the real categories, and of the real range of each number, that the table holds.",
+        description="Share of the real categories, and of each number's real range, that occurs in the table.",
         method=f"On all rows, mean over the columns; interval: {N_COVERAGE_DRAWS} bootstrap draws of synthetic "
         f"rows, or as many permutations of the rows of both tables, whichever scatter more. Floor: {how}.",
         detail=tuple(
@@ -112,8 +111,7 @@ def _entropy_score(comparison: Comparison) -> Score:
         floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps])))
     return error_score(
         "entropy_error",
-        "Entropy",
-        "How far the variety of each column's values is from the real one, on average over the columns.",
+        "Difference of each column's entropy, on average over the columns.",
         f"Difference of entropies over the greatest possible, {N_BINS} bins or categories. {comparison.method_note}",
         [(name,) for name in comparison.real.encoding.names],
         np.minimum(np.array(values), 1.0),
@@ -141,7 +139,6 @@ def _precision_recall_scores(comparison: Comparison, rng: np.random.Generator) -
     return [
         Score(
             name=name,
-            title=title,
             value=100 * value,
             interval=interval,
             better="higher",
@@ -151,19 +148,17 @@ def _precision_recall_scores(comparison: Comparison, rng: np.random.Generator) -
             description=text,
             method=method,
         )
-        for name, title, text, value, interval, floor in (
+        for name, text, value, interval, floor in (
             (
                 "alpha_precision",
-                "Precision of samples",
-                "Do synthetic rows lie where real rows lie?",
+                "Share of synthetic rows within the support of the real rows.",
                 1 - imprecision,
                 (100 - high, 100 - low),
                 1 - precision_floor,
             ),
             (
                 "beta_recall",
-                "Recall of the real table",
-                "Is every kind of real row reached?",
+                "Share of the real rows' support that synthetic rows cover.",
                 recalled,
                 (100 * max(0.0, recalled - half), 100 * min(1.0, recalled + half)),
                 recall_floor[0],
@@ -186,11 +181,11 @@ def _curves(
     own = cKDTree(left).query(left, k=N_NEIGHBOURS + 1)[0][:, -1]
     rows = np.arange(n)
 
-    def precision(one: Floats, other: Floats, drawn: Integers, judged: Integers) -> Floats:
+    def precision(one: Floats, other: Floats, drawn: Integers, weights: Integers) -> Floats:
         """By how much the share of rows in the ball that holds a share alpha of the real rows is off alpha."""
         centre = drawn @ one / n
         radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), RADIUS_LEVELS)
-        return _count_within(np.linalg.norm(other - centre, axis=1), radius, judged) / n - RADIUS_LEVELS
+        return _count_within(np.linalg.norm(other - centre, axis=1), radius, weights) / n - RADIUS_LEVELS
 
     def recall(one: Integers, other: Integers) -> float:
         """Real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows."""

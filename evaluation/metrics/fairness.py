@@ -1,8 +1,8 @@
-"""Fairness: are the groups of sensitive columns treated by the synthetic table as by the real one?
+"""Fairness: demographic parity and model performance by the groups of sensitive columns.
 
 The demographic-parity gap is the largest difference between two groups in the rate of one outcome (Agarwal et al., "A
-reductions approach to fair classification", arXiv 1803.02453, definition 1). A gap that is in the real table should
-neither grow nor vanish unseen. Fidelity within the groups is in ``subgroup_error``.
+reductions approach to fair classification", arXiv 1803.02453, definition 1). Fidelity within the groups is in
+``subgroup_error``.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def sensitive_groups(real: EncodedTable, names: list[str]) -> list[SensitiveGrou
 
 
 def parity_score(comparison: Comparison, task: PredictionTask, groups: list[SensitiveGroups]) -> Score:
-    """How far the parity gap of the outcome differs between the tables, on average over the sensitive columns."""
+    """Difference of the outcome's parity gap between the tables, on average over the sensitive columns."""
     middle = np.nanmedian(target_values(comparison.real, task.column))
     classes = np.unique(target_values(comparison.real, task.column))
     classes = classes[~np.isnan(classes)]
@@ -108,8 +108,7 @@ def parity_score(comparison: Comparison, task: PredictionTask, groups: list[Sens
     target = comparison.real.encoding.names[task.column]
     return error_score(
         "parity_error",
-        "Parity of outcomes",
-        f"How far the largest difference between groups in a rate of {target!r} is off.",
+        f"Error of the largest difference between groups in a rate of {target!r}.",
         f"Demographic-parity gap of {len(groups)} sensitive columns, groups of at least {MIN_GROUP_ROWS} rows; a "
         f"numeric target counts as above its median or not. {comparison.method_note}",
         [(group.name,) for group in groups],
@@ -122,7 +121,7 @@ def parity_score(comparison: Comparison, task: PredictionTask, groups: list[Sens
 def group_model_scores(
     trained: TrainedModels, groups: list[SensitiveGroups], rng: np.random.Generator, draws: int = N_DRAWS
 ) -> list[Score]:
-    """What boosted trees lose in each group, and the parity gap of their predictions, learned from synthetic rows."""
+    """AUC lost within each group, and parity gap of the predictions, of boosted trees trained on synthetic rows."""
     if trained.task.kind == "regression":
         return []
     n = len(trained.truth)
@@ -150,14 +149,13 @@ def group_model_scores(
         scores.append(
             Score(
                 name="group_utility_gap",
-                title="Usefulness lost in groups",
                 value=float(mean[0]),
                 interval=(float(min(low, mean[0])), float(max(high, mean[0]))),
                 better="lower",
                 target=0.0,
                 floor=0.0,
                 unit="AUC",
-                description="What a synthetic-trained model lacks to a real-trained one within a group, on average.",
+                description="Within-group AUC of a real-trained model minus that of a synthetic-trained one.",
                 method=f"Boosted trees on {n:,} held-out rows, {len(each)} groups; interval: {draws} bootstrap draws.",
                 detail=tuple(Part(columns=(labels[i],), value=float(each[i, 0]), floor=0.0) for i in order),
             )
@@ -167,14 +165,13 @@ def group_model_scores(
     scores.append(
         Score(
             name="prediction_parity_gap",
-            title="Parity of predictions",
             value=value,
             interval=(low, high),
             better="lower",
             target=0.0,
             floor=baseline,
             unit="%",
-            description="Largest difference between groups in how often a synthetic-trained model predicts a class.",
+            description="Largest difference between groups in a predicted rate of a synthetic-trained model.",
             method=f"Boosted trees on {n:,} held-out rows; interval: {draws} bootstrap draws. The floor is the gap of "
             "the real-trained model.",
             detail=tuple(gap_parts),

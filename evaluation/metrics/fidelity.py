@@ -1,4 +1,4 @@
-"""Fidelity: how close every column, and every pair of columns, is to the real table.
+"""Fidelity of single columns and of pairs of columns.
 
 The definitions are those of SDMetrics (KSComplement, TVComplement, CorrelationSimilarity, ContingencySimilarity), as
 errors in percent: 100 * (1 - similarity). Missing values count: a category has one more value, "missing"; a number's
@@ -58,14 +58,13 @@ def fidelity_scores(
     scores = [
         Score(
             name="shape_error",
-            title="Column shapes",
             value=100 * float(shape.mean()),
             interval=_interval(100 * float(shape.mean()), 100 * shape_half),
             better="lower",
             target=0.0,
             floor=100 * float(shape_low.mean()),
             unit="%",
-            description="How far each column's distribution is from the real one, on average over the columns.",
+            description="Distance of each column's distribution from the real one, on average over the columns.",
             method=f"Interval: {N_DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
             detail=tuple(
                 Part(columns=(name,), value=100 * float(value), floor=100 * float(low), chance=100 * float(reach))
@@ -78,14 +77,13 @@ def fidelity_scores(
         scores.append(
             Score(
                 name="trend_error",
-                title="Pair trends",
                 value=mean,
                 interval=_interval(mean, 100 * trend.half),
                 better="lower",
                 target=0.0,
                 floor=100 * float(np.mean([trend_low[p] for p in pairs])),
                 unit="%",
-                description="How far the relation between two columns is from the real one, on average over the pairs.",
+                description="Distance of each pair's relation from the real one, on average over the pairs.",
                 method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}",
                 detail=tuple(
                     Part(
@@ -102,7 +100,7 @@ def fidelity_scores(
 
 
 def shape_floor(train: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator) -> Floats:
-    """What real rows reach in every column, shape (d,).
+    """Shape errors of real rows, shape (d,).
 
     That is the error of fresh rows against ``train``. Without them it is the mean over the halvings of ``train``: over
     all of them for categories, in closed form, and over ``N_SPLITS`` random ones for numbers.

@@ -1,7 +1,7 @@
-"""A smoke test for memorisation: are synthetic rows nearer to the training rows than to equally real others?
+"""Memorisation smoke test: distance to the closest record (DCR) and exact matches.
 
-It finds a model that copies. It does not show that a model is safe: that is what the privacy audit is for (Houssiau
-et al., "TAPAS", 2022; Yao et al., "The DCR delusion", 2025).
+It finds a model that copies. It does not show that a model is safe: the privacy audit measures that (Houssiau et al.,
+"TAPAS", 2022; Yao et al., "The DCR delusion", 2025).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_REAL_ROWS = 10_000
 """Rows of the training table, and of the holdout, that distances are taken to."""
 
 MAX_SYNTHETIC_ROWS = 2_000
-"""Synthetic rows whose nearest real row is looked for."""
+"""Synthetic rows whose nearest real row is searched."""
 
 CHUNK_ROWS = 32
 """Synthetic rows at a time: 32 x 10,000 distances take 2.5 MB, which a core's cache can hold."""
@@ -36,7 +36,7 @@ MISSING_POSITION = -0.5
 def memorisation_scores(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator
 ) -> list[Score]:
-    """The share of synthetic rows nearer to training than to held-out rows, and the share of exact copies.
+    """DCR share and exact-match rate.
 
     Args:
         train: The training table.
@@ -50,34 +50,32 @@ def memorisation_scores(
     unseen = nearest_neighbours(sample, holdout.take(rng.permutation(len(holdout))[:k]), train)
     share, low, high = _dcr_share(seen, unseen, k)
     known = np.unique(_row_hashes(train))
-    made = np.isin(_row_hashes(synthetic), known)
+    matched = np.isin(_row_hashes(synthetic), known)
     other = np.isin(_row_hashes(holdout), known)
-    below, above = _newcombe(int(made.sum()), len(made), int(other.sum()), len(other))
+    below, above = _newcombe(int(matched.sum()), len(matched), int(other.sum()), len(other))
     return [
         Score(
             name="dcr_share",
-            title="Nearer to training",
             value=100 * share,
             interval=(100 * low, 100 * high),
             better="target",
             target=50.0,
             floor=50.0,
             unit="%",
-            description="Synthetic rows nearer to a training row than to a held-out one; 50 % if none was memorised.",
+            description="Synthetic rows whose closest record is a training row; 50 % if none was memorised.",
             method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower distance; "
             "interval: as if the labels of real rows were drawn at random. A smoke test, not a proof of privacy.",
         ),
         Score(
             name="copies",
-            title="Copied rows",
-            value=100 * float(made.mean() - other.mean()),
+            value=100 * float(matched.mean() - other.mean()),
             interval=(100 * below, 100 * above),
             better="lower",
             target=0.0,
             floor=0.0,
             unit="%",
-            description="Synthetic rows equal to a training row, less the same share of held-out rows.",
-            method=f"{100 * made.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows occur in "
+            description="Synthetic rows equal to a training row, minus the same share of held-out rows.",
+            method=f"{100 * matched.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows are in "
             "the training table, their numbers to twelve digits; Newcombe interval of the difference. A smoke test, "
             "not a proof of privacy.",
         ),

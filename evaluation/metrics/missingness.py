@@ -1,7 +1,7 @@
-"""Missing values: which occur together, and what else they go with.
+"""Missing values: joint patterns, and dependence on other columns.
 
-A table can have the right share of missing values in every column and still miss at random what is missing for a
-reason; the second score finds that.
+A table can have the right share of missing values in every column and still miss completely at random what depends on
+other columns; the second score detects that.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def _pattern_score(comparison: Comparison, incomplete: Integers) -> Score:
     columns = [("all columns together",), *((names[j],) for j in incomplete)]
     return error_score(
         "missing_pattern_error",
-        "Missing values",
-        "How far the patterns of missing values, and the share in each column, are from the real ones.",
+        "Distance of the joint missing-value patterns, and of each column's missing share.",
         f"Mean of the total variation of the whole patterns and of each column's share. {comparison.method_note}",
         columns,
         np.array(values),
@@ -74,7 +73,7 @@ def _pattern_keys(left: EncodedTable, right: EncodedTable, incomplete: Integers)
 
 
 def _relation_score(comparison: Comparison, incomplete: Integers) -> Score:
-    """Where a value is missing: how the other columns then lie, as total variation of the indicator and the column."""
+    """Total variation of the other columns among rows with a missing value."""
     bins = Bins.of(comparison.real, N_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     pairs = [(int(j), k) for j in incomplete for k in range(len(bins.sizes)) if k != j][:MAX_PAIRS]
@@ -89,9 +88,8 @@ def _relation_score(comparison: Comparison, incomplete: Integers) -> Score:
         floors.append(float(comparison.floor([np.array(_missing_rows_distance(a, b, size)) for a, b in keys[1:]])))
     return error_score(
         "missing_relation_error",
-        "What is missing where",
-        "How far the other columns of rows with a missing value are from those of such real rows.",
-        f"Total variation of the second column among rows that lack the first. {comparison.method_note}",
+        "Distance of the other columns among rows with a missing value.",
+        f"Total variation of the second column where the first is missing. {comparison.method_note}",
         [(names[j], names[k]) for j, k in pairs],
         np.array(values),
         np.array(floors),

@@ -1,4 +1,4 @@
-"""Modes: kinds of rows that the synthetic table lacks, or of which it holds the same few over and over."""
+"""Mode coverage: clusters of real rows that are missing, or repeated, in the synthetic table."""
 
 from __future__ import annotations
 
@@ -54,14 +54,13 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
     reach = norm.isf(FAMILYWISE_RATE / (2 * len(large)))  # of the share as of the variety
     return Score(
         name="mode_loss",
-        title="Modes lost",
         value=100 * total,
         interval=(100 * max(0.0, total - half), 100 * min(1.0, total + half)),
         better="lower",
         target=0.0,
         floor=100 * float(floor @ shares),
         unit="%",
-        description="Share of each kind of row, or of the variety within it, that the synthetic table lacks.",
+        description="Share of each cluster of real rows, or of its variety, that the synthetic table misses.",
         method=f"{len(large)} k-means clusters of up to {MAX_ROWS:,} real rows; lost is what its share, or the mean "
         f"distance of a row to the next, falls short by. Interval: {N_DRAWS} draws of both. Floor: real "
         "rows against real rows.",
@@ -87,7 +86,7 @@ def _retention(
 ) -> tuple[Floats, Floats]:
     """Share and variety of each mode over the real ones, and their relative standard errors, shape (2, modes) each.
 
-    The variety of a mode of few rows is not looked at: it is taken for 1 without an error.
+    The variety of a mode of few rows counts as 1, without error.
     """
     one, two = vq(left, centres)[0], vq(right, centres)[0]
     out, errors = np.ones((2, len(large))), np.zeros((2, len(large)))
@@ -115,7 +114,7 @@ def _neighbour_distances(rows: Floats) -> Floats:
 
 
 def _describe_mode(encoder: FeatureEncoder, rows: Floats, inside: Integers | np.ndarray, scale: Floats) -> str:
-    """A mode by the two features in which it stands out."""
+    """A mode by its two most deviating features."""
     apart = (rows[inside].mean(axis=0) - rows.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
     words: list[str] = []
     for f in np.argsort(-np.abs(apart), kind="stable"):

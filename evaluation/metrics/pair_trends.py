@@ -1,4 +1,4 @@
-"""Errors of all pairs of columns, what real rows reach, and how far their mean would move with other rows.
+"""Errors of all pairs of columns, with floors and a closed-form interval of their mean.
 
 Every pair is counted once; floor and interval follow from the counts, without drawing rows again. Hoeffding's
 decomposition (van der Vaart, "Asymptotic Statistics", 1998, section 11.4) of the mean distance has two parts that
@@ -62,7 +62,7 @@ class _VarianceTerms:
     Attributes:
         rows: Numbers of these rows in both tables laid end to end, those of the real one first, shape (r,).
         real: How many of them are real.
-        second_order_rows: Which of them the second part looks at.
+        second_order_rows: Which of them enter the second part.
         first: What each row adds, shape (r,).
         second: What each two of ``second_order_rows`` add together.
         numeric_second: The share of pairs of numbers in ``second``.
@@ -248,9 +248,9 @@ def _add_numeric_pairs(
 
 
 def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floats:
-    """Half the differences of the correlations when the rows are parted at random, shape (DRAWS, c, c).
+    """Half the differences of the correlations under permutations of the rows, shape (N_DRAWS, c, c).
 
-    Far rows make a correlation more uncertain than what each row adds to it shows; parting the rows does not miss it.
+    Outlying rows make a correlation more uncertain than influences show; permutations include that.
     """
     groups = []
     for values, side in zip(scaled, (resample.left, resample.right), strict=True):

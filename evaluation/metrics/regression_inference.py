@@ -1,4 +1,4 @@
-"""Statistical conclusions: does a regression on the synthetic table say what it says on the real one?
+"""Preserved regression conclusions: sign and significance of coefficients.
 
 A coefficient that is significant in the real table should keep its sign and its significance (Karr et al., "A
 framework for evaluating the utility of data altered to protect confidentiality", The American Statistician 60, 2006).
@@ -22,7 +22,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 MAX_ROWS = 20_000
 SIGNIFICANCE = 0.05
 MIN_SIGNIFICANT = 3
-"""Significant coefficients in the real table below which nothing is said."""
+"""Significant coefficients of the real table below which there is no score."""
 
 RIDGE = 1e-6
 MAX_NEWTON_STEPS = 25
@@ -49,11 +49,11 @@ def inference_score(
     The regression is linear for a number and logistic for a class (of several, the commonest against the rest).
     """
     n = min(len(train), len(synthetic), MAX_ROWS)
-    real, made = subsample(train, n, rng), subsample(synthetic, n, rng)
+    samples = [subsample(table, n, rng) for table in (train, synthetic)]
     encoder = FeatureEncoder.of(train, without=task.column, drop_first=True)
     positive_class = _positive_class(train, task)
-    fits = [_fit_regression(table, encoder, task, positive_class) for table in (real, made, subsample(holdout, n, rng))]
-    base, other, held_out = fits
+    samples.append(subsample(holdout, n, rng))
+    base, other, held_out = (_fit_regression(table, encoder, task, positive_class) for table in samples)
     if base is None or base.significant.sum() < MIN_SIGNIFICANT:
         return None
     significant_at = np.flatnonzero(base.significant)
@@ -67,7 +67,6 @@ def inference_score(
     target = train.encoding.names[task.column]
     return Score(
         name="conclusions",
-        title="Conclusions kept",
         value=100 * float(preserved.mean()),
         interval=(100 * low, 100 * high),
         better="higher",
@@ -96,7 +95,7 @@ def _preserved(base: RegressionFit, other: RegressionFit | None, significant_at:
 
 
 def _positive_class(train: EncodedTable, task: PredictionTask) -> float:
-    """The class that a logistic regression is about."""
+    """The class that the logistic regression predicts."""
     values = target_values(train, task.column)
     classes, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     return float(classes[-1] if task.kind == "binary" else classes[np.argmax(counts)])
@@ -105,7 +104,7 @@ def _positive_class(train: EncodedTable, task: PredictionTask) -> float:
 def _fit_regression(
     table: EncodedTable, encoder: FeatureEncoder, task: PredictionTask, positive_class: float
 ) -> RegressionFit | None:
-    """The regression on one table; None where it has no answer to explain."""
+    """The regression on one table; None where the target does not vary."""
     values = target_values(table, task.column)
     known = ~np.isnan(values)
     rows = encoder.features(table.take(known))

@@ -1,4 +1,4 @@
-"""Fidelity within groups: a table can be right on average and wrong for the people of one group."""
+"""Fidelity within subgroups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIN_GROUP_ROWS = 50
 """Real rows that a group needs."""
 
 FALSE_ALARM_RATE = 0.05
-"""Share of pairs of tables of one population of which a group may seem worse off; groups are small, faults faint."""
+"""Share of pairs of tables of one population in which some group may seem worse off."""
 
 MAX_GROUPS = 24
 MAX_LABELS = 12
@@ -31,7 +31,7 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
 
     Args:
         comparison: The tables.
-        by: Columns that make groups and are looked at first (sensitive ones, the target); then come others of few
+        by: Columns that make groups and come first (sensitive ones, the target); then come others of few
             categories, until there are ``MAX_GROUPS`` groups.
     """
     groups = _select_groups(comparison.real, by)
@@ -62,8 +62,7 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
     return [
         error_score(
             "subgroup_error",
-            "Subgroups",
-            "How far columns and pairs of columns are from the real ones within a group, on average over the groups.",
+            "Distance of columns and pairs of columns within a group, on average over the groups.",
             f"Total variation over {N_BINS} bins a column within {len(columns)} groups of at least {MIN_GROUP_ROWS} "
             f"rows, up to {MAX_PAIRS} pairs in each. {comparison.method_note}",
             columns,

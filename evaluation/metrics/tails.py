@@ -1,7 +1,4 @@
-"""Tails and extremes: the few per cent of rows at either end of a number, and the rare categories.
-
-A mean distance hardly moves when only the tails are wrong, and they are often what a table is used for.
-"""
+"""Tails of numbers and rare categories, to which mean distances hardly respond."""
 
 from __future__ import annotations
 
@@ -61,9 +58,8 @@ def tail_scores(comparison: Comparison) -> list[Score]:
     return [
         error_score(
             "tail_error",
-            "Tails and extremes",
-            "How far the outer five per cent of each number, what lies beyond the real range, and the categories "
-            "rarer than five per cent hold other shares than in the real table.",
+            "Relative error of the shares of each number's outer five per cent, of values beyond the real range, and "
+            "of categories rarer than five per cent.",
             "Total variation over cells cut at the real quantiles "
             f"{', '.join(f'{100 * q:g}' for q in QUANTILES)} % and at the real ends, over the share of rows there. "
             + comparison.method_note,
@@ -105,7 +101,7 @@ def _is_rare(counts: Integers | Floats) -> np.ndarray:
 
 
 def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> Floats:
-    """The error of a number's tails by chance: all rows parted at random, tails cut anew by the first part, (DRAWS,).
+    """Null errors of a number's tails under permutations, tails cut by the first part, shape (N_DRAWS,).
 
     Cells that keep the real table's cuts would scatter too little: that its ends hold nothing beyond is chance, too.
     """

@@ -1,7 +1,6 @@
-"""Utility: is a model that learned from the synthetic table as good on real rows as one that learned from real ones?
+"""Utility: train on synthetic, test on real (TSTR), with boosted trees.
 
-"Train on synthetic, test on real" (Esteban, Hyland and Rätsch, "Real-valued (medical) time series generation with
-recurrent conditional GANs", 2017), with boosted trees.
+Esteban, Hyland and Rätsch, "Real-valued (medical) time series generation with recurrent conditional GANs", 2017.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ N_DRAWS = 200
 """Bootstrap draws of the test rows."""
 
 N_TRAINING_SPLITS, MAX_SPLIT_ROWS = 5, 5_000
-"""Halvings that show the luck of the rows learned from, and real rows up to which it is looked for."""
+"""Random halvings of the real table that measure training noise, and the rows up to which they are on_synthetic."""
 
 MIN_CLASS_ROWS = 5
 """Rows that a class needs to be learned."""
@@ -68,7 +67,7 @@ def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
 def utility_scores(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, target: str, rng: np.random.Generator
 ) -> tuple[list[Score], list[str]]:
-    """How good the synthetic-trained model is on the holdout, and what it lacks to the real-trained one.
+    """Performance of the synthetic-trained model on the holdout, and its gap to the real-trained one.
 
     Args:
         train: The real training table.
@@ -95,11 +94,11 @@ def utility_scores(
         predicted, note = _fit_and_predict(table, test, task, classes, seed, rng)
         predictions.append(predicted)
         if note:
-            notes.append(f"Utility: the {name} table {note}, so its model can only guess.")
+            notes.append(f"Utility: the {name} table {note}, so its predictions are constant.")
     weights = np.vstack(
         [np.ones(len(truth)), rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), N_DRAWS)]
     )
-    made, real = (predictive_score(task.kind, truth, classes, predicted, weights) for predicted in predictions)
+    on_synthetic, on_real = (predictive_score(task.kind, truth, classes, each, weights) for each in predictions)
     unit = "R²" if task.kind == "regression" else "AUC"
     what = {
         "binary": "ROC AUC",
@@ -110,29 +109,27 @@ def utility_scores(
     return [
         Score(
             name="utility",
-            title="Usefulness",
-            value=float(made[0]),
-            interval=percentile_interval(made),
+            value=float(on_synthetic[0]),
+            interval=percentile_interval(on_synthetic),
             better="higher",
             target=1.0,
-            floor=float(real[0]),
+            floor=float(on_real[0]),
             unit=unit,
-            description=f"How well a model trained on synthetic rows predicts {target!r} of real ones.",
+            description=f"Performance of a model of {target!r} trained on synthetic and tested on real rows.",
             method=f"{method} The floor is the same model trained on the real rows.",
         ),
         Score(
             name="utility_gap",
-            title="Usefulness lost",
-            value=float(real[0] - made[0]),
-            interval=percentile_interval(real - made),
+            value=float(on_real[0] - on_synthetic[0]),
+            interval=percentile_interval(on_real - on_synthetic),
             better="lower",
             target=0.0,
             floor=0.0,
             unit=unit,
-            description=f"What the model trained on synthetic rows lacks to the one trained on real rows ({target!r}).",
-            method=f"{method} Paired: both models are judged on the same draws.",
-            detail=_training_noise(train, test, truth, task, classes, target, (real - made)[0], rng)
-            if percentile_interval(real - made)[0] > 0
+            description=f"Performance of the real-trained model of {target!r} minus that of the synthetic-trained one.",
+            method=f"{method} Paired: both models are scored on the same draws.",
+            detail=_training_noise(train, test, truth, task, classes, target, (on_real - on_synthetic)[0], rng)
+            if percentile_interval(on_real - on_synthetic)[0] > 0
             else (),
         ),
     ], notes
@@ -148,7 +145,7 @@ def _training_noise(
     gap: float,
     rng: np.random.Generator,
 ) -> tuple[Part, ...]:
-    """How far two models of one small real table differ by the luck of their rows; nothing for a large one.
+    """Difference of two models of one small real table by sampling of their rows; nothing for a large one.
 
     Models of ``N_TRAINING_SPLITS`` random halves against those of the other halves: fewer rows than the two tables
     have, so the noise is rather overstated.
@@ -182,7 +179,7 @@ def target_values(table: EncodedTable, column: int) -> Floats:
 def _fit_and_predict(
     table: EncodedTable, test: EncodedTable, task: PredictionTask, classes: Floats, seed: int, rng: np.random.Generator
 ) -> tuple[Floats, str]:
-    """What a model trained on ``table`` says of the test rows, shape (m,) or (m, classes); and why it cannot, if so."""
+    """Predictions of a model trained on ``table``, shape (m,) or (m, classes), and why it failed."""
     known = target_values(table, task.column)
     if task.kind == "regression":
         usable = ~np.isnan(known)

@@ -1,8 +1,4 @@
-"""Utility with several learners, trained on synthetic rows, on real rows, and on both.
-
-Beside the area under the curve: is the synthetic-trained model calibrated on real rows, and does it rest on the same
-columns as the real-trained one?
-"""
+"""TSTR utility with three models; calibration and feature importance."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ MAX_ROWS = 8_000
 MAX_TEST_ROWS = 5_000
 N_TREES, MAX_DEPTH = 40, 10
 N_CALIBRATION_BINS = 10
-"""Classes of predicted probability in which calibration is judged."""
+"""Equal-count bins of predicted probability."""
 
 MODEL_KINDS = ("linear", "forest", "boosted")
 TRAINING_TABLES = ("synthetic", "real", "both")
@@ -44,13 +40,13 @@ N_SHUFFLES = 3
 
 @dataclass(frozen=True, eq=False)
 class TrainedModels:
-    """What each learner, trained on each table, says of the test rows.
+    """Predictions of each model, trained on each table, of the test rows.
 
     Attributes:
-        task: The question.
+        task: The prediction task.
         test: Held-out rows with a known answer.
         truth: Their answers, shape (n,).
-        classes: The classes, if it is a class that is asked for.
+        classes: The classes, for classification.
         predictions: By learner and table, shape (n,) or (n, classes).
         boosters: The boosted model of each table.
     """
@@ -71,13 +67,14 @@ def train_models(
     seed: int,
     rng: np.random.Generator,
 ) -> TrainedModels | None:
-    """Train every learner on every table; None where a table has too few answers to learn from."""
-    real, made = (_rows_with_target(table, task, rng, MAX_ROWS) for table in (train, synthetic))
+    """Train every model on every table; None where a table has too few rows with a target."""
+    real, sample = (_rows_with_target(table, task, rng, MAX_ROWS) for table in (train, synthetic))
     test = _rows_with_target(holdout, task, rng, MAX_TEST_ROWS)
     truth = target_values(test, task.column)
     classes = np.unique(truth)
-    half = [subsample(table, max(1, MAX_ROWS // 2), rng) for table in (real, made)] if len(real) + len(made) else []
-    tables = {"synthetic": [made], "real": [real], "both": half if len(real) + len(made) > MAX_ROWS else [real, made]}
+    half = [subsample(table, MAX_ROWS // 2, rng) for table in (real, sample)]
+    both = half if len(real) + len(sample) > MAX_ROWS else [real, sample]
+    tables = {"synthetic": [sample], "real": [real], "both": both}
     encoder = FeatureEncoder.of(train, without=task.column)
     predictions, boosters = {}, {}
     for name, parts in tables.items():
@@ -114,22 +111,20 @@ def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int 
     mean = {table: np.mean([scores_by_model[kind, table] for kind in MODEL_KINDS], axis=0) for table in TRAINING_TABLES}
     target = trained.test.encoding.names[task.column]
     method = (
-        f"Linear model, random forest and boosted trees on up to {MAX_ROWS:,} rows, judged on {n:,} held-out rows; "
+        f"Linear model, random forest and boosted trees on up to {MAX_ROWS:,} rows, tested on {n:,} held-out rows; "
         f"interval: {draws} bootstrap draws of those rows."
     )
     scores = []
-    for table, name, title, text in (
+    for table, name, text in (
         (
             "synthetic",
             "utility_learners",
-            "Usefulness, several learners",
-            f"How well three kinds of models trained on synthetic rows predict {target!r} of real ones.",
+            f"Performance of three models of {target!r} trained on synthetic and tested on real rows.",
         ),
         (
             "both",
             "utility_both",
-            "Usefulness, real and synthetic",
-            f"The same for models trained on real and synthetic rows together ({target!r}).",
+            "The same for models trained on real and synthetic rows together.",
         ),
     ):
         parts = [
@@ -139,7 +134,6 @@ def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int 
         scores.append(
             Score(
                 name=name,
-                title=title,
                 value=float(mean[table][0]),
                 interval=percentile_interval(mean[table]),
                 better="higher",
@@ -188,21 +182,20 @@ def _predict(model: Any, rows: Floats, task: PredictionTask, classes: Floats) ->
 def _calibration_score(trained: TrainedModels, weights: Floats, target: str) -> Score:
     """Expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015) of the boosted models' top class."""
     gaps = [_calibration_gaps(trained.predictions["boosted", name], trained, weights) for name in ("synthetic", "real")]
-    made, real = (float(np.abs(each[0]).sum()) for each in gaps)
+    on_synthetic, on_real = (float(np.abs(each[0]).sum()) for each in gaps)
     deviation = gaps[0][1:] - gaps[0][1:].mean(axis=0)
     low, high = error_interval(
-        made, calibrate_draws(deviation, deviation, gaps[0][0], lambda x: np.abs(x).sum(axis=-1), made)
+        on_synthetic, calibrate_draws(deviation, deviation, gaps[0][0], lambda x: np.abs(x).sum(axis=-1), on_synthetic)
     )
     return Score(
         name="calibration_error",
-        title="Calibration",
-        value=100 * made,
+        value=100 * on_synthetic,
         interval=(low, high),
         better="lower",
         target=0.0,
-        floor=100 * real,
+        floor=100 * on_real,
         unit="%",
-        description=f"How far the predicted chance of {target!r} is from its frequency, for a synthetic-trained model.",
+        description=f"Difference of predicted probability and frequency of {target!r}, for a synthetic-trained model.",
         method=f"Expected calibration error of boosted trees over {N_CALIBRATION_BINS} cells of {len(trained.truth):,} "
         f"held-out rows; interval: {len(weights) - 1} bootstrap draws. The floor is the real-trained model's.",
     )
@@ -229,20 +222,19 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
     half = half_width(draws[1:])
     value = float(draws[0])
     names = [name for j, name in enumerate(trained.test.encoding.names) if j != trained.task.column]
-    made, real = (weights[0] @ losses[name] / len(rows) for name in ("synthetic", "real"))
-    order = np.argsort(-np.abs(made - real), kind="stable")
+    on_synthetic, on_real = (weights[0] @ losses[name] / len(rows) for name in ("synthetic", "real"))
+    order = np.argsort(-np.abs(on_synthetic - on_real), kind="stable")
     return Score(
         name="importance_agreement",
-        title="Importances agree",
         value=value,
         interval=(max(-1.0, value - half), min(1.0, value + half)),
         better="higher",
         target=1.0,
         unit="ρ",
-        description=f"Do models of {target!r} rest on the same columns when trained on synthetic rows?",
+        description=f"Do synthetic-trained and real-trained models of {target!r} use the same columns?",
         method=f"Spearman's rank correlation of permutation importances of boosted trees on {len(rows):,} rows; "
         f"interval: {N_DRAWS} bootstrap draws. Detail: loss per row, floor: of the real-trained model.",
-        detail=tuple(Part(columns=(names[j],), value=float(made[j]), floor=float(real[j])) for j in order),
+        detail=tuple(Part(columns=(names[j],), value=float(on_synthetic[j]), floor=float(on_real[j])) for j in order),
     )
 
 

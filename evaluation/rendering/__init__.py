@@ -1,1 +1,1 @@
-"""The look of the report."""
+"""Charts' data and HTML pages of reports."""

@@ -1,4 +1,4 @@
-"""The report's page, made from the report's plain data alone: pictures first, no script, nothing loaded."""
+"""HTML page of a report, rendered from its plain data: self-contained, without scripts."""
 
 from __future__ import annotations
 
@@ -11,28 +11,15 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tabsynth.evaluation.metric_specs import area_of
+from tabsynth.evaluation.metric_specs import SPECS, area_of
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.verdict import compare_with_floor
 from tabsynth.reporting import charts
 from tabsynth.reporting.number_format import format_number
 
-TILES = (
-    "shape_error",
-    "trend_error",
-    "tail_error",
-    "coverage",
-    "detection_auc",
-    "utility",
-    "conclusions",
-    "dcr_share",
-    "copies",
-)
-"""Scores that get a tile; all are in the table at the end."""
-
 MAX_BARS = 10
 MAX_OPEN_FINDINGS, MAX_REASONS = 8, 3
-"""Findings that stand open, and scores that are named under a use."""
+"""Findings that are not folded away, and scores that are named under a use."""
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -44,7 +31,11 @@ def render(report: Mapping[str, Any]) -> str:
         .get_template("report.html.j2")
         .render(
             verdict=report["verdict"],
-            tiles=[_tile(scores[name], report["verdict"]["scores"]) for name in TILES if name in scores],
+            tiles=[
+                _tile(scores[name], report["verdict"]["scores"])
+                for name, spec in SPECS.items()
+                if spec.gauge and name in scores
+            ],
             worst=_worst(report["worst"]),
             cards=_cards(report["distributions"], scores),
             heat=_heat(scores, report["distributions"]),
@@ -137,7 +128,7 @@ def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
     known = Score.from_dict(score)
     return {
         **_row(score),
-        "gauge": charts.gauge(score),
+        "gauge": charts.gauge(score, SPECS[known.name].gauge or (0.0, 1.0)),
         "level": levels.get(score["name"]),
         "reading": compare_with_floor(known),
     }

@@ -1,1 +1,1 @@
-"""The statistics that metrics share: encodings, distances and intervals."""
+"""Statistics shared by the metrics: encodings, distances, bootstrap intervals."""

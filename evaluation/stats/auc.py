@@ -19,21 +19,21 @@ def delong_auc(
     """AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
 
     Fast form: Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21 (2014),
-    equations 9 to 13. Where the variance is nil (all ranks parted, or few rows) the interval is bounded by the rule of
+    equations 9 to 13. Where the variance is nil (complete separation, or few rows) the interval follows the rule of
     three: an event never seen in m rows has a rate of at most 3 / m.
 
     Args:
         positive: Which rows are of the positive class, shape (n,); both classes must occur.
-        score: Higher for rows believed positive, shape (n,).
+        score: Higher for rows predicted positive, shape (n,).
         n_compared: Of how many AUCs this is the largest. Where none of them differs from 0.5 only the lower end can
             err, for any; where one differs much the upper end can, for this one. So the lower end shares the 5 %
             among all (Bonferroni), and the upper end gets what one of these shares leaves.
         folds: Of how many folds a cross-validated score is: rows that are learned from elsewhere make the score vary
             by more than the held-out rows show, so the variance grows by the ratio of held-out to learned rows (after
             Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003).
-        linear: Whether the models of the folds are linear. Where nothing can be told, what such a model learned from
-            one fold gains on another is what the other's gains on the first: an inner product of the differences that
-            both show by chance. Each pair of folds counts twice, so the variance is twice that of the held-out rows.
+        linear: Whether the models of the folds are linear. Under the null, what such a model of one fold gains on
+            another equals what the other's gains on the first, so each pair of folds counts twice, and the variance is
+            twice that of the held-out rows.
     """
     x, y = score[positive], score[~positive]
     m, n = len(x), len(y)

@@ -1,4 +1,4 @@
-"""The tree ensemble that evaluation lets judge, with one setting everywhere."""
+"""Boosted-tree models of all metrics, with one setting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Booster:
 
     Attributes:
         model: The model of scikit-learn.
-        fill_values: What stands for a missing value in each column, NaN where it is left missing; shape (d,).
+        fill_values: Value that replaces a missing one in each column, NaN where it stays missing; shape (d,).
     """
 
     model: Any

@@ -94,7 +94,7 @@ class Resample:
     Attributes:
         left: Draws of the real table.
         right: Draws of the other one.
-        chance: Random partings of all groups into two tables, which is what two tables of one population are: 1 for
+        chance: Permutations of all groups between the tables: 1 for
             groups of the first, shape (N_DRAWS, all groups). No row is drawn twice: copies would agree in all columns.
         scale: What turns deviations of the rows drawn from into those of all rows.
     """
@@ -177,8 +177,8 @@ class Resample:
         sides = zip((self.left, self.right), tables, strict=True)
         drawn = [statistic(np.asarray(side.weights @ table)) for side, table in sides]
         own = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
-        parted = [statistic(part) for part in self.permuted_counts(tables)]
-        deviations = (own[:, None], (parted[0] - parted[1])[:, None])
+        permuted = [statistic(part) for part in self.permuted_counts(tables)]
+        deviations = (own[:, None], (permuted[0] - permuted[1])[:, None])
         return abs(gap), self.calibrate(deviations, np.array([gap]), _absolute, abs(gap))
 
     def calibrate(
@@ -245,8 +245,8 @@ def familywise_bound(mean: Floats, deviation: Floats, rate: float = FAMILYWISE_R
 def error_interval(value: float, draws: Floats) -> tuple[float, float]:
     """95 % interval of an error between 0 and 1, in percent.
 
-    Up to two deviations above what chance gives, the spread is that by chance. Beyond, the lower end is judged, as in
-    Wilson's interval for a share, by the spread that it would have itself: between that by chance alone, at its mean,
+    Up to two deviations above what chance gives, the spread is that by chance. Beyond, the lower end uses, as in
+    Wilson's interval for a share, the spread that it would have itself: between that by chance alone, at its mean,
     and that of the draws, at the observed value. Else a distance that is far by chance would get too wide an interval.
 
     Args:

@@ -1,4 +1,4 @@
-"""Tables as linear models and distances read them: numbers standardised, categories as indicators."""
+"""Feature matrix for linear models and distances: standardised numbers, indicators of categories."""
 
 from __future__ import annotations
 

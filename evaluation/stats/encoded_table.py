@@ -1,4 +1,4 @@
-"""Tables as scores read them: every column coded once, with one code book for all tables of an evaluation."""
+"""Encoded tables: integer codes and numbers, with one encoding for all tables of an evaluation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class EncodedTable:
 
 
 def scored_columns(schema: Schema) -> list[str]:
-    """The columns that scores look at: all but identifiers and free text."""
+    """The scored columns: all but identifiers and free text."""
     return [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
 
 
@@ -74,7 +74,7 @@ def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Encode
     """Code tables with one book; the first frame is the real one, whose range is cut into bins.
 
     Args:
-        frames: Tables with the schema's columns, checked at the door.
+        frames: Validated tables with the schema's columns.
         schema: Kinds of the columns.
 
     Returns:
@@ -140,8 +140,8 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
     """Codes of a category in every table, and the labels of the codes from 1.
 
     Codes follow the schema's order where it means something, else falling frequency over all tables: a tree that
-    splits on the code then parts frequent from rare. An order by one table alone would give away, by their late codes,
-    the categories that it lacks, and fresh real rows of a column with many categories would be told apart.
+    splits on the code then separates frequent from rare. An order by one table alone would reveal, by late codes, the
+    categories that are missing from it, and real rows of a column with many categories would be detected.
     """
     parts = [_factorise(item, column) for item in series]
     kinds = [kind for _, _, kind in parts if kind]
@@ -188,7 +188,7 @@ def _label(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    """What a category's values are made of."""
+    """The family of a category's values."""
     if isinstance(value, (bool, np.bool_)):
         return "booleans"
     if isinstance(value, (int, float, np.number)):

@@ -1,8 +1,8 @@
-"""What every distance needs: a sample of both tables, fresh real rows for the floor, and the draws for intervals."""
+"""Samples of both tables, held-out real rows for the floor, and the draws for intervals, shared by all distances."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from tabsynth.evaluation.stats.bootstrap import (
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 20_000
-"""Rows a side that the finer distances look at."""
+"""Rows a side for the distances."""
 
 N_SPLITS = 3
 """Random splits of the training table over which a floor is averaged when there is no holdout."""
@@ -39,7 +39,7 @@ class Comparison:
         floor_pairs: Pairs of real tables; what they differ by, times ``scale``, is the floor.
         scale: From the rows that were compared to those of the two tables.
         resample: The draws for intervals.
-        method_note: How interval and floor were found.
+        method_note: How interval and floor were computed.
     """
 
     real: EncodedTable
@@ -72,10 +72,6 @@ class Comparison:
         """The two tables, then the real ones that give the floor."""
         return ((self.real, self.synthetic), *self.floor_pairs)
 
-    def each(self, keys: Callable[[EncodedTable], Integers]) -> list[tuple[Integers, Integers]]:
-        """What every pair of tables holds, by a function of one table."""
-        return [(keys(one), keys(other)) for one, other in self.pairs]
-
     def floor(self, each: Sequence[Floats]) -> Floats:
         """The floor from what each of ``floor_pairs`` differs by."""
         return np.asarray(np.minimum(np.mean(each, axis=0) * self.scale, 1.0))
@@ -84,7 +80,7 @@ class Comparison:
 def draw_floor_pairs(
     real: EncodedTable, rows: int, holdout: EncodedTable | None, rng: np.random.Generator
 ) -> tuple[tuple[tuple[EncodedTable, EncodedTable], ...], float, str]:
-    """Real tables to compare for a floor, the factor from their sizes to those asked for, and how, in words.
+    """Pairs of real tables for a floor, the factor from their sizes to those asked for, and the method in words.
 
     The factor is sqrt((1/n + 1/rows) / (1/a + 1/b)), as sampling noise goes, with a and b the rows that are compared.
     """
@@ -116,7 +112,6 @@ def total_variation_distance(left: Integers, right: Integers, size: int) -> floa
 
 def error_score(
     name: str,
-    title: str,
     description: str,
     method: str,
     columns: Sequence[tuple[str, ...]],
@@ -129,7 +124,6 @@ def error_score(
 
     Args:
         name: The score's name.
-        title: Its title.
         description: What it says.
         method: How it was found.
         columns: What each part is of, p in all.
@@ -144,7 +138,6 @@ def error_score(
     order = np.argsort(-(values - floors), kind="stable")[:MAX_PARTS]
     return Score(
         name=name,
-        title=title,
         value=100 * value,
         interval=(min(low, 100 * value), max(high, 100 * value)),
         better="lower",

@@ -1,4 +1,4 @@
-"""Numbers that look converted: a factor, and perhaps an offset, between the real and the synthetic ones."""
+"""Detection of unit changes: a factor, and perhaps an offset, between the real and the synthetic numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 
 def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str) -> str:
-    """What a number looks converted by, if all its quantiles lie on one line with the real ones; else nothing."""
+    """The conversion, in words, if the quantiles are a linear function of the real ones; else empty."""
     j = real.encoding.names.index(name)
     if not real.encoding.continuous[j]:
         return ""
@@ -24,7 +24,7 @@ def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str)
     if not _is_linear(x, y, slope, shift) or (0.9 < slope < 1.1 and abs(shift) < 0.1 * np.ptp(x)):
         return ""
     offset = "" if abs(shift) < 0.02 * np.ptp(y) else f" {'+' if shift > 0 else '−'} {abs(shift):.3g}"
-    return f"; its values look like {slope:.3g} × the real ones{offset}: were units changed?"
+    return f"; its quantiles are {slope:.3g} × the real ones{offset}: did the unit change?"
 
 
 def _is_linear(x: Floats, y: Floats, slope: float, shift: float) -> bool:

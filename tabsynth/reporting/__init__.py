@@ -1,1 +1,1 @@
-"""What all reports share: charts, number formats and files."""
+"""Toolkit shared by all reports: HTML, charts, number formats, files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -20,63 +21,36 @@ HEAT_COLUMNS = 40
 """Columns that a heat map can show legibly."""
 
 
-def gauge(score: dict[str, Any]) -> dict[str, Any]:
-    """Positions on a gauge, from 0 to 100, and the words at its ends."""
-    low, high = _range(score)
+def gauge(score: dict[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
+    """Positions on a gauge, from 0 to 100, and the labels of its ends; it is no narrower than ``ends``."""
+    interval, floor = score["interval"], score["floor"]
+    shown = [score["value"], *(interval or ()), *([floor] if floor is not None else [])]
+    step = (ends[1] - ends[0]) / 10
+    low = min(ends[0], step * math.floor(min(shown) / step))
+    high = max(ends[1], step * math.ceil(max(shown) / step))
 
     def at(value: float) -> float:
-        return round(100 * min(max((value - low) / (high - low), 0.0), 1.0), 2)
+        return float(round(100 * min(max((value - low) / (high - low), 0.0), 1.0), 2))
 
-    interval = score["interval"]
     return {
         "value": at(score["value"]),
         "low": at(interval[0]) if interval else None,
         "high": at(interval[1]) if interval else None,
-        "floor": at(score["floor"]) if score["floor"] is not None else None,
+        "floor": at(floor) if floor is not None else None,
         "left": format_number(low, score["unit"]),
         "right": format_number(high, score["unit"]),
     }
 
 
-def _range(score: dict[str, Any]) -> tuple[float, float]:
-    """The gauge's ends: they hold value, interval and floor, and are wide enough not to magnify noise."""
-    shown = [score["value"], *(score["interval"] or ()), *([score["floor"]] if score["floor"] is not None else [])]
-    least, max_length = min(shown), max(shown)
-    name = score["name"]
-    if name in ("shape_error", "trend_error", "tail_error", "subgroup_error"):
-        return 0.0, _ceiling(max(2.0, 1.15 * max_length, 2.5 * (score["floor"] or 0.0)))
-    if name.startswith("detection"):
-        return min(0.5, _floor(least)), 1.0
-    if name in ("utility", "importance_agreement"):
-        return max(_floor(min(least, max_length - 0.1)), -1.0), 1.0
-    if name == "utility_gap":
-        return min(least, -0.02), max(max_length, 0.1)
-    if name == "dcr_share":
-        return max(0.0, min(40.0, least - 2)), min(100.0, max(60.0, max_length + 2))
-    if name in ("coverage", "conclusions", "beta_recall"):
-        return min(_floor(least / 100) * 100, 80.0), 100.0
-    if name == "copies":
-        return min(0.0, least), max(1.0, 1.1 * max_length)
-    return least, max_length if max_length > least else least + 1
-
-
-def _ceiling(value: float) -> float:
-    return next((step for step in (2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 75.0) if step >= value), 100.0)
-
-
-def _floor(value: float) -> float:
-    return (value * 20 // 1) / 20
-
-
 def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
     """Paths of two stepped outlines on one scale, and the words under the axis; None without bins."""
-    edges, real, made = picture["edges"], picture["real"], picture["synthetic"]
+    edges, real, synthetic = picture["edges"], picture["real"], picture["synthetic"]
     if not real:
         return None
-    top = max(*real, *made, 1e-9)
+    top = max(*real, *synthetic, 1e-9)
     step = WIDTH / len(real)
     outlines = {}
-    for key, shares in (("real", real), ("synthetic", made)):
+    for key, shares in (("real", real), ("synthetic", synthetic)):
         heights = [_coordinate(BOTTOM - (BOTTOM - TOP) * share / top) for share in shares]
         outlines[key] = (
             f"M0 {_coordinate(BOTTOM)}"
@@ -113,10 +87,10 @@ def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
             "name": label,
             "y": _coordinate(i * height + height / 2),
             "real": _coordinate(room * real / top),
-            "at": _coordinate(LABELS + room * made / top),
-            "text": f"{label}: real {format_number(real, '%')}, synthetic {format_number(made, '%')}",
+            "at": _coordinate(LABELS + room * synthetic / top),
+            "text": f"{label}: real {format_number(real, '%')}, synthetic {format_number(synthetic, '%')}",
         }
-        for i, (label, real, made) in enumerate(zip(labels, picture["real"], picture["synthetic"], strict=True))
+        for i, (label, real, synthetic) in enumerate(zip(labels, picture["real"], picture["synthetic"], strict=True))
     ]
     return {"rows": rows, "thick": height * 0.6, "tick": height * 0.9, "height": _coordinate(height * len(rows))}
 
@@ -209,19 +183,19 @@ MAP_WIDTH, MAP_HEIGHT = 560.0, 120.0
 
 
 def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Paths by shade of the real and the synthetic rows, and of what one has over the other."""
+    """Paths by shade of the real and the synthetic rows, and of their difference."""
     if not data:
         return None
-    real, made = data["real"], data["synthetic"]
-    top = max((max(row) for row in [*real, *made]), default=0.0) or 1.0
-    gap = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(real, made, strict=True)]
+    real, synthetic = data["real"], data["synthetic"]
+    top = max((max(row) for row in [*real, *synthetic]), default=0.0) or 1.0
+    gap = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(real, synthetic, strict=True)]
     max_length = max((abs(value) for row in gap for value in row), default=0.0)
     scale = max(max_length, 0.25 * top)
     off = sum(abs(value) for row in gap for value in row) / 20
     return {
         "side": CELL * len(real),
         "real": _paths(real, top),
-        "synthetic": _paths(made, top),
+        "synthetic": _paths(synthetic, top),
         "more": _paths([[max(value, 0.0) for value in row] for row in gap], scale),
         "less": _paths([[max(-value, 0.0) for value in row] for row in gap], scale),
         "explained": [format_number(value, "%") for value in data["explained"]],
@@ -248,7 +222,7 @@ def _paths(grid: list[list[float]], top: float) -> list[dict[str, Any]]:
 
 
 def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Two stepped outlines over the classifier's belief, and the rows that it was surest of."""
+    """Two stepped outlines over the classifier's probability, and the rows detected most confidently."""
     if not data:
         return None
     top = max(*data["real"], *data["synthetic"], 1e-9)

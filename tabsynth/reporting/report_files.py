@@ -1,4 +1,4 @@
-"""Write a report, of evaluation or audit, in the form that its file's suffix names."""
+"""Write a report in the format of its file's suffix."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tabsynth.cli import main
 from tabsynth.errors import InputError, SourceError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates
-from tabsynth.evaluation.metric_specs import AREAS, LIMITS, area_of
+from tabsynth.evaluation.metric_specs import SPECS, USES, area_of
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
 
@@ -94,12 +94,19 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_default_gates_are_the_limits_of_poor() -> None:
     for gate in read_gates("default"):
-        assert gate.limit == {"above_floor": LIMITS[gate.name][1]}
+        limits = SPECS[gate.name].limits
+        assert limits is not None
+        assert gate.limit == {"above_floor": limits[1]}
         assert gate.optional
 
 
-def test_every_judged_score_has_an_area() -> None:
-    assert {name for names in AREAS.values() for name in names} >= set(LIMITS)
+def test_every_metric_spec_is_consistent() -> None:
+    for name, spec in SPECS.items():
+        assert spec.title, name
+        assert set(spec.uses) <= set(USES), name
+        assert spec.limits is None or 0 < spec.limits[0] < spec.limits[1], name
+        assert spec.limits is not None or not (spec.gate or spec.verdict or spec.uses), name
+    assert {use for spec in SPECS.values() for use in spec.uses} == set(USES)
     assert area_of("sdmetrics_quality") == "sdmetrics"
     assert area_of("beauty") == "other"
 
@@ -120,7 +127,7 @@ def test_command_line(
     Path("gates.yaml").write_text("gates: {fidelity.trend_error: {max: 0.001}}\n")
     assert main([*line, "--gates", "gates.yaml", "--output", "r.html"]) == 3
     assert "not met: trend_error" in capsys.readouterr().err
-    assert "! missed" in Path("r.html").read_text("utf-8")
+    assert "! failed" in Path("r.html").read_text("utf-8")
     Path("gates.yaml").write_text("gates: {fidelity.tend_error: {max: 0.001}}\n")
     assert main([*line, "--gates", "gates.yaml"]) == 2
     assert "did you mean 'trend_error'" in capsys.readouterr().err

@@ -150,7 +150,7 @@ def test_quality_of_a_table_that_breaks_its_schema() -> None:
     assert scores["real_validity"].detail[0].columns == ("sex",)
     with pytest.raises(DataError, match="no rows"):
         quality_scores(frame[:0], schema)
-    with pytest.raises(SchemaError, match="lacks 'age'"):
+    with pytest.raises(SchemaError, match="are missing from the table: 'age'"):
         quality_scores(frame.drop(columns="age"), schema)
 
 
