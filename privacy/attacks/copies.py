@@ -35,7 +35,9 @@ KMAP_BINS = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), 
 """Sizes of the groups of training records that share a synthetic row's quasi-identifiers."""
 
 
-def attack_copies(game: MembershipGame, attacks: TargetScores, holdout: EncodedTable, synthetic: EncodedTable) -> list[Finding]:
+def attack_copies(
+    game: MembershipGame, attacks: TargetScores, holdout: EncodedTable, synthetic: EncodedTable
+) -> list[Finding]:
     """Compare the shares of training and held-out records that occur in the synthetic table.
 
     Args:

@@ -71,7 +71,9 @@ class MembershipGame:
         return np.concatenate([self.points["members"], self.points["controls"]])
 
 
-def split_targets(train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator) -> MembershipGame:
+def split_targets(
+    train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator
+) -> MembershipGame:
     """Split the rows at random."""
     order = rng.permutation(len(holdout))
     count = max(1, round(REFERENCE_SHARE * len(holdout)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tabsynth.errors import InputError, quote
-from tabsynth.reporting.number_format import figure
+from tabsynth.reporting.number_format import format_number
 
 if TYPE_CHECKING:
     from tabsynth.privacy.audit.report import AuditReport
@@ -28,6 +28,6 @@ def unmet_audit(report: AuditReport, require: Mapping[str, str | float]) -> list
     for name, limit in limits.items():
         score = report.scores[name]
         if score.value > limit:
-            value, bound = (figure(number, score.unit) for number in (score.value, limit))
+            value, bound = (format_number(number, score.unit) for number in (score.value, limit))
             out.append(f"{name} is {value}, at most {bound} is allowed")
     return out
