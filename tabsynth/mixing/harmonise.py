@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import DataError, quote
-from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Match, code_text, code_texts
+from tabsynth.errors import DataError, TabsynthError, quote
+from tabsynth.mixing.column_types import common_type, to_arrow
+from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Match, code_text, code_texts, is_by_source
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
-from tabsynth.schema.datetime_formats import find_formats, parse_dates
+from tabsynth.mixing.value_parsing import HarmonisationStats, parse_date_column, parse_number_column
+from tabsynth.schema.datetime_formats import find_formats
 
 N_SIGNIFICANT_DIGITS = 12
 """Significant digits kept by a conversion, which removes binary rounding errors."""
-
-
-@dataclass
-class HarmonisationStats:
-    """Counts of the changes to one source's column.
-
-    Attributes:
-        sentinels: Sentinels that became missing.
-        converted: Converted values by unit.
-        recoded: Rows by meaning.
-        unread: Values that could not be parsed and became missing, within the budget.
-        outside: Values outside the range that became missing.
-        failed: Values charged to the budget, of ``present`` values.
-    """
-
-    sentinels: int = 0
-    converted: dict[str, int] = field(default_factory=dict)
-    recoded: dict[str, int] = field(default_factory=dict)
-    unread: int = 0
-    outside: int = 0
-    failed: int = 0
-    present: int = 0
-
-    def add(self, other: HarmonisationStats) -> None:
-        """Add the counts of another batch."""
-        for name in ("sentinels", "unread", "outside", "failed", "present"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for mine, theirs in ((self.converted, other.converted), (self.recoded, other.recoded)):
-            for key, count in theirs.items():
-                mine[key] = mine.get(key, 0) + count
 
 
 def harmonise_source(
@@ -67,7 +39,7 @@ def harmonise_source(
     columns, done = {}, {}
     for name, match in plan.mapped.items():
         if source in match.sources:
-            columns[name], done[name] = _harmonise_column(frame, source, match, plan)
+            columns[name], done[name] = _harmonise_column(frame, source, match, plan, is_batch)
     if not is_batch:
         check_budgets(source, plan, done)
     return pd.DataFrame(columns, index=frame.index), done
@@ -76,8 +48,13 @@ def harmonise_source(
 def check_budgets(source: str, plan: Plan, done: Mapping[str, HarmonisationStats]) -> None:
     """Raise a DataError if more of a source's values failed than the budget allows."""
     for name, item in done.items():
+        where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
+        if item.codes and not item.matched:
+            raise DataError(
+                f"{where}: the map of its values changes nothing, for none of its codes occurs; correct the values of "
+                f"{name!r} in harmonise, or remove them"
+            )
         if item.failed > _failure_budget(plan, name) * item.present:
-            where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
             raise DataError(
                 f"{where}: {item.failed:,} of {item.present:,} values cannot be read, more than the budget of "
                 f"{_failure_budget(plan, name):g}; fix them, name them under na, or allow a budget of "
@@ -107,7 +84,7 @@ def decided_entries(plan: Plan, column: str) -> list[HarmonisationRule]:
 
 
 def _harmonise_column(
-    frame: pd.DataFrame, source: str, match: Match, plan: Plan
+    frame: pd.DataFrame, source: str, match: Match, plan: Plan, is_batch: bool
 ) -> tuple[pd.Series, HarmonisationStats]:
     """Harmonise one column of one source."""
     entries = decided_entries(plan, match.to)
@@ -115,14 +92,14 @@ def _harmonise_column(
     values, done = _recode_column(frame, source, match, plan)
     budget = _failure_budget(plan, match.to)
     if match.kind == "numeric":
-        numbers = _parse_numbers(values, where, budget, done)
+        numbers = parse_number_column(values, where, budget, done, is_batch)
         for entry in entries:
             numbers = _convert_units(numbers, entry, source, done)
         for entry in entries:
             numbers = _apply_range(numbers, entry, where, done)
         return numbers.rename(match.to), done
     if match.kind == "datetime":
-        return _parse_dates(values, _declared_format(entries, source), where, budget, done).rename(match.to), done
+        return parse_date_column(values, _declared_format(entries, source), where, budget, done).rename(match.to), done
     return values.rename(match.to), done
 
 
@@ -137,6 +114,8 @@ def _recode_column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -
     recoding = {key: value for entry in entries for key, value in entry.recoding(source).items()}
     if recoding:
         unmapped = next((entry.unmapped for entry in entries if entry.recoding(source)), "fail")
+        own = any(is_by_source(entry.values) and entry.recoding(source) for entry in entries)
+        done.codes = int(values.notna().sum()) if own else 0
         values = _apply_recoding(values, recoding, unmapped, where, match.to, done)
     return values, done
 
@@ -188,6 +167,7 @@ def _apply_recoding(
             f"{quote(sorted(keys[strange].unique()), 3)} ({int(strange.sum())} rows); add them to the values of "
             f"{column!r}, or set unmapped to keep or missing"
         )
+    done.matched = int((values.notna() & ~strange).sum())
     out = keys.map(recoding).astype(object)
     if unmapped == "keep":
         out = out.where(~strange, values)
@@ -195,31 +175,6 @@ def _apply_recoding(
         done.unread += int(strange.sum())
     done.recoded = {code_text(key): int(count) for key, count in out.value_counts().items()}
     return out.where(out.notna(), None)
-
-
-def _parse_numbers(values: pd.Series, where: str, budget: float, done: HarmonisationStats) -> pd.Series:
-    """Parse numbers; failures count against the budget."""
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise DataError(f"{where} contains dates, but the plan declares it numeric; map it to a datetime column")
-    plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
-    parsed = pd.to_numeric(plain, errors="coerce").astype("float64")
-    _charge_failures(values, parsed, where, "numbers", budget, done)
-    return parsed
-
-
-def _charge_failures(
-    values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: HarmonisationStats
-) -> None:
-    """Count failures; raise at once without a budget."""
-    bad = values.notna() & parsed.isna()
-    count, present = int(bad.sum()), int(values.notna().sum())
-    if count and not budget:
-        raise DataError(
-            f"{where}: {count} of {present} values are not {what}, such as {quote(values[bad].unique(), 3)}; fix "
-            f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
-        )
-    done.unread += count
-    done.failed, done.present = count, present
 
 
 def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, done: HarmonisationStats) -> pd.Series:
@@ -258,26 +213,18 @@ def _apply_range(numbers: pd.Series, entry: HarmonisationRule, where: str, done:
     return numbers.mask(out)
 
 
-def _parse_dates(
-    values: pd.Series, declared: str | None, where: str, budget: float, done: HarmonisationStats
-) -> pd.Series:
-    """Parse dates strictly by one format, declared or the only one that fits."""
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return values
-    text = code_texts(values)
-    date_format = declared
-    if date_format is None:
-        found = find_formats([str(value) for value in text.dropna().unique()])
-        if len(found) > 1:
-            raise DataError(
-                f"{where}: every date fits both {found[0]} and {found[1]}; declare the format under dates in harmonise"
-            )
-        if not found and text.notna().any():
-            raise DataError(
-                f"{where}: no single format fits all dates, such as {quote(text.dropna().unique(), 3)}; declare it "
-                "under dates in harmonise, with a budget for those that do not fit"
-            )
-        date_format = found[0] if found else "%Y-%m-%d"
-    parsed = parse_dates(text, date_format)
-    _charge_failures(values, parsed, where, f"dates of the format {date_format}", budget, done)
-    return parsed
+def preview(match: Match, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.Series], list[str]]:
+    """A column after accepting its proposals, by source, and the errors that applying them would raise."""
+    kept = [replace(e, status="accepted") for e in plan.harmonise if e.column == match.to and e.status != "rejected"]
+    alone = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(kept))
+    out, errors = {}, []
+    for source in match.sources:
+        try:
+            out[source] = harmonise_source(frames[source], source, alone)[0][match.to]
+        except TabsynthError as error:
+            errors.append(str(error))
+    try:
+        common_type(match.to, {source: to_arrow(values)[1] for source, values in out.items()})
+    except TabsynthError as error:
+        errors.append(str(error))
+    return out, errors

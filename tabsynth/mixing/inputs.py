@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.data.batch_reader import Batches
 from tabsynth.data.provenance import file_hash
 from tabsynth.data.read_write import read
-from tabsynth.errors import DataError, InputError, quote
+from tabsynth.errors import DataError, InputError, TabsynthError, quote
 from tabsynth.mixing.plan.entries import Input
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.schema.validation import check_frame
@@ -25,11 +25,17 @@ def load_source(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFra
         InputError: It is neither a usable frame nor a path.
     """
     if isinstance(table, pd.DataFrame):
-        check_frame(table)
+        try:
+            check_frame(table)
+        except TabsynthError as error:
+            raise type(error)(f"source {name!r}: {error}") from error
         return table.reset_index(drop=True), Input(sha256=frame_hash(table))
     if not isinstance(table, (str, Path)):
         raise InputError(f"source {name!r}: expected a DataFrame or a path, not {type(table).__name__}")
-    return read(table).frame, Input(uri=str(table), sha256=file_hash(Path(table)))
+    frame = read(table).frame
+    if frame.empty:
+        raise DataError(f"source {name!r}: {str(table)!r} has no rows")
+    return frame, Input(uri=str(table), sha256=file_hash(Path(table)))
 
 
 def load_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> dict[str, pd.DataFrame]:

@@ -18,7 +18,7 @@ from tabsynth.errors import InputError
 from tabsynth.mixing.checks import check_alarms, check_codes, require_decided
 from tabsynth.mixing.combination.combine import Combined, fuse_sources, join_rows, stack_rows
 from tabsynth.mixing.combination.raking import check_margins, rake
-from tabsynth.mixing.harmonise import HarmonisationStats, harmonise_source, mask_sentinels
+from tabsynth.mixing.harmonise import harmonise_source, mask_sentinels
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.linkage.link import Links, link
 from tabsynth.mixing.linkage.spec import LinkSpec
@@ -27,6 +27,7 @@ from tabsynth.mixing.plan.entries import code_texts
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.report import mix_report, mixed_schema, provenance
 from tabsynth.mixing.result import Mixed
+from tabsynth.mixing.value_parsing import HarmonisationStats
 
 
 @overload

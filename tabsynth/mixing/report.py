@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.mixing.combination.raking import domain_auc
-from tabsynth.mixing.harmonise import HarmonisationStats, decided_entries
+from tabsynth.mixing.harmonise import decided_entries
 from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.value_parsing import HarmonisationStats
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.inference import infer_column
 from tabsynth.schema.schema import Schema

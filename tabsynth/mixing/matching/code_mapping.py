@@ -28,6 +28,9 @@ MAX_ABSENCE_PROBABILITY = 0.01
 MAX_TAIL_SHARE = 0.05
 """Share of high counts that may be absent from one of two columns of counts."""
 
+KEPT_COST = 1e6
+"""Cost of mapping a code of both sources to another one."""
+
 MIN_EXCHANGE_Z = 4.0
 """Standard errors by which the means must contradict the codes' names before an exchange is reported."""
 
@@ -67,10 +70,19 @@ def map_codes(
         or not (one.is_coded or other.is_coded or one.kind == "categorical")
     ):
         return None
+    if (one.is_words and other.is_measurement) or (other.is_words and one.is_measurement):
+        return None
     folded = {key.casefold(): key for key in a}
     if all(key.casefold() in folded for key in b):
         same = {key: folded[key.casefold()] for key in b if key != folded[key.casefold()]}
-        return CodeMapping(same, not (doubt := _doubt(one, other, links)), 0.95, doubt)
+        if links is not None and len(b) >= 2 and (pair := _exchanged_codes(one, other, *links)):
+            exchange = {pair[0]: pair[1], pair[1]: pair[0]}
+            question = (
+                f"the codes {pair[0]} and {pair[1]} of {other.source}.{other.name} appear to be exchanged against "
+                f"{one.source}: is {pair[0]} → {pair[1]}, {pair[1]} → {pair[0]} right?"
+            )
+            return CodeMapping(same | exchange, False, 0.5, question)
+        return CodeMapping(same, not (doubt := _doubt(one, other)), 0.95, doubt)
     words = {key: partner for key in b if (partner := _synonym(key, a)) is not None}
     if len(words) == len(b) and len(set(words.values())) == len(words):
         return CodeMapping(words, True, 0.95)
@@ -101,8 +113,8 @@ def _synonym(key: str, others: Mapping[str, float]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _doubt(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
-    """Why equal codes may differ in meaning: a frequent code is absent, or the means of other columns disagree."""
+def _doubt(one: Profile, other: Profile) -> str:
+    """Why equal codes may differ in meaning: a frequent code is absent."""
     a, b = one.shares or {}, other.shares or {}
     own = {key.casefold() for key in b}
     gone = {key: share for key, share in a.items() if key.casefold() not in own}
@@ -113,17 +125,10 @@ def _doubt(one: Profile, other: Profile, links: tuple[pd.DataFrame, pd.DataFrame
             f"{other.source}.{other.name} never has {', '.join(missed[:5])}, which {one.source} has in {share:.0%} of "
             "its rows: does it use other codes?"
         )
-    if links is not None and len(b) >= 2:
-        odd = _exchanged_codes(one, other, *links)
-        if odd:
-            return (
-                f"the codes of {other.source}.{other.name} relate to other columns differently than those of "
-                f"{one.source}: {odd}"
-            )
     return ""
 
 
-def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> str:
+def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> tuple[str, str] | None:
     """Two codes whose means of other columns fit far better if exchanged."""
     a, b = one.shares or {}, other.shares or {}
     shared = [key for key in b if key in a and key in mine.index and key in theirs.index]
@@ -140,8 +145,8 @@ def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: p
             # The difference of two means in standard units has a variance of about 2/n in each source.
             worth = float(first[good] @ second[good]) / np.sqrt(float(np.square(first[good]).sum()) * 2 / n + 1e-12)
             if worth < -MIN_EXCHANGE_Z:
-                return f"{key} and {partner} appear to be exchanged"
-    return ""
+                return key, partner
+    return None
 
 
 def _assign_by_shares(
@@ -150,7 +155,11 @@ def _assign_by_shares(
     """Assignment by frequencies and anchor means; always a question."""
     a, b = one.shares or {}, other.shares or {}
     rows, columns = list(b), list(a)
+    kept = _kept_codes(rows, columns)
     cost = np.zeros((len(rows), len(columns)))
+    for key in kept:
+        cost[rows.index(key)] = cost[:, columns.index(key)] = KEPT_COST
+        cost[rows.index(key), columns.index(key)] = 0.0
     if all(key.lstrip("-").isdigit() for key in (*rows, *columns)):
         # Numeric codes are rarely in another order.
         ranks = [np.argsort(np.argsort([int(key) for key in keys])) for keys in (rows, columns)]
@@ -166,13 +175,33 @@ def _assign_by_shares(
                 if gap.notna().any():
                     cost[i, j] += min(float(np.nanmean(gap.to_numpy(dtype=np.float64))), 2.0)
     chosen = linear_sum_assignment(cost)
-    meaning = {rows[i]: columns[j] for i, j in zip(*chosen, strict=True)}
-    score = round(float(np.exp(-max(0.0, np.mean([cost[i, j] for i, j in zip(*chosen, strict=True)])))), 3)
-    pairs = ", ".join(f"{key} → {partner}" for key, partner in list(meaning.items())[:6])
-    left = f"; {len(rows) - len(meaning)} codes have no partner" if len(rows) > len(meaning) else ""
-    return CodeMapping(
-        meaning, False, score, f"{other.source}.{other.name} has codes of its own: is {pairs} right{left}?"
-    )
+    pairs_kept = [(i, j) for i, j in zip(*chosen, strict=True) if cost[i, j] < KEPT_COST / 2]
+    meaning = {rows[i]: columns[j] for i, j in pairs_kept}
+    costs = [cost[i, j] for i, j in pairs_kept] or [KEPT_COST]
+    score = round(float(np.exp(-max(0.0, np.mean(costs)))), 3)
+    changed = {key: partner for key, partner in meaning.items() if key != partner}
+    pairs = ", ".join(f"{key} → {partner}" for key, partner in list(changed.items())[:6])
+    rest = [key for key in rows if key not in meaning]
+    fate = "stay as they are" if one.values is None or all(map(_is_integer, rest)) else "become missing"
+    questions = [f"is {pairs} right?"] if changed else []
+    questions += [f"{', '.join(rest[:6])} have no partner and {fate}: is that right?"] if rest else []
+    question = f"{other.source}.{other.name} has codes of its own: {' '.join(questions)}"
+    return CodeMapping(meaning if changed else {}, False, score, question)
+
+
+def _kept_codes(rows: Sequence[str], columns: Sequence[str]) -> set[str]:
+    """Codes of both sources, which keep their meaning unless numeric codes are shifted or mostly different."""
+    both = set(rows) & set(columns)
+    if all(map(_is_integer, (*rows, *columns))):
+        gaps = {a - b for a, b in zip(sorted(map(int, rows)), sorted(map(int, columns)), strict=False)}
+        shifted = len(rows) == len(columns) and len(gaps) == 1
+        if shifted or 2 * len(both) < min(len(rows), len(columns)):
+            return set()
+    return both
+
+
+def _is_integer(code: str) -> bool:
+    return code.lstrip("-").isdigit()
 
 
 def code_means(frame: pd.DataFrame, column: str, anchors: Sequence[str], mapped: Sequence[str]) -> pd.DataFrame:

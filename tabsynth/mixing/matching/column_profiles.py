@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,9 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 from tabsynth.mixing.plan.entries import code_text
 from tabsynth.schema.column_names import is_quantity, split_words
+from tabsynth.schema.columns import Numeric
 from tabsynth.schema.inference import infer_column
+from tabsynth.schema.number_formats import parse_numbers
 from tabsynth.schema.schema import Schema
 
 QUANTILE_LEVELS = np.linspace(0.05, 0.95, 19)
@@ -25,6 +28,12 @@ SENTINELS = frozenset(
     for sign in (1, -1)
 ) - {1, 7, 8, -7, -8}  # fmt: skip
 """Numbers that often mean 'none' or 'unknown'."""
+
+SCALE_SENTINELS = SENTINELS | {7, 8, -1, -7, -8}
+"""Numbers that often mean 'refused' or 'unknown' beside the codes of a scale."""
+
+MIN_CERTAIN_SENTINEL = 10
+"""A lower number beside a scale must occur twice."""
 
 MIN_SPIKE_ROWS = 5
 """Minimum rows of a sentinel."""
@@ -45,6 +54,8 @@ class Profile:
         quantiles: At ``QUANTILE_LEVELS``; None for other kinds.
         shares: Share of each code (as text) among the values; None for too many distinct values.
         spikes: Probable sentinels within the source, with their counts.
+        number_format: How text spells the numbers; None for other columns.
+        doubt: The open question about the number format.
     """
 
     source: str
@@ -57,6 +68,24 @@ class Profile:
     quantiles: Floats | None
     shares: Mapping[str, float] | None
     spikes: Mapping[float, int]
+    number_format: str | None = None
+    doubt: str = ""
+
+    @property
+    def quantity_words(self) -> tuple[str, ...]:
+        """The words of its name, and the currency symbols of its values."""
+        symbols = re.split(r"[#0.,'’\s]+", (self.number_format or "").casefold())
+        return (*self.words, *(symbol for symbol in symbols if symbol))
+
+    @property
+    def is_measurement(self) -> bool:
+        """Whether it has numbers that are not codes."""
+        return self.values is not None and not self.is_coded and len(np.unique(self.values)) > 1
+
+    @property
+    def is_words(self) -> bool:
+        """Whether its values are a few words without digits."""
+        return self.values is None and bool(self.shares) and not any(map(str.isdigit, "".join(self.shares or ())))
 
     @property
     def is_coded(self) -> bool:
@@ -83,22 +112,32 @@ def profile_columns(source: str, frame: pd.DataFrame, schema: Schema | None = No
 def profile_column(source: str, values: pd.Series, schema: Schema | None = None) -> Profile:
     """Profile one column; its kind is inferred unless a schema declares it."""
     name = str(values.name)
-    kind = schema[name].kind if schema is not None and name in schema else infer_column(values).kind
+    column = schema[name] if schema is not None and name in schema else infer_column(values)
     present = values.dropna()
-    numeric = kind in ("numeric", "categorical", "boolean") and pd.api.types.is_numeric_dtype(values.dtype)
-    numbers = present.to_numpy(dtype=np.float64) if numeric else None
+    number_format = None
+    numbers = None
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        if column.kind in ("numeric", "categorical", "boolean"):
+            numbers = present.to_numpy(dtype=np.float64)
+    elif isinstance(column, Numeric):
+        number_format = column.format
+        numbers = pd.to_numeric(present.astype(object), errors="coerce").to_numpy(np.float64)
+        if number_format is not None:
+            numbers = parse_numbers(present, number_format)
+        numbers = numbers[~np.isnan(numbers)]
     spikes: dict[float, int] = {}
     if numbers is not None and len(numbers):
-        spikes = find_spikes(numbers)
+        spikes = find_scale_sentinels(numbers) or find_spikes(numbers)
         kept = numbers[~np.isin(numbers, list(spikes))]
         numbers = kept if len(kept) else numbers
     shares = None
-    if present.nunique() <= 4 * MAX_CODES:
-        shares = {code_text(key): float(share) for key, share in present.value_counts(normalize=True).items()}
+    if number_format is None and present.nunique() <= 4 * MAX_CODES:
+        codes = present[~present.isin(list(spikes))] if spikes else present
+        shares = {code_text(key): float(share) for key, share in codes.value_counts(normalize=True).items()}
     return Profile(
         source=source,
         name=name,
-        kind=kind,
+        kind=column.kind,
         words=tuple(split_words(name)),
         rows=len(values),
         count=len(present),
@@ -108,12 +147,30 @@ def profile_column(source: str, values: pd.Series, schema: Schema | None = None)
         else None,
         shares=shares,
         spikes=spikes,
+        number_format=number_format,
+        doubt=column.question if number_format is not None else "",
     )
 
 
 def _is_uninformative(numbers: Floats) -> bool:
     """Whether a column has no number, or only one that may be a sentinel."""
     return not len(numbers) or (bool((numbers == numbers[0]).all()) and float(numbers[0]) in SENTINELS)
+
+
+def find_scale_sentinels(numbers: Floats) -> dict[float, int]:
+    """Sentinels beside the codes of a scale, such as 99 beside 1 to 5; empty if other numbers are no such codes."""
+    values, counts = np.unique(numbers, return_counts=True)
+    if len(values) > 2 * MAX_CODES or not {0.0, 1.0} & set(values):
+        return {}
+    low = high = min({0.0, 1.0} & set(values))
+    while high + 1 in values:
+        high += 1
+    beside = {float(v): int(n) for v, n in zip(values, counts, strict=True) if not low <= v <= high}
+    # Counts begin at 0 and have rare high values; 7, 8 and 9 are sentinels only beside 0 and 1, or a scale from 1 on.
+    sentinels = SENTINELS - {9.0} if low == 0 and high > 1 else SCALE_SENTINELS
+    usual = all(value in sentinels and (value < low - 1 or value > high + 1) for value in beside)
+    usual = usual and all(count > 1 or not 0 <= value < MIN_CERTAIN_SENTINEL for value, count in beside.items())
+    return beside if low < high <= low + MAX_CODES and usual else {}
 
 
 def find_spikes(numbers: Floats) -> dict[float, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
+from tabsynth.errors import quote
 from tabsynth.mixing.matching.code_mapping import code_means, map_codes
 from tabsynth.mixing.matching.column_profiles import Profile, profile_column
 from tabsynth.mixing.matching.schema_matching import ColumnGroup
@@ -20,9 +22,9 @@ from tabsynth.mixing.matching.unit_detection import (
     compare_units,
     detect_second_unit,
 )
-from tabsynth.mixing.plan.entries import HarmonisationRule, code_text
+from tabsynth.mixing.plan.entries import HarmonisationRule, code_text, code_texts
 from tabsynth.mixing.units import Conversion, conversion
-from tabsynth.schema.datetime_formats import find_formats
+from tabsynth.mixing.value_parsing import closest_formats
 
 Anchors = Mapping[str, Mapping[str, str]]
 
@@ -183,6 +185,7 @@ def _code_rules(
     """Map the codes of the sources to those of the first."""
     home = next(iter(members.values()))
     values, questions, scores = {}, [], []
+    fates: set[str] = set()
     for source, member in list(members.items())[1:]:
         links = None if source in splits else _anchor_means(column, home, member, frames, anchors)
         found = map_codes(home, member, links)
@@ -190,14 +193,22 @@ def _code_rules(
             continue
         scores.append(found.score)
         if found.meaning:
-            stay = {key: key for key in member.shares or {} if key not in found.meaning and key in (home.shares or {})}
+            stay = {key: key for key in member.shares or {} if key not in found.meaning and _stays(home, key)}
             values[source] = {key: _home_code(home, code) for key, code in {**found.meaning, **stay}.items()}
+            unmapped = "fail" if len(values[source]) >= len(member.shares or {}) else "missing"
+            fates.add(unmapped)
         if not found.certain:
             questions.append(found.question)
     if not scores:
         return []
     question = "; ".join(questions)
-    return [HarmonisationRule(column=column, values=values, status="proposed", score=min(scores), question=question)]
+    rule = HarmonisationRule(column=column, values=values, status="proposed", score=min(scores), question=question)
+    return [replace(rule, unmapped="missing" if "missing" in fates else "fail")]
+
+
+def _stays(home: Profile, code: str) -> bool:
+    """Whether a code without a partner can stay as it is in the first source's column."""
+    return home.values is None or code.lstrip("-").isdigit()
 
 
 def _home_code(home: Profile, code: str) -> str | int:
@@ -228,7 +239,7 @@ def _date_rules(
     """Formats of text dates; ambiguous day and month become a question."""
     if not any(member.kind == "datetime" for member in members.values()):
         return []
-    formats, questions = {}, []
+    formats, questions, budget = {}, [], 0.0
     for source, member in members.items():
         if source in splits:
             formats[source] = splits[source].format or "%Y-%m-%d"
@@ -236,12 +247,20 @@ def _date_rules(
         values = frames[source][member.name].dropna()
         if pd.api.types.is_datetime64_any_dtype(values.dtype) or not len(values):
             continue
-        found = find_formats([code_text(value) for value in pd.unique(values)])
+        texts = code_texts(values)
+        found, strange = closest_formats(texts)
         if not found:
             questions.append(
-                f"the dates of {source}.{member.name} do not all have one format: which budget of failures is right?"
+                f"{source}.{member.name} has no dates, such as {quote(strange, 3)}: is it the right column?"
             )
             continue
+        if strange:
+            share = float(texts.isin(strange).mean())
+            budget = max(budget, math.ceil(share * 1e4) / 1e4)
+            questions.append(
+                f"{share:.1%} of {source}.{member.name} are no dates of the format {found[0]}, such as "
+                f"{quote(strange, 3)}: may they become missing?"
+            )
         formats[source] = found[0]
         if len(found) > 1:
             questions.append(f"{source}.{member.name}: is it {found[0]} or {found[1]}? Every value fits both")
@@ -251,6 +270,7 @@ def _date_rules(
         HarmonisationRule(
             column=column,
             dates=formats,
+            budget=budget,
             status="proposed",
             score=0.5 if questions else 0.95,
             question="; ".join(questions),

@@ -16,17 +16,24 @@ from scipy.optimize import linear_sum_assignment
 
 from tabsynth.common.arrays import Floats
 from tabsynth.mixing.matching.column_profiles import Profile
+from tabsynth.mixing.matching.contrary_words import contrary_words
 from tabsynth.mixing.matching.name_similarity import name_similarity
 from tabsynth.mixing.matching.unit_detection import compare_units
 
 MIN_PAIR_SCORE = 0.3
 """Minimum score of a match."""
 
+MIN_NAMESAKE_KINDS = 0.8
+"""Minimum compatibility of the kinds of columns that are matched by equal names."""
+
 MIN_ANCHOR_SCORE = 0.65
 """Minimum score of an anchor of the second round."""
 
 DEPENDENCE_WEIGHT = 0.2
 """Weight of the correlations in the second round."""
+
+CONTRARY_FACTOR = 0.5
+"""Factor of the similarity of names with contrary words."""
 
 MAX_CORRELATION_ROWS = 20_000
 """Rows that correlations are computed from."""
@@ -55,6 +62,20 @@ class ColumnGroup:
     def first(self) -> Profile:
         """The column that the others are matched to."""
         return next(iter(self.members.values()))
+
+    def contradiction(self, source: str) -> str:
+        """How a source's column contradicts another one's name or currency; empty if it does not."""
+        words = self.members[source].quantity_words
+        others = (member for name, member in self.members.items() if name != source)
+        return next((text for other in others if (text := contrary_words(other.quantity_words, words))), "")
+
+    @property
+    def are_namesakes(self) -> bool:
+        """Whether all columns have one name, and kinds that fit each other."""
+        kinds = {member.kind for member in self.members.values()}
+        return len({member.words for member in self.members.values()}) == 1 and (
+            len(kinds) == 1 or _KIND_SIMILARITY.get(frozenset(kinds), 0.0) >= MIN_NAMESAKE_KINDS
+        )
 
 
 def match_columns(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str, pd.DataFrame]) -> list[ColumnGroup]:
@@ -111,8 +132,13 @@ def pair_scores(groups: Sequence[ColumnGroup], columns: Sequence[Profile]) -> Fl
 
 def pair_score(one: Profile, other: Profile) -> float:
     """Similarity of two columns, 0 to 1."""
+    if (one.is_words and other.is_measurement) or (other.is_words and one.is_measurement):
+        return 0.0
     kinds = 1.0 if one.kind == other.kind else _KIND_SIMILARITY.get(frozenset({one.kind, other.kind}), 0.25)
-    return kinds * 0.5 * (name_similarity(one.words, other.words) + value_similarity(one, other))
+    names = name_similarity(one.words, other.words)
+    if contrary_words(one.quantity_words, other.quantity_words):
+        names *= CONTRARY_FACTOR
+    return kinds * 0.5 * (names + value_similarity(one, other))
 
 
 def value_similarity(one: Profile, other: Profile) -> float:
@@ -154,7 +180,9 @@ def rank_correlations(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.Dat
     for column in columns:
         values = sample[column.name]
         if column.values is not None:
-            coded[column.name] = values.astype("float64").mask(values.isin(list(column.spikes)))
+            coded[column.name] = (
+                pd.to_numeric(values, errors="coerce").astype("float64").mask(values.isin(list(column.spikes)))
+            )
         elif column.shares is not None and len(column.shares) == 2:
             coded[column.name] = values.astype("category").cat.codes.astype("float64").mask(values.isna())
     return pd.DataFrame(coded).corr("spearman", min_periods=20).abs()

@@ -39,6 +39,12 @@ def find_sentinels(column: Profile, mine: Floats, others: Sequence[Floats]) -> l
         mine: All its numbers.
         others: The numbers of the other sources, in this source's unit.
     """
+    if column.is_coded and column.spikes:
+        low, high = min(mine[~np.isin(mine, list(column.spikes))]), max(mine[~np.isin(mine, list(column.spikes))])
+        return [
+            Sentinel(column.source, value, count, False, f"{value:g} in {count} rows, beside codes {low:g} to {high:g}")
+            for value, count in column.spikes.items()
+        ]
     if not len(mine) or (column.is_coded and not (mine == mine[0]).all()):
         return []
     kept = [other[~np.isin(other, list(SENTINELS))] for other in others]

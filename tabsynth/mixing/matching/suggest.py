@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from tabsynth.errors import InputError
+from tabsynth.mixing.harmonise import preview
 from tabsynth.mixing.inputs import load_source
 from tabsynth.mixing.matching.column_profiles import Profile, profile_columns
 from tabsynth.mixing.matching.harmonisation_proposals import propose_rules
@@ -68,7 +69,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
         group.members.pop("", None)
     groups = [group for group in groups if group.members]
     matches = tuple(_match_entry(group, order, splits, target, _complements(group, groups, order)) for group in groups)
-    return Plan(
+    plan = Plan(
         inputs={name: _with_key(taken[name][1], columns[name]) for name in tables},
         map=matches,
         harmonise=tuple(_harmonisation_rules(groups, frames, splits)),
@@ -76,6 +77,14 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
         tables={name: frame for name, frame in frames.items() if taken[name][1].uri is None},
         schema=target,
     )
+    return replace(plan, map=tuple(_with_errors(match, plan, frames) for match in plan.map))
+
+
+def _with_errors(match: Match, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> Match:
+    """A match that asks about the errors that applying its proposals would raise."""
+    errors = preview(match, plan, frames)[1]
+    question = "; ".join([*filter(None, [match.question]), *(f"as proposed, it fails: {error}" for error in errors)])
+    return replace(match, question=question)
 
 
 def _target_profile(column: Column) -> Profile:
@@ -155,7 +164,11 @@ def _apply_splits(
 
 def _is_certain(group: ColumnGroup, source: str) -> bool:
     """Whether a source's column certainly belongs to its group."""
-    return group.scores.get(source, 0.0) >= MIN_SURE_SCORE and group.margins.get(source, 0.0) >= MIN_SURE_MARGIN
+    if source not in group.scores or group.contradiction(source):
+        return False
+    if group.are_namesakes:
+        return True
+    return group.scores[source] >= MIN_SURE_SCORE and group.margins[source] >= MIN_SURE_MARGIN
 
 
 def _complements(group: ColumnGroup, groups: Sequence[ColumnGroup], order: Sequence[str]) -> list[str]:
@@ -184,10 +197,14 @@ def _match_entry(
         elif source in group.scores:
             score, margin = group.scores[source], group.margins[source]
             why.append(f"{source} {score:.2f} ({margin:+.2f})")
-            if not _is_certain(group, source):
+            if contradiction := group.contradiction(source):
+                questions.append(f"is {source}.{member.name} {group.name!r}? {contradiction}")
+            elif not _is_certain(group, source):
                 rival = group.rivals.get(source, "nothing")
                 against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
                 questions.append(f"is {source}.{member.name} {group.name!r}? score {score:.2f}, {against}")
+        if member.doubt and split is None:
+            questions.append(f"{source}.{member.name}: {member.doubt}")
     alone = not group.scores and len(order) > 1
     if alone:
         questions.append(f"only {next(iter(group.members))} has it: keep it, match it by hand, or reject it?")
@@ -218,7 +235,13 @@ def _match_entry(
 def _common_kind(group: ColumnGroup) -> str:
     """The kind that fits all sources."""
     kinds = [member.kind for member in group.members.values()]
-    if "numeric" in kinds and all(kind in ("numeric", "categorical", "boolean") for kind in kinds):
+    if "datetime" in kinds:
+        return "datetime"
+    if (
+        "numeric" in kinds
+        and group.first.values is not None
+        and all(kind in ("numeric", "categorical", "boolean") for kind in kinds)
+    ):
         # Words in one source are mapped to the numbers of the others.
         return "numeric"
     return group.first.kind

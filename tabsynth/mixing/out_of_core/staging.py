@@ -14,10 +14,11 @@ import pyarrow.parquet
 
 from tabsynth.data.batch_reader import BATCH_ROWS, Batches
 from tabsynth.mixing.column_types import ColumnType, to_arrow
-from tabsynth.mixing.harmonise import HarmonisationStats, check_budgets, harmonise_source, mask_sentinels
+from tabsynth.mixing.harmonise import check_budgets, harmonise_source, mask_sentinels
 from tabsynth.mixing.linkage.fields import loose_keys, normalise_text
 from tabsynth.mixing.out_of_core.disk_join import KEY_COLUMN, LOOSE_COLUMN
 from tabsynth.mixing.plan.plan import Plan
+from tabsynth.mixing.value_parsing import HarmonisationStats
 
 ROW_COLUMN = "_n"
 """Column of a staged file: the row's number over all sources."""

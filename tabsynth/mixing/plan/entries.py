@@ -180,7 +180,8 @@ class HarmonisationRule:
     def label(self) -> str:
         """A description for messages."""
         parts = {"units": self.units or self.mixed, "codes": self.values, "sentinels": self.na, "dates": self.dates}
-        return f"{' and '.join(key for key, value in parts.items() if value) or 'range'} of {self.column!r}"
+        empty = "question about values" if self.range is None else "range"
+        return f"{' and '.join(key for key, value in parts.items() if value) or empty} of {self.column!r}"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> HarmonisationRule:
@@ -208,11 +209,12 @@ class HarmonisationRule:
 
     def recoding(self, source: str) -> dict[str, Code]:
         """Meaning by code (as text) for one source; empty without recoding."""
-        mapping = self.values.get(source, {}) if _is_by_source(self.values) else self.values
+        mapping = self.values.get(source, {}) if is_by_source(self.values) else self.values
         return {code_text(key): value for key, value in mapping.items()}
 
 
-def _is_by_source(values: Mapping[str, Any]) -> bool:
+def is_by_source(values: Mapping[str, Any]) -> bool:
+    """Whether a map of values has a map for each source."""
     return bool(values) and all(isinstance(value, Mapping) for value in values.values())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from html import escape
 from typing import Any
@@ -11,8 +10,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tabsynth.errors import TabsynthError
-from tabsynth.mixing.harmonise import harmonise_source
+from tabsynth.mixing.harmonise import preview
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.plan.entries import HarmonisationRule, Match
 from tabsynth.mixing.plan.plan import Plan
@@ -62,7 +60,7 @@ def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str
         source: frames[source][names[0]] if len(names) == 1 else _join_columns(frames[source], names, match.joiner)
         for source, names in match.sources.items()
     }
-    after, failed = _preview(match, entries, plan, frames)
+    after, failed = preview(match, plan, frames)
     every: list[Match | HarmonisationRule] = [match, *entries]
     questions = [item.question for item in every if item.question and item.status == "proposed"]
     return {
@@ -89,21 +87,6 @@ def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str
 def _join_columns(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> pd.Series:
     parts = frame[list(names)].astype(str)
     return parts.agg(joiner.join, axis=1)
-
-
-def _preview(
-    match: Match, entries: list[HarmonisationRule], plan: Plan, frames: dict[str, pd.DataFrame]
-) -> tuple[dict[str, pd.Series], list[str]]:
-    """The column after accepting its proposals, and the errors that would occur."""
-    kept = [replace(entry, status="accepted") for entry in entries if entry.status != "rejected"]
-    alone = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(kept))
-    out, failed = {}, []
-    for source in match.sources:
-        try:
-            out[source] = harmonise_source(frames[source], source, alone)[0][match.to]
-        except TabsynthError as error:
-            failed.append(str(error))
-    return out, failed
 
 
 def _yaml(item: Match | HarmonisationRule) -> str:

@@ -1,0 +1,75 @@
+"""Detect names that differ in side, time, currency or another word of opposite meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from tabsynth.mixing.matching.name_similarity import ABBREVIATIONS
+
+OPPOSITES: tuple[tuple[frozenset[str], ...], ...] = tuple(
+    tuple(frozenset(side.split()) for side in line.split("|"))
+    for line in (
+        "left l lt os sinister | right r rt od dexter | both bilateral ou",
+        "pre before prior preop baseline initial | post after postop followup final",
+        "systolic sys sbp | diastolic dia dbp | map",
+        "hdl | ldl | vldl | total tc | triglycerides tg",
+        "minimum min lowest nadir | maximum max highest peak | mean average avg | median",
+        "first | second | third | last",
+        "start begin beginning from opening open | end stop finish until closing close",
+        "admission admitted intake | discharge discharged",
+        "birth born dob | death died deceased dod",
+        "mother maternal mom | father paternal dad | child | partner spouse",
+        "arterial | venous | capillary", "upper | lower", "high | low", "inner inside | outer outside",
+        "debit | credit", "gross | net", "buy bid purchase | sell ask sale", "income revenue | expense cost",
+        "fasting | postprandial random", "morning am | evening pm | night", "inpatient | outpatient",
+        "sitting | standing | supine lying", "old | new", "planned expected | actual observed",
+        "length height | width | depth",
+    )
+)  # fmt: skip
+"""Groups of words of which two columns with different ones measure different things."""
+
+CURRENCIES: dict[str, str] = {
+    word: code
+    for code, said in {
+        "EUR": "eur euro euros keur €", "USD": "usd dollar dollars kusd $", "GBP": "gbp sterling kgbp £",
+        "CHF": "chf franc francs", "JPY": "jpy yen ¥ ￥", "CNY": "cny rmb yuan renminbi 元",
+        "INR": "inr rupee rupees ₹",
+        "BRL": "brl reais", "RUB": "rub ruble rubles rouble ₽", "CAD": "cad", "AUD": "aud", "SEK": "sek", "NOK": "nok",
+        "DKK": "dkk", "PLN": "pln zloty zł", "KRW": "krw won ₩", "MXN": "mxn peso pesos", "ZAR": "zar rand",
+    }.items()
+    for word in said.split()
+}  # fmt: skip
+"""Currency by word or symbol."""
+
+OTHER_MEANINGS = frozenset({"inr", "cad", "rand", "won", "aud", "sek"})
+"""Words that are a currency only beside another one; INR, for example, is a laboratory value."""
+
+
+def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
+    """How two names contradict each other; empty if they do not.
+
+    Args:
+        one: The words of a name, and currency symbols of its values.
+        other: The words of the other name.
+    """
+    a, b = _full(one), _full(other)
+    mine, theirs = ({CURRENCIES[word] for word in words if word in CURRENCIES} for words in (a, b))
+    certain = (a | b) & CURRENCIES.keys() - OTHER_MEANINGS
+    if mine != theirs and (certain or (mine and theirs)):
+        said = [" or ".join(sorted(codes)) or "no currency" for codes in (mine, theirs)]
+        return f"one is in {said[0]}, the other names {said[1]}"
+    for sides in OPPOSITES:
+        for left, right in combinations(sides, 2):
+            for first, second in ((left, right), (right, left)):
+                if a & first and b & second and not (a & second or b & first):
+                    return f"{min(a & first)!r} and {min(b & second)!r} are different things"
+    numbers = [{word for word in words if word.isdigit()} for words in (a, b)]
+    if numbers[0] and numbers[1] and numbers[0] != numbers[1]:
+        return f"they are numbered {', '.join(sorted(numbers[0]))} and {', '.join(sorted(numbers[1]))}"
+    return ""
+
+
+def _full(words: Sequence[str]) -> set[str]:
+    """The words, and their abbreviations written out."""
+    return {part for word in words for part in (word, *ABBREVIATIONS.get(word, word).split())}

@@ -1,0 +1,125 @@
+"""Parse text as numbers and dates, strictly; failures count against a budget."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from tabsynth.errors import DataError, quote
+from tabsynth.mixing.plan.entries import code_texts
+from tabsynth.schema.datetime_formats import N_PROBED_TEXTS, candidate_formats, find_formats, parse_dates
+from tabsynth.schema.number_formats import find_number_format, parse_numbers
+
+
+@dataclass
+class HarmonisationStats:
+    """Counts of the changes to one source's column.
+
+    Attributes:
+        sentinels: Sentinels that became missing.
+        converted: Converted values by unit.
+        recoded: Rows by meaning.
+        unread: Values that could not be parsed and became missing, within the budget.
+        outside: Values outside the range that became missing.
+        codes: Values that a map of this source's codes was applied to, and how many of them it ``matched``.
+        failed: Values charged to the budget, of ``present`` values.
+    """
+
+    sentinels: int = 0
+    converted: dict[str, int] = field(default_factory=dict)
+    recoded: dict[str, int] = field(default_factory=dict)
+    unread: int = 0
+    outside: int = 0
+    failed: int = 0
+    present: int = 0
+    codes: int = 0
+    matched: int = 0
+
+    def add(self, other: HarmonisationStats) -> None:
+        """Add the counts of another batch."""
+        for name in ("sentinels", "unread", "outside", "failed", "present", "codes", "matched"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for mine, theirs in ((self.converted, other.converted), (self.recoded, other.recoded)):
+            for key, count in theirs.items():
+                mine[key] = mine.get(key, 0) + count
+
+
+def parse_number_column(
+    values: pd.Series, where: str, budget: float, done: HarmonisationStats, is_batch: bool
+) -> pd.Series:
+    """Parse numbers, also with separators of thousands, a decimal comma or a currency; failures count as such."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        raise DataError(f"{where} contains dates, but the plan declares it numeric; map it to a datetime column")
+    plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
+    parsed = pd.to_numeric(plain, errors="coerce").astype("float64")
+    bad = values.notna() & parsed.isna()
+    spelled = find_number_format([str(value).strip() for value in plain.dropna().unique()]) if bad.any() else None
+    if spelled is not None and is_batch:
+        raise DataError(
+            f"{where}: its numbers are written as {spelled}, such as {quote(values[bad].unique(), 3)}, which a batch "
+            "alone cannot decide; mix in memory (without output), or write them as plain numbers"
+        )
+    if spelled is not None:
+        parsed = pd.Series(parse_numbers(plain, str(spelled)), index=values.index)
+    _charge_failures(values, parsed, where, "numbers", budget, done)
+    return parsed
+
+
+def _charge_failures(
+    values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: HarmonisationStats
+) -> None:
+    """Count failures; raise at once without a budget."""
+    bad = values.notna() & parsed.isna()
+    count, present = int(bad.sum()), int(values.notna().sum())
+    if count and not budget:
+        raise DataError(
+            f"{where}: {count} of {present} values are not {what}, such as {quote(values[bad].unique(), 3)}; fix "
+            f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
+        )
+    done.unread += count
+    done.failed, done.present = count, present
+
+
+def closest_formats(text: pd.Series) -> tuple[list[str], list[str]]:
+    """The format that fits most dates, a second one if day and month are ambiguous, and the texts that do not fit."""
+    distinct = [str(value) for value in text.dropna().unique()]
+    found = find_formats(distinct)
+    if found or not distinct:
+        return found, []
+    step = -(-len(distinct) // N_PROBED_TEXTS)
+    counts = Counter(known for value in distinct[::step] for known in candidate_formats([value]))
+    for known, _ in counts.most_common(1):
+        fits = parse_dates(pd.Series(distinct, dtype=object), known).notna().to_numpy()
+        good = find_formats([value for value, is_date in zip(distinct, fits, strict=True) if is_date])
+        return good or [known], [value for value, is_date in zip(distinct, fits, strict=True) if not is_date]
+    return [], distinct
+
+
+def parse_date_column(
+    values: pd.Series, declared: str | None, where: str, budget: float, done: HarmonisationStats
+) -> pd.Series:
+    """Parse dates strictly by one format, declared or the only one that fits."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return values
+    text = code_texts(values)
+    date_format = declared
+    if date_format is None:
+        found, strange = closest_formats(text)
+        if len(found) > 1 and not strange:
+            raise DataError(
+                f"{where}: every date fits both {found[0]} and {found[1]}; declare the format under dates in harmonise"
+            )
+        if strange:
+            share = float(text.isin(strange).sum() / text.notna().sum())
+            fits = f"but most are of the format {found[0]}; declare it" if found else "declare the format"
+            raise DataError(
+                f"{where}: no single format fits all dates: {quote(strange, 3)} do not fit, {fits} under dates in "
+                f"harmonise, with a budget of {math.ceil(share * 1e4) / 1e4:g} for the others"
+            )
+        date_format = found[0] if found else "%Y-%m-%d"
+    parsed = parse_dates(text, date_format)
+    _charge_failures(values, parsed, where, f"dates of the format {date_format}", budget, done)
+    return parsed

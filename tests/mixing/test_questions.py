@@ -1,0 +1,183 @@
+"""Questions of a suggestion: contrary names, sentinels beside a scale, words beside numbers, failing proposals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth as ts
+from tabsynth.errors import DataError, InputError
+from tabsynth.mixing.matching.contrary_words import contrary_words
+from tabsynth.mixing.plan.entries import HarmonisationRule, Match
+from tabsynth.mixing.plan.plan import Plan
+from tabsynth.schema.column_names import split_words
+
+N = 60
+RNG = np.random.default_rng(0)
+
+
+def _numbers() -> Any:
+    return RNG.normal(50, 9, N)
+
+
+def _suggested(one: Any, other: Any, names: tuple[str, str] = ("v", "v")) -> Plan:
+    """A plan for two sources with one column each, beside a common one."""
+    return ts.suggest(
+        {
+            "a": pd.DataFrame({names[0]: one, "k": _numbers() * 3}),
+            "b": pd.DataFrame({names[1]: other, "k": _numbers() * 3}),
+        }
+    )
+
+
+def _match(plan: Plan) -> Match:
+    return plan.map[0]
+
+
+def _rule(plan: Plan) -> HarmonisationRule:
+    (rule,) = [entry for entry in plan.harmonise if entry.column == _match(plan).to]
+    return rule
+
+
+CONTRARY = [
+    ("amount_eur", "amount_usd"), ("amount", "amountUSD"), ("left_eye", "right_eye"), ("va_od", "va_os"),
+    ("weight_pre", "weight_post"), ("preop_hb", "postop_hb"), ("sbp", "diastolic_bp"), ("hdl", "ldl_chol"),
+    ("temp_min", "temp_max"), ("admission_date", "discharge_date"), ("score_1", "score_2"), ("price_inr", "price_cad"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", CONTRARY)
+def test_contrary_names_are_asked(names: tuple[str, str]) -> None:
+    plan = _suggested(_numbers(), _numbers(), names)
+    joined = [match for match in plan.map if set(match.sources) == {"a", "b"} and match.to != "k"]
+    assert all(match.question for match in joined)
+    assert not [match.to for match in plan.accept_above(0.0).mapped.values() if match in joined]
+    assert contrary_words(split_words(names[0]), split_words(names[1]))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("age", "AGE"), ("sex", "gender"), ("systolic", "sysBP"), ("price_usd", "price_dollars"), ("inr", "INR_value"),
+     ("birth_date", "dob"), ("chol", "totalChol"), ("q1", "Q1")],
+)  # fmt: skip
+def test_other_names_are_not_contrary(names: tuple[str, str]) -> None:
+    assert not contrary_words(split_words(names[0]), split_words(names[1]))
+
+
+def test_currency_symbols_of_values_are_contrary() -> None:
+    plan = _suggested([f"€{v:,.2f}" for v in _numbers() * 99], [f"${v:,.2f}" for v in _numbers() * 99])
+    assert "one is in EUR, the other names USD" in _match(plan).question
+
+
+@pytest.mark.parametrize("sentinels", [(99, -9), (99, 3), (9, 8), (99, 99)])
+def test_sentinels_beside_a_scale_are_asked_and_no_codes(sentinels: tuple[int, int]) -> None:
+    sides = [[*RNG.integers(1, 6, N - 3), *[1, 5, 3]] for _ in sentinels]
+    for side, sentinel in zip(sides, sentinels, strict=True):
+        side[:4] = [sentinel] * 4
+    plan = _suggested(*sides)
+    found = _rule(plan)
+    assert dict(found.na) == {s: (v,) for s, v in zip("ab", sentinels, strict=True) if v > 5 or v < 0}
+    assert not found.values
+    assert "mean missing" in found.question
+    assert set(ts.mix(plan.accept()).frame["v"].dropna()) == {1, 2, 3, 4, 5}
+
+
+def test_a_code_of_both_sources_keeps_its_meaning() -> None:
+    one = ["A", "B", "C", "D"] * 15
+    other = ["A", "B", "C", "X"] * 15
+    values = _rule(_suggested(one, other)).values["b"]
+    assert values == {"A": "A", "B": "B", "C": "C", "X": "D"}
+
+
+def test_codes_without_a_partner_stay_or_become_missing() -> None:
+    plan = _suggested(list("ABCD") * 15, list("EFGHIJ") * 10)
+    assert "have no partner and stay as they are" in _rule(plan).question
+    assert len(ts.mix(plan.accept()).frame) == 2 * N
+
+
+def test_words_are_not_mapped_to_measurements() -> None:
+    plan = _suggested(np.round(_numbers()), ["low", "high"] * 30)
+    assert [dict(match.sources) for match in plan.map if match.to != "k"] == [{"a": ("v",)}, {"b": ("v",)}]
+    assert not plan.harmonise
+    assert len(ts.mix(plan.accept()).frame) == 2 * N
+
+
+@pytest.mark.parametrize("form", ["{:,.2f}", "€{:,.2f}", "{:.2f}"])
+def test_numbers_as_text_are_read(form: str) -> None:
+    amounts = np.round(_numbers() * 50, 2)
+    plan = _suggested(amounts, [form.format(value) for value in amounts], ("amount_eur", "amount_eur"))
+    mixed = ts.mix(plan.accept()).frame["amount_eur"]
+    np.testing.assert_allclose(mixed[N:].to_numpy(float), amounts)
+
+
+def test_numbers_as_text_are_refused_in_batches(tmp_path: Path) -> None:
+    amounts = np.round(_numbers() * 50, 2)
+    plan = _suggested(amounts, [f"{value:,.2f}" for value in amounts]).accept()
+    with pytest.raises(DataError, match=r"written as #,##0.00, such as '.*mix in memory"):
+        ts.mix(plan, output=tmp_path / "m.parquet")
+
+
+def test_dates_that_do_not_fit_are_asked_with_a_budget() -> None:
+    days = pd.date_range("2020-01-01", periods=N).strftime("%Y-%m-%d").tolist()
+    plan = _suggested([*days[: N - 3], "unknown", "n/a", "?"], days)
+    rule = _rule(plan)
+    assert rule.budget == 0.05
+    assert "'unknown', 'n/a', '?'" in rule.question
+    assert ts.mix(plan.accept()).frame["v"].isna().sum() == 3
+
+
+def test_errors_about_dates_name_bad_values_only() -> None:
+    days = pd.date_range("2020-01-01", periods=N).strftime("%Y-%m-%d").tolist()
+    plan = _suggested([*days[: N - 1], "unknown"], days).accept()
+    bare = Plan.from_dict({**plan.to_dict(), "harmonise": []}, tables=plan.tables)
+    with pytest.raises(DataError, match=r"fits all dates: 'unknown' do not fit, but most are of the format %Y-%m-%d"):
+        ts.mix(bare)
+
+
+def test_a_proposal_that_would_fail_says_so() -> None:
+    days = pd.date_range("2020-01-01", periods=N)
+    plan = _suggested(days, days.tz_localize("Asia/Tokyo"))
+    assert "as proposed, it fails: column 'v' has the time zone Asia/Tokyo in 'b' and none in 'a'" in (
+        _match(plan).question
+    )
+    with pytest.raises(InputError, match="give both a time zone, or none"):
+        ts.mix(plan.accept())
+
+
+def test_time_zones_keep_their_instants() -> None:
+    days = pd.date_range("2020-01-01", periods=N, freq="h", tz="Asia/Tokyo")
+    mixed = ts.mix(_suggested(days, days.tz_convert("Europe/Paris")).accept()).frame["v"]
+    assert str(mixed.dt.tz) == "Asia/Tokyo"
+    assert (mixed[N:].to_numpy() == days.to_numpy()).all()
+
+
+def test_equal_names_ask_nothing() -> None:
+    """Names that are equal in all sources are matched even where their values differ."""
+    sides = {
+        name: pd.DataFrame({"x": RNG.normal(i, 1, N), "x2": RNG.normal(i, 1, N), "ward": list("ABC") * 20})
+        for i, name in enumerate("abc")
+    }
+    assert {match.to: match.question for match in ts.suggest(sides).map} == {"x": "", "x2": "", "ward": ""}
+
+
+def test_a_map_that_changes_nothing_is_refused() -> None:
+    plan = _suggested(["f", "m"] * 30, ["f", "m"] * 30).accept()
+    data = plan.to_dict()
+    data["harmonise"] = [
+        {"column": "v", "values": {"b": {"1": "f", "2": "m"}}, "unmapped": "keep", "status": "accepted"}
+    ]
+    with pytest.raises(DataError, match="b.v: the map of its values changes nothing"):
+        ts.mix(Plan.from_dict(data, tables=plan.tables))
+
+
+def test_an_empty_source_is_named(tmp_path: Path) -> None:
+    full = pd.DataFrame({"x": [1, 2]})
+    with pytest.raises(DataError, match="source 'b'.* no rows"):
+        ts.suggest({"a": full, "b": full.iloc[:0]})
+    (tmp_path / "empty.csv").write_text("x\n")
+    with pytest.raises(DataError, match="empty.csv' has a header but no rows"):
+        ts.suggest({"a": full, "b": tmp_path / "empty.csv"})
