@@ -21,9 +21,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from tabsynth.errors import InputError, SourceError, quote
+from tabsynth.common.yaml_files import read_yaml
+from tabsynth.errors import InputError, quote
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
@@ -79,7 +78,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
     if str(source) == DEFAULT:
         gated = {name: spec.limits for name, spec in SPECS.items() if spec.gate and spec.limits}
         return [Gate(name, {"above_floor": limits[1]}, optional=True) for name, limits in gated.items()]
-    data = source if isinstance(source, Mapping) else _load_yaml(source)
+    data = source if isinstance(source, Mapping) else read_yaml(source, "gates file")
     where = "gates" if isinstance(source, Mapping) else str(source)
     if not isinstance(data, Mapping) or not isinstance(data.get("gates"), Mapping) or not data["gates"]:
         raise InputError(
@@ -162,15 +161,6 @@ def _failure(gate: Gate, score: Score | None) -> str:
                 f"{shown} lies {far} beyond what chance allows, at most {format_number(limit, score.unit)} may be"
             )
     return f"{gate.name}: {' and '.join(wrong)}" if wrong else ""
-
-
-def _load_yaml(source: str | Path) -> Any:
-    try:
-        return yaml.safe_load(Path(source).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"cannot read the gates file {source}: {error}") from error
-    except yaml.YAMLError as error:
-        raise SourceError(f"the gates file {source} is no YAML: {' '.join(str(error).split())}") from error
 
 
 def _score_name(key: str, where: str) -> str:

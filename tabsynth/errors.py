@@ -23,9 +23,15 @@ from collections.abc import Iterable
 
 from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 
+MAX_MESSAGE, MAX_VALUE = 4000, 100
+"""Characters of a message, and of each value in it."""
+
 
 class TabsynthError(Exception):
     """Base class of all exceptions of tabsynth."""
+
+    def __str__(self) -> str:
+        return shorten(super().__str__(), MAX_MESSAGE)
 
 
 class InputError(TabsynthError, ValueError):
@@ -85,6 +91,19 @@ def quote(names: Iterable[object], max_shown: int = 5) -> str:
         "'age', 'sex' and 1 more"
     """
     # A numpy scalar is shown as the plain value that it contains.
-    every = [repr(name.item() if hasattr(name, "item") else name) for name in names]
+    every = [shorten(repr(name.item() if hasattr(name, "item") else name), MAX_VALUE) for name in names]
     shown = ", ".join(every[:max_shown])
     return shown if len(every) <= max_shown else f"{shown} and {len(every) - max_shown} more"
+
+
+def shorten(text: str, max_characters: int) -> str:
+    """Replace the middle of a long text by the number of characters left out.
+
+    Example:
+        >>> shorten("0123456789" * 9, 40)
+        '01234567890 ... 71 characters ... 23456789'
+    """
+    if len(text) <= max_characters:
+        return text
+    head, tail = max_characters // 2, max_characters // 4
+    return f"{text[:head]} ... {len(text) - head - tail} characters ... {text[len(text) - tail :]}"

@@ -49,7 +49,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_report_output
@@ -66,6 +66,7 @@ def run(args: Namespace) -> int:
     if args.delta is not None and args.epsilon is None:
         raise InputError("--delta belongs to a claim: give --epsilon too")
     outputs = [path for path in (args.output, args.json) if path and path != "-"]
+    check_outputs([*outputs, args.internal], [args.train, args.synthetic, args.holdout, args.schema])
     for path in outputs:
         check_report_output(path)
     if args.internal:

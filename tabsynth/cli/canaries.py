@@ -42,7 +42,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.errors import InputError
     from tabsynth.privacy.audit.canary import canaries as measure
     from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -52,6 +52,7 @@ def run(args: Namespace) -> int:
     if args.output:
         if not args.output.lower().endswith(".json"):
             raise InputError(f"--output {args.output}: the name must end in .json")
+        check_outputs([args.output], [args.schema])
         check_writable(args.output)
     schema = Schema.from_json(args.schema)
     privacy = Privacy(epsilon=args.epsilon, delta=args.delta)

@@ -70,6 +70,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
+    from tabsynth.common.atomic_files import check_outputs
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.evaluation.evaluate import evaluate as measure
@@ -83,6 +84,7 @@ def run(args: Namespace) -> int:
     gates = read_gates(args.gates) if args.gates else []
     others = dict(parse_pair(text, "--also") for text in args.also)
     outputs = [path for path in (args.output, args.json) if path and path != "-"]
+    check_outputs(outputs, [args.train, args.synthetic, args.holdout, args.schema, args.gates, *others.values()])
     for path in outputs:
         check_report_output(path)
     schema = Schema.from_json(args.schema) if args.schema else None

@@ -46,7 +46,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import checkpoint_path
@@ -64,6 +64,7 @@ def run(args: Namespace) -> int:
     checkpoint = Path(args.checkpoint) if args.checkpoint else None
     if checkpoint is None and not args.no_checkpoint and supports_checkpoints(model):
         checkpoint = checkpoint_path(args.output)
+    check_outputs([args.output, checkpoint], [args.file, args.schema])
     check_writable(args.output)
     if checkpoint:
         check_writable(checkpoint)

@@ -31,10 +31,11 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command. Values of the table are shown on a terminal only."""
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.schema.inference import describe
 
+    check_outputs([args.schema], [args.file])
     if args.schema:
         check_writable(args.schema)
     table = open_table(args.file, options=read_options(args))

@@ -62,11 +62,12 @@ def run(args: Namespace) -> int:
 
 
 def _suggest(args: Namespace) -> None:
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.errors import InputError
     from tabsynth.mixing.matching.suggest import suggest
     from tabsynth.schema.schema import Schema
 
+    check_outputs([args.output], [*(text.partition("=")[2] for text in args.tables), args.target])
     check_writable(args.output)
     tables = {}
     for text in args.tables:
@@ -83,11 +84,12 @@ def _suggest(args: Namespace) -> None:
 
 
 def _review(args: Namespace) -> None:
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.mixing.plan.plan import Plan
 
     plan = Plan.load(args.plan)
     if args.output:
+        check_outputs([args.output], [args.plan])
         check_writable(args.output)
         plan.review(args.output)
         say(f"wrote {args.output}: inspect it, and set each status in {args.plan}")
@@ -96,7 +98,7 @@ def _review(args: Namespace) -> None:
 
 
 def _apply(args: Namespace) -> None:
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.mixing.mix import mix
     from tabsynth.mixing.out_of_core.mix_to_file import MixedFile
     from tabsynth.mixing.plan.plan import Plan
@@ -105,6 +107,8 @@ def _apply(args: Namespace) -> None:
         if path:
             check_writable(path)
     plan = Plan.load(args.plan)
+    sources = [plan.folder / source.uri for source in plan.inputs.values() if source.uri]
+    check_outputs([args.output, args.report, args.lineage, args.schema], [args.plan, *sources])
     if args.stream or _should_stream(plan):
         written = _mix_to_file(plan, args)
     else:

@@ -6,7 +6,6 @@ import argparse
 import datetime
 import json
 import math
-import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from tabsynth.common.text import escape_controls
 
 DONE, UNMET = 0, 3
 
@@ -75,14 +76,6 @@ def say(line: str, level: str = "info") -> None:
         print(escape_controls(f"{prefix}: {line}"), file=sys.stderr, flush=True)
 
 
-def escape_controls(text: str) -> str:
-    """Escape control characters and overrides of the writing direction, which could change the terminal."""
-    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
 @contextmanager
 def print_warnings() -> Iterator[None]:
     """Print each distinct warning as a message."""
@@ -108,7 +101,7 @@ def print_result(data: Any, text: str, *, force_json: bool = False, summary: Any
 
 def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Align rows in columns; the last column wraps at the terminal's width."""
-    table = [list(head), *([" ".join(cell.split()) for cell in row] for row in rows)]
+    table = [list(head), *([" ".join(escape_controls(cell).split()) for cell in row] for row in rows)]
     widths = [min(max(len(row[i]) for row in table), 30) for i in range(len(head) - 1)]
     left = sum(widths) + 2 * len(widths)
     last = max(shutil.get_terminal_size((120, 24)).columns - left, 30)

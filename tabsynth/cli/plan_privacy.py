@@ -53,13 +53,14 @@ def run(args: Namespace) -> int:
     from tabsynth.budget_planning.report import HEADER, render_page, render_svg, summarise, table_rows
     from tabsynth.budget_planning.simulation import from_cardinalities
     from tabsynth.budget_planning.simulation import plan_privacy as simulate
-    from tabsynth.common.atomic_files import check_writable, write_text
+    from tabsynth.common.atomic_files import check_outputs, check_writable, write_text
     from tabsynth.errors import InputError
     from tabsynth.schema.schema import Schema
 
     if args.output:
         if not args.output.endswith((".html", ".svg")):
             raise InputError(f"--output {args.output}: the name must end in .html or .svg")
+        check_outputs([args.output], [args.schema, args.rules])
         check_writable(args.output)
     sizes = [int(parse_number(text, "--cardinalities")) for text in (args.cardinalities or "").split(",") if text]
     schema = Schema.from_json(args.schema) if args.schema else from_cardinalities(sizes)

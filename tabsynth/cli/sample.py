@@ -39,10 +39,12 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
+    from tabsynth.common.atomic_files import check_outputs
     from tabsynth.common.validation import random_seed
     from tabsynth.pipeline.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.registry import known_values, load
 
+    check_outputs([args.output], [args.model])
     check_table_output(args.output)
     model = load(args.model)
     given = parse_given(args.given, model.schema_, known_values(model))

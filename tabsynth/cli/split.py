@@ -34,6 +34,7 @@ def run(args: Namespace) -> int:
     """Run the command."""
     from pathlib import Path
 
+    from tabsynth.common.atomic_files import check_outputs
     from tabsynth.data.read_write import write
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.data.train_test_split import split
@@ -44,6 +45,7 @@ def run(args: Namespace) -> int:
     paths = [Path(path).resolve() for path in (args.file, args.train, args.holdout)]
     if len(set(paths)) < 3:
         raise InputError("FILE, --train and --holdout must be three different files")
+    check_outputs([args.train, args.holdout], [args.file, args.schema])
     for path in (args.train, args.holdout):
         check_table_output(path)
     schema = Schema.from_json(args.schema) if args.schema else None

@@ -38,11 +38,12 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from tabsynth.common.atomic_files import check_writable
+    from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.schema.schema import Schema
     from tabsynth.tune import tune as search
 
+    check_outputs([args.output], [args.file, args.schema])
     check_writable(args.output)
     schema = Schema.from_json(args.schema) if args.schema else None
     table = open_table(args.file, schema, read_options(args))

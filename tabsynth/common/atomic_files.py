@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tabsynth.errors import SourceError
+
+MIN_STALE_SECONDS = 60
+"""Younger temporaries may belong to a process that has not locked them yet."""
 
 
 @contextmanager
@@ -18,13 +24,17 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
     Where ``path`` is a symbolic link, the file behind it is replaced and the link stays.
 
     Raises:
-        SourceError: The folder is missing or not writable, or the path is a folder.
+        SourceError: The folder is missing or not writable, or the path is a folder, a pipe or a device.
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
     # The whole name and a suffix could be too long for a file name.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:32]}.", suffix=".tmp")
-    os.close(handle)
+    prefix = f".{target.name[:32]}."
+    _remove_stale(target.parent, prefix)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
+    locked = _lock(handle)  # until the end, so that other processes do not take it for stale
+    if not locked:
+        os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
@@ -34,6 +44,8 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise SourceError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
+        if locked:
+            os.close(handle)
         with suppress(FileNotFoundError):
             temporary.unlink()
 
@@ -42,7 +54,7 @@ def check_writable(path: str | Path) -> None:
     """Raise early, before any long work, when ``path`` could not be written later.
 
     Raises:
-        SourceError: The folder is missing or not writable, or the path is a folder.
+        SourceError: The folder is missing or not writable, or the path is a folder, a pipe or a device.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -50,10 +62,30 @@ def check_writable(path: str | Path) -> None:
             raise SourceError(f"cannot write {str(path)!r}: it is a folder; give a file name")
         if not target.parent.is_dir():
             raise SourceError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                raise SourceError(f"cannot write {str(path)!r}: it is a pipe or a device; give a file name")
         with tempfile.TemporaryFile(dir=target.parent):
             pass
-    except OSError as error:
-        raise SourceError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"cannot write {str(path)!r}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Raise SourceError if an output is the same file as an input or another output, under whatever name."""
+    known = [path for path in inputs if path and not str(path).startswith("sklearn:")]
+    written: list[str | Path] = []
+    for output in outputs:
+        if not output or str(output) == "-":
+            continue
+        same = next((path for path in known if _is_same_file(output, path)), None)
+        if same is not None:
+            raise SourceError(f"the output {str(output)!r} is the input {str(same)!r}; give another file name")
+        if any(_is_same_file(output, path) for path in written):
+            raise SourceError(f"two outputs are the file {str(output)!r}; give each its own")
+        written.append(output)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -66,6 +98,39 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write bytes to ``path`` at once."""
     with replace_atomically(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _is_same_file(first: str | Path, second: str | Path) -> bool:
+    with suppress(OSError, ValueError):
+        return Path(first).samefile(second)
+    return os.path.realpath(first) == os.path.realpath(second)
+
+
+def _remove_stale(folder: Path, prefix: str) -> None:
+    """Remove temporaries of killed processes: old ones that nobody has locked."""
+    form = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}\.tmp")
+    with suppress(OSError):
+        for path in [path for path in folder.iterdir() if form.fullmatch(path.name)]:
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime < MIN_STALE_SECONDS or not stat.S_ISREG(path.lstat().st_mode):
+                    continue
+                handle = os.open(path, os.O_RDWR)
+                try:
+                    if _lock(handle):
+                        path.unlink()
+                finally:
+                    os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file until it is closed; False if it is locked, or the platform has no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _umask() -> int:

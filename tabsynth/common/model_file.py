@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from tabsynth.common.atomic_files import replace_atomically
-from tabsynth.errors import ModelFileError
+from tabsynth.common.input_files import check_regular_file, parse_json
+from tabsynth.errors import ModelFileError, SourceError
 
 VERSION = 1
 FORMAT = "tabsynth-model"
@@ -71,35 +74,47 @@ def load(path: str | Path) -> ModelFile:
         ModelFileError: Not there, not a model file, damaged, edited, too large, or of a later version.
     """
     try:
+        check_regular_file(path)
         with zipfile.ZipFile(path) as archive:
             if sorted(archive.namelist()) != sorted(MAX_MEMBER_BYTES):
                 raise ModelFileError(f"{str(path)!r} is not a tabsynth model file: it holds {archive.namelist()[:5]}")
             for info in archive.infolist():
                 if info.file_size > MAX_MEMBER_BYTES[info.filename]:
                     raise ModelFileError(f"{str(path)!r}: {info.filename} is larger than a model's may be")
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                    raise ModelFileError(f"{str(path)!r}: {info.filename} is compressed or encrypted, unlike a model's")
             members = {name: archive.read(name) for name in MAX_MEMBER_BYTES}
-        manifest = json.loads(members["manifest.json"])
+        manifest = parse_json(members["manifest.json"])
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise ModelFileError(f"{str(path)!r} is not a tabsynth model file")
-        if not isinstance(manifest.get("version"), int) or manifest["version"] > VERSION:
+        version, hashes = manifest.get("version"), manifest.get("sha256")
+        if type(version) is not int or version < 1:
+            raise ModelFileError(f"{str(path)!r}: version {version!r} in the manifest is not a positive integer")
+        if version > VERSION:
             raise ModelFileError(
-                f"{str(path)!r} has version {manifest.get('version')!r}, later than {VERSION}: "
-                "upgrade tabsynth to read it"
+                f"{str(path)!r} has version {version}, later than {VERSION}: upgrade tabsynth to read it"
             )
-        for name, expected in manifest["sha256"].items():
+        if not isinstance(hashes, dict) or set(hashes) != set(MAX_MEMBER_BYTES) - {"manifest.json"}:
+            raise ModelFileError(f"{str(path)!r}: the manifest does not have the hashes of all members")
+        for name, expected in hashes.items():
             if hashlib.sha256(members[name]).hexdigest() != expected:
                 raise ModelFileError(f"{str(path)!r}: {name} was changed after it was written; fit and save again")
-        config = json.loads(members["config.json"])
+        config = parse_json(members["config.json"])
         return ModelFile(str(manifest["kind"]), config, dict(load_arrays(members["weights.safetensors"])))
+    except SourceError as error:
+        raise ModelFileError(str(error)) from error
     except OSError as error:
         raise ModelFileError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (
         zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
         SafetensorError,
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         EOFError,
-        NotImplementedError,
+        RuntimeError,
+        OverflowError,
     ) as error:
         raise ModelFileError(f"{str(path)!r} is damaged or not a tabsynth model file: {error}") from error

@@ -1,4 +1,4 @@
-"""Strict YAML: safe types only, no duplicate keys, YAML 1.2 booleans."""
+"""Strict YAML: safe types only, no duplicate keys, YAML 1.2 booleans, finite numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import yaml
 
+from tabsynth.common.input_files import check_plain, read_text
 from tabsynth.errors import SourceError
+
+BOOLEAN_TAG = "tag:yaml.org,2002:bool"
 
 
 def read_yaml(path: str | Path, what: str) -> Any:
@@ -22,19 +25,32 @@ def read_yaml(path: str | Path, what: str) -> Any:
     Raises:
         SourceError: The file cannot be read, or is not YAML.
     """
+    text = read_text(path, what)
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise SourceError(f"cannot read the {what} {str(path)!r}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+        return parse_yaml(text)
+    except ValueError as error:
+        raise SourceError(f"{str(path)!r} is not YAML: {error}") from error
 
 
-BOOLEAN_TAG = "tag:yaml.org,2002:bool"
+def parse_yaml(text: str) -> Any:
+    """Parse YAML strictly.
+
+    Raises:
+        ValueError: The text is not such YAML.
+    """
+    try:
+        data = yaml.load(text, Loader=_Loader)
+        check_plain(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    # PyYAML's constructors raise these for malformed tagged values, such as !!timestamp x.
+    except (yaml.YAMLError, AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    return data
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that also refuses a key given twice, and reads only true and false as booleans.
+    """Safe YAML that rejects duplicate keys, and reads only true and false as booleans.
 
     YAML 1.1 would drop the first of two keys silently, and read the country code NO as false.
     """
@@ -42,9 +58,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping whose keys are all different."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
+        seen: set[Hashable] = set()
+        for key in keys:
+            if key in seen:
                 raise yaml.YAMLError(f"key {key!r} is given twice, {node.start_mark}")
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,9 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
                 raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {quote(names, 20)}")
             cells = book[sheet or names[0]].iter_rows()
             rows = [[(_cell_value(cell), _shows_decimals(cell)) for cell in row] for row in cells]
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
-        if isinstance(error, SourceError):
-            raise
+    except SourceError:
+        raise
+    except Exception as error:  # openpyxl raises any kind of error for damaged parts
         raise SourceError(f"{str(path)!r} is not an Excel workbook (.xlsx), or is damaged: {error}") from error
     while rows and all(value is None for value, _ in rows[-1]):
         rows.pop()  # formatting leaves empty rows after the last one

@@ -23,9 +23,9 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
     """
     try:
         file = pyarrow.parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        schema = file.schema_arrow
+    except Exception as error:  # damaged files raise any kind of error
         raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error
-    schema = file.schema_arrow
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     nested = [field.name for field in schema if pa.types.is_nested(field.type)]
     fault = f"has duplicate column names: {quote(twice)}; give every column a name of its own" if twice else ""
@@ -39,7 +39,10 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
 
 def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
     """Arrow to pandas; integers and booleans with missing values become nullable."""
-    frame: pd.DataFrame = attach_provenance(table.to_pandas(), from_metadata(table.schema))
+    try:
+        frame: pd.DataFrame = attach_provenance(table.to_pandas(), from_metadata(table.schema))
+    except Exception as error:  # damaged metadata of pandas raises any kind of error
+        raise SourceError(f"its metadata of pandas are damaged ({error}); write the file again") from error
     if not isinstance(frame.index, pd.RangeIndex):
         named = [name for name in frame.index.names if name is not None]
         frame = frame.reset_index(level=named) if named else frame

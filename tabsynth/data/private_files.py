@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from tabsynth.common.input_files import check_regular_file
 from tabsynth.data.provenance import attach_provenance, from_metadata, read_sidecar
 from tabsynth.errors import DataError, SchemaError, SourceError, quote
 
@@ -42,10 +43,11 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
         SchemaError: The first line of a CSV file does not name the declared columns.
         SourceError: The file is not there or not readable.
     """
+    if path.suffix not in (".parquet", ".csv", ".gz"):
+        raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")
+    check_regular_file(path)
     if path.suffix == ".parquet":
         return _read_parquet(path, set(declared))
-    if path.suffix not in (".csv", ".gz"):
-        raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")
     try:
         data = path.read_bytes()
         if path.suffix == ".gz":

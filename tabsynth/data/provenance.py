@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.input_files import parse_json, read_json
 from tabsynth.errors import DataError, PrivacyError, SourceError
 
 KEY = "tabsynth.mixed"
@@ -50,7 +51,7 @@ def from_metadata(schema: pa.Schema) -> Provenance | None:
     """Provenance in the metadata of an Arrow schema."""
     text = (schema.metadata or {}).get(KEY.encode())
     try:
-        found = json.loads(text) if text else None
+        found = parse_json(text) if text else None
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
@@ -69,8 +70,8 @@ def read_sidecar(path: str | Path) -> Provenance | None:
     """
     beside = Path(f"{path}{SIDECAR_SUFFIX}")
     try:
-        data = json.loads(beside.read_text("utf-8")) if beside.is_file() else None
-    except (OSError, ValueError) as error:
+        data = read_json(beside, "provenance") if beside.is_file() else None
+    except SourceError as error:
         raise SourceError(f"cannot read {str(beside)!r}: {error}; fix or remove it") from error
     if not isinstance(data, dict) or not isinstance(data.get(KEY), dict):
         return None

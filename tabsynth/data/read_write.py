@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.common.input_files import check_regular_file
 from tabsynth.data.csv_dialects import detect_dialect
 from tabsynth.data.csv_files import MISSING_SPELLINGS, open_binary, read_csv, write_csv
 from tabsynth.data.csv_types import cast_to_column
@@ -178,10 +179,7 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _check_readable(path: Path) -> None:
-    if not path.exists():
-        raise SourceError(f"cannot read {str(path)!r}: there is no such file; check the path")
-    if path.is_dir():
-        raise SourceError(f"cannot read {str(path)!r}: it is a folder; give a file")
+    check_regular_file(path)
     try:
         with path.open("rb") as file:
             empty = not file.read(1)

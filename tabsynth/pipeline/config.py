@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,8 @@ class Job:
     sample: SampleStep | None = field(default_factory=SampleStep)
     evaluate: EvaluateStep | None = field(default_factory=EvaluateStep)
     audit: AuditStep | None = None
+    files: tuple[Path, ...] = ()
+    """Files that describe the pipeline, which no step may replace."""
 
 
 def read_job(path: str | Path) -> Job:
@@ -132,7 +134,8 @@ def read_job(path: str | Path) -> Job:
         InputError: A key is unknown, missing or of the wrong type.
     """
     data = read_yaml(path, "pipeline")
-    return job_from_dict(data, folder=Path(path).parent, name=Path(path).name)
+    job = job_from_dict(data, folder=Path(path).parent, name=Path(path).name)
+    return replace(job, files=(Path(path), *job.files))
 
 
 def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline") -> Job:
@@ -170,6 +173,7 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
         sample=_sample(top.step("sample")),
         evaluate=_evaluate(top.step("evaluate")),
         audit=_audit(top.step("audit", default=False)),
+        files=(base / schema,) if isinstance(schema, str) else (),
     )
     top.end()
     if job.evaluate is not None and job.sample is None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.common.atomic_files import check_writable
+from tabsynth.common.atomic_files import check_outputs, check_writable
 from tabsynth.data.sample_datasets import is_shipped, open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
-from tabsynth.errors import ConditionError, InputError, SourceError, quote
+from tabsynth.errors import ConditionError, SourceError, quote
 from tabsynth.evaluation.gates import unmet_requirements
 from tabsynth.pipeline.config import AuditStep, EvaluateStep, Job, SampleStep, job_from_dict, read_job
 from tabsynth.pipeline.outputs import (
@@ -241,17 +242,12 @@ def _output_paths(job: Job) -> dict[str, Path]:
         steps += [("train", job.split.train), ("holdout", job.split.holdout)]
     paths = {name: job.output / file for name, file in steps if file is not None}
     for path in paths.values():
-        if not path.resolve().is_relative_to(job.output.resolve()):
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(job.output)):
             raise SourceError(
                 f"the output {str(path)!r} is outside the folder {str(job.output)!r}; name a file inside it"
             )
-        if path.resolve() in [
-            Path(source).resolve() for source in (job.input, job.holdout) if isinstance(source, Path)
-        ]:
-            raise InputError(f"the output {str(path)!r} would replace an input; give another name")
-    twice = [str(path) for path in paths.values() if list(paths.values()).count(path) > 1]
-    if twice:
-        raise InputError(f"two steps would write {twice[0]!r}; give each its own file")
+    inputs = [job.input, *([job.holdout] if isinstance(job.holdout, Path) else []), *job.files]
+    check_outputs([*paths.values(), checkpoint_path(paths["model"])], inputs)
     if job.output.exists() and not job.output.is_dir():
         raise SourceError(f"the output {str(job.output)!r} is not a folder; choose another path")
     checks = {
@@ -270,7 +266,10 @@ def _output_paths(job: Job) -> dict[str, Path]:
         folder = path.parent
         while not folder.exists():
             folder = folder.parent
-        checks[name](path if folder == path.parent else folder / f"new{path.name}")
+        try:
+            checks[name](path if folder == path.parent else folder / path.name)
+        except SourceError as error:
+            raise SourceError(str(error).replace(str(folder / path.name), str(path), 1)) from error
     return paths
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.identifiers import from_regex
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
 from tabsynth.common.validation import validate_seed
-from tabsynth.errors import InputError, SourceError, quote
+from tabsynth.common.yaml_files import read_yaml
+from tabsynth.errors import InputError, quote
 from tabsynth.rules.column_rules import DEFAULT_MISSING_SHARE, Rule, days_since_epoch, default_rule, parse_rule
 from tabsynth.rules.expressions import Array
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
@@ -117,12 +117,7 @@ def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) ->
 
 def _read(path: str | Path) -> Any:
     """The content of a YAML file."""
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise SourceError(f"cannot read the rules {str(path)!r}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise SourceError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+    return read_yaml(path, "rules") or {}
 
 
 def _parse_missing(data: Any, column: Column) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.errors import SchemaError, quote
+from tabsynth.errors import SchemaError, SourceError, quote
 from tabsynth.schema.columns import (
     KINDS,
     Boolean,
@@ -183,13 +183,12 @@ class Schema(Mapping[str, Column]):
         Raises:
             SchemaError: The file is missing, not JSON, or not a schema.
         """
+        from tabsynth.common.input_files import read_json
+
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SchemaError(f"cannot read the schema {str(path)!r}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise SchemaError(f"{str(path)!r} is not JSON: {error}") from error
-        return cls.from_dict(data)
+            return cls.from_dict(read_json(path, "schema"))
+        except SourceError as error:
+            raise SchemaError(str(error)) from error
 
     def to_sdv(self) -> dict[str, Any]:
         """SDV 2 metadata as plain data: ``Metadata.load_from_dict(schema.to_sdv())``."""

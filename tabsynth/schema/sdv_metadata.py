@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tabsynth.errors import SchemaError, quote
+from tabsynth.common.input_files import read_json
+from tabsynth.errors import SchemaError, SourceError, quote
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text, column_from_dict
 from tabsynth.schema.schema import Schema
 
@@ -99,11 +100,9 @@ def _plain(metadata: Any) -> Mapping[str, Any]:
     """Metadata as a mapping, from an object, a dictionary or a file."""
     if isinstance(metadata, (str, Path)):
         try:
-            metadata = json.loads(Path(metadata).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SchemaError(f"cannot read the metadata {str(metadata)!r}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise SchemaError(f"{str(metadata)!r} is not JSON: {error}") from error
+            metadata = read_json(metadata, "metadata")
+        except SourceError as error:
+            raise SchemaError(str(error)) from error
     elif hasattr(metadata, "to_dict"):
         metadata = metadata.to_dict()
     if not isinstance(metadata, Mapping):

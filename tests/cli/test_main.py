@@ -361,7 +361,7 @@ class TestRun:
             ("sample: {output: ../s.csv}", "is outside the folder"),
             ("audit: true", "audit needs the step sample, and a holdout"),
             ("holdout: 0.2\naudit: {require: {verdict: passed}}", "verdict must be consistent"),
-            ("sample: {output: model.tabsynth}", "two steps would write"),
+            ("sample: {output: model.tabsynth}", "two outputs are the file"),
             ("smaple: {}", "did you mean 'sample'"),
         ],
     )
@@ -685,3 +685,35 @@ def test_options_of_reading_reach_the_table(tmp_path: Path, capsys: pytest.Captu
     assert main(["inspect", "sklearn:iris", "--separator", ";"]) == BAD_INPUT
     assert main(["inspect", str(path), "--sheet", "a", *options]) == BAD_INPUT
     assert "one character" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit in.csv -o in.csv", "fit in.csv -o link.csv", "fit in.csv -o m --schema s.json --checkpoint s.json",
+        "inspect in.csv --schema in.csv", "tune in.csv -o in.csv", "audit in.csv s.csv --internal s.csv",
+        "evaluate in.csv s.csv --schema s.json --json s.json", "mix suggest a=in.csv b=s.csv -o s.csv",
+        "plan-privacy --schema s.html --rows 10 -o s.html",
+    ],
+)  # fmt: skip
+def test_no_output_replaces_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {"in.csv": "age\n" + "30\n" * 30, "s.csv": "age\n" + "31\n" * 30}
+    files |= {name: json.dumps({"columns": {"age": {"kind": "numeric"}}}) for name in ("s.json", "s.html")}
+    for name, text in files.items():
+        Path(name).write_text(text)
+    Path("link.csv").symlink_to("in.csv")
+    assert main(command.split()) == BAD_INPUT
+    assert {name: Path(name).read_text() for name in files} == files
+    assert {path.name for path in tmp_path.iterdir()} == {*files, "link.csv"}
+
+
+def test_names_and_values_do_not_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pd.DataFrame({"a\x1b]0;x\x07": ["\x1b[31mred", "\x1b[0m", "\u202egreen"] * 10}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    assert main(["fit", str(tmp_path / "a.csv"), "-o", str(tmp_path / "\x1b[2J" / "m")]) == BAD_INPUT
+    table = format_table(["column"], [["a\x1b]0;x\x07\u202e"]])
+    text = "".join(capsys.readouterr()) + table
+    assert not set("\x1b\x07\u202e") & set(text)
+    assert "\\x1b]0;x\\x07\\u202e" in table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tabsynth.common.atomic_files import check_writable, replace_atomically, write_bytes, write_text
+from tabsynth.common.atomic_files import check_outputs, check_writable, replace_atomically, write_bytes, write_text
 from tabsynth.errors import SourceError
 
 
@@ -96,3 +96,46 @@ def test_a_link_to_nowhere_is_refused_early(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "gone" / "a.txt")
     with pytest.raises(SourceError, match=r"link.txt.*the folder .*gone.* does not exist"):
         write_text(link, "a")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "full").symlink_to("/dev/full")
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    for name in ("fifo", "full", "one", "x" * 300, "/dev/null"):
+        with pytest.raises(SourceError, match="cannot write"):
+            write_text(tmp_path / name, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "full", "one", "two"]
+    assert (tmp_path / "fifo").is_fifo()
+
+
+def test_an_output_is_no_input_under_any_name(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("a\n1\n")
+    (tmp_path / "link").symlink_to(source)
+    (tmp_path / "hard").hardlink_to(source)
+    for name in ("in.csv", "link", "hard", "folder/../in.csv"):
+        with pytest.raises(SourceError, match="is the input"):
+            check_outputs([tmp_path / name], [None, "sklearn:iris", source])
+    with pytest.raises(SourceError, match="two outputs"):
+        check_outputs([tmp_path / "a", f"{tmp_path}/./a"], [])
+    check_outputs([tmp_path / "a", "-", None, "-"], [source, tmp_path / "absent"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_temporaries_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    import fcntl
+
+    old, fresh, held, other = (
+        tmp_path / name for name in (".a.txt.abcdefgh.tmp", ".a.txt.abcdefgi.tmp", ".a.txt.abcdefgj.tmp", ".a.txt.tmp")
+    )
+    for path in (old, fresh, held, other):
+        path.write_text("half")
+        if path != fresh:
+            os.utime(path, (0, 0))
+    with held.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_text(tmp_path / "a.txt", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([fresh.name, held.name, other.name, "a.txt"])

@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot read the gates file"):
         read_gates(tmp_path / "none.yaml")
     (tmp_path / "g.yaml").write_text("gates: [")
-    with pytest.raises(SourceError, match="is no YAML"):
+    with pytest.raises(SourceError, match="is not YAML"):
         read_gates(tmp_path / "g.yaml")
 
 

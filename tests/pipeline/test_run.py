@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,27 @@ class TestJob:
         with pytest.raises(InputError, match="missing must be a list of spellings"):
             run({**job, "read": {"missing": "?"}})
 
+    @pytest.mark.parametrize(
+        ("key", "output", "message"),
+        [
+            ("model", "../m", "outside the folder"), ("model", "/tmp/m", "outside the folder"),
+            ("model", "out/../../in.csv", "outside the folder"), ("sample", "in.csv", "is the input"),
+            ("model", "job.yaml", "is the input"), ("model", "schema.json", "is the input"),
+            ("evaluate", "schema.json", "is the input"), ("model", "holdout.csv", "is the input"),
+        ],
+    )  # fmt: skip
+    def test_no_step_replaces_a_file_that_it_reads(self, tmp_path: Path, key: str, output: str, message: str) -> None:
+        pd.DataFrame({"a": [1, 2, 3] * 20}).to_csv(tmp_path / "in.csv", index=False)
+        pd.DataFrame({"a": [1, 2, 3] * 20}).to_csv(tmp_path / "holdout.csv", index=False)
+        (tmp_path / "schema.json").write_text('{"columns": {"a": {"kind": "numeric"}}}')
+        step = {"json": output} if key == "evaluate" else {"output": output}
+        job = {"version": 1, "input": "in.csv", "output": ".", "schema": "schema.json", "holdout": "holdout.csv"}
+        (tmp_path / "job.yaml").write_text(json.dumps({**job, key: step}))
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(InputError, match=message):
+            run(tmp_path / "job.yaml")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
     def test_dates_and_ranges_become_conditions(self) -> None:
         import datetime
 
@@ -193,7 +215,7 @@ class TestJob:
             read_job(tmp_path / "p.yaml")
 
     def test_missing_file(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match=r"cannot read the pipeline .*no.yaml.*: No such file"):
+        with pytest.raises(SourceError, match=r"cannot read the pipeline .*no.yaml.*: there is no such file"):
             read_job(tmp_path / "no.yaml")
 
 
