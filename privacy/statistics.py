@@ -21,6 +21,7 @@ from sklearn.base import clone
 
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.measured_spending import fit_share
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.columns import Identifier
 from tabsynth.schema.schema import Schema
@@ -104,11 +105,14 @@ class Replicates:
             raise InputError(f"at least 10 replicates and 1 table are needed, not {replicates} and {tables}")
         rng = np.random.default_rng(seed)
         privacy = _get_privacy(model)
+        # The replicates take the measured domain as given: what it cost is not spent again.
+        columns = {name: replace(column, origin="declared") for name, column in model.schema_.items()}
+        schema = replace(model.schema_, columns=columns)
         again = []
         for _ in range(replicates):
             made = _sample_persons(model, privacy, int(rng.integers(2**31)))
             own = replace(privacy, insecure_seed=int(rng.integers(2**31)))  # nothing private: the rows are synthetic
-            other = clone(model).fit(made, schema=model.schema_, privacy=own, progress=False)
+            other = clone(model).fit(made, schema=schema, privacy=own, progress=False)
             again.append(other.sample(model.rows_, seed=int(rng.integers(2**31)), progress=False))
         drawn = [model.sample(seed=int(rng.integers(2**31)), progress=False) for _ in range(tables)]
         return cls(tuple(drawn), tuple(again), level)
@@ -166,10 +170,11 @@ def regression(target: str, features: Sequence[str]) -> Statistic:
 def _get_privacy(model: Model) -> Privacy:
     """The privacy that the model was fitted with."""
     ledger = model.ledger_
-    if not len(ledger) or not np.isfinite(ledger.epsilon_budget):
+    epsilon, entries = fit_share(ledger)
+    if not entries or not np.isfinite(epsilon):
         raise PrivacyError("the model was fitted without privacy: its ledger has no charges; fit it with privacy=")
-    rows = None if ledger.unit == "row" else max(round(entry.sensitivity) for entry in ledger.entries)
-    return Privacy(ledger.epsilon_budget, ledger.delta, unit=ledger.unit, rows_per_person=rows)
+    rows = None if ledger.unit == "row" else max(round(entry.sensitivity) for entry in entries)
+    return Privacy(epsilon, ledger.delta, unit=ledger.unit, rows_per_person=rows)
 
 
 def _sample_persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:

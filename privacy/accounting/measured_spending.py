@@ -9,6 +9,7 @@ from typing import Any
 from tabsynth.errors import PrivacyError, quote
 from tabsynth.privacy.accounting import hash_chain as chain
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.ledger_entry import Entry
 from tabsynth.schema.schema import Schema
 
 
@@ -75,4 +76,15 @@ def compose_ledgers(first: PrivacyLedger | None, second: PrivacyLedger) -> Priva
             if body["kind"] == "output":
                 body["entry"] += before
             records.append(chain.link_record(head, records, body))
+        if part is data[0]:
+            body = {"kind": "measured", "epsilon": data[0]["head"]["epsilon"], "charges": len(first)}
+            records.append(chain.link_record(head, records, body))
     return PrivacyLedger.from_dict(chain.to_data(head, records))
+
+
+def fit_share(ledger: PrivacyLedger) -> tuple[float, tuple[Entry, ...]]:
+    """Budget and charges of the fit alone, without those for measuring its schema."""
+    marks = [record for record in ledger.to_dict()["records"] if record["kind"] == "measured"]
+    if not marks:
+        return ledger.epsilon_budget, ledger.entries
+    return ledger.epsilon_budget - marks[-1]["epsilon"], ledger.entries[marks[-1]["charges"] :]

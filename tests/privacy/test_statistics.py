@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabsynth.errors import InputError, PrivacyError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.measured_spending import fit_share
 from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.domains import measure
 from tabsynth.privacy.statistics import Estimate, Replicates, mean, proportion, regression
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
@@ -85,3 +90,19 @@ def test_intervals_cover_the_truth_at_their_level() -> None:
         naive += abs(slope - TRUTH["dose on age"]) < 1.96 * 1.5 / (3.16 * np.sqrt(ROWS))
     assert min(held.values()) >= 25, held
     assert naive < 20
+
+
+def test_a_measured_schema_is_taken_as_given(tmp_path: Path) -> None:
+    open_columns = {name: {**column.to_dict(), "low": None, "high": None} for name, column in SCHEMA.items()}
+    open_columns["ill"] = SCHEMA["ill"].to_dict()
+    ledger = tmp_path / "set.ledger"
+    PrivacyLedger(9.0, 1e-6, path=ledger)
+    schema = measure(table(0), Schema.from_dict({"columns": open_columns}), Privacy(2.0, 1e-6, ledger=ledger))
+    model = MarginalSynthesizer(components=24).fit(
+        table(0), schema=schema, privacy=Privacy(1.5, 1e-6, ledger=ledger), progress=False
+    )
+    assert model.ledger_.epsilon_budget == 3.5
+    assert fit_share(model.ledger_)[0] == 1.5
+    assert not any("domain" in entry.purpose for entry in fit_share(model.ledger_)[1])
+    found = Replicates.of(model, tables=2, replicates=10, seed=0).estimate(mean("age"))
+    assert found["mean of age"].interval[0] < 20 < found["mean of age"].interval[1]
