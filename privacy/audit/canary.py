@@ -24,6 +24,7 @@ from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon, gdp_mu
 from tabsynth.privacy.audit.epsilon_bounds import (
     VIOLATION_LEVEL,
+    detectable_factor,
     epsilon_from_runs,
     max_measurable_epsilon,
     mu_from_runs,
@@ -52,6 +53,8 @@ class CanaryReport:
         claim: Claimed and measured epsilon; the measured one is a lower bound, never the privacy.
         mu: For a Gaussian claim: ``claim``, ``estimate``, ``low`` and ``power`` against twice the claim; else None.
         runs: Runs a side.
+        detectable: A true epsilon of so many times the claim would have been found with probability 0.8; None if
+            that is not known, or if none of up to 30 times would have been.
         threat: Who the adversary is and what it sees.
         one_run: The audit of one run, if requested: ``epsilon``, ``most`` and the guesses; informative only.
     """
@@ -62,6 +65,7 @@ class CanaryReport:
     mu: dict[str, float] | None
     runs: int
     threat: str
+    detectable: float | None = None
     one_run: dict[str, float] | None = None
 
     @property
@@ -79,6 +83,7 @@ class CanaryReport:
             "claim": self.claim.to_dict(),
             "mu": self.mu,
             "runs": self.runs,
+            "detectable": self.detectable,
             "threat": self.threat,
             "one_run": self.one_run,
         }
@@ -103,7 +108,7 @@ def canaries(
     table: pd.DataFrame,
     privacy: Privacy,
     *,
-    canary: Mapping[str, Any] | None = None,
+    canary: Mapping[str, Any] | pd.DataFrame | None = None,
     score: Callable[[Any], float] | None = None,
     mu: float | None = None,
     runs: int = 1000,
@@ -116,8 +121,9 @@ def canaries(
     Args:
         fit: The whole pipeline, from the frame to what the adversary sees: a synthetic frame, a model, noisy counts.
         table: A tiny table without the canary, chosen to expose it: by the neighbouring relation the canary is added.
-        privacy: The claim. Its unit is one row of ``table``.
-        canary: The record put in; default: in each column the largest number, or the rarest category.
+        privacy: The claim.
+        canary: The record put in, or all rows of one unit as a frame; default: in each column the largest number, or
+            the rarest category.
         score: The adversary's score of an output, higher where it believes the canary in. Default, for synthetic
             frames: how many rows lie near the canary; it can find a violation, but its silence says nothing. White-box
             scores see much more.
@@ -200,19 +206,28 @@ def _judge_runs(
         "A violation is declared where the bound at 99.99 % exceeds the claim.",
     )
     verdict = decide(violated, power)
+    detectable = detectable_factor(privacy.epsilon, delta, mu, runs) if white_box else None
     seen = "what the score sees of the pipeline's inside" if white_box else "the synthetic rows only"
     return CanaryReport(
         verdict=verdict,
-        text=_describe_verdict(verdict, claim, gaussian, white_box),
+        text=_describe_verdict(verdict, claim, gaussian, white_box, runs, detectable),
         claim=claim,
         mu=gaussian,
         runs=runs,
+        detectable=detectable,
         threat=f"The adversary chooses all other rows and the canary, and sees {seen}.",
         one_run=None if one_run is None else _audit_one_run(fit, *one_run, delta, seed),
     )
 
 
-def _describe_verdict(verdict: Kind, claim: Claim, mu: Mapping[str, float] | None, white_box: bool) -> str:
+def _describe_verdict(
+    verdict: Kind,
+    claim: Claim,
+    mu: Mapping[str, float] | None,
+    white_box: bool,
+    runs: int,
+    detectable: float | None,
+) -> str:
     """The verdict in words: what was measured beside the claim, and what would have been found."""
     summary = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
     if mu is not None:
@@ -222,13 +237,17 @@ def _describe_verdict(verdict: Kind, claim: Claim, mu: Mapping[str, float] | Non
     could = f"twice the claim would have been found with probability {claim.power:.2f}"
     if not white_box:
         could = "whether the synthetic rows would have shown twice the claim is not known"
+    elif claim.delta > 0:
+        times = f"from {detectable:g} times the claim on" if detectable else "even of 30 times the claim"
+        found = "would have been found" if detectable else "might have been missed"
+        could += f"; with {runs:,} runs a side a true epsilon {times} {found}"
     lead = "Nothing contradicts the claim" if verdict != "INCONCLUSIVE" else "No statement"
     most = f"at most {claim.most:.2f} could have been measured"
     return f"{lead}. {summary}; {could}, and {most}. A bound is not the privacy."
 
 
-def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The canary as a frame of one row with the table's dtypes."""
+def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | pd.DataFrame | None) -> pd.DataFrame:
+    """The canary as a frame with the table's dtypes."""
     if canary is None:
         canary = {
             str(name): values.max() if pd.api.types.is_numeric_dtype(values.dtype) else values.value_counts().index[-1]
@@ -236,7 +255,7 @@ def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | None) -> pd.Da
         }
     if set(canary) != set(table.columns):
         raise SchemaError(f"the canary has the columns {quote(canary)}, the table {quote(table.columns)}; align them")
-    row = pd.DataFrame([dict(canary)])[list(table.columns)]
+    row = (canary if isinstance(canary, pd.DataFrame) else pd.DataFrame([dict(canary)]))[list(table.columns)]
     kinds = {name: kind for name, kind in table.dtypes.items() if kind not in (row[name].dtype, object)}
     return row.astype({name: kind for name, kind in kinds.items() if row[name].notna().all()})
 

@@ -14,13 +14,16 @@ import numpy.typing as npt
 from scipy.stats import beta, norm, rankdata
 
 from tabsynth.common.arrays import Floats
-from tabsynth.privacy.accounting.gaussian_dp import gdp_auc, gdp_mu_from_auc
+from tabsynth.privacy.accounting.gaussian_dp import gdp_auc, gdp_mu, gdp_mu_from_auc
 
 LEVEL = 0.05
 """Chance of a reported lower bound above the truth."""
 
 VIOLATION_LEVEL = 1e-4
 """The same for the bound on which a violation is declared: correct code is not to be accused in a hundred audits."""
+
+FACTORS = (1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
+"""True epsilons, in units of the claim, whose detection is tried."""
 
 MAX_THRESHOLDS = 200
 """Thresholds that are tried on the first half of the runs."""
@@ -89,6 +92,30 @@ def power_of_epsilon(claim: float, delta: float, mu: float, runs: int, level: fl
         epsilon_from_runs(rng.normal(mu, 1, runs), rng.normal(0, 1, runs), delta, level) > claim for _ in range(trials)
     )
     return found / trials
+
+
+def detectable_factor(claim: float, delta: float, mu: float | None, runs: int) -> float | None:
+    """Smallest tried factor by which a true epsilon above its claim is declared a violation with probability 0.8.
+
+    Args:
+        claim: The claimed epsilon.
+        delta: Of the claim.
+        mu: The Gaussian claim, if there is one; then its test is the more powerful.
+        runs: Runs a side.
+
+    Returns:
+        None if even the largest factor would be missed, or where no Gaussian mechanism has the claim (delta 0).
+    """
+    if mu is not None and gdp_mu_from_auc(1 + math.log(VIOLATION_LEVEL) / runs) <= mu:
+        return None  # even runs that are all separated would not refute it
+
+    def is_detected(factor: float) -> bool:
+        truth = gdp_mu(factor * claim, delta)
+        if mu is not None:
+            return power_of_mu(mu, truth, runs, VIOLATION_LEVEL) >= 0.8
+        return power_of_epsilon(claim, delta, truth, runs, VIOLATION_LEVEL) >= 0.8
+
+    return next((factor for factor in FACTORS if is_detected(factor)), None) if delta > 0 else None
 
 
 def max_measurable_epsilon(runs: int, delta: float) -> float:

@@ -34,6 +34,8 @@ def add_arguments(command: AddCommand) -> None:
     canary.add_argument("--schema", required=True, metavar="FILE", help="schema file")
     canary.add_argument("--epsilon", type=float, required=True, metavar="E", help="the claimed epsilon")
     canary.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
+    canary.add_argument("--unit", default="row", metavar="COLUMN", help="the column of persons, if they are the unit")
+    canary.add_argument("--rows-per-person", type=int, metavar="K", help="their cap on rows: the canary has so many")
     canary.add_argument("--model", default="marginal", metavar="KIND", help="synthesizer (default: %(default)s)")
     canary.add_argument("--runs", type=int, default=1000, metavar="N", help="fits per side (default: %(default)s)")
     canary.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the row order; noise is never seeded")
@@ -46,6 +48,7 @@ def run(args: Namespace) -> int:
     from tabsynth.errors import InputError
     from tabsynth.privacy.audit.canary import canaries as measure
     from tabsynth.privacy.budget import Privacy, zcdp_rho
+    from tabsynth.privacy.public_schema import private_schema
     from tabsynth.schema.schema import Schema
     from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
 
@@ -55,9 +58,12 @@ def run(args: Namespace) -> int:
         check_outputs([args.output], [args.schema])
         check_writable(args.output)
     schema = Schema.from_json(args.schema)
-    privacy = Privacy(epsilon=args.epsilon, delta=args.delta)
-    known = worst_case_tables(schema, alone=args.model != "marginal")
-    options: dict[str, Any] = {"canary": known[1].iloc[0].to_dict(), "runs": args.runs, "seed": args.seed}
+    privacy = Privacy(args.epsilon, args.delta, unit=args.unit, rows_per_person=args.rows_per_person)
+    private_schema(schema, args.unit)
+    known = worst_case_tables(
+        schema, alone=args.model != "marginal", unit=args.unit, rows_per_person=privacy.max_rows_per_unit
+    )
+    options: dict[str, Any] = {"canary": known[1], "runs": args.runs, "seed": args.seed}
     if args.model == "marginal":
         # zCDP of rho by Gaussian noise is mu = sqrt(2 rho): Dong, Roth and Su, 2022
         mu = math.sqrt(2 * zcdp_rho(privacy.epsilon, privacy.resolved_delta))

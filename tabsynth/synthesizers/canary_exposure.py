@@ -7,11 +7,13 @@ noisy counts, so the best score of a run is the log likelihood ratio of those co
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import SchemaError
@@ -19,7 +21,7 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
+from tabsynth.synthesizers.marginal.count_source import SPENDABLE_SHARE, NoisyCounts, Reader
 from tabsynth.synthesizers.marginal.fit import measure_pairs
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
@@ -35,12 +37,16 @@ NeighbouringTables = tuple[pd.DataFrame, pd.DataFrame]
 """The table without the canary, and the canary."""
 
 
-def worst_case_tables(schema: Schema, *, alone: bool = False) -> NeighbouringTables:
+def worst_case_tables(
+    schema: Schema, *, alone: bool = False, unit: str = "row", rows_per_person: int = 1
+) -> NeighbouringTables:
     """A table made of public facts alone, and a canary of the last values and highest numbers.
 
     Args:
         schema: What the columns are, with values and bounds declared.
         alone: Whether the canary's values are to occur in no other row.
+        unit: ``row``, or the column of persons: then every other person has one row and the canary several.
+        rows_per_person: How many rows the canary has.
 
     Raises:
         SchemaError: A column's values or bounds are not declared.
@@ -51,6 +57,8 @@ def worst_case_tables(schema: Schema, *, alone: bool = False) -> NeighbouringTab
         for name, column in schema.items()
     }
     canary = {name: [_public_value(column, 1.0, rows, alone)] for name, column in schema.items()}
+    if unit != "row":
+        canary = {name: cells * rows_per_person for name, cells in canary.items()}
     return pd.DataFrame(others), pd.DataFrame(canary)
 
 
@@ -64,7 +72,7 @@ def likelihood_ratio_pipeline(
 
     def fit(frame: pd.DataFrame, number: int) -> float:
         model = WhiteBoxSynthesizer(components=1)
-        model.known = known
+        model.known, model.privacy = known, privacy
         model.fit(frame, schema=schema, privacy=privacy, progress=False)
         return model.evidence_
 
@@ -76,20 +84,23 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
 
     Attributes:
         known: Set before ``fit``.
+        privacy: The claim, set before ``fit``.
         evidence_: Log likelihood ratio of the noisy counts, with the canary over without it.
     """
 
     known: NeighbouringTables
+    privacy: Privacy
     evidence_: float
 
     def _fit_rows(self, rows: PrivateRows, source: Any, n_public: int | None, run: FitOptions) -> None:
         watched = _RecordingSource(source)
         super()._fit_rows(rows, watched, n_public, run)  # type: ignore[arg-type]
-        base, canary = (self._replay(frame, rows, watched, n_public, run) for frame in self.known)
+        tables = self.known[0], pd.concat(self.known, ignore_index=True)
+        base, neighbour = (self._replay(frame, rows, watched, n_public, run) for frame in tables)
         self.evidence_ = sum(
-            float(((noisy - without - more / 2) * more).sum()) / sigma**2
-            for (noisy, sigma), without, more in zip(watched.recorded, base, canary, strict=True)
-        )
+            float(((noisy - (without + own) / 2) * (own - without)).sum()) / sigma**2
+            for (noisy, sigma), without, own in zip(watched.recorded, base.exact, neighbour.exact, strict=True)
+        ) + (neighbour.log_likelihood - base.log_likelihood)
 
     def _fit_marginals(
         self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: FitOptions
@@ -105,16 +116,15 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         watched: _RecordingSource,
         n_public: int | None,
         run: FitOptions,
-    ) -> list[Floats]:
-        """Exact counts of a frame where the fit took its noisy ones: what is asked for next depends on what it saw."""
-        # a row is the unit, and nothing is charged by a replay
-        own = PrivateRows(frame, rows.schema, rows.grids, Privacy(epsilon=1.0), Noise.insecure(0))
+    ) -> _ReplaySource:
+        """Exact counts and scores of a frame where the fit took noisy ones, on which its later reads depend."""
+        own = PrivateRows(frame, rows.schema, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
         model.schema_ = rows.schema
         with contextlib.suppress(_ReplayCompleteError):
             model._fit_rows(own, replay, n_public, run)  # type: ignore[arg-type]
-        return replay.exact
+        return replay
 
 
 class _RecordingSource:
@@ -122,6 +132,7 @@ class _RecordingSource:
 
     def __init__(self, source: NoisyCounts) -> None:
         self.source, self.recorded = source, list[tuple[Floats, float]]()
+        self.choices = list[int]()
         self.rho, self.max_rows_per_unit = source.rho, source.max_rows_per_unit
 
     def counts(
@@ -135,7 +146,8 @@ class _RecordingSource:
         return self.source.sigma(share)
 
     def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        raise NotImplementedError  # the mixture chooses nothing by its rows
+        self.choices.append(self.source.choose(read_scores, share, purpose, columns))
+        return self.choices[-1]
 
 
 class _ReplaySource:
@@ -143,6 +155,7 @@ class _ReplaySource:
 
     def __init__(self, watched: _RecordingSource) -> None:
         self.watched, self.exact = watched, list[Floats]()
+        self.log_likelihood, self.n_choices = 0.0, 0
         self.rho, self.max_rows_per_unit = watched.rho, watched.max_rows_per_unit
 
     def counts(
@@ -158,7 +171,13 @@ class _ReplaySource:
         return self.watched.sigma(share)
 
     def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        raise NotImplementedError
+        # The exponential mechanism: probability proportional to exp(eps s / 2 d), charged eps^2 / 8 of zCDP.
+        rate = math.sqrt(2 * SPENDABLE_SHARE * share * self.rho) / self.max_rows_per_unit
+        logits = rate * read_scores().astype(np.float64)
+        choice = self.watched.choices[self.n_choices]
+        self.log_likelihood += float(logits[choice] - logsumexp(logits))
+        self.n_choices += 1
+        return choice
 
 
 class _ReplayCompleteError(Exception):

@@ -10,8 +10,12 @@ import pytest
 
 from tabsynth.cli import main
 from tabsynth.errors import SchemaError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.canary_exposure import worst_case_tables
+from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts
 
 from .faults import no_sigma
 
@@ -47,6 +51,38 @@ def test_a_claim_that_is_broken(
     said = capsys.readouterr()
     assert json.loads(said.out)["verdict"] == "VIOLATION"
     assert "not met: The claim is broken" in said.err
+
+
+def test_a_person_of_several_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = {"who": {"kind": "identifier", "role": "person"}, "k": COLUMNS["k"], "flag": COLUMNS["flag"]}
+    path = tmp_path / "persons.json"
+    Schema.from_dict({"columns": columns}).to_json(path)
+    asked = ["canaries", "--schema", str(path), "--epsilon", "8", "--runs", "64"]
+    assert main(asked) == 2
+    assert "identifies persons" in capsys.readouterr().err
+    asked += ["--unit", "who", "--rows-per-person", "4"]
+    assert main(asked) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert 1 < data["detectable"] < 5
+    assert f"from {data['detectable']:g} times the claim on would have been found" in data["text"]
+    monkeypatch.setattr(NoisyCounts, "__init__", one_row_a_person)
+    assert main(asked) == 3
+
+
+def test_a_fit_of_many_columns_is_scored_with_what_it_chose() -> None:
+    schema = Schema.from_dict({"columns": {f"c{i}": {"kind": "boolean"} for i in range(31)}})
+    known = worst_case_tables(schema)
+    fit = likelihood_ratio_pipeline(schema, Privacy(1e4, 1e-6, insecure_seed=1), known)
+    without, inside = (fit(frame, 0) for frame in (known[0], pd.concat(known, ignore_index=True)))
+    assert without < 0 < inside
+
+
+def one_row_a_person(self: NoisyCounts, rho: float, ledger: PrivacyLedger, noise: Noise, rows: int = 1) -> None:
+    """A fault: persons are charged as one row."""
+    for name, value in (("rho", rho), ("ledger", ledger), ("noise", noise), ("max_rows_per_unit", 1)):
+        object.__setattr__(self, name, value)
 
 
 @pytest.mark.parametrize(
