@@ -34,7 +34,8 @@ class Finding:
         description: What the figure says, in one line.
         method: How it was found, and after whom.
         detail: The figure by column or subgroup.
-        counts: Of a difference of two shares: successes and trials on training records, then on others.
+        counts: Records that the attack names and all records: of the members attacked, then of the controls.
+        p_reverse: p-value of the opposite: that controls are recognised more than members.
         evidence: Which of several figures is the surest, where that is not ``value``.
     """
 
@@ -55,6 +56,7 @@ class Finding:
     method: str = ""
     detail: tuple[Part, ...] = ()
     counts: tuple[int, int, int, int] = (0, 1, 0, 1)
+    p_reverse: float = 1.0
     evidence: str = ""
 
     @property

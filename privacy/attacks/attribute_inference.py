@@ -15,7 +15,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import newcombe
 from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import Finding, Records
+from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
 from tabsynth.privacy.attacks.rate_tests import fisher_p_value
@@ -73,6 +73,8 @@ def select_worst_secret(found: list[Finding], records: Records) -> Finding | Non
         interval=(100 * low, 100 * high),
         floor=0.0,
         p=min(1.0, len(some) * (worst.p if worst.p is not None else 1.0)),
+        p_reverse=bonferroni([item.p_reverse for item in some]),
+        counts=worst.counts,
         success=worst.success,
         control=worst.control,
         baseline=worst.baseline,
@@ -130,6 +132,7 @@ def _finding(
         interval=(100 * low, 100 * high),
         floor=0.0,
         p=fisher_p_value(a, n, b, m),
+        p_reverse=fisher_p_value(b, m, a, n),
         counts=(a, n, b, m),
         success=a / n,
         control=b / m,

@@ -144,6 +144,8 @@ def _finding(name: str, title: str, found: list[npt.NDArray[np.bool_]], what: st
         interval=(100 * low, 100 * high),
         floor=0.0,
         p=fisher_p_value(a, n, b, m),
+        p_reverse=fisher_p_value(b, m, a, n),
+        counts=(a, n, b, m),
         success=a / n,
         control=b / m,
         baseline=b / m,

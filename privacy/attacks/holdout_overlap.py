@@ -13,6 +13,9 @@ LEVEL = 0.01
 MAX_CHANCE_OVERLAP = 0.001
 """Share of the holdout from which coinciding rows of a table without any repeated row count as an overlap."""
 
+MAX_ALTERED = 0.05
+"""Share of held-out rows that may equal a training row in all columns but one, beyond five times the usual share."""
+
 
 def check_overlap(train: pd.DataFrame, holdout: pd.DataFrame) -> int:
     """Count held-out rows that equal a training row, and refuse more of them than chance explains.
@@ -26,27 +29,45 @@ def check_overlap(train: pd.DataFrame, holdout: pd.DataFrame) -> int:
     Raises:
         DataError: The two overlap.
     """
-    ours, theirs = _hash_rows(train), _hash_rows(holdout)
+    own, other = _hash_columns(train), _hash_columns(holdout)
+    ours, theirs = own.sum(axis=1), other.sum(axis=1)
     shared = int(np.isin(theirs, ours).sum())
-    if not shared:
-        return 0
     _, counts = np.unique(ours, return_counts=True)
     repeated = int(counts[counts > 1].sum())
     n, m = len(train), len(holdout)
     chance = float(hypergeom.sf(shared - 1, n + m, shared + repeated, m))
-    if chance < LEVEL or (repeated == 0 and shared > max(1, MAX_CHANCE_OVERLAP * m)):
+    if shared and (chance < LEVEL or (repeated == 0 and shared > max(1, MAX_CHANCE_OVERLAP * m))):
         usual = f"about {repeated / n:.2%} of its rows repeat by chance" if repeated else "none of its own rows repeats"
         raise DataError(
             f"the holdout overlaps the training table: {shared:,} of its {m:,} rows are training rows ({usual}); hold "
             "out rows that were not learned, or remove these"
         )
+    for j, name in enumerate(train.columns if train.shape[1] > 1 else []):
+        _check_altered(np.delete(own, j, axis=1).sum(axis=1), np.delete(other, j, axis=1).sum(axis=1), str(name))
     return shared
 
 
-def _hash_rows(frame: pd.DataFrame) -> np.ndarray:
-    """A 64-bit hash of each row as text, so that 1 and 1.0 are one value."""
-    plain = pd.DataFrame({name: _normalise_column(frame[name]) for name in frame.columns})
-    return np.asarray(pd.util.hash_pandas_object(plain, index=False).to_numpy())
+def _check_altered(ours: np.ndarray, theirs: np.ndarray, column: str) -> None:
+    """Refuse a holdout whose rows are training rows but for one column."""
+    shared = float(np.isin(theirs, ours).mean())
+    _, counts = np.unique(ours, return_counts=True)
+    repeated = float(counts[counts > 1].sum() / len(ours))
+    if shared > MAX_ALTERED + 5 * repeated:
+        raise DataError(
+            f"the holdout overlaps the training table: {shared:.0%} of its rows are training rows in all columns but "
+            f"{column!r} (by chance about {repeated:.2%}); hold out rows that were not learned"
+        )
+
+
+def _hash_columns(frame: pd.DataFrame) -> np.ndarray:
+    """A 64-bit hash of each cell, shape (n, columns), whose sums over columns are hashes of rows."""
+    hashes = [
+        pd.util.hash_pandas_object(_normalise_column(frame[name]), index=False, hash_key=f"{j:016d}").to_numpy()
+        for j, name in enumerate(frame.columns)
+    ]
+    with np.errstate(over="ignore"):
+        factors = np.arange(1, 2 * len(hashes), 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        return np.column_stack(hashes).astype(np.uint64) * factors
 
 
 def _normalise_column(values: pd.Series) -> pd.Series:

@@ -80,6 +80,8 @@ def _finding(
         interval=(100 * low, 100 * high),
         floor=0.0,
         p=fisher_p_value(a, n, b, m) if n and m else 1.0,
+        p_reverse=fisher_p_value(b, m, a, n) if n and m else 1.0,
+        counts=(a, n, b, m),
         success=a / max(n, 1),
         control=b / max(m, 1),
         baseline=baseline,

@@ -150,6 +150,7 @@ def summarise_exposed(game: MembershipGame, attacks: TargetScores) -> Finding:
         interval=(100 * low, 100 * high),
         floor=100 * prior,
         p=float(hypergeom.sf(found - 1, total, members, count)),
+        p_reverse=float(hypergeom.cdf(found, total, members, count)),
         success=found / count,
         control=prior,
         baseline=prior,
@@ -189,6 +190,12 @@ def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: 
         interval=(100 * one.interval[0], 100 * one.interval[1]),
         floor=100 * one.chance,
         p=bonferroni(tests),
+        p_reverse=bonferroni(
+            [
+                mann_whitney_p_value(score[~member], score[member]),
+                *(tpr_at_fpr(score[~member], score[member], fpr).p for fpr in _rates_of(records)),
+            ]
+        ),
         evidence=seen,
         success=one.value,
         control=one.chance,

@@ -145,6 +145,7 @@ def _finding(
         interval=(100 * low, 100 * high),
         floor=0.0,
         p=permutation_p_value(value, others),
+        p_reverse=permutation_p_value(-value, -others),
         success=float((first == 1).mean()),
         control=float((total - first == 1).mean()),
         baseline=_baseline(kind, game, rows, count, rng),

@@ -18,19 +18,28 @@ from tabsynth.evaluation.inputs import Inputs, check_inputs
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
+from tabsynth.privacy.attacks.attack_result import Finding, bonferroni
 from tabsynth.privacy.attacks.copies import hash_rows
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap
 from tabsynth.privacy.attacks.rate_tests import LEVEL, holm_correction
 from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
 from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
 from tabsynth.privacy.audit.evidence import POWER_FPR, collect_details, collect_provenance, compute_power, rank_records
-from tabsynth.privacy.audit.one_run import epsilon_from_scores, max_epsilon_from_guesses, power_against
+from tabsynth.privacy.audit.one_run import (
+    epsilon_from_guesses,
+    epsilon_from_scores,
+    max_epsilon_from_guesses,
+    power_against,
+)
 from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
+
+MAX_P_REVERSED = 1e-3
+"""Chance of refusing tables in which members and controls are alike."""
 
 MIN_HOLDOUT_ROWS = 6
 """Fewest held-out rows to compare with."""
@@ -118,6 +127,7 @@ def audit(
             step = partial(on_stage.stage, "shadow models")
             added, shadows = attack_with_shadow_models(fit, inputs.train, inputs.schema, named, seed, step)
             findings += added
+    _check_direction(findings)
     corrected = holm_correction([1.0 if item.p is None else item.p for item in findings])
     order = np.argsort(corrected, kind="stable")
     significant = [findings[i] for i in order if corrected[i] <= LEVEL]
@@ -131,7 +141,7 @@ def audit(
     else:
         measured = _measure_epsilon(found, privacy)
         claim = {**measured.to_dict(), "unit": privacy.unit}
-        verdict, text = judge_claim(measured)
+        verdict, text = judge_claim(measured, [item.summary for item in significant])
     said_names = [item.name for item in significant]
     return AuditReport(
         verdict=verdict,
@@ -180,21 +190,39 @@ def _audit_without_holdout(
     )
 
 
+def _check_direction(findings: list[Finding]) -> None:
+    """Refuse tables whose controls are recognised more than their members: who was learned is the other way round."""
+    if bonferroni([item.p_reverse for item in findings]) <= MAX_P_REVERSED:
+        worst = min(findings, key=lambda item: item.p_reverse)
+        raise DataError(
+            f"the held-out rows are recognised in the synthetic table more than the training rows ({worst.title}): the "
+            "model learned the holdout, or train and holdout are exchanged; give the rows that it learned as train"
+        )
+
+
 def _measure_epsilon(found: AttackResults, privacy: Privacy) -> Claim:
     """Compare the claim with the best attack's bound, corrected for the number of attacks."""
     delta, member = privacy.resolved_delta, found.game.is_member
-    attacks = [*found.attacks.scores.values(), found.attacks.exposure]
-    bounds = [epsilon_from_scores(scores, member, delta, LEVEL / len(attacks)) for scores in attacks]
+    attacks = [
+        (scores[chosen], member[chosen])
+        for chosen in found.attacks.sets.values()
+        for scores in [*found.attacks.scores.values(), found.attacks.exposure]
+        if member[chosen].any() and not member[chosen].all()
+    ]
+    counts = [item.counts for item in found.findings if item.counts[0] + item.counts[2]]
+    level = LEVEL / (len(attacks) + len(counts))
+    bounds = [epsilon_from_scores(*attack, delta, level)[0] for attack in attacks]
+    bounds += [epsilon_from_guesses(a, a + b, n + m, delta, level, n / m) for a, n, b, m in counts]
     twice = 2 * privacy.epsilon
     power = power_against(privacy.epsilon, delta, len(member), gdp_mu(twice, delta))
     return Claim(
         epsilon=privacy.epsilon,
         delta=delta,
-        measured=max(bound for bound, _ in bounds),
+        measured=max(bounds),
         most=max_epsilon_from_guesses(len(member), len(member), delta),
         power=power,
         method=f"Guesses of membership on {len(member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
-        f"the best of {len(attacks)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. Power: "
+        f"the best of {len(bounds)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. Power: "
         "the same test if each record leaked alone, at twice the claim. Informative: canaries see more.",
     )
 

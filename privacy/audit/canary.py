@@ -8,20 +8,17 @@ Jagielski, 2023) with many canaries in one table of the released size, which see
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.common.atomic_files import write_text
 from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon, gdp_mu
+from tabsynth.privacy.audit.canary_report import CanaryReport, describe_verdict
 from tabsynth.privacy.audit.epsilon_bounds import (
     VIOLATION_LEVEL,
     detectable_factor,
@@ -32,7 +29,7 @@ from tabsynth.privacy.audit.epsilon_bounds import (
     power_of_mu,
 )
 from tabsynth.privacy.audit.one_run import epsilon_from_scores, max_epsilon_from_guesses
-from tabsynth.privacy.audit.verdict import Claim, Kind, decide
+from tabsynth.privacy.audit.verdict import Claim, decide
 from tabsynth.privacy.budget import Privacy
 
 Fit = Callable[[pd.DataFrame, int], Any]
@@ -41,66 +38,6 @@ Fit = Callable[[pd.DataFrame, int], Any]
 MIN_RUNS = 20
 NEARNESS_SCALES = (1.0, 0.25)
 """Shares of a column's range within which a synthetic number counts as near the canary's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CanaryReport:
-    """What the canaries measured.
-
-    Attributes:
-        verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``.
-        text: The verdict in a sentence.
-        claim: Claimed and measured epsilon; the measured one is a lower bound, never the privacy.
-        mu: For a Gaussian claim: ``claim``, ``estimate``, ``low`` and ``power`` against twice the claim; else None.
-        runs: Runs a side.
-        detectable: A true epsilon of so many times the claim would have been found with probability 0.8; None if
-            that is not known, or if none of up to 30 times would have been.
-        threat: Who the adversary is and what it sees.
-        one_run: The audit of one run, if requested: ``epsilon``, ``most`` and the guesses; informative only.
-    """
-
-    verdict: Kind
-    text: str
-    claim: Claim
-    mu: dict[str, float] | None
-    runs: int
-    threat: str
-    detectable: float | None = None
-    one_run: dict[str, float] | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """For a program that audits: 3 on a violation, else 0."""
-        return 3 if self.verdict == "VIOLATION" else 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain data."""
-        return {
-            "format": "tabsynth-canaries",
-            "version": 1,
-            "verdict": self.verdict,
-            "text": self.text,
-            "claim": self.claim.to_dict(),
-            "mu": self.mu,
-            "runs": self.runs,
-            "detectable": self.detectable,
-            "threat": self.threat,
-            "one_run": self.one_run,
-        }
-
-    def save(self, path: str | Path) -> None:
-        """Write the report as JSON."""
-        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-    def __str__(self) -> str:
-        lines = [f"{self.verdict}. {self.text}", f"{self.threat} {self.runs:,} runs a side."]
-        if self.mu is not None:
-            lines.append("mu: claimed {claim:.3f}, estimated {estimate:.3f}, at least {low:.3f}".format(**self.mu))
-        if self.one_run is not None:
-            lines.append(
-                "one run (informative): at least {epsilon:.2f}, at most {most:.2f} visible".format(**self.one_run)
-            )
-        return "\n".join(lines)
 
 
 def canaries(
@@ -210,7 +147,7 @@ def _judge_runs(
     seen = "what the score sees of the pipeline's inside" if white_box else "the synthetic rows only"
     return CanaryReport(
         verdict=verdict,
-        text=_describe_verdict(verdict, claim, gaussian, white_box, runs, detectable),
+        text=describe_verdict(verdict, claim, gaussian, white_box, runs, detectable),
         claim=claim,
         mu=gaussian,
         runs=runs,
@@ -218,32 +155,6 @@ def _judge_runs(
         threat=f"The adversary chooses all other rows and the canary, and sees {seen}.",
         one_run=None if one_run is None else _audit_one_run(fit, *one_run, delta, seed),
     )
-
-
-def _describe_verdict(
-    verdict: Kind,
-    claim: Claim,
-    mu: Mapping[str, float] | None,
-    white_box: bool,
-    runs: int,
-    detectable: float | None,
-) -> str:
-    """The verdict in words: what was measured beside the claim, and what would have been found."""
-    summary = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
-    if mu is not None:
-        summary += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"
-    if verdict == "VIOLATION":
-        return f"The claim is broken. {summary}."
-    could = f"twice the claim would have been found with probability {claim.power:.2f}"
-    if not white_box:
-        could = "whether the synthetic rows would have shown twice the claim is not known"
-    elif claim.delta > 0:
-        times = f"from {detectable:g} times the claim on" if detectable else "even of 30 times the claim"
-        found = "would have been found" if detectable else "might have been missed"
-        could += f"; with {runs:,} runs a side a true epsilon {times} {found}"
-    lead = "Nothing contradicts the claim" if verdict != "INCONCLUSIVE" else "No statement"
-    most = f"at most {claim.most:.2f} could have been measured"
-    return f"{lead}. {summary}; {could}, and {most}. A bound is not the privacy."
 
 
 def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | pd.DataFrame | None) -> pd.DataFrame:

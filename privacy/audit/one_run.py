@@ -16,13 +16,15 @@ from scipy.stats import binom
 
 from tabsynth.common.arrays import Floats
 
-GUESS_SHARES = (0.01, 0.05, 0.2)
+GUESS_SHARES = (0.01, 0.05, 0.2, 1.0)
 """Shares of the records on which a guess is made: the highest scores are guessed in, the lowest out."""
 
 MAX_EPSILON = 50.0
 
 
-def p_value_of_guesses(right: int, guesses: int, records: int, epsilon: float, delta: float) -> float:
+def p_value_of_guesses(
+    right: int, guesses: int, records: int, epsilon: float, delta: float, odds: float = 1.0
+) -> float:
     """Chance of so many right guesses, at most, under (epsilon, delta)-DP.
 
     Args:
@@ -31,24 +33,27 @@ def p_value_of_guesses(right: int, guesses: int, records: int, epsilon: float, d
         records: Records that were in or out by a coin, whether guessed or not.
         epsilon: Of the claim.
         delta: Of the claim.
+        odds: Prior odds of membership where only records believed in are guessed; 1 for a fair coin.
     """
     if right <= 0:
         return 1.0
-    q = 1 / (1 + math.exp(-epsilon))
+    q = 1 / (1 + math.exp(-epsilon) / odds)
     plain = float(binom.sf(right - 1, guesses, q))
     sums = np.cumsum(binom.pmf(right - np.arange(1, right + 1), guesses, q))
     alpha = float((sums / np.arange(1, right + 1)).max())
     return min(1.0, plain + 2 * records * delta * alpha)
 
 
-def epsilon_from_guesses(right: int, guesses: int, records: int, delta: float, level: float = 0.05) -> float:
+def epsilon_from_guesses(
+    right: int, guesses: int, records: int, delta: float, level: float = 0.05, odds: float = 1.0
+) -> float:
     """The largest epsilon that so many right guesses rule out at a level; 0 if they rule out none."""
     low, high = 0.0, MAX_EPSILON
-    if p_value_of_guesses(right, guesses, records, 0.0, delta) > level:
+    if p_value_of_guesses(right, guesses, records, 0.0, delta, odds) > level:
         return 0.0
     for _ in range(50):
         middle = (low + high) / 2
-        if p_value_of_guesses(right, guesses, records, middle, delta) <= level:
+        if p_value_of_guesses(right, guesses, records, middle, delta, odds) <= level:
             low = middle
         else:
             high = middle
@@ -81,7 +86,9 @@ def epsilon_from_scores(
 
 def _count_guesses(score: Floats, member: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Right guesses and guesses, by how many of the highest, or highest and lowest, scores are guessed."""
-    order, out = np.argsort(-score, kind="stable"), []
+    # Ties are broken at random: members come first in an audit's targets.
+    lot = np.random.default_rng(len(score)).permutation(len(score))
+    order, out = lot[np.argsort(-score[lot], kind="stable")], []
     for share in GUESS_SHARES:
         each = max(1, round(share * len(score) / 2))
         top, bottom = int(member[order[:each]].sum()), int((~member[order[-each:]]).sum())

@@ -48,13 +48,24 @@ def decide(violated: bool, power: float) -> Kind:
     return "CONSISTENT, powered" if power >= MIN_POWER else "INCONCLUSIVE"
 
 
-def judge_claim(claim: Claim) -> tuple[Kind, str]:
-    """The verdict on a claimed epsilon, and a sentence for it."""
+def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
+    """The verdict on a claimed epsilon, and a sentence for it.
+
+    Args:
+        claim: What was claimed and measured.
+        found: The attacks that are significant after correction, the surest first.
+    """
     kind = decide(claim.measured > claim.epsilon, claim.power)
     seen = f"measured at least {claim.measured:.2f} against the claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
     if kind == "VIOLATION":
         return kind, f"Epsilon is above its claim: {seen}."
     could = f"twice the claim would have been found with probability {claim.power:.2f}"
+    if found:
+        rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return kind, (
+            f"Training rows are recognised beyond chance ({found[0][0].lower()}{found[0][1:]}{rest}), no more surely "
+            f"than the claim allows: {seen}, and {could}."
+        )
     if kind == "INCONCLUSIVE":
         return kind, f"No statement: {seen}, but {could}; at most {claim.most:.2f} could have been measured."
     return kind, f"Nothing contradicts the claim: {seen}, and {could}. The lower bound is not the privacy."

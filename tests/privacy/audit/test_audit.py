@@ -13,6 +13,7 @@ import pytest
 from tabsynth.errors import DataError, InputError, SchemaError, SourceError
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap, round_significant
 from tabsynth.privacy.audit import audit
+from tabsynth.privacy.audit.one_run import epsilon_from_scores
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
 from tabsynth.privacy.budget import Privacy
@@ -174,3 +175,36 @@ def test_same_seed_same_report(draw: Draw, schema: Schema) -> None:
     assert dicts[0] == dicts[1]
     assert stages[0] == "membership"
     assert stages[-1] == "done"
+
+
+def test_exchanged_arguments_are_refused(draw: Draw, schema: Schema) -> None:
+    rows = draw(6000, 21)
+    made = pd.concat([rows[:200], rows[4000:5800]])
+    assert audit(rows[:2000], made, rows[2000:4000], schema=schema).verdict == "VIOLATION"
+    with pytest.raises(DataError, match="train and holdout are exchanged"):
+        audit(rows[2000:4000], made, rows[:2000], schema=schema)
+
+
+def test_a_holdout_of_altered_training_rows_is_refused(draw: Draw, schema: Schema) -> None:
+    rows = draw(2000, 22)
+    for name in ("age", "income"):
+        with pytest.raises(DataError, match=f"training rows in all columns but '{name}'"):
+            check_overlap(rows[:1000], rows[:1000].assign(**{name: rows[name] + 1}))
+    assert check_overlap(rows[:1000], rows[1000:]) == 0
+    coarse = pd.DataFrame(np.random.default_rng(0).integers(0, 2, (2000, 8)).astype(str), columns=list("abcdefgh"))
+    assert check_overlap(coarse[:1000], coarse[1000:]) > 900
+
+
+def test_a_claim_makes_no_leak_inaudible(draw: Draw, schema: Schema) -> None:
+    rows = draw(8000, 23)
+    made = pd.concat([rows[:30], rows[6000:]])
+    claimed = audit(rows[:3000], made, rows[3000:6000], schema=schema, privacy=Privacy(1.0, 1e-6))
+    assert claimed.verdict == audit(rows[:3000], made, rows[3000:6000], schema=schema).verdict == "VIOLATION"
+
+
+def test_ties_are_no_evidence() -> None:
+    member = np.arange(2000) < 1000
+    assert epsilon_from_scores(np.zeros(2000), member, 1e-6)[0] < 0.3
+    kind, text = judge_claim(Claim(1.0, 1e-6, 0.5, 8.0, 0.7), ["Near copies 3 %"])
+    assert kind == "INCONCLUSIVE"
+    assert "Training rows are recognised beyond chance (near copies 3 %)" in text
