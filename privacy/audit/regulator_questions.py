@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabsynth.evaluation.score import Score
+from tabsynth.privacy.accounting.explanation import explain_claim
 from tabsynth.reporting.number_format import format_number
 
 NOT = "not answered"
@@ -77,7 +78,8 @@ def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
         asked,
         PARTLY,
         f"Claimed: epsilon {claim['epsilon']:g}, delta {claim['delta']:.1e}, by {claim['unit']}; neighbours differ in "
-        "one unit, added or removed. The number of releases from the same data is not known to the audit.",
+        f"one unit, added or removed. {explain_claim(claim['epsilon'], claim['delta'], claim['unit'])} The number of "
+        "releases from the same data is not known to the audit.",
     )
 
 

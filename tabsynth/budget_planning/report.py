@@ -6,6 +6,8 @@ import math
 from html import escape
 
 from tabsynth.budget_planning.simulation import Expected, PrivacyPlan
+from tabsynth.privacy.accounting.explanation import explain_zcdp
+from tabsynth.privacy.budget import zcdp_rho
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
@@ -41,11 +43,16 @@ def summarise(plan: PrivacyPlan) -> str:
     larger = (
         "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}; errors decrease with more rows)"
     )
+    unit = "row" if plan.rows_per_person == 1 else "person"
     person = "a row" if plan.rows_per_person == 1 else f"a person with up to {plan.rows_per_person} rows"
     return (
         f"{plan.rows:,} rows{larger}, delta {plan.delta:.3g}, protecting {person}. Errors are mean total variation "
         "distances (0 is best) to a simulated table; a real table with more structure has larger errors. "
         + DP_SGD_ADVICE
+        + "".join(
+            f" Epsilon {epsilon:g}: {explain_zcdp(epsilon, plan.delta, zcdp_rho(epsilon, plan.delta), unit)}"
+            for epsilon in sorted({one.epsilon for one in plan.expected})
+        )
     )
 
 

@@ -19,6 +19,7 @@ from tabsynth.common.validation import random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
+from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
@@ -203,6 +204,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "seed": self.seed_,
             "mixed": self.mixed_,
             "privacy": guarantee_statement(self.ledger_),
+            "privacy_meaning": explain_ledger(self.ledger_),
             "ledger": self.ledger_.to_dict(),
         }
 

@@ -1,0 +1,69 @@
+"""Explain a privacy guarantee in words, from the trade-off function of its mechanism.
+
+The trade-off function gives the largest true-positive rate of any membership attack at a false-positive rate (Dong,
+Roth and Su, "Gaussian differential privacy", JRSS B 84, 2022). It also bounds reconstruction: who would guess a secret
+with probability p without the release succeeds at most as often as a test of false-positive rate p (Hayes, Mahloujifar
+and Balle, "Bounding training data reconstruction in DP-SGD", NeurIPS 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from tabsynth.privacy.accounting.accountant import compose_epsilon
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+
+DELTAS = (1e-12, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
+"""Points of the privacy profile whose bounds are intersected."""
+
+FPR = 0.01
+PRIOR = 0.001
+"""Chance of guessing a secret with 1,000 equally likely values."""
+
+
+def max_tpr(profile: Iterable[tuple[float, float]], fpr: float) -> float:
+    """The largest true-positive rate that all (epsilon, delta) guarantees of a mechanism allow at a false one.
+
+    Example:
+        >>> round(max_tpr([(1.0, 1e-6)], 0.01), 4)
+        0.0272
+    """
+    bounds = [1.0]
+    for epsilon, delta in profile:
+        if math.isfinite(epsilon) and epsilon < 700:
+            bounds += [math.exp(epsilon) * fpr + delta, 1 - math.exp(-epsilon) * (1 - delta - fpr)]
+    return max(fpr, min(bounds))
+
+
+def explain_ledger(ledger: PrivacyLedger) -> str:
+    """What the charges of a ledger mean for a member; empty without a guarantee."""
+    if not len(ledger) or not ledger.secure or math.isinf(ledger.epsilon()):
+        return ""
+    return _explain([(ledger.epsilon(delta), delta) for delta in {ledger.delta, *_above(ledger.delta)}], ledger.unit)
+
+
+def explain_zcdp(epsilon: float, delta: float, rho: float, unit: str = "row") -> str:
+    """What a budget means that is spent on Gaussian noise, rho of zCDP."""
+    event = {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
+    return _explain([(epsilon, delta), *((compose_epsilon([event], d), d) for d in _above(delta))], unit)
+
+
+def explain_claim(epsilon: float, delta: float, unit: str = "row") -> str:
+    """What an (epsilon, delta) means by itself, where the mechanism is not known."""
+    return _explain([(epsilon, delta)], unit)
+
+
+def _above(delta: float) -> list[float]:
+    return [other for other in DELTAS if other > delta]
+
+
+def _explain(profile: list[tuple[float, float]], unit: str) -> str:
+    who = "rows" if unit == "row" else "persons"
+    tpr = f"{max_tpr(profile, FPR):.1%}"
+    return (
+        f"An attacker who sees every output and knows all other {who} recognises at most {tpr} of the {who} "
+        f"learned where {FPR:.0%} of others are mistaken for them ({FPR:.0%} by guessing), and guesses a "
+        f"secret of 1,000 equally likely values with probability at most {max_tpr(profile, PRIOR):.2%} ({PRIOR:.1%} "
+        "without the release)."
+    )

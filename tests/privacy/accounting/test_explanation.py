@@ -1,0 +1,48 @@
+"""What an epsilon means in words: never less than an attack can reach, and not far above it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from tabsynth.privacy.accounting.accountant import compose_epsilon
+from tabsynth.privacy.accounting.explanation import (
+    DELTAS,
+    explain_claim,
+    explain_ledger,
+    explain_zcdp,
+    max_tpr,
+)
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.budget import zcdp_rho
+
+
+@pytest.mark.parametrize("mu", [0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("fpr", [0.001, 0.01, 0.1])
+def test_the_bound_covers_the_best_attack_on_a_gaussian_mechanism(mu: float, fpr: float) -> None:
+    best = float(norm.cdf(norm.ppf(fpr) + mu))
+    event = {"type": "GaussianDpEvent", "noise_multiplier": 1 / mu}
+    bound = max_tpr([(compose_epsilon([event], delta), delta) for delta in DELTAS], fpr)
+    assert best <= bound <= 2 * best
+    assert bound <= max_tpr([(compose_epsilon([event], 1e-6), 1e-6)], fpr) + 1e-12
+
+
+def test_randomised_response_is_met_exactly() -> None:
+    for epsilon in (0.1, 1.0, 5.0):
+        for fpr in np.linspace(0.001, 1 / (1 + math.exp(epsilon)), 5):
+            assert max_tpr([(epsilon, 0.0)], float(fpr)) == pytest.approx(math.exp(epsilon) * fpr)
+
+
+def test_the_words_follow_the_mechanism() -> None:
+    ledger = PrivacyLedger(1.0, 1e-6)
+    assert explain_ledger(ledger) == ""
+    rho = zcdp_rho(1.0, 1e-6)
+    ledger.charge({"type": "ZCDpEvent", "rho": rho, "xi": 0.0}, purpose="p", columns=["a"], sensitivity=1.0)
+    assert explain_ledger(ledger) == explain_zcdp(1.0, 1e-6, rho)
+    assert "recognises at most 1.9% of the rows learned" in explain_ledger(ledger)
+    assert "recognises at most 2.7% of the rows learned where 1%" in explain_claim(1.0, 1e-6)
+    assert "of the persons learned" in explain_claim(1.0, 1e-6, "patient")
+    assert explain_ledger(PrivacyLedger.not_private(["a"])) == ""
