@@ -1,6 +1,7 @@
-"""What holds between the numbers of a row: discovered above the codec, and enforced where tokens become numbers again.
+"""Relations between columns: discovered above the codec, and enforced when tokens are decoded.
 
-A number is drawn inside its token, then placed by a recurring difference to another, then by exact arithmetic.
+A number is sampled inside its token, then placed by a recurring difference to another, by exact arithmetic, and by the
+rules that every row obeys.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import numeric_columns
 from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
 from tabsynth.codec.rare_value_pooling import person_codes
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Bools, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation, enforce, relation_from_dict
 from tabsynth.relations.arithmetic_discovery import discover_relations
@@ -28,7 +30,10 @@ from tabsynth.relations.recurring_differences import (
     difference_state,
     discover_differences,
 )
-from tabsynth.schema.columns import Datetime
+from tabsynth.relations.row_rule_discovery import MAX_GROUPS, Columns, discover_rules
+from tabsynth.relations.row_rules import RowRule, all_hold, repair, rule_from_state, rule_state
+from tabsynth.schema.columns import Datetime, Identifier, Text
+from tabsynth.schema.constraints import RefusedRule
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -40,10 +45,12 @@ class Relations:
     Attributes:
         differences: Columns whose numbers are placed by their difference to an earlier column's.
         arithmetic: Columns whose numbers are computed from others', each after those that it reads.
+        rules: Order, equality within groups and bands, which every row obeys.
     """
 
     differences: Mapping[str, RecurringDifference] = field(default_factory=dict)
     arithmetic: tuple[ArithmeticRelation, ...] = ()
+    rules: tuple[RowRule, ...] = ()
 
     @classmethod
     def discover(cls, table: Table, codec: Codec) -> Relations:
@@ -56,11 +63,31 @@ class Relations:
         persons = person_codes(table, codec.min_group)
         lines = numeric_columns(table.frame, codec.schema, codec.coders)
         laws = discover_relations(lines)
-        return cls(_discover_differences(lines, laws, codec, persons), laws)
+        computed = {law.column: frozenset(name for name, _ in law.terms) for law in laws}
+        refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
+        rules = discover_rules(_rule_columns(table.frame, codec, lines, persons), computed)
+        return cls(
+            _discover_differences(lines, laws, codec, persons),
+            tuple(law for law in laws if str(law) not in refused),
+            tuple(rule for rule in rules if rule.text not in refused),
+        )
 
     def describe(self) -> list[str]:
-        """The exact relations as formulas, such as ``total = net + tax``."""
-        return [str(law) for law in self.arithmetic]
+        """The exact relations and rules as formulas, such as ``total = net + tax`` and ``start <= end``."""
+        return [*map(str, self.arithmetic), *(rule.text for rule in self.rules)]
+
+    def card(self) -> dict[str, Any]:
+        """The model card's section: exact relations, and rules with the rows that would violate them by chance."""
+        rules: list[dict[str, Any]] = [{"rule": rule.text, "evidence_rows": rule.evidence} for rule in self.rules]
+        return {"laws": [str(law) for law in self.arithmetic], "rules": rules}
+
+    def hold(self, frame: pd.DataFrame, codec: Codec) -> Bools:
+        """Rows of a decoded frame that obey every rule, shape (n,)."""
+        values = {
+            name: _rule_values(codec, name, codec.encode_column(name, frame[name]), frame[name])
+            for name in dict.fromkeys(name for rule in self.rules for name in rule.columns)
+        }
+        return all_hold(self.rules, values, len(frame))
 
     def decode(
         self,
@@ -71,6 +98,7 @@ class Relations:
         ranges: Mapping[str, TokenRange] = NOTHING,
         numbers: Mapping[str, Floats] = NOTHING,
         given: Mapping[str, Floats] | None = None,
+        held: Bools | None = None,
         keys: int | None = None,
         rows: npt.NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
@@ -83,6 +111,7 @@ class Relations:
             ranges: Columns whose values must lie in a range, which their tokens reach.
             numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
             given: Those of them that no relation may change; by default all.
+            held: Tokens that no rule may change, shape (n, slots); by default none.
             keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
             rows: The numbers of the rows in the whole sample, by which they get their identifiers; by default from 0.
         """
@@ -90,13 +119,46 @@ class Relations:
         coders = codec.numeric_coders
         own = {name: codec.column_tokens(tokens, name) for name in coders}
         pinned = numbers if given is None else given
-        placed = decode_numbers(coders, own, self.differences, self.arithmetic, ranges, numbers, pinned, rng)
+        placed = decode_numbers(coders, own, self.differences, ranges, numbers, rng)
+        fixed = {
+            name: ~np.isnan(pinned[name]) | (name in ranges) if name in pinned else np.full(len(data), name in ranges)
+            for name, data in placed.items()
+        }
+        placed = enforce(self.arithmetic, coders, placed, fixed) if self.arithmetic else placed
+        if self.rules:
+            tokens, placed = self._repair(codec, tokens, placed, fixed, held, rng)
         rows = np.arange(len(tokens)) if rows is None else rows
         return codec.to_frame(tokens, placed, rng, keys=seed, rows=rows)
 
+    def _repair(
+        self,
+        codec: Codec,
+        tokens: Tokens,
+        numbers: Mapping[str, Floats],
+        fixed: Mapping[str, Bools],
+        held: Bools | None,
+        rng: np.random.Generator,
+    ) -> tuple[Tokens, dict[str, Floats]]:
+        """Tokens and numbers in which the rules hold as far as possible."""
+        coders, tokens = codec.numeric_coders, tokens.copy()
+        labelled = dict.fromkeys(name for rule in self.rules for name in rule.columns if name not in coders)
+        values = {name: _rule_values(codec, name, codec.column_tokens(tokens, name)) for name in labelled}
+        computed = {law.column for law in self.arithmetic}
+        pinned = {name: own | np.full(len(tokens), name in computed) for name, own in fixed.items()}
+        for name in labelled:
+            at = codec.positions(name)
+            pinned[name] = np.zeros(len(tokens), bool) if held is None else held[:, at].any(axis=1)
+        repaired = repair(self.rules, {**numbers, **values}, coders, pinned, rng)
+        for name in labelled:
+            own = np.where(np.isnan(repaired[name]), codec.coders[name].missing, repaired[name]).astype(np.int32)
+            tokens[:, codec.positions(name)] = codec.split(name, own)
+        out = {name: repaired[name] for name in numbers}
+        return tokens, enforce(self.arithmetic, coders, out, fixed) if self.arithmetic else out
+
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
+        """Plain data and arrays for ``from_state``."""
         config: dict[str, Any] = {"ties": [], "laws": [asdict(law) for law in self.arithmetic]}
+        config["rules"] = [rule_state(rule) for rule in self.rules]
         arrays: Arrays = {}
         for i, (name, tie) in enumerate(self.differences.items()):
             plain, held = difference_state(tie)
@@ -112,7 +174,8 @@ class Relations:
             prefix = f"tie.{i}."
             held = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
             ties[plain["column"]] = difference_from_state(plain, held)
-        return cls(ties, tuple(relation_from_dict(plain) for plain in config.get("laws", [])))
+        laws = tuple(relation_from_dict(plain) for plain in config.get("laws", []))
+        return cls(ties, laws, tuple(rule_from_state(plain) for plain in config.get("rules", [])))
 
 
 def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
@@ -120,6 +183,41 @@ def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], 
     config, arrays = codec.state()
     more, held = relations.state()
     return {**config, **more}, {**arrays, **held}
+
+
+def _rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
+    """A column as the rules read it: numbers, or tokens of categories; missing as NaN, shape (n,)."""
+    coder = codec.coders[name]
+    if isinstance(coder, ValueCoder):
+        return np.where(tokens == coder.missing, np.nan, tokens.astype(np.float64))
+    assert values is not None
+    return codec.numeric_values(name, values)
+
+
+def _rule_columns(
+    frame: pd.DataFrame, codec: Codec, numbers: Mapping[str, Floats], persons: npt.NDArray[np.int64] | None
+) -> Columns:
+    """The table as the search for rules reads it."""
+    units, steps, groups = {}, {}, {}
+    labels: dict[str, dict[float, str]] = {}
+    for name, coder in codec.coders.items():
+        column = codec.schema[name]
+        if isinstance(coder, QuantileCoder):
+            data = numbers[name]
+            units[name] = f"datetime {column.resolution or 's'}" if isinstance(column, Datetime) else "number"
+            steps[name] = 0.0 if coder.decimals is None else coder.unit / 10.0**coder.decimals
+            known = np.unique(data[~np.isnan(data)]) if coder.n_ordered_tokens <= MAX_GROUPS else np.zeros(0)
+            if 1 < len(known) <= MAX_GROUPS and (np.isin(known, coder.low)).all():
+                groups[name], labels[name] = data, {float(number): f"{number:g}" for number in known}
+        elif (
+            not isinstance(column, (Identifier, Text))
+            and 1 < len(coder.values) <= MAX_GROUPS
+            and not coder.counts[coder.rare]
+        ):
+            groups[name] = _rule_values(codec, name, codec.encode_column(name, frame[name]))
+            labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
+    most = 1 if persons is None else int(np.bincount(persons).max())
+    return Columns(numbers, units, steps, groups, labels, codec.min_group * most)
 
 
 def _discover_differences(
@@ -145,24 +243,11 @@ def decode_numbers(
     coders: Mapping[str, QuantileCoder],
     tokens: Mapping[str, Tokens],
     ties: Mapping[str, RecurringDifference],
-    laws: Sequence[ArithmeticRelation],
     ranges: Mapping[str, TokenRange],
     numbers: Mapping[str, Floats],
-    given: Mapping[str, Floats],
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
-    """Numbers of every column on a line, shape (n,) each, NaN where missing.
-
-    Args:
-        coders: The columns' coders.
-        tokens: Their tokens, shape (n,) each.
-        ties: Columns placed by their difference to another.
-        laws: Columns that follow from others.
-        ranges: Columns whose numbers must lie in a range.
-        numbers: Numbers decided elsewhere, NaN where the token decides.
-        given: Those of them that no law may change.
-        rng: Draws positions inside tokens.
-    """
+    """Decode the numeric columns, with their recurring differences; arguments as in ``Relations.decode``."""
     out: dict[str, Floats] = {}
     for name, coder in coders.items():
         data = ranges[name].decode(coder, tokens[name], rng) if name in ranges else coder.decode(tokens[name], rng)
@@ -178,10 +263,4 @@ def decode_numbers(
             )
             if name in numbers:
                 out[name] = np.where(np.isnan(numbers[name]), out[name], fixed)
-    if not laws:
-        return out
-    pinned = {
-        name: np.full(len(data), name in ranges) | (~np.isnan(given[name]) if name in given else False)
-        for name, data in out.items()
-    }
-    return enforce(laws, coders, out, pinned)
+    return out

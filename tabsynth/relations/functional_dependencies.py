@@ -1,35 +1,42 @@
-"""Columns that follow from another one: a code and its name, a city and its country; kept in every synthetic row.
+"""Functional dependencies between categories: a city decides its country, one value of a column decides another.
 
-A network learns such a function to within a few rows in a thousand. Those rows are mended on their tokens.
+Networks learn such functions to within a few rows in a thousand. Those rows are repaired on their tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
 
-MAX_SCAN_ROWS = 2000
-"""Rows on which pairs are looked for; all rows then confirm them."""
-
-MAX_CELLS = 4_000_000
-"""Most cells of a pair's table."""
+MAX_SCAN_ROWS = 4000
+"""Candidates are searched on at most so many rows, and confirmed on all."""
 
 MIN_ROWS = 50
-"""Fewest rows from which a function is believed."""
+"""Minimum rows of a table, and of a missing value that decides another column."""
+
+MIN_IMPLICATION_ROWS = 200
+"""Minimum rows of a value that decides another column where other values do not."""
+
+MIN_RIVAL_ROWS = 20
+"""Minimum rows of a value whose rate counts as what chance would do."""
+
+MIN_EVIDENCE_ROWS = 25.0
+"""A dependency is accepted if at least so many rows would violate it by chance."""
 
 
 @dataclass(frozen=True, eq=False)
 class FunctionalDependency:
-    """A slot that follows from another.
+    """A slot whose token is a function of another slot's, at least for some tokens.
 
     Attributes:
         determinant, dependent: The two slots.
-        table: The effect's token after each token of the cause, -1 where any may follow, shape (size of the cause,).
+        table: The dependent token of each token of the determinant, -1 where any may follow, shape (its size,).
     """
 
     determinant: int
@@ -38,32 +45,109 @@ class FunctionalDependency:
 
 
 def discover(
-    tokens: Tokens, sizes: Sequence[int], open_: Sequence[Sequence[int] | None]
+    tokens: Tokens,
+    sizes: Sequence[int],
+    open_: Sequence[Sequence[int] | None],
+    missing: Sequence[int | None] | None = None,
 ) -> tuple[FunctionalDependency, ...]:
-    """Every pair of slots of which one follows from the other in all rows, causes of most tokens first.
+    """Functional dependencies that hold in all rows, determinants with most tokens first.
 
     Args:
         tokens: Shape (rows, slots), -1 where a row does not have the column.
         sizes: Number of tokens of each slot.
-        open_: For each slot the tokens that stand for several values, after which anything may follow; None for a slot
-            that is left out.
+        open_: For each slot the pooled tokens, after which anything may follow; None excludes the slot.
+        missing: The MISSING token of each slot.
     """
     if len(tokens) < MIN_ROWS:
         return ()
-    thin = tokens[:: max(1, len(tokens) // MAX_SCAN_ROWS)]
-    used = [i for i in range(len(sizes)) if open_[i] is not None and len(np.unique(thin[:, i])) > 1]
+    scan = tokens[:: max(1, len(tokens) // MAX_SCAN_ROWS)]
+    used = [i for i in range(len(sizes)) if open_[i] is not None and len(np.unique(scan[:, i])) > 1]
+    shares = {i: np.bincount(tokens[tokens[:, i] >= 0, i], minlength=sizes[i]) / len(tokens) for i in used}
     found = []
-    for cause in sorted(used, key=lambda i: -sizes[i]):
-        for effect in used:
-            pair, anything = (sizes[cause], sizes[effect]), open_[cause] or ()
-            if cause == effect or pair[0] * pair[1] > MAX_CELLS:
-                continue
-            if _lookup_table(thin, cause, effect, pair, anything) is None:
-                continue
-            table = _lookup_table(tokens, cause, effect, pair, anything)
-            if table is not None:
-                found.append(FunctionalDependency(cause, effect, table))
+    for determinant in sorted(used, key=lambda i: -sizes[i]):
+        gap = None if missing is None else missing[determinant]
+        every = [i for i in used if i != determinant]
+        sample = len(scan) / len(tokens)
+        tables = _tables(scan, determinant, every, sizes, open_[determinant] or (), shares, gap, sample)
+        candidates = [dependent for dependent, table in zip(every, tables, strict=True) if table is not None]
+        if candidates:
+            confirmed = _tables(tokens, determinant, candidates, sizes, open_[determinant] or (), shares, gap, 1.0)
+            found += [
+                FunctionalDependency(determinant, dependent, table)
+                for dependent, table in zip(candidates, confirmed, strict=True)
+                if table is not None
+            ]
     return tuple(found)
+
+
+def _tables(
+    tokens: Tokens,
+    determinant: int,
+    dependents: Sequence[int],
+    sizes: Sequence[int],
+    pooled: Sequence[int],
+    shares: Mapping[int, Floats],
+    missing: int | None,
+    sample: float,
+) -> list[npt.NDArray[np.int32] | None]:
+    """For each dependent slot its table, None if no token of the determinant decides it with enough evidence."""
+    own = tokens[:, determinant]
+    order = np.argsort(own, kind="stable")
+    order = order[np.searchsorted(own[order], 0) :]
+    known, start = np.unique(own[order], return_index=True)
+    if not len(known):
+        return [None] * len(dependents)
+    block = tokens[np.ix_(order, np.array(dependents))]
+    most = np.maximum.reduceat(block, start, axis=0)
+    least = np.minimum.reduceat(np.where(block < 0, np.iinfo(np.int32).max, block), start, axis=0)
+    size = np.diff(np.append(start, len(order)))[:, None]
+    open_ = np.isin(known, list(pooled))[:, None]
+    single = (most == least) & ~open_
+    follows = np.stack([shares[i][np.clip(most[:, at], 0, None)] for at, i in enumerate(dependents)], axis=1)
+    expected = (size - 1) * (1 - follows)
+    rival = np.maximum(_rival_rates(block, most, single, start, size), follows)
+    complete = (single | open_ | (most < 0)).all(axis=0)
+    least_rows = np.where(known == missing, MIN_ROWS, MIN_IMPLICATION_ROWS)[:, None]
+    # A scan may miss half of what the whole table has.
+    needed = sample / 2 if sample < 1 else 1.0
+    strong = single & (size * (1 - rival) >= MIN_EVIDENCE_ROWS * needed) & (size >= least_rows * needed)
+    out: list[npt.NDArray[np.int32] | None] = []
+    for at in range(len(dependents)):
+        kept = single[:, at] if complete[at] else strong[:, at]
+        varied = len(np.unique(most[kept, at])) > 1 or not complete[at]
+        enough = expected[kept, at].sum() >= MIN_EVIDENCE_ROWS * needed
+        if not kept.any() or not varied or not enough:
+            out.append(None)
+            continue
+        table = np.full(sizes[determinant], -1, np.int32)
+        table[known[kept]] = most[kept, at]
+        out.append(table)
+    return out
+
+
+def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, size: Integers) -> Floats:
+    """How often the dependent token of each determinant follows the undecided determinant it follows most often.
+
+    If two columns merely go together, that is nearly always.
+    """
+    out = np.zeros(most.shape)
+    for at in range(block.shape[1]):
+        for token in np.unique(most[single[:, at], at]):
+            rate = np.add.reduceat(block[:, at] == token, start) / size[:, 0]
+            others = rate[~single[:, at] & (size[:, 0] >= MIN_RIVAL_ROWS)]
+            out[single[:, at] & (most[:, at] == token), at] = others.max(initial=0.0)
+    return out
+
+
+def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The dependencies for the model card, given the column of each slot."""
+    return [
+        {
+            "rule": f"{columns[function.determinant]} decides {columns[function.dependent]}",
+            "values": f"{int((function.table >= 0).sum())} of {len(function.table)}",
+        }
+        for function in functions
+    ]
 
 
 def repair(
@@ -94,22 +178,6 @@ def repair(
             if chances.sum() > 0:
                 out[rows, function.determinant] = rng.choice(len(chances), len(rows), p=chances / chances.sum())
     return out
-
-
-def _lookup_table(
-    tokens: Tokens, cause: int, effect: int, sizes: tuple[int, int], anything: Sequence[int]
-) -> npt.NDArray[np.int32] | None:
-    """What follows each token of the cause, None where more than one thing does."""
-    both = (tokens[:, cause] >= 0) & (tokens[:, effect] >= 0)
-    pairs = tokens[both, cause].astype(np.int64) * sizes[1] + tokens[both, effect]
-    joint = np.bincount(pairs, minlength=sizes[0] * sizes[1])
-    seen = joint.reshape(sizes) > 0
-    several = seen.sum(1)
-    several[list(anything)] = 0
-    if several.max() != 1 or both.sum() < min(MIN_ROWS, len(tokens)):
-        return None
-    table = np.where(several == 1, seen.argmax(1), -1).astype(np.int32)
-    return table if len(np.unique(table[table >= 0])) > 1 else None
 
 
 def _rows_by_token(

@@ -51,9 +51,36 @@ class Inequality:
         return {"kind": self.kind, "low": self.low, "high": self.high, "strict": self.strict}
 
 
-Constraint = Inequality
+@dataclass(frozen=True, kw_only=True)
+class RefusedRule:
+    """A rule that is not enforced although it holds in all training rows, as the model card spells it."""
 
-KINDS: dict[str, type[Constraint]] = {Inequality.kind: Inequality}
+    kind: ClassVar[str] = "refused"
+    rule: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """No column is constrained."""
+        return ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rule, str) or not self.rule:
+            raise SchemaError(f"a refused rule is spelled as in the model card, such as 'start <= end': {self.rule!r}")
+
+    def holds(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """All rows satisfy it, shape (n,)."""
+        import numpy as np
+
+        return np.ones(len(frame), bool)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The refusal as plain data."""
+        return {"kind": self.kind, "rule": self.rule}
+
+
+Constraint = Inequality | RefusedRule
+
+KINDS: dict[str, type[Constraint]] = {Inequality.kind: Inequality, RefusedRule.kind: RefusedRule}
 
 
 def constraint_from_dict(data: Any) -> Constraint:

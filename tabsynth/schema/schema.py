@@ -80,7 +80,7 @@ class Schema(Mapping[str, Column]):
             if unknown:
                 raise SchemaError(f"constraint {constraint.to_dict()} names unknown columns: {quote(unknown)}")
             kinds = {type(self.columns[name]) for name in constraint.columns}
-            if kinds not in ({Numeric}, {Datetime}):
+            if kinds and kinds not in ({Numeric}, {Datetime}):
                 raise SchemaError(
                     f"constraint {constraint.to_dict()} compares {' and '.join(sorted(kind.kind for kind in kinds))} "
                     "columns; it needs two numeric or two datetime ones"

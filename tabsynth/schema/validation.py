@@ -86,7 +86,7 @@ def satisfies(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> np
             if isinstance(column, Datetime)
             else pd.Series(to_numbers(frame[name], getattr(column, "format", None)), index=frame.index)
         )
-    return constraint.holds(pd.DataFrame(comparable))
+    return constraint.holds(pd.DataFrame(comparable, index=frame.index))
 
 
 def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:

@@ -55,7 +55,8 @@ def impute_rows(
                 known = numbers.get(name, np.full(len(frame), np.nan))
                 numbers[name] = np.where(np.isnan(known), values, known)
         tokens[:, synthesizer.active_] = synthesizer._repair_dependencies(filled, fixed >= 0, limits, how.rng)
-    rows = synthesizer.relations_.decode(codec, tokens, how.rng, numbers=numbers, given=conditions.numbers)
+    held = conditions.held(codec)
+    rows = synthesizer.relations_.decode(codec, tokens, how.rng, numbers=numbers, given=conditions.numbers, held=held)
     return conditions.finish(rows, codec)
 
 

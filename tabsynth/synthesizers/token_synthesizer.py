@@ -17,9 +17,9 @@ import pandas as pd
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.errors import ConditionError, InputError, quote
+from tabsynth.errors import InputError, quote
 from tabsynth.relations.enforcement import Relations, combined_state
-from tabsynth.relations.functional_dependencies import FunctionalDependency, discover, repair
+from tabsynth.relations.functional_dependencies import FunctionalDependency, describe, discover, repair
 from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
@@ -27,12 +27,13 @@ from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import WHOLE, draw_meeting
 from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
 from tabsynth.synthesizers.sampling.discriminator_selection import CANDIDATES
+from tabsynth.synthesizers.sampling.rejection import sample_valid
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.trees.token_forest import Forest
 
-MAX_REDRAWS = 50
-"""How often rows that break a constraint are drawn anew."""
+MAX_RULE_REDRAWS = 10
+"""How often rows that violate a discovered rule are redrawn."""
 
 
 class TokenSynthesizer(Synthesizer):
@@ -74,7 +75,11 @@ class TokenSynthesizer(Synthesizer):
         counts = [weighted_counts(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
         learned = tokens[:, self.active_]
-        self.functions_ = discover(learned, self.layout_.sizes, [self._pooled_tokens(i) for i in self.active_])
+        pooled, missing = (
+            [self._pooled_tokens(i) for i in self.active_],
+            [self.codec_.slots[i].missing for i in self.active_],
+        )
+        self.functions_ = discover(learned, self.layout_.sizes, pooled, missing)
         self._fit_tokens(learned, run)
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
@@ -185,19 +190,18 @@ class TokenSynthesizer(Synthesizer):
         """Draw tokens and decode them; redraw rows that violate a constraint."""
         conditions = Conditions.of(self.codec_, given, n)
         limits = conditions.limits(self.codec_, self.active_)
-        left = np.arange(n)
-        kept: list[pd.DataFrame] = []
-        for _ in range(MAX_REDRAWS):
+
+        def sample(left: npt.NDArray[np.int64], attempt: int) -> pd.DataFrame:
             wanted = conditions.of_rows(left)
             tokens = self._constant_tokens(len(left))
             if self.active_ and len(left):
-                fixed, pull = wanted.fixed[:, self.active_], calibrate and not kept
+                fixed = wanted.fixed[:, self.active_]
                 way = (
                     self._sample_tokens
                     if self.samples_conditions_exactly or self.trees_
                     else partial(draw_meeting, self._sample_tokens, WHOLE * self.rows_)
                 )
-                drawn = way(fixed, limits, draw, calibrate=pull, stratify=stratify)
+                drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
             rows = self.relations_.decode(
@@ -206,21 +210,20 @@ class TokenSynthesizer(Synthesizer):
                 draw.rng,
                 ranges=wanted.ranges,
                 numbers=wanted.numbers,
+                held=wanted.held(self.codec_),
                 keys=draw.keys,
                 rows=draw.start + left,
             )
-            rows = wanted.finish(rows, self.codec_).set_index(left)
-            good = np.ones(len(left), bool)
+            return wanted.finish(rows, self.codec_)
+
+        def valid(rows: pd.DataFrame, attempt: int) -> npt.NDArray[np.bool_]:
+            good = np.ones(len(rows), bool)
             for constraint in self.schema_.constraints:
                 good &= satisfies(constraint, rows, self.schema_)
-            kept.append(rows[good])
-            left = left[~good]
-            if not len(left):
-                return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
-        raise ConditionError(
-            f"{len(left)} of {n} rows still break a constraint of the schema after {MAX_REDRAWS} draws; "
-            "the conditions may contradict the constraints"
-        )
+            # A condition may contradict a discovered rule, but never a declared constraint.
+            return good & self.relations_.hold(rows, self.codec_) if attempt < MAX_RULE_REDRAWS else good
+
+        return sample_valid(n, sample, valid)
 
     def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
@@ -272,7 +275,8 @@ class TokenSynthesizer(Synthesizer):
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
         chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
-        vocabulary = {**self.codec_.card(), "laws": self.relations_.describe()}
+        vocabulary = {**self.codec_.card(), **self.relations_.card()}
+        vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
         return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 
     @abstractmethod

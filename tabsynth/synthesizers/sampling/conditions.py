@@ -98,6 +98,11 @@ class Conditions:
         """Whether anything is asked."""
         return bool(self.echo or self.allowed or (self.fixed >= 0).any())
 
+    def held(self, codec: Codec) -> npt.NDArray[np.bool_]:
+        """Which tokens a condition decides or restricts, shape (n, slots)."""
+        restricted = np.array([slot.column in self.allowed for slot in codec.slots], dtype=bool)
+        return np.asarray((self.fixed >= 0) | restricted)
+
     def limits(self, codec: Codec, positions: Sequence[int]) -> list[Floats | None]:
         """The allowed share of each token of some slots, None where nothing is asked.
 

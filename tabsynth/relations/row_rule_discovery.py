@@ -1,0 +1,265 @@
+"""Discover rules that every row obeys, with the evidence that they are more than chance.
+
+The evidence of a rule is the number of rows that would violate it by chance. For an order between two columns it is the
+smaller of two estimates: the violations if the columns were independent, and those if the distribution of their
+difference went on smoothly beyond the boundary, by log-linear extrapolation of its two outermost bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, RowRule
+
+MIN_EVIDENCE_ROWS = 25.0
+"""A rule is accepted if at least so many rows would violate it by chance."""
+
+MIN_BOUND_EVIDENCE_ROWS = 100.0
+"""Minimum evidence of a bound other than 0 on a difference."""
+
+MIN_ROWS = 50
+MAX_SCAN_ROWS = 2000
+"""Candidates are searched on at most so many rows, and confirmed on all."""
+
+MIN_OVERLAP_SHARE = 0.02
+"""An order without rows near its boundary needs this share of violations under independence ..."""
+
+MAX_TAIL_ROWS = 0.01
+"""... and at most so many expected rows beyond the boundary."""
+
+MAX_GROUPS = 32
+"""Values of a column that may decide about others."""
+
+MIN_BOUNDARY_ROWS = 5
+"""Rows at the boundary of a bounded difference."""
+
+MAX_SUM_COLUMNS = 24
+"""Bands of sums and differences of two columns are searched among so many numeric columns."""
+
+BAND_SCAN_ROWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What the search reads.
+
+    Attributes:
+        numbers: Numeric columns, missing as NaN, shape (n,) each.
+        units: What the numbers of each column measure; only columns of one unit are compared.
+        steps: The smallest difference between numbers of a column, 0 if unknown.
+        groups: Columns of few values: the value of each row as a number or a token, missing as NaN, shape (n,).
+        labels: Spelling of the values of each of these columns.
+        min_group: Minimum rows behind each stored number.
+    """
+
+    numbers: Mapping[str, Floats]
+    units: Mapping[str, str]
+    steps: Mapping[str, float]
+    groups: Mapping[str, Floats]
+    labels: Mapping[str, Mapping[float, str]]
+    min_group: int
+
+
+def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> tuple[RowRule, ...]:
+    """Rules that hold in all rows.
+
+    Args:
+        columns: The table.
+        computed: Columns that an exact relation computes, with those that it reads; they need no rule with these.
+    """
+    rows = len(next(iter(columns.numbers.values()), ()))
+    if rows < MIN_ROWS:
+        return ()
+    found: list[RowRule] = []
+    for unit in dict.fromkeys(columns.units.values()):
+        names = [name for name, own in columns.units.items() if own == unit and name not in computed]
+        found += _pair_rules(names, columns)
+    return (*found, *_band_rules(columns, computed))
+
+
+def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
+    """Order and equality between columns of one unit."""
+    if len(names) < 2:
+        return
+    rows = len(columns.numbers[names[0]])
+    scan = np.stack([columns.numbers[name][:: max(1, rows // MAX_SCAN_ROWS)] for name in names])
+    least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
+    whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
+    for i, name in enumerate(names):
+        differences = scan - scan[i]
+        minimum = np.fmin.reduce(differences, axis=1)
+        at_minimum = (differences == minimum[:, None]).sum(axis=1)
+        equal = (differences == 0).sum(axis=1)
+        for j in np.flatnonzero((minimum >= 0) & (least < most[i])):
+            if j != i:
+                rule = _order(name, names[j], 0.0, columns)
+                if rule is not None:
+                    yield rule
+        # A bound that the ranges of the two columns imply says nothing.
+        bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
+        for j in np.flatnonzero(bounded):
+            rule = _order(name, names[j], float(minimum[j]), columns)
+            if rule is not None:
+                yield rule
+        for j in np.flatnonzero(equal >= 0.01 * scan.shape[1]):
+            if j > i:
+                yield from _equalities(names[j], name, columns)
+
+
+def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | None:
+    """The rule ``high - low >= gap`` if it holds in all rows and has enough evidence."""
+    first, second = columns.numbers[low], columns.numbers[high]
+    both = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[both], second[both]
+    if len(first) < MIN_ROWS:
+        return None
+    difference = second - first
+    if gap != 0:
+        gap = float(difference.min())
+        if gap == 0 or int((difference == gap).sum()) < max(MIN_BOUNDARY_ROWS, columns.min_group):
+            return None
+    if difference.min() < gap or np.ptp(difference) == 0:
+        return None
+    # Rows that obey whatever the other column's number is are no evidence.
+    relevant = (first + gap > second.min()) & (second < first.max() + gap)
+    if relevant.sum() < MIN_EVIDENCE_ROWS:
+        return None
+    first, second, margin = first[relevant], second[relevant], difference[relevant] - gap
+    independent = float(np.searchsorted(np.sort(second), first + gap, side="left").sum() / len(first))
+    step = max(columns.steps[low], columns.steps[high])
+    evidence = min(independent, _smooth_violations(margin, step))
+    far = gap == 0 and independent >= MIN_OVERLAP_SHARE * len(margin) and _tail_rows(margin) <= MAX_TAIL_ROWS
+    needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS
+    if independent < needed or (evidence < needed and not far):
+        return None
+    unit = columns.units[low].removeprefix("number").replace("datetime", "")
+    text = f"{low} <= {high}" if gap == 0 else f"{high} - {low} >= {gap:g}{unit}"
+    if gap < 0:
+        text = f"{low} - {high} <= {-gap:g}{unit}"
+    return OrderRule(low, high, gap, text, round(independent if far else evidence, 1))
+
+
+def _smooth_violations(margin: Floats, step: float) -> float:
+    """Expected rows just below 0 if the density of the margins continued log-linearly from its two outermost bins."""
+    best = 0.0
+    for share in (0.02, 0.05, 0.1, 0.2):
+        width = max(float(np.quantile(margin, share)) / 2, step)
+        if width <= 0:
+            width = float(margin[margin > 0].min(initial=np.inf))
+        inner, outer = int((margin < width).sum()), int(((margin >= width) & (margin < 2 * width)).sum())
+        if inner:
+            best = max(best, inner * min(1.0, inner / max(outer, 1)))
+    return best
+
+
+def _tail_rows(margin: Floats) -> float:
+    """Expected rows below 0 if the lower tail of the margins were exponential."""
+    edge = float(np.quantile(margin, 0.1))
+    tail = edge - margin[margin < edge]
+    return float(0.1 * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
+
+
+def _equalities(column: str, source: str, columns: Columns) -> Iterator[EqualityRule]:
+    """Values of other columns in whose rows two numbers are always equal."""
+    first, second = columns.numbers[column], columns.numbers[source]
+    both = ~np.isnan(first) & ~np.isnan(second)
+    equal = (first == second)[both]
+    if equal.all():
+        return
+    for name, values in columns.groups.items():
+        if name in (column, source):
+            continue
+        known, code = np.unique(values[both], return_inverse=True)
+        size = np.bincount(code, minlength=len(known))
+        hits = np.bincount(code, weights=equal, minlength=len(known))
+        for at in np.flatnonzero((hits == size) & (size >= MIN_ROWS) & ~np.isnan(known)):
+            rest = (len(equal) - size[at] - hits.sum() + hits[at]) / max(len(equal) - size[at], 1)
+            if size[at] * rest >= MIN_EVIDENCE_ROWS:
+                value = float(known[at])
+                text = f"{column} == {source} if {name} == {columns.labels[name][value]}"
+                yield EqualityRule(name, value, column, source, text, round(float(size[at] * rest), 1))
+
+
+def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[BandRule]:
+    """Columns of few values that are step functions of a number, or of a sum or difference of two."""
+    rows = len(next(iter(columns.numbers.values())))
+    step = max(1, rows // BAND_SCAN_ROWS)
+    groups = {name: own[::step] for name, own in columns.groups.items() if name not in computed}
+    varied = {name: len(np.unique(own[~np.isnan(own)])) for name, own in groups.items()}
+    groups = {name: own for name, own in groups.items() if varied[name] > 1}
+    if not groups:
+        return
+    codes = np.stack(list(groups.values()))
+    sizes = np.array([varied[name] for name in groups])
+    done: set[str] = set()
+    for terms in _features(columns, computed):
+        feature = _feature(terms, columns, slice(None, None, step))
+        order = np.argsort(feature, kind="stable")[: int((~np.isnan(feature)).sum())]
+        if len(order) < MIN_ROWS or len(np.unique(feature[order])) <= 2 * MAX_GROUPS * (len(terms) > 1):
+            continue
+        own = codes[:, order]
+        switches = ((own[:, 1:] != own[:, :-1]) & ~np.isnan(own[:, 1:]) & ~np.isnan(own[:, :-1])).sum(axis=1)
+        for at in np.flatnonzero((switches > 0) & (switches <= 2 * sizes)):
+            name = list(groups)[at]
+            if name not in done and name not in dict(terms):
+                rule = _band(name, terms, columns)
+                if rule is not None:
+                    done.add(name)
+                    yield rule
+
+
+def _features(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[tuple[tuple[str, float], ...]]:
+    """Single numeric columns, then sums and differences of two of one unit."""
+    names = [name for name in columns.numbers if len(np.unique(columns.numbers[name][:1000])) > 3]
+    yield from (((name, 1.0),) for name in names)
+    plain = [name for name in names if name not in computed and columns.units[name] == "number"]
+    if len(plain) <= MAX_SUM_COLUMNS:
+        for sign in (1.0, -1.0):
+            yield from (((one, 1.0), (other, sign)) for one, other in combinations(plain, 2))
+
+
+def _feature(terms: tuple[tuple[str, float], ...], columns: Columns, rows: slice) -> Floats:
+    return np.asarray(np.sum([sign * columns.numbers[name][rows] for name, sign in terms], axis=0))
+
+
+def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> BandRule | None:
+    """The rule that a column is a step function of a feature, None if it is not in some row."""
+    feature, values = _feature(terms, columns, slice(None)), columns.groups[name]
+    both = ~np.isnan(feature) & ~np.isnan(values)
+    feature, values = feature[both], values[both]
+    order = np.lexsort((values, feature))
+    feature, values = feature[order], values[order]
+    kinds, counts = np.unique(values, return_counts=True)
+    start = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
+    stop = np.append(start[1:], len(values))
+    evidence = len(values) - float(counts.max())
+    if (
+        len(kinds) < 2
+        or len(start) > 2 * len(kinds)
+        or (stop - start).min() < max(MIN_BOUNDARY_ROWS, columns.min_group)
+    ):
+        return None
+    if evidence < MIN_EVIDENCE_ROWS or (feature[start[1:]] <= feature[stop[:-1] - 1]).any():
+        return None
+    if len(np.unique(feature)) <= len(kinds):
+        return None
+    lower, upper = _edges(feature, start, stop, columns.min_group)
+    spelled = " ".join(("- " if sign < 0 else "+ ") + term for term, sign in terms).removeprefix("+ ")
+    text = f"{name} is a step function of {spelled} with {len(start)} steps"
+    return BandRule(name, terms, tuple(lower), tuple(upper), tuple(values[start].tolist()), text, evidence)
+
+
+def _edges(feature: Floats, start: Integers, stop: Integers, min_group: int) -> tuple[list[float], list[float]]:
+    """Ends of each band: the outermost numbers that rest on enough rows."""
+    lower, upper = [], []
+    for begin, end in zip(start.tolist(), stop.tolist(), strict=True):
+        own = feature[begin:end]
+        at = min(max(min_group, 1), len(own)) - 1
+        lower.append(float(own[0] if (own[: at + 1] == own[0]).all() else own[at]))
+        upper.append(float(own[-1] if (own[len(own) - 1 - at :] == own[-1]).all() else own[len(own) - 1 - at]))
+    return lower, upper

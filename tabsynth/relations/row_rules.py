@@ -1,0 +1,198 @@
+"""Rules that every row obeys: order between columns, equality within a group, and bands of a numeric column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Bools, Floats
+
+Values = Mapping[str, Any]
+"""Numbers of numeric columns and tokens of categorical ones, shape (n,) each."""
+
+MAX_SWEEPS = 3
+"""Rules are repaired in turn, because a repair may break another rule."""
+
+
+@dataclass(frozen=True)
+class OrderRule:
+    """``high - low >= gap`` wherever both are present.
+
+    Attributes:
+        low, high: The columns.
+        gap: The minimum difference, 0 for plain order; for datetimes in units of their resolution.
+        text: The rule as users read it.
+        evidence: Rows that would violate the rule by chance, of which none does.
+    """
+
+    low: str
+    high: str
+    gap: float
+    text: str
+    evidence: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.low, self.high)
+
+    def holds(self, values: Values) -> Bools:
+        """Whether each row obeys, shape (n,)."""
+        slack = 1e-9 * abs(self.gap)
+        return np.asarray(~(values[self.high] - values[self.low] < self.gap - slack))
+
+    def repair(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+    ) -> None:
+        """Resample both numbers inside their tokens; if the tokens exclude the rule, reflect one number."""
+        for column in (self.high, self.low):
+            rows = np.flatnonzero(~self.holds(values) & ~pinned[column])
+            if len(rows):
+                other = values[self.low if column == self.high else self.high][rows]
+                values[column][rows] = self._moved(column, values[column][rows], other, coders[column], seed[rows])
+
+    def _moved(self, column: str, own: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
+        """A number of its own token on the right side of the other; otherwise its reflection at the boundary."""
+        low, high = (bound[np.minimum(coder.encode(own), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds())
+        edge = other + self.gap if column == self.high else other - self.gap
+        least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
+        first, last = coder.cumulative_mass(least), coder.cumulative_mass(most, inclusive=True)
+        inside = np.clip(coder.quantile(first + seed * (last - first)), least, most)
+        reflected = np.clip(coder.round_to_step(2 * edge - own), coder.low[0], coder.high[-1])
+        return np.where(least <= most, inside, reflected)
+
+
+@dataclass(frozen=True)
+class EqualityRule:
+    """``column == source`` in the rows whose ``group`` column has one value.
+
+    Attributes:
+        group: The column that decides.
+        value: Its number, or its token.
+        column, source: The two numeric columns.
+        text, evidence: As in ``OrderRule``.
+    """
+
+    group: str
+    value: float
+    column: str
+    source: str
+    text: str
+    evidence: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.group, self.column, self.source)
+
+    def holds(self, values: Values) -> Bools:
+        """Whether each row obeys, shape (n,)."""
+        difference = values[self.column] - values[self.source]
+        return np.asarray((values[self.group] != self.value) | (difference == 0) | np.isnan(difference))
+
+    def repair(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+    ) -> None:
+        """Copy one number over the other."""
+        for own, other in ((self.column, self.source), (self.source, self.column)):
+            rows = ~self.holds(values) & ~pinned[own]
+            values[own][rows] = values[other][rows]
+
+
+@dataclass(frozen=True)
+class BandRule:
+    """A column of few values is a step function of a numeric column, or of a sum or difference of two.
+
+    Attributes:
+        column: The column of few values.
+        terms: The numeric columns with their signs.
+        lower, upper: Ends of each band, inside which training rows were seen, ascending.
+        labels: Number or token of the column in each band.
+        text, evidence: As in ``OrderRule``.
+    """
+
+    column: str
+    terms: tuple[tuple[str, float], ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    labels: tuple[float, ...]
+    text: str
+    evidence: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.column, *(name for name, _ in self.terms))
+
+    def _bands(self, values: Values) -> tuple[Any, Bools]:
+        """The label of each row by its numbers, and whether it lies between two bands, where the label is unknown."""
+        number = np.sum([sign * values[name] for name, sign in self.terms], axis=0)
+        band = np.clip(np.searchsorted(np.array(self.lower), number, side="right") - 1, 0, None)
+        between = (number > np.array(self.upper)[band]) & (band < len(self.upper) - 1)
+        return np.where(np.isnan(number), np.nan, np.array(self.labels)[band]), between
+
+    def holds(self, values: Values) -> Bools:
+        """Whether each row obeys, shape (n,)."""
+        label, between = self._bands(values)
+        return np.asarray(np.isnan(label) | np.isnan(values[self.column]) | ((values[self.column] == label) & ~between))
+
+    def repair(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+    ) -> None:
+        """Compute the column from its band; if it is pinned, move a term into the band instead."""
+        label, _ = self._bands(values)
+        rows = ~np.isnan(label) & ~np.isnan(values[self.column]) & ~pinned[self.column]
+        values[self.column][rows] = label[rows]
+        for name, sign in self.terms:
+            rows = np.flatnonzero(pinned[self.column] & ~pinned[name] & ~self.holds(values))
+            matches = np.array(self.labels) == values[self.column][rows][:, None]
+            rows, band = rows[matches.any(axis=1)], matches[matches.any(axis=1)].argmax(axis=1)
+            lower, upper = np.array(self.lower)[band], np.array(self.upper)[band]
+            others = np.sum([own * values[other][rows] for other, own in self.terms if other != name], axis=0)
+            moved = coders[name].round_to_step((lower + seed[rows] * (upper - lower) - others) * sign)
+            values[name][rows] = np.clip(moved, coders[name].low[0], coders[name].high[-1])
+
+
+RowRule = OrderRule | EqualityRule | BandRule
+
+KINDS: dict[str, type[RowRule]] = {"order": OrderRule, "equality": EqualityRule, "band": BandRule}
+
+
+def rule_state(rule: RowRule) -> dict[str, Any]:
+    """A rule as plain data."""
+    kind = next(name for name, cls in KINDS.items() if isinstance(rule, cls))
+    return {"kind": kind, **asdict(rule)}
+
+
+def rule_from_state(data: Mapping[str, Any]) -> RowRule:
+    """Rebuild a rule from its state."""
+    plain = {key: value for key, value in data.items() if key != "kind"}
+    if data["kind"] == "band":
+        plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
+        plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
+    return KINDS[data["kind"]](**plain)
+
+
+def repair(
+    rules: Sequence[RowRule],
+    values: Values,
+    coders: Mapping[str, QuantileCoder],
+    pinned: Mapping[str, Bools],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Values in which the rules hold, as far as the pinned cells allow."""
+    out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
+    for _ in range(MAX_SWEEPS):
+        for rule in rules:
+            if not rule.holds(out).all():
+                rule.repair(out, coders, pinned, rng.random(len(out[rule.columns[0]])))
+    return out
+
+
+def all_hold(rules: Sequence[RowRule], values: Values, rows: int) -> Bools:
+    """Rows in which every rule holds, shape (n,)."""
+    return np.asarray(np.logical_and.reduce([np.ones(rows, bool), *(rule.holds(values) for rule in rules)]), dtype=bool)

@@ -1,0 +1,172 @@
+"""Rules that every training row obeys are discovered, reported and kept; chance rules are not discovered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth
+from tabsynth.codec import Codec
+from tabsynth.data import Table
+from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.functional_dependencies import discover
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.gan import GANSynthesizer
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+
+TEXTS = {
+    "amount <= price",
+    "age - seniority >= 14",
+    "slos <= d_time",
+    "d_time == slos if died == 1",
+    "dnr_day == slos if dnr == no dnr",
+    "surv6m <= surv2m",
+    "start <= end",
+    "grp is a step function of kappa + lambda with 10 steps",
+}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """Loans, hospital stays and laboratory values with rules of every kind."""
+    rng, n = np.random.default_rng(0), 2500
+    price = np.round(rng.lognormal(6, 0.8, n))
+    amount = np.minimum(np.round(price * rng.beta(4, 1.2, n) * 1.05), price)
+    age = rng.integers(18, 80, n)
+    seniority = np.minimum(rng.poisson((age - 18) * 0.6 + 0.1), age - 14)
+    seniority = np.where(rng.random(n) < 0.08, age - 14, seniority)
+    slos, died = np.round(rng.gamma(2, 10, n)) + 3, (rng.random(n) < 0.26).astype(int)
+    dnr = rng.choice(["no dnr", "after", "before"], n, p=[0.6, 0.3, 0.1])
+    kappa = np.round(rng.gamma(3, 0.5, n), 3)
+    lambda_ = np.round(rng.gamma(3, 0.6, n) + 0.3 * kappa, 3)
+    start = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="D")
+    surv2m = rng.beta(3, 1.5, n)
+    surv6m = np.round(surv2m * (1 - rng.beta(1.2, 6, n)), 4)
+    first = np.where(rng.random(n) < 0.3, np.nan, np.round(rng.normal(5, 1, n), 1))
+    sex = rng.choice(["m", "f"], n)
+    return pd.DataFrame(
+        {
+            "price": price,
+            "amount": amount,
+            "age": age,
+            "seniority": seniority,
+            "slos": slos,
+            "died": died,
+            "d_time": np.where(died == 1, slos, slos + np.round(rng.exponential(400, n))),
+            "dnr": dnr,
+            "dnr_day": np.where(dnr == "no dnr", slos, np.minimum(np.round(rng.exponential(8, n)), slos)),
+            "kappa": kappa,
+            "lambda": lambda_,
+            "grp": np.searchsorted(_thresholds(kappa + lambda_), kappa + lambda_) + 1,
+            "start": start,
+            "end": start + pd.to_timedelta(rng.poisson(3, n), unit="D"),
+            "surv2m": np.round(surv2m, 4),
+            "surv6m": np.minimum(surv6m, np.round(surv2m, 4)),
+            "lab1": first,
+            "lab2": np.where(np.isnan(first), np.nan, np.round(rng.normal(3, 1, n), 1)),
+            "sex": sex,
+            "pregnant": np.where((sex == "f") & (rng.random(n) < 0.3), "yes", "no"),
+            "noise": rng.normal(size=n),
+        }
+    )
+
+
+def _thresholds(total: np.ndarray) -> np.ndarray:
+    return np.quantile(total, np.arange(0.1, 1, 0.1))
+
+
+def broken(rows: pd.DataFrame, frame: pd.DataFrame) -> dict[str, int]:
+    """Number of rows that break each planted rule."""
+    thresholds = _thresholds((frame["kappa"] + frame["lambda"]).to_numpy())
+    violations = {
+        "amount": rows["amount"] > rows["price"],
+        "seniority": rows["seniority"] > rows["age"] - 14,
+        "order": rows["d_time"] < rows["slos"],
+        "died": (rows["died"] == 1) & (rows["d_time"] != rows["slos"]),
+        "dnr": (rows["dnr"] == "no dnr") & (rows["dnr_day"] != rows["slos"]),
+        "survival": rows["surv6m"] > rows["surv2m"],
+        "dates": rows["end"] < rows["start"],
+        "group": rows["grp"] != np.searchsorted(thresholds, rows["kappa"] + rows["lambda"]) + 1,
+        "missing": rows["lab1"].isna() != rows["lab2"].isna(),
+        "pregnant": (rows["sex"] == "m") & (rows["pregnant"] == "yes"),
+    }
+    return {name: int(rule.sum()) for name, rule in violations.items() if rule.any()}
+
+
+def rules_of(frame: pd.DataFrame, schema: Schema | None = None) -> set[str]:
+    table = Table.of(frame, schema)
+    return {rule.text for rule in Relations.discover(table, Codec.measure(table)).rules}
+
+
+@pytest.mark.parametrize("model", [MaskedSynthesizer(epochs=1), GANSynthesizer(epochs=1)])
+def test_every_synthetic_row_obeys(frame: pd.DataFrame, model: Synthesizer, tmp_path: Path) -> None:
+    assert broken(frame, frame) == {}
+    fitted = model.fit(frame, seed=0, progress=False)
+    assert broken(fitted.sample(2000, seed=1), frame) == {}
+    assert {rule["rule"] for rule in fitted.card()["vocabulary"]["rules"]} >= TEXTS
+    fitted.save(tmp_path / "model.tabsynth")
+    again = tabsynth.load(tmp_path / "model.tabsynth")
+    pd.testing.assert_frame_equal(again.sample(200, seed=2), fitted.sample(200, seed=2))
+
+
+@pytest.mark.parametrize("given", [{"died": 1}, {"slos": (20, 40)}, {"dnr": ["no dnr", "after"]}, {"grp": 7}])
+def test_rows_obey_under_conditions(frame: pd.DataFrame, given: dict[str, object]) -> None:
+    rows = MaskedSynthesizer(epochs=4).fit(frame, seed=0, progress=False).sample(150, given=given, seed=1)
+    assert broken(rows, frame) == {}
+    for name, wanted in given.items():
+        allowed = wanted if isinstance(wanted, list) else [wanted]
+        assert rows[name].between(*wanted).all() if isinstance(wanted, tuple) else rows[name].isin(allowed).all()
+
+
+def test_a_condition_that_contradicts_a_rule_is_met(frame: pd.DataFrame) -> None:
+    rows = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False).sample(20, given={"age": 20, "seniority": 30})
+    assert (rows["age"] == 20).all()
+    assert (rows["seniority"] == 30).all()
+
+
+def test_rules_are_discovered_and_can_be_refused(frame: pd.DataFrame) -> None:
+    found = rules_of(frame)
+    assert found >= TEXTS
+    assert not any("noise" in text for text in found)
+    schema = Schema.infer(frame).to_dict()
+    schema["constraints"] = [{"kind": "refused", "rule": "amount <= price"}]
+    assert rules_of(frame, Schema.from_dict(schema)) == found - {"amount <= price"}
+
+
+def test_one_row_that_breaks_a_rule_is_enough(frame: pd.DataFrame) -> None:
+    changed = frame.copy()
+    changed.loc[7, "amount"] = changed.loc[7, "price"] + 1
+    changed.loc[9, "grp"] = 1 + changed.loc[9, "grp"] % 10
+    assert rules_of(changed) & TEXTS == TEXTS - {"amount <= price"} - {text for text in TEXTS if "grp" in text}
+
+
+def random_table(seed: int) -> pd.DataFrame:
+    """Correlated and independent columns of every kind, without a rule."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([150, 300, 600, 1200]))
+    loadings = rng.normal(size=(8, 3)) * rng.choice([0, 0.5, 1])
+    factors = rng.normal(size=(n, 3)) @ loadings.T + rng.normal(size=(n, 8))
+    columns = {}
+    for i, own in enumerate((factors / factors.std(0)).T):
+        kinds = [own, np.round(np.exp(own), 2), np.rint(own * 3 + 10), np.round(own * 12 + 50), rng.random(n)]
+        kinds += [np.searchsorted([-1, -0.3, 0.3, 1], own) + 1, (own > 0.8).astype(int), rng.integers(0, 30, n)]
+        column = pd.Series(kinds[rng.integers(len(kinds))])
+        columns[f"c{i}"] = column.mask(rng.random(n) < 0.1) if rng.random() < 0.3 else column
+    return pd.DataFrame(columns)
+
+
+@pytest.mark.slow
+def test_hardly_any_rule_is_discovered_by_chance() -> None:
+    false = 0
+    for seed in range(200):
+        table = Table.of(random_table(seed))
+        codec = Codec.measure(table)
+        relations = Relations.discover(table, codec)
+        pooled = [[codec.coders[slot.column].rare] if slot.digit is None else None for slot in codec.slots]
+        tokens, missing = codec.encode(table.frame), [slot.missing for slot in codec.slots]
+        false += bool(relations.describe() or discover(tokens, codec.sizes, pooled, missing))
+    assert false <= 2
