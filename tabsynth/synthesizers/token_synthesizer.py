@@ -32,8 +32,7 @@ from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeCritic
 from tabsynth.training.trees.token_forest import Forest
 
-MAX_RULE_REDRAWS = 10
-"""How often rows that violate a discovered rule are redrawn."""
+MAX_RULE_REDRAWS = 10  # for rows that violate a discovered rule
 
 
 class TokenSynthesizer(Synthesizer):
@@ -41,10 +40,10 @@ class TokenSynthesizer(Synthesizer):
 
     Attributes:
         codec_: The vocabulary.
-        relations_: What holds between columns of numbers, enforced in every row.
+        relations_: Relations between columns, enforced in every row.
         layout_: The learned slots; slots that can hold only one token are left out.
         active_: Positions of the learned slots in the codec's token matrix.
-        functions_: Learned slots that follow from another in every training row.
+        functions_: Functional dependencies between learned slots.
         trees_: Says which of more rows than are wanted to take; None where what the model draws looks real already.
     """
 
@@ -196,11 +195,8 @@ class TokenSynthesizer(Synthesizer):
             tokens = self._constant_tokens(len(left))
             if self.active_ and len(left):
                 fixed = wanted.fixed[:, self.active_]
-                way = (
-                    self._sample_tokens
-                    if self.samples_conditions_exactly or self.trees_
-                    else partial(draw_meeting, self._sample_tokens, WHOLE * self.rows_)
-                )
+                exact = self.samples_conditions_exactly or self.trees_
+                way = self._sample_tokens if exact else partial(draw_meeting, self._sample_tokens, WHOLE * self.rows_)
                 drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
@@ -274,9 +270,9 @@ class TokenSynthesizer(Synthesizer):
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
         vocabulary = {**self.codec_.card(), **self.relations_.card()}
         vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
+        chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
         return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 
     @abstractmethod
