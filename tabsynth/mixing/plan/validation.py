@@ -1,28 +1,19 @@
-"""A plan's plain data against its JSON schema: every message says where, what is allowed, and which key is near.
-
-The schema (``plan.schema.json``) is the one statement of a plan's form; this reads the part of JSON Schema that it
-uses, so that a plan can be checked without a further package.
-"""
+"""Validate a plan's plain data against its JSON schema, ``plan.schema.json``."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tabsynth.errors import InputError, quote
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (Mapping,),
-    "array": (list, tuple),
-    "string": (str,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
+from tabsynth.errors import InputError, quote
 
 
 @cache
@@ -33,7 +24,7 @@ def plan_schema() -> dict[str, Any]:
 
 
 def check_plan(data: Any, name: str = "plan") -> None:
-    """Raise unless plain data have the form of a plan.
+    """Check that plain data are a plan.
 
     Raises:
         InputError: A key is unknown, missing or of the wrong type; the message names it and what is allowed.
@@ -41,60 +32,65 @@ def check_plan(data: Any, name: str = "plan") -> None:
     version = data.get("version") if isinstance(data, Mapping) else None
     if isinstance(version, int) and not isinstance(version, bool) and version > 1:
         raise InputError(f"{name}: version {version} is later than 1: upgrade tabsynth to read it")
-    _check(data, plan_schema(), name)
+    error = best_match(_validator().iter_errors(data))
+    if error is not None:
+        where = "".join(f"[{step}]" if isinstance(step, int) else f": {step}" for step in error.absolute_path)
+        explain = MESSAGES.get(str(error.validator))
+        raise InputError(f"{name}{where}: {explain(error) if explain else error.message}")
 
 
-def _check(data: Any, rule: Mapping[str, Any], where: str) -> None:
-    if "$ref" in rule:
-        rule = plan_schema()["$defs"][rule["$ref"].rsplit("/", 1)[1]]
-    if "const" in rule and data != rule["const"]:
-        raise InputError(f"{where}: must be {rule['const']!r}, not {data!r}")
-    if "enum" in rule and data not in rule["enum"]:
-        raise InputError(f"{where}: {data!r} is not one of {', '.join(rule['enum'])}")
-    kinds = rule.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if kinds and not any(_is(data, kind) for kind in kinds):
-        raise InputError(f"{where}: expected {' or '.join(kinds)}, not {data!r}")
-    if _is(data, "number"):
-        _check_number(data, rule, where)
-    elif isinstance(data, Mapping):
-        _check_object(data, rule, where)
-    elif isinstance(data, (list, tuple)):
-        least, most = rule.get("minItems", 0), rule.get("maxItems", len(data))
-        if not least <= len(data) <= most:
-            raise InputError(f"{where}: {len(data)} items; there should be {least} to {most}")
-        for i, item in enumerate(data):
-            _check(item, rule.get("items", {}), f"{where}[{i}]")
+@cache
+def _validator() -> Any:
+    """A validator that also accepts tuples and other mappings."""
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "array": lambda _, value: isinstance(value, (list, tuple)),
+            "object": lambda _, value: isinstance(value, Mapping),
+        }
+    )
+    kind: Any = extend(Draft202012Validator, type_checker=checker)
+    return kind(plan_schema())
 
 
-def _is(data: Any, kind: str) -> bool:
-    """Whether a value is of a JSON type; a boolean is no number."""
-    return isinstance(data, _TYPES[kind]) and (kind == "boolean" or not isinstance(data, bool))
+def _unknown_key(error: ValidationError) -> str:
+    known = list(error.schema["properties"])
+    key = next(key for key in error.instance if key not in known)
+    if not isinstance(key, str):
+        return f"keys must be text, not {key!r}; put it in quotes"
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key {key!r}{f' (did you mean {close[0]!r}?)' if close else ''}; allowed are {quote(known, 12)}"
 
 
-def _check_number(data: float, rule: Mapping[str, Any], where: str) -> None:
-    if data < rule.get("minimum", data) or data > rule.get("maximum", data):
-        low, high = rule.get("minimum", "-∞"), rule.get("maximum", "∞")
-        raise InputError(f"{where}: {data} is outside {low} to {high}")
+def _missing_keys(error: ValidationError) -> str:
+    return f"{quote([key for key in error.schema['required'] if key not in error.instance])} is missing"
 
 
-def _check_object(data: Mapping[Any, Any], rule: Mapping[str, Any], where: str) -> None:
-    odd = [key for key in data if not isinstance(key, str)]
-    known = rule.get("properties", {})
-    if odd and known:
-        raise InputError(f"{where}: keys must be text, not {quote(odd)}; put them in quotes")
-    missing = [key for key in rule.get("required", ()) if key not in data]
-    if missing:
-        raise InputError(f"{where}: {quote(missing)} is missing")
-    if len(data) < rule.get("minProperties", 0):
-        raise InputError(f"{where}: it is empty; give at least {rule['minProperties']}")
-    for key, value in data.items():
-        other = rule.get("additionalProperties", True)
-        if key in known:
-            _check(value, known[key], f"{where}: {key}")
-        elif other is False:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {quote(known, 12)}")
-        elif isinstance(other, Mapping):
-            _check(value, other, f"{where}: {key}")
+def _wrong_type(error: ValidationError) -> str:
+    kinds = error.schema["type"]
+    return f"expected {kinds if isinstance(kinds, str) else ' or '.join(kinds)}, not {error.instance!r}"
+
+
+def _outside(error: ValidationError) -> str:
+    low, high = error.schema.get("minimum", "-∞"), error.schema.get("maximum", "∞")
+    return f"{error.instance} is outside {low} to {high}"
+
+
+def _wrong_length(error: ValidationError) -> str:
+    least, most = error.schema.get("minItems", 0), error.schema.get("maxItems")
+    allowed = f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
+    return f"{len(error.instance)} items; there should be {allowed}"
+
+
+MESSAGES: dict[str, Callable[[ValidationError], str]] = {
+    "additionalProperties": _unknown_key,
+    "required": _missing_keys,
+    "type": _wrong_type,
+    "minimum": _outside,
+    "maximum": _outside,
+    "minItems": _wrong_length,
+    "maxItems": _wrong_length,
+    "enum": lambda error: f"{error.instance!r} is not one of {', '.join(error.schema['enum'])}",
+    "const": lambda error: f"must be {error.schema['const']!r}, not {error.instance!r}",
+    "minProperties": lambda error: f"it is empty; give at least {error.schema['minProperties']}",
+}
+"""Messages by keyword of JSON Schema."""
