@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import DataError, SourceError, missing_package, quote
-from tabsynth.schema.datetime_formats import default_format, format_dates, parse_iso
+from tabsynth.data.excel_notes import warn_of_features
+from tabsynth.errors import DataError, SourceError, missing_package, quote, shorten
+from tabsynth.schema.column_names import is_date_name
+from tabsynth.schema.datetime_formats import default_format, format_dates, infer_resolution, parse_iso
 
-MAX_ROWS = 1_048_576
+MAX_ROWS, MAX_COLUMNS, MAX_CHARACTERS = 1_048_576, 16_384, 32_767
+"""Limits of a worksheet, and of the text of a cell."""
+NUMBER = re.compile(r" *[+-]?(?:0|[1-9]\d*)(?:\.\d+)? *", re.ASCII)
+SERIAL_DATES = (20_000, 75_000)
+"""Serial dates of the years 1954 to 2105."""
 FORMULA_ERRORS = frozenset({"#N/A", "#DIV/0!", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#NAME?"})
 """Results of failed formulas, which count as missing."""
 
@@ -36,27 +44,35 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     try:
         with path.open("rb") as file:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            names = list(book.sheetnames)
-            if sheet is not None and sheet not in names:
-                raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {quote(names, 20)}")
-            cells = book[sheet or names[0]].iter_rows()
-            rows = [[(_cell_value(cell), _shows_decimals(cell)) for cell in row] for row in cells]
+            sheets = {one.title: one for one in book.worksheets}  # without chart sheets
+            if sheet is not None and sheet not in sheets:
+                raise SourceError(f"{str(path)!r} has no sheet {sheet!r}; there are {quote(sheets, 20)}")
+            if not sheets:
+                raise SourceError(f"{str(path)!r} has no worksheet, only charts")
+            visible = [name for name, one in sheets.items() if one.sheet_state == "visible"]
+            title = sheet or (visible or list(sheets))[0]
+            rows = [[(_cell_value(cell), _shows_decimals(cell)) for cell in row] for row in sheets[title].iter_rows()]
+            part = getattr(sheets[title], "_worksheet_path", None)
     except SourceError:
         raise
     except Exception as error:  # openpyxl raises any kind of error for damaged parts
         raise SourceError(f"{str(path)!r} is not an Excel workbook (.xlsx), or is damaged: {error}") from error
     while rows and all(value is None for value, _ in rows[-1]):
         rows.pop()  # formatting leaves empty rows after the last one
-    where = f"{str(path)!r}, sheet {sheet or names[0]!r}"
+    where = f"{str(path)!r}, sheet {title!r}"
     header = _read_header([value for value, _ in rows[0]] if rows else [], rows, where)
     if len(rows) < 2:
         raise DataError(f"{where} has a header but no rows")
+    if sheet is None and len(sheets) > 1:
+        others = quote([name for name in sheets if name != title], 20)
+        warnings.warn(f"{path.name}: sheet {title!r} is read, not {others}; give sheet=", UserWarning, stacklevel=3)
+    warn_of_features(path, part, header)
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
     for i, name in enumerate(header):
         cells = [row[i] if i < len(row) else (None, False) for row in rows[1:]]
         values = [None if isinstance(value, str) and value in missing else value for value, _ in cells]
-        columns[name] = _to_series(values, decimal=any(shown for _, shown in cells))
+        columns[name] = _to_series(_retyped(path, name, values), decimal=any(shown for _, shown in cells))
         if columns[name].dtype == object and isinstance(next((v for v in values if v is not None), None), str):
             read = parse_iso(columns[name]) if all(v is None or isinstance(v, str) for v in values) else None
             if read is not None:
@@ -64,12 +80,34 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     return pd.DataFrame(columns), formats
 
 
+def _retyped(path: Path, name: str, values: list[Any]) -> list[Any]:
+    """Numbers stored as text among numbers become numbers; numbers among dates and lone serial dates are reported."""
+    kinds = {type(value) for value in values if value is not None}
+    texts = [value for value in values if isinstance(value, str)]
+    is_numeric = bool(kinds & {int, float}) and kinds <= {int, float, str}
+    note = ""
+    if is_numeric and texts and all(NUMBER.fullmatch(text) for text in texts):
+        values = [float(value) if isinstance(value, str) else value for value in values]
+        note = f"{len(texts)} numbers stored as text are read as numbers"
+    elif is_numeric and texts:
+        note = f"{len(texts)} cells are text among numbers; is that a marker of missing values? Then give missing="
+    elif kinds & {int, float} and kinds & {datetime.datetime, datetime.date}:
+        note = "some cells are numbers among dates; format all cells of the column as dates in Excel"
+    elif is_date_name(name) and kinds and kinds <= {int, float}:
+        present = [value for value in values if value is not None]
+        if all(SERIAL_DATES[0] <= value <= SERIAL_DATES[1] for value in present):
+            note = "its numbers look like serial dates; format the column as dates in Excel to have them read as dates"
+    if note:
+        warnings.warn(f"{path.name}: column {name!r}: {note}", UserWarning, stacklevel=4)
+    return values
+
+
 def write_excel(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame as a workbook of one sheet.
 
     Raises:
         MissingDependencyError: openpyxl is not installed.
-        DataError: Too many rows for Excel, or an integer or character that it cannot hold.
+        DataError: Too many rows or columns for Excel, or a value that it cannot hold.
     """
     openpyxl = _import_openpyxl()
     from openpyxl.cell import WriteOnlyCell
@@ -79,15 +117,17 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
         raise DataError(
             f"Excel holds {MAX_ROWS - 1:,} rows, the table has {len(frame):,}; write CSV or Parquet instead"
         )
+    if len(frame.columns) > MAX_COLUMNS:
+        raise DataError(
+            f"Excel holds {MAX_COLUMNS:,} columns, the table has {len(frame.columns):,}; write CSV or Parquet instead"
+        )
     wide = [n for n in frame.columns if pd.api.types.is_integer_dtype(frame[n].dtype) and frame[n].abs().max() > 2**53]
     if wide:
         raise DataError(f"Excel cannot hold the integers of {quote(wide)} exactly; make them text, or write Parquet")
     for name in frame.columns:
-        bad = next((v for v in frame[name] if isinstance(v, str) and ILLEGAL_CHARACTERS_RE.search(v)), None)
-        if bad is not None:
-            raise DataError(
-                f"column {name!r}: Excel cannot hold control characters, as in {bad!r}; write CSV or Parquet"
-            )
+        fault = _unsupported(frame[name], ILLEGAL_CHARACTERS_RE)
+        if fault:
+            raise DataError(f"column {name!r}: Excel cannot hold {fault}; write CSV or Parquet")
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("table")
 
@@ -104,6 +144,27 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
     for row in zip(*(values for values, _ in columns), strict=True):
         sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
     book.save(path)
+
+
+def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:
+    """What of a column Excel would change; empty if nothing."""
+    if pd.api.types.is_float_dtype(values.dtype) and np.isinf(values.to_numpy(np.float64, na_value=np.nan)).any():
+        return "infinite numbers"
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        if (values.dropna() < pd.Timestamp(1900, 1, 1)).any():
+            return "dates before 1900"
+        if infer_resolution(values) in ("us", "ns"):
+            return "times finer than milliseconds"
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return ""
+    for value in values:
+        if isinstance(value, str) and len(value) > MAX_CHARACTERS:
+            return f"texts of over {MAX_CHARACTERS:,} characters"
+        if isinstance(value, str) and illegal.search(value):
+            return f"control characters, as in {shorten(repr(value), 60)}"
+        if isinstance(value, float) and np.isinf(value):
+            return "infinite numbers"
+    return ""
 
 
 def _import_openpyxl() -> Any:

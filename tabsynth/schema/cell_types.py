@@ -74,7 +74,7 @@ def _check_objects(values: pd.Series) -> None:
         examples = [present[present.map(lambda v, t=t: _type_family(type(v)) == t)].iloc[0] for t in sorted(types)]
         raise DataError(
             f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {quote(examples)}; "
-            f"convert it to one type, for example frame[{values.name!r}].astype(str)"
+            "give all its cells one type: in the file, or with astype(str) in pandas"
         )
     if types == {"number"} and np.isinf(present.astype(float)).any():
         raise DataError(f"column {values.name!r} holds infinite values; replace them or leave them empty")

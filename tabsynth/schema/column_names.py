@@ -74,6 +74,8 @@ BIRTH_WORDS = frozenset({
     "dob", "birth", "birthdate", "birthday", "dateofbirth", "geburtsdatum", "出生日期", "生年月日"
 })  # fmt: skip
 
+DATE_WORDS = frozenset({"date", "datum", "fecha", "dob", "admitted", "discharged", "day", "日期"})
+
 
 def split_words(name: str) -> list[str]:
     """The words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
@@ -144,6 +146,11 @@ def is_personal(name: str) -> bool:
     """Return whether a column name suggests personal data, or may do so (``station_name``)."""
     said = split_words(name)
     return is_person_name(name) or is_address(name) or is_personal_number(name) or (bool(said) and said[-1] == "name")
+
+
+def is_date_name(name: str) -> bool:
+    """Return whether a column name suggests dates."""
+    return bool(set(split_words(name)) & (DATE_WORDS | BIRTH_WORDS))
 
 
 def is_quasi_identifier(name: str) -> bool:

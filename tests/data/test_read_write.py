@@ -283,7 +283,8 @@ def test_sheets(tmp_path):
     with pd.ExcelWriter(path) as book:
         pd.DataFrame({"a": [1]}).to_excel(book, sheet_name="one", index=False)
         pd.DataFrame({"b": [1.5, 2]}).to_excel(book, sheet_name="two", index=False)
-    assert list(read(path).frame) == ["a"]
+    with pytest.warns(UserWarning, match="sheet 'one' is read, not 'two'"):
+        assert list(read(path).frame) == ["a"]
     assert list(read(path, sheet="two").frame) == ["b"]
     with pytest.raises(SourceError, match="no sheet 'three'; there are 'one', 'two'"):
         read(path, sheet="three")
