@@ -20,7 +20,7 @@ def validate_seed(seed: int) -> int:
 
 def random_seed() -> int:
     """A seed from the operating system's entropy."""
-    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1
 
 
 def check_positive_integers(**options: int | None) -> None:

@@ -121,7 +121,7 @@ def train(
 
 def _derived(seed: int, use: int, number: int) -> int:
     """A seed for one use at one step, independent of the others."""
-    return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def leg_of(per_pass: int) -> int:
