@@ -14,7 +14,20 @@ from typing import Any
 import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Bools, Floats
+
+MIN_ROWS = 50
+"""Fewest rows from which a relation is believed."""
+
+MIN_SPREAD_STEPS = 25
+"""A relation that holds only after rounding must tell the column to this share of its spread."""
+
+FLOAT32_PRECISION = 2**-23
+"""Precision of numbers that were kept as 32-bit floats, as statistics packages do, relative to their size."""
+
+MIN_COMPUTED_DECIMALS = 5
+"""A column of so many decimals was computed, and may have been kept as such floats."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +141,20 @@ def _tolerance(coder: QuantileCoder) -> float:
     """How far a number may be from its law by rounding alone."""
     scale = max(abs(float(coder.low[0])), abs(float(coder.high[-1])), 1e-300)
     return (0.0 if coder.decimals is None else 0.51 * 10.0**-coder.decimals) + 1e-9 * scale
+
+
+def is_exact(own: Floats, wanted: Floats) -> bool:
+    """Whether a column equals what it should be up to its own rounding, in all rows where both are there."""
+    both = np.isfinite(wanted) & ~np.isnan(own)
+    if both.sum() < max(MIN_ROWS, 0.5 * (~np.isnan(own)).sum()):
+        return False
+    data = own[both]
+    spread = float(data.std())
+    decimals = decimals_of(data)
+    unit = 0.0 if decimals is None else 10.0**-decimals
+    worst = float(np.abs(data - wanted[both]).max())
+    size = float(np.abs(data).max())
+    exact = worst <= 1e-9 * max(size, spread)
+    single = FLOAT32_PRECISION * size if decimals is None or decimals >= MIN_COMPUTED_DECIMALS else 0.0
+    slack = max(0.501 * unit, single)
+    return spread > 0 and (exact or (max(unit, slack) * MIN_SPREAD_STEPS <= spread and worst <= slack))

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tabsynth.codec.quantile_bins import decimals_of
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.arithmetic import ArithmeticRelation
-
-MIN_ROWS = 50
-"""Fewest rows from which a relation is believed."""
+from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, is_exact
+from tabsynth.relations.product_discovery import MAX_CANDIDATE_PAIRS, MAX_PAIR_ROWS, discover_products
 
 MAX_SCAN_ROWS = 2000
 """Rows on which relations are looked for; all rows then confirm them."""
 
-MIN_SPREAD_STEPS = 25
-"""A relation that holds only after rounding must tell the column to this share of its spread."""
-
-FLOAT32_PRECISION = 2**-23
-"""Precision of numbers that were kept as 32-bit floats, as statistics packages do, relative to their size."""
-
-MIN_COMPUTED_DECIMALS = 5
-"""A column of so many decimals was computed, and may have been kept as such floats."""
-
 MAX_UNEXPLAINED_SHARE = 1e-3
 """A column is looked at when the others leave at most this share of its variance (or of a ratio's size) open."""
-
-MAX_PAIR_ROWS = 256
-"""Rows on which products and ratios of all pairs are compared."""
-
-MAX_LOG_SPREAD = 0.05
-"""Largest spread of the logarithm of a quotient that may be a constant but for rounding."""
-
-MAX_CANDIDATE_PAIRS = 8
-"""Most pairs that are confirmed on all rows, for each column and kind of product."""
-
-EXPONENTS = ((1, 1), (1, -1), (1, -2))
-"""Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
 
 
 def discover_relations(lines: Mapping[str, Floats]) -> tuple[ArithmeticRelation, ...]:
@@ -49,26 +25,10 @@ def discover_relations(lines: Mapping[str, Floats]) -> tuple[ArithmeticRelation,
     """
     varied = {name: data for name, data in lines.items() if len(np.unique(data[~np.isnan(data)][:MAX_SCAN_ROWS])) > 1}
     sums = _discover_linear(varied)
+    sums = [*_discover_simple_sums(varied, sums), *sums]
     # What a law reads must not follow from a later one. A sum reads no column of a sum found before it.
     settled = {law.column for law in sums} | {name for law in sums for name, _ in law.terms}
-    return (*reversed(sums), *_discover_products(varied, settled))
-
-
-def _is_exact(own: Floats, wanted: Floats) -> bool:
-    """Whether a column equals what it should be up to its own rounding, in all rows where both are there."""
-    both = np.isfinite(wanted) & ~np.isnan(own)
-    if both.sum() < max(MIN_ROWS, 0.5 * (~np.isnan(own)).sum()):
-        return False
-    data = own[both]
-    spread = float(data.std())
-    decimals = decimals_of(data)
-    unit = 0.0 if decimals is None else 10.0**-decimals
-    worst = float(np.abs(data - wanted[both]).max())
-    size = float(np.abs(data).max())
-    exact = worst <= 1e-9 * max(size, spread)
-    single = FLOAT32_PRECISION * size if decimals is None or decimals >= MIN_COMPUTED_DECIMALS else 0.0
-    slack = max(0.501 * unit, single)
-    return spread > 0 and (exact or (max(unit, slack) * MIN_SPREAD_STEPS <= spread and worst <= slack))
+    return (*reversed(sums), *discover_products(varied, settled))
 
 
 def _discover_linear(lines: Mapping[str, Floats]) -> list[ArithmeticRelation]:
@@ -163,7 +123,7 @@ def _round_coefficients(
         middle = float((rest.min() + rest.max()) / 2)
         for constant in (0.0, float(np.round(middle)), float(np.round(middle, 3)), middle):
             law = ArithmeticRelation(column, constant, rounded)
-            if _is_exact(lines[column], law.predict(lines)):
+            if is_exact(lines[column], law.predict(lines)):
                 return law
     return None
 
@@ -176,71 +136,71 @@ def _invert(law: ArithmeticRelation, lines: Mapping[str, Floats]) -> ArithmeticR
     name, k = positive[0]
     terms = ((law.column, 1 / k), *((other, -factor / k) for other, factor in law.terms if other != name))
     turned = ArithmeticRelation(name, -law.constant / k, terms)
-    return turned if _is_exact(lines[name], turned.predict(lines)) else law
+    return turned if is_exact(lines[name], turned.predict(lines)) else law
 
 
-def _discover_products(lines: Mapping[str, Floats], settled: set[str]) -> list[ArithmeticRelation]:
-    """Products and ratios of two columns, times a constant, for columns that take part in no sum."""
-    names = list(lines)
-    rows = len(next(iter(lines.values()))) if lines else 0
-    if len(names) < 3 or rows < MIN_ROWS:
+def _discover_simple_sums(lines: Mapping[str, Floats], found: Sequence[ArithmeticRelation]) -> list[ArithmeticRelation]:
+    """Copies, changes of unit and sums of two columns that gaps in other columns hid from least squares."""
+    computed, read = {law.column for law in found}, {name for law in found for name, _ in law.terms}
+    names = [name for name in lines if name not in computed]
+    if len(names) < 2 or (len(_jointly_present(lines)) == len(lines) and _n_complete(lines) >= 3 * len(lines)):
         return []
-    thin = np.stack([lines[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
-    found: list[ArithmeticRelation] = []
-    for powers in EXPONENTS:
-        for column, name in enumerate(names):
-            if name in settled:
+    rows = len(lines[names[0]])
+    scan = np.stack([lines[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
+    scan -= np.nanmean(scan, axis=1, keepdims=True)
+    present = ~np.isnan(scan)
+    scan, mask = np.where(present, scan, 0.0), present.astype(np.float64)
+    out: list[ArithmeticRelation] = []
+    for column, name in enumerate(names):
+        candidates = [[at] for at in _proportional(column, scan, mask)] + _two_terms(column, scan, mask)
+        for terms in candidates:
+            chosen = [names[at] for at in terms]
+            # What a relation reads must not be computed by another.
+            if name in computed | read or computed & set(chosen):
                 continue
-            for a, b in _proportional_pairs(column, powers, thin):
-                terms = ((names[a], float(powers[0])), (names[b], float(powers[1])))
-                law = _fit_product(name, terms if a != b else ((names[a], 2.0),), lines)
-                if law is not None:
-                    found.append(law)
-                    settled |= {name, names[a], names[b]}
-                    break
-    return found
+            both = ~np.isnan(lines[name]) & ~np.any([np.isnan(lines[term]) for term in chosen], axis=0)
+            if both.sum() < MIN_ROWS:
+                continue
+            design = np.stack([lines[term][both] for term in chosen] + [np.ones(int(both.sum()))], axis=1)
+            weights = np.linalg.lstsq(design, lines[name][both], rcond=1e-9)[0][:-1]
+            law = _round_coefficients(name, list(zip(chosen, map(float, weights), strict=True)), lines)
+            if law is not None:
+                inverted = _invert(law, lines)
+                out.append(law if inverted.column in read else inverted)
+                computed.add(out[-1].column)
+                read |= {term for term, _ in out[-1].terms}
+    return out
 
 
-def _proportional_pairs(column: int, powers: tuple[int, int], thin: Floats) -> list[tuple[int, int]]:
-    """Pairs whose product in given powers is proportional to a column: the logarithm of the quotient hardly varies."""
-    own = thin[column]
-    decimals = decimals_of(own)
-    # A quotient of small numbers says little after rounding.
-    least = 0.0 if decimals is None or powers == (1, 1) else 20 * 10.0**-decimals
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.abs(thin))
-    here = np.isfinite(logs)
-    logs = np.where(here, logs, 0.0)
-    first = here & (here[column] & (np.abs(own) >= least))
-    rest = np.where(first, logs[column] - powers[0] * logs, 0.0)
-    second = powers[1] * logs
-    rows = first.astype(float) @ here.T.astype(float)
+def _n_complete(lines: Mapping[str, Floats]) -> int:
+    """Rows without a missing number."""
+    return int((~np.any([np.isnan(own) for own in lines.values()], axis=0)).sum())
+
+
+def _proportional(column: int, scan: Floats, mask: Floats) -> list[int]:
+    """Columns that are linear in a column, on the rows where both are present."""
+    rows = mask @ mask[column]
     with np.errstate(all="ignore"):
-        # Sums over the rows where all three are there, for every pair at once.
-        mean = (rest @ here.T - first @ second.T) / rows
-        square = (rest**2 @ here.T - 2 * rest @ second.T + first @ (second**2).T) / rows
-        away = square - mean**2
-    away[~(rows >= 0.25 * thin.shape[1])] = np.inf
+        first, second = scan @ mask[column] / rows, mask @ scan[column] / rows
+        covariance = scan @ scan[column] / rows - first * second
+        variances = (scan**2 @ mask[column] / rows - first**2) * (mask @ scan[column] ** 2 / rows - second**2)
+        near = (covariance**2 > (1 - MAX_UNEXPLAINED_SHARE) * variances) & (rows >= 0.25 * scan.shape[1])
+    near[: column + 1] = False
+    return [int(at) for at in np.flatnonzero(near & (variances > 0))]
+
+
+def _two_terms(column: int, scan: Floats, mask: Floats) -> list[list[int]]:
+    """Pairs of columns whose sum is a column, up to a constant, on the rows where all three are present."""
+    first = mask * mask[column]
+    rest = np.where(first > 0, scan[column] - scan, 0.0)
+    rows = first @ mask.T
+    with np.errstate(all="ignore"):
+        mean = (rest @ mask.T - first @ scan.T) / rows
+        away = (rest**2 @ mask.T - 2 * rest @ scan.T + first @ (scan**2).T) / rows - mean**2
+    away[~(rows >= 0.25 * scan.shape[1])] = np.inf
     away[column], away[:, column] = np.inf, np.inf
-    if powers[0] == powers[1]:  # the diagonal is a square
-        away[np.tril_indices(len(away), -1)] = np.inf
-    else:
-        np.fill_diagonal(away, np.inf)
-    near = np.argwhere(away < MAX_LOG_SPREAD**2)
-    return [(int(a), int(b)) for a, b in near[np.argsort(away[tuple(near.T)], kind="stable")][:MAX_CANDIDATE_PAIRS]]
-
-
-def _fit_product(
-    name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[str, Floats]
-) -> ArithmeticRelation | None:
-    """The law of a column as a product, its constant at the fewest digits that keep it."""
-    own, plain = lines[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(lines)
-    both = np.isfinite(plain) & ~np.isnan(own)
-    square = float(plain[both] @ plain[both])
-    if square == 0:
-        return None
-    for digits in (1, 2, 4, 6, 12):
-        law = ArithmeticRelation(name, float(f"{own[both] @ plain[both] / square:.{digits - 1}e}"), terms, product=True)
-        if _is_exact(own, law.predict(lines)):
-            return law
-    return None
+    away[np.tril_indices(len(away))] = np.inf
+    own = scan[column][mask[column] > 0]
+    near = np.argwhere(away < MAX_UNEXPLAINED_SHARE * own.var())
+    order = np.argsort(away[tuple(near.T)], kind="stable")[:MAX_CANDIDATE_PAIRS]
+    return [[int(a), int(b)] for a, b in near[order]]

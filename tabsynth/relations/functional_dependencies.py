@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
 
-MAX_SCAN_ROWS = 4000
+MAX_SCAN_ROWS = 2500
 """Candidates are searched on at most so many rows, and confirmed on all."""
 
 MIN_ROWS = 50
@@ -105,14 +105,20 @@ def _tables(
     single = (most == least) & ~open_
     follows = np.stack([shares[i][np.clip(most[:, at], 0, None)] for at, i in enumerate(dependents)], axis=1)
     expected = (size - 1) * (1 - follows)
-    rival = np.maximum(_rival_rates(block, most, single, start, size), follows)
     complete = (single | open_ | (most < 0)).all(axis=0)
     least_rows = np.where(known == missing, MIN_ROWS, MIN_IMPLICATION_ROWS)[:, None]
     # A scan may miss half of what the whole table has.
     needed = sample / 2 if sample < 1 else 1.0
-    strong = single & (size * (1 - rival) >= MIN_EVIDENCE_ROWS * needed) & (size >= least_rows * needed)
+    strong = single & (size >= least_rows * needed) & (size * (1 - follows) >= MIN_EVIDENCE_ROWS * needed)
+    some = np.flatnonzero(strong.any(axis=0) & ~complete)
+    if len(some):
+        rival = _rival_rates(block[:, some], most[:, some], single[:, some], start, size)
+        strong[:, some] &= size * (1 - rival) >= MIN_EVIDENCE_ROWS * needed
     out: list[npt.NDArray[np.int32] | None] = []
     for at in range(len(dependents)):
+        if not complete[at] and not strong[:, at].any():
+            out.append(None)
+            continue
         kept = single[:, at] if complete[at] else strong[:, at]
         varied = len(np.unique(most[kept, at])) > 1 or not complete[at]
         enough = expected[kept, at].sum() >= MIN_EVIDENCE_ROWS * needed

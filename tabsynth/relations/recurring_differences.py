@@ -39,6 +39,9 @@ MAX_PARTS, MIN_PART_ROWS = 32, 400
 MAX_SCAN_ROWS = 4000
 """Rows on which pairs are looked for."""
 
+SCREEN_ROWS, MIN_SCREEN_REPEATS = 400, 5
+"""Pairs without so many repeated differences among so many rows are not examined."""
+
 
 @dataclass(frozen=True, eq=False)
 class RecurringDifference:
@@ -126,8 +129,11 @@ def discover_differences(
     step = max(1, len(next(iter(lines.values()))) // MAX_SCAN_ROWS)
     thin = {name: _within_wide_tokens(coders[name], lines[name][::step]) for name in names}
     found = []
+    scan = np.stack([own[:: max(1, len(own) // SCREEN_ROWS)] for own in thin.values()])
     for i, own in enumerate(names):
-        for other in names[:i]:
+        screened = np.sort(np.round(scan[:i] - scan[i], 9), axis=1)
+        repeats = (np.diff(screened, axis=1) == 0).sum(axis=1) >= MIN_SCREEN_REPEATS
+        for other in (names[at] for at in np.flatnonzero(repeats)):
             share = _recurring_share(thin[own] - thin[other])
             if share >= MIN_RECURRING_SHARE:
                 found.append((share, own, other))

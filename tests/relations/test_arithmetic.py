@@ -83,6 +83,17 @@ def test_missing_cells_hide_no_relation(frame: pd.DataFrame) -> None:
     assert len(discovered(holes)) == len(KEPT)
 
 
+def test_gaps_in_other_columns_hide_no_relation_in_a_small_table() -> None:
+    rng, n = np.random.default_rng(0), 150
+    lines = {f"gap{i}": np.where(rng.random(n) < 0.5, np.nan, rng.normal(size=n).round(2)) for i in range(12)}
+    lines["net"], lines["tax"] = rng.gamma(2, 50, n).round(2), rng.gamma(2, 9, n).round(2)
+    lines["total"] = (lines["net"] + lines["tax"]).round(2)
+    lines["copy"], lines["cents"] = lines["gap3"].copy(), lines["gap5"] * 100
+    lines["sum"] = (lines["gap1"] + lines["net"]).round(2)
+    found = {str(law) for law in discover_relations(lines)}
+    assert found == {"total = net + tax", "gap3 = copy", "gap5 = 0.01 * cents", "sum = gap1 + net"}
+
+
 @pytest.mark.parametrize("load", [load_breast_cancer, load_diabetes, load_wine])
 def test_real_measurements_have_no_exact_relation(load: Callable[..., object]) -> None:
     bunch = load(as_frame=True).frame  # type: ignore[attr-defined]

@@ -1,0 +1,105 @@
+"""Discover products and ratios of two numeric columns, by the variance of logarithms over all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.codec.quantile_bins import decimals_of
+from tabsynth.common.arrays import Floats
+from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, is_exact
+
+MAX_PAIR_ROWS = 96
+"""Rows on which all pairs of terms are compared; the best candidates are confirmed on all."""
+
+MAX_CANDIDATE_PAIRS = 8
+"""Most pairs that are confirmed on all rows, for each column and kind of product."""
+
+MAX_LOG_SPREAD = 0.05
+"""Largest spread of the logarithm of a quotient that may be a constant but for rounding."""
+
+EXPONENTS = ((1, 1), (1, -1), (1, -2))
+"""Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
+
+
+def discover_products(lines: Mapping[str, Floats], settled: set[str]) -> list[ArithmeticRelation]:
+    """Products and ratios of two columns, times a constant, for columns that take part in no sum."""
+    names = list(lines)
+    rows = len(next(iter(lines.values()))) if lines else 0
+    if len(names) < 3 or rows < MIN_ROWS:
+        return []
+    scan = np.stack([lines[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.abs(scan))
+    present = np.isfinite(logs)
+    centres = np.mean(logs, axis=1, where=present, keepdims=True) if present.any() else 0.0
+    # Centred, single precision resolves the spread that matters at twice the speed.
+    logs = np.where(present, logs - np.nan_to_num(centres), 0.0).astype(np.float32)
+    mask = present.astype(np.float32)
+    pairs = {
+        name: _proportional_pairs(at, scan[at], logs, mask) for at, name in enumerate(names) if name not in settled
+    }
+    found: list[ArithmeticRelation] = []
+    for powers in EXPONENTS:
+        for name, candidates in pairs.items():
+            if name in settled:
+                continue
+            for a, b in candidates[powers]:
+                terms = ((names[a], float(powers[0])), (names[b], float(powers[1])))
+                law = _fit_product(name, terms if a != b else ((names[a], 2.0),), lines)
+                if law is not None:
+                    found.append(law)
+                    settled |= {name, names[a], names[b]}
+                    break
+    return found
+
+
+def _proportional_pairs(
+    column: int, own: Floats, logs: npt.NDArray[np.float32], mask: npt.NDArray[np.float32]
+) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """For each pair of exponents, pairs whose product is proportional to a column: their log quotient hardly varies."""
+    decimals = decimals_of(own)
+    out: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for least, group in (
+        (0.0, [powers for powers in EXPONENTS if powers == (1, 1)]),
+        # A quotient of small numbers says little after rounding.
+        (0.0 if decimals is None else 20 * 10.0**-decimals, [powers for powers in EXPONENTS if powers != (1, 1)]),
+    ):
+        first = mask * (mask[column] * (np.abs(own) >= least))
+        rest = (logs[column] - logs) * first
+        # Sums over the rows where all three are present, for every pair at once.
+        rows, rests, squares = first @ mask.T, rest @ mask.T, rest**2 @ mask.T
+        cross, others, other_squares = rest @ logs.T, first @ logs.T, first @ (logs**2).T
+        few = ~(rows >= 0.25 * logs.shape[1])
+        few[column], few[:, column] = True, True
+        divisor = np.maximum(rows, 1)
+        for powers in group:
+            k = powers[1]
+            away = (squares - 2 * k * cross + k * k * other_squares) / divisor - ((rests - k * others) / divisor) ** 2
+            away[few] = np.inf
+            if powers[0] == powers[1]:  # the diagonal is a square
+                away[np.tril_indices(len(away), -1)] = np.inf
+            else:
+                np.fill_diagonal(away, np.inf)
+            near = np.argwhere(away < MAX_LOG_SPREAD**2)
+            order = np.argsort(away[tuple(near.T)], kind="stable")[:MAX_CANDIDATE_PAIRS]
+            out[powers] = [(int(a), int(b)) for a, b in near[order]]
+    return out
+
+
+def _fit_product(
+    name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[str, Floats]
+) -> ArithmeticRelation | None:
+    """The law of a column as a product, its constant at the fewest digits that keep it."""
+    own, plain = lines[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(lines)
+    both = np.isfinite(plain) & ~np.isnan(own)
+    square = float(plain[both] @ plain[both])
+    if square == 0:
+        return None
+    for digits in (1, 2, 4, 6, 12):
+        law = ArithmeticRelation(name, float(f"{own[both] @ plain[both] / square:.{digits - 1}e}"), terms, product=True)
+        if is_exact(own, law.predict(lines)):
+            return law
+    return None
