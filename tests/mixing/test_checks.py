@@ -116,8 +116,8 @@ def test_day_and_month_are_never_guessed() -> None:
     entry = {"to": "seen", "kind": "datetime", "from": {"a": "seen"}}
     with pytest.raises(DataError, match="fits both %d/%m/%Y and %m/%d/%Y"):
         ts.mix(plan_of({"a": a}, [entry]))
-    told = plan_of({"a": a}, [entry], harmonise=[{"column": "seen", "dates": {"a": "%m/%d/%Y"}}])
-    assert ts.mix(told).frame["seen"].iloc[0] == pd.Timestamp("2020-01-02")
+    plan = plan_of({"a": a}, [entry], harmonise=[{"column": "seen", "dates": {"a": "%m/%d/%Y"}}])
+    assert ts.mix(plan).frame["seen"].iloc[0] == pd.Timestamp("2020-01-02")
 
 
 def test_dates_of_another_format_are_no_silent_gaps() -> None:
@@ -155,8 +155,8 @@ def test_one_code_with_two_meanings_is_an_error() -> None:
         ts.mix(plan_of(tables, [entry], harmonise=[codes]))
     with pytest.raises(InputError, match="means both 1 and 3"):
         plan_of(tables, [entry], harmonise=[codes, {"column": "sex", "values": {"b": {2: 3}}}])
-    told = {"column": "sex", "values": {"a": {1: "f", 2: "m"}, "b": {2: "f", 1: "m"}}}
-    assert set(ts.mix(plan_of(tables, [entry], harmonise=[told])).frame["sex"]) == {"f", "m"}
+    swapped = {"column": "sex", "values": {"a": {1: "f", 2: "m"}, "b": {2: "f", 1: "m"}}}
+    assert set(ts.mix(plan_of(tables, [entry], harmonise=[swapped])).frame["sex"]) == {"f", "m"}
 
 
 def test_values_outside_the_range_fail_unless_made_missing() -> None:

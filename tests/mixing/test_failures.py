@@ -7,10 +7,10 @@ an entry that nobody decided                    ``decided``: still proposed
 an input that changed since the review          ``load_inputs``: SHA-256
 rows of a key in several sources multiply       ``exact.check_growth``: max_growth, before the join
 a join that is not 1:1                          ``exact.check_growth``: cardinality
-a key that stands for "not known"               ``exact.codes``: placeholders join nothing; ``link``: heavy keys alarm
+a key that means "not known"                   ``exact.codes``: placeholders join nothing; ``link``: heavy keys alarm
 records chained into one person                 ``cluster``: one record of a source; ``link``: the size of groups alarms
 text among numbers, dates among numbers         ``harmonise``: strict parse with a budget of failures
-day and month that cannot be told apart         ``harmonise``: the format must be named
+ambiguous day and month                         ``harmonise``: the format must be named
 dates of a second format                        ``harmonise``: strict parse with a budget of failures
 a code without a meaning                        ``harmonise``: unmapped fails
 a code that means two things                    ``check_codes`` across sources, ``meanings`` within the plan

@@ -64,7 +64,7 @@ def test_names_imply_units_and_abbreviations() -> None:
 
     assert unit_in_name(said("chol_mg_dl")) == "mg/dL"
     assert unit_in_name(said("ageMonths")) == "month"
-    assert unit_in_name(said("months")) is None  # a name of a unit alone tells what, not in what
+    assert unit_in_name(said("months")) is None  # a unit alone is the quantity, not its unit
     pairs = [
         ("dob", "birth_date"),
         ("gender", "SEX"),

@@ -36,9 +36,9 @@ def mixed() -> Mixed:
 
 
 def holds(card: Any, made: Mixed) -> bool:
-    told = card["mixed"]
+    entry = card["mixed"]
     wanted = {"plan_hash": made.plan_hash, "sources": {"a": 120, "b": 80}, "rows": len(made.frame)}
-    return wanted.items() <= told.items()
+    return wanted.items() <= entry.items()
 
 
 def test_a_model_of_the_frame_or_of_a_part_of_it_names_the_plan(mixed: Mixed, tmp_path: Path) -> None:
@@ -126,17 +126,17 @@ def private(made: Mixed, person: bool) -> ts.MarginalSynthesizer:
 @pytest.mark.parametrize("person", [False, True])
 def test_a_private_model_card_does_not_depend_on_the_rows(person: bool) -> None:
     """Adding a person changes the plan's hash and the counts; the card may contain neither."""
-    told = []
+    cards = []
     for rows in (120, 121):
         tables = {"a": people(rows, 0), "b": people(80, 1)}
         kinds = {"pid": "identifier", "age": "numeric", "sex": "categorical"}
         link = {"engine": "exact", "fields": ["pid"]}
         made = plan_of(tables, [same(name, tables, kind) for name, kind in kinds.items()], link=link)
-        told.append(private(ts.mix(replace(made, schema=TARGET)), person).card()["mixed"])
-    assert told[0] == told[1]
-    assert told[0]["sources"] == ["a", "b"]
-    assert ("by person" in told[0]["person"]) == person
-    assert "not charged" in told[0]["uncharged"]
+        cards.append(private(ts.mix(replace(made, schema=TARGET)), person).card()["mixed"])
+    assert cards[0] == cards[1]
+    assert cards[0]["sources"] == ["a", "b"]
+    assert ("by person" in cards[0]["person"]) == person
+    assert "not charged" in cards[0]["uncharged"]
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,36 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-MAX_MEMORY = "1200MB"
-"""DuckDB's memory limit before it spills to disk; the process needs more in addition."""
 
+def open_database(folder: Path, memory: str, *, threads: int | None = None, ordered: bool = False) -> Any:
+    """An offline DuckDB connection with all its files in one folder.
 
-def open_database(folder: str) -> Any:
-    """A DuckDB connection with all its files in ``folder``."""
+    Args:
+        folder: The folder.
+        memory: The memory limit before DuckDB spills to disk; the process needs more in addition.
+        threads: The number of threads; by default one for each core.
+        ordered: Whether the order of rows is preserved.
+    """
     import duckdb
 
     offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    con = duckdb.connect(str(Path(folder) / "link.duckdb"), config={**offline, "memory_limit": MAX_MEMORY})
-    for setting in (f"temp_directory='{folder}'", "enable_progress_bar=false", "preserve_insertion_order=false"):
-        _run(con, f"SET {setting}")
+    con = duckdb.connect(str(folder / "link.duckdb"), config={**offline, "memory_limit": memory})
+    if threads is not None:
+        run_sql(con, f"SET threads={threads}")
+    order = f"preserve_insertion_order={'true' if ordered else 'false'}"
+    for setting in (f"temp_directory='{escape_quotes(folder)}'", "enable_progress_bar=false", order):
+        run_sql(con, f"SET {setting}")
     return con
+
+
+def escape_quotes(text: object) -> str:
+    """Text for use in an SQL string."""
+    return str(text).replace("'", "''")
+
+
+def run_sql(con: Any, sql: str) -> list[Any]:
+    """Run a statement and fetch its rows."""
+    return list(con.execute(sql).fetchall())
 
 
 def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
@@ -33,7 +50,7 @@ def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
             shares.setdefault(name, []).append(1 - table[name].null_count / len(table))
         plain = table.rename_columns([f"f{j}" for j in range(table.num_columns)])
         con.register("incoming", plain.append_column("unique_id", pa.array(np.arange(len(table)))))
-        _run(con, f"CREATE TABLE s{i} AS SELECT * FROM incoming ORDER BY unique_id")
+        run_sql(con, f"CREATE TABLE s{i} AS SELECT * FROM incoming ORDER BY unique_id")
         con.unregister("incoming")
     return {
         name: float(np.mean([a * b for a, b in itertools.combinations(found, 2)])) for name, found in shares.items()
@@ -50,7 +67,7 @@ def count_pairs(con: Any, rule: Sequence[str], names: Mapping[str, str], sizes: 
     every = " UNION ALL ".join(f"SELECT * FROM {group}" for group in groups)
     # Over sources, sum of products of two = (square of the sum - sum of the squares) / 2.
     per_key = f"SELECT (sum(n) * sum(n) - sum(n * n)) / 2 AS pairs FROM ({every}) GROUP BY {key}"
-    return int(_run(con, f"SELECT coalesce(sum(pairs), 0) FROM ({per_key})")[0][0])
+    return int(run_sql(con, f"SELECT coalesce(sum(pairs), 0) FROM ({per_key})")[0][0])
 
 
 def count_repeats(con: Any, columns: Sequence[str], sources: int) -> int:
@@ -61,15 +78,10 @@ def count_repeats(con: Any, columns: Sequence[str], sources: int) -> int:
         f"(SELECT count(*)::DOUBLE AS n FROM s{i} WHERE {filled} GROUP BY {key})"
         for i in range(sources)
     )
-    return int(_run(con, f"SELECT sum(pairs) FROM ({' UNION ALL '.join(each)})")[0][0])
+    return int(run_sql(con, f"SELECT sum(pairs) FROM ({' UNION ALL '.join(each)})")[0][0])
 
 
 def count_possible_pairs(con: Any, sources: int) -> int:
     """Number of record pairs of different sources."""
-    sizes = [int(_run(con, f"SELECT count(*) FROM s{i}")[0][0]) for i in range(sources)]
+    sizes = [int(run_sql(con, f"SELECT count(*) FROM s{i}")[0][0]) for i in range(sources)]
     return sum(a * b for a, b in itertools.combinations(sizes, 2))
-
-
-def _run(con: Any, sql: str) -> list[Any]:
-    """Run a statement and fetch its rows."""
-    return list(con.execute(sql).fetchall())

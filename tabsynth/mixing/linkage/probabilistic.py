@@ -10,6 +10,7 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from tabsynth.mixing.linkage import blocking, comparisons
 from tabsynth.mixing.linkage.database import count_pairs, count_possible_pairs, load_sources, open_database
 from tabsynth.mixing.linkage.exact import key_report
 from tabsynth.mixing.linkage.fields import FieldKind, prepare_fields
+
+MAX_MEMORY = "1200MB"
+"""DuckDB's memory limit."""
 
 N_RANDOM_PAIRS = 2e6
 """Random pairs for estimating chance agreement."""
@@ -67,7 +71,7 @@ def score_pairs(
     heavy = key_report(_identifier_codes(tables, kinds))["heavy_keys"]
     swaps = comparisons.find_swappable_fields(tables, kinds)
     with tempfile.TemporaryDirectory(prefix="tabsynth-link-") as folder:
-        con = open_database(folder)
+        con = open_database(Path(folder), MAX_MEMORY)
         try:
             filled = load_sources(con, tables)
             del tables

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.mixing.linkage.clusters import Exposure
+from tabsynth.mixing.linkage.database import escape_quotes, run_sql
 from tabsynth.mixing.linkage.exact import MIN_HEAVY_ROWS, Growth
 from tabsynth.mixing.linkage.link import find_alarms, missed_links
 from tabsynth.mixing.linkage.spec import LinkSpec
@@ -16,7 +17,7 @@ KEY_COLUMN, LOOSE_COLUMN = "_key", "_loose"
 """Columns of staged files: each row's key, and the key without its form."""
 
 MAX_MEMORY = "500MB"
-"""DuckDB's memory limit before it spills to disk."""
+"""DuckDB's memory limit."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,6 @@ class KeyCounts:
     column: str
 
 
-def connect(folder: Path) -> Any:
-    """An offline DuckDB connection with all its files in one folder, which preserves row order."""
-    import duckdb
-
-    offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    con = duckdb.connect(str(folder / "keys.duckdb"), config={**offline, "memory_limit": MAX_MEMORY, "threads": 2})
-    con.execute(f"SET temp_directory='{_escape(folder)}'")
-    con.execute("SET enable_progress_bar=false")
-    return con
-
-
 def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Collection[str], records: bool) -> KeyCounts:
     """Count keys in all sources, and create the table ``entities`` of keys and their first rows.
 
@@ -61,15 +51,15 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     """
     names = list(paths)
     column, other_form = _key_column(con, paths) if spec.engine == "exact" else (KEY_COLUMN, 0)
-    _run(con, f"CREATE OR REPLACE VIEW every AS {_union(paths, column)}")
-    _run(
+    run_sql(con, f"CREATE OR REPLACE VIEW every AS {_union(paths, column)}")
+    run_sql(
         con,
         "CREATE TABLE held AS SELECT s, _key, count(*)::BIGINT AS c, min(_n)::BIGINT AS first FROM every "
         "WHERE _key IS NOT NULL GROUP BY s, _key",
     )
-    rows = dict(_run(con, "SELECT s, count(*) FROM every GROUP BY s"))
-    filled = dict(_run(con, "SELECT s, sum(c) FROM held GROUP BY s"))
-    found = _run(
+    rows = dict(run_sql(con, "SELECT s, count(*) FROM every GROUP BY s"))
+    filled = dict(run_sql(con, "SELECT s, sum(c) FROM held GROUP BY s"))
+    found = run_sql(
         con,
         f"SELECT s, c, first FROM held JOIN (SELECT s, avg(c) AS m FROM held GROUP BY s) USING (s) "
         f"WHERE c > greatest({MIN_HEAVY_ROWS}, {MIN_HEAVY_ROWS} * m) ORDER BY c DESC, first LIMIT 100",
@@ -79,15 +69,15 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     alone = spec.engine == "exact" and spec.one_to_one and not records
     kept = "_key NOT IN (SELECT _key FROM held WHERE c > 1)" if alone else "true"
     by = "_key" if spec.engine == "exact" else "s, _key"
-    _run(
+    run_sql(
         con,
         f"CREATE TABLE entities AS SELECT {by}, min(first) AS e, sum(c)::BIGINT AS n, count(*)::BIGINT AS k, "
         "product(c) AS made, max(c) AS side FROM held "
         f"WHERE {kept} GROUP BY {by}",
     )
-    sources = {int(k): int(c) for k, c in _run(con, "SELECT k, count(*) FROM entities GROUP BY k ORDER BY k")}
+    sources = {int(k): int(c) for k, c in run_sql(con, "SELECT k, count(*) FROM entities GROUP BY k ORDER BY k")}
     sql = "SELECT coalesce(sum(n), 0), coalesce(max(n), 1), coalesce(max(made), 1) FROM entities"
-    inside, most, joined = _run(con, sql)[0]
+    inside, most, joined = run_sql(con, sql)[0]
     total = sum(rows.values())
     if total > inside:
         sources[1] = sources.get(1, 0) + int(total - inside)
@@ -95,7 +85,7 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
     report: dict[str, Any] = {"engine": spec.engine, "heavy_keys": heavy}
     report["null_keys"] = {name: int(rows[i] - filled.get(i, 0)) for i, name in enumerate(names) if name in keyed}
     if spec.engine == "exact":
-        report["ambiguous"] = int(_run(con, f"SELECT coalesce(sum(c), 0) FROM held WHERE NOT ({kept})")[0][0])
+        report["ambiguous"] = int(run_sql(con, f"SELECT coalesce(sum(c), 0) FROM held WHERE NOT ({kept})")[0][0])
         report["other_form"] = other_form
     linked = sum(count for number, count in sources.items() if number > 1)
     report["alarms"] = find_alarms(spec, [] if alone else heavy) + missed_links(spec, linked, len(names), report)
@@ -106,7 +96,7 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
 def _union(paths: Mapping[str, Path], column: str) -> str:
     """All rows of all sources with their keys, as SQL."""
     return " UNION ALL ".join(
-        f"SELECT {i}::INTEGER AS s, _n, {column} AS _key FROM read_parquet('{_escape(path)}')"
+        f"SELECT {i}::INTEGER AS s, _n, {column} AS _key FROM read_parquet('{escape_quotes(path)}')"
         for i, path in enumerate(paths.values())
     )
 
@@ -116,8 +106,8 @@ def _key_column(con: Any, paths: Mapping[str, Path]) -> tuple[str, int]:
     distinct, shared = {}, {}
     for column in (KEY_COLUMN, LOOSE_COLUMN):
         keys = f"(SELECT DISTINCT s, _key FROM ({_union(paths, column)}) WHERE _key IS NOT NULL)"
-        distinct[column] = _run(con, f"SELECT s, count(*) FROM {keys} GROUP BY s ORDER BY s")
-        found = _run(con, f"SELECT count(*) FROM (SELECT _key FROM {keys} GROUP BY _key HAVING count(*) > 1)")
+        distinct[column] = run_sql(con, f"SELECT s, count(*) FROM {keys} GROUP BY s ORDER BY s")
+        found = run_sql(con, f"SELECT count(*) FROM (SELECT _key FROM {keys} GROUP BY _key HAVING count(*) > 1)")
         shared[column] = int(found[0][0])
     if distinct[KEY_COLUMN] == distinct[LOOSE_COLUMN]:
         return LOOSE_COLUMN, 0
@@ -132,9 +122,9 @@ def _first_row(rows: Mapping[int, int], source: int) -> int:
 def _growth(con: Any, names: Sequence[str]) -> Growth:
     """As ``exact.count_growth``, for joined keys."""
     sql = "SELECT coalesce(sum(made), 0), coalesce(sum(side), 0), coalesce(max(made), 0) FROM entities WHERE k > 1"
-    made, side, worst = _run(con, sql)[0]
-    several = dict(_run(con, "SELECT s, sum(c) FROM held SEMI JOIN entities USING (_key) WHERE c > 1 GROUP BY s"))
-    shared = _run(
+    made, side, worst = run_sql(con, sql)[0]
+    several = dict(run_sql(con, "SELECT s, sum(c) FROM held SEMI JOIN entities USING (_key) WHERE c > 1 GROUP BY s"))
+    shared = run_sql(
         con,
         "SELECT max(times) FROM (SELECT sum((c > 1)::INTEGER) AS times FROM held SEMI JOIN entities USING (_key) "
         "GROUP BY _key)",
@@ -163,7 +153,7 @@ def join_sources(
     names = list(paths)
     at = {name: f"t{i}" for i, name in enumerate(names)}
     sides = [
-        f"(SELECT f.*, coalesce(e.e, f._n) AS _e FROM read_parquet('{_escape(path)}') AS f "
+        f"(SELECT f.*, coalesce(e.e, f._n) AS _e FROM read_parquet('{escape_quotes(path)}') AS f "
         f"LEFT JOIN entities AS e USING (_key)) AS {at[name]}"
         for name, path in paths.items()
     ]
@@ -178,16 +168,7 @@ def join_sources(
         chosen.append(f"coalesce({', '.join(cells)}) AS c{i}")
         if len(cells) > 1:
             chosen.append(f"len(list_distinct([{', '.join(cells)}])) > 1 AS x{i}")
-    labels = ", ".join(f"CASE WHEN {at[name]}._n IS NOT NULL THEN '{_escape(name)}' END" for name in names)
+    labels = ", ".join(f"CASE WHEN {at[name]}._n IS NOT NULL THEN '{escape_quotes(name)}' END" for name in names)
     by = ", ".join([f"coalesce({', '.join(known)})", *(f"{at[name]}._n" for name in names)])
     query = f"SELECT {', '.join(chosen)}, concat_ws('+', {labels}) AS _source FROM {joined} ORDER BY {by}"
-    _run(con, f"COPY ({query}) TO '{_escape(to)}' (FORMAT parquet)")
-
-
-def _escape(text: object) -> str:
-    return str(text).replace("'", "''")
-
-
-def _run(con: Any, sql: str) -> list[Any]:
-    """Run a statement and fetch its rows."""
-    return list(con.execute(sql).fetchall())
+    run_sql(con, f"COPY ({query}) TO '{escape_quotes(to)}' (FORMAT parquet)")

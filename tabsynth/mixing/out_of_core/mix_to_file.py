@@ -28,9 +28,10 @@ from tabsynth.errors import InputError, missing_package, quote
 from tabsynth.mixing.checks import check_alarms
 from tabsynth.mixing.column_types import cast_to, common_type, to_frame
 from tabsynth.mixing.inputs import open_inputs
+from tabsynth.mixing.linkage.database import open_database
 from tabsynth.mixing.linkage.exact import check_growth
 from tabsynth.mixing.linkage.spec import LinkSpec
-from tabsynth.mixing.out_of_core.disk_join import KEY_COLUMN, KeyCounts, connect, count_keys, join_sources
+from tabsynth.mixing.out_of_core.disk_join import KEY_COLUMN, MAX_MEMORY, KeyCounts, count_keys, join_sources
 from tabsynth.mixing.out_of_core.eligibility import complete_plan, record_keys, unsupported_features
 from tabsynth.mixing.out_of_core.staging import ROW_COLUMN, StagedSource, stage_source
 from tabsynth.mixing.plan.plan import Plan
@@ -93,7 +94,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     whole = complete_plan(plan, inputs)
     with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".mixing-") as folder:
         staged = _stage_sources(whole, inputs, Path(folder))
-        con = connect(Path(folder))
+        con = open_database(Path(folder), MAX_MEMORY, threads=2, ordered=True)
         try:
             mixed = OutOfCoreMix(plan, staged, con, Path(folder), seed)
         finally:

@@ -58,8 +58,8 @@ def test_a_higher_score_is_never_less_likely_a_match(seed: int, share: float) ->
     found = bloom_filters.match_probability(best, next_best, np.linspace(0, 1, 200))
     assert (np.diff(found) >= 0).all()
     assert ((found >= 0) & (found <= 1)).all()
-    told = bloom_filters.match_probability(best, next_best, best) > 0.5
-    assert (told != matched).mean() < 0.02
+    is_match = bloom_filters.match_probability(best, next_best, best) > 0.5
+    assert (is_match != matched).mean() < 0.02
 
 
 def test_a_short_secret_and_too_many_pairs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

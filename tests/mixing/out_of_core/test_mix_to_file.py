@@ -127,8 +127,8 @@ def test_guards_hold_batch_by_batch_and_nothing_is_written(
     plan = planted(tmp_path, case())
     before = sorted(tmp_path.iterdir())
     assert main(["mix", "apply", str(plan), "--stream", "--output", str(tmp_path / "mixed.parquet")]) == 2
-    told = capsys.readouterr().err
-    assert said in told or "needs all rows at once" in told
+    message = capsys.readouterr().err
+    assert said in message or "needs all rows at once" in message
     assert sorted(tmp_path.iterdir()) == before
 
 
