@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tabsynth.data.read_write import read, write
     from tabsynth.data.table import Table
+    from tabsynth.data.train_test_split import split
     from tabsynth.errors import TabsynthError
+    from tabsynth.evaluation.compare import compare
     from tabsynth.evaluation.evaluate import evaluate
     from tabsynth.evaluation.report import Report
     from tabsynth.evaluation.score import Score
@@ -51,10 +53,12 @@ _HOMES = {
     "TabsynthError": "tabsynth.errors",
     "VAESynthesizer": "tabsynth.synthesizers.vae",
     "audit": "tabsynth.privacy.audit.audit",
+    "compare": "tabsynth.evaluation.compare",
     "evaluate": "tabsynth.evaluation.evaluate",
     "load": "tabsynth.synthesizers.registry",
     "mix": "tabsynth.mixing.mix",
     "read": "tabsynth.data.read_write",
+    "split": "tabsynth.data.train_test_split",
     "suggest": "tabsynth.mixing.matching.suggest",
     "synthesize": "tabsynth.synthesizers.registry",
     "write": "tabsynth.data.read_write",
@@ -77,10 +81,12 @@ __all__ = [
     "TabsynthError",
     "VAESynthesizer",
     "audit",
+    "compare",
     "evaluate",
     "load",
     "mix",
     "read",
+    "split",
     "suggest",
     "synthesize",
     "write",
@@ -97,5 +103,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, resolved or not."""
-    return sorted({*globals(), *__all__})
+    """The public names."""
+    return sorted(__all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,14 +13,16 @@ from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.columns import Identifier, Text
 
 
-def split(table: Table, share: float, *, seed: int, target: str | None = None) -> tuple[Table, Table]:
+def split(
+    table: pd.DataFrame | Table | str | Path, share: float = 0.2, *, seed: int = 0, target: str | None = None
+) -> tuple[Table, Table]:
     """Split a table in two.
 
     Systematic sampling: units are sorted by target, shuffled within equal targets, and drawn at equal steps. So each
     class, or each range of a numeric target, has its share to within one unit, and each unit has the same chance.
 
     Args:
-        table: The table. With a column of role ``person``, persons are the units, else rows.
+        table: The table, or its path. With a column of role ``person``, persons are the units, else rows.
         share: Share of the units to hold out, between 0 and 1.
         seed: Seed of the draw.
         target: Column to stratify by; missing values are a class.
@@ -35,6 +39,7 @@ def split(table: Table, share: float, *, seed: int, target: str | None = None) -
         >>> len(train), sorted(holdout.frame["y"])
         (6, ['a', 'a', 'b', 'b'])
     """
+    table = Table.of(table)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise InputError(f"the share to hold out must lie between 0 and 1, not {share!r}")
     if target is not None:
