@@ -18,6 +18,9 @@ from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, 
 MIN_MISSING_SHARE = 0.001
 """Share of missing values from which a column counts, in either table."""
 
+MIN_MISSING_ROWS = 10
+"""Real rows with a missing value from which their dependence on other columns is measured."""
+
 N_BINS = 8
 MAX_PAIRS = 300
 
@@ -29,10 +32,11 @@ def missingness_scores(comparison: Comparison) -> list[Score]:
     incomplete = np.flatnonzero((shares >= MIN_MISSING_SHARE) & (shares > 0))
     if not len(incomplete):
         return []
-    return [
-        _pattern_score(comparison, incomplete),
-        *([_relation_score(comparison, incomplete)] if len(real.encoding.names) > 1 else []),
-    ]
+    scores = [_pattern_score(comparison, incomplete)]
+    related = incomplete[(real.codes[:, incomplete] == 0).sum(axis=0) >= MIN_MISSING_ROWS]
+    if len(related) and len(real.encoding.names) > 1:
+        scores.append(_relation_score(comparison, related))
+    return scores
 
 
 def _pattern_score(comparison: Comparison, incomplete: Integers) -> Score:

@@ -28,6 +28,7 @@ def render(report: Mapping[str, Any]) -> str:
         .get_template("report.html.j2")
         .render(
             verdict=report["verdict"],
+            privacy=_privacy_statement(report["provenance"].get("card")),
             tiles=[
                 _tile(scores[name], report["verdict"]["scores"])
                 for name, spec in SPECS.items()
@@ -221,6 +222,13 @@ def _sdmetrics_rows(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]
             same = scores.get(ours.get(name, ""))
             rows.append({**_row(score), "ours": format_number(100 - same["value"], "%") if same else None})
     return rows
+
+
+def _privacy_statement(card: object) -> str:
+    statement = card.get("privacy", "") if isinstance(card, Mapping) else ""
+    if statement:
+        return f"Differential privacy of the model: {statement}."
+    return "No differential privacy is recorded for this table, and this report does not measure privacy."
 
 
 def _pretty_json(card: object) -> str | None:

@@ -1,0 +1,55 @@
+"""Random thirds of one real table: nothing counts against a table of real rows, and copies are detected."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.schema import Schema
+
+
+@pytest.mark.parametrize("name", ["cancer", "diabetes"])
+def test_thirds_of_a_real_table(name: str, request: pytest.FixtureRequest) -> None:
+    frame, schema = request.getfixturevalue(name)
+    n = len(frame) // 3
+    train, synthetic, holdout = (frame[i * n : (i + 1) * n].reset_index(drop=True) for i in range(3))
+    report = evaluate(train, synthetic, holdout, schema=schema, sdmetrics=False)
+    assert not report.findings
+    assert not [use for use in report.to_dict()["uses"] if use["level"] == "poor"]
+    panels = report.drilldown["projection"]
+    assert panels["difference"] <= 2 * panels["floor"] + 2
+    assert "No differential privacy is recorded" in report.to_html()
+    assert "Possible memorisation" not in report.to_html()
+
+
+def test_both_panels_suppress_small_cells_alike(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = cancer
+    train = frame[:210].reset_index(drop=True)
+    panels = evaluate(train, train, frame[210:], schema=schema, sdmetrics=False, quick=True).drilldown["projection"]
+    assert panels["real"] == panels["synthetic"]
+    assert panels["difference"] == 0
+    assert sum(map(sum, panels["real"])) > 500  # permille: most rows are in cells that are shown
+
+
+def test_copies_lower_the_detection_auc(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = cancer
+    train = frame[:300].reset_index(drop=True)
+    report = evaluate(train, train.copy(), frame[300:], schema=schema, sdmetrics=False, quick=True)
+    assert report.scores["detection_auc"].value < 0.4
+    assert report.verdict.scores["detection_auc"] != "good"
+    assert any("training rows may be copied" in finding["text"] for finding in report.findings)
+    assert "Possible memorisation" in report.to_html()
+
+
+def test_a_few_missing_values_have_no_measurable_dependence() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=210), "b": rng.choice(["x", "y"], 210)})
+    frame.loc[[3, 80, 81, 150], "a"] = np.nan
+    columns = {"a": {"kind": "numeric", "nullable": True}, "b": {"kind": "categorical"}}
+    schema = Schema.from_dict({"columns": columns})
+    thirds = [frame[i::3].reset_index(drop=True) for i in range(3)]
+    report = evaluate(*thirds, schema=schema, sdmetrics=False)
+    assert "missing_pattern_error" in report.scores
+    assert "missing_relation_error" not in report.scores
