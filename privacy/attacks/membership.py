@@ -227,6 +227,11 @@ def _offset_distance(distance: Floats, usual: float) -> Floats:
     return distance + 0.001 * (usual if usual > 0 else 1.0)
 
 
+def compute_exposure(to_synthetic: Floats, to_reference: Floats) -> Floats:
+    """Exposure of all targets from the distances to their nearest rows."""
+    return _exposure(to_synthetic, to_reference, float(np.median(to_reference)))
+
+
 def _exposure(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
     """Log of how much nearer the nearest synthetic row is than the nearest reference row."""
     return np.asarray(np.log(_offset_distance(to_reference, usual)) - np.log(_offset_distance(to_synthetic, usual)))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.attribute_inference import attack_attributes, select_worst_secret
-from tabsynth.privacy.attacks.copies import attack_copies, score_smoke_tests
+from tabsynth.privacy.attacks.copies import attack_copies, hash_rows, score_smoke_tests
 from tabsynth.privacy.attacks.linkability import attack_linkability
 from tabsynth.privacy.attacks.membership import TargetScores, score_targets, summarise_exposed, summarise_membership
 from tabsynth.privacy.attacks.membership_game import MembershipGame, split_targets
@@ -30,6 +31,7 @@ class AttackResults:
         secrets: Attribute inference for each secret and set of records, of which the findings hold the surest.
         rates: Membership rates at each false-positive rate.
         smoke: Scores that are not attacks.
+        copied: Which training rows occur in the synthetic table, shape (n,).
     """
 
     game: MembershipGame
@@ -38,6 +40,7 @@ class AttackResults:
     secrets: list[Finding]
     rates: list[dict[str, object]]
     smoke: list[Score]
+    copied: npt.NDArray[np.bool_]
 
 
 def run_attacks(
@@ -78,6 +81,6 @@ def run_attacks(
     findings += [item for item in surest if item is not None]
     on_stage("copies")
     findings += attack_copies(game, attacks, holdout, synthetic)
-    return AttackResults(
-        game, attacks, findings, inferred, rates, score_smoke_tests(train, synthetic, holdout, game, rngs[4])
-    )
+    smoke = score_smoke_tests(train, synthetic, holdout, game, rngs[4])
+    copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
+    return AttackResults(game, attacks, findings, inferred, rates, smoke, copied)

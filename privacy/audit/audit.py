@@ -31,6 +31,7 @@ from tabsynth.privacy.audit.one_run import (
     max_epsilon_from_guesses,
     power_against,
 )
+from tabsynth.privacy.audit.planted_leaks import describe_planted, find_planted
 from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
@@ -142,6 +143,17 @@ def audit(
         measured = _measure_epsilon(found, privacy)
         claim = {**measured.to_dict(), "unit": privacy.unit}
         verdict, text = judge_claim(measured, [item.summary for item in significant])
+    planted = find_planted(found, len(findings), seed)
+    power["planted"] = planted
+    if verdict != "VIOLATION":
+        text += f" {describe_planted(planted)}"
+    worst = rank_records(found)
+    copies = sum(record["exact_copy"] and record["isolation_percentile"] >= 90 for record in worst)
+    if copies:
+        notes.append(
+            f"{copies:,} isolated training records occur exactly in the synthetic table; the internal file "
+            "names each of them."
+        )
     said_names = [item.name for item in significant]
     return AuditReport(
         verdict=verdict,
@@ -154,7 +166,7 @@ def audit(
         details=collect_details(found, inputs, power),
         notes=notes,
         provenance=provenance,
-        worst=rank_records(found),
+        worst=worst,
     )
 
 

@@ -23,6 +23,9 @@ POWER_FPR = 0.01
 MAX_NAMED_RECORDS = 25
 """Records that the internal file names."""
 
+ISOLATED_QUANTILE = 0.9
+"""Training records as far from others as the farthest tenth of the controls are isolated."""
+
 MAX_RANKED_ROWS = 100_000
 """Up to so many training records all are ranked, beyond that only those that were attacked."""
 
@@ -78,13 +81,18 @@ def rank_records(found: AttackResults) -> list[dict[str, Any]]:
         rows = np.arange(len(game.train))
         gap, isolation = (np.concatenate(both)[order] for both in zip((gap, isolation), others, strict=True))
     controls, apart = np.sort(found.attacks.exposure[count:]), np.sort(found.attacks.isolation[count:])
+    # Every exact copy of an isolated record comes first, however many there are.
+    copied = found.copied[rows] & (isolation >= np.quantile(apart, ISOLATED_QUANTILE)) & (isolation > 0)
+    order = np.argsort(-gap, kind="stable")
+    chosen = np.concatenate([order[copied[order]], order[~copied[order]]])
     return [
         {
             "row": int(rows[i]),
+            "exact_copy": bool(found.copied[rows[i]]),
             "false_positive_rate": float(1 - np.searchsorted(controls, gap[i], "left") / len(controls)),
             "isolation_percentile": round(100 * float(np.searchsorted(apart, isolation[i]) / len(apart)), 1),
         }
-        for i in np.argsort(-gap, kind="stable")[:MAX_NAMED_RECORDS]
+        for i in chosen[: max(MAX_NAMED_RECORDS, int(copied.sum()))]
     ]
 
 

@@ -208,3 +208,32 @@ def test_ties_are_no_evidence() -> None:
     kind, text = judge_claim(Claim(1.0, 1e-6, 0.5, 8.0, 0.7), ["Near copies 3 %"])
     assert kind == "INCONCLUSIVE"
     assert "Training rows are recognised beyond chance (near copies 3 %)" in text
+
+
+def test_planted_leaks_that_the_audit_finds_are_found_when_they_are_there(draw: Draw, schema: Schema) -> None:
+    rows = draw(6000, 31)
+    fresh = audit(rows[:2000], rows[4000:], rows[2000:4000], schema=schema)
+    planted = {leak["name"]: leak for leak in fresh.details["power"]["planted"]}
+    assert planted["verbatim copies"]["least"] <= 0.03
+    assert planted["copies with 5 % noise"]["least"] > planted["verbatim copies"]["least"]
+    assert "verbatim copies from" in fresh.text
+    assert "it misses" in fresh.text
+    assert "What this audit would have found" in fresh.to_html()
+    for name, noise in (("verbatim copies", 0.0), ("copies with 1 % noise", 0.01)):
+        least = planted[name]["least"]
+        copies = rows[: round(least * 2000)].copy()
+        for column in ("age", "income", "score"):
+            low, high = rows[column].quantile([0.1, 0.9])
+            shift = noise * (high - low) * np.random.default_rng(0).normal(size=len(copies))
+            copies[column] = copies[column] + shift
+        made = pd.concat([copies, rows[4000 : 6000 - len(copies)]])
+        assert audit(rows[:2000], made, rows[2000:4000], schema=schema).verdict == "VIOLATION"
+
+
+def test_every_exact_copy_of_an_isolated_record_is_named(draw: Draw, schema: Schema) -> None:
+    rows = draw(3000, 32)
+    outliers = rows[:3].assign(income=[9e7, 8e7, 1e-3], age=[140, 150, 160])
+    train = pd.concat([rows[:997], outliers], ignore_index=True)
+    report = audit(train, pd.concat([outliers, rows[2000:]]), rows[1000:2000], schema=schema)
+    assert {record["row"] for record in report.worst if record["exact_copy"]} == {997, 998, 999}
+    assert any(note.startswith("3 isolated training records occur exactly") for note in report.notes)
