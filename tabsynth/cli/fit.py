@@ -70,7 +70,7 @@ def run(args: Namespace) -> int:
         check_writable(checkpoint)
     schema = Schema.from_json(args.schema) if args.schema else None
     table = open_table(args.file, schema, read_options(args))
-    for name, question in table.schema.questions.items():
+    for name, question in (Schema({}) if args.schema else table.schema).questions.items():
         say(f"column {name!r}: {question}")
     say(f"fitting {args.model} to {len(table):,} rows of {len(table.schema)} columns")
     try:

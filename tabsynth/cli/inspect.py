@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.output import AddCommand, format_table, print_result, say
 from tabsynth.cli.reading import add_read_options, read_options
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 INSPECT = """\
 examples:
   tabsynth inspect patients.csv                        on a terminal: a table
-  tabsynth inspect patients.csv --schema schema.json   also write the inferred schema, to edit and pass to fit
+  tabsynth inspect patients.csv --schema schema.yaml   also write the inferred schema, to edit and pass to fit
   tabsynth inspect patients.csv --json | jq .questions
 """
 
@@ -24,7 +25,7 @@ def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     inspect = command("inspect", "Describe each column: inferred type, evidence, open questions.", INSPECT)
     inspect.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
-    inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema to this JSON file")
+    inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema (.yaml: with comments)")
     inspect.add_argument("--json", action="store_true", help="print JSON, also on a terminal")
     add_read_options(inspect)
 
@@ -33,7 +34,7 @@ def run(args: Namespace) -> int:
     """Run the command. Values of the table are shown on a terminal only."""
     from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.sample_datasets import open_table
-    from tabsynth.schema.inference import describe
+    from tabsynth.schema.description import describe
 
     check_outputs([args.schema], [args.file])
     if args.schema:
@@ -45,16 +46,23 @@ def run(args: Namespace) -> int:
         say(f"wrote {args.schema}: edit it and pass it to fit with --schema")
     described = describe(schema, table.frame)
     rows = [
-        [r["column"], r["kind"], _describe_column(schema[r["column"]]), ", ".join(r["examples"]), r["because"]]
+        [r["column"], r["kind"], _describe_column(schema[r["column"]]), _describe_values(r), r["because"]]
         for r in described
     ]
     text = f"{args.file}: {len(table):,} rows, {len(schema)} columns\n\n"
-    text += format_table(["column", "kind", "facts", "frequent values", "why"], rows)
+    text += format_table(["column", "kind", "facts", "values", "why"], rows)
     if schema.questions:
         text += "\n\nopen questions (edit the schema that --schema writes):\n"
         text += "\n".join(f"  {name}: {question}" for name, question in schema.questions.items())
     data = {"file": args.file, "rows": len(table), "schema": schema.to_dict(), "questions": schema.questions}
     return print_result(data, text, force_json=args.json)
+
+
+def _describe_values(row: Mapping[str, Any]) -> str:
+    """Quantiles of a number or date, else frequent values; then the share of missing ones."""
+    parts = row["quantiles"]
+    values = f"{parts[0]} to {parts[-1]}, quartiles {', '.join(parts[1:-1])}" if parts else ", ".join(row["examples"])
+    return f"{values}; {row['missing']:.1%} missing" if row["missing"] else values
 
 
 def _describe_column(column: Column) -> str:

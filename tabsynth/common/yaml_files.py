@@ -12,7 +12,7 @@ import yaml
 from tabsynth.common.input_files import check_plain, read_text
 from tabsynth.errors import SourceError
 
-BOOLEAN_TAG = "tag:yaml.org,2002:bool"
+BOOLEAN_TAG, INTEGER_TAG, FLOAT_TAG = (f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float"))
 
 
 def read_yaml(path: str | Path, what: str) -> Any:
@@ -50,9 +50,9 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that rejects duplicate keys, and reads only true and false as booleans.
+    """Safe YAML that rejects duplicate keys, with the scalars of YAML 1.2.
 
-    YAML 1.1 would drop the first of two keys silently, and read the country code NO as false.
+    YAML 1.1 would drop the first of two keys, and read NO as false, 01234 as octal, 1:30 as 90, and 1e-3 as text.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -67,7 +67,18 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in known if tag != BOOLEAN_TAG]
+    first: [(tag, form) for tag, form in known if tag not in (BOOLEAN_TAG, INTEGER_TAG, FLOAT_TAG)]
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(BOOLEAN_TAG, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    INTEGER_TAG, re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    FLOAT_TAG,
+    re.compile(
+        r"^(?:[-+]?(?:(?:0|[1-9][0-9_]*)(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)

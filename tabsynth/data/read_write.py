@@ -6,10 +6,12 @@ decide (see ``csv_types``), and text of digits comes back as numbers unless a sc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -59,7 +61,56 @@ def read(
         DataError: No rows, ragged rows, duplicate names, or values that do not fit the schema.
         SchemaError: The schema and the file have different columns.
     """
+    options: dict[str, Any] = {"sheet": sheet, "separator": separator, "decimal": decimal, "encoding": encoding}
     source = Path(path)
+    options |= {"missing": missing}
+    frame, formats, decimal = _read_frame(source, schema, **options)
+    try:
+        if schema is not None:
+            return Table.of(frame, schema)
+        schema = _infer(frame, formats, decimal)
+        return Table(parse_numeric_text(frame, schema), schema)
+    except DataError as error:
+        raise DataError(f"{str(source)!r}: {error}") from error
+
+
+def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | None = None) -> Table:
+    """Read a table whose schema declares some of its columns; a warning names the others, which are inferred.
+
+    Args:
+        path: A file.
+        schema: The declared columns.
+        options: Keyword arguments of ``read``.
+
+    Raises:
+        InputError: As ``read``.
+    """
+    source = Path(path)
+    frame, formats, decimal = _read_frame(source, schema, **(options or {}))
+    rest = [name for name in frame.columns if name not in schema]
+    try:
+        if rest and set(schema) <= set(frame.columns):
+            inferred = _infer(frame[rest], formats, decimal)
+            message = f"{source.name}: {quote(rest)} is not in the schema and is inferred"
+            warnings.warn(message, UserWarning, stacklevel=3)
+            columns = {name: inferred[name] if name in inferred else schema[name] for name in frame.columns}
+            schema = replace(schema, columns=columns)
+        return Table.of(frame, schema)
+    except DataError as error:
+        raise DataError(f"{str(source)!r}: {error}") from error
+
+
+def _read_frame(
+    source: Path,
+    schema: Schema | None,
+    *,
+    sheet: str | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    missing: Collection[str] | None = None,
+) -> tuple[pd.DataFrame, dict[str, str], str | None]:
+    """The frame, cast to the schema, the formats of its datetimes, and the decimal separator."""
     kind = file_format(source)
     if decimal not in (None, ".", ","):
         raise SourceError(f"decimal must be '.' or ',', not {decimal!r}")
@@ -80,18 +131,19 @@ def read(
             frame = attach_provenance(_cast_columns(frame, schema), get_provenance(frame))
     if kind != "parquet":
         attach_provenance(frame, read_sidecar(source))
-    try:
-        if schema is not None:
-            return Table.of(frame, schema)
-        check_frame(frame)
-    except DataError as error:
-        raise DataError(f"{str(source)!r}: {error}") from error
-    columns = {
-        name: replace(column, format=formats[name]) if isinstance(column, Datetime) and name in formats else column
-        for name, column in infer_schema(frame, decimal=decimal).items()
-    }
-    schema = Schema(columns)
-    return Table(parse_numeric_text(frame, schema), schema)
+    return frame, formats, decimal
+
+
+def _infer(frame: pd.DataFrame, formats: Mapping[str, str], decimal: str | None) -> Schema:
+    """Infer a schema, with the date formats of the file."""
+    check_frame(frame)
+    columns = infer_schema(frame, decimal=decimal).items()
+    return Schema(
+        {
+            name: replace(column, format=formats[name]) if isinstance(column, Datetime) and name in formats else column
+            for name, column in columns
+        }
+    )
 
 
 def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = None) -> None:

@@ -23,7 +23,7 @@ def open_table(name: str | Path, schema: Schema | None = None, options: Mapping[
 
     Args:
         name: The file or table.
-        schema: Its schema; inferred by default.
+        schema: Its schema; columns that it does not declare are inferred.
         options: Keyword arguments of ``read``.
 
     Raises:
@@ -34,9 +34,9 @@ def open_table(name: str | Path, schema: Schema | None = None, options: Mapping[
         if options:
             raise SourceError(f"{name} is no file: remove the options {quote(options)}")
         return Table.of(load_shipped(str(name).removeprefix(PREFIX)), schema)
-    from tabsynth.data.read_write import read
+    from tabsynth.data.read_write import read, read_partial
 
-    return read(name, schema=schema, **(options or {}))
+    return read(name, **(options or {})) if schema is None else read_partial(name, schema, options)
 
 
 def is_shipped(name: str | Path) -> bool:

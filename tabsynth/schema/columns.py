@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
@@ -28,6 +29,7 @@ class Column:
         role: A special use of the column.
         origin: ``declared`` by a person, ``measured`` under differential privacy (and charged), or
             ``inferred`` from the data, which a private fit refuses.
+        description: What the column means, for readers.
         why: Evidence on which ``Schema.infer`` decided.
         question: A decision that ``Schema.infer`` leaves to a person; empty if there is none.
         sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts do not
@@ -40,6 +42,7 @@ class Column:
     nullable: bool = False
     role: Role | None = None
     origin: Origin = "declared"
+    description: str = ""
     why: str = ""
     question: str = ""
     sdv: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -55,7 +58,7 @@ class Column:
             self.origin in get_args(Origin), f"origin {self.origin!r} is not one of {', '.join(get_args(Origin))}"
         )
         self._require(isinstance(self.sdv, Mapping), f"sdv must be a mapping, not {self.sdv!r}")
-        for name in ("why", "question"):
+        for name in ("description", "why", "question"):
             self._require(isinstance(getattr(self, name), str), f"{name} must be text, not {getattr(self, name)!r}")
 
     def _require(self, condition: bool, message: str) -> None:
@@ -233,8 +236,13 @@ KINDS: dict[str, type[Column]] = {
 }
 
 
-def column_from_dict(name: str, facts: Any) -> Column:
+def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -> Column:
     """Inverse of ``Column.to_dict``.
+
+    Args:
+        name: The column's name.
+        facts: Its kind and facts.
+        ignore_leftovers: Ignore facts of other kinds, with a warning, as a file has them whose ``kind`` was edited.
 
     Raises:
         SchemaError: An unknown kind or key, or a fact that the kind cannot have.
@@ -245,6 +253,11 @@ def column_from_dict(name: str, facts: Any) -> Column:
     if kind is None:
         raise SchemaError(f"column {name!r}: kind {facts.get('kind')!r} is not one of {', '.join(KINDS)}")
     known = {f.name for f in fields(kind)} - {"name"}
+    leftovers = _leftovers(kind, facts) if ignore_leftovers else []
+    if leftovers:
+        message = f"column {name!r}: {quote(leftovers)} does not belong to a {kind.kind} column and is ignored"
+        warnings.warn(message, UserWarning, stacklevel=5)
+        facts = {key: value for key, value in facts.items() if key not in leftovers}
     unknown = set(facts) - known - {"kind"}
     if unknown:
         raise SchemaError(
@@ -252,6 +265,19 @@ def column_from_dict(name: str, facts: Any) -> Column:
             f"there are {', '.join(sorted(known))}"
         )
     return kind(name=name, **{key: value for key, value in facts.items() if key != "kind"})
+
+
+def _leftovers(kind: type[Column], facts: Mapping[str, Any]) -> list[str]:
+    """Facts of other kinds, and formats of numbers for dates or the other way round."""
+    own = {f.name for f in fields(kind)}
+    known = {f.name for other in KINDS.values() for f in fields(other)}
+    out = [key for key in facts if key in known - own]
+    form = facts.get("format")
+    if isinstance(form, str) and kind in (Numeric, Datetime):
+        is_number_format = NumberFormat.parse(form) is not None
+        if (kind is Datetime and is_number_format) or (kind is Numeric and not is_number_format and "%" in form):
+            out.append("format")
+    return out
 
 
 def to_naive_utc(instant: datetime.datetime) -> datetime.datetime:

@@ -272,27 +272,3 @@ def _date_question(distinct: npt.NDArray[np.int64]) -> str:
     if len(distinct) >= MIN_ROWS and plain.mean() > 0.8:
         return "most of its values are dates written as eight digits, some are not: fix or empty those to have dates"
     return ""
-
-
-def describe(schema: Schema, frame: pd.DataFrame | None = None) -> list[dict[str, Any]]:
-    """Describe each column in one row.
-
-    Args:
-        schema: The schema.
-        frame: Adds a few frequent values to each row (``examples``).
-    """
-    rows = []
-    for name, column in schema.items():
-        row: dict[str, Any] = {
-            "column": name,
-            "kind": column.kind,
-            "nullable": column.nullable,
-            "role": column.role or "",
-            "origin": column.origin,
-            "because": column.why,
-            "question": column.question,
-        }
-        if frame is not None and name in frame:
-            row["examples"] = [str(value) for value in frame[name].value_counts().index[:3]]
-        rows.append(row)
-    return rows

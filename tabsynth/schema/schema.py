@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.errors import SchemaError, SourceError, quote
+from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.columns import (
     KINDS,
     Boolean,
@@ -149,6 +148,8 @@ class Schema(Mapping[str, Column]):
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
         """Inverse of ``to_dict``.
 
+        Facts of another kind, as a change of ``kind`` leaves them behind, are ignored with a warning.
+
         Raises:
             SchemaError: Not such a mapping, an unknown kind or key, or a later version.
         """
@@ -160,7 +161,9 @@ class Schema(Mapping[str, Column]):
         unknown = set(data) - {"version", "columns", "constraints", "sdv", "ledger"}
         if unknown:
             raise SchemaError(f"unknown keys in a schema: {quote(sorted(unknown, key=str))}")
-        columns = {name: column_from_dict(name, facts) for name, facts in data["columns"].items()}
+        columns = {
+            name: column_from_dict(name, facts, ignore_leftovers=True) for name, facts in data["columns"].items()
+        }
         constraints = data.get("constraints", ())
         if not isinstance(constraints, (list, tuple)):
             raise SchemaError(f"a schema's constraints are a list, not {constraints!r}")
@@ -171,24 +174,21 @@ class Schema(Mapping[str, Column]):
         return cls(columns, tuple(constraint_from_dict(item) for item in constraints), *more)
 
     def to_json(self, path: str | Path) -> None:
-        """Write the schema to a JSON file."""
-        from tabsynth.common.atomic_files import write_text
+        """Write the schema to a JSON file, or with the suffix .yaml to a YAML file with comments."""
+        from tabsynth.schema.schema_files import write_schema
 
-        write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        write_schema(self, path)
 
     @classmethod
     def from_json(cls, path: str | Path) -> Schema:
-        """Read a schema from a JSON file.
+        """Read a schema from a JSON file, or from a YAML file (.yaml, .yml).
 
         Raises:
-            SchemaError: The file is missing, not JSON, or not a schema.
+            SchemaError: The file is missing, malformed, or not a schema.
         """
-        from tabsynth.common.input_files import read_json
+        from tabsynth.schema.schema_files import read_schema
 
-        try:
-            return cls.from_dict(read_json(path, "schema"))
-        except SourceError as error:
-            raise SchemaError(str(error)) from error
+        return cls.from_dict(read_schema(path))
 
     def to_sdv(self) -> dict[str, Any]:
         """SDV 2 metadata as plain data: ``Metadata.load_from_dict(schema.to_sdv())``."""

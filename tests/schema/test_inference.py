@@ -17,7 +17,8 @@ from tabsynth.errors import DataError
 from tabsynth.schema import Schema
 from tabsynth.schema.column_names import is_code, is_key, is_person, split_words
 from tabsynth.schema.datetime_formats import candidate_formats, is_date_like
-from tabsynth.schema.inference import count_decimals, describe, infer_schema
+from tabsynth.schema.description import describe
+from tabsynth.schema.inference import count_decimals, infer_schema
 from tabsynth.schema.validation import check_against_schema
 
 KINDS = {
@@ -252,10 +253,12 @@ def test_decimals_are_the_fewest_that_hold_every_number(whole, places):
 
 
 def test_describe_shows_examples_only_with_the_table():
-    frame = pd.DataFrame({"a": ["x", "x", None], "b": [1.5, 2.5, 2.5]})
+    frame = pd.DataFrame({"a": [*["x"] * 5, "rare", None, None], "b": [1.5, 2.5, 2.5, 2.5, 2.5, 2.5, 3.5, 9.5]})
     rows = describe(infer_schema(frame), frame)
     assert [row["column"] for row in rows] == ["a", "b"]
     assert rows[0]["examples"] == ["x"]
+    assert rows[0]["missing"] == 0.25
+    assert rows[1]["quantiles"] == ["1.5", "2.5", "2.5", "2.75", "9.5"]
     assert rows[0]["nullable"]
     assert "examples" not in describe(infer_schema(frame))[0]
 

@@ -115,7 +115,7 @@ class TestForm:
         ({"kind": ["numeric"]}, r"kind \['numeric'\] is not one of"),
         (
             {"kind": "numeric", "lo": 1},
-            "'lo' does not belong to a numeric column; there are decimals, format, high, low",
+            "'lo' does not belong to a numeric column; there are decimals, description, format, high, low",
         ),
         ({"kind": "text", 1: 2, "a": 3}, "1, 'a' does not belong to a text column"),
         ({"kind": "numeric", "low": 2, "high": 1}, "low 2 is above high 1"),

@@ -1,0 +1,78 @@
+"""Read and write schemas as JSON, or as YAML with the evidence and the questions as comments."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.input_files import read_json
+from tabsynth.common.text import escape_controls
+from tabsynth.common.yaml_files import read_yaml
+from tabsynth.errors import SchemaError, SourceError
+
+if TYPE_CHECKING:
+    from tabsynth.schema.schema import Schema
+
+HEAD = """\
+# A schema of tabsynth. Correct the kind of a column (categorical, boolean, numeric, datetime, identifier, text); facts
+# of the old kind may stay, they are ignored. Add facts such as values: [low, high], role: target, or description: text.
+# Columns that you remove are inferred again.
+"""
+
+
+def write_schema(schema: Schema, path: str | Path) -> None:
+    """Write a schema: YAML if the suffix is .yaml or .yml, else JSON."""
+    write_text(path, _to_yaml(schema) if _is_yaml(path) else _to_json(schema.to_dict()))
+
+
+def read_schema(path: str | Path) -> Any:
+    """The data of a schema file.
+
+    Raises:
+        SchemaError: The file cannot be read, or is neither JSON nor YAML.
+    """
+    try:
+        return _dates_as_text(read_yaml(path, "schema")) if _is_yaml(path) else read_json(path, "schema")
+    except SourceError as error:
+        raise SchemaError(str(error)) from error
+
+
+def _is_yaml(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in (".yaml", ".yml")
+
+
+def _to_json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _to_yaml(schema: Schema) -> str:
+    data = schema.to_dict()
+    lines = [HEAD + f"version: {data.pop('version')}", "columns:"]
+    for name, facts in data.pop("columns").items():
+        for key in ("why", "question"):
+            if facts.pop(key, None):
+                text = " ".join(str(getattr(schema[name], key)).split())
+                lines.append(f"  # {key}: {escape_controls(text)}")
+        lines += [f"  {line}" for line in _dump({name: facts}).splitlines()]
+    return "\n".join(lines) + "\n" + (_dump(data) if data else "")
+
+
+def _dump(data: Mapping[str, Any]) -> str:
+    # JSON first: plain types only.
+    plain = json.loads(json.dumps(data))
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1 << 20)
+
+
+def _dates_as_text(data: Any) -> Any:
+    """YAML's dates as ISO 8601, as in JSON."""
+    if isinstance(data, Mapping):
+        return {_dates_as_text(key): _dates_as_text(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_dates_as_text(value) for value in data]
+    return data.isoformat() if isinstance(data, (datetime.date, datetime.datetime)) else data
