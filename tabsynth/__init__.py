@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tabsynth.mixing.mix import mix
     from tabsynth.privacy.audit.audit import audit
     from tabsynth.privacy.budget import Privacy
+    from tabsynth.schema.relationships import DatabaseSchema, ForeignKey
     from tabsynth.schema.schema import Schema
     from tabsynth.synthesizers.adapters.ctgan import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.adapters.sdv import CopulaGANSynthesizer, GaussianCopulaSynthesizer
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
     from tabsynth.synthesizers.masked import MaskedSynthesizer
     from tabsynth.synthesizers.registry import load, synthesize
+    from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
     from tabsynth.synthesizers.vae import VAESynthesizer
 
 __version__ = "0.1.0"
@@ -40,11 +42,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "CTGANSynthesizer": "tabsynth.synthesizers.adapters.ctgan",
     "CopulaGANSynthesizer": "tabsynth.synthesizers.adapters.sdv",
+    "DatabaseSchema": "tabsynth.schema.relationships",
+    "ForeignKey": "tabsynth.schema.relationships",
     "GANSynthesizer": "tabsynth.synthesizers.gan",
     "GaussianCopulaSynthesizer": "tabsynth.synthesizers.adapters.sdv",
     "MarginalSynthesizer": "tabsynth.synthesizers.marginal.synthesizer",
     "MaskedSynthesizer": "tabsynth.synthesizers.masked",
     "Privacy": "tabsynth.privacy.budget",
+    "RelationalSynthesizer": "tabsynth.synthesizers.relational.synthesizer",
     "Report": "tabsynth.evaluation.report",
     "Schema": "tabsynth.schema.schema",
     "Score": "tabsynth.evaluation.score",
@@ -68,11 +73,14 @@ _HOMES = {
 __all__ = [
     "CTGANSynthesizer",
     "CopulaGANSynthesizer",
+    "DatabaseSchema",
+    "ForeignKey",
     "GANSynthesizer",
     "GaussianCopulaSynthesizer",
     "MarginalSynthesizer",
     "MaskedSynthesizer",
     "Privacy",
+    "RelationalSynthesizer",
     "Report",
     "Schema",
     "Score",

@@ -73,7 +73,7 @@ def from_sdv(metadata: Any) -> Schema:
     Raises:
         SchemaError: Not SDV metadata, several tables, or a column that is malformed.
     """
-    data = _plain(metadata)
+    data = read_metadata(metadata)
     version = str(data.get("METADATA_SPEC_VERSION", VERSION))
     facts: dict[str, Any] = {"METADATA_SPEC_VERSION": "V1" if version.endswith("V1") else "V2"}
     table = data
@@ -96,7 +96,7 @@ def from_sdv(metadata: Any) -> Schema:
     return Schema(columns, sdv={} if plain else copy.deepcopy(facts))
 
 
-def _plain(metadata: Any) -> Mapping[str, Any]:
+def read_metadata(metadata: Any) -> Mapping[str, Any]:
     """Metadata as a mapping, from an object, a dictionary or a file."""
     if isinstance(metadata, (str, Path)):
         try:

@@ -162,6 +162,10 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         Raises:
             SourceError: The folder does not exist or cannot be written.
         """
+        save(path, self.to_file())
+
+    def to_file(self) -> ModelFile:
+        """The content of the file that ``save`` writes."""
         self._check_fitted()
         config, arrays = self._state()
         facts = {
@@ -174,7 +178,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "versions": {"tabsynth": __version__, "python": platform.python_version()},
             "model": config,
         }
-        save(path, ModelFile(self.kind, facts, arrays))
+        return ModelFile(self.kind, facts, arrays)
 
     @classmethod
     def from_file(cls, file: ModelFile) -> Self:

@@ -1,0 +1,143 @@
+"""Context of a child row as small integers: its place, the clock, and the time that is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.common.arrays import Arrays, Floats
+
+Integers = npt.NDArray[np.int64]
+
+N_BINS = 32
+"""Equal-mass bins of a running number."""
+
+MAX_COUNT_TOKEN = 31
+"""Counts up to 15 have a token each; larger ones share one for each eighth of a doubling."""
+
+EARLY = ("time left", "time left per row", "gap before", "age before")
+LATE = ("age", "calendar", "gap", "time left after")
+CYCLES = (("hour", 3600.0, 24), ("weekday", 86_400.0, 7), ("day of year", 86_400.0 * 365.25 / 24, 24))
+"""Name, length of a step in seconds and number of steps of each cycle of the calendar."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where each row of a step lies in its parent's history.
+
+    Attributes:
+        place: Number of earlier siblings, shape (n,).
+        count: Number of siblings in all, shape (n,).
+        low: The parent's origin, shape (n,).
+        last: Time of the parent's last child, shape (n,).
+        previous: Time of the sibling before; the origin for a first child, shape (n,).
+        before: The gap before that sibling, shape (n,).
+    """
+
+    place: Integers
+    count: Integers
+    low: Floats
+    last: Floats
+    previous: Floats
+    before: Floats
+
+
+@dataclass(frozen=True)
+class RunningContext:
+    """Bins of the running numbers; build it with ``fit``.
+
+    Attributes:
+        edges: Inner edges of each running number's bins, by its name.
+        start: Start of the window, from which calendar time is counted.
+        seconds: Length of a unit of time; 0 where the order column is a number, None for a table without order.
+    """
+
+    edges: dict[str, Floats]
+    start: float
+    seconds: float | None
+
+    @classmethod
+    def fit(cls, clock: Clock, times: Floats, start: float, seconds: float | None) -> Self:
+        """Cut equal-mass bins.
+
+        Args:
+            clock: Training rows.
+            times: Their times, shape (n,).
+            start: Start of the window.
+            seconds: Length of a unit of time.
+        """
+        if seconds is None:
+            return cls({}, start, None)
+        numbers = {**_early(clock), **_late(clock, times, start)}
+        shares = np.arange(1, N_BINS) / N_BINS
+        return cls({name: np.unique(np.quantile(data, shares)) for name, data in numbers.items()}, start, seconds)
+
+    @property
+    def early_sizes(self) -> list[int]:
+        """Number of tokens of each early feature."""
+        return [MAX_COUNT_TOKEN + 1] * 2 + [len(self.edges[name]) + 1 for name in EARLY if name in self.edges]
+
+    @property
+    def late_sizes(self) -> list[int]:
+        """Number of tokens of each feature that is known once the row's time is."""
+        cycles = [size for _, _, size in CYCLES] if self.seconds else []
+        return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles
+
+    def early(self, clock: Clock) -> Integers:
+        """Tokens of what is known before a row's time is, shape (n, early features)."""
+        out = [count_token(clock.place), count_token(clock.count - clock.place)]
+        if self.seconds is not None:
+            out += [self._binned(name, data) for name, data in _early(clock).items()]
+        return np.stack(out, axis=1)
+
+    def late(self, clock: Clock, times: Floats) -> Integers:
+        """Tokens of what is known once a row's time is, shape (n, late features)."""
+        if self.seconds is None:
+            return np.zeros((len(times), 0), np.int64)
+        out = [self._binned(name, data) for name, data in _late(clock, times, self.start).items()]
+        if self.seconds:
+            out += [(times * self.seconds // step % size).astype(np.int64) for _, step, size in CYCLES]
+        return np.stack(out, axis=1)
+
+    def _binned(self, name: str, data: Floats) -> Integers:
+        return np.searchsorted(self.edges[name], data, side="right").astype(np.int64)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``from_state`` needs: plain data and arrays."""
+        return {"start": self.start, "seconds": self.seconds, "names": list(self.edges)}, {
+            f"edges.{i}": edges for i, edges in enumerate(self.edges.values())
+        }
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
+        """Rebuild from a state."""
+        edges = {name: arrays[f"edges.{i}"] for i, name in enumerate(config["names"])}
+        return cls(edges, config["start"], config["seconds"])
+
+
+def count_token(count: Integers) -> Integers:
+    """A token for a count: exact up to 15, then about equal ratios."""
+    large = 16 + np.floor(2 * np.log2(np.maximum(count, 16) / 16)).astype(np.int64)
+    return np.minimum(np.where(count < 16, np.maximum(count, 0), large), MAX_COUNT_TOKEN)
+
+
+def _early(clock: Clock) -> dict[str, Floats]:
+    left = np.maximum(clock.last - clock.previous, 0.0)
+    return {
+        "time left": left,
+        "time left per row": left / np.maximum(clock.count - clock.place, 1),
+        "gap before": clock.before,
+        "age before": clock.previous - clock.low,
+    }
+
+
+def _late(clock: Clock, times: Floats, start: float) -> dict[str, Floats]:
+    return {
+        "age": times - clock.low,
+        "calendar": times - start,
+        "gap": times - clock.previous,
+        "time left after": np.maximum(clock.last - times, 0.0),
+    }

@@ -1,0 +1,111 @@
+"""The rows of a database as linked positions: checked keys, each child's parent row and root row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.errors import DataError, InputError, SchemaError, quote
+from tabsynth.schema.relationships import DatabaseSchema, ForeignKey
+
+Integers = npt.NDArray[np.int64]
+
+
+def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> None:
+    """Check that tables and keys are what the schema says.
+
+    Raises:
+        InputError: A table is missing or unknown.
+        DataError: A primary key repeats or is missing, or a foreign key has no parent.
+    """
+    missing, unknown = set(schema.tables) - set(tables), set(tables) - set(schema.tables)
+    if missing or unknown:
+        raise InputError(
+            f"the tables are not those of the schema: missing {quote(sorted(missing)) or 'none'}, "
+            f"not in the schema {quote(sorted(unknown)) or 'none'}"
+        )
+    for name, key in schema.primary_keys.items():
+        values = tables[name][key]
+        if values.isna().any():
+            raise DataError(f"the primary key {name}.{key} is missing in {int(values.isna().sum())} rows")
+        if not values.is_unique:
+            raise DataError(
+                f"the primary key {name}.{key} repeats in {int(values.duplicated().sum())} rows; "
+                "remove the repeated rows or declare another key"
+            )
+    for link in schema.foreign_keys:
+        parent_rows(tables, schema, link)
+    for name in schema.roots:
+        if len(tables[name]) < 2:
+            raise DataError(
+                f"the table {name!r} has {len(tables[name])} rows; "
+                "declare it in `reference` if it is public, or leave it out"
+            )
+
+
+def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link: ForeignKey) -> Integers:
+    """The parent's row number of each row of the child table, -1 where the key is missing, shape (n,).
+
+    Raises:
+        DataError: A key has no parent.
+    """
+    values, keys = tables[link.table][link.column], tables[link.parent][schema.primary_keys[link.parent]]
+    rows = pd.Index(keys).get_indexer(pd.Index(values)).astype(np.int64)
+    dangling = (rows < 0) & values.notna().to_numpy()
+    if dangling.any():
+        raise DataError(
+            f"{int(dangling.sum())} rows of {link.table}.{link.column} refer to no row of {link.parent}; "
+            "remove these rows, or set the key to missing"
+        )
+    return np.where(values.isna().to_numpy(), -1, rows)
+
+
+def root_rows(main: Mapping[str, Integers], schema: DatabaseSchema, sizes: Mapping[str, int]) -> dict[str, Integers]:
+    """The root's row number of each row of each table, by main foreign keys.
+
+    Args:
+        main: The main parent's row number of each row of each child table.
+        schema: The tables.
+        sizes: Number of rows of each table.
+    """
+    out: dict[str, Integers] = {}
+    for name in schema.sorted_tables:
+        link = schema.main_key(name)
+        out[name] = np.arange(sizes[name]) if link is None else out[link.parent][main[name]]
+    return out
+
+
+def copied_from(
+    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link: ForeignKey, main: Integers
+) -> str | None:
+    """The column of the main parent that agrees with a foreign key in every row, if there is one."""
+    own = schema.main_key(link.table)
+    if own is None:
+        return None
+    values = tables[link.table][link.column].to_numpy(dtype=object)
+    if own.parent == link.parent:
+        key = schema.primary_keys[own.parent]
+        candidates = [key]
+    else:
+        candidates = [k.column for k in schema.foreign_keys if k.table == own.parent and k.parent == link.parent]
+    for column in candidates:
+        parent = tables[own.parent][column].to_numpy(dtype=object)[main]
+        if (pd.Series(values).astype(object).fillna("") == pd.Series(parent).astype(object).fillna("")).all():
+            return column
+    return None
+
+
+def require_main_parent(rows: Integers, link: ForeignKey) -> None:
+    """Refuse missing keys of a main link.
+
+    Raises:
+        SchemaError: Some rows have no parent.
+    """
+    if (rows < 0).any():
+        raise SchemaError(
+            f"{link.table}.{link.column} is missing in {int((rows < 0).sum())} rows, and its rows are modelled as "
+            f"children of {link.parent}; name another foreign key of {link.table} first, or remove these rows"
+        )

@@ -1,0 +1,85 @@
+"""The plan of a parent's history as columns of the parent: number of children, first and last time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.common.arrays import Floats
+from tabsynth.schema.columns import Column, Numeric
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.timeline import Timeline
+
+Integers = npt.NDArray[np.int64]
+
+
+def plan_columns(child: str) -> tuple[str, str, str]:
+    """Names of a child table's plan columns: count, first and last."""
+    return f"{child}.count", f"{child}.first", f"{child}.last"
+
+
+def add_plan(
+    parent: pd.DataFrame,
+    schema: Schema,
+    child: str,
+    timeline: Timeline | None,
+    bounds: tuple[Floats, Floats],
+    rows: Integers,
+    times: Floats | None,
+) -> tuple[pd.DataFrame, Schema]:
+    """A parent table with the plan of one child table.
+
+    Args:
+        parent: The parent's rows, plans of other children included.
+        schema: Their schema.
+        child: Name of the child table.
+        timeline: Its timeline, None for a table without order.
+        bounds: Origin and end of each parent's history, shape (parents,) each.
+        rows: The parent's row number of each child, shape (n,).
+        times: Time of each child, shape (n,).
+    """
+    names = plan_columns(child)
+    counts = np.bincount(rows, minlength=len(parent)).astype(np.int64)
+    parent = parent.assign(**{names[0]: counts})
+    columns: dict[str, Column] = {names[0]: Numeric(name=names[0], low=0, decimals=0)}
+    if timeline is not None and times is not None:
+        spans = pd.Series(times).groupby(rows).agg(["min", "max"]).reindex(np.arange(len(parent)))
+        first = spans["min"].to_numpy() - bounds[0]
+        last = spans["max"].to_numpy()
+        last = last - spans["min"].to_numpy() if timeline.spanned else bounds[1] - last
+        parent = parent.assign(**{names[1]: first, names[2]: last})
+        decimals = 0 if timeline.axis.seconds else getattr(timeline.axis.column, "decimals", None)
+        for name in names[1:]:
+            columns[name] = Numeric(name=name, decimals=decimals, nullable=True)
+    return parent, replace(schema, columns={**schema.columns, **columns})
+
+
+def read_plan(
+    parent: pd.DataFrame, child: str, timeline: Timeline | None, bounds: tuple[Floats, Floats]
+) -> tuple[Integers, Floats, Floats]:
+    """Number of children and the times of the first and the last, shape (parents,) each.
+
+    A first time beyond the last one is clipped to it; both stay between origin and end.
+
+    Args:
+        parent: Parents with their plan columns.
+        child: Name of the child table.
+        timeline: Its timeline, None for a table without order.
+        bounds: Origin and end of each parent's history.
+    """
+    names = plan_columns(child)
+    counts = np.nan_to_num(parent[names[0]].to_numpy(dtype=np.float64)).round().astype(np.int64)
+    if timeline is None:
+        return counts, np.zeros(len(parent)), np.zeros(len(parent))
+    low, high = bounds
+    first, last = (parent[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names[1:])
+    first, last = np.nan_to_num(first), np.nan_to_num(last)
+    if timeline.spanned:
+        first = low + first
+        return counts, first, np.where(counts == 1, first, first + np.maximum(last, 0.0))
+    last = np.maximum(high - last, low)
+    first = np.minimum(low + first, last)
+    return counts, np.where(counts == 1, last, first), last

@@ -1,0 +1,88 @@
+"""The model file of a fitted database: the files of its parts under one manifest."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays
+from tabsynth.common.model_file import ModelFile
+from tabsynth.errors import ModelFileError
+from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.relational.database_model import DatabaseModel
+from tabsynth.synthesizers.relational.history import History
+from tabsynth.synthesizers.relational.keys import Assignment, KeyMaker
+from tabsynth.synthesizers.relational.timeline import Timeline
+
+KIND = "relational"
+
+
+def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
+    """The content of a model file.
+
+    Args:
+        model: The fitted database.
+        facts: Plain data of the synthesizer.
+    """
+    config: dict[str, Any] = {
+        "facts": facts,
+        "schema": model.schema.to_dict(),
+        "columns": model.columns,
+        "visible": {name: schema.to_dict() for name, schema in model.visible.items()},
+        "timelines": {n: None if t is None else t.to_dict() for n, t in model.timelines.items()},
+        "keys": {name: maker.to_dict() for name, maker in model.keys.items()},
+        "assignments": [[t, c, one.to_dict()] for (t, c), one in model.assignments.items()],
+        "references": {name: frame.to_json(orient="table", index=False) for name, frame in model.references.items()},
+        "parts": {},
+    }
+    arrays: Arrays = {}
+    roots = {name: root.to_file() for name, root in model.roots.items()}
+    states = {f"root.{name}": (file.config, file.arrays) for name, file in roots.items()}
+    states |= {f"context.{name}": codec.state() for name, codec in model.contexts.items()}
+    states |= {f"history.{name}": history.state() for name, history in model.histories.items()}
+    for key, (plain, held) in states.items():
+        config["parts"][key] = plain
+        arrays |= {f"{key}/{name}": array for name, array in held.items()}
+    return ModelFile(KIND, config, arrays)
+
+
+def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]]:
+    """Read what ``to_file`` made.
+
+    Raises:
+        ModelFileError: The file is not of this kind, or damaged.
+    """
+    if file.kind != KIND:
+        raise ModelFileError(f"{path!r} holds a {file.kind!r} model; read it with tabsynth.load")
+    config = file.config
+    try:
+        model = DatabaseModel(
+            DatabaseSchema.from_dict(config["schema"]),
+            config["columns"],
+            {name: Schema.from_dict(item) for name, item in config["visible"].items()},
+            {n: None if item is None else Timeline.from_dict(item) for n, item in config["timelines"].items()},
+            {name: KeyMaker.from_dict(item) for name, item in config["keys"].items()},
+            {(table, column): Assignment.from_dict(item) for table, column, item in config["assignments"]},
+            {name: pd.read_json(io.StringIO(text), orient="table") for name, text in config["references"].items()},
+            {},
+            {},
+            {},
+        )
+        for key, plain in config["parts"].items():
+            kind, name = key.split(".", 1)
+            prefix = f"{key}/"
+            held = {n.removeprefix(prefix): a for n, a in file.arrays.items() if n.startswith(prefix)}
+            if kind == "root":
+                model.roots[name] = MaskedSynthesizer.from_file(ModelFile("masked", plain, held))
+            elif kind == "context":
+                model.contexts[name] = Codec.from_state(plain, held)
+            else:
+                model.histories[name] = History.from_state(plain, held)
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
+        raise ModelFileError(f"{path!r} does not hold a relational model: {error!r}") from error
+    return model, dict(config["facts"])

@@ -1,0 +1,208 @@
+"""Synthesizer of several linked tables: roots with a plan of their children, then children sibling by sibling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from tabsynth.common import model_file
+from tabsynth.common.progress import Progress
+from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
+from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, quote
+from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.synthesizers.relational.database_model import fit_database
+from tabsynth.synthesizers.relational.links import check_tables
+from tabsynth.synthesizers.relational.state import from_file, to_file
+
+
+class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
+    """Synthesizer of a database: several tables linked by foreign keys.
+
+    A root table is learned by a ``MaskedSynthesizer`` together with a plan of each row's children (their number, the
+    times of the first and the last). The rows of a child table are learned as the history of their parent by an
+    autoregressive network that reads the parents, the clock, the sibling before and, through a GRU, all earlier ones.
+    Keys are made last, so that every foreign key has a parent.
+
+    Args:
+        epochs: Passes over each child table; by default from its number of rows.
+        min_group: Released values rest on at least this many rows of the root table.
+
+    Attributes:
+        schema_: The database's schema.
+        rows_: Number of training rows of each table.
+        seed_: Seed of the fit.
+
+    Example:
+        >>> import pandas as pd
+        >>> people = pd.DataFrame({"id": range(40), "sex": ["f", "m"] * 20})
+        >>> visits = pd.DataFrame({"person_id": sorted([*range(40)] * 3), "ward": ["a", "b", "c"] * 40})
+        >>> model = RelationalSynthesizer(epochs=1).fit({"person": people, "visits": visits}, seed=0)
+        >>> tables = model.sample(5, seed=1)
+        >>> set(tables["visits"].person_id) <= set(tables["person"].id)
+        True
+    """
+
+    schema_: DatabaseSchema
+    rows_: dict[str, int]
+    seed_: int
+
+    def __init__(self, *, epochs: int | None = None, min_group: int = 5) -> None:
+        self.epochs = epochs
+        self.min_group = min_group
+
+    def fit(
+        self,
+        tables: Mapping[str, pd.DataFrame],
+        y: None = None,
+        *,
+        schema: DatabaseSchema | None = None,
+        privacy: Any = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+        callbacks: tuple[Callable[[Progress], None], ...] = (),
+    ) -> Self:
+        """Learn a database.
+
+        Args:
+            tables: Its tables by name.
+            y: Ignored; scikit-learn's convention.
+            schema: Tables and keys; inferred when left out.
+            privacy: Refused: there is no differentially private fit of several tables yet.
+            seed: Seed of the fit; the same seed gives the same model on one machine.
+            progress: Whether to show progress bars; by default on a terminal, for work of over two seconds.
+            callbacks: Called with a ``Progress`` as training goes on.
+
+        Raises:
+            InputError: Tables or keys do not fit the schema.
+            PrivacyError: ``privacy`` was given.
+        """
+        if privacy is not None:
+            raise PrivacyError(
+                "RelationalSynthesizer has no differentially private fit; "
+                "fit one table per person with a private synthesizer instead"
+            )
+        check_positive_integers(epochs=self.epochs, min_group=self.min_group)
+        schema = DatabaseSchema.infer(tables) if schema is None else schema
+        check_tables(tables, schema)
+        self.seed_ = random_seed() if seed is None else validate_seed(seed)
+        self.rows_ = {name: len(frame) for name, frame in tables.items()}
+        self._model = fit_database(
+            tables,
+            schema,
+            epochs=self.epochs,
+            min_group=self.min_group,
+            seed=self.seed_,
+            progress=progress,
+            callbacks=callbacks,
+        )
+        self.schema_ = schema
+        return self
+
+    def sample(
+        self,
+        n: int | Mapping[str, int] | None = None,
+        *,
+        scale: float | None = None,
+        given: Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+    ) -> dict[str, pd.DataFrame]:
+        """Draw a synthetic database.
+
+        Args:
+            n: Rows of the root table, or of each of several root tables by name; by default as many as in training.
+            scale: Rows of every root table as a multiple of the training rows, instead of ``n``.
+            given: Conditions on root tables, by table: ``{"patients": {"sex": "F"}}``.
+            seed: Seed of the draw; the same seed gives the same tables.
+            progress: Whether to show progress bars.
+
+        Returns:
+            The tables by name, in the training tables' columns and dtypes; reference tables as they are.
+
+        Raises:
+            InputError: ``n`` or ``scale`` is not a number of rows.
+            ConditionError: A condition is on a table that is no root, or cannot be met.
+        """
+        self._check_fitted()
+        wanted, conditions = self._root_rows(n, scale), self._conditions(given)
+        rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
+        return self._model.sample(wanted, conditions, rng, progress)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file that ``RelationalSynthesizer.load`` reads.
+
+        Raises:
+            SourceError: The folder does not exist or cannot be written.
+        """
+        self._check_fitted()
+        facts = {"parameters": self.get_params(deep=False), "rows": self.rows_, "seed": self.seed_}
+        model_file.save(path, to_file(self._model, facts))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model that ``save`` wrote.
+
+        Raises:
+            ModelFileError: Not there, damaged, or not a relational model.
+        """
+        fitted, facts = from_file(model_file.load(path), str(path))
+        model = cls(**facts["parameters"])
+        model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
+        model._model, model.schema_ = fitted, fitted.schema
+        return model
+
+    def card(self) -> dict[str, Any]:
+        """The model card: what a reader of the synthetic tables should know of the model."""
+        self._check_fitted()
+        return {
+            "synthesizer": type(self).__name__,
+            "parameters": self.get_params(deep=False),
+            "rows": self.rows_,
+            "seed": self.seed_,
+            "privacy": "none: released values rest on at least min_group root rows, which is no guarantee",
+            "links": [link.to_dict() for link in self.schema_.foreign_keys],
+            "relations": self._model.relations(),
+        }
+
+    def _root_rows(self, n: int | Mapping[str, int] | None, scale: float | None) -> dict[str, int]:
+        """Rows of each root table."""
+        roots = self.schema_.roots
+        if scale is not None:
+            if n is not None or isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < 1e6:
+                raise InputError(f"scale must be a positive number, given instead of n; scale is {scale!r}, n is {n!r}")
+            return {name: max(round(self.rows_[name] * scale), 1) for name in roots}
+        if isinstance(n, Mapping):
+            unknown = [name for name in n if name not in roots]
+            if unknown:
+                raise InputError(f"n names {quote(unknown)}; the root tables are {quote(roots)}")
+            wanted = {name: n.get(name, self.rows_[name]) for name in roots}
+        elif n is None or len(roots) == 1:
+            wanted = {name: self.rows_[name] if n is None else n for name in roots}
+        else:
+            raise InputError(f"there are several root tables: give n as {{{roots[0]!r}: {n!r}, ...}}, or scale")
+        for name, rows in wanted.items():
+            if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
+                raise InputError(f"n of {name!r} must be a whole number of rows, not {rows!r}")
+        return {name: int(rows) for name, rows in wanted.items()}
+
+    def _conditions(self, given: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
+        """Conditions by root table."""
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
+            raise ConditionError(
+                f"given is a mapping by table, such as {{{self.schema_.roots[0]!r}: {{...}}}}, not {given!r}"
+            )
+        other = [name for name in given if name not in self.schema_.roots]
+        if other:
+            raise ConditionError(f"conditions are on root tables ({quote(self.schema_.roots)}), not on {quote(other)}")
+        return dict(given)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "schema_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")

@@ -1,0 +1,158 @@
+"""Training tables of a database: rows sorted by parent and time, keys apart, dates as distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.common.arrays import Floats
+from tabsynth.data.table import Table
+from tabsynth.schema.columns import Categorical, Column, Numeric
+from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.links import parent_rows, require_main_parent, root_rows
+from tabsynth.synthesizers.relational.plan import add_plan
+from tabsynth.synthesizers.relational.timeline import Timeline
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class TrainingTable:
+    """One table of a database.
+
+    Attributes:
+        frame: Its rows without keys, dates as they are; child rows sorted by parent and time.
+        schema: Their schema.
+        learned: The rows as they are learned: dates as distances, plans of child tables added.
+        learned_schema: Their schema.
+        rows: The main parent's row number of each row; None for a root table.
+        roots: The root's row number of each row.
+        times: The rows' times; None for a table without order.
+        timeline: How the times are expressed; None for a table without order.
+    """
+
+    frame: pd.DataFrame
+    schema: Schema
+    learned: pd.DataFrame
+    learned_schema: Schema
+    rows: Integers | None
+    roots: Integers
+    times: Floats | None = None
+    timeline: Timeline | None = None
+
+
+def sort_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> dict[str, pd.DataFrame]:
+    """Every table with its child rows sorted by parent and time, numbered from 0."""
+    out: dict[str, pd.DataFrame] = {name: frame.reset_index(drop=True) for name, frame in tables.items()}
+    for name in schema.sorted_tables:
+        link = schema.main_key(name)
+        if link is None:
+            continue
+        rows = parent_rows(out, schema, link)
+        require_main_parent(rows, link)
+        by = pd.DataFrame({"parent": rows})
+        if name in schema.order:
+            by["time"] = out[name][schema.order[name]]
+        out[name] = (
+            out[name].loc[by.sort_values([str(column) for column in by], kind="stable").index].reset_index(drop=True)
+        )
+    return out
+
+
+def prepare_tables(
+    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, *, min_group: int
+) -> dict[str, TrainingTable]:
+    """Prepare sorted tables for learning.
+
+    Args:
+        tables: What ``sort_tables`` returned.
+        schema: The database's schema.
+        min_group: The ends of each window rest on the times of this many roots.
+    """
+    main = {name: parent_rows(tables, schema, link) for name in tables if (link := schema.main_key(name)) is not None}
+    roots = root_rows(main, schema, {name: len(frame) for name, frame in tables.items()})
+    out: dict[str, TrainingTable] = {}
+    for name in schema.sorted_tables:
+        if name in schema.reference:
+            continue
+        own = _without_keys(name, tables, schema)
+        table = Table.of(tables[name][list(own)], own)
+        part = TrainingTable(table.frame, table.schema, table.frame, table.schema, main.get(name), roots[name])
+        link, order = schema.main_key(name), schema.order.get(name)
+        if link is not None and order is not None and part.rows is not None:
+            above = out[link.parent]
+            part.timeline = Timeline.fit(
+                part.frame, own, order, above.frame, above.schema, part.rows, part.roots, min_group
+            )
+            part.times = part.timeline.axis.numbers(own[order], part.frame[order])
+            part.learned, part.learned_schema = _as_distances(part, order)
+        out[name] = part
+    for name, part in out.items():
+        link = schema.main_key(name)
+        if link is not None and part.rows is not None:
+            above = out[link.parent]
+            bounds = history_bounds(part.timeline, above.frame, above.schema)
+            above.learned, above.learned_schema = add_plan(
+                above.learned, above.learned_schema, name, part.timeline, bounds, part.rows, part.times
+            )
+    return out
+
+
+def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:
+    """Origin and end of each parent's history; zeros for a table without order."""
+    if timeline is None:
+        return np.zeros(len(parent)), np.zeros(len(parent))
+    return timeline.bounds(parent, schema)
+
+
+def restore_dates(learned: pd.DataFrame, times: Floats, timeline: Timeline | None, schema: Schema) -> pd.DataFrame:
+    """Rows with dates instead of distances, in the columns of a schema.
+
+    Args:
+        learned: Decoded rows.
+        times: Their times, shape (n,).
+        timeline: How the times are expressed.
+        schema: The table's schema without keys.
+    """
+    if timeline is None:
+        return learned[list(schema)]
+    axis = timeline.axis
+    out = learned.assign(**{axis.column.name: axis.series(times, axis.column, axis.dtype)})
+    for name, dtype in timeline.offsets.items():
+        distance = pd.to_numeric(learned[name]).to_numpy(dtype=np.float64, na_value=np.nan)
+        out[name] = axis.series(times + distance, schema[name], dtype)
+    return out[list(schema)]
+
+
+def _without_keys(name: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> Schema:
+    """A table's schema without its keys; keys to reference tables are public categories."""
+    keys = {link.column: link for link in schema.foreign_keys if link.table == name}
+    columns: dict[str, Column] = {}
+    for column, kind in schema.tables[name].items():
+        link = keys.get(column)
+        if column == schema.primary_keys.get(name) or (link is not None and link.parent not in schema.reference):
+            continue
+        if link is not None:
+            values = tables[link.parent][schema.primary_keys[link.parent]].tolist()
+            nullable = bool(tables[name][column].isna().any())
+            kind = Categorical(name=column, values=tuple(values), nullable=nullable)
+        columns[column] = kind
+    constraints = tuple(c for c in schema.tables[name].constraints if set(c.columns) <= set(columns))
+    return Schema(columns, constraints)
+
+
+def _as_distances(part: TrainingTable, order: str) -> tuple[pd.DataFrame, Schema]:
+    """A child's rows without the order column, other dates as distances from it."""
+    assert part.timeline is not None
+    assert part.times is not None
+    frame = part.frame.drop(columns=order)
+    columns: dict[str, Column] = {name: column for name, column in part.schema.items() if name != order}
+    for name in part.timeline.offsets:
+        frame[name] = part.timeline.axis.numbers(part.schema[name], part.frame[name]) - part.times
+        columns[name] = Numeric(name=name, decimals=0, nullable=part.schema[name].nullable)
+    return frame, Schema(columns)

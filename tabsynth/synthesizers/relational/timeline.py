@@ -1,0 +1,192 @@
+"""Child dates as distances: a plan of each parent's history, the share of the remaining time, and offsets.
+
+Distances make order hold by construction: no child comes before its parent's origin, after its end, or before the
+sibling that precedes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.column_values import UNIT_NANOSECONDS, numeric_values, to_datetimes
+from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series
+from tabsynth.common.arrays import Floats
+from tabsynth.schema.columns import Column, Datetime, Numeric, column_from_dict
+from tabsynth.schema.schema import Schema
+
+Integers = npt.NDArray[np.int64]
+
+MIN_ORDERED_SHARE = 0.95
+"""A parent's date is the origin (the end) of its children if at least this share of them comes after (before) it."""
+
+NANOSECONDS = 1e9
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The order column of a child table as numbers.
+
+    Attributes:
+        column: The column's schema.
+        dtype: Its pandas dtype.
+        seconds: Length of one unit for dates; 0 for a numeric order column.
+    """
+
+    column: Column
+    dtype: str
+    seconds: float
+
+    @classmethod
+    def of(cls, column: Column, values: pd.Series) -> Self:
+        """The axis of an order column."""
+        seconds = UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS if isinstance(column, Datetime) else 0.0
+        return cls(column, dtype_name(values), seconds)
+
+    def numbers(self, column: Column, values: pd.Series) -> Floats:
+        """A column of the same kind in units of the axis, missing as NaN, shape (n,)."""
+        data = numeric_values(column, values)
+        if isinstance(column, Datetime):
+            return data * (UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS / self.seconds)
+        return data
+
+    def accepts(self, column: Column) -> bool:
+        """Whether a column can be compared with the order column."""
+        return isinstance(column, Datetime) if self.seconds else isinstance(column, Numeric)
+
+    def series(self, data: Floats, column: Column, dtype: str) -> pd.Series:
+        """Numbers in units of the axis as values of a column."""
+        if isinstance(column, Datetime):
+            factor = self.seconds / (UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS)
+            return datetime_series(to_datetimes(column, np.round(data * factor)), dtype, column)
+        return numeric_series(data, dtype, column)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The axis as plain data."""
+        return {"name": self.column.name, "column": self.column.to_dict(), "dtype": self.dtype, "seconds": self.seconds}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what ``to_dict`` writes."""
+        return cls(column_from_dict(data["name"], data["column"]), data["dtype"], data["seconds"])
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """How the times of a child table are expressed relative to its parent.
+
+    Attributes:
+        axis: The order column.
+        origin: The parent's date from which the first child is counted; None counts from the window's start.
+        end: The parent's date to which the last child is counted where it is present; else the window's end.
+        window: First and last time of the table.
+        spanned: Whether the last child is counted from the first, as histories much shorter than the window need.
+        offsets: Other dates of the child and their dtypes; each is expressed as its distance from the order column.
+    """
+
+    axis: Axis
+    origin: str | None
+    end: str | None
+    window: tuple[float, float]
+    spanned: bool = False
+    offsets: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        child: pd.DataFrame,
+        schema: Schema,
+        order: str,
+        parent: pd.DataFrame,
+        parent_schema: Schema,
+        rows: Integers,
+        roots: Integers,
+        min_group: int,
+    ) -> Self:
+        """Choose origin, end and offsets.
+
+        Args:
+            child: The child's rows.
+            schema: Their schema.
+            order: The order column.
+            parent: The parent's rows.
+            parent_schema: Their schema.
+            rows: The parent's row number of each child, shape (n,).
+            roots: The root's row number of each child, shape (n,).
+            min_group: The window's ends rest on the times of this many roots.
+        """
+        axis = Axis.of(schema[order], child[order])
+        times = axis.numbers(schema[order], child[order])
+        spans = pd.Series(times).groupby(roots).agg(["min", "max"])
+        rank = min(min_group, len(spans))
+        window = float(np.sort(spans["min"])[rank - 1]), float(np.sort(spans["max"])[-rank])
+        before: dict[str, float] = {}
+        after: dict[str, float] = {}
+        for name in parent_schema:
+            if not axis.accepts(parent_schema[name]):
+                continue
+            dates = axis.numbers(parent_schema[name], parent[name])
+            distance = times - dates[rows]
+            present = ~np.isnan(distance)
+            if not present.any():
+                continue
+            if not np.isnan(dates).any() and np.mean(distance >= 0) >= MIN_ORDERED_SHARE:
+                before[name] = float(np.median(distance))
+            if np.mean(distance[present] <= 0) >= MIN_ORDERED_SHARE:
+                after[name] = float(np.median(-distance[present]))
+        origin = min(before, key=before.__getitem__, default=None)
+        after.pop(origin or "", None)
+        end = min(after, key=after.__getitem__, default=None)
+        offsets = {
+            name: dtype_name(child[name])
+            for name in schema
+            if name != order and axis.seconds and isinstance(schema[name], Datetime)
+        }
+        timeline = cls(axis, origin, end, window, False, offsets)
+        last = pd.Series(times).groupby(rows).agg(["min", "max"])
+        to_end = timeline.bounds(parent, parent_schema)[1][last.index] - last["max"].to_numpy()
+        spanned = bool(np.median(last["max"] - last["min"]) < np.median(np.abs(to_end)))
+        return replace(timeline, spanned=spanned)
+
+    def bounds(self, parent: pd.DataFrame, parent_schema: Schema) -> tuple[Floats, Floats]:
+        """Origin and end of each parent's history, shape (parents,)."""
+        low, high = np.full(len(parent), self.window[0]), np.full(len(parent), self.window[1])
+        if self.origin is not None:
+            low = self.axis.numbers(parent_schema[self.origin], parent[self.origin])
+        if self.end is not None:
+            dates = self.axis.numbers(parent_schema[self.end], parent[self.end])
+            high = np.where(np.isnan(dates), high, dates)
+        return low, high
+
+    def to_dict(self) -> dict[str, Any]:
+        """The timeline as plain data."""
+        return {**asdict(self), "axis": self.axis.to_dict(), "window": list(self.window)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what ``to_dict`` writes."""
+        return cls(**{**data, "axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"])})
+
+
+def gap_shares(times: Floats, starts: Integers) -> Floats:
+    """Time since the previous sibling as a share of the time that is left, NaN for first and last siblings.
+
+    Args:
+        times: Times of all rows, siblings together and in order, shape (n,).
+        starts: Row number of each parent's first child, and the number of rows, shape (parents with children + 1,).
+    """
+    out = np.full(len(times), np.nan)
+    if not len(times):
+        return out
+    first, last = starts[:-1], starts[1:] - 1
+    end = np.repeat(times[last], np.diff(starts))
+    previous = np.concatenate([times[:1], times[:-1]])
+    left = end - previous
+    out = np.where(left > 0, (times - previous) / np.where(left > 0, left, 1.0), 0.0)
+    out[first] = np.nan
+    out[last] = np.nan
+    return out
