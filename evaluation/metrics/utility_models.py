@@ -35,7 +35,8 @@ N_CALIBRATION_BINS = 10
 
 MODEL_KINDS = ("linear", "forest", "boosted")
 TRAINING_TABLES = ("synthetic", "real", "both")
-N_SHUFFLES = 3
+N_SHUFFLES, MAX_SHUFFLES = 3, 90
+"""Shuffles of each column for its importance, and of all columns of a wide table (at least one each)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +217,9 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
     d = rows.shape[1]
     if d < 3:
         return None
-    orders = rng.permuted(np.tile(np.arange(len(rows)), (N_SHUFFLES * d, 1)), axis=1)
+    orders = rng.permuted(
+        np.tile(np.arange(len(rows)), (int(np.clip(MAX_SHUFFLES // d, 1, N_SHUFFLES)) * d, 1)), axis=1
+    )
     losses = {name: _permutation_losses(trained, name, rows, orders) for name in ("synthetic", "real")}
     draws = np.array([_rank_correlation(w @ losses["synthetic"], w @ losses["real"]) for w in weights])
     half = half_width(draws[1:])
@@ -257,7 +260,7 @@ def _permutation_losses(trained: TrainedModels, name: str, rows: Floats, orders:
         after = predicted.copy()
         after[moved] = _predict(model, changed, trained.task, trained.classes)
         out[:, j] += _loss(trained, after) - before
-    return out / N_SHUFFLES
+    return np.asarray(out * d / len(orders))
 
 
 def _loss(trained: TrainedModels, predicted: Floats) -> Floats:
