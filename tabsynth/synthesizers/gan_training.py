@@ -76,7 +76,9 @@ class GanFit:
         stages = Stages(self.run.checkpoint, self.fingerprint)
         self._warm_start(stages)
         self._train_adversarially(stages, int(np.random.SeedSequence([self.run.seed, 3]).generate_state(1)[0]))
-        trees = critic_of(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
+        trees = None
+        if self.run.fit_discriminator:
+            trees = critic_of(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
         stages.clear()
         return trees
 

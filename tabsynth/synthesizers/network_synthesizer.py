@@ -145,6 +145,6 @@ def fit_network(
     score = stages.run("network", net, fit)
     if trained is not None:
         trained()
-    trees = critic_of(layout, parts, pool, run.seed, run.progress)
+    trees = critic_of(layout, parts, pool, run.seed, run.progress) if run.fit_discriminator else None
     stages.clear()
     return score, trees

@@ -1,4 +1,4 @@
-"""How a fit and a sample are to be run."""
+"""Options of a fit, and the state of a sampling call."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ Given = Mapping[str, Any] | pd.DataFrame
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a fit is to be run: its seed, where it reports and where it keeps its checkpoint.
+    """Options of one fit.
 
     Attributes:
         seed: Seed of everything random in the fit.
         progress: Whether to show a bar; None shows one on a terminal.
         checkpoint: File to write the state to as the fit goes on, and to resume from.
-        callbacks: Called with a ``Progress`` after every leg of training.
-        weighing: How much each row counts, and which cells it has at all.
+        callbacks: Called with a ``Progress`` after every evaluation interval.
+        row_weights: Weights of the rows, and which cells each row has.
+        fit_discriminator: Whether to fit the discriminator that selects sampled rows.
     """
 
     seed: int
@@ -36,14 +37,15 @@ class FitOptions:
     checkpoint: Path | None = None
     callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
     row_weights: RowWeights = field(default_factory=RowWeights)
+    fit_discriminator: bool = True
 
 
 @dataclass(frozen=True)
 class SampleContext:
-    """How rows are to be drawn.
+    """State of one sampling call.
 
     Attributes:
-        rng: Where random numbers come from.
+        rng: Source of random numbers.
         progress: Whether to show a bar; None shows one on a terminal.
         keys: Seed of the identifiers, shared by the chunks of one sample.
         start: Rows drawn before with the same ``keys``.
@@ -56,6 +58,6 @@ class SampleContext:
 
     @classmethod
     def of(cls, seed: int | None, progress: bool | None) -> SampleContext:
-        """A draw of its own."""
+        """A context of its own."""
         rng = np.random.default_rng(None if seed is None else validate_seed(seed))
         return cls(rng, progress, int(rng.integers(2**63)))

@@ -1,11 +1,11 @@
-"""A model of tokens under differential privacy by way of another: it learns rows that a private mixture draws.
+"""Private fits by distillation: a model learns the sample of a private mixture.
 
-Only the mixture reads the private rows, for a charge. All that follows is post-processing and costs nothing: held-out
-rows, stopping and the choice of weights are the drawn rows' own.
+Only the mixture reads the private rows, for a charge; everything after it is post-processing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +14,11 @@ import pandas as pd
 from tabsynth.common.arrays import Tokens
 from tabsynth.common.validation import check_positive_integers
 from tabsynth.errors import InputError
-from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.options import SampleContext
 
@@ -25,14 +28,13 @@ if TYPE_CHECKING:
 
 
 MIN_ROWS = 64
-"""Fewest rows that are drawn: a noisy count may be as low as 1."""
-
+"""Rows of a teacher's sample at least: a noisy count may be as low as 1."""
 
 PRIVATE_TRAININGS = ("distilled", "dp-sgd")
 
 
 def uses_dp_sgd(training: str) -> bool:
-    """Whether a private fit takes noisy steps on the real rows, rather than learning a mixture's rows alone.
+    """Whether a private fit ends with DP-SGD on the real rows.
 
     Raises:
         InputError: There is no such training.
@@ -45,21 +47,51 @@ def uses_dp_sgd(training: str) -> bool:
 def fit_distilled(
     model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
 ) -> None:
-    """Fit a model to as many rows of a private mixture as the noisy row count says."""
+    """Fit a model to a sample of a teacher that gets the whole budget."""
+    model._fit_tokens(fit_teacher(model, frame, schema, privacy, run).sample, run)
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A private mixture whose vocabulary a model has adopted.
+
+    Attributes:
+        noise: Source of all noise of the fit.
+        rows: The private rows, read only behind a charge.
+        sample: Rows of the mixture, shape (rows, learned slots).
+    """
+
+    noise: Noise
+    rows: PrivateRows
+    sample: Tokens
+
+
+def fit_teacher(
+    model: TokenSynthesizer,
+    frame: pd.DataFrame,
+    schema: Schema,
+    privacy: Privacy,
+    run: FitOptions,
+    *,
+    budget_share: float = 1.0,
+) -> Teacher:
+    """Fit a mixture for a share of the zCDP budget, give the model its vocabulary, and sample it.
+
+    The sample has as many rows as the noisy row count, and at least ``MIN_ROWS``.
+    """
     check_positive_integers(epochs=model.epochs, min_group=model.min_group)
-    teacher = MarginalSynthesizer()
-    teacher._fit_private(frame, schema, privacy, run)
-    model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
-    model._prepare(teacher.counts_, [])
-    model._fit_tokens(sample_teacher(teacher, run.seed), run)
-
-
-def sample_teacher(teacher: MarginalSynthesizer, seed: int) -> Tokens:
-    """As many rows of tokens as the noisy row count says, shape (rows, learned slots)."""
-    slots = len(teacher.active_)
-    tokens = np.full((max(teacher.rows_, MIN_ROWS), slots), -1, np.int32)
+    noise = privacy.noise()
+    rows = PrivateRows(frame, schema, public_grids(schema), privacy, noise.branch(0))
+    rho = budget_share * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+    mixture = MarginalSynthesizer()
+    mixture._fit_rows(
+        rows, NoisyCounts(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit), privacy.n_public, run
+    )
+    model.rows_, model.codec_, model.relations_ = mixture.rows_, mixture.codec_, mixture.relations_
+    model._prepare(mixture.counts_, [])
+    slots = len(mixture.active_)
+    sample = np.full((max(mixture.rows_, MIN_ROWS), slots), -1, np.int32)
     if slots:
-        tokens = teacher._sample_tokens(
-            tokens, [None] * slots, SampleContext.of(seed, False), calibrate=False, stratify=True
-        )
-    return tokens
+        context = SampleContext.of(run.seed, False)
+        sample = mixture._sample_tokens(sample, [None] * slots, context, calibrate=False, stratify=True)
+    return Teacher(noise, rows, sample)

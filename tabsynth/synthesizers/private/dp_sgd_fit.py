@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,15 +20,12 @@ from torch import Tensor, nn
 
 from tabsynth.common.arrays import Tokens
 from tabsynth.common.progress import progress_bar
-from tabsynth.common.validation import check_positive_integers
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.dp_sgd import ChargedDpSgd, DpSgdConfig, LossFn
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import NoisyCounts as Counted
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
-from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
-from tabsynth.synthesizers.private.distillation import sample_teacher
+from tabsynth.synthesizers.marginal.private_rows import PrivateRows
+from tabsynth.synthesizers.private.distillation import fit_teacher
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.options import FitOptions
@@ -138,13 +135,7 @@ class DpSgdFit:
 def prepare_dp_sgd(
     model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
 ) -> DpSgdFit:
-    """Pay for the mixture and draw its rows; every read of the frame is charged before."""
-    check_positive_integers(epochs=model.epochs, min_group=model.min_group)
-    noise = privacy.noise()
-    rows = PrivateRows(frame, schema, public_grids(schema), privacy, noise.branch(0))
-    rho = TEACHER_BUDGET_SHARE * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
-    teacher = MarginalSynthesizer()
-    teacher._fit_rows(rows, Counted(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit), privacy.n_public, run)
-    model.rows_, model.codec_, model.relations_ = teacher.rows_, teacher.codec_, teacher.relations_
-    model._prepare(teacher.counts_, [])
-    return DpSgdFit(model, privacy, noise, rows, sample_teacher(teacher, run.seed), run)
+    """Fit a teacher for a share of the budget; every read of the frame is charged before."""
+    teacher = fit_teacher(model, frame, schema, privacy, run, budget_share=TEACHER_BUDGET_SHARE)
+    options = replace(run, fit_discriminator=False)  # it would see the network as it was before the noisy steps
+    return DpSgdFit(model, privacy, teacher.noise, teacher.rows, teacher.sample, options)

@@ -50,7 +50,7 @@ def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
     """Fit a GAN; every read of the frame is charged before."""
     start = prepare_dp_sgd(model, frame, schema, privacy, run)
     if not model.active_:
-        model._fit_tokens(start.drawn, run)
+        model._fit_tokens(start.drawn, start.run)
         return
     paid = start.charge_steps(
         batch=int(min(max(start.units / 8, 64), MAX_BATCH)),
@@ -58,9 +58,8 @@ def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
         clip=MAX_GRADIENT_NORM,
         purpose="DP-SGD of a GAN's critic on all rows",
     )
-    critic = model._train_adversarially(start.drawn, run, CRITIC_WIDTH)
+    critic = model._train_adversarially(start.drawn, start.run, CRITIC_WIDTH)
     assert critic is not None
-    model.trees_ = None  # they were taught by what was drawn before the noisy steps
     rows = torch.from_numpy(start.drawn.astype(np.int64)).to(chosen_device(model.device))
     duel = GeneratorUpdate(model.net_, critic, Moments(model.layout_, model.order_, rows), run.seed)
     start.train(

@@ -29,7 +29,7 @@ def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
     """Fit a VAE; every read of the frame is charged before."""
     start = prepare_dp_sgd(model, frame, schema, privacy, run)
     if not model.active_:
-        model._fit_tokens(start.drawn, run)
+        model._fit_tokens(start.drawn, start.run)
         return
     paid = start.charge_steps(
         batch=int(min(max(start.units / 4, 64), MAX_BATCH)),
@@ -37,8 +37,8 @@ def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
         clip=MAX_GRADIENT_NORM,
         purpose="DP-SGD of a VAE's prior and decoder on all rows",
     )
-    model._fit_tokens(start.drawn, run)
-    model.score_ = model.trees_ = None  # both judged what was there before the noisy steps
+    model._fit_tokens(start.drawn, start.run)
+    model.score_ = None  # of the network before the noisy steps
     net = model.net_
     with torch.no_grad():
         table = net.table()

@@ -10,6 +10,7 @@ import pytest
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
+from tabsynth.synthesizers import gan_training, network_synthesizer
 from tabsynth.synthesizers.registry import create
 
 SCHEMA = Schema.from_dict(
@@ -55,3 +56,15 @@ def test_at_epsilon_three_it_beats_columns_drawn_alone_by_half(kind: str, option
     model = create(kind, epochs=4, **options).fit(real, schema=SCHEMA, privacy=Privacy(3.0, 1e-6), progress=False)
     assert 0.95 * 3 < model.ledger_.epsilon() <= 3
     assert distance(real, model.sample(len(real), seed=0, progress=False)) < 0.5 * distance(real, alone)
+
+
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_a_dp_sgd_fit_trains_no_discriminator_that_it_would_discard(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*rest: object) -> None:
+        raise AssertionError("a discriminator was fitted")
+
+    for module in (network_synthesizer, gan_training):
+        monkeypatch.setattr(module, "critic_of", forbidden)
+    model = create(kind, epochs=1, private_training="dp-sgd")
+    model.fit(table(300), schema=SCHEMA, privacy=Privacy(3.0, 1e-6), progress=False)
+    assert model.sample(5, seed=0).shape == (5, 5)
