@@ -8,11 +8,15 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 
+from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.synthesizers.options import SampleContext
+from tabsynth.synthesizers.sampling.autoregressive import Drawer
 from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
+from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 
@@ -86,4 +90,23 @@ def _predict(
             values = np.full(len(fixed), np.nan)
             values[rows] = line @ means / np.maximum(line.sum(1), 1e-300)
             numbers[slot.column] = values
+    return out, numbers
+
+
+def predict_in_chunks(
+    drawer: Drawer, fixed: Tokens, codec: Codec, active: list[int]
+) -> tuple[Tokens, dict[str, Floats]]:
+    """The most probable token of each unknown cell, and the expected number of numeric columns, by a network."""
+    slots = [codec.slots[position] for position in active]
+    means = [codec.means(slot) for slot in slots]
+    out = np.empty_like(fixed)
+    known = [slot.column for slot, mean in zip(slots, means, strict=True) if mean is not None]
+    numbers = {column: np.full(len(fixed), np.nan) for column in known}
+    for begin in range(0, len(fixed), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        rows = torch.from_numpy(fixed[part].astype(np.int64)).to(drawer.chain.device)
+        tokens, values = drawer.predict(rows, means)
+        out[part] = tokens.cpu().numpy()
+        for slot, value in values.items():
+            numbers[slots[slot].column][part] = value.cpu().numpy()
     return out, numbers

@@ -20,7 +20,7 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.imputation import impute_rows
+from tabsynth.synthesizers.imputation import impute_rows, predict_in_chunks
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.private.masked import fit_masked
@@ -29,9 +29,10 @@ from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK, Manner
 from tabsynth.synthesizers.sampling.tree_refinement import Columns, conditionals_of, redrawn
 from tabsynth.training.loop import chosen_device, leg_of
 from tabsynth.training.masked_loss import masked_loss
-from tabsynth.training.model_size import Sizing
+from tabsynth.training.model_size import SMALL, Sizing
 from tabsynth.training.networks.autoregressive import Chain
 from tabsynth.training.networks.feature_cross import Cross
+from tabsynth.training.networks.gaussian_copula import GaussianCopula
 from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.networks.masked_dp import PlainNet
 from tabsynth.training.training_state import Recipe
@@ -43,16 +44,20 @@ LR_MULTIPLIERS = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
 updated by every row in all of its slots, and overshoots."""
 
 N_VALIDATION_ROWS = 1024
-"""Held-out rows by which the network is judged as it learns; trees are weighed against it on all of them."""
+"""Held-out rows of each evaluation during training."""
+
+MIN_COPULA_ROWS = 20
+"""Training rows at least for a copula."""
 
 N_CALIBRATION_ROWS = 8192
-"""Rows that are drawn to learn by which weights of tokens columns get their training shares in samples of any size."""
+"""Rows sampled to estimate the calibration weights of samples of any size."""
 
 
 class MaskedSynthesizer(NetworkSynthesizer):
     """Any-order masked autoregressive model: the default, for tables of any size and mix of types.
 
-    Columns of few values that boosted trees know better than the network are drawn once more by these.
+    Up to 3,000 rows, a Gaussian copula is pooled with the network (weighted by held-out likelihood). Low-cardinality
+    columns that boosted trees predict better are resampled from these.
 
     Args:
         epochs: Passes over the training rows; by default from the number of rows.
@@ -73,6 +78,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
     net_: MaskedNet | PlainNet
     tree_conditionals_: Columns
     cross_: Cross | None
+    copula_: GaussianCopula | None = None
 
     def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
         self.epochs = epochs
@@ -106,7 +112,6 @@ class MaskedSynthesizer(NetworkSynthesizer):
         Raises:
             InputError: A column is unknown, or a value is of the wrong type.
         """
-        self._check_fitted()
         tokens = self._encode_known(data)
         if not self.active_:
             return np.zeros(len(tokens))
@@ -120,7 +125,6 @@ class MaskedSynthesizer(NetworkSynthesizer):
         Raises:
             InputError: A column is unknown, or a value is of the wrong type.
         """
-        self._check_fitted()
         tokens = self._encode_known(data)
         if not self.active_:
             return np.zeros((len(tokens), 0), np.float32)
@@ -129,27 +133,29 @@ class MaskedSynthesizer(NetworkSynthesizer):
     @torch.inference_mode()
     def _map_chunks(self, tokens: Tokens, work: Callable[[Chain, Tensor], Tensor]) -> npt.NDArray[Any]:
         """Do some work on all rows, a chunk at a time."""
-        chain = Chain(self.net_)
+        chain = self._chain()
         parts = [tokens[begin : begin + CHUNK] for begin in range(0, max(len(tokens), 1), CHUNK)]
         made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
         return np.concatenate(made)
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
-        device, self.tree_conditionals_, self.cross_ = chosen_device(self.device), Columns(), None
+        device = chosen_device(self.device)
+        self.tree_conditionals_, self.cross_, self.copula_ = Columns(), None, None
         information = self._choose_order(tokens)
         if not self.active_:
             return
         self.cross_ = Cross.found(tokens, self.layout_, information)
-        crossed = self.cross_ is not None
-        self.sizing_, self.plain_ = Sizing.of(len(tokens), self.layout_, told(information), crossed=crossed), False
+        self.sizing_, self.plain_ = (
+            Sizing.of(len(tokens), self.layout_, told(information), crossed=bool(self.cross_)),
+            False,
+        )
         parts = parted(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
         steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
-        epochs = self.sizing_.epochs if self.epochs is None else self.epochs
         recipe = Recipe(
-            steps=epochs * steps_per_epoch,
+            steps=(self.epochs or self.sizing_.epochs) * steps_per_epoch,
             leg=leg_of(steps_per_epoch),
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
@@ -157,7 +163,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             cycles=self.sizing_.cycles,
             paces=LR_MULTIPLIERS,
         )
-        self.score_, self.trees_ = fit_network(
+        score, self.trees_ = fit_network(
             self.net_,
             self.layout_,
             lambda batch, noise: self._loss(batch, rank, noise),
@@ -167,14 +173,17 @@ class MaskedSynthesizer(NetworkSynthesizer):
             self._draw_candidates,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
-            trained=lambda: self._fit_tree_conditionals(parts, run),
+            trained=lambda: self._fit_conditionals(parts, run),
         )
+        self.score_ = score if self.copula_ is None else self._validation_loss(parts.judged)
 
     @torch.inference_mode()
-    def _fit_tree_conditionals(self, parts: Parts, run: FitOptions) -> None:
-        """Teach trees the columns that they know better than the network, and learn by how much the network is off."""
+    def _fit_conditionals(self, parts: Parts, run: FitOptions) -> None:
+        """Fit the complements of the network: a copula on small tables, then trees where they predict better."""
+        if MIN_COPULA_ROWS <= len(parts.training) < SMALL:
+            self.copula_ = self._chain().fit_copula(parts, self.order_)
         first, second = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
-        chain = Chain(self.net_)
+        chain = self._chain()
         noise = torch.Generator(chain.device).manual_seed(first)
         nothing: list[Floats | None] = [None] * len(self.order_)
         drawer = Drawer(
@@ -218,16 +227,19 @@ class MaskedSynthesizer(NetworkSynthesizer):
         assert isinstance(self.net_, MaskedNet)
         return masked_loss(self.net_, batch, masked, weight, noise)
 
+    def _chain(self) -> Chain:
+        return Chain(self.net_, self.copula_)
+
     @torch.inference_mode()
     def _validation_loss(self, tokens: Tensor) -> float:
         """Mean negative log-likelihood of held-out rows along the chain, in nats a row."""
-        return -float(Chain(self.net_).log_prob(tokens, self.order_).mean())
+        return -float(self._chain().log_prob(tokens, self.order_).mean())
 
     def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
         pulls = self.tree_conditionals_.pulls if manner.plain(tokens < 0) else {}
         asked = manner.limits, manner.noise, manner.calibrate, manner.stratify, pulls
-        return Drawer(Chain(self.net_), self.order_, self.parents_, self._allowed_tokens, *asked).draw(tokens)
+        return Drawer(self._chain(), self.order_, self.parents_, self._allowed_tokens, *asked).draw(tokens)
 
     def _refine(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
         """Rows with what trees know better drawn once more."""
@@ -236,24 +248,9 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     @torch.inference_mode()
     def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
-        """The most probable token of each unknown cell, and the expected number of numeric columns."""
-        chain = Chain(self.net_)
-        slots = [self.codec_.slots[position] for position in self.active_]
-        means = [self.codec_.means(slot) for slot in slots]
+        chain = self._chain()
         drawer = Drawer(chain, self.order_, self.parents_, self._allowed_tokens, limits, torch.Generator(chain.device))
-        out = np.empty_like(fixed)
-        numbers = {
-            slot.column: np.full(len(fixed), np.nan)
-            for slot, mean in zip(slots, means, strict=True)
-            if mean is not None
-        }
-        for begin in range(0, len(fixed), CHUNK):
-            part = slice(begin, begin + CHUNK)
-            tokens, values = drawer.predict(torch.from_numpy(fixed[part].astype(np.int64)).to(chain.device), means)
-            out[part] = tokens.cpu().numpy()
-            for slot, value in values.items():
-                numbers[slots[slot].column][part] = value.cpu().numpy()
-        return out, numbers
+        return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
@@ -280,19 +277,22 @@ class MaskedSynthesizer(NetworkSynthesizer):
             "score": self.score_,
             "plain": self.plain_,
             "cross": list(self.cross_.slots) if self.cross_ is not None else [],
-        }, arrays | self.tree_conditionals_.arrays()
+        }, arrays | self.tree_conditionals_.arrays() | (self.copula_.arrays() if self.copula_ else {})
 
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         self.precision_ = config.get("precision")
-        self.tree_conditionals_, self.cross_ = Columns(), None
+        self.tree_conditionals_, self.cross_, self.copula_ = Columns(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
             self.plain_ = bool(config.get("plain"))
             if config.get("cross"):
                 self.cross_ = Cross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])
             self.net_ = self._network(torch.Generator().manual_seed(0))
+            if "copula.exponents" in arrays:
+                self.copula_ = GaussianCopula.from_arrays(arrays, self.layout_)
+                arrays = {name: a for name, a in arrays.items() if not name.startswith("copula.")}
             self.tree_conditionals_, weights = Columns.apart(arrays, self.layout_, self.order_)
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

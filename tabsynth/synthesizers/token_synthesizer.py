@@ -124,8 +124,7 @@ class TokenSynthesizer(Synthesizer):
     def _fingerprint(self, tokens: Tokens, run: FitOptions) -> str:
         """Names a fit for its checkpoint: its kind, data, options and seed."""
         facts = [self.kind, self.epochs, self.min_group, run.seed, list(tokens.shape), list(self.layout_.sizes)]
-        digest = hashlib.sha256(json.dumps(facts).encode())
-        digest.update(np.ascontiguousarray(tokens).tobytes())
+        digest = hashlib.sha256(json.dumps(facts).encode() + np.ascontiguousarray(tokens).tobytes())
         if run.row_weights.weights is not None:
             digest.update(run.row_weights.weights.tobytes())
         return digest.hexdigest()
@@ -235,11 +234,12 @@ class TokenSynthesizer(Synthesizer):
 
     def _constant_tokens(self, n: int) -> Tokens:
         """The token matrix with its one possible token in every slot that was not learned."""
-        only = [int(np.argmax(self._emittable_tokens(i))) for i in range(len(self.codec_.slots))]
+        only = [np.argmax(self._emittable_tokens(i)) for i in range(len(self.codec_.slots))]
         return np.tile(np.array(only, np.int32), (n, 1))
 
     def _encode_known(self, data: pd.DataFrame | Table) -> Tokens:
         """The learned tokens of rows, -1 for absent columns."""
+        self._check_fitted()
         frame = data.frame if isinstance(data, Table) else data
         if unknown := [name for name in frame.columns if name not in self.codec_.coders]:
             raise InputError(f"the model does not know the columns {quote(unknown)}")

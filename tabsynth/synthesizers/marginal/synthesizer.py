@@ -169,7 +169,6 @@ class MarginalSynthesizer(TokenSynthesizer):
         Raises:
             InputError: A column is unknown, or a value is of the wrong type.
         """
-        self._check_fitted()
         tokens = self._encode_known(data)
         return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
 

@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from tabsynth.training.networks.feature_cross import Crossed
+from tabsynth.training.networks.gaussian_copula import GaussianCopula
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.networks.masked_dp import PlainNet
 from tabsynth.training.precision import product_autocast
+from tabsynth.training.validation_split import Parts
 
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
@@ -32,10 +34,11 @@ class Chain:
 
     Args:
         net: The trained network, in evaluation mode.
+        copula: A Gaussian copula that its conditionals are mixed with, if any.
     """
 
-    def __init__(self, net: MaskedNet | PlainNet) -> None:
-        self.net = net
+    def __init__(self, net: MaskedNet | PlainNet, copula: GaussianCopula | None = None) -> None:
+        self.net, self.copula = net, copula
         self.layout: Layout = net.layout
         with torch.no_grad():
             self.table = net.table().float()
@@ -80,7 +83,7 @@ class Chain:
                 groups = torch.where(known < 0, pad, self._groups(known, at))
                 values += functional.embedding_bag(groups, skip, mode="sum", padding_idx=pad)
             out[part] = values
-        return out
+        return out if self.copula is None else self.copula.pool(out, tokens, slot, seen)
 
     def _crossed(self, seen: Sequence[int]) -> Crossed | None:
         """What adds the crossed feature, where all of its slots may be known."""
@@ -169,6 +172,21 @@ class Chain:
             if slot != order[-1]:
                 state.add(slot)
         return out
+
+    def fit_copula(self, parts: Parts, order: Sequence[int]) -> GaussianCopula:
+        """Fit a copula to training rows, and its pool with the network to held-out rows along an order."""
+        validation = parts.judged
+        copula, state = (
+            GaussianCopula.fit(parts.training, self.layout, parts.weights),
+            Prefixes(self, validation, False),
+        )
+        network, own = [np.empty(0)] * len(order), [np.empty(0)] * len(order)
+        for i, slot in enumerate(order):
+            logits = self.logits(state.hidden, state.known, slot, order[:i])
+            network[slot] = logits.log_softmax(1).double().cpu().numpy()
+            own[slot] = copula.log_prob(validation, slot, order[:i]).numpy()
+            state.add(slot)
+        return copula.pooled_with(network, own, validation.cpu().numpy())
 
     def implied(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
         """Log-probability of each row's token of a slot given all its other slots by the chain, shape (rows,).

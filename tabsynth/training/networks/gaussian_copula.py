@@ -1,0 +1,152 @@
+"""Gaussian copula of tokens: each slot is a latent normal variable cut into intervals, an ordered probit.
+
+On tables of few rows a linear dependence between many columns is learned from far fewer of them than a network needs.
+The conditional distribution of a slot given any others is a normal distribution's mass in the intervals of its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from scipy.special import logsumexp, ndtri
+from sklearn.covariance import ledoit_wolf_shrinkage
+from torch import Tensor
+
+from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.training.networks.layout import Layout
+
+MIN_VARIANCE = 1e-4
+"""Variance that is left of a slot however exactly the others determine it."""
+
+MIN_COARSE_SHARE = 0.05
+"""The same as a share of the variance that is lost inside the tokens of a coarse slot."""
+
+MIN_SHRINKAGE = 1e-4
+"""Shrinkage at least, so that duplicate columns leave the covariance regular."""
+
+MIN_PROBABILITY = 1e-6
+"""Probability of a token at least, before normalisation."""
+
+PRIOR_PRECISION = 10.0
+"""Precision of the normal prior of a slot's exponents around the common ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianCopula:
+    """Latent normal variables of slots, and how a network's conditionals are pooled with theirs.
+
+    Attributes:
+        layout: The slots.
+        covariance: Covariance of the tokens' scores, shape (slots, slots).
+        exponents: Exponents of the network and of the copula in their logarithmic pool, shape (slots, 2).
+    """
+
+    layout: Layout
+    covariance: Tensor
+    exponents: Floats
+
+    @classmethod
+    def fit(cls, tokens: Tensor, layout: Layout, weights: Floats | None = None) -> GaussianCopula:
+        """Estimate the covariance of scores, shrunk as by Ledoit and Wolf (2004); absent tokens (-1) score 0."""
+        slots = len(layout.sizes)
+        copula = cls(layout, torch.eye(slots, dtype=torch.float64), np.tile([0.0, 1.0], (slots, 1)))
+        scores = copula._scores(tokens.cpu(), range(slots)).numpy()
+        covariance = np.atleast_2d(np.cov(scores, rowvar=False, bias=True, aweights=weights))
+        variances = np.maximum(np.diag(covariance), MIN_VARIANCE)
+        shrinkage = max(ledoit_wolf_shrinkage((scores - scores.mean(0)) / np.sqrt(variances)), MIN_SHRINKAGE)
+        return replace(
+            copula, covariance=torch.from_numpy((1 - shrinkage) * covariance + np.diag(shrinkage * variances))
+        )
+
+    def pool(self, logits: Tensor, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
+        """Logits of a slot: the network's and the copula's log-probabilities, weighted by the slot's exponents."""
+        first, second = self.exponents[slot].tolist()
+        own = self.log_prob(tokens, slot, seen).to(logits)
+        return torch.add(logits.log_softmax(1) * first, own, alpha=second)
+
+    def log_prob(self, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
+        """Log-probability of each token of a slot given the known ones of ``seen``, shape (rows, size); on the CPU."""
+        tokens, at = tokens.cpu(), [other for other in seen if other != slot]
+        mean = torch.zeros(len(tokens), dtype=torch.float64)
+        variance = torch.ones_like(mean)
+        # The score of a coarse slot varies less than its latent variable, and covaries less with others, by one factor.
+        spread = float(self.covariance[slot, slot])
+        if at and len(tokens):
+            scores = self._scores(tokens, at)
+            patterns, pattern_of = torch.unique(tokens[:, at] >= 0, dim=0, return_inverse=True)
+            for number, pattern in enumerate(patterns):
+                rows, inside = (pattern_of == number).nonzero().squeeze(1), pattern.nonzero().squeeze(1)
+                known = torch.tensor(at)[inside]
+                across = self.covariance[slot, known] / spread
+                slope = torch.linalg.solve(self.covariance[known][:, known], across)
+                mean[rows] = scores[rows][:, inside] @ slope
+                variance[rows] = 1 - slope @ across
+        cuts = (self._cuts(slot) - mean[:, None]) / variance.clamp(
+            min=max(MIN_VARIANCE, MIN_COARSE_SHARE * (1 - spread))
+        ).sqrt()[:, None]
+        below, above = torch.special.ndtr(cuts), torch.special.ndtr(-cuts)
+        # In the upper tail, the difference of the masses above keeps its digits.
+        mass = torch.where(cuts[:, :-1] > 0, above[:, :-1] - above[:, 1:], below[:, 1:] - below[:, :-1])
+        mass = mass.clamp(min=MIN_PROBABILITY)
+        return (mass / mass.sum(1, keepdim=True)).log()
+
+    def pooled_with(self, network: Sequence[Floats], own: Sequence[Floats], tokens: Tokens) -> GaussianCopula:
+        """The copula with the exponents that maximise the likelihood of held-out rows, shrunk to a common pair.
+
+        The problem is convex: the log-likelihood of a logarithmic pool is concave in its exponents.
+
+        Args:
+            network: The network's log-probabilities of each slot, shape (rows, size) each.
+            own: The copula's.
+            tokens: The rows' tokens, shape (rows, slots); -1 where absent.
+        """
+        slots = len(network)
+        pools = [np.stack(pair, 2)[tokens[:, slot] >= 0] for slot, pair in enumerate(zip(network, own, strict=True))]
+        observed = [tokens[tokens[:, slot] >= 0, slot] for slot in range(slots)]
+
+        def objective(flat: Floats) -> tuple[float, Floats]:
+            common, single = flat[:2], flat[2:].reshape(slots, 2)
+            value, slope = PRIOR_PRECISION / 2 * float((single**2).sum()), PRIOR_PRECISION * single
+            for slot, (pool, token) in enumerate(zip(pools, observed, strict=True)):
+                logits = pool @ (common + single[slot])
+                logits = logits - logsumexp(logits, axis=1, keepdims=True)
+                rows = np.arange(len(token))
+                value -= float(logits[rows, token].sum())
+                slope[slot] += (np.einsum("ij,ijk->k", np.exp(logits), pool)) - pool[rows, token].sum(0)
+            common_slope = (slope - PRIOR_PRECISION * single).sum(0)
+            return value, np.concatenate([common_slope, slope.ravel()])
+
+        begin = np.concatenate([[0.3, 0.7], np.zeros(2 * slots)])
+        found = minimize(objective, begin, jac=True, method="L-BFGS-B", options={"maxiter": 60}).x
+        exponents = np.maximum(found[:2] + found[2:].reshape(slots, 2), 0.0)
+        return replace(self, exponents=exponents)
+
+    def arrays(self) -> Arrays:
+        """What ``from_arrays`` needs."""
+        return {"copula.covariance": self.covariance.numpy(), "copula.exponents": self.exponents}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, layout: Layout) -> GaussianCopula:
+        """Rebuild a copula."""
+        return cls(layout, torch.from_numpy(arrays["copula.covariance"].copy()), arrays["copula.exponents"])
+
+    def _cuts(self, slot: int) -> Tensor:
+        """Ends of the intervals of a slot's tokens, shape (size + 1,)."""
+        counts = np.asarray(self.layout.counts[slot], np.float64)
+        return torch.from_numpy(ndtri(np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1.0)]).clip(0, 1)))
+
+    def _scores(self, tokens: Tensor, slots: Sequence[int]) -> Tensor:
+        """Mean of the latent variable in the interval of each known token, 0 where unknown; (rows, len(slots))."""
+        out = torch.zeros(len(tokens), len(slots), dtype=torch.float64)
+        for i, slot in enumerate(slots):
+            density = torch.exp(-(self._cuts(slot) ** 2) / 2) / np.sqrt(2 * np.pi)
+            share = torch.from_numpy(np.asarray(self.layout.counts[slot], np.float64))
+            share = share / share.sum()
+            table = torch.where(share > 0, (density[:-1] - density[1:]) / share.clamp(min=1e-12), 0.0)
+            own = tokens[:, slot]
+            out[:, i] = torch.where(own >= 0, table[own.clamp(min=0)], 0.0)
+        return out
