@@ -97,7 +97,7 @@ def _tables(
     known, start = np.unique(own[order], return_index=True)
     if not len(known):
         return [None] * len(dependents)
-    block = tokens[np.ix_(order, np.array(dependents))]
+    block = tokens[np.ix_(order, np.array(dependents, np.int64))]
     most = np.maximum.reduceat(block, start, axis=0)
     least = np.minimum.reduceat(np.where(block < 0, np.iinfo(np.int32).max, block), start, axis=0)
     size = np.diff(np.append(start, len(order)))[:, None]
