@@ -1,8 +1,7 @@
 """Exact relations among columns of numbers: a copy, a total of its parts, a ratio, a product, a change of unit.
 
-A column that is computed from others in every training row is computed in every synthetic row too; tokens alone would
-keep the relation only as far as they are narrow. Its tokens are learned all the same, so that conditions on it work:
-where it is asked for, one of the others gives way instead.
+A column that is computed from others in every training row is computed in every synthetic row too. It is still
+modelled, so it can be conditioned on; then one of its terms is solved for instead.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ MIN_COMPUTED_DECIMALS = 5
 
 @dataclass(frozen=True)
 class ArithmeticRelation:
-    """How a column follows from others.
+    """A column computed from others.
 
     Attributes:
-        column: The column that follows.
+        column: The computed column.
         constant: Added to the sum, or what the product is multiplied by.
         terms: The other columns with their factors, or with their exponents.
         product: Whether the terms are multiplied as powers rather than summed.
@@ -47,7 +46,7 @@ class ArithmeticRelation:
     product: bool = False
 
     def __str__(self) -> str:
-        """The law as a formula, such as ``total = 0.81 * net + tax``."""
+        """The relation as a formula, such as ``total = 0.81 * net + tax``."""
         if self.product:
             powers = [name if power == 1 else f"{name}^{power:g}" for name, power in self.terms]
             return f"{self.column} = " + " * ".join([f"{self.constant:g}"] * (self.constant != 1) + powers)
@@ -55,7 +54,7 @@ class ArithmeticRelation:
         return f"{self.column} = " + " + ".join(terms + [f"{self.constant:g}"] * (self.constant != 0))
 
     def predict(self, numbers: Mapping[str, Floats]) -> Floats:
-        """What the column should be, shape (n,); not finite where a term is missing or divided by zero."""
+        """The column computed from its terms, shape (n,); not finite where a term is missing or zero divides."""
         with np.errstate(all="ignore"):
             if self.product:
                 parts = [np.power(numbers[name], power) for name, power in self.terms]
@@ -63,7 +62,7 @@ class ArithmeticRelation:
             return np.asarray(self.constant + np.sum([k * numbers[name] for name, k in self.terms], axis=0))
 
     def solve_for(self, name: str, numbers: Mapping[str, Floats]) -> Floats:
-        """What one of its terms would have to be, shape (n,)."""
+        """Solve for one of the terms, shape (n,)."""
         factor = dict(self.terms)[name]
         with np.errstate(all="ignore"):
             if self.product:
@@ -72,7 +71,7 @@ class ArithmeticRelation:
 
 
 def relation_from_dict(data: Mapping[str, Any]) -> ArithmeticRelation:
-    """A law from its plain data."""
+    """Rebuild a relation from plain data."""
     terms = tuple((str(name), float(factor)) for name, factor in data["terms"])
     return ArithmeticRelation(str(data["column"]), float(data["constant"]), terms, bool(data["product"]))
 
@@ -83,10 +82,10 @@ def enforce(
     numbers: Mapping[str, Floats],
     pinned: Mapping[str, Bools],
 ) -> dict[str, Floats]:
-    """Numbers that keep the laws: what follows is computed; what is pinned, or would leave its range, moves a term.
+    """Enforce relations: columns are computed, unless pinned or out of range; then a term is solved for.
 
     Args:
-        laws: What must hold, each after those whose columns it reads.
+        laws: The relations, each after those whose columns it reads.
         coders: Their coders.
         numbers: Every column's numbers, NaN where missing, shape (n,) each.
         pinned: Numbers that must stay as they are.
@@ -106,7 +105,7 @@ def _apply(
     fixed: dict[str, Bools],
     held: bool,
 ) -> None:
-    """Compute what follows and is not fixed, in place; where it is to be held inside its range, it is fixed there."""
+    """Compute the columns that are not fixed, in place; ``held`` clips them to their range and fixes them there."""
     for law in laws:
         coder, own, wanted = coders[law.column], out[law.column], law.predict(out)
         here = np.isfinite(wanted) & ~np.isnan(own) & ~fixed[law.column]
@@ -121,7 +120,7 @@ def _apply(
 def _solve_for_term(
     law: ArithmeticRelation, coders: Mapping[str, QuantileCoder], out: dict[str, Floats], fixed: dict[str, Bools]
 ) -> None:
-    """Where a law's column is fixed and does not keep the law, move one of its terms and fix that, in place."""
+    """Where the column is fixed and violates the relation, solve for one of its terms and fix that, in place."""
     own = out[law.column]
     for name, _ in sorted(law.terms, key=lambda term: -len(coders[term[0]].low)):
         wanted = law.predict(out)
@@ -138,7 +137,7 @@ def _solve_for_term(
 
 
 def _tolerance(coder: QuantileCoder) -> float:
-    """How far a number may be from its law by rounding alone."""
+    """Largest deviation from the relation by rounding alone."""
     scale = max(abs(float(coder.low[0])), abs(float(coder.high[-1])), 1e-300)
     return (0.0 if coder.decimals is None else 0.51 * 10.0**-coder.decimals) + 1e-9 * scale
 

@@ -1,4 +1,4 @@
-"""Find the exact relations among columns of numbers: weighted sums by least squares, products and ratios by trial."""
+"""Discover exact relations among numeric columns: weighted sums by least squares, and simple sums in spite of gaps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def discover_relations(lines: Mapping[str, Floats]) -> tuple[ArithmeticRelation,
     varied = {name: data for name, data in lines.items() if len(np.unique(data[~np.isnan(data)][:MAX_SCAN_ROWS])) > 1}
     sums = _discover_linear(varied)
     sums = [*_discover_simple_sums(varied, sums), *sums]
-    # What a law reads must not follow from a later one. A sum reads no column of a sum found before it.
+    # A relation must not read a column that a later one computes. A sum reads no column of a sum found before it.
     settled = {law.column for law in sums} | {name for law in sums for name, _ in law.terms}
     return (*reversed(sums), *discover_products(varied, settled))
 
@@ -112,7 +112,7 @@ def _fit_linear(
 def _round_coefficients(
     column: str, terms: list[tuple[str, float]], lines: Mapping[str, Floats]
 ) -> ArithmeticRelation | None:
-    """A law with its factors at the fewest digits that keep it, None where none does."""
+    """Round the coefficients to the fewest digits that keep the relation exact, None if none do."""
     for digits in (1, 2, 3, 4, 5, 6, 8, 12):
         rounded = tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms)
         rest = lines[column] - ArithmeticRelation(column, 0.0, rounded).predict(lines)
@@ -129,7 +129,7 @@ def _round_coefficients(
 
 
 def _invert(law: ArithmeticRelation, lines: Mapping[str, Floats]) -> ArithmeticRelation:
-    """The same law for the column that is a sum with positive factors only, where there is one and it holds."""
+    """Solve for the column that is a sum with positive coefficients, if that is exact."""
     positive = [(name, k) for name, k in law.terms if k > 0]
     if len(positive) != 1 or len(law.terms) == 1:
         return law

@@ -92,7 +92,7 @@ def _proportional_pairs(
 def _fit_product(
     name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[str, Floats]
 ) -> ArithmeticRelation | None:
-    """The law of a column as a product, its constant at the fewest digits that keep it."""
+    """Fit a column as a product, its constant rounded to the fewest digits that are exact."""
     own, plain = lines[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(lines)
     both = np.isfinite(plain) & ~np.isnan(own)
     square = float(plain[both] @ plain[both])

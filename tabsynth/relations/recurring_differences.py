@@ -1,11 +1,9 @@
-"""Exact relations narrower than a token: two numbers are placed inside their tokens together, by their difference.
+"""Pairs of numeric columns whose difference recurs exactly, such as payment = bill.
 
-A payment equals the bill before it, a visit ends a quarter of an hour after it began: tokens are too wide to say so,
-and numbers placed at random inside them would break it. Columns whose difference keeps recurring exactly are tied in
-pairs: the distribution of the difference is measured for each part of the later column (every knot rests on enough
-persons here too), and decoding draws a difference d by p(d) times the share of the earlier token that d leads from into
-the later one, which is Bayes' rule for a number that lies evenly inside its token. Where one of the columns heaps on
-round numbers, only differences that recur are kept, so that the heaps stay.
+Decoding samples the difference, so the equality survives binning. The distribution of the difference is measured for
+each part of the later column. A difference d is sampled with probability p(d) times the share of the earlier token from
+which d leads into the later token, which is Bayes' rule for a number that is uniform inside its token. If one of the
+columns has point masses, only recurring differences are used, so that the masses remain.
 """
 
 from __future__ import annotations
@@ -22,22 +20,22 @@ from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 
 MIN_RECURRING_SHARE = 0.05
-"""A tie needs this share of rows whose difference recurs exactly."""
+"""Minimum share of rows whose difference recurs exactly."""
 
 MIN_DIFFERENCE_SHARE = 0.01
-"""A difference recurs when it has this share of the rows of its part."""
+"""A difference with this share of the rows of its part recurs."""
 
 N_CANDIDATES = 16
-"""Differences drawn for a row, of which one is chosen."""
+"""Differences sampled for a row, of which one is chosen."""
 
 MAX_KNOTS = 1024
-"""Values of a difference beyond which rare ones are joined to stretches."""
+"""Distinct differences beyond which rare ones are merged into intervals."""
 
 MAX_PARTS, MIN_PART_ROWS = 32, 400
-"""Most parts of a column that have a distribution each, and fewest rows of a part."""
+"""Maximum number of parts with a distribution each, and minimum rows of a part."""
 
 MAX_SCAN_ROWS = 4000
-"""Rows on which pairs are looked for."""
+"""Rows on which pairs are searched."""
 
 SCREEN_ROWS, MIN_SCREEN_REPEATS = 400, 5
 """Pairs without so many repeated differences among so many rows are not examined."""
@@ -117,13 +115,13 @@ def discover_differences(
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
 ) -> dict[str, RecurringDifference]:
-    """Ties by their later column; each column takes part in one at most, the most often recurring pair first.
+    """Recurring differences by their later column; each column is in one pair at most, most frequent first.
 
     Args:
         lines: Each column's numbers, missing as NaN, in the order of the table; columns of one unit.
         coders: Their coders.
-        min_group: How many persons every knot of a difference rests on.
-        persons: Who each row is about.
+        min_group: Minimum persons of each stored difference.
+        persons: Person of each row.
     """
     names = list(lines)
     step = max(1, len(next(iter(lines.values()))) // MAX_SCAN_ROWS)
@@ -194,7 +192,7 @@ def _measure(
 
 
 def difference_state(tie: RecurringDifference) -> tuple[dict[str, Any], Arrays]:
-    """A tie as plain data and arrays."""
+    """A recurring difference as plain data and arrays."""
     states = [coder.state() for coder in tie.differences]
     arrays = {f"{i}.{key}": array for i, (_, held) in enumerate(states) for key, array in held.items()}
     config = {"partner": tie.partner, "heaped": tie.has_point_masses, "differences": [plain for plain, _ in states]}
@@ -202,7 +200,7 @@ def difference_state(tie: RecurringDifference) -> tuple[dict[str, Any], Arrays]:
 
 
 def difference_from_state(config: dict[str, Any], arrays: Arrays) -> RecurringDifference:
-    """Rebuild a tie from its state."""
+    """Rebuild a recurring difference from its state."""
     coders = []
     for i, plain in enumerate(config["differences"]):
         held = {key.removeprefix(f"{i}."): array for key, array in arrays.items() if key.startswith(f"{i}.")}
