@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
-from tabsynth.evaluation.findings import find_faults
+from tabsynth.evaluation.findings import find_faults, find_value_faults
 from tabsynth.evaluation.inputs import Inputs, check_inputs, provenance
 from tabsynth.evaluation.metric_specs import AREAS, area_of
 from tabsynth.evaluation.metrics.data_quality import quality_scores
@@ -55,17 +55,8 @@ def detailed_scores(
 ) -> list[str]:
     """The detailed scores: dependence, tails, subgroups, diversity, several models, fairness, data quality.
 
-    Args:
-        inputs: The frames and the schema.
-        encoded_train: The real table.
-        encoded_synthetic: The synthetic table.
-        encoded_holdout: Real rows that the model has not seen, if any.
-        rng_of: The generator of a stage.
-        report_stage: Called with each stage as it begins.
-        add: Called with the scores of each part as soon as they are computed.
-
     Returns:
-        Notes on what was left out.
+        Notes on omissions.
     """
     quality = quality_scores(inputs.train, inputs.schema, inputs.synthetic)
     if min(len(table) for table in (encoded_train, encoded_synthetic, encoded_holdout) if table is not None) < MIN_ROWS:
@@ -240,13 +231,15 @@ def evaluate(
     elif sdmetrics is None and not quick:
         notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
     report_stage("pictures")
-    outline = projection(encoded_train, encoded_synthetic, _rng(seed, "pictures"))
+    outline = projection(encoded_train, encoded_synthetic, encoded_holdout, _rng(seed, "pictures"))
     if outline is not None:
         drilldown["projection"] = outline
     named = {score.name: score for score in sorted(scores, key=_area_position)}
+    findings = find_value_faults(inputs.train, inputs.synthetic, inputs.schema)
+    findings += find_faults(named, encoded_train, encoded_synthetic, inputs.target)
     report = Report(
         scores=named,
-        findings=[finding.to_dict() for finding in find_faults(named, encoded_train, encoded_synthetic, inputs.target)],
+        findings=[finding.to_dict() for finding in findings],
         drilldown=drilldown,
         distributions=distributions(encoded_train, encoded_synthetic, inputs.schema),
         notes=notes,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binom
 
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor, level_of
@@ -20,7 +21,9 @@ from tabsynth.evaluation.stats.binning import Bins
 from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.unit_mismatch import describe_unit_change
+from tabsynth.evaluation.stats.value_format import find_format_faults
 from tabsynth.reporting.number_format import format_number
+from tabsynth.schema.schema import Schema
 
 MIN_FLOOR_RATIO = 3.0
 """How many times its floor a part must be."""
@@ -75,6 +78,12 @@ def find_faults(
     out += _wrong_groups(scores, bool(faulty))
     out += _wrong_parts(scores, "parity_error", set(), "the gap between groups of {0} is {1} off, real rows {2}")
     return out + _wrong_table_scores(scores)
+
+
+def find_value_faults(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> list[Finding]:
+    """Columns whose synthetic values have another resolution, more decimals or another type."""
+    faults = find_format_faults(train, synthetic, schema)
+    return [Finding("fidelity", "value_format", (name,), text) for name, text in faults]
 
 
 def _error_text(part: Part) -> str:

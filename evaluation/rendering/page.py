@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
-
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from tabsynth.evaluation.metric_specs import SPECS, area_of
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.verdict import compare_with_floor
 from tabsynth.reporting import charts
+from tabsynth.reporting.html import environment
 from tabsynth.reporting.number_format import format_number
 
+TEMPLATES = "tabsynth.evaluation.rendering"
 MAX_BARS = 10
 MAX_OPEN_FINDINGS, MAX_REASONS = 8, 3
 """Findings that are not folded away, and scores that are named under a use."""
@@ -27,7 +24,7 @@ def render(report: Mapping[str, Any]) -> str:
     scores = {score["name"]: score for score in report["scores"]}
     tables = report["provenance"].get("tables", {})
     return (
-        _environment()
+        environment(TEMPLATES)
         .get_template("report.html.j2")
         .render(
             verdict=report["verdict"],
@@ -78,7 +75,7 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
         (name, [next((u for u in r["uses"] if u["use"] == name), None) for r in reports.values()]) for name in names
     ]
     text: str = (
-        _environment()
+        environment(TEMPLATES)
         .get_template("compare.html.j2")
         .render(
             reports=reports,
@@ -90,30 +87,6 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
         )
     )
     return text
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader(
-            [
-                PackageLoader("tabsynth.evaluation.rendering", "templates"),
-                PackageLoader("tabsynth.reporting", "templates"),
-            ]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = format_number
-    environment.filters["breakable"] = _breakable
-    return environment
-
-
-def _breakable(name: str) -> Markup:
-    """A name that a narrow line may break after an underscore or a dot."""
-    return Markup("").join(escape(part) + Markup("<wbr>") for part in re.split(r"(?<=[_.])", name))
 
 
 def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Real and synthetic rows in two directions, as counts: an outline of both tables and none of their rows."""
+"""Densities of both tables over two principal components, as counts that show no single row."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.rendering.histograms import MIN_CELL_ROWS
 from tabsynth.evaluation.stats.bootstrap import subsample
 from tabsynth.evaluation.stats.design_matrix import FeatureEncoder
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 5_000
-N_CELLS = 24
+MIN_CELLS, MAX_CELLS, ROWS_PER_CELL = 4, 24, 12
+"""Cells of a side: as many as leave that many rows to the average cell."""
+
 MAX_DEVIATIONS = 3.0
 """Deviations at which a feature is cut, so that no single rare value makes a direction."""
 
@@ -20,43 +23,74 @@ OUTER_CELL_SHARE = 0.01
 """Share of the real rows on either side that the outer cells take in."""
 
 
-def projection(real: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator) -> dict[str, Any] | None:
+def projection(
+    real: EncodedTable, synthetic: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator
+) -> dict[str, Any] | None:
     """Counts over the first two principal components of the real rows; None where there are not two.
 
     Returns:
         ``explained``: the share of variance of both components, in percent; ``real`` and ``synthetic``: rows of a grid
-        from top to bottom, each cell the share of rows in permille. A cell with fewer than five real rows says zero.
-        ``loadings``: for each component the columns it is mostly made of.
+        from top to bottom, each cell the share of rows in permille, zero in a cell with fewer than five rows;
+        ``loadings``: for each component its largest columns; ``difference``: total variation of the two densities, in
+        percent, and ``floor``: that of held-out real rows, else of halves of the real rows, scaled to these numbers of
+        rows.
     """
-    sides = [subsample(table, MAX_ROWS, rng) for table in (real, synthetic)]
+    real_rows, synthetic_rows = (subsample(table, MAX_ROWS, rng) for table in (real, synthetic))
+    n, m = len(real_rows), len(synthetic_rows)
     encoder = FeatureEncoder.of(real)
-    if len(encoder.names) < 2 or len(sides[0]) < 4 * MIN_CELL_ROWS:
+    if len(encoder.names) < 2 or n < 4 * MIN_CELL_ROWS:
         return None
-    left, right = (encoder.features(side) for side in sides)
-    scale = left.std(axis=0)
+    features = encoder.features(real_rows)
+    centre, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    left, right = (
-        np.clip((rows - left.mean(axis=0)) / scale, -MAX_DEVIATIONS, MAX_DEVIATIONS) for rows in (left, right)
-    )
-    middle = left.mean(axis=0)
-    _, size, directions = np.linalg.svd(left - middle, full_matrices=False)
+
+    def standardise(rows: Floats) -> Floats:
+        return np.asarray(np.clip((rows - centre) / scale, -MAX_DEVIATIONS, MAX_DEVIATIONS))
+
+    middle = standardise(features).mean(axis=0)
+    _, size, directions = np.linalg.svd(standardise(features) - middle, full_matrices=False)
     if len(size) < 2 or size[1] <= 1e-9 * size[0]:
         return None
-    points = [(rows - middle) @ directions[:2].T for rows in (left, right)]
-    ends = np.quantile(points[0], [OUTER_CELL_SHARE, 1 - OUTER_CELL_SHARE], axis=0)
-    edges = [np.linspace(float(ends[0, k]), float(ends[1, k]), N_CELLS - 1) for k in (0, 1)]
-    grids = []
-    for at, rows in enumerate(points):
-        x, y = (np.searchsorted(edges[k], rows[:, k]) for k in (0, 1))
-        counts = np.bincount((N_CELLS - 1 - y) * N_CELLS + x, minlength=N_CELLS * N_CELLS).reshape(N_CELLS, N_CELLS)
-        if at == 0:
-            counts = np.where(counts < MIN_CELL_ROWS, 0, counts)
-        grids.append([[round(float(1000 * c / len(rows)), 2) for c in row] for row in counts])
+    cells = int(np.clip(np.sqrt(min(n, m) / ROWS_PER_CELL), MIN_CELLS, MAX_CELLS))
+    points = (standardise(features) - middle) @ directions[:2].T
+    ends = np.quantile(points, [OUTER_CELL_SHARE, 1 - OUTER_CELL_SHARE], axis=0)
+    edges = [np.linspace(float(ends[0, k]), float(ends[1, k]), cells - 1) for k in (0, 1)]
+
+    def count(points: Floats) -> Integers:
+        x, y = (np.searchsorted(edges[k], points[:, k]) for k in (0, 1))
+        return np.bincount((cells - 1 - y) * cells + x, minlength=cells * cells)
+
+    def project(table: EncodedTable) -> Floats:
+        return np.asarray((standardise(encoder.features(table)) - middle) @ directions[:2].T)
+
+    counts = count(points), count(project(synthetic_rows))
+    order = rng.permutation(n)
+    sides = points[order[: n // 2]], points[order[n // 2 :]]
+    if held_out is not None:
+        sides = points, project(subsample(held_out, MAX_ROWS, rng))
+    factor = np.sqrt((1 / n + 1 / m) / (1 / len(sides[0]) + 1 / len(sides[1])))
+    floor = min(100.0, factor * _percent_apart(count(sides[0]), count(sides[1])))
     names = real.encoding.names
     loadings = []
     for k in (0, 1):
         each = np.zeros(len(names))
         np.add.at(each, encoder.sources, directions[k] ** 2)
         loadings.append([names[j] for j in np.argsort(-each, kind="stable")[:3]])
-    explained = [round(float(100 * s**2 / (size**2).sum()), 2) for s in size[:2]]
-    return {"explained": explained, "real": grids[0], "synthetic": grids[1], "loadings": loadings}
+    return {
+        "explained": [round(float(100 * s**2 / (size**2).sum()), 2) for s in size[:2]],
+        "real": _grid(counts[0], cells),
+        "synthetic": _grid(counts[1], cells),
+        "loadings": loadings,
+        "difference": round(_percent_apart(*counts), 2),
+        "floor": round(float(floor), 2),
+    }
+
+
+def _percent_apart(left: Integers, right: Integers) -> float:
+    return 50 * float(np.abs(left / left.sum() - right / right.sum()).sum())
+
+
+def _grid(counts: Integers, cells: int) -> list[list[float]]:
+    """Shares in permille, row by row; small cells are suppressed alike in both tables."""
+    shown = np.where(counts < MIN_CELL_ROWS, 0, counts).reshape(cells, cells)
+    return [[round(float(1000 * c / counts.sum()), 2) for c in row] for row in shown]

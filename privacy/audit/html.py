@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
+from tabsynth.reporting.html import environment
 from tabsynth.reporting.number_format import format_number
 
 MIN_LOG_RATE = -3.5
@@ -34,7 +32,7 @@ def render(report: Mapping[str, Any]) -> str:
     tests = {test["name"]: test for test in report["tests"]}
     details = report["details"]
     return (
-        _environment()
+        environment("tabsynth.privacy.audit")
         .get_template("audit.html.j2")
         .render(
             verdict=report["verdict"],
@@ -55,21 +53,6 @@ def render(report: Mapping[str, Any]) -> str:
             provenance=report["provenance"],
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("tabsynth.privacy.audit", "templates"), PackageLoader("tabsynth.reporting", "templates")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = format_number
-    return environment
 
 
 def _log_position(rate: float) -> float:

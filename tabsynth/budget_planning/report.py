@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from html import escape
 
+from markupsafe import Markup
+
 from tabsynth.budget_planning.simulation import Expected, PrivacyPlan
 from tabsynth.privacy.accounting.explanation import explain_zcdp
 from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.reporting.html import environment
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
@@ -74,10 +77,11 @@ def render_svg(plan: PrivacyPlan) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
-        'aria-label="expected error of pairs against epsilon" font-family="system-ui, sans-serif" font-size="12">'
+        'aria-label="expected error of pairs against epsilon" font-family="system-ui, sans-serif" font-size="12" '
+        'fill="currentColor" style="width:100%;height:auto">'
     ]
     for tick in (tick for tick in TICKS if low <= tick <= high):
-        parts.append(f'<path d="M{LEFT:g} {y(tick):.1f}H{WIDTH - RIGHT:g}" stroke="#ddd"/>')
+        parts.append(f'<path d="M{LEFT:g} {y(tick):.1f}H{WIDTH - RIGHT:g}" stroke="#8883"/>')
         parts.append(f'<text x="{LEFT - 6:g}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
     for epsilon in epsilons:
         place = f'x="{x(epsilon):.1f}" y="{HEIGHT - BOTTOM + 18:g}"'
@@ -85,7 +89,7 @@ def render_svg(plan: PrivacyPlan) -> str:
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 6:g}" text-anchor="middle">epsilon</text>')
     floor = y(plan.floor.pairs)
     parts.append(f'<path d="M{LEFT:g} {floor:.1f}H{WIDTH - RIGHT:g}" stroke="#888" stroke-dasharray="4 4"/>')
-    parts.append(f'<text x="{WIDTH - RIGHT + 6:g}" y="{floor + 4:.1f}" fill="#666">sampling alone</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT + 6:g}" y="{floor + 4:.1f}">sampling alone</text>')
     for colour, name in zip(COLOURS, dict.fromkeys(one.mechanism for one in plan.expected), strict=False):
         own: list[Expected] = sorted((e for e in plan.expected if e.mechanism == name), key=lambda e: e.epsilon)
         line = "L".join(f"{x(one.epsilon):.1f} {y(one.pairs):.1f}" for one in own)
@@ -103,14 +107,7 @@ def render_svg(plan: PrivacyPlan) -> str:
 
 def render_page(plan: PrivacyPlan) -> str:
     """One self-contained HTML page."""
-    head = "".join(f"<th>{escape(word)}</th>" for word in HEADER)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table_rows(plan))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Privacy plan</title><style>'
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#222}"
-        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem}"
-        "th,td{border-bottom:1px solid #ddd}"
-        "td:nth-child(n+2),th:nth-child(n+2){text-align:right}</style></head><body>"
-        f"<h1>Expected error by epsilon</h1><p>{escape(summarise(plan))}</p>{render_svg(plan)}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></body></html>\n"
+    template = environment("tabsynth.budget_planning").get_template("plan.html.j2")
+    return template.render(
+        summary=summarise(plan), chart=Markup(render_svg(plan)), header=HEADER, rows=table_rows(plan)
     )

@@ -191,7 +191,7 @@ def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
     gap = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(real, synthetic, strict=True)]
     max_length = max((abs(value) for row in gap for value in row), default=0.0)
     scale = max(max_length, 0.25 * top)
-    off = sum(abs(value) for row in gap for value in row) / 20
+    off = data.get("difference", sum(abs(value) for row in gap for value in row) / 20)
     return {
         "side": CELL * len(real),
         "real": _paths(real, top),
@@ -201,6 +201,7 @@ def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
         "explained": [format_number(value, "%") for value in data["explained"]],
         "loadings": [", ".join(names) for names in data["loadings"]],
         "off": format_number(off, "%"),
+        "floor": format_number(data["floor"], "%") if "floor" in data else None,
     }
 
 

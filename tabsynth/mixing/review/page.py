@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from html import escape
 from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tabsynth.mixing.harmonise import preview
 from tabsynth.mixing.inputs import load_inputs
@@ -16,6 +14,7 @@ from tabsynth.mixing.plan.entries import HarmonisationRule, Match
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.review.charts import draw_distributions
 from tabsynth.mixing.review.diff import describe_changes
+from tabsynth.reporting.html import environment
 
 
 def render(plan: Plan) -> str:
@@ -28,7 +27,7 @@ def render(plan: Plan) -> str:
     cards = [_card(match, plan, frames) for match in plan.map]
     cards.sort(key=lambda card: (not card["asks"], card["score"]))
     return (
-        _environment()
+        environment("tabsynth.mixing.review")
         .get_template("review.html.j2")
         .render(
             plan_hash=plan.hash,
@@ -94,14 +93,3 @@ def _yaml(item: Match | HarmonisationRule) -> str:
     data = {key: value for key, value in item.to_dict().items() if key not in ("question", "why")}
     text: str = yaml.safe_dump([data], sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     return text
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("tabsynth.mixing.review", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -1,0 +1,31 @@
+"""Jinja environment of all HTML pages: shared style and charts beside the templates of one package."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tabsynth.reporting.number_format import format_number
+
+
+@cache
+def environment(package: str) -> Environment:
+    """Environment for the templates of ``package`` and those of ``tabsynth.reporting``."""
+    out = Environment(
+        loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("tabsynth.reporting", "templates")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    out.filters["figure"] = format_number
+    out.filters["breakable"] = _breakable
+    return out
+
+
+def _breakable(name: str) -> Markup:
+    """A name with line-break opportunities after underscores and dots."""
+    return Markup("").join(escape(part) + Markup("<wbr>") for part in re.split(r"(?<=[_.])", name))
