@@ -71,10 +71,11 @@ def load(path: str | Path) -> ModelFile:
     """Read a model file.
 
     Raises:
-        ModelFileError: Not there, not a model file, damaged, edited, too large, or of a later version.
+        SourceError: There is no such file.
+        ModelFileError: Not a model file, damaged, edited, too large, or of a later version.
     """
+    check_regular_file(path)
     try:
-        check_regular_file(path)
         with zipfile.ZipFile(path) as archive:
             if sorted(archive.namelist()) != sorted(MAX_MEMBER_BYTES):
                 raise ModelFileError(f"{str(path)!r} is not a tabsynth model file: it holds {archive.namelist()[:5]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,10 +42,15 @@ class Table:
             if schema is None or schema is data.schema:
                 return data
             data = data.frame
-        if not isinstance(data, pd.DataFrame):
-            raise DataError(f"expected a DataFrame, a Table or a path, not {type(data).__name__}")
-        check_frame(data)
-        frame = data.reset_index(drop=True)
+        given: Any = data
+        if not isinstance(given, pd.DataFrame) and hasattr(given, "__arrow_c_stream__"):
+            import pyarrow as pa
+
+            given = pa.table(given).to_pandas()  # of polars, pyarrow, DuckDB
+        if not isinstance(given, pd.DataFrame):
+            raise DataError(f"expected a DataFrame, a Table or a path, not {type(given).__name__}")
+        check_frame(given)
+        frame = given.reset_index(drop=True)
         if schema is None:
             schema = Schema.infer(frame)
             return cls(parse_numeric_text(frame, schema), schema)

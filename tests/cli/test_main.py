@@ -541,7 +541,6 @@ def _flipped(path: Path) -> None:
 
 
 BAD_MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda path: path.unlink(), "cannot read"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or not a tabsynth model file"),
     "flipped byte": (_flipped, "damaged|was changed"),
     "later version": (_later, "later than 1: upgrade tabsynth"),
@@ -550,6 +549,10 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 class TestBadModel:
+    def test_a_missing_file_is_bad_input(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        line = ["sample", str(tmp_path / "m.tabsynth"), "--output", str(tmp_path / "s.csv")]
+        check_refused(line, tmp_path, "there is no such file", capsys, BAD_INPUT)
+
     @pytest.mark.parametrize("case", BAD_MODELS)
     def test_exits_with_4(self, case: str, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         spoil, message = BAD_MODELS[case]

@@ -87,7 +87,7 @@ def test_foreign_members_and_files_are_refused(path: Path, tmp_path: Path) -> No
     (tmp_path / "text").write_text("hello")
     with pytest.raises(ModelFileError, match="damaged or not a tabsynth"):
         load(tmp_path / "text")
-    with pytest.raises(ModelFileError, match="cannot read"):
+    with pytest.raises(SourceError, match="there is no such file"):
         load(tmp_path / "nowhere")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,13 @@ class TestOf:
         pd.testing.assert_frame_equal(toy, before)
         assert table.schema is schema
         assert len(table) == len(toy)
+
+    def test_frames_of_polars_and_arrow_are_taken(self) -> None:
+        frame = pd.DataFrame({"x": [1, 2, 3], "c": ["a", "b", None]})
+        arrow = pa.table({"x": [1, 2, 3], "c": ["a", "b", None]})
+        polars = pytest.importorskip("polars")
+        for other in (arrow, polars.from_arrow(arrow)):
+            pd.testing.assert_frame_equal(Table.of(other).frame, frame)
 
     def test_the_index_is_dropped(self) -> None:
         table = Table.of(pd.DataFrame({"x": [1, 2]}, index=[5, 5]), NUMERIC)
