@@ -95,9 +95,9 @@ def _tables(
     order = np.argsort(own, kind="stable")
     order = order[np.searchsorted(own[order], 0) :]
     known, start = np.unique(own[order], return_index=True)
-    if not len(known):
+    if not len(known) or not len(dependents):
         return [None] * len(dependents)
-    block = tokens[np.ix_(order, np.array(dependents, np.int64))]
+    block = tokens[np.ix_(order, np.array(dependents))]
     most = np.maximum.reduceat(block, start, axis=0)
     least = np.minimum.reduceat(np.where(block < 0, np.iinfo(np.int32).max, block), start, axis=0)
     size = np.diff(np.append(start, len(order)))[:, None]
