@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tabsynth.mixing.mix import mix
     from tabsynth.privacy.audit.audit import audit
     from tabsynth.privacy.budget import Privacy
-    from tabsynth.schema.relationships import DatabaseSchema, ForeignKey
+    from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
     from tabsynth.schema.schema import Schema
     from tabsynth.synthesizers.adapters.ctgan import CTGANSynthesizer, TVAESynthesizer
     from tabsynth.synthesizers.adapters.sdv import CopulaGANSynthesizer, GaussianCopulaSynthesizer
@@ -42,8 +42,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "CTGANSynthesizer": "tabsynth.synthesizers.adapters.ctgan",
     "CopulaGANSynthesizer": "tabsynth.synthesizers.adapters.sdv",
-    "DatabaseSchema": "tabsynth.schema.relationships",
-    "ForeignKey": "tabsynth.schema.relationships",
+    "DatabaseSchema": "tabsynth.schema.database.database_schema",
+    "ForeignKey": "tabsynth.schema.database.database_schema",
     "GANSynthesizer": "tabsynth.synthesizers.gan",
     "GaussianCopulaSynthesizer": "tabsynth.synthesizers.adapters.sdv",
     "MarginalSynthesizer": "tabsynth.synthesizers.marginal.synthesizer",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.progress import Progress
-from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.relational.child_model import ParentFeatures, fit_history, sample_history

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.errors import DataError, InputError, SchemaError, quote
-from tabsynth.schema.relationships import DatabaseSchema, ForeignKey
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 Integers = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.model_file import ModelFile
 from tabsynth.errors import ModelFileError
-from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.relational.database_model import DatabaseModel

@@ -14,7 +14,7 @@ from tabsynth.common import model_file
 from tabsynth.common.progress import Progress
 from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
 from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, quote
-from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.relational.database_model import fit_database
 from tabsynth.synthesizers.relational.links import check_tables
 from tabsynth.synthesizers.relational.state import from_file, to_file

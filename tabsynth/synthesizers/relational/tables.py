@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
 from tabsynth.schema.columns import Categorical, Column, Numeric
-from tabsynth.schema.relationships import DatabaseSchema
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.links import parent_rows, require_main_parent, root_rows
 from tabsynth.synthesizers.relational.plan import add_plan

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError, PrivacyError
-from tabsynth.schema.relationships import DatabaseSchema, ForeignKey
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import SchemaError
-from tabsynth.schema.relationships import DatabaseSchema, ForeignKey
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 
 

@@ -138,7 +138,7 @@ class DatabaseSchema:
         Args:
             frames: The tables by name.
         """
-        from tabsynth.schema.key_inference import propose_keys
+        from tabsynth.schema.database.key_inference import propose_keys
 
         schemas = {name: Schema.infer(frame) for name, frame in frames.items()}
         primary, foreign, order = propose_keys(frames, schemas)

@@ -1,0 +1,1 @@
+"""The schema of a database: several tables, their keys and links."""
