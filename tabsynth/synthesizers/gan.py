@@ -23,7 +23,7 @@ from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator
 from tabsynth.training.networks.vae import LatentSizing
-from tabsynth.training.validation_split import parted
+from tabsynth.training.validation_split import split_rows
 
 MIN_WIDE_TOKENS, WIDE_EPOCHS_SHARE = 2000, 0.8
 """Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
@@ -97,7 +97,7 @@ class GANSynthesizer(LatentSynthesizer):
             critic,
             self.order_,
             self.sizing_,
-            parted(tokens, run.seed, device),
+            split_rows(tokens, run.seed, device),
             self._n_epochs(),
             self._draw_candidates,
             run,

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.synthesizers.options import FitOptions
-from tabsynth.synthesizers.sampling.discriminator_selection import Pool, critic_of
+from tabsynth.synthesizers.sampling.discriminator_selection import CandidateFn, fit_discriminator
 from tabsynth.synthesizers.vae import EvidenceLowerBound
 from tabsynth.training.gan_losses import Adversaries
-from tabsynth.training.loop import leg_of, train
+from tabsynth.training.loop import validation_interval, train
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator
 from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.stages import Stages
-from tabsynth.training.training_state import Recipe
-from tabsynth.training.trees.discriminator import TreeCritic
-from tabsynth.training.validation_split import Parts
+from tabsynth.training.training_state import TrainingConfig
+from tabsynth.training.trees.discriminator import TreeDiscriminator
+from tabsynth.training.validation_split import TrainValidation
 
 ADVERSARIAL_STEPS_RATIO = 0.3
 """Steps of generator against critic, for each step of the warm start; twice as many brought no more."""
@@ -61,13 +61,13 @@ class GanFit:
     critic: Critic
     order: Sequence[int]
     sizing: LatentSizing
-    parts: Parts
+    parts: TrainValidation
     epochs: int
-    pool: Pool
+    pool: CandidateFn
     run: FitOptions
     fingerprint: str
 
-    def __call__(self) -> TreeCritic | None:
+    def __call__(self) -> TreeDiscriminator | None:
         """Fit generator and critic in place, the generator without its encoder at the end.
 
         Returns:
@@ -78,7 +78,7 @@ class GanFit:
         self._train_adversarially(stages, int(np.random.SeedSequence([self.run.seed, 3]).generate_state(1)[0]))
         trees = None
         if self.run.fit_discriminator:
-            trees = critic_of(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
+            trees = fit_discriminator(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
         stages.clear()
         return trees
 
@@ -90,9 +90,9 @@ class GanFit:
     def _warm_start(self, stages: Stages) -> None:
         """The generator learns as the decoder of a VAE."""
         objective = EvidenceLowerBound(self.net)
-        recipe = Recipe(
+        recipe = TrainingConfig(
             steps=self.epochs * self.steps_per_epoch,
-            leg=leg_of(self.steps_per_epoch),
+            eval_every=validation_interval(self.steps_per_epoch),
             batch=self.sizing.batch,
             rate=self.sizing.rate,
             decay=self.sizing.decay,
@@ -115,9 +115,9 @@ class GanFit:
             return float(held.distance(self.pool(N_VALIDATION_SAMPLES, seed, True)))
 
         before, own = judge(), {key: value.clone() for key, value in self.net.state_dict().items()}
-        recipe = Recipe(
+        recipe = TrainingConfig(
             steps=steps,
-            leg=min(-(-steps // 4), 500),
+            eval_every=min(-(-steps // 4), 500),
             batch=min(MAX_ADVERSARIAL_BATCH, max(len(training) // 2, 1)),
             rate=GENERATOR_LR,
             decay=0.0,
@@ -125,7 +125,7 @@ class GanFit:
             clip=100.0,
             beta1=0.5,
             beta2=0.9,
-            paces={"critic.": CRITIC_LR / GENERATOR_LR},
+            lr_multipliers={"critic.": CRITIC_LR / GENERATOR_LR},
         )
         after = self._stage(stages, "generator", both, (both.loss, judge), recipe, seed, both.pace)
         if after is None or after > before:
@@ -137,7 +137,7 @@ class GanFit:
         name: str,
         module: nn.Module,
         parts: tuple[Callable[[Tensor, torch.Generator], Tensor], Callable[[], float]],
-        recipe: Recipe,
+        recipe: TrainingConfig,
         seed: int,
         pace: Callable[[float], None] | None = None,
     ) -> float | None:

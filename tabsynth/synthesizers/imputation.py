@@ -14,9 +14,9 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.synthesizers.options import SampleContext
-from tabsynth.synthesizers.sampling.autoregressive import Drawer
+from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
-from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK
+from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 
@@ -94,7 +94,7 @@ def _predict(
 
 
 def predict_in_chunks(
-    drawer: Drawer, fixed: Tokens, codec: Codec, active: list[int]
+    drawer: AutoregressiveSampler, fixed: Tokens, codec: Codec, active: list[int]
 ) -> tuple[Tokens, dict[str, Floats]]:
     """The most probable token of each unknown cell, and the expected number of numeric columns, by a network."""
     slots = [codec.slots[position] for position in active]
@@ -102,8 +102,8 @@ def predict_in_chunks(
     out = np.empty_like(fixed)
     known = [slot.column for slot, mean in zip(slots, means, strict=True) if mean is not None]
     numbers = {column: np.full(len(fixed), np.nan) for column in known}
-    for begin in range(0, len(fixed), CHUNK):
-        part = slice(begin, begin + CHUNK)
+    for begin in range(0, len(fixed), CHUNK_ROWS):
+        part = slice(begin, begin + CHUNK_ROWS)
         rows = torch.from_numpy(fixed[part].astype(np.int64)).to(drawer.chain.device)
         tokens, values = drawer.predict(rows, means)
         out[part] = tokens.cpu().numpy()

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer
-from tabsynth.synthesizers.sampling.discriminator_selection import Manner
-from tabsynth.synthesizers.sampling.latent import LatentDrawer
+from tabsynth.synthesizers.sampling.discriminator_selection import RowOptions
+from tabsynth.synthesizers.sampling.latent import LatentSampler
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.vae import LatentNet, LatentSizing
 
@@ -31,9 +31,9 @@ class LatentSynthesizer(NetworkSynthesizer):
         """A network whose weights are to be read from a file."""
         return self._network(0)
 
-    def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        return LatentDrawer(self.net_, self._slot_sampler(manner), self.order_).draw(tokens)
+        return LatentSampler(self.net_, self._slot_sampler(options), self.order_).draw(tokens)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""

@@ -24,20 +24,20 @@ from tabsynth.synthesizers.imputation import impute_rows, predict_in_chunks
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.private.masked import fit_masked
-from tabsynth.synthesizers.sampling.autoregressive import Drawer
-from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK, Manner
-from tabsynth.synthesizers.sampling.tree_refinement import Columns, conditionals_of, redrawn
-from tabsynth.training.loop import chosen_device, leg_of
+from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
+from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS, RowOptions
+from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals, fit_tree_conditionals, refine_rows
+from tabsynth.training.loop import chosen_device, validation_interval
 from tabsynth.training.masked_loss import masked_loss
-from tabsynth.training.model_size import SMALL, Sizing
-from tabsynth.training.networks.autoregressive import Chain
-from tabsynth.training.networks.feature_cross import Cross
+from tabsynth.training.model_size import MAX_SMALL_ROWS, Sizing
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
+from tabsynth.training.networks.feature_cross import FeatureCross
 from tabsynth.training.networks.gaussian_copula import GaussianCopula
 from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.networks.masked_dp import PlainNet
-from tabsynth.training.training_state import Recipe
-from tabsynth.training.validation_split import Parts, parted
-from tabsynth.training.variable_order import told
+from tabsynth.training.training_state import TrainingConfig
+from tabsynth.training.validation_split import TrainValidation, split_rows
+from tabsynth.training.variable_order import explained_entropy_share
 
 LR_MULTIPLIERS = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
 """Factors of the learning rate. A row updates one of many embeddings, and one of few cells of a cross; the skip is
@@ -76,8 +76,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
     supports_privacy: ClassVar[bool] = True
 
     net_: MaskedNet | PlainNet
-    tree_conditionals_: Columns
-    cross_: Cross | None
+    tree_conditionals_: TreeConditionals
+    cross_: FeatureCross | None
     copula_: GaussianCopula | None = None
 
     def __init__(self, *, epochs: int | None = None, min_group: int = 5, device: str = "auto") -> None:
@@ -131,37 +131,37 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return self._map_chunks(tokens, lambda chain, part: chain.embed(part)).astype(np.float32)
 
     @torch.inference_mode()
-    def _map_chunks(self, tokens: Tokens, work: Callable[[Chain, Tensor], Tensor]) -> npt.NDArray[Any]:
+    def _map_chunks(self, tokens: Tokens, work: Callable[[AutoregressiveModel, Tensor], Tensor]) -> npt.NDArray[Any]:
         """Do some work on all rows, a chunk at a time."""
         chain = self._chain()
-        parts = [tokens[begin : begin + CHUNK] for begin in range(0, max(len(tokens), 1), CHUNK)]
+        parts = [tokens[begin : begin + CHUNK_ROWS] for begin in range(0, max(len(tokens), 1), CHUNK_ROWS)]
         made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
         return np.concatenate(made)
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         device = chosen_device(self.device)
-        self.tree_conditionals_, self.cross_, self.copula_ = Columns(), None, None
+        self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         information = self._choose_order(tokens)
         if not self.active_:
             return
-        self.cross_ = Cross.found(tokens, self.layout_, information)
+        self.cross_ = FeatureCross.found(tokens, self.layout_, information)
         self.sizing_, self.plain_ = (
-            Sizing.of(len(tokens), self.layout_, told(information), crossed=bool(self.cross_)),
+            Sizing.of(len(tokens), self.layout_, explained_entropy_share(information), crossed=bool(self.cross_)),
             False,
         )
-        parts = parted(tokens, run.seed, device, run.row_weights.weights)
+        parts = split_rows(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
         steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
-        recipe = Recipe(
+        recipe = TrainingConfig(
             steps=(self.epochs or self.sizing_.epochs) * steps_per_epoch,
-            leg=leg_of(steps_per_epoch),
+            eval_every=validation_interval(steps_per_epoch),
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
             decay=self.sizing_.decay,
             cycles=self.sizing_.cycles,
-            paces=LR_MULTIPLIERS,
+            lr_multipliers=LR_MULTIPLIERS,
         )
         score, self.trees_ = fit_network(
             self.net_,
@@ -178,22 +178,22 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.score_ = score if self.copula_ is None else self._validation_loss(parts.judged)
 
     @torch.inference_mode()
-    def _fit_conditionals(self, parts: Parts, run: FitOptions) -> None:
+    def _fit_conditionals(self, parts: TrainValidation, run: FitOptions) -> None:
         """Fit the complements of the network: a copula on small tables, then trees where they predict better."""
-        if MIN_COPULA_ROWS <= len(parts.training) < SMALL:
+        if MIN_COPULA_ROWS <= len(parts.training) < MAX_SMALL_ROWS:
             self.copula_ = self._chain().fit_copula(parts, self.order_)
         first, second = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
         chain = self._chain()
         noise = torch.Generator(chain.device).manual_seed(first)
         nothing: list[Floats | None] = [None] * len(self.order_)
-        drawer = Drawer(
+        drawer = AutoregressiveSampler(
             chain, self.order_, self.parents_, self._allowed_tokens, nothing, noise, calibrate=True, stratify=True
         )
         tokens = drawer.draw(torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device))
-        trees = conditionals_of(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
-        again = replace(drawer.picker, found={})
-        redrawn(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, again)
-        self.tree_conditionals_ = Columns(trees, drawer.picker.found, again.found)
+        trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
+        refined_weights = replace(drawer.slot_sampler, fitted_weights={})
+        refine_rows(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, refined_weights)
+        self.tree_conditionals_ = TreeConditionals(trees, drawer.slot_sampler.fitted_weights, refined_weights.fitted_weights)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         fit_masked(self, frame, schema, privacy, run)
@@ -227,34 +227,34 @@ class MaskedSynthesizer(NetworkSynthesizer):
         assert isinstance(self.net_, MaskedNet)
         return masked_loss(self.net_, batch, masked, weight, noise)
 
-    def _chain(self) -> Chain:
-        return Chain(self.net_, self.copula_)
+    def _chain(self) -> AutoregressiveModel:
+        return AutoregressiveModel(self.net_, self.copula_)
 
     @torch.inference_mode()
     def _validation_loss(self, tokens: Tensor) -> float:
         """Mean negative log-likelihood of held-out rows along the chain, in nats a row."""
         return -float(self._chain().log_prob(tokens, self.order_).mean())
 
-    def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        pulls = self.tree_conditionals_.pulls if manner.plain(tokens < 0) else {}
-        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify, pulls
-        return Drawer(self._chain(), self.order_, self.parents_, self._allowed_tokens, *asked).draw(tokens)
+        calibration_weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else {}
+        asked = options.limits, options.noise, options.calibrate, options.stratify, calibration_weights
+        return AutoregressiveSampler(self._chain(), self.order_, self.parents_, self._allowed_tokens, *asked).draw(tokens)
 
-    def _refine(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+    def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
         """Rows with what trees know better drawn once more."""
-        picker = self._slot_sampler(manner, self.tree_conditionals_.again if manner.plain(free) else None)
-        return redrawn(tokens, free, self.tree_conditionals_.trees, picker)
+        slot_sampler = self._slot_sampler(options, self.tree_conditionals_.refined_weights if options.plain(free) else None)
+        return refine_rows(tokens, free, self.tree_conditionals_.trees, slot_sampler)
 
     @torch.inference_mode()
     def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
         chain = self._chain()
-        drawer = Drawer(chain, self.order_, self.parents_, self._allowed_tokens, limits, torch.Generator(chain.device))
+        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, self._allowed_tokens, limits, torch.Generator(chain.device))
         return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
-        few = ", fewer on average" if self.tree_conditionals_.pulls else ""
+        few = ", fewer on average" if self.tree_conditionals_.calibration_weights else ""
         sampling = f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified unless switched off"
         sizing = vars(self.sizing_) if self.active_ else None
         names = [self.codec_.slots[position].column for position in self.active_]
@@ -283,16 +283,16 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
         self.precision_ = config.get("precision")
-        self.tree_conditionals_, self.cross_, self.copula_ = Columns(), None, None
+        self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
             self.plain_ = bool(config.get("plain"))
             if config.get("cross"):
-                self.cross_ = Cross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])
+                self.cross_ = FeatureCross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])
             self.net_ = self._network(torch.Generator().manual_seed(0))
             if "copula.exponents" in arrays:
                 self.copula_ = GaussianCopula.from_arrays(arrays, self.layout_)
                 arrays = {name: a for name, a in arrays.items() if not name.startswith("copula.")}
-            self.tree_conditionals_, weights = Columns.apart(arrays, self.layout_, self.order_)
+            self.tree_conditionals_, weights = TreeConditionals.apart(arrays, self.layout_, self.order_)
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.options import FitOptions, SampleContext
-from tabsynth.synthesizers.sampling.discriminator_selection import Choice, Manner, Pool, critic_of, draw_rows, free_rows
-from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.synthesizers.sampling.discriminator_selection import DiscriminatorSelection, RowOptions, CandidateFn, fit_discriminator, sample_rows, sample_unconditional_rows
+from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 from tabsynth.training.loop import chosen_device, train
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.precision import precision_name
 from tabsynth.training.stages import Stages
-from tabsynth.training.training_state import Recipe
-from tabsynth.training.trees.discriminator import TreeCritic
-from tabsynth.training.validation_split import Parts
-from tabsynth.training.variable_order import chain_order, mutual_information, strongest_before
+from tabsynth.training.training_state import TrainingConfig
+from tabsynth.training.trees.discriminator import TreeDiscriminator
+from tabsynth.training.validation_split import TrainValidation
+from tabsynth.training.variable_order import chain_order, mutual_information, strongest_predecessors
 
 N_PARENTS = 4
 """Slots by which rows are sorted before stratified uniforms are dealt to them."""
@@ -52,7 +52,7 @@ class NetworkSynthesizer(TokenSynthesizer):
         self.precision_ = precision_name(chosen_device(self.device))
         information = mutual_information(tokens, self.layout_)
         self.order_ = self._order_digits(chain_order(information, self.layout_.sizes))
-        self.parents_ = strongest_before(information, self.order_, N_PARENTS)
+        self.parents_ = strongest_predecessors(information, self.order_, N_PARENTS)
         return information
 
     def card(self) -> dict[str, Any]:
@@ -69,29 +69,29 @@ class NetworkSynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        choice, how = Choice.by(self.trees_, self._allowed_tokens), {"calibrate": calibrate, "stratify": stratify}
-        return draw_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device(), **how)
+        choice, how = DiscriminatorSelection.by(self.trees_, self._allowed_tokens), {"calibrate": calibrate, "stratify": stratify}
+        return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device(), **how)
 
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
         """Rows for a critic, shape (count, slots)."""
         finish = self._refine if finished else None
-        return free_rows(self._fill, finish, count, len(self.active_), seed, self._device())
+        return sample_unconditional_rows(self._fill, finish, count, len(self.active_), seed, self._device())
 
     def _device(self) -> torch.device:
         """Where the network is."""
         return next(self.net_.parameters()).device
 
-    def _slot_sampler(self, manner: Manner, pulls: Mapping[int, Tensor] | None = None) -> Picker:
+    def _slot_sampler(self, options: RowOptions, calibration_weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
         """What draws a slot from its logits; ``pulls`` are weights of tokens in place of calibration."""
-        asked = manner.limits, manner.noise, manner.calibrate, manner.stratify
-        return Picker(self.layout_, self.parents_, self._allowed_tokens, *asked, pulls=pulls or {})
+        asked = options.limits, options.noise, options.calibrate, options.stratify
+        return SlotSampler(self.layout_, self.parents_, self._allowed_tokens, *asked, calibration_weights=calibration_weights or {})
 
     @abstractmethod
-    def _fill(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
 
-    def _refine(self, tokens: Tensor, free: Tensor, manner: Manner) -> Tensor:
+    def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
         """Rows that are filled and chosen, with some of their free cells drawn once more."""
         return tokens
 
@@ -101,14 +101,14 @@ def fit_network(
     layout: Layout,
     loss: Callable[[Tensor, torch.Generator], Tensor],
     judge: Callable[[], float],
-    parts: Parts,
-    recipe: Recipe,
-    pool: Pool,
+    parts: TrainValidation,
+    recipe: TrainingConfig,
+    pool: CandidateFn,
     run: FitOptions,
     fingerprint: str,
     pace: Callable[[float], None] | None = None,
     trained: Callable[[], None] | None = None,
-) -> tuple[float | None, TreeCritic | None]:
+) -> tuple[float | None, TreeDiscriminator | None]:
     """Train a network in place; return its score on held-out rows, and a critic of its rows where one is of use.
 
     Args:
@@ -145,6 +145,6 @@ def fit_network(
     score = stages.run("network", net, fit)
     if trained is not None:
         trained()
-    trees = critic_of(layout, parts, pool, run.seed, run.progress) if run.fit_discriminator else None
+    trees = fit_discriminator(layout, parts, pool, run.seed, run.progress) if run.fit_discriminator else None
     stages.clear()
     return score, trees

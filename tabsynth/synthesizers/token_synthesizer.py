@@ -24,12 +24,12 @@ from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
-from tabsynth.synthesizers.sampling.conditional import WHOLE, draw_meeting
+from tabsynth.synthesizers.sampling.conditional import MAX_TRAINING_SIZES, sample_conditionally
 from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
-from tabsynth.synthesizers.sampling.discriminator_selection import CANDIDATES
+from tabsynth.synthesizers.sampling.discriminator_selection import N_CANDIDATES
 from tabsynth.synthesizers.sampling.rejection import sample_valid
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.trees.discriminator import TreeCritic
+from tabsynth.training.trees.discriminator import TreeDiscriminator
 from tabsynth.training.trees.token_forest import Forest
 
 MAX_RULE_REDRAWS = 10  # for rows that violate a discovered rule
@@ -57,7 +57,7 @@ class TokenSynthesizer(Synthesizer):
     active_: list[int]
     layout_: Layout
     functions_: tuple[FunctionalDependency, ...]
-    trees_: TreeCritic | None
+    trees_: TreeDiscriminator | None
 
     def _fit(self, table: Table, run: FitOptions) -> None:
         for name in ("epochs", "min_group"):
@@ -195,7 +195,11 @@ class TokenSynthesizer(Synthesizer):
             if self.active_ and len(left):
                 fixed = wanted.fixed[:, self.active_]
                 exact = self.samples_conditions_exactly or self.trees_
-                way = self._sample_tokens if exact else partial(draw_meeting, self._sample_tokens, WHOLE * self.rows_)
+                way = (
+                    self._sample_tokens
+                    if exact
+                    else partial(sample_conditionally, self._sample_tokens, MAX_TRAINING_SIZES * self.rows_)
+                )
                 drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
                 held = (fixed >= 0) | np.array([limit is not None for limit in limits])
                 tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
@@ -264,7 +268,7 @@ class TokenSynthesizer(Synthesizer):
         pairs = enumerate(config.get("functions", []))
         self.functions_ = tuple(FunctionalDependency(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
         if "critic_gain" in config:
-            self.trees_ = TreeCritic(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
+            self.trees_ = TreeDiscriminator(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
         self._restore_model(config["learned"], weights)
 
@@ -272,7 +276,7 @@ class TokenSynthesizer(Synthesizer):
         """The model card: what a reader of the synthetic table should know of its model."""
         vocabulary = {**self.codec_.card(), **self.relations_.card()}
         vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
-        chosen = f"by a critic among {CANDIDATES} times as many rows" if self.trees_ else None
+        chosen = f"by a critic among {N_CANDIDATES} times as many rows" if self.trees_ else None
         return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 
     @abstractmethod

@@ -21,10 +21,10 @@ from tabsynth.synthesizers.network_synthesizer import fit_network
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.private.vae import fit_vae
-from tabsynth.training.loop import chosen_device, leg_of
+from tabsynth.training.loop import chosen_device, validation_interval
 from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
-from tabsynth.training.training_state import Recipe
-from tabsynth.training.validation_split import parted
+from tabsynth.training.training_state import TrainingConfig
+from tabsynth.training.validation_split import split_rows
 
 KL_WARMUP_SHARE = 0.3
 """Share of the fit over which the weight of the divergence from the prior rises to one."""
@@ -82,13 +82,13 @@ class VAESynthesizer(LatentSynthesizer):
         if not self.active_:
             return
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
-        parts = parted(tokens, run.seed, device, run.row_weights.weights)
+        parts = split_rows(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(run.seed).to(device)
         steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
         objective = EvidenceLowerBound(self.net_)
-        recipe = Recipe(
+        recipe = TrainingConfig(
             steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * steps_per_epoch,
-            leg=leg_of(steps_per_epoch),
+            eval_every=validation_interval(steps_per_epoch),
             batch=self.sizing_.batch,
             rate=self.sizing_.rate,
             decay=self.sizing_.decay,

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from tabsynth.common.model_file import load, save
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.errors import InputError, TrainingError
-from tabsynth.training.training_state import Recipe, TrainingState
-from tabsynth.training.validation_split import resampled
+from tabsynth.training.training_state import TrainingConfig, TrainingState
+from tabsynth.training.validation_split import resample_rows
 
 CHECKPOINT_SECONDS = 5.0
 """A checkpoint is written after the first leg, then no more often than this."""
@@ -32,7 +32,7 @@ def train(
     loss: Callable[[Tensor, torch.Generator], Tensor],
     judge: Callable[[], float],
     tokens: Tensor,
-    recipe: Recipe,
+    recipe: TrainingConfig,
     *,
     seed: int,
     checkpoint: Path | None = None,
@@ -77,19 +77,19 @@ def train(
     shuffled: tuple[int, Tensor] | None = None
     end = recipe.steps * max(-(-state.step // recipe.steps), 1)
     with progress_bar(end, "fit", "step", progress, state.step) as shown:
-        while state.step < end or state.falling():
+        while state.step < end or state.is_improving():
             end = recipe.steps * (state.step // recipe.steps + 1)
             shown.total = end
             noise.manual_seed(_derived(seed, 1, state.step))
             total = torch.zeros((), device=device)
-            stop = min(state.step + recipe.leg, end)
+            stop = min(state.step + recipe.eval_every, end)
             legs = stop - state.step
             module.train()
             while state.step < stop:
                 number, within = divmod(state.step, per_pass)
                 if shuffled is None or shuffled[0] != number:
                     rng = np.random.default_rng(_derived(seed, 2, number))
-                    order = rng.permutation(rows if weights is None else resampled(weights, rows, rng))
+                    order = rng.permutation(rows if weights is None else resample_rows(weights, rows, rng))
                     shuffled = number, torch.from_numpy(order).to(device)
                 chosen = shuffled[1][within * recipe.batch : (within + 1) * recipe.batch]
                 if pace is not None:
@@ -105,12 +105,12 @@ def train(
                 raise TrainingError(
                     f"the training loss is {mean} at step {state.step}: lower the learning rate or report it"
                 )
-            score = state.judged(judge)
+            score = state.evaluate(judge)
             for callback in callbacks:
                 callback(Progress(state.step, end, mean, score, time.monotonic() - began))
             now = time.monotonic()
             if checkpoint is not None and (now - written >= CHECKPOINT_SECONDS or state.step == legs):
-                save(checkpoint, state.saved(fingerprint))
+                save(checkpoint, state.to_file(fingerprint))
                 written = now
     state.finish()
     if checkpoint is not None:
@@ -124,7 +124,7 @@ def _derived(seed: int, use: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0]) >> 1
 
 
-def leg_of(per_pass: int) -> int:
+def validation_interval(per_pass: int) -> int:
     """Steps between two judgements: a pass over the rows, but 500 at most, and whole passes of 20 steps at least."""
     return min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass)
 

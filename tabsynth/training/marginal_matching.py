@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tabsynth.training.networks.generator import Drawn
-from tabsynth.training.networks.layout import Layout, coarse
+from tabsynth.training.networks.layout import Layout, coarsen_counts
 
 GROUPS = 24
 """Most groups of tokens a slot whose shares are compared."""
@@ -34,7 +34,7 @@ class Moments:
     def __init__(self, layout: Layout, order: Sequence[int], tokens: Tensor, *, least: int = 1) -> None:
         self.order = list(order)
         most = max(2, min(GROUPS, ACROSS // len(self.order)))
-        groups = [coarse(counts, line, most) for counts, line in zip(layout.counts, layout.lines, strict=True)]
+        groups = [coarsen_counts(counts, line, most) for counts, line in zip(layout.counts, layout.lines, strict=True)]
         self.maps = [functional.one_hot(torch.from_numpy(own)).float().to(tokens.device) for own in groups]
         widths = torch.tensor([self.maps[slot].shape[1] for slot in self.order])
         rank = torch.arange(len(widths)).repeat_interleave(widths).to(tokens.device)

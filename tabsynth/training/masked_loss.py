@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tabsynth.training.networks.masked import Block, MaskedNet, Waves, dropout_factors, slot_losses
+from tabsynth.training.networks.masked import Block, MaskedNet, TokenEmbedding, dropout_factors, slot_losses
 from tabsynth.training.precision import product_autocast, product_dtype
 
 
@@ -180,7 +180,7 @@ class _BlockPass:
         return self.norm.backward((both @ self.up).float()).add_(grad)
 
 
-def _table(waves: Waves) -> Tensor:
+def _table(waves: TokenEmbedding) -> Tensor:
     """The matrix of ``Waves``, built in place."""
     out = waves.free * waves.share  # type: ignore[operator]
     for slot in waves.smooth_slots:
@@ -189,7 +189,7 @@ def _table(waves: Waves) -> Tensor:
     return out
 
 
-def _table_backward(waves: Waves, grad: Tensor) -> None:
+def _table_backward(waves: TokenEmbedding, grad: Tensor) -> None:
     """Gradients of the parts of ``Waves``."""
     grad = grad.float()
     slow = torch.zeros_like(waves.slow)

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from tabsynth.common.model_file import ModelFile
 from tabsynth.errors import ModelFileError
 
-FALLING = 0.01
+MIN_CYCLE_IMPROVEMENT = 0.01
 """A fit goes on when the last half of a cycle took more than this share off the score on held-out rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TrainingConfig:
     """How long and how fast to train.
 
     Attributes:
@@ -44,7 +44,7 @@ class Recipe:
     """
 
     steps: int
-    leg: int
+    eval_every: int
     batch: int
     rate: float
     decay: float = 0.01
@@ -53,7 +53,7 @@ class Recipe:
     clip: float = 1.0
     beta1: float = 0.9
     beta2: float = 0.98
-    paces: dict[str, float] = field(default_factory=dict)
+    lr_multipliers: dict[str, float] = field(default_factory=dict)
     cycles: int = 1
 
     def rate_at(self, step: int) -> float:
@@ -77,14 +77,14 @@ class TrainingState:
         best_score: The best score of the averaged weights so far.
     """
 
-    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, module: nn.Module, recipe: TrainingConfig) -> None:
         self.module, self.recipe = module, recipe
         self.names = [name for name, _ in module.named_parameters()]
-        paces: dict[float, list[nn.Parameter]] = {}
+        lr_multipliers: dict[float, list[nn.Parameter]] = {}
         for name, weight in module.named_parameters():
-            pace = next((pace for start, pace in recipe.paces.items() if name.startswith(start)), 1.0)
-            paces.setdefault(pace, []).append(weight)
-        self.parameters = list(paces.values())
+            pace = next((pace for start, pace in recipe.lr_multipliers.items() if name.startswith(start)), 1.0)
+            lr_multipliers.setdefault(pace, []).append(weight)
+        self.parameters = list(lr_multipliers.values())
         self.weights = [_flattened(own) for own in self.parameters]
         for flat in self.weights:
             flat.grad = torch.zeros_like(flat)
@@ -93,7 +93,7 @@ class TrainingState:
         self.best_score: float | None = None
         self.scores: list[tuple[int, float]] = []
         self.step = 0
-        groups = [{"params": [weight], "pace": pace} for weight, pace in zip(self.weights, paces, strict=True)]
+        groups = [{"params": [weight], "pace": pace} for weight, pace in zip(self.weights, lr_multipliers, strict=True)]
         self.optimiser = torch.optim.AdamW(
             groups, lr=recipe.rate, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=True
         )
@@ -117,7 +117,7 @@ class TrainingState:
         torch._foreach_lerp_(self.average, self.weights, 1 - decay)
         self.step += 1
 
-    def judged(self, judge: Callable[[], float]) -> float:
+    def evaluate(self, judge: Callable[[], float]) -> float:
         """The averaged weights' score; they are kept when it is the best."""
         self.module.eval()
         own = [weight.clone() for weight in self.weights]
@@ -129,13 +129,13 @@ class TrainingState:
             self.best_score, self.best = score, [average.clone() for average in self.average]
         return score
 
-    def falling(self) -> bool:
+    def is_improving(self) -> bool:
         """Whether another cycle is to follow: the best score fell in the last half cycle, and one more is allowed."""
         if self.step >= self.recipe.cycles * self.recipe.steps:
             return False
         before = [score for step, score in self.scores if step <= self.step - self.recipe.steps // 2]
         best = min(score for _, score in self.scores)
-        return bool(before) and min(before) - best > FALLING * abs(min(before))
+        return bool(before) and min(before) - best > MIN_CYCLE_IMPROVEMENT * abs(min(before))
 
     def finish(self) -> None:
         """Put the best weights in place."""
@@ -146,7 +146,7 @@ class TrainingState:
         for own, new in zip(self.weights, weights, strict=True):
             own.copy_(new)
 
-    def saved(self, fingerprint: str) -> ModelFile:
+    def to_file(self, fingerprint: str) -> ModelFile:
         """Everything that ``restore`` needs."""
         arrays: dict[str, npt.NDArray[Any]] = {}
         for i, weight in enumerate(self.weights):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class TrainValidation:
     """The rows of a fit.
 
     Attributes:
@@ -25,12 +25,12 @@ class Parts:
     weights: npt.NDArray[np.float64] | None = None
 
 
-def parted(
+def split_rows(
     tokens: npt.NDArray[np.int32],
     seed: int,
     device: torch.device,
     weights: npt.NDArray[np.float64] | None = None,
-) -> Parts:
+) -> TrainValidation:
     """Rows to train on and rows to judge by, shuffled: a twentieth, but 100 where there are 800, and 2,048 at most."""
     rng = np.random.default_rng([seed, 0])
     shuffled = rng.permutation(len(tokens))
@@ -38,12 +38,12 @@ def parted(
     data = torch.from_numpy(tokens.astype(np.int64))
     judged, training = shuffled[:held], shuffled[held:]
     if weights is not None and weights[judged].sum() > 0:
-        judged = judged[resampled(weights[judged], held, rng)]
+        judged = judged[resample_rows(weights[judged], held, rng)]
     kept = None if weights is None or not weights[training].sum() > 0 else weights[training]
-    return Parts(data[training].to(device), data[judged].to(device), kept)
+    return TrainValidation(data[training].to(device), data[judged].to(device), kept)
 
 
-def resampled(weights: npt.NDArray[np.float64], rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def resample_rows(weights: npt.NDArray[np.float64], rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Row numbers, each as often as its weight says to within one: systematic resampling (Kitagawa 1996)."""
     ends = np.cumsum(weights)
     points = (rng.random() + np.arange(rows)) / rows * ends[-1]

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.training.networks.layout import Layout, grouped
+from tabsynth.training.networks.layout import Layout, coarsen_tokens
 
 GROUPS = 32
-SAMPLE = 20_000
+MAX_SAMPLE_ROWS = 20_000
 
-ALONE = 1 / 30
+MAX_INDEPENDENT_SHARE = 1 / 30
 """A slot stands alone when no other tells more than this share of its entropy."""
 
-FEW = 64
+MAX_SLOT_TOKENS = 64
 """Slots that stand alone and have no more tokens than this come first."""
 
 
@@ -32,12 +32,12 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
     Tokens are grouped to at most 32 a slot, and large tables are thinned to evenly spaced rows.
     """
     slots = len(layout.sizes)
-    thin = max(1, round(len(tokens) / (SAMPLE if slots <= 60 else SAMPLE // 2)))
-    codes = grouped(tokens[::thin], layout, GROUPS)
+    thin = max(1, round(len(tokens) / (MAX_SAMPLE_ROWS if slots <= 60 else MAX_SAMPLE_ROWS // 2)))
+    codes = coarsen_tokens(tokens[::thin], layout, GROUPS)
     rows = len(codes[0]) if codes else 0
     widths = [int(code.max()) + 1 for code in codes]
     entropies = [_entropy(code, width) for code, width in zip(codes, widths, strict=True)]
-    here = {slot: tokens[::thin, slot] >= 0 for slot in layout.partial}
+    here = {slot: tokens[::thin, slot] >= 0 for slot in layout.slots_with_absent_rows}
     out = np.diag([entropy for entropy, _ in entropies]) if slots else np.zeros((0, 0))
     for a in range(slots):
         for b in range(a + 1, slots):
@@ -69,19 +69,19 @@ def chain_order(information: npt.NDArray[np.float64], sizes: Sequence[int]) -> l
     """
     strongest = (information * (1 - np.eye(len(information)))).max(axis=1, initial=0)
     entropy = information.diagonal()
-    alone = (strongest < ALONE * entropy) & (np.array(sizes) <= FEW)
+    alone = (strongest < MAX_INDEPENDENT_SHARE * entropy) & (np.array(sizes) <= MAX_SLOT_TOKENS)
     first = [int(slot) for slot in np.argsort(-entropy, kind="stable") if alone[slot]]
     return first + [int(slot) for slot in np.argsort(entropy, kind="stable") if not alone[slot]]
 
 
-def told(information: npt.NDArray[np.float64]) -> float:
+def explained_entropy_share(information: npt.NDArray[np.float64]) -> float:
     """Share of the slots' entropy that each one's best single partner tells, from 0 to 1."""
     shared = information * (1 - np.eye(len(information)))
     entropy = float(information.diagonal().sum())
     return float(shared.max(axis=1).sum()) / entropy if entropy > 0 else 0.0
 
 
-def strongest_before(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:
+def strongest_predecessors(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:
     """For each slot, at most ``most`` of those before it in an order, those that tell most of it first."""
     out: list[list[int]] = [[] for _ in order]
     for i, slot in enumerate(order):

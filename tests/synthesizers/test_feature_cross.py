@@ -10,7 +10,7 @@ import pytest
 
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import load
-from tabsynth.training.networks.feature_cross import Cross
+from tabsynth.training.networks.feature_cross import FeatureCross
 
 KEYS = ["year", "month", "day"]
 
@@ -45,7 +45,7 @@ def test_days_are_learned_in_fewer_passes(
     assert again.card()["crossed"] == model.card()["crossed"]
     pd.testing.assert_frame_equal(again.sample(len(weather), seed=1, progress=False), drawn)
 
-    monkeypatch.setattr(Cross, "found", lambda *_: None)
+    monkeypatch.setattr(FeatureCross, "found", lambda *_: None)
     without = MaskedSynthesizer(epochs=3).fit(weather, seed=0, progress=False)
     assert without.card()["crossed"] == []
     assert without.score_ is not None

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tabsynth.common.progress import Progress
 from tabsynth.training.loop import train
-from tabsynth.training.training_state import Recipe
-from tabsynth.training.validation_split import resampled
+from tabsynth.training.training_state import TrainingConfig
+from tabsynth.training.validation_split import resample_rows
 
 
 class StoppedError(Exception):
@@ -37,7 +37,7 @@ def fit(
         out: Tensor = ((module.weight - batch) ** 2).mean()
         return out
 
-    recipe = Recipe(steps=40, leg=5, batch=64, rate=rate, decay=0.0, average=0.5, cycles=cycles)
+    recipe = TrainingConfig(steps=40, leg=5, batch=64, rate=rate, decay=0.0, average=0.5, cycles=cycles)
     train(
         module,
         loss,
@@ -75,6 +75,6 @@ def test_a_fit_stopped_in_its_second_cycle_ends_like_an_unbroken_one(
 
 def test_rows_come_as_often_as_their_weights_say() -> None:
     weights = np.array([0.0, 1.0, 2.0, 5.0])
-    counts = np.bincount(resampled(weights, 800, np.random.default_rng(0)), minlength=4)
+    counts = np.bincount(resample_rows(weights, 800, np.random.default_rng(0)), minlength=4)
     assert counts[0] == 0
     assert np.abs(counts - 800 * weights / 8).max() <= 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tabsynth.training.masked_loss import masked_loss
-from tabsynth.training.networks.feature_cross import Cross
+from tabsynth.training.networks.feature_cross import FeatureCross
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import MaskedNet, slot_losses
 from tabsynth.training.precision import VARIABLE, product_autocast
@@ -19,7 +19,7 @@ def network(rng: np.random.Generator, *, skip: bool, crossed: bool, dropout: flo
     """A network none of whose weights is zero, but for the rows that are always zero."""
     layout = Layout(SIZES, LINES, tuple(rng.integers(1, 50, size) for size in SIZES))
     generator = torch.Generator().manual_seed(0)
-    cross = Cross((0, 2), np.arange(2, 13)) if crossed else None
+    cross = FeatureCross((0, 2), np.arange(2, 13)) if crossed else None
     net = MaskedNet(
         layout, width=24, blocks=2, dropout=dropout, skip=skip, smooth=0.4, generator=generator, cross=cross
     )

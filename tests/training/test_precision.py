@@ -13,7 +13,7 @@ import torch
 import tabsynth as ts
 from tabsynth.errors import InputError
 from tabsynth.training import precision
-from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.precision import VARIABLE, precision_name, product_autocast, product_dtype
 
 CPU = torch.device("cpu")
@@ -103,6 +103,6 @@ def test_both_precisions_give_nearly_equal_conditionals(monkeypatch: pytest.Monk
     monkeypatch.setenv(VARIABLE, "float32")
     model = ts.MaskedSynthesizer(epochs=5).fit(table(), schema=SCHEMA, seed=0)
     rows = torch.tensor([[0, 3], [1, 5]])
-    full = Chain(model.net_).log_prob(rows, model.order_)
+    full = AutoregressiveModel(model.net_).log_prob(rows, model.order_)
     monkeypatch.setenv(VARIABLE, "bfloat16")
-    assert torch.allclose(full, Chain(model.net_).log_prob(rows, model.order_), atol=0.1)
+    assert torch.allclose(full, AutoregressiveModel(model.net_).log_prob(rows, model.order_), atol=0.1)

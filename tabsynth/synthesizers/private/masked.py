@@ -13,14 +13,14 @@ from tabsynth.common.arrays import Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private.dp_sgd_fit import prepare_dp_sgd
-from tabsynth.synthesizers.sampling.tree_refinement import Columns
-from tabsynth.training.loop import chosen_device, leg_of, train
+from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals
+from tabsynth.training.loop import chosen_device, train, validation_interval
 from tabsynth.training.model_size import Sizing
-from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.networks.masked import slot_losses
 from tabsynth.training.precision import product_autocast
-from tabsynth.training.training_state import Recipe
-from tabsynth.training.validation_split import parted
+from tabsynth.training.training_state import TrainingConfig
+from tabsynth.training.validation_split import split_rows
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -53,7 +53,7 @@ def fit_masked(
     model.order_, model.parents_, model.tree_conditionals_, model.cross_, model.precision_ = (
         [],
         [],
-        Columns(),
+        TreeConditionals(),
         None,
         None,
     )
@@ -81,7 +81,7 @@ def fit_masked(
 
 def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitOptions, device: torch.device) -> None:
     """Train the network on rows of the mixture: nothing private is read."""
-    parts = parted(drawn, run.seed, device)
+    parts = split_rows(drawn, run.seed, device)
     steps_per_epoch = max(len(parts.training) // 512, 1)
 
     def loss(batch: Tensor, noise: torch.Generator) -> Tensor:
@@ -92,9 +92,14 @@ def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitO
 
     def judge() -> float:
         with torch.inference_mode():
-            return -float(Chain(model.net_).log_prob(parts.judged, model.order_).mean())
+            return -float(AutoregressiveModel(model.net_).log_prob(parts.judged, model.order_).mean())
 
-    recipe = Recipe(steps=N_PRETRAINING_EPOCHS * steps_per_epoch, leg=leg_of(steps_per_epoch), batch=512, rate=2e-3)
+    recipe = TrainingConfig(
+        steps=N_PRETRAINING_EPOCHS * steps_per_epoch,
+        eval_every=validation_interval(steps_per_epoch),
+        batch=512,
+        rate=2e-3,
+    )
     train(model.net_, loss, judge, parts.training, recipe, seed=run.seed, progress=run.progress)
 
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats
-from tabsynth.synthesizers.sampling.slot_sampler import Picker
-from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
 
-CANDIDATES = 16
+N_CANDIDATES = 16
 """Draws among which one is chosen where several slots are restricted at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class Drawer:
+class AutoregressiveSampler:
     """How the slots of a chain are drawn.
 
     Attributes:
@@ -36,7 +36,7 @@ class Drawer:
         pulls: Weights of a slot's tokens that take the place of calibration where there is none.
     """
 
-    chain: Chain
+    chain: AutoregressiveModel
     order: Sequence[int]
     parents: Sequence[Sequence[int]]
     emit: Sequence[npt.NDArray[np.bool_]]
@@ -44,26 +44,26 @@ class Drawer:
     noise: torch.Generator
     calibrate: bool = False
     stratify: bool = False
-    pulls: Mapping[int, Tensor] = field(default_factory=dict)
+    calibration_weights: Mapping[int, Tensor] = field(default_factory=dict)
 
     @cached_property
-    def picker(self) -> Picker:
+    def slot_sampler(self) -> SlotSampler:
         """How each slot is drawn from its logits."""
         layout = self.chain.layout
-        pulled = (self.calibrate, self.stratify, self.pulls)
-        return Picker(layout, self.parents, self.emit, self.limits, self.noise, *pulled)
+        pulled = (self.calibrate, self.stratify, self.calibration_weights)
+        return SlotSampler(layout, self.parents, self.emit, self.limits, self.noise, *pulled)
 
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""
         # Restricted slots come first: what is free is then drawn given that the limits are met.
-        limited = self.picker.limited(self.order)
+        limited = self.slot_sampler.limited(self.order)
         if len(limited) > 1:
             self._draw_limited(tokens, limited)
         order = limited + [slot for slot in self.order if slot not in limited]
 
         def sample(slot: int, rows: Tensor, logits: Tensor, prefixes: Tensor | None) -> Tensor:
             own = tokens if len(rows) == len(tokens) else tokens[rows]
-            return self.picker.pick(own, slot, logits, prefixes=prefixes)
+            return self.slot_sampler.sample(own, slot, logits, prefixes=prefixes)
 
         return self.chain.draw(tokens, order, sample)
 
@@ -73,21 +73,21 @@ class Drawer:
         Sampling importance resampling (Rubin 1987): drawing the slots one after the other alone would ignore how much
         the later limits say about the earlier slots.
         """
-        many = tokens.repeat_interleave(CANDIDATES, 0)
+        many = tokens.repeat_interleave(N_CANDIDATES, 0)
         weight = torch.zeros(len(many), device=tokens.device)
 
         def sample(slot: int, rows: Tensor, logits: Tensor, prefixes: Tensor | None) -> Tensor:
             logits = logits if prefixes is None else logits[prefixes]
-            chances, mass = self.picker.chances(many[rows], slot, logits)
+            chances, mass = self.slot_sampler.probabilities(many[rows], slot, logits)
             if slot != slots[0]:
                 weight[rows] += mass.clamp(min=1e-30).log()
-            return self.picker.draw(chances)
+            return self.slot_sampler.draw(chances)
 
         self.chain.draw(many, slots, sample)
-        best = weight.view(-1, CANDIDATES).softmax(1).cumsum(1)
+        best = weight.view(-1, N_CANDIDATES).softmax(1).cumsum(1)
         dice = torch.rand(len(tokens), 1, generator=self.noise, device=tokens.device) * best[:, -1:]
-        chosen = torch.searchsorted(best, dice, right=True).clamp(max=CANDIDATES - 1).squeeze(1)
-        tokens.copy_(many.view(-1, CANDIDATES, tokens.shape[1])[torch.arange(len(tokens)), chosen])
+        chosen = torch.searchsorted(best, dice, right=True).clamp(max=N_CANDIDATES - 1).squeeze(1)
+        tokens.copy_(many.view(-1, N_CANDIDATES, tokens.shape[1])[torch.arange(len(tokens)), chosen])
 
     def predict(self, tokens: Tensor, means: Sequence[Floats | None]) -> tuple[Tensor, dict[int, Tensor]]:
         """Fill the tokens that are -1 with the most probable one, each given only what was known.
@@ -117,7 +117,7 @@ class Drawer:
                 known = known.clone()
                 known[:, slot - 1] = out[rows, slot - 1]
                 before = sorted({*seen, slot - 1})
-            chances, _ = self.picker.chances(known, slot, self.chain.logits(part, known, slot, before))
+            chances, _ = self.slot_sampler.probabilities(known, slot, self.chain.logits(part, known, slot, before))
             out[rows, slot] = chances.argmax(1)
             mean = means[slot]
             if mean is not None:

@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-STEPS = 4
-CLAMP = 1.5
+N_CALIBRATION_STEPS = 4
+MAX_LOG_WEIGHT = 1.5
 """Calibration: fixed-point steps, and the largest change of a log-probability."""
 
 GOLDEN = 0.6180339887498949
-BLOCK = 64
+STRATUM_ROWS = 64
 """Rows that share one set of stratified uniforms."""
 
-PART = 4096
+CHUNK_ROWS = 4096
 """Rows at a time on a CPU, so that what is in between stays in the cache; fresh memory costs more than arithmetic."""
 
-TOGETHER = 256
+BALANCE_ROWS = 256
 """Rows that are drawn at once when groups are balanced."""
 
 
-def calibrating(probabilities: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
+def fit_calibration_weights(probabilities: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
     """Weights of tokens by which rows of probabilities get a mean that meets a target, shape (size,).
 
     Args:
@@ -37,16 +37,16 @@ def calibrating(probabilities: Tensor, target: Tensor, counts: Tensor | None = N
     rows = counts.sum()
     bias = torch.zeros_like(target)
     log_target = target.clamp(min=1e-12).log()
-    for _ in range(STEPS):
+    for _ in range(N_CALIBRATION_STEPS):
         weight = bias.exp()
         norm = probabilities @ weight
         mean = weight * (probabilities.T @ (counts / norm.clamp(min=1e-12))) / rows
-        bias = (bias + log_target - mean.clamp(min=1e-12).log()).clamp(-CLAMP, CLAMP)
+        bias = (bias + log_target - mean.clamp(min=1e-12).log()).clamp(-MAX_LOG_WEIGHT, MAX_LOG_WEIGHT)
         bias = torch.where(target > 0, bias, torch.zeros_like(bias))
     return bias.exp()
 
 
-def weigh_(probabilities: Tensor, weights: Tensor) -> Tensor:
+def reweight_(probabilities: Tensor, weights: Tensor) -> Tensor:
     """Multiply each token's probability by its weight, in place, shape (rows, size)."""
     probabilities *= weights
     return probabilities.div_(probabilities.sum(1, keepdim=True))
@@ -59,7 +59,7 @@ def softmax_(logits: Tensor) -> Tensor:
     return logits
 
 
-def inverse(probabilities: Tensor, uniforms: Tensor, prefixes: Tensor | None = None) -> Tensor:
+def sample_inverse_cdf(probabilities: Tensor, uniforms: Tensor, prefixes: Tensor | None = None) -> Tensor:
     """Tokens by inverting the cumulative distribution, shape (rows,).
 
     Args:
@@ -84,23 +84,23 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
     Each row's uniform alone is uniform; only rows of one block depend on each other.
     """
     rows = len(order)
-    blocks = -(-rows // BLOCK)
-    shuffle = torch.rand(blocks, BLOCK, generator=generator, device=order.device).argsort(1)
+    blocks = -(-rows // STRATUM_ROWS)
+    shuffle = torch.rand(blocks, STRATUM_ROWS, generator=generator, device=order.device).argsort(1)
     # From block to block a stratum's point moves by the golden ratio, so that what one block rounds up the next rounds
     # down; which row gets which stratum stays random.
-    first = torch.rand(1, BLOCK, generator=generator, device=order.device, dtype=torch.float64)
+    first = torch.rand(1, STRATUM_ROWS, generator=generator, device=order.device, dtype=torch.float64)
     moved = torch.arange(blocks, device=order.device, dtype=torch.float64).unsqueeze(1) * GOLDEN
     jitter = ((first + moved) % 1.0).float()
-    even = ((shuffle + jitter.gather(1, shuffle)) / BLOCK).clamp(max=1 - 1e-7).view(-1)[:rows]
-    if rows % BLOCK:  # the last block is not full: independent uniforms keep it even
-        last = rows - rows % BLOCK
+    even = ((shuffle + jitter.gather(1, shuffle)) / STRATUM_ROWS).clamp(max=1 - 1e-7).view(-1)[:rows]
+    if rows % STRATUM_ROWS:  # the last block is not full: independent uniforms keep it even
+        last = rows - rows % STRATUM_ROWS
         even[last:] = torch.rand(rows - last, generator=generator, device=order.device)
     out = torch.empty_like(even)
     out[order] = even
     return out
 
 
-def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
+def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
     """Tokens by which each of many overlapping groups of rows has nearly its expected number of each, shape (rows,).
 
     Rows come in random order, and what a row's groups are owed becomes more probable: a walk that balances itself, as
@@ -121,11 +121,11 @@ def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) 
     member = member + (many.cumsum(0) - many).to(member.dtype)
     sizes = torch.bincount(member.view(-1), minlength=int(many.sum()))
     # The rows of one step do not know of each other: together they make up what is owed, not each of them.
-    part_of = 1 / (1 + sizes * (TOGETHER / rows)) / ways
+    part_of = 1 / (1 + sizes * (BALANCE_ROWS / rows)) / ways
     owed = torch.zeros(ordered.shape[1], len(sizes), device=device)
     tokens = torch.empty(rows, 1, dtype=torch.long, device=device)
-    for begin in range(0, rows, TOGETHER):
-        some = slice(begin, begin + TOGETHER)
+    for begin in range(0, rows, BALANCE_ROWS):
+        some = slice(begin, begin + BALANCE_ROWS)
         own, mine = ordered[some], member[some]
         due = own + functional.embedding_bag(mine, (owed * part_of).T.contiguous(), mode="sum")
         due = due.clamp_(min=0) * (own > 0)
@@ -140,4 +140,4 @@ def balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) 
 
 def _part(rows: Tensor) -> int:
     """How many rows go at a time."""
-    return PART if rows.device.type == "cpu" else max(len(rows), 1)
+    return CHUNK_ROWS if rows.device.type == "cpu" else max(len(rows), 1)

@@ -18,20 +18,20 @@ from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.options import SampleContext
 
-LEAST = 0.05
+MIN_MATCH_SHARE = 0.05
 """Share of a plain sample that must meet the condition, unless few rows are wanted; else picking costs too much."""
 
-WHOLE = 2
+MAX_TRAINING_SIZES = 2
 """Plain samples of the training table's size that may be drawn however few rows meet the condition: as many rows as
 meet it there take about one, and how few do is only known to a third from a glance at a thousand."""
 
-GLANCE = 64, 1000
+TRIAL_ROWS = 64, 1000
 """Fewest and most rows by which that share is found."""
 
-TOGETHER = 1 << 18
+MAX_CHUNK_ROWS = 1 << 18
 """Most plain rows that are drawn together."""
 
-TRIES = 50
+MAX_TRIES = 50
 """How often more plain rows are drawn before conditional draws make up what is lacking."""
 
 
@@ -44,7 +44,7 @@ class Drawing(Protocol):
         """The filled tokens."""
 
 
-def draw_meeting(
+def sample_conditionally(
     drawing: Drawing,
     budget: int,
     fixed: Tokens,
@@ -71,19 +71,19 @@ def draw_meeting(
     picked: list[Tokens] = []
     lacking, few = rows, False
     if not (fixed != fixed[0]).any():
-        quiet, seen, pool = replace(draw, progress=False), 0, int(np.clip(4 * rows, *GLANCE))
+        quiet, seen, pool = replace(draw, progress=False), 0, int(np.clip(4 * rows, *TRIAL_ROWS))
         with progress_bar(rows, "sample", "row", draw.progress) as shown:
-            for _ in range(TRIES):
+            for _ in range(MAX_TRIES):
                 nothing = np.full((pool, fixed.shape[1]), -1, fixed.dtype)
                 plain = drawing(nothing, [None] * len(limits), quiet, calibrate=calibrate, stratify=stratify)
-                picked.append(plain[meeting(plain, fixed[0], limits, draw.rng)])
+                picked.append(plain[matches(plain, fixed[0], limits, draw.rng)])
                 seen, lacking = seen + pool, lacking - len(picked[-1])
                 share = (rows - lacking) / seen
-                few = lacking > 0 and share < LEAST and share * budget < rows
+                few = lacking > 0 and share < MIN_MATCH_SHARE and share * budget < rows
                 if lacking <= 0 or few:
                     break
                 shown.update(len(picked[-1]))
-                pool = min(math.ceil(1.1 * lacking / share) + GLANCE[0], TOGETHER)
+                pool = min(math.ceil(1.1 * lacking / share) + TRIAL_ROWS[0], MAX_CHUNK_ROWS)
         if few:
             picked, lacking = [], rows
     if lacking > 0:
@@ -93,7 +93,7 @@ def draw_meeting(
     return joined if len(picked) == 1 and len(joined) == rows else joined[draw.rng.permutation(len(joined))[:rows]]
 
 
-def meeting(
+def matches(
     tokens: Tokens, fixed: Tokens, limits: Sequence[Floats | None], rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
     """Which plain rows meet a condition, shape (rows,); tokens of which a share is allowed meet it by that chance."""

@@ -13,44 +13,49 @@ from torch import Tensor
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.options import SampleContext
-from tabsynth.synthesizers.sampling.importance_resampling import capped, one_each, raked, systematic
+from tabsynth.synthesizers.sampling.importance_resampling import (
+    cap_weights,
+    rake_weights,
+    resample_per_group,
+    resample_systematically,
+)
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.trees.discriminator import TreeCritic, first_look
-from tabsynth.training.validation_split import Parts
+from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_validated_gain
+from tabsynth.training.validation_split import TrainValidation
 
-CALIBRATE_FROM = 1000
+MIN_CALIBRATED_ROWS = 1000
 """Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""
 
-CHUNK = 1 << 16
+CHUNK_ROWS = 1 << 16
 """Rows that are drawn together."""
 
-CANDIDATES = 6
+N_CANDIDATES = 6
 """Rows that are drawn for each that is wanted."""
 
-WANTED = 1 << 15
+CHUNK_SELECTED_ROWS = 1 << 15
 """Rows that are chosen together."""
 
-SORTED = 6
+N_SORT_SLOTS = 6
 """Slots by which rows are sorted before some are taken at even steps: those of fewest tokens, which fill evenly."""
 
-LEAST = 3000
+MIN_ROWS = 3000
 """Fewest training rows from which a critic can learn what is not chance."""
 
-GLANCE, SEEN = 8000, 0.001
+N_TRIAL_ROWS, MIN_TRIAL_GAIN = 8000, 0.001
 """A critic first looks at so many rows; one that gains less than so many nats a row sees nothing, and that is all."""
 
-ALL = 2 * GLANCE
+MIN_ROWS_FOR_TRIAL = 2 * N_TRIAL_ROWS
 """Where there are fewer rows, a look would cost as much as teaching the critic at once."""
 
-DRAWN, POOL = 2, 100_000
+SYNTHETIC_ROWS_RATIO, MAX_SYNTHETIC_ROWS = 2, 100_000
 """Rows that are drawn to teach a critic, for each real one, and most of them."""
 
-WORTH = 0.003
+MIN_GAIN = 0.003
 """Nats a row that a critic must gain on held-out rows for its choice to be worth drawing more rows."""
 
 
 @dataclass(frozen=True, eq=False)
-class Manner:
+class RowOptions:
     """How rows are drawn.
 
     Attributes:
@@ -70,17 +75,19 @@ class Manner:
         return bool(free.all()) and all(limit is None for limit in self.limits)
 
 
-Fill = Callable[[Tensor, Manner], Tensor]
+SampleFn = Callable[[Tensor, RowOptions], Tensor]
 """Draws the tokens that are -1."""
 
-Finish = Callable[[Tensor, Tensor, Manner], Tensor]
+RefineFn = Callable[[Tensor, Tensor, RowOptions], Tensor]
 """Draws some cells of filled rows once more, given which are free."""
 
-Pool = Callable[[int, int, bool], Tensor]
+CandidateFn = Callable[[int, int, bool], Tensor]
 """Draws so many rows with a seed, finished or not."""
 
 
-def critic_of(layout: Layout, parts: Parts, pool: Pool, seed: int, progress: bool | None) -> TreeCritic | None:
+def fit_discriminator(
+    layout: Layout, parts: TrainValidation, pool: CandidateFn, seed: int, progress: bool | None
+) -> TreeDiscriminator | None:
     """A critic of what a model draws, None where that looks real already or there are too few rows to say.
 
     Args:
@@ -91,25 +98,28 @@ def critic_of(layout: Layout, parts: Parts, pool: Pool, seed: int, progress: boo
         progress: Whether to show a bar.
     """
     real, weights = parts.training, parts.weights
-    if len(real) < LEAST or layout.partial:
+    if len(real) < MIN_ROWS or layout.slots_with_absent_rows:
         return None
     first, second, own = (int(part) for part in np.random.SeedSequence([seed, 4]).generate_state(3))
-    looked = min(GLANCE, len(real))
-    if len(real) >= ALL:
+    looked = min(N_TRIAL_ROWS, len(real))
+    if len(real) >= MIN_ROWS_FOR_TRIAL:
         few = None if weights is None else weights[:looked]
-        if first_look(layout, real[:looked], pool(looked, first, True), seed=own, weights=few) < SEEN:
+        if (
+            cross_validated_gain(layout, real[:looked], pool(looked, first, True), seed=own, weights=few)
+            < MIN_TRIAL_GAIN
+        ):
             return None
-    wanted, many = min(DRAWN * len(real), POOL), list[Tensor]()
+    wanted, many = min(SYNTHETIC_ROWS_RATIO * len(real), MAX_SYNTHETIC_ROWS), list[Tensor]()
     with progress_bar(wanted, "learn to choose", "row", progress) as shown:
-        for begin in range(0, wanted, GLANCE):
-            many.append(pool(min(GLANCE, wanted - begin), second + begin, False))
+        for begin in range(0, wanted, N_TRIAL_ROWS):
+            many.append(pool(min(N_TRIAL_ROWS, wanted - begin), second + begin, False))
             shown.update(len(many[-1]))
-    critic = TreeCritic.taught(layout, real, torch.cat(many), seed=own, weights=weights)
-    return critic if critic.gain >= WORTH else None
+    critic = TreeDiscriminator.fit(layout, real, torch.cat(many), seed=own, weights=weights)
+    return critic if critic.gain >= MIN_GAIN else None
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class DiscriminatorSelection:
     """How rows are chosen among candidates.
 
     Attributes:
@@ -123,42 +133,46 @@ class Choice:
     log_odds: Callable[[Tensor], Tensor]
 
     @classmethod
-    def by(cls, trees: TreeCritic | None, emit: Sequence[npt.NDArray[np.bool_]]) -> Choice | None:
+    def by(
+        cls, trees: TreeDiscriminator | None, emit: Sequence[npt.NDArray[np.bool_]]
+    ) -> DiscriminatorSelection | None:
         """The choice of a critic of trees; None where there is none."""
         return None if trees is None else cls(trees.forest.layout, emit, trees.log_odds)
 
-    def of(self, tokens: Tensor, manner: Manner) -> Tensor:
+    def of(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
         weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
         # No row weighs more than so many times the mean, so that none is taken twice.
-        weights = capped(weights, CANDIDATES)
-        if manner.calibrate:
-            weights = raked(weights, tokens, self._targets(tokens.device), CANDIDATES)
-        if not manner.stratify:
-            return one_each(weights, CANDIDATES, manner.noise)
-        order = torch.randperm(len(tokens), generator=manner.noise, device=tokens.device)
-        for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-SORTED:]:
+        weights = cap_weights(weights, N_CANDIDATES)
+        if options.calibrate:
+            weights = rake_weights(weights, tokens, self._targets(tokens.device), N_CANDIDATES)
+        if not options.stratify:
+            return resample_per_group(weights, N_CANDIDATES, options.noise)
+        order = torch.randperm(len(tokens), generator=options.noise, device=tokens.device)
+        for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-N_SORT_SLOTS:]:
             order = order[tokens[order, slot].argsort(stable=True)]
-        return systematic(weights, len(tokens) // CANDIDATES, order, manner.noise)
+        return resample_systematically(weights, len(tokens) // N_CANDIDATES, order, options.noise)
 
     def _targets(self, device: torch.device) -> dict[int, Tensor]:
         """The share of each token that the chosen rows are to have; a low digit's follow from those of its high one."""
         layout, one = self.layout, [slot for slot, emit in enumerate(self.emit) if emit.ndim == 1]
-        return {slot: torch.from_numpy(layout.shares(slot, self.emit[slot])).to(device) for slot in one}
+        return {slot: torch.from_numpy(layout.target_marginal(slot, self.emit[slot])).to(device) for slot in one}
 
 
-def free_rows(fill: Fill, finish: Finish | None, count: int, slots: int, seed: int, device: torch.device) -> Tensor:
+def sample_unconditional_rows(
+    fill: SampleFn, finish: RefineFn | None, count: int, slots: int, seed: int, device: torch.device
+) -> Tensor:
     """Rows as they are drawn where nothing is asked, before any choice, shape (count, slots)."""
     noise = torch.Generator(device).manual_seed(seed)
-    manner = Manner([None] * slots, noise, count >= CALIBRATE_FROM, True)
-    tokens = fill(torch.full((count, slots), -1, device=device), manner)
-    return tokens if finish is None else finish(tokens, torch.ones_like(tokens, dtype=torch.bool), manner)
+    options = RowOptions([None] * slots, noise, count >= MIN_CALIBRATED_ROWS, True)
+    tokens = fill(torch.full((count, slots), -1, device=device), options)
+    return tokens if finish is None else finish(tokens, torch.ones_like(tokens, dtype=torch.bool), options)
 
 
-def draw_rows(
-    fill: Fill,
-    finish: Finish,
-    choice: Choice | None,
+def sample_rows(
+    fill: SampleFn,
+    finish: RefineFn,
+    choice: DiscriminatorSelection | None,
     fixed: Tokens,
     limits: list[Floats | None],
     draw: SampleContext,
@@ -184,17 +198,17 @@ def draw_rows(
     noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
     if any(limit is not None for limit in limits) or bool((fixed >= 0).any()):
         choice = None
-    together = CHUNK if choice is None else WANTED
+    together = CHUNK_ROWS if choice is None else CHUNK_SELECTED_ROWS
     out = np.empty_like(fixed)
     with progress_bar(len(fixed), "sample", "row", draw.progress) as shown:
         for begin in range(0, len(fixed), together):
             wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
-            manner = Manner(limits, noise, calibrate and len(wanted) >= CALIBRATE_FROM, stratify)
+            options = RowOptions(limits, noise, calibrate and len(wanted) >= MIN_CALIBRATED_ROWS, stratify)
             free = wanted < 0
-            rows = wanted if choice is None else wanted.repeat_interleave(CANDIDATES, 0)
-            rows = torch.cat([fill(part, manner) for part in torch.split(rows, CHUNK)])
+            rows = wanted if choice is None else wanted.repeat_interleave(N_CANDIDATES, 0)
+            rows = torch.cat([fill(part, options) for part in torch.split(rows, CHUNK_ROWS)])
             if choice is not None:
-                rows = rows[choice.of(rows, manner)]
-            out[begin : begin + together] = finish(rows, free, manner).cpu().numpy()
+                rows = rows[choice.of(rows, options)]
+            out[begin : begin + together] = finish(rows, free, options).cpu().numpy()
             shown.update(len(wanted))
     return out

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-ROUNDS = 8
+MAX_ROUNDS = 8
 """Passes over the slots in which weights are raked, and tries to cap them."""
 
 STEP = 3.0
 """Largest factor by which raking changes a weight at once."""
 
 
-def capped(weights: Tensor, most: float) -> Tensor:
+def cap_weights(weights: Tensor, most: float) -> Tensor:
     """Weights with a mean of one and, but for rounding, none above ``most``, shape (rows,)."""
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         weights = weights / weights.mean()
         if float(weights.max()) <= most:
             break
@@ -29,7 +29,7 @@ def capped(weights: Tensor, most: float) -> Tensor:
     return weights / weights.mean()
 
 
-def raked(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor], most: float) -> Tensor:
+def rake_weights(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor], most: float) -> Tensor:
     """Weights whose sums over the tokens of each slot approach targets, shape (rows,).
 
     Args:
@@ -38,18 +38,18 @@ def raked(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor], most: 
         targets: The wanted share of each token, for the slots that have one.
         most: Largest weight in multiples of the mean.
     """
-    weights = capped(weights, most)
-    for _ in range(ROUNDS):
+    weights = cap_weights(weights, most)
+    for _ in range(MAX_ROUNDS):
         for slot, target in targets.items():
             own = torch.zeros(len(target), dtype=weights.dtype, device=weights.device)
             own.index_add_(0, tokens[:, slot], weights)
             factor = target * own.sum() / own.clamp(min=1e-12)
             weights = weights * factor.clamp(1 / STEP, STEP)[tokens[:, slot]]
-        weights = capped(weights, most)
+        weights = cap_weights(weights, most)
     return weights
 
 
-def systematic(weights: Tensor, count: int, order: Tensor, noise: torch.Generator) -> Tensor:
+def resample_systematically(weights: Tensor, count: int, order: Tensor, noise: torch.Generator) -> Tensor:
     """Positions of ``count`` rows at even steps of the summed weights along an order, shape (count,)."""
     edges = weights[order].double().cumsum(0)
     first = torch.rand(1, generator=noise, device=weights.device, dtype=torch.float64)
@@ -57,7 +57,7 @@ def systematic(weights: Tensor, count: int, order: Tensor, noise: torch.Generato
     return order[torch.searchsorted(edges, points, right=True).clamp(max=len(order) - 1)]
 
 
-def one_each(weights: Tensor, candidates: int, noise: torch.Generator) -> Tensor:
+def resample_per_group(weights: Tensor, candidates: int, noise: torch.Generator) -> Tensor:
     """One of every ``candidates`` rows in a row, in proportion to their weights, shape (rows / candidates,)."""
     edges = weights.view(-1, candidates).cumsum(1)
     dice = torch.rand(len(edges), 1, generator=noise, device=weights.device, dtype=weights.dtype) * edges[:, -1:]

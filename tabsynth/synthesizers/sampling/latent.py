@@ -10,21 +10,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from tabsynth.synthesizers.sampling.calibration import stratified_uniforms
-from tabsynth.synthesizers.sampling.slot_sampler import Picker
+from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.training.networks.vae import LatentNet
 from tabsynth.training.precision import product_autocast
 
-CANDIDATES = 32
+N_CANDIDATES = 32
 """Draws among which one is chosen where something is known or restricted."""
 
-FAINT = 1e-30
+MIN_PROBABILITY = 1e-30
 """Probabilities are held above this before their logarithm is taken."""
 
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
 
 
-class LatentDrawer:
+class LatentSampler:
     """A trained network with its matrices computed once, and how slots are drawn.
 
     Args:
@@ -33,19 +33,19 @@ class LatentDrawer:
         order: The slots in the order in which they are drawn.
     """
 
-    def __init__(self, net: LatentNet, picker: Picker, order: Sequence[int]) -> None:
-        self.net, self.picker, self.order = net, picker, order
+    def __init__(self, net: LatentNet, slot_sampler: SlotSampler, order: Sequence[int]) -> None:
+        self.net, self.slot_sampler, self.order = net, slot_sampler, order
         self.layout = net.layout
         with torch.no_grad():
             self.table, self.head = net.table().float(), net.head()
             self.links, self.linked = net.links.embed(), net.links.head()
         self.device = self.table.device
-        self.noise = picker.noise
+        self.noise = slot_sampler.noise
         self.batch = BATCH if self.device.type == "cpu" else 1 << 16
 
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""
-        limited = self.picker.limited(self.order)
+        limited = self.slot_sampler.limited(self.order)
         asked = (tokens >= 0).any(1) | bool(limited)
         latents = torch.empty(len(tokens), self.net.prior.size, device=self.device)
         rows = (~asked).nonzero().squeeze(1)
@@ -58,7 +58,7 @@ class LatentDrawer:
             rows = (tokens[:, slot] < 0).nonzero().squeeze(1)
             if len(rows):
                 logits = self.logits(decoded[rows], sums[rows], slot)
-                tokens[rows, slot] = self.picker.pick(tokens[rows], slot, logits)
+                tokens[rows, slot] = self.slot_sampler.sample(tokens[rows], slot, logits)
             sums += self.links[self.layout.offsets[slot] + tokens[:, slot]]
         return tokens
 
@@ -87,7 +87,7 @@ class LatentDrawer:
 
     def _uniforms(self, means: Tensor) -> Tensor:
         """A uniform number for each row, dealt evenly to rows that expect about the same latent."""
-        if self.picker.stratify:
+        if self.slot_sampler.stratify:
             return stratified_uniforms(means.argsort(stable=True), self.noise)
         return torch.rand(len(means), generator=self.noise, device=self.device)
 
@@ -105,15 +105,15 @@ class LatentDrawer:
         its known tokens and its limits were. Where limits leave little, few such candidates meet them: half instead
         take restricted slots from their training marginals and count them as known.
         """
-        many = tokens.repeat_interleave(CANDIDATES, 0)
+        many = tokens.repeat_interleave(N_CANDIDATES, 0)
         weight = torch.zeros(len(many), device=self.device)
-        guessed = torch.arange(len(many), device=self.device) % CANDIDATES >= CANDIDATES // 2
+        guessed = torch.arange(len(many), device=self.device) % N_CANDIDATES >= N_CANDIDATES // 2
         for slot in limited:
             share = torch.from_numpy(self.layout.counts[slot]).to(weight)
             share = (share / share.sum()).log()
-            chances, mass = self.picker.chances(many, slot, share.repeat(len(many), 1))
-            drawn, here = self.picker.draw(chances), guessed & (many[:, slot] < 0)
-            weight += (mass.clamp(min=FAINT).log() - share[drawn].clamp(min=math.log(FAINT))) * here
+            chances, mass = self.slot_sampler.probabilities(many, slot, share.repeat(len(many), 1))
+            drawn, here = self.slot_sampler.draw(chances), guessed & (many[:, slot] < 0)
+            weight += (mass.clamp(min=MIN_PROBABILITY).log() - share[drawn].clamp(min=math.log(MIN_PROBABILITY))) * here
             many[:, slot] = torch.where(here, drawn, many[:, slot])
         latents = self.latents(many)
         weight += self.net.prior.log_prob(latents) - self.net.prior.log_prob(latents, self._context(many))
@@ -122,16 +122,16 @@ class LatentDrawer:
         for slot in self.order[: len(asked) - asked[::-1].index(True)]:
             known, logits = many[:, slot] >= 0, self.logits(decoded, sums, slot)
             own = functional.log_softmax(logits, 1).gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1)
-            chances, mass = self.picker.chances(many, slot, logits)
-            weight += torch.where(known, own, mass.clamp(min=FAINT).log())
-            many[:, slot] = torch.where(known, many[:, slot], self.picker.draw(chances))
+            chances, mass = self.slot_sampler.probabilities(many, slot, logits)
+            weight += torch.where(known, own, mass.clamp(min=MIN_PROBABILITY).log())
+            many[:, slot] = torch.where(known, many[:, slot], self.slot_sampler.draw(chances))
             sums += self.links[self.layout.offsets[slot] + many[:, slot]]
         chosen = self._chosen(weight)
         return many[chosen], latents[chosen]
 
     def _chosen(self, weight: Tensor) -> Tensor:
         """One candidate of each row by log-weights, shape (rows,): positions among all candidates."""
-        edges = weight.view(-1, CANDIDATES).softmax(1).cumsum(1)
+        edges = weight.view(-1, N_CANDIDATES).softmax(1).cumsum(1)
         dice = torch.rand(len(edges), 1, generator=self.noise, device=self.device) * edges[:, -1:]
-        chosen = torch.searchsorted(edges, dice, right=True).clamp(max=CANDIDATES - 1).squeeze(1)
-        return chosen + torch.arange(len(edges), device=self.device) * CANDIDATES
+        chosen = torch.searchsorted(edges, dice, right=True).clamp(max=N_CANDIDATES - 1).squeeze(1)
+        return chosen + torch.arange(len(edges), device=self.device) * N_CANDIDATES

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.sampling.calibration import (
-    balanced,
-    calibrating,
-    inverse,
+    fit_calibration_weights,
+    reweight_,
+    sample_balanced,
+    sample_inverse_cdf,
     softmax_,
     stratified_uniforms,
-    weigh_,
 )
 from tabsynth.training.networks.layout import Layout
 
 
 @dataclass(frozen=True, eq=False)
-class Picker:
+class SlotSampler:
     """How a slot's tokens are drawn.
 
     Attributes:
@@ -46,15 +46,15 @@ class Picker:
     noise: torch.Generator
     calibrate: bool = False
     stratify: bool = False
-    pulls: Mapping[int, Tensor] = field(default_factory=dict)
-    found: dict[int, Tensor] = field(default_factory=dict)
+    calibration_weights: Mapping[int, Tensor] = field(default_factory=dict)
+    fitted_weights: dict[int, Tensor] = field(default_factory=dict)
 
     def limited(self, order: Sequence[int]) -> list[int]:
         """The restricted slots of an order; those whose limits depend on another slot come last."""
         dimensions = [0 if limit is None else limit.ndim for limit in self.limits]
         return sorted((slot for slot in order if dimensions[slot]), key=lambda slot: dimensions[slot])
 
-    def chances(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def probabilities(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities of a slot's tokens within its limits, and how probable it was to meet them.
 
         Args:
@@ -79,7 +79,7 @@ class Picker:
 
     def _sample_valid(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
         """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
-        allowed, missing = self.emit[slot], self.layout.gap(slot)
+        allowed, missing = self.emit[slot], self.layout.missing_token(slot)
         if allowed.all():
             return softmax_(logits)
         if missing is None or not allowed[missing] or allowed.sum() == 1:
@@ -89,7 +89,7 @@ class Picker:
         softmax_(logits).mul_((1 - absent).unsqueeze(1))[:, missing] = absent
         return logits
 
-    def pick(
+    def sample(
         self,
         tokens: Tensor,
         slot: int,
@@ -113,25 +113,27 @@ class Picker:
             counts = torch.bincount(prefixes, minlength=len(logits))
             rows = torch.arange(len(tokens), device=tokens.device)
             first = tokens[torch.empty_like(counts).index_copy_(0, prefixes, rows)]
-        chances, _ = self.chances(first, slot, logits)
+        chances, _ = self.probabilities(first, slot, logits)
         emit = self.emit[slot]
-        if self.calibrate and slot not in self.layout.partial and emit.ndim == 1:  # a low digit follows its high one
-            target = torch.from_numpy(self.layout.shares(slot, emit)).to(chances)
-            self.found[slot] = calibrating(chances, target, counts)
-            chances = weigh_(chances, self.found[slot])
-        elif slot in self.pulls:
-            chances = weigh_(chances, self.pulls[slot].to(chances))
+        if (
+            self.calibrate and slot not in self.layout.slots_with_absent_rows and emit.ndim == 1
+        ):  # a low digit follows its high one
+            target = torch.from_numpy(self.layout.target_marginal(slot, emit)).to(chances)
+            self.fitted_weights[slot] = fit_calibration_weights(chances, target, counts)
+            chances = reweight_(chances, self.fitted_weights[slot])
+        elif slot in self.calibration_weights:
+            chances = reweight_(chances, self.calibration_weights[slot].to(chances))
         if self.stratify and groups is not None:
-            return balanced(chances, groups, self.noise)
+            return sample_balanced(chances, groups, self.noise)
         if self.stratify:
             uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)
         else:
             uniforms = torch.rand(len(tokens), generator=self.noise, device=chances.device)
-        return inverse(chances, uniforms, prefixes)
+        return sample_inverse_cdf(chances, uniforms, prefixes)
 
     def draw(self, chances: Tensor) -> Tensor:
         """Independent draws from rows of probabilities, shape (rows,)."""
-        return inverse(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
+        return sample_inverse_cdf(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
 
 
 def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:

@@ -19,31 +19,31 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.progress import progress_bar
-from tabsynth.synthesizers.sampling.slot_sampler import Picker
-from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.trees.conditional import TreeConditional, met_tokens
+from tabsynth.training.trees.conditional import TreeConditional, observed_tokens
 from tabsynth.training.trees.token_forest import features
-from tabsynth.training.validation_split import Parts
+from tabsynth.training.validation_split import TrainValidation
 
-OPEN = 0.05
+MIN_OPEN_NATS = 0.05
 """Nats a row that the network must leave open of a column for trees to be taught it."""
 
-FEW, CLASSES, CELLS = 8, 16, 150_000
+MIN_CLASSES_LIMIT, MAX_CLASSES_LIMIT, MAX_CELLS = 8, 16, 150_000
 """Trees are taught a slot of up to so many tokens: of few in any table, of more where rows times tokens stay few."""
 
-FEWEST = 3000
+MIN_ROWS = 3000
 """Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
 
 MAX_PASSES, MIN_JUDGED_ROWS = 300_000, 1024
 """Rows that go through the network to say what its chain implies of columns, and fewest held-out rows for it."""
 
-TREES, PULL, AGAIN = "trees.", "pull.", "again."
+TREES_KEY, CALIBRATION_KEY, REFINED_KEY = "trees.", "pull.", "again."
 """What the names of arrays of trees, and of both kinds of weights, begin with in a model file."""
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class TreeConditionals:
     """What is learned of single columns beside the network.
 
     Attributes:
@@ -53,41 +53,45 @@ class Columns:
     """
 
     trees: tuple[TreeConditional, ...] = ()
-    pulls: Mapping[int, Tensor] = field(default_factory=dict)
-    again: Mapping[int, Tensor] = field(default_factory=dict)
+    calibration_weights: Mapping[int, Tensor] = field(default_factory=dict)
+    refined_weights: Mapping[int, Tensor] = field(default_factory=dict)
 
     def arrays(self) -> Arrays:
         """For a model file."""
         arrays: Arrays = {}
         for trees in self.trees:
-            arrays |= trees.forest.arrays(f"{TREES}{trees.slot}")
-        for name, weights in ((PULL, self.pulls), (AGAIN, self.again)):
+            arrays |= trees.forest.arrays(f"{TREES_KEY}{trees.slot}")
+        for name, weights in ((CALIBRATION_KEY, self.calibration_weights), (REFINED_KEY, self.refined_weights)):
             arrays |= {f"{name}{slot}": own.cpu().numpy() for slot, own in weights.items()}
         return arrays
 
     @classmethod
-    def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[Columns, Arrays]:
+    def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[TreeConditionals, Arrays]:
         """What ``arrays`` gave, and the other arrays."""
-        other = {name: array for name, array in arrays.items() if not name.startswith((TREES, PULL, AGAIN))}
+        other = {
+            name: array
+            for name, array in arrays.items()
+            if not name.startswith((TREES_KEY, CALIBRATION_KEY, REFINED_KEY))
+        }
         trees: list[TreeConditional] = []
-        pulls: dict[int, Tensor] = {}
-        again: dict[int, Tensor] = {}
+        calibration_weights: dict[int, Tensor] = {}
+        refined_weights: dict[int, Tensor] = {}
         for slot in order:
             # Files of the first form held trees as text under the bare name: refused, rather than read without them.
-            if not arrays.keys().isdisjoint({f"{TREES}{slot}{part}" for part in ("", ".nodes", ".leaves")}):
-                trees.append(TreeConditional.from_arrays(arrays, f"{TREES}{slot}", layout, slot))
-            for name, found in ((PULL, pulls), (AGAIN, again)):
+            if not arrays.keys().isdisjoint({f"{TREES_KEY}{slot}{part}" for part in ("", ".nodes", ".leaves")}):
+                trees.append(TreeConditional.from_arrays(arrays, f"{TREES_KEY}{slot}", layout, slot))
+            for name, found in ((CALIBRATION_KEY, calibration_weights), (REFINED_KEY, refined_weights)):
                 if (weights := arrays.get(f"{name}{slot}")) is not None:
                     found[slot] = torch.from_numpy(weights.copy())
-        return cls(tuple(trees), pulls, again), other
+        return cls(tuple(trees), calibration_weights, refined_weights), other
 
 
 @torch.inference_mode()
-def conditionals_of(
-    chain: Chain,
+def fit_tree_conditionals(
+    chain: AutoregressiveModel,
     order: Sequence[int],
     emit: Sequence[npt.NDArray[np.bool_]],
-    parts: Parts,
+    parts: TrainValidation,
     seed: int,
     progress: bool | None,
 ) -> tuple[TreeConditional, ...]:
@@ -102,25 +106,23 @@ def conditionals_of(
         progress: Whether to show a bar.
     """
     layout = chain.layout
-    if layout.partial or len(parts.training) < FEWEST:
+    if layout.slots_with_absent_rows or len(parts.training) < MIN_ROWS:
         return ()
-    most = int(np.clip(CELLS / len(parts.training), FEW, CLASSES))
-    few = [slot for slot in order if len(met_tokens(layout, slot)) <= most and emit[slot].ndim == 1]
-    few = [slot for slot in few if entropy(layout.counts[slot]) > OPEN]
+    most = int(np.clip(MAX_CELLS / len(parts.training), MIN_CLASSES_LIMIT, MAX_CLASSES_LIMIT))
+    few = [slot for slot in order if len(observed_tokens(layout, slot)) <= most and emit[slot].ndim == 1]
+    few = [slot for slot in few if entropy(layout.counts[slot]) > MIN_OPEN_NATS]
     if not few:
         return ()
-    passes = sum((len(met_tokens(layout, slot)) - 1) * (len(order) - list(order).index(slot)) for slot in few)
+    passes = sum((len(observed_tokens(layout, slot)) - 1) * (len(order) - list(order).index(slot)) for slot in few)
     judged = parts.judged[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
     own = chain.log_probs(judged, order)
-    left = {slot: -float(chain.implied(judged, slot, order, own).mean()) for slot in few}
-    asked = [slot for slot in left if left[slot] > OPEN]
+    left = {slot: -float(chain.conditional_log_prob(judged, slot, order, own).mean()) for slot in few}
+    asked = [slot for slot in left if left[slot] > MIN_OPEN_NATS]
     rows, tokens = features(parts.training, layout), parts.training.cpu().numpy()
     seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
 
     def learn(slot: int) -> tuple[TreeConditional, float]:
-        trees = TreeConditional.taught(
-            layout, slot, rows, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights
-        )
+        trees = TreeConditional.fit(layout, slot, rows, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights)
         found = trees.read(judged)[0].gather(1, judged[:, slot : slot + 1])
         return trees, left[slot] + float(found.mean())
 
@@ -135,11 +137,11 @@ def conditionals_of(
     return tuple(kept)
 
 
-def redrawn(
+def refine_rows(
     tokens: Tensor,
     free: Tensor,
     conditionals: Sequence[TreeConditional],
-    picker: Picker,
+    slot_sampler: SlotSampler,
 ) -> Tensor:
     """Rows with the free cells of some slots drawn once more, shape (rows, slots).
 
@@ -147,7 +149,7 @@ def redrawn(
         tokens: Drawn rows, shape (rows, slots).
         free: The cells that may change, shape (rows, slots).
         conditionals: What trees know.
-        picker: How tokens are drawn, within limits.
+        slot_sampler: Samples tokens, within limits.
     """
     conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]
     if not conditionals or not len(tokens):
@@ -156,6 +158,6 @@ def redrawn(
     for trees in conditionals:
         slot = trees.slot
         logits, groups = trees.read(tokens)
-        drawn = picker.pick(tokens, slot, logits, groups=groups if picker.stratify else None)
+        drawn = slot_sampler.sample(tokens, slot, logits, groups=groups if slot_sampler.stratify else None)
         tokens[:, slot] = torch.where(free[:, slot], drawn, tokens[:, slot])
     return tokens

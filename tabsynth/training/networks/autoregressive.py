@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tabsynth.training.networks.feature_cross import Crossed
+from tabsynth.training.networks.feature_cross import FeatureCrossEmbedding
 from tabsynth.training.networks.gaussian_copula import GaussianCopula
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.networks.masked_dp import PlainNet
 from tabsynth.training.precision import product_autocast
-from tabsynth.training.validation_split import Parts
+from tabsynth.training.validation_split import TrainValidation
 
 BATCH = 2048
 """Rows that go through the network at once on a CPU, so that activations stay in the cache."""
@@ -29,7 +29,7 @@ MAX_SHARED = 0.95
 of the rows."""
 
 
-class Chain:
+class AutoregressiveModel:
     """A trained network with its matrices computed once.
 
     Args:
@@ -85,7 +85,7 @@ class Chain:
             out[part] = values
         return out if self.copula is None else self.copula.pool(out, tokens, slot, seen)
 
-    def _crossed(self, seen: Sequence[int]) -> Crossed | None:
+    def _crossed(self, seen: Sequence[int]) -> FeatureCrossEmbedding | None:
         """What adds the crossed feature, where all of its slots may be known."""
         cross = self.net.cross
         return cross if cross is not None and set(cross.slots) <= set(seen) else None
@@ -173,7 +173,7 @@ class Chain:
                 state.add(slot)
         return out
 
-    def fit_copula(self, parts: Parts, order: Sequence[int]) -> GaussianCopula:
+    def fit_copula(self, parts: TrainValidation, order: Sequence[int]) -> GaussianCopula:
         """Fit a copula to training rows, and its pool with the network to held-out rows along an order."""
         validation = parts.judged
         copula, state = (
@@ -188,7 +188,7 @@ class Chain:
             state.add(slot)
         return copula.pooled_with(network, own, validation.cpu().numpy())
 
-    def implied(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
+    def conditional_log_prob(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
         """Log-probability of each row's token of a slot given all its other slots by the chain, shape (rows,).
 
         By Bayes' rule: the row's likelihood against those with each other token in its place that training rows have.
@@ -221,7 +221,7 @@ class Prefixes:
         hidden: The sum of embeddings of each prefix, shape (prefixes, width).
     """
 
-    def __init__(self, chain: Chain, tokens: Tensor, shared: bool = True) -> None:
+    def __init__(self, chain: AutoregressiveModel, tokens: Tensor, shared: bool = True) -> None:
         self.chain, self.tokens = chain, tokens
         self.of: Tensor | None = torch.zeros(len(tokens), dtype=torch.long, device=chain.device) if shared else None
         self.known = tokens[:1] if shared else tokens

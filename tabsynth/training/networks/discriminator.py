@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.networks.masked import Waves
+from tabsynth.training.networks.masked import TokenEmbedding
 from tabsynth.training.networks.nade import linear
 
 SLOPE = 0.2
@@ -34,7 +34,7 @@ class Critic(nn.Module):
 
     def __init__(self, layout: Layout, *, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.embed = Waves(layout, width, 1 / math.sqrt(len(layout.sizes)), 1.0, generator)
+        self.embed = TokenEmbedding(layout, width, 1 / math.sqrt(len(layout.sizes)), 1.0, generator)
         with torch.no_grad():
             self.embed.share.masked_fill_(layout.on_line().unsqueeze(1), 0.0)  # type: ignore[operator]
             self.embed.slow.mul_(4)

@@ -18,30 +18,30 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.networks.layout import Layout, grouped
+from tabsynth.training.networks.layout import Layout, coarsen_tokens
 
-ROWS = 5
+MIN_CODE_ROWS = 5
 """A combination of tokens gets an embedding from so many rows on, and combinations have so many on average."""
 
-MOST_SLOTS = 4
+MAX_SLOTS = 4
 """Most slots in a cross."""
 
 CANDIDATES = 8
 """A cross is looked for among so many slots, those of most entropy."""
 
-FEW = 64
+MAX_SLOT_TOKENS = 64
 """Slots of more tokens are not crossed."""
 
-APART = 1 / 30
+MAX_INDEPENDENT_SHARE = 1 / 30
 """Crossed slots tell no more than this share of each other's entropy: what depends on each other the network sums."""
 
-SAMPLE = 20_000
+MAX_SAMPLE_ROWS = 20_000
 """Rows by which crosses are compared."""
 
-TOGETHER = 1 / 25
+MIN_EXPLAINED_SHARE = 1 / 25
 """A cross is kept when it tells this share of the other slots' entropy beyond what its slots tell one by one."""
 
-SHARP = (1.0, 1.5, 2.0, 3.0)
+SHARPNESS_EXPONENTS = (1.0, 1.5, 2.0, 3.0)
 """Factors of a sum of log-ratios: effects that add up are each blurred by the others."""
 
 GROUPS = 16
@@ -53,7 +53,7 @@ Rows = TypeVar("Rows", npt.NDArray[np.int32], Tensor)
 
 
 @dataclass(frozen=True, eq=False)
-class Cross:
+class FeatureCross:
     """Slots whose combinations of tokens get embeddings of their own.
 
     Attributes:
@@ -65,7 +65,9 @@ class Cross:
     codes: npt.NDArray[np.int64]
 
     @classmethod
-    def found(cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]) -> Cross | None:
+    def found(
+        cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]
+    ) -> FeatureCross | None:
         """The cross that tells most of the other slots beyond what its slots tell one by one, where it is worth it.
 
         It is not where the sum of what its slots tell does as well: that much the network sees without it. What a
@@ -78,35 +80,39 @@ class Cross:
             information: Their mutual information with their entropies on the diagonal, shape (slots, slots).
         """
         entropy = information.diagonal()
-        near = information > APART * np.minimum.outer(entropy, entropy)
-        few = [slot for slot, size in enumerate(layout.sizes) if 1 < size <= FEW and slot not in layout.partial]
+        near = information > MAX_INDEPENDENT_SHARE * np.minimum.outer(entropy, entropy)
+        few = [
+            slot
+            for slot, size in enumerate(layout.sizes)
+            if 1 < size <= MAX_SLOT_TOKENS and slot not in layout.slots_with_absent_rows
+        ]
         few = sorted(few, key=lambda slot: -entropy[slot])[:CANDIDATES]
-        every, tokens = tokens, tokens[:: max(1, round(len(tokens) / SAMPLE))]
-        codes = grouped(tokens, layout, GROUPS)
-        told = {slot: code for slot, code in enumerate(codes) if slot not in layout.partial}
+        every, tokens = tokens, tokens[:: max(1, round(len(tokens) / MAX_SAMPLE_ROWS))]
+        codes = coarsen_tokens(tokens, layout, GROUPS)
+        told = {slot: code for slot, code in enumerate(codes) if slot not in layout.slots_with_absent_rows}
         single = {slot: _told(tokens[:, slot], told) for slot in few}
         best, best_gain, joint = None, 0.0, dict[int, float]()
-        for slots in (slots for most in range(2, MOST_SLOTS + 1) for slots in combinations(few, most)):
+        for slots in (slots for most in range(2, MAX_SLOTS + 1) for slots in combinations(few, most)):
             if any(near[one, two] for one, two in combinations(slots, 2)):
                 continue
             met, combination = np.unique(code_of(tokens, slots, layout), return_inverse=True)
-            if len(tokens) < ROWS * len(met):
+            if len(tokens) < MIN_CODE_ROWS * len(met):
                 continue
             others = {slot: code for slot, code in told.items() if slot not in slots}
             tells = _told(combination, others)
             gain = sum(tells[slot] - sum(single[own][slot] for own in slots) for slot in others)
-            if gain > max(best_gain, TOGETHER * float(entropy[list(others)].sum())):
+            if gain > max(best_gain, MIN_EXPLAINED_SHARE * float(entropy[list(others)].sum())):
                 best, best_gain, joint = slots, gain, tells
         if best is None:
             return None
         gain = sum(joint[slot] - _summed(best, tokens, layout, told[slot]) for slot in joint)
-        if gain <= TOGETHER * float(entropy[list(joint)].sum()):
+        if gain <= MIN_EXPLAINED_SHARE * float(entropy[list(joint)].sum()):
             return None
         numbers, counts = np.unique(code_of(every, best, layout), return_counts=True)
-        return cls(best, numbers[counts >= ROWS].astype(np.int64))
+        return cls(best, numbers[counts >= MIN_CODE_ROWS].astype(np.int64))
 
 
-class Crossed(nn.Module):
+class FeatureCrossEmbedding(nn.Module):
     """What a crossed feature adds to the first layer: nothing where its combination is rare or masked.
 
     Args:
@@ -115,7 +121,7 @@ class Crossed(nn.Module):
         width: Width of the residual stream.
     """
 
-    def __init__(self, cross: Cross, layout: Layout, width: int) -> None:
+    def __init__(self, cross: FeatureCross, layout: Layout, width: int) -> None:
         super().__init__()
         self.slots, self.layout = cross.slots, layout
         self.register_buffer("codes", torch.from_numpy(cross.codes))
@@ -165,7 +171,7 @@ def _summed(slots: Sequence[int], tokens: npt.NDArray[np.int32], layout: Layout,
         smooth = (both + SMOOTH * np.exp(law)) / (both.sum(1, keepdims=True) + SMOOTH)
         tells += (np.log(smooth) - law)[tokens[:, slot]]
     best = 0.0
-    for sharp in SHARP:
+    for sharp in SHARPNESS_EXPONENTS:
         found = law + sharp * tells
         found -= logsumexp(found, axis=1, keepdims=True)
         best = max(best, float((found[np.arange(len(own)), own] - law[own]).mean()))

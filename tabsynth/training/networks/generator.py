@@ -24,7 +24,7 @@ from tabsynth.training.precision import product_autocast, product_dtype
 HEAT = 0.5
 """Temperature of the softmax that stands in for a drawn token in the backward pass."""
 
-FAINT = 1e-20
+MIN_PROBABILITY = 1e-20
 """Numbers are held above this before their logarithm is taken."""
 
 
@@ -98,8 +98,8 @@ class Generator(LatentNet):
             with product_autocast(latents.device):
                 linked = functional.linear(functional.silu(sums), heads[slot])
             logits, size = base[slot] + linked.float(), layout.sizes[slot]
-            dice = torch.rand(logits.shape, generator=noise, device=logits.device).clamp_(min=FAINT).log_()
-            perturbed = logits - dice.neg_().clamp_(min=FAINT).log_()
+            dice = torch.rand(logits.shape, generator=noise, device=logits.device).clamp_(min=MIN_PROBABILITY).log_()
+            perturbed = logits - dice.neg_().clamp_(min=MIN_PROBABILITY).log_()
             tokens[slot] = perturbed[:, :size].detach().argmax(1)
             near = (perturbed / HEAT).softmax(1)
             soft[slot], chances[slot] = near[:, :size], logits.softmax(1)[:, :size]

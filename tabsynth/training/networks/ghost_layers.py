@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.privacy.mechanisms.ghost_clipping import GhostLayer
-from tabsynth.training.networks.masked import Waves
+from tabsynth.training.networks.masked import TokenEmbedding
 
 
-class Looked(GhostLayer):
+class GhostEmbeddingLookup(GhostLayer):
     """Rows of a matrix by the tokens of a row, one in each slot, or their sum.
 
     Args:
@@ -25,7 +25,7 @@ class Looked(GhostLayer):
         Input: tokens (rows, slots). Output: (rows, slots, width), or (rows, width) where summed.
     """
 
-    def __init__(self, waves: Waves, *, summed: bool = False) -> None:
+    def __init__(self, waves: TokenEmbedding, *, summed: bool = False) -> None:
         super().__init__()
         self.free, self.slow = waves.free, waves.slow
         self.summed = summed
@@ -50,7 +50,7 @@ class Looked(GhostLayer):
         }
 
 
-class Told(GhostLayer):
+class GhostOutputHead(GhostLayer):
     """Logits of all slots from a hidden layer, of a row or of each of its slots.
 
     Args:
@@ -60,7 +60,7 @@ class Told(GhostLayer):
         Input: (rows, width), or (rows, slots, width). Output: (rows, total).
     """
 
-    def __init__(self, waves: Waves) -> None:
+    def __init__(self, waves: TokenEmbedding) -> None:
         super().__init__()
         self.free, self.slow = waves.free, waves.slow
         self.layout, self._matrix = waves.layout, waves.matrix
@@ -92,7 +92,7 @@ class Told(GhostLayer):
         return {self.free: free.sqrt(), self.slow: slow.sqrt()}
 
 
-class Sparse(GhostLayer):
+class GhostMaskedLinear(GhostLayer):
     """A linear layer some of whose weights are held at zero.
 
     Args:
@@ -113,7 +113,7 @@ class Sparse(GhostLayer):
         return {self.weight: ((gradients.square() @ self._mask) * inputs.square()).sum(1).sqrt()}
 
 
-class Repeated(GhostLayer):
+class GhostSharedParameter(GhostLayer):
     """A weight that is the same for every row, such as a shift.
 
     Args:
@@ -136,7 +136,7 @@ class Repeated(GhostLayer):
         return {self.weight: gradients.flatten(1).norm(dim=1)}
 
 
-def _of(waves: Waves) -> tuple[Tensor, Tensor]:
+def _of(waves: TokenEmbedding) -> tuple[Tensor, Tensor]:
     """The share of the free part of each token, shape (total,), and its waves, (total, frequencies)."""
     share, features = waves.share, waves.waves
     assert isinstance(share, Tensor)

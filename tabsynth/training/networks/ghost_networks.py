@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.training.networks.discriminator import SLOPE, Critic
-from tabsynth.training.networks.ghost_layers import Looked, Repeated, Sparse, Told
+from tabsynth.training.networks.ghost_layers import (
+    GhostEmbeddingLookup,
+    GhostMaskedLinear,
+    GhostOutputHead,
+    GhostSharedParameter,
+)
 from tabsynth.training.networks.made import Made
 from tabsynth.training.networks.masked import slot_losses
 from tabsynth.training.networks.vae import LatentNet
@@ -27,11 +32,11 @@ class Density(nn.Module):
 
     def __init__(self, made: Made) -> None:
         super().__init__()
-        self.shifts, self.bias = Repeated(made.shifts), Repeated(made.bias)
+        self.shifts, self.bias = GhostSharedParameter(made.shifts), GhostSharedParameter(made.bias)
         masks = [cast(Tensor, mask) for mask in (made.mask_in, made.mask_hidden, made.mask_out, made.mask_skip)]
-        self.inward = Sparse(made.inward, masks[0])
-        self.layers = nn.ModuleList(Sparse(layer, masks[1]) for layer in made.layers)
-        self.outward, self.skip = Sparse(made.outward, masks[2]), Sparse(made.skip, masks[3])
+        self.inward = GhostMaskedLinear(made.inward, masks[0])
+        self.layers = nn.ModuleList(GhostMaskedLinear(layer, masks[1]) for layer in made.layers)
+        self.outward, self.skip = GhostMaskedLinear(made.outward, masks[2]), GhostMaskedLinear(made.skip, masks[3])
         self._density = made.density
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -55,8 +60,12 @@ class RowwiseDecoder(nn.Module):
         super().__init__()
         self.layout = net.layout
         self.inward, self.writer = net.inward, net.writer
-        self.head, self.bias = Told(net.head), Repeated(net.bias)
-        self.start, self.embed, self.links = net.links.start, Looked(net.links.embed), Told(net.links.head)
+        self.head, self.bias = GhostOutputHead(net.head), GhostSharedParameter(net.bias)
+        self.start, self.embed, self.links = (
+            net.links.start,
+            GhostEmbeddingLookup(net.links.embed),
+            GhostOutputHead(net.links.head),
+        )
         self.prior = Density(net.prior)
         self._order, self._place = cast(Tensor, net.links.order), cast(Tensor, net.links.place)
 
@@ -84,7 +93,7 @@ class RowwiseCritic(nn.Module):
 
     def __init__(self, critic: Critic) -> None:
         super().__init__()
-        self.embed, self.shift = Looked(critic.embed, summed=True), Repeated(critic.shift)
+        self.embed, self.shift = GhostEmbeddingLookup(critic.embed, summed=True), GhostSharedParameter(critic.shift)
         self.layers, self.out = critic.layers, critic.out
 
     def forward(self, tokens: Tensor) -> Tensor:

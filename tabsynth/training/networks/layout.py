@@ -39,14 +39,14 @@ class Layout:
         sizes: Number of tokens of each slot.
         lines: How many leading tokens of each slot lie in order on a line (0 for a plain set).
         counts: Training rows of each token, one array a slot.
-        partial: Slots that some training rows do not have at all. Their counts say nothing of the other rows.
+        slots_with_absent_rows: Slots that some training rows do not have at all; their counts leave these rows out.
         missing: The token of each slot that says that there is no value, None where there is no such token.
     """
 
     sizes: tuple[int, ...]
     lines: tuple[int, ...]
     counts: tuple[npt.NDArray[np.int64], ...]
-    partial: frozenset[int] = frozenset()
+    slots_with_absent_rows: frozenset[int] = frozenset()
     missing: tuple[int | None, ...] = ()
 
     @cached_property
@@ -81,17 +81,17 @@ class Layout:
         at = {slot: b.start + i * b.width for b in self.buckets for i, slot in enumerate(b.slots)}
         return tuple(at[slot] for slot in range(len(self.sizes)))
 
-    def gap(self, slot: int) -> int | None:
+    def missing_token(self, slot: int) -> int | None:
         """The token of a slot that says that there is no value, None where there is none or the layout does not say."""
         return self.missing[slot] if self.missing else None
 
-    def shares(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    def target_marginal(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """What share of rows each token of a slot is to have when only some tokens may be drawn, shape (size,).
 
         What may not be drawn is spread over the values; as many rows as in training have none.
         """
         out = np.where(emit, self.counts[slot], 0) / max(self.counts[slot].sum(), 1)
-        missing = self.gap(slot)
+        missing = self.missing_token(slot)
         values = np.arange(len(out)) != (-1 if missing is None else missing)
         if out[values].any():
             out[values] *= (1 - out[~values].sum()) / out[values].sum()
@@ -138,13 +138,13 @@ class Layout:
         out = np.zeros(self.total, dtype=np.int64)
         start = 0
         for slot, size in enumerate(self.sizes):
-            own = coarse(self.counts[slot], self.lines[slot], most)
+            own = coarsen_counts(self.counts[slot], self.lines[slot], most)
             out[self.segment(slot)] = start + own
             start += int(own.max()) + 1 if size else 0
         return out, start
 
 
-def coarse(counts: npt.NDArray[np.int64], line: int, most: int) -> npt.NDArray[np.int64]:
+def coarsen_counts(counts: npt.NDArray[np.int64], line: int, most: int) -> npt.NDArray[np.int64]:
     """A group for each token, at most ``most``: equal shares along the line, single frequent values off it."""
     size = len(counts)
     if size <= most:
@@ -160,10 +160,10 @@ def coarse(counts: npt.NDArray[np.int64], line: int, most: int) -> npt.NDArray[n
     return out
 
 
-def grouped(tokens: npt.NDArray[np.int32], layout: Layout, most: int) -> list[npt.NDArray[np.int64]]:
+def coarsen_tokens(tokens: npt.NDArray[np.int32], layout: Layout, most: int) -> list[npt.NDArray[np.int64]]:
     """Each slot's tokens in groups of ``coarse``, for counting pairs; absent tokens become a group of their own."""
     out = []
     for slot in range(len(layout.sizes)):
-        table = coarse(layout.counts[slot], layout.lines[slot], most)
+        table = coarsen_counts(layout.counts[slot], layout.lines[slot], most)
         out.append(np.append(table, table.max() + 1)[tokens[:, slot]])
     return out

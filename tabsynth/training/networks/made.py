@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from tabsynth.training.precision import product_autocast
 
-NARROWEST = -7.0
+MIN_LOG_SCALE = -7.0
 """Smallest log standard deviation of a component."""
 
 
@@ -76,7 +76,7 @@ class Made(nn.Module):
     def density(self, vectors: Tensor, out: Tensor) -> Tensor:
         """Log-density of vectors by the outputs that say their mixtures, shape (rows, size * 3 * components)."""
         shares, means, scales = out.view(-1, self.size, 3, self.components).unbind(2)
-        scales = scales.clamp(min=NARROWEST)
+        scales = scales.clamp(min=MIN_LOG_SCALE)
         off = (vectors.unsqueeze(2) - means) * torch.exp(-scales)
         each = functional.log_softmax(shares, 2) - 0.5 * off * off - scales
         return each.logsumexp(2).sum(1) - 0.5 * self.size * math.log(2 * math.pi)
@@ -121,7 +121,7 @@ class Made(nn.Module):
             chosen = torch.searchsorted(edges, dice, right=True).clamp(max=self.components - 1)
             place = 1 - (edges.gather(1, chosen) - dice) / shares.gather(1, chosen).clamp(min=1e-30)
             normal = torch.special.ndtri(place.double().clamp(1e-7, 1 - 1e-7)).float()
-            spread = scales.gather(1, chosen).clamp(min=NARROWEST).exp()
+            spread = scales.gather(1, chosen).clamp(min=MIN_LOG_SCALE).exp()
             vectors[:, i] = (means.gather(1, chosen) + spread * normal).squeeze(1)
         return vectors
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.networks.feature_cross import Cross, Crossed
+from tabsynth.training.networks.feature_cross import FeatureCross, FeatureCrossEmbedding
 from tabsynth.training.networks.layout import FREQUENCIES, Layout
 
 SKIP_CELLS = 4_000_000
@@ -58,7 +58,7 @@ def dropout_factors(values: Tensor, share: float, noise: torch.Generator) -> Ten
     return kept.to(values.dtype).mul_(256 / (256 - drop))
 
 
-class Waves(nn.Module):
+class TokenEmbedding(nn.Module):
     """A matrix with a row for each token: a free part, plus for tokens on a line a smooth part of their quantile.
 
     Args:
@@ -116,18 +116,18 @@ class MaskedNet(nn.Module):
         skip: bool,
         smooth: float,
         generator: torch.Generator,
-        cross: Cross | None = None,
+        cross: FeatureCross | None = None,
     ) -> None:
         super().__init__()
         self.layout = layout
         slots = len(layout.sizes)
-        self.embed = Waves(layout, width, 1 / math.sqrt(slots), smooth, generator)
+        self.embed = TokenEmbedding(layout, width, 1 / math.sqrt(slots), smooth, generator)
         self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
         self.blocks = nn.ModuleList(Block(width, 2 * width, dropout, generator) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
-        self.head = Waves(layout, width, 0.0, smooth, generator)
+        self.head = TokenEmbedding(layout, width, 0.0, smooth, generator)
         self.bias = nn.Parameter(layout.log_frequencies())
-        self.cross = Crossed(cross, layout, width) if cross is not None else None
+        self.cross = FeatureCrossEmbedding(cross, layout, width) if cross is not None else None
         groups, total = layout.groups(self._most_groups(layout)) if skip else (None, 0)
         self.skip = nn.Parameter(torch.zeros(total + 1, layout.total)) if groups is not None else None
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)

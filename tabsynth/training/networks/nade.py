@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.networks.masked import Waves
+from tabsynth.training.networks.masked import TokenEmbedding
 from tabsynth.training.precision import product_autocast, product_dtype
 
 
@@ -43,9 +43,9 @@ class Links(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = layout
-        self.embed = Waves(layout, width, 1 / math.sqrt(len(order)), smooth, generator)
+        self.embed = TokenEmbedding(layout, width, 1 / math.sqrt(len(order)), smooth, generator)
         self.start = linear(latents, width, generator)
-        self.head = Waves(layout, width, 0.0, smooth, generator)
+        self.head = TokenEmbedding(layout, width, 0.0, smooth, generator)
         place = [0] * len(order)
         for i, slot in enumerate(order):
             place[slot] = i

@@ -18,14 +18,14 @@ from torch.nn import functional
 
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.made import Made
-from tabsynth.training.networks.masked import Block, Waves, slot_losses
+from tabsynth.training.networks.masked import Block, TokenEmbedding, slot_losses
 from tabsynth.training.networks.nade import Links, linear
 from tabsynth.training.precision import product_autocast
 
-SMALL = 2500
+MAX_SMALL_ROWS = 2500
 """Tables of fewer rows get a smaller, more strongly regularised network."""
 
-NARROWEST, WIDEST = -12.0, 4.0
+MIN_LOG_SCALE, MAX_LOG_SCALE = -12.0, 4.0
 """Smallest and largest log-variance of a posterior."""
 
 
@@ -62,7 +62,7 @@ class LatentSizing:
     @classmethod
     def of(cls, rows: int, layout: Layout) -> LatentSizing:
         """The rule: latents grow with the root of the vocabulary, from 16 to 32."""
-        small, wide = rows < SMALL, layout.total > 2000
+        small, wide = rows < MAX_SMALL_ROWS, layout.total > 2000
         return cls(
             latents=int(np.clip(math.sqrt(layout.total) / 2, 16, 32)),
             width=96 if small else 224 if wide else 192,
@@ -101,7 +101,7 @@ class LatentNet(nn.Module):
         super().__init__()
         self.layout = layout
         slots, width = len(layout.sizes), sizing.width
-        self.embed = Waves(layout, width, 1 / math.sqrt(slots), sizing.smooth, generator)
+        self.embed = TokenEmbedding(layout, width, 1 / math.sqrt(slots), sizing.smooth, generator)
         self.mask = nn.Parameter(torch.randn(slots, width, generator=generator) / math.sqrt(slots))
         self.reader = Trunk(width, sizing.blocks, sizing.dropout, generator)
         self.posterior = linear(width, 2 * sizing.latents, generator)
@@ -111,7 +111,7 @@ class LatentNet(nn.Module):
         )
         self.inward = linear(sizing.latents, width, generator)
         self.writer = Trunk(width, sizing.blocks, sizing.dropout, generator)
-        self.head = Waves(layout, width, 0.0, sizing.smooth, generator)
+        self.head = TokenEmbedding(layout, width, 0.0, sizing.smooth, generator)
         self.bias = nn.Parameter(layout.log_frequencies())
         self.links = Links(
             layout,
@@ -138,7 +138,7 @@ class LatentNet(nn.Module):
         with product_autocast(summed.device):
             both = self.posterior(self.reader(summed, noise)).float()
         mean, log_variance = both.chunk(2, dim=1)
-        return mean, log_variance.clamp(NARROWEST, WIDEST)
+        return mean, log_variance.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
 
     def context(self, summed: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """What the known part of rows says of their latents, shape (rows, width), as a context of the prior."""

@@ -22,28 +22,28 @@ from tabsynth.common.arrays import Floats
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.token_forest import LEAVES, Forest
 
-TREES = 750
+MAX_TREES = 750
 """Most trees, those of all tokens together."""
 
-RATE, PATIENCE = 0.2, 10
+LEARNING_RATE, PATIENCE = 0.2, 10
 """Learning rate, and rounds after which trees stop that no longer help on held-out rows."""
 
-HELD = 10
+VALIDATION_EVERY = 10
 """One in so many rows is held out to say how many rounds are enough."""
 
-SHAPE = {"num_leaves": LEAVES, "min_data_in_leaf": 20, "lambda_l2": 20.0}
+TREE_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20, "lambda_l2": 20.0}
 """Size of the trees, and how far leaves of few rows are drawn to zero."""
 
-SHARE, ALL = 0.7, 8
+FEATURE_FRACTION, MIN_SAMPLED_FEATURES = 0.7, 8
 """The share of columns that each tree may use; of fewer than so many all, or none would see what two say together."""
 
-READ: dict[str, Any] = {"max_bin": 255, "num_threads": 1, "verbose": -1}
+DATASET_OPTIONS: dict[str, Any] = {"max_bin": 255, "num_threads": 1, "verbose": -1}
 """How rows are read; on one thread, because LightGBM's threads wait by spinning."""
 
-GROUPING = 64
+N_GROUPING_TREES = 64
 """Trees by whose leaves rows are grouped."""
 
-LEAST = 1e-6
+MIN_PROBABILITY = 1e-6
 """Least probability of a token."""
 
 
@@ -60,7 +60,7 @@ class TreeConditional:
     forest: Forest
 
     @classmethod
-    def taught(
+    def fit(
         cls,
         layout: Layout,
         slot: int,
@@ -82,27 +82,27 @@ class TreeConditional:
         """
         import lightgbm
 
-        met = met_tokens(layout, slot)
+        met = observed_tokens(layout, slot)
         others, tokens = np.delete(rows, slot, axis=1), np.searchsorted(met, tokens)
         kind: dict[str, Any] = {"objective": "binary"}
         if len(met) > 2:
             kind = {"objective": "multiclass", "num_class": len(met)}
         options: dict[str, Any] = {
-            **SHAPE,
-            **READ,
+            **TREE_OPTIONS,
+            **DATASET_OPTIONS,
             **kind,
-            "feature_fraction": SHARE if others.shape[1] >= ALL else 1.0,
-            "learning_rate": RATE,
+            "feature_fraction": FEATURE_FRACTION if others.shape[1] >= MIN_SAMPLED_FEATURES else 1.0,
+            "learning_rate": LEARNING_RATE,
             "seed": seed % 2**31,
             "deterministic": True,
             "force_row_wise": True,
         }
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        held = np.arange(len(rows)) % HELD == 0
+        held = np.arange(len(rows)) % VALIDATION_EVERY == 0
         own = (None, None) if weights is None else (weights[~held], weights[held])
-        data = lightgbm.Dataset(others[~held], tokens[~held], weight=own[0], params=READ)
+        data = lightgbm.Dataset(others[~held], tokens[~held], weight=own[0], params=DATASET_OPTIONS)
         judged = data.create_valid(others[held], tokens[held], weight=own[1])
-        most = TREES // kind.get("num_class", 1)
+        most = MAX_TREES // kind.get("num_class", 1)
         trees = lightgbm.train(options, data, most, valid_sets=[judged], callbacks=[stop])
         slots = [other for other in range(len(layout.sizes)) if other != slot]
         return cls(slot, Forest.of(trees, layout, slots, kind.get("num_class", 1)))
@@ -116,7 +116,7 @@ class TreeConditional:
         Raises:
             ModelFileError: They are not what trees of this slot can be.
         """
-        met = len(met_tokens(layout, slot))
+        met = len(observed_tokens(layout, slot))
         return cls(slot, Forest.from_arrays(arrays, name, layout, met if met > 2 else 1))
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,15 +127,15 @@ class TreeConditional:
         Args:
             tokens: Shape (rows, slots), none absent; those of the slot itself are not read.
         """
-        rounds = max(GROUPING // self.forest.outputs, 1)
+        rounds = max(N_GROUPING_TREES // self.forest.outputs, 1)
         raw, groups = self.forest.read(tokens, rounds * self.forest.outputs)
         logits = torch.cat([torch.zeros_like(raw), raw], 1) if raw.shape[1] == 1 else raw
         layout = self.forest.layout
-        out = torch.full((len(tokens), layout.sizes[self.slot]), math.log(LEAST), device=tokens.device)
-        out[:, met_tokens(layout, self.slot)] = logits.log_softmax(1).clamp(min=math.log(LEAST))
+        out = torch.full((len(tokens), layout.sizes[self.slot]), math.log(MIN_PROBABILITY), device=tokens.device)
+        out[:, observed_tokens(layout, self.slot)] = logits.log_softmax(1).clamp(min=math.log(MIN_PROBABILITY))
         return out, groups
 
 
-def met_tokens(layout: Layout, slot: int) -> npt.NDArray[np.intp]:
+def observed_tokens(layout: Layout, slot: int) -> npt.NDArray[np.intp]:
     """The tokens of a slot that training rows have."""
     return np.flatnonzero(layout.counts[slot])

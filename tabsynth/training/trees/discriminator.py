@@ -21,27 +21,27 @@ from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.token_forest import LEAVES, Forest, features
 
-ROUNDS = 1500
+MAX_ROUNDS = 1500
 """Most trees."""
 
 PATIENCE = 30
 """Trees after which one stops that no longer helps on held-out rows."""
 
-HELD = 10
+VALIDATION_EVERY = 10
 """One in so many rows is held out to judge by."""
 
 FOLDS = 5
 """Parts of a first look, each held out once."""
 
-RATE = 0.2
+LEARNING_RATE = 0.2
 """Learning rate."""
 
-SHAPE, BINS = {"num_leaves": LEAVES, "min_data_in_leaf": 20}, {"max_bin": 511}
+TREE_OPTIONS, DATASET_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20}, {"max_bin": 511}
 """Small trees, many of them: what tells drawn rows is a little in many places."""
 
 
 @dataclass(frozen=True, eq=False)
-class TreeCritic:
+class TreeDiscriminator:
     """Trees that were taught.
 
     Attributes:
@@ -53,9 +53,9 @@ class TreeCritic:
     gain: float
 
     @classmethod
-    def taught(
+    def fit(
         cls, layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None
-    ) -> TreeCritic:
+    ) -> TreeDiscriminator:
         """Teach a critic to tell real rows from drawn ones.
 
         Args:
@@ -68,8 +68,8 @@ class TreeCritic:
         import lightgbm
 
         rows, truth, shares = _told_apart(layout, real, drawn, weights, seed)
-        held = np.arange(len(truth)) % HELD == 0
-        made = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params=BINS)
+        held = np.arange(len(truth)) % VALIDATION_EVERY == 0
+        made = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params=DATASET_OPTIONS)
         judged = made.create_valid(rows[held], truth[held], weight=shares[held])
         losses: dict[str, dict[str, list[float]]] = {}
         watch: list[Callable[..., Any]] = [
@@ -77,7 +77,7 @@ class TreeCritic:
             lightgbm.record_evaluation(losses),
         ]
         trees = lightgbm.train(
-            _options(seed, RATE), made, ROUNDS, valid_sets=[judged], valid_names=["held"], callbacks=watch
+            _options(seed, LEARNING_RATE), made, MAX_ROUNDS, valid_sets=[judged], valid_names=["held"], callbacks=watch
         )
         gain = math.log(2) - min(losses["held"]["binary_logloss"])
         return cls(Forest.of(trees, layout, range(len(layout.sizes))), max(gain, 0.0))
@@ -87,7 +87,9 @@ class TreeCritic:
         return self.forest.read(tokens)[0].squeeze(1).double()
 
 
-def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None) -> float:
+def cross_validated_gain(
+    layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None
+) -> float:
     """How much a critic would gain on rows that it has not seen, in nats a row, by cross-validation.
 
     Slower trees and the mean of five folds: on 8,000 rows one held-out tenth is off by as much as there is to find.
@@ -103,9 +105,9 @@ def first_look(layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weight
 
     rows, truth, shares = _told_apart(layout, real, drawn, weights, seed)
     found = lightgbm.cv(
-        _options(seed, RATE / 2),
-        lightgbm.Dataset(rows, truth, weight=shares, params=BINS),
-        ROUNDS,
+        _options(seed, LEARNING_RATE / 2),
+        lightgbm.Dataset(rows, truth, weight=shares, params=DATASET_OPTIONS),
+        MAX_ROUNDS,
         nfold=FOLDS,
         seed=seed % 2**31,
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
@@ -138,7 +140,7 @@ def _hidden(
         lost = np.bincount(drawn[:, slot], minlength=size)[real[:, slot]] == 0
         if not lost.any():
             continue
-        missing = layout.gap(slot)
+        missing = layout.missing_token(slot)
         share = weights[lost].sum() / weights[real[:, slot] != missing].sum()
         hidden = np.concatenate([lost, (rng.random(len(drawn)) < share) & (drawn[:, slot] != missing)])
         wide = slot + 1 < len(layout.missing) and layout.missing[slot + 1] is None
@@ -149,8 +151,8 @@ def _hidden(
 def _options(seed: int, rate: float) -> dict[str, Any]:
     """What LightGBM is told."""
     return {
-        **SHAPE,
-        **BINS,
+        **TREE_OPTIONS,
+        **DATASET_OPTIONS,
         "learning_rate": rate,
         "objective": "binary",
         "seed": seed % 2**31,

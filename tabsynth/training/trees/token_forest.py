@@ -34,7 +34,7 @@ TREE, SLOT, UP_TO, LEFT, RIGHT = range(5)
 EXPONENT_BIAS = 127
 """What a float32 adds to its exponent."""
 
-MOST = 2**30
+MAX_PLACE = 2**30
 """A place that is beyond all others."""
 
 BLOCK = 1024
@@ -79,7 +79,7 @@ class Forest:
                 return 1 << leaf
             left, right = (reach(tree, node[side]) for side in ("left_child", "right_child"))
             # Places are whole numbers; a threshold beyond all of them divides known cells from hidden ones.
-            most = int(np.floor(np.clip(node["threshold"], -1, MOST)))
+            most = int(np.floor(np.clip(node["threshold"], -1, MAX_PLACE)))
             nodes.append([tree, slots[node["split_feature"]], most, left, right])
             return left | right
 
@@ -153,7 +153,7 @@ def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, ou
         return False
     if leaves.dtype != np.float32 or leaves.ndim != 2 or leaves.shape[1] != LEAVES:
         return False
-    limits = np.array([len(leaves), len(layout.sizes), MOST + 1, 1 << LEAVES, 1 << LEAVES])
+    limits = np.array([len(leaves), len(layout.sizes), MAX_PLACE + 1, 1 << LEAVES, 1 << LEAVES])
     within = (nodes < limits).all() and (nodes >= [0, 0, -1, 1, 1]).all()
     apart = not (nodes[:, LEFT] & nodes[:, RIGHT]).any()
     return bool(within and apart and len(leaves) and len(leaves) % outputs == 0 and np.isfinite(leaves).all())

@@ -7,12 +7,12 @@ import torch
 from scipy.stats import chisquare
 
 from tabsynth.synthesizers.sampling.calibration import (
-    BLOCK,
-    balanced,
-    calibrating,
-    inverse,
+    STRATUM_ROWS,
+    fit_calibration_weights,
+    reweight_,
+    sample_balanced,
+    sample_inverse_cdf,
     stratified_uniforms,
-    weigh_,
 )
 
 
@@ -23,7 +23,7 @@ def random_rows(rows: int, size: int, seed: int) -> torch.Tensor:
 def test_calibrated_rows_average_to_the_target() -> None:
     target = torch.tensor([0.5, 0.3, 0.2, 0.0])
     rows = random_rows(5000, 4, 0) * torch.tensor([1.0, 1, 1, 0])
-    out = weigh_(rows, calibrating(rows, target))
+    out = reweight_(rows, fit_calibration_weights(rows, target))
     assert torch.allclose(out.sum(1), torch.ones(5000))
     assert torch.allclose(out.mean(0), target, atol=2e-3)
 
@@ -31,23 +31,23 @@ def test_calibrated_rows_average_to_the_target() -> None:
 def test_inverse_never_draws_what_cannot_be() -> None:
     probabilities = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).repeat(10_000, 1)
     uniforms = torch.cat([torch.tensor([0.0, 1.0 - 1e-7]), torch.rand(9998)])
-    assert set(inverse(probabilities, uniforms).tolist()) == {1, 3}
+    assert set(sample_inverse_cdf(probabilities, uniforms).tolist()) == {1, 3}
 
 
 def test_inverse_draws_by_the_chances() -> None:
     probabilities = torch.tensor([[0.1, 0.2, 0.7]]).repeat(20_000, 1)
-    drawn = inverse(probabilities, torch.rand(20_000, generator=torch.Generator().manual_seed(1)))
+    drawn = sample_inverse_cdf(probabilities, torch.rand(20_000, generator=torch.Generator().manual_seed(1)))
     expected = 20_000 * np.array([0.1, 0.2, 0.7])
     assert chisquare(torch.bincount(drawn, minlength=3).numpy(), expected).pvalue > 1e-4  # false alarms: 1 in 10,000
 
 
 def test_stratified_uniforms_fill_each_block_evenly() -> None:
     generator = torch.Generator().manual_seed(2)
-    order = torch.randperm(BLOCK * 10 + 7, generator=generator)
+    order = torch.randperm(STRATUM_ROWS * 10 + 7, generator=generator)
     uniforms = stratified_uniforms(order, generator)
     for block in range(10):
-        within = uniforms[order[block * BLOCK : (block + 1) * BLOCK]]
-        assert sorted((within * BLOCK).long().tolist()) == list(range(BLOCK))
+        within = uniforms[order[block * STRATUM_ROWS : (block + 1) * STRATUM_ROWS]]
+        assert sorted((within * STRATUM_ROWS).long().tolist()) == list(range(STRATUM_ROWS))
     assert ((uniforms >= 0) & (uniforms < 1)).all()
 
 
@@ -62,7 +62,7 @@ def test_balanced_groups_get_their_shares() -> None:
     """At most two fifths are left of what independent draws are off by; in ten samples it was .26 to .32."""
     probabilities, groups = random_rows(20_000, 3, 0), grouped(20_000, 1)
     members = torch.stack([groups[:, way] == group for way in range(20) for group in range(4)]).float()
-    drawn = balanced(probabilities, groups, torch.Generator().manual_seed(2))
+    drawn = sample_balanced(probabilities, groups, torch.Generator().manual_seed(2))
     left = members @ (torch.nn.functional.one_hot(drawn, 3) - probabilities)
     independent = members @ (probabilities * (1 - probabilities))
     assert float(left.square().mean()) < 0.4**2 * float(independent.mean())
@@ -75,7 +75,7 @@ def test_a_balanced_row_has_its_chances() -> None:
     groups, noise = grouped(640, 4), torch.Generator().manual_seed(5)
     counts = torch.zeros(640, 3)
     for _ in range(2000):
-        counts += torch.nn.functional.one_hot(balanced(probabilities, groups, noise), 3)
+        counts += torch.nn.functional.one_hot(sample_balanced(probabilities, groups, noise), 3)
     off = (counts / 2000 - probabilities).abs()
     assert float(off.max()) < 0.05  # four standard errors of a chance of a half are .045
     assert float(off.mean()) < 0.009
@@ -83,9 +83,9 @@ def test_a_balanced_row_has_its_chances() -> None:
 
 def test_balance_never_draws_what_cannot_be() -> None:
     probabilities = torch.tensor([[0.0, 0.5, 0.5, 0.0], [0.25, 0.0, 0.0, 0.75]]).repeat(2000, 1)
-    drawn = balanced(probabilities, grouped(4000, 6), torch.Generator().manual_seed(7))
+    drawn = sample_balanced(probabilities, grouped(4000, 6), torch.Generator().manual_seed(7))
     assert bool((probabilities[torch.arange(4000), drawn] > 0).all())
     certain = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(5, 1)
     one = torch.zeros(10, 1, dtype=torch.int32)
-    assert balanced(certain, one, torch.Generator()).tolist() == [0, 1] * 5
-    assert balanced(certain[:1], one[:1], torch.Generator()).tolist() == [0]
+    assert sample_balanced(certain, one, torch.Generator()).tolist() == [0, 1] * 5
+    assert sample_balanced(certain[:1], one[:1], torch.Generator()).tolist() == [0]

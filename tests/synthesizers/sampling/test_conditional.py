@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.options import SampleContext
-from tabsynth.synthesizers.sampling.conditional import GLANCE, draw_meeting, meeting
+from tabsynth.synthesizers.sampling.conditional import TRIAL_ROWS, matches, sample_conditionally
 
 JOINT = np.array([[0.30, 0.10, 0.01], [0.05, 0.30, 0.01], [0.10, 0.10, 0.03]])
 """Of two slots; the last token of the second is rare."""
@@ -38,7 +38,9 @@ def drawn(
     model: Model, fixed: list[int], limits: list[Floats | None], rows: int = 6000, budget: int = 20_000
 ) -> Tokens:
     wanted = np.tile(np.array(fixed, np.int32), (rows, 1))
-    return draw_meeting(model, budget, wanted, limits, SampleContext.of(3, False), calibrate=True, stratify=False)
+    return sample_conditionally(
+        model, budget, wanted, limits, SampleContext.of(3, False), calibrate=True, stratify=False
+    )
 
 
 def test_a_frequent_condition_has_the_plain_rows_distribution() -> None:
@@ -66,7 +68,7 @@ def test_a_rare_condition_costs_a_glance_and_is_drawn_given() -> None:
     rows = drawn(model, [1, 2], [None, None], rows=500)
     assert (rows == [1, CONDITIONAL]).all()
     assert model.conditional == 500
-    assert model.plain <= GLANCE[1]
+    assert model.plain <= TRIAL_ROWS[1]
 
 
 def test_few_rows_of_a_rare_condition_are_picked_within_the_budget() -> None:
@@ -82,7 +84,9 @@ def test_few_rows_of_a_rare_condition_are_picked_within_the_budget() -> None:
 def test_rows_that_ask_for_different_things_are_drawn_given() -> None:
     model = Model()
     wanted = np.array([[0, -1], [1, -1], [-1, -1]], np.int32)
-    rows = draw_meeting(model, 20_000, wanted, [None, None], SampleContext.of(3, False), calibrate=True, stratify=True)
+    rows = sample_conditionally(
+        model, 20_000, wanted, [None, None], SampleContext.of(3, False), calibrate=True, stratify=True
+    )
     assert (rows[:2, 0] == [0, 1]).all()
     assert model.plain == 0
 
@@ -93,4 +97,4 @@ def test_the_low_digit_of_a_wide_column_says_what_is_allowed() -> None:
     tokens = np.stack(np.divmod(np.arange(9), 3), axis=1).astype(np.int32)
     limits: list[Floats | None] = [np.array([0.1, 0.1, 0.0]), low]
     free = np.array([-1, -1], np.int32)
-    assert (meeting(tokens, free, limits, np.random.default_rng(0)) == low.ravel().astype(bool)).all()
+    assert (matches(tokens, free, limits, np.random.default_rng(0)) == low.ravel().astype(bool)).all()

@@ -11,11 +11,18 @@ import torch
 
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create, load
-from tabsynth.synthesizers.sampling.discriminator_selection import ALL, CANDIDATES, SEEN, Choice, Manner, critic_of
+from tabsynth.synthesizers.sampling.discriminator_selection import (
+    MIN_ROWS_FOR_TRIAL,
+    MIN_TRIAL_GAIN,
+    N_CANDIDATES,
+    DiscriminatorSelection,
+    RowOptions,
+    fit_discriminator,
+)
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.trees.discriminator import TreeCritic, first_look
+from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_validated_gain
 from tabsynth.training.trees.token_forest import features
-from tabsynth.training.validation_split import Parts
+from tabsynth.training.validation_split import TrainValidation
 
 SIZES = (6, 6, 3)
 
@@ -37,11 +44,11 @@ def layout() -> Layout:
 
 
 @pytest.fixture(scope="module")
-def critic(layout: Layout) -> TreeCritic:
-    return TreeCritic.taught(layout, tokens(20_000, 0.5, 0), tokens(40_000, 0.2, 1), seed=0)
+def critic(layout: Layout) -> TreeDiscriminator:
+    return TreeDiscriminator.fit(layout, tokens(20_000, 0.5, 0), tokens(40_000, 0.2, 1), seed=0)
 
 
-def test_the_log_odds_are_those_of_the_two_densities(critic: TreeCritic) -> None:
+def test_the_log_odds_are_those_of_the_two_densities(critic: TreeDiscriminator) -> None:
     """Tokens that agree are 7/12 of real rows and 1/3 of drawn ones: log-odds .56 there and -.47 elsewhere."""
     rows = tokens(4000, 0.3, 2)
     found, alike = critic.log_odds(rows), rows[:, 0] == rows[:, 1]
@@ -54,7 +61,7 @@ def test_the_log_odds_are_those_of_the_two_densities(critic: TreeCritic) -> None
 def test_nothing_is_learned_where_nothing_differs(layout: Layout) -> None:
     """Ten critics of equal populations; noise gains less than the threshold from which a critic is heard."""
     gains = [
-        TreeCritic.taught(layout, tokens(4000, 0.5, 2 * i), tokens(8000, 0.5, 2 * i + 1), seed=i).gain
+        TreeDiscriminator.fit(layout, tokens(4000, 0.5, 2 * i), tokens(8000, 0.5, 2 * i + 1), seed=i).gain
         for i in range(10)
     ]
     assert np.mean(np.array(gains) < 0.001) >= 0.8
@@ -64,12 +71,12 @@ def test_weights_of_real_rows_count(layout: Layout) -> None:
     """Rows that agree count three times: 21/26 of the weight, which no trees of equal weights would say."""
     rows = tokens(20_000, 0.5, 0)
     weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
-    heavy = TreeCritic.taught(layout, rows, tokens(40_000, 0.5, 1), seed=0, weights=weights)
+    heavy = TreeDiscriminator.fit(layout, rows, tokens(40_000, 0.5, 1), seed=0, weights=weights)
     assert heavy.gain > 0.02
 
 
-def test_a_seed_gives_the_same_trees(layout: Layout, critic: TreeCritic) -> None:
-    again = TreeCritic.taught(layout, tokens(20_000, 0.5, 0), tokens(40_000, 0.2, 1), seed=0)
+def test_a_seed_gives_the_same_trees(layout: Layout, critic: TreeDiscriminator) -> None:
+    again = TreeDiscriminator.fit(layout, tokens(20_000, 0.5, 0), tokens(40_000, 0.2, 1), seed=0)
     np.testing.assert_array_equal(again.forest.nodes, critic.forest.nodes)
     np.testing.assert_array_equal(again.forest.leaves, critic.forest.leaves)
 
@@ -82,16 +89,16 @@ def test_plain_tokens_are_ranked_by_frequency() -> None:
 
 @pytest.mark.parametrize(("stratify", "least"), [(False, 0.50), (True, 0.56)])
 def test_chosen_rows_are_nearer_and_none_comes_twice(
-    layout: Layout, critic: TreeCritic, stratify: bool, least: float
+    layout: Layout, critic: TreeDiscriminator, stratify: bool, least: float
 ) -> None:
     """From 1/3 of rows that agree towards 7/12 = .58; by one of each six candidates, as for independent rows, to .53.
 
     Trees' log-odds are a little flatter than true ones: over eight pools .52 +- .01 came of each six, .57 of all.
     """
     pool = tokens(24_000, 0.2, 3)
-    choice = Choice(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds)
-    chosen = choice.of(pool, Manner([None, None], torch.Generator().manual_seed(0), True, stratify))
-    assert len(chosen) == len(pool) // CANDIDATES
+    choice = DiscriminatorSelection(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds)
+    chosen = choice.of(pool, RowOptions([None, None], torch.Generator().manual_seed(0), True, stratify))
+    assert len(chosen) == len(pool) // N_CANDIDATES
     assert len(chosen.unique()) == len(chosen)
     agree = (pool[:, 0] == pool[:, 1]).double()
     assert abs(float(agree.mean()) - 1 / 3) < 0.02
@@ -103,9 +110,10 @@ def test_a_first_look_sees_what_differs_and_nothing_else(layout: Layout) -> None
 
     Ten looks at equal populations: one that gains the threshold is a false alarm, of which there may be one.
     """
-    assert 0.015 < first_look(layout, tokens(3000, 0.5, 0), tokens(3000, 0.2, 1), seed=0) < 0.045
+    assert 0.015 < cross_validated_gain(layout, tokens(3000, 0.5, 0), tokens(3000, 0.2, 1), seed=0) < 0.045
     alarms = sum(
-        first_look(layout, tokens(3000, 0.5, 2 * i), tokens(3000, 0.5, 2 * i + 1), seed=i) >= SEEN for i in range(10)
+        cross_validated_gain(layout, tokens(3000, 0.5, 2 * i), tokens(3000, 0.5, 2 * i + 1), seed=i) >= MIN_TRIAL_GAIN
+        for i in range(10)
     )
     assert alarms <= 1
 
@@ -113,8 +121,8 @@ def test_a_first_look_sees_what_differs_and_nothing_else(layout: Layout) -> None
 def test_weights_of_real_rows_count_at_a_first_look(layout: Layout) -> None:
     rows = tokens(3000, 0.5, 0)
     weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
-    assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=weights) > 0.02
-    assert first_look(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=np.ones(3000)) < SEEN
+    assert cross_validated_gain(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=weights) > 0.02
+    assert cross_validated_gain(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=np.ones(3000)) < MIN_TRIAL_GAIN
 
 
 @pytest.mark.parametrize("finished_alike", [True, False])
@@ -126,7 +134,9 @@ def test_what_finishing_mends_needs_no_choice(layout: Layout, finished_alike: bo
         asked.append(finished)
         return tokens(count, 0.5 if finished == finished_alike else 0.0, seed % 1000)
 
-    found = critic_of(layout, Parts(tokens(ALL, 0.5, 0), tokens(100, 0.5, 1)), pool, 0, False)
+    found = fit_discriminator(
+        layout, TrainValidation(tokens(MIN_ROWS_FOR_TRIAL, 0.5, 0), tokens(100, 0.5, 1)), pool, 0, False
+    )
     assert found is None
     assert asked == [True] if finished_alike else asked[:2] == [True, False]
 

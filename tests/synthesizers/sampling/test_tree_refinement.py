@@ -19,13 +19,18 @@ from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.private import masked
 from tabsynth.synthesizers.registry import load
-from tabsynth.synthesizers.sampling.slot_sampler import Picker
-from tabsynth.synthesizers.sampling.tree_refinement import FEWEST, Columns, conditionals_of, redrawn
-from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
+from tabsynth.synthesizers.sampling.tree_refinement import (
+    MIN_ROWS,
+    TreeConditionals,
+    fit_tree_conditionals,
+    refine_rows,
+)
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.conditional import TreeConditional
 from tabsynth.training.trees.token_forest import features
-from tabsynth.training.validation_split import Parts
+from tabsynth.training.validation_split import TrainValidation
 
 
 def parity(rows: int) -> pd.DataFrame:
@@ -47,7 +52,7 @@ def network_alone(model: MaskedSynthesizer, path: Path) -> MaskedSynthesizer:
     model.save(path)
     other = load(path)
     assert isinstance(other, MaskedSynthesizer)
-    other.tree_conditionals_, other.trees_ = Columns((), other.tree_conditionals_.pulls), None
+    other.tree_conditionals_, other.trees_ = TreeConditionals((), other.tree_conditionals_.calibration_weights), None
     return other
 
 
@@ -76,7 +81,7 @@ def law() -> npt.NDArray[np.float64]:
     return np.asarray(three[:, :, :, None] * np.array([0.5, 0.3, 0.2]))
 
 
-class Knowing(Chain):
+class Knowing(AutoregressiveModel):
     """A chain that knows a law, true or false."""
 
     def __init__(self, layout: Layout, probabilities: npt.NDArray[np.float64]) -> None:
@@ -85,7 +90,9 @@ class Knowing(Chain):
     def log_probs(self, tokens: torch.Tensor, order: Sequence[int], begin: int = 0) -> torch.Tensor:
         return torch.zeros(len(tokens), len(order))
 
-    def implied(self, tokens: torch.Tensor, slot: int, order: Sequence[int], own: torch.Tensor) -> torch.Tensor:
+    def conditional_log_prob(
+        self, tokens: torch.Tensor, slot: int, order: Sequence[int], own: torch.Tensor
+    ) -> torch.Tensor:
         given = self.probabilities / self.probabilities.sum(slot, keepdims=True)
         given = np.broadcast_to(given, np.broadcast_shapes(given.shape, SIZES))
         return torch.from_numpy(np.log(given[tuple(tokens.numpy().T)]))
@@ -99,9 +106,10 @@ def kept(probabilities: npt.NDArray[np.float64], held: int, rows: int = 4000) ->
     counts = tuple(np.bincount(column, minlength=size) for column, size in zip(tokens.numpy().T, SIZES, strict=True))
     layout = Layout(SIZES, (0, 0, 0, 3), counts)
     emit = [np.ones(size, bool) for size in SIZES]
-    parts = Parts(tokens[:rows], tokens[rows:])
+    parts = TrainValidation(tokens[:rows], tokens[rows:])
     return [
-        trees.slot for trees in conditionals_of(Knowing(layout, probabilities), [3, 1, 0, 2], emit, parts, 0, False)
+        trees.slot
+        for trees in fit_tree_conditionals(Knowing(layout, probabilities), [3, 1, 0, 2], emit, parts, 0, False)
     ]
 
 
@@ -114,8 +122,8 @@ def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None
 
 def test_few_rows_teach_no_trees() -> None:
     ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
-    assert kept(ignorant, 20_000, FEWEST) == [1, 0, 2]
-    assert kept(ignorant, 20_000, FEWEST - 1) == []
+    assert kept(ignorant, 20_000, MIN_ROWS) == [1, 0, 2]
+    assert kept(ignorant, 20_000, MIN_ROWS - 1) == []
 
 
 def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
@@ -148,19 +156,23 @@ def test_a_saved_model_draws_the_same_rows(short: MaskedSynthesizer, tmp_path: P
     assert isinstance(read, MaskedSynthesizer)
     assert read.card()["drawn_by_trees"] == short.card()["drawn_by_trees"]
     for calibrate in (True, False):
-        own, again = (model.sample(2000, seed=4, calibrate=calibrate) for model in (short, read))
-        pd.testing.assert_frame_equal(again, own)
+        own, refined_weights = (model.sample(2000, seed=4, calibrate=calibrate) for model in (short, read))
+        pd.testing.assert_frame_equal(refined_weights, own)
 
 
 def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
-    again = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
-    for one, other in zip(again.tree_conditionals_.trees, short.tree_conditionals_.trees, strict=True):
+    refined_weights = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
+    for one, other in zip(refined_weights.tree_conditionals_.trees, short.tree_conditionals_.trees, strict=True):
         np.testing.assert_array_equal(one.forest.nodes, other.forest.nodes)
-    assert again.tree_conditionals_.pulls.keys() == short.tree_conditionals_.pulls.keys()
-    assert all(
-        torch.equal(own, short.tree_conditionals_.pulls[slot]) for slot, own in again.tree_conditionals_.pulls.items()
+    assert (
+        refined_weights.tree_conditionals_.calibration_weights.keys()
+        == short.tree_conditionals_.calibration_weights.keys()
     )
-    pd.testing.assert_frame_equal(again.sample(500, seed=5), short.sample(500, seed=5))
+    assert all(
+        torch.equal(own, short.tree_conditionals_.calibration_weights[slot])
+        for slot, own in refined_weights.tree_conditionals_.calibration_weights.items()
+    )
+    pd.testing.assert_frame_equal(refined_weights.sample(500, seed=5), short.sample(500, seed=5))
 
 
 def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +186,10 @@ def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     columns |= {name: {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1} for name in "abc"}
     model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
     assert model.tree_conditionals_.trees
-    assert model.tree_conditionals_.pulls
+    assert model.tree_conditionals_.calibration_weights
     model.fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=Privacy(3.0, 1e-5), progress=False)
     assert model.tree_conditionals_.trees == ()
-    assert not model.tree_conditionals_.pulls
+    assert not model.tree_conditionals_.calibration_weights
     assert model.card()["drawn_by_trees"] == []
 
 
@@ -190,7 +202,7 @@ def learned() -> tuple[Layout, TreeConditional]:
     tokens = np.stack([cause, effect, rng.integers(0, 5, 20_000)], 1)
     layout = Layout((4, 4, 5), (0, 0, 5), tuple(np.bincount(column) for column in tokens.T))
     rows = features(torch.from_numpy(tokens), layout)
-    return layout, TreeConditional.taught(layout, 1, rows, tokens[:, 1], seed=0)
+    return layout, TreeConditional.fit(layout, 1, rows, tokens[:, 1], seed=0)
 
 
 def off(rows: int) -> torch.Tensor:
@@ -200,17 +212,26 @@ def off(rows: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([cause, rng.integers(0, 4, rows), rng.integers(0, 5, rows)], 1))
 
 
-def picker(
+def slot_sampler(
     layout: Layout,
     calibrate: bool,
     stratify: bool,
     limit: list[float] | None = None,
-    pulls: Mapping[int, torch.Tensor] | None = None,
-) -> Picker:
+    calibration_weights: Mapping[int, torch.Tensor] | None = None,
+) -> SlotSampler:
     emit = [np.ones(size, bool) for size in layout.sizes]
     limits = [None, None if limit is None else np.array(limit), None]
     noise = torch.Generator().manual_seed(0)
-    return Picker(layout, [[], [], []], emit, limits, noise, calibrate, stratify, {} if pulls is None else pulls)
+    return SlotSampler(
+        layout,
+        [[], [], []],
+        emit,
+        limits,
+        noise,
+        calibrate,
+        stratify,
+        {} if calibration_weights is None else calibration_weights,
+    )
 
 
 @pytest.mark.parametrize("stratify", [False, True])
@@ -219,12 +240,12 @@ def test_redrawn_cells_follow_their_row(learned: tuple[Layout, TreeConditional],
     layout, trees = learned
     tokens = off(10_000)
     before, free = tokens.clone(), torch.ones(10_000, 3, dtype=torch.bool)
-    out = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+    out = refine_rows(tokens, free, [trees], slot_sampler(layout, False, stratify))
     assert torch.equal(tokens, before)
     assert torch.equal(out[:, [0, 2]], tokens[:, [0, 2]])
     assert abs(float((out[:, 1] == out[:, 0]).double().mean()) - 0.7) < 0.025
     free[:4000, 1] = False
-    out = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+    out = refine_rows(tokens, free, [trees], slot_sampler(layout, False, stratify))
     assert torch.equal(out[:4000], tokens[:4000])
     assert float((out[4000:, 1] == out[4000:, 0]).double().mean()) > 0.67
 
@@ -232,13 +253,13 @@ def test_redrawn_cells_follow_their_row(learned: tuple[Layout, TreeConditional],
 def test_redrawn_rows_keep_the_training_shares(learned: tuple[Layout, TreeConditional]) -> None:
     """A quarter each, though causes are .4 to .1, calibrated or by weights; else effects have the causes' shares."""
     layout, trees = learned
-    tokens, free, first = off(10_000), torch.ones(10_000, 3, dtype=torch.bool), picker(layout, True, True)
+    tokens, free, first = off(10_000), torch.ones(10_000, 3, dtype=torch.bool), slot_sampler(layout, True, True)
     for own, wanted in (
         (first, [0.25] * 4),
-        (picker(layout, False, True, pulls=first.found), [0.25] * 4),
-        (picker(layout, False, True), [0.34, 0.28, 0.22, 0.16]),
+        (slot_sampler(layout, False, True, calibration_weights=first.fitted_weights), [0.25] * 4),
+        (slot_sampler(layout, False, True), [0.34, 0.28, 0.22, 0.16]),
     ):
-        shares = redrawn(tokens, free, [trees], own)[:, 1].bincount(minlength=4) / 10_000
+        shares = refine_rows(tokens, free, [trees], own)[:, 1].bincount(minlength=4) / 10_000
         assert float((shares - torch.tensor(wanted)).abs().max()) < 0.015
 
 
@@ -251,7 +272,7 @@ def test_redrawn_rows_are_balanced_over_the_trees_leaves(learned: tuple[Layout, 
     independent = float((same @ (probabilities * (1 - probabilities))).mean())
     left = []
     for stratify in (True, False):
-        drawn = redrawn(tokens, free, [trees], picker(layout, False, stratify))
+        drawn = refine_rows(tokens, free, [trees], slot_sampler(layout, False, stratify))
         left.append(float((same @ (torch.eye(4)[drawn[:, 1]] - probabilities)).square().mean()) / independent)
     assert left[0] < 0.04
     assert left[1] > 0.2  # of sixteen squares whose mean is one
@@ -260,7 +281,7 @@ def test_redrawn_rows_are_balanced_over_the_trees_leaves(learned: tuple[Layout, 
 def test_redrawn_cells_stay_within_limits(learned: tuple[Layout, TreeConditional]) -> None:
     layout, trees = learned
     tokens, free = off(5000), torch.ones(5000, 3, dtype=torch.bool)
-    out = redrawn(tokens, free, [trees], picker(layout, False, True, [0.0, 1.0, 0.0, 1.0]))
+    out = refine_rows(tokens, free, [trees], slot_sampler(layout, False, True, [0.0, 1.0, 0.0, 1.0]))
     assert set(out[:, 1].tolist()) == {1, 3}
     known = (out[:, 0] == 1) | (out[:, 0] == 3)
     assert float((out[known, 1] == out[known, 0]).double().mean()) > 0.84
@@ -275,35 +296,39 @@ def pair() -> tuple[TreeConditional, TreeConditional]:
         tokens[:, slot] = np.where(rng.random(20_000) < 0.6, tokens[:, slot - 1], tokens[:, slot])
     layout = Layout((4, 4, 4), (0, 0, 0), tuple(np.bincount(column) for column in tokens.T))
     rows = features(torch.from_numpy(tokens), layout)
-    second, third = (TreeConditional.taught(layout, slot, rows, tokens[:, slot], seed=0) for slot in (1, 2))
+    second, third = (TreeConditional.fit(layout, slot, rows, tokens[:, slot], seed=0) for slot in (1, 2))
     return second, third
 
 
 def test_a_redrawn_cell_counts_for_the_next(pair: tuple[TreeConditional, TreeConditional]) -> None:
     """The third slot follows the second as it was redrawn, not as it was."""
     rows = torch.from_numpy(np.random.default_rng(2).integers(0, 4, (5000, 3)))
-    out = redrawn(rows, torch.ones_like(rows, dtype=torch.bool), pair, picker(pair[0].forest.layout, False, True))
+    out = refine_rows(
+        rows, torch.ones_like(rows, dtype=torch.bool), pair, slot_sampler(pair[0].forest.layout, False, True)
+    )
     assert abs(float((out[:, 2] == out[:, 1]).double().mean()) - 0.7) < 0.035
 
 
 def test_trees_come_back_in_the_order_in_which_they_are_drawn(pair: tuple[TreeConditional, TreeConditional]) -> None:
-    columns = Columns(pair[::-1], {0: torch.tensor([1.0, 0.5, 2.0, 1.0])}, {2: torch.ones(4)})
-    read, other = Columns.apart(columns.arrays() | {"weight": np.ones(3)}, pair[0].forest.layout, [2, 0, 1])
+    columns = TreeConditionals(pair[::-1], {0: torch.tensor([1.0, 0.5, 2.0, 1.0])}, {2: torch.ones(4)})
+    read, other = TreeConditionals.apart(columns.arrays() | {"weight": np.ones(3)}, pair[0].forest.layout, [2, 0, 1])
     assert [trees.slot for trees in read.trees] == [2, 1]
     for one, other_trees in zip(read.trees, columns.trees, strict=True):
         np.testing.assert_array_equal(one.forest.nodes, other_trees.forest.nodes)
-    kept = [columns.pulls[0], columns.again[2]]
-    assert all(torch.equal(*both) for both in zip([read.pulls[0], read.again[2]], kept, strict=True))
+    kept = [columns.calibration_weights[0], columns.refined_weights[2]]
+    assert all(
+        torch.equal(*both) for both in zip([read.calibration_weights[0], read.refined_weights[2]], kept, strict=True)
+    )
     assert list(other) == ["weight"]
 
 
 @pytest.mark.parametrize("kept", ["", ".nodes", ".leaves"])
 def test_trees_that_are_not_whole_are_refused(pair: tuple[TreeConditional, TreeConditional], kept: str) -> None:
     """As are those of files that held text."""
-    arrays = Columns(pair).arrays()
+    arrays = TreeConditionals(pair).arrays()
     part = {f"trees.1{kept}": arrays.get(f"trees.1{kept}", np.frombuffer(b"tree", np.uint8))}
     with pytest.raises(ModelFileError, match="fit the model anew"):
-        Columns.apart(part, pair[0].forest.layout, [2, 0, 1])
+        TreeConditionals.apart(part, pair[0].forest.layout, [2, 0, 1])
 
 
 COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
@@ -313,7 +338,7 @@ COLUMNS = ["sex", "retired", "city", "smokes", "blood"]
 def hasty(persons: Callable[..., pd.DataFrame]) -> MaskedSynthesizer:
     """A model of people after one pass, by its network alone."""
     model = MaskedSynthesizer(epochs=1).fit(persons(3600), seed=0, progress=False)
-    model.trees_, model.tree_conditionals_ = None, Columns((), model.tree_conditionals_.pulls)
+    model.trees_, model.tree_conditionals_ = None, TreeConditionals((), model.tree_conditionals_.calibration_weights)
     return model
 
 
@@ -338,5 +363,5 @@ def test_samples_of_any_size_have_the_training_shares(
         return min(found)
 
     assert least() > 1e-3
-    monkeypatch.setattr(hasty, "tree_conditionals_", Columns())
+    monkeypatch.setattr(hasty, "tree_conditionals_", TreeConditionals())
     assert least() < 1e-6

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from tabsynth.training.networks import autoregressive as module
-from tabsynth.training.networks.autoregressive import Chain
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import MaskedNet
 
 SIZES = (3, 40, 5)
 
 
-def chain() -> Chain:
+def chain() -> AutoregressiveModel:
     layout = Layout(SIZES, (0, 38, 0), tuple(np.arange(1, size + 1) for size in SIZES))
     generator = torch.Generator().manual_seed(0)
     net = MaskedNet(layout, width=16, blocks=2, dropout=0.0, skip=True, smooth=0.5, generator=generator).eval()
     with torch.no_grad():  # heads and skip begin at zero, where every row would be alike
         for weight in net.parameters():
             weight += 0.3 * torch.randn(weight.shape, generator=generator)
-    return Chain(net)
+    return AutoregressiveModel(net)
 
 
 @pytest.mark.parametrize("fixed", [[], [0], [1]])
@@ -72,9 +72,11 @@ def test_what_a_chain_implies_of_a_slot_is_bayes_rule(order: list[int]) -> None:
                 changed[:, slot] = token
                 joint.append(made.log_prob(changed, order))
             bayes = torch.stack(joint, 1).softmax(1)
-            implied = made.implied(tokens, slot, order, made.log_probs(tokens, order))
-            assert implied.shape == (50,)
-            assert torch.allclose(implied.exp(), bayes.gather(1, tokens[:, slot : slot + 1]).squeeze(1), atol=5e-3)
+            conditional_log_prob = made.conditional_log_prob(tokens, slot, order, made.log_probs(tokens, order))
+            assert conditional_log_prob.shape == (50,)
+            assert torch.allclose(
+                conditional_log_prob.exp(), bayes.gather(1, tokens[:, slot : slot + 1]).squeeze(1), atol=5e-3
+            )
     assert torch.equal(tokens, before)
 
 
@@ -83,6 +85,6 @@ def test_tokens_of_no_training_row_are_not_implied() -> None:
     made, tokens = chain(), torch.tensor([[0, 5, 1], [0, 30, 4]])
     with torch.inference_mode():
         own = made.log_probs(tokens, [1, 0, 2])
-        assert (made.implied(tokens, 0, [1, 0, 2], own).exp() < 0.9).all()
+        assert (made.conditional_log_prob(tokens, 0, [1, 0, 2], own).exp() < 0.9).all()
         made.layout = Layout(SIZES, made.layout.lines, (np.array([3, 0, 0]), *made.layout.counts[1:]))
-        assert torch.allclose(made.implied(tokens, 0, [1, 0, 2], own), torch.zeros(2), atol=1e-6)
+        assert torch.allclose(made.conditional_log_prob(tokens, 0, [1, 0, 2], own), torch.zeros(2), atol=1e-6)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tabsynth.training.networks.autoregressive import Chain
-from tabsynth.training.networks.feature_cross import ROWS, Cross, Crossed, code_of
+from tabsynth.training.networks.autoregressive import AutoregressiveModel
+from tabsynth.training.networks.feature_cross import MIN_CODE_ROWS, FeatureCross, FeatureCrossEmbedding, code_of
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.variable_order import mutual_information
@@ -37,9 +37,9 @@ def days(kind: str, rows: int = 8000, seed: int = 0) -> Tokens:
     return np.column_stack([weather[0], date, other, weather[1]]).astype(np.int32)
 
 
-def found(tokens: Tokens, partial: frozenset[int] = frozenset()) -> Cross | None:
+def found(tokens: Tokens, partial: frozenset[int] = frozenset()) -> FeatureCross | None:
     layout = layout_of(tokens, partial)
-    return Cross.found(tokens, layout, mutual_information(tokens, layout))
+    return FeatureCross.found(tokens, layout, mutual_information(tokens, layout))
 
 
 def test_the_parts_of_a_date_are_crossed_where_they_tell_together() -> None:
@@ -48,7 +48,7 @@ def test_the_parts_of_a_date_are_crossed_where_they_tell_together() -> None:
     assert cross is not None
     assert sorted(cross.slots) == [1, 2, 3]
     codes, counts = np.unique(code_of(tokens, cross.slots, layout_of(tokens)), return_counts=True)
-    assert cross.codes.tolist() == codes[counts >= ROWS].tolist()
+    assert cross.codes.tolist() == codes[counts >= MIN_CODE_ROWS].tolist()
     assert 250 < len(cross.codes) <= 315
 
 
@@ -65,8 +65,8 @@ def test_nothing_is_crossed_of_too_few_rows_or_of_columns_that_some_rows_lack() 
 
 def test_rare_and_masked_combinations_add_nothing() -> None:
     tokens = days("together")
-    layout, cross = layout_of(tokens), Cross((1, 3), np.array([4, 7], np.int64))
-    crossed = Crossed(cross, layout, 6)
+    layout, cross = layout_of(tokens), FeatureCross((1, 3), np.array([4, 7], np.int64))
+    crossed = FeatureCrossEmbedding(cross, layout, 6)
     with torch.no_grad():
         crossed.embed.copy_(torch.arange(18.0).view(3, 6) + 1)
         crossed.embed[-1] = 0
@@ -93,7 +93,7 @@ def crossed_net() -> tuple[MaskedNet, torch.Tensor]:
         skip=True,
         smooth=0.0,
         generator=generator,
-        cross=Cross((1, 3), codes),
+        cross=FeatureCross((1, 3), codes),
     ).eval()
     with torch.no_grad():
         for weight in net.parameters():
@@ -114,17 +114,17 @@ def test_a_chain_reads_the_cross_as_training_does(crossed_net: tuple[MaskedNet, 
             masked[:, order[i:]] = -1
             logits = net(masked)[:, net.layout.segment(slot)]
             total += functional.log_softmax(logits, 1).gather(1, tokens[:, slot : slot + 1]).squeeze(1)
-        assert torch.allclose(Chain(net).log_prob(tokens, order), total, atol=0.2)  # bfloat16
+        assert torch.allclose(AutoregressiveModel(net).log_prob(tokens, order), total, atol=0.2)  # bfloat16
         positions = net.positions(tokens)
         assert net.cross is not None
         end = net.trunk(net.hidden(positions, net.table()) + net.cross(tokens))
-        assert torch.allclose(Chain(net).embed(tokens), end, atol=1e-4)
+        assert torch.allclose(AutoregressiveModel(net).embed(tokens), end, atol=1e-4)
 
 
 def test_the_cross_matters_to_a_chain(crossed_net: tuple[MaskedNet, torch.Tensor]) -> None:
     net, tokens = crossed_net
     order = [3, 0, 1, 5, 2, 4]
     with torch.inference_mode():
-        before = Chain(net).log_prob(tokens, order)
+        before = AutoregressiveModel(net).log_prob(tokens, order)
         net.cross = None
-        assert (Chain(net).log_prob(tokens, order) - before).abs().max() > 0.5
+        assert (AutoregressiveModel(net).log_prob(tokens, order) - before).abs().max() > 0.5

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tabsynth.training.networks.layout import Layout, coarse
+from tabsynth.training.networks.layout import Layout, coarsen_counts
 from tabsynth.training.networks.masked import MaskedNet, slot_losses
 from tabsynth.training.variable_order import chain_order, mutual_information
 
@@ -56,7 +56,7 @@ def test_a_fresh_network_predicts_the_frequencies() -> None:
 
 def test_coarse_groups_keep_the_order_of_a_line() -> None:
     counts = np.random.default_rng(0).integers(1, 50, 200)
-    groups = coarse(counts, 198, 32)
+    groups = coarsen_counts(counts, 198, 32)
     assert groups.max() < 32
     assert (np.diff(groups[:198]) >= 0).all()
     assert len(set(groups[198:])) == 2

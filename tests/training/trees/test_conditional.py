@@ -36,13 +36,13 @@ def true(slot: int) -> npt.NDArray[np.float64]:
     return np.asarray(joint / joint.sum(slot, keepdims=True))
 
 
-def taught(slot: int, tokens: Array, weights: npt.NDArray[np.float64] | None = None, seed: int = 0) -> TreeConditional:
+def fit(slot: int, tokens: Array, weights: npt.NDArray[np.float64] | None = None, seed: int = 0) -> TreeConditional:
     layout = Layout(SIZES, (4, 0, 0), tuple(np.bincount(tokens[:, i], minlength=n) for i, n in enumerate(SIZES)))
     rows = features(torch.from_numpy(tokens), layout)
-    return TreeConditional.taught(layout, slot, rows, tokens[:, slot], seed=seed, weights=weights)
+    return TreeConditional.fit(layout, slot, rows, tokens[:, slot], seed=seed, weights=weights)
 
 
-def found(trees: TreeConditional, tokens: Array) -> npt.NDArray[np.float32]:
+def predict(trees: TreeConditional, tokens: Array) -> npt.NDArray[np.float32]:
     """What trees say of rows, shape (rows, size)."""
     return trees.read(torch.from_numpy(tokens))[0].exp().numpy()
 
@@ -54,7 +54,7 @@ EVERY = np.stack(np.unravel_index(np.arange(24), SIZES), 1)
 @pytest.mark.parametrize("slot", [0, 1, 2])
 def test_probabilities_are_the_known_conditionals(slot: int) -> None:
     """Slots of four, three and two tokens; of 40,000 rows the rarest kind has 170, known to within .04 (one s.d.)."""
-    said = found(taught(slot, table(40_000, 0)), EVERY)
+    said = predict(fit(slot, table(40_000, 0)), EVERY)
     assert said.shape == (24, SIZES[slot])
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-4)
     law = np.moveaxis(true(slot), slot, -1)
@@ -65,18 +65,18 @@ def test_probabilities_are_the_known_conditionals(slot: int) -> None:
 
 
 def test_the_slot_itself_is_not_read() -> None:
-    trees, rows = taught(2, table(5000, 0)), table(100, 1)
+    trees, rows = fit(2, table(5000, 0)), table(100, 1)
     turned = rows.copy()
     turned[:, 2] = 1 - turned[:, 2]
-    np.testing.assert_array_equal(found(trees, rows), found(trees, turned))
+    np.testing.assert_array_equal(predict(trees, rows), predict(trees, turned))
 
 
 def test_weights_count() -> None:
     """Rows with a one in slot 2 count three times: odds three times as high."""
     tokens = table(40_000, 0)
     for rows in (tokens, tokens[:3900]):
-        plain = found(taught(2, rows), EVERY)
-        heavy = found(taught(2, rows, np.where(rows[:, 2] == 1, 3.0, 1.0)), EVERY)
+        plain = predict(fit(2, rows), EVERY)
+        heavy = predict(fit(2, rows, np.where(rows[:, 2] == 1, 3.0, 1.0)), EVERY)
         ratio = (heavy[:, 1] / heavy[:, 0]) / (plain[:, 1] / plain[:, 0])
         assert abs(np.median(ratio) - 3) < 0.5
 
@@ -89,17 +89,17 @@ def test_a_seed_gives_the_same_trees(rows: int) -> None:
     tokens[:, 9] = (tokens[:, 0] + tokens[:, 1] * tokens[:, 2] + (rng.random(rows) < 0.3)) % 3
     layout = Layout((3,) * 10, (3,) * 10, tuple(np.bincount(column, minlength=3) for column in tokens.T))
     seen = features(torch.from_numpy(tokens), layout)
-    one, again, other = (TreeConditional.taught(layout, 9, seen, tokens[:, 9], seed=seed) for seed in (3, 3, 4))
+    one, again, other = (TreeConditional.fit(layout, 9, seen, tokens[:, 9], seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.forest.nodes, again.forest.nodes)
-    np.testing.assert_array_equal(found(one, tokens), found(again, tokens))
-    assert not np.array_equal(found(one, tokens), found(other, tokens))
+    np.testing.assert_array_equal(predict(one, tokens), predict(again, tokens))
+    assert not np.array_equal(predict(one, tokens), predict(other, tokens))
 
 
 def test_no_token_is_impossible() -> None:
     """Slot 2 follows from slot 1 in every row; trees may be sure, but not beyond what a logarithm bears."""
     tokens = table(20_000, 0)
     tokens[:, 2] = tokens[:, 1] == 1
-    said = found(taught(2, tokens), EVERY)
+    said = predict(fit(2, tokens), EVERY)
     sure = EVERY[:, 1] == 1
     assert (said[sure, 1] > 0.999).all()
     assert (said[~sure, 0] > 0.999).all()

@@ -39,7 +39,7 @@ def booster(layout: Layout, target: npt.NDArray[np.int64], hidden: float = 0.0, 
 
 
 @pytest.fixture(scope="module", params=["two", "three", "hidden", "stumps"])
-def taught(layout: Layout, request: pytest.FixtureRequest) -> tuple[lightgbm.Booster, Forest]:
+def fit(layout: Layout, request: pytest.FixtureRequest) -> tuple[lightgbm.Booster, Forest]:
     tokens = rows(5000, 0)
     noise = np.random.default_rng(2).integers(0, 30, 5000)
     told = tokens[:, 0] + tokens[:, 2] * tokens[:, 3] + noise > 60
