@@ -181,7 +181,7 @@ class _BlockPass:
 
 
 def _table(waves: TokenEmbedding) -> Tensor:
-    """The matrix of ``Waves``, built in place."""
+    """The matrix of ``TokenEmbedding``, built in place."""
     out = waves.free * waves.share  # type: ignore[operator]
     for slot in waves.smooth_slots:
         own = waves.layout.segment(slot)
@@ -190,7 +190,7 @@ def _table(waves: TokenEmbedding) -> Tensor:
 
 
 def _table_backward(waves: TokenEmbedding, grad: Tensor) -> None:
-    """Gradients of the parts of ``Waves``."""
+    """Gradients of the parts of ``TokenEmbedding``."""
     grad = grad.float()
     slow = torch.zeros_like(waves.slow)
     for slot in waves.smooth_slots:

@@ -29,7 +29,7 @@ class TrainingConfig:
 
     Attributes:
         steps: Optimiser steps of a cycle.
-        leg: Steps between two judgements on held-out rows.
+        eval_every: Steps between two validation passes.
         batch: Rows a step.
         rate: Peak learning rate.
         decay: AdamW's weight decay.
@@ -38,7 +38,7 @@ class TrainingConfig:
         clip: Largest norm of a gradient.
         beta1: AdamW's decay of the mean gradient.
         beta2: AdamW's decay of the squared gradient.
-        paces: Factors of the learning rate of weights by how their name begins, such as ``{"critic.": 5.0}``.
+        lr_multipliers: Factors of the learning rate of weights by how their name begins, such as ``{"critic.": 5.0}``.
         cycles: Most cycles. Another one follows while the score on held-out rows still falls (warm restarts:
             Loshchilov and Hutter, arXiv 1608.03983).
     """

@@ -1,4 +1,4 @@
-"""Which rows a fit trains on and which it is judged by, and how often a row comes that counts more."""
+"""Train/validation split, and resampling of weighted rows."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ GROUPS = 32
 MAX_SAMPLE_ROWS = 20_000
 
 MAX_INDEPENDENT_SHARE = 1 / 30
-"""A slot stands alone when no other tells more than this share of its entropy."""
+"""A slot is independent when no other explains more than this share of its entropy."""
 
 MAX_SLOT_TOKENS = 64
 """Slots that stand alone and have no more tokens than this come first."""
@@ -58,7 +58,7 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
 
 
 def chain_order(information: npt.NDArray[np.float64], sizes: Sequence[int]) -> list[int]:
-    """An order of the slots: those of few tokens that stand alone, then the others by entropy, the least first.
+    """An order of the slots: independent ones of few tokens, then the others by entropy, the least first.
 
     Rows with the same tokens so far share one pass through the network, and slots of little entropy leave few different
     beginnings.
@@ -75,14 +75,14 @@ def chain_order(information: npt.NDArray[np.float64], sizes: Sequence[int]) -> l
 
 
 def explained_entropy_share(information: npt.NDArray[np.float64]) -> float:
-    """Share of the slots' entropy that each one's best single partner tells, from 0 to 1."""
+    """Share of the slots' entropy that each one's best single partner explains, from 0 to 1."""
     shared = information * (1 - np.eye(len(information)))
     entropy = float(information.diagonal().sum())
     return float(shared.max(axis=1).sum()) / entropy if entropy > 0 else 0.0
 
 
 def strongest_predecessors(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:
-    """For each slot, at most ``most`` of those before it in an order, those that tell most of it first."""
+    """For each slot, at most ``most`` of those before it in an order, the most informative first."""
     out: list[list[int]] = [[] for _ in order]
     for i, slot in enumerate(order):
         before = sorted(order[:i], key=lambda other: -information[slot, other])

@@ -28,12 +28,12 @@ class AutoregressiveSampler:
         order: The slots in the order of an unconditional sample.
         parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
         emit: Which tokens of each slot a synthetic row may hold.
-        limits: The allowed share of each token of a slot, None where nothing is asked; two-dimensional where it
+        limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
             depends on the token of the slot before.
         noise: Where random numbers come from.
-        calibrate: Pull each slot's mean prediction to its training marginal.
-        stratify: Deal random numbers evenly to similar rows.
-        pulls: Weights of a slot's tokens that take the place of calibration where there is none.
+        calibrate: Calibrate each slot's mean prediction to its training marginal.
+        stratify: Stratify the uniforms over similar rows.
+        calibration_weights: Weights of a slot's tokens that take the place of calibration where there is none.
     """
 
     chain: AutoregressiveModel

@@ -1,4 +1,4 @@
-"""Draw rows that meet one condition: those of a plain sample that do where many do, conditional draws where few do.
+"""Conditional sampling: filter an unconditional sample if the condition is common, sample conditionally if it is rare.
 
 A plain sample follows the order that a network learned best, and is calibrated. What it draws with the conditions first
 is further from the truth: on Adult given sex, race or income 1.6 to 2.3 times the sampling error of the real rows.
@@ -60,10 +60,10 @@ def sample_conditionally(
         drawing: Draws rows, plain or conditional ones.
         budget: So many plain rows may be drawn however few meet the condition.
         fixed: Tokens, -1 where free; only where all rows fix the same are rows picked from a plain sample.
-        limits: The allowed share of each token of a slot, None where nothing is asked.
+        limits: The allowed share of each token of a slot, None where unrestricted.
         draw: Where random numbers come from, and whether to show a bar.
         calibrate: Pull a plain sample to the training marginals.
-        stratify: Deal random numbers evenly to similar rows.
+        stratify: Stratify the uniforms over similar rows.
     """
     rows = len(fixed)
     if not (fixed >= 0).any() and all(limit is None for limit in limits):

@@ -104,7 +104,7 @@ class Conditions:
         return np.asarray((self.fixed >= 0) | restricted)
 
     def limits(self, codec: Codec, positions: Sequence[int]) -> list[Floats | None]:
-        """The allowed share of each token of some slots, None where nothing is asked.
+        """The allowed share of each token of some slots, None where unrestricted.
 
         For the low digit of a wide column the shares have a row for each token of the high digit before it.
         """

@@ -59,10 +59,10 @@ class RowOptions:
     """How rows are drawn.
 
     Attributes:
-        limits: The allowed share of each token of a slot, None where nothing is asked.
+        limits: The allowed share of each token of a slot, None where unrestricted.
         noise: Where random numbers come from.
-        calibrate: Pull each slot's mean prediction to its training marginal.
-        stratify: Deal random numbers evenly to similar rows.
+        calibrate: Calibrate each slot's mean prediction to its training marginal.
+        stratify: Stratify the uniforms over similar rows.
     """
 
     limits: list[Floats | None]
@@ -189,11 +189,11 @@ def sample_rows(
         choice: How rows are chosen among more of them; None draws only what is wanted. Rows of which something is
             known or restricted are never chosen.
         fixed: Tokens, -1 where free.
-        limits: The allowed share of each token of a slot, None where nothing is asked.
+        limits: The allowed share of each token of a slot, None where unrestricted.
         draw: Where random numbers come from, and whether to show a bar.
         device: Where to draw.
-        calibrate: Pull each slot's mean prediction to its training marginal, where there are rows enough.
-        stratify: Deal random numbers evenly to similar rows.
+        calibrate: Calibrate each slot's mean prediction to its training marginal, where there are rows enough.
+        stratify: Stratify the uniforms over similar rows.
     """
     noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
     if any(limit is not None for limit in limits) or bool((fixed >= 0).any()):

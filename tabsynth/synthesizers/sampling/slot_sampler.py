@@ -30,12 +30,12 @@ class SlotSampler:
         layout: The learned slots.
         parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
         emit: Which tokens of each slot a synthetic row may hold; two-dimensional, like limits, for a low digit.
-        limits: The allowed share of each token of a slot, None where nothing is asked; two-dimensional where it
+        limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
             depends on the token of the slot before.
         noise: Where random numbers come from.
-        calibrate: Pull each slot's mean prediction to its training marginal.
-        stratify: Deal random numbers evenly to similar rows.
-        pulls: Weights of a slot's tokens that take the place of calibration where there is none.
+        calibrate: Calibrate each slot's mean prediction to its training marginal.
+        stratify: Stratify the uniforms over similar rows.
+        calibration_weights: Weights of a slot's tokens that take the place of calibration where there is none.
         found: The weights by which a slot was calibrated last.
     """
 

@@ -1,7 +1,6 @@
-"""Columns of few values are drawn once more, each given all others of its row, where trees know them better.
+"""One Gibbs step on low-cardinality columns, with boosted-tree conditionals, where they beat the network.
 
-It is a step of Gibbs sampling: with the true conditional it brings the law of the rows nearer to the true one, whatever
-it was. So trees are heard where held-out rows are likelier by them than by the conditional that the network's chain
+Trees are kept where held-out rows are more likely under them than under the conditional that the network's chain
 implies.
 """
 
@@ -27,10 +26,10 @@ from tabsynth.training.trees.token_forest import features
 from tabsynth.training.validation_split import TrainValidation
 
 MIN_OPEN_NATS = 0.05
-"""Nats a row that the network must leave open of a column for trees to be taught it."""
+"""Nats a row that the network must leave open of a column for trees to be fitted to it."""
 
 MIN_CLASSES_LIMIT, MAX_CLASSES_LIMIT, MAX_CELLS = 8, 16, 150_000
-"""Trees are taught a slot of up to so many tokens: of few in any table, of more where rows times tokens stay few."""
+"""Trees are fitted to a slot of up to so many tokens: of few in any table, of more where rows times tokens stay few."""
 
 MIN_ROWS = 3000
 """Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
@@ -48,7 +47,7 @@ class TreeConditionals:
 
     Attributes:
         trees: For slots that trees know better, in the order in which they are drawn once more.
-        pulls: Weights of a slot's tokens that give it its training shares in a sample of any size.
+        calibration_weights: Weights of a slot's tokens that give it its training shares in a sample of any size.
         again: The same where trees draw it once more.
     """
 

@@ -1,4 +1,4 @@
-"""A crossed feature: slots that tell little one by one and much together, such as the parts of a date.
+"""Feature crosses: slots that are informative only jointly, such as year, month and day.
 
 Feature crosses: Cheng et al., "Wide & deep learning for recommender systems", arXiv 1606.07792. A network whose inputs
 are summed finds the weather of one day only by many steps; an embedding of its own for each day holds it at once.
@@ -68,7 +68,7 @@ class FeatureCross:
     def found(
         cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]
     ) -> FeatureCross | None:
-        """The cross that tells most of the other slots beyond what its slots tell one by one, where it is worth it.
+        """The cross that explains most of the other slots beyond what its slots explain alone; None if too little.
 
         It is not where the sum of what its slots tell does as well: that much the network sees without it. What a
         cross tells is counted by leaving each row out of its own prediction, so that one of many combinations does not

@@ -1,4 +1,4 @@
-"""Layers on the weights of ``Waves`` and ``Made`` that tell the gradient norm of each row, for training under privacy.
+"""Layers that compute per-row gradient norms of ``TokenEmbedding`` and ``Made``, for training under privacy.
 
 They hold the very weights of the network that they are made from, so that training them trains it. The norms are closed
 forms: no row's gradient is ever made.

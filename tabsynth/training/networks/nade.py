@@ -27,7 +27,7 @@ class Links(nn.Module):
         order: The slots in the order in which they are drawn.
         latents: Latent variables.
         width: Units of the running sum.
-        smooth: As in ``Waves``.
+        smooth: As in ``TokenEmbedding``.
         generator: Draws the first weights.
     """
 

@@ -49,7 +49,7 @@ MIN_PROBABILITY = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class TreeConditional:
-    """Trees that were taught one slot.
+    """Boosted trees of one slot given all others.
 
     Attributes:
         slot: The slot.

@@ -37,12 +37,12 @@ LEARNING_RATE = 0.2
 """Learning rate."""
 
 TREE_OPTIONS, DATASET_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20}, {"max_bin": 511}
-"""Small trees, many of them: what tells drawn rows is a little in many places."""
+"""Small trees, many of them: the differences are small and in many places."""
 
 
 @dataclass(frozen=True, eq=False)
 class TreeDiscriminator:
-    """Trees that were taught.
+    """Boosted trees that distinguish real rows from synthetic ones.
 
     Attributes:
         forest: The trees.
@@ -56,7 +56,7 @@ class TreeDiscriminator:
     def fit(
         cls, layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None
     ) -> TreeDiscriminator:
-        """Teach a critic to tell real rows from drawn ones.
+        """Fit trees that distinguish real rows from synthetic ones.
 
         Args:
             layout: The slots.
@@ -149,7 +149,7 @@ def _hidden(
 
 
 def _options(seed: int, rate: float) -> dict[str, Any]:
-    """What LightGBM is told."""
+    """Parameters of LightGBM."""
     return {
         **TREE_OPTIONS,
         **DATASET_OPTIONS,

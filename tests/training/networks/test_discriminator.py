@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 
 from tabsynth.errors import ModelFileError
-from tabsynth.synthesizers.sampling.importance_resampling import capped, one_each, raked, systematic
+from tabsynth.synthesizers.sampling.importance_resampling import (
+    cap_weights,
+    rake_weights,
+    resample_per_group,
+    resample_systematically,
+)
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic, drawn_losses, real_losses, steepness
 from tabsynth.training.networks.generator import Bag, Drawn, Generator
@@ -166,24 +171,24 @@ def test_raked_weights_meet_their_targets_below_their_cap() -> None:
     weights = torch.rand(6000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 3
     targets = [torch.arange(1, size + 1, dtype=torch.float64) for size in SIZES]
     targets = [target / target.sum() for target in targets]
-    out = raked(weights, tokens, dict(enumerate(targets)), 4)
+    out = rake_weights(weights, tokens, dict(enumerate(targets)), 4)
     assert float(out.max()) < 4.2
     for slot, target in enumerate(targets):
         found = torch.zeros(SIZES[slot], dtype=torch.float64).index_add_(0, tokens[:, slot], out) / len(out)
         assert float((found - target).abs().max()) < 0.01
-    assert float(capped(weights, 2).max()) < 2.1
+    assert float(cap_weights(weights, 2).max()) < 2.1
 
 
 def test_rows_are_taken_in_proportion_and_not_twice() -> None:
     noise = torch.Generator().manual_seed(0)
-    weights = capped(torch.rand(4000, generator=noise, dtype=torch.float64) ** 4, 4)
+    weights = cap_weights(torch.rand(4000, generator=noise, dtype=torch.float64) ** 4, 4)
     order = torch.randperm(4000, generator=noise)
-    chosen = systematic(weights.clamp(max=4), 1000, order, noise)
+    chosen = resample_systematically(weights.clamp(max=4), 1000, order, noise)
     assert len(chosen.unique()) >= 0.99 * len(chosen)
     heavy = weights > weights.median()
     share = float(weights[heavy].sum() / weights.sum())
     assert abs(float(heavy[chosen].double().mean()) - share) < 0.01
-    each = one_each(weights, 4, noise)
+    each = resample_per_group(weights, 4, noise)
     assert (each // 4 == torch.arange(1000)).all()
     of_four = (weights * heavy).view(-1, 4).sum(1) / weights.view(-1, 4).sum(1)
     # 1,000 independent draws: four standard errors of a share are at most 0.064.
