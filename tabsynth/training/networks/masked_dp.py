@@ -1,7 +1,7 @@
 """The masked network of layers with per-row gradients, for training under differential privacy.
 
-``AutoregressiveModel`` reads it as it reads ``MaskedNet``. Each layer is used once in a pass and every weight belongs to
-a layer, as per-row clipping needs: no smooth part, no skip, no dropout.
+``AutoregressiveModel`` reads it as it reads ``MaskedNet``. Each layer is used once in a pass and every weight belongs
+to a layer, as per-row clipping needs: no smooth part, no skip, no dropout.
 """
 
 from __future__ import annotations

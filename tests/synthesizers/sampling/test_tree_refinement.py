@@ -156,23 +156,20 @@ def test_a_saved_model_draws_the_same_rows(short: MaskedSynthesizer, tmp_path: P
     assert isinstance(read, MaskedSynthesizer)
     assert read.card()["drawn_by_trees"] == short.card()["drawn_by_trees"]
     for calibrate in (True, False):
-        own, refined_weights = (model.sample(2000, seed=4, calibrate=calibrate) for model in (short, read))
-        pd.testing.assert_frame_equal(refined_weights, own)
+        own, again = (model.sample(2000, seed=4, calibrate=calibrate) for model in (short, read))
+        pd.testing.assert_frame_equal(again, own)
 
 
 def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
-    refined_weights = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
-    for one, other in zip(refined_weights.tree_conditionals_.trees, short.tree_conditionals_.trees, strict=True):
+    again = MaskedSynthesizer(epochs=1).fit(parity(12_000), seed=0, progress=False)
+    for one, other in zip(again.tree_conditionals_.trees, short.tree_conditionals_.trees, strict=True):
         np.testing.assert_array_equal(one.forest.nodes, other.forest.nodes)
-    assert (
-        refined_weights.tree_conditionals_.calibration_weights.keys()
-        == short.tree_conditionals_.calibration_weights.keys()
-    )
+    assert again.tree_conditionals_.calibration_weights.keys() == short.tree_conditionals_.calibration_weights.keys()
     assert all(
         torch.equal(own, short.tree_conditionals_.calibration_weights[slot])
-        for slot, own in refined_weights.tree_conditionals_.calibration_weights.items()
+        for slot, own in again.tree_conditionals_.calibration_weights.items()
     )
-    pd.testing.assert_frame_equal(refined_weights.sample(500, seed=5), short.sample(500, seed=5))
+    pd.testing.assert_frame_equal(again.sample(500, seed=5), short.sample(500, seed=5))
 
 
 def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
