@@ -14,7 +14,7 @@ from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.sampling.discriminator_selection import CandidateFn, fit_discriminator
 from tabsynth.synthesizers.vae import EvidenceLowerBound
 from tabsynth.training.gan_losses import Adversaries
-from tabsynth.training.loop import validation_interval, train
+from tabsynth.training.loop import train, validation_interval
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator

@@ -186,14 +186,14 @@ class MaskedSynthesizer(NetworkSynthesizer):
         chain = self._chain()
         noise = torch.Generator(chain.device).manual_seed(first)
         nothing: list[Floats | None] = [None] * len(self.order_)
-        drawer = AutoregressiveSampler(
-            chain, self.order_, self.parents_, self._allowed_tokens, nothing, noise, calibrate=True, stratify=True
-        )
+        asked = nothing, noise, True, True
+        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, self._allowed_tokens, *asked)
         tokens = drawer.draw(torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device))
         trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
-        refined_weights = replace(drawer.slot_sampler, fitted_weights={})
-        refine_rows(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, refined_weights)
-        self.tree_conditionals_ = TreeConditionals(trees, drawer.slot_sampler.fitted_weights, refined_weights.fitted_weights)
+        sampler = drawer.slot_sampler
+        again = replace(sampler, fitted_weights={})
+        refine_rows(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, again)
+        self.tree_conditionals_ = TreeConditionals(trees, sampler.fitted_weights, again.fitted_weights)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         fit_masked(self, frame, schema, privacy, run)
@@ -237,19 +237,21 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Rows with the tokens that were -1 drawn, in place."""
-        calibration_weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else {}
-        asked = options.limits, options.noise, options.calibrate, options.stratify, calibration_weights
-        return AutoregressiveSampler(self._chain(), self.order_, self.parents_, self._allowed_tokens, *asked).draw(tokens)
+        weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else {}
+        asked = options.limits, options.noise, options.calibrate, options.stratify, weights
+        chain, allowed = self._chain(), self._allowed_tokens
+        return AutoregressiveSampler(chain, self.order_, self.parents_, allowed, *asked).draw(tokens)
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
         """Rows with what trees know better drawn once more."""
-        slot_sampler = self._slot_sampler(options, self.tree_conditionals_.refined_weights if options.plain(free) else None)
-        return refine_rows(tokens, free, self.tree_conditionals_.trees, slot_sampler)
+        weights = self.tree_conditionals_.refined_weights if options.plain(free) else None
+        return refine_rows(tokens, free, self.tree_conditionals_.trees, self._slot_sampler(options, weights))
 
     @torch.inference_mode()
     def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
         chain = self._chain()
-        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, self._allowed_tokens, limits, torch.Generator(chain.device))
+        noise, allowed = torch.Generator(chain.device), self._allowed_tokens
+        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, allowed, limits, noise)
         return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:

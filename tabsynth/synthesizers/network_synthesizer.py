@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.options import FitOptions, SampleContext
-from tabsynth.synthesizers.sampling.discriminator_selection import DiscriminatorSelection, RowOptions, CandidateFn, fit_discriminator, sample_rows, sample_unconditional_rows
+from tabsynth.synthesizers.sampling.discriminator_selection import (
+    CandidateFn,
+    DiscriminatorSelection,
+    RowOptions,
+    fit_discriminator,
+    sample_rows,
+    sample_unconditional_rows,
+)
 from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 from tabsynth.training.loop import chosen_device, train
@@ -69,8 +76,9 @@ class NetworkSynthesizer(TokenSynthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        choice, how = DiscriminatorSelection.by(self.trees_, self._allowed_tokens), {"calibrate": calibrate, "stratify": stratify}
-        return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device(), **how)
+        choice, device = DiscriminatorSelection.by(self.trees_, self._allowed_tokens), self._device()
+        how = {"calibrate": calibrate, "stratify": stratify}
+        return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, device, **how)
 
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
@@ -82,10 +90,11 @@ class NetworkSynthesizer(TokenSynthesizer):
         """Where the network is."""
         return next(self.net_.parameters()).device
 
-    def _slot_sampler(self, options: RowOptions, calibration_weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
-        """What draws a slot from its logits; ``pulls`` are weights of tokens in place of calibration."""
+    def _slot_sampler(self, options: RowOptions, weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
+        """Sampler of a slot's tokens from its logits; ``weights`` of tokens replace calibration."""
         asked = options.limits, options.noise, options.calibrate, options.stratify
-        return SlotSampler(self.layout_, self.parents_, self._allowed_tokens, *asked, calibration_weights=calibration_weights or {})
+        allowed = self._allowed_tokens
+        return SlotSampler(self.layout_, self.parents_, allowed, *asked, calibration_weights=weights or {})
 
     @abstractmethod
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:

@@ -37,7 +37,7 @@ def fit(
         out: Tensor = ((module.weight - batch) ** 2).mean()
         return out
 
-    recipe = TrainingConfig(steps=40, leg=5, batch=64, rate=rate, decay=0.0, average=0.5, cycles=cycles)
+    recipe = TrainingConfig(steps=40, eval_every=5, batch=64, rate=rate, decay=0.0, average=0.5, cycles=cycles)
     train(
         module,
         loss,

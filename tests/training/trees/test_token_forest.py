@@ -31,7 +31,7 @@ def layout() -> Layout:
 
 
 def booster(layout: Layout, target: npt.NDArray[np.int64], hidden: float = 0.0, **options: Any) -> lightgbm.Booster:
-    """Trees taught on places of tokens, some cells hidden."""
+    """Trees fitted on places of tokens, some cells hidden."""
     seen = features(torch.from_numpy(rows(5000, 0)), layout)
     seen[np.random.default_rng(1).random(seen.shape) < hidden] = np.nan
     plain = {"num_leaves": LEAVES, "num_threads": 1, "verbose": -1, "max_bin": 511}
@@ -52,9 +52,9 @@ def fit(layout: Layout, request: pytest.FixtureRequest) -> tuple[lightgbm.Booste
     return trees, Forest.of(trees, layout, range(5))
 
 
-def test_a_forest_says_what_its_trees_say(layout: Layout, taught: tuple[lightgbm.Booster, Forest]) -> None:
-    """To single precision, on rows that the trees were not taught, and as many as make more than one block."""
-    trees, forest = taught
+def test_a_forest_says_what_its_trees_say(layout: Layout, fit: tuple[lightgbm.Booster, Forest]) -> None:
+    """To single precision, on rows that the trees were not fitted on, and as many as make more than one block."""
+    trees, forest = fit
     tokens = torch.from_numpy(rows(3000, 3))
     said, leaves = forest.read(tokens, 7)
     expected = np.asarray(trees.predict(features(tokens, layout), raw_score=True)).reshape(3000, -1)
@@ -69,8 +69,8 @@ def test_only_the_best_rounds_count(layout: Layout) -> None:
     assert len(Forest.of(trees, layout, range(5)).leaves) == 5
 
 
-def test_a_forest_comes_back_from_its_arrays(layout: Layout, taught: tuple[lightgbm.Booster, Forest]) -> None:
-    forest = taught[1]
+def test_a_forest_comes_back_from_its_arrays(layout: Layout, fit: tuple[lightgbm.Booster, Forest]) -> None:
+    forest = fit[1]
     tokens = torch.from_numpy(rows(100, 4))
     again = Forest.from_arrays(forest.arrays("own"), "own", layout, forest.outputs)
     assert torch.equal(again.read(tokens)[0], forest.read(tokens)[0])
