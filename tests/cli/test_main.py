@@ -236,7 +236,7 @@ class TestEvaluate:
         monkeypatch.setattr("sys.stderr.isatty", lambda: True)
         assert main(line) == DONE
         shown = capsys.readouterr().err
-        assert shown.index("Column shapes:") < shown.index("tabsynth: detection") < shown.index("Detection:")
+        assert shown.index("Column shapes:") < shown.index("tabsynth: detection") < shown.index("Detection AUC:")
         assert ", real data" in shown
         assert main([*line, "--also", f"other={fitted / 'synthetic.csv'}"]) == DONE
         assert "utility" not in str(json.loads(capsys.readouterr().out)["best"])
