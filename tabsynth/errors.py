@@ -101,7 +101,7 @@ def shorten(text: str, max_characters: int) -> str:
 
     Example:
         >>> shorten("0123456789" * 9, 40)
-        '01234567890 ... 71 characters ... 23456789'
+        '01234567890123456789 ... 60 characters ... 0123456789'
     """
     if len(text) <= max_characters:
         return text

@@ -48,7 +48,7 @@ def fisher_p_value(a: int, n: int, b: int, m: int) -> float:
     """One-sided p-value that a/n is beyond b/m by chance: Fisher's exact test.
 
     Example:
-        >>> round(exceeds(10, 10, 0, 10), 8)
+        >>> round(fisher_p_value(10, 10, 0, 10), 8)
         5.41e-06
     """
     return float(hypergeom.sf(a - 1, n + m, a + b, n))
@@ -121,7 +121,7 @@ def holm_correction(p: Sequence[float]) -> Floats:
     """P-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
 
     Example:
-        >>> [round(float(x), 2) for x in holm([0.01, 0.04, 0.03])]
+        >>> [round(float(x), 2) for x in holm_correction([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """
     given = np.asarray(p, dtype=np.float64)

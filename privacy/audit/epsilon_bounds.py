@@ -44,7 +44,7 @@ def epsilon_from_counts(hits: int, n: int, alarms: int, m: int, delta: float, le
         level: Chance of a bound above the truth.
 
     Example:
-        >>> [round(epsilon_of_counts(r, r, 0, r, 0.0), 2) for r in (100, 1000, 20000)]
+        >>> [round(epsilon_from_counts(r, r, 0, r, 0.0), 2) for r in (100, 1000, 20000)]
         [3.28, 5.6, 8.6]
     """
     return float(_compute_bounds(np.array([hits]), n, np.array([alarms]), m, delta, level)[0])

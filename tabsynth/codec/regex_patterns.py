@@ -36,7 +36,7 @@ def parse_regex(regex: str) -> Pattern:
         SchemaError: The expression is malformed, uses anything else, or has too many spellings.
 
     Example:
-        >>> [form.capacity for form in pattern_of_regex(r"[AB]-\d{2,3}").forms]
+        >>> [form.capacity for form in parse_regex(r"[AB]-\d{2,3}").forms]
         [200, 2000]
     """
     # The standard library's own parser: it alone agrees with ``re`` in every corner.

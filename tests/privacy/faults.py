@@ -86,7 +86,7 @@ def shuffled_batches(patch: Patch) -> None:
     def shuffle(units: int, rate: float, noise: Noise) -> Any:
         return np.argsort(noise.words(units)) < round(rate * units)
 
-    patch.setattr(dp_sgd, "poisson", shuffle)
+    patch.setattr(dp_sgd, "sample_poisson", shuffle)
 
 
 def steps_miscounted(patch: Patch) -> None:
@@ -154,15 +154,15 @@ def rate_of_raw_rows(patch: Patch) -> None:
     own = masked_private.fit_masked
 
     def fit(model: Any, frame: pd.DataFrame, *rest: Any) -> None:
-        within = DpSgdConfig.within.__func__  # type: ignore[attr-defined]
+        within = DpSgdConfig.from_budget.__func__  # type: ignore[attr-defined]
         rows = len(frame)
 
         def counted(cls: Any, ledger: Any, **facts: Any) -> Any:
             return within(cls, ledger, **facts | {"rate": min(30 / rows, 1.0)})
 
-        patch.setattr(DpSgdConfig, "within", classmethod(counted))
+        patch.setattr(DpSgdConfig, "from_budget", classmethod(counted))
         own(model, frame, *rest)
-        patch.setattr(DpSgdConfig, "within", classmethod(within))
+        patch.setattr(DpSgdConfig, "from_budget", classmethod(within))
 
     import tabsynth.synthesizers.masked as masked
 

@@ -58,7 +58,7 @@ def test_neighbours_leave_the_same_file(method: str, silent: None, tmp_path: Pat
 
 
 def test_the_test_finds_a_leak(silent: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = opendp_adapter.measured
+    own = opendp_adapter.run_opendp
 
     def telling(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
         found = own(method, sizes, tokens, rho, max_rows_per_unit)

@@ -106,7 +106,7 @@ def count_growth(groups: Mapping[str, Integers]) -> Growth:
         groups: By source, each row's key number (``number_keys``) or entity; negative for rows that join nothing.
 
     Example:
-        >>> growth({"a": np.array([0, 0, 1]), "b": np.array([0, 0, 0, 1])})
+        >>> count_growth({"a": np.array([0, 0, 1]), "b": np.array([0, 0, 0, 1])})
         Growth(factor=1.75, rows=7, cardinality='m:n', worst=6, repeated={'a': 2, 'b': 3})
     """
     top = max((int(found.max(initial=-1)) for found in groups.values()), default=-1) + 1

@@ -179,7 +179,7 @@ def test_the_cap_is_what_is_charged() -> None:
         ({"kind": "categorical"}, "column 'x' has no values: declare them, or measure"),
         ({"kind": "datetime"}, "column 'x' has no low and no high"),
         ({"kind": "numeric", "low": 0, "high": 1, "role": "weight"}, "column 'x' holds weights"),
-        ({"kind": "identifier", "role": "person"}, r"column 'x' tells persons apart.*Privacy\(unit='x'"),
+        ({"kind": "identifier", "role": "person"}, r"column 'x' identifies persons.*Privacy\(unit='x'"),
     ],
 )
 def test_a_schema_that_is_not_public_is_refused_by_name(column: dict[str, Any], says: str) -> None:

@@ -64,7 +64,7 @@ def test_a_dp_sgd_fit_trains_no_discriminator_that_it_would_discard(kind: str, m
         raise AssertionError("a discriminator was fitted")
 
     for module in (network_synthesizer, gan_training):
-        monkeypatch.setattr(module, "critic_of", forbidden)
+        monkeypatch.setattr(module, "fit_discriminator", forbidden)
     model = create(kind, epochs=1, private_training="dp-sgd")
     model.fit(table(300), schema=SCHEMA, privacy=Privacy(3.0, 1e-6), progress=False)
     assert model.sample(5, seed=0).shape == (5, 5)
