@@ -25,6 +25,7 @@ from tabsynth.synthesizers.sampling.discriminator_selection import (
 from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 from tabsynth.training.loop import chosen_device, train
+from tabsynth.training.model_size import MAX_SMALL_ROWS
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.precision import precision_name
 from tabsynth.training.stages import Stages
@@ -58,7 +59,8 @@ class NetworkSynthesizer(TokenSynthesizer):
         """Choose order and parents; return the mutual information of slots that they rest on."""
         self.precision_ = precision_name(chosen_device(self.device))
         information = mutual_information(tokens, self.layout_)
-        self.order_ = self._order_digits(chain_order(information, self.layout_.sizes))
+        small = len(tokens) < MAX_SMALL_ROWS
+        self.order_ = self._order_digits(chain_order(information, self.layout_.sizes, nearest_first=small))
         self.parents_ = strongest_predecessors(information, self.order_, N_PARENTS)
         return information
 

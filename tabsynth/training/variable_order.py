@@ -57,21 +57,41 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
     return out
 
 
-def chain_order(information: npt.NDArray[np.float64], sizes: Sequence[int]) -> list[int]:
+def chain_order(
+    information: npt.NDArray[np.float64], sizes: Sequence[int], *, nearest_first: bool = False
+) -> list[int]:
     """An order of the slots: independent ones of few tokens, then the others by entropy, the least first.
 
     Rows with the same tokens so far share one pass through the network, and slots of little entropy leave few different
-    beginnings.
+    beginnings. On small tables a network learns dependences better from a neighbour in the order.
 
     Args:
         information: Their mutual information with their entropies on the diagonal, shape (slots, slots).
         sizes: Number of tokens of each.
+        nearest_first: After the independent slots, follow the maximum spanning tree of mutual information (Chow and
+            Liu, "Approximating discrete probability distributions with dependence trees", 1968) instead of entropy.
     """
     strongest = (information * (1 - np.eye(len(information)))).max(axis=1, initial=0)
     entropy = information.diagonal()
     alone = (strongest < MAX_INDEPENDENT_SHARE * entropy) & (np.array(sizes) <= MAX_SLOT_TOKENS)
     first = [int(slot) for slot in np.argsort(-entropy, kind="stable") if alone[slot]]
+    if nearest_first:
+        return _spanning_tree_order(information, first)
     return first + [int(slot) for slot in np.argsort(entropy, kind="stable") if not alone[slot]]
+
+
+def _spanning_tree_order(information: npt.NDArray[np.float64], first: list[int]) -> list[int]:
+    """The given slots, the most informative other, then always the one nearest to those (Prim's algorithm)."""
+    shared = information * (1 - np.eye(len(information)))
+    order, left = list(first), np.ones(len(information), bool)
+    left[first] = False
+    nearest = shared.sum(axis=1)
+    for number in range(int(left.sum())):
+        slot = int(np.argmax(np.where(left, nearest, -1.0)))
+        order.append(slot)
+        left[slot] = False
+        nearest = shared[slot].copy() if number == 0 else np.maximum(nearest, shared[slot])
+    return order
 
 
 def explained_entropy_share(information: npt.NDArray[np.float64]) -> float:

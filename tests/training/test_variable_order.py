@@ -90,3 +90,16 @@ def test_parents_are_the_strongest_of_those_before(tokens: npt.NDArray[np.int32]
     assert parents[order[0]] == []
     assert parents[2][0] == 0
     assert all(len(own) <= 2 for own in parents)
+
+
+def test_the_spanning_tree_order_visits_neighbours() -> None:
+    """A Markov chain of four columns is visited from one column to a neighbour of those before it."""
+    rng = np.random.default_rng(0)
+    columns = [rng.integers(0, 8, 4000)]
+    for _ in range(3):
+        columns.append(np.where(rng.random(4000) < 0.7, columns[-1], rng.integers(0, 8, 4000)))
+    tokens = np.stack(columns, 1).astype(np.int32)
+    order = chain_order(mutual_information(tokens, layout_of(tokens)), layout_of(tokens).sizes, nearest_first=True)
+    assert sorted(order) == [0, 1, 2, 3]
+    for place in range(1, 4):
+        assert min(abs(order[place] - before) for before in order[:place]) == 1

@@ -244,7 +244,8 @@ def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:
         tuple(getattr(codec.coders[slots[i].column], "line", 0) if slots[i].digit is None else 0 for i in learned),
         tuple(np.bincount(encoded[:, i], minlength=slots[i].size) for i in learned),
     )
-    chain = [learned[i] for i in chain_order(mutual_information(encoded[:, learned], layout), layout.sizes)]
+    information = mutual_information(encoded[:, learned], layout)
+    chain = [learned[i] for i in chain_order(information, layout.sizes, nearest_first=True)]
     out = [i for i in range(len(slots)) if slots[i].column == GAP]
     for i in chain:
         if slots[i].digit == 1:
