@@ -70,7 +70,13 @@ def test_demo_on_the_shipped_tables(tmp_path: Path) -> None:
     for name in ("diabetes", "breast_cancer"):
         folder = tmp_path / "output" / name
         files = sorted(path.name for path in folder.iterdir())
-        assert files == ["model.tabsynth", "report.html", "report.json", "synthetic.parquet"]
+        assert [name for name in files if not name.startswith("real-")] == [
+            "model.tabsynth",
+            "report.html",
+            "report.json",
+            "synthetic.parquet",
+        ]
+        assert [name for name in files if name.startswith("real-")] == ["real-holdout.parquet", "real-train.parquet"]
         assert (folder / "report.html").as_uri() in done.stdout
         assert json.loads((folder / "report.json").read_text())["scores"]
 
