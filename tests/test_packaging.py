@@ -86,7 +86,7 @@ def test_every_file_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     data = data_files()
-    assert {Path(name).suffix for name in data} >= {".css", ".json", ".typed", ".yaml"}
+    assert {Path(name).suffix for name in data} >= {".css", ".j2", ".json", ".typed"}
     assert [name for name in [*python_files(), *data] if name not in held] == []
     tops = {name.split("/")[0] for name in held}
     assert tops == {"tabsynth", next(name for name in tops if name.endswith(".dist-info"))}
