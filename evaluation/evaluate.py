@@ -13,7 +13,7 @@ from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.findings import find_faults, find_value_faults
-from tabsynth.evaluation.inputs import Inputs, check_inputs, provenance
+from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
 from tabsynth.evaluation.metric_specs import AREAS, area_of
 from tabsynth.evaluation.metrics.data_quality import quality_scores
 from tabsynth.evaluation.metrics.dependence import dependence_scores
@@ -243,7 +243,11 @@ def evaluate(
         drilldown=drilldown,
         distributions=distributions(encoded_train, encoded_synthetic, inputs.schema),
         notes=notes,
-        provenance=provenance(inputs, seed, card),
+        provenance={
+            **collect_provenance(inputs, seed),
+            "target": inputs.target,
+            "card": None if card is None else dict(card),
+        },
     )
     if progress is not None:
         progress("done", 1.0)

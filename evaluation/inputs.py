@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -160,8 +160,8 @@ def _read_table(title: str, data: pd.DataFrame | Table | str | Path, schema: Sch
     return table
 
 
-def provenance(inputs: Inputs, seed: int, card: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Provenance of a report: hashes of the tables, seed and package versions."""
+def collect_provenance(inputs: Inputs, seed: int) -> dict[str, Any]:
+    """Provenance of an evaluation or an audit: hashes of the tables, column kinds, seed and package versions."""
     tables = {}
     for name, frame in inputs.named():
         tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
@@ -176,9 +176,7 @@ def provenance(inputs: Inputs, seed: int, card: Mapping[str, Any] | None) -> dic
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
-        "target": inputs.target,
         "columns": {name: column.kind for name, column in inputs.schema.items()},
         "tables": tables,
         "packages": packages,
-        "card": dict(card) if card is not None else None,
     }

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
-from tabsynth.evaluation.inputs import Inputs, check_inputs
+from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
@@ -24,7 +24,7 @@ from tabsynth.privacy.attacks.holdout_overlap import check_overlap
 from tabsynth.privacy.attacks.rate_tests import LEVEL, holm_correction
 from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
 from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
-from tabsynth.privacy.audit.evidence import POWER_FPR, collect_details, collect_provenance, compute_power, rank_records
+from tabsynth.privacy.audit.evidence import POWER_FPR, collect_details, compute_power, rank_records
 from tabsynth.privacy.audit.one_run import (
     epsilon_from_guesses,
     epsilon_from_scores,

@@ -1,14 +1,12 @@
-"""Evidence behind an audit's verdict: power, plotted figures, records at risk and provenance."""
+"""Evidence behind an audit's verdict: power, plotted figures and records at risk."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from tabsynth.evaluation.inputs import Inputs, fingerprint
+from tabsynth.evaluation.inputs import Inputs
 from tabsynth.privacy.attacks.attack_result import Records
 from tabsynth.privacy.attacks.copies import count_kmap
 from tabsynth.privacy.attacks.membership import score_exposure
@@ -16,7 +14,6 @@ from tabsynth.privacy.attacks.rate_tests import LEVEL, detectable_tpr, power_of_
 from tabsynth.privacy.attacks.run_all import AttackResults
 from tabsynth.privacy.attacks.subgroups import compute_risk_by_percentile, compute_roc
 
-PACKAGES = ("tabsynth", "numpy", "pandas", "scikit-learn", "scipy")
 POWER_FPR = 0.01
 """The false-positive rate at which the audit's power is stated."""
 
@@ -94,25 +91,3 @@ def rank_records(found: AttackResults) -> list[dict[str, Any]]:
         }
         for i in chosen[: max(MAX_NAMED_RECORDS, int(copied.sum()))]
     ]
-
-
-def collect_provenance(inputs: Inputs, seed: int) -> dict[str, Any]:
-    """Fingerprints of the tables, seed and versions."""
-    tables = {}
-    for name, frame in inputs.named():
-        tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
-        if name in inputs.sources:
-            tables[name]["file"] = inputs.sources[name]
-    packages = {}
-    for package in PACKAGES:
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "columns": {name: column.kind for name, column in inputs.schema.items()},
-        "tables": tables,
-        "packages": packages,
-    }

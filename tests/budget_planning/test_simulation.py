@@ -101,8 +101,8 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     output = tmp_path / "plan.html"
     command = ["plan-privacy", "--schema", str(tmp_path / "schema.json"), "-n", "500", "--epsilons", "1"]
     assert main([*command, "--mechanisms", "marginal", "--output", str(output)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [one["mechanism"] for one in told["expected"]] == ["marginal"]
+    plan = json.loads(capsys.readouterr().out)
+    assert [one["mechanism"] for one in plan["expected"]] == ["marginal"]
     assert output.read_text().startswith("<!doctype html>")
     assert (
         main(["plan-privacy", "--cardinalities", "2,3", "-n", "500", "--epsilons", "1", "--mechanisms", "marginal"])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.synthesizers.relational.history import GAP, History, Siblings, prepare
 from tabsynth.synthesizers.relational.network import HistoryNetwork
@@ -19,8 +19,6 @@ from tabsynth.synthesizers.relational.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds
 from tabsynth.synthesizers.relational.timeline import Timeline
 from tabsynth.synthesizers.relational.training import train_history
-
-Integers = npt.NDArray[np.int64]
 
 WIDTH, MEMORY, DROPOUT = 160, 64, 0.25
 

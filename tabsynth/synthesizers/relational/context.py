@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from tabsynth.common.arrays import Arrays, Floats
-
-Integers = npt.NDArray[np.int64]
+from tabsynth.common.arrays import Arrays, Floats, Integers
 
 N_BINS = 32
 """Equal-mass bins of a running number."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
@@ -21,8 +21,6 @@ from tabsynth.synthesizers.relational.keys import Assignment, KeyMaker
 from tabsynth.synthesizers.relational.links import copied_from, parent_rows
 from tabsynth.synthesizers.relational.tables import history_bounds, prepare_tables, restore_dates, sort_tables
 from tabsynth.synthesizers.relational.timeline import Timeline
-
-Integers = npt.NDArray[np.int64]
 
 CONTEXT_TOKENS = 32
 """Tokens of a numeric column of a parent, as the networks of its children read it."""

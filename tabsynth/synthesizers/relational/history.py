@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from tabsynth.codec.codec import Codec
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.enforcement import Relations, combined_state
 from tabsynth.schema.columns import Identifier, Numeric
@@ -21,8 +21,6 @@ from tabsynth.synthesizers.relational.network import HistoryNetwork
 from tabsynth.synthesizers.relational.timeline import gap_shares
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
-
-Integers = npt.NDArray[np.int64]
 
 GAP = "_gap"
 PERSON = "_person"

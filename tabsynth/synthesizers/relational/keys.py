@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.identifier_patterns import Pattern
 from tabsynth.codec.identifiers import keys_for_rows, learn_pattern
 from tabsynth.codec.pandas_dtypes import dtype_name, value_series
+from tabsynth.common.arrays import Integers
 from tabsynth.schema.columns import Column, Identifier
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
-
-Integers = npt.NDArray[np.int64]
 
 
 def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.columns import Column, Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.timeline import Timeline
-
-Integers = npt.NDArray[np.int64]
 
 
 def plan_columns(child: str) -> tuple[str, str, str]:

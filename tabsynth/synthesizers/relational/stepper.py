@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.relational.context import Clock
 from tabsynth.synthesizers.relational.history import GAP, History
 from tabsynth.training.precision import product_autocast
-
-Integers = npt.NDArray[np.int64]
 
 MAX_ABREAST = 8192
 """Parents that are stepped at a time, those of like numbers of children together."""

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.common.arrays import Floats
+from tabsynth.codec.column_values import numeric_values
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
+from tabsynth.errors import DataError
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.links import parent_rows, require_main_parent, root_rows
 from tabsynth.synthesizers.relational.plan import add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)
@@ -47,7 +46,12 @@ class TrainingTable:
 
 
 def sort_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> dict[str, pd.DataFrame]:
-    """Every table with its child rows sorted by parent and time, numbered from 0."""
+    """Every table with its child rows sorted by parent and time, numbered from 0.
+
+    Raises:
+        SchemaError: A row has no main parent.
+        DataError: A row has no time, though its table is ordered.
+    """
     out: dict[str, pd.DataFrame] = {name: frame.reset_index(drop=True) for name, frame in tables.items()}
     for name in schema.sorted_tables:
         link = schema.main_key(name)
@@ -55,12 +59,14 @@ def sort_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> d
             continue
         rows = parent_rows(out, schema, link)
         require_main_parent(rows, link)
-        by = pd.DataFrame({"parent": rows})
-        if name in schema.order:
-            by["time"] = out[name][schema.order[name]]
-        out[name] = (
-            out[name].loc[by.sort_values([str(column) for column in by], kind="stable").index].reset_index(drop=True)
-        )
+        order = schema.order.get(name)
+        times = np.zeros(len(rows)) if order is None else numeric_values(schema.tables[name][order], out[name][order])
+        if np.isnan(times).any():
+            raise DataError(
+                f"{name}.{order}, which orders the rows of {name}, is missing in {int(np.isnan(times).sum())} rows; "
+                "remove these rows, or name another column in `order`"
+            )
+        out[name] = out[name].iloc[np.lexsort((times, rows))].reset_index(drop=True)
     return out
 
 

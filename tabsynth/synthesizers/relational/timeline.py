@@ -10,16 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS, numeric_values, to_datetimes
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.columns import Column, Datetime, Numeric, column_from_dict
 from tabsynth.schema.schema import Schema
-
-Integers = npt.NDArray[np.int64]
 
 MIN_ORDERED_SHARE = 0.95
 """A parent's date is the origin (the end) of its children if at least this share of them comes after (before) it."""

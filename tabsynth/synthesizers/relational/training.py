@@ -7,16 +7,14 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.synthesizers.relational.history import Siblings
 from tabsynth.synthesizers.relational.network import HistoryNetwork
 from tabsynth.training.precision import product_autocast
-
-Integers = npt.NDArray[np.int64]
 
 BATCH_ROWS = 1024
 """About how many child rows a step holds; one history is never divided."""

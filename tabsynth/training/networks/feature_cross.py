@@ -39,14 +39,14 @@ MAX_SAMPLE_ROWS = 20_000
 """Rows by which crosses are compared."""
 
 MIN_EXPLAINED_SHARE = 1 / 25
-"""A cross is kept when it tells this share of the other slots' entropy beyond what its slots tell one by one."""
+"""A cross is kept when it explains this share of the other slots' entropy beyond what its slots explain singly."""
 
 SHARPNESS_EXPONENTS = (1.0, 1.5, 2.0, 3.0)
 """Factors of a sum of log-ratios: effects that add up are each blurred by the others."""
 
 GROUPS = 16
 SMOOTH = 4.0
-"""The told slots are cut into so many groups, and a combination counts as if it had so many rows of the average law."""
+"""Number of groups of a predicted slot, and prior weight in rows of its marginal in each combination."""
 
 
 Rows = TypeVar("Rows", npt.NDArray[np.int32], Tensor)
@@ -89,8 +89,8 @@ class FeatureCross:
         few = sorted(few, key=lambda slot: -entropy[slot])[:CANDIDATES]
         every, tokens = tokens, tokens[:: max(1, round(len(tokens) / MAX_SAMPLE_ROWS))]
         codes = coarsen_tokens(tokens, layout, GROUPS)
-        told = {slot: code for slot, code in enumerate(codes) if slot not in layout.slots_with_absent_rows}
-        single = {slot: _told(tokens[:, slot], told) for slot in few}
+        targets = {slot: code for slot, code in enumerate(codes) if slot not in layout.slots_with_absent_rows}
+        single = {slot: _information(tokens[:, slot], targets) for slot in few}
         best, best_gain, joint = None, 0.0, dict[int, float]()
         for slots in (slots for most in range(2, MAX_SLOTS + 1) for slots in combinations(few, most)):
             if any(near[one, two] for one, two in combinations(slots, 2)):
@@ -98,14 +98,14 @@ class FeatureCross:
             met, combination = np.unique(code_of(tokens, slots, layout), return_inverse=True)
             if len(tokens) < MIN_CODE_ROWS * len(met):
                 continue
-            others = {slot: code for slot, code in told.items() if slot not in slots}
-            tells = _told(combination, others)
-            gain = sum(tells[slot] - sum(single[own][slot] for own in slots) for slot in others)
+            others = {slot: code for slot, code in targets.items() if slot not in slots}
+            gains = _information(combination, others)
+            gain = sum(gains[slot] - sum(single[own][slot] for own in slots) for slot in others)
             if gain > max(best_gain, MIN_EXPLAINED_SHARE * float(entropy[list(others)].sum())):
-                best, best_gain, joint = slots, gain, tells
+                best, best_gain, joint = slots, gain, gains
         if best is None:
             return None
-        gain = sum(joint[slot] - _summed(best, tokens, layout, told[slot]) for slot in joint)
+        gain = sum(joint[slot] - _summed(best, tokens, layout, targets[slot]) for slot in joint)
         if gain <= MIN_EXPLAINED_SHARE * float(entropy[list(joint)].sum()):
             return None
         numbers, counts = np.unique(code_of(every, best, layout), return_counts=True)
@@ -148,16 +148,16 @@ def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:
     return code
 
 
-def _told(rows: npt.NDArray[np.integer], told: Mapping[int, npt.NDArray[np.int64]]) -> dict[int, float]:
-    """Nats a row that numbered combinations tell of other slots, each row predicted by the others of its own."""
+def _information(rows: npt.NDArray[np.integer], targets: Mapping[int, npt.NDArray[np.int64]]) -> dict[int, float]:
+    """Nats per row that combinations explain of other slots, each row predicted by the other rows of its own."""
     here = np.bincount(rows)[rows] - 1
     out = {}
-    for slot, own in told.items():
+    for slot, own in targets.items():
         width = int(own.max()) + 1
-        law = np.bincount(own, minlength=width)[own] / len(own)
+        marginal = np.bincount(own, minlength=width)[own] / len(own)
         pair = rows.astype(np.int64) * width + own
         both = np.bincount(pair)[pair] - 1
-        out[slot] = float(np.log((both + SMOOTH * law) / ((here + SMOOTH) * law)).mean())
+        out[slot] = float(np.log((both + SMOOTH * marginal) / ((here + SMOOTH) * marginal)).mean())
     return out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth import __version__
 from tabsynth.errors import DataError, InputError, SchemaError, SourceError
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap, round_significant
 from tabsynth.privacy.audit import audit
@@ -172,6 +173,7 @@ def test_same_seed_same_report(draw: Draw, schema: Schema) -> None:
     ]
     for data in dicts:
         del data["provenance"]["created"]
+        assert data["provenance"]["packages"]["tabsynth"] == __version__
     assert dicts[0] == dicts[1]
     assert stages[0] == "membership"
     assert stages[-1] == "done"

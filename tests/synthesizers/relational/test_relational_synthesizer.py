@@ -10,6 +10,7 @@ from tabsynth.errors import ConditionError, DataError, InputError, ModelFileErro
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
+from tabsynth.synthesizers.relational.tables import sort_tables
 
 Tables = dict[str, pd.DataFrame]
 
@@ -186,6 +187,25 @@ def test_faulty_requests_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         model.sample(**sample)  # type: ignore[arg-type]
+
+
+def test_dates_written_as_text_are_ordered_in_time() -> None:
+    """As text, 09/01/2020 comes after 08/01/2021; as a date it comes before."""
+    people = pd.DataFrame({"person": [f"P{i:03d}" for i in range(40)], "sex": ["f", "m"] * 20})
+    days = pd.date_range("2019-06-01", periods=120, freq="29D")
+    visits = pd.DataFrame({"person": people.person.tolist() * 3, "day": days.strftime("%m/%d/%Y"), "ward": "a"})
+    tables = {"people": people, "visits": visits.sample(frac=1, random_state=0)}
+    schema = DatabaseSchema(
+        {name: Schema.infer(frame) for name, frame in tables.items()},
+        {"people": "person"},
+        (ForeignKey("visits", "person", "people"),),
+        {"visits": "day"},
+    )
+    days = pd.to_datetime(sort_tables(tables, schema)["visits"].day, format="%m/%d/%Y")
+    assert all((days.iloc[i : i + 3].diff().dropna() > pd.Timedelta(0)).all() for i in range(0, 120, 3))
+    missing = tables["visits"].assign(day=tables["visits"].day.where(tables["visits"].ward.index % 40 > 0))
+    with pytest.raises(DataError, match=r"visits\.day, which orders the rows of visits, is missing in 3 rows"):
+        RelationalSynthesizer().fit({"people": people, "visits": missing}, schema=schema)
 
 
 def test_faulty_tables_are_refused(real: Tables) -> None:
