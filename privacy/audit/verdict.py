@@ -90,7 +90,9 @@ def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: 
     heard = f"a leak of {least:.1%} of the records at {fpr:.0%} false alarms" if least is not None else ""
     if kind == "INCONCLUSIVE":
         could = (
-            f"only {heard} would have been found surely" if heard else "the rows are too few to find any leak surely"
+            f"only {heard} would have been found reliably"
+            if heard
+            else "the rows are too few to find any leak reliably"
         )
         return kind, f"No statement: no attack is beyond chance, but {could}."
     return kind, f"No attack distinguishes training rows from others beyond chance; {heard} would have been found."

@@ -125,7 +125,7 @@ def fit_private(
 def guarantee_statement(ledger: PrivacyLedger) -> str:
     """The guarantee in a sentence, for the card."""
     if not len(ledger) or ledger.epsilon() == float("inf"):
-        return "none: no differential privacy is guaranteed (epsilon = infinity)"
+        return "none is guaranteed (epsilon = infinity)"
     if not ledger.secure:
         return "NOT DP: the noise came from an insecure seed, which exists for tests only"
     unit = "row" if ledger.unit == "row" else f"person (column {ledger.unit!r})"
