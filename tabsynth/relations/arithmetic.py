@@ -53,6 +53,19 @@ class ArithmeticRelation:
         terms = [name if factor == 1 else f"{factor:g} * {name}" for name, factor in self.terms]
         return f"{self.column} = " + " + ".join(terms + [f"{self.constant:g}"] * (self.constant != 0))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.column, *(name for name, _ in self.terms))
+
+    def holds(self, numbers: Mapping[str, Floats], coder: QuantileCoder) -> Bools:
+        """Whether each row obeys up to the rounding of the column, whose coder is given, shape (n,)."""
+        own, wanted = numbers[self.column], self.predict(numbers)
+        computed = coder.decimals is None or coder.decimals >= MIN_COMPUTED_DECIMALS
+        single = FLOAT32_PRECISION * np.abs(own) if computed else 0.0
+        with np.errstate(invalid="ignore"):
+            return np.asarray(~np.isfinite(wanted) | ~(np.abs(own - wanted) > _tolerance(coder) + single))
+
     def predict(self, numbers: Mapping[str, Floats]) -> Floats:
         """The column computed from its terms, shape (n,); not finite where a term is missing or zero divides."""
         with np.errstate(all="ignore"):

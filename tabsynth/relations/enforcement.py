@@ -82,12 +82,15 @@ class Relations:
         return {"laws": [str(law) for law in self.arithmetic], "rules": rules}
 
     def hold(self, frame: pd.DataFrame, codec: Codec) -> Bools:
-        """Rows of a decoded frame that obey every rule, shape (n,)."""
+        """Rows of a decoded frame that obey every relation and rule, shape (n,)."""
+        names = dict.fromkeys(name for one in (*self.arithmetic, *self.rules) for name in one.columns)
         values = {
-            name: _rule_values(codec, name, codec.encode_column(name, frame[name]), frame[name])
-            for name in dict.fromkeys(name for rule in self.rules for name in rule.columns)
+            name: _rule_values(codec, name, codec.encode_column(name, frame[name]), frame[name]) for name in names
         }
-        return all_hold(self.rules, values, len(frame))
+        good = all_hold(self.rules, values, len(frame))
+        for law in self.arithmetic:
+            good &= law.holds(values, codec.numeric_coders[law.column])
+        return good
 
     def decode(
         self,

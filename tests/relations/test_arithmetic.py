@@ -132,6 +132,18 @@ def test_a_chance_relation_of_few_valued_columns_is_none() -> None:
     assert discover_relations({**coins, "noisy": noisy}) == ()
 
 
+def test_rows_that_violate_a_relation_are_found(frame: pd.DataFrame) -> None:
+    """Such rows are drawn again; a share at the end of its range, with its total, cannot be solved for."""
+    table = Table.of(frame)
+    codec = Codec.measure(table)
+    relations = Relations.discover(table, codec)
+    assert relations.hold(frame, codec).all()
+    wrong = frame.assign(share=frame.share.where(frame.index != 7, frame.share + 0.01))
+    assert np.flatnonzero(~relations.hold(wrong, codec)).tolist() == [7]
+    single = frame.assign(noise=frame.noise.astype("float32"), height=frame.height.astype("float32"))
+    assert relations.hold(single, codec).all()
+
+
 @pytest.mark.parametrize("model", [MaskedSynthesizer(epochs=1), VAESynthesizer(epochs=1), GANSynthesizer(epochs=1)])
 def test_every_synthetic_row_keeps_them(frame: pd.DataFrame, model: Synthesizer) -> None:
     assert broken(frame) == {}
