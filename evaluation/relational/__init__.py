@@ -1,0 +1,1 @@
+"""Evaluation of linked tables and sequences."""

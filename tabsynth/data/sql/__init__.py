@@ -1,0 +1,1 @@
+"""Databases as sources and targets: PostgreSQL, SQLite, DuckDB files and SQLAlchemy URLs."""

@@ -1,0 +1,1 @@
+"""Sampling in deterministic shards, on one process, several processes or Ray."""

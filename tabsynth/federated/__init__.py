@@ -1,0 +1,1 @@
+"""Synthesis over several sites that do not share rows."""

@@ -1,0 +1,1 @@
+"""Release bundles: synthetic data with its evidence, a manifest and a signature, and their verification."""
