@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from tabsynth.cli.database.fit import fit_folder
 from tabsynth.cli.output import AddCommand, non_negative_integer, parse_pair, positive_integer, print_result, say
 from tabsynth.cli.reading import add_read_options, read_options
 
@@ -15,6 +16,7 @@ examples:
   tabsynth fit patients.csv --output m.tabsynth
   tabsynth fit patients.parquet --schema schema.json --seed 0 --output m.tabsynth
   tabsynth fit patients.csv --model ctgan --epochs 300 --option batch_size=200 --output m.tabsynth
+  tabsynth fit clinic/ --schema clinic.yaml --output m.tabsynth        a folder of linked tables
 
 A long fit writes a checkpoint (m.tabsynth.checkpoint). After an interruption, the same command resumes from it; the
 checkpoint is removed when the fit ends.
@@ -24,9 +26,9 @@ checkpoint is removed when the fit ends.
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     fit = command("fit", "Fit a model to a table and save it.", FIT)
-    fit.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
+    fit.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, sklearn:NAME, or a folder of tables")
     fit.add_argument("--output", "-o", required=True, metavar="MODEL", help="the model file to write")
-    fit.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
+    fit.add_argument("--model", metavar="KIND", help="kind of synthesizer (default: masked; relational for a folder)")
     fit.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
     fit.add_argument(
         "--seed", type=non_negative_integer, default=0, metavar="N", help="seed of the fit (default: %(default)s)"
@@ -60,7 +62,10 @@ def run(args: Namespace) -> int:
         options[name] = _parse_option(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
-    model = create_on_device(args.model, options)
+    if Path(args.file).is_dir():
+        return fit_folder(args, options)
+    kind = args.model or "masked"
+    model = create_on_device(kind, options)
     checkpoint = Path(args.checkpoint) if args.checkpoint else None
     if checkpoint is None and not args.no_checkpoint and supports_checkpoints(model):
         checkpoint = checkpoint_path(args.output)
@@ -72,7 +77,7 @@ def run(args: Namespace) -> int:
     table = open_table(args.file, schema, read_options(args))
     for name, question in (Schema({}) if args.schema else table.schema).questions.items():
         say(f"column {name!r}: {question}")
-    say(f"fitting {args.model} to {len(table):,} rows of {len(table.schema)} columns")
+    say(f"fitting {kind} to {len(table):,} rows of {len(table.schema)} columns")
     try:
         model.fit(table, seed=args.seed, checkpoint=checkpoint)
     except KeyboardInterrupt:
@@ -80,7 +85,7 @@ def run(args: Namespace) -> int:
             say(f"checkpoint kept in {checkpoint}; run the same command to resume")
         raise
     model.save(args.output)
-    data = {"model": args.output, "kind": args.model, "rows": len(table), "seed": model.seed_}
+    data = {"model": args.output, "kind": kind, "rows": len(table), "seed": model.seed_}
     return print_result(data, f"wrote {args.output}")
 
 

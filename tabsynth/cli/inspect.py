@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.cli.database.inspect import inspect_folder
 from tabsynth.cli.output import AddCommand, format_table, print_result, say
 from tabsynth.cli.reading import add_read_options, read_options
 
@@ -18,13 +20,14 @@ examples:
   tabsynth inspect patients.csv                        on a terminal: a table
   tabsynth inspect patients.csv --schema schema.yaml   also write the inferred schema, to edit and pass to fit
   tabsynth inspect patients.csv --json | jq .questions
+  tabsynth inspect clinic/ --schema clinic.yaml        a folder of linked tables: keys and links are proposed
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     inspect = command("inspect", "Describe each column: inferred type, evidence, open questions.", INSPECT)
-    inspect.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
+    inspect.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, sklearn:NAME, or a folder of tables")
     inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema (.yaml: with comments)")
     inspect.add_argument("--json", action="store_true", help="print JSON, also on a terminal")
     add_read_options(inspect)
@@ -36,6 +39,8 @@ def run(args: Namespace) -> int:
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.schema.description import describe
 
+    if Path(args.file).is_dir():
+        return inspect_folder(args)
     check_outputs([args.schema], [args.file])
     if args.schema:
         check_writable(args.schema)

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.cli.output import AddCommand, non_negative_integer, parse_number, positive_integer, print_result
+from tabsynth.cli.database.sample import sample_folder
+from tabsynth.cli.output import (
+    AddCommand,
+    non_negative_integer,
+    parse_number,
+    positive_integer,
+    positive_number,
+    print_result,
+)
 
 if TYPE_CHECKING:
     from tabsynth.schema.columns import Column
@@ -19,9 +27,10 @@ examples:
   tabsynth sample m.tabsynth -n 1000 --output synthetic.parquet
   tabsynth sample m.tabsynth -n 10_000_000 --seed 1 --output synthetic.csv      in chunks: constant memory
   tabsynth sample m.tabsynth -n 500 --given sex=f --given age=60:80 --output women.csv
+  tabsynth sample clinic.tabsynth --scale 2 --output synthetic/                 linked tables: a folder
 
 A condition is COLUMN=VALUE, COLUMN=LOW:HIGH for numbers and dates (inclusive; one end may be empty), COLUMN=A,B for
-several categories, or COLUMN= for a missing value.
+several categories, or COLUMN= for a missing value; TABLE.COLUMN in a model of linked tables.
 """
 
 
@@ -29,26 +38,49 @@ def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     sample = command("sample", "Sample synthetic rows from a model file.", SAMPLE)
     sample.add_argument("model", metavar="MODEL", help="a model file of fit")
-    sample.add_argument("--output", "-o", required=True, metavar="FILE", help="CSV, Parquet or Excel file to write")
     sample.add_argument(
-        "--rows", "-n", type=positive_integer, metavar="N", help="number of rows (default: as the training table)"
+        "--output",
+        "-o",
+        required=True,
+        metavar="FILE",
+        help="CSV, Parquet or Excel file to write, or a folder for linked tables",
     )
+    sample.add_argument(
+        "--rows",
+        "-n",
+        type=positive_integer,
+        metavar="N",
+        help="number of rows, of the root of linked tables (default: as the training table)",
+    )
+    sample.add_argument(
+        "--scale", type=positive_number, metavar="X", help="number of rows as a multiple of the training table's"
+    )
+    sample.add_argument("--format", choices=["parquet", "csv"], help="format of a folder's tables (default: parquet)")
     sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="condition of every row")
     sample.add_argument("--seed", type=non_negative_integer, metavar="N", help="seed (default: random, and printed)")
 
 
 def run(args: Namespace) -> int:
     """Run the command."""
+    from tabsynth.common import model_file
     from tabsynth.common.atomic_files import check_outputs
     from tabsynth.common.validation import random_seed
+    from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_table_output, write_sample
-    from tabsynth.synthesizers.registry import known_values, load
+    from tabsynth.synthesizers.registry import DATABASE_KINDS, from_file, known_values
 
     check_outputs([args.output], [args.model])
+    if args.scale is not None and args.rows is not None:
+        raise InputError("--rows and --scale exclude each other; give one")
+    file = model_file.load(args.model)
+    if file.kind in DATABASE_KINDS:
+        return sample_folder(args, parse_given)
+    if args.format is not None:
+        raise InputError("--format is for linked tables; the suffix of --output decides the format of one table")
     check_table_output(args.output)
-    model = load(args.model)
+    model = from_file(file, args.model)
     given = parse_given(args.given, model.schema_, known_values(model))
-    rows = model.rows_ if args.rows is None else args.rows
+    rows = max(round(model.rows_ * (args.scale or 1)), 1) if args.rows is None else args.rows
     seed = random_seed() if args.seed is None else args.seed
     write_sample(model, args.output, rows, given=given, seed=seed)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")

@@ -28,7 +28,7 @@ HEAD = """\
 
 def write_schema(schema: Schema, path: str | Path) -> None:
     """Write a schema: YAML if the suffix is .yaml or .yml, else JSON."""
-    write_text(path, _to_yaml(schema) if _is_yaml(path) else _to_json(schema.to_dict()))
+    write_text(path, to_yaml(schema) if is_yaml(path) else to_json(schema.to_dict()))
 
 
 def read_schema(path: str | Path) -> Any:
@@ -38,32 +38,36 @@ def read_schema(path: str | Path) -> Any:
         SchemaError: The file cannot be read, or is neither JSON nor YAML.
     """
     try:
-        return _dates_as_text(read_yaml(path, "schema")) if _is_yaml(path) else read_json(path, "schema")
+        return _dates_as_text(read_yaml(path, "schema")) if is_yaml(path) else read_json(path, "schema")
     except SourceError as error:
         raise SchemaError(str(error)) from error
 
 
-def _is_yaml(path: str | Path) -> bool:
+def is_yaml(path: str | Path) -> bool:
+    """True for the suffixes of YAML."""
     return Path(path).suffix.lower() in (".yaml", ".yml")
 
 
-def _to_json(data: Mapping[str, Any]) -> str:
+def to_json(data: Mapping[str, Any]) -> str:
+    """Plain data as indented JSON."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
-def _to_yaml(schema: Schema) -> str:
+def to_yaml(schema: Schema, head: str = HEAD) -> str:
+    """A schema as YAML, evidence and questions as comments."""
     data = schema.to_dict()
-    lines = [HEAD + f"version: {data.pop('version')}", "columns:"]
+    lines = [head + f"version: {data.pop('version')}", "columns:"]
     for name, facts in data.pop("columns").items():
         for key in ("why", "question"):
             if facts.pop(key, None):
                 text = " ".join(str(getattr(schema[name], key)).split())
                 lines.append(f"  # {key}: {escape_controls(text)}")
-        lines += [f"  {line}" for line in _dump({name: facts}).splitlines()]
-    return "\n".join(lines) + "\n" + (_dump(data) if data else "")
+        lines += [f"  {line}" for line in dump_yaml({name: facts}).splitlines()]
+    return "\n".join(lines) + "\n" + (dump_yaml(data) if data else "")
 
 
-def _dump(data: Mapping[str, Any]) -> str:
+def dump_yaml(data: Mapping[str, Any]) -> str:
+    """Plain data as YAML."""
     # JSON first: plain types only.
     plain = json.loads(json.dumps(data))
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1 << 20)

@@ -28,6 +28,9 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 """Where the synthesizer of each kind is defined; the module is imported when the kind is asked for."""
 
+DATABASE_KINDS = ("relational",)
+"""Kinds of models of several tables, which ``RelationalSynthesizer.load`` reads."""
+
 
 def synthesizer_class(kind: str) -> type[Synthesizer]:
     """The class of a kind.
@@ -71,7 +74,17 @@ def load(path: str | Path) -> Synthesizer:
         ModelFileError: Not there, not a model file, damaged, of a later version, or of a kind unknown here.
         MissingDependencyError: The model needs a package that is not installed.
     """
-    file = model_file.load(path)
+    return from_file(model_file.load(path), path)
+
+
+def from_file(file: model_file.ModelFile, path: str | Path) -> Synthesizer:
+    """A fitted synthesizer from the content of its file.
+
+    Raises:
+        ModelFileError: Of a kind unknown here, or damaged.
+    """
+    if file.kind in DATABASE_KINDS:
+        raise ModelFileError(f"{str(path)!r} is a model of linked tables; read it with RelationalSynthesizer.load")
     if file.kind not in KINDS:
         raise ModelFileError(
             f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not know; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tabsynth.errors import SchemaError, quote
@@ -50,9 +51,12 @@ class DatabaseSchema:
         foreign_keys: The links, each table's main one first.
         order: The column by which a child table's rows are ordered within a parent, a date or a number.
         reference: Public tables, such as a list of countries: they are copied, and keys to them are learned as values.
+        composite_keys: The columns that together identify a row, of tables whose primary key has several columns.
+        questions: What a person should decide about a proposed schema, by table or ``table.column``.
 
     Raises:
-        SchemaError: An unknown table or column, a parent without a primary key, or a circle of tables.
+        SchemaError: An unknown table or column, a parent without a primary key of one column, two links from one
+            column (a polymorphic reference), or a circle of tables.
     """
 
     tables: Mapping[str, Schema]
@@ -60,17 +64,33 @@ class DatabaseSchema:
     foreign_keys: tuple[ForeignKey, ...] = ()
     order: Mapping[str, str] = field(default_factory=dict)
     reference: tuple[str, ...] = ()
+    composite_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    questions: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "foreign_keys", tuple(self.foreign_keys))
+        object.__setattr__(self, "composite_keys", {name: tuple(key) for name, key in self.composite_keys.items()})
         object.__setattr__(self, "reference", tuple(self.reference))
         for table, column in [*self.primary_keys.items(), *self.order.items()]:
             self._require_column(table, column)
         for name in self.reference:
             self._require_table(name)
+        self._check_composite_keys()
+        linked: dict[tuple[str, str], str] = {}
         for key in self.foreign_keys:
             self._require_column(key.table, key.column)
             self._require_table(key.parent)
+            other = linked.setdefault((key.table, key.column), key.parent)
+            if other != key.parent:
+                raise SchemaError(
+                    f"{key.table}.{key.column} refers to {other!r} and to {key.parent!r}: a polymorphic reference; "
+                    "split the column into one foreign key for each parent, missing where it does not apply"
+                )
+            if key.parent in self.composite_keys:
+                raise SchemaError(
+                    f"{key.table}.{key.column} refers to {key.parent!r}, whose key has the columns "
+                    f"{quote(self.composite_keys[key.parent])}; add a key of one column to both tables"
+                )
             if key.parent not in self.primary_keys:
                 raise SchemaError(
                     f"{key.table}.{key.column} refers to the table {key.parent!r}, which has no primary key; "
@@ -81,6 +101,18 @@ class DatabaseSchema:
                 raise SchemaError(f"{table}.{column} cannot order rows: it is {self.tables[table][column].kind}")
         self.sorted_tables  # noqa: B018 - raises for a circle
 
+    def _check_composite_keys(self) -> None:
+        for table, columns in self.composite_keys.items():
+            for column in columns:
+                self._require_column(table, column)
+            if len(set(columns)) < 2:
+                raise SchemaError(
+                    f"composite_keys of {table!r} needs several columns, not {quote(columns) or 'none'}; "
+                    "declare a key of one column in primary_keys"
+                )
+            if table in self.primary_keys:
+                raise SchemaError(f"{table!r} has a key in primary_keys and in composite_keys; remove one of them")
+
     def _require_table(self, table: str) -> None:
         if table not in self.tables:
             raise SchemaError(f"no table {table!r}; there are {quote(self.tables)}")
@@ -88,7 +120,10 @@ class DatabaseSchema:
     def _require_column(self, table: str, column: str) -> None:
         self._require_table(table)
         if not isinstance(column, str):
-            raise SchemaError(f"a key of the table {table!r} must be one column, not {column!r}; join composite keys")
+            raise SchemaError(
+                f"a key of the table {table!r} must be one column, not {column!r}; "
+                "declare a primary key of several columns in composite_keys"
+            )
         if column not in self.tables[table]:
             raise SchemaError(f"the table {table!r} has no column {column!r}; it has {quote(self.tables[table])}")
 
@@ -128,21 +163,26 @@ class DatabaseSchema:
         return tuple(name for name in self.sorted_tables if self.main_key(name) is None and name not in self.reference)
 
     @classmethod
-    def infer(cls, frames: Mapping[str, pd.DataFrame]) -> Self:
+    def infer(cls, frames: Mapping[str, pd.DataFrame], schemas: Mapping[str, Schema] | None = None) -> Self:
         """Propose the schema of a database from its tables.
 
         A primary key is an identifier column without repeats or missing values. A foreign key is a column all of
         whose values are in a primary key of another table, where at least half of the child's distinct values or ten
-        of them agree; among several candidates the parent whose name the column contains is preferred.
+        of them agree; among several candidates the parent whose name the column contains is preferred. ``questions``
+        holds what a person should decide.
 
         Args:
             frames: The tables by name.
+            schemas: The schema of each table; inferred when left out.
         """
         from tabsynth.schema.database.key_inference import propose_keys
+        from tabsynth.schema.database.key_questions import find_questions
 
-        schemas = {name: Schema.infer(frame) for name, frame in frames.items()}
+        if schemas is None:
+            schemas = {name: Schema.infer(frame) for name, frame in frames.items()}
         primary, foreign, order = propose_keys(frames, schemas)
-        return cls(schemas, primary, tuple(ForeignKey(*link) for link in foreign), order)
+        questions = find_questions(frames, schemas, primary, foreign, order)
+        return cls(schemas, primary, tuple(ForeignKey(*link) for link in foreign), order, questions=questions)
 
     @classmethod
     def from_sdv(cls, metadata: Any) -> Self:
@@ -158,7 +198,8 @@ class DatabaseSchema:
             raise SchemaError('this is not SDV metadata of several tables: it has no "tables"')
         version = data.get("METADATA_SPEC_VERSION", "V1")
         tables = {name: from_sdv({**item, "METADATA_SPEC_VERSION": version}) for name, item in data["tables"].items()}
-        primary = {name: item["primary_key"] for name, item in data["tables"].items() if item.get("primary_key")}
+        keys = {name: item["primary_key"] for name, item in data["tables"].items() if item.get("primary_key")}
+        primary, composite = _split_keys(keys)
         order = {name: item["sequence_index"] for name, item in data["tables"].items() if item.get("sequence_index")}
         try:
             links = tuple(
@@ -167,7 +208,34 @@ class DatabaseSchema:
             )
         except (KeyError, TypeError) as error:
             raise SchemaError(f"a relationship of SDV metadata is malformed: {error!r}") from error
-        return cls(tables, primary, links, order)
+        return cls(tables, primary, links, order, composite_keys=composite)
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the schema: YAML if the suffix is .yaml or .yml, with evidence and questions as comments, else JSON.
+
+        Raises:
+            SourceError: The file cannot be written.
+        """
+        from tabsynth.schema.database.schema_files import write_database_schema
+
+        write_database_schema(self, path)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Self:
+        """Read a schema that ``to_json`` wrote, or a file of SDV metadata of several tables.
+
+        Raises:
+            SchemaError: The file cannot be read, or is not a database schema.
+        """
+        from tabsynth.schema.schema_files import read_schema
+
+        data = read_schema(path)
+        try:
+            if isinstance(data, Mapping) and ("relationships" in data or "METADATA_SPEC_VERSION" in data):
+                return cls.from_sdv(data)
+            return cls.from_dict(data)
+        except SchemaError as error:
+            raise SchemaError(f"{str(path)!r}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The schema as plain data."""
@@ -178,6 +246,11 @@ class DatabaseSchema:
             "foreign_keys": [key.to_dict() for key in self.foreign_keys],
             "order": dict(self.order),
             "reference": list(self.reference),
+            **(
+                {"composite_keys": {n: list(key) for n, key in self.composite_keys.items()}}
+                if self.composite_keys
+                else {}
+            ),
         }
 
     @classmethod
@@ -189,15 +262,34 @@ class DatabaseSchema:
         """
         if not isinstance(data, Mapping) or not isinstance(data.get("tables"), Mapping):
             raise SchemaError('a database schema is a mapping with "tables": {name: schema}')
-        unknown = set(data) - {"version", "tables", "primary_keys", "foreign_keys", "order", "reference"}
+        unknown = set(data) - {
+            "version",
+            "tables",
+            "primary_keys",
+            "foreign_keys",
+            "order",
+            "reference",
+            "composite_keys",
+        }
         if unknown:
             raise SchemaError(f"unknown keys in a database schema: {quote(sorted(unknown, key=str))}")
         if not isinstance(data.get("version", VERSION), int) or data.get("version", VERSION) > VERSION:
             raise SchemaError(f"database schema version {data['version']!r} is later than {VERSION}: upgrade tabsynth")
         try:
             links = tuple(ForeignKey(**item) for item in data.get("foreign_keys", ()))
-            primary, order = dict(data.get("primary_keys", {})), dict(data.get("order", {}))
+            primary, composite = _split_keys({**data.get("composite_keys", {}), **data.get("primary_keys", {})})
+            order = dict(data.get("order", {}))
         except (TypeError, ValueError) as error:
             raise SchemaError(f"keys of a database schema: {error}") from error
         tables = {name: Schema.from_dict(item) for name, item in data["tables"].items()}
-        return cls(tables, primary, links, order, tuple(data.get("reference", ())))
+        return cls(tables, primary, links, order, tuple(data.get("reference", ())), composite)
+
+
+def _split_keys(keys: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Keys of one column, and of several."""
+    single = {name: key[0] if isinstance(key, list) else key for name, key in keys.items() if not _is_composite(key)}
+    return single, {name: tuple(key) for name, key in keys.items() if _is_composite(key)}
+
+
+def _is_composite(key: Any) -> bool:
+    return isinstance(key, (list, tuple)) and len(key) != 1

@@ -43,7 +43,7 @@ def _primary_key(name: str, frame: pd.DataFrame, schema: Schema) -> str | None:
     unique = [
         column
         for column in schema
-        if _may_be_key(schema, column) and frame[column].notna().all() and frame[column].is_unique
+        if may_be_key(schema, column) and frame[column].notna().all() and frame[column].is_unique
     ]
     stem = name.lower().rstrip("s")
     named = [column for column in unique if column.lower() in {*GENERIC, f"{stem}_id", f"{stem}id", stem}]
@@ -51,7 +51,7 @@ def _primary_key(name: str, frame: pd.DataFrame, schema: Schema) -> str | None:
     return next(iter([*named, *identifiers]), None)
 
 
-def _may_be_key(schema: Schema, column: str) -> bool:
+def may_be_key(schema: Schema, column: str) -> bool:
     """Whether a column may hold keys: identifiers, or whole numbers."""
     kind = schema[column]
     return isinstance(kind, Identifier) or (isinstance(kind, Numeric) and kind.decimals in (0, None))

@@ -18,7 +18,14 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
     Raises:
         InputError: A table is missing or unknown.
         DataError: A primary key repeats or is missing, or a foreign key has no parent.
+        SchemaError: A table has a primary key of several columns.
     """
+    if schema.composite_keys:
+        table, columns = next(iter(schema.composite_keys.items()))
+        raise SchemaError(
+            f"the table {table!r} has a key of several columns ({quote(columns)}), which is not modelled; "
+            "leave it out of composite_keys, or join its columns into one"
+        )
     missing, unknown = set(schema.tables) - set(tables), set(tables) - set(schema.tables)
     if missing or unknown:
         raise InputError(

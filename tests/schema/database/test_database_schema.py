@@ -1,5 +1,7 @@
 """The schema of a database: checks, order of tables, proposals, SDV metadata and plain data."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -96,3 +98,82 @@ def test_a_circle_of_tables_is_refused() -> None:
     links = (ForeignKey("a", "other", "b"), ForeignKey("b", "other", "a"))
     with pytest.raises(SchemaError, match="circle"):
         DatabaseSchema(schemas, {"a": "id", "b": "id"}, links)
+
+
+def test_composite_keys_are_kept_and_refused_as_parents() -> None:
+    lines = pd.DataFrame({"order": [1, 1, 2], "line": [1, 2, 1], "price": [0.5, 1.5, 2.5]})
+    schema = Schema.infer(lines)
+    database = DatabaseSchema({"lines": schema}, composite_keys={"lines": ("order", "line")})
+    assert DatabaseSchema.from_dict(database.to_dict()) == database
+    data = {**database.to_dict(), "primary_keys": {"lines": ["order", "line"]}, "composite_keys": {}}
+    assert DatabaseSchema.from_dict(data) == database
+    with pytest.raises(SchemaError, match="no column 'row'"):
+        DatabaseSchema({"lines": schema}, composite_keys={"lines": ("order", "row")})
+    with pytest.raises(SchemaError, match="needs several columns"):
+        DatabaseSchema({"lines": schema}, composite_keys={"lines": ("order", "order")})
+    with pytest.raises(SchemaError, match="remove one of them"):
+        DatabaseSchema({"lines": schema}, {"lines": "order"}, composite_keys={"lines": ("order", "line")})
+    with pytest.raises(SchemaError, match="add a key of one column to both tables"):
+        DatabaseSchema(
+            {"lines": schema, "returns": schema},
+            foreign_keys=(ForeignKey("returns", "order", "lines"),),
+            composite_keys={"lines": ("order", "line")},
+        )
+
+
+def test_a_polymorphic_reference_is_refused() -> None:
+    schemas = {name: Schema.infer(frame) for name, frame in tables().items()}
+    links = (ForeignKey("drugs", "visit_id", "visits"), ForeignKey("drugs", "visit_id", "people"))
+    with pytest.raises(SchemaError, match="polymorphic"):
+        DatabaseSchema(schemas, {"visits": "visit_id", "people": "person_id"}, links)
+
+
+def test_questions_name_what_a_person_should_decide() -> None:
+    frames = tables()
+    frames["wards"] = pd.DataFrame({"ward_id": range(101, 107), "beds": [4, 8, 4, 8, 4, 8]})
+    frames["visits"]["ward_id"] = [101 + i % 6 for i in range(180)]
+    frames["devices"] = pd.DataFrame({"device_id": [f"D{i:04d}" for i in range(60)]})
+    frames["visits"]["end"] = frames["visits"].day + pd.Timedelta(days=1)
+    frames["drugs"]["dose_no"] = [i // 90 + 1 for i in range(270)]
+    frames["notes"] = pd.DataFrame(
+        {
+            "subject_id": [f"P{i % 15:04d}" for i in range(30)] + [f"D{i % 15:04d}" for i in range(30)],
+            "text": ["x", "y", "z"] * 20,
+        }
+    )
+    questions = DatabaseSchema.infer(frames).questions
+    assert "'visit_id', 'dose_no' together do" in questions["drugs"]
+    assert "or by 'end'?" in questions["visits"]
+    assert "history of 'people'" in questions["visits"]
+    assert "declare it in reference" in questions["wards"]
+    assert "'people', 'devices'" in questions["notes.subject_id"]
+    assert "no link to another table" in questions["notes"]
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_a_schema_file_and_back(tmp_path: Path, suffix: str) -> None:
+    schema = DatabaseSchema.infer(tables())
+    schema.to_json(tmp_path / f"db.{suffix}")
+    again = DatabaseSchema.from_json(tmp_path / f"db.{suffix}")
+    assert again.primary_keys == schema.primary_keys
+    assert again.foreign_keys == schema.foreign_keys
+    assert again.order == schema.order
+    assert {name: list(table) for name, table in again.tables.items()} == {
+        name: list(table) for name, table in schema.tables.items()
+    }
+    again.to_json(tmp_path / f"again.{suffix}")
+    assert DatabaseSchema.from_json(tmp_path / f"again.{suffix}") == again
+
+
+def test_a_schema_file_may_be_sdv_metadata(tmp_path: Path) -> None:
+    (tmp_path / "sdv.json").write_text(
+        '{"METADATA_SPEC_VERSION": "V1", "relationships": [], "tables": {"lines": {"primary_key": ["a", "b"], '
+        '"columns": {"a": {"sdtype": "id"}, "b": {"sdtype": "id"}}}}}'
+    )
+    assert DatabaseSchema.from_json(tmp_path / "sdv.json").composite_keys == {"lines": ("a", "b")}
+
+
+def test_a_faulty_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "db.yaml").write_text("version: 1\ntables: {}\nkeys: {}\n")
+    with pytest.raises(SchemaError, match=r"db.yaml.*unknown keys"):
+        DatabaseSchema.from_json(tmp_path / "db.yaml")

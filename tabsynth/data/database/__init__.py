@@ -1,0 +1,1 @@
+"""Databases as data: folders of tables, and splits by root row."""

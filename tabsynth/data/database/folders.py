@@ -1,0 +1,150 @@
+"""Read and write a folder of tables, one file each, named after the table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabsynth.data.file_formats import SUFFIXES
+from tabsynth.data.read_write import read, read_partial, write
+from tabsynth.errors import SourceError, quote
+from tabsynth.schema.database.database_schema import DatabaseSchema
+
+FORMATS = ("parquet", "csv")
+"""Formats in which a folder is written."""
+
+
+def table_files(folder: str | Path) -> dict[str, Path]:
+    """The files of the tables in a folder, by the table's name; files of other kinds are ignored.
+
+    Raises:
+        SourceError: Not a folder, no table in it, or two files of one name.
+    """
+    source = Path(folder)
+    if not source.is_dir():
+        raise SourceError(f"{str(source)!r} is not a folder of tables")
+    out: dict[str, Path] = {}
+    for path in sorted(source.iterdir()):
+        name = table_name(path)
+        if name is None:
+            continue
+        if name in out:
+            raise SourceError(f"{out[name].name!r} and {path.name!r} are both the table {name!r}; remove one of them")
+        out[name] = path
+    if not out:
+        raise SourceError(f"the folder {str(source)!r} has no tables: no file ends in {', '.join(SUFFIXES)}")
+    return out
+
+
+def table_name(path: Path) -> str | None:
+    """The name of the table that a file holds; None for other files."""
+    lower = path.name.lower()
+    suffix = max((s for s in SUFFIXES if lower.endswith(s)), key=len, default=None)
+    if suffix is None or path.name.startswith((".", "~")) or not path.is_file():
+        return None
+    return path.name[: -len(suffix)] or None
+
+
+def read_folder(
+    folder: str | Path, schema: DatabaseSchema | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
+    """Read the tables of a folder.
+
+    Args:
+        folder: The folder.
+        schema: The schema of the database, to which columns are cast; proposed by default.
+        options: Keyword arguments of ``read``.
+
+    Returns:
+        The tables by name, and their schema.
+
+    Raises:
+        SourceError: Not a folder of tables, or a table of the schema is missing.
+        InputError: A table cannot be read, or does not fit the schema.
+    """
+    files = table_files(folder)
+    if schema is not None:
+        missing = [name for name in schema.tables if name not in files]
+        if missing:
+            raise SourceError(f"the folder {str(folder)!r} has no tables {quote(missing)}; it has {quote(files, 20)}")
+        frames = {name: read_partial(files[name], schema.tables[name], options).frame for name in schema.tables}
+        return frames, schema
+    tables = {name: read(path, **(options or {})) for name, path in files.items()}
+    frames = {name: table.frame for name, table in tables.items()}
+    return frames, DatabaseSchema.infer(frames, {name: table.schema for name, table in tables.items()})
+
+
+def check_folder_output(folder: str | Path, tables: tuple[str, ...], format: str) -> None:
+    """Raise early when a folder of tables could not be written later.
+
+    Raises:
+        SourceError: The parent folder is missing or not writable, a file is there, or the folder holds other files.
+    """
+    target = Path(os.path.realpath(folder))
+    if format not in FORMATS:
+        raise SourceError(f"a folder of tables is written as {' or '.join(FORMATS)}, not as {format!r}")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise SourceError(f"cannot write {str(folder)!r}: {str(target.parent)!r} is not there, or not writable")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise SourceError(f"cannot write the folder {str(folder)!r}: a file of this name exists")
+    other = [path.name for path in sorted(target.iterdir()) if table_name(path) not in tables]
+    if other:
+        raise SourceError(
+            f"cannot replace the folder {str(folder)!r}: it holds {quote(other, 3)}, which is no table of this "
+            "database; choose another folder"
+        )
+
+
+def write_folder(
+    tables: Mapping[str, pd.DataFrame],
+    folder: str | Path,
+    schema: DatabaseSchema | None = None,
+    format: str = "parquet",
+) -> None:
+    """Write tables into a folder, one file each; the folder appears at the end.
+
+    A folder that exists is replaced if it is empty or holds tables of these names only.
+
+    Args:
+        tables: The tables by name.
+        folder: The folder to write.
+        schema: Decides the formats of dates in CSV.
+        format: ``parquet`` or ``csv``.
+
+    Raises:
+        SourceError: The folder cannot be written, or holds other files.
+    """
+    check_folder_output(folder, tuple(tables), format)
+    with replace_folder(folder) as aside:
+        for name, frame in tables.items():
+            write(frame, aside / f"{name}.{format}", None if schema is None else schema.tables.get(name))
+
+
+@contextmanager
+def replace_folder(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder; on success it takes the place of ``folder``, on failure it is removed."""
+    target = Path(os.path.realpath(folder))
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", suffix=".tmp", dir=target.parent))
+    try:
+        yield aside
+        aside.chmod(0o755)
+        if target.exists():
+            earlier = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", suffix=".old", dir=target.parent))
+            target.replace(earlier / target.name)
+            aside.replace(target)
+            shutil.rmtree(earlier, ignore_errors=True)
+        else:
+            aside.replace(target)
+    except OSError as error:
+        raise SourceError(f"cannot write {str(folder)!r}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,36 @@
+"""Write the schema of a database as JSON, or as YAML with evidence and questions as comments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tabsynth.common.atomic_files import write_text
+from tabsynth.common.text import escape_controls
+from tabsynth.schema.schema_files import dump_yaml, is_yaml, to_json, to_yaml
+
+if TYPE_CHECKING:
+    from tabsynth.schema.database.database_schema import DatabaseSchema
+
+HEAD = """\
+# The schema of a database of tabsynth. A table's first foreign key to another table is its main one: its rows are
+# modelled as the history of that parent. `order` names the date or number by which they follow each other, `reference`
+# the public tables, which are copied, and `composite_keys` the primary keys of several columns.
+"""
+
+
+def write_database_schema(schema: DatabaseSchema, path: str | Path) -> None:
+    """Write a schema: YAML if the suffix is .yaml or .yml, else JSON."""
+    write_text(path, _to_yaml(schema) if is_yaml(path) else to_json(schema.to_dict()))
+
+
+def _to_yaml(schema: DatabaseSchema) -> str:
+    data = schema.to_dict()
+    lines = [HEAD + f"version: {data.pop('version')}"]
+    lines += [f"# question: {name}: {escape_controls(text)}" for name, text in schema.questions.items()]
+    del data["tables"]
+    lines += [dump_yaml(data).rstrip(), "tables:"]
+    for name, table in schema.tables.items():
+        lines.append("  " + dump_yaml({name: []}).rstrip().removesuffix(" []"))
+        lines += [f"    {line}" for line in to_yaml(table, head="").splitlines()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,82 @@
+"""Commands on a folder of linked tables: inspect, fit and sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.cli import BAD_INPUT, DONE, main
+from tabsynth.data.database.folders import read_folder, write_folder
+from tabsynth.schema.database.database_schema import DatabaseSchema
+
+
+def clinic(patients: int = 40) -> dict[str, pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"patient_id": range(1, patients + 1), "sex": rng.choice(["f", "m"], patients)})
+    owner = np.repeat(np.arange(patients), 1 + rng.poisson(2, patients))
+    visits = pd.DataFrame({"visit_id": range(1, len(owner) + 1), "patient_id": people.patient_id.to_numpy()[owner]})
+    visits["day"] = pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3000, len(owner)), unit="D")
+    visits["ward"] = rng.choice(["eye", "heart", "surgery"], len(owner))
+    return {"patients": people, "visits": visits}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tables, its schema and a model of them."""
+    path = tmp_path_factory.mktemp("linked")
+    write_folder(clinic(), path / "real", format="csv")
+    assert main(["inspect", str(path / "real"), "--schema", str(path / "clinic.yaml"), "--quiet"]) == DONE
+    line = ["fit", str(path / "real"), "--schema", str(path / "clinic.yaml"), "--epochs", "1"]
+    assert main([*line, "--output", str(path / "m.tabsynth"), "--quiet"]) == DONE
+    return path
+
+
+def test_inspect_proposes_keys_and_asks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(folder / "real"), "--json"]) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == {"patients": 40, "visits": len(clinic()["visits"])}
+    assert found["schema"]["foreign_keys"] == [{"table": "visits", "column": "patient_id", "parent": "patients"}]
+    assert "visits.patient_id" in found["questions"]
+    schema = DatabaseSchema.from_json(folder / "clinic.yaml")
+    assert schema.primary_keys == {"patients": "patient_id", "visits": "visit_id"}
+    assert schema.order == {"visits": "day"}
+
+
+@pytest.mark.parametrize(("kind", "options"), [("parquet", []), ("csv", ["--format", "csv"])])
+def test_sample_writes_a_folder(folder: Path, tmp_path: Path, kind: str, options: list[str]) -> None:
+    line = ["sample", str(folder / "m.tabsynth"), "-n", "12", "--given", "patients.sex=f", "--seed", "1", *options]
+    assert main([*line, "--output", str(tmp_path / "out")]) == DONE
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"patients.{kind}", f"visits.{kind}"]
+    tables, _ = read_folder(tmp_path / "out")
+    assert len(tables["patients"]) == 12
+    assert set(tables["patients"].sex) == {"f"}
+    assert set(tables["visits"].patient_id) <= set(tables["patients"].patient_id)
+
+
+def test_sample_by_scale(folder: Path, tmp_path: Path) -> None:
+    assert main(["sample", str(folder / "m.tabsynth"), "--scale", "0.5", "-o", str(tmp_path / "out")]) == DONE
+    assert len(read_folder(tmp_path / "out")[0]["patients"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["fit", "{real}", "--model", "ctgan", "-o", "{out}"], "folder of tables"),
+        (["fit", "{real}", "--option", "layers=2", "-o", "{out}"], "no option 'layers'"),
+        (["fit", "{real}", "--checkpoint", "c", "-o", "{out}"], "no checkpoint"),
+        (["sample", "{model}", "--given", "sex=f", "-o", "{out}"], "TABLE.COLUMN=VALUE"),
+        (["sample", "{model}", "-n", "5", "--scale", "2", "-o", "{out}"], "exclude each other"),
+        (["sample", "{model}", "-n", "5", "-o", "{model}"], "the input"),
+    ],
+)
+def test_bad_lines_write_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: list[str], message: str
+) -> None:
+    places = {"real": folder / "real", "out": tmp_path / "out", "model": folder / "m.tabsynth"}
+    assert main([part.format(**places) for part in line]) == BAD_INPUT
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
