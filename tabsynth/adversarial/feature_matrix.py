@@ -15,7 +15,7 @@ import pandas as pd
 
 from tabsynth.codec.column_values import numeric_values, to_datetimes
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
-from tabsynth.codec.quantile_bins import decimals_of
+from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
@@ -131,7 +131,7 @@ def _measure_numeric(column: Numeric | Datetime, data: Floats, at: int) -> Numer
         ends = [None if end is None else pd.Series([pd.Timestamp(end)]) for end in (column.low, column.high)]
         bounds = [None if end is None else float(numeric_values(column, end)[0]) for end in ends]
     else:
-        decimals = decimals_of(present) if column.decimals is None else column.decimals
+        decimals = shared_decimals(present) if column.decimals is None else column.decimals
         bounds = [column.low, column.high]
     low, high = (seen if bound is None else bound for seen, bound in zip((low, high), bounds, strict=True))
     return NumericFeature(column.name, at, float(present.mean()), float(present.std()) or 1.0, low, high, decimals)

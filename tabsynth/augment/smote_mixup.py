@@ -13,7 +13,7 @@ import pandas as pd
 from tabsynth.codec.column_values import numeric_values, to_datetimes
 from tabsynth.codec.identifiers import generate_keys, learn_pattern
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
-from tabsynth.codec.quantile_bins import decimals_of
+from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, missing_package
@@ -80,7 +80,7 @@ class InterpolationData:
         if isinstance(column, Datetime):
             return datetime_series(to_datetimes(column, np.floor(data)), dtype_name(old), column)
         decimals = getattr(column, "decimals", None)
-        decimals = decimals_of(self.numbers[:, self.names.index(name)]) if decimals is None else decimals
+        decimals = shared_decimals(self.numbers[:, self.names.index(name)]) if decimals is None else decimals
         return numeric_series(data if decimals is None else np.round(data, decimals), dtype_name(old))
 
 

@@ -19,7 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.categorical_encoder import Coder, ValueCoder, coder_from_state
-from tabsynth.codec.column_values import categorical_values, measure_column, numeric_values, to_datetimes
+from tabsynth.codec.column_values import (
+    categorical_values,
+    hide_rare_decimals,
+    measure_column,
+    numeric_values,
+    to_datetimes,
+)
 from tabsynth.codec.identifier_patterns import Pattern
 from tabsynth.codec.identifiers import keys_for_rows, learn_pattern
 from tabsynth.codec.numeric_encoder import QuantileCoder
@@ -29,7 +35,7 @@ from tabsynth.codec.token_slots import Slot, column_slots, digit_share, join_dig
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
-from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 
 Observed = Mapping[str, npt.NDArray[np.bool_]]
@@ -74,15 +80,16 @@ class Codec:
         persons = person_codes(table, min_group)
         coders: dict[str, Coder] = {}
         patterns: dict[str, Pattern] = {}
+        columns: dict[str, Column] = {}
         for name in table.frame.columns:
             here = observed.get(name, slice(None))
-            column, values = table.schema[name], table.frame[name][here]
+            values = table.frame[name][here]
+            who = persons if persons is None else persons[here]
+            column = columns[name] = hide_rare_decimals(table.schema[name], values, min_group, who)
             if isinstance(column, Identifier):
                 patterns[name] = learn_pattern(values.dropna(), regex=column.pattern, min_group=min_group)
-            coders[name] = measure_column(
-                column, values, tokens, min_group, persons if persons is None else persons[here]
-            )
-        schema = replace(table.schema, columns={name: table.schema[name] for name in table.frame.columns})
+            coders[name] = measure_column(column, values, tokens, min_group, who)
+        schema = replace(table.schema, columns=columns)
         for advice in pooling_advice(coders, schema, min_group):
             warnings.warn(advice, UserWarning, stacklevel=2)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
@@ -223,9 +230,9 @@ class Codec:
     def card(self) -> dict[str, Any]:
         """The model card's section about the encoding."""
         pooled = {
-            name: round(int(coder.counts[coder.rare]) / max(self.rows, 1), 4)
+            name: round(int(coder.counts[coder.rare]) / max(self.rows, 1), 2)
             for name, coder in self.coders.items()
-            if coder.counts[coder.rare] and not isinstance(self.schema[name], (Identifier, Text))
+            if coder.counts[coder.rare] >= self.min_group and not isinstance(self.schema[name], (Identifier, Text))
         }
         generated = [name for name, column in self.schema.items() if isinstance(column, (Identifier, Text))]
         card = {"min_group": self.min_group, "pooled_share": pooled, "not_learned": generated, "rows": self.rows}

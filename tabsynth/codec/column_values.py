@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pandas as pd
 
 from tabsynth.codec.categorical_encoder import Coder, ValueCoder
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
+from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
 from tabsynth.codec.rare_value_pooling import substitute
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -39,7 +40,7 @@ def measure_column(
         data = numeric_values(column, values)
         decimals: int | None = 0
         if isinstance(column, Numeric):
-            decimals = decimals_of(data) if column.decimals is None else column.decimals
+            decimals = shared_decimals(data) if column.decimals is None else column.decimals
         numeric = measure_quantiles(
             data,
             tokens=tokens,
@@ -61,6 +62,20 @@ def measure_column(
     members = categorical_values(column, values)
     coder = ValueCoder.measure(members, declared=declared, ordered=ordered, min_group=min_group, persons=persons)
     return substitute(coder, members, column)
+
+
+def hide_rare_decimals(
+    column: Column, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
+) -> Column:
+    """An inferred numeric column with the decimals of at least ``min_group`` persons; any other column as it is."""
+    if not isinstance(column, Numeric) or not column.why or column.decimals == 0:
+        return column
+    decimals = shared_decimals(numeric_values(column, values), persons, min_group)
+    if decimals is None or decimals == column.decimals:
+        return column
+    return replace(
+        column, decimals=decimals, why="its values are numbers" if decimals else "its values are whole numbers"
+    )
 
 
 def numeric_columns(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> NumericColumns:

@@ -18,7 +18,7 @@ class QuantileCoder:
     """A piecewise-linear quantile function whose bins are grouped into tokens.
 
     A bin is one value shared by enough persons (``low == high``), or an interval of at least ``min_group`` persons that
-    is described only by its median and spread, so that no released number rests on fewer persons.
+    is described only by its mean and spread, so that no released number rests on fewer persons.
 
     Attributes:
         low, high: Ends of each bin, ascending, shape (bins,).

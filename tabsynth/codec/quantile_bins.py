@@ -38,7 +38,7 @@ def measure_quantiles(
         tokens: Approximate number of tokens. A value with more than 1 / ``tokens`` of the rows gets its own token; so
             does every value if there are at most ``tokens`` of them.
         decimals: Decimals of the column; None leaves numbers inside an interval unrounded.
-        min_group: Minimum persons of each bin, and the order statistic at which extremes are taken.
+        min_group: Minimum persons of each bin, and the order statistic at which the ends are taken and rounded inward.
         persons: Person of each row, shape (n,); by default each row is its own person.
         low: Public lower bound, at which intervals are cut.
         high: Public upper bound, at which intervals are cut.
@@ -54,11 +54,14 @@ def measure_quantiles(
     floor = max(min_group, 1)
     if len(values) < floor or (who is not None and len(np.unique(who)) < floor):
         return None
+    raw = values
     values = np.clip(values, *_extremes(values, who, floor))
-    values, sparse = _snap_to_frequent(values, who, floor)
-    unit = _common_step(values, decimals)
-    start, own, row = _cut_bins(values, who, floor, tokens, sparse)
+    unit = _common_step(values, floor, decimals)
     step = 0.0 if decimals is None else unit / 10.0**decimals
+    values, sparse = _snap_to_frequent(values, who, floor)
+    if not sparse:
+        values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
+    start, own, row = _cut_bins(values, who, floor, tokens, sparse)
     bin_low, bin_high = _bin_bounds(values, start, own, row, step)
     rounding = measure_rounding(
         values, who, start, bin_low, bin_high, floor=floor, step=step, units_per_day=units_per_day
@@ -89,12 +92,13 @@ def measure_quantiles(
     return replace(coder, counts=counts, allowed_tokens=allowed, rounding=rounding)
 
 
-def decimals_of(data: Floats, most: int = 15) -> int | None:
-    """The fewest decimals to which every number is already rounded, or None."""
-    data = data[~np.isnan(data)]
-    for decimals in range(most + 1):
-        sample = data[:1000]
-        if (np.round(sample, decimals) == sample).all() and (np.round(data, decimals) == data).all():
+def shared_decimals(data: Floats, persons: Integers | None = None, min_group: int = 1) -> int | None:
+    """The fewest decimals such that fewer than ``min_group`` persons have a number with more; None for over 15."""
+    data, who = data[~np.isnan(data)], None if persons is None else persons[~np.isnan(data)]
+    for decimals in range(16):
+        finer = np.round(data, decimals) != data
+        data, who = data[finer], None if who is None else who[finer]
+        if (len(data) if who is None else len(np.unique(who))) < min_group:
             return decimals
     return None
 
@@ -113,11 +117,45 @@ def _nth_person(who: Integers, nth: int) -> int:
     return int(np.sort(np.unique(who, return_index=True)[1])[nth - 1])
 
 
-def _common_step(values: Floats, decimals: int | None) -> int:
-    """The greatest common divisor of all values, in units of the last decimal."""
+def _round_ends(
+    raw: Floats, who: Integers | None, values: Floats, floor: int, step: float, decimals: int | None
+) -> tuple[float, float]:
+    """The ends of clipped values, each moved inward to the roundest number before the next value.
+
+    So no end is one person's value. An end that ``floor`` persons have stays.
+    """
+    ends = []
+    for sign, end in ((1.0, float(values[0])), (-1.0, float(values[-1]))):
+        rows = raw == end
+        persons = int(rows.sum()) if who is None else len(np.unique(who[rows]))
+        inner = values[values > end] if sign > 0 else values[values < end]
+        if persons < floor and len(inner):
+            rounded = sign * roundest_number(sign * end, sign * float(inner[0] if sign > 0 else inner[-1]), step)
+            end = rounded if decimals is None else round(rounded, decimals)
+        ends.append(end)
+    return (ends[0], ends[1]) if ends[0] <= ends[1] else (float(values[0]), float(values[-1]))
+
+
+def roundest_number(low: float, high: float, step: float = 0.0) -> float:
+    """The multiple of the largest power of ten (and of a step) in [low, high), where ``low < high``."""
+    exponent = math.ceil(math.log10(max(abs(low), abs(high), high - low)))
+    for power in range(exponent, exponent - 17, -1):
+        unit = max(round(10.0**power / step), 1) * step if step else 10.0**power
+        number = math.ceil(low / unit) * unit
+        if unit == step or low <= number < high:
+            break
+    return number if low <= number < high else low
+
+
+def _common_step(values: Floats, floor: int, decimals: int | None) -> int:
+    """The greatest common divisor in units of the last decimal, of all values but fewer than ``floor``."""
     if decimals is None or np.abs(values).max() * 10.0**decimals >= 2.0**53:
         return 1
-    return max(int(np.gcd.reduce(np.abs(np.rint(np.unique(values) * 10.0**decimals)).astype(np.int64))), 1)
+    different, rows = np.unique(np.abs(np.rint(values * 10.0**decimals)).astype(np.int64), return_counts=True)
+    frequent = int(np.gcd.reduce(different[rows >= floor], initial=0))
+    if frequent > 1 and rows[different % frequent != 0].sum() < floor:
+        return frequent
+    return max(int(np.gcd.reduce(different)), 1)
 
 
 def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:
@@ -149,7 +187,7 @@ def _cut_bins(
     interval = np.cumsum(single | np.append(False, single[:-1]))
     begins = np.flatnonzero(np.diff(interval, prepend=-1))
     before = np.cumsum(rows) - rows
-    within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // group
+    within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // max(group, 2 * floor)
     cut = np.diff(interval, prepend=-1).astype(bool) | (np.diff(within, prepend=0) != 0)
     start = first[cut]
     own = single[cut]
@@ -206,16 +244,19 @@ class _Bin(NamedTuple):
 def _bin_bounds(
     values: Floats, start: Integers, own: npt.NDArray[np.bool_], row: Integers, step: float
 ) -> tuple[Floats, Floats]:
-    """Ends of each bin: median -+ twice the mean absolute deviation, which is exact for a uniform interval."""
+    """Ends of each bin: mean -+ twice the mean absolute deviation, which is exact for a uniform interval."""
     stop = np.append(start[1:], len(values))
     rows = stop - start
-    middle = np.where(own, values[row], values[(start + stop - 1) // 2])
+    single = own | (values[start] == values[stop - 1])
+    middle = np.where(single, values[row], np.add.reduceat(values, start) / rows)
     spread = np.add.reduceat(np.abs(values - np.repeat(middle, rows)), start) / rows
-    spread[own] = 0.0
+    spread[single] = 0.0
     low, high = middle - 2 * spread, middle + 2 * spread
     left, right = slice(None, -1), slice(1, None)
     margin = np.where(own, step / 2, 0.0)
-    over = high[left] + margin[left] > low[right] - margin[right]
+    # Two intervals share a border also across a gap narrower than they are: it is the chance of a few rows.
+    width = np.where(own[left] | own[right], 0.0, np.maximum(spread[left], spread[right]) * 4)
+    over = high[left] + margin[left] + width > low[right] - margin[right]
     border = np.clip((high[left] + low[right]) / 2, middle[left], middle[right])
     border = np.where(own[left], np.minimum(middle[left] + step / 2, middle[right]), border)
     border = np.where(own[right], np.maximum(middle[right] - step / 2, middle[left]), border)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.codec.quantile_bins import decimals_of
+from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Bools, Floats
 
 MIN_ROWS = 50
@@ -162,7 +162,7 @@ def is_exact(own: Floats, wanted: Floats) -> bool:
         return False
     data = own[both]
     spread = float(data.std())
-    decimals = decimals_of(data)
+    decimals = shared_decimals(data)
     unit = 0.0 if decimals is None else 10.0**-decimals
     worst = float(np.abs(data - wanted[both]).max())
     size = float(np.abs(data).max())

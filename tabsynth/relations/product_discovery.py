@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.codec.quantile_bins import decimals_of
+from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, is_exact
 
@@ -60,7 +60,7 @@ def _proportional_pairs(
     column: int, own: Floats, logs: npt.NDArray[np.float32], mask: npt.NDArray[np.float32]
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
     """For each pair of exponents, pairs whose product is proportional to a column: their log quotient hardly varies."""
-    decimals = decimals_of(own)
+    decimals = shared_decimals(own)
     out: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for least, group in (
         (0.0, [powers for powers in EXPONENTS if powers == (1, 1)]),

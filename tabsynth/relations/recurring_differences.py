@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.codec.quantile_bins import decimals_of, measure_quantiles
+from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 
 MIN_RECURRING_SHARE = 0.05
@@ -170,7 +170,7 @@ def _measure(
     persons: npt.NDArray[np.int64] | None,
 ) -> RecurringDifference | None:
     """The distribution of a difference in each part of a column; None where a part holds too few persons."""
-    decimals = decimals_of(own)
+    decimals = shared_decimals(own)
     difference = own - other if decimals is None else np.round(own - other, decimals)
     counts = coder.counts[: coder.n_ordered_tokens].astype(np.float64)
     parts = int(np.clip(counts.sum() // MIN_PART_ROWS, 1, MAX_PARTS))

@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
+from tabsynth.codec.quantile_bins import roundest_number
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, RowRule
 
@@ -255,11 +256,18 @@ def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> 
 
 
 def _edges(feature: Floats, start: Integers, stop: Integers, min_group: int) -> tuple[list[float], list[float]]:
-    """Ends of each band: the outermost numbers that rest on enough rows."""
-    lower, upper = [], []
-    for begin, end in zip(start.tolist(), stop.tolist(), strict=True):
-        own = feature[begin:end]
-        at = min(max(min_group, 1), len(own)) - 1
-        lower.append(float(own[0] if (own[: at + 1] == own[0]).all() else own[at]))
-        upper.append(float(own[-1] if (own[len(own) - 1 - at :] == own[-1]).all() else own[len(own) - 1 - at]))
-    return lower, upper
+    """Ends of each band: round numbers beside the outermost ones that rest on enough rows."""
+    ends = [_edge(feature[begin:end], min_group) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
+    mirrored = [
+        -_edge(-feature[begin:end][::-1], min_group) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)
+    ]
+    return ends, mirrored
+
+
+def _edge(own: Floats, min_group: int) -> float:
+    """The lower end of ascending numbers."""
+    at = min(max(min_group, 1), len(own)) - 1
+    if (own[: at + 1] == own[0]).all():
+        return float(own[0])
+    inner = own[own > own[at]]
+    return roundest_number(float(own[at]), float(inner[0])) if len(inner) and min_group > 1 else float(own[at])
