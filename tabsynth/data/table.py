@@ -27,6 +27,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def _repr_html_(self) -> str:
+        """The schema and the first rows, for notebooks."""
+        size = f"{len(self.frame):,} rows, {len(self.schema)} columns"
+        return f"<div><strong>{size}</strong>{self.frame.head().to_html()}{self.schema._repr_html_()}</div>"
+
     @classmethod
     def of(cls, data: pd.DataFrame | Table | str | Path, schema: Schema | None = None) -> Table:
         """Create a table from a frame, a table or a path; without a schema, one is inferred.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.atomic_files import check_writable, write_text
+from tabsynth.common.html_tables import html_table
 from tabsynth.data.provenance import get_provenance, write_sidecar
 from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
@@ -47,6 +48,12 @@ class Mixed:
     plan_hash: str
     publish: bool = False
     report: dict[str, Any] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """Rows of each source and the first rows, for notebooks."""
+        rows = self.frame["_source"].value_counts(sort=False)
+        sources = html_table(("source", "rows"), rows.items())
+        return f"<div><strong>{len(self.frame):,} rows</strong>{sources}{self.frame.head().to_html()}</div>"
 
     def split(self, share: float = 0.2, seed: int = 0) -> npt.NDArray[np.bool_]:
         """Boolean mask of rows to hold out, shape (rows,); all rows of an entity are on one side.

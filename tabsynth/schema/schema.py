@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.common.html_tables import html_table
 from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.columns import (
     KINDS,
@@ -172,6 +173,11 @@ class Schema(Mapping[str, Column]):
             if not isinstance(held, Mapping):
                 raise SchemaError(f"a schema's {key} is a mapping, not {held!r}")
         return cls(columns, tuple(constraint_from_dict(item) for item in constraints), *more)
+
+    def _repr_html_(self) -> str:
+        """A row for each column, for notebooks."""
+        rows = [(name, own.kind, own.role or "", own.origin, own.question) for name, own in self.columns.items()]
+        return html_table(("column", "kind", "role", "origin", "question"), rows)
 
     def to_json(self, path: str | Path) -> None:
         """Write the schema to a JSON file, or with the suffix .yaml to a YAML file with comments."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from tabsynth import __version__
 from tabsynth.common.arrays import Arrays
+from tabsynth.common.html_tables import html_summary
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
@@ -211,6 +213,21 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "privacy_meaning": explain_ledger(self.ledger_),
             "ledger": self.ledger_.to_dict(),
         }
+
+    def _repr_html_(self) -> str:
+        """What was learned, for notebooks."""
+        if not self.__sklearn_is_fitted__():
+            return html_summary(repr(self), {"state": "not fitted"})
+        kinds = Counter(column.kind for column in self.schema_.columns.values())
+        return html_summary(
+            repr(self),
+            {
+                "rows": f"{self.rows_:,}",
+                "columns": f"{len(self.schema_)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})",
+                "precision": getattr(self, "precision_", None) or "float32",
+                "privacy": guarantee_statement(self.ledger_),
+            },
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "schema_")

@@ -117,6 +117,10 @@ class MaskedSynthesizer(NetworkSynthesizer):
             return np.zeros(len(tokens))
         return self._map_chunks(tokens, lambda chain, part: chain.log_prob(part, self.order_)).astype(np.float64)
 
+    def score(self, data: pd.DataFrame | Table, y: None = None) -> float:
+        """Mean of ``log_prob`` over rows, in nats, for scikit-learn's model selection; compare equally large fits."""
+        return float(self.log_prob(data).mean())
+
     def embed(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float32]:
         """Features of rows for other models, shape (n, width): the network's last layer with nothing masked.
 
@@ -145,10 +149,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
         if not self.active_:
             return
         self.cross_ = FeatureCross.found(tokens, self.layout_, information)
-        self.sizing_, self.plain_ = (
-            Sizing.of(len(tokens), self.layout_, explained_entropy_share(information), crossed=bool(self.cross_)),
-            False,
-        )
+        explained, self.plain_ = explained_entropy_share(information), False
+        self.sizing_ = Sizing.of(len(tokens), self.layout_, explained, crossed=bool(self.cross_))
         parts = split_rows(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
@@ -257,17 +259,14 @@ class MaskedSynthesizer(NetworkSynthesizer):
     def card(self) -> dict[str, Any]:
         """The model card: what a reader of the synthetic table should know of its model."""
         few = ", fewer on average" if self.tree_conditionals_.calibration_weights else ""
-        sampling = f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified unless switched off"
-        sizing = vars(self.sizing_) if self.active_ else None
         names = [self.codec_.slots[position].column for position in self.active_]
-        fitted = {
-            "sampling": sampling,
-            "sizing": sizing,
+        return super().card() | {
+            "sampling": f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified by default",
+            "sizing": vars(self.sizing_) if self.active_ else None,
             "held_out_nats_a_row": getattr(self, "score_", None),
             "crossed": [names[slot] for slot in self.cross_.slots] if self.cross_ is not None else [],
             "drawn_by_trees": [names[trees.slot] for trees in self.tree_conditionals_.trees],
         }
-        return {**super().card(), **fitted}
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}

@@ -220,3 +220,10 @@ def test_what_cannot_be_done_is_said(frame: pd.DataFrame) -> None:
         MaskedSynthesizer(min_group=0).fit(frame)
     with pytest.raises(InputError, match="seed"):
         MaskedSynthesizer(epochs=1).fit(frame, seed=-1)
+
+
+def test_the_score_is_the_mean_log_likelihood() -> None:
+    frame = pd.DataFrame({"x": ["a", "b"] * 100, "y": ["c", "d"] * 100})
+    model = MaskedSynthesizer(epochs=2).fit(frame, seed=0)
+    assert model.score(frame) == pytest.approx(model.log_prob(frame).mean())
+    assert model.score(frame) > model.score(frame.assign(y=frame["y"].to_numpy()[::-1]))
