@@ -16,21 +16,26 @@ from tabsynth.cli.output import (
     positive_integer,
     positive_number,
     print_result,
+    say,
 )
 
 if TYPE_CHECKING:
     from tabsynth.schema.columns import Column
     from tabsynth.schema.schema import Schema
+    from tabsynth.synthesizers.base import Synthesizer
 
 SAMPLE = """\
 examples:
   tabsynth sample m.tabsynth -n 1000 --output synthetic.parquet
   tabsynth sample m.tabsynth -n 10_000_000 --seed 1 --output synthetic.csv      in chunks: constant memory
+  tabsynth sample m.tabsynth -n 100_000_000 --seed 1 --shards --workers 4 --output folder/    Parquet files, in parallel
   tabsynth sample m.tabsynth -n 500 --given sex=f --given age=60:80 --output women.csv
   tabsynth sample clinic.tabsynth --scale 2 --output synthetic/                 linked tables: a folder
 
 A condition is COLUMN=VALUE, COLUMN=LOW:HIGH for numbers and dates (inclusive; one end may be empty), COLUMN=A,B for
 several categories, or COLUMN= for a missing value; TABLE.COLUMN in a model of linked tables.
+
+With --shards, the files are the same for any number of workers, and the same command resumes after an interruption.
 """
 
 
@@ -43,7 +48,7 @@ def add_arguments(command: AddCommand) -> None:
         "-o",
         required=True,
         metavar="FILE",
-        help="CSV, Parquet or Excel file to write, or a folder for linked tables",
+        help="CSV, Parquet or Excel file to write, or a folder with --shards and for linked tables",
     )
     sample.add_argument(
         "--rows",
@@ -58,6 +63,23 @@ def add_arguments(command: AddCommand) -> None:
     sample.add_argument("--format", choices=["parquet", "csv"], help="format of a folder's tables (default: parquet)")
     sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="condition of every row")
     sample.add_argument("--seed", type=non_negative_integer, metavar="N", help="seed (default: random, and printed)")
+    sample.add_argument("--shards", action="store_true", help="write a folder of Parquet files, in parallel")
+    sample.add_argument(
+        "--workers", type=positive_integer, default=1, metavar="N", help="processes of --shards (default: %(default)s)"
+    )
+    sample.add_argument(
+        "--shard-rows",
+        type=positive_integer,
+        default=250_000,
+        metavar="N",
+        help="rows of a file (default: %(default)s)",
+    )
+    sample.add_argument(
+        "--executor",
+        choices=["processes", "ray"],
+        default="processes",
+        help="where workers of --shards run: on this machine, or on the Ray cluster of RAY_ADDRESS",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -69,9 +91,11 @@ def run(args: Namespace) -> int:
     from tabsynth.pipeline.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.registry import DATABASE_KINDS, from_file, known_values
 
-    check_outputs([args.output], [args.model])
     if args.scale is not None and args.rows is not None:
         raise InputError("--rows and --scale exclude each other; give one")
+    if args.shards:
+        return _sample_shards(args)
+    check_outputs([args.output], [args.model])
     file = model_file.load(args.model)
     if file.kind in DATABASE_KINDS:
         return sample_folder(args, parse_given)
@@ -80,10 +104,35 @@ def run(args: Namespace) -> int:
     check_table_output(args.output)
     model = from_file(file, args.model)
     given = parse_given(args.given, model.schema_, known_values(model))
-    rows = max(round(model.rows_ * (args.scale or 1)), 1) if args.rows is None else args.rows
+    rows = _n_rows(args, model)
     seed = random_seed() if args.seed is None else args.seed
     write_sample(model, args.output, rows, given=given, seed=seed)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
+
+
+def _sample_shards(args: Namespace) -> int:
+    """Sample into a folder of Parquet files."""
+    from tabsynth.common.validation import random_seed
+    from tabsynth.distributed import sample_to
+    from tabsynth.errors import InputError
+    from tabsynth.synthesizers.registry import load
+
+    if args.given or args.format is not None:
+        raise InputError("--shards takes no --given and no --format: sample into one file, without --shards")
+    model = load(args.model)
+    seed = random_seed() if args.seed is None else args.seed
+    executor = "serial" if args.workers == 1 and args.executor == "processes" else args.executor
+    if args.seed is None:
+        say(f"the seed is {seed}; give it with --seed to resume this run")
+    how = {"shard_rows": args.shard_rows, "executor": executor, "workers": args.workers}
+    manifest = sample_to(args.output, model, _n_rows(args, model), seed=seed, **how)
+    rows, shards = manifest.plan.rows, len(manifest.shards)
+    data = {"output": args.output, "rows": rows, "seed": seed, "shards": shards}
+    return print_result(data, f"wrote {rows:,} rows to {shards} files in {args.output}")
+
+
+def _n_rows(args: Namespace, model: Synthesizer) -> int:
+    return int(args.rows or max(round(model.rows_ * (args.scale or 1)), 1))
 
 
 def parse_given(

@@ -67,6 +67,16 @@ def save(path: str | Path, model: ModelFile) -> None:
             archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal models are equal files
 
 
+def file_hash(model: ModelFile) -> str:
+    """SHA-256 of the content of a model file, the same before it is written and after it is read."""
+    digest = hashlib.sha256(json.dumps([model.kind, model.config], sort_keys=True, ensure_ascii=False).encode())
+    for name in sorted(model.arrays):
+        array = np.ascontiguousarray(model.arrays[name])
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
 def load(path: str | Path) -> ModelFile:
     """Read a model file.
 

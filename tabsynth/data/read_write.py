@@ -169,7 +169,7 @@ def write(data: pd.DataFrame | Table, path: str | Path, schema: Schema | None = 
             with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
                 write_csv(frame, sink, separator=default_separator(target), schema=schema, header=True)
         elif kind == "parquet":
-            pyarrow.parquet.write_table(_to_arrow(frame), temporary)
+            pyarrow.parquet.write_table(to_arrow(frame), temporary)
         else:
             write_excel(frame, temporary)
 
@@ -205,7 +205,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
                 separator, spelled = default_separator(target), _fix_formats(frame, schema)
                 write_csv(frame, sink, separator=separator, schema=spelled, header=not first)
             elif not writer:
-                table = _to_arrow(frame)
+                table = to_arrow(frame)
                 # All values are missing: text can hold any later ones.
                 typed = pa.schema(
                     [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema],
@@ -215,7 +215,7 @@ def write_chunks(path: str | Path, schema: Schema | None = None) -> Iterator[Cal
                 writer[0].write_table(table.cast(typed))
             else:
                 try:
-                    writer[0].write_table(_to_arrow(frame).cast(writer[0].schema))
+                    writer[0].write_table(to_arrow(frame).cast(writer[0].schema))
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                     raise DataError(f"a chunk differs in its types from the first: {error}") from error
             first.append(frame.columns)
@@ -266,7 +266,12 @@ def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
     return Schema(columns)
 
 
-def _to_arrow(frame: pd.DataFrame) -> pa.Table:
+def to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """An Arrow table of a frame, with its provenance in the metadata.
+
+    Raises:
+        DataError: A column has values of several types.
+    """
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)

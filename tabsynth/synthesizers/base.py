@@ -151,12 +151,29 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             chunk: Rows of a chunk; the last may be shorter.
             seed: Seed of the draw; the same seed and chunk give the same rows.
         """
+        seed = random_seed() if seed is None else validate_seed(seed)
+        for number in range(-(-self._rows(n, None) // chunk)):
+            yield self.sample_chunk(number, n, given=given, chunk=chunk, seed=seed)
+
+    def sample_chunk(
+        self, number: int, n: int, *, given: Mapping[str, Any] | None = None, chunk: int = 65_536, seed: int
+    ) -> pd.DataFrame:
+        """Draw one chunk of ``sample_chunks`` alone: the same rows, whichever other chunks are drawn and where.
+
+        Args:
+            number: Number of the chunk, from 0.
+            n: Number of rows of all chunks together.
+            given: What all rows must meet, as in ``sample``.
+            chunk: Rows of a chunk; the last may be shorter.
+            seed: Seed of all chunks.
+        """
         self._check_fitted()
-        run = random_seed() if seed is None else validate_seed(seed)
-        keys = int(np.random.default_rng(run).integers(2**63))
-        for number, start in enumerate(range(0, self._rows(n, None), chunk)):
-            draw = SampleContext(np.random.default_rng([run, number]), False, keys, start)
-            yield self._sample(min(chunk, n - start), given, draw)
+        start, rows = number * chunk, self._rows(n, None)
+        if not 0 <= start < rows:
+            raise InputError(f"there is no chunk {number}: {rows} rows in chunks of {chunk} have {-(-rows // chunk)}")
+        keys = int(np.random.default_rng(seed).integers(2**63))
+        draw = SampleContext(np.random.default_rng([seed, number]), False, keys, start)
+        return self._sample(min(chunk, rows - start), given, draw)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``tabsynth.load`` reads.
