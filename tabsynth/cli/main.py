@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from tabsynth import __version__
-from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
+from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, serve, split, tune
 from tabsynth.cli.output import LOG, print_warnings, say
 
 COMMANDS: dict[str, ModuleType] = {
@@ -25,6 +25,7 @@ COMMANDS: dict[str, ModuleType] = {
     "plan-privacy": plan_privacy,
     "mix": mix,
     "run": run,
+    "serve": serve,
 }
 """Command to module: ``add_arguments(command)`` and ``run(args)``."""
 

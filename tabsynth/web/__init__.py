@@ -1,1 +1,1 @@
-"""The local web page of `tabsynth serve`."""
+"""The local web page of `tabsynth serve`: five steps from a table to a release, for people who do not code."""

@@ -1,0 +1,121 @@
+"""One job at a time: a worker process for each, whose lock, progress and end outlive the browser and the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tabsynth.errors import InputError
+from tabsynth.web.project import Project, read_state, write_state
+
+LOCK = ".job.lock"
+PROGRESS = "progress.json"
+LOG = "job.log"
+
+MIN_SECONDS_TO_KILL = 10
+"""A second request to cancel ends a worker that has ignored the first one for so long."""
+
+
+def start(root: Path, project: Project, action: str) -> None:
+    """Start a job in a process of its own.
+
+    Args:
+        root: The folder of all projects, which has one lock.
+        project: The project.
+        action: An action of ``tabsynth.web.worker``.
+
+    Raises:
+        InputError: Another job is running.
+    """
+    import fcntl
+
+    handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError("another table is being learned; wait for it or cancel it") from None
+        write_state(project.path(PROGRESS), {"action": action, "state": "running", "phase": "", "started": time.time()})
+        with project.path(LOG).open("wb") as log:
+            # The worker inherits the lock: it is free when the worker has ended, however it ends.
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "tabsynth.web.worker", str(project.folder), action],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(handle,),
+                start_new_session=True,
+            )
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{worker.pid} {project.slug}".encode(), 0)
+        _CHILDREN.append(worker)
+    finally:
+        os.close(handle)
+
+
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Workers of this server, to be waited for; those of an earlier server are nobody's children."""
+
+
+def running(root: Path) -> tuple[int, str] | None:
+    """Process and project of the running job; None if none runs."""
+    import fcntl
+
+    for child in list(_CHILDREN):
+        if child.poll() is not None:
+            _CHILDREN.remove(child)
+    try:
+        handle = os.open(root / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None
+    except OSError:
+        pid, _, slug = os.pread(handle, 200, 0).decode().partition(" ")
+        return (int(pid), slug) if pid.isdigit() else (0, "")
+    finally:
+        os.close(handle)
+
+
+def cancel(root: Path, project: Project) -> None:
+    """Interrupt the job of a project; a worker that does not react is killed by the next call."""
+    job = running(root)
+    if job is None or job[1] != project.slug or job[0] <= 0:
+        return
+    state = read_state(project.path(PROGRESS))
+    asked = state.get("cancel_asked")
+    with suppress(ProcessLookupError):
+        late = asked is not None and time.time() - asked > MIN_SECONDS_TO_KILL
+        os.kill(job[0], signal.SIGKILL if late else signal.SIGINT)
+    if asked is None:
+        write_state(project.path(PROGRESS), {**state, "cancel_asked": time.time()})
+
+
+def wait(root: Path, seconds: float) -> bool:
+    """Wait until no job runs; False if one still does."""
+    end = time.monotonic() + seconds
+    while running(root) is not None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def status(root: Path, project: Project) -> dict[str, Any]:
+    """Progress of a project's last job; one that ended without a word is ``stopped``."""
+    progress = read_state(project.path(PROGRESS))
+    if progress.get("state") == "running":
+        job = running(root)
+        if job is None or job[1] not in ("", project.slug):
+            # It may have ended between the two looks.
+            progress = read_state(project.path(PROGRESS))
+            if progress.get("state") == "running":
+                progress |= {"state": "stopped", "message": "The work ended unexpectedly. What is done is kept."}
+    return progress

@@ -1,0 +1,227 @@
+"""Step 3: the protection chosen, what an epsilon means in words, its planned loss of quality, and the ledger."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tabsynth.errors import InputError, PrivacyError
+from tabsynth.privacy.accounting.accountant import compose_epsilon
+from tabsynth.privacy.accounting.explanation import DELTAS, FPR, explain_zcdp, max_tpr
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
+from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.schema import Schema
+from tabsynth.web.project import LEDGER, PLAN, Project, read_state, write_state
+
+EPSILONS = (0.1, 0.3, 1.0, 3.0, 10.0)
+WORDS = {0.1: "Very strong", 0.3: "Strong", 1.0: "Standard", 3.0: "Moderate", 10.0: "Weak"}
+
+MEASURE_SHARE = 0.2
+"""Share of the budget, as rho, that measures what the schema leaves open."""
+
+SLACK = 0.98
+"""Of rho: the measurement of categories adds a small delta, which the ledger turns into epsilon."""
+
+PLACEHOLDER_VALUES = 8
+"""Categories of a planned column whose values are not declared."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The choice of step 3.
+
+    Attributes:
+        epsilon: The epsilon of this release; None without differential privacy.
+        budget: The most that all releases of this table may spend together.
+        rows_public: About how many rows the table has, as a number that may be published.
+        unit: ``row``, or the column that identifies persons.
+        rows_per_person: Rows used of each person, if persons are protected.
+    """
+
+    epsilon: float | None = None
+    budget: float | None = None
+    rows_public: int | None = None
+    unit: str = "row"
+    rows_per_person: int | None = None
+
+    @classmethod
+    def of(cls, project: Project) -> Protection:
+        """The project's choice; none so far is no protection."""
+        return cls(**project.state.get("protection") or {})
+
+    @property
+    def private(self) -> bool:
+        """Whether the fit is differentially private."""
+        return self.epsilon is not None
+
+    @property
+    def delta(self) -> float:
+        """Delta of the ledger and of every fit."""
+        return default_delta(self.rows_public)
+
+    def claim(self) -> Privacy:
+        """The guarantee in all, for the audit."""
+        assert self.epsilon is not None
+        return Privacy(self.epsilon, self.delta)
+
+    def save(self, project: Project) -> None:
+        """Keep the choice, after checking it against the ledger.
+
+        Raises:
+            PrivacyError: The budget does not allow it, or the ledger is for another unit.
+        """
+        if self.epsilon is not None:
+            Privacy(self.epsilon, self.delta, unit=self.unit, rows_per_person=self.rows_per_person)
+            _check_ledger(self, project.path(LEDGER))
+        project.update(protection=asdict(self))
+
+
+def _check_ledger(protection: Protection, path: Path) -> None:
+    epsilon, budget = protection.epsilon or 0.0, protection.budget or 0.0
+    if not path.exists():
+        if budget < epsilon:
+            raise PrivacyError(f"the budget of the table, {budget:g}, is smaller than the epsilon, {epsilon:g}")
+        return
+    ledger = PrivacyLedger.open(path)
+    if ledger.unit != protection.unit:
+        raise PrivacyError(f"the ledger of this table protects each {ledger.unit!r}; keep that choice")
+    if not ledger.epsilon_with(_event(zcdp_rho(epsilon, ledger.delta) * SLACK)) <= ledger.epsilon_budget:
+        raise PrivacyError(
+            f"the budget of this table is {ledger.epsilon_budget:g}, of which {ledger.epsilon():.2g} is spent; "
+            "choose a smaller epsilon"
+        )
+
+
+def ledger_balance(project: Project) -> dict[str, float] | None:
+    """Budget, spending and charges of the ledger; None before the first charge."""
+    path = project.path(LEDGER)
+    if not path.exists():
+        return None
+    ledger = PrivacyLedger.open(path)
+    return {"budget": ledger.epsilon_budget, "spent": ledger.epsilon(), "charges": len(ledger), "delta": ledger.delta}
+
+
+def declare(schema: Schema) -> Schema:
+    """The schema with every column declared, as a person has confirmed each of them.
+
+    Identifiers lose their pattern, which was inferred from the rows.
+    """
+    columns: dict[str, Column] = {}
+    for name, column in schema.items():
+        changes: dict[str, Any] = {}
+        if isinstance(column, Identifier) and column.origin == "inferred":
+            changes["pattern"] = None
+        if isinstance(column, Numeric) and column.origin == "inferred":
+            changes |= {"decimals": None, "format": column.format}
+        columns[name] = schema.replace(name, **changes)[name]
+    return Schema(columns, schema.constraints)
+
+
+def needs_measurement(schema: Schema) -> bool:
+    """Whether a private fit needs facts that the schema does not declare."""
+    return any(open_facts(column) for column in schema.values())
+
+
+def open_facts(column: Column) -> bool:
+    """Whether a column's values or bounds are not declared."""
+    if isinstance(column, Categorical):
+        return column.values is None
+    return isinstance(column, (Numeric, Datetime)) and (column.low is None or column.high is None)
+
+
+def measurement_privacy(protection: Protection, ledger: Path) -> Privacy:
+    """The part of the budget that measures open facts."""
+    return _part(protection, ledger, MEASURE_SHARE)
+
+
+def fit_privacy(protection: Protection, ledger: Path, *, measured: bool) -> Privacy:
+    """The rest of the budget, or the whole."""
+    return _part(protection, ledger, 1 - MEASURE_SHARE if measured else 1.0)
+
+
+def _part(protection: Protection, path: Path, share: float) -> Privacy:
+    assert protection.epsilon is not None
+    if not path.exists():
+        PrivacyLedger(protection.budget or protection.epsilon, protection.delta, unit=protection.unit, path=path)
+    delta = PrivacyLedger.open(path).delta
+    rho = zcdp_rho(protection.epsilon, delta) * SLACK * share
+    return Privacy(
+        compose_epsilon([_event(rho)], delta),
+        delta,
+        unit=protection.unit,
+        rows_per_person=protection.rows_per_person,
+        ledger=path,
+    )
+
+
+def _event(rho: float) -> dict[str, Any]:
+    return {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
+
+
+def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any]:
+    """What an epsilon means: of 100 members the most that an attacker recognises, and the sentence."""
+    delta = default_delta(rows_public)
+    rho = zcdp_rho(epsilon, delta)
+    profile = [(epsilon, delta), *((compose_epsilon([_event(rho)], d), d) for d in DELTAS if d > delta)]
+    recognised = 100 * max_tpr(profile, FPR)
+    return {
+        "epsilon": epsilon,
+        "word": WORDS.get(epsilon, ""),
+        "recognised": f"{math.ceil(10 * recognised) / 10:g}",
+        "dots": max(1, round(recognised)),
+        "text": explain_zcdp(epsilon, delta, rho, "row" if unit == "row" else "person"),
+    }
+
+
+def planning_schema(schema: Schema) -> Schema:
+    """Public columns of the same kinds, with neutral names and placeholders for what is not declared."""
+    columns: dict[str, Column] = {}
+    for column in schema.values():
+        if isinstance(column, (Identifier, Text)):
+            continue
+        name = f"c{len(columns) + 1}"
+        if isinstance(column, (Numeric, Datetime)):
+            columns[name] = Numeric(name=name, low=0, high=100, decimals=1)
+        elif isinstance(column, Boolean):
+            columns[name] = Boolean(name=name)
+        else:
+            declared = len(column.values) if isinstance(column, Categorical) and column.values else PLACEHOLDER_VALUES
+            columns[name] = Categorical(name=name, values=tuple(f"v{i}" for i in range(max(declared, 2))))
+    if not columns:
+        raise InputError("every column is a key or free text: there is nothing to learn")
+    return Schema(columns)
+
+
+def simulate_plan(project: Project) -> None:
+    """Simulate the expected error at each epsilon, and keep it in the project. No real row is read."""
+    from tabsynth.budget_planning.simulation import plan_privacy
+
+    schema = planning_schema(project.schema)
+    rows = round_rows(project.state["rows"])
+    plan = plan_privacy(schema, rows, epsilons=EPSILONS, progress=False).to_dict()
+    write_state(project.path(PLAN), {"key": plan_key(project), "plan": plan})
+
+
+def plan_key(project: Project) -> str:
+    """What a plan depends on; another key makes it stale."""
+    kinds = ",".join(f"{c.kind}{len(getattr(c, 'values', None) or ())}" for c in project.schema.values())
+    return f"{round_rows(project.state['rows'])}:{kinds}"
+
+
+def read_plan(project: Project) -> dict[float, dict[str, Any]] | None:
+    """Expected errors of pairs by epsilon, with the width of their bars; None without a current plan."""
+    kept: Mapping[str, Any] = read_state(project.path(PLAN))
+    if kept.get("key") != plan_key(project):
+        return None
+    expected = {one["epsilon"]: one["pairs"] for one in kept["plan"]["expected"]}
+    top = max(*expected.values(), 1e-9)
+    return {epsilon: {"error": error, "bar": round(100 * error / top)} for epsilon, error in expected.items()}
+
+
+def round_rows(rows: int) -> int:
+    """The number of rows to one significant digit."""
+    return max(10, int(float(f"{rows:.1g}")))

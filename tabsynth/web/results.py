@@ -1,0 +1,89 @@
+"""Step 5: the verdicts in words, pictures of real and synthetic columns, and the files to take away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabsynth.reporting import charts
+from tabsynth.web.project import Project, read_state
+from tabsynth.web.protection import Protection
+
+MAX_PICTURES = 8
+
+DOWNLOADS = {
+    "synthetic.csv": ("output", "text/csv"),
+    "synthetic.parquet": ("output", "application/vnd.apache.parquet"),
+    "report.html": ("output", "text/html"),
+    "audit.html": ("output", "text/html"),
+    "model.tabsynth": ("output", "application/octet-stream"),
+    "pipeline.yaml": ("", "application/yaml"),
+    "schema.json": ("", "application/json"),
+}
+"""Files that the page gives away: folder and type."""
+
+PAGES = ("report.html", "audit.html")
+"""Files that are shown rather than downloaded."""
+
+AREA_WORDS = {
+    "fidelity": {"good": "Follows the real table", "fair": "Follows it in outline", "poor": "Differs visibly"},
+    "detection": {"good": "Hard to distinguish", "fair": "Partly distinguishable", "poor": "Easy to distinguish"},
+    "utility": {"good": "As useful", "fair": "Nearly as useful", "poor": "Less useful"},
+    "memorisation": {"good": "No copied rows", "fair": "Close to some rows", "poor": "Too close to real rows"},
+}
+
+HEADLINES = {
+    "good": "Your new table is close to the real one",
+    "fair": "Your new table is ready, with limits",
+    "poor": "Your new table is ready, but differs from the real one",
+}
+
+AUDIT_WORDS = {
+    "VIOLATION": ("poor", "The attacks found a leak"),
+    "CONSISTENT, powered": ("good", "The attacks found no leak"),
+    "INCONCLUSIVE": ("fair", "Too few rows for the attacks to decide"),
+}
+
+
+def summary(project: Project) -> dict[str, Any] | None:
+    """What the last step shows; None before the report is there."""
+    report = read_state(project.output("report.json"))
+    if not report:
+        return None
+    audit = read_state(project.output("audit.json"))
+    level, words = AUDIT_WORDS.get(audit.get("verdict") or "", ("fair", "No verdict"))
+    tables = report["provenance"].get("tables", {})
+    return {
+        "headline": HEADLINES[report["verdict"]["areas"].get("fidelity", "fair")],
+        "verdict": report["verdict"]["text"],
+        "areas": [
+            {"word": AREA_WORDS[area][level], "level": level}
+            for area, level in report["verdict"]["areas"].items()
+            if area in AREA_WORDS
+        ],
+        "rows": tables.get("synthetic", {}).get("rows", 0),
+        "real_rows": tables.get("train", {}).get("rows", 0),
+        "privacy": (report["provenance"].get("card") or {}).get("privacy", ""),
+        "meaning": (report["provenance"].get("card") or {}).get("privacy_meaning", ""),
+        "audit": {"level": level, "word": words, "text": audit.get("text", "")} if audit else None,
+        "pictures": _pictures(report, next(iter(project.schema.with_role("target")), None)),
+        "private": Protection.of(project).private,
+    }
+
+
+def _pictures(report: dict[str, Any], target: str | None) -> list[dict[str, Any]]:
+    """The target first, then the columns as they come."""
+    errors = {
+        part["columns"][0]: part["value"]
+        for score in report["scores"]
+        if score["name"] == "shape_error"
+        for part in score["detail"]
+    }
+    out = []
+    pictures = report["distributions"]
+    first = [picture for picture in pictures if picture["name"] == target]
+    for picture in [*first, *(other for other in pictures if other not in first)][:MAX_PICTURES]:
+        histogram = charts.histogram(picture) if "edges" in picture else None
+        bars = charts.bars(picture) if "labels" in picture else None
+        error = f"{errors.get(picture['name'], 0):.1f} %"
+        out.append({"name": picture["name"], "histogram": histogram, "bars": bars, "error": error})
+    return out

@@ -1,0 +1,81 @@
+"""Step 1: take a table into a new project, from an upload, a path of this machine or a sample table."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+import pandas as pd
+
+from tabsynth.data.read_write import read, write
+from tabsynth.data.sample_datasets import PREFIX, TARGETS, is_shipped, open_table
+from tabsynth.data.table import Table
+from tabsynth.errors import InputError
+from tabsynth.schema.schema import Schema
+from tabsynth.web.project import SCHEMA, TABLE, Project, create_project
+
+MIN_ROWS = 50
+"""Fewer rows cannot be split, learned and evaluated."""
+
+SAMPLES = {name: PREFIX + name for name in TARGETS}
+"""Sample tables that ship with scikit-learn."""
+
+
+def take_upload(root: Path, filename: str, content: BinaryIO) -> Project:
+    """A project of an uploaded file."""
+    name = Path(filename.replace("\\", "/")).name
+    project = create_project(root, name.partition(".")[0])
+    # Only the suffix of the sender's name reaches the disk.
+    target = project.path("source" + "".join(Path(name).suffixes[-2:]).lower().replace("/", ""))
+    try:
+        with target.open("xb") as file:
+            shutil.copyfileobj(content, file)
+        return _take(project, read(target), name)
+    except BaseException:
+        shutil.rmtree(project.folder)
+        raise
+
+
+def take_source(root: Path, source: str) -> Project:
+    """A project of a file of this machine, or of ``sklearn:NAME``."""
+    if not is_shipped(source) and not Path(source).expanduser().is_file():
+        raise InputError(f"there is no file {source!r} on this machine; give its full path")
+    name = source.removeprefix(PREFIX) if is_shipped(source) else Path(source).name
+    table = open_table(source if is_shipped(source) else Path(source).expanduser())
+    project = create_project(root, name.partition(".")[0])
+    try:
+        return _take(project, table, name)
+    except BaseException:
+        shutil.rmtree(project.folder)
+        raise
+
+
+def _take(project: Project, table: Table, name: str) -> Project:
+    if len(table) < MIN_ROWS:
+        raise InputError(f"the table has {len(table)} rows; at least {MIN_ROWS} are needed")
+    schema = table.schema
+    target = TARGETS.get(name)
+    if target is not None and target in schema:
+        schema = Schema({**schema.columns, target: schema.replace(target, role="target")[target]})
+    write(Table(table.frame, schema), project.path(TABLE))
+    schema.to_json(project.path(SCHEMA))
+    project.update(title=name, rows=len(table), columns=len(schema))
+    return project
+
+
+def read_frame(project: Project) -> pd.DataFrame:
+    """The project's rows."""
+    return pd.read_parquet(project.path(TABLE))
+
+
+def leave_out(project: Project, name: str) -> None:
+    """Remove a column from the project's table and schema; the source file keeps it."""
+    schema = project.schema
+    columns = {other: column for other, column in schema.items() if other != name}
+    if len(columns) < 2:
+        raise InputError("a table needs at least two columns")
+    frame = read_frame(project)
+    write(frame[list(columns)], project.path(TABLE))
+    Schema(columns).to_json(project.path(SCHEMA))
+    project.update(columns=len(columns))

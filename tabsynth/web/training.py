@@ -1,0 +1,194 @@
+"""The steps of a training job; each result that exists for the same inputs is kept, so that a job resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.data.read_write import read, write
+from tabsynth.data.table import Table
+from tabsynth.data.train_test_split import split
+from tabsynth.evaluation.inputs import relax_schema
+from tabsynth.pipeline.outputs import checkpoint_path, write_sample
+from tabsynth.schema.columns import Column, Datetime, Numeric
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import to_instants, to_numbers
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.registry import create, load
+from tabsynth.web.project import LEDGER, MEASURED, OUTPUT, SCHEMA, TABLE, Project
+from tabsynth.web.protection import Protection, declare, fit_privacy, measurement_privacy, needs_measurement
+from tabsynth.web.tables import read_frame
+
+if TYPE_CHECKING:
+    from tabsynth.web.worker import Reporter
+
+HOLDOUT = 0.2
+SEED = 0
+
+MODEL, SYNTHETIC, DOWNLOAD = "model.tabsynth", "synthetic.parquet", "synthetic.csv"
+REPORT, AUDIT = "report", "audit"
+TRAIN, HELD = "real-train.parquet", "real-holdout.parquet"
+RESULTS = (MODEL, SYNTHETIC, DOWNLOAD, "report.html", "report.json", "audit.html", "audit.json", TRAIN, HELD)
+
+_INPUTS = "inputs.sha256"
+
+
+def train(project: Project, reporter: Reporter) -> None:
+    """Run the steps that are not done."""
+    protection = Protection.of(project)
+    folder = project.folder / OUTPUT
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _forget_other_inputs(project)
+    schema = project.schema
+    train_rows, holdout = _split_rows(project, schema, protection)
+    model_path = folder / MODEL
+    if not model_path.exists():
+        _fit(train_rows, schema, protection, project, reporter).save(model_path)
+    model = load(model_path)
+    if not (folder / SYNTHETIC).exists() or not (folder / DOWNLOAD).exists():
+        reporter.phase("sample")
+        # Under privacy the real number of rows is not public: the model knows a noisy one.
+        rows = model.rows_
+        write_sample(model, folder / SYNTHETIC, rows, seed=SEED)
+        write_sample(model, folder / DOWNLOAD, rows, seed=SEED)
+    loose = relax_schema(schema)
+    synthetic = pd.read_parquet(folder / SYNTHETIC)
+    if not (folder / "report.json").exists():
+        from tabsynth.evaluation.evaluate import evaluate
+
+        reporter.phase("evaluate")
+        target = next(iter(schema.with_role("target")), None)
+        report = evaluate(
+            train_rows,
+            synthetic,
+            holdout,
+            target=target,
+            schema=loose,
+            seed=SEED,
+            sdmetrics=False,
+            card=model.card(),
+            progress=reporter.on_stage,
+        )
+        report.save(folder / "report.html")
+        report.save(folder / "report.json")
+    if not (folder / "audit.json").exists():
+        from tabsynth.privacy.audit.audit import audit
+
+        reporter.phase("audit")
+        claim = protection.claim() if protection.private else None
+        attacks = audit(
+            train_rows, synthetic, holdout, schema=loose, privacy=claim, seed=SEED, progress=reporter.on_stage
+        )
+        attacks.save(folder / "audit.html")
+        attacks.save(folder / "audit.json")
+
+
+def _fit(
+    frame: pd.DataFrame, schema: Schema, protection: Protection, project: Project, reporter: Reporter
+) -> Synthesizer:
+    """Learn the training rows, privately if that was chosen."""
+    if not protection.private:
+        reporter.phase("learn")
+        model = create("masked")
+        checkpoint = checkpoint_path(project.folder / OUTPUT / MODEL)
+        fitted = Table.of(frame, _observed_bounds(frame, schema))
+        return model.fit(fitted, seed=SEED, progress=False, checkpoint=checkpoint, callbacks=(reporter.on_fit,))
+    declared = declare(schema)
+    measured_path = project.path(MEASURED)
+    if needs_measurement(declared):
+        if not measured_path.exists():
+            from tabsynth.privacy.domains import measure
+
+            reporter.phase("measure")
+            privacy = measurement_privacy(protection, project.path(LEDGER))
+            measure(frame, declared, privacy).to_json(measured_path)
+        declared = Schema.from_json(measured_path)
+    reporter.phase("learn")
+    privacy = fit_privacy(protection, project.path(LEDGER), measured=bool(declared.ledger))
+    return create("marginal").fit(frame, schema=declared, privacy=privacy, progress=False)
+
+
+def _split_rows(project: Project, schema: Schema, protection: Protection) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and held-out rows, from their files if these exist.
+
+    Under privacy each row, or each person, is held out by a draw of its own: which rows are learned depends on no
+    value, as it would in a stratified split.
+    """
+    paths = project.output(TRAIN), project.output(HELD)
+    if not all(path.exists() for path in paths):
+        loose = relax_schema(schema)
+        table = Table.of(read_frame(project), loose)
+        if protection.private:
+            frame = table.frame
+            units = np.arange(len(frame)) if protection.unit == "row" else pd.factorize(frame[protection.unit])[0]
+            held = (np.random.default_rng(SEED).random(int(units.max()) + 2) < HOLDOUT)[units]
+            parts = frame[~held].reset_index(drop=True), frame[held].reset_index(drop=True)
+        else:
+            target = next(iter(schema.with_role("target")), None)
+            first, second = split(table, HOLDOUT, seed=SEED, target=target)
+            parts = first.frame, second.frame
+        for part, path in zip(parts, paths, strict=True):
+            write(part, path)
+    return pd.read_parquet(paths[0]), pd.read_parquet(paths[1])
+
+
+def _observed_bounds(frame: pd.DataFrame, schema: Schema) -> Schema:
+    """The schema without declared bounds and values that rows violate: without protection nothing is clamped."""
+    return Schema({name: _relaxed(frame[name], column) for name, column in schema.items()})
+
+
+def _relaxed(values: pd.Series, column: Column) -> Column:
+    nullable = column.nullable or bool(values.isna().any())
+    column = replace(column, nullable=nullable)
+    if isinstance(column, (Numeric, Datetime)) and count_outside(values, column):
+        return replace(column, low=None, high=None)
+    allowed = getattr(column, "values", None)
+    if allowed is not None and not values.dropna().isin(list(allowed)).all():
+        return replace(column, values=None, ordered=False)  # type: ignore[call-arg]
+    return column
+
+
+def count_outside(values: pd.Series, column: Numeric | Datetime) -> int:
+    """Number of values beyond the declared bounds."""
+    data: Any
+    low: Any = column.low
+    high: Any = column.high
+    if isinstance(column, Datetime):
+        data = to_instants(values, column.format)
+        low, high = (None if bound is None else pd.Timestamp(bound) for bound in (low, high))
+    else:
+        data = pd.Series(to_numbers(values, column.format))
+    outside = pd.Series(False, index=data.index)
+    if low is not None:
+        outside |= data < low
+    if high is not None:
+        outside |= data > high
+    return int(outside.sum())
+
+
+def _forget_other_inputs(project: Project) -> None:
+    """Remove results that were made from another table, schema or protection."""
+    digest = hashlib.sha256()
+    for name in (TABLE, SCHEMA):
+        digest.update(project.path(name).read_bytes())
+    digest.update(json.dumps(project.state.get("protection"), sort_keys=True).encode())
+    path = project.output(_INPUTS)
+    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    if known != digest.hexdigest():
+        stale: list[Path] = [project.output(name) for name in RESULTS]
+        for old in (*stale, checkpoint_path(project.output(MODEL)), project.path(MEASURED)):
+            old.unlink(missing_ok=True)
+        from tabsynth.common.atomic_files import write_text
+
+        write_text(path, digest.hexdigest())
+
+
+def read_synthetic(project: Project) -> Table:
+    """The synthetic table."""
+    return read(project.output(SYNTHETIC))

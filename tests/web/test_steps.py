@@ -1,0 +1,161 @@
+"""The first three steps: what is taken in, shown and chosen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tabsynth.pipeline.config import read_job
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.schema.schema import Schema
+from tabsynth.web.project import Project
+from tabsynth.web.protection import Protection, explain
+
+
+@pytest.fixture
+def project(client, patients: bytes, tmp_path: Path) -> Project:
+    answer = client.upload("../../Patients (2).csv", patients)
+    assert answer.status == 303
+    assert answer.header("location") == "/p/patients-2/columns"
+    return Project(tmp_path / "patients-2")
+
+
+def number_of(project: Project, name: str) -> str:
+    return str(list(project.schema).index(name))
+
+
+def test_an_upload_becomes_a_project_of_plain_files(project: Project, tmp_path: Path) -> None:
+    assert {path.name for path in project.folder.iterdir()} == {
+        "project.json", "schema.json", "source.csv", "table.parquet",
+    }  # fmt: skip
+    assert project.folder.stat().st_mode & 0o077 == 0
+    assert not list(tmp_path.parent.glob("*.csv"))
+    assert len(pd.read_parquet(project.path("table.parquet"))) == 120
+
+
+def test_hostile_names_and_values_are_text(client, project: Project) -> None:
+    page = client.get("/p/patients-2/columns").text
+    assert "<script>alert" not in page
+    assert "<b>x</b>" not in page
+    assert "&lt;script&gt;" in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+
+
+def test_values_of_few_rows_are_not_shown(client, project: Project) -> None:
+    page = client.get("/p/patients-2/columns").text
+    assert "flu" in page
+    for rare in ("kuru", "rabies", "987654", "987,654", "9.9e5"):
+        assert rare not in page
+
+
+def test_a_question_is_answered_with_a_click(client, project: Project) -> None:
+    assert "ward" in project.schema.questions
+    number = number_of(project, "ward")
+    card = client.get("/p/patients-2/columns").text.split(f'id="column-{number}"')[1]
+    assert 'name="answer" value="categorical"' in card
+    assert client.post("/p/patients-2/column", number=number, answer="categorical").status == 303
+    assert project.schema["ward"].kind == "categorical"
+    assert "ward" not in project.schema.questions
+
+
+def test_facts_are_corrected(client, project: Project) -> None:
+    number = number_of(project, "age")
+    facts = {"kind": "numeric", "role": "target", "low": "0", "high": "120"}
+    assert client.post("/p/patients-2/column", number=number, **facts).status == 303
+    age = project.schema["age"]
+    assert (age.low, age.high, age.role, age.origin) == (0, 120, "target", "declared")
+    number = number_of(project, "pay")
+    assert client.post("/p/patients-2/column", number=number, kind="numeric", role="target").status == 303
+    assert project.schema.with_role("target") == ["pay"]
+    number = number_of(project, "illness")
+    listed = {"values_declared": "1", "values": "flu\r\ncold\r\n other \r\n", "kind": "categorical"}
+    assert client.post("/p/patients-2/column", number=number, **listed).status == 303
+    assert project.schema["illness"].values == ("flu", "cold", "other")
+
+
+def test_a_kind_that_does_not_fit_is_refused_without_showing_a_value(client, project: Project) -> None:
+    number = number_of(project, "illness")
+    answer = client.post("/p/patients-2/column", number=number, kind="numeric", role="")
+    assert answer.status == 400
+    assert "not all of its values can be read as number" in answer.text
+    assert "rabies" not in answer.text
+    assert project.schema["illness"].kind == "categorical"
+
+
+def test_a_column_is_left_out(client, project: Project) -> None:
+    number = number_of(project, "pay")
+    assert client.post("/p/patients-2/column", number=number, answer="leave-out").status == 303
+    assert "pay" not in project.schema
+    assert "pay" not in pd.read_parquet(project.path("table.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "choose a file first"),
+        ({"path": "/nowhere/at/all.csv"}, "there is no file"),
+        ({"sample": "sklearn:nothing"}, "no table"),
+    ],
+)
+def test_a_missing_table_is_explained(client, tmp_path: Path, fields: dict[str, str], message: str) -> None:
+    answer = client.post("/new", **fields)
+    assert answer.status == 400
+    assert message in answer.text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"a,b\n1,2\n"])
+def test_a_file_that_is_no_table_leaves_nothing(client, tmp_path: Path, content: bytes) -> None:
+    assert client.upload("x.csv", content).status == 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_of_this_machine_is_read_in_place(client, patients: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "on disk.csv"
+    source.write_bytes(patients)
+    assert client.post("/new", path=str(source)).header("location") == "/p/on-disk/columns"
+    assert source.read_bytes() == patients
+
+
+def test_each_step_waits_for_the_one_before(client, project: Project) -> None:
+    assert client.get("/p/patients-2").header("location") == "/p/patients-2/columns"
+    assert client.get("/p/patients-2/results").header("location") == "/p/patients-2/columns"
+    project.update(confirmed=True)
+    assert client.get("/p/patients-2").header("location") == "/p/patients-2/protection"
+
+
+def test_an_epsilon_is_explained_in_words(client, project: Project) -> None:
+    project.update(confirmed=True)
+    page = client.get("/p/patients-2/protection").text
+    assert "recognises at most" in page
+    shares = [float(explain(epsilon, 100, "row")["recognised"]) for epsilon in (0.1, 1.0, 10.0)]
+    assert 1.0 < shares[0] < shares[1] < shares[2] < 100
+
+
+def test_a_budget_is_kept(project: Project) -> None:
+    Protection(epsilon=1.0, budget=1.0, rows_public=100).save(project)
+    assert Protection.of(project).epsilon == 1.0
+    ledger = PrivacyLedger(1.0, Protection.of(project).delta, path=project.path("ledger.json"))
+    ledger.charge({"type": "ZCDpEvent", "rho": 0.02, "xi": 0.0}, purpose="earlier", columns=["age"], sensitivity=1.0)
+    with pytest.raises(Exception, match="choose a smaller epsilon"):
+        Protection(epsilon=1.0, budget=1.0, rows_public=100).save(project)
+
+
+@pytest.mark.parametrize("epsilon", ["", "0", "-1", "nan", "inf", "many"])
+def test_an_impossible_epsilon_is_refused(client, project: Project, epsilon: str) -> None:
+    answer = client.post("/p/patients-2/protection", protection="epsilon", epsilon=epsilon, rows="100")
+    assert answer.status == 400
+    assert project.state.get("protection") is None
+
+
+def test_the_pipeline_file_is_one_that_the_pipeline_reads(client, project: Project) -> None:
+    Protection().save(project)
+    page = client.get("/p/patients-2/pipeline").text
+    assert re.search(r"kind: masked", page)
+    assert client.post("/p/patients-2/pipeline").status == 303
+    job = read_job(project.path("pipeline.yaml"))
+    assert isinstance(job.schema, Schema)
+    assert job.input == project.path("table.parquet")
