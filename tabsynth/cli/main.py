@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from tabsynth import __version__
-from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, serve, split, tune
+from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
 from tabsynth.cli.output import LOG, print_warnings, say
+from tabsynth.cli.web import serve
 
 COMMANDS: dict[str, ModuleType] = {
     "inspect": inspect,

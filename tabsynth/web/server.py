@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,7 @@ def serve(folder: str | Path, port: int, say: Callable[[str], None]) -> None:
     )
     server = _Server(config, on_port)
     try:
-        server.run()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
     except SystemExit as error:
         raise SourceError(f"port {port} of {HOST} cannot be opened; choose another with --port") from error

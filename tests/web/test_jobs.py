@@ -1,0 +1,78 @@
+"""Jobs outlive the browser and the server: one at a time, cancelled and resumed, and never lost without a word."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tabsynth.errors import InputError
+from tabsynth.web import jobs
+from tabsynth.web.progress import live
+from tabsynth.web.project import Project, read_state
+from tabsynth.web.protection import Protection
+from tabsynth.web.tables import take_source
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return take_source(tmp_path, "sklearn:iris")
+
+
+def wait_for(project: Project, phase: str) -> None:
+    end = time.monotonic() + 60
+    while read_state(project.path(jobs.PROGRESS)).get("phase") != phase:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_job_is_cancelled_and_goes_on_where_it_was(project: Project, tmp_path: Path) -> None:
+    Protection().save(project)
+    jobs.start(tmp_path, project, "train")
+    with pytest.raises(InputError, match="another table is being learned"):
+        jobs.start(tmp_path, project, "plan")
+    wait_for(project, "learn")
+    jobs.cancel(tmp_path, project)
+    assert jobs.wait(tmp_path, 30)
+    assert jobs.status(tmp_path, project)["state"] == "cancelled"
+    jobs.start(tmp_path, project, "train")
+    wait_for(project, "evaluate")
+    running = jobs.running(tmp_path)
+    assert running is not None
+    assert running[1] == "iris"
+    os.kill(running[0], signal.SIGKILL)
+    assert jobs.wait(tmp_path, 30)
+    status = jobs.status(tmp_path, project)
+    assert status["state"] == "stopped"
+    assert live(status, private=False)["message"]
+    model = project.output("model.tabsynth").stat()
+    jobs.start(tmp_path, project, "train")
+    assert jobs.wait(tmp_path, 120)
+    assert jobs.status(tmp_path, project)["state"] == "done"
+    assert project.output("model.tabsynth").stat().st_mtime_ns == model.st_mtime_ns  # it was not learned again
+    project.update(confirmed=True)
+    assert project.step == "results"
+
+
+def test_a_failed_job_says_why(project: Project, tmp_path: Path) -> None:
+    Protection().save(project)
+    project.path("table.parquet").write_bytes(b"damaged")
+    jobs.start(tmp_path, project, "train")
+    assert jobs.wait(tmp_path, 60)
+    status = jobs.status(tmp_path, project)
+    assert status["state"] == "failed"
+    assert status["message"]
+
+
+def test_progress_adds_up_to_the_whole() -> None:
+    phases = ("learn", "sample", "evaluate", "audit")
+    shown = [live({"action": "train", "state": "running", "phase": name, "share": 0.5}, False) for name in phases]
+    percents = [one["percent"] for one in shown]
+    assert percents == sorted(percents)
+    assert 0 < percents[0] < percents[-1] < 100
+    assert live({"action": "train", "state": "done"}, False)["percent"] == 100
+    assert live({"action": "train", "curve": [[1, 2.0], [2, 1.0]]}, False)["curve"].startswith("M0.0 ")
