@@ -99,7 +99,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
             raise InputError(f"{where}: the score {name!r} has two gates; keep one")
         gates[name] = Gate(name, _parse_limit(key, limit, where), optional=unmeasured == "skip")
     for entry in data.get("waivers") or []:
-        gate, waiver = _parse_waiver(entry, where)
+        gate, waiver = parse_waiver(entry, where)
         name = _score_name(gate, where)
         if name not in gates:
             raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {quote(gates, 12)}")
@@ -186,7 +186,12 @@ def _parse_limit(key: object, limit: object, where: str) -> dict[str, float]:
     return {str(name): float(value) for name, value in limit.items()}
 
 
-def _parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
+def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
+    """A waiver and the gate that it waives, from a mapping of gate, who, why and until.
+
+    Raises:
+        InputError: A key is missing or unknown, or ``until`` is no date.
+    """
     keys = {"gate", "who", "why", "until"}
     if not isinstance(entry, Mapping) or set(entry) != keys or not all(str(entry[key]).strip() for key in keys):
         raise InputError(f"{where}: a waiver says gate, who, why and until (a date); not {entry!r}")

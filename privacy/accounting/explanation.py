@@ -40,7 +40,12 @@ def explain_ledger(ledger: PrivacyLedger) -> str:
     """What the charges of a ledger mean for a member; empty without a guarantee."""
     if not len(ledger) or not ledger.secure or math.isinf(ledger.epsilon()):
         return ""
-    return _explain([(ledger.epsilon(delta), delta) for delta in {ledger.delta, *_above(ledger.delta)}], ledger.unit)
+    return _explain(profile_of(ledger), ledger.unit)
+
+
+def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
+    """Points (epsilon, delta) of a ledger's privacy profile, from its own delta on."""
+    return [(ledger.epsilon(delta), delta) for delta in sorted({ledger.delta, *_above(ledger.delta)})]
 
 
 def explain_zcdp(epsilon: float, delta: float, rho: float, unit: str = "row") -> str:

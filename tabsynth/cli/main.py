@@ -10,6 +10,7 @@ from types import ModuleType
 
 from tabsynth import __version__
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
+from tabsynth.cli.bundles import keys, release, verify
 from tabsynth.cli.output import LOG, print_warnings, say
 from tabsynth.cli.web import serve
 
@@ -25,6 +26,9 @@ COMMANDS: dict[str, ModuleType] = {
     "tune": tune,
     "plan-privacy": plan_privacy,
     "mix": mix,
+    "release": release,
+    "verify": verify,
+    "keys": keys,
     "run": run,
     "serve": serve,
 }
@@ -53,8 +57,10 @@ exit codes:
   0    done
   1    unexpected error
   2    bad usage or bad input; nothing was written
-  3    finished, but a threshold (--require, --gates, the pipeline's `require`) was not met, or an audit's violation
+  3    finished, but a threshold (--require, --gates, the pipeline's `require`) was not met, an audit's violation,
+       or a release was refused by its gates; nothing was replaced
   4    the model file is damaged, foreign or of a later version
+  5    a release does not verify: changed, incomplete, or signed with another key
   130  interrupted; run the same fit again to resume it from its checkpoint
 """
 

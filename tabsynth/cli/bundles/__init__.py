@@ -1,0 +1,1 @@
+"""Commands for releases: keys, release and verify."""

@@ -1,0 +1,1 @@
+"""Documents of a release: what each says, and which keys it may have."""

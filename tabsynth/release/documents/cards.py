@@ -1,0 +1,85 @@
+"""Model card, data card and report page, rendered from the public documents alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabsynth.evaluation.report import markdown_cell
+from tabsynth.release.about import About
+from tabsynth.release.documents.contract import PublicColumn
+from tabsynth.reporting.html import environment
+
+WORDS = {"good": "suitable", "fair": "suitable with caution", "poor": "not suitable"}
+
+
+def model_card(about: About, model: Mapping[str, Any], privacy: Mapping[str, Any]) -> str:
+    """The model card as Markdown."""
+    lines = [f"# Model card: {_line(about.title or about.name)}", ""]
+    if model:
+        lines += [f"- Synthesizer: `{_line(model['kind'])}`"]
+        lines += [f"- {_line(name)}: `{_line(value)}`" for name, value in sorted(model["parameters"].items())]
+        lines += [f"- Version of {_line(name)}: {_line(value)}" for name, value in sorted(model["versions"].items())]
+    else:
+        lines += ["The model is not described: the rows came without one."]
+    lines += ["", "The model itself is not part of the release: it holds facts of the real rows.", ""]
+    return "\n".join([*lines, *_privacy_lines(privacy)])
+
+
+def data_card(
+    about: About,
+    columns: Sequence[PublicColumn],
+    rows: int,
+    evaluation: Mapping[str, Any],
+    audit: Mapping[str, Any],
+    privacy: Mapping[str, Any],
+) -> str:
+    """The data card as Markdown."""
+    facts = {"Version": about.version, "Date": about.date.isoformat(), "Publisher": about.publisher}
+    facts |= {"Licence": about.license, "Rows": f"{rows:,}", "Columns": str(len(columns))}
+    lines = [f"# {_line(about.title or about.name)}", "", _line(about.description), ""]
+    lines += [f"- {key}: {_line(value)}" for key, value in facts.items() if value]
+    lines += [
+        "",
+        "All rows are synthetic: drawn from a model that was fitted to a real table. No row is a real one.",
+        "",
+    ]
+    lines += ["## Columns", "", "| Column | Type | Missing | Description |", "|---|---|---|---|"]
+    for column in columns:
+        missing = "yes" if column.nullable else "no"
+        lines.append(f"| {_line(column.name)} | {column.type} | {missing} | {_line(column.description)} |")
+    lines += ["", "## Suitability", ""]
+    lines += [f"- {item['use']}: {WORDS[item['level']]}" for item in evaluation.get("uses", [])] or ["Not evaluated."]
+    lines += ["", "## Evaluation", "", _line(evaluation.get("verdict", {}).get("text", "Not evaluated.")), ""]
+    lines += ["## Audit", "", _line(audit.get("verdict") or "No verdict."), ""]
+    lines += [*_privacy_lines(privacy), "## Reading the CSV file", ""]
+    lines += [
+        "Text that a spreadsheet could take for a formula (it begins with = + - @, a tab or a line end) has an",
+        "apostrophe before it in the CSV file, and none in the Parquet file. `tabsynth.read` removes it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def report_page(
+    about: About,
+    evaluation: Mapping[str, Any],
+    audit: Mapping[str, Any],
+    privacy: Mapping[str, Any],
+    gates: Sequence[Mapping[str, Any]],
+) -> str:
+    """The report as one self-contained page."""
+    template = environment("tabsynth.release.documents").get_template("release.html.j2")
+    return template.render(about=about, evaluation=evaluation, audit=audit, privacy=privacy, gates=gates, words=WORDS)
+
+
+def _privacy_lines(privacy: Mapping[str, Any]) -> list[str]:
+    lines = ["## Privacy", "", privacy["statement"], ""]
+    if privacy.get("meaning"):
+        lines += [privacy["meaning"], ""]
+    return [*lines, "Not covered:", "", *(f"- {item}" for item in privacy["not_covered"]), ""]
+
+
+def _line(value: object) -> str:
+    """Text of a publisher or a column in one line of Markdown."""
+    return markdown_cell(" ".join(str(value).split())).replace("`", "'").replace("[", "\\[")

@@ -1,0 +1,131 @@
+"""Public parts of an evaluation, an audit and a ledger. What a recipient may see is chosen here, key by key.
+
+A figure of the real table is no output of a private mechanism. Where differential privacy is promised, a release
+therefore holds levels (good, fair, poor) and verdicts in place of figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tabsynth.evaluation.report import Report
+from tabsynth.evaluation.verdict import assess_uses, level_of
+from tabsynth.privacy.accounting.explanation import FPR, PRIOR, explain_ledger, max_tpr, profile_of
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.ledger_format import describe
+from tabsynth.privacy.audit.report import AuditReport
+
+LEVELS_NOTE = "Levels only: figures of the real table would not be covered by the promise of differential privacy."
+
+NOT_COVERED = (
+    "what is true of many: trends and groups are learned on purpose, whoever is in the table",
+    "the declared schema: names, bounds and categories count as public",
+    "levels, gates and verdicts in this release: they compare with the real table without noise",
+    "other outputs from the same real table: their epsilons add up",
+)
+
+
+def is_private(ledger: PrivacyLedger | None) -> bool:
+    """Whether a ledger promises differential privacy."""
+    return ledger is not None and len(ledger) > 0 and ledger.secure and math.isfinite(ledger.epsilon())
+
+
+def public_evaluation(report: Report, private: bool) -> dict[str, Any]:
+    """The public part of an evaluation: no value of a row, no column's figures, nothing about the real file."""
+    scores = []
+    for score in report.scores.values():
+        entry: dict[str, Any] = {"name": score.name, "title": score.title, "level": level_of(score)}
+        if not private:
+            entry |= {"value": score.value, "interval": score.interval and list(score.interval), "floor": score.floor}
+            entry |= {"unit": score.unit, "better": score.better, "target": score.target}
+        scores.append(entry)
+    verdict = report.verdict
+    return {
+        "format": "tabsynth-release-evaluation",
+        "version": 1,
+        "figures": "levels" if private else "values",
+        "note": LEVELS_NOTE if private else "",
+        "verdict": {"text": verdict.text, "areas": [{"area": a, "level": level} for a, level in verdict.areas.items()]},
+        "uses": [{"use": item["use"], "level": item["level"]} for item in assess_uses(report.scores)],
+        "scores": scores,
+    }
+
+
+def public_audit(report: AuditReport, private: bool) -> dict[str, Any]:
+    """The public part of an audit: verdict, power, and the names of attacks beyond chance."""
+    out: dict[str, Any] = {
+        "format": "tabsynth-release-audit",
+        "version": 1,
+        "verdict": report.verdict,
+        "note": LEVELS_NOTE if private else "",
+    }
+    if not private:
+        power = report.details.get("power", {})
+        out |= {"text": report.text, "significant": list(report.significant)}
+        out["power"] = {key: power.get(key) for key in ("fpr", "power", "least_tpr")}
+    return out
+
+
+def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) -> dict[str, Any]:
+    """The privacy statement: unit, epsilon, delta, mechanisms, what is not covered, in words too."""
+    if ledger is None or not is_private(ledger):
+        return {
+            "format": "tabsynth-release-privacy",
+            "version": 1,
+            "guarantee": False,
+            "statement": "No differential privacy is guaranteed (epsilon = infinity). See the audit for what was "
+            "tried, and found or not.",
+            "not_covered": ["everything: what the rows reveal of single records was measured, not bounded"],
+        }
+    epsilon, delta, profile = ledger.epsilon(), ledger.delta, profile_of(ledger)
+    unit = "row" if ledger.unit == "row" else "person"
+    covered = [*NOT_COVERED]
+    if unit == "row":
+        covered.append("persons with several rows: one row is protected at a time")
+    if any(charge.event["type"] == "PoissonSampledDpEvent" or "DP-SGD" in charge.purpose for charge in ledger.entries):
+        covered.append("attacks on floating-point arithmetic: the noise of DP-SGD is not exact")
+    out: dict[str, Any] = {
+        "format": "tabsynth-release-privacy",
+        "version": 1,
+        "guarantee": True,
+        "definition": "(epsilon, delta)-differential privacy",
+        "unit": unit,
+        "neighbours": ledger.neighbours,
+        "epsilon": epsilon,
+        "delta": delta,
+        "statement": f"({epsilon:.4g}, {delta:.3g})-differential privacy of a {unit}, by adding or removing one.",
+        "meaning": explain_ledger(ledger),
+        "recognised_at_most": max_tpr(profile, FPR),
+        "recognised_at_false_alarms": FPR,
+        "guessed_at_most": max_tpr(profile, PRIOR),
+        "accountant": "the smaller of Renyi and privacy-loss accounting (dp-accounting)",
+        "mechanisms": [
+            {
+                "purpose": entry.purpose,
+                "mechanism": describe(entry.event),
+                "columns": list(entry.columns),
+                "event": entry.event,
+                "delta": entry.delta,
+                "sensitivity": entry.sensitivity,
+            }
+            for entry in ledger.entries
+        ],
+        "not_covered": covered,
+    }
+    if dataset is not None:
+        out["dataset"] = {"epsilon": dataset.epsilon(), "delta": dataset.delta, "charges": len(dataset)}
+    return out
+
+
+def public_model(config: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
+    """Facts for the model card: kind, options that are plain values, and versions."""
+    if config is None:
+        return {}
+    plain = {
+        key: value
+        for key, value in dict(config.get("parameters", {})).items()
+        if value is None or isinstance(value, (bool, int, float, str))
+    }
+    return {"kind": kind, "parameters": plain, "versions": dict(config.get("versions", {}))}

@@ -1,0 +1,155 @@
+"""Gates of a release: evaluation, audit, ledger and matching evidence; each is passed, or waived by name."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabsynth.errors import InputError, PrivacyError, TabsynthError, quote
+from tabsynth.evaluation.gates import DEFAULT, Waiver, apply_gates, parse_waiver, read_gates
+from tabsynth.evaluation.inputs import fingerprint
+from tabsynth.evaluation.report import Report
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.accounting.ledger_format import NOT_DP, check_contains_model
+from tabsynth.privacy.audit.report import AuditReport
+from tabsynth.release.documents.evidence import is_private
+
+
+class GateError(TabsynthError):
+    """A release was refused: gates are missed and not waived.
+
+    Attributes:
+        unmet: A sentence for each of them; internal, for they may hold figures.
+    """
+
+    def __init__(self, unmet: Sequence[str]) -> None:
+        super().__init__(f"the release is refused, nothing was written: {'; '.join(unmet)}")
+        self.unmet = tuple(unmet)
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Whether a gate was passed, why not, and the waiver where it was waived.
+
+    Attributes:
+        gate: Its name: ``evaluation``, ``evaluation.SCORE``, ``audit``, ``ledger`` or ``evidence``.
+        fault: Why it was missed, for internal use; empty if it was passed.
+        waiver: The waiver that lets it be missed.
+    """
+
+    gate: str
+    fault: str = ""
+    waiver: Waiver | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The public part: no figure."""
+        waiver = None if self.waiver is None else self.waiver.to_dict()
+        return {"gate": self.gate, "passed": not self.fault, "waiver": waiver}
+
+
+def check_gates(
+    frame: pd.DataFrame,
+    evaluation: Report | None,
+    audit: AuditReport | None,
+    ledger: PrivacyLedger | None,
+    dataset: PrivacyLedger | None,
+    *,
+    gates: str | Path | Mapping[str, Any] = DEFAULT,
+    waivers: Iterable[Mapping[str, Any]] = (),
+    date: datetime.date,
+) -> list[GateResult]:
+    """Check every gate.
+
+    Args:
+        frame: The synthetic rows.
+        evaluation: Their evaluation.
+        audit: Their audit.
+        ledger: The model's ledger.
+        dataset: The data set's ledger, which must hold the model's charges.
+        gates: Limits of scores, as in ``tabsynth evaluate --gates``.
+        waivers: Mappings of gate, who, why and until.
+        date: The day on which waivers must be in force.
+
+    Raises:
+        GateError: Gates are missed and not waived.
+        InputError: A waiver waives no gate, or is malformed.
+    """
+    results = [*_evaluation_gates(evaluation, gates, date), _audit_gate(audit, is_private(ledger))]
+    results += [_ledger_gate(ledger, dataset), _evidence_gate(frame, evaluation, audit)]
+    known = dict(parse_waiver(entry, "waivers") for entry in waivers)
+    unknown = sorted(set(known) - {result.gate for result in results})
+    if unknown:
+        raise InputError(
+            f"the waiver for {quote(unknown)} waives no gate; there are {quote((r.gate for r in results), 40)}"
+        )
+    results = [replace(r, waiver=known.get(r.gate, r.waiver)) if r.fault else r for r in results]
+    unmet = []
+    for result in results:
+        if result.fault and result.waiver is None:
+            unmet.append(f"{result.gate}: {result.fault}")
+        elif result.fault and result.waiver is not None and result.waiver.until < date:
+            unmet.append(f"{result.gate}: {result.fault}; the waiver by {result.waiver.who} ran out")
+    if unmet:
+        raise GateError(unmet)
+    return results
+
+
+def _evaluation_gates(
+    report: Report | None, source: str | Path | Mapping[str, Any], date: datetime.date
+) -> list[GateResult]:
+    gates = read_gates(source)
+    if report is None:
+        return [GateResult("evaluation", "there is no evaluation; evaluate the table")]
+    bare = apply_gates(report, [replace(gate, waiver=None) for gate in gates], date).gates
+    measured = any(gate.name in report.scores for gate in gates)
+    out = [
+        GateResult("evaluation", "" if measured else "no score with a gate was measured; evaluate the table in full")
+    ]
+    for gate, result in zip(gates, bare, strict=True):
+        out.append(GateResult(f"evaluation.{gate.name}", "" if result["met"] else str(result["text"]), gate.waiver))
+    return out
+
+
+def _audit_gate(report: AuditReport | None, private: bool) -> GateResult:
+    if report is None:
+        return GateResult("audit", "there is no audit; audit the table")
+    if report.verdict == "VIOLATION" or (not private and report.verdict != "CONSISTENT, powered"):
+        # Where nothing is proven, silence is no evidence unless the audit had the power to find a leak.
+        return GateResult("audit", report.headline)
+    return GateResult("audit")
+
+
+def _ledger_gate(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) -> GateResult:
+    if ledger is None or not len(ledger):
+        return GateResult("ledger", "" if dataset is None else "the model has no ledger, but the data set has one")
+    if not ledger.secure:
+        return GateResult("ledger", NOT_DP)
+    if not is_private(ledger):
+        return GateResult("ledger", "" if dataset is None else "the model was fitted without privacy")
+    try:
+        ledger.verify()
+        if dataset is not None:
+            dataset.verify()
+            check_contains_model(dataset, ledger, "the model")
+    except PrivacyError as error:
+        return GateResult("ledger", str(error))
+    if ledger.epsilon() > ledger.epsilon_budget:
+        return GateResult("ledger", f"epsilon {ledger.epsilon():.4g} is more than the budget")
+    return GateResult("ledger")
+
+
+def _evidence_gate(frame: pd.DataFrame, evaluation: Report | None, audit: AuditReport | None) -> GateResult:
+    """The reports must be about these rows, or about the first of them where the table is large."""
+    for name, report in (("evaluation", evaluation), ("audit", audit)):
+        if report is None:
+            continue
+        table = report.provenance.get("tables", {}).get("synthetic", {})
+        rows = table.get("rows")
+        if not isinstance(rows, int) or rows > len(frame) or fingerprint(frame[:rows]) != table.get("sha256"):
+            return GateResult("evidence", f"the {name} is of another table than the one that is released")
+    return GateResult("evidence")

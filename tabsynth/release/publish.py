@@ -1,0 +1,124 @@
+"""Put a finished release in the place of an earlier one; a process that is killed leaves one of the two."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.errors import InputError, SourceError
+from tabsynth.release.archive import write_zip
+from tabsynth.release.encryption import SUFFIX, check_recipients, encrypt
+from tabsynth.release.manifest import FORMAT, MANIFEST
+
+
+def check_output(target: Path, recipients: Sequence[str]) -> None:
+    """Raise before any work if an output could not be written, or is something else than a release.
+
+    Raises:
+        SourceError: The folder cannot be written, or holds something else.
+        InputError: An invalid recipient, or a suffix that does not go with recipients.
+    """
+    check_recipients(recipients)
+    if bool(recipients) != (target.suffix == SUFFIX):
+        raise InputError(
+            f"an encrypted release has recipients, and its name ends in .zip{SUFFIX}; {str(target)!r} has "
+            f"{len(recipients)} recipients"
+        )
+    if _is_file(target):
+        check_writable(target)
+        return
+    if not target.parent.is_dir():
+        raise SourceError(f"cannot write {str(target)!r}: the folder {str(target.parent)!r} does not exist")
+    if os.path.lexists(target) and not is_release(target):
+        raise SourceError(f"{str(target)!r} exists and is no release; choose another folder, or remove it")
+
+
+def is_release(folder: Path) -> bool:
+    """Whether a folder holds a release, or nothing."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return bool(json.loads((folder / MANIFEST).read_bytes())["format"] == FORMAT)
+    return not any(folder.iterdir())
+
+
+@contextmanager
+def staging_folder(target: Path) -> Iterator[Path]:
+    """A folder beside the target to build in; it is removed afterwards, as are those of killed processes."""
+    before = _previous(target)
+    if before.exists() and not target.exists():
+        before.rename(target)  # killed between the two renames of ``publish``
+    prefix = f".{target.name[:32]}.release-"
+    for left in target.parent.glob(f"{glob.escape(prefix)}*"):
+        if not _is_running(left.name.removeprefix(prefix)):
+            shutil.rmtree(left, ignore_errors=True)
+    try:
+        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{prefix}{os.getpid()}-"))
+    except OSError as error:
+        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    try:
+        yield aside / "release"
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def publish(folder: Path, target: Path, recipients: Sequence[str]) -> None:
+    """Move a finished release into place.
+
+    Raises:
+        SourceError: The target cannot be written; an earlier release is still there.
+    """
+    if _is_file(target):
+        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        with replace_atomically(target) as temporary:
+            if not recipients:
+                write_zip(files, temporary)
+            else:
+                write_zip(files, folder.parent / "release.zip")
+                encrypt(folder.parent / "release.zip", temporary, recipients)
+        return
+    before = _previous(target)
+    shutil.rmtree(before, ignore_errors=True)
+    try:
+        folder.chmod(0o755)
+        replaced = target.exists()
+        if replaced:
+            target.rename(before)
+        try:
+            folder.rename(target)
+        except OSError:
+            if replaced:
+                before.rename(target)
+            raise
+    except OSError as error:
+        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _previous(target: Path) -> Path:
+    return target.parent / f".{target.name}.previous"
+
+
+def _is_file(target: Path) -> bool:
+    return target.suffix in (".zip", SUFFIX)
+
+
+def _is_running(name: str) -> bool:
+    """Whether the process that made a folder is still there."""
+    number = name.partition("-")[0]
+    if not number.isdigit():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
