@@ -4,104 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, quote
+from tabsynth.errors import DataError, InputError, SchemaError, quote
+from tabsynth.evaluation.detailed_scores import detailed_scores
 from tabsynth.evaluation.findings import find_faults, find_value_faults
 from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
 from tabsynth.evaluation.metric_specs import AREAS, area_of
-from tabsynth.evaluation.metrics.data_quality import quality_scores
-from tabsynth.evaluation.metrics.dependence import dependence_scores
 from tabsynth.evaluation.metrics.detection import MAX_ROWS, detection_scores, logistic_score, most_detectable_rows
-from tabsynth.evaluation.metrics.diversity import diversity_scores
-from tabsynth.evaluation.metrics.fairness import group_model_scores, parity_score, sensitive_groups
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
 from tabsynth.evaluation.metrics.memorisation import memorisation_scores
-from tabsynth.evaluation.metrics.missingness import missingness_scores
-from tabsynth.evaluation.metrics.mode_coverage import mode_score
-from tabsynth.evaluation.metrics.regression_inference import inference_score
-from tabsynth.evaluation.metrics.subgroups import subgroup_scores
-from tabsynth.evaluation.metrics.tails import tail_scores
 from tabsynth.evaluation.metrics.utility import prediction_task, utility_scores
-from tabsynth.evaluation.metrics.utility_models import learner_scores, train_models
+from tabsynth.evaluation.relational.database_report import DatabaseReport
+from tabsynth.evaluation.relational.evaluate_database import evaluate_database
 from tabsynth.evaluation.rendering.histograms import distributions
 from tabsynth.evaluation.rendering.projection import projection
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.sdmetrics_adapter import is_installed, sdmetrics_scores
-from tabsynth.evaluation.stats.boosted_trees import draw_seed
-from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
-from tabsynth.evaluation.stats.table_comparison import Comparison
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
-
-MIN_ROWS = 20
-"""Rows that each table needs."""
-
-
-def detailed_scores(
-    inputs: Inputs,
-    encoded_train: EncodedTable,
-    encoded_synthetic: EncodedTable,
-    encoded_holdout: EncodedTable | None,
-    rng_of: Callable[[str], np.random.Generator],
-    report_stage: Callable[[str], None],
-    add: Callable[[Sequence[Score]], None],
-) -> list[str]:
-    """The detailed scores: dependence, tails, subgroups, diversity, several models, fairness, data quality.
-
-    Returns:
-        Notes on omissions.
-    """
-    quality = quality_scores(inputs.train, inputs.schema, inputs.synthetic)
-    if min(len(table) for table in (encoded_train, encoded_synthetic, encoded_holdout) if table is not None) < MIN_ROWS:
-        add(quality)
-        return [f"The detailed scores are left out: a table has fewer than {MIN_ROWS} rows."]
-    notes = []
-    report_stage("dependence")
-    rng = rng_of("dependence")
-    comparison = Comparison.of(encoded_train, encoded_synthetic, encoded_holdout, rng)
-    sensitive = inputs.schema.with_role("sensitive")
-    by = [*sensitive, *([inputs.target] if inputs.target is not None else [])]
-    add(dependence_scores(comparison))
-    add(missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by))
-    report_stage("diversity")
-    rng = rng_of("diversity")
-    add(diversity_scores(encoded_train, encoded_synthetic, encoded_holdout, comparison, rng))
-    modes = mode_score(comparison, rng)
-    add([modes] if modes is not None else [])
-    report_stage("learners")
-    rng = rng_of("learners")
-    task = prediction_task(encoded_train, inputs.target) if inputs.target is not None else None
-    trained = None
-    if task is not None and encoded_holdout is not None:
-        trained = train_models(encoded_train, encoded_synthetic, encoded_holdout, task, draw_seed(rng), rng)
-        if trained is None:
-            notes.append("The models of the detailed scores are left out: a table has too few rows with a target.")
-        else:
-            add(learner_scores(trained, rng))
-        inference = inference_score(encoded_train, encoded_synthetic, encoded_holdout, task, rng)
-        if inference is None:
-            notes.append("Regression conclusions are left out: too few coefficients are significant in the real table.")
-        else:
-            add([inference])
-    report_stage("fairness")
-    groups = sensitive_groups(encoded_train, sensitive)
-    if not sensitive:
-        notes.append("Fairness is left out: no column has the role 'sensitive' in the schema.")
-    elif not groups or task is None:
-        notes.append("Fairness is left out: it needs a target and two groups of enough rows.")
-    else:
-        add([parity_score(comparison, task, groups)])
-        add(group_model_scores(trained, groups, rng_of("fairness")) if trained is not None else [])
-    add(quality)
-    return notes
-
 
 STAGES = (
     "fidelity",
@@ -123,11 +52,15 @@ QUICK_ROWS = 2_000
 """Rows a side for the detection of a quick evaluation."""
 
 
-@single_threaded
+Data = pd.DataFrame | Table | str | Path
+Tables = Mapping[str, pd.DataFrame]
+
+
+@overload
 def evaluate(
-    train: pd.DataFrame | Table | str | Path,
-    synthetic: pd.DataFrame | Table | str | Path,
-    holdout: pd.DataFrame | Table | str | Path | None = None,
+    train: Data,
+    synthetic: Data,
+    holdout: Data | None = None,
     *,
     target: str | None = None,
     schema: Schema | None = None,
@@ -138,11 +71,42 @@ def evaluate(
     card: Mapping[str, Any] | None = None,
     progress: Callable[[str, float], None] | None = None,
     on_scores: Callable[[Sequence[Score]], None] | None = None,
-) -> Report:
-    """Measure fidelity, detectability, utility and memorisation of a synthetic table.
+) -> Report: ...
+@overload
+def evaluate(
+    train: Tables,
+    synthetic: Tables,
+    holdout: Tables | None = None,
+    *,
+    schema: DatabaseSchema | None = None,
+    seed: int = 0,
+    sdmetrics: bool | None = None,
+    quick: bool = False,
+    card: Mapping[str, Any] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> DatabaseReport: ...
+@single_threaded
+def evaluate(
+    train: Data | Tables,
+    synthetic: Data | Tables,
+    holdout: Data | Tables | None = None,
+    *,
+    target: str | None = None,
+    schema: Schema | DatabaseSchema | None = None,
+    seed: int = 0,
+    sdmetrics: bool | None = None,
+    thorough: bool = True,
+    quick: bool = False,
+    card: Mapping[str, Any] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    on_scores: Callable[[Sequence[Score]], None] | None = None,
+) -> Report | DatabaseReport:
+    """Measure fidelity, detectability, utility and memorisation of a synthetic table, or of linked tables.
+
+    Mappings of frames by name are linked tables, which ``evaluate_database`` measures by table, link and sequence.
 
     Args:
-        train: The real rows that the model learned from: a frame, a Table or a path.
+        train: The real rows that the model learned from: a frame, a Table or a path; or frames by name.
         synthetic: The synthetic rows; the same columns.
         holdout: Real rows that the model has not seen. Without them utility and memorisation are left out, and the
             floor of fidelity comes from halves of ``train``.
@@ -177,6 +141,23 @@ def evaluate(
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    if isinstance(train, Mapping):
+        return _evaluate_linked(
+            train,
+            synthetic,
+            holdout,
+            target,
+            schema,
+            seed=seed,
+            quick=quick,
+            sdmetrics=bool(sdmetrics),
+            card=card,
+            progress=progress,
+        )
+    if isinstance(synthetic, Mapping) or isinstance(holdout, Mapping):
+        raise DataError("train is one table and another side several; give all sides in the same form")
+    if isinstance(schema, DatabaseSchema):
+        raise SchemaError("a DatabaseSchema is for several tables; give frames by name")
     inputs = check_inputs(train, synthetic, holdout, target, schema)
     frames = [frame for _, frame in inputs.named()]
     encoded_train, encoded_synthetic, *rest = encode_tables(frames, inputs.schema)
@@ -252,6 +233,24 @@ def evaluate(
     if progress is not None:
         progress("done", 1.0)
     return report
+
+
+def _evaluate_linked(
+    train: Tables,
+    synthetic: Data | Tables,
+    holdout: Data | Tables | None,
+    target: str | None,
+    schema: Any,
+    **options: Any,
+) -> DatabaseReport:
+    """Check that all sides are linked tables, and evaluate them."""
+    if not isinstance(synthetic, Mapping) or not (holdout is None or isinstance(holdout, Mapping)):
+        raise DataError("train holds several tables; give synthetic and holdout as frames by name, too")
+    if target is not None:
+        raise InputError(f"target={target!r} is for one table; leave it out")
+    if not (schema is None or isinstance(schema, DatabaseSchema)):
+        raise SchemaError("the schema of several tables is a DatabaseSchema, not that of one table")
+    return evaluate_database(train, synthetic, holdout, schema=schema, **options)
 
 
 def _area_position(score: Score) -> int:

@@ -29,6 +29,7 @@ from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
 
 if TYPE_CHECKING:
+    from tabsynth.evaluation.relational.database_report import DatabaseReport
     from tabsynth.evaluation.report import Report
 
 LIMIT_KEYS = ("max", "min", "above_floor")
@@ -204,7 +205,7 @@ def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
     return str(entry["gate"]), Waiver(str(entry["who"]), str(entry["why"]), until)
 
 
-def unmet_requirements(report: Report, require: Mapping[str, float]) -> tuple[str, ...]:
+def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, float]) -> tuple[str, ...]:
     """The requirements that scores do not meet, in words.
 
     A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest

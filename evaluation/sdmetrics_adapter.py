@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 from tabsynth.errors import InputError, missing_package, quote
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants
 
@@ -120,6 +121,97 @@ def sdmetrics_scores(
     return scores, notes
 
 
+LINKED_PROPERTIES = {
+    "Column Shapes": "Similarity of every column's distribution",
+    "Column Pair Trends": "Similarity of the relation of two columns of one table",
+    "Cardinality": "Similarity of the number of children per parent",
+    "Intertable Trends": "Similarity of the relation of a child's and its parent's columns",
+    "Data Validity": "Values within the real tables' ranges and categories, unique keys",
+    "Data Structure": "Same columns and types",
+    "Relationship Validity": "Keys with a parent, and numbers of children within the real ones",
+}
+
+
+def database_metadata(schema: DatabaseSchema) -> dict[str, Any]:
+    """Metadata of several tables as SDMetrics and SDV read it; public tables and links to them included."""
+    tables: dict[str, Any] = {}
+    for name, table in schema.tables.items():
+        columns = sdmetrics_metadata(table)["tables"][TABLE_NAME]["columns"]
+        keys = {key.column for key in schema.foreign_keys if key.table == name} | {schema.primary_keys.get(name)}
+        tables[name] = {"columns": {n: {"sdtype": "id"} if n in keys else facts for n, facts in columns.items()}}
+        if name in schema.primary_keys:
+            tables[name]["primary_key"] = schema.primary_keys[name]
+    links = [
+        {
+            "parent_table_name": key.parent,
+            "parent_primary_key": schema.primary_keys[key.parent],
+            "child_table_name": key.table,
+            "child_foreign_key": key.column,
+        }
+        for key in schema.foreign_keys
+        if key.parent != key.table
+    ]
+    return {"tables": tables, "relationships": links, "METADATA_SPEC_VERSION": "V1"}
+
+
+def database_scores(
+    train: Mapping[str, pd.DataFrame], synthetic: Mapping[str, pd.DataFrame], schema: DatabaseSchema
+) -> tuple[list[Score], list[str]]:
+    """SDMetrics' quality and diagnostic reports of several tables, in percent.
+
+    Args:
+        train: The real tables.
+        synthetic: The synthetic tables.
+        schema: Tables and links.
+
+    Returns:
+        The scores, and notes on what SDMetrics could not compute.
+
+    Raises:
+        MissingDependencyError: sdmetrics is not installed.
+    """
+    if not is_installed():
+        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
+    from sdmetrics.reports import DiagnosticReport, QualityReport
+
+    rng = np.random.default_rng(0)  # no rows are drawn: all rows are kept, or keys would dangle
+    sides = [
+        {name: _prepare(side[name], table, rng, max_rows=None) for name, table in schema.tables.items()}
+        for side in (train, synthetic)
+    ]
+    scores, notes = [], []
+    for kind in (QualityReport, DiagnosticReport):
+        report = kind()
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            report.generate(sides[0], sides[1], database_metadata(schema), verbose=False)
+            values = dict(report.get_properties().itertuples(index=False, name=None))
+            overall = report.get_score()
+        key, title = OVERALL[kind.__name__]
+        found = [(key, title, f"SDMetrics' overall score, the mean of its parts ({kind.__name__})", overall)]
+        for part, value in values.items():
+            name = f"sdmetrics_{str(part).lower().replace(' ', '_')}"
+            found.append((name, str(part), LINKED_PROPERTIES.get(str(part), str(part)), value))
+        for name, title, text, value in found:
+            if value is None or math.isnan(value):
+                notes.append(f"SDMetrics gives no score for {title!r}: nothing qualifies by its defaults.")
+                continue
+            scores.append(
+                Score(
+                    name=name,
+                    title=title,
+                    value=100 * float(value),
+                    interval=None,
+                    better="higher",
+                    target=100.0,
+                    unit="%",
+                    description=f"{text}.",
+                    method=f"sdmetrics {kind.__name__} of several tables with its defaults.",
+                )
+            )
+    return scores, notes
+
+
 def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
     """The similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
     if not is_installed():
@@ -181,11 +273,13 @@ def sdmetrics_metric(
         return float(metric.compute(train[pick].copy(), synthetic[pick].copy(), **options))
 
 
-def _prepare(frame: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.DataFrame:
-    """The schema's columns with real datetimes, and at most ``MAX_ROWS`` rows."""
+def _prepare(
+    frame: pd.DataFrame, schema: Schema, rng: np.random.Generator, max_rows: int | None = MAX_ROWS
+) -> pd.DataFrame:
+    """The schema's columns with real datetimes, and at most ``max_rows`` rows."""
     out = frame[list(schema)]
-    if len(out) > MAX_ROWS:
-        out = out.iloc[rng.permutation(len(out))[:MAX_ROWS]]
+    if max_rows is not None and len(out) > max_rows:
+        out = out.iloc[rng.permutation(len(out))[:max_rows]]
     dates = {c.name: to_instants(out[c.name], c.format) for c in schema.values() if isinstance(c, Datetime)}
     return out.assign(**dates).reset_index(drop=True)
 

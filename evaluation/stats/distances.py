@@ -30,7 +30,7 @@ def shape_errors(real: EncodedTable, other: EncodedTable) -> Floats:
     for j, size in enumerate(real.encoding.sizes):
         if real.encoding.continuous[j]:
             at = next(continuous)
-            out[j] = _number_distance(real.values[:, at], other.values[:, at])
+            out[j] = number_distance(real.values[:, at], other.values[:, at])
         else:
             p = np.bincount(real.codes[:, j], minlength=size) / len(real)
             q = np.bincount(other.codes[:, j], minlength=size) / len(other)
@@ -61,7 +61,7 @@ def pairwise_correlations(values: Floats) -> Floats:
     return correlations_from_moments(pairwise_moments(standardise(values)))
 
 
-def _number_distance(real: Floats, other: Floats) -> float:
+def number_distance(real: Floats, other: Floats) -> float:
     """Kolmogorov-Smirnov, or the difference in missing shares if larger; 1 if only the real column has values."""
     a, b = np.sort(real[~np.isnan(real)]), np.sort(other[~np.isnan(other)])
     missing = abs(len(a) / len(real) - len(b) / len(other))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.cli.database.evaluate import evaluate_folders
 from tabsynth.cli.output import (
     AddCommand,
     non_negative_integer,
@@ -30,6 +31,7 @@ examples:
   tabsynth evaluate train.csv synthetic.csv --holdout test.csv --target outcome --output report.html --json report.json
   tabsynth evaluate train.csv synthetic.csv --require NAME=0.9       exit with 3 if the score NAME is worse than 0.9
   tabsynth evaluate train.csv synthetic.csv --gates gates.yaml       exit with 3 if a gate fails and is not waived
+  tabsynth evaluate clinic/ synthetic/ --output report.html          folders of linked tables
   tabsynth evaluate train.csv masked.csv --also vae=vae.csv --output report.html      several tables side by side
 
 With --holdout (real rows outside the training table) the report adds the scores of real data and tests for copied
@@ -49,8 +51,8 @@ A gates file contains limits and waivers; --gates default uses limits that real 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     evaluate = command("evaluate", "Compare a synthetic table with the real one.", EVALUATE)
-    evaluate.add_argument("train", metavar="TRAIN", help="the real training rows")
-    evaluate.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows")
+    evaluate.add_argument("train", metavar="TRAIN", help="the real training rows, or a folder of tables")
+    evaluate.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows, or a folder of tables")
     evaluate.add_argument("--holdout", metavar="TEST", help="held-out real rows")
     evaluate.add_argument("--target", metavar="COLUMN", help="the column to predict")
     evaluate.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
@@ -87,6 +89,8 @@ def run(args: Namespace) -> int:
     check_outputs(outputs, [args.train, args.synthetic, args.holdout, args.schema, args.gates, *others.values()])
     for path in outputs:
         check_report_output(path)
+    if Path(args.train).is_dir():
+        return evaluate_folders(args, require, outputs, progress_callback())
     schema = Schema.from_json(args.schema) if args.schema else None
     train = open_real(args.train, schema, args)
     holdout = open_real(args.holdout, None, args) if args.holdout else None

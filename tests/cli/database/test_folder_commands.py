@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.cli import BAD_INPUT, DONE, main
+from tabsynth.cli import BAD_INPUT, DONE, UNMET, main
 from tabsynth.data.database.folders import read_folder, write_folder
 from tabsynth.schema.database.database_schema import DatabaseSchema
 
@@ -80,3 +80,19 @@ def test_bad_lines_write_nothing(
     assert main([part.format(**places) for part in line]) == BAD_INPUT
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_writes_a_report_and_checks_limits(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", str(folder / "m.tabsynth"), "--seed", "1", "-o", str(tmp_path / "out")]) == DONE
+    line = ["evaluate", str(folder / "real"), str(tmp_path / "out"), "--schema", str(folder / "clinic.yaml"), "--quick"]
+    report = tmp_path / "report.html"
+    capsys.readouterr()
+    assert main([*line, "--output", str(report), "--require", "visits.patient_id.dangling_keys=0"]) == DONE
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["scores"]["visits.patient_id.dangling_keys"] == 0
+    assert "<svg class=" in report.read_text(encoding="utf-8")
+    assert main([*line, "--require", "visits.shape_error=0"]) == UNMET
+    assert main([*line, "--require", "visits.shape=0"]) == BAD_INPUT
+    assert main([*line, "--target", "ward"]) == BAD_INPUT

@@ -1,0 +1,96 @@
+"""The scores of a database in one table: where they belong, titles, limits and descriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Group = Literal["table", "link", "sequence", "keys"]
+
+
+@dataclass(frozen=True)
+class DatabaseMetric:
+    """How one score is presented and judged.
+
+    Attributes:
+        group: What it is about.
+        title: Its name on pages.
+        limits: How far above its floor, at the better end of its interval, it may lie to be good, then fair.
+        description: What it says, in one sentence.
+        unit: ``%`` or ``AUC``.
+    """
+
+    group: Group
+    title: str
+    limits: tuple[float, float]
+    description: str
+    unit: str = "%"
+
+
+METRICS: dict[str, DatabaseMetric] = {
+    "shape_error": DatabaseMetric("table", "Column shapes", (1, 5), "Mean error of the columns' distributions."),
+    "trend_error": DatabaseMetric("table", "Column pair trends", (1, 5), "Mean error of the relations of two columns."),
+    "detection_auc": DatabaseMetric(
+        "table",
+        "Detection AUC",
+        (0.05, 0.15),
+        "AUC of boosted trees on the table's own columns; 0.5 is guessing.",
+        "AUC",
+    ),
+    "repeated_keys": DatabaseMetric("keys", "Repeated keys", (0, 0.1), "Rows whose primary key repeats or is missing."),
+    "dangling_keys": DatabaseMetric("keys", "Dangling keys", (0, 0.1), "Rows whose foreign key has no parent."),
+    "missing_keys": DatabaseMetric("keys", "Missing keys", (1, 5), "Rows without a parent."),
+    "cardinality_error": DatabaseMetric(
+        "link", "Children per parent", (2, 6), "Kolmogorov-Smirnov distance of the number of children per parent."
+    ),
+    "parent_trend_error": DatabaseMetric(
+        "link", "Parent-child trends", (1, 5), "Mean error of the relations of a child's and its parent's columns."
+    ),
+    "grandparent_trend_error": DatabaseMetric(
+        "link", "Grandparent-child trends", (1, 5), "The same with the columns of the parent's parent."
+    ),
+    "aggregate_shape_error": DatabaseMetric(
+        "link", "Aggregates per parent", (2, 6), "Mean error of what the children of one parent add up to."
+    ),
+    "aggregate_trend_error": DatabaseMetric(
+        "link", "Aggregate trends", (2, 6), "Mean error of the relations of aggregates and the parent's columns."
+    ),
+    "aggregate_auc": DatabaseMetric(
+        "link",
+        "Detection AUC with aggregates",
+        (0.05, 0.2),
+        "AUC on parents with what their children add up to.",
+        "AUC",
+    ),
+    "kin_auc": DatabaseMetric(
+        "link", "Detection AUC with kin", (0.05, 0.2), "AUC on children with their parent and their siblings.", "AUC"
+    ),
+    "gap_error": DatabaseMetric(
+        "sequence", "Time between siblings", (2, 6), "Distance of the time from one sibling to the next."
+    ),
+    "first_error": DatabaseMetric(
+        "sequence", "Time of the first", (2, 6), "Distance of the first sibling's time, since the parent's first date."
+    ),
+    "equal_times_error": DatabaseMetric(
+        "sequence", "Equal times", (1, 5), "Difference of the shares of siblings at the time of the one before."
+    ),
+    "transition_error": DatabaseMetric(
+        "sequence", "Transitions", (2, 6), "Mean error of the pairs of a category and the next sibling's."
+    ),
+    "persistence_error": DatabaseMetric(
+        "sequence", "Repeated values", (1, 5), "Mean difference of the shares of values that the next sibling repeats."
+    ),
+    "step_error": DatabaseMetric(
+        "sequence", "Steps", (2, 6), "Mean distance of a number's difference to the sibling before."
+    ),
+    "autocorrelation_error": DatabaseMetric(
+        "sequence", "Autocorrelation", (1, 5), "Mean error of the correlation of a number with the sibling before."
+    ),
+}
+"""The scores in the order of a report."""
+
+RULE = "rule: "
+"""Marks the scores of rules: ``visits.rule: start ≤ end``."""
+
+RULE_LIMITS = (0.1, 1.0)
+"""Percent of rows, above the real rows', that violate a rule and are good, then fair."""

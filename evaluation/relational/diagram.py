@@ -1,0 +1,195 @@
+"""Diagram of the tables: boxes and links with levels and numbers, in layers for wide pages and as a tree for narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tabsynth.evaluation.metric_specs import LEVELS
+from tabsynth.evaluation.relational.database_specs import METRICS, RULE
+from tabsynth.evaluation.score import Score
+from tabsynth.reporting.charts import truncate
+from tabsynth.reporting.number_format import format_number
+
+BOX_WIDTH, LINE, PADDING = 216, 19, 12
+"""Width of a table's box, height of a line in it, and the space around the lines."""
+
+LAYER_GAP, ROW_GAP = 190, 34
+"""Space between layers, where the links' numbers are, and between boxes of one layer."""
+
+TREE_WIDTH, INDENT, TREE_GAP = 330, 20, 62
+LOOP = 30
+"""How far the loop of a self-reference reaches."""
+
+LABELS = {
+    "shape_error": "shapes",
+    "detection_auc": "AUC",
+    "gap_error": "times",
+    "cardinality_error": "children",
+    "kin_auc": "kin AUC",
+    "parent_trend_error": "trends",
+}
+"""Short names of the numbers in the diagram."""
+
+
+def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
+    """The diagram's boxes, links and labels, for a wide and a narrow page."""
+    boxes = {table["name"]: _box(table, report, scores) for table in report["tables"]}
+    links = [_link(link, report, scores) for link in report["links"]]
+    return {"wide": _layers(boxes, links), "narrow": _tree(boxes, links)}
+
+
+def group_level(names: Sequence[str], levels: Mapping[str, str]) -> str | None:
+    """The worst level of some scores."""
+    known = [levels[name] for name in names if name in levels]
+    order = [str(level) for level in LEVELS]
+    return max(known, key=order.index) if known else None
+
+
+def subject_scores(subject: str, groups: Sequence[str], scores: Mapping[str, Score]) -> list[str]:
+    """The names of the scores of a table or link that belong to some groups."""
+    named = [f"{subject}.{metric}" for metric, spec in METRICS.items() if spec.group in groups]
+    found = [name for name in named if name in scores]
+    if "rule" in groups:
+        found += [name for name in scores if name.startswith(f"{subject}.{RULE}")]
+    return found
+
+
+def _box(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
+    name, levels = table["name"], report["levels"]
+    own = subject_scores(name, ("table", "keys", "rule"), scores)
+    history = subject_scores(name, ("sequence",), scores)
+    rows = " → ".join(f"{count:,}" for count in table["rows"])
+    lines: list[dict[str, Any]] = [
+        {"text": truncate(name, 24), "kind": "title", "level": None},
+        {"text": f"{rows} rows", "kind": "", "level": None},
+    ]
+    if table["reference"]:
+        lines[1]["text"] = f"{table['rows'][0]:,} rows, public"
+    numbers = _numbers(name, ("shape_error", "detection_auc"), scores)
+    if numbers:
+        lines.append({"text": numbers, "kind": "number", "level": None})
+    if history:
+        times = _numbers(name, ("gap_error",), scores)
+        lines.append({"text": f"history: {times}", "kind": "number", "level": group_level(history, levels)})
+    level = group_level(own, levels)
+    said = "; ".join(line["text"] for line in lines)
+    return {"name": name, "lines": lines, "level": level, "title": f"{said}{f'; {level}' if level else ''}"}
+
+
+def _link(link: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
+    own = subject_scores(link["name"], ("link", "keys"), scores)
+    level = group_level(own, report["levels"])
+    second = "kin_auc" if f"{link['name']}.kin_auc" in scores else "parent_trend_error"
+    numbers = [_numbers(link["name"], (metric,), scores) for metric in ("cardinality_error", second)]
+    lines = [truncate(link["column"], 22), *(text for text in numbers if text)]
+    return {**link, "level": level, "lines": lines, "title": f"{link['child']} to {link['parent']}: {', '.join(lines)}"}
+
+
+def _numbers(subject: str, metrics: Sequence[str], scores: Mapping[str, Score]) -> str:
+    known = {metric: scores.get(f"{subject}.{metric}") for metric in metrics}
+    return " · ".join(f"{LABELS[m]} {format_number(s.value, s.unit)}" for m, s in known.items() if s is not None)
+
+
+def _height(box: Mapping[str, Any]) -> int:
+    return 2 * PADDING + LINE * len(box["lines"])
+
+
+def _layers(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Parents on the left of their children; within a layer by the mean position of the parents."""
+    depth: dict[str, int] = {}
+    for name in boxes:  # parents come before their children
+        above = [depth[link["parent"]] + 1 for link in links if link["child"] == name != link["parent"]]
+        depth[name] = max(above, default=0)
+    layers = [[name for name in boxes if depth[name] == k] for k in range(max(depth.values(), default=0) + 1)]
+    heights = [sum(_height(boxes[n]) + ROW_GAP for n in layer) - ROW_GAP for layer in layers]
+    total = max(heights)
+    placed: dict[str, tuple[float, float, int, int]] = {}
+    for k, layer in enumerate(layers):
+        middles = {n: _parents_middle(n, links, placed) for n in layer}
+        y = (total - heights[k]) / 2
+        for name in sorted(layer, key=lambda n: (middles[n], list(boxes).index(n))):
+            height = _height(boxes[name])
+            placed[name] = (k * (BOX_WIDTH + LAYER_GAP), y, BOX_WIDTH, height)
+            y += height + ROW_GAP
+    drawn = [_curve(link, placed) for link in links]
+    loops = any(link["child"] == link["parent"] for link in links)
+    width = len(layers) * BOX_WIDTH + (len(layers) - 1) * LAYER_GAP
+    return {
+        "width": width + (LOOP + 90 if loops else 0) + 4,
+        "height": total + 4,
+        "top": 28,
+        "boxes": [_placed_box(boxes[name], *place) for name, place in placed.items()],
+        "links": drawn,
+    }
+
+
+def _parents_middle(name: str, links: Sequence[Mapping[str, Any]], placed: Mapping[str, Any]) -> float:
+    ys = [placed[k["parent"]][1] for k in links if k["child"] == name and k["parent"] in placed]
+    return sum(ys) / len(ys) if ys else 0.0
+
+
+def _placed_box(box: dict[str, Any], x: float, y: float, width: int, height: int) -> dict[str, Any]:
+    lines = [{**line, "x": x + PADDING, "y": y + PADDING + LINE * i + 14} for i, line in enumerate(box["lines"])]
+    return {**box, "x": x, "y": y, "width": width, "height": height, "lines": lines}
+
+
+def _curve(link: dict[str, Any], placed: Mapping[str, tuple[float, float, int, int]]) -> dict[str, Any]:
+    """A link's path from its parent to its child, and its numbers beside the child's end."""
+    px, py, pw, ph = placed[link["parent"]]
+    cx, cy, _, ch = placed[link["child"]]
+    if link["parent"] == link["child"]:
+        right, top, low = px + pw, py + ph * 0.3, py + ph * 0.7
+        path = f"M{right:g} {top:g}C{right + LOOP:g} {top:g} {right + LOOP:g} {low:g} {right:g} {low:g}"
+        return {**link, "path": path, "labels": list(_labels(link["lines"], right + LOOP, (top + low) / 2, "start"))}
+    x, y, end = px + pw, py + ph / 2, cy + ch / 2
+    middle = (x + cx) / 2
+    path = f"M{x:g} {y:g}C{middle:g} {y:g} {middle:g} {end:g} {cx:g} {end:g}"
+    at = cx - LAYER_GAP / 2
+    slope = end if cx - x > LAYER_GAP + 1 else (y + 2 * end) / 3  # of a long link beside its child
+    return {
+        **link,
+        "path": path,
+        "labels": list(_labels(link["lines"], at, slope - 8 - 8 * len(link["lines"]), "middle")),
+    }
+
+
+def _labels(lines: Sequence[str], x: float, y: float, anchor: str) -> Iterator[dict[str, Any]]:
+    for i, text in enumerate(lines):
+        yield {"text": text, "x": x, "y": y + (i - (len(lines) - 1) / 2) * 16 + 5, "anchor": anchor}
+
+
+def _tree(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One table below the other, children indented below their main parent; other links as lines of the box."""
+    main = {link["child"]: link for link in links if link["main"]}
+    out: dict[str, Any] = {"boxes": [], "links": [], "width": TREE_WIDTH, "top": 2}
+    y = 2.0
+    places: dict[str, tuple[float, float, int]] = {}
+
+    def place(name: str, depth: int) -> None:
+        nonlocal y
+        box = {**boxes[name], "lines": list(boxes[name]["lines"])}
+        for other in links:
+            if other["child"] == name and not other["main"]:
+                text = truncate(f"→ {other['parent']}: {', '.join(other['lines'][1:])}", 38)
+                box["lines"].append({"text": text, "kind": "number", "level": other["level"]})
+        x, link = float(2 + INDENT * min(depth, 6)), main.get(name)
+        y += TREE_GAP if link is not None else 22 * bool(places)
+        height = _height(box)
+        if link is not None:
+            above = places[link["parent"]]
+            x0, y0 = above[0] + INDENT / 2, above[1] + above[2]
+            path = f"M{x0:g} {y0:g}V{y + height / 2:g}H{x:g}"
+            labels = list(_labels([link["lines"][0], " · ".join(link["lines"][1:])], x + 4, y - 22, "start"))
+            out["links"].append({**link, "path": path, "labels": labels})
+        out["boxes"].append(_placed_box(box, x, y, TREE_WIDTH - int(x) - 2, height))
+        places[name] = (x, y, height)
+        y += height
+        for child in [n for n in boxes if n in main and main[n]["parent"] == name]:
+            place(child, depth + 1)
+
+    for name in boxes:
+        if name not in main:
+            place(name, 0)
+    out["height"] = y + 4
+    return out

@@ -1,0 +1,149 @@
+"""Encoded databases: the tables' codes and numbers, each row's parents and root, one encoding for all sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.data.database.root_rows import parent_rows, root_rows, root_table
+from tabsynth.data.table import Table
+from tabsynth.errors import InputError, SchemaError, quote
+from tabsynth.evaluation.inputs import relax_schema
+from tabsynth.evaluation.stats.encoded_table import EncodedTable, Encoding, encode_tables, scored_columns
+from tabsynth.schema.columns import Categorical, Datetime
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import to_instants, to_numbers
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedDatabase:
+    """One side of an evaluation.
+
+    Attributes:
+        schema: The tables and links.
+        tables: The scored columns of each table; keys are not scored.
+        parents: The parent's row number of each child row by link, -1 where there is none.
+        roots: The root's row number of each row, for the tables below the root table; -1 where there is none.
+        order: The values of the order column of child tables that have one, NaN where missing.
+    """
+
+    schema: DatabaseSchema
+    tables: Mapping[str, EncodedTable]
+    parents: Mapping[ForeignKey, Integers]
+    roots: Mapping[str, Integers]
+    order: Mapping[str, Floats]
+
+    @property
+    def n_roots(self) -> int:
+        """Number of root rows."""
+        return len(self.tables[root_table(self.schema)])
+
+    def groups(self, name: str) -> Integers:
+        """What the rows of a table are grouped by in folds: their root, or each row alone, shape (n,)."""
+        return np.asarray(self.roots[name]) if name in self.roots else np.arange(len(self.tables[name]))
+
+    def take(self, chosen: Mask) -> EncodedDatabase:
+        """The database of some root rows; tables that are not below the root are kept whole."""
+        keep = {name: np.append(chosen, False)[rows] for name, rows in self.roots.items()}
+        number = {name: np.append(np.where(mask, np.cumsum(mask) - 1, -1), -1) for name, mask in keep.items()}
+        parents = {}
+        for key, rows in self.parents.items():
+            found = number[key.parent][rows] if key.parent in keep else rows
+            parents[key] = found[keep[key.table]] if key.table in keep else found
+        renumbered = np.cumsum(chosen) - 1
+        return replace(
+            self,
+            tables={n: table.take(keep[n]) if n in keep else table for n, table in self.tables.items()},
+            parents=parents,
+            roots={name: renumbered[rows[keep[name]]] for name, rows in self.roots.items()},
+            order={n: values[keep[n]] if n in keep else values for n, values in self.order.items()},
+        )
+
+
+def encode_databases(
+    sides: Sequence[Mapping[str, pd.DataFrame]], titles: Sequence[str], schema: DatabaseSchema
+) -> list[EncodedDatabase]:
+    """Encode databases with one code book per table; the first side is the real one.
+
+    Args:
+        sides: The tables of each side by name.
+        titles: What each side is called in messages.
+        schema: The database's schema.
+
+    Raises:
+        InputError: A table is missing, or does not fit its schema.
+    """
+    for title, tables in zip(titles, sides, strict=True):
+        missing = [name for name in schema.tables if name not in tables]
+        if missing:
+            raise InputError(f"the {title} database has no tables {quote(missing)}; it has {quote(tables, 20)}")
+    encoded: list[dict[str, EncodedTable]] = [{} for _ in sides]
+    order: list[dict[str, Floats]] = [{} for _ in sides]
+    checked: list[dict[str, pd.DataFrame]] = [{} for _ in sides]
+    for name, table in schema.tables.items():
+        scored = scored_schema(schema, name)
+        for side, title, tables in zip(checked, titles, sides, strict=True):
+            side[name] = _checked(tables[name], title, name, table)
+        if scored:
+            coded = encode_tables([side[name] for side in checked], scored)
+        else:
+            coded = [_without_columns(len(side[name])) for side in checked]
+        for i, found in enumerate(coded):
+            encoded[i][name] = found
+            if name in schema.order:
+                order[i][name] = _order_values(checked[i][name][schema.order[name]], table, schema.order[name])
+    out = []
+    for tables, coded_tables, ordered in zip(checked, encoded, order, strict=True):
+        parents = {key: parent_rows(tables, schema, key) for key in schema.foreign_keys}
+        out.append(EncodedDatabase(schema, coded_tables, parents, root_rows(tables, schema, parents), ordered))
+    return out
+
+
+def relax_database(schema: DatabaseSchema) -> DatabaseSchema:
+    """The schema without bounds, value lists and constraints: what the synthetic tables are read with."""
+    return replace(schema, tables={name: relax_schema(table) for name, table in schema.tables.items()})
+
+
+def scored_schema(schema: DatabaseSchema, name: str) -> Schema:
+    """The scored columns of a table: no keys but those to public tables, which are categories here."""
+    public = {key.column for key in schema.foreign_keys if key.table == name and key.parent in schema.reference}
+    keys = {key.column for key in schema.foreign_keys if key.table == name} - public
+    keys |= {schema.primary_keys[name]} if name in schema.primary_keys else set()
+    columns = {n: Categorical(name=n, nullable=True) if n in public else c for n, c in schema.tables[name].items()}
+    plain = relax_schema(Schema({n: column for n, column in columns.items() if n not in keys}))
+    return Schema({n: plain[n] for n in scored_columns(plain)})
+
+
+def _checked(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.DataFrame:
+    """The table in its schema's columns."""
+    missing = [column for column in schema if column not in frame]
+    if missing:
+        raise SchemaError(f"the table {name!r} of the {title} database has no columns {quote(missing)}; align them")
+    if not len(frame):
+        return frame[list(schema)]
+    try:
+        return Table.of(frame[list(schema)], relax_schema(schema)).frame
+    except InputError as error:
+        raise type(error)(f"the table {name!r} of the {title} database: {error}") from error
+
+
+def _without_columns(rows: int) -> EncodedTable:
+    """A table of keys only."""
+    nothing = Encoding((), np.zeros(0, bool), np.zeros(0, np.int64), ())
+    return EncodedTable(nothing, np.zeros((rows, 0), np.int64), np.zeros((rows, 0)))
+
+
+def _order_values(values: pd.Series, schema: Schema, name: str) -> Floats:
+    column = schema[name]
+    if not isinstance(column, Datetime):
+        return to_numbers(values)
+    moments = to_instants(values, column.format).to_numpy()
+    return np.asarray((moments - np.datetime64(0, "s")) / np.timedelta64(1, "s"), dtype=np.float64)

@@ -1,0 +1,115 @@
+"""Rows of a database by the root row they belong to: a patient with all visits. Splits keep such histories whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.common.arrays import Integers
+from tabsynth.errors import InputError
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
+
+
+def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, key: ForeignKey) -> Integers:
+    """The parent's row number of each child row, -1 where the key is missing or has no parent, shape (n,).
+
+    Keys are compared as numbers if both columns are numbers, else as text, so that 7, 7.0 and "7" are one key.
+    """
+    values, keys = tables[key.table][key.column], tables[key.parent][schema.primary_keys[key.parent]]
+    if not all(pd.api.types.is_numeric_dtype(column.dtype) for column in (values, keys)):
+        values, keys = (_as_text(column) for column in (values, keys))
+    known = ~keys.isna().to_numpy() & ~keys.duplicated().to_numpy()
+    rows = np.flatnonzero(known)
+    found = pd.Index(keys[known]).get_indexer(pd.Index(values))
+    found = np.where(values.isna().to_numpy(), -1, found)
+    return np.where(found >= 0, rows[found] if len(rows) else -1, -1).astype(np.int64)
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    return values.astype(object).map(str, na_action="ignore")
+
+
+def root_table(schema: DatabaseSchema) -> str:
+    """The root table with the most tables below it: its rows are the units of a split."""
+    return max(schema.roots, key=lambda name: len(tables_below(schema, name)))
+
+
+def tables_below(schema: DatabaseSchema, name: str) -> list[str]:
+    """A table and those whose rows are its histories, by main foreign keys."""
+    out = [name]
+    for child in schema.children(name):
+        out += tables_below(schema, child)
+    return out
+
+
+def root_rows(
+    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, parents: Mapping[ForeignKey, Integers] | None = None
+) -> dict[str, Integers]:
+    """The root table's row number of each row of the tables below it; -1 where the history has no root.
+
+    Args:
+        tables: The tables by name.
+        schema: Their schema.
+        parents: ``parent_rows`` of the main foreign keys, if known.
+    """
+    root = root_table(schema)
+    out = {root: np.arange(len(tables[root]))}
+    below = set(tables_below(schema, root))
+    for name in schema.sorted_tables:
+        key = schema.main_key(name)
+        if name in below and key is not None:
+            rows = parent_rows(tables, schema, key) if parents is None else parents[key]
+            above = np.append(out[key.parent], -1)  # the last entry is for rows without a parent
+            out[name] = above[rows]
+    return out
+
+
+def take_roots(
+    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, chosen: npt.NDArray[np.bool_]
+) -> dict[str, pd.DataFrame]:
+    """The database of some root rows and all below them; the other tables are kept whole.
+
+    Foreign keys that are not a table's main one and refer to a row that is left out are set to missing.
+
+    Args:
+        tables: The tables by name.
+        schema: Their schema.
+        chosen: Which rows of the root table, shape (n,).
+    """
+    roots = root_rows(tables, schema)
+    keep = {name: np.append(chosen, False)[rows] for name, rows in roots.items()}
+    out = {n: frame[keep[n]].reset_index(drop=True) if n in keep else frame for n, frame in tables.items()}
+    for key in schema.foreign_keys:
+        if key.parent in keep and key != schema.main_key(key.table):
+            left_out = out[key.table][key.column].notna().to_numpy() & (parent_rows(out, schema, key) < 0)
+            if left_out.any():
+                out[key.table] = out[key.table].assign(**{key.column: out[key.table][key.column].mask(left_out)})
+    return out
+
+
+def split_by_root(
+    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, share: float, *, seed: int
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Split a database into training and held-out rows; a root row and all below it are on one side.
+
+    Args:
+        tables: The tables by name.
+        schema: Their schema.
+        share: Share of held-out root rows.
+        seed: Fixes the split.
+
+    Raises:
+        InputError: A side would have no root row.
+    """
+    rows = len(tables[root_table(schema)])
+    held = round(share * rows)
+    if not 0 < held < rows:
+        raise InputError(f"a holdout of {share:g} of {rows} rows of {root_table(schema)!r} leaves one side empty")
+    chosen = np.zeros(rows, bool)
+    chosen[np.random.default_rng(seed).permutation(rows)[:held]] = True
+    return take_roots(tables, schema, ~chosen), take_roots(tables, schema, chosen)
