@@ -14,9 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tabsynth.data.read_write import read, write
+    from tabsynth.data.read_write import read
     from tabsynth.data.table import Table
     from tabsynth.data.train_test_split import split
+    from tabsynth.data.write_tables import write
     from tabsynth.errors import TabsynthError
     from tabsynth.evaluation.compare import compare
     from tabsynth.evaluation.evaluate import evaluate
@@ -66,7 +67,7 @@ _HOMES = {
     "split": "tabsynth.data.train_test_split",
     "suggest": "tabsynth.mixing.matching.suggest",
     "synthesize": "tabsynth.synthesizers.registry",
-    "write": "tabsynth.data.read_write",
+    "write": "tabsynth.data.write_tables",
 }
 """Public name to the module that defines it."""
 

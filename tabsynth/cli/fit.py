@@ -26,7 +26,9 @@ checkpoint is removed when the fit ends.
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     fit = command("fit", "Fit a model to a table and save it.", FIT)
-    fit.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, sklearn:NAME, or a folder of tables")
+    fit.add_argument(
+        "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
+    )
     fit.add_argument("--output", "-o", required=True, metavar="MODEL", help="the model file to write")
     fit.add_argument("--model", metavar="KIND", help="kind of synthesizer (default: masked; relational for a folder)")
     fit.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")

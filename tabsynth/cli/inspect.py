@@ -27,7 +27,9 @@ examples:
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     inspect = command("inspect", "Describe each column: inferred type, evidence, open questions.", INSPECT)
-    inspect.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, sklearn:NAME, or a folder of tables")
+    inspect.add_argument(
+        "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
+    )
     inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema (.yaml: with comments)")
     inspect.add_argument("--json", action="store_true", help="print JSON, also on a terminal")
     add_read_options(inspect)

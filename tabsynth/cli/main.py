@@ -74,7 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see ``tabsynth --help``.
     """
-    args = build_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    try:
+        # Before anything is parsed, since messages of the parser repeat arguments.
+        _check_no_passwords(given)
+    except Exception as error:
+        return _report_error(error)
+    args = build_parser().parse_args(given)
     LOG.style, LOG.quiet = getattr(args, "log_format", "text"), getattr(args, "quiet", False)
     try:
         with print_warnings():
@@ -90,6 +96,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, "debug", False):
             raise
         return _report_error(error)
+
+
+def _check_no_passwords(arguments: Sequence[str]) -> None:
+    """Raise SourceError if an argument is, or contains after ``=``, a database's URL with a password."""
+    urls = [text for text in arguments if "://" in text]
+    if urls:
+        from tabsynth.data.sql.urls import check_no_password
+
+        for text in urls:
+            check_no_password(text)
+            check_no_password(text.partition("=")[2])
 
 
 def _report_error(error: Exception) -> int:

@@ -48,7 +48,11 @@ def add_arguments(command: AddCommand) -> None:
         "-o",
         required=True,
         metavar="FILE",
-        help="CSV, Parquet or Excel file to write, or a folder with --shards and for linked tables",
+        help="CSV, Parquet or Excel file to write, a folder with --shards and for linked tables, or a database's URL",
+    )
+    sample.add_argument("--table", metavar="NAME", help="table of a database; a URL may name it itself: URL#NAME")
+    sample.add_argument(
+        "--mode", choices=["create", "append", "replace"], help="how a database's table is written (default: create)"
     )
     sample.add_argument(
         "--rows",
@@ -87,6 +91,7 @@ def run(args: Namespace) -> int:
     from tabsynth.common import model_file
     from tabsynth.common.atomic_files import check_outputs
     from tabsynth.common.validation import random_seed
+    from tabsynth.data.sql.urls import is_database_url
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.registry import DATABASE_KINDS, from_file, known_values
@@ -101,12 +106,14 @@ def run(args: Namespace) -> int:
         return sample_folder(args, parse_given)
     if args.format is not None:
         raise InputError("--format is for linked tables; the suffix of --output decides the format of one table")
-    check_table_output(args.output)
+    if args.mode is not None and not is_database_url(args.output):
+        raise InputError("--mode is for databases; a file is always replaced")
+    check_table_output(args.output, args.table)
     model = from_file(file, args.model)
     given = parse_given(args.given, model.schema_, known_values(model))
     rows = _n_rows(args, model)
     seed = random_seed() if args.seed is None else args.seed
-    write_sample(model, args.output, rows, given=given, seed=seed)
+    write_sample(model, args.output, rows, given=given, seed=seed, table=args.table, mode=args.mode)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
 
 

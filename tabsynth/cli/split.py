@@ -20,7 +20,7 @@ rows only; evaluate and audit take the held-out rows with --holdout.
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     split = command("split", "Split a table into training and held-out rows.", SPLIT)
-    split.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
+    split.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, or sklearn:NAME")
     split.add_argument("--train", required=True, metavar="FILE", help="file for the training rows")
     split.add_argument("--holdout", required=True, metavar="FILE", help="file for the held-out rows")
     split.add_argument("--share", type=float, default=0.2, metavar="P", help="share to hold out (default: %(default)s)")
@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
     from tabsynth.pipeline.outputs import check_table_output
     from tabsynth.schema.schema import Schema
 
-    paths = [Path(path).resolve() for path in (args.file, args.train, args.holdout)]
+    paths = [path if "://" in path else Path(path).resolve() for path in (args.file, args.train, args.holdout)]
     if len(set(paths)) < 3:
         raise InputError("FILE, --train and --holdout must be three different files")
     check_outputs([args.train, args.holdout], [args.file, args.schema])

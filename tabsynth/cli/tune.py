@@ -20,7 +20,7 @@ them as the model step of a pipeline file. Needs the package optuna.
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     tune = command("tune", "Search a model's options by a score on held-out rows.", TUNE)
-    tune.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, or sklearn:NAME")
+    tune.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, or sklearn:NAME")
     tune.add_argument("--output", "-o", required=True, metavar="YAML", help="file for the best options")
     tune.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
     tune.add_argument(

@@ -75,10 +75,10 @@ def check_writable(path: str | Path) -> None:
 
 def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | Path | None]) -> None:
     """Raise SourceError if an output is the same file as an input or another output, under whatever name."""
-    known = [path for path in inputs if path and not str(path).startswith("sklearn:")]
+    known = [path for path in inputs if path and not _is_no_file(str(path))]
     written: list[str | Path] = []
     for output in outputs:
-        if not output or str(output) == "-":
+        if not output or str(output) == "-" or _is_no_file(str(output)):
             continue
         same = next((path for path in known if _is_same_file(output, path)), None)
         if same is not None:
@@ -98,6 +98,11 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write bytes to ``path`` at once."""
     with replace_atomically(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _is_no_file(name: str) -> bool:
+    """A table that ships with a package, or a database."""
+    return name.startswith(("sklearn:", "${")) or "://" in name
 
 
 def _is_same_file(first: str | Path, second: str | Path) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.sample_datasets import is_shipped
+from tabsynth.data.sql.transfer import MODES, Mode
+from tabsynth.data.sql.urls import check_no_password, is_database_url, relative_to
 from tabsynth.errors import InputError
 from tabsynth.pipeline.mapping_reader import MappingReader
 from tabsynth.schema.schema import Schema
@@ -22,8 +24,9 @@ EXAMPLE = """\
 # Relative paths start at this file's folder; the steps below write into the output folder.
 version: 1
 input: sklearn:breast_cancer      # a CSV, Parquet or Excel file, or sklearn:NAME for a table that ships with it
+                                  # or a database: postgresql://user@host/clinic#patients (password: PGPASSWORD)
 output: output                    # folder, created if missing
-# read: {separator: ";", decimal: ","}   # also encoding, missing and sheet; detected by default
+# read: {separator: ";", decimal: ","}   # also encoding, missing and sheet; table or query of a database
 # schema: schema.json             # a schema file, or the schema itself; inferred by default
 target: diagnosis                 # the column to predict, if any
 holdout: 0.2                      # share of held-out rows for the evaluation, or a file of such rows
@@ -44,6 +47,8 @@ sample:
   # rows: 1000                    # default: as many as the training table
   # given: {diagnosis: benign, mean radius: [10, 20]}   # conditions: a value, a range, a list of values
   output: synthetic.parquet       # or .csv
+  # database: "postgresql://user@host/clinic#synthetic"   # a copy, written when every requirement is met
+  # mode: replace                 # how that table is written: create, append or replace
 
 evaluate:                         # `evaluate: false` skips it
   report: report.html
@@ -70,12 +75,14 @@ class ModelStep:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleStep:
-    """Number of rows, conditions and output file."""
+    """Number of rows, conditions and output file; ``database`` is a URL to which the rows are copied, if any."""
 
     rows: int | None = None
     given: Mapping[str, Any] | None = None
     seed: int | None = None
     output: str = "synthetic.parquet"
+    database: str | None = None
+    mode: Mode = "replace"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +122,7 @@ class Job:
     read: Mapping[str, Any] = field(default_factory=dict)
     schema: Schema | None = None
     target: str | None = None
-    holdout: float | Path | None = None
+    holdout: float | str | Path | None = None
     seed: int = 0
     split: SplitStep | None = field(default_factory=SplitStep)
     model: ModelStep = field(default_factory=ModelStep)
@@ -161,16 +168,16 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
         raise InputError(f"{name}: holdout must be between 0 and 1, not {holdout:g}")
     base = Path(folder)
     job = Job(
-        input=source if is_shipped(source) else base / source,
+        input=_input(source, base),
         output=base / output,
         read=_read(MappingReader(top.take("read", Mapping, "a mapping", {}), f"{name}: read")),
         schema=Schema.from_json(base / schema) if isinstance(schema, str) else schema and Schema.from_dict(schema),
         target=top.take("target", str, "a column's name"),
-        holdout=base / holdout if isinstance(holdout, str) else holdout,
+        holdout=_input(holdout, base) if isinstance(holdout, str) else holdout,
         seed=top.seed() or 0,
         split=_split(top.step("split")),
         model=_model(MappingReader(top.take("model", Mapping, "a mapping", {}), f"{name}: model")),
-        sample=_sample(top.step("sample")),
+        sample=_sample(top.step("sample"), base),
         evaluate=_evaluate(top.step("evaluate")),
         audit=_audit(top.step("audit", default=False)),
         files=(base / schema,) if isinstance(schema, str) else (),
@@ -183,9 +190,18 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     return job
 
 
+def _input(name: str, base: Path) -> str | Path:
+    """A table that ships, a database's URL without a password, or a file; relative paths start at a folder."""
+    if is_database_url(name):
+        check_no_password(name)
+        return relative_to(name, base)
+    return name if is_shipped(name) else base / name
+
+
 def _read(keys: MappingReader) -> Mapping[str, Any]:
     """Options of ``tabsynth.read``."""
-    options = {key: keys.take(key, str, "text") for key in ("separator", "decimal", "encoding", "sheet")}
+    names = ("separator", "decimal", "encoding", "sheet", "table", "query")
+    options = {key: keys.take(key, str, "text") for key in names}
     options["missing"] = keys.take("missing", list, "a list of spellings")
     keys.end()
     return {key: value for key, value in options.items() if value is not None}
@@ -202,7 +218,7 @@ def _model(keys: MappingReader) -> ModelStep:
     )
 
 
-def _sample(keys: MappingReader | None) -> SampleStep | None:
+def _sample(keys: MappingReader | None, base: Path) -> SampleStep | None:
     if keys is None:
         return None
     rows = keys.take("rows", int, "an integer")
@@ -214,9 +230,22 @@ def _sample(keys: MappingReader | None) -> SampleStep | None:
         given=given and {str(column): _condition(value) for column, value in given.items()},
         seed=keys.seed(),
         output=keys.take("output", str, "a file name", "synthetic.parquet"),
+        database=_database(keys.take("database", str, "a database's URL"), base, keys.where),
+        mode=keys.take("mode", str, "create, append or replace", SampleStep.mode),
     )
+    if step.mode not in MODES:
+        raise InputError(f"{keys.where}: mode must be one of {', '.join(MODES)}, not {step.mode!r}")
     keys.end()
     return step
+
+
+def _database(name: str | None, base: Path, where: str) -> str | None:
+    """A database's URL that names a table."""
+    if name is None:
+        return None
+    if not is_database_url(name) or "#" not in name:
+        raise InputError(f"{where}: database must be a URL that names a table, such as sqlite:///clinic.db#synthetic")
+    return str(_input(name, base))
 
 
 def _evaluate(keys: MappingReader | None) -> EvaluateStep | None:

@@ -11,17 +11,26 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.common.atomic_files import check_writable
+from tabsynth.data.batch_reader import Batches
+from tabsynth.data.read_write import write, write_chunks
+from tabsynth.data.sql.transfer import Mode
 from tabsynth.errors import SourceError
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
 CHUNK_ROWS = 65_536
 """Rows sampled and written at a time."""
 
 
-def check_table_output(path: str | Path) -> None:
-    """Raise SourceError if the suffix is no table format, or the path is not writable."""
+def check_table_output(path: str | Path, table: str | None = None) -> None:
+    """Raise SourceError if the suffix is no table format, the path not writable, or a URL names no table."""
     from tabsynth.data.file_formats import SUFFIXES
+    from tabsynth.data.sql.transfer import table_of
+    from tabsynth.data.sql.urls import is_database_url, parse_url
 
+    if is_database_url(path):
+        table_of(parse_url(str(path)), table)
+        return
     if not Path(path).name.lower().endswith(tuple(SUFFIXES)):
         raise SourceError(f"cannot write a table to {str(path)!r}: its name must end in one of {', '.join(SUFFIXES)}")
     check_writable(path)
@@ -47,21 +56,39 @@ def write_sample(
     given: Mapping[str, Any] | None = None,
     seed: int,
     keep: int = 0,
+    table: str | None = None,
+    mode: Mode | None = None,
 ) -> pd.DataFrame:
-    """Sample rows into a file in chunks (an Excel file at once), and return at least the first ``keep`` rows."""
-    from tabsynth.data.read_write import write, write_chunks
+    """Sample rows into a file in chunks (an Excel file at once), and return at least the first ``keep`` rows.
 
+    Args:
+        model: A fitted model.
+        path: The file, or the URL of a database.
+        rows: Number of rows.
+        given: Conditions.
+        seed: The seed.
+        keep: Number of rows to return.
+        table: Table of a database.
+        mode: How a table of a database is written.
+    """
     if is_workbook(path):
         frame = pd.concat(model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed), ignore_index=True)
         write(frame, path, model.schema_)
         return frame
     head: list[pd.DataFrame] = []
-    with write_chunks(path, model.schema_) as append:
+    with write_chunks(path, model.schema_, table=table, mode=mode) as append:
         for chunk in model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed):
             append(chunk)
             if sum(map(len, head)) < keep:
                 head.append(chunk)
     return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
+
+
+def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode) -> None:
+    """Copy a table's file into a database, in batches and in one transaction."""
+    with write_chunks(url, schema, mode=mode) as append:
+        for frame in Batches(path).frames():
+            append(frame)
 
 
 class StagedOutputs:

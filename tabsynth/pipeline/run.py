@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.atomic_files import check_outputs, check_writable
-from tabsynth.data.sample_datasets import is_shipped, open_table
+from tabsynth.data.sample_datasets import open_table
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, SourceError, quote
@@ -22,6 +22,7 @@ from tabsynth.pipeline.outputs import (
     check_report_output,
     check_table_output,
     checkpoint_path,
+    copy_to_database,
     write_sample,
 )
 from tabsynth.pipeline.requirements import unmet_audit
@@ -113,10 +114,8 @@ def run(
         ...
         tabsynth.errors.InputError: pipeline: unknown key 'smaple' (did you mean 'sample'?); allowed are ...
     """
-    if isinstance(source, Job):
-        job = source
-    else:
-        job = job_from_dict(source) if isinstance(source, Mapping) else read_job(source)
+    described = job_from_dict(source) if isinstance(source, Mapping) else source
+    job = described if isinstance(described, Job) else read_job(described)
     model, paths = create_on_device(job.model.kind, job.model.options), _output_paths(job)
     seeds = _seeds(job)
     table = open_table(job.input, job.schema, job.read)
@@ -200,6 +199,9 @@ def _run_steps(
                 attacks.save(paths[name])
         failed = tuple(unmet_audit(attacks, job.audit.require))
         result = replace(result, verdict=attacks.verdict, unmet=(*result.unmet, *failed))
+    if job.sample.database is not None and not result.unmet:
+        say(f"writing {count:,} rows to {job.sample.database}")
+        copy_to_database(paths["synthetic"], job.sample.database, train.schema, job.sample.mode)
     return result
 
 
@@ -246,7 +248,7 @@ def _output_paths(job: Job) -> dict[str, Path]:
             raise SourceError(
                 f"the output {str(path)!r} is outside the folder {str(job.output)!r}; name a file inside it"
             )
-    inputs = [job.input, *([job.holdout] if isinstance(job.holdout, Path) else []), *job.files]
+    inputs = [job.input, *([] if isinstance(job.holdout, float) or not job.holdout else [job.holdout]), *job.files]
     check_outputs([*paths.values(), checkpoint_path(paths["model"])], inputs)
     if job.output.exists() and not job.output.is_dir():
         raise SourceError(f"the output {str(job.output)!r} is not a folder; choose another path")
@@ -290,7 +292,8 @@ def _split_rows(job: Job, table: Table, target: str | None, seed: int) -> tuple[
 
     if job.holdout is None:
         return table, None
-    if isinstance(job.holdout, Path):
+    if isinstance(job.holdout, (str, Path)):
         loose = relax_schema(table.schema)  # the holdout may contain values that the training rows do not
-        return table, open_table(job.holdout, loose, None if is_shipped(str(job.holdout)) else job.read)
+        options = {name: value for name, value in job.read.items() if name not in ("table", "query")}
+        return table, open_table(job.holdout, loose, options if isinstance(job.holdout, Path) else None)
     return split(table, job.holdout, seed=seed, target=target)

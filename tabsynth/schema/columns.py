@@ -34,6 +34,8 @@ class Column:
         question: A decision that ``Schema.infer`` leaves to a person; empty if there is none.
         sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts do not
             express (see ``tabsynth.schema.sdv_metadata``).
+        sql_type: The column's type in the database that it was read from, such as ``numeric(10,2)``; a table that is
+            written to a database gets it again.
     """
 
     kind: ClassVar[str]
@@ -46,6 +48,7 @@ class Column:
     why: str = ""
     question: str = ""
     sdv: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    sql_type: str = ""
 
     def __post_init__(self) -> None:
         self._require(isinstance(self.name, str), f"a column's name must be text, not {self.name!r}")
@@ -58,7 +61,7 @@ class Column:
             self.origin in get_args(Origin), f"origin {self.origin!r} is not one of {', '.join(get_args(Origin))}"
         )
         self._require(isinstance(self.sdv, Mapping), f"sdv must be a mapping, not {self.sdv!r}")
-        for name in ("description", "why", "question"):
+        for name in ("description", "why", "question", "sql_type"):
             self._require(isinstance(getattr(self, name), str), f"{name} must be text, not {getattr(self, name)!r}")
 
     def _require(self, condition: bool, message: str) -> None:

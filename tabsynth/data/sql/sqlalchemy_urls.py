@@ -1,0 +1,186 @@
+"""Any other database through SQLAlchemy: slower, row by row, with the types that all of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from tabsynth.data.sql.definitions import ENUM_TYPE, ColumnDefinition, Link, TableDefinition
+from tabsynth.data.sql.names import TableName
+from tabsynth.data.sql.python_rows import BATCH_ROWS, batch_to_rows, rows_to_batch
+from tabsynth.data.sql.urls import DatabaseUrl
+from tabsynth.errors import DataError, missing_package, quote
+
+
+class SqlAlchemy:
+    """A connection through SQLAlchemy."""
+
+    enums_have_names = False
+
+    def __init__(self, url: DatabaseUrl) -> None:
+        try:
+            import sqlalchemy
+        except ImportError as error:
+            raise missing_package("reading this database", "sqlalchemy", "sql") from error
+        self._sql = sqlalchemy
+        # Without parameters, its messages hold no values of rows.
+        self._engine = url.attempt("connect to", lambda: sqlalchemy.create_engine(url.address, hide_parameters=True))
+        self._connection = url.attempt("connect to", self._engine.connect)
+        self._created: list[Any] = []
+
+    def table_names(self) -> list[TableName]:
+        """The tables of the default schema."""
+        return [TableName(name) for name in self._inspect().get_table_names()]
+
+    def _inspect(self) -> Any:
+        return self._sql.inspect(self._connection)
+
+    def definition(self, name: TableName) -> TableDefinition | None:
+        """How a table is declared."""
+        inspector = self._inspect()
+        if not inspector.has_table(name.table, schema=name.schema):
+            return None
+        place = {"table_name": name.table, "schema": name.schema}
+        columns = tuple(
+            ColumnDefinition(
+                item["name"],
+                ENUM_TYPE if getattr(item["type"], "enums", ()) else str(item["type"]),
+                item["nullable"],
+                tuple(getattr(item["type"], "enums", ())),
+                generated="computed" in item,
+            )
+            for item in inspector.get_columns(**place)
+        )
+        links = tuple(
+            Link(
+                tuple(item["constrained_columns"]),
+                TableName(item["referred_table"], item["referred_schema"]),
+                tuple(item["referred_columns"]),
+            )
+            for item in inspector.get_foreign_keys(**place)
+        )
+        unique = [item["column_names"] for item in inspector.get_unique_constraints(**place)]
+        try:
+            checks = tuple(item["sqltext"] for item in inspector.get_check_constraints(**place))
+        except NotImplementedError:  # of some databases
+            checks = ()
+        key = tuple(inspector.get_pk_constraint(**place)["constrained_columns"])
+        return TableDefinition(columns, key, tuple(one[0] for one in unique if len(one) == 1), links, checks)
+
+    def select(self, name: TableName) -> str:
+        """The query of a whole table, with its name quoted as this database does."""
+        return str(self._sql.select(self._sql.text("*")).select_from(self._table(name)).compile(self._engine))
+
+    def _table(self, name: TableName) -> Any:
+        return self._sql.table(self._quoted(name.table), schema=self._quoted(name.schema) if name.schema else None)
+
+    def _quoted(self, name: str) -> Any:
+        return self._sql.sql.quoted_name(name, quote=True)
+
+    def batches(self, select: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a query."""
+        result = self._connection.execution_options(stream_results=True, yield_per=BATCH_ROWS).exec_driver_sql(select)
+        names = list(result.keys())
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"the query has duplicate column names: {quote(twice)}; name each with AS")
+        first = True
+        for rows in result.partitions(BATCH_ROWS):
+            first = False
+            yield rows_to_batch(names, rows)
+        if first:
+            yield pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.string()) for name in names]))
+
+    def accepts(self, type: str) -> bool:
+        """No type is kept by its name: each database has its own."""
+        return False
+
+    def type_of(self, kind: pa.DataType) -> str:
+        """SQLAlchemy's name of a type."""
+        if pa.types.is_dictionary(kind):
+            return self.type_of(kind.value_type)
+        if pa.types.is_integer(kind):
+            return "BigInteger"
+        if pa.types.is_decimal(kind):
+            return f"Numeric({kind.precision},{kind.scale})"
+        if pa.types.is_timestamp(kind):
+            return "DateTime" if kind.tz is None else "DateTime zone"
+        names = {pa.bool_(): "Boolean", pa.date32(): "Date", pa.float32(): "Float", pa.float64(): "Double"}
+        return names.get(kind, "Text")
+
+    def _column_type(self, column: ColumnDefinition, *, is_key: bool) -> Any:
+        name, _, size = column.type.partition("(")
+        if name == "Numeric":
+            precision, scale = (int(part) for part in size.rstrip(")").split(","))
+            return self._sql.Numeric(precision, scale)
+        if name == "DateTime zone":
+            return self._sql.DateTime(timezone=True)
+        # A key of text needs a length in some databases.
+        return self._sql.String(255) if is_key and name == "Text" else getattr(self._sql, name)()
+
+    def create(self, name: TableName, definition: TableDefinition) -> None:
+        """Create a table."""
+        columns = [
+            self._sql.Column(
+                self._quoted(column.name),
+                self._column_type(column, is_key=column.name in definition.primary_key),
+                nullable=column.nullable,
+                primary_key=column.name in definition.primary_key,
+                autoincrement=False,
+            )
+            for column in definition.columns
+        ]
+        # The expressions quote names as standard SQL does, which some databases read as text.
+        standard = self._engine.dialect.identifier_preparer.initial_quote == '"'
+        texts = [check.replace(":", r"\:") for check in definition.checks if standard]
+        checks = [self._sql.CheckConstraint(self._sql.text(text)) for text in texts]
+        table = self._sql.Table(self._quoted(name.table), self._sql.MetaData(), *columns, *checks, schema=name.schema)
+        table.create(self._connection)
+        self._created.append(table)
+
+    def insert(self, name: TableName, definition: TableDefinition, rows: pa.Table) -> None:
+        """Append rows."""
+        names = [column.name for column in definition.columns if not column.generated]
+        table = self._sql.table(
+            self._quoted(name.table),
+            *(self._sql.column(self._quoted(column)) for column in names),
+            schema=self._quoted(name.schema) if name.schema else None,
+        )
+        keys = [column.key for column in table.columns]
+        for chunk in batch_to_rows(rows, names):
+            values = [dict(zip(keys, map(_stored, row), strict=True)) for row in chunk]
+            self._connection.execute(self._sql.insert(table), values)
+
+    def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
+        """Empty the table within the transaction; a table with other columns is not replaced.
+
+        Raises:
+            DataError: The columns differ: many databases cannot undo a change of a table's definition.
+        """
+        if definition is not None:
+            raise DataError(f"the table {str(name)!r} has other columns; drop it first, and write with mode='create'")
+        self._connection.execute(self._sql.delete(self._table(name)))
+        return name
+
+    def finish_replacing(self, name: TableName, written: TableName) -> None:
+        """Nothing is left to do: the rows are in the table itself."""
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self._connection.commit()
+        self._created = []
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is undone, also a table that the database had kept."""
+        self._connection.rollback()
+        for table in self._created:
+            table.drop(self._connection, checkfirst=True)
+            self._connection.commit()
+        self._connection.close()
+        self._engine.dispose()
+
+
+def _stored(value: Any) -> Any:
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,175 @@
+"""Write tables to files, by the suffix, and to databases, by their URL; whole or frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.data.csv_files import open_binary, write_csv
+from tabsynth.data.excel_files import write_excel
+from tabsynth.data.file_formats import default_separator, file_format
+from tabsynth.data.provenance import add_to_metadata, get_provenance
+from tabsynth.data.sql.transfer import Mode, write_batches, write_frame
+from tabsynth.data.sql.urls import is_database_url
+from tabsynth.data.table import Table
+from tabsynth.errors import DataError, SourceError, quote
+from tabsynth.schema.columns import Datetime
+from tabsynth.schema.schema import Schema
+
+
+def write(
+    data: pd.DataFrame | Table,
+    path: str | Path,
+    schema: Schema | None = None,
+    *,
+    table: str | None = None,
+    mode: Mode | None = None,
+) -> None:
+    """Write a table atomically.
+
+    Args:
+        data: The table. In CSV, empty text becomes a missing value.
+        path: The file; the suffix decides the format. Or the URL of a database, written in one transaction.
+        schema: Decides the formats of dates in CSV, and in a database the types, NOT NULL, primary key and checks of a
+            new table; by default the table's own schema.
+        table: Table of a database, also as ``schema.table``; a URL may name it itself, as in ``...#synthetic``.
+        mode: In a database, ``create`` a new table (the default), ``append`` to one, or ``replace`` it.
+
+    Raises:
+        SourceError: An unknown suffix, or a folder that is not there or not writable; or the database's table exists
+            (``create``), does not (``append``), or refuses a row.
+        DataError: The file's kind, or the database's table, cannot hold the table.
+    """
+    frame = data.frame if isinstance(data, Table) else data
+    schema = data.schema if isinstance(data, Table) and schema is None else schema
+    if is_database_url(path):
+        _check_names(frame)
+        write_frame(frame, str(path), table=table, mode=mode or "create", schema=schema)
+        return
+    _check_file_options(path, table, mode)
+    target = Path(path)
+    kind = file_format(target)
+    check_writable(target)
+    _check_names(frame)
+    with replace_atomically(target) as temporary:
+        if kind == "csv":
+            with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
+                write_csv(frame, sink, separator=default_separator(target), schema=schema, header=True)
+        elif kind == "parquet":
+            pyarrow.parquet.write_table(to_arrow(frame), temporary)
+        else:
+            write_excel(frame, temporary)
+
+
+@contextmanager
+def write_chunks(
+    path: str | Path, schema: Schema | None = None, *, table: str | None = None, mode: Mode | None = None
+) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table frame by frame to CSV, Parquet or a database; the file, or the rows, appear at the end.
+
+    Args:
+        path: As for ``write``.
+        schema: As for ``write``.
+        table: As for ``write``.
+        mode: As for ``write``.
+
+    Raises:
+        SourceError: An unknown suffix, a workbook, or a folder that is not there or not writable; as for ``write`` in a
+            database.
+        DataError: No frame came, or one differs from the first in its columns or types.
+
+    Example:
+        with write_chunks("synthetic.parquet") as append:
+            for frame in model.sample_chunks(10_000_000):
+                append(frame)
+    """
+    if is_database_url(path):
+        with write_batches(str(path), table=table, mode=mode or "create", schema=schema) as append_rows:
+            yield append_rows
+        return
+    _check_file_options(path, table, mode)
+    target = Path(path)
+    kind = file_format(target)
+    if kind == "excel":
+        raise SourceError(f"cannot write {str(target)!r} in chunks: Excel holds few rows; choose .parquet or .csv")
+    first: list[pd.Index] = []
+    with replace_atomically(target) as temporary, ExitStack() as stack:
+        if kind == "csv":
+            sink = stack.enter_context(open_binary(temporary, "wb", packed=_is_gzip(target)))
+        writer: list[pyarrow.parquet.ParquetWriter] = []
+
+        def append(frame: pd.DataFrame) -> None:
+            _check_names(frame)
+            if first and not frame.columns.equals(first[0]):
+                raise DataError(f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}")
+            if kind == "csv":
+                separator, spelled = default_separator(target), _fix_formats(frame, schema)
+                write_csv(frame, sink, separator=separator, schema=spelled, header=not first)
+            elif not writer:
+                table = to_arrow(frame)
+                # All values are missing: text can hold any later ones.
+                typed = pa.schema(
+                    [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema],
+                    metadata=table.schema.metadata,
+                )
+                writer.append(stack.enter_context(pyarrow.parquet.ParquetWriter(temporary, typed)))
+                writer[0].write_table(table.cast(typed))
+            else:
+                try:
+                    writer[0].write_table(to_arrow(frame).cast(writer[0].schema))
+                except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                    raise DataError(f"a chunk differs in its types from the first: {error}") from error
+            first.append(frame.columns)
+            del first[1:]
+
+        yield append
+        if not first:
+            raise DataError(f"nothing was written to {str(target)!r}: no chunk came")
+
+
+def _check_file_options(path: str | Path, table: str | None, mode: str | None) -> None:
+    if table is not None or mode is not None:
+        raise SourceError(f"{str(path)!r} is a file; table and mode are for databases")
+
+
+def _is_gzip(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise DataError(f"duplicate column names: {quote(twice)}; give every column a name of its own")
+    odd = [name for name in frame.columns if not isinstance(name, str)]
+    if odd or not len(frame.columns):
+        raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")
+
+
+def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
+    """A schema with the same date formats for every chunk."""
+    columns: dict[str, Datetime] = {}
+    for name in frame.columns:
+        column = schema[name] if schema is not None and name in schema else None
+        known = column if isinstance(column, Datetime) else Datetime(name=name)
+        columns[name] = known if known.format or known.resolution else replace(known, resolution="us")
+    return Schema(columns)
+
+
+def to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """An Arrow table of a frame, with its provenance in the metadata.
+
+    Raises:
+        DataError: A column has values of several types.
+    """
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"Parquet cannot hold the table: {error}; give each column one type") from error
