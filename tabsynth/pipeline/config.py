@@ -23,8 +23,7 @@ EXAMPLE = """\
 # A pipeline for `tabsynth run`: read, split, fit, sample, evaluate, audit. Only version, input and output are required.
 # Relative paths start at this file's folder; the steps below write into the output folder.
 version: 1
-input: sklearn:breast_cancer      # a CSV, Parquet or Excel file, or sklearn:NAME for a table that ships with it
-                                  # or a database: postgresql://user@host/clinic#patients (password: PGPASSWORD)
+input: sklearn:breast_cancer      # a file, URL of a database's table, or sklearn:NAME for a table that ships with it
 output: output                    # folder, created if missing
 # read: {separator: ";", decimal: ","}   # also encoding, missing and sheet; table or query of a database
 # schema: schema.json             # a schema file, or the schema itself; inferred by default
