@@ -54,6 +54,8 @@ def create_app(root: Path, access: Access, *, max_bytes: int = MAX_BYTES) -> Sta
         Route("/p/{slug}/cancel", _form(pages.cancel, pages.learn), methods=["POST"]),
         Route("/p/{slug}/events", pages.events),
         Route("/p/{slug}/results", pages.results),
+        Route("/p/{slug}/release", _form(pages.sign, pages.results), methods=["POST"]),
+        Route("/p/{slug}/verify", _form(pages.verify, pages.results), methods=["POST"]),
         Route("/p/{slug}/pipeline", pages.pipeline),
         Route("/p/{slug}/pipeline", _form(pages.save_pipeline, pages.pipeline), methods=["POST"]),
         Route("/p/{slug}/files/{name}", pages.file),

@@ -14,14 +14,23 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from tabsynth.errors import InputError, TabsynthError
 from tabsynth.reporting.html import environment
 from tabsynth.web import jobs
-from tabsynth.web.columns import KIND_WORDS, ROLE_WORDS, cards, change
-from tabsynth.web.pipeline_file import pipeline_text, write_pipeline
 from tabsynth.web.progress import live, stream
 from tabsynth.web.project import Project, list_projects, open_project
-from tabsynth.web.protection import EPSILONS, Protection, explain, ledger_balance, open_facts, read_plan, round_rows
-from tabsynth.web.results import DOWNLOADS, PAGES, summary
 from tabsynth.web.security import REPORT_POLICY
-from tabsynth.web.tables import SAMPLES, take_source, take_upload
+from tabsynth.web.steps.columns import KIND_WORDS, ROLE_WORDS, cards, change
+from tabsynth.web.steps.pipeline_file import pipeline_text, write_pipeline
+from tabsynth.web.steps.protection import (
+    EPSILONS,
+    Protection,
+    explain,
+    ledger_balance,
+    open_facts,
+    read_plan,
+    round_rows,
+)
+from tabsynth.web.steps.release import MissedGatesError, release_facts, sign_release, verify_release
+from tabsynth.web.steps.results import DOWNLOADS, PAGES, ROOT, summary
+from tabsynth.web.steps.tables import SAMPLES, take_source, take_upload
 
 CANCEL_SECONDS = 5.0
 
@@ -182,13 +191,30 @@ class Pages:
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
-    def results(self, request: Request, error: str = "") -> Response:
+    def results(self, request: Request, error: str = "", **release: Any) -> Response:
         """Step 5: report, audit and files."""
         project = self._project(request)
         found = summary(project)
         if found is None:
             return _see(project, project.step)
-        return self._step(request, "results.html.j2", 5, error, **found)
+        facts = {"release": release_facts(project), "missed": (), "publisher": project.state.get("publisher", "")}
+        return self._step(request, "results.html.j2", 5, error, **found, **(facts | release))
+
+    def sign(self, request: Request, form: FormData) -> Response:
+        """Sign a release; gates that it misses are shown, to be waived by name."""
+        project = self._project(request)
+        publisher, reason = (str(form.get(name) or "").strip() for name in ("publisher", "reason"))
+        try:
+            sign_release(self.root, project, publisher, reason, [str(gate) for gate in form.getlist("waive")])
+        except MissedGatesError as error:
+            return self.results(request, str(error), missed=error.missed, publisher=publisher)
+        return _see(project, "results#h-release")
+
+    def verify(self, request: Request, form: FormData) -> Response:
+        """Verify the release once more."""
+        project = self._project(request)
+        verify_release(self.root, project)
+        return _see(project, "results#h-release")
 
     def pipeline(self, request: Request, error: str = "") -> Response:
         """The project as a pipeline file."""
@@ -207,7 +233,7 @@ class Pages:
         if name not in DOWNLOADS:
             raise InputError(f"there is no file {name!r}")
         project, (folder, kind) = self._project(request), DOWNLOADS[name]
-        path = project.folder / folder / name
+        path = (self.root if folder == ROOT else project.folder / folder) / name
         if not path.is_file():
             raise InputError(f"the file {name!r} is not there yet")
         if name in PAGES:

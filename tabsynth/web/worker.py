@@ -90,13 +90,13 @@ def main(folder: str, action: str) -> int:
 
 
 def _train(project: Project, reporter: Reporter) -> None:
-    from tabsynth.web import training
+    from tabsynth.web.steps import training
 
     training.train(project, reporter)
 
 
 def _plan(project: Project, reporter: Reporter) -> None:
-    from tabsynth.web.protection import simulate_plan
+    from tabsynth.web.steps.protection import simulate_plan
 
     reporter.phase("plan")
     simulate_plan(project)

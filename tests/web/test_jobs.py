@@ -13,8 +13,8 @@ from tabsynth.errors import InputError
 from tabsynth.web import jobs
 from tabsynth.web.progress import live
 from tabsynth.web.project import Project, read_state
-from tabsynth.web.protection import Protection
-from tabsynth.web.tables import take_source
+from tabsynth.web.steps.protection import Protection
+from tabsynth.web.steps.tables import take_source
 
 
 @pytest.fixture

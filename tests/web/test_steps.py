@@ -12,7 +12,7 @@ from tabsynth.pipeline.config import read_job
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
 from tabsynth.web.project import Project
-from tabsynth.web.protection import Protection, explain
+from tabsynth.web.steps.protection import Protection, explain
 
 
 @pytest.fixture

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tabsynth.reporting import charts
-from tabsynth.web.project import Project, read_state
-from tabsynth.web.protection import Protection
+from tabsynth.web.project import RELEASE, Project, read_state
+from tabsynth.web.steps.protection import Protection
+from tabsynth.web.steps.release import PUBLIC_KEY
 
 MAX_PICTURES = 8
+
+ROOT = "/"
+"""Stands for the folder of all projects."""
 
 DOWNLOADS = {
     "synthetic.csv": ("output", "text/csv"),
@@ -16,6 +20,8 @@ DOWNLOADS = {
     "report.html": ("output", "text/html"),
     "audit.html": ("output", "text/html"),
     "model.tabsynth": ("output", "application/octet-stream"),
+    RELEASE: ("", "application/zip"),
+    PUBLIC_KEY: (ROOT, "application/x-pem-file"),
     "pipeline.yaml": ("", "application/yaml"),
     "schema.json": ("", "application/json"),
 }

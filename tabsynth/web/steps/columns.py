@@ -15,10 +15,10 @@ from tabsynth.evaluation.inputs import relax_schema
 from tabsynth.schema.columns import KINDS, Categorical, Datetime, Numeric, Role
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import MIN_GROUP
-from tabsynth.web.previews import frequent_values, preview
 from tabsynth.web.project import SCHEMA, Project
-from tabsynth.web.tables import leave_out, read_frame
-from tabsynth.web.training import count_outside
+from tabsynth.web.steps.previews import frequent_values, preview
+from tabsynth.web.steps.tables import leave_out, read_frame
+from tabsynth.web.steps.training import count_outside
 
 KIND_WORDS = {
     "categorical": "Category",

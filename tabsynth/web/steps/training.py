@@ -21,9 +21,9 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import create, load
-from tabsynth.web.project import LEDGER, MEASURED, OUTPUT, SCHEMA, TABLE, Project
-from tabsynth.web.protection import Protection, declare, fit_privacy, measurement_privacy, needs_measurement
-from tabsynth.web.tables import read_frame
+from tabsynth.web.project import LEDGER, MEASURED, OUTPUT, RELEASE, SCHEMA, TABLE, Project
+from tabsynth.web.steps.protection import Protection, declare, fit_privacy, measurement_privacy, needs_measurement
+from tabsynth.web.steps.tables import read_frame
 
 if TYPE_CHECKING:
     from tabsynth.web.worker import Reporter
@@ -182,7 +182,8 @@ def _forget_other_inputs(project: Project) -> None:
     known = path.read_text(encoding="utf-8") if path.exists() else ""
     if known != digest.hexdigest():
         stale: list[Path] = [project.output(name) for name in RESULTS]
-        for old in (*stale, checkpoint_path(project.output(MODEL)), project.path(MEASURED)):
+        kept_beside = [project.path(name) for name in (MEASURED, RELEASE)]
+        for old in (*stale, checkpoint_path(project.output(MODEL)), *kept_beside):
             old.unlink(missing_ok=True)
         from tabsynth.common.atomic_files import write_text
 

@@ -9,8 +9,8 @@ import yaml
 from tabsynth.common.atomic_files import write_text
 from tabsynth.pipeline.config import job_from_dict
 from tabsynth.web.project import OUTPUT, PIPELINE, SCHEMA, TABLE, Project
-from tabsynth.web.protection import Protection
-from tabsynth.web.training import HOLDOUT, SEED, SYNTHETIC
+from tabsynth.web.steps.protection import Protection
+from tabsynth.web.steps.training import HOLDOUT, SEED, SYNTHETIC
 
 HEAD = "# The steps of this project. Run them with: tabsynth run pipeline.yaml\n"
 

@@ -1,0 +1,1 @@
+"""The five steps: tables, columns, protection, training and results."""
