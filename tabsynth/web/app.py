@@ -49,6 +49,7 @@ def create_app(root: Path, access: Access, *, max_bytes: int = MAX_BYTES) -> Sta
         Route("/p/{slug}/columns", _form(pages.confirm_columns, pages.columns), methods=["POST"]),
         Route("/p/{slug}/protection", pages.protection),
         Route("/p/{slug}/protection", _form(pages.protect, pages.protection), methods=["POST"]),
+        Route("/p/{slug}/public", _form(pages.declare, pages.protection), methods=["POST"]),
         Route("/p/{slug}/learn", pages.learn),
         Route("/p/{slug}/learn", _form(pages.start, pages.learn), methods=["POST"]),
         Route("/p/{slug}/cancel", _form(pages.cancel, pages.learn), methods=["POST"]),

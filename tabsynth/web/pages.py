@@ -17,14 +17,13 @@ from tabsynth.web import jobs
 from tabsynth.web.progress import live, stream
 from tabsynth.web.project import Project, list_projects, open_project
 from tabsynth.web.security import REPORT_POLICY
-from tabsynth.web.steps.columns import KIND_WORDS, ROLE_WORDS, cards, change
+from tabsynth.web.steps.columns import KIND_WORDS, ROLE_WORDS, cards, change, declare_public, open_columns
 from tabsynth.web.steps.pipeline_file import pipeline_text, write_pipeline
 from tabsynth.web.steps.protection import (
     EPSILONS,
     Protection,
     explain,
     ledger_balance,
-    open_facts,
     read_plan,
     round_rows,
 )
@@ -129,9 +128,16 @@ class Pages:
             "ledger": ledger_balance(project),
             "rows": rows,
             "unit": unit,
-            "open": [name for name, column in schema.items() if open_facts(column)],
+            "open": open_columns(project),
+            "wants_private": chosen.private or "private" in request.query_params,
         }
         return self._step(request, "protection.html.j2", 3, error, **facts)
+
+    def declare(self, request: Request, form: FormData) -> Response:
+        """Declare bounds and lists of values as public."""
+        project = self._project(request)
+        declare_public(project, {key: value for key, value in form.items() if isinstance(value, str)})
+        return _see(project, "protection?private=1#public-facts")
 
     def protect(self, request: Request, form: FormData) -> Response:
         """Keep the choice and start to learn."""

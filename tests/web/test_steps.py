@@ -159,3 +159,19 @@ def test_the_pipeline_file_is_one_that_the_pipeline_reads(client, project: Proje
     job = read_job(project.path("pipeline.yaml"))
     assert isinstance(job.schema, Schema)
     assert job.input == project.path("table.parquet")
+
+
+def test_public_facts_are_declared_together(client, project: Project) -> None:
+    project.update(confirmed=True)
+    page = client.get("/p/patients-2/protection?private=1").text
+    assert "flu, cold" in page
+    assert "kuru" not in page
+    age, illness = number_of(project, "age"), number_of(project, "illness")
+    answer = client.post("/p/patients-2/public", **{f"low-{age}": "0", f"high-{age}": "120", f"list-{illness}": "1"})
+    assert answer.status == 303
+    assert (project.schema["age"].low, project.schema["age"].high) == (0, 120)
+    assert project.schema["illness"].values == ("flu", "cold", "other")
+    assert client.post("/p/patients-2/public", **{f"low-{age}": "old"}).status in (303, 400)
+    wrong = client.post("/p/patients-2/public", **{f"low-{number_of(project, 'pay')}": "old"})
+    assert wrong.status == 400
+    assert "is not a number" in wrong.text

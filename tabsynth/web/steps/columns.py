@@ -12,11 +12,13 @@ import pandas as pd
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.evaluation.inputs import relax_schema
+from tabsynth.privacy.mechanisms.clamping import OTHER
 from tabsynth.schema.columns import KINDS, Categorical, Datetime, Numeric, Role
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import MIN_GROUP
 from tabsynth.web.project import SCHEMA, Project
 from tabsynth.web.steps.previews import frequent_values, preview
+from tabsynth.web.steps.protection import open_facts
 from tabsynth.web.steps.tables import leave_out, read_frame
 from tabsynth.web.steps.training import count_outside
 
@@ -73,8 +75,8 @@ def _card(number: int, frame: pd.DataFrame, schema: Schema) -> dict[str, Any]:
         "question": column.question,
         "answers": _answers(column.question, column.kind),
         "bounds": isinstance(column, (Numeric, Datetime)),
-        "low": "" if getattr(column, "low", None) is None else _text(column.low),  # type: ignore[attr-defined]
-        "high": "" if getattr(column, "high", None) is None else _text(column.high),  # type: ignore[attr-defined]
+        "low": _text(getattr(column, "low", None)),
+        "high": _text(getattr(column, "high", None)),
         "values": None,
         "outside": "",
         **preview(values, column),
@@ -90,7 +92,7 @@ def _card(number: int, frame: pd.DataFrame, schema: Schema) -> dict[str, Any]:
 
 
 def _text(bound: Any) -> str:
-    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+    return "" if bound is None else f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def _answers(question: str, kind: str) -> list[dict[str, str]]:
@@ -130,6 +132,43 @@ def change(project: Project, form: Mapping[str, str]) -> str:
     changed.to_json(project.path(SCHEMA))
     project.update(confirmed=False)
     return name
+
+
+def open_columns(project: Project) -> list[dict[str, Any]]:
+    """The columns whose bounds or list of values a private fit would measure, with what may be declared public."""
+    frame, schema = read_frame(project), project.schema
+    out = []
+    for number, (name, column) in enumerate(schema.items()):
+        if open_facts(column):
+            listed = None
+            if isinstance(column, Categorical):
+                listed = [str(value) for value in frequent_values(frame[name], MAX_SUGGESTED)]
+            low, high = (getattr(column, side, None) for side in ("low", "high"))
+            out.append({"number": number, "name": name, "values": listed, "low": _text(low), "high": _text(high)})
+    return out
+
+
+def declare_public(project: Project, form: Mapping[str, str]) -> None:
+    """Declare lists of values (the frequent ones, and ``other``) and bounds of several columns as public.
+
+    Raises:
+        InputError: A bound is not a number, or the lower one is above the upper one.
+    """
+    frame, schema = read_frame(project), project.schema
+    for number, (name, column) in enumerate(project.schema.items()):
+        facts: dict[str, Any] = {}
+        if isinstance(column, Categorical) and f"list-{number}" in form:
+            values = frequent_values(frame[name], MAX_SUGGESTED)
+            other = () if any(not isinstance(value, str) for value in values) else (OTHER,)
+            facts["values"] = tuple(dict.fromkeys((*_typed([str(v) for v in values], frame[name]), *other)))
+        if isinstance(column, (Numeric, Datetime)):
+            for side in ("low", "high"):
+                text = form.get(f"{side}-{number}", "").strip()
+                if text:
+                    facts[side] = text if isinstance(column, Datetime) else _number(name, text)
+        if facts:
+            schema = schema.replace(name, **facts)
+    schema.to_json(project.path(SCHEMA))
 
 
 def _with_kind(schema: Schema, name: str, kind: str, **facts: Any) -> Schema:
