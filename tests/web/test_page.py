@@ -91,7 +91,7 @@ def check_page(browser: Any) -> None:
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, condition
@@ -170,7 +170,8 @@ def test_from_a_table_to_a_verified_release(browser: Any, link: str, tmp_path: P
     urls = requested(browser)
     assert len(urls) > 20
     assert [url for url in urls if not LOCAL.match(url)] == []
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    # The policy blocks nothing of the page itself, and no script fails; the answer 400 shows the missed gates.
+    assert [entry for entry in browser.get_log("browser") if entry["source"] != "network"] == []
 
 
 def test_the_server_refuses_a_browser_without_the_link(browser: Any, link: str) -> None:
