@@ -150,7 +150,7 @@ def evaluate(
             schema,
             seed=seed,
             quick=quick,
-            sdmetrics=bool(sdmetrics),
+            sdmetrics=sdmetrics,
             card=card,
             progress=progress,
         )

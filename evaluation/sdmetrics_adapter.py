@@ -189,9 +189,9 @@ def database_scores(
             overall = report.get_score()
         key, title = OVERALL[kind.__name__]
         found = [(key, title, f"SDMetrics' overall score, the mean of its parts ({kind.__name__})", overall)]
-        for part, value in values.items():
-            name = f"sdmetrics_{str(part).lower().replace(' ', '_')}"
-            found.append((name, str(part), LINKED_PROPERTIES.get(str(part), str(part)), value))
+        for part, text in LINKED_PROPERTIES.items():
+            if part in values:
+                found.append((f"sdmetrics_{part.lower().replace(' ', '_')}", part, text, values[part]))
         for name, title, text, value in found:
             if value is None or math.isnan(value):
                 notes.append(f"SDMetrics gives no score for {title!r}: nothing qualifies by its defaults.")

@@ -56,6 +56,7 @@ LICENSED = {"sdv", "ctgan", "copulas", "rdt", "sdmetrics"}
 ADAPTERS = {
     "tabsynth/synthesizers/adapters/ctgan.py",
     "tabsynth/synthesizers/adapters/sdv.py",
+    "tabsynth/synthesizers/adapters/sdv_tables.py",
     "tabsynth/synthesizers/adapters/base.py",
     "tabsynth/schema/sdv_metadata.py",
     "evaluation/sdmetrics_adapter.py",

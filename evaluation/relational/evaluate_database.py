@@ -31,6 +31,7 @@ from tabsynth.evaluation.relational.keys_and_rules import key_faults, rule_viola
 from tabsynth.evaluation.relational.siblings import count_children
 from tabsynth.evaluation.rendering.histograms import distributions
 from tabsynth.evaluation.score import Score
+from tabsynth.evaluation.sdmetrics_adapter import database_scores, is_installed
 from tabsynth.schema.database.database_schema import DatabaseSchema
 
 MIN_ROOTS = 20
@@ -49,7 +50,7 @@ def evaluate_database(
     schema: DatabaseSchema | None = None,
     seed: int = 0,
     quick: bool = False,
-    sdmetrics: bool = False,
+    sdmetrics: bool | None = None,
     card: Mapping[str, Any] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> DatabaseReport:
@@ -66,7 +67,7 @@ def evaluate_database(
         schema: Tables, keys and links; inferred from ``train`` by default.
         seed: Fixes every draw.
         quick: Leave the detection by classifiers out.
-        sdmetrics: Add SDMetrics' multi-table reports.
+        sdmetrics: Whether to add SDMetrics' reports of several tables; by default if the package is installed.
         card: Facts on the model to keep in the report.
         progress: Called with the stage and the share done, from 0 to 1.
 
@@ -104,17 +105,17 @@ def evaluate_database(
     scores += [violation_score(key, found) for key, found in key_faults(sides[0], sides[1], pair).items()]
     scores += [rule_score(key, found) for key, found in rule_violations(sides[0], sides[1], pair).items()]
     if quick:
-        notes.append("Quick selection: detection by classifiers is left out.")
+        notes.append("Quick selection: detection by classifiers and SDMetrics' reports are left out.")
     else:
         report_stage("detection", 0.4)
         found = detect(real, other, np.random.default_rng([seed, 1]))
         scores += [detection_score(key, each) for key, each in found.items()]
-    if sdmetrics:
-        from tabsynth.evaluation.sdmetrics_adapter import database_scores
-
+    if sdmetrics or (sdmetrics is None and is_installed() and not quick):
         report_stage("sdmetrics", 0.9)
         more_scores, more_notes = database_scores(sides[0], sides[1], schema)
         scores, notes = scores + more_scores, notes + more_notes
+    elif sdmetrics is None and not quick:
+        notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
     report_stage("done", 1.0)
     return DatabaseReport(
         scores={score.name: score for score in sorted(scores, key=lambda score: _position(score, schema))},

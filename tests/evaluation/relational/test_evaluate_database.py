@@ -232,3 +232,13 @@ def test_a_report_is_saved_and_read(fresh: DatabaseReport, tmp_path: Path) -> No
         DatabaseReport.from_dict({**fresh.to_dict(), "version": 99})
     with pytest.raises(DataError, match="format"):
         DatabaseReport.from_dict({"format": "tabsynth-evaluation"})
+
+
+@pytest.mark.slow
+def test_sdmetrics_reports_beside_ours(real: Tables, schema: DatabaseSchema) -> None:
+    pytest.importorskip("sdmetrics")
+    report = evaluate_database(real, real, schema=schema, quick=True, sdmetrics=True)
+    for name in ("quality", "cardinality", "intertable_trends", "relationship_validity"):
+        assert report.scores[f"sdmetrics_{name}"].value == pytest.approx(100)
+    assert "sdmetrics_quality" not in report.levels
+    assert "Intertable Trends" in report.to_html()
