@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabsynth.common.atomic_files import check_outputs, check_writable
 from tabsynth.data.sample_datasets import open_table
@@ -15,7 +15,9 @@ from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import check_target, split
 from tabsynth.errors import ConditionError, SourceError, quote
 from tabsynth.evaluation.gates import unmet_requirements
+from tabsynth.evaluation.score import Score
 from tabsynth.pipeline.config import AuditStep, EvaluateStep, Job, SampleStep, job_from_dict, read_job
+from tabsynth.pipeline.linked_tables import read_linked, run_linked
 from tabsynth.pipeline.outputs import (
     CHUNK_ROWS,
     StagedOutputs,
@@ -29,10 +31,6 @@ from tabsynth.pipeline.requirements import unmet_audit
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import create_on_device, supports_checkpoints
-
-if TYPE_CHECKING:
-    from tabsynth.evaluation.score import Score
-
 
 FAILED_FOLDER = "failed"
 """Where the results of a run go that did not succeed."""
@@ -114,6 +112,8 @@ def run(
         ...
         tabsynth.errors.InputError: pipeline: unknown key 'smaple' (did you mean 'sample'?); allowed are ...
     """
+    if (linked := read_linked(source)) is not None:
+        return Result(**run_linked(linked, say, progress))
     described = job_from_dict(source) if isinstance(source, Mapping) else source
     job = described if isinstance(described, Job) else read_job(described)
     model, paths = create_on_device(job.model.kind, job.model.options), _output_paths(job)
