@@ -1,1 +1,8 @@
 """Synthesis over several sites that do not share rows."""
+
+from tabsynth.federated.fit import fit_federated
+from tabsynth.federated.plan import FederatedPlan
+from tabsynth.federated.site import Site
+from tabsynth.federated.transport import InProcessTransport, SiteLostError, Transport
+
+__all__ = ["FederatedPlan", "InProcessTransport", "Site", "SiteLostError", "Transport", "fit_federated"]
