@@ -61,7 +61,12 @@ def create_app(root: Path, access: Access, *, max_bytes: int = MAX_BYTES) -> Sta
         Route("/p/{slug}/pipeline", _form(pages.save_pipeline, pages.pipeline), methods=["POST"]),
         Route("/p/{slug}/files/{name}", pages.file),
     ]
-    handlers: Mapping[Any, Any] = {InputError: pages.refused, TabsynthError: pages.refused, 404: pages.refused}
+    handlers: Mapping[Any, Any] = {
+        InputError: pages.refused,
+        TabsynthError: pages.refused,
+        404: pages.refused,
+        500: pages.broken,
+    }
     guard = Middleware(Guard, access=access, max_bytes=max_bytes)
     return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
 

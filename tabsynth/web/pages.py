@@ -16,7 +16,7 @@ from tabsynth.reporting.html import environment
 from tabsynth.web import jobs
 from tabsynth.web.progress import live, stream
 from tabsynth.web.project import Project, list_projects, open_project
-from tabsynth.web.security import REPORT_POLICY
+from tabsynth.web.security import HEADERS, REPORT_POLICY
 from tabsynth.web.steps.columns import KIND_WORDS, ROLE_WORDS, cards, change, declare_public, open_columns
 from tabsynth.web.steps.pipeline_file import pipeline_text, write_pipeline
 from tabsynth.web.steps.protection import (
@@ -63,6 +63,12 @@ class Pages:
         message = str(error) if isinstance(error, TabsynthError) else "There is no such page."
         return self._render(request, "message.html.j2", 404, error=message)
 
+    def broken(self, request: Request, error: Exception) -> Response:
+        """A page for an error that is not the user's; the terminal has the details."""
+        answer = self._render(request, "message.html.j2", 500, error="Something unexpected failed; see the terminal.")
+        answer.headers.update(HEADERS)
+        return answer
+
     def home(self, request: Request, error: str = "") -> Response:
         """Step 1: choose a table."""
         projects = [{"slug": p.slug, **p.state, "step": p.step} for p in list_projects(self.root)]
@@ -79,7 +85,7 @@ class Pages:
             source = str(form.get("sample") or form.get("path") or "").strip()
             if not source:
                 raise InputError("choose a file first, or one of the sample tables")
-            project = take_source(self.root, source)
+            project = take_source(self.root, source, str(form.get("name") or "").strip())
         return _see(project, "columns")
 
     def go_on(self, request: Request) -> Response:
@@ -161,14 +167,15 @@ class Pages:
     def learn(self, request: Request, error: str = "") -> Response:
         """Step 4: watch it learn."""
         project = self._project(request)
-        shown = live(jobs.status(self.root, project), Protection.of(project).private)
+        status = jobs.status(self.root, project)
+        shown = live(status if status.get("action") == "train" else {}, Protection.of(project).private)
         return self._step(request, "learn.html.j2", 4, error, job=shown)
 
     def start(self, request: Request, form: FormData) -> Response:
         """Start the job, or resume it; a simulation of the plan gives way."""
         project = self._project(request)
         running = jobs.running(self.root)
-        if running is not None:
+        if running is not None and running[1]:
             other = open_project(self.root, running[1])
             if jobs.status(self.root, other).get("action") == "plan":
                 jobs.cancel(self.root, other)

@@ -120,7 +120,7 @@ class Guard:
         if scope["path"].startswith("/static/"):
             return None
         token = QueryParams(scope["query_string"]).get("token")
-        if reading and scope["path"] == "/" and token:
+        if scope["method"] == "GET" and scope["path"] == "/" and token:
             session = self.access.redeem(token)
             if session is not None:
                 page = HTMLResponse(WELCOME)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tabsynth.data.read_write import write
 from tabsynth.pipeline.config import read_job
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.schema import Schema
@@ -175,3 +176,25 @@ def test_public_facts_are_declared_together(client, project: Project) -> None:
     wrong = client.post("/p/patients-2/public", **{f"low-{number_of(project, 'pay')}": "old"})
     assert wrong.status == 400
     assert "is not a number" in wrong.text
+
+
+def test_a_table_of_a_database_is_read(client, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": range(100), "sex": ["f", "m"] * 50})
+    write(frame, f"sqlite:///{tmp_path}/clinic.db", table="patients")
+    answer = client.post("/new", path=f"sqlite:///{tmp_path}/clinic.db", name="patients")
+    assert answer.header("location") == "/p/patients/columns"
+    assert Project(tmp_path / "patients").state["rows"] == 100
+    refused = client.post("/new", path="postgresql://ann:s3cret@db.example.org/clinic", name="patients")
+    assert refused.status == 400
+    assert "s3cret" not in refused.text
+    assert "contains a password" in refused.text
+
+
+@pytest.mark.parametrize(
+    "name", ["x.c\\sv", "..csv/../../x", "a" * 300 + ".csv", "x." + "y" * 300, "x.csv\x00", "💥.csv"]
+)
+def test_a_hostile_file_name_stays_in_its_project(client, patients: bytes, tmp_path: Path, name: str) -> None:
+    client.upload(name, patients)
+    for path in tmp_path.rglob("*"):
+        assert len(path.relative_to(tmp_path).parts) <= 2
+        assert path.is_dir() or path.name in {"project.json", "schema.json", "source.csv", "table.parquet"}

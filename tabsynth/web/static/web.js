@@ -46,9 +46,13 @@ document.querySelectorAll("[data-events]").forEach((place) => {
     if (job.state !== "running") { source.close(); location.reload(); return; }
     place.querySelector("[data-ring]").setAttribute("stroke-dasharray", job.percent + " 100");
     place.querySelector("[data-percent]").textContent = job.percent + " %";
+    document.title = job.percent + " % · tabsynth";
     job.phases.forEach((phase) => {
       const item = place.querySelector("[data-phase=" + phase.name + "]");
       item.className = phase.state;
+      if (phase.state === "now" && !item.hasAttribute("aria-current")) {
+        place.querySelector("[data-message]").textContent = phase.title + " " + phase.words + ". You may close this page; the work goes on.";
+      }
       if (phase.state === "now") item.setAttribute("aria-current", "step"); else item.removeAttribute("aria-current");
     });
     const figure = place.querySelector("[data-curve]");

@@ -1,7 +1,8 @@
-"""Step 1: take a table into a new project, from an upload, a path of this machine or a sample table."""
+"""Step 1: take a table into a new project: an upload, a file of this machine, a database or a sample table."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,7 @@ import pandas as pd
 
 from tabsynth.data.read_write import read, write
 from tabsynth.data.sample_datasets import PREFIX, TARGETS, is_shipped, open_table
+from tabsynth.data.sql.urls import is_database_url
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.schema.schema import Schema
@@ -17,6 +19,8 @@ from tabsynth.web.project import SCHEMA, TABLE, Project, create_project
 
 MIN_ROWS = 50
 """Fewer rows cannot be split, learned and evaluated."""
+
+_SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){1,2}$", re.ASCII)
 
 SAMPLES = {name: PREFIX + name for name in TARGETS}
 """Sample tables that ship with scikit-learn."""
@@ -26,8 +30,9 @@ def take_upload(root: Path, filename: str, content: BinaryIO) -> Project:
     """A project of an uploaded file."""
     name = Path(filename.replace("\\", "/")).name
     project = create_project(root, name.partition(".")[0])
-    # Only the suffix of the sender's name reaches the disk.
-    target = project.path("source" + "".join(Path(name).suffixes[-2:]).lower().replace("/", ""))
+    # Only a plain suffix of the sender's name reaches the disk.
+    suffix = _SUFFIX.search(name.lower())
+    target = project.path("source" + (suffix[0] if suffix else ""))
     try:
         with target.open("xb") as file:
             shutil.copyfileobj(content, file)
@@ -37,12 +42,24 @@ def take_upload(root: Path, filename: str, content: BinaryIO) -> Project:
         raise
 
 
-def take_source(root: Path, source: str) -> Project:
-    """A project of a file of this machine, or of ``sklearn:NAME``."""
-    if not is_shipped(source) and not Path(source).expanduser().is_file():
-        raise InputError(f"there is no file {source!r} on this machine; give its full path")
-    name = source.removeprefix(PREFIX) if is_shipped(source) else Path(source).name
-    table = open_table(source if is_shipped(source) else Path(source).expanduser())
+def take_source(root: Path, source: str, name_in_database: str = "") -> Project:
+    """A project of a file of this machine, of a database's URL, or of ``sklearn:NAME``.
+
+    Args:
+        root: The folder of all projects.
+        source: The path, URL or name. A URL holds no password.
+        name_in_database: The table of a database.
+    """
+    if is_shipped(source):
+        name, table = source.removeprefix(PREFIX), open_table(source)
+    elif is_database_url(source):
+        table = read(source, table=name_in_database or None)
+        name = name_in_database or source.partition("#")[2] or "database"
+    else:
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise InputError(f"there is no file {source!r} on this machine; give its full path")
+        name, table = path.name, read(path)
     project = create_project(root, name.partition(".")[0])
     try:
         return _take(project, table, name)
