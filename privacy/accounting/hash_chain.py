@@ -118,11 +118,10 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
 
 
 def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
-    """Write a chain atomically and synchronise it to disk: a charge must outlive a crash after the read."""
-    with replace_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(json.dumps(to_data(head, records), indent=1, ensure_ascii=False, allow_nan=False).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a chain atomically, and wait until it is on the disk: a charge must outlive a crash after the read."""
+    with replace_atomically(path) as temporary:
+        data = to_data(head, records)
+        temporary.write_bytes(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False).encode())
 
 
 @contextmanager

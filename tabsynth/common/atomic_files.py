@@ -1,4 +1,4 @@
-"""Atomic writes: to a temporary name in the same folder, then renamed."""
+"""Atomic and durable writes: to a temporary name in the same folder, synchronised to the disk, then renamed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tabsynth.errors import SourceError
@@ -21,6 +21,7 @@ MIN_STALE_SECONDS = 60
 def replace_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path; on success it is renamed to ``path``, on failure removed.
 
+    The content is on the disk before the new name is, so after a crash the path names the old content or the new one.
     Where ``path`` is a symbolic link, the file behind it is replaced and the link stays.
 
     Raises:
@@ -40,7 +41,9 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
         yield temporary
         with suppress(OSError):
             temporary.chmod(0o666 & ~_umask())
+        sync(temporary)
         temporary.replace(target)
+        sync(target.parent)
     except OSError as error:
         raise SourceError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
@@ -48,6 +51,37 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
             os.close(handle)
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk.
+
+    Raises:
+        OSError: The disk did not take a file's content.
+    """
+    is_folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        if is_folder:  # Windows opens no folders, and keeps their names by itself
+            return
+        raise
+    try:
+        with suppress(OSError) if is_folder else nullcontext():  # some file systems do not synchronise folders
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until everything in a folder is on the disk.
+
+    Raises:
+        OSError: The disk did not take a file's content.
+    """
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            sync(path)
 
 
 def check_writable(path: str | Path) -> None:

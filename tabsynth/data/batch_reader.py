@@ -17,6 +17,7 @@ from tabsynth.data.csv_types import infer_series
 from tabsynth.data.file_formats import default_separator, file_format
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read
+from tabsynth.data.sql.transfer import read_batches, to_frame
 from tabsynth.errors import SourceError
 
 BATCH_ROWS = 1 << 16
@@ -32,16 +33,18 @@ class Batches:
     CSV files are read once to infer types. Workbooks and frames are in memory.
 
     Attributes:
-        table: A file, or a frame.
+        table: A file, a frame, or the URL of a database that names its table.
     """
 
-    table: Path | pd.DataFrame
+    table: Path | str | pd.DataFrame
 
     @cached_property
     def names(self) -> list[str]:
         """The column names."""
         if isinstance(self.table, pd.DataFrame):
             return [str(name) for name in self.table.columns]
+        if isinstance(self.table, str):
+            return list(next(read_batches(self.table)).schema.names)
         if self._kind == "parquet":
             with open_parquet(self.table) as file:
                 return list(file.schema_arrow.names)
@@ -58,6 +61,11 @@ class Batches:
             SourceError: The file cannot be read.
             DataError: Its content is no table.
         """
+        if isinstance(self.table, str):
+            for batch in read_batches(self.table, columns=None if columns is None else list(columns)):
+                for start in range(0, batch.num_rows, rows):
+                    yield to_frame(pa.Table.from_batches([batch.slice(start, rows)]))
+            return
         wanted = self.names if columns is None else list(columns)
         if isinstance(self.table, pd.DataFrame) or self._kind == "excel":
             for start in range(0, len(self._whole), rows):
@@ -99,7 +107,9 @@ class Batches:
 
     @cached_property
     def _whole(self) -> pd.DataFrame:
-        return self.table.reset_index(drop=True) if isinstance(self.table, pd.DataFrame) else read(self.table).frame
+        if isinstance(self.table, pd.DataFrame):
+            return self.table.reset_index(drop=True)
+        return read(self.table).frame
 
 
 def _infer_type(text: pa.Array) -> str:

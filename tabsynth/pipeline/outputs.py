@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.common.atomic_files import check_writable
+from tabsynth.common.atomic_files import check_writable, sync
 from tabsynth.data.batch_reader import Batches
 from tabsynth.data.read_write import write, write_chunks
 from tabsynth.data.sql.transfer import Mode
@@ -113,7 +113,8 @@ class StagedOutputs:
             if path.exists():
                 target = Path(os.path.realpath(self._folder / subfolder / path.relative_to(self._aside)))
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(path, target)
+                path.replace(target)
+                sync(target.parent)
                 moved[name] = self._folder / subfolder / path.relative_to(self._aside)
         shutil.rmtree(self._aside, ignore_errors=True)
         return moved

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.common.atomic_files import check_writable, replace_atomically, sync, sync_tree
 from tabsynth.errors import InputError, SourceError
 from tabsynth.release.archive import write_zip
 from tabsynth.release.encryption import SUFFIX, check_recipients, encrypt
@@ -88,6 +88,7 @@ def publish(folder: Path, target: Path, recipients: Sequence[str]) -> None:
     shutil.rmtree(before, ignore_errors=True)
     try:
         folder.chmod(0o755)
+        sync_tree(folder)
         replaced = target.exists()
         if replaced:
             target.rename(before)
@@ -97,6 +98,7 @@ def publish(folder: Path, target: Path, recipients: Sequence[str]) -> None:
             if replaced:
                 before.rename(target)
             raise
+        sync(target.parent)
     except OSError as error:
         raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
     shutil.rmtree(before, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -139,3 +140,68 @@ def test_temporaries_of_killed_processes_are_removed(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         write_text(tmp_path / "a.txt", "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([fresh.name, held.name, other.name, "a.txt"])
+
+
+FULL_DISK = """
+import resource, sys
+import numpy as np
+import pandas as pd
+import tabsynth as ts
+from tabsynth.common.atomic_files import write_text
+from tabsynth.synthesizers.registry import create
+
+folder = sys.argv[1]
+frame = pd.DataFrame({"a": np.random.default_rng(0).random(60_000), "b": [f"row {i}" for i in range(60_000)]})
+model = create("marginal").fit(frame[:3_000], seed=0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+writes = {
+    "t.csv": lambda path: ts.write(frame, path),
+    "t.csv.gz": lambda path: ts.write(frame, path),
+    "t.parquet": lambda path: ts.write(frame, path),
+    "t.xlsx": lambda path: ts.write(frame[:3_000], path),
+    "m.tabsynth": lambda path: model.save(path),
+    "t.txt": lambda path: write_text(path, "x" * 100_000),
+}
+for name, write in writes.items():
+    try:
+        write(f"{folder}/{name}")
+    except ts.errors.SourceError as error:
+        assert "cannot write" in str(error), error
+    else:
+        raise AssertionError(name)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_disk_that_takes_no_more_leaves_every_old_file_and_nothing_else(tmp_path: Path) -> None:
+    names = ["m.tabsynth", "t.csv", "t.csv.gz", "t.parquet", "t.txt", "t.xlsx"]
+    for name in names:
+        (tmp_path / name).write_text("old")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of the system's calls, which decides what a power cut leaves."""
+    calls: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def recorded_fsync(handle: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def recorded_rename(self: Path, target: Path) -> Path:
+        calls.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_rename)
+    write_text(tmp_path / "a.txt", "new")
+    assert calls == ["file", "rename", "folder"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from tabsynth.common.atomic_files import sync, sync_tree
 from tabsynth.data.file_formats import SUFFIXES
 from tabsynth.data.read_write import read, read_partial, write
 from tabsynth.errors import SourceError, quote
@@ -133,17 +134,20 @@ def write_folder(
 def replace_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; on success it takes the place of ``folder``, on failure it is removed."""
     target = Path(os.path.realpath(folder))
+    earlier = target.parent / f".{target.name[:200]}.previous"
+    if earlier.is_dir() and not target.exists():
+        earlier.replace(target)  # killed between the two renames below
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", suffix=".tmp", dir=target.parent))
     try:
         yield aside
         aside.chmod(0o755)
+        sync_tree(aside)
+        shutil.rmtree(earlier, ignore_errors=True)
         if target.exists():
-            earlier = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", suffix=".old", dir=target.parent))
-            target.replace(earlier / target.name)
-            aside.replace(target)
-            shutil.rmtree(earlier, ignore_errors=True)
-        else:
-            aside.replace(target)
+            target.replace(earlier)
+        aside.replace(target)
+        sync(target.parent)
+        shutil.rmtree(earlier, ignore_errors=True)
     except OSError as error:
         raise SourceError(f"cannot write {str(folder)!r}: {error.strerror or error}") from error
     finally:

@@ -102,12 +102,11 @@ def _checks(column: Column, family: str) -> list[str]:
     """CHECK expressions for bounds and lists of values, in a type that can be compared with them."""
     name = quote_identifier(column.name)
     out = []
-    if isinstance(column, Numeric) and family in (INTEGER, DECIMAL, FLOAT):
-        out += [f"{name} >= {quote_literal(column.low)}"] if column.low is not None else []
-        out += [f"{name} <= {quote_literal(column.high)}"] if column.high is not None else []
-    if isinstance(column, Datetime) and family in (DATE, DATETIME):
-        out += [f"{name} >= {quote_literal(column.low)}"] if column.low is not None else []
-        out += [f"{name} <= {quote_literal(column.high)}"] if column.high is not None else []
+    is_number = isinstance(column, Numeric) and family in (INTEGER, DECIMAL, FLOAT)
+    if is_number or (isinstance(column, Datetime) and family in (DATE, DATETIME)):
+        ends = (("low", ">="), ("high", "<="))
+        bounds = [(sign, getattr(column, side)) for side, sign in ends if getattr(column, side) is not None]
+        out += [" AND ".join(f"{name} {sign} {quote_literal(bound)}" for sign, bound in bounds)] if bounds else []
     if isinstance(column, Categorical) and column.values is not None and family not in (ENUM, BOOLEAN):
         comparable = family == TEXT if _are_text(column.values) else family in (INTEGER, DECIMAL, FLOAT)
         out += [f"{name} IN ({', '.join(map(quote_literal, column.values))})"] if comparable else []

@@ -38,10 +38,13 @@ class Sqlite:
             check_writable(url.path)
         else:
             check_regular_file(url.path)
-        mode = "rwc" if writable else "ro"
+        # Not "ro": what a killed process has left half-written is undone by the next one, which must be able to write.
+        mode = "rwc" if writable else "rw"
         address = f"file:{quote(str(url.path))}?mode={mode}"
         # Transactions are begun and ended here, since the module would commit before a definition.
         self._connection = url.attempt("open", lambda: sqlite3.connect(address, uri=True, isolation_level=None))
+        if not writable:
+            self._connection.execute("PRAGMA query_only = ON")
         url.attempt("open", lambda: self._connection.execute("BEGIN IMMEDIATE" if writable else "BEGIN"))
 
     def table_names(self) -> list[TableName]:

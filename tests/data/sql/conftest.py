@@ -55,13 +55,15 @@ class Server:
         listing = subprocess.run(
             ["ps", "--ppid", str(parent), "-o", "pid="], capture_output=True, text=True, check=False
         )
-        for process in (parent, *map(int, listing.stdout.split())):
+        processes = (parent, *map(int, listing.stdout.split()))
+        for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        for _ in range(200):
-            if not _is_running(parent):
-                return
-            time.sleep(0.05)
+        while any(map(_is_running, processes)):
+            time.sleep(0.02)
+        # The number of a process that is dead but not yet collected would be taken for a running server.
+        (self.folder / "data" / "postmaster.pid").unlink()
+        (self.folder / ".s.PGSQL.5432.lock").unlink()
 
     def psql(self, statements: str, database: str = "postgres") -> str:
         """Run statements; the rows as text, with ``|`` between columns."""
