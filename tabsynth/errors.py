@@ -9,6 +9,7 @@
     │   ├── SourceError                    a file cannot be read or written
     │   └── ConditionError                 a condition of ``sample(given=...)`` cannot be satisfied
     ├── ModelFileError                     a model file or checkpoint is damaged, foreign or of a later version
+    ├── BusyError                      another process is at work in the same place; it can be tried again
     ├── NotFittedError (sklearn's)         ``sample`` and friends before ``fit``
     ├── MissingDependencyError (ImportError)  an optional package is not installed
     ├── PrivacyError                       a privacy guarantee could not be kept; nothing was done
@@ -56,6 +57,10 @@ class ConditionError(InputError):
 
 class ModelFileError(TabsynthError):
     """A model file or checkpoint is damaged, foreign or of a later version."""
+
+
+class BusyError(TabsynthError):
+    """Another process is at work in the same place; it can be tried again."""
 
 
 class NotFittedError(TabsynthError, _SklearnNotFittedError):  # type: ignore[misc]

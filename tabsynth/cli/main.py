@@ -34,7 +34,7 @@ COMMANDS: dict[str, ModuleType] = {
 }
 """Command to module: ``add_arguments(command)`` and ``run(args)``."""
 
-DONE, UNEXPECTED, BAD_INPUT, UNMET, BAD_MODEL, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, UNEXPECTED, BAD_INPUT, UNMET, BAD_MODEL, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 6, 130
 """Exit codes."""
 
 DESCRIPTION = """\
@@ -61,6 +61,7 @@ exit codes:
        or a release was refused by its gates; nothing was replaced
   4    the model file is damaged, foreign or of a later version
   5    a release does not verify: changed, incomplete, or signed with another key
+  6    another run is at work in the same folder; try again later
   130  interrupted; run the same fit again to resume it from its checkpoint
 """
 
@@ -111,7 +112,14 @@ def _check_no_passwords(arguments: Sequence[str]) -> None:
 
 def _report_error(error: Exception) -> int:
     """Print an error in one line on stderr; return its exit code."""
-    from tabsynth.errors import InputError, MissingDependencyError, ModelFileError, PrivacyError, TabsynthError
+    from tabsynth.errors import (
+        BusyError,
+        InputError,
+        MissingDependencyError,
+        ModelFileError,
+        PrivacyError,
+        TabsynthError,
+    )
 
     line = " ".join(str(error).split())
     if not isinstance(error, TabsynthError):
@@ -119,8 +127,8 @@ def _report_error(error: Exception) -> int:
         say(f"unexpected error: {kind}: {line} (--debug shows the traceback)", "error")
         return UNEXPECTED
     say(f"error: {line}", "error")
-    if isinstance(error, ModelFileError):
-        return BAD_MODEL
+    if isinstance(error, (BusyError, ModelFileError)):
+        return BUSY if isinstance(error, BusyError) else BAD_MODEL
     return BAD_INPUT if isinstance(error, (InputError, MissingDependencyError, PrivacyError)) else UNEXPECTED
 
 

@@ -58,4 +58,4 @@ class MappingReader:
         for key in self.data:
             close = difflib.get_close_matches(str(key), self.known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(self.known, 12)}")
+            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(self.known, 30)}")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
-from tabsynth.common.atomic_files import check_writable, sync
+from tabsynth.common.atomic_files import check_writable
 from tabsynth.data.batch_reader import Batches
-from tabsynth.data.read_write import write, write_chunks
+from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
+from tabsynth.data.read_write import read, write, write_chunks
 from tabsynth.data.sql.transfer import Mode
+from tabsynth.data.table import Table
 from tabsynth.errors import SourceError
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
@@ -91,33 +92,20 @@ def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode) -> None:
             append(frame)
 
 
-class StagedOutputs:
-    """Output files written aside, and moved into place together.
-
-    Attributes:
-        aside: Path to write to, by output.
-    """
-
-    def __init__(self, folder: Path, paths: Mapping[str, Path]) -> None:
-        self._folder = folder
-        self._aside = folder / ".unfinished"
-        shutil.rmtree(self._aside, ignore_errors=True)  # of a run that was killed
-        self.aside = {name: self._aside / path.relative_to(folder) for name, path in paths.items()}
-        for path in self.aside.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-
-    def move(self, subfolder: str = "") -> dict[str, Path]:
-        """Move what was written into the folder; return the new paths."""
-        moved = {}
-        for name, path in self.aside.items():
-            if path.exists():
-                target = Path(os.path.realpath(self._folder / subfolder / path.relative_to(self._aside)))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
-                sync(target.parent)
-                moved[name] = self._folder / subfolder / path.relative_to(self._aside)
-        shutil.rmtree(self._aside, ignore_errors=True)
-        return moved
+def read_head(path: Path, rows: int, schema: Schema) -> pd.DataFrame:
+    """The first rows of a synthetic table; of a large Parquet file, no others are read."""
+    rows = max(rows, CHUNK_ROWS)
+    if path.suffix not in (".parquet", ".pq"):
+        return read(path, schema=schema).frame.iloc[:rows]
+    parts, count = [], 0
+    with open_parquet(path) as file:
+        for batch in file.iter_batches(CHUNK_ROWS):
+            parts.append(batch)
+            count += batch.num_rows
+            if count >= rows:
+                break
+        table = pa.Table.from_batches(parts, file.schema_arrow)
+    return Table.of(arrow_to_frame(table), schema).frame.iloc[:rows]
 
 
 def checkpoint_path(model_path: str | Path) -> Path:

@@ -149,7 +149,8 @@ def _evidence_gate(frame: pd.DataFrame, evaluation: Report | None, audit: AuditR
         if report is None:
             continue
         table = report.provenance.get("tables", {}).get("synthetic", {})
-        rows = table.get("rows")
-        if not isinstance(rows, int) or rows > len(frame) or fingerprint(frame[:rows]) != table.get("sha256"):
+        rows, order = table.get("rows"), list(report.provenance.get("columns", {}))  # in the schema's order
+        same = isinstance(rows, int) and rows <= len(frame) and set(order) == set(frame.columns)
+        if not same or fingerprint(frame[order].iloc[:rows]) != table.get("sha256"):
             return GateResult("evidence", f"the {name} is of another table than the one that is released")
     return GateResult("evidence")

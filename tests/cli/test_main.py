@@ -59,6 +59,11 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def results(folder: Path) -> dict[str, bytes]:
+    """The files of a pipeline's output folder without the pipeline's own records."""
+    return {name: data for name, data in content(folder).items() if not name.startswith(".pipeline/")}
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table, a schema, a holdout, a model of one epoch and rows drawn from it."""
@@ -311,16 +316,16 @@ class TestRun:
         assert first.unmet == ()
         assert first.audit == tmp_path / "out/audit.html"
         assert first.verdict in ("CONSISTENT, powered", "INCONCLUSIVE")
-        before = content(tmp_path / "out")
+        before = results(tmp_path / "out")
         assert "audit.json" in before
         second = pipeline.run({**job, "seed": 1, "audit": {"require": {"copies_exact": -1}}, "evaluate": False})
         assert "copies_exact is" in " ".join(second.unmet)
         assert second.synthetic == tmp_path / "out/failed/synthetic.parquet"
-        after = content(tmp_path / "out")
+        after = results(tmp_path / "out")
         assert {name: data for name, data in after.items() if not name.startswith("failed/")} == before
         with pytest.raises(InputError, match="unknown score 'beauty'"):
             pipeline.run({**job, "seed": 2, "audit": {"require": {"beauty": 1}}, "evaluate": False})
-        kept = content(tmp_path / "out")
+        kept = results(tmp_path / "out")
         assert {name: data for name, data in kept.items() if not name.startswith("failed/")} == before
 
     def test_whole_job(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -337,7 +342,7 @@ class TestRun:
         assert "utility" in " ".join(shown["scores"])
         assert len(shown["unmet"]) == 1
         files = ["model.tabsynth", "real-holdout.parquet", "real-train.parquet", "report.html", "report.json", "s.csv"]
-        assert sorted(content(tmp_path / "out")) == [f"failed/{name}" for name in files]
+        assert sorted(results(tmp_path / "out")) == [f"failed/{name}" for name in files]
         assert len(pd.read_csv(tmp_path / "out/failed/s.csv")) == 50
         both = pd.concat(
             [pd.read_parquet(tmp_path / f"out/failed/real-{part}.parquet") for part in ("train", "holdout")]
