@@ -127,7 +127,7 @@ class QuantileCoder:
     def sample_between(self, least: Floats, most: Floats, rng: np.random.Generator) -> Floats:
         """Sample numbers from the quantile function between bounds, shape (n,)."""
         first, last = self.cumulative_mass(least), self.cumulative_mass(most, inclusive=True)
-        return np.clip(self.quantile(first + rng.random(len(least)) * (last - first)), least, most)
+        return self.round_to_step(np.clip(self.quantile(first + rng.random(len(least)) * (last - first)), least, most))
 
     def is_frequent(self, data: Floats, share: float) -> npt.NDArray[np.bool_]:
         """Whether each number is one that holds at least a share of the mass alone, shape (n,)."""

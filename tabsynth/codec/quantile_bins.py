@@ -183,11 +183,12 @@ def _cut_bins(
     few = sparse or len(first) <= tokens
     group = floor if few else max(floor, math.ceil(len(values) / MAX_BINS))
     single = (held >= floor) & (few | (rows >= group))
-    # Intervals between single values are cut at every `group` rows, counted from the interval's own start.
+    # Intervals between single values are cut at every `width` rows, counted from the interval's own start.
+    width = max(group, min(2 * floor, len(values) // (2 * tokens)))
     interval = np.cumsum(single | np.append(False, single[:-1]))
     begins = np.flatnonzero(np.diff(interval, prepend=-1))
     before = np.cumsum(rows) - rows
-    within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // max(group, 2 * floor)
+    within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // width
     cut = np.diff(interval, prepend=-1).astype(bool) | (np.diff(within, prepend=0) != 0)
     start = first[cut]
     own = single[cut]

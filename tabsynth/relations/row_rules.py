@@ -61,7 +61,7 @@ class OrderRule:
         edge = other + self.gap if column == self.high else other - self.gap
         least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
         first, last = coder.cumulative_mass(least), coder.cumulative_mass(most, inclusive=True)
-        inside = np.clip(coder.quantile(first + seed * (last - first)), least, most)
+        inside = coder.round_to_step(np.clip(coder.quantile(first + seed * (last - first)), least, most))
         reflected = np.clip(coder.round_to_step(2 * edge - own), coder.low[0], coder.high[-1])
         return np.where(least <= most, inside, reflected)
 

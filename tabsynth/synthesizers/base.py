@@ -1,4 +1,4 @@
-"""What every synthesizer is: a scikit-learn estimator that fits a table, samples rows and saves itself."""
+"""Base class of synthesizers: scikit-learn estimators that fit a table, sample rows and save themselves."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 
 class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
-    """Base of all synthesizers; think twice before adding to it.
+    """Base class of all synthesizers.
 
-    A subclass keeps its options as constructor arguments of the same name (scikit-learn's convention) and implements
-    ``_fit``, ``_sample``, ``_state`` and ``_restore``.
+    A subclass stores its constructor arguments as attributes of the same names (scikit-learn's convention) and
+    implements ``_fit``, ``_sample``, ``_state`` and ``_restore``.
 
     Attributes:
         schema_: The schema that was fitted.
         rows_: Number of training rows.
         seed_: Seed of the fit.
-        mixed_: Which plan made the training table of which sources; None where it was not mixed.
+        mixed_: Plan and sources of a mixed training table; None if it was not mixed.
     """
 
     kind: ClassVar[str]
@@ -80,19 +80,20 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         Args:
             data: A frame, a table or the path of a file.
             y: Ignored; scikit-learn's convention.
-            schema: What the table is; inferred when left out.
-            privacy: The privacy to guarantee, a ``Privacy``; a synthesizer that cannot guarantee it refuses.
-            seed: Seed of the fit; the same seed gives the same model on one machine. Drawn and kept when left out.
+            schema: Schema of the table; inferred by default.
+            privacy: A ``Privacy`` to guarantee; refused by synthesizers that cannot guarantee it.
+            seed: Seed of the fit; the same seed gives the same model on one machine. Random by default, and stored.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
-            checkpoint: File for the state of a long fit, which goes on from its own; removed when the fit ends.
-            callbacks: Functions called with a ``Progress`` as training goes on.
-            weights: How much each row counts: a number for each, or the name of a column, which then is 1 in every
-                synthetic row. By default the column of role ``weight``, where there is one.
-            mask: True where a row's source has the column, as ``Mixed.mask`` says; other cells are left out of the fit.
+            checkpoint: State file of a long fit, from which the same call resumes; removed when the fit ends.
+            callbacks: Functions called with a ``Progress`` during training.
+            weights: Row weights, as numbers or as the name of a column, which is then 1 in every synthetic row. By
+                default the column of role ``weight``, if any.
+            mask: True where a row's source has the column, as in ``Mixed.mask``; other cells do not take part in the
+                fit.
 
         Raises:
-            InputError: The table or the schema cannot be used; said before any long work.
-            PrivacyError: This synthesizer cannot give the privacy asked for.
+            InputError: The table or the schema cannot be used; raised before any long work.
+            PrivacyError: This synthesizer cannot guarantee the requested privacy.
         """
         if privacy is not None:
             refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
@@ -118,7 +119,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     @property
     def ledger_(self) -> PrivacyLedger:
-        """What the fit spent: entry by entry, and in all with ``ledger_.epsilon()``."""
+        """The privacy ledger of the fit; ``ledger_.epsilon()`` is its total."""
         self._check_fitted()
         return self._ledger or PrivacyLedger.not_private(self.schema_)
 
@@ -129,13 +130,13 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
         Args:
             n: Number of rows; by default as many as the training table (a noisy count, under privacy), or as ``given``.
-            given: What the rows must meet: ``{"sex": "F", "age": (60, 80)}`` for all rows (a tuple is an inclusive
-                range), or a frame of fixed values with one row for each row to draw.
+            given: Conditions: ``{"sex": "F", "age": (60, 80)}`` for all rows (a tuple is an inclusive range), or a
+                frame of fixed values with one row for each row to draw.
             seed: Seed of the draw; the same seed gives the same rows.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
 
         Raises:
-            ConditionError: A condition names an unknown column, or a value that the model cannot give.
+            ConditionError: A condition names an unknown column, or a value that the model cannot generate.
         """
         self._check_fitted()
         return self._sample(self._rows(n, given), given, SampleContext.of(seed, progress))
@@ -147,7 +148,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
         Args:
             n: Number of rows in all.
-            given: What all rows must meet, as in ``sample``.
+            given: Conditions of all rows, as in ``sample``.
             chunk: Rows of a chunk; the last may be shorter.
             seed: Seed of the draw; the same seed and chunk give the same rows.
         """
@@ -218,7 +219,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         return model
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """The model card: facts about the model for users of the synthetic table."""
         self._check_fitted()
         return {
             "synthesizer": type(self).__name__,
@@ -251,10 +252,10 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _fit(self, table: Table, run: FitOptions) -> None:
-        """Learn a checked table."""
+        """Learn a validated table."""
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
-        """Learn raw rows, read only in mechanisms that charge ``privacy.ledger``; set ``rows_`` to a noisy count."""
+        """Learn raw rows, read only by mechanisms that charge ``privacy.ledger``; set ``rows_`` to a noisy count."""
         raise unsupported_privacy(type(self).__name__)
 
     @abstractmethod
@@ -263,18 +264,18 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``_restore`` needs: plain data and arrays."""
+        """Plain data and arrays for ``_restore``."""
 
     @abstractmethod
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
-        """Take back what ``_state`` gave."""
+        """Restore the state that ``_state`` returned."""
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "schema_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
 
     def _rows(self, n: int | None, given: Given | None) -> int:
-        """How many rows to draw."""
+        """Number of rows to draw."""
         frame_rows = len(given) if isinstance(given, pd.DataFrame) else None
         if n is None:
             return self.rows_ if frame_rows is None else frame_rows

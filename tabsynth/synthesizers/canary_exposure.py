@@ -1,7 +1,7 @@
-"""A private mixture of counts as a white box: all that it releases of its rows, and how likely one row makes it.
+"""White-box canary audit of the private mixture: the likelihood ratio of all of its noisy counts.
 
-The adversary of a worst-case audit knows the code, every other row and the canary. What a fit learns of its rows are
-noisy counts, so the best score of a run is the log likelihood ratio of those counts with and without the canary.
+The adversary of a worst-case audit knows the code, every other row and the canary. A fit learns only noisy counts from
+its rows, so the optimal score is the log-likelihood ratio of these counts with and without the canary.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.options import FitOptions
 
 N_ROWS = 1_000
-"""Rows of the crafted table: so many that no value drowns in the noise, and all that a fit may read is read."""
+"""Rows of the crafted table; enough that every measurement of a fit takes place."""
 
 N_ROWS_SAMPLES_ONLY = 40
-"""Rows of a table in which the canary stands out, for who sees synthetic rows alone."""
+"""Rows of a table for an adversary who sees only synthetic rows, in which the canary is conspicuous."""
 
 NeighbouringTables = tuple[pd.DataFrame, pd.DataFrame]
 """The table without the canary, and the canary."""
@@ -40,13 +40,13 @@ NeighbouringTables = tuple[pd.DataFrame, pd.DataFrame]
 def worst_case_tables(
     schema: Schema, *, alone: bool = False, unit: str = "row", rows_per_person: int = 1
 ) -> NeighbouringTables:
-    """A table made of public facts alone, and a canary of the last values and highest numbers.
+    """A table made of public facts only, and a canary with the last values and highest numbers.
 
     Args:
-        schema: What the columns are, with values and bounds declared.
-        alone: Whether the canary's values are to occur in no other row.
+        schema: The columns, with declared values and bounds.
+        alone: Whether the canary's values occur in no other row.
         unit: ``row``, or the column of persons: then every other person has one row and the canary several.
-        rows_per_person: How many rows the canary has.
+        rows_per_person: Rows of the canary.
 
     Raises:
         SchemaError: A column's values or bounds are not declared.
@@ -65,9 +65,9 @@ def worst_case_tables(
 def likelihood_ratio_pipeline(
     schema: Schema, privacy: Privacy, known: NeighbouringTables
 ) -> Callable[[pd.DataFrame, int], float]:
-    """A pipeline for ``canaries``: fits the mixture and gives the log likelihood ratio of all that it read.
+    """A pipeline for ``canaries`` that fits the mixture and returns the log-likelihood ratio of its noisy counts.
 
-    The noise is the real one: the number that the pipeline is given decides nothing.
+    The noise comes from the system's generator; the seed argument of the pipeline is ignored.
     """
 
     def fit(frame: pd.DataFrame, number: int) -> float:
@@ -80,7 +80,7 @@ def likelihood_ratio_pipeline(
 
 
 class WhiteBoxSynthesizer(MarginalSynthesizer):
-    """A mixture that keeps what its fit read, and says how likely the canary makes it.
+    """A mixture that records its noisy counts and computes their likelihood ratio for the canary.
 
     Attributes:
         known: Set before ``fit``.
@@ -105,7 +105,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
     def _fit_marginals(
         self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: FitOptions
     ) -> None:
-        """Count the pairs and no more: a mixture is made of these counts alone, and shows nothing that they do not."""
+        """Count the pairs only: everything else of a mixture is post-processing of these counts."""
         if self.active_:
             measure_pairs(self._slots(rows), tokens, source, share, components=self.components, seed=run.seed)
 
@@ -117,7 +117,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         n_public: int | None,
         run: FitOptions,
     ) -> _ReplaySource:
-        """Exact counts and scores of a frame where the fit took noisy ones, on which its later reads depend."""
+        """Exact counts and scores of another frame for the same sequence of measurements."""
         own = PrivateRows(frame, rows.schema, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
@@ -128,7 +128,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
 
 
 class _RecordingSource:
-    """A source of noisy counts that keeps what it gave, each with the noise's scale."""
+    """A source of noisy counts that records each result with its noise scale."""
 
     def __init__(self, source: NoisyCounts) -> None:
         self.source, self.recorded = source, list[tuple[Floats, float]]()
@@ -151,7 +151,7 @@ class _RecordingSource:
 
 
 class _ReplaySource:
-    """Gives the same noisy counts once more, and keeps the exact ones of other rows."""
+    """Replays the recorded noisy counts, and records the exact counts of other rows."""
 
     def __init__(self, watched: _RecordingSource) -> None:
         self.watched, self.exact = watched, list[Floats]()
@@ -181,7 +181,7 @@ class _ReplaySource:
 
 
 class _ReplayCompleteError(Exception):
-    """All that was released has been read again."""
+    """Whether all released results have been replayed."""
 
 
 def _public_value(column: Column, share: float, number: int, alone: bool) -> Any:
@@ -190,13 +190,13 @@ def _public_value(column: Column, share: float, number: int, alone: bool) -> Any
     if isinstance(column, Categorical):
         values = column.values
         if not values:
-            raise SchemaError(f"column {column.name!r}: declare its values; canaries are made of public facts alone")
+            raise SchemaError(f"column {column.name!r}: declare its values; canaries use public facts only")
         return values[-1] if last else values[number % max(len(values) - alone, 1)]
     if isinstance(column, Boolean):
-        return last or (number // 7 % 2 == 1 and not alone)  # 7: not in step with the categories
+        return last or (number // 7 % 2 == 1 and not alone)  # 7 shares no factor with typical numbers of categories
     if isinstance(column, (Numeric, Datetime)):
         if column.low is None or column.high is None:
-            raise SchemaError(f"column {column.name!r}: declare low and high; canaries are made of public facts alone")
+            raise SchemaError(f"column {column.name!r}: declare low and high; canaries use public facts only")
         if isinstance(column, Datetime):
             low, high = pd.Timestamp(column.low), pd.Timestamp(column.high)
             return low + (high - low) * share

@@ -1,7 +1,7 @@
-"""A generative adversarial network of tokens that starts as a VAE.
+"""Generative adversarial network on tokens with a VAE warm start.
 
-A generator turns noise into rows. It begins as the decoder of a VAE with a standard normal prior, so that no mode is
-missing from the start; then it is trained against a critic.
+The generator is first trained as the decoder of a VAE with a standard normal prior, so that it covers all modes, and
+then against a critic.
 """
 
 from __future__ import annotations
@@ -26,26 +26,22 @@ from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.validation_split import split_rows
 
 MIN_WIDE_TOKENS, WIDE_EPOCHS_SHARE = 2000, 0.8
-"""Vocabularies of more tokens get this share of the VAE's passes, to keep the whole fit within minutes."""
+"""Larger vocabularies get this share of the VAE's epochs, to bound the time of the fit."""
 
 
 class GANSynthesizer(LatentSynthesizer):
-    """Generative adversarial network: a generator of rows that learns against a critic which says how real they look.
+    """Generative adversarial network on tokens.
 
-    A second or third opinion by a model of another family. ``MaskedSynthesizer`` is simpler, fills gaps and
-    gives the likelihood of a row; ``VAESynthesizer`` is this without the critic, and with a prior that it learns.
-    Conditions are met in every row; how the other columns follow them is approximate, the more so the rarer the
-    condition.
+    An alternative from another model family. ``MaskedSynthesizer`` is simpler, imputes missing cells and returns
+    likelihoods; ``VAESynthesizer`` has a learned prior and no critic. Conditions hold in every row; the distribution of
+    the other columns given a condition is approximate, more so for rare conditions.
 
     Args:
-        epochs: Passes of the warm start over the training rows; the other parts follow in proportion. By default from
-            the number of rows.
-        min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
+        epochs: Epochs of the warm start; the other stages scale with it. By default from the number of rows.
+        min_group: Minimum persons behind each category and each number of the model; 1 switches the floor off.
         device: ``auto``, ``cpu``, ``cuda`` or any torch device.
-        private_training: How a private fit learns. ``distilled``: from rows of ``MarginalSynthesizer``, which gets all
-            of the budget. ``dp-sgd``: from such rows for half of the budget, then a critic sees real rows by noisy
-            steps, for the rest. On Adult at epsilon 3, after four passes, the first erred by 0.021 in pairs of columns
-            and the second by 0.026 (columns drawn alone: 0.078; the mixture itself: 0.015).
+        private_training: ``distilled`` trains on rows of a ``MarginalSynthesizer`` that gets the whole budget.
+            ``dp-sgd`` gives it half of the budget, and trains the critic on real rows by DP-SGD with the rest.
 
     Example:
         >>> import pandas as pd
@@ -83,7 +79,7 @@ class GANSynthesizer(LatentSynthesizer):
         self._train_adversarially(tokens, run)
 
     def _train_adversarially(self, tokens: Tokens, run: FitOptions, critic_width: int | None = None) -> Critic | None:
-        """Learn tokens; return the critic that the generator learned against, None where there is nothing to learn."""
+        """Learn tokens; return the critic, or None if there is nothing to learn."""
         device = chosen_device(self.device)
         self._choose_order(tokens)
         if not self.active_:
@@ -106,7 +102,7 @@ class GANSynthesizer(LatentSynthesizer):
         return critic
 
     def _n_epochs(self) -> int:
-        """Passes of the warm start."""
+        """Epochs of the warm start."""
         if self.epochs is not None:
             return self.epochs
         return round(self.sizing_.epochs * (WIDE_EPOCHS_SHARE if self.layout_.total > MIN_WIDE_TOKENS else 1))

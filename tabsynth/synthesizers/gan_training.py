@@ -1,4 +1,4 @@
-"""How a GAN of tokens is fitted: the generator warm as a VAE, then against a critic that begins knowing nothing."""
+"""Training of the GAN: a VAE warm start of the generator, then adversarial training with a new critic."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ from tabsynth.training.trees.discriminator import TreeDiscriminator
 from tabsynth.training.validation_split import TrainValidation
 
 ADVERSARIAL_STEPS_RATIO = 0.3
-"""Steps of generator against critic, for each step of the warm start; twice as many brought no more."""
+"""Adversarial steps for each step of the warm start."""
 
 MAX_ADVERSARIAL_BATCH = 256
-"""Most rows of a step of generator against critic."""
+"""Maximum batch size of the adversarial steps."""
 
 N_VALIDATION_SAMPLES, MIN_GROUP_ROWS = 1 << 14, 20
-"""Rows that are drawn to judge the generator, and held-out rows of a group, fewer of which say little.
+"""Generated rows for the validation score, and minimum validation rows of a token group.
 
-With 4,096 rows and all groups, on credit defaults, one generator's score changed more from draw to draw than learning
-changed it.
+Fewer rows or smaller groups make the score noisier than the differences between generators.
 """
 
 GENERATOR_LR, CRITIC_LR = 1.5e-4, 1e-3
-"""Peak learning rates of the generator, which has learned already, and of the critic, which has not."""
+"""Peak learning rates of the pretrained generator and of the new critic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +45,15 @@ class GanFit:
     """One fit.
 
     Attributes:
-        net: The generator, with its encoder still.
-        critic: What it learns against.
+        net: The generator, with its encoder.
+        critic: The critic.
         order: The slots in the order in which they are drawn.
         sizing: Sizes of the warm start.
-        parts: Training rows and held-out ones.
-        epochs: Passes of the warm start.
-        pool: Draws rows for a critic.
+        parts: Training and validation rows.
+        epochs: Epochs of the warm start.
+        pool: Samples rows for the tree discriminator.
         run: The fit's seed, callbacks and checkpoint.
-        fingerprint: Names the fit.
+        fingerprint: Identifies the fit.
     """
 
     net: Generator
@@ -68,10 +67,10 @@ class GanFit:
     fingerprint: str
 
     def __call__(self) -> TreeDiscriminator | None:
-        """Fit generator and critic in place, the generator without its encoder at the end.
+        """Fit generator and critic in place; the encoder is dropped at the end.
 
         Returns:
-            Trees that choose among its rows, where they are of use.
+            A tree discriminator that selects rows, or None if it does not help.
         """
         stages = Stages(self.run.checkpoint, self.fingerprint)
         self._warm_start(stages)
@@ -84,13 +83,13 @@ class GanFit:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of a pass over the training rows."""
+        """Steps per epoch."""
         return max(len(self.parts.training) // self.sizing.batch, 1)
 
     def _warm_start(self, stages: Stages) -> None:
-        """The generator learns as the decoder of a VAE."""
+        """Train the generator as the decoder of a VAE."""
         objective = EvidenceLowerBound(self.net)
-        recipe = TrainingConfig(
+        config = TrainingConfig(
             steps=self.epochs * self.steps_per_epoch,
             eval_every=validation_interval(self.steps_per_epoch),
             batch=self.sizing.batch,
@@ -98,24 +97,24 @@ class GanFit:
             decay=self.sizing.decay,
             clip=5.0,
         )
-        judged = self.parts.judged
-        parts = objective.loss, lambda: objective.judge(judged)
-        self._stage(stages, "warm", self.net, parts, recipe, self.run.seed, objective.pace)
+        validation = self.parts.validation
+        parts = objective.loss, lambda: objective.validation_loss(validation)
+        self._stage(stages, "warm", self.net, parts, config, self.run.seed, objective.on_step)
         self.net.shed()
 
     def _train_adversarially(self, stages: Stages, seed: int) -> None:
-        """Generator and critic learn against each other; what makes held-out rows less alike is taken back."""
+        """Adversarial training; undone if it worsens the validation score."""
         training, layout = self.parts.training, self.net.layout
         steps = max(round(ADVERSARIAL_STEPS_RATIO * self.epochs * self.steps_per_epoch), 1)
         both = Adversaries(self.net, self.critic, Moments(layout, self.order, training), steps)
-        held = Moments(layout, self.order, self.parts.judged, least=MIN_GROUP_ROWS)
+        held = Moments(layout, self.order, self.parts.validation, least=MIN_GROUP_ROWS)
 
-        def judge() -> float:
-            # Rows as they will be sampled: adversaries shift columns' shares, which calibration mends.
+        def validation_loss() -> float:
+            # Calibrated rows, as in sampling: adversarial training shifts marginals, and calibration corrects them.
             return float(held.distance(self.pool(N_VALIDATION_SAMPLES, seed, True)))
 
-        before, own = judge(), {key: value.clone() for key, value in self.net.state_dict().items()}
-        recipe = TrainingConfig(
+        before, own = validation_loss(), {key: value.clone() for key, value in self.net.state_dict().items()}
+        config = TrainingConfig(
             steps=steps,
             eval_every=min(-(-steps // 4), 500),
             batch=min(MAX_ADVERSARIAL_BATCH, max(len(training) // 2, 1)),
@@ -127,7 +126,7 @@ class GanFit:
             beta2=0.9,
             lr_multipliers={"critic.": CRITIC_LR / GENERATOR_LR},
         )
-        after = self._stage(stages, "generator", both, (both.loss, judge), recipe, seed, both.pace)
+        after = self._stage(stages, "generator", both, (both.loss, validation_loss), config, seed, both.on_step)
         if after is None or after > before:
             self.net.load_state_dict(own)
 
@@ -137,9 +136,9 @@ class GanFit:
         name: str,
         module: nn.Module,
         parts: tuple[Callable[[Tensor, torch.Generator], Tensor], Callable[[], float]],
-        recipe: TrainingConfig,
+        config: TrainingConfig,
         seed: int,
-        pace: Callable[[float], None] | None = None,
+        on_step: Callable[[float], None] | None = None,
     ) -> float | None:
         """Train a module as one stage."""
 
@@ -148,13 +147,13 @@ class GanFit:
                 module,
                 *parts,
                 self.parts.training,
-                recipe,
+                config,
                 seed=seed,
                 checkpoint=checkpoint,
                 fingerprint=fingerprint,
                 callbacks=self.run.callbacks,
                 progress=self.run.progress,
-                pace=pace,
+                on_step=on_step,
             )
 
         return stages.run(name, module, fit)

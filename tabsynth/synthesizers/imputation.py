@@ -1,4 +1,4 @@
-"""Fill in the missing cells of rows with a token model that knows each cell's distribution given the others."""
+"""Imputation of missing cells by a token model with conditional distributions."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ class ConditionalModel(Protocol):
 
 
 Predictor = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floats]]]
-"""Tokens (-1 where unknown) and limits to the most probable token of each unknown cell and the expected numbers."""
+"""Maps tokens (-1 where unknown) and limits to the most probable tokens and the expected numbers."""
 
 
 def impute_rows(
     synthesizer: TokenSynthesizer, expected: Predictor, data: pd.DataFrame | Table, how: SampleContext, draw: bool
 ) -> pd.DataFrame:
-    """The rows with the missing cells of all learned columns filled.
+    """Rows with the missing cells of all learned columns filled.
 
     Args:
-        synthesizer: Whose codec and draws are used.
-        expected: What the model expects of unknown cells.
+        synthesizer: The fitted synthesizer.
+        expected: Predicts the unknown cells.
         data: Rows with missing cells; columns may be absent altogether.
-        how: How missing cells are drawn.
-        draw: Draw the missing cells of a row together; else each gets its most probable category or expected number.
+        how: The sampling context.
+        draw: Sample the missing cells of a row jointly; otherwise predict the most probable category or expected
+            number.
     """
     frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
     codec = synthesizer.codec_
@@ -65,14 +66,14 @@ def impute_rows(
 
 
 def slotwise_predictor(synthesizer: TokenSynthesizer, model: ConditionalModel) -> Predictor:
-    """What a model of the learned slots expects, one slot after the other."""
+    """Predictions slot by slot."""
     return lambda fixed, limits: _predict(synthesizer, model, fixed, limits)
 
 
 def _predict(
     synthesizer: TokenSynthesizer, model: ConditionalModel, fixed: Tokens, limits: list[Floats | None]
 ) -> tuple[Tokens, dict[str, Floats]]:
-    """The most probable token of each unknown cell, and the expected number of columns on a line."""
+    """The most probable token of each unknown cell, and the expected number of numeric columns."""
     out = fixed.copy()
     numbers: dict[str, Floats] = {}
     for place, position in enumerate(synthesizer.active_):

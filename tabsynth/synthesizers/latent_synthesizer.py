@@ -1,4 +1,4 @@
-"""What the VAE and the GAN share: rows that are drawn from latents."""
+"""Base class of the VAE and the GAN: rows are generated from latents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tabsynth.training.networks.vae import LatentNet, LatentSizing
 
 
 class LatentSynthesizer(NetworkSynthesizer):
-    """A model of tokens whose network turns latents into rows."""
+    """A token model whose network decodes latents."""
 
     device: str
     sizing_: LatentSizing
@@ -25,10 +25,10 @@ class LatentSynthesizer(NetworkSynthesizer):
 
     @abstractmethod
     def _network(self, seed: int) -> LatentNet:
-        """A new network, with all that a fit needs."""
+        """A new network for a fit."""
 
     def _inference_network(self) -> LatentNet:
-        """A network whose weights are to be read from a file."""
+        """A network whose weights are loaded afterwards."""
         return self._network(0)
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
@@ -36,7 +36,7 @@ class LatentSynthesizer(NetworkSynthesizer):
         return LatentSampler(self.net_, self._slot_sampler(options), self.order_).draw(tokens)
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """The model card: facts about the model for users of the synthetic table."""
         sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
         return {**super().card(), "sampling": sampling}
 

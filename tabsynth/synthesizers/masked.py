@@ -1,7 +1,7 @@
-"""The flagship: an any-order masked autoregressive model of tokens.
+"""Any-order masked autoregressive model of tokens, the default synthesizer.
 
-Half of each batch learns to fill in any subset of masked slots (Uria, Murray and Larochelle, "A deep and tractable
-density estimator", arXiv 1310.1757), half follows one order, which an unconditional sample follows too.
+Half of each batch masks any subset of slots (Uria, Murray and Larochelle, "A deep and tractable density estimator",
+arXiv 1310.1757), the other half follows one fixed order, which unconditional samples use.
 """
 
 from __future__ import annotations
@@ -40,14 +40,13 @@ from tabsynth.training.validation_split import TrainValidation, split_rows
 from tabsynth.training.variable_order import explained_entropy_share
 
 LR_MULTIPLIERS = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
-"""Factors of the learning rate. A row updates one of many embeddings, and one of few cells of a cross; the skip is
-updated by every row in all of its slots, and overshoots."""
+"""Learning rate factors by parameter: a row updates few of the embeddings, but many weights of the skip connection."""
 
 N_VALIDATION_ROWS = 1024
-"""Held-out rows of each evaluation during training."""
+"""Validation rows of each evaluation during training."""
 
 MIN_COPULA_ROWS = 20
-"""Training rows at least for a copula."""
+"""Minimum training rows for a copula."""
 
 N_CALIBRATION_ROWS = 8192
 """Rows sampled to estimate the calibration weights of samples of any size."""
@@ -60,8 +59,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
     columns that boosted trees predict better are resampled from these.
 
     Args:
-        epochs: Passes over the training rows; by default from the number of rows.
-        min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
+        epochs: Number of epochs; by default from the number of rows.
+        min_group: Minimum persons behind each category and each number of the model; 1 switches the floor off.
         device: ``auto``, ``cpu``, ``cuda`` or any torch device.
 
     Example:
@@ -86,13 +85,13 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.device = device
 
     def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
-        """Fill in the missing cells of rows, each given all that is known of its row.
+        """Impute the missing cells of rows given the known cells.
 
         Args:
             data: Rows with missing cells; columns may be absent altogether.
             seed: Seed of the draw.
-            draw: Draw the missing cells of a row together, as multiple imputation needs. By default each gets its most
-                probable category or its expected number.
+            draw: Sample the missing cells of a row jointly, as for multiple imputation. By default each cell gets its
+                most probable category or its expected number.
 
         Returns:
             The rows with the missing cells of all learned columns filled, columns in the training order.
@@ -106,8 +105,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
         """Log-probability of rows in nats, shape (n,).
 
-        Numbers count by the token that they fall in: it is the probability of a row of tokens, not a density. Columns
-        that the frame lacks are left out.
+        This is the probability of the row's tokens, not a density of its numbers. Columns that are not in the frame are
+        marginalised.
 
         Raises:
             InputError: A column is unknown, or a value is of the wrong type.
@@ -124,7 +123,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
     def embed(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float32]:
         """Features of rows for other models, shape (n, width): the network's last layer with nothing masked.
 
-        Columns that the frame lacks are masked.
+        Columns that are not in the frame are masked.
 
         Raises:
             InputError: A column is unknown, or a value is of the wrong type.
@@ -136,7 +135,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     @torch.inference_mode()
     def _map_chunks(self, tokens: Tokens, work: Callable[[AutoregressiveModel, Tensor], Tensor]) -> npt.NDArray[Any]:
-        """Do some work on all rows, a chunk at a time."""
+        """Apply a function to all rows in chunks."""
         chain = self._chain()
         parts = [tokens[begin : begin + CHUNK_ROWS] for begin in range(0, max(len(tokens), 1), CHUNK_ROWS)]
         made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
@@ -156,7 +155,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
         rank[self.order_] = torch.arange(len(self.order_), device=device)
         steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
-        recipe = TrainingConfig(
+        config = TrainingConfig(
             steps=(self.epochs or self.sizing_.epochs) * steps_per_epoch,
             eval_every=validation_interval(steps_per_epoch),
             batch=self.sizing_.batch,
@@ -169,15 +168,15 @@ class MaskedSynthesizer(NetworkSynthesizer):
             self.net_,
             self.layout_,
             lambda batch, noise: self._loss(batch, rank, noise),
-            lambda: self._validation_loss(parts.judged[:N_VALIDATION_ROWS]),
+            lambda: self._validation_loss(parts.validation[:N_VALIDATION_ROWS]),
             parts,
-            recipe,
+            config,
             self._draw_candidates,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
             trained=lambda: self._fit_conditionals(parts, run),
         )
-        self.score_ = score if self.copula_ is None else self._validation_loss(parts.judged)
+        self.score_ = score if self.copula_ is None else self._validation_loss(parts.validation)
 
     @torch.inference_mode()
     def _fit_conditionals(self, parts: TrainValidation, run: FitOptions) -> None:
@@ -216,7 +215,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         )
 
     def _loss(self, batch: Tensor, rank: Tensor, noise: torch.Generator) -> Tensor:
-        """Half of the rows any-order, half along the chain; mean cross-entropy a masked slot."""
+        """Mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order."""
         rows, slots = batch.shape
         half = rows // 2
         device = batch.device
@@ -234,18 +233,18 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     @torch.inference_mode()
     def _validation_loss(self, tokens: Tensor) -> float:
-        """Mean negative log-likelihood of held-out rows along the chain, in nats a row."""
+        """Mean negative log-likelihood of validation rows in the fixed order, in nats per row."""
         return -float(self._chain().log_prob(tokens, self.order_).mean())
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
-        """Rows with the tokens that were -1 drawn, in place."""
+        """Sample the tokens that are -1, in place."""
         weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else {}
         asked = options.limits, options.noise, options.calibrate, options.stratify, weights
         chain, allowed = self._chain(), self._allowed_tokens
         return AutoregressiveSampler(chain, self.order_, self.parents_, allowed, *asked).draw(tokens)
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
-        """Rows with what trees know better drawn once more."""
+        """Resample the columns with tree conditionals."""
         weights = self.tree_conditionals_.refined_weights if options.plain(free) else None
         return refine_rows(tokens, free, self.tree_conditionals_.trees, self._slot_sampler(options, weights))
 
@@ -257,7 +256,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """The model card: facts about the model for users of the synthetic table."""
         few = ", fewer on average" if self.tree_conditionals_.calibration_weights else ""
         names = [self.codec_.slots[position].column for position in self.active_]
         return super().card() | {

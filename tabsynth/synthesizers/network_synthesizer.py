@@ -1,4 +1,4 @@
-"""What the models with a network of tokens share: the order of the slots, and rows that are filled in and chosen."""
+"""Base class of token models with a network: slot order, sampling, and selection of rows."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from tabsynth.training.validation_split import TrainValidation
 from tabsynth.training.variable_order import chain_order, mutual_information, strongest_predecessors
 
 N_PARENTS = 4
-"""Slots by which rows are sorted before stratified uniforms are dealt to them."""
+"""Number of slots by which rows are sorted for stratified sampling."""
 
 
 class NetworkSynthesizer(TokenSynthesizer):
-    """A model of tokens whose network fills in rows, among which a critic may choose.
+    """A token model with a network, whose rows a tree discriminator may select.
 
     Attributes:
         order_: The slots in the order in which they are drawn.
-        parents_: For each slot, those by which rows are sorted when it is drawn.
+        parents_: For each slot, the slots by which rows are sorted when it is sampled.
         net_: The network.
         precision_: Type in which the fit ran its matrix products, ``bfloat16`` or ``float32``; None in files of
             earlier versions.
@@ -56,7 +56,7 @@ class NetworkSynthesizer(TokenSynthesizer):
     net_: nn.Module
 
     def _choose_order(self, tokens: Tokens) -> npt.NDArray[np.float64]:
-        """Choose order and parents; return the mutual information of slots that they rest on."""
+        """Choose order and parents; return the mutual information of the slots."""
         self.precision_ = precision_name(chosen_device(self.device))
         information = mutual_information(tokens, self.layout_)
         small = len(tokens) < MAX_SMALL_ROWS
@@ -65,7 +65,7 @@ class NetworkSynthesizer(TokenSynthesizer):
         return information
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """The model card: facts about the model for users of the synthetic table."""
         return {**super().card(), "precision": self.precision_}
 
     @torch.inference_mode()
@@ -84,12 +84,12 @@ class NetworkSynthesizer(TokenSynthesizer):
 
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
-        """Rows for a critic, shape (count, slots)."""
+        """Candidate rows, shape (count, slots)."""
         finish = self._refine if finished else None
         return sample_unconditional_rows(self._fill, finish, count, len(self.active_), seed, self._device())
 
     def _device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return next(self.net_.parameters()).device
 
     def _slot_sampler(self, options: RowOptions, weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
@@ -100,10 +100,10 @@ class NetworkSynthesizer(TokenSynthesizer):
 
     @abstractmethod
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
-        """Rows with the tokens that were -1 drawn, in place."""
+        """Sample the tokens that are -1, in place."""
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
-        """Rows that are filled and chosen, with some of their free cells drawn once more."""
+        """Sampled and selected rows, with some free cells resampled."""
         return tokens
 
 
@@ -111,44 +111,44 @@ def fit_network(
     net: nn.Module,
     layout: Layout,
     loss: Callable[[Tensor, torch.Generator], Tensor],
-    judge: Callable[[], float],
+    validation_loss: Callable[[], float],
     parts: TrainValidation,
-    recipe: TrainingConfig,
+    config: TrainingConfig,
     pool: CandidateFn,
     run: FitOptions,
     fingerprint: str,
-    pace: Callable[[float], None] | None = None,
+    on_step: Callable[[float], None] | None = None,
     trained: Callable[[], None] | None = None,
 ) -> tuple[float | None, TreeDiscriminator | None]:
-    """Train a network in place; return its score on held-out rows, and a critic of its rows where one is of use.
+    """Train a network in place; return its validation score, and a tree discriminator of its rows if it helps.
 
     Args:
-        net: What is trained.
+        net: The network.
         layout: The slots.
-        loss: See ``train``, as for the judge, the recipe and the pace.
-        judge: Score of the network on held-out rows.
+        loss: Loss of a batch; see ``train``.
+        validation_loss: Loss of the network on the validation rows.
         parts: The rows of the fit.
-        recipe: How long and how fast.
-        pool: Draws rows for a critic.
+        config: The training configuration.
+        pool: Samples rows for the discriminator.
         run: The fit's seed, callbacks and checkpoint.
-        fingerprint: Names the fit for its checkpoint.
-        pace: Told before every step which share of the fit is done.
-        trained: Called when the network is trained, before a critic looks.
+        fingerprint: Identifies the fit in its checkpoint.
+        on_step: Called before every step with the completed share of the fit.
+        trained: Called after training of the network, before the discriminator is fitted.
     """
 
     def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
         return train(
             net,
             loss,
-            judge,
+            validation_loss,
             parts.training,
-            recipe,
+            config,
             seed=run.seed,
             checkpoint=checkpoint,
             fingerprint=fingerprint,
             callbacks=run.callbacks,
             progress=run.progress,
-            pace=pace,
+            on_step=on_step,
             weights=parts.weights,
         )
 

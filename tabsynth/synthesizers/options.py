@@ -24,9 +24,9 @@ class FitOptions:
     """Options of one fit.
 
     Attributes:
-        seed: Seed of everything random in the fit.
-        progress: Whether to show a bar; None shows one on a terminal.
-        checkpoint: File to write the state to as the fit goes on, and to resume from.
+        seed: Random seed of the fit.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+        checkpoint: State file, from which an interrupted fit resumes.
         callbacks: Called with a ``Progress`` after every evaluation interval.
         row_weights: Weights of the rows, and which cells each row has.
         fit_discriminator: Whether to fit the discriminator that selects sampled rows.
@@ -46,7 +46,7 @@ class SampleContext:
 
     Attributes:
         rng: Source of random numbers.
-        progress: Whether to show a bar; None shows one on a terminal.
+        progress: Whether to show a progress bar; None shows one on a terminal.
         keys: Seed of the identifiers, shared by the chunks of one sample.
         start: Rows drawn before with the same ``keys``.
     """
@@ -58,6 +58,6 @@ class SampleContext:
 
     @classmethod
     def of(cls, seed: int | None, progress: bool | None) -> SampleContext:
-        """A context of its own."""
+        """A context with its own generator."""
         rng = np.random.default_rng(None if seed is None else validate_seed(seed))
         return cls(rng, progress, int(rng.integers(2**63)))

@@ -1,4 +1,4 @@
-"""The private route of ``fit``: what is asked for is checked on public facts alone, and no cell is looked at."""
+"""Private route of ``fit``: arguments are validated by public facts only, without reading any cell."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRIVATE_ALTERNATIVE = "MarginalSynthesizer, which is the most faithful of those 
 
 
 def unsupported_privacy(name: str) -> PrivacyError:
-    """What a synthesizer says that cannot guarantee privacy."""
+    """Error of synthesizers that cannot guarantee privacy."""
     return PrivacyError(
         f"{name} cannot guarantee differential privacy; use {PRIVATE_ALTERNATIVE}, or fit it without privacy= where "
         "the output stays as protected as the data"
@@ -39,16 +39,16 @@ def unsupported_privacy(name: str) -> PrivacyError:
 def prepare_private_fit(
     data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, Schema, Privacy, dict[str, Any] | None]:
-    """The frame, its schema, the privacy with the fit's ledger open, and what may be told of a mixed table.
+    """The frame, its schema, the privacy with the fit's open ledger, and the public provenance of a mixed table.
 
     Args:
         data: A frame, a table or a path, as given to ``fit``.
-        schema: What the table is, as declared.
-        privacy: The privacy asked for.
-        refused: Arguments of ``fit`` that have no place in a private one, by name; they must all be None.
+        schema: The declared schema.
+        privacy: The requested privacy.
+        refused: Arguments of ``fit`` that a private fit does not take, by name; all must be None.
 
     Raises:
-        PrivacyError: Something asked for cannot be had privately; the message names it and the remedy.
+        PrivacyError: An argument is not available in private fits; the message names it and the remedy.
         SchemaError: The frame's columns are not those of the schema.
     """
     if not isinstance(privacy, Privacy):
@@ -60,8 +60,8 @@ def prepare_private_fit(
         data, schema = data.frame, schema or data.schema
     if schema is None:
         raise PrivacyError(
-            "a private fit needs a schema, for one inferred from the data would tell of them: declare it, and measure "
-            "what is not public with tabsynth.privacy.domains.measure"
+            "a private fit needs a declared schema: an inferred one leaks information about the data. Declare it, and "
+            "measure what is not public with tabsynth.privacy.domains.measure"
         )
     private_schema(schema, privacy.unit)
     frame = read_private(Path(data), schema) if isinstance(data, (str, Path)) else data
@@ -71,8 +71,8 @@ def prepare_private_fit(
     if sorted(names, key=str) != sorted(schema):
         absent, extra = [name for name in schema if name not in names], [name for name in names if name not in schema]
         raise SchemaError(
-            f"the schema does not fit the table: it lacks {quote(extra) or 'nothing'} and has {quote(absent)} that "
-            "the table lacks; change one of them"
+            f"the schema does not match the table: columns only in the table: {quote(extra) or 'none'}; "
+            f"columns only in the schema: {quote(absent) or 'none'}; change one of them"
         )
     if privacy.unit != "row":
         check_person_column(frame[privacy.unit])
@@ -93,18 +93,18 @@ _REFUSAL_REASONS = {
 def fit_private(
     model: Synthesizer, data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any], run: FitOptions
 ) -> None:
-    """Fit a synthesizer privately: nothing looks at the rows but mechanisms that charge the ledger first.
+    """Fit a synthesizer privately: only mechanisms that charge the ledger first read the rows.
 
     Args:
-        model: What is fitted.
+        model: The synthesizer.
         data: A frame, a table or a path, as given to ``fit``.
-        schema: What the table is, as declared.
-        privacy: The privacy asked for.
-        refused: Arguments of ``fit`` that have no place in a private one, by name; they must all be None.
-        run: How the fit is to be run; its seed decides nothing but what comes after the noise.
+        schema: The declared schema.
+        privacy: The requested privacy.
+        refused: Arguments of ``fit`` that a private fit does not take, by name; all must be None.
+        run: Options of the fit; the seed affects only post-processing, never the noise.
 
     Raises:
-        PrivacyError: The synthesizer, or something asked for, does not go with privacy.
+        PrivacyError: The synthesizer or an argument does not support privacy.
     """
     if not model.supports_privacy:
         raise unsupported_privacy(type(model).__name__)

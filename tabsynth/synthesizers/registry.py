@@ -1,4 +1,4 @@
-"""Every synthesizer by its name: make one, read one from a file, or go from a table to a synthetic one in one line."""
+"""Registry of synthesizers: create one by name, load one from a file, or synthesize a table in one call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "gaussian_copula": ("tabsynth.synthesizers.adapters.sdv", "GaussianCopulaSynthesizer"),
     "copula_gan": ("tabsynth.synthesizers.adapters.sdv", "CopulaGANSynthesizer"),
 }
-"""Where the synthesizer of each kind is defined; the module is imported when the kind is asked for."""
+"""Module of each kind's synthesizer, imported on first use."""
 
 DATABASE_KINDS = ("relational",)
 """Kinds of models of several tables, which ``RelationalSynthesizer.load`` reads."""
@@ -71,7 +71,7 @@ def load(path: str | Path) -> Synthesizer:
     """Read a fitted synthesizer from the file that its ``save`` wrote.
 
     Raises:
-        ModelFileError: Not there, not a model file, damaged, of a later version, or of a kind unknown here.
+        ModelFileError: Missing, not a model file, damaged, of a later version, or of an unknown kind.
         MissingDependencyError: The model needs a package that is not installed.
     """
     return from_file(model_file.load(path), path)
@@ -81,14 +81,14 @@ def from_file(file: model_file.ModelFile, path: str | Path) -> Synthesizer:
     """A fitted synthesizer from the content of its file.
 
     Raises:
-        ModelFileError: Of a kind unknown here, or damaged.
+        ModelFileError: Of an unknown kind, or damaged.
     """
     if file.kind in DATABASE_KINDS:
         raise ModelFileError(f"{str(path)!r} is a model of linked tables; read it with RelationalSynthesizer.load")
     if file.kind not in KINDS:
         raise ModelFileError(
-            f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not know; "
-            f"it knows {', '.join(KINDS)}"
+            f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not support; "
+            f"it supports {', '.join(KINDS)}"
         )
     return synthesizer_class(file.kind).from_file(file)
 
@@ -101,12 +101,12 @@ def synthesize(
     seed: int | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """From a table to a synthetic one in one line: fit a ``MaskedSynthesizer`` and sample it.
+    """Synthesize a table in one call: fit a ``MaskedSynthesizer`` and sample it.
 
     Args:
         data: A frame, a table or the path of a file.
         n: Number of rows; by default as many as ``data`` has.
-        schema: What the table is; inferred when left out.
+        schema: Schema of the table; inferred by default.
         seed: Seed of the fit and of the draw.
         progress: Whether to show progress bars; by default on a terminal, for work of over two seconds.
 
@@ -121,7 +121,7 @@ def create_on_device(kind: str, options: Mapping[str, Any]) -> Synthesizer:
     """An unfitted synthesizer of a kind.
 
     Raises:
-        InputError: An unknown kind, an option that it does not have, or a device that is not here.
+        InputError: Unknown kind, unknown option, or unavailable device.
     """
     from tabsynth.training.loop import chosen_device
 
@@ -131,14 +131,14 @@ def create_on_device(kind: str, options: Mapping[str, Any]) -> Synthesizer:
 
 
 def supports_checkpoints(model: Synthesizer) -> bool:
-    """Whether a fit of this synthesizer can keep its state in a checkpoint."""
+    """Whether fits of this synthesizer support checkpoints."""
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
     return isinstance(model, TokenSynthesizer)
 
 
 def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
-    """The values that a model knows of each column of values; an inferred schema does not hold them."""
+    """Known values of each categorical column; an inferred schema does not contain them."""
     from tabsynth.codec.categorical_encoder import ValueCoder
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 

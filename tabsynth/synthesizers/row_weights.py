@@ -1,4 +1,4 @@
-"""How much each row of a fit counts, and which cells it has at all: checks of ``fit(weights=..., mask=...)``."""
+"""Validation of ``fit(weights=..., mask=...)``: row weights, and cells that a row's source does not have."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from tabsynth.schema.schema import Schema
 
 @dataclass(frozen=True, eq=False)
 class RowWeights:
-    """The rows' weights and the cells that are there.
+    """Row weights and present cells.
 
     Attributes:
-        weights: How much each row counts, mean one, shape (rows,); None where all count the same.
-        observed: For each column that some rows lack altogether, which rows have it, shape (rows,).
+        weights: Row weights of mean one, shape (rows,); None if all are equal.
+        observed: For each column that is absent from some rows, which rows have it, shape (rows,).
     """
 
     weights: npt.NDArray[np.float64] | None = None
     observed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     def check_unused(self, name: str) -> None:
-        """Raise where anything was asked of a synthesizer that cannot do it.
+        """Raise if weights or a mask were given to a synthesizer that does not support them.
 
         Raises:
-            InputError: Rows are weighted, or lack columns.
+            InputError: Rows are weighted, or columns are absent.
         """
         if self.weights is not None or self.observed:
             raise InputError(
-                f"{name} cannot learn from weighted rows or from rows that lack a column; "
-                "use MaskedSynthesizer or VAESynthesizer"
+                f"{name} does not support row weights or absent columns; use MaskedSynthesizer or VAESynthesizer"
             )
 
 
@@ -46,10 +45,10 @@ def parse_weights(table: Table, weights: Any, mask: pd.DataFrame | None) -> tupl
     Args:
         table: The training rows.
         weights: A number for each row, or the name of a column; by default the column of role ``weight``.
-        mask: True where a row has a column, False where its source never had it; columns left out are there.
+        mask: True where a row has a column, False where its source does not have it; unnamed columns are present.
 
     Returns:
-        The table, its weight column set to one since a synthetic row counts as one row; and what was asked.
+        The table, with its weight column set to 1, and the weights.
 
     Raises:
         InputError: The weights or the mask do not fit the table.
@@ -59,7 +58,7 @@ def parse_weights(table: Table, weights: Any, mask: pd.DataFrame | None) -> tupl
     column = weights if isinstance(weights, str) else roles[0] if weights is None and roles else None
     if column is not None:
         if column not in table.frame.columns:
-            raise InputError(f"weights names the column {column!r}, which the table lacks; give a column or numbers")
+            raise InputError(f"weights={column!r} is not a column of the table; give a column or numbers")
         weights = table.frame[column]
         frame = table.frame.copy(deep=False)
         frame[column] = np.ones(len(frame), dtype=weights.dtype if weights.dtype.kind in "iuf" else np.int64)
@@ -69,7 +68,7 @@ def parse_weights(table: Table, weights: Any, mask: pd.DataFrame | None) -> tupl
 
 
 def allow_masked_gaps(schema: Schema, mask: pd.DataFrame | None) -> Schema:
-    """The schema with every column nullable that some rows lack, so that their empty cells pass the door."""
+    """The schema with masked columns nullable, so that their empty cells are valid."""
     if mask is None:
         return schema
     absent = {name for name in mask.columns if name in schema and not mask[name].all()}
@@ -100,7 +99,7 @@ def _normalise(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.fl
 
 
 def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.NDArray[np.bool_]]:
-    """Columns that some rows lack, and which rows have them."""
+    """Columns that are absent from some rows, and which rows have them."""
     if mask is None:
         return {}
     if not isinstance(mask, pd.DataFrame) or len(mask) != len(frame):
@@ -108,7 +107,7 @@ def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, 
         raise InputError(f"mask must be a DataFrame of True and False with the table's {len(frame)} rows, not {found}")
     unknown = [name for name in mask.columns if name not in frame.columns]
     if unknown:
-        raise InputError(f"mask has the columns {quote(unknown)}, which the table lacks; drop them")
+        raise InputError(f"mask has columns that are not in the table: {quote(unknown)}; drop them")
     out = {}
     for name in mask.columns:
         cells = mask[name].to_numpy()
@@ -122,10 +121,10 @@ def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, 
 
 
 def weighted_counts(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
-    """Rows of each token of a slot, by their weights where they have some; absent tokens (-1) do not count."""
+    """Weighted rows of each token of a slot; absent tokens (-1) do not count."""
     here = tokens >= 0
     plain = np.bincount(tokens[here], minlength=size)
     if weights is None:
         return plain
-    # A token that was seen stays one that may be drawn, however little its rows count.
+    # Observed tokens stay allowed, however small the weight of their rows.
     return np.maximum(np.rint(np.bincount(tokens[here], weights[here], size)), plain > 0).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What the token models share: codec in, codec out, conditions, constraints, and the slots that are worth learning."""
+"""Base class of the token models: encoding, conditional sampling, constraints, serialisation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_RULE_REDRAWS = 10  # for rows that violate a discovered rule
 
 
 class TokenSynthesizer(Synthesizer):
-    """A model of tokens. A subclass learns tokens and draws tokens given fixed ones; the rest is here.
+    """A token model; subclasses learn tokens and sample tokens given fixed ones.
 
     Attributes:
         codec_: The vocabulary.
@@ -44,7 +44,7 @@ class TokenSynthesizer(Synthesizer):
         layout_: The learned slots; slots that can hold only one token are left out.
         active_: Positions of the learned slots in the codec's token matrix.
         functions_: Functional dependencies between learned slots.
-        trees_: Says which of more rows than are wanted to take; None where what the model draws looks real already.
+        trees_: Discriminator for selecting rows; None if it does not help.
     """
 
     supports_weights: ClassVar[bool] = True
@@ -82,7 +82,7 @@ class TokenSynthesizer(Synthesizer):
         self._fit_tokens(learned, run)
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
-        """Choose the slots to learn, given the training rows of each token of each slot, and slots that some lack."""
+        """Choose the slots to learn, given the training rows of each token and the partially absent slots."""
         self.counts_, self.partial_, self.functions_, self.trees_ = counts, partial, (), None
         self.__dict__.pop("_allowed_tokens", None)
         slots = self.codec_.slots
@@ -97,7 +97,7 @@ class TokenSynthesizer(Synthesizer):
         )
 
     def _emittable_tokens(self, position: int) -> npt.NDArray[np.bool_]:
-        """Which tokens of a slot a synthetic row may hold, shape (size,)."""
+        """Allowed tokens of a slot, shape (size,)."""
         slot = self.codec_.slots[position]
         emit = self.codec_.coders[slot.column].allowed_tokens
         if slot.digit is None:
@@ -106,13 +106,13 @@ class TokenSynthesizer(Synthesizer):
         return np.asarray((share > 0).any(0) if slot.digit == 1 else share > 0)
 
     def _pooled_tokens(self, position: int) -> list[int] | None:
-        """The token of a slot that stands for several values; None for a digit, which says nothing by itself."""
+        """The RARE token of a slot; None for a digit."""
         slot = self.codec_.slots[position]
         return [self.codec_.coders[slot.column].rare] if slot.digit is None else None
 
     @cached_property
     def _allowed_tokens(self) -> list[npt.NDArray[np.bool_]]:
-        """Emittable tokens of each learned slot; for a low digit, one row for each token of its high digit."""
+        """Allowed tokens of each learned slot; for a low digit, one row for each token of its high digit."""
         out = []
         for position in self.active_:
             slot = self.codec_.slots[position]
@@ -122,7 +122,7 @@ class TokenSynthesizer(Synthesizer):
         return out
 
     def _fingerprint(self, tokens: Tokens, run: FitOptions) -> str:
-        """Names a fit for its checkpoint: its kind, data, options and seed."""
+        """Identifies a fit in its checkpoint: kind, data, options and seed."""
         facts = [self.kind, self.epochs, self.min_group, run.seed, list(tokens.shape), list(self.layout_.sizes)]
         digest = hashlib.sha256(json.dumps(facts).encode() + np.ascontiguousarray(tokens).tobytes())
         if run.row_weights.weights is not None:
@@ -153,19 +153,19 @@ class TokenSynthesizer(Synthesizer):
 
         Args:
             n: Number of rows; by default as many as the training table, or as ``given`` has.
-            given: What the rows must meet, exactly, and however rare: ``{"sex": "F", "age": (60, 80), "state":
-                ["MA", "NY"]}`` (a value, an inclusive range, a list of values) for all rows, or a frame with one row
-                of fixed values for each row to draw, missing where free.
+            given: Conditions, met exactly however rare: ``{"sex": "F", "age": (60, 80), "state": ["MA", "NY"]}`` (a
+                value, an inclusive range, a list of values) for all rows, or a frame with one row of fixed values for
+                each row to draw, missing where free.
             seed: Seed of the draw; the same seed gives the same rows.
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
-            calibrate: Pull each column's mean prediction to its training marginal; in samples of at least 1,000 rows,
-                and in plain ones to pick from under a condition. A masked model's other plain rows meet it on average.
-            stratify: Deal random numbers evenly to similar rows. With both off, rows are independent draws.
-            mixture: Shares of the sources, ``{"cleveland": 0.5, "va": 0.5}``, for a table that holds several (the
-                column of role ``source``, or ``_source``); the rows of all come in random order.
+            calibrate: Calibrate each column's mean prediction to its training marginal, in samples of at least 1,000
+                rows and in unconditional samples that a condition filters.
+            stratify: Stratify the random numbers of similar rows. With both off, rows are independent.
+            mixture: Shares of the sources, ``{"cleveland": 0.5, "va": 0.5}``, for a table of several (the column of
+                role ``source``, or ``_source``); rows are in random order.
 
         Raises:
-            ConditionError: A condition names an unknown column, or a value that the model cannot give.
+            ConditionError: A condition names an unknown column, or a value that the model cannot generate.
         """
         self._check_fitted()
         draw = SampleContext.of(seed, progress)
@@ -185,7 +185,7 @@ class TokenSynthesizer(Synthesizer):
     def _sample_rows(
         self, n: int, given: Given | None, draw: SampleContext, *, calibrate: bool, stratify: bool
     ) -> pd.DataFrame:
-        """Draw tokens and decode them; redraw rows that violate a constraint."""
+        """Sample and decode tokens; resample rows that violate a constraint."""
         conditions = Conditions.of(self.codec_, given, n)
         limits = conditions.limits(self.codec_, self.active_)
 
@@ -223,7 +223,7 @@ class TokenSynthesizer(Synthesizer):
     def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
     ) -> Tokens:
-        """Drawn tokens of the learned slots, some held, with every function between slots kept."""
+        """Sampled tokens of the learned slots given fixed ones; functional dependencies hold."""
         if not self.functions_:
             return tokens
         shares: list[Floats] = []
@@ -233,7 +233,7 @@ class TokenSynthesizer(Synthesizer):
         return repair(tokens, held, self.functions_, shares, rng)
 
     def _constant_tokens(self, n: int) -> Tokens:
-        """The token matrix with its one possible token in every slot that was not learned."""
+        """The token matrix, with the only possible token in slots that are not learned."""
         only = [np.argmax(self._emittable_tokens(i)) for i in range(len(self.codec_.slots))]
         return np.tile(np.array(only, np.int32), (n, 1))
 
@@ -242,7 +242,7 @@ class TokenSynthesizer(Synthesizer):
         self._check_fitted()
         frame = data.frame if isinstance(data, Table) else data
         if unknown := [name for name in frame.columns if name not in self.codec_.coders]:
-            raise InputError(f"the model does not know the columns {quote(unknown)}")
+            raise InputError(f"unknown columns: {quote(unknown)}")
         return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
@@ -269,7 +269,7 @@ class TokenSynthesizer(Synthesizer):
         self._restore_model(config["learned"], weights)
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """The model card: facts about the model for users of the synthetic table."""
         vocabulary = {**self.codec_.card(), **self.relations_.card()}
         vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
         chosen = f"by a critic among {N_CANDIDATES} times as many rows" if self.trees_ else None
@@ -289,12 +289,12 @@ class TokenSynthesizer(Synthesizer):
         calibrate: bool,
         stratify: bool,
     ) -> Tokens:
-        """Draw the tokens that are -1 in ``fixed``, shape (rows, learned slots), within the limits."""
+        """Sample the tokens that are -1 in ``fixed``, shape (rows, learned slots), within the limits."""
 
     @abstractmethod
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``_restore_model`` needs: plain data and arrays."""
+        """Plain data and arrays for ``_restore_model``."""
 
     @abstractmethod
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
-        """Take back what ``_model_state`` gave."""
+        """Restore the state that ``_model_state`` returned."""

@@ -1,7 +1,7 @@
-"""A variational autoencoder of tokens with a learned prior.
+"""Variational autoencoder of tokens with a learned prior.
 
-Latents come from an autoregressive mixture of Gaussians that is trained together with encoder and decoder; with a
-standard normal prior, a classifier tells the rows of such a model from real ones much more easily.
+The prior is an autoregressive mixture of Gaussians, trained jointly with encoder and decoder; synthetic rows are much
+harder to distinguish from real ones than with a standard normal prior.
 """
 
 from __future__ import annotations
@@ -27,30 +27,26 @@ from tabsynth.training.training_state import TrainingConfig
 from tabsynth.training.validation_split import split_rows
 
 KL_WARMUP_SHARE = 0.3
-"""Share of the fit over which the weight of the divergence from the prior rises to one."""
+"""Share of the fit over which the weight of the KL divergence rises to one."""
 
 MIN_KL_WEIGHT = 0.1
-"""Weight of the divergence from the prior at the start."""
+"""Initial weight of the KL divergence."""
 
 
 class VAESynthesizer(LatentSynthesizer):
-    """Variational autoencoder with a learned prior: each row becomes a few numbers, and new numbers become rows.
+    """Variational autoencoder with a learned prior.
 
-    Good for many rows of wide tables, since all columns share one pass through the network, and as a second opinion by
-    a model of another family. ``MaskedSynthesizer`` is usually better: it fills gaps and gives the likelihood of a row,
-    meets conditions without resampling, and is closer on numeric columns that nearly determine each other. Conditions
-    are met in every row; how the other columns follow them is approximate, the more so the rarer the condition.
+    Fast on wide tables, because all columns share one pass through the network, and an alternative from another model
+    family. ``MaskedSynthesizer`` is usually better: it imputes missing cells, returns likelihoods, meets conditions
+    without resampling, and is more accurate on numeric columns that nearly determine each other. Conditions hold in
+    every row; the distribution of the other columns given a condition is approximate, more so for rare conditions.
 
     Args:
-        epochs: Passes over the training rows; by default from the number of rows.
-        min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
+        epochs: Number of epochs; by default from the number of rows.
+        min_group: Minimum persons behind each category and each number of the model; 1 switches the floor off.
         device: ``auto``, ``cpu``, ``cuda`` or any torch device.
-        private_training: How a private fit learns. ``distilled``: from rows of ``MarginalSynthesizer``, which gets all
-            of the budget. ``dp-sgd``: from such rows for half of the budget, then prior and decoder take noisy steps on
-            the real ones, for the rest. On Adult at epsilon 3, after four passes, the first erred by 0.0236 in pairs of
-            columns and the second by 0.0243 (columns drawn alone: 0.078; the mixture itself: 0.015). On 100,000 rows
-            that depend on each other in threes, at epsilon 10, the second was nearer in triples of columns (0.050,
-            0.054) and farther in pairs (0.010, 0.007).
+        private_training: ``distilled`` trains on rows of a ``MarginalSynthesizer`` that gets the whole budget.
+            ``dp-sgd`` gives it half of the budget, and trains prior and decoder on real rows by DP-SGD with the rest.
 
     Example:
         >>> import pandas as pd
@@ -86,7 +82,7 @@ class VAESynthesizer(LatentSynthesizer):
         self.net_ = self._network(run.seed).to(device)
         steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
         objective = EvidenceLowerBound(self.net_)
-        recipe = TrainingConfig(
+        config = TrainingConfig(
             steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * steps_per_epoch,
             eval_every=validation_interval(steps_per_epoch),
             batch=self.sizing_.batch,
@@ -98,13 +94,13 @@ class VAESynthesizer(LatentSynthesizer):
             self.net_,
             self.layout_,
             objective.loss,
-            lambda: objective.judge(parts.judged),
+            lambda: objective.validation_loss(parts.validation),
             parts,
-            recipe,
+            config,
             self._draw_candidates,
             run,
             self._fingerprint(tokens, run) if run.checkpoint else "",
-            objective.pace,
+            objective.on_step,
         )
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
@@ -117,7 +113,7 @@ class VAESynthesizer(LatentSynthesizer):
         return LatentNet(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """The model card: facts about the model for users of the synthetic table."""
         return {**super().card(), "held_out_nats_a_row": getattr(self, "score_", None)}
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
@@ -131,22 +127,22 @@ class VAESynthesizer(LatentSynthesizer):
 
 
 class EvidenceLowerBound:
-    """What the fit minimises: the negative evidence lower bound, and the surprise of latents at part of their row.
+    """Training loss: the negative evidence lower bound, and the negative log-density of latents given part of a row.
 
     Args:
-        net: The network that is trained.
+        net: The network.
     """
 
     def __init__(self, net: LatentNet) -> None:
         self.net = net
         self.weight = 1.0
 
-    def pace(self, share: float) -> None:
-        """Set the weight of the divergence for a share of the fit done."""
+    def on_step(self, share: float) -> None:
+        """Set the weight of the KL divergence for the completed share of the fit."""
         self.weight = min(1.0, MIN_KL_WEIGHT + (1 - MIN_KL_WEIGHT) * share / KL_WARMUP_SHARE)
 
     def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
-        """Mean loss of a batch in nats a row, shape (batch, slots)."""
+        """Mean loss of a batch, shape (batch, slots), in nats per row."""
         net, rows = self.net, len(batch)
         table = net.table()
         mean, log_variance = net.encode(net.summed(batch, table), noise)
@@ -160,8 +156,8 @@ class EvidenceLowerBound:
         return (errors + self.weight * divergence + surprise) / rows
 
     @torch.inference_mode()
-    def judge(self, tokens: Tensor) -> float:
-        """The negative evidence lower bound of held-out rows in nats a row, with the same noise every time."""
+    def validation_loss(self, tokens: Tensor) -> float:
+        """The negative evidence lower bound of validation rows in nats per row, with fixed noise."""
         net, noise = self.net, torch.Generator(tokens.device).manual_seed(0)
         mean, log_variance = net.encode(net.summed(tokens, net.table()))
         latents = _sample_latents(mean, log_variance, noise)
@@ -170,7 +166,7 @@ class EvidenceLowerBound:
 
 
 def _sample_latents(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor:
-    """One draw of the latents of each row."""
+    """A sample of the latents of each row."""
     normal = torch.empty_like(mean).normal_(generator=noise)
     return mean + (log_variance / 2).exp() * normal
 

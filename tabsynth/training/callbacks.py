@@ -1,7 +1,7 @@
-"""Watch a fit elsewhere: callbacks for ``fit(callbacks=...)`` that write its progress to TensorBoard or MLflow.
+"""Callbacks for ``fit(callbacks=...)`` that log progress to TensorBoard or MLflow.
 
-A callback is a plain function of a ``Progress``. These two write files of the local machine and are done with the last
-step of the fit: ``model.fit(frame, callbacks=(tensorboard("runs/first"),))``.
+A callback is a function of a ``Progress``. These two write local files and finish with the last step of the fit:
+``model.fit(frame, callbacks=(tensorboard("runs/first"),))``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Callback = Callable[[Progress], None]
 
 
 def tensorboard(folder: str | Path) -> Callback:
-    """Write loss and validation score by step to a folder that ``tensorboard --logdir`` shows.
+    """Log loss and validation score by step to a folder for ``tensorboard --logdir``.
 
     Args:
-        folder: Where the event file goes; made if it is not there.
+        folder: Folder of the event file; created if missing.
 
     Raises:
         MissingDependencyError: tensorboard is not installed.
@@ -44,14 +44,14 @@ def tensorboard(folder: str | Path) -> Callback:
 def mlflow(folder: str | Path, *, experiment: str = "tabsynth", run: str | None = None) -> Callback:
     """Log loss and validation score by step as a run of a local MLflow store.
 
-    MLflow's own telemetry is switched off (``MLFLOW_DISABLE_TELEMETRY``), and its global run and tracking address are
-    left alone. The run of a fit that is interrupted stays marked as running.
+    MLflow's telemetry is switched off (``MLFLOW_DISABLE_TELEMETRY``); its global run and tracking URI do not change.
+    The run of an interrupted fit stays marked as running.
 
     Args:
-        folder: Where the store's database (``mlflow.db``) lies; made if it is not there. Servers are refused, because
-            tabsynth opens no connection: log to a server with a callback of your own.
+        folder: Folder of the store's database (``mlflow.db``); created if missing. Servers are refused: log to one
+            with a callback of your own.
         experiment: The experiment that the run belongs to.
-        run: The run's name; MLflow makes one up when it is left out.
+        run: The run's name; MLflow generates one by default.
 
     Raises:
         InputError: The folder names a server.
@@ -81,6 +81,6 @@ def mlflow(folder: str | Path, *, experiment: str = "tabsynth", run: str | None 
 
 
 def figures(progress: Progress) -> dict[str, float]:
-    """What is logged of a leg: ``loss``, ``seconds``, and ``validation`` where it was measured."""
+    """The logged values: ``loss``, ``seconds``, and ``validation`` if it was measured."""
     out = {"loss": progress.loss, "seconds": progress.seconds}
     return out if progress.validation is None else out | {"validation": progress.validation}

@@ -1,7 +1,7 @@
-"""A generator and a critic, trained against each other from a generator that already draws plausible rows.
+"""Adversarial training of a generator and a critic, starting from a pretrained generator.
 
 Goodfellow et al., "Generative adversarial nets", arXiv 1406.2661, with the non-saturating loss; both are updated in one
-step. The generator is also held to the shares of pairs of values, which keeps it from dropping rare ones.
+step. A penalty on the frequencies of pairs of values keeps the generator from dropping rare ones.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tabsynth.training.networks.generator import Bag, Generator
 from tabsynth.training.networks.vae import some_hidden
 
 STEEPNESS, EVERY = 0.1, 8
-"""Weight of the penalty on the critic's slope, and the steps from one to the next."""
+"""Weight of the critic's gradient penalty, and the steps between two of them."""
 
 PART = 4
-"""One in so many drawn rows teaches what part of a row says of its noise."""
+"""One in so many generated rows trains the posterior of the noise given part of a row."""
 
 
 class Adversaries(nn.Module):
@@ -27,8 +27,8 @@ class Adversaries(nn.Module):
 
     Args:
         generator: A generator without its encoder.
-        critic: What it learns against.
-        moments: The training rows' shares.
+        critic: The critic.
+        moments: Frequencies of the training rows.
         steps: Steps of the fit.
     """
 
@@ -37,12 +37,12 @@ class Adversaries(nn.Module):
         self.generator, self.critic, self.moments = generator, critic, moments
         self.step, self.steps = 0, steps
 
-    def pace(self, share: float) -> None:
-        """Learn which share of the fit is done."""
+    def on_step(self, share: float) -> None:
+        """Set the completed share of the fit."""
         self.step = round(share * self.steps)
 
     def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
-        """The losses of both, for a batch of real rows, shape (rows, slots), and as many drawn ones."""
+        """The sum of both losses for a batch of real rows, shape (rows, slots), and as many generated ones."""
         critic, rows = self.critic, len(batch)
         table = critic.embed()
         loss, drawn = generator_loss(self.generator, critic, self.moments, rows, noise, table.detach())
@@ -55,16 +55,17 @@ class Adversaries(nn.Module):
 def generator_loss(
     net: Generator, critic: Critic, moments: Moments, rows: int, noise: torch.Generator, table: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A generator's loss on rows that it draws, and those rows, shape (rows, slots).
+    """The generator's loss on its own rows, and these rows, shape (rows, slots).
 
-    It is how real the critic finds them, how far their shares are off, and the surprise of their noise at part of them.
+    The sum of the adversarial loss, the error of their frequencies, and the negative log-posterior of their noise given
+    part of each row.
 
     Args:
         net: A generator without its encoder.
-        critic: Gets no gradient.
-        moments: The shares that rows should have.
-        rows: How many rows to draw.
-        noise: The loss's randomness.
+        critic: The critic, which gets no gradient.
+        moments: The target frequencies.
+        rows: Number of rows to generate.
+        noise: Random generator.
         table: The critic's embeddings.
     """
     latents = net.noise(rows, noise)

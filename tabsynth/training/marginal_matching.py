@@ -1,4 +1,4 @@
-"""How far drawn rows are from real ones in the shares of the values of every slot and of every pair of slots."""
+"""Differentiable error of the one-way and two-way marginals of generated rows."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tabsynth.training.networks.generator import Drawn
 from tabsynth.training.networks.layout import Layout, coarsen_counts
 
 GROUPS = 24
-"""Most groups of tokens a slot whose shares are compared."""
+"""Maximum token groups of a slot."""
 
 ACROSS = 1000
-"""Most groups over all slots; wider tables get fewer a slot, but at least two."""
+"""Maximum groups over all slots; wide tables get fewer for each slot, but at least two."""
 
 CHUNK = 4096
-"""Rows that are counted together."""
+"""Rows counted at once."""
 
 
 class Moments:
-    """Shares of groups of tokens, and of pairs of them, in real rows, and how far others are from them.
+    """Frequencies of token groups and of pairs of them in real rows, and the error of other rows against them.
 
     Args:
         layout: The slots.
-        order: The order in which a generator draws them.
+        order: The order in which the generator draws the slots.
         tokens: Real rows, shape (rows, slots).
-        least: A group of fewer of them weighs as if it had so many: what is rare adds little but noise.
+        least: Minimum rows by which the error of a group is scaled, because rare groups add mostly noise.
     """
 
     def __init__(self, layout: Layout, order: Sequence[int], tokens: Tensor, *, least: int = 1) -> None:
@@ -44,10 +44,10 @@ class Moments:
         self.own = 1 / shares
 
     def loss(self, drawn: Drawn) -> Tensor:
-        """Squared error of all shares, each over what independence expects, a slot; unbiased, so it may be negative.
+        """Mean squared error of the frequencies, each scaled by its value under independence; unbiased.
 
-        What was drawn in one slot is paired with what a later slot was drawn from, which is less noisy than two drawn
-        tokens. The error is the product of those of two halves of the rows, whose noise is independent.
+        The drawn token of one slot is paired with the probabilities of a later slot, which is less noisy than a pair of
+        drawn tokens. Multiplying the errors of two halves of the rows, whose noise is independent, removes the bias.
         """
         hard, chances = [], []
         for slot in self.order:
@@ -63,13 +63,13 @@ class Moments:
         return total / len(self.order)
 
     def distance(self, tokens: Tensor) -> Tensor:
-        """The same error of rows of tokens with their noise in it."""
+        """The same error for tokens without their probabilities."""
         single, pairs = self._shares(tokens)
         total = (self.weight * (pairs - self.pairs).square()).sum() + (self.own * (single - self.single).square()).sum()
         return total / len(self.order)
 
     def _shares(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Shares of groups and of pairs of them, in the order of drawing."""
+        """Frequencies of groups and of pairs of them, in drawing order."""
         size = sum(part.shape[1] for part in self.maps)
         single = torch.zeros(size, device=tokens.device)
         pairs = torch.zeros(size, size, device=tokens.device)

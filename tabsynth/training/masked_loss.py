@@ -24,9 +24,9 @@ def masked_loss(net: MaskedNet, tokens: Tensor, masked: Tensor, weight: Tensor, 
     Args:
         net: The network, in training mode.
         tokens: Shape (batch, slots), -1 where absent.
-        masked: The cells that the network does not see, shape (batch, slots).
+        masked: The masked cells, shape (batch, slots).
         weight: Weight of each cell's cross-entropy, shape (batch, slots).
-        noise: Generator of the dropout.
+        noise: Random generator of the dropout.
     """
     if tokens.device.type != "cpu":
         with product_autocast(tokens.device):
@@ -51,7 +51,7 @@ class _Pass:
     dtype: torch.dtype
 
     def run(self, tokens: Tensor, masked: Tensor, weight: Tensor, noise: torch.Generator) -> Tensor:
-        """The loss; gradients are put in place."""
+        """Compute the loss and add the gradients."""
         net = self.net
         seen = tokens.masked_fill(masked, -1)
         positions = net.positions(seen)
@@ -114,7 +114,7 @@ class _Pass:
 
 
 class _Norm:
-    """A layer normalisation and what its backward pass needs."""
+    """A layer normalisation and the values for its backward pass."""
 
     def __init__(self, layer: torch.nn.LayerNorm, values: Tensor) -> None:
         self.layer, self.values = layer, values
@@ -201,7 +201,7 @@ def _table_backward(waves: TokenEmbedding, grad: Tensor) -> None:
 
 
 def _sums(groups: Tensor, values: Tensor, size: int) -> Tensor:
-    """Sums of rows over groups: each row counts once for each of its groups, in the order of the rows.
+    """Sums of rows by group, added in row order.
 
     Args:
         groups: Groups of each row, shape (rows, ways).
@@ -217,7 +217,7 @@ def _sums(groups: Tensor, values: Tensor, size: int) -> Tensor:
 
 
 def _add(weight: Tensor, grad: Tensor) -> None:
-    """Add a gradient to what a parameter has."""
+    """Add to the gradient of a parameter."""
     grad = grad.to(weight.dtype)
     if weight.grad is None:
         weight.grad = grad

@@ -1,4 +1,4 @@
-"""Size of the masked network and length of its fit, by one rule from the table's size; no search."""
+"""Size of the masked network and number of epochs, by a rule on the size of the table."""
 
 from __future__ import annotations
 
@@ -9,41 +9,39 @@ import numpy as np
 from tabsynth.training.networks.layout import Layout
 
 MAX_CYCLE_WORK = 1.5e9
-"""Most tokens times rows times passes of a fit that goes on for further cycles, so that it stays within minutes."""
+"""Maximum tokens times rows times epochs of a fit with more than one cycle."""
 
 MIN_DEEP_ROWS = 20_000
-"""From so many rows on there can be more to learn than two blocks hold; wide vocabularies take the time elsewhere."""
+"""Minimum rows for a third block."""
 
 MIN_CROSS_EPOCHS = 50
-"""Passes over a table that has a cross, whose embeddings are met by few rows each."""
+"""Epochs for tables with a feature cross, whose embeddings occur in few rows each."""
 
 MAX_DEEP_PAIR_SHARE = 0.2
-"""Where pairs tell less than this share of the entropy, what is to be learned takes many columns at once: a third block
-is worth its time. Adult, whose pairs tell a third, gains nothing by it; hourly weather, with a seventh, does."""
+"""If pairs explain less than this share of the entropy, dependences involve many columns, and a third block helps."""
 
 MAX_SMALL_ROWS = 3000
-"""Tables of fewer rows get a smaller, more strongly regularised network."""
+"""Tables with fewer rows get a smaller, more strongly regularised network."""
 
 MAX_DECAY_ROWS = 750
-"""Up to so many rows the weights decay at the rate of one. On 300 to 600 rows of credit tables this costs nothing in
-held-out likelihood against a half, and rows that are drawn lie less close to training rows."""
+"""Up to so many rows the weight decay is 1: synthetic rows are then less close to training rows at equal likelihood."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizing:
-    """What the rule decides.
+    """Sizes and training parameters.
 
     Attributes:
         width: Width of the residual stream.
         blocks: Number of residual blocks.
-        dropout: Share of inner units dropped.
+        dropout: Dropout rate of the inner units.
         skip: Whether observed tokens also act on the logits directly.
-        smooth: How strongly tokens on a line are held to slow waves of their quantile, from 0 to 1.
-        batch: Rows a step.
+        smooth: Strength of the smoothness prior on the embeddings of ordered tokens, from 0 to 1.
+        batch: Rows per step.
         rate: Peak learning rate.
         decay: Weight decay.
-        epochs: Passes over the training rows in a cycle.
-        cycles: Most cycles; more than one only where the first leaves something to learn.
+        epochs: Epochs of a cycle.
+        cycles: Maximum cycles.
     """
 
     width: int
@@ -59,7 +57,7 @@ class Sizing:
 
     @classmethod
     def of(cls, rows: int, layout: Layout, explained_entropy_share: float, *, crossed: bool = False) -> Sizing:
-        """The rule: from the rows, the learned slots, the share of their entropy that pairs tell, and a cross."""
+        """Sizes from the rows, the slots, the share of their entropy that pairs explain, and a feature cross."""
         small = rows < MAX_SMALL_ROWS
         batch = int(np.clip(rows // (8 if small else 16), 16, 512)) if rows < 60_000 else 1024
         deep = (

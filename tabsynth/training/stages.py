@@ -1,4 +1,4 @@
-"""A fit of several stages, each with a training loop of its own, that resumes at the stage where it broke off."""
+"""Fits of several training stages that resume at the interrupted stage."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tabsynth.errors import ModelFileError
 
 @dataclass
 class Stages:
-    """Keeps what each finished stage learned beside the checkpoint of the stage that runs.
+    """Stores the weights of each finished stage beside the checkpoint of the current one.
 
     Attributes:
-        checkpoint: The file of the running stage's state; None keeps nothing.
-        fingerprint: Names the fit.
+        checkpoint: Checkpoint file of the current stage; None stores nothing.
+        fingerprint: Identifies the fit.
         kept: Files of finished stages.
     """
 
@@ -29,15 +29,15 @@ class Stages:
     kept: list[Path] = field(default_factory=list)
 
     def run(self, name: str, module: nn.Module, fit: Callable[[Path | None, str], float | None]) -> float | None:
-        """Run a stage that trains a module in place, or take its weights from an earlier try.
+        """Run a stage that trains a module in place, or load its stored weights.
 
         Args:
             name: The stage's name, unique within the fit.
-            module: What it trains.
-            fit: Trains it, given the checkpoint and the fingerprint of the stage, and returns its score.
+            module: The module.
+            fit: Trains the module, given checkpoint and fingerprint of the stage, and returns its score.
 
         Raises:
-            ModelFileError: What is kept belongs to another fit.
+            ModelFileError: The stored weights belong to another fit.
         """
         fingerprint = f"{self.fingerprint}.{name}"
         if self.checkpoint is None:
@@ -61,7 +61,7 @@ class Stages:
         return score
 
     def clear(self) -> None:
-        """Remove what was kept, at the end of the fit."""
+        """Remove the stored files at the end of the fit."""
         for path in self.kept:
             with suppress(FileNotFoundError):
                 path.unlink()

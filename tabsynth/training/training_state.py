@@ -20,27 +20,27 @@ from tabsynth.common.model_file import ModelFile
 from tabsynth.errors import ModelFileError
 
 MIN_CYCLE_IMPROVEMENT = 0.01
-"""A fit goes on when the last half of a cycle took more than this share off the score on held-out rows."""
+"""Another cycle follows if the last half of a cycle improved the validation score by more than this share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How long and how fast to train.
+    """Length and learning rate of a training run.
 
     Attributes:
         steps: Optimiser steps of a cycle.
         eval_every: Steps between two validation passes.
-        batch: Rows a step.
+        batch: Rows per step.
         rate: Peak learning rate.
         decay: AdamW's weight decay.
         average: Decay of the exponential average of the weights.
         warmup: Share of the steps over which the rate rises.
-        clip: Largest norm of a gradient.
+        clip: Maximum gradient norm.
         beta1: AdamW's decay of the mean gradient.
         beta2: AdamW's decay of the squared gradient.
-        lr_multipliers: Factors of the learning rate of weights by how their name begins, such as ``{"critic.": 5.0}``.
-        cycles: Most cycles. Another one follows while the score on held-out rows still falls (warm restarts:
-            Loshchilov and Hutter, arXiv 1608.03983).
+        lr_multipliers: Learning rate factors of parameters by the prefix of their names, such as ``{"critic.": 5.0}``.
+        cycles: Maximum cycles. Another one follows while the validation score improves (warm restarts: Loshchilov and
+            Hutter, arXiv 1608.03983).
     """
 
     steps: int
@@ -69,21 +69,23 @@ class TrainingState:
     """The state of a fit at a step.
 
     Args:
-        module: What is trained, on its device; its parameters become views of flat tensors.
-        recipe: How long and how fast.
+        module: The module on its device; its parameters become views of flat tensors.
+        config: The training configuration.
 
     Attributes:
         step: Optimiser steps done.
         best_score: The best score of the averaged weights so far.
     """
 
-    def __init__(self, module: nn.Module, recipe: TrainingConfig) -> None:
-        self.module, self.recipe = module, recipe
+    def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
+        self.module, self.config = module, config
         self.names = [name for name, _ in module.named_parameters()]
         lr_multipliers: dict[float, list[nn.Parameter]] = {}
         for name, weight in module.named_parameters():
-            pace = next((pace for start, pace in recipe.lr_multipliers.items() if name.startswith(start)), 1.0)
-            lr_multipliers.setdefault(pace, []).append(weight)
+            multiplier = next(
+                (multiplier for start, multiplier in config.lr_multipliers.items() if name.startswith(start)), 1.0
+            )
+            lr_multipliers.setdefault(multiplier, []).append(weight)
         self.parameters = list(lr_multipliers.values())
         self.weights = [_flattened(own) for own in self.parameters]
         for flat in self.weights:
@@ -93,14 +95,17 @@ class TrainingState:
         self.best_score: float | None = None
         self.scores: list[tuple[int, float]] = []
         self.step = 0
-        groups = [{"params": [weight], "pace": pace} for weight, pace in zip(self.weights, lr_multipliers, strict=True)]
+        groups = [
+            {"params": [weight], "multiplier": multiplier}
+            for weight, multiplier in zip(self.weights, lr_multipliers, strict=True)
+        ]
         self.optimiser = torch.optim.AdamW(
-            groups, lr=recipe.rate, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=True
+            groups, lr=config.rate, betas=(config.beta1, config.beta2), weight_decay=config.decay, fused=True
         )
 
     @torch.no_grad()
     def advance(self) -> None:
-        """One optimiser step on the gradients of the module's parameters, which are removed."""
+        """One optimiser step; the gradients are cleared."""
         gradients = []
         for own, weight in zip(self.parameters, self.weights, strict=True):
             parts = [(torch.zeros_like(w) if w.grad is None else w.grad).view(-1) for w in own]
@@ -109,20 +114,20 @@ class TrainingState:
             for parameter in own:
                 parameter.grad = None
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(own) for own in gradients]))
-        torch._foreach_mul_(gradients, (self.recipe.clip / (norm + 1e-6)).clamp(max=1.0))
+        torch._foreach_mul_(gradients, (self.config.clip / (norm + 1e-6)).clamp(max=1.0))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate_at(self.step) * group["pace"]
+            group["lr"] = self.config.rate_at(self.step) * group["multiplier"]
         self.optimiser.step()
-        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, self.weights, 1 - decay)
         self.step += 1
 
-    def evaluate(self, judge: Callable[[], float]) -> float:
-        """The averaged weights' score; they are kept when it is the best."""
+    def evaluate(self, validation_loss: Callable[[], float]) -> float:
+        """The score of the averaged weights; the best ones are stored."""
         self.module.eval()
         own = [weight.clone() for weight in self.weights]
         self._put(self.average)
-        score = judge()
+        score = validation_loss()
         self._put(own)
         self.scores.append((self.step, score))
         if self.best_score is None or score < self.best_score:
@@ -130,15 +135,15 @@ class TrainingState:
         return score
 
     def is_improving(self) -> bool:
-        """Whether another cycle is to follow: the best score fell in the last half cycle, and one more is allowed."""
-        if self.step >= self.recipe.cycles * self.recipe.steps:
+        """Whether another cycle follows: the best score improved in the last half cycle, and one more is allowed."""
+        if self.step >= self.config.cycles * self.config.steps:
             return False
-        before = [score for step, score in self.scores if step <= self.step - self.recipe.steps // 2]
+        before = [score for step, score in self.scores if step <= self.step - self.config.steps // 2]
         best = min(score for _, score in self.scores)
         return bool(before) and min(before) - best > MIN_CYCLE_IMPROVEMENT * abs(min(before))
 
     def finish(self) -> None:
-        """Put the best weights in place."""
+        """Restore the best weights."""
         self._put(self.best if self.best is not None else self.average)
         self.module.eval()
 
@@ -147,7 +152,7 @@ class TrainingState:
             own.copy_(new)
 
     def to_file(self, fingerprint: str) -> ModelFile:
-        """Everything that ``restore`` needs."""
+        """The state for ``restore``."""
         arrays: dict[str, npt.NDArray[Any]] = {}
         for i, weight in enumerate(self.weights):
             held = {"weight": weight, "average": self.average[i], **self.optimiser.state[weight]}
@@ -156,7 +161,7 @@ class TrainingState:
             arrays |= {f"{i}.{key}": value.cpu().numpy() for key, value in held.items()}
         config = {
             "fingerprint": fingerprint,
-            "recipe": asdict(self.recipe),
+            "recipe": asdict(self.config),
             "step": self.step,
             "best": self.best_score,
             "scores": self.scores,
@@ -165,13 +170,13 @@ class TrainingState:
         return ModelFile("checkpoint", config, arrays)
 
     def restore(self, file: ModelFile, fingerprint: str, path: Path) -> None:
-        """Go on from a saved state.
+        """Resume from a saved state.
 
         Raises:
             ModelFileError: The file belongs to another fit.
         """
         config, arrays = file.config, file.arrays
-        same = (fingerprint, asdict(self.recipe), self.names)
+        same = (fingerprint, asdict(self.config), self.names)
         shapes = [arrays[f"{i}.weight"].shape if f"{i}.weight" in arrays else None for i in range(len(self.weights))]
         if (
             file.kind != "checkpoint"
@@ -197,7 +202,7 @@ class TrainingState:
 
 
 def _flattened(parameters: list[nn.Parameter]) -> Tensor:
-    """One tensor of the values of parameters, which become views of it."""
+    """One flat tensor of the parameters, which become views of it."""
     flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
     sizes = [parameter.numel() for parameter in parameters]
     for parameter, values in zip(parameters, torch.split(flat, sizes), strict=True):

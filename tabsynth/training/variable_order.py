@@ -1,9 +1,8 @@
-"""How strongly slots depend on each other, and the order in which a chain of conditionals visits them.
+"""Mutual information of slots, and the order in which an autoregressive model visits them.
 
-Slots of little entropy come early: few different beginnings make sampling cheap, and slots of many tokens are drawn
-given all others. Before them come slots of few tokens that depend on no other slot alone: they may still matter
-together, as year, day and hour do for the weather, and it is far easier to learn the weather of an hour than the hour
-of a weather.
+Slots of low entropy come early: few distinct prefixes make sampling cheap, and slots of many tokens are drawn given all
+others. Independent slots of few tokens come first: they may still matter jointly, as year, day and hour do for the
+weather, and the weather given the hour is easier to learn than the hour given the weather.
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ GROUPS = 32
 MAX_SAMPLE_ROWS = 20_000
 
 MAX_INDEPENDENT_SHARE = 1 / 30
-"""A slot is independent when no other explains more than this share of its entropy."""
+"""Maximum share of an independent slot's entropy that another slot explains."""
 
 MAX_SLOT_TOKENS = 64
-"""Slots that stand alone and have no more tokens than this come first."""
+"""Maximum tokens of the independent slots that come first."""
 
 
 def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDArray[np.float64]:
     """Pairwise mutual information in nats, bias-corrected (Miller and Madow 1955), shape (slots, slots).
 
     The diagonal holds each slot's own entropy.
-    Tokens are grouped to at most 32 a slot, and large tables are thinned to evenly spaced rows.
+    Tokens are grouped to at most 32 per slot, and large tables are subsampled at evenly spaced rows.
     """
     slots = len(layout.sizes)
-    thin = max(1, round(len(tokens) / (MAX_SAMPLE_ROWS if slots <= 60 else MAX_SAMPLE_ROWS // 2)))
-    codes = coarsen_tokens(tokens[::thin], layout, GROUPS)
+    step = max(1, round(len(tokens) / (MAX_SAMPLE_ROWS if slots <= 60 else MAX_SAMPLE_ROWS // 2)))
+    codes = coarsen_tokens(tokens[::step], layout, GROUPS)
     rows = len(codes[0]) if codes else 0
     widths = [int(code.max()) + 1 for code in codes]
     entropies = [_entropy(code, width) for code, width in zip(codes, widths, strict=True)]
-    here = {slot: tokens[::thin, slot] >= 0 for slot in layout.slots_with_absent_rows}
+    here = {slot: tokens[::step, slot] >= 0 for slot in layout.slots_with_absent_rows}
     out = np.diag([entropy for entropy, _ in entropies]) if slots else np.zeros((0, 0))
     for a in range(slots):
         for b in range(a + 1, slots):
             if a in here or b in here:
-                # Which rows have a column at all says which source they are from, not how the columns depend.
+                # Whether rows have a column at all depends on their source, not on the dependence between columns.
                 both = here.get(a, True) & here.get(b, np.ones(rows, bool))
                 one, other = codes[a][both], codes[b][both]
                 marginal = _entropy(one, widths[a]), _entropy(other, widths[b])
@@ -60,14 +59,14 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
 def chain_order(
     information: npt.NDArray[np.float64], sizes: Sequence[int], *, nearest_first: bool = False
 ) -> list[int]:
-    """An order of the slots: independent ones of few tokens, then the others by entropy, the least first.
+    """An order of the slots: independent slots of few tokens, then the others by ascending entropy.
 
-    Rows with the same tokens so far share one pass through the network, and slots of little entropy leave few different
-    beginnings. On small tables a network learns dependences better from a neighbour in the order.
+    Rows with equal prefixes share one pass through the network, and slots of low entropy leave few prefixes. On small
+    tables a network learns dependences better between neighbours in the order.
 
     Args:
-        information: Their mutual information with their entropies on the diagonal, shape (slots, slots).
-        sizes: Number of tokens of each.
+        information: Mutual information with entropies on the diagonal, shape (slots, slots).
+        sizes: Number of tokens of each slot.
         nearest_first: After the independent slots, follow the maximum spanning tree of mutual information (Chow and
             Liu, "Approximating discrete probability distributions with dependence trees", 1968) instead of entropy.
     """
@@ -81,7 +80,7 @@ def chain_order(
 
 
 def _spanning_tree_order(information: npt.NDArray[np.float64], first: list[int]) -> list[int]:
-    """The given slots, the most informative other, then always the one nearest to those (Prim's algorithm)."""
+    """The given slots, the most informative other, then repeatedly the nearest to them (Prim's algorithm)."""
     shared = information * (1 - np.eye(len(information)))
     order, left = list(first), np.ones(len(information), bool)
     left[first] = False
@@ -95,14 +94,14 @@ def _spanning_tree_order(information: npt.NDArray[np.float64], first: list[int])
 
 
 def explained_entropy_share(information: npt.NDArray[np.float64]) -> float:
-    """Share of the slots' entropy that each one's best single partner explains, from 0 to 1."""
+    """Share of the slots' entropy that their best single predictors explain, from 0 to 1."""
     shared = information * (1 - np.eye(len(information)))
     entropy = float(information.diagonal().sum())
     return float(shared.max(axis=1).sum()) / entropy if entropy > 0 else 0.0
 
 
 def strongest_predecessors(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:
-    """For each slot, at most ``most`` of those before it in an order, the most informative first."""
+    """For each slot, up to ``most`` slots before it in the order, the most informative first."""
     out: list[list[int]] = [[] for _ in order]
     for i, slot in enumerate(order):
         before = sorted(order[:i], key=lambda other: -information[slot, other])

@@ -41,15 +41,15 @@ def whole(frame: pd.DataFrame) -> tuple[GANSynthesizer, list[Progress]]:
     return GANSynthesizer(epochs=4).fit(frame.head(160), seed=5, callbacks=(every.append,)), every
 
 
-@pytest.mark.parametrize("legs", [1, 2, 3], ids=["warm", "between", "generator"])
+@pytest.mark.parametrize("stages_done", [1, 2, 3], ids=["warm", "between", "generator"])
 def test_a_fit_that_broke_off_resumes_and_ends_the_same(
-    tmp_path: Path, frame: pd.DataFrame, whole: tuple[GANSynthesizer, list[Progress]], legs: int
+    tmp_path: Path, frame: pd.DataFrame, whole: tuple[GANSynthesizer, list[Progress]], stages_done: int
 ) -> None:
     seen: list[Progress] = []
 
     def broken(progress: Progress) -> None:
         seen.append(progress)
-        if len(seen) > legs:
+        if len(seen) > stages_done:
             raise BreakError
 
     few, checkpoint = frame.head(160), tmp_path / "fit.checkpoint"
@@ -60,7 +60,7 @@ def test_a_fit_that_broke_off_resumes_and_ends_the_same(
     rest: list[Progress] = []
     resumed = GANSynthesizer(epochs=4).fit(few, seed=5, checkpoint=checkpoint, callbacks=(rest.append,))
     model, every = whole
-    assert len(rest) == len(every) - legs
+    assert len(rest) == len(every) - stages_done
     assert not list(tmp_path.iterdir())
     for name, weights in model.net_.state_dict().items():
         assert (weights == resumed.net_.state_dict()[name]).all(), name

@@ -1,6 +1,6 @@
-"""Private fits by distillation: a model learns the sample of a private mixture.
+"""Private fits by distillation: a model learns a sample of a private mixture.
 
-Only the mixture reads the private rows, for a charge; everything after it is post-processing.
+Only the mixture reads the private rows, and charges the ledger; everything after it is post-processing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 MIN_ROWS = 64
-"""Rows of a teacher's sample at least: a noisy count may be as low as 1."""
+"""Minimum rows of the teacher's sample; a noisy count may be as low as 1."""
 
 PRIVATE_TRAININGS = ("distilled", "dp-sgd")
 
@@ -37,7 +37,7 @@ def uses_dp_sgd(training: str) -> bool:
     """Whether a private fit ends with DP-SGD on the real rows.
 
     Raises:
-        InputError: There is no such training.
+        InputError: The training is unknown.
     """
     if training not in PRIVATE_TRAININGS:
         raise InputError(f"private_training must be one of {', '.join(PRIVATE_TRAININGS)}, not {training!r}")
@@ -47,17 +47,17 @@ def uses_dp_sgd(training: str) -> bool:
 def fit_distilled(
     model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
 ) -> None:
-    """Fit a model to a sample of a teacher that gets the whole budget."""
+    """Fit a model to a sample of a teacher that uses the whole budget."""
     model._fit_tokens(fit_teacher(model, frame, schema, privacy, run).sample, run)
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A private mixture whose vocabulary a model has adopted.
+    """A private mixture, whose vocabulary the model uses.
 
     Attributes:
         noise: Source of all noise of the fit.
-        rows: The private rows, read only behind a charge.
+        rows: The private rows, read only by mechanisms that charge the ledger.
         sample: Rows of the mixture, shape (rows, learned slots).
     """
 
@@ -75,7 +75,7 @@ def fit_teacher(
     *,
     budget_share: float = 1.0,
 ) -> Teacher:
-    """Fit a mixture for a share of the zCDP budget, give the model its vocabulary, and sample it.
+    """Fit a mixture with a share of the zCDP budget, set the model's vocabulary, and sample the mixture.
 
     The sample has as many rows as the noisy row count, and at least ``MIN_ROWS``.
     """

@@ -1,8 +1,7 @@
-"""How a network is fitted by DP-SGD: it begins on rows of a private mixture, then takes noisy steps on the real ones.
+"""DP-SGD fits: pretraining on rows of a private mixture, then DP-SGD on the real rows.
 
-A part of the budget buys noisy counts, and a mixture that is fitted to them. The vocabulary, the order of drawing and
-the calibration of samples come from these, and so do the rows that the network is trained on before it meets a private
-one. The rest of the budget buys the noisy steps, all at once and before the first.
+Part of the budget pays for the noisy counts of a mixture. Vocabulary, slot order, calibration and the pretraining rows
+derive from these counts. The rest of the budget pays for the DP-SGD steps, all charged before the first.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 TEACHER_BUDGET_SHARE = 0.5
-"""Share of the zCDP budget that goes to the mixture."""
+"""Share of the zCDP budget for the mixture."""
 
 WEIGHT_AVERAGE_DECAY = 0.98
-"""Decay of the average of the weights over noisy steps, which is what is kept."""
+"""Decay of the weight average over the noisy steps."""
 
 
 class WeightAverage:
     """The average of a module's weights over steps.
 
     Args:
-        module: What is averaged.
+        module: The module.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -51,28 +50,28 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after a step."""
+        """Update the average after a step."""
         decay = min(WEIGHT_AVERAGE_DECAY, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._average, [weight.detach() for weight in self._weights], 1 - decay)
 
     @torch.no_grad()
     def copy_to_module(self) -> None:
-        """Put the average in the module."""
+        """Copy the average into the module."""
         for weight, mean in zip(self._weights, self._average, strict=True):
             weight.copy_(mean)
 
 
 @dataclass(frozen=True, eq=False)
 class DpSgdFit:
-    """What a network has before its noisy steps.
+    """State of a fit before its DP-SGD steps.
 
     Attributes:
-        model: What is fitted; its vocabulary is the mixture's.
-        privacy: What was asked for, with the ledger.
-        noise: Where all noise of the fit comes from.
+        model: The model, with the vocabulary of the mixture.
+        privacy: The requested privacy, with the ledger.
+        noise: Source of all noise of the fit.
         rows: The private rows, unread.
         drawn: Rows of the mixture, shape (rows, learned slots).
-        run: How the fit is to be run.
+        run: Options of the fit.
     """
 
     model: TokenSynthesizer
@@ -84,11 +83,11 @@ class DpSgdFit:
 
     @property
     def units(self) -> float:
-        """The noisy number of rows over the most that a unit has."""
+        """The noisy number of rows divided by the maximum rows per unit."""
         return float(self.model.rows_) / self.privacy.max_rows_per_unit
 
     def charge_steps(self, *, batch: int, epochs: float, clip: float, purpose: str) -> ChargedDpSgd:
-        """Charge the rest of the budget for steps of so many rows, in which each row is so often on average."""
+        """Charge the rest of the budget for steps with a batch size and an expected number of epochs."""
         count = float(self.model.rows_)
         config = DpSgdConfig.from_budget(
             self.privacy.open_ledger,
@@ -111,7 +110,7 @@ class DpSgdFit:
         after: Callable[[int], None] = lambda step: None,
         public: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
-        """Take the steps that were paid for and leave the average of the weights; see ``ChargedDpSgd.train``."""
+        """Take the charged steps and keep the average of the weights; see ``ChargedDpSgd.train``."""
         steps, average = paid.config.steps, WeightAverage(module)
         with progress_bar(steps, "fit", "step", self.run.progress) as shown:
 
@@ -135,7 +134,7 @@ class DpSgdFit:
 def prepare_dp_sgd(
     model: TokenSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions
 ) -> DpSgdFit:
-    """Fit a teacher for a share of the budget; every read of the frame is charged before."""
+    """Fit a teacher with a share of the budget; every read of the frame is charged before."""
     teacher = fit_teacher(model, frame, schema, privacy, run, budget_share=TEACHER_BUDGET_SHARE)
-    options = replace(run, fit_discriminator=False)  # it would see the network as it was before the noisy steps
+    options = replace(run, fit_discriminator=False)  # it would describe the network before the noisy steps
     return DpSgdFit(model, privacy, teacher.noise, teacher.rows, teacher.sample, options)

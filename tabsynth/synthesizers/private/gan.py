@@ -1,9 +1,9 @@
-"""The GAN by DP-SGD: fitted to a private mixture's rows, then a critic learns from the real ones by noisy steps.
+"""DP-SGD fit of the GAN: pretraining on a private mixture's rows, then DP-SGD of the critic on the real rows.
 
-Only the critic ever sees a real row. The gradient of its loss on real rows is clipped row by row and noised; that of
-its loss on drawn rows is added as it is, for no real row is in it, and what the generator learns from the critic's
-weights is post-processing. The critic's slope is held by bounding the norms of its matrices, which looks at no data;
-each row is judged by itself, and nothing is normalised over a batch.
+Only the critic reads real rows. The gradient of its loss on real rows is clipped per row and noised; the gradient of
+its loss on generated rows contains no real row and is added unchanged, and the generator's updates are post-processing
+of the critic's weights. Spectral norm bounds of the critic's matrices replace the gradient penalty; there is no batch
+normalisation.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.options import FitOptions
 
 N_EPOCHS, MAX_BATCH, CRITIC_LR, MAX_GRADIENT_NORM = 10, 4096, 1e-3, 1.0
-"""How often a row is in a batch on average, rows of a batch at most, Adam's rate, and one row's norm."""
+"""Expected epochs, maximum batch size, Adam's learning rate, and clipping norm."""
 
 CRITIC_WIDTH = 64
-"""Units of a layer of the critic: fewer weights take less noise."""
+"""Units per layer of the critic; fewer weights receive less noise."""
 
 MAX_SPECTRAL_NORM = 2.0
-"""Largest spectral norm of each of the critic's matrices."""
+"""Maximum spectral norm of the critic's matrices."""
 
 N_GENERATED_ROWS = 512
-"""Rows that the generator draws in a step."""
+"""Generated rows per step."""
 
 GENERATOR_LR = 2e-4
-"""Adam's rate of the generator."""
+"""Adam's learning rate of the generator."""
 
 
 def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
@@ -80,13 +80,13 @@ def real_losses(critic: nn.Module, /, tokens: Tensor, generator: torch.Generator
 
 
 class GeneratorUpdate:
-    """What goes on beside the critic's noisy steps: drawn rows for it, and a generator that learns from it.
+    """The part beside the critic's noisy steps: generated rows, and updates of the generator.
 
     Args:
         net: The generator, without its encoder.
         critic: The critic.
-        moments: Shares of the mixture's rows.
-        seed: Decides what the generator draws.
+        moments: Frequencies of the mixture's rows.
+        seed: Seed of the generated rows.
     """
 
     def __init__(self, net: Generator, critic: Critic, moments: Moments, seed: int) -> None:
@@ -98,11 +98,11 @@ class GeneratorUpdate:
             self.drawn = net.rows(net.noise(N_GENERATED_ROWS, self.noise), self.noise).tokens
 
     def generated_loss(self, critic: nn.Module) -> Tensor:
-        """The critic's mean loss on drawn rows."""
+        """The critic's mean loss on generated rows."""
         return functional.softplus(critic(self.drawn)).mean()
 
     def update_generator(self, step: int) -> None:
-        """The generator's part after a step of the critic."""
+        """Update the generator after a step of the critic."""
         hold(self.critic, MAX_SPECTRAL_NORM)
         table = self.critic.embed().detach()
         loss, self.drawn = generator_loss(self.net, self.critic, self.moments, N_GENERATED_ROWS, self.noise, table)

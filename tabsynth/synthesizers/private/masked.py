@@ -1,4 +1,4 @@
-"""The masked model under differential privacy: a private mixture first, then DP-SGD on all rows."""
+"""DP-SGD fit of the masked model: pretraining on a private mixture's rows, then DP-SGD on all rows."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.options import FitOptions
 
 N_PRETRAINING_EPOCHS = 15
-"""Passes over the rows that the mixture draws, before a private row is met."""
+"""Epochs of pretraining on the mixture's rows."""
 
 N_EPOCHS = 10
-"""How often each private row is in a batch, on average."""
+"""Expected epochs of DP-SGD."""
 
 MAX_BATCH = 8192
-"""A batch has a quarter of the rows, and this many at most: noise weighs less in a larger one."""
+"""Maximum batch size; a batch has a quarter of the rows, because noise matters less in large batches."""
 
 MAX_LR = 1e-3
-"""Adam's largest rate in the noisy steps."""
+"""Adam's peak learning rate in the noisy steps."""
 
 MAX_GRADIENT_NORM = 5.0
-"""Largest norm of one row's gradient."""
+"""Clipping norm of per-row gradients."""
 
 ORDERED_ROWS_SHARE = 0.5
-"""Share of the rows of a batch that hide the end of the chain rather than any slots."""
+"""Share of batch rows in the fixed order instead of any order."""
 
 
 def fit_masked(
@@ -80,7 +80,7 @@ def fit_masked(
 
 
 def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitOptions, device: torch.device) -> None:
-    """Train the network on rows of the mixture: nothing private is read."""
+    """Train the network on rows of the mixture; no private row is read."""
     parts = split_rows(drawn, run.seed, device)
     steps_per_epoch = max(len(parts.training) // 512, 1)
 
@@ -90,24 +90,24 @@ def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitO
             logits = model.net_(batch.masked_fill(masked, -1))
         return (slot_losses(logits.float(), batch, model.layout_) * weight).sum() / len(batch)
 
-    def judge() -> float:
+    def validation_loss() -> float:
         with torch.inference_mode():
-            return -float(AutoregressiveModel(model.net_).log_prob(parts.judged, model.order_).mean())
+            return -float(AutoregressiveModel(model.net_).log_prob(parts.validation, model.order_).mean())
 
-    recipe = TrainingConfig(
+    config = TrainingConfig(
         steps=N_PRETRAINING_EPOCHS * steps_per_epoch,
         eval_every=validation_interval(steps_per_epoch),
         batch=512,
         rate=2e-3,
     )
-    train(model.net_, loss, judge, parts.training, recipe, seed=run.seed, progress=run.progress)
+    train(model.net_, loss, validation_loss, parts.training, config, seed=run.seed, progress=run.progress)
 
 
 def draw_masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which slots of each row are hidden, and the weight of each; shape (rows, slots).
+    """Masked slots of each row, and their weights, shape (rows, slots) each.
 
-    Some rows hide any slots, a uniform number of them; the others hide the end of the chain, and the next slot weighs
-    as much as all that are hidden.
+    Some rows mask a uniform number of random slots; the others mask the end of the fixed order, and the next slot
+    weighs as much as all masked ones.
     """
     device, slots = places.device, len(places)
     dice = torch.rand(rows, slots, generator=generator, device=device)
@@ -120,7 +120,7 @@ def draw_masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[T
 
 
 def private_sizing(units: float, epochs: int | None) -> Sizing:
-    """Size and length of a private fit, from the noisy number of units alone."""
+    """Size and length of a private fit, from the noisy number of units."""
     batch = int(np.clip(units / 4, 64, MAX_BATCH))
     return Sizing(
         width=128,

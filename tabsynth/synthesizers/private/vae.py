@@ -1,7 +1,7 @@
-"""The VAE by DP-SGD: fitted to a private mixture's rows, then prior and decoder take noisy steps on the real ones.
+"""DP-SGD fit of the VAE: pretraining on a private mixture's rows, then DP-SGD of prior and decoder on the real rows.
 
-The encoder stays as the mixture's rows made it, and so does what parts of rows say of their latents: a bound on the
-likelihood holds for any encoder, and fewer weights take less noise.
+Encoder and conditional prior keep their pretrained weights: the evidence lower bound holds for any encoder, and fewer
+weights receive less noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.vae import VAESynthesizer
 
 N_EPOCHS, MAX_BATCH, MAX_LR, MAX_GRADIENT_NORM = 10, 8192, 1e-3, 5.0
-"""As for the masked model: how often a row is in a batch, rows of a batch at most, Adam's rate, and one row's norm."""
+"""Expected epochs, maximum batch size, Adam's learning rate, and clipping norm."""
 
 
 def fit_vae(model: VAESynthesizer, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:

@@ -1,4 +1,4 @@
-"""Draw or predict the unknown tokens of rows with a trained chain, within limits."""
+"""Autoregressive sampling and prediction of unknown tokens, within limits."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.training.networks.autoregressive import AutoregressiveModel
 
 N_CANDIDATES = 16
-"""Draws among which one is chosen where several slots are restricted at once."""
+"""Candidates per row if several slots are restricted."""
 
 
 @dataclass(frozen=True, eq=False)
 class AutoregressiveSampler:
-    """How the slots of a chain are drawn.
+    """Autoregressive sampler.
 
     Attributes:
-        chain: The trained network.
+        chain: The trained model.
         order: The slots in the order of an unconditional sample.
-        parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
-        emit: Which tokens of each slot a synthetic row may hold.
+        parents: For each slot, the slots by which rows are sorted for stratified sampling.
+        emit: Allowed tokens of each slot.
         limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
             depends on the token of the slot before.
-        noise: Where random numbers come from.
+        noise: Random generator.
         calibrate: Calibrate each slot's mean prediction to its training marginal.
         stratify: Stratify the uniforms over similar rows.
-        calibration_weights: Weights of a slot's tokens that take the place of calibration where there is none.
+        calibration_weights: Fixed weights of a slot's tokens, used without calibration.
     """
 
     chain: AutoregressiveModel
@@ -48,14 +48,14 @@ class AutoregressiveSampler:
 
     @cached_property
     def slot_sampler(self) -> SlotSampler:
-        """How each slot is drawn from its logits."""
+        """Sampler of a slot from its logits."""
         layout = self.chain.layout
         pulled = (self.calibrate, self.stratify, self.calibration_weights)
         return SlotSampler(layout, self.parents, self.emit, self.limits, self.noise, *pulled)
 
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""
-        # Restricted slots come first: what is free is then drawn given that the limits are met.
+        # Restricted slots come first: free slots are then sampled given that the limits hold.
         limited = self.slot_sampler.limited(self.order)
         if len(limited) > 1:
             self._draw_limited(tokens, limited)
@@ -68,10 +68,10 @@ class AutoregressiveSampler:
         return self.chain.draw(tokens, order, sample)
 
     def _draw_limited(self, tokens: Tensor, slots: list[int]) -> None:
-        """Draw several restricted slots together: candidates, weighed by how probable it was to meet the limits.
+        """Sample several restricted slots jointly: candidates are weighted by the probability of meeting the limits.
 
-        Sampling importance resampling (Rubin 1987): drawing the slots one after the other alone would ignore how much
-        the later limits say about the earlier slots.
+        Sampling importance resampling (Rubin 1987): sequential sampling alone would ignore what later limits imply for
+        earlier slots.
         """
         many = tokens.repeat_interleave(N_CANDIDATES, 0)
         weight = torch.zeros(len(many), device=tokens.device)
@@ -94,10 +94,10 @@ class AutoregressiveSampler:
 
         Args:
             tokens: Shape (rows, slots), -1 where unknown.
-            means: The mean number of each token of a slot on a line, None for the others.
+            means: Mean number of each token of numeric slots, None for others.
 
         Returns:
-            The filled tokens, and for slots on a line the expected number of each row (NaN where it was known).
+            The filled tokens, and for numeric slots the expected number of each row (NaN where known).
         """
         out = tokens.clone()
         hidden = self.chain.start(len(tokens))

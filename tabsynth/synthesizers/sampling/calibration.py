@@ -1,7 +1,7 @@
-"""Draw one slot's tokens from predicted probabilities: calibrated to the training marginal, stratified or balanced.
+"""Sampling of one slot's tokens: calibrated to the training marginal, stratified or balanced.
 
-They make a sample of many rows more faithful than independent draws: calibration removes the bias of the mean
-prediction, stratification and balance remove most of the sampling noise. None copies a value.
+Calibration removes the bias of the mean prediction; stratification and balancing remove most of the sampling noise of
+independent draws.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from torch.nn import functional
 
 N_CALIBRATION_STEPS = 4
 MAX_LOG_WEIGHT = 1.5
-"""Calibration: fixed-point steps, and the largest change of a log-probability."""
+"""Calibration: fixed-point steps, and maximum change of a log-probability."""
 
 GOLDEN = 0.6180339887498949
 STRATUM_ROWS = 64
 """Rows that share one set of stratified uniforms."""
 
 CHUNK_ROWS = 4096
-"""Rows at a time on a CPU, so that what is in between stays in the cache; fresh memory costs more than arithmetic."""
+"""Rows processed at once on a CPU; intermediates then fit the cache."""
 
 BALANCE_ROWS = 256
-"""Rows that are drawn at once when groups are balanced."""
+"""Rows sampled at once with balanced groups."""
 
 
 def fit_calibration_weights(probabilities: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Weights of tokens by which rows of probabilities get a mean that meets a target, shape (size,).
+    """Token weights such that the mean of the reweighted probabilities equals a target, shape (size,).
 
     Args:
         probabilities: Shape (rows, size).
         target: Shape (size,), sums to one over the tokens that may be drawn.
-        counts: How often each row of probabilities counts, shape (rows,); once by default.
+        counts: Multiplicity of each row of probabilities, shape (rows,); 1 by default.
     """
     counts = torch.ones_like(probabilities[:, 0]) if counts is None else counts.to(probabilities)
     rows = counts.sum()
@@ -101,16 +101,16 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
-    """Tokens by which each of many overlapping groups of rows has nearly its expected number of each, shape (rows,).
+    """Tokens such that many overlapping groups of rows have nearly their expected counts, shape (rows,).
 
-    Rows come in random order, and what a row's groups are owed becomes more probable: a walk that balances itself, as
-    that of Alweiss, Liu and Sawhney, "Discrepancy minimization via a self-balancing walk", arXiv 2006.14009. What one
-    row gets beyond its share the next ones of its groups get less, so that the shares hold on the whole.
+    Rows are visited in random order, and tokens below their expected count in a row's groups become more probable: a
+    self-balancing walk (Alweiss, Liu and Sawhney, "Discrepancy minimization via a self-balancing walk", arXiv
+    2006.14009). Overall frequencies are preserved.
 
     Args:
         probabilities: Shape (rows, size).
-        groups: For each way of grouping the number of a row's group, shape (rows, ways).
-        generator: Where random numbers come from.
+        groups: Group of each row for each way of grouping, shape (rows, ways).
+        generator: Random generator.
     """
     rows, ways = groups.shape
     device = probabilities.device
@@ -120,7 +120,7 @@ def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Gene
     many = member.amax(0) + 1
     member = member + (many.cumsum(0) - many).to(member.dtype)
     sizes = torch.bincount(member.view(-1), minlength=int(many.sum()))
-    # The rows of one step do not know of each other: together they make up what is owed, not each of them.
+    # Rows of one step are independent of each other, so they share the correction.
     part_of = 1 / (1 + sizes * (BALANCE_ROWS / rows)) / ways
     owed = torch.zeros(ordered.shape[1], len(sizes), device=device)
     tokens = torch.empty(rows, 1, dtype=torch.long, device=device)
@@ -139,5 +139,5 @@ def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Gene
 
 
 def _part(rows: Tensor) -> int:
-    """How many rows go at a time."""
+    """Rows processed at once."""
     return CHUNK_ROWS if rows.device.type == "cpu" else max(len(rows), 1)

@@ -1,7 +1,7 @@
 """Conditional sampling: filter an unconditional sample if the condition is common, sample conditionally if it is rare.
 
-A plain sample follows the order that a network learned best, and is calibrated. What it draws with the conditions first
-is further from the truth: on Adult given sex, race or income 1.6 to 2.3 times the sampling error of the real rows.
+An unconditional sample follows the network's preferred order and is calibrated; conditional sampling, which fixes the
+restricted slots first, is less accurate.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.options import SampleContext
 
 MIN_MATCH_SHARE = 0.05
-"""Share of a plain sample that must meet the condition, unless few rows are wanted; else picking costs too much."""
+"""Minimum share of an unconditional sample that meets the condition, for filtering of large samples."""
 
 MAX_TRAINING_SIZES = 2
-"""Plain samples of the training table's size that may be drawn however few rows meet the condition: as many rows as
-meet it there take about one, and how few do is only known to a third from a glance at a thousand."""
+"""Unconditional samples of the training table's size that may be drawn for any condition."""
 
 TRIAL_ROWS = 64, 1000
-"""Fewest and most rows by which that share is found."""
+"""Minimum and maximum rows for estimating that share."""
 
 MAX_CHUNK_ROWS = 1 << 18
-"""Most plain rows that are drawn together."""
+"""Maximum unconditional rows sampled at once."""
 
 MAX_TRIES = 50
-"""How often more plain rows are drawn before conditional draws make up what is lacking."""
+"""Maximum further unconditional samples before the rest is sampled conditionally."""
 
 
 class Drawing(Protocol):
-    """Draws the tokens that are -1, within limits, shape (rows, slots)."""
+    """Samples the tokens that are -1, within limits, shape (rows, slots)."""
 
     def __call__(
         self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, *, calibrate: bool, stratify: bool
@@ -54,22 +53,22 @@ def sample_conditionally(
     calibrate: bool,
     stratify: bool,
 ) -> Tokens:
-    """Draw the tokens that are -1 in ``fixed`` within the limits, shape (rows, slots).
+    """Sample the tokens that are -1 in ``fixed`` within the limits, shape (rows, slots).
 
     Args:
-        drawing: Draws rows, plain or conditional ones.
-        budget: So many plain rows may be drawn however few meet the condition.
-        fixed: Tokens, -1 where free; only where all rows fix the same are rows picked from a plain sample.
+        drawing: Samples rows, unconditionally or conditionally.
+        budget: Unconditional rows that may be drawn for any condition.
+        fixed: Tokens, -1 where free; filtering applies only if all rows have the same fixed tokens.
         limits: The allowed share of each token of a slot, None where unrestricted.
-        draw: Where random numbers come from, and whether to show a bar.
-        calibrate: Pull a plain sample to the training marginals.
+        draw: The sampling context.
+        calibrate: Calibrate unconditional samples to the training marginals.
         stratify: Stratify the uniforms over similar rows.
     """
     rows = len(fixed)
     if not (fixed >= 0).any() and all(limit is None for limit in limits):
         return drawing(fixed, limits, draw, calibrate=calibrate, stratify=stratify)
     picked: list[Tokens] = []
-    lacking, few = rows, False
+    missing, few = rows, False
     if not (fixed != fixed[0]).any():
         quiet, seen, pool = replace(draw, progress=False), 0, int(np.clip(4 * rows, *TRIAL_ROWS))
         with progress_bar(rows, "sample", "row", draw.progress) as shown:
@@ -77,17 +76,17 @@ def sample_conditionally(
                 nothing = np.full((pool, fixed.shape[1]), -1, fixed.dtype)
                 plain = drawing(nothing, [None] * len(limits), quiet, calibrate=calibrate, stratify=stratify)
                 picked.append(plain[matches(plain, fixed[0], limits, draw.rng)])
-                seen, lacking = seen + pool, lacking - len(picked[-1])
-                share = (rows - lacking) / seen
-                few = lacking > 0 and share < MIN_MATCH_SHARE and share * budget < rows
-                if lacking <= 0 or few:
+                seen, missing = seen + pool, missing - len(picked[-1])
+                share = (rows - missing) / seen
+                few = missing > 0 and share < MIN_MATCH_SHARE and share * budget < rows
+                if missing <= 0 or few:
                     break
                 shown.update(len(picked[-1]))
-                pool = min(math.ceil(1.1 * lacking / share) + TRIAL_ROWS[0], MAX_CHUNK_ROWS)
+                pool = min(math.ceil(1.1 * missing / share) + TRIAL_ROWS[0], MAX_CHUNK_ROWS)
         if few:
-            picked, lacking = [], rows
-    if lacking > 0:
-        rest = fixed[:lacking] if picked else fixed
+            picked, missing = [], rows
+    if missing > 0:
+        rest = fixed[:missing] if picked else fixed
         picked.append(drawing(rest, limits, draw, calibrate=False, stratify=stratify))
     joined = np.concatenate(picked)
     return joined if len(picked) == 1 and len(joined) == rows else joined[draw.rng.permutation(len(joined))[:rows]]
@@ -96,12 +95,12 @@ def sample_conditionally(
 def matches(
     tokens: Tokens, fixed: Tokens, limits: Sequence[Floats | None], rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Which plain rows meet a condition, shape (rows,); tokens of which a share is allowed meet it by that chance."""
+    """Which rows meet a condition, shape (rows,); partially allowed tokens meet it with that probability."""
     out = ((fixed < 0) | (tokens == fixed)).all(axis=1)
     for slot, limit in enumerate(limits):
         low = limits[slot + 1] if slot + 1 < len(limits) else None
         if limit is None or (limit.ndim == 1 and low is not None and low.ndim == 2):
-            continue  # nothing is asked, or a high digit, of which the low one's shares say all
+            continue  # unrestricted, or a high digit, which the shares of its low digit cover
         share = limit[tokens[:, slot]] if limit.ndim == 1 else limit[tokens[:, slot - 1], tokens[:, slot]]
         out &= rng.random(len(tokens)) < share
     return np.asarray(out)

@@ -1,4 +1,4 @@
-"""Conditions of a sample: what ``given`` says, as fixed tokens, allowed tokens and values to hand back as they came."""
+"""Conditions of a sample, parsed from ``given``: fixed tokens, allowed tokens, and values to return unchanged."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tabsynth.synthesizers.sampling.given_values import check_drawable, drawable
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What the rows of a sample must meet.
+    """Conditions of the rows of a sample.
 
     Attributes:
         fixed: Token matrix, shape (rows, slots), -1 where a token is free.
         allowed: For a column restricted to a range or a set, the share of each of its tokens that is allowed.
-        ranges: For a column restricted to a range, its ends and what they reach of each token.
-        echo: Values to hand back exactly as given, by column; missing where they are free.
-        numbers: The given values of columns on a line, NaN where free, so that ties follow them.
-        members: For a column restricted to values some of which are pooled into RARE, all of them, those pooled last.
+        ranges: For a column restricted to a range, its ends and the part of each token inside.
+        echo: Values to return exactly as given, by column; missing where free.
+        numbers: Given values of numeric columns, NaN where free, for recurring differences.
+        members: For a column restricted to values of which some are pooled into RARE, all values, the pooled ones last.
     """
 
     fixed: Tokens
@@ -44,24 +44,25 @@ class Conditions:
 
     @classmethod
     def none(cls, codec: Codec, rows: int) -> Conditions:
-        """Nothing is asked."""
+        """No conditions."""
         return cls(np.full((rows, len(codec.slots)), -1, np.int32))
 
     @classmethod
     def of(
         cls, codec: Codec, given: Mapping[str, Any] | pd.DataFrame | None, rows: int, *, strict: bool = True
     ) -> Conditions:
-        """Read ``given``.
+        """Parse ``given``.
 
         Args:
             codec: The vocabulary.
             given: ``{"sex": "F", "age": (60, 80), "state": ["MA", "NY"]}`` (a value, an inclusive range with None for
                 an open end, a list of values, None for missing), or a frame of fixed values, missing where free.
             rows: Number of rows to draw.
-            strict: Refuse values that the model cannot give; otherwise they count as rare, and come back as they are.
+            strict: Refuse values that the model cannot generate; otherwise they count as rare and are returned
+                unchanged.
 
         Raises:
-            ConditionError: An unknown column, or a value or range that the model cannot give.
+            ConditionError: An unknown column, or a value or range that the model cannot generate.
         """
         if given is None:
             return cls.none(codec, rows)
@@ -95,18 +96,18 @@ class Conditions:
 
     @property
     def any(self) -> bool:
-        """Whether anything is asked."""
+        """Whether there is any condition."""
         return bool(self.echo or self.allowed or (self.fixed >= 0).any())
 
     def held(self, codec: Codec) -> npt.NDArray[np.bool_]:
-        """Which tokens a condition decides or restricts, shape (n, slots)."""
+        """Tokens that a condition fixes or restricts, shape (n, slots)."""
         restricted = np.array([slot.column in self.allowed for slot in codec.slots], dtype=bool)
         return np.asarray((self.fixed >= 0) | restricted)
 
     def limits(self, codec: Codec, positions: Sequence[int]) -> list[Floats | None]:
         """The allowed share of each token of some slots, None where unrestricted.
 
-        For the low digit of a wide column the shares have a row for each token of the high digit before it.
+        For the low digit of a wide column the shares have a row for each token of the high digit.
         """
         out: list[Floats | None] = []
         for position in positions:
@@ -116,10 +117,10 @@ class Conditions:
         return out
 
     def finish(self, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
-        """Put the given values into decoded rows exactly as they came."""
+        """Copy the given values into decoded rows unchanged."""
         for name, (own_tokens, pooled) in self.members.items():
             other = (frame[name].notna() & ~frame[name].isin([*own_tokens, *pooled])).to_numpy(bool)
-            if other.any():  # RARE stands for other pooled values too
+            if other.any():  # RARE also covers other pooled values
                 cells = frame[name].astype(object).to_numpy().copy()
                 cells[other] = np.resize(np.array(pooled, dtype=object), other.sum())
                 frame[name] = pd.Series(cells, index=frame.index).astype(frame[name].dtype)
@@ -211,18 +212,18 @@ class Conditions:
 
 
 def present_only(codec: Codec) -> dict[str, Floats]:
-    """Allowed shares that rule nothing out but a missing value, for every learned column."""
+    """Allowed shares that exclude only missing values, for every learned column."""
     out = {}
     for name, coder in codec.coders.items():
         out[name] = coder.allowed_tokens.astype(np.float64)
         out[name][coder.missing] = 0.0
-        if not out[name].any():  # a column that was never there cannot be filled
+        if not out[name].any():  # a column without training values cannot be filled
             out[name][coder.missing] = 1.0
     return out
 
 
 def _check_learned(codec: Codec, name: str, wanted: Any) -> None:
-    """Raise ConditionError for a condition on a column whose values are made up, unless it is to be missing."""
+    """Raise ConditionError for a condition on a generated column, unless it is to be missing."""
     column = codec.schema[name]
     if wanted is None or not isinstance(column, (Identifier, Text)):
         return

@@ -1,4 +1,4 @@
-"""Draw rows, and where a critic tells them from real ones, draw more than are wanted and take those that look real."""
+"""If a discriminator can separate synthetic from real rows, oversample and select rows by its score."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_valid
 from tabsynth.training.validation_split import TrainValidation
 
 MIN_CALIBRATED_ROWS = 1000
-"""Fewest rows whose mean prediction is pulled to the training marginal; fewer rows may rightly differ from it."""
+"""Minimum rows for calibration to the training marginal."""
 
 CHUNK_ROWS = 1 << 16
-"""Rows that are drawn together."""
+"""Rows sampled at once."""
 
 N_CANDIDATES = 6
-"""Rows that are drawn for each that is wanted."""
+"""Candidates per selected row."""
 
 CHUNK_SELECTED_ROWS = 1 << 15
-"""Rows that are chosen together."""
+"""Rows selected at once."""
 
 N_SORT_SLOTS = 6
-"""Slots by which rows are sorted before some are taken at even steps: those of fewest tokens, which fill evenly."""
+"""Number of slots by which rows are sorted for systematic resampling: those with the fewest tokens."""
 
 MIN_ROWS = 3000
-"""Fewest training rows from which a critic can learn what is not chance."""
+"""Minimum training rows for a discriminator."""
 
 N_TRIAL_ROWS, MIN_TRIAL_GAIN = 8000, 0.001
-"""A critic first looks at so many rows; one that gains less than so many nats a row sees nothing, and that is all."""
+"""Rows of a preliminary discriminator, and its minimum gain in nats per row for fitting the full one."""
 
 MIN_ROWS_FOR_TRIAL = 2 * N_TRIAL_ROWS
-"""Where there are fewer rows, a look would cost as much as teaching the critic at once."""
+"""Maximum rows for which the full discriminator is fitted at once."""
 
 SYNTHETIC_ROWS_RATIO, MAX_SYNTHETIC_ROWS = 2, 100_000
-"""Rows that are drawn to teach a critic, for each real one, and most of them."""
+"""Synthetic training rows per real row, and their maximum."""
 
 MIN_GAIN = 0.003
-"""Nats a row that a critic must gain on held-out rows for its choice to be worth drawing more rows."""
+"""Minimum validation gain in nats per row for selection."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowOptions:
-    """How rows are drawn.
+    """Options of sampling rows.
 
     Attributes:
         limits: The allowed share of each token of a slot, None where unrestricted.
-        noise: Where random numbers come from.
+        noise: Random generator.
         calibrate: Calibrate each slot's mean prediction to its training marginal.
         stratify: Stratify the uniforms over similar rows.
     """
@@ -71,30 +71,30 @@ class RowOptions:
     stratify: bool
 
     def plain(self, free: Tensor) -> bool:
-        """Whether nothing is asked of rows whose free cells are given."""
+        """Whether sampling is unconditional, given the free cells."""
         return bool(free.all()) and all(limit is None for limit in self.limits)
 
 
 SampleFn = Callable[[Tensor, RowOptions], Tensor]
-"""Draws the tokens that are -1."""
+"""Samples the tokens that are -1."""
 
 RefineFn = Callable[[Tensor, Tensor, RowOptions], Tensor]
-"""Draws some cells of filled rows once more, given which are free."""
+"""Resamples some cells of filled rows, given which are free."""
 
 CandidateFn = Callable[[int, int, bool], Tensor]
-"""Draws so many rows with a seed, finished or not."""
+"""Samples rows with a seed, refined or not."""
 
 
 def fit_discriminator(
     layout: Layout, parts: TrainValidation, pool: CandidateFn, seed: int, progress: bool | None
 ) -> TreeDiscriminator | None:
-    """A critic of what a model draws, None where that looks real already or there are too few rows to say.
+    """A discriminator of a model's rows; None if it gains nothing or there are too few rows.
 
     Args:
         layout: The slots.
         parts: The rows of the fit.
-        pool: Draws rows: what is left to see in finished ones, the choice is to mend in those that are not.
-        seed: The fit's seed.
+        pool: Samples rows; selection corrects unrefined rows for what the discriminator detects in refined ones.
+        seed: Seed of the fit.
         progress: Whether to show a bar.
     """
     real, weights = parts.training, parts.weights
@@ -120,12 +120,12 @@ def fit_discriminator(
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorSelection:
-    """How rows are chosen among candidates.
+    """Selection of rows among candidates.
 
     Attributes:
         layout: The slots.
-        emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
-        log_odds: How real rows of tokens look, shape (rows,).
+        emit: Allowed tokens of each slot; two-dimensional for a low digit.
+        log_odds: Log-odds that rows are real, shape (rows,).
     """
 
     layout: Layout
@@ -136,7 +136,7 @@ class DiscriminatorSelection:
     def by(
         cls, trees: TreeDiscriminator | None, emit: Sequence[npt.NDArray[np.bool_]]
     ) -> DiscriminatorSelection | None:
-        """The choice of a critic of trees; None where there is none."""
+        """Selection by a tree discriminator; None without one."""
         return None if trees is None else cls(trees.forest.layout, emit, trees.log_odds)
 
     def of(self, tokens: Tensor, options: RowOptions) -> Tensor:

@@ -21,7 +21,7 @@ from tabsynth.schema.datetime_formats import parse_dates
 from tabsynth.schema.validation import to_instants, to_numbers
 
 SNAP = 1e-9
-"""A number this near (relatively) to one of the column's decimals is that one: 0.1 + 0.2 is 0.3."""
+"""Relative tolerance for rounding to the column's decimals: 0.1 + 0.2 is 0.3."""
 
 
 def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> pd.Series:
@@ -30,11 +30,11 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
     Args:
         codec: The vocabulary.
         name: The column.
-        values: What was given.
-        strict: Refuse values that the model cannot give; otherwise they stay as they are.
+        values: The given values.
+        strict: Refuse values that the model cannot generate; otherwise they stay unchanged.
 
     Raises:
-        ConditionError: A value that is none of the column's.
+        ConditionError: A value that the column cannot hold.
     """
     column = codec.schema[name]
     values = values.rename(name)
@@ -57,7 +57,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
 
 
 def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
-    """An inclusive range in units of the column's line, narrowed to numbers that the column can hold."""
+    """An inclusive range as numbers, narrowed to numbers that the column can hold."""
     column, coder = codec.schema[name], codec.coders[name]
     if isinstance(column, Datetime):
         unit = UNIT_NANOSECONDS[column.resolution or "s"]
@@ -81,7 +81,7 @@ def check_drawable(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> No
     coder = codec.coders[name]
     if not isinstance(coder, QuantileCoder):
         if not np.isnan(data).all():
-            raise ConditionError(f"given[{name!r}]: the model gives no value of this column; leave it out")
+            raise ConditionError(f"given[{name!r}]: the model generates no value of this column; leave it out")
         return
     outside = (data < coder.low[0]) | (data > coder.high[-1])
     if outside.any():
@@ -90,13 +90,13 @@ def check_drawable(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> No
 
 
 def drawable(codec: Codec, name: str, coder: QuantileCoder) -> str:
-    """What the model can give of a column on a line."""
+    """Values that the model can generate for a numeric or datetime column."""
     ends = [spelled(codec, name, float(end)) for end in (coder.low[0], coder.high[-1])]
     return f"the model's values go from {ends[0]} to {ends[1]}"
 
 
 def spelled(codec: Codec, name: str, value: float) -> str:
-    """A number on a column's line as people write it."""
+    """A number of a column in its written form."""
     column = codec.schema[name]
     if not isinstance(column, Datetime):
         return f"{value:.15g}"
@@ -104,7 +104,7 @@ def spelled(codec: Codec, name: str, value: float) -> str:
 
 
 def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
-    """Numbers that have no more decimals than the column."""
+    """Numbers, rounded to the column's decimals."""
     column = codec.schema[name]
     assert isinstance(column, Numeric)
     try:
@@ -127,7 +127,7 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
 
 
 def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
-    """Values that the model knows, as it knows them: 1, 1.0 and True are one where the column has one of them."""
+    """Known values in the model's form: 1, 1.0 and True are equal if the column has one of them."""
     column, coder = codec.schema[name], codec.coders[name]
     assert isinstance(coder, ValueCoder)
     known = {value: value for value in (*coder.values, *coder.public)}

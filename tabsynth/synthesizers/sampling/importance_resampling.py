@@ -1,4 +1,4 @@
-"""Choose rows among more than are wanted by how real a critic finds them, with every column at its known shares.
+"""Selection of rows by discriminator weights that are raked to the known marginals.
 
 After discriminator rejection sampling (Azadi et al., arXiv 1810.06758), but with weights that are raked to known
 marginals (Deming and Stephan, "On a least squares adjustment of a sampled frequency table", 1940), and systematic
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 MAX_ROUNDS = 8
-"""Passes over the slots in which weights are raked, and tries to cap them."""
+"""Raking passes over the slots, and attempts to cap weights."""
 
 STEP = 3.0
-"""Largest factor by which raking changes a weight at once."""
+"""Maximum factor of one raking step."""
 
 
 def cap_weights(weights: Tensor, most: float) -> Tensor:
@@ -35,8 +35,8 @@ def rake_weights(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor],
     Args:
         weights: Shape (rows,).
         tokens: Shape (rows, slots).
-        targets: The wanted share of each token, for the slots that have one.
-        most: Largest weight in multiples of the mean.
+        targets: Target marginals, for the slots that have one.
+        most: Maximum weight in multiples of the mean.
     """
     weights = cap_weights(weights, most)
     for _ in range(MAX_ROUNDS):

@@ -1,4 +1,4 @@
-"""Draw rows from a trained VAE: latents from the prior, given what is known, then each slot given the latents."""
+"""Sampling from a trained VAE: latents from the prior given known tokens, then each slot given the latents."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tabsynth.training.networks.vae import LatentNet
 from tabsynth.training.precision import product_autocast
 
 N_CANDIDATES = 32
-"""Draws among which one is chosen where something is known or restricted."""
+"""Candidates per row if some slots are known or restricted."""
 
 MIN_PROBABILITY = 1e-30
-"""Probabilities are held above this before their logarithm is taken."""
+"""Lower bound of probabilities before the logarithm."""
 
 BATCH = 2048
-"""Rows that go through the network at once on a CPU, so that activations stay in the cache."""
+"""Rows of one pass on a CPU; activations then fit the cache."""
 
 
 class LatentSampler:
-    """A trained network with its matrices computed once, and how slots are drawn.
+    """A trained network with cached matrices, and the sampler of its slots.
 
     Args:
         net: The trained network, in evaluation mode.
-        picker: How a slot is drawn from its logits.
+        picker: Sampler of a slot from its logits.
         order: The slots in the order in which they are drawn.
     """
 
@@ -76,7 +76,7 @@ class LatentSampler:
 
         Args:
             decoded: The decoder's last layer, shape (rows, width).
-            sums: The links' sum over latents and the slots before, shape (rows, links).
+            sums: Running sum over latents and earlier slots, shape (rows, links).
             slot: The slot.
         """
         segment = self.layout.segment(slot)
@@ -86,24 +86,24 @@ class LatentSampler:
         return own.float() + linked.float() + self.net.bias[segment]
 
     def _uniforms(self, means: Tensor) -> Tensor:
-        """A uniform number for each row, dealt evenly to rows that expect about the same latent."""
+        """A stratified uniform number for each row, over rows with similar expected latents."""
         if self.slot_sampler.stratify:
             return stratified_uniforms(means.argsort(stable=True), self.noise)
         return torch.rand(len(means), generator=self.noise, device=self.device)
 
     def _context(self, tokens: Tensor) -> Tensor | None:
-        """The context of rows; none where nothing is known of any."""
+        """Context of the conditional prior; None if nothing is known."""
         if not bool((tokens >= 0).any()):
             return None
         return self.net.context(self.net.summed(tokens, self.table))
 
     def _fitting(self, tokens: Tensor, limited: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Rows drawn up to the last slot that is known or restricted, and latents that fit them.
+        """Rows sampled up to the last known or restricted slot, and their latents.
 
-        Sampling importance resampling (Rubin 1987). Latents are proposed by the prior that has seen what is known,
-        r(z | known); slots follow in their order, and each candidate weighs as p(z) / r(z | known) times how probable
-        its known tokens and its limits were. Where limits leave little, few such candidates meet them: half instead
-        take restricted slots from their training marginals and count them as known.
+        Sampling importance resampling (Rubin 1987). Latents are proposed by the conditional prior r(z | known); slots
+        follow in order, and a candidate's weight is p(z) / r(z | known) times the probability of its known tokens and
+        limits. For narrow limits, half of the candidates instead take restricted slots from their training marginals
+        and treat them as known.
         """
         many = tokens.repeat_interleave(N_CANDIDATES, 0)
         weight = torch.zeros(len(many), device=self.device)

@@ -1,4 +1,4 @@
-"""Draw one slot's tokens from its logits: only what may be drawn, within limits, calibrated and stratified."""
+"""Sampler of one slot's tokens from its logits: allowed tokens, limits, calibration and stratification."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tabsynth.training.networks.layout import Layout
 
 @dataclass(frozen=True, eq=False)
 class SlotSampler:
-    """How a slot's tokens are drawn.
+    """Sampler of slots.
 
     Attributes:
         layout: The learned slots.
-        parents: For each slot, the slots by which rows are sorted before stratified uniforms are dealt.
-        emit: Which tokens of each slot a synthetic row may hold; two-dimensional, like limits, for a low digit.
+        parents: For each slot, the slots by which rows are sorted for stratified sampling.
+        emit: Allowed tokens of each slot; two-dimensional, like limits, for a low digit.
         limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
             depends on the token of the slot before.
-        noise: Where random numbers come from.
+        noise: Random generator.
         calibrate: Calibrate each slot's mean prediction to its training marginal.
         stratify: Stratify the uniforms over similar rows.
-        calibration_weights: Weights of a slot's tokens that take the place of calibration where there is none.
+        calibration_weights: Fixed weights of a slot's tokens, used without calibration.
         found: The weights by which a slot was calibrated last.
     """
 
@@ -55,12 +55,12 @@ class SlotSampler:
         return sorted((slot for slot in order if dimensions[slot]), key=lambda slot: dimensions[slot])
 
     def probabilities(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities of a slot's tokens within its limits, and how probable it was to meet them.
+        """Probabilities of a slot's tokens within its limits, and the probability of the limits.
 
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
             slot: The slot.
-            logits: Shape (rows, size); probabilities take their place.
+            logits: Shape (rows, size); replaced by the probabilities.
         """
         emit = torch.from_numpy(self.emit[slot]).to(logits.device)
         if emit.dim() == 2:  # the low digit of a wide column, after its high digit
@@ -73,12 +73,12 @@ class SlotSampler:
         share = share if share.dim() == 1 else share[tokens[:, slot - 1].clamp(min=0)]
         met = free * share
         mass = met.sum(1)
-        # Where the network gives the limits no weight at all, every allowed token is as good as another.
+        # If the network gives the limits zero probability, allowed tokens are uniform.
         met = met.where(mass.unsqueeze(1) > 0, (share > 0).to(free).expand_as(free))
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
 
     def _sample_valid(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
-        """Probabilities of what may be drawn; what may not goes to the slot's values, not to there being none."""
+        """Probabilities of allowed tokens; the mass of others goes to the slot's values, not to MISSING."""
         allowed, missing = self.emit[slot], self.layout.missing_token(slot)
         if allowed.all():
             return softmax_(logits)
@@ -103,10 +103,10 @@ class SlotSampler:
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
             slot: The slot.
-            logits: Shape (rows, size), or (prefixes, size); probabilities take their place.
+            logits: Shape (rows, size), or (prefixes, size); replaced by the probabilities.
             prefixes: The row of the logits that belongs to each row; None where every row has its own.
-            groups: Ways in which similar rows are grouped, shape (rows, ways), each group to get its share; by default
-                stratified uniforms are dealt to rows that are sorted by the tokens of the slot's parents.
+            groups: Groups of similar rows to balance, shape (rows, ways); by default rows are sorted by the tokens of
+                the slot's parents and sampled with stratified uniforms.
         """
         first, counts = tokens, None
         if prefixes is not None:

@@ -1,6 +1,6 @@
 """One Gibbs step on low-cardinality columns, with boosted-tree conditionals, where they beat the network.
 
-Trees are kept where held-out rows are more likely under them than under the conditional that the network's chain
+Trees are kept if validation rows are more likely under them than under the conditional distribution that the network
 implies.
 """
 
@@ -26,28 +26,28 @@ from tabsynth.training.trees.token_forest import features
 from tabsynth.training.validation_split import TrainValidation
 
 MIN_OPEN_NATS = 0.05
-"""Nats a row that the network must leave open of a column for trees to be fitted to it."""
+"""Minimum conditional entropy of a column under the network, in nats, for fitting trees."""
 
 MIN_CLASSES_LIMIT, MAX_CLASSES_LIMIT, MAX_CELLS = 8, 16, 150_000
-"""Trees are fitted to a slot of up to so many tokens: of few in any table, of more where rows times tokens stay few."""
+"""Maximum tokens of a slot with trees: in any table, and in tables with few rows times tokens."""
 
 MIN_ROWS = 3000
-"""Fewest training rows for trees: of fewer they learn too little, and relations between columns fade."""
+"""Minimum training rows for trees."""
 
 MAX_PASSES, MIN_JUDGED_ROWS = 300_000, 1024
-"""Rows that go through the network to say what its chain implies of columns, and fewest held-out rows for it."""
+"""Network passes for the implied conditionals, and minimum validation rows for them."""
 
 TREES_KEY, CALIBRATION_KEY, REFINED_KEY = "trees.", "pull.", "again."
-"""What the names of arrays of trees, and of both kinds of weights, begin with in a model file."""
+"""Prefixes of the arrays of trees and weights in a model file."""
 
 
 @dataclass(frozen=True, eq=False)
 class TreeConditionals:
-    """What is learned of single columns beside the network.
+    """Conditional models of single columns beside the network.
 
     Attributes:
-        trees: For slots that trees know better, in the order in which they are drawn once more.
-        calibration_weights: Weights of a slot's tokens that give it its training shares in a sample of any size.
+        trees: Trees of slots that they predict better, in resampling order.
+        calibration_weights: Weights of a slot's tokens that calibrate samples of any size.
         again: The same where trees draw it once more.
     """
 
@@ -94,14 +94,14 @@ def fit_tree_conditionals(
     seed: int,
     progress: bool | None,
 ) -> tuple[TreeConditional, ...]:
-    """Trees for each slot that they know better than the network, in the chain's order.
+    """Trees for each slot that they predict better than the network, in the fixed order.
 
     Args:
-        chain: The trained network.
+        chain: The trained model.
         order: The slots in the order in which they are drawn.
-        emit: Which tokens of each slot a synthetic row may hold; two-dimensional for a low digit.
+        emit: Allowed tokens of each slot; two-dimensional for a low digit.
         parts: The rows of the fit.
-        seed: The fit's seed.
+        seed: Seed of the fit.
         progress: Whether to show a bar.
     """
     layout = chain.layout
@@ -113,7 +113,7 @@ def fit_tree_conditionals(
     if not few:
         return ()
     passes = sum((len(observed_tokens(layout, slot)) - 1) * (len(order) - list(order).index(slot)) for slot in few)
-    judged = parts.judged[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
+    judged = parts.validation[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
     own = chain.log_probs(judged, order)
     left = {slot: -float(chain.conditional_log_prob(judged, slot, order, own).mean()) for slot in few}
     asked = [slot for slot in left if left[slot] > MIN_OPEN_NATS]
@@ -142,12 +142,12 @@ def refine_rows(
     conditionals: Sequence[TreeConditional],
     slot_sampler: SlotSampler,
 ) -> Tensor:
-    """Rows with the free cells of some slots drawn once more, shape (rows, slots).
+    """Rows with the free cells of some slots resampled, shape (rows, slots).
 
     Args:
         tokens: Drawn rows, shape (rows, slots).
         free: The cells that may change, shape (rows, slots).
-        conditionals: What trees know.
+        conditionals: The trees.
         slot_sampler: Samples tokens, within limits.
     """
     conditionals = [trees for trees in conditionals if bool(free[:, trees.slot].any())]

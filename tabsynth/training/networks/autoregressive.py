@@ -1,7 +1,7 @@
-"""Read a trained MaskedNet one slot at a time: draw a chain of conditionals, or score rows along it.
+"""Autoregressive sampling and likelihood of a trained ``MaskedNet``, one slot at a time.
 
-The sum of embeddings is kept and only what a newly drawn token changes is added, so that the first layer costs the same
-however many slots there are; only the logits of the slot at hand are computed.
+The sum of embeddings is updated with each newly drawn token, so the cost of the first layer does not depend on the
+number of slots; only the logits of the current slot are computed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from tabsynth.training.precision import product_autocast
 from tabsynth.training.validation_split import TrainValidation
 
 BATCH = 2048
-"""Rows that go through the network at once on a CPU, so that activations stay in the cache."""
+"""Rows of one pass on a CPU; activations then fit the cache."""
 
 MAX_SHARED = 0.95
-"""Rows with the same tokens so far share one pass through the network while there are no more prefixes than this share
-of the rows."""
+"""Rows with equal prefixes share one pass while there are at most so many prefixes per row."""
 
 
 class AutoregressiveModel:
-    """A trained network with its matrices computed once.
+    """A trained network with cached matrices.
 
     Args:
         net: The trained network, in evaluation mode.
-        copula: A Gaussian copula that its conditionals are mixed with, if any.
+        copula: A Gaussian copula that is pooled with the network's conditionals, if any.
     """
 
     def __init__(self, net: MaskedNet | PlainNet, copula: GaussianCopula | None = None) -> None:
@@ -47,11 +46,11 @@ class AutoregressiveModel:
         self.batch = BATCH if self.device.type == "cpu" else 1 << 16
 
     def start(self, rows: int) -> Tensor:
-        """The sum of embeddings when every slot is masked, shape (rows, width)."""
+        """The sum of embeddings with every slot masked, shape (rows, width)."""
         return self.table[self.layout.total :].sum(0).repeat(rows, 1)
 
     def add(self, hidden: Tensor, slot: int, tokens: Tensor) -> None:
-        """Put drawn tokens of a slot into the sum, in place; rows with -1 stay masked."""
+        """Add the tokens of a slot to the sum of embeddings, in place; -1 stays masked."""
         begin = self.layout.offsets[slot]
         own = self.table[begin : begin + self.layout.sizes[slot]] - self.table[self.layout.total + slot]
         for sums, part in zip(torch.split(hidden, self.batch), torch.split(tokens, self.batch), strict=True):
@@ -86,18 +85,18 @@ class AutoregressiveModel:
         return out if self.copula is None else self.copula.pool(out, tokens, slot, seen)
 
     def _crossed(self, seen: Sequence[int]) -> FeatureCrossEmbedding | None:
-        """What adds the crossed feature, where all of its slots may be known."""
+        """The feature cross, if all of its slots may be known."""
         cross = self.net.cross
         return cross if cross is not None and set(cross.slots) <= set(seen) else None
 
     def _skip(self, segment: slice) -> tuple[Tensor | None, int]:
-        """The skip's weights towards one slot, and the row that stands for masked."""
+        """Skip weights towards one slot, and the row of the mask."""
         if self.net.skip is None:
             return None, 0
         return self.net.skip[:, segment].contiguous(), self.net.skip.shape[0] - 1
 
     def _groups(self, tokens: Tensor, slots: list[int]) -> Tensor:
-        """Rows of the skip for known tokens, shape (rows, len(slots))."""
+        """Rows of the skip matrix for known tokens, shape (rows, len(slots))."""
         offsets = torch.tensor([self.layout.offsets[slot] for slot in slots], device=self.device)
         group: Tensor = self.net.group  # type: ignore[assignment]
         return group[offsets + tokens.clamp(min=0)]
@@ -143,7 +142,7 @@ class AutoregressiveModel:
         return tokens
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """The end of the residual stream with known tokens (-1 stays masked), shape (rows, width)."""
+        """The last hidden layer given known tokens (-1 is masked), shape (rows, width)."""
         hidden = self.start(len(tokens))
         for slot in range(tokens.shape[1]):
             self.add(hidden, slot, tokens[:, slot])
@@ -157,7 +156,7 @@ class AutoregressiveModel:
         return self.log_probs(tokens, order).sum(1)
 
     def log_probs(self, tokens: Tensor, order: Sequence[int], begin: int = 0) -> Tensor:
-        """What each slot of an order adds to rows' log-likelihood, shape (rows, len(order)); 0 before ``begin``."""
+        """Log-probability of each slot given those before it, shape (rows, len(order)); 0 before ``begin``."""
         state = Prefixes(self, tokens)
         out = torch.zeros(len(tokens), len(order), device=self.device)
         for i, slot in enumerate(order):
@@ -174,8 +173,8 @@ class AutoregressiveModel:
         return out
 
     def fit_copula(self, parts: TrainValidation, order: Sequence[int]) -> GaussianCopula:
-        """Fit a copula to training rows, and its pool with the network to held-out rows along an order."""
-        validation = parts.judged
+        """Fit a copula to the training rows, and its pooling weights to the validation rows."""
+        validation = parts.validation
         copula, state = (
             GaussianCopula.fit(parts.training, self.layout, parts.weights),
             Prefixes(self, validation, False),
@@ -191,7 +190,7 @@ class AutoregressiveModel:
     def conditional_log_prob(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
         """Log-probability of each row's token of a slot given all its other slots by the chain, shape (rows,).
 
-        By Bayes' rule: the row's likelihood against those with each other token in its place that training rows have.
+        By Bayes' rule: the row's likelihood divided by the sum over all tokens observed in training.
 
         Args:
             tokens: Shape (rows, slots), none absent.
@@ -208,12 +207,12 @@ class AutoregressiveModel:
 
 
 class Prefixes:
-    """The first layer of rows whose slots become known one by one, kept once for rows that agree in all of them.
+    """The first layer of rows whose slots become known one by one, stored once for rows with equal prefixes.
 
     Args:
         chain: The network.
         tokens: Shape (rows, slots); a slot's tokens are read when it is added.
-        shared: Whether rows may share.
+        shared: Whether rows may share a prefix.
 
     Attributes:
         of: The prefix of each row, shape (rows,); None where every row has its own.

@@ -1,7 +1,7 @@
-"""The critic of a GAN of tokens: how real a row looks.
+"""Discriminator of the GAN on tokens.
 
-It has no batch normalisation and judges each row by itself (a pac of 1), so that its loss on real rows is a plain sum
-over rows whose gradients can be clipped one by one. The penalty on its slope cannot, and has no place in a private fit.
+It has no batch normalisation and scores each row separately (pac 1), so its loss on real rows is a sum over rows whose
+gradients can be clipped per row. The gradient penalty cannot be clipped and is not used in private fits.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tabsynth.training.networks.masked import TokenEmbedding
 from tabsynth.training.networks.nade import linear
 
 SLOPE = 0.2
-"""Slope of the activation below zero."""
+"""Negative slope of the leaky ReLU."""
 
 
 class Critic(nn.Module):
     """Three hidden layers on summed embeddings.
 
-    A token on a line is seen by the waves of its quantile alone: with weights of its own for each token, a critic knew
-    the training rows of a table with 2,400 tokens by heart within five passes and held-out rows no better than chance.
+    Ordered tokens enter only through the cosine features of their quantiles: with free weights for each token, a critic
+    memorises the training rows of a table with thousands of tokens within a few epochs.
 
     Args:
         layout: The slots.
         width: Units a layer.
-        generator: Draws the first weights.
+        generator: Random generator of the initial weights.
     """
 
     def __init__(self, layout: Layout, *, width: int, generator: torch.Generator) -> None:
@@ -52,7 +52,7 @@ class Critic(nn.Module):
         return functional.embedding_bag(self.places(tokens), table, mode="sum")
 
     def forward(self, summed: Tensor, *, frozen: bool = False) -> Tensor:
-        """Log-odds that each row is real, shape (rows,); frozen, no gradient reaches the critic's own weights."""
+        """Log-odds that each row is real, shape (rows,); ``frozen`` stops gradients to the critic's weights."""
         hidden = functional.leaky_relu(summed + _held(self.shift, frozen), SLOPE)
         for layer in self.layers:
             hidden = functional.leaky_relu(_through(layer, hidden, frozen), SLOPE)
@@ -65,16 +65,16 @@ def real_losses(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
 
 
 def drawn_losses(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
-    """The critic's mean loss on drawn rows."""
+    """The critic's mean loss on generated rows."""
     return functional.softplus(critic(critic.summed(tokens, table))).mean()
 
 
 def steepness(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
-    """How steep the critic is at real rows: its squared first-order change as cells take another row's tokens.
+    """Gradient penalty at real rows: the squared first-order change if cells take the tokens of another row.
 
     R1 of Mescheder, Geiger and Nowozin, "Which training methods for GANs do actually converge?", arXiv 1801.04406, in
-    the directions in which rows differ; what the embeddings' scale is does not matter to it. Not for a private fit: it
-    mixes rows and takes a second derivative.
+    the directions in which rows differ, so that it does not depend on the scale of the embeddings. It mixes rows and
+    takes a second derivative, so private fits cannot use it.
     """
     summed = critic.summed(tokens, table)
     (slope,) = torch.autograd.grad(critic(summed).sum(), summed, create_graph=True)

@@ -1,7 +1,7 @@
 """Feature crosses: slots that are informative only jointly, such as year, month and day.
 
-Feature crosses: Cheng et al., "Wide & deep learning for recommender systems", arXiv 1606.07792. A network whose inputs
-are summed finds the weather of one day only by many steps; an embedding of its own for each day holds it at once.
+Feature crosses: Cheng et al., "Wide & deep learning for recommender systems", arXiv 1606.07792. A network with
+summed inputs learns the value of one combination slowly; an embedding of the combination represents it directly.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from torch.nn import functional
 from tabsynth.training.networks.layout import Layout, coarsen_tokens
 
 MIN_CODE_ROWS = 5
-"""A combination of tokens gets an embedding from so many rows on, and combinations have so many on average."""
+"""Minimum rows of a combination with an embedding, and minimum mean rows of all combinations."""
 
 MAX_SLOTS = 4
-"""Most slots in a cross."""
+"""Maximum slots in a cross."""
 
 CANDIDATES = 8
-"""A cross is looked for among so many slots, those of most entropy."""
+"""Number of candidate slots, those of highest entropy."""
 
 MAX_SLOT_TOKENS = 64
-"""Slots of more tokens are not crossed."""
+"""Maximum tokens of a crossed slot."""
 
 MAX_INDEPENDENT_SHARE = 1 / 30
-"""Crossed slots tell no more than this share of each other's entropy: what depends on each other the network sums."""
+"""Maximum share of each other's entropy that crossed slots explain; the network represents dependent slots by sums."""
 
 MAX_SAMPLE_ROWS = 20_000
-"""Rows by which crosses are compared."""
+"""Rows on which crosses are compared."""
 
 MIN_EXPLAINED_SHARE = 1 / 25
-"""A cross is kept when it explains this share of the other slots' entropy beyond what its slots explain singly."""
+"""Minimum share of the other slots' entropy that a cross explains beyond its single slots."""
 
 SHARPNESS_EXPONENTS = (1.0, 1.5, 2.0, 3.0)
-"""Factors of a sum of log-ratios: effects that add up are each blurred by the others."""
+"""Factors of the additive model's log-ratios, which attenuate each other."""
 
 GROUPS = 16
 SMOOTH = 4.0
@@ -54,7 +54,7 @@ Rows = TypeVar("Rows", npt.NDArray[np.int32], Tensor)
 
 @dataclass(frozen=True, eq=False)
 class FeatureCross:
-    """Slots whose combinations of tokens get embeddings of their own.
+    """Slots whose combinations of tokens get their own embeddings.
 
     Attributes:
         slots: The slots.
@@ -68,11 +68,9 @@ class FeatureCross:
     def found(
         cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]
     ) -> FeatureCross | None:
-        """The cross that explains most of the other slots beyond what its slots explain alone; None if too little.
+        """The cross that explains most of the other slots beyond an additive model of its slots; None if too little.
 
-        It is not where the sum of what its slots tell does as well: that much the network sees without it. What a
-        cross tells is counted by leaving each row out of its own prediction, so that one of many combinations does not
-        tell something by chance.
+        Explained entropy is estimated leave-one-out, so a cross of many combinations gains nothing by chance.
 
         Args:
             tokens: Training rows, shape (rows, slots).
@@ -113,7 +111,7 @@ class FeatureCross:
 
 
 class FeatureCrossEmbedding(nn.Module):
-    """What a crossed feature adds to the first layer: nothing where its combination is rare or masked.
+    """Embedding of a feature cross, added to the first layer; zero where the combination is rare or masked.
 
     Args:
         cross: The cross.
@@ -132,7 +130,7 @@ class FeatureCrossEmbedding(nn.Module):
         return functional.embedding(self.positions(tokens), self.embed, padding_idx=len(self.embed) - 1)
 
     def positions(self, tokens: Tensor) -> Tensor:
-        """Rows of the embeddings, of which the last is for combinations that are rare or masked, shape (rows,)."""
+        """Embedding indices, shape (rows,); the last index is for rare or masked combinations."""
         codes: Tensor = self.codes  # type: ignore[assignment]
         code = code_of(tokens, self.slots, self.layout)
         at = torch.searchsorted(codes, code).clamp(max=len(codes) - 1)
@@ -141,7 +139,7 @@ class FeatureCrossEmbedding(nn.Module):
 
 
 def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:
-    """One number for each combination of the tokens of some slots, shape (rows,); of no use where one is masked."""
+    """An index of the combination of tokens of some slots, shape (rows,); undefined where one is masked."""
     code = tokens[:, slots[0]]
     for slot in slots[1:]:
         code = code * layout.sizes[slot] + tokens[:, slot]
@@ -149,7 +147,7 @@ def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:
 
 
 def _information(rows: npt.NDArray[np.integer], targets: Mapping[int, npt.NDArray[np.int64]]) -> dict[int, float]:
-    """Nats per row that combinations explain of other slots, each row predicted by the other rows of its own."""
+    """Nats per row that combinations explain of other slots, leave-one-out."""
     here = np.bincount(rows)[rows] - 1
     out = {}
     for slot, own in targets.items():
@@ -162,17 +160,17 @@ def _information(rows: npt.NDArray[np.integer], targets: Mapping[int, npt.NDArra
 
 
 def _summed(slots: Sequence[int], tokens: npt.NDArray[np.int32], layout: Layout, own: npt.NDArray[np.int64]) -> float:
-    """Nats a row that the sum of what slots tell one by one tells of another, sharpened by what suits it best."""
+    """Nats per row that an additive model of single slots explains of another slot, with the best factor."""
     width = int(own.max()) + 1
-    law = np.log(np.bincount(own, minlength=width) / len(own) + 1e-12)
-    tells = np.zeros((len(own), width))
+    marginal = np.log(np.bincount(own, minlength=width) / len(own) + 1e-12)
+    log_ratios = np.zeros((len(own), width))
     for slot in slots:
         both = np.bincount(tokens[:, slot] * width + own, minlength=layout.sizes[slot] * width).reshape(-1, width)
-        smooth = (both + SMOOTH * np.exp(law)) / (both.sum(1, keepdims=True) + SMOOTH)
-        tells += (np.log(smooth) - law)[tokens[:, slot]]
+        smooth = (both + SMOOTH * np.exp(marginal)) / (both.sum(1, keepdims=True) + SMOOTH)
+        log_ratios += (np.log(smooth) - marginal)[tokens[:, slot]]
     best = 0.0
     for sharp in SHARPNESS_EXPONENTS:
-        found = law + sharp * tells
+        found = marginal + sharp * log_ratios
         found -= logsumexp(found, axis=1, keepdims=True)
-        best = max(best, float((found[np.arange(len(own)), own] - law[own]).mean()))
+        best = max(best, float((found[np.arange(len(own)), own] - marginal[own]).mean()))
     return best

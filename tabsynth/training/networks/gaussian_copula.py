@@ -1,7 +1,7 @@
 """Gaussian copula of tokens: each slot is a latent normal variable cut into intervals, an ordered probit.
 
-On tables of few rows a linear dependence between many columns is learned from far fewer of them than a network needs.
-The conditional distribution of a slot given any others is a normal distribution's mass in the intervals of its tokens.
+On small tables it learns linear dependences between many columns from far fewer rows than a network. The conditional
+distribution of a slot is the mass of a normal distribution in the intervals of its tokens.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.training.networks.layout import Layout
 
 MIN_VARIANCE = 1e-4
-"""Variance that is left of a slot however exactly the others determine it."""
+"""Minimum conditional variance of a slot."""
 
 MIN_COARSE_SHARE = 0.05
-"""The same as a share of the variance that is lost inside the tokens of a coarse slot."""
+"""Minimum conditional variance as a share of the variance within the tokens of a coarse slot."""
 
 MIN_SHRINKAGE = 1e-4
-"""Shrinkage at least, so that duplicate columns leave the covariance regular."""
+"""Minimum shrinkage; keeps the covariance regular if columns are duplicates."""
 
 MIN_PROBABILITY = 1e-6
-"""Probability of a token at least, before normalisation."""
+"""Minimum probability of a token, before normalisation."""
 
 PRIOR_PRECISION = 10.0
-"""Precision of the normal prior of a slot's exponents around the common ones."""
+"""Precision of the normal prior that shrinks a slot's exponents to the common ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianCopula:
-    """Latent normal variables of slots, and how a network's conditionals are pooled with theirs.
+    """Latent normal variables of slots, pooled with the conditionals of a network.
 
     Attributes:
         layout: The slots.
@@ -69,7 +69,7 @@ class GaussianCopula:
         return torch.add(logits.log_softmax(1) * first, own, alpha=second)
 
     def log_prob(self, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
-        """Log-probability of each token of a slot given the known ones of ``seen``, shape (rows, size); on the CPU."""
+        """Log-probability of a slot's tokens given the known tokens of ``seen``, shape (rows, size); on the CPU."""
         tokens, at = tokens.cpu(), [other for other in seen if other != slot]
         mean = torch.zeros(len(tokens), dtype=torch.float64)
         variance = torch.ones_like(mean)

@@ -1,4 +1,4 @@
-"""The generator of a GAN of tokens: noise to rows, with gradients through what was drawn.
+"""Generator of the GAN on tokens, with straight-through gradients.
 
 Each slot is drawn by the Gumbel-max trick: forward it is the drawn token, backward a softmax at ``HEAT`` (the
 straight-through estimator of Jang, Gu and Poole, "Categorical reparameterization with Gumbel-softmax", arXiv
@@ -22,15 +22,15 @@ from tabsynth.training.networks.vae import LatentNet, LatentSizing
 from tabsynth.training.precision import product_autocast, product_dtype
 
 HEAT = 0.5
-"""Temperature of the softmax that stands in for a drawn token in the backward pass."""
+"""Temperature of the softmax that replaces a drawn token in the backward pass."""
 
 MIN_PROBABILITY = 1e-20
-"""Numbers are held above this before their logarithm is taken."""
+"""Lower bound of numbers before the logarithm."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rows that a generator drew.
+    """Generated rows.
 
     Attributes:
         tokens: Shape (rows, slots).
@@ -44,10 +44,10 @@ class Drawn:
 
 
 class Noise(Made):
-    """A standard normal, and the density of what part of a row says of it."""
+    """A standard normal prior, and a density of the noise given part of a row."""
 
     def log_prob(self, vectors: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density in nats, shape (rows,); of the standard normal where there is no context."""
+        """Log-density in nats, shape (rows,); that of the standard normal without context."""
         if context is not None:
             return super().log_prob(vectors, context)
         return -0.5 * (vectors.square() + math.log(2 * math.pi)).sum(1)
@@ -64,7 +64,7 @@ class Noise(Made):
 
 
 class Generator(LatentNet):
-    """The VAE's network with plain noise in place of its learned prior, and a way to draw rows with gradients."""
+    """The VAE's network with a standard normal prior, and sampling with gradients."""
 
     def __init__(self, layout: Layout, order: Sequence[int], sizing: LatentSizing, generator: torch.Generator) -> None:
         super().__init__(layout, order, sizing, generator)
@@ -74,15 +74,15 @@ class Generator(LatentNet):
         )
 
     def shed(self) -> None:
-        """Drop the encoder of whole rows, which only the warm start needs."""
+        """Drop the encoder, which only the warm start needs."""
         del self.reader, self.posterior
 
     def noise(self, rows: int, noise: torch.Generator) -> Tensor:
-        """Latents of rows to draw, shape (rows, latents)."""
+        """Latents of new rows, shape (rows, latents)."""
         return torch.empty(rows, self.prior.size, device=self.bias.device).normal_(generator=noise)
 
     def rows(self, latents: Tensor, noise: torch.Generator) -> Drawn:
-        """Draw a row from each vector of latents, with gradients."""
+        """Draw a row for each latent vector, with gradients."""
         layout, slots = self.layout, len(self.layout.sizes)
         decoded = self.decode(latents)
         with product_autocast(latents.device):
@@ -108,9 +108,9 @@ class Generator(LatentNet):
 
 
 class Bag(torch.autograd.Function):
-    """Summed rows of a matrix by drawn tokens; backward as if they were soft one-hots times the matrix.
+    """Sum of the matrix rows of drawn tokens; backward as for soft one-hots times the matrix.
 
-    Gathering forward and one product backward cost a third of dense one-hots. The matrix gets no gradient.
+    A gather forward and one product backward are cheaper than dense one-hots. The matrix gets no gradient.
     """
 
     @staticmethod
@@ -128,7 +128,7 @@ class Bag(torch.autograd.Function):
 
 
 class _Picked(torch.autograd.Function):
-    """As ``Bag`` for one slot, with a gradient of the drawn rows of the matrix."""
+    """As ``Bag`` for one slot, with a gradient for the matrix."""
 
     @staticmethod
     def forward(ctx: Any, soft: Tensor, matrix: Tensor, tokens: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Layers that compute per-row gradient norms of ``TokenEmbedding`` and ``Made``, for training under privacy.
 
-They hold the very weights of the network that they are made from, so that training them trains it. The norms are closed
-forms: no row's gradient is ever made.
+They share the parameters of the network that they wrap. The norms have closed forms, so no per-row gradient is
+materialised.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from tabsynth.training.networks.masked import TokenEmbedding
 
 
 class GhostEmbeddingLookup(GhostLayer):
-    """Rows of a matrix by the tokens of a row, one in each slot, or their sum.
+    """Embedding lookup of a row's tokens, one per slot, or their sum.
 
     Args:
-        waves: The matrix.
-        summed: Whether they are summed.
+        embedding: The embedding matrix.
+        summed: Whether to sum over slots.
 
     Shape:
         Input: tokens (rows, slots). Output: (rows, slots, width), or (rows, width) where summed.
     """
 
-    def __init__(self, waves: TokenEmbedding, *, summed: bool = False) -> None:
+    def __init__(self, embedding: TokenEmbedding, *, summed: bool = False) -> None:
         super().__init__()
-        self.free, self.slow = waves.free, waves.slow
+        self.free, self.slow = embedding.free, embedding.slow
         self.summed = summed
-        self._matrix = waves.matrix
-        self._offsets = torch.tensor(waves.layout.offsets, device=waves.free.device)
-        self._share, self._waves = _of(waves)
+        self._matrix = embedding.matrix
+        self._offsets = torch.tensor(embedding.layout.offsets, device=embedding.free.device)
+        self._share, self._waves = _features_of(embedding)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Rows of the matrix."""
+        """Look up the embeddings."""
         places, matrix = self._offsets + tokens, self._matrix(self.free, self.slow)
         if self.summed:
             return functional.embedding_bag(places, matrix, mode="sum")
         return functional.embedding(places, matrix)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """Every slot has weights of its own: a token's free part, and the waves of its slot."""
+        """Norms of the free weights of each token and of the cosine weights of each slot."""
         places, squares = self._offsets + inputs, gradients.square().sum(-1)
         squares = squares.unsqueeze(1) if self.summed else squares
         return {
@@ -51,23 +51,23 @@ class GhostEmbeddingLookup(GhostLayer):
 
 
 class GhostOutputHead(GhostLayer):
-    """Logits of all slots from a hidden layer, of a row or of each of its slots.
+    """Output layer: logits of all slots from one hidden layer of a row, or one of each slot.
 
     Args:
-        waves: The weights, a row for each token.
+        embedding: The weights, a row for each token.
 
     Shape:
         Input: (rows, width), or (rows, slots, width). Output: (rows, total).
     """
 
-    def __init__(self, waves: TokenEmbedding) -> None:
+    def __init__(self, embedding: TokenEmbedding) -> None:
         super().__init__()
-        self.free, self.slow = waves.free, waves.slow
-        self.layout, self._matrix = waves.layout, waves.matrix
-        self._share, self._waves = _of(waves)
+        self.free, self.slow = embedding.free, embedding.slow
+        self.layout, self._matrix = embedding.layout, embedding.matrix
+        self._share, self._waves = _features_of(embedding)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Logits."""
+        """Compute the logits."""
         matrix = self._matrix(self.free, self.slow)
         if hidden.ndim == 2:
             return functional.linear(hidden, matrix)
@@ -79,7 +79,7 @@ class GhostOutputHead(GhostLayer):
         return torch.cat(parts, 1)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """A row's gradient is an outer product in every slot, of its hidden layer and the gradients of its logits."""
+        """A row's gradient is the outer product of hidden layer and logit gradients, in every slot."""
         squares = inputs.square().sum(-1)
         free, slow = (torch.zeros(len(inputs), device=inputs.device) for _ in range(2))
         for bucket in self.layout.buckets:
@@ -93,11 +93,11 @@ class GhostOutputHead(GhostLayer):
 
 
 class GhostMaskedLinear(GhostLayer):
-    """A linear layer some of whose weights are held at zero.
+    """A linear layer with a fixed sparsity mask.
 
     Args:
         weight: Shape (outputs, inputs).
-        mask: Ones where weights are free, of the same shape.
+        mask: 1 for free weights, 0 elsewhere; same shape.
     """
 
     def __init__(self, weight: nn.Parameter, mask: Tensor) -> None:
@@ -109,15 +109,15 @@ class GhostMaskedLinear(GhostLayer):
         return functional.linear(inputs, self.weight * self._mask)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """The outer product of gradient and input, where weights are free."""
+        """Norm of the outer product of gradient and input over the free weights."""
         return {self.weight: ((gradients.square() @ self._mask) * inputs.square()).sum(1).sqrt()}
 
 
 class GhostSharedParameter(GhostLayer):
-    """A weight that is the same for every row, such as a shift.
+    """A parameter that every row shares, such as a bias.
 
     Args:
-        weight: Of any shape.
+        weight: The parameter, of any shape.
 
     Shape:
         Input: anything, rows first. Output: (rows, shape of the weight).
@@ -128,17 +128,17 @@ class GhostSharedParameter(GhostLayer):
         self.weight = weight
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The weight, once for each row."""
+        """Repeat the parameter for each row."""
         return self.weight.expand(len(inputs), *self.weight.shape)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """The norm of what comes back."""
+        """The norm of the incoming gradient."""
         return {self.weight: gradients.flatten(1).norm(dim=1)}
 
 
-def _of(waves: TokenEmbedding) -> tuple[Tensor, Tensor]:
-    """The share of the free part of each token, shape (total,), and its waves, (total, frequencies)."""
-    share, features = waves.share, waves.waves
+def _features_of(embedding: TokenEmbedding) -> tuple[Tensor, Tensor]:
+    """Share of the free weights of each token, shape (total,), and its cosine features, (total, frequencies)."""
+    share, features = embedding.share, embedding.waves
     assert isinstance(share, Tensor)
     assert isinstance(features, Tensor)
     return share.squeeze(1), features

@@ -1,6 +1,6 @@
-"""The decoder of a VAE and the critic of a GAN as modules whose gradients can be clipped row by row.
+"""The decoder of a VAE and the discriminator of a GAN with per-row gradient norms.
 
-Both are made of the weights of the networks that they stand for, and train them in place.
+Both wrap the parameters of the networks given to them and train these in place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tabsynth.training.networks.vae import LatentNet
 
 
 class Density(nn.Module):
-    """The prior of a VAE: see ``Made``; what it says of a context stays as it is.
+    """The prior of a VAE (see ``Made``); its context network is not trained.
 
     Args:
         made: The prior.
@@ -53,7 +53,7 @@ class RowwiseDecoder(nn.Module):
     """Prior and decoder of a VAE.
 
     Args:
-        net: The VAE; its encoder and what it says of parts of rows are not trained.
+        net: The VAE; its encoder and its conditional prior are not trained.
     """
 
     def __init__(self, net: LatentNet) -> None:
@@ -70,7 +70,7 @@ class RowwiseDecoder(nn.Module):
         self._order, self._place = cast(Tensor, net.links.order), cast(Tensor, net.links.place)
 
     def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Surprise of latents and of rows given them in nats, shape (rows,).
+        """Negative log-likelihood of latents and of rows given them, in nats, shape (rows,).
 
         Args:
             latents: Shape (rows, latents).
@@ -88,7 +88,7 @@ class RowwiseCritic(nn.Module):
     """A critic of rows of tokens.
 
     Args:
-        critic: What is trained.
+        critic: The critic to train.
     """
 
     def __init__(self, critic: Critic) -> None:
@@ -107,10 +107,10 @@ class RowwiseCritic(nn.Module):
 
 @torch.no_grad()
 def hold(critic: Critic, most: float) -> None:
-    """Hold the slope of a critic: no matrix of its layers has a spectral norm above a bound, in place.
+    """Bound the spectral norm of each weight matrix of a critic, in place.
 
     A projection after each step (Gouk, Frank, Pfahringer and Cree, "Regularisation of neural networks by enforcing
-    Lipschitz continuity", arXiv 1804.04368), which looks at weights alone.
+    Lipschitz continuity", arXiv 1804.04368); it reads only the weights.
     """
     for layer in [*critic.layers, critic.out]:
         assert isinstance(layer, nn.Linear)

@@ -1,4 +1,4 @@
-"""Where each slot's tokens stand in one long vector of logits, so that all slots share a few batched operations."""
+"""Layout of all slots' logits in one vector, so that they share a few batched operations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 WASTE = 1.25
-"""Slots share a bucket while the largest of them is at most this many times the smallest."""
+"""Maximum ratio of the largest to the smallest slot of a bucket."""
 
 FREQUENCIES = 17
-"""Features of a token's place on its line: cosines of 0 to 16 half-waves."""
+"""Number of cosine features of an ordered token's quantile."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Bucket:
 
     @property
     def stop(self) -> int:
-        """One past the last logit."""
+        """Index after the last logit."""
         return self.start + len(self.slots) * self.width
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the tokens of all slots are laid out.
+    """Positions of the tokens of all slots in a vector of logits.
 
     Attributes:
         sizes: Number of tokens of each slot.
-        lines: How many leading tokens of each slot lie in order on a line (0 for a plain set).
+        lines: Number of leading ordered tokens of each slot (0 if unordered).
         counts: Training rows of each token, one array a slot.
-        slots_with_absent_rows: Slots that some training rows do not have at all; their counts leave these rows out.
-        missing: The token of each slot that says that there is no value, None where there is no such token.
+        slots_with_absent_rows: Slots that some training rows do not have; counts exclude these rows.
+        missing: The MISSING token of each slot, None if it has none.
     """
 
     sizes: tuple[int, ...]
@@ -51,7 +51,7 @@ class Layout:
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:
-        """The slots by size, cut where padding would waste too much."""
+        """Slots in buckets of similar size."""
         order = sorted(range(len(self.sizes)), key=lambda i: (-self.sizes[i], i))
         groups: list[list[int]] = []
         for slot in order:
@@ -77,18 +77,18 @@ class Layout:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """Where each slot's logits begin."""
+        """Index of each slot's first logit."""
         at = {slot: b.start + i * b.width for b in self.buckets for i, slot in enumerate(b.slots)}
         return tuple(at[slot] for slot in range(len(self.sizes)))
 
     def missing_token(self, slot: int) -> int | None:
-        """The token of a slot that says that there is no value, None where there is none or the layout does not say."""
+        """The MISSING token of a slot, None if it has none or it is unknown."""
         return self.missing[slot] if self.missing else None
 
     def target_marginal(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """What share of rows each token of a slot is to have when only some tokens may be drawn, shape (size,).
+        """Target marginal of a slot when only some tokens are allowed, shape (size,).
 
-        What may not be drawn is spread over the values; as many rows as in training have none.
+        The mass of other tokens is spread over the allowed values; the share of missing values stays.
         """
         out = np.where(emit, self.counts[slot], 0) / max(self.counts[slot].sum(), 1)
         missing = self.missing_token(slot)
@@ -99,15 +99,15 @@ class Layout:
 
     @cached_property
     def bucket_order(self) -> tuple[int, ...]:
-        """Slots in the order in which the buckets hold them."""
+        """Slots in bucket order."""
         return tuple(slot for bucket in self.buckets for slot in bucket.slots)
 
     def segment(self, slot: int) -> slice:
-        """Where one slot's logits stand."""
+        """Positions of one slot's logits."""
         return slice(self.offsets[slot], self.offsets[slot] + self.sizes[slot])
 
     def waves(self, taper: float = 0.0) -> Tensor:
-        """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero off the lines.
+        """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero for unordered tokens.
 
         The k-th is shrunk by 1 / (1 + k * taper): a prior for smooth dependence.
         """
@@ -126,7 +126,7 @@ class Layout:
         return self.waves().abs().sum(1) > 0
 
     def log_frequencies(self) -> Tensor:
-        """Smoothed log share of each token, shape (total,); a large negative number in the padding."""
+        """Smoothed log-frequency of each token, shape (total,); a large negative number in the padding."""
         out = np.full(self.total, -1e4, dtype=np.float32)
         for slot, counts in enumerate(self.counts):
             smooth = counts + 0.1
@@ -134,7 +134,7 @@ class Layout:
         return torch.from_numpy(out)
 
     def groups(self, most: int) -> tuple[npt.NDArray[np.int64], int]:
-        """A vocabulary of at most ``most`` groups a slot: the group of each token, shape (total,), and its size."""
+        """Group of each token, shape (total,), at most ``most`` groups per slot, and the total number of groups."""
         out = np.zeros(self.total, dtype=np.int64)
         start = 0
         for slot, size in enumerate(self.sizes):
@@ -145,7 +145,7 @@ class Layout:
 
 
 def coarsen_counts(counts: npt.NDArray[np.int64], line: int, most: int) -> npt.NDArray[np.int64]:
-    """A group for each token, at most ``most``: equal shares along the line, single frequent values off it."""
+    """Group of each token, at most ``most``: quantiles of ordered tokens, the most frequent of unordered ones."""
     size = len(counts)
     if size <= most:
         return np.arange(size)
@@ -161,7 +161,7 @@ def coarsen_counts(counts: npt.NDArray[np.int64], line: int, most: int) -> npt.N
 
 
 def coarsen_tokens(tokens: npt.NDArray[np.int32], layout: Layout, most: int) -> list[npt.NDArray[np.int64]]:
-    """Each slot's tokens in groups of ``coarse``, for counting pairs; absent tokens become a group of their own."""
+    """Group of each slot's tokens for counting pairs; absent tokens form a separate group."""
     out = []
     for slot in range(len(layout.sizes)):
         table = coarsen_counts(layout.counts[slot], layout.lines[slot], most)

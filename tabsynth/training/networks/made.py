@@ -1,7 +1,7 @@
-"""A density of real vectors: an autoregressive mixture of Gaussians in one masked network, with or without a context.
+"""Autoregressive density of real vectors: mixtures of Gaussians from one masked network, optionally conditional.
 
 MADE: Germain, Gregor, Murray and Larochelle, "Masked autoencoder for distribution estimation", arXiv 1502.03509. Hidden
-units are sorted by degree, so that drawing computes each unit once and costs as much as one pass.
+units are sorted by degree, so sampling computes each unit once and costs as much as one pass.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch.nn import functional
 from tabsynth.training.precision import product_autocast
 
 MIN_LOG_SCALE = -7.0
-"""Smallest log standard deviation of a component."""
+"""Minimum log standard deviation of a component."""
 
 
 class Made(nn.Module):
-    """A density p(z | context) over vectors, one mixture of Gaussians a coordinate, each given those before it.
+    """A density p(z | context) with a mixture of Gaussians per coordinate, each given the coordinates before it.
 
     Args:
         size: Length of the vectors.
@@ -28,7 +28,7 @@ class Made(nn.Module):
         hidden: Units a layer.
         layers: Masked residual layers.
         components: Gaussians a coordinate.
-        generator: Draws the first weights.
+        generator: Random generator of the initial weights.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Made(nn.Module):
 
         Args:
             vectors: Shape (rows, size).
-            context: Shape (rows, context); none stands for the zero vector.
+            context: Shape (rows, context); the zero vector by default.
         """
         seen, direct = self._split(context)
         hidden = functional.linear(vectors, self.inward * self.mask_in, self.shifts[0]) + seen  # type: ignore[operator]
@@ -74,7 +74,7 @@ class Made(nn.Module):
         return self.density(vectors, out)
 
     def density(self, vectors: Tensor, out: Tensor) -> Tensor:
-        """Log-density of vectors by the outputs that say their mixtures, shape (rows, size * 3 * components)."""
+        """Log-density of vectors given the mixture parameters, shape (rows, size * 3 * components)."""
         shares, means, scales = out.view(-1, self.size, 3, self.components).unbind(2)
         scales = scales.clamp(min=MIN_LOG_SCALE)
         off = (vectors.unsqueeze(2) - means) * torch.exp(-scales)
@@ -86,8 +86,8 @@ class Made(nn.Module):
         """Draw vectors coordinate by coordinate, shape (rows, size).
 
         Args:
-            rows: How many.
-            uniforms: Deals a uniform number to each row, given the mean of the coordinate to draw, both (rows,).
+            rows: Number of vectors.
+            uniforms: Returns a uniform random number per row, given the mean of the current coordinate, both (rows,).
             context: As in ``log_prob``.
         """
         device = self.bias.device
@@ -126,7 +126,7 @@ class Made(nn.Module):
         return vectors
 
     def _split(self, context: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """What a context adds to the first layer and to the outputs."""
+        """The context's contributions to the first layer and to the outputs."""
         if context is None:
             return 0.0, 0.0
         hidden = len(self.inward)
@@ -135,6 +135,6 @@ class Made(nn.Module):
 
 
 def _weights(rows: int, columns: int, generator: torch.Generator) -> nn.Parameter:
-    """A matrix of first weights, uniform within one over the root of its columns."""
+    """An initial weight matrix, uniform within 1 / sqrt(columns)."""
     bound = 1 / math.sqrt(columns)
     return nn.Parameter(torch.empty(rows, columns).uniform_(-bound, bound, generator=generator))

@@ -1,7 +1,7 @@
-"""Networks on tokens: summed embeddings in, residual SwiGLU blocks, the logits of all slots out.
+"""Networks on tokens: summed embeddings, residual SwiGLU blocks, and logits of all slots.
 
-SwiGLU: Shazeer, "GLU variants improve transformer", arXiv 2002.05202. Tokens that lie on a line get embeddings and
-head weights from cosines of their quantile plus a free part, so that neighbours start alike.
+SwiGLU: Shazeer, "GLU variants improve transformer", arXiv 2002.05202. Embeddings and
+output weights of ordered tokens are cosine features of their quantile plus a free part, so neighbours start similar.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tabsynth.training.networks.feature_cross import FeatureCross, FeatureCrossE
 from tabsynth.training.networks.layout import FREQUENCIES, Layout
 
 SKIP_CELLS = 4_000_000
-"""Most weights that the linear skip may have; wider vocabularies are grouped until it fits."""
+"""Maximum weights of the linear skip; tokens of wider vocabularies are grouped."""
 
 
 class Block(nn.Module):
@@ -25,7 +25,7 @@ class Block(nn.Module):
     def __init__(self, width: int, inner: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        # Their own first weights would come from torch's global generator.
+        # Default initialisation would use torch's global generator.
         self.up = nn.utils.skip_init(nn.Linear, width, 2 * inner)  # type: ignore[no-untyped-call]
         self.down = nn.utils.skip_init(nn.Linear, inner, width)  # type: ignore[no-untyped-call]
         self.dropout = dropout
@@ -36,7 +36,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """One step of the residual stream; with a generator, inner units are dropped."""
+        """Apply the block; with a generator, with dropout."""
         gate, value = self.up(self.norm(hidden)).chunk(2, dim=-1)
         inner = functional.silu(gate) * value
         if self.dropout and noise is not None:
@@ -46,10 +46,9 @@ class Block(nn.Module):
 
 
 def dropout_factors(values: Tensor, share: float, noise: torch.Generator) -> Tensor:
-    """Factors by which a share of values, in whole 256ths, becomes zero and the others are scaled up.
+    """Dropout factors: zero for a share of values, in multiples of 1/256, and the scale of the others.
 
-    torch's own dropout draws from the global generator, which is not ours to use, and a number for each value; here one
-    makes eight.
+    torch's dropout uses the global generator and one random number per value; here one 64-bit number serves eight.
     """
     drop = round(share * 256)
     words = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
@@ -59,15 +58,14 @@ def dropout_factors(values: Tensor, share: float, noise: torch.Generator) -> Ten
 
 
 class TokenEmbedding(nn.Module):
-    """A matrix with a row for each token: a free part, plus for tokens on a line a smooth part of their quantile.
+    """A matrix with a row per token: a free part, plus a smooth function of the quantile for ordered tokens.
 
     Args:
         layout: The slots.
         width: Columns of the matrix.
-        scale: Spread of the first weights.
-        smooth: From 0 to 1, how strongly tokens on a line are held to slow waves of their quantile. On a few hundred
-            rows it is worth two to ten nats a row of held-out likelihood; on tens of thousands it costs half of one.
-        generator: Where the first weights come from.
+        scale: Standard deviation of the initial weights.
+        smooth: Strength of the smoothness prior on ordered tokens, from 0 to 1. It helps on small tables.
+        generator: Random generator of the initial weights.
     """
 
     def __init__(self, layout: Layout, width: int, scale: float, smooth: float, generator: torch.Generator) -> None:
@@ -86,9 +84,9 @@ class TokenEmbedding(nn.Module):
         return self.matrix(self.free, self.slow)
 
     def matrix(self, every: Tensor, slow: Tensor) -> Tensor:
-        """The matrix of other free and slow parts, of the same shapes."""
+        """The matrix of given free and smooth parts, of the same shapes."""
         parts = []
-        # Split rather than sliced: each slice's gradient would be a matrix of zeros but for its rows.
+        # Split instead of sliced: the gradient of each slice would be a full matrix.
         share: Tensor = self.share  # type: ignore[assignment]
         for bucket, free in zip(self.layout.buckets, torch.split(every * share, self.layout.widths), strict=True):
             if any(self.layout.lines[slot] > 2 for slot in bucket.slots):
@@ -100,7 +98,7 @@ class TokenEmbedding(nn.Module):
 
 
 class MaskedNet(nn.Module):
-    """Tokens with some masked to the logits of every slot.
+    """Masked network: logits of every slot given partially masked tokens.
 
     Shape:
         Input: tokens (batch, slots), -1 where masked. Output: logits (batch, layout.total).
@@ -135,7 +133,7 @@ class MaskedNet(nn.Module):
 
     @staticmethod
     def _most_groups(layout: Layout) -> int:
-        """The most groups a slot that keep the skip within its budget."""
+        """The maximum groups per slot that keep the skip within its budget."""
         for most in (32, 24, 16, 12, 8):
             if (layout.groups(most)[1] + 1) * layout.total <= SKIP_CELLS:
                 return most
@@ -151,7 +149,7 @@ class MaskedNet(nn.Module):
         return functional.embedding_bag(positions, table, mode="sum")
 
     def groups(self, positions: Tensor) -> Tensor:
-        """Rows of the skip, of which the last is for masked slots, shape (batch, slots)."""
+        """Skip indices, shape (batch, slots); the last index is for masked slots."""
         assert self.skip is not None
         group: Tensor = self.group  # type: ignore[assignment]
         known = group[positions.clamp(max=self.layout.total - 1)]
@@ -162,14 +160,14 @@ class MaskedNet(nn.Module):
         return torch.cat([self.embed(), self.mask])
 
     def trunk(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """The residual stream to its end, shape (batch, width)."""
+        """The last hidden layer, shape (batch, width)."""
         for block in self.blocks:
             hidden = block(hidden, noise)
         out: Tensor = self.norm(hidden)
         return out
 
     def forward(self, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Logits of all slots; a generator switches dropout on."""
+        """Logits of all slots, with dropout if a generator is given."""
         positions = self.positions(tokens)
         hidden = self.hidden(positions, self.table())
         if self.cross is not None:

@@ -1,7 +1,7 @@
-"""The masked network of layers with per-row gradients, for training under differential privacy.
+"""Masked network for differentially private training.
 
-``AutoregressiveModel`` reads it as it reads ``MaskedNet``. Each layer is used once in a pass and every weight belongs
-to a layer, as per-row clipping needs: no smooth part, no skip, no dropout.
+It has the interface of ``MaskedNet``. Per-row clipping requires that each layer is used once per pass and that every
+parameter belongs to a layer: no smooth part, no skip, no dropout.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tabsynth.training.networks.masked import Block
 
 
 class PlainNet(nn.Module):
-    """Tokens with some masked to the logits of every slot.
+    """Masked network: logits of every slot given partially masked tokens.
 
     Shape:
         Input: tokens (batch, slots), -1 where masked. Output: logits (batch, layout.total).
@@ -43,7 +43,7 @@ class PlainNet(nn.Module):
 
     @property
     def bias(self) -> Tensor:
-        """What is added to the logits, shape (total,)."""
+        """Biases of the logits, shape (total,)."""
         return cast(Tensor, self.out.bias)
 
     def table(self) -> Tensor:
@@ -51,11 +51,11 @@ class PlainNet(nn.Module):
         return cast(Tensor, self.embed.weight)
 
     def head(self) -> Tensor:
-        """Weights of the logits, shape (total, width)."""
+        """Output weights, shape (total, width)."""
         return cast(Tensor, self.out.weight)
 
     def trunk(self, hidden: Tensor, noise: Any = None) -> Tensor:
-        """The residual stream to its end, shape (batch, width)."""
+        """The last hidden layer, shape (batch, width)."""
         for block in self.blocks:
             hidden = block(hidden)
         return cast(Tensor, self.norm(hidden))

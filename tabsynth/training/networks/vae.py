@@ -1,8 +1,7 @@
-"""A variational autoencoder of tokens with a learned prior.
+"""Variational autoencoder of tokens with a learned prior.
 
-Kingma and Welling, "Auto-encoding variational Bayes", arXiv 1312.6114; the prior is trained together with the rest
-(Chen et al., "Variational lossy autoencoder", arXiv 1611.02731). It also learns what part of a row says of its latents,
-so that conditions can be met.
+Kingma and Welling, "Auto-encoding variational Bayes", arXiv 1312.6114; the prior is trained jointly (Chen et al.,
+"Variational lossy autoencoder", arXiv 1611.02731). A conditional prior given part of a row serves conditional sampling.
 """
 
 from __future__ import annotations
@@ -23,28 +22,28 @@ from tabsynth.training.networks.nade import Links, linear
 from tabsynth.training.precision import product_autocast
 
 MAX_SMALL_ROWS = 2500
-"""Tables of fewer rows get a smaller, more strongly regularised network."""
+"""Tables with fewer rows get a smaller, more strongly regularised network."""
 
 MIN_LOG_SCALE, MAX_LOG_SCALE = -12.0, 4.0
-"""Smallest and largest log-variance of a posterior."""
+"""Minimum and maximum log-variance of a posterior."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatentSizing:
-    """Size of the network and length of its fit.
+    """Size of the network and length of the fit.
 
     Attributes:
         latents: Latent variables.
         width: Width of the residual streams.
         blocks: Residual blocks of encoder and decoder each.
-        dropout: Share of inner units dropped.
-        smooth: How strongly tokens on a line are held to slow waves of their quantile, from 0 to 1.
-        links: Units that link each slot to those drawn before it.
+        dropout: Dropout rate of the inner units.
+        smooth: Strength of the smoothness prior on ordered tokens, from 0 to 1.
+        links: Hidden units of the autoregressive decoder.
         hidden: Units of each of the prior's layers.
-        batch: Rows a step.
+        batch: Rows per step.
         rate: Peak learning rate.
         decay: Weight decay.
-        epochs: Passes over the training rows.
+        epochs: Epochs.
     """
 
     latents: int
@@ -61,7 +60,7 @@ class LatentSizing:
 
     @classmethod
     def of(cls, rows: int, layout: Layout) -> LatentSizing:
-        """The rule: latents grow with the root of the vocabulary, from 16 to 32."""
+        """Sizes by rule: latents grow with the root of the vocabulary, from 16 to 32."""
         small, wide = rows < MAX_SMALL_ROWS, layout.total > 2000
         return cls(
             latents=int(np.clip(math.sqrt(layout.total) / 2, 16, 32)),
@@ -87,7 +86,7 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """The end of the residual stream; a generator switches dropout on."""
+        """The last hidden layer, with dropout if a generator is given."""
         for block in self.blocks:
             hidden = block(hidden, noise)
         out: Tensor = self.norm(hidden)
@@ -95,7 +94,7 @@ class Trunk(nn.Module):
 
 
 class LatentNet(nn.Module):
-    """Encoder, prior and decoder of one vocabulary; the decoder draws the slots in an order."""
+    """Encoder, prior and decoder; the decoder generates the slots in an order."""
 
     def __init__(self, layout: Layout, order: Sequence[int], sizing: LatentSizing, generator: torch.Generator) -> None:
         super().__init__()
@@ -141,7 +140,7 @@ class LatentNet(nn.Module):
         return mean, log_variance.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
 
     def context(self, summed: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """What the known part of rows says of their latents, shape (rows, width), as a context of the prior."""
+        """Context of the conditional prior from the known tokens, shape (rows, width)."""
         with product_autocast(summed.device):
             out: Tensor = self.glance(summed, noise).float()
         return out
@@ -162,7 +161,7 @@ class LatentNet(nn.Module):
 
 
 def some_hidden(tokens: Tensor, noise: torch.Generator) -> Tensor:
-    """Which slots of each row to hide, shape (rows, slots): a number of them that is uniform, in random places."""
+    """Random mask, shape (rows, slots): a uniform number of slots per row, in random positions."""
     rows, slots = tokens.shape
     places = torch.rand(rows, slots, generator=noise, device=tokens.device).argsort(1).argsort(1)
     return places >= torch.randint(0, slots, (rows, 1), generator=noise, device=tokens.device)

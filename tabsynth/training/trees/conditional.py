@@ -1,8 +1,8 @@
-"""One slot of few tokens given all others, by boosted trees.
+"""Boosted trees of the conditional distribution of one slot given all others.
 
 Trees predict a column from the others better than a network of all columns does in the same time (Grinsztajn et al.,
 "Why do tree-based models still outperform deep learning on typical tabular data?", arXiv 2207.08815). Synthesis by
-conditionals of trees: Reiter, "Using CART to generate partially synthetic public use microdata", Journal of Official
+tree conditionals: Reiter, "Using CART to generate partially synthetic public use microdata", Journal of Official
 Statistics 21 (2005).
 """
 
@@ -23,28 +23,28 @@ from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.token_forest import LEAVES, Forest
 
 MAX_TREES = 750
-"""Most trees, those of all tokens together."""
+"""Maximum trees over all tokens."""
 
 LEARNING_RATE, PATIENCE = 0.2, 10
-"""Learning rate, and rounds after which trees stop that no longer help on held-out rows."""
+"""Learning rate, and rounds without improvement before early stopping."""
 
 VALIDATION_EVERY = 10
-"""One in so many rows is held out to say how many rounds are enough."""
+"""One in so many rows is held out for early stopping."""
 
 TREE_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20, "lambda_l2": 20.0}
-"""Size of the trees, and how far leaves of few rows are drawn to zero."""
+"""Size of the trees, and L2 regularisation of the leaves."""
 
 FEATURE_FRACTION, MIN_SAMPLED_FEATURES = 0.7, 8
-"""The share of columns that each tree may use; of fewer than so many all, or none would see what two say together."""
+"""Share of columns per tree, and the number of columns below which each tree uses all of them."""
 
 DATASET_OPTIONS: dict[str, Any] = {"max_bin": 255, "num_threads": 1, "verbose": -1}
-"""How rows are read; on one thread, because LightGBM's threads wait by spinning."""
+"""Dataset options; one thread, because LightGBM's threads busy-wait."""
 
 N_GROUPING_TREES = 64
-"""Trees by whose leaves rows are grouped."""
+"""Number of trees whose leaves group the rows."""
 
 MIN_PROBABILITY = 1e-6
-"""Least probability of a token."""
+"""Minimum probability of a token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class TreeConditional:
 
     Attributes:
         slot: The slot.
-        forest: The trees, in turn for each token that training rows have; one for both where there are two.
+        forest: The trees, one per observed token in each round; a single one if there are two tokens.
     """
 
     slot: int
@@ -70,15 +70,15 @@ class TreeConditional:
         seed: int,
         weights: Floats | None = None,
     ) -> TreeConditional:
-        """Teach trees a slot of few tokens.
+        """Fit trees to one slot.
 
         Args:
             layout: The slots.
             slot: The slot to predict.
             rows: Features of all slots in random order, shape (rows, slots).
-            tokens: The slot's tokens, shape (rows,).
-            seed: Seed of what is random in the trees.
-            weights: How much each row counts, None where all count the same.
+            tokens: Tokens of the slot, shape (rows,).
+            seed: Random seed.
+            weights: Row weights, None if all are equal.
         """
         import lightgbm
 
@@ -114,18 +114,18 @@ class TreeConditional:
         """Trees from a model file.
 
         Raises:
-            ModelFileError: They are not what trees of this slot can be.
+            ModelFileError: The arrays are not trees of this slot.
         """
         met = len(observed_tokens(layout, slot))
         return cls(slot, Forest.from_arrays(arrays, name, layout, met if met > 2 else 1))
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of the slot's tokens, shape (rows, size), and groups of alike rows, shape (rows, ways).
+        """Log-probabilities of the slot's tokens, shape (rows, size), and groups of similar rows, shape (rows, ways).
 
         The groups are the leaves of the first trees.
 
         Args:
-            tokens: Shape (rows, slots), none absent; those of the slot itself are not read.
+            tokens: Shape (rows, slots), none absent; the slot's own tokens are ignored.
         """
         rounds = max(N_GROUPING_TREES // self.forest.outputs, 1)
         raw, groups = self.forest.read(tokens, rounds * self.forest.outputs)
@@ -137,5 +137,5 @@ class TreeConditional:
 
 
 def observed_tokens(layout: Layout, slot: int) -> npt.NDArray[np.intp]:
-    """The tokens of a slot that training rows have."""
+    """Observed tokens of a slot."""
     return np.flatnonzero(layout.counts[slot])

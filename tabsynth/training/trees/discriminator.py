@@ -1,8 +1,8 @@
-"""A critic of rows of tokens made of boosted trees: how real each row looks beside rows that a model draws.
+"""Boosted trees that distinguish real from synthetic rows of tokens.
 
-Its log-odds estimate the ratio of the two densities, by which drawn rows can be weighed (Grover et al., "Bias
-correction of learned generative models using likelihood-free importance weighting", arXiv 1906.09531). Trees see what
-networks of tokens miss: sharp edges, and exact relations between columns of hundreds of values.
+Their log-odds estimate the density ratio for importance weighting (Grover et al., "Bias correction of learned
+generative models using likelihood-free importance weighting", arXiv 1906.09531). Trees detect what token networks miss:
+sharp edges, and exact relations between columns of hundreds of values.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.token_forest import LEAVES, Forest, features
 
 MAX_ROUNDS = 1500
-"""Most trees."""
+"""Maximum trees."""
 
 PATIENCE = 30
-"""Trees after which one stops that no longer helps on held-out rows."""
+"""Rounds without improvement before early stopping."""
 
 VALIDATION_EVERY = 10
-"""One in so many rows is held out to judge by."""
+"""One in so many rows is held out for validation."""
 
 FOLDS = 5
-"""Parts of a first look, each held out once."""
+"""Folds of the cross-validated gain."""
 
 LEARNING_RATE = 0.2
 """Learning rate."""
 
 TREE_OPTIONS, DATASET_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20}, {"max_bin": 511}
-"""Small trees, many of them: the differences are small and in many places."""
+"""Tree size; differences are small and in many places, so trees are small and many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class TreeDiscriminator:
 
     Attributes:
         forest: The trees.
-        gain: How far below chance its loss on held-out rows is, in nats a row; 0 where nothing was learned.
+        gain: Reduction of the validation loss against chance, in nats per row; 0 if nothing was learned.
     """
 
     forest: Forest
@@ -61,9 +61,9 @@ class TreeDiscriminator:
         Args:
             layout: The slots.
             real: Real rows in random order, shape (rows, slots).
-            drawn: Drawn rows in random order, shape (rows, slots).
-            seed: Seed of what is random in the trees.
-            weights: How much each real row counts, None where all count the same.
+            drawn: Synthetic rows in random order, shape (rows, slots).
+            seed: Random seed.
+            weights: Weights of the real rows, None if all are equal.
         """
         import lightgbm
 
@@ -90,16 +90,16 @@ class TreeDiscriminator:
 def cross_validated_gain(
     layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None
 ) -> float:
-    """How much a critic would gain on rows that it has not seen, in nats a row, by cross-validation.
+    """Cross-validated gain of a discriminator, in nats per row.
 
-    Slower trees and the mean of five folds: on 8,000 rows one held-out tenth is off by as much as there is to find.
+    It uses a lower learning rate and the mean of five folds, because a single fold of a few thousand rows is too noisy.
 
     Args:
         layout: The slots.
         real: Real rows, shape (rows, slots).
-        drawn: Drawn rows, shape (rows, slots).
-        seed: Seed of the folds and of what is random in the trees.
-        weights: How much each real row counts, None where all count the same.
+        drawn: Synthetic rows, shape (rows, slots).
+        seed: Random seed of folds and trees.
+        weights: Weights of the real rows, None if all are equal.
     """
     import lightgbm
 
@@ -118,7 +118,7 @@ def cross_validated_gain(
 def _told_apart(
     layout: Layout, real: Tensor, drawn: Tensor, weights: Floats | None, seed: int
 ) -> tuple[npt.NDArray[np.float32], Floats, Floats]:
-    """Rows for trees, 1 where real, and weights by which both kinds count the same."""
+    """Features, labels (1 if real), and weights that balance the classes."""
     truth = np.repeat([1.0, 0.0], [len(real), len(drawn)])
     own = np.ones(len(real)) if weights is None else weights
     shares = np.concatenate([own / own.sum(), np.full(len(drawn), 1 / len(drawn))]) * len(truth) / 2
@@ -130,10 +130,10 @@ def _told_apart(
 def _hidden(
     layout: Layout, real: Tokens, drawn: Tokens, weights: Floats, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Cells that a critic is not shown, shape (real and drawn rows, slots).
+    """Hidden cells, shape (real and synthetic rows, slots).
 
-    Pooled values are never drawn; by them a critic would know real rows, and find every value that stands in for them
-    too frequent. So they are hidden, and as many values of drawn rows, at random.
+    Pooled values never occur in synthetic rows, so they would identify real ones. They are hidden, and so are as many
+    random cells of the synthetic rows.
     """
     out = np.zeros((len(real) + len(drawn), len(layout.sizes)), np.bool_)
     for slot, size in enumerate(layout.sizes):
@@ -158,6 +158,6 @@ def _options(seed: int, rate: float) -> dict[str, Any]:
         "seed": seed % 2**31,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": 1,  # threads wait by spinning: two take a hundred times as long on a busy machine
+        "num_threads": 1,  # threads busy-wait: two are a hundred times slower on a busy machine
         "verbose": -1,
     }

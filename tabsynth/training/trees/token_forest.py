@@ -1,10 +1,9 @@
-"""What boosted trees say of rows of tokens, read from tables of bits.
+"""Fast evaluation of boosted trees on tokens with bit sets.
 
-A token rules out the same leaves of a tree whatever else stands in its row. So what it does not rule out is a set of
-bits that can be made once for every token, and the one leaf that all tokens of a row have in common is the row's. Sets
-as bits: Lucchese et al., "QuickScorer: a fast algorithm to rank documents with additive ensembles of regression trees",
-SIGIR 2015; here tokens take the place of thresholds. It is several times as fast as walking down each tree, runs where
-the tokens are, and a model file holds plain arrays.
+A token excludes the same leaves of a tree whatever the other tokens of its row. The remaining leaves are a precomputed
+bit set per token, and the intersection over a row's tokens is its leaf: Lucchese et al., "QuickScorer: a fast algorithm
+to rank documents with additive ensembles of regression trees", SIGIR 2015, with tokens instead of thresholds. It is
+several times faster than traversing each tree, runs on the device of the tokens, and is stored as plain arrays.
 """
 
 from __future__ import annotations
@@ -26,31 +25,31 @@ if TYPE_CHECKING:
     from lightgbm import Booster
 
 LEAVES = 15
-"""Most leaves of a tree: so many bits, and one for the sign."""
+"""Maximum leaves of a tree: the bits of an int16 without its sign."""
 
 TREE, SLOT, UP_TO, LEFT, RIGHT = range(5)
 """The columns of the table of nodes."""
 
 EXPONENT_BIAS = 127
-"""What a float32 adds to its exponent."""
+"""Exponent bias of float32."""
 
 MAX_PLACE = 2**30
-"""A place that is beyond all others."""
+"""A rank above all others."""
 
 BLOCK = 1024
-"""Rows that are read at once on a CPU, so that their sets stay in the cache."""
+"""Rows evaluated at once on a CPU; their bit sets then fit the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """Trees whose values are added.
+    """Trees whose leaf values are summed.
 
     Attributes:
         layout: The slots.
-        nodes: A row for each split, int32, shape (nodes, 5): its tree, its slot, the greatest place on the left (of
-            ``places``), and the leaves to its left and to its right as bits.
+        nodes: A row for each split, int32, shape (nodes, 5): its tree, its slot, the highest rank on the left (of
+            ``places``), and the leaves to its left and to its right as bit sets.
         leaves: The value of each leaf, float32, shape (trees, LEAVES).
-        outputs: Numbers that the trees say of a row; they take turns.
+        outputs: Number of outputs; trees contribute to them in turn.
     """
 
     layout: Layout
@@ -60,13 +59,13 @@ class Forest:
 
     @classmethod
     def of(cls, booster: Booster, layout: Layout, slots: Sequence[int], outputs: int = 1) -> Forest:
-        """The trees of a booster up to its best round.
+        """The trees of a booster up to its best iteration.
 
         Args:
-            booster: Trees of at most ``LEAVES`` leaves, taught on places of tokens.
+            booster: Trees of at most ``LEAVES`` leaves, fitted to ranks of tokens.
             layout: The slots.
             slots: The slot of each feature.
-            outputs: Trees of a round.
+            outputs: Trees per iteration.
         """
         nodes: list[list[int]] = []
         trees = booster.dump_model(num_iteration=booster.best_iteration)["tree_info"]
@@ -74,11 +73,11 @@ class Forest:
 
         def reach(tree: int, node: Mapping[str, Any]) -> int:
             if "split_feature" not in node:
-                leaf = int(node.get("leaf_index", 0))  # a tree that is one leaf does not number it
+                leaf = int(node.get("leaf_index", 0))  # the single leaf of a stump has no index
                 leaves[tree, leaf] = node["leaf_value"]
                 return 1 << leaf
             left, right = (reach(tree, node[side]) for side in ("left_child", "right_child"))
-            # Places are whole numbers; a threshold beyond all of them divides known cells from hidden ones.
+            # Ranks are integers; a threshold above all of them separates known cells from hidden ones.
             most = int(np.floor(np.clip(node["threshold"], -1, MAX_PLACE)))
             nodes.append([tree, slots[node["split_feature"]], most, left, right])
             return left | right
@@ -88,24 +87,24 @@ class Forest:
         return cls(layout, np.array(nodes, np.int32).reshape(-1, 5), leaves, outputs)
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """For a model file."""
+        """Arrays for a model file."""
         return {f"{name}.nodes": self.nodes, f"{name}.leaves": self.leaves}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], name: str, layout: Layout, outputs: int = 1) -> Forest:
-        """What ``arrays`` gave.
+        """Rebuild a forest from ``arrays``.
 
         Raises:
-            ModelFileError: It is not what trees of this layout can be.
+            ModelFileError: The arrays are not trees of this layout.
         """
         nodes, leaves = arrays.get(f"{name}.nodes"), arrays.get(f"{name}.leaves")
         if nodes is None or leaves is None or not _sound(nodes, leaves, layout, outputs):
-            raise ModelFileError("the model file's trees are damaged; fit the model anew")
+            raise ModelFileError("the model file's trees are damaged; fit the model again")
         return cls(layout, nodes, leaves, outputs)
 
     @cached_property
     def _open(self) -> dict[int, Tensor]:
-        """For each slot that is split the leaves that its tokens leave, as bits, int16, shape (size, trees)."""
+        """For each slot that is split, the leaves that each token allows, as bit sets, int16, shape (size, trees)."""
         whole = np.zeros(len(self.leaves), np.int32)
         np.bitwise_or.at(whole, self.nodes[:, TREE], self.nodes[:, LEFT] | self.nodes[:, RIGHT])
         whole[whole == 0] = 1
@@ -119,11 +118,11 @@ class Forest:
         return found
 
     def read(self, tokens: Tensor, ways: int = 0) -> tuple[Tensor, Tensor]:
-        """What the trees say of rows, shape (rows, outputs), and the leaves of the first trees, shape (rows, ways).
+        """Outputs of rows, shape (rows, outputs), and their leaves in the first trees, shape (rows, ways).
 
         Args:
             tokens: Shape (rows, slots), none absent.
-            ways: So many trees' leaves.
+            ways: Number of trees whose leaves are returned.
         """
         device = tokens.device
         tables = {slot: table.to(device) for slot, table in self._open.items()}
@@ -139,7 +138,7 @@ class Forest:
                 own = table.index_select(0, part[:, slot])
                 left = own if left is None else left.bitwise_and_(own)
             assert left is not None
-            # One bit is left; as a number with a floating point its exponent is the leaf.
+            # One bit is left; the exponent of the number as a float is the leaf.
             leaf = (left.float().view(torch.int32) >> 23).clamp_(min=EXPONENT_BIAS)
             fallen[begin : begin + block] = leaf[:, : fallen.shape[1]] - EXPONENT_BIAS
             found = values.view(-1).index_select(0, leaf.add_(first).view(-1))
@@ -148,7 +147,7 @@ class Forest:
 
 
 def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, outputs: int) -> bool:
-    """Whether arrays can be trees of these slots."""
+    """Whether arrays are valid trees of these slots."""
     if nodes.dtype != np.int32 or nodes.ndim != 2 or nodes.shape[1] != RIGHT + 1:
         return False
     if leaves.dtype != np.float32 or leaves.ndim != 2 or leaves.shape[1] != LEAVES:
@@ -160,13 +159,13 @@ def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, ou
 
 
 def features(tokens: Tensor, layout: Layout) -> npt.NDArray[np.float32]:
-    """Tokens as numbers that trees can split, their places in each slot, shape (rows, slots)."""
+    """Ranks of tokens within their slots, on which trees split, shape (rows, slots)."""
     rows = tokens.cpu().numpy()
     return np.stack([places(layout, slot)[rows[:, slot]] for slot in range(len(layout.sizes))], 1)
 
 
 def places(layout: Layout, slot: int) -> npt.NDArray[np.float32]:
-    """The place of each token of a slot, shape (size,): along a line where it lies on one, others by frequency."""
+    """The rank of each token of a slot, shape (size,): ordered tokens by order, others by frequency."""
     counts = layout.counts[slot]
     found = np.arange(len(counts), dtype=np.float32)
     if layout.lines[slot]:
