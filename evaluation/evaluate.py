@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.threads import single_threaded
+from tabsynth.common.validation import check_callables
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.detailed_scores import detailed_scores
@@ -141,6 +142,7 @@ def evaluate(
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    check_callables(progress=progress, on_scores=on_scores)
     if isinstance(train, Mapping):
         return _evaluate_linked(
             train,

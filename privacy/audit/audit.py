@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tabsynth.common.binomial import clopper_pearson
+from tabsynth.common.validation import check_callables
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
@@ -92,6 +93,7 @@ def audit(
         >>> audit(rows[:300], rows[600:], rows[300:600], schema=schema).verdict
         'INCONCLUSIVE'
     """
+    check_callables(progress=progress, fit=fit)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
     if privacy is not None and not isinstance(privacy, Privacy):

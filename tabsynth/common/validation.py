@@ -23,6 +23,17 @@ def random_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1
 
 
+def check_callables(**options: object) -> None:
+    """Raise for an option that is neither None nor callable.
+
+    Raises:
+        InputError: It is not; the message names it.
+    """
+    for name, value in options.items():
+        if value is not None and not callable(value):
+            raise InputError(f"{name} must be a function, not {value!r}")
+
+
 def check_positive_integers(**options: int | None) -> None:
     """Raise for an option that is neither None nor a whole number of at least 1.
 

@@ -234,6 +234,7 @@ def _to_cells(values: pd.Series) -> tuple[Iterator[Any], str | None]:
             None if v is None else v.to_pydatetime() for v in plain
         ), "yyyy-mm-dd" if days else "yyyy-mm-dd hh:mm:ss"
     known = (str, int, float, bool, datetime.datetime, datetime.date)
+    plain = plain.map(lambda v: str(v) if isinstance(v, datetime.datetime) and v.tzinfo is not None else v)
     cells = (v if v is None or isinstance(v, known) else v.item() if hasattr(v, "item") else str(v) for v in plain)
     if pd.api.types.is_float_dtype(values.dtype):
         return cells, "0.0###############"

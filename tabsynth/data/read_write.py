@@ -69,6 +69,7 @@ def read(
         DataError: No rows, ragged rows, duplicate names, or values that do not fit the schema.
         SchemaError: The schema and the file have different columns.
     """
+    schema = None if schema is None else Schema.of(schema)
     options: dict[str, Any] = {"sheet": sheet, "separator": separator, "decimal": decimal, "encoding": encoding}
     content = _read_content(path, schema, **options, missing=missing, table=table, query=query)
     try:

@@ -59,6 +59,7 @@ class Table:
         if schema is None:
             schema = Schema.infer(frame)
             return cls(parse_numeric_text(frame, schema), schema)
+        schema = Schema.of(schema)
         frame = parse_numeric_text(frame, schema)
         check_against_schema(frame, schema)
         return cls(frame, schema)

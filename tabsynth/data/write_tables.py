@@ -49,6 +49,7 @@ def write(
     """
     frame = data.frame if isinstance(data, Table) else data
     schema = data.schema if isinstance(data, Table) and schema is None else schema
+    schema = None if schema is None else Schema.of(schema)
     if is_database_url(path):
         _check_names(frame)
         write_frame(frame, str(path), table=table, mode=mode or "create", schema=schema)
@@ -58,12 +59,17 @@ def write(
     kind = file_format(target)
     check_writable(target)
     _check_names(frame)
+    frame = _to_dense(frame)
     with replace_atomically(target) as temporary:
         if kind == "csv":
             with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
                 write_csv(frame, sink, separator=default_separator(target), schema=schema, header=True)
         elif kind == "parquet":
-            pyarrow.parquet.write_table(to_arrow(frame), temporary)
+            table_of_arrow = to_arrow(frame)
+            try:
+                pyarrow.parquet.write_table(table_of_arrow, temporary)
+            except pa.ArrowException as error:
+                raise DataError(f"Parquet cannot hold the table: {error}; convert the column to text") from error
         else:
             write_excel(frame, temporary)
 
@@ -152,6 +158,12 @@ def _check_names(frame: pd.DataFrame) -> None:
         raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")
 
 
+def _to_dense(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame without sparse columns."""
+    sparse = [name for name in frame.columns if isinstance(frame[name].dtype, pd.SparseDtype)]
+    return frame.assign(**{name: frame[name].sparse.to_dense() for name in sparse}) if sparse else frame
+
+
 def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
     """A schema with the same date formats for every chunk."""
     columns: dict[str, Datetime] = {}
@@ -171,5 +183,5 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"Parquet cannot hold the table: {error}; give each column one type") from error
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(f"Parquet cannot hold the table: {error}; give each column one type of plain values") from error

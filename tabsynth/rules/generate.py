@@ -61,6 +61,7 @@ def generate(
         >>> bool((frame["old"] == (frame["age"] > 60)).all())
         True
     """
+    schema = Schema.of(schema)
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise InputError(f"n must be a whole number of rows, not {n!r}")
     rng = np.random.default_rng(None if seed is None else validate_seed(seed))

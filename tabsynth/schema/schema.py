@@ -196,6 +196,21 @@ class Schema(Mapping[str, Column]):
 
         return cls.from_dict(read_schema(path))
 
+    @classmethod
+    def of(cls, schema: Any) -> Schema:
+        """A schema from a ``Schema``, its dictionary, or the path of its file.
+
+        Raises:
+            SchemaError: None of these.
+        """
+        if isinstance(schema, Schema):
+            return schema
+        if isinstance(schema, Mapping):
+            return cls.from_dict(schema)
+        if isinstance(schema, (str, Path)):
+            return cls.from_json(schema)
+        raise SchemaError(f"schema must be a Schema, its dictionary or the path of its file, not {schema!r:.80}")
+
     def to_sdv(self) -> dict[str, Any]:
         """SDV 2 metadata as plain data: ``Metadata.load_from_dict(schema.to_sdv())``."""
         from tabsynth.schema.sdv_metadata import to_sdv

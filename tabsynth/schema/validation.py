@@ -107,14 +107,22 @@ def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.f
             return read
     try:
         return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         pass
-    parsed = pd.to_numeric(values, errors="coerce")
-    bad = values[parsed.isna() & values.notna()]
+    bad = values[values.notna() & ~values.map(_is_number).astype(bool)]
     raise DataError(
         f"column {values.name!r}: {len(bad)} of {len(values)} values are not numbers, such as "
-        f"{quote(bad.unique(), 3)}; fix them, leave them empty, or declare the column categorical"
+        f"{quote(list(dict.fromkeys(map(str, bad))), 3)}; fix them, leave them empty, or declare the column categorical"
     )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value converts to a float."""
+    try:
+        float(value)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:

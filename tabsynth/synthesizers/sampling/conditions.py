@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
 from tabsynth.codec.pandas_dtypes import value_series
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.errors import ConditionError, quote
+from tabsynth.errors import ConditionError, quote, shorten
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_numbers
@@ -74,6 +74,7 @@ class Conditions:
         out = cls.none(codec, rows)
         for name in map(str, given):
             wanted = given[name]
+            _check_scalars(name, wanted, rows)
             if not isinstance(given, pd.DataFrame):
                 _check_learned(codec, name, wanted)
             if isinstance(wanted, pd.Series):
@@ -220,6 +221,18 @@ def present_only(codec: Codec) -> dict[str, Floats]:
         if not out[name].any():  # a column without training values cannot be filled
             out[name][coder.missing] = 1.0
     return out
+
+
+def _check_scalars(name: str, wanted: Any, rows: int) -> None:
+    """Raise ConditionError for a condition that is neither a value nor several values."""
+    if isinstance(wanted, pd.Series) and len(wanted) != rows:
+        raise ConditionError(f"given[{name!r}] has {len(wanted)} values for {rows} rows; give a value, or a frame")
+    values = wanted if isinstance(wanted, (tuple, list, set, frozenset, pd.Series)) else [wanted]
+    if not all(isinstance(value, Hashable) and pd.api.types.is_scalar(value) for value in values):
+        raise ConditionError(
+            f"given[{name!r}] is {shorten(repr(wanted), 80)}: give a value, a range (low, high) or a list of values; "
+            "for one value for each row, give a frame"
+        )
 
 
 def _check_learned(codec: Codec, name: str, wanted: Any) -> None:

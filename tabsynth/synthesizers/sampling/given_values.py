@@ -206,7 +206,7 @@ def _number(name: str, end: Any, default: float) -> float:
         return default
     try:
         value = float(end)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConditionError(f"given[{name!r}]: the end {end!r} of the range is not a number") from error
     if math.isnan(value):
         raise ConditionError(f"given[{name!r}]: an end of the range is missing; use None for an open end")
