@@ -102,7 +102,7 @@ class RecurringDifference:
             if self.has_point_masses:
                 fits &= differences.is_frequent(drawn[pick], MIN_DIFFERENCE_SHARE)
             base = np.where(free[rows[here]], coders[0].sample_between(begin[pick], end[pick], rng), first[rows[here]])
-            own = np.clip(coders[1].round_to_step(base + drawn[pick]), c[:, 0], d[:, 0])
+            own = coders[1].round_to_step(np.clip(base + drawn[pick], c[:, 0], d[:, 0]))
             first[rows[here]] = np.where(fits, base, first[rows[here]])
             second[rows[here]] = np.where(fits, own, second[rows[here]])
         return first, second
