@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -161,7 +162,7 @@ def _check_names(frame: pd.DataFrame) -> None:
 def _to_dense(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without sparse columns."""
     sparse = [name for name in frame.columns if isinstance(frame[name].dtype, pd.SparseDtype)]
-    return frame.assign(**{name: frame[name].sparse.to_dense() for name in sparse}) if sparse else frame
+    return frame.assign(**{name: np.asarray(frame[name]) for name in sparse}) if sparse else frame
 
 
 def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
