@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tabsynth.data.database.root_rows import tables_below
 from tabsynth.evaluation.relational.database_specs import METRICS, RULE
 from tabsynth.evaluation.relational.detection import Detection
 from tabsynth.evaluation.relational.encoded_database import EncodedDatabase
@@ -22,23 +23,24 @@ MAX_PARTS = 20
 
 def error_scores(real: EncodedDatabase, other: EncodedDatabase, held: EncodedDatabase | None, seed: int) -> list[Score]:
     """Errors with floors and intervals."""
-    found = measure_errors(real, other)
-    rng, n = np.random.default_rng([seed, 0]), real.n_roots
-    halves: list[Errors] = []
-    for _ in range(N_SPLITS):
-        first = np.zeros(n, bool)
-        first[rng.permutation(n)[: n // 2]] = True
-        halves.append(measure_errors(real.take(first), real.take(~first)))
-    goal = 1 / n + 1 / max(other.n_roots, 1)
-    factor = (goal / (1 / (n // 2) + 1 / (n - n // 2))) ** 0.5
-    fresh = None if held is None else measure_errors(real, held)
-    fresh_factor = 1.0 if held is None else (goal / (1 / n + 1 / max(held.n_roots, 1))) ** 0.5
-    out = []
-    for key, error in found.items():
-        split = [half[key] for half in halves if key in half]
-        spread = factor * float(np.std([one.value for one in split], ddof=1)) if len(split) > 1 else 0.0
-        source, scale = (split, factor) if fresh is None or key not in fresh else ([fresh[key]], fresh_factor)
-        out.append(_error_score(key, error, source, scale, spread, fresh is not None))
+    out, rng = [], np.random.default_rng([seed, 0])
+    for root in real.schema.roots:  # halves of one root's rows at a time, so that links to other roots stay whole
+        below = tables_below(real.schema, root)
+        n, m = (len(side.tables[root]) for side in (real, other))
+        halves: list[Errors] = []
+        for _ in range(N_SPLITS if n > 1 else 0):
+            first = np.zeros(n, bool)
+            first[rng.permutation(n)[: n // 2]] = True
+            halves.append(measure_errors(real.take(root, first), real.take(root, ~first), below))
+        goal = 1 / max(n, 1) + 1 / max(m, 1)
+        factor = (goal / (1 / max(n // 2, 1) + 1 / max(n - n // 2, 1))) ** 0.5
+        fresh = None if held is None else measure_errors(real, held, below)
+        fresh_factor = 1.0 if held is None else (goal / (1 / max(n, 1) + 1 / max(len(held.tables[root]), 1))) ** 0.5
+        for key, error in measure_errors(real, other, below).items():
+            split = [half[key] for half in halves if key in half]
+            spread = factor * float(np.std([one.value for one in split], ddof=1)) if len(split) > 1 else 0.0
+            source, scale = (split, factor) if fresh is None or key not in fresh else ([fresh[key]], fresh_factor)
+            out.append(_error_score(key, error, source, scale, spread, fresh is not None))
     return out
 
 

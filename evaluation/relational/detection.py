@@ -43,7 +43,7 @@ def detect(real: EncodedDatabase, other: EncodedDatabase, rng: np.random.Generat
     for name in schema.tables:
         if name in schema.reference or not real.tables[name].encoding.names:
             continue
-        sides = [(side.tables[name].features(), side.groups(name)) for side in (real, other)]
+        sides = [(side.tables[name].features(), side.roots[name]) for side in (real, other)]
         out[name, "detection_auc"] = grouped_detection(real.tables[name].encoding.names, sides[0], sides[1], rng)
     for key in schema.foreign_keys:
         if key != schema.main_key(key.table) or key.parent in schema.reference:
@@ -52,9 +52,9 @@ def detect(real: EncodedDatabase, other: EncodedDatabase, rng: np.random.Generat
         for side in (real, other):
             parent = side.tables[key.parent]
             sums, values = aggregate(side, key)
-            with_sums.append((np.hstack([parent.features(), values]), side.groups(key.parent)))
+            with_sums.append((np.hstack([parent.features(), values]), side.roots[key.parent]))
             titles, rows, numbers = kin_features(side, key)
-            with_kin.append((rows, side.groups(key.table)[numbers]))
+            with_kin.append((rows, side.roots[key.table][numbers]))
         names = (*real.tables[key.parent].encoding.names, *sums)
         out[link_name(key), "aggregate_auc"] = grouped_detection(names, with_sums[0], with_sums[1], rng)
         out[link_name(key), "kin_auc"] = grouped_detection(titles, with_kin[0], with_kin[1], rng)

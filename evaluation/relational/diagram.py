@@ -17,14 +17,23 @@ BOX_WIDTH, LINE, PADDING = 216, 19, 12
 LAYER_GAP, ROW_GAP = 190, 34
 """Space between layers, where the links' numbers are, and between boxes of one layer."""
 
+LABEL_GAP = 46
+"""Further space below a box for the numbers of each link after its first."""
+
 TREE_WIDTH, INDENT, TREE_GAP = 330, 20, 62
-LOOP = 30
-"""How far the loop of a self-reference reaches."""
+CHARACTER = 7.0
+"""Width of a character in a box, at most."""
 
 LABELS = {
     "shape_error": "shapes",
     "detection_auc": "AUC",
     "gap_error": "times",
+    "first_error": "first time",
+    "equal_times_error": "equal times",
+    "transition_error": "transitions",
+    "persistence_error": "repeats",
+    "step_error": "steps",
+    "autocorrelation_error": "autocorrelation",
     "cardinality_error": "children",
     "kin_auc": "kin AUC",
     "parent_trend_error": "trends",
@@ -36,6 +45,11 @@ def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict
     """The diagram's boxes, links and labels, for a wide and a narrow page."""
     boxes = {table["name"]: _box(table, report, scores) for table in report["tables"]}
     links = [_link(link, report, scores) for link in report["links"]]
+    for link in links:
+        if link["child"] == link["parent"]:
+            text = f"{link['lines'][0]} ↺ {link['lines'][-1]}"
+            boxes[link["child"]]["lines"].append({"text": text, "kind": "number", "level": link["level"]})
+    links = [link for link in links if link["child"] != link["parent"]]
     return {"wide": _layers(boxes, links), "narrow": _tree(boxes, links)}
 
 
@@ -70,8 +84,10 @@ def _box(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[st
     if numbers:
         lines.append({"text": numbers, "kind": "number", "level": None})
     if history:
-        times = _numbers(name, ("gap_error",), scores)
-        lines.append({"text": f"history: {times}", "kind": "number", "level": group_level(history, levels)})
+        level = group_level(history, levels)
+        worst = next(metric for metric in map(_metric, history) if levels.get(f"{name}.{metric}") == level)
+        text = f"history: {_numbers(name, (worst,), scores)}"
+        lines.append({"text": text, "kind": "number", "level": level})
     level = group_level(own, levels)
     said = "; ".join(line["text"] for line in lines)
     return {"name": name, "lines": lines, "level": level, "title": f"{said}{f'; {level}' if level else ''}"}
@@ -91,6 +107,10 @@ def _numbers(subject: str, metrics: Sequence[str], scores: Mapping[str, Score]) 
     return " · ".join(f"{LABELS[m]} {format_number(s.value, s.unit)}" for m, s in known.items() if s is not None)
 
 
+def _metric(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
 def _height(box: Mapping[str, Any]) -> int:
     return 2 * PADDING + LINE * len(box["lines"])
 
@@ -99,10 +119,12 @@ def _layers(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]
     """Parents on the left of their children; within a layer by the mean position of the parents."""
     depth: dict[str, int] = {}
     for name in boxes:  # parents come before their children
-        above = [depth[link["parent"]] + 1 for link in links if link["child"] == name != link["parent"]]
+        above = [depth[link["parent"]] + 1 for link in links if link["child"] == name]
         depth[name] = max(above, default=0)
     layers = [[name for name in boxes if depth[name] == k] for k in range(max(depth.values(), default=0) + 1)]
-    heights = [sum(_height(boxes[n]) + ROW_GAP for n in layer) - ROW_GAP for layer in layers]
+    entering = {name: sum(link["child"] == name for link in links) for name in boxes}
+    room = {n: _height(box) + ROW_GAP + LABEL_GAP * max(entering[n] - 1, 0) for n, box in boxes.items()}
+    heights = [sum(room[n] for n in layer) - ROW_GAP for layer in layers]
     total = max(heights)
     placed: dict[str, tuple[float, float, int, int]] = {}
     for k, layer in enumerate(layers):
@@ -111,12 +133,13 @@ def _layers(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]
         for name in sorted(layer, key=lambda n: (middles[n], list(boxes).index(n))):
             height = _height(boxes[name])
             placed[name] = (k * (BOX_WIDTH + LAYER_GAP), y, BOX_WIDTH, height)
-            y += height + ROW_GAP
-    drawn = [_curve(link, placed) for link in links]
-    loops = any(link["child"] == link["parent"] for link in links)
-    width = len(layers) * BOX_WIDTH + (len(layers) - 1) * LAYER_GAP
+            y += room[name]
+    drawn = []
+    for name in placed:
+        own = [link for link in links if link["child"] == name]
+        drawn += [_curve(link, placed, (k + 1) / (len(own) + 1), k) for k, link in enumerate(own)]
     return {
-        "width": width + (LOOP + 90 if loops else 0) + 4,
+        "width": len(layers) * BOX_WIDTH + (len(layers) - 1) * LAYER_GAP + 4,
         "height": total + 4,
         "top": 28,
         "boxes": [_placed_box(boxes[name], *place) for name, place in placed.items()],
@@ -130,28 +153,26 @@ def _parents_middle(name: str, links: Sequence[Mapping[str, Any]], placed: Mappi
 
 
 def _placed_box(box: dict[str, Any], x: float, y: float, width: int, height: int) -> dict[str, Any]:
-    lines = [{**line, "x": x + PADDING, "y": y + PADDING + LINE * i + 14} for i, line in enumerate(box["lines"])]
+    room = int((width - 2 * PADDING) / CHARACTER)
+    lines = []
+    for i, line in enumerate(box["lines"]):
+        place = {"x": x + PADDING, "y": y + PADDING + LINE * i + 14}
+        lines.append({**line, **place, "text": truncate(line["text"], room)})
     return {**box, "x": x, "y": y, "width": width, "height": height, "lines": lines}
 
 
-def _curve(link: dict[str, Any], placed: Mapping[str, tuple[float, float, int, int]]) -> dict[str, Any]:
-    """A link's path from its parent to its child, and its numbers beside the child's end."""
+def _curve(
+    link: dict[str, Any], placed: Mapping[str, tuple[float, float, int, int]], share: float, number: int
+) -> dict[str, Any]:
+    """A link's path from its parent to a share of its child's height, and its numbers beside the end."""
     px, py, pw, ph = placed[link["parent"]]
     cx, cy, _, ch = placed[link["child"]]
-    if link["parent"] == link["child"]:
-        right, top, low = px + pw, py + ph * 0.3, py + ph * 0.7
-        path = f"M{right:g} {top:g}C{right + LOOP:g} {top:g} {right + LOOP:g} {low:g} {right:g} {low:g}"
-        return {**link, "path": path, "labels": list(_labels(link["lines"], right + LOOP, (top + low) / 2, "start"))}
-    x, y, end = px + pw, py + ph / 2, cy + ch / 2
+    x, y, end = px + pw, py + ph / 2, cy + share * ch
     middle = (x + cx) / 2
     path = f"M{x:g} {y:g}C{middle:g} {y:g} {middle:g} {end:g} {cx:g} {end:g}"
-    at = cx - LAYER_GAP / 2
-    slope = end if cx - x > LAYER_GAP + 1 else (y + 2 * end) / 3  # of a long link beside its child
-    return {
-        **link,
-        "path": path,
-        "labels": list(_labels(link["lines"], at, slope - 8 - 8 * len(link["lines"]), "middle")),
-    }
+    side = 1 if number else -1  # the first link's numbers are above its end, those of others below
+    at = end + side * (8 + 8 * len(link["lines"])) + number // 2 * 16 * len(link["lines"])
+    return {**link, "path": path, "labels": list(_labels(link["lines"], cx - 10, at, "end"))}
 
 
 def _labels(lines: Sequence[str], x: float, y: float, anchor: str) -> Iterator[dict[str, Any]]:
@@ -171,7 +192,7 @@ def _tree(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) 
         box = {**boxes[name], "lines": list(boxes[name]["lines"])}
         for other in links:
             if other["child"] == name and not other["main"]:
-                text = truncate(f"→ {other['parent']}: {', '.join(other['lines'][1:])}", 38)
+                text = f"→ {other['parent']}: {', '.join(other['lines'][1:])}"
                 box["lines"].append({"text": text, "kind": "number", "level": other["level"]})
         x, link = float(2 + INDENT * min(depth, 6)), main.get(name)
         y += TREE_GAP if link is not None else 22 * bool(places)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.data.database.root_rows import parent_rows, root_rows, root_table
+from tabsynth.data.database.root_rows import parent_rows, root_rows, tables_below
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError, SchemaError, quote
 from tabsynth.evaluation.inputs import relax_schema
@@ -31,7 +31,7 @@ class EncodedDatabase:
         schema: The tables and links.
         tables: The scored columns of each table; keys are not scored.
         parents: The parent's row number of each child row by link, -1 where there is none.
-        roots: The root's row number of each row, for the tables below the root table; -1 where there is none.
+        roots: The row number of each row's root in its own root table; -1 where there is none.
         order: The values of the order column of child tables that have one, NaN where missing.
     """
 
@@ -41,18 +41,9 @@ class EncodedDatabase:
     roots: Mapping[str, Integers]
     order: Mapping[str, Floats]
 
-    @property
-    def n_roots(self) -> int:
-        """Number of root rows."""
-        return len(self.tables[root_table(self.schema)])
-
-    def groups(self, name: str) -> Integers:
-        """What the rows of a table are grouped by in folds: their root, or each row alone, shape (n,)."""
-        return np.asarray(self.roots[name]) if name in self.roots else np.arange(len(self.tables[name]))
-
-    def take(self, chosen: Mask) -> EncodedDatabase:
-        """The database of some root rows; tables that are not below the root are kept whole."""
-        keep = {name: np.append(chosen, False)[rows] for name, rows in self.roots.items()}
+    def take(self, root: str, chosen: Mask) -> EncodedDatabase:
+        """The database of some rows of a root table and all below them; the other tables are kept whole."""
+        keep = {name: np.append(chosen, False)[self.roots[name]] for name in tables_below(self.schema, root)}
         number = {name: np.append(np.where(mask, np.cumsum(mask) - 1, -1), -1) for name, mask in keep.items()}
         parents = {}
         for key, rows in self.parents.items():
@@ -63,7 +54,7 @@ class EncodedDatabase:
             self,
             tables={n: table.take(keep[n]) if n in keep else table for n, table in self.tables.items()},
             parents=parents,
-            roots={name: renumbered[rows[keep[name]]] for name, rows in self.roots.items()},
+            roots={n: renumbered[rows[keep[n]]] if n in keep else rows for n, rows in self.roots.items()},
             order={n: values[keep[n]] if n in keep else values for n, values in self.order.items()},
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from tabsynth.evaluation.relational.encoded_database import EncodedDatabase
@@ -24,11 +26,18 @@ Errors = dict[tuple[str, str], Measurement]
 """Measurements by subject (``visits``, ``visits.patient``) and score."""
 
 
-def measure_errors(real: EncodedDatabase, other: EncodedDatabase) -> Errors:
-    """All errors of two databases that need no classifier, in percent."""
+def measure_errors(real: EncodedDatabase, other: EncodedDatabase, tables: Collection[str] | None = None) -> Errors:
+    """All errors of two databases that need no classifier, in percent.
+
+    Args:
+        real: The one side.
+        other: The other side.
+        tables: Measure these tables and their foreign keys only.
+    """
     schema = real.schema
+    tables = list(schema.tables) if tables is None else tables
     out: dict[tuple[str, str], Measurement | None] = {}
-    for name in schema.tables:
+    for name in tables:
         left, right = real.tables[name], other.tables[name]
         if name in schema.reference or not left.encoding.names:
             continue
@@ -38,7 +47,7 @@ def measure_errors(real: EncodedDatabase, other: EncodedDatabase) -> Errors:
             out |= {(name, score): error for score, error in sequence_errors(real, other, name).items()}
     for key in schema.foreign_keys:
         subject = link_name(key)
-        if key.parent in schema.reference:
+        if key.parent in schema.reference or key.table not in tables:
             continue
         distance = ks_distance(*(count_children(side, key).astype(np.float64) for side in (real, other)))
         out[subject, "cardinality_error"] = Measurement(100 * distance)

@@ -50,22 +50,21 @@ def tables_below(schema: DatabaseSchema, name: str) -> list[str]:
 def root_rows(
     tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, parents: Mapping[ForeignKey, Integers] | None = None
 ) -> dict[str, Integers]:
-    """The root table's row number of each row of the tables below it; -1 where the history has no root.
+    """The row number, in its own root table, of the root of each row; -1 where a history has no root.
 
     Args:
         tables: The tables by name.
         schema: Their schema.
         parents: ``parent_rows`` of the main foreign keys, if known.
     """
-    root = root_table(schema)
-    out = {root: np.arange(len(tables[root]))}
-    below = set(tables_below(schema, root))
+    out: dict[str, Integers] = {}
     for name in schema.sorted_tables:
         key = schema.main_key(name)
-        if name in below and key is not None:
-            rows = parent_rows(tables, schema, key) if parents is None else parents[key]
-            above = np.append(out[key.parent], -1)  # the last entry is for rows without a parent
-            out[name] = above[rows]
+        if key is None:
+            out[name] = np.arange(len(tables[name]))
+            continue
+        rows = parent_rows(tables, schema, key) if parents is None else parents[key]
+        out[name] = np.append(out[key.parent], -1)[rows]  # the last entry is for rows without a parent
     return out
 
 
@@ -81,8 +80,8 @@ def take_roots(
         schema: Their schema.
         chosen: Which rows of the root table, shape (n,).
     """
-    roots = root_rows(tables, schema)
-    keep = {name: np.append(chosen, False)[rows] for name, rows in roots.items()}
+    roots, below = root_rows(tables, schema), tables_below(schema, root_table(schema))
+    keep = {name: np.append(chosen, False)[roots[name]] for name in below}
     out = {n: frame[keep[n]].reset_index(drop=True) if n in keep else frame for n, frame in tables.items()}
     for key in schema.foreign_keys:
         if key.parent in keep and key != schema.main_key(key.table):

@@ -15,7 +15,7 @@ from tabsynth.errors import DataError, InputError, SchemaError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.relational.evaluate_database import evaluate_database
-from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 
 Tables = dict[str, pd.DataFrame]
@@ -23,7 +23,7 @@ Tables = dict[str, pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def fresh(real: Tables, schema: DatabaseSchema, clinic: Callable[..., Tables]) -> DatabaseReport:
-    return evaluate_database(real, clinic(250, 1), schema=schema)
+    return evaluate_database(real, clinic(250, 1), schema=schema, sdmetrics=False)
 
 
 def quick(real: Tables, changed: Tables, schema: DatabaseSchema) -> DatabaseReport:
@@ -47,7 +47,7 @@ def test_fresh_real_rows_are_as_good_as_the_floor(fresh: DatabaseReport) -> None
 def test_siblings_drawn_independently_are_seen_by_kin_and_not_by_rows(
     real: Tables, schema: DatabaseSchema, clinic: Callable[..., Tables]
 ) -> None:
-    report = evaluate_database(real, clinic(250, 1, independent=True), schema=schema)
+    report = evaluate_database(real, clinic(250, 1, independent=True), schema=schema, sdmetrics=False)
     scores, levels = report.scores, report.levels
     assert scores["visits.detection_auc"].value < 0.6
     assert scores["visits.patient.kin_auc"].value > 0.75
@@ -166,13 +166,27 @@ def test_tables_of_keys_only_self_references_and_public_tables() -> None:
             "reference": ["teams"],
         }
     )
-    report = evaluate_database(tables, tables, schema=schema)
+    report = evaluate_database(tables, tables, schema=schema, sdmetrics=False)
     assert report.scores["works.project.cardinality_error"].value == 0
     assert report.scores["staff.boss.dangling_keys"].value == 0
     assert report.scores["staff.boss.missing_keys"].value == pytest.approx(100 / 60)
     assert "teams.shape_error" not in report.scores
     assert [part.columns for part in report.scores["joins.shape_error"].detail] == [("team",)]
     assert "<svg" in report.to_html()
+
+
+def test_floors_come_from_the_root_of_each_table(real: Tables, schema: DatabaseSchema) -> None:
+    """Tables below another root than the largest have floors, too."""
+    rng = np.random.default_rng(0)
+    wards = pd.DataFrame({"id": range(80), "beds": rng.integers(5, 30, 80)})
+    beds = pd.DataFrame({"ward": rng.integers(0, 80, 200), "kind": rng.choice(["a", "b"], 200)})
+    tables = {**real, "wards": wards, "beds": beds}
+    more = {name: Schema.infer(tables[name]) for name in ("wards", "beds")}
+    links = (*schema.foreign_keys, ForeignKey("beds", "ward", "wards"))
+    both = DatabaseSchema({**schema.tables, **more}, {**schema.primary_keys, "wards": "id"}, links, schema.order)
+    report = quick(tables, {}, both)
+    errors = [score for name, score in report.scores.items() if name.endswith("_error")]
+    assert min(score.floor or 0 for score in errors) > 0
 
 
 @pytest.mark.parametrize(
