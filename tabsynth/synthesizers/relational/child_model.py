@@ -12,6 +12,7 @@ import torch
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
+from tabsynth.synthesizers.relational.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.history import GAP, History, Siblings, prepare
 from tabsynth.synthesizers.relational.network import HistoryNetwork
 from tabsynth.synthesizers.relational.plan import read_plan
@@ -20,7 +21,7 @@ from tabsynth.synthesizers.relational.tables import TrainingTable, history_bound
 from tabsynth.synthesizers.relational.timeline import Timeline
 from tabsynth.synthesizers.relational.training import train_history
 
-WIDTH, MEMORY, DROPOUT = 160, 64, 0.25
+WIDTH, MEMORY, DROPOUT = 160, 32, 0.25
 
 CALIBRATION_ROUNDS, DAMPING, MAX_STEP = 2, 0.7, 1.0
 """Simulations by which token shares are corrected, the share of a log-ratio that is applied, and its bound."""
@@ -94,7 +95,8 @@ def fit_history(
     if order:
         train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
     bias = [np.zeros(codec.slots[i].size, np.float32) for i in order]
-    history = History(codec, relations, order, allowed, running, features.sizes, network.eval(), bias)
+    ratio_bias = np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32)
+    history = History(codec, relations, order, allowed, running, features.sizes, network.eval(), bias, ratio_bias, siblings.longest)
     _calibrate(history, name, part, above, features, bounds, siblings, seed)
     return history
 
@@ -145,14 +147,36 @@ def _calibrate(
     """Correct each slot's logits so that, under the training parents, its tokens get their training shares."""
     counts, first, last = read_plan(above.learned, name, part.timeline, bounds)
     wanted = _shares(history, siblings.tokens, siblings.known)
+    free = ~siblings.known[:, 0] if history.ordered else np.zeros(len(siblings.tokens), bool)
+    if history.ordered:
+        own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[:, 0]
+        ratios = _ratio_shares(own[free], siblings.left[free])
     for number in range(CALIBRATION_ROUNDS):
         rng = np.random.default_rng([seed, number])
         drawn = draw_histories(history, features.tokens, counts, bounds[0], first, last, rng)
         found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
         for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
             floor = 2.0 / max(len(drawn.tokens), 1)
-            step = DAMPING * np.log((one + floor) / (other + floor))
-            history.bias[slot] += np.clip(step, -MAX_STEP, MAX_STEP).astype(np.float32)
+            history.bias[slot] += _correction(one, other, floor)
+        if history.ordered:
+            drawn_ratios = _ratio_shares(drawn.ratios[free], siblings.left[free])
+            rows = np.bincount(siblings.left[free], minlength=len(LEFT_ROWS))
+            for number, count in enumerate(rows):
+                if count:
+                    history.ratio_bias[number] += _correction(ratios[number], drawn_ratios[number], 2.0 / count)
+
+
+def _correction(wanted: Floats, found: Floats, floor: float) -> npt.NDArray[np.float32]:
+    """Damped log-ratio of shares."""
+    step = DAMPING * np.log((wanted + floor) / (found + floor))
+    return np.clip(step, -MAX_STEP, MAX_STEP).astype(np.float32)
+
+
+def _ratio_shares(ratios: Integers, left: Integers) -> Floats:
+    """Share of each ratio among the rows of each class of rows left, shape (classes, ratios)."""
+    counts = np.zeros((len(LEFT_ROWS), N_RATIOS))
+    np.add.at(counts, (left, ratios), 1)
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
 def _shares(history: History, tokens: Integers, known: npt.NDArray[np.bool_]) -> list[Floats]:

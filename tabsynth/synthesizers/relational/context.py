@@ -9,13 +9,13 @@ import numpy as np
 
 from tabsynth.common.arrays import Arrays, Floats, Integers
 
-N_BINS = 32
+N_BINS = 64
 """Equal-mass bins of a running number."""
 
 MAX_COUNT_TOKEN = 31
 """Counts up to 15 have a token each; larger ones share one for each eighth of a doubling."""
 
-EARLY = ("time left", "time left per row", "gap before", "age before")
+EARLY = ("time left", "time left per row", "gap before", "age before", "mean gap", "pace")
 LATE = ("age", "calendar", "gap", "time left after")
 CYCLES = (("hour", 3600.0, 24), ("weekday", 86_400.0, 7), ("day of year", 86_400.0 * 365.25 / 24, 24))
 """Name, length of a step in seconds and number of steps of each cycle of the calendar."""
@@ -29,6 +29,7 @@ class Clock:
         place: Number of earlier siblings, shape (n,).
         count: Number of siblings in all, shape (n,).
         low: The parent's origin, shape (n,).
+        first: Time of the parent's first child, shape (n,).
         last: Time of the parent's last child, shape (n,).
         previous: Time of the sibling before; the origin for a first child, shape (n,).
         before: The gap before that sibling, shape (n,).
@@ -37,6 +38,7 @@ class Clock:
     place: Integers
     count: Integers
     low: Floats
+    first: Floats
     last: Floats
     previous: Floats
     before: Floats
@@ -123,11 +125,15 @@ def count_token(count: Integers) -> Integers:
 
 def _early(clock: Clock) -> dict[str, Floats]:
     left = np.maximum(clock.last - clock.previous, 0.0)
+    span, started = np.maximum(clock.last - clock.first, 0.0), clock.place > 0
     return {
         "time left": left,
         "time left per row": left / np.maximum(clock.count - clock.place, 1),
         "gap before": clock.before,
         "age before": clock.previous - clock.low,
+        "mean gap": span / np.maximum(clock.count - 1, 1),
+        "pace": np.where(started, (clock.previous - clock.first) / np.maximum(span, 1e-9), 0.0)
+        - np.maximum(clock.place - 1, 0) / np.maximum(clock.count - 1, 1),
     }
 
 

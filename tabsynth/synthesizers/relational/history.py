@@ -17,8 +17,10 @@ from tabsynth.relations.enforcement import Relations, combined_state
 from tabsynth.schema.columns import Identifier, Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.context import Clock, RunningContext
+from tabsynth.synthesizers.relational.gaps import LEFT_ROWS, GapTokens, left_class, longest_shares, mean_gap_left
+from tabsynth.synthesizers.relational.memory import N_MEANS
 from tabsynth.synthesizers.relational.network import HistoryNetwork
-from tabsynth.synthesizers.relational.timeline import gap_shares
+from tabsynth.synthesizers.relational.timeline import sibling_gaps
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
 
@@ -41,6 +43,8 @@ class History:
         parents: Number of tokens of each feature of the parents.
         network: The network.
         bias: Correction of each slot's logits, learned by simulation.
+        ratio_bias: The same of the gap's ratios, by class of rows left, shape (classes, ratios).
+        longest: Longest gap as a share of the time that is left, by class of rows left, shape (classes,).
     """
 
     codec: Codec
@@ -51,6 +55,8 @@ class History:
     parents: list[int]
     network: HistoryNetwork
     bias: list[npt.NDArray[np.float32]]
+    ratio_bias: npt.NDArray[np.float32]
+    longest: Floats
 
     @property
     def ordered(self) -> bool:
@@ -74,13 +80,15 @@ class History:
                 "running": running,
                 "parents": self.parents,
                 "width": self.network.width,
-                "memory": self.network.gru.hidden_size,
+                "memory": self.network.keep.out_features // N_MEANS,
             },
             {
                 **arrays,
                 **{f"running.{name}": a for name, a in edges.items()},
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 **{f"bias.{i}": a for i, a in enumerate(self.bias)},
+                "ratio_bias": self.ratio_bias,
+                "longest": self.longest,
                 **weights,
             },
         )
@@ -111,7 +119,7 @@ class History:
         allowed = [arrays[f"allowed.{i}"] for i in range(len(order))]
         bias = [arrays[f"bias.{i}"] for i in range(len(order))]
         relations = Relations.from_state(config["codec"], arrays)
-        return cls(codec, relations, order, allowed, running, list(config["parents"]), network, bias)
+        return cls(codec, relations, order, allowed, running, list(config["parents"]), network, bias, arrays["ratio_bias"], arrays["longest"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +133,9 @@ class Siblings:
         previous: Tokens of the sibling before, the slot's size where there is none, shape (n, slots).
         known: Slots that the plan determines, shape (n, slots).
         starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
+        ratios: Class of each gap token's ratio to the mean gap that is left, shape (n, tokens of the gap).
+        left: Class of the number of rows left, shape (n,).
+        longest: As in ``History``.
     """
 
     tokens: Integers
@@ -133,6 +144,9 @@ class Siblings:
     previous: Integers
     known: npt.NDArray[np.bool_]
     starts: Integers
+    ratios: Integers
+    left: Integers
+    longest: Floats
 
 
 def vocabulary(
@@ -189,8 +203,9 @@ def prepare(
         min_group: The floor on roots.
     """
     if times is not None:
-        frame = frame.assign(**{GAP: gap_shares(times, starts)})
-        schema = Schema({GAP: Numeric(name=GAP, nullable=True), **schema.columns})
+        frame = frame.assign(**{GAP: sibling_gaps(times, starts)})
+        decimals = 0 if seconds else None
+        schema = Schema({GAP: Numeric(name=GAP, nullable=True, decimals=decimals), **schema.columns})
         frame = frame[list(schema)]
     tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
     codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens)
@@ -215,6 +230,11 @@ def prepare(
         previous,
         known,
         starts,
+        np.zeros((len(frame), 0), np.uint8)
+        if times is None
+        else GapTokens.of(codec.numeric_coders[GAP]).ratios(mean_gap_left(clock)),
+        left_class(clock),
+        np.ones(len(LEFT_ROWS)) if times is None else longest_shares(sibling_gaps(times, starts), clock, persons, min_group),
     )
     allowed = [_allowed(codec, encoded, i) for i in order]
     return codec, relations, order, allowed, running, siblings
@@ -224,13 +244,14 @@ def clock_of(times: Floats | None, low: Floats, starts: Integers, place: Integer
     """Where each training row lies in its parent's history."""
     if times is None:
         nothing = np.zeros(len(place))
-        return Clock(place, count, nothing, nothing, nothing, nothing)
+        return Clock(place, count, nothing, nothing, nothing, nothing, nothing)
     first = place == 0
     last = np.repeat(times[starts[1:] - 1], np.diff(starts))
+    begin = np.repeat(times[starts[:-1]], np.diff(starts))
     previous = np.where(first, low, np.concatenate([times[:1], times[:-1]]))
     gaps = np.where(first, 0.0, times - previous)
     before = np.where(first | (place == 1), 0.0, np.concatenate([gaps[:1], gaps[:-1]]))
-    return Clock(place, count, low, last, previous, before)
+    return Clock(place, count, low, begin, last, previous, before)
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:

@@ -1,4 +1,4 @@
-"""Autoregressive network of a parent's children: row by row and slot by slot, with a GRU as memory."""
+"""Autoregressive network of a parent's children: row by row and slot by slot, with running means as memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.training.networks.masked import Block, dropout_factors
+from tabsynth.synthesizers.relational.gaps import N_RATIOS
+from tabsynth.synthesizers.relational.memory import N_MEANS, means_before
+from tabsynth.training.networks.masked import Block
 
 
 class HistoryNetwork(nn.Module):
     """Logits of each slot of a child row, given its context, the rows before it and the slots before it.
+
+    One block reads what all slots of a row share, and one more block each slot with those before it. The logits of the
+    first slot of an ordered table, the gap, are the sum of those of its tokens and of their ratios to the mean gap that
+    is left: gaps recur as lengths (a week) and spread as ratios.
 
     Args:
         sizes: Number of tokens of each slot of a row.
         context: Number of tokens of each feature that is known before the row.
         late: Number of tokens of each feature that is known after the first slot, the row's time.
         width: Width of the residual stream.
-        memory: Width of the GRU's state.
+        memory: Features of each running mean.
         dropout: Share of features and of inner units dropped in training.
         generator: Source of the first weights.
     """
@@ -49,98 +55,108 @@ class HistoryNetwork(nn.Module):
         self.register_buffer("previous_offsets", _offsets([size + 1 for size in sizes]), persistent=False)
         # skip_init: the modules' own first weights would come from torch's global generator.
         new = nn.utils.skip_init
-        self.context = new(nn.EmbeddingBag, sum(context), width, mode="sum")  # type: ignore[no-untyped-call]
-        self.late = new(nn.EmbeddingBag, max(sum(late), 1), width, mode="sum")  # type: ignore[no-untyped-call]
-        self.previous = new(nn.EmbeddingBag, sum(sizes) + len(sizes), width, mode="sum")  # type: ignore[no-untyped-call]
+        self.context = new(nn.Embedding, sum(context), width)  # type: ignore[no-untyped-call]
+        self.late = new(nn.Embedding, max(sum(late), 1), width)  # type: ignore[no-untyped-call]
+        self.previous = new(nn.Embedding, sum(sizes) + len(sizes), width)  # type: ignore[no-untyped-call]
         self.row = new(nn.Embedding, sum(sizes), width)  # type: ignore[no-untyped-call]
         self.position = nn.Parameter(torch.zeros(len(sizes), width))
-        self.gru = nn.GRU(width, memory, batch_first=True, device="meta").to_empty(device="cpu")
-        self.recall = new(nn.Linear, memory, width)  # type: ignore[no-untyped-call]
+        self.keep = new(nn.Linear, width, N_MEANS * memory)  # type: ignore[no-untyped-call]
+        self.recall = new(nn.Linear, N_MEANS * memory, width)  # type: ignore[no-untyped-call]
         self.heads = new(nn.Linear, width, sum(sizes))  # type: ignore[no-untyped-call]
+        self.ratio = new(nn.Linear, width, N_RATIOS)  # type: ignore[no-untyped-call]
         for module in (self.context, self.late, self.previous, self.row):
             nn.init.normal_(module.weight, std=0.1, generator=generator)
-        for layer, units in ((self.gru, memory), (self.recall, memory), (self.heads, width)):
+        for layer, units in ((self.keep, width), (self.recall, memory), (self.heads, width), (self.ratio, width)):
             for weight in layer.parameters():
                 nn.init.uniform_(weight, -(units**-0.5), units**-0.5, generator=generator)
-        self.blocks = nn.ModuleList(Block(width, 2 * width, dropout, generator) for _ in range(2))
+        self.trunk = Block(width, 2 * width, dropout, generator)
+        self.block = Block(width, 2 * width, dropout, generator)
         self.norm = nn.LayerNorm(width)
 
-    def base(self, context: Tensor, previous: Tensor, memory: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """What all slots of a row share, shape (n, width); with a generator, some features are dropped."""
-        weights = [torch.ones(features.shape, device=features.device) for features in (context, previous)]
-        if noise is not None and self.dropout:
-            weights = [dropout_factors(ones, self.dropout, noise) for ones in weights]
-            memory = memory * dropout_factors(memory, self.dropout, noise)
-        known: Tensor = self.context(context + self.context_offsets, per_sample_weights=weights[0])
-        before: Tensor = self.previous(previous + self.previous_offsets, per_sample_weights=weights[1])
-        recalled: Tensor = self.recall(memory)
-        return known + before + recalled
+    def shared(self, context: Tensor, previous: Tensor, memory: Tensor) -> Tensor:
+        """What all slots of a row share, shape (n, width); the memory has the shape (n, means, features)."""
+        known = functional.embedding_bag(context + self.context_offsets, self.context.weight, mode="sum")
+        before = functional.embedding_bag(previous + self.previous_offsets, self.previous.weight, mode="sum")
+        out: Tensor = self.trunk(known + before + self.recall(memory.flatten(1)))
+        return out
 
     def after(self, late: Tensor) -> Tensor:
         """What the row's time adds to the slots after it, shape (n, width)."""
         if not late.shape[1]:
             return torch.zeros(len(late), self.width, device=late.device)
-        out: Tensor = self.late(late + self.late_offsets)
-        return out
+        return functional.embedding_bag(late + self.late_offsets, self.late.weight, mode="sum")
 
     def embed(self, tokens: Tensor, slot: int) -> Tensor:
         """What one slot's tokens add to the slots after it, shape (n, width)."""
         out: Tensor = self.row(tokens + self.row_offsets[slot])
         return out
 
-    def hidden(self, stream: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """The residual blocks, any shape (..., width); with a generator, some inner units are dropped."""
-        for block in self.blocks:
-            stream = block(stream, noise)
-        out: Tensor = self.norm(stream)
-        return out
-
-    def logits(self, hidden: Tensor, slot: int) -> Tensor:
-        """Logits of a slot, shape (n, size)."""
-        at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
-        return functional.linear(hidden, self.heads.weight[at], self.heads.bias[at])
-
-    def remember(self, tokens: Tensor, late: Tensor) -> Tensor:
-        """What the memory reads of whole rows, shape (n, width)."""
-        rows: Tensor = self.row(tokens + self.row_offsets)
-        return rows.sum(-2) + self.after(late)
-
-    def losses(
-        self,
-        context: Tensor,
-        late: Tensor,
-        previous: Tensor,
-        tokens: Tensor,
-        known: Tensor,
-        rows: Tensor,
-        noise: torch.Generator | None = None,
-    ) -> Tensor:
-        """Cross-entropy of each slot that is drawn, 0 for the others, shape (n, slots).
+    def logits(self, stream: Tensor, slot: int, ratios: Tensor) -> Tensor:
+        """Logits of a slot, shape (n, size).
 
         Args:
-            context: Shape (n, context features).
-            late: Shape (n, late features).
-            previous: Tokens of the sibling before, the slot's size where there is none, shape (n, slots).
-            tokens: Shape (n, slots).
-            known: Slots that the plan determines, shape (n, slots).
-            rows: Row numbers of each parent's children, -1 after the last, shape (parents, most children).
-            noise: Switches dropout on.
+            stream: Sum of what the slots of a row share and of the slots before, shape (n, width).
+            slot: The slot.
+            ratios: Class of each token's ratio to the mean gap that is left, shape (n, tokens); no tokens without order.
         """
-        read = self.remember(tokens, late)
-        padded = read[rows.clamp(min=0)] * (rows >= 0).unsqueeze(-1)
-        states, _ = self.gru(padded)
-        shifted = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
-        base = self.base(context, previous, shifted[rows >= 0][torch.argsort(rows[rows >= 0])], noise)
-        inputs = self.row(tokens + self.row_offsets)
-        prefix = torch.cumsum(inputs, 1) - inputs
-        stream = base.unsqueeze(1) + prefix + self.position
-        stream = torch.cat([stream[:, :1], stream[:, 1:] + self.after(late).unsqueeze(1)], 1)
-        hidden = self.hidden(stream, noise)
-        out = [
-            functional.cross_entropy(self.logits(hidden[:, slot], slot).float(), tokens[:, slot], reduction="none")
-            for slot in range(len(self.sizes))
-        ]
-        return torch.stack(out, 1) * ~known
+        hidden = self.norm(self.block(stream + self.position[slot]))
+        at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
+        out = functional.linear(hidden, self.heads.weight[at], self.heads.bias[at])
+        if slot == 0 and ratios.shape[1]:
+            out = out + self.ratio(hidden).gather(1, ratios.long())
+        return out
+
+    def remember(self, tokens: Tensor, late: Tensor) -> Tensor:
+        """What the memory keeps of whole rows, shape (n, means, features)."""
+        rows: Tensor = self.row(tokens + self.row_offsets)
+        kept: Tensor = functional.silu(self.keep(rows.sum(-2) + self.after(late)))
+        return kept.unflatten(1, (N_MEANS, -1))  # type: ignore[no-untyped-call,no-any-return]
+
+    def losses(self, batch: HistoryBatch) -> Tensor:
+        """Cross-entropy of each slot that is drawn, 0 for the others, shape (n, slots)."""
+        memory = batch.rows(means_before(batch.padded(self.remember(batch.tokens, batch.late))))
+        stream = self.shared(batch.context, batch.previous, memory)
+        late = self.after(batch.late)
+        out = []
+        for slot in range(len(self.sizes)):
+            logits = self.logits(stream, slot, batch.ratios)
+            out.append(functional.cross_entropy(logits, batch.tokens[:, slot], reduction="none"))
+            stream = stream + self.embed(batch.tokens[:, slot], slot)
+            if slot == 0:
+                stream = stream + late
+        return torch.stack(out, 1) * ~batch.known
+
+
+class HistoryBatch:
+    """Whole histories as tensors.
+
+    Args:
+        parts: Context, late, previous, tokens, known and ratios of some parents' children.
+        lengths: Number of children of each of these parents.
+
+    Attributes:
+        context: Shape (n, context features).
+        late: Shape (n, late features).
+        previous: Tokens of the sibling before, the slot's size where there is none, shape (n, slots).
+        tokens: Shape (n, slots).
+        known: Slots that the plan determines, shape (n, slots).
+        ratios: Class of each gap token's ratio to the mean gap that is left, shape (n, tokens of the gap).
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:  # type: ignore[type-arg]
+        self.context, self.late, self.previous, self.tokens, self.known, self.ratios = map(torch.from_numpy, parts)
+        places = np.arange(int(lengths.max()))[None, :]
+        self._inside = torch.from_numpy(places < lengths[:, None])
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """Values of rows as one sequence for each parent, shape (parents, most children, ...)."""
+        out = rows.new_zeros((*self._inside.shape, *rows.shape[1:]))
+        out[self._inside] = rows
+        return out
+
+    def rows(self, padded: Tensor) -> Tensor:
+        """Values of each row of padded ones, shape (n, ...)."""
+        return padded[self._inside]
 
 
 def _offsets(sizes: Sequence[int]) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.relational.context import Clock
+from tabsynth.synthesizers.relational.gaps import GapTokens, left_class, mean_gap_left
 from tabsynth.synthesizers.relational.history import GAP, History
-from tabsynth.training.precision import product_autocast
+from tabsynth.synthesizers.relational.memory import N_MEANS, update_means
 
 MAX_ABREAST = 8192
 """Parents that are stepped at a time, those of like numbers of children together."""
@@ -25,11 +26,13 @@ class Drawn:
         parents: The parent's row number of each child, shape (n,).
         times: Their times; zeros for a table without order, shape (n,).
         tokens: In drawing order, shape (n, slots).
+        ratios: Class of each gap's ratio to the mean gap that was left, shape (n,).
     """
 
     parents: Integers
     times: Floats
     tokens: Integers
+    ratios: Integers
 
 
 def draw_histories(
@@ -59,10 +62,10 @@ def draw_histories(
         own = order[begin : begin + MAX_ABREAST]
         parts.append(_draw_abreast(history, parent_tokens[own], own, counts[own], low[own], first[own], last[own], rng))
     if not parts:
-        return Drawn(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64))
-    parents, places, times, tokens = (np.concatenate(items) for items in zip(*parts, strict=True))
+        return Drawn(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64), np.zeros(0, np.int64))
+    parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
     rows = np.lexsort((places, parents))
-    return Drawn(parents[rows], times[rows], tokens[rows])
+    return Drawn(parents[rows], times[rows], tokens[rows], ratios[rows])
 
 
 @torch.inference_mode()
@@ -75,72 +78,89 @@ def _draw_abreast(
     first: Floats,
     last: Floats,
     rng: np.random.Generator,
-) -> tuple[Integers, Integers, Floats, Integers]:
+) -> tuple[Integers, Integers, Floats, Integers, Integers]:
     """Draw the children of parents whose counts descend, step by step."""
     net, sizes = history.network, np.array(history.sizes)
-    gap = history.codec.coders.get(GAP)
-    state = torch.zeros(1, len(counts), net.gru.hidden_size)
+    coder = history.codec.numeric_coders.get(GAP)
+    gap = None if coder is None else GapTokens.of(coder)
+    state = torch.zeros(len(counts), N_MEANS, net.keep.out_features // N_MEANS)
     previous = np.tile(sizes, (len(counts), 1)).astype(np.int64)
     moment, before = low.copy(), np.zeros(len(counts))
-    parts: list[tuple[Integers, Integers, Floats, Integers]] = []
+    parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # counts descend: those that have more than ``place``
         count, start = counts[:here], moment[:here]
-        clock = Clock(np.full(here, place), count, low[:here], last[:here], start, before[:here])
+        clock = Clock(np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here])
         context = np.concatenate([parent_tokens[:here], history.running.early(clock)], axis=1)
         tokens = np.zeros((here, len(sizes)), np.int64)
-        with product_autocast(torch.device("cpu")):
-            stream = net.base(torch.from_numpy(context), torch.from_numpy(previous[:here]), state[0, :here])
-            times = first[:here].copy()
-            begin = 0
-            if gap is not None:
-                share = np.zeros(here)
-                tokens[:, 0] = history.sizes[0] - 1  # missing is the last token
-                free = (place > 0) & (count > place + 1)
-                if free.any():
-                    drawn = _draw_slot(history, stream, 0, rng)
-                    tokens[free, 0] = drawn[free]
-                    share[free] = np.clip(np.nan_to_num(gap.decode(drawn[free].astype(np.int32), rng)), 0.0, 1.0)
-                if place > 0:
-                    times = start + share * np.maximum(last[:here] - start, 0.0)
-                    times = np.where(
-                        count == place + 1, last[:here], _on_grid(times, start, last[:here], history.running.seconds)
-                    )
-                stream = stream + net.embed(torch.from_numpy(tokens[:, 0]), 0)
-                begin = 1
-            late = torch.from_numpy(history.running.late(clock, times))
-            if begin:
-                stream = stream + net.after(late)
-            for slot in range(begin, len(sizes)):
-                tokens[:, slot] = _draw_slot(history, stream, slot, rng)
-                stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
-            read = net.remember(torch.from_numpy(tokens), late)
-            _, state[:, :here] = _as_float(net.gru(read.float().unsqueeze(1), state[:, :here].contiguous()))
+        tokens[:, 0] = sizes[0] - 1 if len(sizes) else 0  # missing is the last token, the gap of a first child
+        stream = net.shared(torch.from_numpy(context), torch.from_numpy(previous[:here]), state[:here])
+        times, ratio, begin = first[:here].copy(), np.zeros(here, np.int64), 0
+        if gap is not None and coder is not None:
+            free = count > place + 1
+            if place > 0:
+                times = last[:here].copy()
+                tokens[~free, 0] = coder.encode(times - start)[~free]
+            if place > 0 and free.any():
+                length, drawn = _draw_gaps(history, gap, stream, clock, ratio, rng)
+                times = np.where(free, _on_grid(start + length, history.running.seconds), times)
+                tokens[free, 0] = drawn[free]
+            stream = stream + net.embed(torch.from_numpy(tokens[:, 0]), 0)
+            begin = 1
+        late = torch.from_numpy(history.running.late(clock, times))
+        if begin:
+            stream = stream + net.after(late)
+        for slot in range(begin, len(sizes)):
+            tokens[:, slot] = _draw_slot(history, stream, slot, rng)
+            stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
+        state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens
-        parts.append((numbers[:here], np.full(here, place), times, tokens))
-    parents, places, times, tokens = (np.concatenate(items) for items in zip(*parts, strict=True))
-    return parents, places, times, tokens
+        parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
+    parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
+    return parents, places, times, tokens, ratios
 
 
-def _as_float(result: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """A GRU's output in float32."""
-    return result[0].float(), result[1].float()
+def _on_grid(times: Floats, seconds: float | None) -> Floats:
+    """Dates in whole units of the axis."""
+    return np.round(times) if seconds else times
 
 
-def _on_grid(times: Floats, start: Floats, last: Floats, seconds: float | None) -> Floats:
-    """Dates in whole units of the axis, between the sibling before and the last child."""
-    return np.clip(np.round(times), start, last) if seconds else times
+def _draw_gaps(
+    history: History,
+    gap: GapTokens,
+    stream: Tensor,
+    clock: Clock,
+    ratio: Integers,
+    rng: np.random.Generator,
+) -> tuple[Floats, Integers]:
+    """Gaps within the time that is left and their tokens, shape (n,) each; the ratios are put in place."""
+    left = np.maximum(clock.last - clock.previous, 0.0)
+    ratios = gap.ratios(mean_gap_left(clock))
+    logits = history.network.logits(stream, 0, torch.from_numpy(ratios)) + torch.from_numpy(history.bias[0])
+    own = np.take_along_axis(history.ratio_bias[left_class(clock)], ratios.astype(np.int64), 1)
+    least = float(np.nanmin(gap.low))
+    rest = (clock.count - clock.place - 1) * least  # the later siblings' gaps take no less
+    limit = np.maximum(np.minimum(history.longest[left_class(clock)] * left, left - rest), least)
+    beyond = ~history.allowed[0] | ~(gap.low[None, :] <= limit[:, None])
+    beyond[:, int(np.nanargmin(gap.low))] = False
+    logits = (logits + torch.from_numpy(own)).masked_fill(torch.from_numpy(beyond), -torch.inf)
+    drawn = _draw(logits, rng)
+    ratio[:] = np.take_along_axis(ratios, drawn[:, None], 1)[:, 0]
+    low, length = gap.low[drawn], history.codec.numeric_coders[GAP].decode(drawn.astype(np.int32), rng)
+    # A token that reaches beyond the limit is drawn anew inside it.
+    length = np.where(length <= limit, length, low + rng.random(len(left)) * (limit - low))
+    return np.minimum(length, left), drawn
 
 
 def _draw_slot(history: History, stream: Tensor, slot: int, rng: np.random.Generator) -> Integers:
     """Tokens of one slot for all rows, shape (n,)."""
-    net = history.network
-    logits = net.logits(net.hidden(stream + net.position[slot]), slot).float()
-    logits = logits + torch.from_numpy(history.bias[slot])
-    logits = logits.masked_fill(~torch.from_numpy(history.allowed[slot]), -torch.inf)
-    share = torch.softmax(logits, 1).numpy().astype(np.float64)
-    ends = np.cumsum(share, axis=1)
-    position = rng.random(len(share))[:, None] * ends[:, -1:]
-    token = (ends < position).sum(1)
-    return np.asarray(np.minimum(token, share.shape[1] - 1), np.int64)
+    logits = history.network.logits(stream, slot, torch.zeros(len(stream), 0)) + torch.from_numpy(history.bias[slot])
+    return _draw(logits.masked_fill(~torch.from_numpy(history.allowed[slot]), -torch.inf), rng)
+
+
+def _draw(logits: Tensor, rng: np.random.Generator) -> Integers:
+    """A token of each row, shape (n,)."""
+    ends = np.cumsum(torch.softmax(logits, 1).numpy().astype(np.float64), axis=1)
+    position = rng.random(len(ends))[:, None] * ends[:, -1:]
+    return np.asarray(np.minimum((ends < position).sum(1), ends.shape[1] - 1), np.int64)

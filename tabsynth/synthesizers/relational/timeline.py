@@ -169,21 +169,13 @@ class Timeline:
         return cls(**{**data, "axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"])})
 
 
-def gap_shares(times: Floats, starts: Integers) -> Floats:
-    """Time since the previous sibling as a share of the time that is left, NaN for first and last siblings.
+def sibling_gaps(times: Floats, starts: Integers) -> Floats:
+    """Time since the previous sibling, NaN for first siblings.
 
     Args:
         times: Times of all rows, siblings together and in order, shape (n,).
         starts: Row number of each parent's first child, and the number of rows, shape (parents with children + 1,).
     """
-    out = np.full(len(times), np.nan)
-    if not len(times):
-        return out
-    first, last = starts[:-1], starts[1:] - 1
-    end = np.repeat(times[last], np.diff(starts))
-    previous = np.concatenate([times[:1], times[:-1]])
-    left = end - previous
-    out = np.where(left > 0, (times - previous) / np.where(left > 0, left, 1.0), 0.0)
-    out[first] = np.nan
-    out[last] = np.nan
+    out = np.diff(times, prepend=times[:1])
+    out[starts[:-1]] = np.nan
     return out

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.synthesizers.relational.history import Siblings
-from tabsynth.synthesizers.relational.network import HistoryNetwork
-from tabsynth.training.precision import product_autocast
+from tabsynth.synthesizers.relational.history_loss import history_loss
+from tabsynth.synthesizers.relational.network import HistoryBatch, HistoryNetwork
+from tabsynth.training.training_state import TrainingConfig, TrainingState
 
-BATCH_ROWS = 1024
+BATCH_ROWS = 256
 """About how many child rows a step holds; one history is never divided."""
 
 HELD_OUT = 0.1
@@ -25,8 +24,8 @@ HELD_OUT = 0.1
 MIN_STEPS, MAX_EPOCHS = 1500, 40
 """Small tables get more passes, until they have this many steps or passes."""
 
-DECAY = 0.995
-"""Of the exponential average of weights, for each step."""
+RATE, AVERAGE = 3e-3, 0.995
+"""Peak learning rate, and decay of the exponential average of weights."""
 
 
 def epochs_for(rows: int) -> int:
@@ -65,36 +64,25 @@ def train_history(
     if not len(training):
         training = validation
     passes = epochs_for(len(siblings.tokens)) if epochs is None else epochs
-    steps = passes * len(list(_batches(training, lengths, np.random.default_rng(seed))))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=3e-3, total_steps=steps + passes * 2 + 8, pct_start=0.1, anneal_strategy="cos"
+    steps = len(list(_batches(training, lengths, np.random.default_rng(seed)))) + 1  # about as many in each pass
+    config = TrainingConfig(
+        steps=passes * steps, eval_every=steps, batch=BATCH_ROWS, rate=RATE, decay=0.05, average=AVERAGE, warmup=0.1, beta2=0.99
     )
-    averaged = copy.deepcopy(network)
-    best, best_state, step = math.inf, copy.deepcopy(network.state_dict()), 0
-    noise = torch.Generator().manual_seed(seed)
+    state, noise = TrainingState(network, config), torch.Generator().manual_seed(seed)
     with progress_bar(passes, f"fitting {name}", "pass", progress) as shown:
         for number in range(passes):
             total, seen = 0.0, 0
-            for batch in _batches(training, lengths, rng):
-                loss, rows = _loss(network, siblings, batch, noise)
-                optimiser.zero_grad()
-                torch.autograd.backward(loss / rows)
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimiser.step()
-                schedule.step()
-                step += 1
-                _average(averaged, network, min(DECAY, step / (step + 10)))
-                total, seen = total + float(loss.detach()), seen + rows
-            score = _validation_loss(averaged, siblings, validation, lengths)
-            if score < best:
-                best, best_state = score, copy.deepcopy(averaged.state_dict())
+            for parents in _batches(training, lengths, rng):
+                batch = _batch(siblings, parents)
+                total, seen = total + float(history_loss(network, batch, noise)), seen + len(batch.tokens)
+                state.advance()
+            score = state.evaluate(lambda: _validation_loss(network, siblings, validation, lengths))
             shown.update()
             shown.set_postfix(loss=f"{total / max(seen, 1):.3f}", validation=f"{score:.3f}")
             for callback in callbacks:
                 callback(Progress(number + 1, passes, total / max(seen, 1), score, 0.0))
-    network.load_state_dict(best_state)
-    return best
+    state.finish()
+    return float(state.best_score or math.inf)
 
 
 def _batches(parents: Integers, lengths: Integers, rng: np.random.Generator) -> Iterator[Integers]:
@@ -107,36 +95,20 @@ def _batches(parents: Integers, lengths: Integers, rng: np.random.Generator) -> 
         yield groups[i]
 
 
-def _loss(
-    network: HistoryNetwork, siblings: Siblings, parents: Integers, noise: torch.Generator | None = None
-) -> tuple[Tensor, int]:
-    """Summed cross-entropy of some parents' children, and how many they are."""
-    first, last = siblings.starts[parents], siblings.starts[parents + 1]
-    lengths = last - first
-    places = np.arange(int(lengths.max()))[None, :]
-    inside = places < lengths[:, None]
-    rows = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
-    numbers = np.full(inside.shape, -1, np.int64)
-    numbers[inside] = np.arange(len(rows))
-    parts = (siblings.context, siblings.late, siblings.previous, siblings.tokens, siblings.known)
-    context, late, previous, tokens, known = (torch.from_numpy(part[rows]) for part in parts)
-    with product_autocast(torch.device("cpu")):
-        losses = network.losses(context, late, previous, tokens, known, torch.from_numpy(numbers), noise)
-    return losses.sum(), len(rows)
+def _batch(siblings: Siblings, parents: Integers) -> HistoryBatch:
+    """The children of some parents."""
+    first, lengths = siblings.starts[parents], siblings.starts[parents + 1] - siblings.starts[parents]
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.arange(int(lengths.sum())) - before + np.repeat(first, lengths)
+    parts = (siblings.context, siblings.late, siblings.previous, siblings.tokens, siblings.known, siblings.ratios)
+    return HistoryBatch([part[rows] for part in parts], lengths)
 
 
 @torch.no_grad()
 def _validation_loss(network: HistoryNetwork, siblings: Siblings, parents: Integers, lengths: Integers) -> float:
     """Cross-entropy of held-out rows in nats per row."""
     total, rows = 0.0, 0
-    for batch in _batches(parents, lengths, np.random.default_rng(0)):
-        loss, count = _loss(network, siblings, batch)
-        total, rows = total + float(loss), rows + count
+    for own in _batches(parents, lengths, np.random.default_rng(0)):
+        batch = _batch(siblings, own)
+        total, rows = total + float(network.losses(batch).sum()), rows + len(batch.tokens)
     return total / max(rows, 1)
-
-
-@torch.no_grad()
-def _average(averaged: HistoryNetwork, network: HistoryNetwork, keep: float) -> None:
-    """One step of the exponential average of weights."""
-    for mean, weight in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(weight, 1 - keep)

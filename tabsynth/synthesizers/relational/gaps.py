@@ -1,0 +1,87 @@
+"""Gaps between siblings relative to the time that is left.
+
+A gap is a length, such as a week, and recurs exactly; its size depends on the time and the rows that are left, by ratio.
+A ratio has a class of a quarter of a doubling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.synthesizers.relational.context import Clock
+
+N_RATIOS = 52
+"""Classes of ratios: one for no gap, a quarter of a doubling each, and one for tokens that are no number."""
+
+EQUAL_RATIO = 25
+"""Class of a gap that is as long as the mean gap that is left."""
+
+LEFT_ROWS = (1, 2, 3, 5, 9, 17, 33, 65, 129)
+"""Fewest rows left of each class of rows in which ratios are calibrated."""
+
+
+@dataclass(frozen=True, eq=False)
+class GapTokens:
+    """The tokens of the gap as lengths.
+
+    Attributes:
+        low, typical: Least and mean length of each token, NaN for tokens that are no number, shape (tokens,).
+    """
+
+    low: Floats
+    typical: Floats
+
+    @classmethod
+    def of(cls, coder: QuantileCoder) -> GapTokens:
+        """The tokens of a coder."""
+        low, typical = np.full(coder.size, np.nan), np.full(coder.size, np.nan)
+        low[: coder.n_ordered_tokens] = coder.token_bounds()[0]
+        typical[: coder.n_ordered_tokens] = coder.means()
+        return cls(low, typical)
+
+    def ratios(self, left: Floats) -> Integers:
+        """Class of each token's ratio to the mean gap that is left, shape (n, tokens).
+
+        Args:
+            left: The mean gap that is left, shape (n,).
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            doublings = np.log2(self.typical)[None, :] - np.log2(np.maximum(left, 1e-9))[:, None]
+        out = np.clip(np.round(4 * np.nan_to_num(doublings, neginf=-99.0)) + EQUAL_RATIO, 1, N_RATIOS - 2)
+        out[:, np.nan_to_num(self.typical) <= 0] = 0
+        out[:, np.isnan(self.typical)] = N_RATIOS - 1
+        return out.astype(np.uint8)
+
+
+def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) -> Floats:
+    """Longest gap as a share of the time that is left, by class of rows left, that ``min_group`` roots reach.
+
+    Args:
+        gaps: Gaps of the training rows, NaN for first siblings, shape (n,).
+        clock: Where they lie.
+        roots: The root's row number of each row, shape (n,).
+        min_group: The floor on roots; a class of fewer roots has no bound.
+    """
+    left = clock.last - clock.previous
+    shares = pd.DataFrame({"class": left_class(clock), "root": roots, "share": gaps / np.where(left > 0, left, np.nan)})
+    most = shares.dropna().groupby(["class", "root"]).share.max().sort_values(ascending=False)
+    out = np.ones(len(LEFT_ROWS))
+    for number, own in most.groupby("class"):
+        if len(own) >= min_group:
+            out[int(str(number))] = own.iloc[min_group - 1]
+    return out
+
+
+def mean_gap_left(clock: Clock) -> Floats:
+    """Time that is left divided by the rows that are left, shape (n,)."""
+    return np.maximum(clock.last - clock.previous, 0.0) / np.maximum(clock.count - clock.place, 1)
+
+
+def left_class(clock: Clock) -> Integers:
+    """Class of the number of rows that are left, shape (n,)."""
+    return np.searchsorted(LEFT_ROWS, clock.count - clock.place, side="right") - 1

@@ -1,0 +1,81 @@
+"""Memory of a history: running means of its earlier rows with several half-lives.
+
+A running mean is linear in the rows, so that training computes many rows of a history in one product instead of step by
+step, and it keeps counts, which recurrent networks learn worst.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+HALF_LIVES = (1.0, 3.0, 8.0, 24.0, 80.0)
+"""In rows; one more mean weighs all earlier rows alike."""
+
+N_MEANS = len(HALF_LIVES) + 1
+
+CHUNK_ROWS = 128
+"""Rows of a history that are computed in one product."""
+
+
+def means_before(values: Tensor) -> Tensor:
+    """Means of the rows before each row.
+
+    Args:
+        values: Values of histories padded with zeros, shape (parents, length, means, features).
+    """
+    out = _scan(values)
+    out[:, :, -1] /= _place(values)
+    return out
+
+
+def means_gradient(grad: Tensor) -> Tensor:
+    """Gradient of the values of ``means_before``, by that of its result."""
+    grad = grad.clone()
+    grad[:, :, -1] /= _place(grad)
+    return _scan(grad.flip(1)).flip(1)
+
+
+def update_means(means: Tensor, values: Tensor, place: int) -> Tensor:
+    """Means after one more row, shape (n, means, features).
+
+    Args:
+        means: Means of the rows before.
+        values: Values of the row, of the same shape.
+        place: Number of rows before it.
+    """
+    shares = [1 - 2 ** (-1 / life) for life in HALF_LIVES]
+    return means + (values - means) * torch.tensor([*shares, 1 / (place + 1)])[None, :, None]
+
+
+def _place(values: Tensor) -> Tensor:
+    """Number of earlier rows, at least 1, shape (length, 1)."""
+    return torch.arange(values.shape[1], dtype=values.dtype).clamp(min=1)[:, None]
+
+
+@cache
+def _weights() -> tuple[Tensor, Tensor]:
+    """Weight of each row of a chunk in the sums before each row and after the last, and what those keep of the sums
+    before the chunk; shapes (means, CHUNK_ROWS + 1, CHUNK_ROWS) and (means, CHUNK_ROWS + 1).
+    """
+    keep = torch.tensor([2 ** (-1 / life) for life in HALF_LIVES] + [1.0])[:, None]
+    share = torch.where(keep < 1, 1 - keep, 1.0)
+    place = torch.arange(CHUNK_ROWS + 1, dtype=torch.float32)
+    age = place[:, None] - 1 - place[None, :-1]
+    weights = torch.where(age >= 0, share[:, :, None] * keep[:, :, None] ** age.clamp(min=0), 0.0)
+    return weights, keep**place
+
+
+def _scan(values: Tensor) -> Tensor:
+    """Exponentially weighted sums, and plain ones as the last, of the rows before each row."""
+    weights, kept = _weights()
+    state, parts = torch.zeros_like(values[:, 0]), []
+    for chunk in values.split(CHUNK_ROWS, 1):  # type: ignore[no-untyped-call]
+        rows = chunk.shape[1]
+        sums = torch.einsum("kts,bskd->btkd", weights[:, : rows + 1, :rows], chunk)
+        sums += kept[:, : rows + 1].t()[None, :, :, None] * state[:, None]
+        state = sums[:, rows]
+        parts.append(sums[:, :rows])
+    return torch.cat(parts, 1)
