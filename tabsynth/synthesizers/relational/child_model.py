@@ -12,16 +12,18 @@ import torch
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
-from tabsynth.synthesizers.relational.gaps import LEFT_ROWS, N_RATIOS
-from tabsynth.synthesizers.relational.history import GAP, History, Siblings, prepare
-from tabsynth.synthesizers.relational.network import HistoryNetwork
-from tabsynth.synthesizers.relational.plan import read_plan
-from tabsynth.synthesizers.relational.stepper import Drawn, draw_histories
-from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds
+from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
+from tabsynth.synthesizers.relational.histories.history import GAP, History
+from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
+from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
+from tabsynth.synthesizers.relational.histories.training import train_history
+from tabsynth.synthesizers.relational.histories.training_rows import Siblings, prepare
+from tabsynth.synthesizers.relational.orphans import Orphans
+from tabsynth.synthesizers.relational.plan import add_orphans, read_plan
+from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds, with_orphan_bounds
 from tabsynth.synthesizers.relational.timeline import Timeline
-from tabsynth.synthesizers.relational.training import train_history
 
-WIDTH, MEMORY, DROPOUT = 160, 32, 0.25
+WIDTH, MEMORY, DROPOUT = 128, 24, 0.3
 
 CALIBRATION_ROUNDS, DAMPING, MAX_STEP = 2, 0.7, 1.0
 """Simulations by which token shares are corrected, the share of a log-ratio that is applied, and its bound."""
@@ -38,6 +40,11 @@ class ParentFeatures:
 
     tokens: Integers
     sizes: list[int]
+
+    def with_unknown(self, rows: int) -> ParentFeatures:
+        """The features with those of unknown parents, whose tokens are missing, after the last."""
+        missing = np.tile(np.array(self.sizes, np.int64) - 1, (rows, 1))
+        return ParentFeatures(np.concatenate([self.tokens, missing.reshape(rows, len(self.sizes))]), self.sizes)
 
 
 def fit_history(
@@ -68,8 +75,9 @@ def fit_history(
     rows = part.rows
     assert rows is not None
     starts = np.append(np.flatnonzero(np.diff(rows, prepend=-1)), len(rows)).astype(np.int64)
-    bounds = history_bounds(part.timeline, above.frame, above.schema)
     timeline = part.timeline
+    bounds = with_orphan_bounds(history_bounds(timeline, above.frame, above.schema), timeline, part.orphans)
+    features = features.with_unknown(part.orphans)
     codec, relations, order, allowed, running, siblings = prepare(
         part.learned,
         part.learned_schema,
@@ -96,7 +104,9 @@ def fit_history(
         train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
     bias = [np.zeros(codec.slots[i].size, np.float32) for i in order]
     ratio_bias = np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32)
-    history = History(codec, relations, order, allowed, running, features.sizes, network.eval(), bias, ratio_bias, siblings.longest)
+    history = History(
+        codec, relations, order, allowed, running, features.sizes, network.eval(), bias, ratio_bias, siblings.longest
+    )
     _calibrate(history, name, part, above, features, bounds, siblings, seed)
     return history
 
@@ -107,10 +117,11 @@ def sample_history(
     timeline: Timeline | None,
     parent: pd.DataFrame,
     bounds: tuple[Floats, Floats],
-    features: Integers,
+    features: ParentFeatures,
+    orphans: Orphans,
     rng: np.random.Generator,
-) -> tuple[Drawn, pd.DataFrame]:
-    """Draw the children of parents.
+) -> tuple[Drawn, pd.DataFrame, ParentFeatures]:
+    """Draw the children of parents, and rows without a parent.
 
     Args:
         history: The child's model.
@@ -118,20 +129,25 @@ def sample_history(
         timeline: How its times are expressed, None without order.
         parent: The parents as they are learned, with their plan.
         bounds: Origin and end of each parent's history.
-        features: What is read of each parent, shape (parents, features).
+        features: What is read of each parent.
+        orphans: How many rows have no parent, and when.
         rng: Source of random numbers.
 
     Returns:
-        The drawn tokens and times, and the rows as they are learned.
+        The drawn tokens and times, the rows as they are learned, and what they read of their parents; rows without a
+        parent have the numbers after the last parent's.
     """
-    counts, first, last = read_plan(parent, name, timeline, bounds)
-    drawn = draw_histories(history, features, counts, bounds[0], first, last, rng)
+    plan = read_plan(parent, name, timeline, bounds)
+    alone = orphans.draw(int(plan[0].sum()), rng)
+    bounds = with_orphan_bounds(bounds, timeline, len(alone))
+    features = features.with_unknown(len(alone))
+    drawn = draw_histories(history, features.tokens, bounds, add_orphans(plan, alone), rng)
     slots = history.codec.slots
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
     tokens[:, history.order] = drawn.tokens
     rows = history.relations.decode(history.codec, tokens, rng)
-    return drawn, rows.drop(columns=GAP, errors="ignore")
+    return drawn, rows.drop(columns=GAP, errors="ignore"), features
 
 
 def _calibrate(
@@ -145,38 +161,38 @@ def _calibrate(
     seed: int,
 ) -> None:
     """Correct each slot's logits so that, under the training parents, its tokens get their training shares."""
-    counts, first, last = read_plan(above.learned, name, part.timeline, bounds)
+    parents = len(above.learned)
+    plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
+    plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
+    free = ~siblings.known[:, 0] if history.has_gaps else np.zeros(len(siblings.tokens), bool)
+    left = siblings.left[free]
     wanted = _shares(history, siblings.tokens, siblings.known)
-    free = ~siblings.known[:, 0] if history.ordered else np.zeros(len(siblings.tokens), bool)
-    if history.ordered:
-        own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[:, 0]
-        ratios = _ratio_shares(own[free], siblings.left[free])
+    if history.has_gaps:
+        own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[free, 0]
+        wanted_ratios = _ratio_shares(own.astype(np.int64), left)
     for number in range(CALIBRATION_ROUNDS):
-        rng = np.random.default_rng([seed, number])
-        drawn = draw_histories(history, features.tokens, counts, bounds[0], first, last, rng)
+        drawn = draw_histories(history, features.tokens, bounds, plan, np.random.default_rng([seed, number]))
         found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
         for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
-            floor = 2.0 / max(len(drawn.tokens), 1)
-            history.bias[slot] += _correction(one, other, floor)
-        if history.ordered:
-            drawn_ratios = _ratio_shares(drawn.ratios[free], siblings.left[free])
-            rows = np.bincount(siblings.left[free], minlength=len(LEFT_ROWS))
-            for number, count in enumerate(rows):
-                if count:
-                    history.ratio_bias[number] += _correction(ratios[number], drawn_ratios[number], 2.0 / count)
+            history.bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
+        if history.has_gaps:
+            found_ratios = _ratio_shares(drawn.ratios[free], left)
+            for group, rows in enumerate(np.bincount(left, minlength=len(LEFT_ROWS)).tolist()):
+                if rows:
+                    history.ratio_bias[group] += _correction(wanted_ratios[group], found_ratios[group], 2.0 / rows)
 
 
 def _correction(wanted: Floats, found: Floats, floor: float) -> npt.NDArray[np.float32]:
     """Damped log-ratio of shares."""
     step = DAMPING * np.log((wanted + floor) / (found + floor))
-    return np.clip(step, -MAX_STEP, MAX_STEP).astype(np.float32)
+    return np.asarray(np.clip(step, -MAX_STEP, MAX_STEP), np.float32)
 
 
 def _ratio_shares(ratios: Integers, left: Integers) -> Floats:
     """Share of each ratio among the rows of each class of rows left, shape (classes, ratios)."""
     counts = np.zeros((len(LEFT_ROWS), N_RATIOS))
     np.add.at(counts, (left, ratios), 1)
-    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
 
 
 def _shares(history: History, tokens: Integers, known: npt.NDArray[np.bool_]) -> list[Floats]:

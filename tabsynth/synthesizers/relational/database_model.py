@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
+from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.relational.child_model import ParentFeatures, fit_history, sample_history
-from tabsynth.synthesizers.relational.history import History, vocabulary
-from tabsynth.synthesizers.relational.keys import Assignment, KeyMaker
-from tabsynth.synthesizers.relational.links import copied_from, parent_rows
+from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
+from tabsynth.synthesizers.relational.histories.history import History, vocabulary
+from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.tables import history_bounds, prepare_tables, restore_dates, sort_tables
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -35,24 +36,26 @@ class DatabaseModel:
         columns: Columns of each table, in order.
         visible: Schema of each learned table, keys apart.
         timelines: How the times of each learned table are expressed.
-        keys: How the primary keys of each table are made.
-        assignments: How each further foreign key is assigned, by table and column.
+        keys: How keys are made and matched.
         references: Reference tables, as they are.
         roots: Model of each root table.
         contexts: Vocabulary by which children read each parent table.
-        histories: Model of each child table.
+        histories: Model of each child table that has rows.
+        orphans: How many rows of each child table have no main parent.
+        empty: Dtypes of the columns of each child table without rows.
     """
 
     schema: DatabaseSchema
     columns: dict[str, list[str]]
     visible: dict[str, Schema]
     timelines: dict[str, Timeline | None]
-    keys: dict[str, KeyMaker]
-    assignments: dict[tuple[str, str], Assignment]
+    keys: DatabaseKeys
     references: dict[str, pd.DataFrame]
     roots: dict[str, MaskedSynthesizer]
     contexts: dict[str, Codec]
     histories: dict[str, History]
+    orphans: dict[str, Orphans]
+    empty: dict[str, dict[str, str]]
 
     def features(
         self, name: str, learned: pd.DataFrame, above: tuple[ParentFeatures, Integers] | None
@@ -105,38 +108,32 @@ class DatabaseModel:
                     wanted[name], given=given.get(name), seed=seed, progress=progress
                 )
                 visible[name] = learned[name][list(self.visible[name])]
+            elif name not in self.histories:
+                learned[name] = visible[name] = pd.DataFrame(
+                    {column: pd.Series(dtype=dtype) for column, dtype in self.empty[name].items()}
+                )
+                parents[name] = np.zeros(0, np.int64)
+                continue
             else:
                 timeline, read = self.timelines[name], features[link.parent]
                 bounds = history_bounds(timeline, visible[link.parent], self.visible[link.parent])
-                drawn, learned[name] = sample_history(
-                    self.histories[name], name, timeline, learned[link.parent], bounds, read.tokens, rng
+                drawn, learned[name], read = sample_history(
+                    self.histories[name],
+                    name,
+                    timeline,
+                    learned[link.parent],
+                    bounds,
+                    read,
+                    self.orphans[name],
+                    rng,
                 )
                 visible[name] = restore_dates(learned[name], drawn.times, timeline, self.visible[name])
-                parents[name], above = drawn.parents, (read, drawn.parents)
+                parents[name] = np.where(drawn.parents < len(visible[link.parent]), drawn.parents, -1)
+                above = read, drawn.parents
             if self.schema.children(name):
                 features[name] = self.features(name, learned[name], above)
-        return self._with_keys(visible, parents, rng)
-
-    def _with_keys(
-        self, visible: Mapping[str, pd.DataFrame], parents: Mapping[str, Integers], rng: np.random.Generator
-    ) -> dict[str, pd.DataFrame]:
-        """All tables in their columns, with keys."""
-        out = {name: frame.copy() for name, frame in visible.items()}
-        seed = int(rng.integers(2**62))
-        for number, (name, maker) in enumerate(self.keys.items()):
-            out[name][self.schema.primary_keys[name]] = maker.keys(len(out[name]), [seed, number])
-        for name in visible:
-            main = self.schema.main_key(name)
-            if main is not None:
-                out[name][main.column] = _taken(out[main.parent][self.schema.primary_keys[main.parent]], parents[name])
-            for link in self.schema.other_keys(name):
-                way = self.assignments[name, link.column]
-                if way.via is not None and main is not None:
-                    out[name][link.column] = _taken(out[main.parent][way.via], parents[name])
-                    continue
-                key = out[link.parent][self.schema.primary_keys[link.parent]]
-                out[name][link.column] = _taken(key, way.assign(len(out[name]), len(key), rng))
-        tables = {name: out[name][self.columns[name]] for name in out}
+        tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng)
+        tables = {name: frame[self.columns[name]] for name, frame in tables.items()}
         return {name: tables[name] if name in tables else self.references[name].copy() for name in self.schema.tables}
 
 
@@ -153,19 +150,15 @@ def fit_database(
     """Learn checked tables, parents first; see ``RelationalSynthesizer.fit``."""
     ordered = sort_tables(tables, schema)
     parts = prepare_tables(ordered, schema, min_group=min_group)
-    keys = {
-        name: KeyMaker.fit(schema.tables[name][column], tables[name][column], min_group)
-        for name, column in schema.primary_keys.items()
-        if name in parts
-    }
     model = DatabaseModel(
         schema,
         {name: list(frame.columns) for name, frame in tables.items()},
         {name: part.schema for name, part in parts.items()},
         {name: part.timeline for name, part in parts.items()},
-        keys,
-        _assignments(ordered, schema),
+        DatabaseKeys.fit(parts, tables, ordered, schema, min_group),
         {name: tables[name].reset_index(drop=True) for name in schema.reference},
+        {},
+        {},
         {},
         {},
         {},
@@ -178,9 +171,16 @@ def fit_database(
             model.roots[name] = root.fit(
                 part.learned, schema=part.learned_schema, seed=own, progress=progress, callbacks=callbacks
             )
+        elif not len(part.frame):
+            model.empty[name] = {column: dtype_name(part.frame[column]) for column in part.schema}
+            continue
         else:
             assert part.rows is not None
-            above = (features[link.parent], part.rows)
+            above = features[link.parent].with_unknown(part.orphans), part.rows
+            whole = part.timeline is not None and part.timeline.axis.seconds > 0
+            model.orphans[name] = Orphans.fit(
+                part.orphans, part.linked, part.orphan_times(), whole=whole, min_group=min_group
+            )
             model.histories[name] = fit_history(
                 name,
                 part,
@@ -198,26 +198,3 @@ def fit_database(
             )
             features[name] = model.features(name, part.learned, above)
     return model
-
-
-def _assignments(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> dict[tuple[str, str], Assignment]:
-    """How each further foreign key is assigned."""
-    out = {}
-    for name in schema.tables:
-        main = schema.main_key(name)
-        rows = None if main is None else parent_rows(tables, schema, main)
-        for link in schema.other_keys(name):
-            own = parent_rows(tables, schema, link)
-            via = None if rows is None else copied_from(tables, schema, link, rows)
-            out[name, link.column] = Assignment.fit(own, len(tables[link.parent]), via, link.parent == name)
-    return out
-
-
-def _taken(values: pd.Series, rows: Integers) -> pd.Series:
-    """Values by row number, missing for -1; whole numbers stay whole."""
-    if (rows >= 0).all():
-        return values.take(rows).reset_index(drop=True)
-    index = pd.Series(rows).where(rows >= 0)
-    if pd.api.types.is_integer_dtype(values.dtype):
-        values = values.astype("Int64")
-    return values.reindex(index).reset_index(drop=True)

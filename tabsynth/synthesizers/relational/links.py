@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
-from tabsynth.errors import DataError, InputError, SchemaError, quote
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 
@@ -18,14 +18,7 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
     Raises:
         InputError: A table is missing or unknown.
         DataError: A primary key repeats or is missing, or a foreign key has no parent.
-        SchemaError: A table has a primary key of several columns.
     """
-    if schema.composite_keys:
-        table, columns = next(iter(schema.composite_keys.items()))
-        raise SchemaError(
-            f"the table {table!r} has a key of several columns ({quote(columns)}), which is not modelled; "
-            "leave it out of composite_keys, or join its columns into one"
-        )
     missing, unknown = set(schema.tables) - set(tables), set(tables) - set(schema.tables)
     if missing or unknown:
         raise InputError(
@@ -39,6 +32,13 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
         if not values.is_unique:
             raise DataError(
                 f"the primary key {name}.{key} repeats in {int(values.duplicated().sum())} rows; "
+                "remove the repeated rows or declare another key"
+            )
+    for name, columns in schema.composite_keys.items():
+        repeated = int(tables[name].duplicated(list(columns)).sum())
+        if repeated:
+            raise DataError(
+                f"the primary key of {name!r} ({quote(columns)}) repeats in {repeated} rows; "
                 "remove the repeated rows or declare another key"
             )
     for link in schema.foreign_keys:
@@ -79,7 +79,12 @@ def root_rows(main: Mapping[str, Integers], schema: DatabaseSchema, sizes: Mappi
     out: dict[str, Integers] = {}
     for name in schema.sorted_tables:
         link = schema.main_key(name)
-        out[name] = np.arange(sizes[name]) if link is None else out[link.parent][main[name]]
+        if link is None:
+            out[name] = np.arange(sizes[name])
+            continue
+        # A row without a parent is a root of its own.
+        alone = sum(sizes.values()) * (1 + len(out)) + np.arange(sizes[name])
+        out[name] = np.where(main[name] < 0, alone, np.append(out[link.parent], -1)[main[name]])
     return out
 
 
@@ -101,16 +106,3 @@ def copied_from(
         if (pd.Series(values).astype(object).fillna("") == pd.Series(parent).astype(object).fillna("")).all():
             return column
     return None
-
-
-def require_main_parent(rows: Integers, link: ForeignKey) -> None:
-    """Refuse missing keys of a main link.
-
-    Raises:
-        SchemaError: Some rows have no parent.
-    """
-    if (rows < 0).any():
-        raise SchemaError(
-            f"{link.table}.{link.column} is missing in {int((rows < 0).sum())} rows, and its rows are modelled as "
-            f"children of {link.parent}; name another foreign key of {link.table} first, or remove these rows"
-        )

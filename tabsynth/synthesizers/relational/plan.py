@@ -54,6 +54,12 @@ def add_plan(
     return parent, replace(schema, columns={**schema.columns, **columns})
 
 
+def add_orphans(plan: tuple[Integers, Floats, Floats], times: Floats) -> tuple[Integers, Floats, Floats]:
+    """A plan with histories of one row at given times, for rows without a parent."""
+    counts, first, last = plan
+    return np.append(counts, np.ones(len(times), np.int64)), np.append(first, times), np.append(last, times)
+
+
 def read_plan(
     parent: pd.DataFrame, child: str, timeline: Timeline | None, bounds: tuple[Floats, Floats]
 ) -> tuple[Integers, Floats, Floats]:

@@ -14,9 +14,10 @@ from tabsynth.errors import ModelFileError
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.relational.database_keys import DatabaseKeys
 from tabsynth.synthesizers.relational.database_model import DatabaseModel
-from tabsynth.synthesizers.relational.history import History
-from tabsynth.synthesizers.relational.keys import Assignment, KeyMaker
+from tabsynth.synthesizers.relational.histories.history import History
+from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 KIND = "relational"
@@ -35,8 +36,8 @@ def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
         "columns": model.columns,
         "visible": {name: schema.to_dict() for name, schema in model.visible.items()},
         "timelines": {n: None if t is None else t.to_dict() for n, t in model.timelines.items()},
-        "keys": {name: maker.to_dict() for name, maker in model.keys.items()},
-        "assignments": [[t, c, one.to_dict()] for (t, c), one in model.assignments.items()],
+        "keys": model.keys.to_dict(),
+        "empty": model.empty,
         "references": {name: frame.to_json(orient="table", index=False) for name, frame in model.references.items()},
         "parts": {},
     }
@@ -45,6 +46,7 @@ def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
     states = {f"root.{name}": (file.config, file.arrays) for name, file in roots.items()}
     states |= {f"context.{name}": codec.state() for name, codec in model.contexts.items()}
     states |= {f"history.{name}": history.state() for name, history in model.histories.items()}
+    states |= {f"orphans.{name}": orphans.state() for name, orphans in model.orphans.items()}
     for key, (plain, held) in states.items():
         config["parts"][key] = plain
         arrays |= {f"{key}/{name}": array for name, array in held.items()}
@@ -66,12 +68,13 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
             config["columns"],
             {name: Schema.from_dict(item) for name, item in config["visible"].items()},
             {n: None if item is None else Timeline.from_dict(item) for n, item in config["timelines"].items()},
-            {name: KeyMaker.from_dict(item) for name, item in config["keys"].items()},
-            {(table, column): Assignment.from_dict(item) for table, column, item in config["assignments"]},
+            DatabaseKeys.from_dict(config["keys"]),
             {name: pd.read_json(io.StringIO(text), orient="table") for name, text in config["references"].items()},
             {},
             {},
             {},
+            {},
+            {name: dict(dtypes) for name, dtypes in config["empty"].items()},
         )
         for key, plain in config["parts"].items():
             kind, name = key.split(".", 1)
@@ -81,6 +84,8 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
                 model.roots[name] = MaskedSynthesizer.from_file(ModelFile("masked", plain, held))
             elif kind == "context":
                 model.contexts[name] = Codec.from_state(plain, held)
+            elif kind == "orphans":
+                model.orphans[name] = Orphans.from_state(plain, held)
             else:
                 model.histories[name] = History.from_state(plain, held)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:

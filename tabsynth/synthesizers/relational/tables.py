@@ -15,7 +15,7 @@ from tabsynth.errors import DataError
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.links import parent_rows, require_main_parent, root_rows
+from tabsynth.synthesizers.relational.links import parent_rows, root_rows
 from tabsynth.synthesizers.relational.plan import add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -29,8 +29,10 @@ class TrainingTable:
         schema: Their schema.
         learned: The rows as they are learned: dates as distances, plans of child tables added.
         learned_schema: Their schema.
-        rows: The main parent's row number of each row; None for a root table.
+        rows: The main parent's row number of each row; None for a root table. Rows without a parent come last, and
+            have the numbers after the last parent's.
         roots: The root's row number of each row.
+        orphans: Number of rows without a parent.
         times: The rows' times; None for a table without order.
         timeline: How the times are expressed; None for a table without order.
     """
@@ -41,15 +43,24 @@ class TrainingTable:
     learned_schema: Schema
     rows: Integers | None
     roots: Integers
+    orphans: int = 0
     times: Floats | None = None
     timeline: Timeline | None = None
 
+    @property
+    def linked(self) -> int:
+        """Number of rows that have a parent."""
+        return len(self.roots) - self.orphans
+
+    def orphan_times(self) -> Floats | None:
+        """Times of the rows without a parent; None for a table without order."""
+        return None if self.times is None else self.times[self.linked :]
+
 
 def sort_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> dict[str, pd.DataFrame]:
-    """Every table with its child rows sorted by parent and time, numbered from 0.
+    """Every table with its child rows sorted by parent and time, numbered from 0; rows without a parent come last.
 
     Raises:
-        SchemaError: A row has no main parent.
         DataError: A row has no time, though its table is ordered.
     """
     out: dict[str, pd.DataFrame] = {name: frame.reset_index(drop=True) for name, frame in tables.items()}
@@ -58,7 +69,7 @@ def sort_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> d
         if link is None:
             continue
         rows = parent_rows(out, schema, link)
-        require_main_parent(rows, link)
+        rows = np.where(rows < 0, len(out[link.parent]) + np.arange(len(rows)), rows)
         order = schema.order.get(name)
         times = np.zeros(len(rows)) if order is None else numeric_values(schema.tables[name][order], out[name][order])
         if np.isnan(times).any():
@@ -87,13 +98,26 @@ def prepare_tables(
         if name in schema.reference:
             continue
         own = _without_keys(name, tables, schema)
-        table = Table.of(tables[name][list(own)], own)
-        part = TrainingTable(table.frame, table.schema, table.frame, table.schema, main.get(name), roots[name])
+        frame = tables[name][list(own)]
+        if len(frame) and len(own):
+            table = Table.of(frame, own)
+            frame, own = table.frame, table.schema
+        part = TrainingTable(frame, own, frame, own, main.get(name), roots[name])
         link, order = schema.main_key(name), schema.order.get(name)
-        if link is not None and order is not None and part.rows is not None:
-            above = out[link.parent]
+        if link is not None and part.rows is not None:
+            part.orphans = int((part.rows < 0).sum())
+            part.rows = np.append(part.rows[: part.linked], len(out[link.parent].frame) + np.arange(part.orphans))
+        if link is not None and order is not None and part.rows is not None and part.linked:
+            above, linked = out[link.parent], slice(part.linked)
             part.timeline = Timeline.fit(
-                part.frame, own, order, above.frame, above.schema, part.rows, part.roots, min_group
+                part.frame[linked],
+                own,
+                order,
+                above.frame,
+                above.schema,
+                part.rows[linked],
+                part.roots[linked],
+                min_group,
             )
             part.times = part.timeline.axis.numbers(own[order], part.frame[order])
             part.learned, part.learned_schema = _as_distances(part, order)
@@ -104,7 +128,13 @@ def prepare_tables(
             above = out[link.parent]
             bounds = history_bounds(part.timeline, above.frame, above.schema)
             above.learned, above.learned_schema = add_plan(
-                above.learned, above.learned_schema, name, part.timeline, bounds, part.rows, part.times
+                above.learned,
+                above.learned_schema,
+                name,
+                part.timeline,
+                bounds,
+                part.rows[: part.linked],
+                None if part.times is None else part.times[: part.linked],
             )
     return out
 
@@ -114,6 +144,13 @@ def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Sche
     if timeline is None:
         return np.zeros(len(parent)), np.zeros(len(parent))
     return timeline.bounds(parent, schema)
+
+
+def with_orphan_bounds(bounds: tuple[Floats, Floats], timeline: Timeline | None, orphans: int) -> tuple[Floats, Floats]:
+    """Origin and end of each parent's history, and the window's ends for rows without a parent."""
+    window = (0.0, 0.0) if timeline is None else timeline.window
+    low, high = (np.append(own, np.full(orphans, end)) for own, end in zip(bounds, window, strict=True))
+    return low, high
 
 
 def restore_dates(learned: pd.DataFrame, times: Floats, timeline: Timeline | None, schema: Schema) -> pd.DataFrame:

@@ -167,15 +167,3 @@ class Timeline:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` writes."""
         return cls(**{**data, "axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"])})
-
-
-def sibling_gaps(times: Floats, starts: Integers) -> Floats:
-    """Time since the previous sibling, NaN for first siblings.
-
-    Args:
-        times: Times of all rows, siblings together and in order, shape (n,).
-        starts: Row number of each parent's first child, and the number of rows, shape (parents with children + 1,).
-    """
-    out = np.diff(times, prepend=times[:1])
-    out[starts[:-1]] = np.nan
-    return out

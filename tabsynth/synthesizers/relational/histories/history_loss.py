@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tabsynth.synthesizers.relational.memory import N_MEANS, means_before, means_gradient
-from tabsynth.synthesizers.relational.network import HistoryBatch, HistoryNetwork
+from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before, means_gradient
+from tabsynth.synthesizers.relational.histories.network import HistoryBatch, HistoryNetwork
 from tabsynth.training.layer_gradients import BlockPass, NormPass, add_gradient, sum_by_group
 from tabsynth.training.networks.masked import dropout_factors
 from tabsynth.training.precision import product_dtype
@@ -83,7 +83,9 @@ class _HistoryPass:
             add_gradient(net.late.weight, sum_by_group(batch.late + net.late_offsets, after, len(net.late.weight)))
         own = remembered.unsqueeze(1).repeat(1, self.slots, 1)
         own[:, :-1] += later[:, 1:]
-        add_gradient(net.row.weight, sum_by_group(row_tokens.view(-1, 1), own.view(n * self.slots, -1), len(net.row.weight)))
+        add_gradient(
+            net.row.weight, sum_by_group(row_tokens.view(-1, 1), own.view(n * self.slots, -1), len(net.row.weight))
+        )
         return loss
 
     def _dropped(self, tokens: Tensor, size: int, noise: torch.Generator) -> tuple[Tensor, float]:

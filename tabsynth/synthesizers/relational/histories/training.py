@@ -10,9 +10,9 @@ import torch
 
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress, progress_bar
-from tabsynth.synthesizers.relational.history import Siblings
-from tabsynth.synthesizers.relational.history_loss import history_loss
-from tabsynth.synthesizers.relational.network import HistoryBatch, HistoryNetwork
+from tabsynth.synthesizers.relational.histories.history_loss import history_loss
+from tabsynth.synthesizers.relational.histories.network import HistoryBatch, HistoryNetwork
+from tabsynth.synthesizers.relational.histories.training_rows import Siblings
 from tabsynth.training.training_state import TrainingConfig, TrainingState
 
 BATCH_ROWS = 256
@@ -21,8 +21,8 @@ BATCH_ROWS = 256
 HELD_OUT = 0.1
 """Share of parents by which the best pass is chosen."""
 
-MIN_STEPS, MAX_EPOCHS = 1500, 40
-"""Small tables get more passes, until they have this many steps or passes."""
+MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 600, 7, 40
+"""Small tables get more passes, until they have this many steps; there are at least and at most so many."""
 
 RATE, AVERAGE = 3e-3, 0.995
 """Peak learning rate, and decay of the exponential average of weights."""
@@ -30,7 +30,7 @@ RATE, AVERAGE = 3e-3, 0.995
 
 def epochs_for(rows: int) -> int:
     """Passes over a child table of so many rows."""
-    return int(np.clip(math.ceil(MIN_STEPS * BATCH_ROWS / max(rows, 1)), 12, MAX_EPOCHS))
+    return int(np.clip(math.ceil(MIN_STEPS * BATCH_ROWS / max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
 
 
 def train_history(
@@ -66,7 +66,14 @@ def train_history(
     passes = epochs_for(len(siblings.tokens)) if epochs is None else epochs
     steps = len(list(_batches(training, lengths, np.random.default_rng(seed)))) + 1  # about as many in each pass
     config = TrainingConfig(
-        steps=passes * steps, eval_every=steps, batch=BATCH_ROWS, rate=RATE, decay=0.05, average=AVERAGE, warmup=0.1, beta2=0.99
+        steps=passes * steps,
+        eval_every=steps,
+        batch=BATCH_ROWS,
+        rate=RATE,
+        decay=0.05,
+        average=AVERAGE,
+        warmup=0.1,
+        beta2=0.99,
     )
     state, noise = TrainingState(network, config), torch.Generator().manual_seed(seed)
     with progress_bar(passes, f"fitting {name}", "pass", progress) as shown:

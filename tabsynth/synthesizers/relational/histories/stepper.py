@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.relational.context import Clock
-from tabsynth.synthesizers.relational.gaps import GapTokens, left_class, mean_gap_left
-from tabsynth.synthesizers.relational.history import GAP, History
-from tabsynth.synthesizers.relational.memory import N_MEANS, update_means
+from tabsynth.synthesizers.relational.histories.context import Clock
+from tabsynth.synthesizers.relational.histories.gaps import GapTokens, left_class, mean_gap_left
+from tabsynth.synthesizers.relational.histories.history import GAP, History
+from tabsynth.synthesizers.relational.histories.memory import N_MEANS, update_means
 
 MAX_ABREAST = 8192
 """Parents that are stepped at a time, those of like numbers of children together."""
@@ -38,10 +38,8 @@ class Drawn:
 def draw_histories(
     history: History,
     parent_tokens: Integers,
-    counts: Integers,
-    low: Floats,
-    first: Floats,
-    last: Floats,
+    bounds: tuple[Floats, Floats],
+    plan: tuple[Integers, Floats, Floats],
     rng: np.random.Generator,
 ) -> Drawn:
     """Draw the children of many parents.
@@ -49,12 +47,12 @@ def draw_histories(
     Args:
         history: The fitted model of the child table.
         parent_tokens: Tokens of each parent and its parents, shape (parents, features).
-        counts: Number of children of each parent, shape (parents,).
-        low: Origin of each parent's history, shape (parents,).
-        first: Time of its first child, shape (parents,).
-        last: Time of its last child, shape (parents,).
+        bounds: Origin and end of each parent's history, shape (parents,) each.
+        plan: Number of children of each parent, and the times of its first and last child, shape (parents,) each.
         rng: Source of random numbers.
     """
+    (low, high), (counts, first, last) = bounds, plan
+    first, last = _reachable(history, low, high, counts, first, last)
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] > 0]
     parts = []
@@ -62,10 +60,26 @@ def draw_histories(
         own = order[begin : begin + MAX_ABREAST]
         parts.append(_draw_abreast(history, parent_tokens[own], own, counts[own], low[own], first[own], last[own], rng))
     if not parts:
-        return Drawn(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64), np.zeros(0, np.int64))
+        return Drawn(
+            np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64), np.zeros(0, np.int64)
+        )
     parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
     rows = np.lexsort((places, parents))
     return Drawn(parents[rows], times[rows], tokens[rows], ratios[rows])
+
+
+def _reachable(
+    history: History, low: Floats, high: Floats, counts: Integers, first: Floats, last: Floats
+) -> tuple[Floats, Floats]:
+    """First and last times between which so many of the shortest gaps have room, and no more than the longest fill."""
+    coder = history.codec.numeric_coders.get(GAP)
+    if coder is None or not coder.n_ordered_tokens:
+        return first, last
+    least, most = coder.token_bounds()[0].min(), coder.token_bounds()[1].max()
+    gaps = np.maximum(counts - 1, 0)
+    last = np.clip(last, first + gaps * least, first + gaps * most)
+    over = np.clip(last - high, 0.0, np.maximum(first - low, 0.0)) * (gaps > 0)
+    return first - over, last - over
 
 
 @torch.inference_mode()
@@ -93,26 +107,28 @@ def _draw_abreast(
         clock = Clock(np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here])
         context = np.concatenate([parent_tokens[:here], history.running.early(clock)], axis=1)
         tokens = np.zeros((here, len(sizes)), np.int64)
-        tokens[:, 0] = sizes[0] - 1 if len(sizes) else 0  # missing is the last token, the gap of a first child
+        times, ratio = first[:here].copy(), np.zeros(here, np.int64)
+        if not len(sizes):
+            parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
+            continue
+        if gap is not None:
+            tokens[:, 0] = sizes[0] - 1  # missing is the last token, the gap of a first child
         stream = net.shared(torch.from_numpy(context), torch.from_numpy(previous[:here]), state[:here])
-        times, ratio, begin = first[:here].copy(), np.zeros(here, np.int64), 0
-        if gap is not None and coder is not None:
-            free = count > place + 1
-            if place > 0:
-                times = last[:here].copy()
-                tokens[~free, 0] = coder.encode(times - start)[~free]
-            if place > 0 and free.any():
+        if gap is not None and coder is not None and place > 0:
+            pinned = count == place + 1
+            times = last[:here].copy()
+            tokens[:, 0] = coder.encode(times - start)
+            if not pinned.all():
                 length, drawn = _draw_gaps(history, gap, stream, clock, ratio, rng)
-                times = np.where(free, _on_grid(start + length, history.running.seconds), times)
-                tokens[free, 0] = drawn[free]
-            stream = stream + net.embed(torch.from_numpy(tokens[:, 0]), 0)
-            begin = 1
+                times = np.where(pinned, times, _on_grid(start + length, history.running.seconds))
+                tokens[:, 0] = np.where(pinned, tokens[:, 0], drawn)
         late = torch.from_numpy(history.running.late(clock, times))
-        if begin:
-            stream = stream + net.after(late)
-        for slot in range(begin, len(sizes)):
-            tokens[:, slot] = _draw_slot(history, stream, slot, rng)
+        for slot in range(len(sizes)):
+            if slot > 0 or gap is None:
+                tokens[:, slot] = _draw_slot(history, stream, slot, rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
+            if slot == 0:
+                stream = stream + net.after(late)
         state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tabsynth.synthesizers.relational.gaps import N_RATIOS
-from tabsynth.synthesizers.relational.memory import N_MEANS, means_before
+from tabsynth.synthesizers.relational.histories.gaps import N_RATIOS
+from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before
 from tabsynth.training.networks.masked import Block
 
 
@@ -57,12 +57,12 @@ class HistoryNetwork(nn.Module):
         new = nn.utils.skip_init
         self.context = new(nn.Embedding, sum(context), width)  # type: ignore[no-untyped-call]
         self.late = new(nn.Embedding, max(sum(late), 1), width)  # type: ignore[no-untyped-call]
-        self.previous = new(nn.Embedding, sum(sizes) + len(sizes), width)  # type: ignore[no-untyped-call]
-        self.row = new(nn.Embedding, sum(sizes), width)  # type: ignore[no-untyped-call]
+        self.previous = new(nn.Embedding, max(sum(sizes) + len(sizes), 1), width)  # type: ignore[no-untyped-call]
+        self.row = new(nn.Embedding, max(sum(sizes), 1), width)  # type: ignore[no-untyped-call]
         self.position = nn.Parameter(torch.zeros(len(sizes), width))
         self.keep = new(nn.Linear, width, N_MEANS * memory)  # type: ignore[no-untyped-call]
         self.recall = new(nn.Linear, N_MEANS * memory, width)  # type: ignore[no-untyped-call]
-        self.heads = new(nn.Linear, width, sum(sizes))  # type: ignore[no-untyped-call]
+        self.heads = new(nn.Linear, width, max(sum(sizes), 1))  # type: ignore[no-untyped-call]
         self.ratio = new(nn.Linear, width, N_RATIOS)  # type: ignore[no-untyped-call]
         for module in (self.context, self.late, self.previous, self.row):
             nn.init.normal_(module.weight, std=0.1, generator=generator)
@@ -70,7 +70,7 @@ class HistoryNetwork(nn.Module):
             for weight in layer.parameters():
                 nn.init.uniform_(weight, -(units**-0.5), units**-0.5, generator=generator)
         self.trunk = Block(width, 2 * width, dropout, generator)
-        self.block = Block(width, 2 * width, dropout, generator)
+        self.block = Block(width, width, dropout, generator)
         self.norm = nn.LayerNorm(width)
 
     def shared(self, context: Tensor, previous: Tensor, memory: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class HistoryNetwork(nn.Module):
         Args:
             stream: Sum of what the slots of a row share and of the slots before, shape (n, width).
             slot: The slot.
-            ratios: Class of each token's ratio to the mean gap that is left, shape (n, tokens); no tokens without order.
+            ratios: Class of each token's ratio to the mean gap that is left, shape (n, tokens); 0 tokens for none.
         """
         hidden = self.norm(self.block(stream + self.position[slot]))
         at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
@@ -143,7 +143,7 @@ class HistoryBatch:
         ratios: Class of each gap token's ratio to the mean gap that is left, shape (n, tokens of the gap).
     """
 
-    def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:  # type: ignore[type-arg]
+    def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:
         self.context, self.late, self.previous, self.tokens, self.known, self.ratios = map(torch.from_numpy, parts)
         places = np.arange(int(lengths.max()))[None, :]
         self._inside = torch.from_numpy(places < lengths[:, None])

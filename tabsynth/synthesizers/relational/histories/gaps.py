@@ -1,6 +1,6 @@
 """Gaps between siblings relative to the time that is left.
 
-A gap is a length, such as a week, and recurs exactly; its size depends on the time and the rows that are left, by ratio.
+A gap is a length, such as a week, and recurs exactly; its size depends on what time and rows are left.
 A ratio has a class of a quarter of a doubling.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.relational.context import Clock
+from tabsynth.synthesizers.relational.histories.context import Clock
 
 N_RATIOS = 52
 """Classes of ratios: one for no gap, a quarter of a doubling each, and one for tokens that are no number."""
@@ -44,7 +45,7 @@ class GapTokens:
         typical[: coder.n_ordered_tokens] = coder.means()
         return cls(low, typical)
 
-    def ratios(self, left: Floats) -> Integers:
+    def ratios(self, left: Floats) -> npt.NDArray[np.uint8]:
         """Class of each token's ratio to the mean gap that is left, shape (n, tokens).
 
         Args:
@@ -55,7 +56,20 @@ class GapTokens:
         out = np.clip(np.round(4 * np.nan_to_num(doublings, neginf=-99.0)) + EQUAL_RATIO, 1, N_RATIOS - 2)
         out[:, np.nan_to_num(self.typical) <= 0] = 0
         out[:, np.isnan(self.typical)] = N_RATIOS - 1
-        return out.astype(np.uint8)
+        tokens: npt.NDArray[np.uint8] = out.astype(np.uint8)
+        return tokens
+
+
+def sibling_gaps(times: Floats, starts: Integers) -> Floats:
+    """Time since the previous sibling, NaN for first siblings.
+
+    Args:
+        times: Times of all rows, siblings together and in order, shape (n,).
+        starts: Row number of each parent's first child, and the number of rows, shape (parents with children + 1,).
+    """
+    out = np.diff(times, prepend=times[:1])
+    out[starts[:-1]] = np.nan
+    return out
 
 
 def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) -> Floats:
@@ -71,17 +85,19 @@ def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) 
     shares = pd.DataFrame({"class": left_class(clock), "root": roots, "share": gaps / np.where(left > 0, left, np.nan)})
     most = shares.dropna().groupby(["class", "root"]).share.max().sort_values(ascending=False)
     out = np.ones(len(LEFT_ROWS))
-    for number, own in most.groupby("class"):
+    for number in range(len(out)):
+        own = most[most.index.get_level_values("class") == number]
         if len(own) >= min_group:
-            out[int(str(number))] = own.iloc[min_group - 1]
+            out[number] = own.iloc[min_group - 1]
     return out
 
 
 def mean_gap_left(clock: Clock) -> Floats:
     """Time that is left divided by the rows that are left, shape (n,)."""
-    return np.maximum(clock.last - clock.previous, 0.0) / np.maximum(clock.count - clock.place, 1)
+    left = np.maximum(clock.last - clock.previous, 0.0)
+    return np.asarray(left / np.maximum(clock.count - clock.place, 1))
 
 
 def left_class(clock: Clock) -> Integers:
     """Class of the number of rows that are left, shape (n,)."""
-    return np.searchsorted(LEFT_ROWS, clock.count - clock.place, side="right") - 1
+    return np.asarray(np.searchsorted(LEFT_ROWS, clock.count - clock.place, side="right") - 1, np.int64)

@@ -57,8 +57,10 @@ def _place(values: Tensor) -> Tensor:
 
 @cache
 def _weights() -> tuple[Tensor, Tensor]:
-    """Weight of each row of a chunk in the sums before each row and after the last, and what those keep of the sums
-    before the chunk; shapes (means, CHUNK_ROWS + 1, CHUNK_ROWS) and (means, CHUNK_ROWS + 1).
+    """Weights of a chunk's rows and of the sums before it, in the sums before each row and after the last.
+
+    Returns:
+        Shapes (means, CHUNK_ROWS + 1, CHUNK_ROWS) and (means, CHUNK_ROWS + 1).
     """
     keep = torch.tensor([2 ** (-1 / life) for life in HALF_LIVES] + [1.0])[:, None]
     share = torch.where(keep < 1, 1 - keep, 1.0)

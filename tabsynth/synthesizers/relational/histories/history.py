@@ -1,0 +1,153 @@
+"""Vocabulary and network of one child table, whose rows are the history of each parent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays, Floats, Integers
+from tabsynth.data.table import Table
+from tabsynth.relations.enforcement import Relations, combined_state
+from tabsynth.schema.columns import Identifier
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.context import RunningContext
+from tabsynth.synthesizers.relational.histories.memory import N_MEANS
+from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
+
+GAP = "_gap"
+PERSON = "_person"
+MAX_TOKENS = 256
+"""Tokens of a numeric column, so that it takes one slot."""
+
+
+@dataclass(eq=False)
+class History:
+    """A child table's vocabulary and network.
+
+    Attributes:
+        codec: Vocabulary of the child's columns, dates as distances, plans of its own children included.
+        relations: Relations between its numeric columns.
+        order: The slots in the order in which they are drawn, the gap first.
+        allowed: Tokens of each slot that may be drawn, in that order.
+        running: Bins of the running numbers.
+        parents: Number of tokens of each feature of the parents.
+        network: The network.
+        bias: Correction of each slot's logits, learned by simulation.
+        ratio_bias: The same of the gap's ratios, by class of rows left, shape (classes, ratios).
+        longest: Longest gap as a share of the time that is left, by class of rows left, shape (classes,).
+    """
+
+    codec: Codec
+    relations: Relations
+    order: list[int]
+    allowed: list[npt.NDArray[np.bool_]]
+    running: RunningContext
+    parents: list[int]
+    network: HistoryNetwork
+    bias: list[npt.NDArray[np.float32]]
+    ratio_bias: npt.NDArray[np.float32]
+    longest: Floats
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether the first slot is the gap: the rows have a time, and some have an earlier sibling."""
+        return GAP in self.codec.coders
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of tokens of each slot, in drawing order."""
+        return [self.codec.slots[i].size for i in self.order]
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """What ``from_state`` needs: plain data and arrays."""
+        config, arrays = combined_state(self.codec, self.relations)
+        running, edges = self.running.state()
+        weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}
+        return (
+            {
+                "codec": config,
+                "order": self.order,
+                "running": running,
+                "parents": self.parents,
+                "width": self.network.width,
+                "memory": self.network.keep.out_features // N_MEANS,
+            },
+            {
+                **arrays,
+                **{f"running.{name}": a for name, a in edges.items()},
+                **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
+                **{f"bias.{i}": a for i, a in enumerate(self.bias)},
+                "ratio_bias": self.ratio_bias,
+                "longest": self.longest,
+                **weights,
+            },
+        )
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
+        """Rebuild a history from its state."""
+
+        def under(prefix: str) -> Arrays:
+            return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+        codec = Codec.from_state(config["codec"], arrays)
+        running = RunningContext.from_state(config["running"], under("running."))
+        order = [int(i) for i in config["order"]]
+        sizes = [codec.slots[i].size for i in order]
+        context = [*config["parents"], *running.early_sizes]
+        network = HistoryNetwork(
+            sizes,
+            context,
+            running.late_sizes,
+            width=config["width"],
+            memory=config["memory"],
+            dropout=0.0,
+            generator=torch.Generator().manual_seed(0),
+        )
+        network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in under("net.").items()})
+        network.eval()
+        allowed = [arrays[f"allowed.{i}"] for i in range(len(order))]
+        bias = [arrays[f"bias.{i}"] for i in range(len(order))]
+        relations = Relations.from_state(config["codec"], arrays)
+        return cls(
+            codec,
+            relations,
+            order,
+            allowed,
+            running,
+            list(config["parents"]),
+            network,
+            bias,
+            arrays["ratio_bias"],
+            arrays["longest"],
+        )
+
+
+def vocabulary(
+    frame: pd.DataFrame, schema: Schema, persons: Integers, *, min_group: int, tokens: int | None = None
+) -> tuple[Codec, Relations]:
+    """Codec and relations of a table whose rows belong to persons, without identifiers of its own.
+
+    Args:
+        frame: The rows.
+        schema: Their schema.
+        persons: The root's row number of each row, shape (n,): released values rest on ``min_group`` roots.
+        min_group: The floor.
+        tokens: About how many tokens a numeric column gets.
+    """
+    columns = {name: column for name, column in schema.items() if column.role != "person"}
+    own = Schema({**columns, PERSON: Identifier(name=PERSON, role="person")})
+    table = Table(frame[list(columns)].assign(**{PERSON: persons.astype(str)}), own)
+    codec = Codec.measure(table, min_group=min_group, tokens=tokens)
+    relations = Relations.discover(table, codec)
+    schema = Schema({name: codec.schema[name] for name in columns})
+    coders = {name: codec.coders[name] for name in columns}
+    patterns = {name: pattern for name, pattern in codec.patterns.items() if name in columns}
+    dtypes = {name: codec.dtypes[name] for name in columns}
+    return Codec(schema, coders, dtypes, patterns, codec.rows, codec.min_group), relations

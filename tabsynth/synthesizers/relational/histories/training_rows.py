@@ -1,0 +1,165 @@
+"""Training rows of a history network: tokens, context and what is left of each parent's plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Floats, Integers, Tokens
+from tabsynth.relations.enforcement import Relations
+from tabsynth.schema.columns import Numeric
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.context import Clock, RunningContext
+from tabsynth.synthesizers.relational.histories.gaps import (
+    LEFT_ROWS,
+    GapTokens,
+    left_class,
+    longest_shares,
+    mean_gap_left,
+    sibling_gaps,
+)
+from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, vocabulary
+from tabsynth.training.networks.layout import Layout
+from tabsynth.training.variable_order import chain_order, mutual_information
+
+
+@dataclass(frozen=True, eq=False)
+class Siblings:
+    """Child rows sorted by parent and time, as the network learns them.
+
+    Attributes:
+        tokens: In drawing order, shape (n, slots).
+        context: Parents' and early features, shape (n, features).
+        late: Late features, shape (n, features).
+        previous: Tokens of the sibling before, the slot's size where there is none, shape (n, slots).
+        known: Slots that the plan determines, shape (n, slots).
+        starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
+        ratios: Class of each gap token's ratio to the mean gap that is left, shape (n, tokens of the gap).
+        left: Class of the number of rows left, shape (n,).
+        longest: As in ``History``.
+    """
+
+    tokens: Integers
+    context: Integers
+    late: Integers
+    previous: Integers
+    known: npt.NDArray[np.bool_]
+    starts: Integers
+    ratios: npt.NDArray[np.uint8]
+    left: Integers
+    longest: Floats
+
+
+def prepare(
+    frame: pd.DataFrame,
+    schema: Schema,
+    times: Floats | None,
+    low: Floats,
+    starts: Integers,
+    parent_tokens: Integers,
+    parents: list[int],
+    persons: Integers,
+    window: float,
+    seconds: float | None,
+    *,
+    min_group: int,
+) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, Siblings]:
+    """Vocabulary, drawing order and training rows of a child table.
+
+    Args:
+        frame: Its rows, sorted by parent and time, dates as distances.
+        schema: Their schema.
+        times: Their times, None for a table without order, shape (n,).
+        low: Origin of each row's parent, shape (n,).
+        starts: Row number of each parent's first child and the number of rows.
+        parent_tokens: Tokens of each row's parents, shape (n, features).
+        parents: Number of tokens of each of these features.
+        persons: The root's row number of each row, shape (n,).
+        window: Start of the window.
+        seconds: Length of a unit of time; None without order.
+        min_group: The floor on roots.
+    """
+    gaps = None if times is None or len(starts) > len(frame) else sibling_gaps(times, starts)
+    if gaps is not None:
+        frame = frame.assign(**{GAP: gaps})
+        decimals = 0 if seconds else None
+        schema = Schema({GAP: Numeric(name=GAP, nullable=True, decimals=decimals), **schema.columns})
+        frame = frame[list(schema)]
+    tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
+    codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens)
+    encoded = codec.encode(frame)
+    order = _drawing_order(codec, encoded)
+    drawn = encoded[:, order].astype(np.int64)
+    count = np.repeat(np.diff(starts), np.diff(starts))
+    place = np.arange(len(frame)) - np.repeat(starts[:-1], np.diff(starts))
+    clock = clock_of(times, low, starts, place, count)
+    moments = np.zeros(len(frame)) if times is None else times
+    running = RunningContext.fit(clock, moments, window, seconds)
+    sizes = np.array([codec.slots[i].size for i in order])
+    first = place == 0
+    previous = np.where(first[:, None], sizes, np.concatenate([drawn[:1], drawn[:-1]]))
+    known = np.zeros(drawn.shape, bool)
+    ratios, longest = np.zeros((len(frame), 0), np.uint8), np.ones(len(LEFT_ROWS))
+    if gaps is not None:
+        ratios = GapTokens.of(codec.numeric_coders[GAP]).ratios(mean_gap_left(clock))
+        longest = longest_shares(gaps, clock, persons, min_group)
+        known[:, 0] = first | (place == count - 1)
+    siblings = Siblings(
+        drawn,
+        np.concatenate([parent_tokens, running.early(clock)], axis=1),
+        running.late(clock, moments),
+        previous,
+        known,
+        starts,
+        ratios,
+        left_class(clock),
+        longest,
+    )
+    allowed = [_allowed(codec, encoded, i) for i in order]
+    return codec, relations, order, allowed, running, siblings
+
+
+def clock_of(times: Floats | None, low: Floats, starts: Integers, place: Integers, count: Integers) -> Clock:
+    """Where each training row lies in its parent's history."""
+    if times is None:
+        nothing = np.zeros(len(place))
+        return Clock(place, count, nothing, nothing, nothing, nothing, nothing)
+    first = place == 0
+    last = np.repeat(times[starts[1:] - 1], np.diff(starts))
+    begin = np.repeat(times[starts[:-1]], np.diff(starts))
+    previous = np.where(first, low, np.concatenate([times[:1], times[:-1]]))
+    gaps = np.where(first, 0.0, times - previous)
+    before = np.where(first | (place == 1), 0.0, np.concatenate([gaps[:1], gaps[:-1]]))
+    return Clock(place, count, low, begin, last, previous, before)
+
+
+def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:
+    """The slots with more than one token: the gap first, then a Chow-Liu order, high digits before low ones."""
+    slots = codec.slots
+    learned = [i for i in range(len(slots)) if len(np.unique(encoded[:, i])) > 1 and slots[i].column != GAP]
+    layout = Layout(
+        tuple(slots[i].size for i in learned),
+        tuple(getattr(codec.coders[slots[i].column], "line", 0) if slots[i].digit is None else 0 for i in learned),
+        tuple(np.bincount(encoded[:, i], minlength=slots[i].size) for i in learned),
+    )
+    information = mutual_information(encoded[:, learned], layout)
+    chain = [learned[i] for i in chain_order(information, layout.sizes, nearest_first=True)]
+    out = [i for i in range(len(slots)) if slots[i].column == GAP]
+    for i in chain:
+        if slots[i].digit == 1:
+            out += [j for j in (i - 1,) if j not in out and j in learned]
+        out += [i] if i not in out else []
+    return out
+
+
+def _allowed(codec: Codec, encoded: Tokens, slot: int) -> npt.NDArray[np.bool_]:
+    """Tokens of a slot that a synthetic row may hold, shape (size,)."""
+    seen = np.bincount(encoded[:, slot], minlength=codec.slots[slot].size) > 0
+    if codec.slots[slot].digit is not None:
+        return seen
+    emit = seen & codec.coders[codec.slots[slot].column].allowed_tokens
+    return emit if emit.any() else seen

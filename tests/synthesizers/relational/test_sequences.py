@@ -1,0 +1,40 @@
+"""One long table of a person's events: constant columns, order, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.errors import DataError, InputError
+from tabsynth.synthesizers.relational.sequences import join_histories, split_histories
+from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
+
+
+def panel(persons: int = 60) -> pd.DataFrame:
+    """Weekly weights of persons, twelve weeks or six, and their sex."""
+    rng = np.random.default_rng(0)
+    weeks = np.where(np.arange(persons) % 2, 12, 6)
+    owner = np.repeat(np.arange(persons), weeks)
+    frame = pd.DataFrame({"person": [f"P{i:03d}" for i in owner], "sex": np.where(owner % 2, "f", "m")})
+    frame["week"] = np.concatenate([np.arange(n) + 1 for n in weeks])
+    return frame.assign(weight=(70 + rng.normal(size=persons)[owner] * 9 + rng.normal(size=len(owner))).round(1))
+
+
+def test_a_long_table_is_sampled_in_order_with_constant_columns_kept() -> None:
+    real = panel()
+    tables, schema = split_histories(real, person="person", order="week")
+    assert tables["persons"].columns.tolist() == ["person", "sex"]
+    model = RelationalSynthesizer(epochs=3, min_group=2).fit(tables, schema=schema, seed=0)
+    drawn = join_histories(model.sample({"persons": 40}, seed=1), list(real))
+    assert drawn.dtypes.astype(str).to_dict() == real.dtypes.astype(str).to_dict()
+    assert (drawn.groupby("person").sex.nunique() == 1).all()
+    assert not drawn.duplicated(["person", "week"]).any()
+    assert (drawn.groupby("person").week.diff().dropna() == 1).all()
+    assert drawn.person.nunique() == 40
+
+
+def test_faulty_long_tables_are_refused() -> None:
+    real = panel(4)
+    with pytest.raises(InputError, match="no column 'day'"):
+        split_histories(real, person="person", order="day")
+    with pytest.raises(DataError, match="'person' is missing in 1 rows"):
+        split_histories(real.assign(person=real.person.where(real.index > 0)), person="person", order="week")
