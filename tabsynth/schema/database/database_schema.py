@@ -43,7 +43,7 @@ class DatabaseSchema:
     """Tables and the links between them.
 
     A table's first foreign key to another table is its main one: its rows are children of that parent's rows and are
-    modelled as the parent's history. Further foreign keys are assigned so that the number of rows per parent is kept.
+    modelled as the parent's history. Further foreign keys are matched so that the number of rows per parent is kept.
 
     Attributes:
         tables: The schema of each table.

@@ -39,16 +39,19 @@ def split_histories(
         raise DataError(f"{person!r} is missing in {int(frame[person].isna().sum())} rows; remove these rows")
     schema = Schema.infer(frame) if schema is None else schema
     groups = frame.groupby(person, sort=False)
-    others = [name for name in frame if name not in (person, order)]
+    others = [name for name in schema if name not in (person, order)]
     # A column of persons with one event each says nothing about whether it is constant.
-    constant = [name for name in others if groups.ngroups < len(frame) and (groups[name].nunique(dropna=False) == 1).all()]
+    constant = [
+        name for name in others if groups.ngroups < len(frame) and (groups[name].nunique(dropna=False) == 1).all()
+    ]
     persons = frame.drop_duplicates(person)[[person, *constant]].reset_index(drop=True)
-    events = frame[[name for name in frame if name not in constant]].reset_index(drop=True)
+    kept = [name for name in schema if name not in constant]
+    events = frame[kept].reset_index(drop=True)
     key = Identifier(name=person)
     database = DatabaseSchema(
         {
             PERSONS: Schema({person: key, **{name: schema[name] for name in constant}}),
-            EVENTS: Schema({name: key if name == person else schema[name] for name in events}),
+            EVENTS: Schema({name: key if name == person else schema[name] for name in kept}),
         },
         {PERSONS: person},
         (ForeignKey(EVENTS, person, PERSONS),),
