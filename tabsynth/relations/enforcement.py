@@ -6,7 +6,7 @@ rules that every row obeys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -53,15 +53,17 @@ class Relations:
     rules: tuple[RowRule, ...] = ()
 
     @classmethod
-    def discover(cls, table: Table, codec: Codec) -> Relations:
+    def discover(cls, table: Table, codec: Codec, *, without: Collection[str] = ()) -> Relations:
         """The relations that hold in a training table.
 
         Args:
             table: The training rows.
             codec: Their vocabulary.
+            without: Columns that take no part.
         """
         persons = person_codes(table, codec.min_group)
         lines = numeric_columns(table.frame, codec.schema, codec.coders)
+        lines = {name: data for name, data in lines.items() if name not in without}
         laws = discover_relations(lines)
         computed = {law.column: frozenset(name for name, _ in law.terms) for law in laws}
         refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
@@ -206,6 +208,8 @@ def _rule_columns(
     for name, coder in codec.coders.items():
         column = codec.schema[name]
         if isinstance(coder, QuantileCoder):
+            if name not in numbers:
+                continue
             data = numbers[name]
             units[name] = f"datetime {column.resolution or 's'}" if isinstance(column, Datetime) else "number"
             steps[name] = 0.0 if coder.decimals is None else coder.unit / 10.0**coder.decimals

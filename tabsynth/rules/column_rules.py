@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tabsynth.errors import InputError, SchemaError, quote
-from tabsynth.rules.expressions import Array, Formula
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
+from tabsynth.schema.expressions import Array, Formula
 from tabsynth.schema.schema import Schema
 
 PARAMETERS: dict[str, tuple[str, ...]] = {

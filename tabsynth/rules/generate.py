@@ -17,8 +17,8 @@ from tabsynth.common.validation import validate_seed
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, quote
 from tabsynth.rules.column_rules import DEFAULT_MISSING_SHARE, Rule, days_since_epoch, default_rule, parse_rule
-from tabsynth.rules.expressions import Array
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.expressions import Array
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_against_schema, satisfies
 
@@ -36,7 +36,7 @@ def generate(
     - ``{distribution: normal, mean: 50, sd: 10}`` (or ``lognormal: median, sigma``; ``uniform: low, high``;
       ``exponential: mean``; ``dates: low, high``; ``chance: p``; ``choice: weights``). A parameter may be a formula of
       other columns: ``mean: 20 + 0.5 * age``;
-    - ``{formula: weight / (height / 100) ** 2, noise: 0.5}``; see ``tabsynth.rules.expressions`` for the language;
+    - ``{formula: weight / (height / 100) ** 2, noise: 0.5}``; see ``tabsynth.schema.expressions`` for the language;
     - ``{by: sex, cases: {f: {...}, m: {...}}, otherwise: {...}}``, another rule for each value of another column;
 
     each optionally with ``missing: 0.1``, the share of missing cells. A column without a rule is uniform within its

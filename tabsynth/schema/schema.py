@@ -79,12 +79,7 @@ class Schema(Mapping[str, Column]):
             unknown = [name for name in constraint.columns if name not in self.columns]
             if unknown:
                 raise SchemaError(f"constraint {constraint.to_dict()} names unknown columns: {quote(unknown)}")
-            kinds = {type(self.columns[name]) for name in constraint.columns}
-            if kinds and kinds not in ({Numeric}, {Datetime}):
-                raise SchemaError(
-                    f"constraint {constraint.to_dict()} compares {' and '.join(sorted(kind.kind for kind in kinds))} "
-                    "columns; it needs two numeric or two datetime ones"
-                )
+            constraint.check_columns(self.columns)
         for role in ("target", "person", "weight"):
             holders = self.with_role(role)
             if len(holders) > 1:

@@ -19,6 +19,8 @@ from tabsynth.schema.constraints import Constraint
 from tabsynth.schema.number_formats import parse_numbers
 from tabsynth.schema.schema import Schema
 
+NANOSECONDS_PER_DAY = 86_400 * 10**9
+
 _DATE_RANGE = "dates from 1678 to 2261 can be held: leave a far date that stands for 'none' empty"
 
 
@@ -69,24 +71,60 @@ def check_against_schema(frame: pd.DataFrame, schema: Schema) -> None:
         _check_column(frame[name], schema[str(name)])
     for constraint in schema.constraints:
         broken = np.flatnonzero(~satisfies(constraint, frame, schema))
-        if len(broken):
+        if len(broken) and constraint.on_violation == "error":
             raise DataError(
                 f"{len(broken)} rows violate the constraint {constraint.to_dict()}, the first is row {broken[0]}; "
-                "fix those rows or remove the constraint"
+                "fix those rows, remove the constraint, or set its on_violation to exclude, repair or drop"
             )
 
 
 def satisfies(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> npt.NDArray[np.bool_]:
     """Return whether each row satisfies a constraint, shape (n,); dates are compared as instants."""
-    comparable = {}
-    for name in constraint.columns:
+    if not constraint.columns:
+        return np.ones(len(frame), bool)
+    return constraint.holds(row_values(frame, schema, constraint.columns), schema_steps(schema, constraint.columns))
+
+
+def row_values(frame: pd.DataFrame, schema: Schema, names: Iterable[str]) -> dict[str, Any]:
+    """Columns as constraints read them.
+
+    Numbers are float64, dates float64 days since 1970, both NaN where missing; everything else is Python objects, None
+    where missing.
+    """
+    out: dict[str, Any] = {}
+    for name in names:
+        column, own = schema[name], frame[name]
+        if isinstance(column, Datetime):
+            moments = to_instants(own, column.format)
+            days = moments.to_numpy().astype(np.int64) / NANOSECONDS_PER_DAY
+            out[name] = np.where(moments.isna().to_numpy(), np.nan, days)
+        elif isinstance(column, Numeric):
+            out[name] = to_numbers(own, column.format)
+        else:
+            cells = own.astype(object).to_numpy(dtype=object, copy=True)
+            cells[own.isna().to_numpy()] = None
+            numeric = isinstance(column, Categorical) and _are_numbers(column, cells)
+            out[name] = cells.astype(np.float64) if numeric else cells
+    return out
+
+
+def schema_steps(schema: Schema, names: Iterable[str]) -> dict[str, float]:
+    """The distance of neighbouring values of columns with declared decimals or resolution, in days for dates."""
+    out = {}
+    for name in names:
         column = schema[name]
-        comparable[name] = (
-            to_instants(frame[name], column.format)
-            if isinstance(column, Datetime)
-            else pd.Series(to_numbers(frame[name], getattr(column, "format", None)), index=frame.index)
-        )
-    return constraint.holds(pd.DataFrame(comparable, index=frame.index))
+        if isinstance(column, Numeric) and column.decimals is not None:
+            out[name] = 10.0**-column.decimals
+        elif isinstance(column, Datetime) and column.resolution is not None:
+            out[name] = pd.Timedelta(1, column.resolution) / pd.Timedelta(1, "D")
+    return out
+
+
+def _are_numbers(column: Categorical, cells: npt.NDArray[np.object_]) -> bool:
+    """Whether the values of a categorical column are numbers."""
+    values = cells.tolist() if column.values is None else column.values
+    known = [value for value in dict.fromkeys(values) if value is not None]
+    return bool(known) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known)
 
 
 def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from tabsynth import __version__
+from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.html_tables import html_summary
 from tabsynth.common.model_file import ModelFile, save
@@ -23,7 +24,11 @@ from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.relations.declared.feasibility import check_feasible
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.training_rows import TrainingRows
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.constraint_card import count_repairs, describe_constraints
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
 from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
@@ -51,7 +56,6 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     supports_weights: ClassVar[bool] = False
     """Whether it can learn from weighted rows and from rows without some columns."""
-
     supports_privacy: ClassVar[bool] = False
     """Whether it can be fitted with differential privacy."""
 
@@ -60,6 +64,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     seed_: int
     mixed_: dict[str, Any] | None = None
     _ledger: PrivacyLedger | None = None
+    _constraint_facts: dict[str, Any]
 
     def fit(
         self,
@@ -101,17 +106,20 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
                 self, data, schema, privacy, refused, FitOptions(random_seed(), progress, None, tuple(callbacks))
             )
             return self
+        check_feasible(data.schema if isinstance(data, Table) and schema is None else schema)
         table = Table.of(data, schema if schema is None else allow_masked_gaps(schema, mask))
-        table, row_weights = parse_weights(table, weights, mask)
+        self.seed_, self._ledger = random_seed() if seed is None else validate_seed(seed), None
+        training = TrainingRows.of(table, getattr(self, "min_group", 1), self.seed_)
+        table, row_weights = parse_weights(training.table, *training.keep(weights, mask))
         if not self.supports_weights:
             row_weights.check_unused(type(self).__name__)
         if len(table) < 2:
             raise DataError("the table has one row; a synthesizer needs at least two")
         self.schema_, self.rows_, self.mixed_ = table.schema, len(table), get_provenance(table.frame)
-        self.seed_, self._ledger = random_seed() if seed is None else validate_seed(seed), None
         run = FitOptions(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), row_weights)
         try:
-            self._fit(table, run)
+            self._fit(RuleSet.of(table.schema).training_table(table), run)
+            self._constraint_facts = {"violations": training.card, "repaired": count_repairs(self)}
         except BaseException:  # an interrupted fit must not look fitted
             del self.schema_
             raise
@@ -195,6 +203,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "seed": self.seed_,
             "ledger": None if self._ledger is None else self._ledger.to_dict(),
             "mixed": self.mixed_,
+            "rules": self._constraint_facts,
             "versions": {"tabsynth": __version__, "python": platform.python_version()},
             "model": config,
         }
@@ -212,6 +221,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             model.schema_ = Schema.from_dict(file.config["schema"])
             model.rows_, model.seed_ = int(file.config["rows"]), int(file.config["seed"])
             model.mixed_ = file.config.get("mixed")
+            model._constraint_facts = file.config.get("rules") or {}
             model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
             model._restore(file.config["model"], file.arrays)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -227,6 +237,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "rows": self.rows_,
             "seed": self.seed_,
             "mixed": self.mixed_,
+            "constraints": describe_constraints(self.schema_, self._constraint_facts),
             "privacy": guarantee_statement(self.ledger_),
             "privacy_meaning": explain_ledger(self.ledger_),
             "ledger": self.ledger_.to_dict(),
@@ -269,6 +280,10 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         """Restore the state that ``_state`` returned."""
+
+    @abstractmethod
+    def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
+        """Rows as the model draws them, with derived columns, and their vocabulary."""
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "schema_"):

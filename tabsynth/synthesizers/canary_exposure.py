@@ -118,10 +118,10 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         run: FitOptions,
     ) -> _ReplaySource:
         """Exact counts and scores of another frame for the same sequence of measurements."""
-        own = PrivateRows(frame, rows.schema, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
+        own = PrivateRows(frame, rows.rules, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
-        model.schema_ = rows.schema
+        model.schema_ = rows.rules.schema
         with contextlib.suppress(_ReplayCompleteError):
             model._fit_rows(own, replay, n_public, run)  # type: ignore[arg-type]
         return replay

@@ -13,9 +13,12 @@ import torch
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.data.table import Table
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.satisfy import satisfy
 from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
+from tabsynth.synthesizers.sampling.declared_rules import pins_of
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
@@ -62,7 +65,9 @@ def impute_rows(
         tokens[:, synthesizer.active_] = synthesizer._repair_dependencies(filled, fixed >= 0, limits, how.rng)
     held = conditions.held(codec)
     rows = synthesizer.relations_.decode(codec, tokens, how.rng, numbers=numbers, given=conditions.numbers, held=held)
-    return conditions.finish(rows, codec)
+    rows = conditions.finish(rows, codec)
+    rules = RuleSet.of(synthesizer.schema_)
+    return satisfy(rules, rows, codec, pins_of(conditions, codec, rules), how.rng, strict=False)
 
 
 def slotwise_predictor(synthesizer: TokenSynthesizer, model: ConditionalModel) -> Predictor:

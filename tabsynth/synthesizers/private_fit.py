@@ -19,7 +19,10 @@ from tabsynth.privacy.accounting.measured_spending import check_same_dataset, co
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.contribution_bounding import check_person_column
 from tabsynth.privacy.public_schema import private_schema, to_public_schema
+from tabsynth.relations.declared.feasibility import check_feasible
+from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.constraint_card import count_repairs
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Synthesizer
@@ -64,6 +67,10 @@ def prepare_private_fit(
             "measure what is not public with tabsynth.privacy.domains.measure"
         )
     private_schema(schema, privacy.unit)
+    check_feasible(schema)
+    unlisted = [rule.to_dict() for rule in schema.constraints if isinstance(rule, Combinations) and rule.values is None]
+    if unlisted:
+        raise PrivacyError(f"the constraint {unlisted[0]} takes its values from the table: list them in a private fit")
     frame = read_private(Path(data), schema) if isinstance(data, (str, Path)) else data
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"expected a DataFrame, a Table or a path, not {type(data).__name__}")
@@ -116,6 +123,7 @@ def fit_private(
             model._fit_private(frame, model.schema_, opened, replace(run, seed=model.seed_))
         finally:
             opened.open_ledger.settle()
+        model._constraint_facts = {"repaired": count_repairs(model)}
         model._ledger = compose_ledgers(get_measurement_ledger(declared), opened.open_ledger)
     except BaseException:  # an interrupted fit must not look fitted
         del model.schema_

@@ -15,24 +15,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError, quote
 from tabsynth.relations.enforcement import Relations, combined_state
 from tabsynth.relations.functional_dependencies import FunctionalDependency, describe, discover, repair
-from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import MAX_TRAINING_SIZES, sample_conditionally
 from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
+from tabsynth.synthesizers.sampling.declared_rules import sample_satisfying
 from tabsynth.synthesizers.sampling.discriminator_selection import N_CANDIDATES
-from tabsynth.synthesizers.sampling.rejection import sample_valid
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeDiscriminator
 from tabsynth.training.trees.token_forest import Forest
-
-MAX_RULE_REDRAWS = 10  # for rows that violate a discovered rule
 
 
 class TokenSynthesizer(Synthesizer):
@@ -66,7 +63,7 @@ class TokenSynthesizer(Synthesizer):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
         weights, observed = run.row_weights.weights, run.row_weights.observed
         self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
-        self.relations_ = Relations.discover(table, self.codec_)
+        self.relations_ = Relations.discover(table, self.codec_, without=set(table.schema) - set(self.schema_))
         tokens = self.codec_.encode(table.frame)
         for name, here in observed.items():
             for position in self.codec_.positions(name):
@@ -74,10 +71,8 @@ class TokenSynthesizer(Synthesizer):
         counts = [weighted_counts(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
         learned = tokens[:, self.active_]
-        pooled, missing = (
-            [self._pooled_tokens(i) for i in self.active_],
-            [self.codec_.slots[i].missing for i in self.active_],
-        )
+        pooled = [self._pooled_tokens(i) for i in self.active_]
+        missing = [self.codec_.slots[i].missing for i in self.active_]
         self.functions_ = discover(learned, self.layout_.sizes, pooled, missing)
         self._fit_tokens(learned, run)
 
@@ -185,40 +180,39 @@ class TokenSynthesizer(Synthesizer):
     def _sample_rows(
         self, n: int, given: Given | None, draw: SampleContext, *, calibrate: bool, stratify: bool
     ) -> pd.DataFrame:
-        """Sample and decode tokens; resample rows that violate a constraint."""
+        """Sample tokens, decode them, and make the rows satisfy the declared constraints."""
         conditions = Conditions.of(self.codec_, given, n)
-        limits = conditions.limits(self.codec_, self.active_)
+        rows = partial(self._draw_rows, conditions, draw, calibrate, stratify)
+        return sample_satisfying(self.schema_, self.codec_, self.relations_, conditions, rows, draw.rng)
 
-        def sample(left: npt.NDArray[np.int64], attempt: int) -> pd.DataFrame:
-            wanted = conditions.of_rows(left)
-            tokens = self._constant_tokens(len(left))
-            if self.active_ and len(left):
-                fixed = wanted.fixed[:, self.active_]
-                conditional = partial(sample_conditionally, self._sample_tokens, MAX_TRAINING_SIZES * self.rows_)
-                way = self._sample_tokens if self.samples_conditions_exactly or self.trees_ else conditional
-                drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
-                held = (fixed >= 0) | np.array([limit is not None for limit in limits])
-                tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
-            rows = self.relations_.decode(
-                self.codec_,
-                tokens,
-                draw.rng,
-                ranges=wanted.ranges,
-                numbers=wanted.numbers,
-                held=wanted.held(self.codec_),
-                keys=draw.keys,
-                rows=draw.start + left,
-            )
-            return wanted.finish(rows, self.codec_)
+    def _draw_rows(
+        self, conditions: Conditions, draw: SampleContext, calibrate: bool, stratify: bool, left: Integers, attempt: int
+    ) -> pd.DataFrame:
+        """Rows of given numbers as the model draws them."""
+        wanted, limits = conditions.of_rows(left), conditions.limits(self.codec_, self.active_)
+        tokens = self._constant_tokens(len(left))
+        if self.active_ and len(left):
+            fixed = wanted.fixed[:, self.active_]
+            conditional = partial(sample_conditionally, self._sample_tokens, MAX_TRAINING_SIZES * self.rows_)
+            way = self._sample_tokens if self.samples_conditions_exactly or self.trees_ else conditional
+            drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
+            held = (fixed >= 0) | np.array([limit is not None for limit in limits])
+            tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
+        rows = self.relations_.decode(
+            self.codec_,
+            tokens,
+            draw.rng,
+            ranges=wanted.ranges,
+            numbers=wanted.numbers,
+            held=wanted.held(self.codec_),
+            keys=draw.keys,
+            rows=draw.start + left,
+        )
+        return wanted.finish(rows, self.codec_)
 
-        def valid(rows: pd.DataFrame, attempt: int) -> npt.NDArray[np.bool_]:
-            good = np.ones(len(rows), bool)
-            for constraint in self.schema_.constraints:
-                good &= satisfies(constraint, rows, self.schema_)
-            # A condition may contradict a discovered rule, but never a declared constraint.
-            return good & self.relations_.hold(rows, self.codec_) if attempt < MAX_RULE_REDRAWS else good
-
-        return sample_valid(n, sample, valid)
+    def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
+        none = Conditions.none(self.codec_, n)
+        return self._draw_rows(none, draw, False, False, np.arange(n), 0), self.codec_
 
     def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
@@ -246,8 +240,7 @@ class TokenSynthesizer(Synthesizer):
         return self.codec_.encode(frame)[:, self.active_]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        config, arrays = combined_state(self.codec_, self.relations_)
-        learned, weights = self._model_state()
+        (config, arrays), (learned, weights) = combined_state(self.codec_, self.relations_), self._model_state()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
         arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
         functions = [[function.determinant, function.dependent] for function in self.functions_]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tabsynth.data import Table
 from tabsynth.errors import InputError, SchemaError, SourceError
 from tabsynth.rules import generate
-from tabsynth.rules.expressions import Formula
 from tabsynth.schema import Schema
+from tabsynth.schema.expressions import Formula
 
 CLINIC = {
     "columns": {

@@ -18,11 +18,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tabsynth.common.arrays import Arrays
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays, Integers
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, TrainingError, missing_package
+from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.schema.columns import Identifier, Text
-from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.adapters.object_state import from_state, to_state
 from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
 from tabsynth.synthesizers.base import Synthesizer
@@ -33,9 +36,6 @@ CHUNK_ROWS = 1 << 16
 
 N_CALIBRATION_ROWS = 1 << 13
 """Rows that are drawn to see how often the model leaves a gap."""
-
-MAX_REDRAWS = 50
-"""How often rows that break a constraint are drawn anew."""
 
 
 class WrappedSynthesizer(Synthesizer):
@@ -61,7 +61,10 @@ class WrappedSynthesizer(Synthesizer):
                 "declare at least one column numeric, categorical, boolean or datetime in the schema"
             )
         self.table_adapter_, plain = TableAdapter.measure(
-            table, np.random.default_rng([run.seed, 0]), min_group=self.min_group
+            table,
+            np.random.default_rng([run.seed, 0]),
+            min_group=self.min_group,
+            derived=set(table.schema) - set(self.schema_),
         )
         parts: dict[str, Any] = {}
         weights: Arrays = {}
@@ -93,25 +96,19 @@ class WrappedSynthesizer(Synthesizer):
                 f"{type(self).__name__} cannot sample under conditions; leave given= out, or fit a MaskedSynthesizer, "
                 "which can"
             )
-        plain = self._sample_prepared(n, draw.rng) if not self.schema_.constraints else self._sample_valid(n, draw.rng)
-        return self.table_adapter_.decode(plain, draw.rng, keys=draw.keys, start=draw.start)
+        rules = RuleSet.of(self.schema_)
+        frame, codec = self._draw_unrepaired(n, draw)
 
-    def _sample_valid(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        """Plain rows whose decoded values keep every constraint: those that do not are drawn anew."""
-        kept = pd.DataFrame()
-        for _ in range(MAX_REDRAWS):
-            plain = self._sample_prepared(n, rng)
-            frame = self.table_adapter_.decode(plain, rng)
-            good = np.ones(n, bool)
-            for constraint in self.schema_.constraints:
-                good &= satisfies(constraint, frame, self.schema_)
-            kept = pd.concat([kept, plain[good]], ignore_index=True)
-            if len(kept) >= n:
-                return kept.iloc[:n]
-        raise ConditionError(
-            f"only {len(kept)} of {n * MAX_REDRAWS} rows that {type(self).__name__} drew keep the schema's "
-            "constraints; fit it for longer, take a MaskedSynthesizer, or drop the constraints"
-        )
+        def more(rows: Integers) -> pd.DataFrame:
+            return self.table_adapter_.decode(self._sample_prepared(len(rows), draw.rng), draw.rng)
+
+        frame = satisfy(rules, frame, codec, Pins(), draw.rng, more=more)
+        return satisfy_keys(rules, frame, codec, Pins(), draw.rng) if rules.keys else frame
+
+    def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
+        plain = self._sample_prepared(n, draw.rng)
+        frame = self.table_adapter_.decode(plain, draw.rng, keys=draw.keys, start=draw.start)
+        return frame, self.table_adapter_.codec
 
     def _sample_prepared(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Plain rows that are ready to be decoded."""

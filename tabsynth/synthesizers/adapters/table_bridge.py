@@ -7,7 +7,7 @@ here. So dtypes, rounding, identifiers, text and the floor on group size are the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -64,13 +64,16 @@ class TableAdapter:
     missing_rates: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def measure(cls, table: Table, rng: np.random.Generator, *, min_group: int) -> tuple[TableAdapter, pd.DataFrame]:
+    def measure(
+        cls, table: Table, rng: np.random.Generator, *, min_group: int, derived: Collection[str] = ()
+    ) -> tuple[TableAdapter, pd.DataFrame]:
         """The bridge of a training table, and the plain frame of its rows.
 
         Args:
             table: The training rows.
             rng: Draws what stands in for missing numbers and for values of too few persons.
             min_group: No category, bound or missingness that rests on fewer persons crosses the bridge.
+            derived: Columns that are computed from others, for which no relations are sought.
         """
         codec = Codec.measure(table, min_group=min_group)
         tokens = np.zeros((len(table), len(codec.slots)), np.int32)
@@ -87,7 +90,7 @@ class TableAdapter:
                 )
         slots = {f"s{j}": j for j in range(tokens.shape[1]) if len(np.unique(tokens[:, j])) > 1}
         plain |= {name: tokens[:, j].astype(np.int64) for name, j in slots.items()}
-        relations = Relations.discover(table, codec)
+        relations = Relations.discover(table, codec, without=derived)
         return cls(codec, relations, lines, slots, tokens[0].copy()), pd.DataFrame(plain)
 
     @property

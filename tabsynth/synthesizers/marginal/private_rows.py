@@ -14,6 +14,7 @@ from tabsynth.privacy.mechanisms.canonical_cells import encode_text
 from tabsynth.privacy.mechanisms.clamping import private_table
 from tabsynth.privacy.mechanisms.contribution_bounding import bound_contributions, person_keys
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.public_bins import Grid, column_grid
@@ -37,16 +38,16 @@ class PrivateRows:
 
     Args:
         frame: The raw rows.
-        schema: The public schema.
+        rules: The declared constraints of the public schema.
         grids: The cells of each learned column.
         privacy: The unit and its cap.
         noise: Decides which rows of a person are kept.
     """
 
     def __init__(
-        self, frame: pd.DataFrame, schema: Schema, grids: dict[str, Grid], privacy: Privacy, noise: Noise
+        self, frame: pd.DataFrame, rules: RuleSet, grids: dict[str, Grid], privacy: Privacy, noise: Noise
     ) -> None:
-        self.schema, self.grids = schema, grids
+        self.schema, self.rules, self.grids = rules.model_schema(), rules, grids
         self._frame, self._privacy, self._noise = frame, privacy, noise
         self._cells: dict[str, Integers] | None = None
         self._units: Integers | None = None
@@ -80,7 +81,7 @@ class PrivateRows:
             if unit != "row" and most is not None:
                 frame = frame[bound_contributions(frame[unit], most, self._noise)]
                 self._units = encode_text(person_keys(frame[unit]))[0]
-            table = private_table(frame, self.schema)
+            table = self.rules.add_derived(private_table(frame, self.rules.schema), self.schema)
             self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
             self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
         return self._cells

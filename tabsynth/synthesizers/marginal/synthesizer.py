@@ -19,6 +19,7 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
@@ -71,16 +72,17 @@ class MarginalSynthesizer(TokenSynthesizer):
         source = ExactCounts()
         self._check_options(source)
         self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=n_bins(len(table), source.rho))
-        self.relations_ = Relations.discover(table, self.codec_)
+        self.relations_ = Relations.discover(table, self.codec_, without=set(table.schema) - set(self.schema_))
         tokens = self.codec_.encode(table.frame)
         self._prepare([np.bincount(tokens[:, i], minlength=size) for i, size in enumerate(self.codec_.sizes)], [])
         self._fit_marginals(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         """Learn from noisy counts alone; every read of the frame is charged before."""
-        grids, noise = public_grids(schema), privacy.noise()
+        rules = RuleSet.of(schema)
+        grids, noise = public_grids(rules.model_schema()), privacy.noise()
         rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
-        rows = PrivateRows(frame, schema, grids, privacy, noise.branch(0))
+        rows = PrivateRows(frame, rules, grids, privacy, noise.branch(0))
         source = NoisyCounts(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit)
         self._check_options(source)
         self._fit_rows(rows, source, privacy.n_public, run)

@@ -16,6 +16,7 @@ from tabsynth.common.validation import check_positive_integers
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.count_source import NoisyCounts
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
@@ -81,7 +82,8 @@ def fit_teacher(
     """
     check_positive_integers(epochs=model.epochs, min_group=model.min_group)
     noise = privacy.noise()
-    rows = PrivateRows(frame, schema, public_grids(schema), privacy, noise.branch(0))
+    rules = RuleSet.of(schema)
+    rows = PrivateRows(frame, rules, public_grids(rules.model_schema()), privacy, noise.branch(0))
     rho = budget_share * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
     mixture = MarginalSynthesizer()
     mixture._fit_rows(

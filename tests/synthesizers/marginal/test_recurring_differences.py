@@ -11,6 +11,7 @@ import pytest
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.count_source import NoisyCounts
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
@@ -111,7 +112,7 @@ def test_a_row_changes_every_histogram_by_one_cell_at_most(model: MarginalSynthe
     seen: list[list[Any]] = []
     for frame in (base, more):
         grids, noise = public_grids(SCHEMA), Noise.insecure(1)
-        rows = PrivateRows(frame, SCHEMA, grids, Privacy(1.0, 1e-6), noise)
+        rows = PrivateRows(frame, RuleSet.of(SCHEMA), grids, Privacy(1.0, 1e-6), noise)
         source = Recording(50.0, PrivacyLedger(9.0, 1e-6), noise)
         source.told.clear()
         measure_recurring_differences(SCHEMA, grids, model.codec_, rows.line, 300.0, source)

@@ -7,6 +7,7 @@ run code. There are no attributes, subscripts or assignments, and the only names
 - numbers, ``"text"``, ``True``, ``False``
 - ``where(condition, then, otherwise)``, ``min(...)``, ``max(...)``, ``round(x, decimals)``, ``floor``, ``abs``,
   ``sqrt``, ``exp``, ``log``
+- ``missing(column)``: whether the cell is empty
 - a column by its name, or ``col("its name")`` if the name is no Python identifier. A date is the number of days since
   1970, so ``admitted + 3`` is three days later.
 """
@@ -18,10 +19,12 @@ import difflib
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tabsynth.errors import InputError, quote
 
@@ -85,13 +88,18 @@ class Formula:
     tree: ast.expr
     names: frozenset[str]
 
+    @cached_property
+    def value_names(self) -> frozenset[str]:
+        """The columns whose values are read, rather than only whether they are missing."""
+        return frozenset(_value_names(self.tree))
+
     @classmethod
     def parse(cls, text: Any, columns: Any, where: str = "formula") -> Formula:
         """Read and check a formula; a number is one too.
 
         Args:
             text: The formula.
-            columns: The columns that it may read.
+            columns: The columns that it may read; None for any.
             where: What it belongs to, for messages.
 
         Raises:
@@ -108,7 +116,7 @@ class Formula:
             said = str(error) if isinstance(error, _RefusedError) else f"it cannot be read ({error})"
             raise InputError(f"{where}: the formula {text!r} cannot be used: {said}") from error
         for name in sorted(names):
-            if name not in columns:
+            if columns is not None and name not in columns:
                 close = difflib.get_close_matches(name, list(columns), n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
                 raise InputError(
@@ -155,6 +163,10 @@ def _check_nodes(node: ast.AST) -> Iterator[str]:
                 yield from _check_nodes(side)
         case ast.Call(ast.Name("col"), [ast.Constant(str(name))], []):
             yield name
+        case ast.Call(ast.Name("missing"), [ast.Name() | ast.Call(ast.Name("col")) as column], []):
+            yield from _check_nodes(column)
+        case ast.Call(ast.Name("missing")):
+            raise _RefusedError("missing takes a column")
         case ast.Call(ast.Name(name), args, []) if name in _FUNCTIONS:
             _, fewest, most = _FUNCTIONS[name]
             if not fewest <= len(args) <= most:
@@ -164,14 +176,33 @@ def _check_nodes(node: ast.AST) -> Iterator[str]:
             for arg in args:
                 yield from _check_nodes(arg)
         case ast.Call():
-            raise _RefusedError(f"{ast.unparse(node.func)!r} is not one of {', '.join(['col', *_FUNCTIONS])}")
+            raise _RefusedError(
+                f"{ast.unparse(node.func)!r} is not one of {', '.join(['col', 'missing', *_FUNCTIONS])}"
+            )
         case ast.Name(name):
             yield name
         case ast.Constant(value) if isinstance(value, (int, float, str)):
             if isinstance(value, int) and abs(value) > 2**53:
                 raise _RefusedError(f"the number {value} is too large")
         case _:
-            raise _RefusedError(f"{ast.unparse(node)!r} is not in the language; see tabsynth.rules.expressions")
+            raise _RefusedError(f"{ast.unparse(node)!r} is not in the language; see tabsynth.schema.expressions")
+
+
+def _value_names(node: ast.AST) -> Iterator[str]:
+    """The columns that a checked tree reads outside ``missing``."""
+    match node:
+        case ast.Call(ast.Name("missing")):
+            return
+        case ast.Call(ast.Name("col"), [ast.Constant(str(name))]):
+            yield name
+        case ast.Call(ast.Name(), args):
+            for arg in args:
+                yield from _value_names(arg)
+        case ast.Name(name):
+            yield name
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _value_names(child)
 
 
 def _value(node: ast.expr, columns: Mapping[str, Array]) -> Any:
@@ -196,6 +227,8 @@ def _value(node: ast.expr, columns: Mapping[str, Array]) -> Any:
             return np.logical_and.reduce(np.broadcast_arrays(*each)).astype(bool)
         case ast.Call(ast.Name("col"), [ast.Constant(name)]):
             return columns[str(name)]
+        case ast.Call(ast.Name("missing"), [column]):
+            return pd.isna(_value(column, columns))
         case ast.Call(ast.Name(name), args):
             return _FUNCTIONS[name][0](*(_value(arg, columns) for arg in args))
         case ast.Name(name):

@@ -1,0 +1,132 @@
+"""Cells for rows that violate rules, from similar rows that satisfy them: a draw from the conditional distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.schema.constraints.base import is_missing
+
+N_NEIGHBOURS = 8
+"""Donors that are tried for each row, in random order."""
+
+MAX_DONORS = 20_000
+"""Rows among which donors are searched."""
+
+MAX_CATEGORIES = 12
+"""Categories of a column that count in a distance; the rest count as one."""
+
+N_CANDIDATES = 60
+"""Rounds of a search that combines cells of different donors."""
+
+OWN_WEIGHT = 0.3
+"""Weight of the columns that are replaced, in a distance; the others weigh 1."""
+
+Columns = dict[str, Any]
+Check = Callable[[Columns, Integers, Sequence[str]], Bools]
+"""Whether rows satisfy all rules once the rest is computed, given their numbers and the columns just replaced; computes
+in place."""
+
+
+def take(values: Mapping[str, Any], rows: Integers | Bools) -> Columns:
+    """A copy of some rows."""
+    return {name: own[rows] for name, own in values.items()}
+
+
+def put(values: Columns, rows: Integers, own: Mapping[str, Any], chosen: Bools) -> None:
+    """Write the chosen ones of some rows back, in place."""
+    for name, cells in own.items():
+        values[name][rows[chosen]] = cells[chosen]
+
+
+def replace_from_donors(
+    values: Columns,
+    rows: Integers,
+    pool: Columns,
+    columns: Sequence[str],
+    free: Mapping[str, Bools],
+    check: Check,
+    rng: np.random.Generator,
+) -> Integers:
+    """Give rows the columns of a near donor wherever this satisfies the rules, in place; return the other rows.
+
+    Args:
+        values: All rows.
+        rows: Those to repair.
+        pool: Rows that satisfy the rules.
+        columns: The columns to replace.
+        free: Cells of all rows that may change.
+        check: See ``Check``.
+        rng: Chooses among donors.
+    """
+    size = len(next(iter(pool.values())))
+    if not size or not len(rows) or not columns:
+        return rows
+    kept = rng.choice(size, MAX_DONORS, replace=False) if size > MAX_DONORS else np.arange(size)
+    donors = take(pool, kept)
+    own, other = _features(take(values, rows), donors, set(columns))
+    nearest = min(N_NEIGHBOURS, len(kept))
+    # Ties are frequent among categories: a little noise decides them.
+    jitter = 1e-3 * rng.random(other.shape)
+    _, found = cKDTree(other + jitter).query(own, k=nearest)
+    found = rng.permuted(np.reshape(found, (len(rows), nearest)), axis=1)
+    left = np.arange(len(rows))
+    for turn in range(nearest):
+        trial = take(values, rows[left])
+        for name in columns:
+            here = free[name][rows[left]]
+            trial[name][here] = donors[name][found[left, turn]][here]
+        good = check(trial, rows[left], columns)
+        put(values, rows[left], trial, good)
+        left = left[~good]
+        if not len(left):
+            break
+    return rows[left]
+
+
+def combine_donors(
+    values: Columns,
+    rows: Integers,
+    pool: Columns,
+    columns: Sequence[str],
+    free: Mapping[str, Bools],
+    check: Check,
+    rng: np.random.Generator,
+) -> Integers:
+    """Give rows cells of random donors, a few columns at a time, until the rules are satisfied; arguments as above."""
+    size = len(next(iter(pool.values())))
+    for turn in range(N_CANDIDATES if size else 0):
+        if not len(rows):
+            break
+        count = 1 + turn % min(3, len(columns))
+        chosen = [str(name) for name in rng.choice(list(columns), count, replace=False)]
+        trial = take(values, rows)
+        for name in chosen:
+            here = free[name][rows]
+            trial[name][here] = pool[name][rng.integers(size, size=len(rows))][here]
+        good = check(trial, rows, chosen)
+        put(values, rows, trial, good)
+        rows = rows[~good]
+    return rows
+
+
+def _features(own: Columns, other: Columns, replaced: set[str]) -> tuple[Floats, Floats]:
+    """Coordinates of rows and donors, such that rows that are alike are near."""
+    parts: list[tuple[Floats, Floats]] = []
+    for name, cells in other.items():
+        weight = OWN_WEIGHT if name in replaced else 1.0
+        if cells.dtype != object:
+            centre, spread = np.nanmedian(cells) if not np.isnan(cells).all() else 0.0, np.nanstd(cells) or 1.0
+            scale = weight / (spread if np.isfinite(spread) else 1.0)
+            parts.append(tuple(np.nan_to_num((x[name] - centre) * scale, nan=-2.0 * weight) for x in (own, other)))
+            continue
+        known, counts = np.unique(cells[~is_missing(cells)].astype(str), return_counts=True)
+        for value in known[np.argsort(-counts)][:MAX_CATEGORIES]:
+            parts.append(tuple(weight * (x[name].astype(str) == value) for x in (own, other)))
+    if not parts:
+        return np.zeros((len(next(iter(own.values()))), 1)), np.zeros((len(next(iter(other.values()))), 1))
+    return np.stack([first for first, _ in parts], axis=1), np.stack([second for _, second in parts], axis=1)

@@ -1,0 +1,108 @@
+"""Keys that occur once: repeated ones get other values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tabsynth.common.arrays import Bools, Integers
+from tabsynth.errors import InputError
+from tabsynth.relations.declared.donors import Columns, put, take
+from tabsynth.relations.declared.grids import Grid
+from tabsynth.schema.constraints import Unique
+from tabsynth.schema.constraints.base import is_missing
+
+N_TURNS = 30
+"""Rounds of random values for repeated keys, before those that are left are enumerated."""
+
+MAX_KEYS = 1_000_000
+"""Keys that are enumerated."""
+
+
+def make_unique(
+    key: Unique,
+    values: Columns,
+    free: Mapping[str, Bools],
+    grids: Mapping[str, Grid],
+    check: Callable[[Columns, Integers], Bools],
+    rng: np.random.Generator,
+) -> None:
+    """Give repeated keys other values, in place.
+
+    Args:
+        key: The key.
+        values: The columns of all rows.
+        free: Cells that may change.
+        grids: The values of numeric columns.
+        check: Whether rows satisfy all other rules.
+        rng: Chooses values.
+
+    Raises:
+        InputError: There are fewer keys than rows.
+    """
+    names = [name for name in reversed(key.of) if free[name].any()]
+    n = len(values[key.of[0]])
+    for turn in range(N_TURNS):
+        rows = np.flatnonzero(~key.holds(values))
+        if not len(rows):
+            return
+        trial = take(values, rows)
+        for name in names[: 1 + turn % max(len(names), 1)]:
+            here = free[name][rows]
+            trial[name][here] = _some(values[name], grids.get(name), turn, len(rows), rng)[here]
+        put(values, rows, trial, check(trial, rows))
+    _enumerate(key, values, free, grids, check, rng)
+    rows = np.flatnonzero(~key.holds(values))
+    if len(rows):
+        raise InputError(
+            f"{len(rows)} of {n} rows repeat the key ({', '.join(key.of)}), which has too few different values that "
+            "satisfy the other rules; sample fewer rows, or add a column to the key"
+        )
+
+
+def _some(own: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
+    """Values of a column: of other rows, later any on its grid."""
+    if grid is None or turn < N_TURNS // 3 or not grid.step or not np.isfinite([grid.low, grid.high]).all():
+        return own[rng.integers(len(own), size=n)]
+    return grid.snap(rng.uniform(grid.low, grid.high, n))
+
+
+def _enumerate(
+    key: Unique,
+    values: Columns,
+    free: Mapping[str, Bools],
+    grids: Mapping[str, Grid],
+    check: Callable[[Columns, Integers], Bools],
+    rng: np.random.Generator,
+) -> None:
+    """Deal keys that no row has to rows that repeat one, in place."""
+    lists = [_all_values(values[name], grids.get(name)) for name in key.of]
+    if prod(len(own) for own in lists) > MAX_KEYS:
+        return
+    used = set(zip(*(values[name].tolist() for name in key.of), strict=True))
+    unused = [one for one in product(*lists) if one not in used]
+    for at in rng.permutation(len(unused)).tolist():
+        rows = np.flatnonzero(~key.holds(values))
+        if not len(rows):
+            return
+        pairs = list(zip(key.of, unused[at], strict=True))
+        fits = np.logical_and.reduce([free[name][rows] | (values[name][rows] == value) for name, value in pairs])
+        first = rows[fits.astype(bool)][:1]
+        if len(first):
+            trial = take(values, first)
+            for name, value in pairs:
+                trial[name][0] = value
+            put(values, first, trial, check(trial, first))
+
+
+def _all_values(own: Any, grid: Grid | None) -> list[Any]:
+    known = own[~is_missing(own)]
+    if grid is None or not grid.step or not np.isfinite([grid.low, grid.high]).all():
+        return list(dict.fromkeys(known.tolist()))
+    count = round((grid.high - grid.low) / grid.step) + 1
+    line = np.asarray(grid.low + grid.step * np.arange(min(count, MAX_KEYS + 1)), dtype=np.float64)
+    return list(grid.snap(line).tolist())

@@ -1,0 +1,206 @@
+"""Drawn rows that satisfy declared constraints: by arithmetic, by cells that others determine, else by repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from tabsynth.common.arrays import Bools, Integers
+from tabsynth.relations.declared.donors import Columns, combine_donors, put, replace_from_donors, take
+from tabsynth.relations.declared.grids import Grid
+from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.propagation import propagate, reflect
+from tabsynth.relations.declared.rule_set import Component, RuleSet
+from tabsynth.schema.constraints.base import is_missing, present
+
+MAX_SWEEPS = 3
+"""How often determined cells are set and equations solved in turn, since one may undo the other."""
+
+MIN_DONORS = 100
+"""Rows that satisfy the rules, below which more are drawn to be donors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Repair:
+    """How rows of a rule set are repaired.
+
+    Attributes:
+        rules: The rules.
+        grids: The values of each column.
+        rng: Chooses among donors.
+        context: Other columns of the rows, by which rows are alike.
+        more: Draws more rows under the same conditions, to be donors, with all columns; None if it cannot.
+        repaired: Rows that broke each rule after arithmetic, in the order of the rules.
+    """
+
+    rules: RuleSet
+    grids: dict[str, Grid]
+    rng: np.random.Generator
+    context: Callable[[], Columns]
+    more: Callable[[], Columns] | None = None
+    repaired: list[int] = field(default_factory=list)
+
+    def run(self, values: Columns, pins: Pins) -> Integers:
+        """Make rows satisfy the rules, in place; return those that do not.
+
+        Args:
+            values: The columns of the rules and the derived ones.
+            pins: What may not change.
+        """
+        drawn = {name: own.copy() for name, own in values.items() if name in self.grids}
+        grids = {name: grid.within(*pins.bounds.get(name, (-np.inf, np.inf))) for name, grid in self.grids.items()}
+        self._fill_derived(values)
+        propagate(values, self.rules.equations, pins.decided_cells(self.rules.columns, size_of(values)), grids)
+        self.repaired[:] = [int((~rule.holds(values, self.rules.steps)).sum()) for rule in self.rules.rules]
+        left = np.zeros(size_of(values), bool)
+        for component in self.rules.components:
+            part = _ComponentRepair(self, component, pins, grids)
+            left[part.run(values, drawn)] = True
+        return np.flatnonzero(left)
+
+    def _fill_derived(self, values: Columns) -> None:
+        """Give derived cells that are missing although their columns are present the value of another row, in place."""
+        for one in self.rules.derived:
+            own = values[one.name]
+            known = np.flatnonzero(~np.isnan(own))
+            gaps = np.flatnonzero(np.isnan(own) & present(values, one.form.columns))
+            if len(gaps) and len(known):
+                own[gaps] = own[self.rng.choice(known, len(gaps))]
+
+    @cached_property
+    def own_context(self) -> Columns:
+        """The other columns of the rows."""
+        return self.context()
+
+    @cached_property
+    def extra(self) -> Columns | None:
+        """More rows."""
+        return None if self.more is None else self.more()
+
+
+@dataclass(frozen=True, eq=False)
+class _ComponentRepair:
+    """The repair of rules that share columns.
+
+    Attributes:
+        repair: The repair of all rules.
+        component: The rules, their columns and equations.
+        pins: What may not change.
+        grids: The values of each column, under the conditions.
+    """
+
+    repair: Repair
+    component: Component
+    pins: Pins
+    grids: dict[str, Grid]
+
+    def run(self, values: Columns, drawn: Columns) -> Integers:
+        """Make rows satisfy the rules, in place; return those that do not."""
+        if self._state(values, self.pins).all():
+            return np.zeros(0, np.int64)
+        self._set_determined(values, self.pins, {})
+        rows = np.flatnonzero(~self._state(values, self.pins).all(axis=0))
+        if len(rows) and self.component.equations:
+            rows = self._mend_numbers(values, drawn, rows)
+        return self._take_from_donors(values, rows) if len(rows) else rows
+
+    def _mend_numbers(self, values: Columns, drawn: Columns, rows: Integers) -> Integers:
+        """Where arithmetic failed, take the numbers as drawn, else reflect them; return the rows that are left."""
+        own = self.pins.of_rows(rows)
+        fixed = {name: own.fixed(name, len(rows)) for name in self.component.columns}
+        held = [
+            equation.form.holds(take(values, rows), self.repair.rules.steps) for equation in self.component.equations
+        ]
+        numeric = ~np.logical_and.reduce(held)
+        before = {name: drawn[name] for name in self.component.columns if name in drawn}
+        for trial in (take(values, rows) | take(before, rows), take(values, rows)):
+            for _ in range(MAX_SWEEPS):
+                if not self._state(trial, own).all():
+                    reflect(trial, self.component.equations, fixed, self.grids)
+            met = numeric & self._state(trial, own).all(axis=0)
+            put(values, rows, {name: trial[name] for name in self.component.columns}, met)
+            numeric &= ~met
+        return rows[~self._state(take(values, rows), own).all(axis=0)]
+
+    def _take_from_donors(self, values: Columns, rows: Integers) -> Integers:
+        """Repair rows from rows that satisfy the rules, in place; return those that are left.
+
+        First the columns of one violated rule are replaced, then all that rules join, then cells of several donors.
+        """
+        names = self.component.columns
+        everything = {**self.repair.own_context, **values}
+        pool = take(everything, np.flatnonzero(self._state(values, self.pins).all(axis=0)))
+        if size_of(pool) < MIN_DONORS and self.repair.extra is not None:
+            extra = {name: own.copy() for name, own in self.repair.extra.items()}
+            everyone = Pins({}, self.pins.restricted, self.pins.bounds)
+            self._complete(extra, everyone, {})
+            met = self._state(extra, everyone).all(axis=0)
+            pool = {name: np.concatenate([own, extra[name][met]]) for name, own in pool.items()}
+        free = {name: ~self.pins.fixed(name, size_of(values)) for name in names}
+        rng = self.repair.rng
+        for at, rule in enumerate(self.component.rules):
+            broken = rows[~self._state(take(values, rows), self.pins.of_rows(rows))[at]]
+            replace_from_donors(everything, broken, pool, rule.columns, free, self._check(values, at), rng)
+        rows = rows[~self._state(take(values, rows), self.pins.of_rows(rows)).all(axis=0)]
+        rows = replace_from_donors(everything, rows, pool, names, free, self._check(values, None), rng)
+        source = pool if size_of(pool) else values
+        return combine_donors(everything, rows, source, names, free, self._check(values, None), rng)
+
+    def _check(self, values: Columns, at: int | None) -> Callable[[Columns, Integers, Sequence[str]], Bools]:
+        """Whether trial rows satisfy a rule, or all, and none is violated that was not before."""
+
+        def check(trial: Columns, rows: Integers, replaced: Sequence[str]) -> Bools:
+            own = self.pins.of_rows(rows)
+            before = self._state(take(values, rows), own)
+            self._complete(trial, own, {name: np.ones(len(rows), bool) for name in replaced})
+            after = self._state(trial, own)
+            return np.asarray(
+                after.all(axis=0) if at is None else after[at] & (after | ~before).all(axis=0), dtype=bool
+            )
+
+        return check
+
+    def _complete(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> None:
+        """Solve the equations and set determined cells, in place."""
+        propagate(values, self.component.equations, self._decided(values, pins, stays), self.grids)
+        self._set_determined(values, pins, stays)
+
+    def _decided(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> dict[str, Bools]:
+        cells = pins.decided_cells(self.component.columns, size_of(values))
+        return {name: own | stays[name] if name in stays else own for name, own in cells.items()}
+
+    def _set_determined(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> None:
+        """Set the cells that others determine, in place."""
+        decided = self._decided(values, pins, stays)
+        for _ in range(MAX_SWEEPS):
+            moved = False
+            for rule in self.component.rules:
+                for cell in rule.determined(values):
+                    own = values[cell.column]
+                    same = (own == cell.values) | (is_missing(own) & is_missing(cell.values))
+                    rows = cell.rows & ~decided[cell.column] & ~same.astype(bool)
+                    if rows.any():
+                        own[rows] = cell.values[rows]
+                        decided[cell.column] = decided[cell.column] | rows
+                        moved = True
+            if not moved:
+                return
+            propagate(values, self.component.equations, decided, self.grids)
+
+    def _state(self, values: Columns, pins: Pins) -> Bools:
+        """Whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n)."""
+        inside = np.ones(size_of(values), bool)
+        for name in self.component.columns:
+            if name in self.grids:
+                own = values[name]
+                inside &= self.grids[name].inside(own) | np.isnan(own) | pins.fixed(name, len(own))
+        held = [rule.holds(values, self.repair.rules.steps) for rule in self.component.rules]
+        return np.stack([*held, inside])
+
+
+def size_of(values: Columns) -> int:
+    """The number of rows."""
+    return len(next(iter(values.values())))

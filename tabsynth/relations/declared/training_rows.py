@@ -1,0 +1,138 @@
+"""Training rows that violate a constraint: counted, and left out, repaired or kept as the constraint declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.pandas_dtypes import dtype_name
+from tabsynth.codec.rare_value_pooling import person_codes
+from tabsynth.common.arrays import Bools
+from tabsynth.data.table import Table
+from tabsynth.errors import DataError
+from tabsynth.relations.declared.cells import read_context, write_columns
+from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.repair import Repair
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.schema.constraints import Combinations, Constraint
+from tabsynth.schema.constraints.base import present
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import row_values, satisfies
+
+
+@dataclass(frozen=True, eq=False)
+class Violations:
+    """Training rows that violate constraints.
+
+    Attributes:
+        rows: The violated constraints, each with its rows, shape (n,).
+    """
+
+    rows: tuple[tuple[Constraint, Bools], ...]
+
+    @classmethod
+    def of(cls, table: Table) -> Violations:
+        """Those of a table."""
+        rows = [(rule, ~satisfies(rule, table.frame, table.schema)) for rule in table.schema.constraints]
+        return cls(tuple((rule, broken) for rule, broken in rows if broken.any()))
+
+    def dropped(self, n: int) -> Bools:
+        """The rows to leave out, shape (n,)."""
+        chosen = [own for rule, own in self.rows if rule.on_violation == "drop"]
+        return np.asarray(np.logical_or.reduce([np.zeros(n, bool), *chosen]), dtype=bool)
+
+    def card(self) -> list[dict[str, Any]]:
+        """How many rows violate each constraint, and what was done."""
+        return [
+            {"rule": rule.describe(), "rows": int(own.sum()), "on_violation": rule.on_violation}
+            for rule, own in self.rows
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """A training table that is ready to be learned under its constraints.
+
+    Attributes:
+        table: The rows, with those left out or repaired that violate a constraint; its schema lists combinations.
+        kept: The rows of the original table that are left, shape (n,).
+        card: How many rows violate each constraint, and what was done.
+    """
+
+    table: Table
+    kept: Bools
+    card: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, table: Table, min_group: int, seed: int) -> TrainingRows:
+        """Prepare a table."""
+        schema = learn_combinations(table, min_group)
+        table = replace(table, schema=schema)
+        violations = Violations.of(table)
+        kept = ~violations.dropped(len(table))
+        table = repair_rows(table, violations, np.random.default_rng([seed, 2]))
+        if not kept.all():
+            table = replace(table, frame=table.frame[kept].reset_index(drop=True))
+        return cls(table, kept, violations.card())
+
+    def keep(self, weights: Any, mask: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
+        """Weights and mask of the rows that are left."""
+        if self.kept.all():
+            return weights, mask
+        if weights is not None and not isinstance(weights, str) and len(weights) == len(self.kept):
+            weights = np.asarray(weights)[self.kept]
+        if isinstance(mask, pd.DataFrame) and len(mask) == len(self.kept):
+            mask = mask[self.kept].reset_index(drop=True)
+        return weights, mask
+
+
+def learn_combinations(table: Table, min_group: int) -> Schema:
+    """The schema with the combinations of training rows where it lists none; each rests on ``min_group`` persons."""
+    persons = person_codes(table, min_group)
+    out: list[Constraint] = []
+    for rule in table.schema.constraints:
+        if isinstance(rule, Combinations) and rule.values is None:
+            values = row_values(table.frame, table.schema, rule.of)
+            known = pd.DataFrame({str(i): values[name] for i, name in enumerate(rule.of)}, dtype=object)
+            known["person"] = np.arange(len(known)) if persons is None else persons
+            known = known[present(values, rule.of)]
+            counts = known.groupby([str(i) for i in range(len(rule.of))], sort=False)["person"].nunique()
+            kept = counts[counts >= min_group].index.tolist()
+            if not kept:
+                raise DataError(
+                    f"the constraint {rule.to_dict()} lists no values, and no combination in the table has {min_group} "
+                    "rows; list its values"
+                )
+            out.append(replace(rule, values=tuple(tuple(_plain(value) for value in key) for key in kept)))
+        else:
+            out.append(rule)
+    return Schema(table.schema.columns, tuple(out), table.schema.sdv, table.schema.ledger)
+
+
+def repair_rows(table: Table, violations: Violations, rng: np.random.Generator) -> Table:
+    """The table with the rows repaired that violate a constraint which says so."""
+    chosen = [own for rule, own in violations.rows if rule.on_violation == "repair"]
+    if not chosen:
+        return table
+    broken = np.logical_or.reduce(chosen)
+    wanted = tuple(rule for rule in table.schema.constraints if rule.on_violation == "repair")
+    rules = RuleSet.of(Schema(table.schema.columns, wanted))
+    values = row_values(table.frame, table.schema, rules.columns)
+    before = {name: own.copy() for name, own in values.items()}
+    for one in rules.derived:
+        values[one.name] = np.where(one.form.holds(values, rules.steps), one.measure(values) / one.scale, np.nan)
+    # Rows that violate nothing stay as they are; they are donors.
+    pins = Pins(dict.fromkeys(rules.columns, ~broken))
+    Repair(rules, rules.grids(None), rng, lambda: read_context(rules, table.frame)).run(values, pins)
+    dtypes = {name: dtype_name(table.frame[name]) for name in rules.columns}
+    plain = RuleSet(rules.schema, rules.rules, rules.keys, ())
+    return Table(write_columns(plain, table.frame, dtypes, before, values), table.schema)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value

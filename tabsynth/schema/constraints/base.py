@@ -1,0 +1,142 @@
+"""What every constraint is: its columns, whether a row satisfies it, and its plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Bools
+from tabsynth.errors import SchemaError
+from tabsynth.schema.columns import Column
+from tabsynth.schema.constraints.forms import LinearForm, ProductForm
+
+Values = Mapping[str, Any]
+"""Columns as arrays, shape (n,): numbers as float64, dates as days since 1970 (both NaN where missing), the rest as
+objects (None where missing)."""
+
+Steps = Mapping[str, float]
+"""The distance of neighbouring values of columns with declared decimals or resolution."""
+
+OnViolation = Literal["error", "exclude", "repair", "drop"]
+
+NO_STEPS: Steps = {}
+
+
+@dataclass(frozen=True)
+class Determined:
+    """Cells that the other cells of their row determine.
+
+    Attributes:
+        column: Their column.
+        rows: Which rows, shape (n,).
+        values: Their values in the form of ``Values``, shape (n,); read where ``rows``.
+    """
+
+    column: str
+    rows: Bools
+    values: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """A rule that every synthetic row satisfies.
+
+    A rule holds in a row where a value that it reads is missing, unless the rule is about missing cells.
+
+    Attributes:
+        on_violation: What happens to training rows that violate the rule: ``error`` refuses the table, ``exclude``
+            trains on them without the rule, ``repair`` changes the cells that violate it, ``drop`` leaves the rows out.
+            A private fit does not look.
+    """
+
+    kind: ClassVar[str]
+    on_violation: OnViolation = "error"
+
+    def __post_init__(self) -> None:
+        if self.on_violation not in get_args(OnViolation):
+            raise SchemaError(
+                f"on_violation of a constraint is one of {', '.join(get_args(OnViolation))}, not {self.on_violation!r}"
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        raise NotImplementedError
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """Whether each row satisfies the constraint, shape (n,)."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """The constraint as people read it."""
+        raise NotImplementedError
+
+    def check_columns(self, columns: Mapping[str, Column]) -> None:
+        """Raise SchemaError if the columns are not of a kind that the constraint can be about."""
+
+    def linear_forms(self) -> tuple[LinearForm, ...]:
+        """Linear forms that together say the same as the constraint; empty if none do."""
+        return ()
+
+    def product_forms(self) -> tuple[ProductForm, ...]:
+        """Products that together say the same as the constraint; empty if none do."""
+        return ()
+
+    def determined(self, values: Values) -> Iterable[Determined]:
+        """Cells that the others determine, so that no other value satisfies the constraint."""
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constraint as plain data, without defaults."""
+        out: dict[str, Any] = {"kind": self.kind}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.default is MISSING or value != item.default:
+                out[item.name] = _plain(value)
+        return out
+
+    def _refuse(self, why: str) -> SchemaError:
+        return SchemaError(f"constraint {self.kind}: {why}")
+
+    def _check_names(self, names: object, at_least: int, what: str) -> tuple[str, ...]:
+        """A list of distinct column names as a tuple."""
+        good = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+        if not good or not isinstance(names, (list, tuple)) or len(names) < at_least or len(set(names)) < len(names):
+            raise self._refuse(f"{what} must be a list of at least {at_least} different column names, not {names!r}")
+        return tuple(names)
+
+
+def is_missing(values: Any) -> Bools:
+    """Which cells are missing, shape (n,)."""
+    return np.asarray(pd.isna(values), dtype=bool)
+
+
+def present(values: Values, names: Iterable[str]) -> Bools:
+    """The rows in which none of some columns is missing, shape (n,)."""
+    return np.asarray(np.logical_and.reduce([~is_missing(values[name]) for name in names]), dtype=bool)
+
+
+def plain_mapping(pairs: tuple[tuple[Any, Any], ...]) -> Any:
+    """Pairs as a mapping, as JSON can hold them: a list of pairs unless all keys are text."""
+    if all(isinstance(key, str) for key, _ in pairs):
+        return dict(pairs)
+    return [[key, value] for key, value in pairs]
+
+
+def check_number(constraint: Constraint, name: str, value: object) -> None:
+    """Raise SchemaError unless a fact is a finite number or None."""
+    good = value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value))
+    if not good:
+        raise SchemaError(f"constraint {constraint.kind}: {name} must be a finite number, not {value!r}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,197 @@
+"""Constraints in the expression language of ``tabsynth.schema.expressions``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tabsynth.common.arrays import Bools
+from tabsynth.errors import InputError, SchemaError
+from tabsynth.schema.constraints.base import NO_STEPS, Constraint, Determined, Steps, Values, is_missing, present
+from tabsynth.schema.constraints.forms import LinearForm
+from tabsynth.schema.constraints.recognition import assignments, linear_forms_of
+from tabsynth.schema.expressions import Formula
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expression(Constraint):
+    """An expression that is true in every row, such as ``where(age < 18, kids == 0, True)``.
+
+    Sums and differences are recognised and kept as the constraints ``order`` and ``linear`` are.
+
+    Attributes:
+        rule: The expression.
+    """
+
+    kind: ClassVar[str] = "expression"
+    rule: str
+    formula: Formula = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "formula", _parse(self, "rule", self.rule))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return tuple(sorted(self.formula.names))
+
+    def linear_forms(self) -> tuple[LinearForm, ...]:
+        """The forms that the expression says, if it says nothing else."""
+        return linear_forms_of(self.formula.tree)
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """Whether each row satisfies the constraint, shape (n,)."""
+        forms = self.linear_forms()
+        if forms and all(np.asarray(values[name]).dtype != object for name in self.columns):
+            return np.asarray(np.logical_and.reduce([form.holds(values, steps) for form in forms]), dtype=bool)
+        return _true(self.formula, values) | ~_readable(self.formula, values)
+
+    def describe(self) -> str:
+        """The expression."""
+        return self.rule
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constraint as plain data."""
+        return _without_formulas(super().to_dict())
+
+
+@dataclass(frozen=True, kw_only=True)
+class IfThen(Constraint):
+    """Where one expression is true, another is too.
+
+    Attributes:
+        when: The condition.
+        then: What follows.
+    """
+
+    kind: ClassVar[str] = "if_then"
+    when: str
+    then: str
+    condition: Formula = field(init=False, repr=False, compare=False)
+    consequence: Formula = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "condition", _parse(self, "when", self.when))
+        object.__setattr__(self, "consequence", _parse(self, "then", self.then))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return tuple(sorted(self.condition.names | self.consequence.names))
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """Whether each row satisfies the constraint, shape (n,)."""
+        then = self.consequence
+        return ~self._applies(values) | _true(then, values) | ~_readable(then, values)
+
+    def determined(self, values: Values) -> Iterable[Determined]:
+        """The columns that the consequence sets to one value or empties, where the condition is true."""
+        rows = self._applies(values)
+        for name, value in assignments(self.consequence.tree):
+            here = rows if value is None else rows & ~is_missing(values[name])
+            yield Determined(name, here & (name not in self.condition.names), _constant(values[name], value))
+
+    def _applies(self, values: Values) -> Bools:
+        return _true(self.condition, values) & _readable(self.condition, values)
+
+    def describe(self) -> str:
+        """The rule as people read it."""
+        return f"if {self.when} then {self.then}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constraint as plain data."""
+        return _without_formulas(super().to_dict())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingWhen(Constraint):
+    """A column that is missing where an expression is true, and nowhere else.
+
+    Attributes:
+        column: The column.
+        when: The expression.
+        only: Whether the column is present in all other rows.
+    """
+
+    kind: ClassVar[str] = "missing"
+    column: str
+    when: str
+    only: bool = True
+    condition: Formula = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.column, str) or not isinstance(self.only, bool):
+            raise self._refuse("column must be a column name, and only true or false")
+        object.__setattr__(self, "condition", _parse(self, "when", self.when))
+        if self.column in self.condition.names:
+            raise self._refuse(f"whether {self.column!r} is missing cannot depend on itself")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.column, *sorted(self.condition.names))
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """Whether each row satisfies the constraint, shape (n,)."""
+        known = _readable(self.condition, values)
+        wanted, absent = _true(self.condition, values), is_missing(values[self.column])
+        return ~known | np.where(wanted, absent, ~absent | (not self.only))
+
+    def determined(self, values: Values) -> Iterable[Determined]:
+        """The missing cells."""
+        rows = _true(self.condition, values) & _readable(self.condition, values)
+        yield Determined(self.column, rows, _constant(values[self.column], None))
+
+    def describe(self) -> str:
+        """The rule as people read it."""
+        return f"{self.column} is missing {'just where' if self.only else 'where'} {self.when}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constraint as plain data."""
+        return _without_formulas(super().to_dict())
+
+
+def _parse(constraint: Constraint, name: str, text: Any) -> Formula:
+    try:
+        formula = Formula.parse(text, None, name)
+    except InputError as error:
+        raise SchemaError(f"constraint {constraint.kind}: {error}") from error
+    if not formula.names:
+        raise SchemaError(f"constraint {constraint.kind}: {name} {text!r} reads no column")
+    return formula
+
+
+def _true(formula: Formula, values: Values) -> Bools:
+    """Where an expression is true, shape (n,); false where it reads a missing value."""
+    rows = np.flatnonzero(_readable(formula, values))
+    first = next(iter(formula.names))
+    out = np.zeros(len(values[first]), bool)
+    if len(rows):
+        held = {name: values[name][rows] for name in formula.names}
+        out[rows] = formula.evaluate(held, len(rows)).astype(bool)
+    return out
+
+
+def _readable(formula: Formula, values: Values) -> Bools:
+    """Rows in which no value that an expression reads is missing, shape (n,)."""
+    names = formula.value_names
+    return present(values, names) if names else np.ones(len(values[next(iter(formula.names))]), bool)
+
+
+def _constant(like: Any, value: Any) -> Any:
+    """A column of one value, None for missing, shape (n,)."""
+    if np.asarray(like).dtype != object:
+        return np.full(len(like), np.nan if value is None else float(value))
+    out = np.empty(len(like), dtype=object)
+    out[:] = value
+    return out
+
+
+def _without_formulas(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if not isinstance(value, Formula)}

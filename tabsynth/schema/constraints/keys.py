@@ -1,0 +1,110 @@
+"""Constraints on exclusive columns and on keys, and rules that are not wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Bools
+from tabsynth.errors import SchemaError
+from tabsynth.schema.constraints.base import NO_STEPS, Constraint, Steps, Values, is_missing, present
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneOf(Constraint):
+    """At most one of several columns is set: true, other than 0, or, for text and categories, present.
+
+    Attributes:
+        of: The columns.
+        exactly: Whether one must be set.
+    """
+
+    kind: ClassVar[str] = "one_of"
+    of: tuple[str, ...]
+    exactly: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "of", self._check_names(self.of, 2, "of"))
+        if not isinstance(self.exactly, bool):
+            raise self._refuse(f"exactly must be true or false, not {self.exactly!r}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return self.of
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """Whether each row satisfies the constraint, shape (n,)."""
+        count = np.sum([_is_set(values[name]) for name in self.of], axis=0)
+        return np.asarray(count == 1 if self.exactly else count <= 1, dtype=bool)
+
+    def describe(self) -> str:
+        """The constraint as people read it."""
+        return f"{'exactly' if self.exactly else 'at most'} one of {', '.join(self.of)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unique(Constraint):
+    """No combination of the columns' values occurs twice in a table; one with a missing value may.
+
+    Attributes:
+        of: The columns of the key.
+    """
+
+    kind: ClassVar[str] = "unique"
+    of: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "of", self._check_names(self.of, 1, "of"))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return self.of
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """Whether each row's key did not occur before, shape (n,)."""
+        again = pd.DataFrame({name: values[name] for name in self.of}).duplicated().to_numpy(bool)
+        return ~again | ~present(values, self.of)
+
+    def describe(self) -> str:
+        """The constraint as people read it."""
+        return f"({', '.join(self.of)}) is unique"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedRule(Constraint):
+    """A rule that is not enforced although it holds in all training rows, as the model card spells it."""
+
+    kind: ClassVar[str] = "refused"
+    rule: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """No column is constrained."""
+        return ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.rule, str) or not self.rule:
+            raise SchemaError(f"a refused rule is spelled as in the model card, such as 'start <= end': {self.rule!r}")
+
+    def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
+        """All rows satisfy it, shape (n,)."""
+        return np.ones(len(next(iter(values.values()), ())), bool)
+
+    def describe(self) -> str:
+        """The rule."""
+        return f"not: {self.rule}"
+
+
+def _is_set(values: Any) -> Bools:
+    if np.asarray(values).dtype != object:
+        return np.asarray(~(np.isnan(values) | (values == 0)), dtype=bool)
+    off = np.asarray([value is False for value in values.tolist()], dtype=bool)
+    return np.asarray(~is_missing(values) & ~off, dtype=bool)

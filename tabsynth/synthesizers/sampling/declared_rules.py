@@ -1,0 +1,72 @@
+"""Rows of a token model that satisfy declared constraints under conditions, and discovered rules as far as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
+from tabsynth.common.arrays import Bools, Integers
+from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
+from tabsynth.relations.enforcement import Relations
+from tabsynth.schema.columns import Datetime
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.sampling.conditions import Conditions
+from tabsynth.synthesizers.sampling.rejection import sample_valid
+
+MAX_RULE_REDRAWS = 10
+"""Redraws of rows that violate a discovered rule."""
+
+
+def sample_satisfying(
+    schema: Schema,
+    codec: Codec,
+    relations: Relations,
+    conditions: Conditions,
+    draw: Callable[[Integers, int], pd.DataFrame],
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Rows that satisfy the schema's constraints.
+
+    Args:
+        schema: The schema.
+        codec: The vocabulary of the model.
+        relations: What was discovered.
+        conditions: What each row must meet.
+        draw: Draws the rows of given numbers, at an attempt counted from 0.
+        rng: Chooses among repairs.
+
+    Raises:
+        ConditionError: The conditions contradict the constraints.
+    """
+    n = len(conditions.fixed)
+    rules = RuleSet.of(schema)
+    pins = pins_of(conditions, codec, rules)
+
+    def sample(left: Integers, attempt: int) -> pd.DataFrame:
+        rows = draw(left, attempt)
+        return satisfy(rules, rows, codec, pins.of_rows(left), rng, more=lambda more: draw(left[more], attempt))
+
+    def valid(rows: pd.DataFrame, attempt: int) -> Bools:
+        # A condition may contradict a discovered rule, but never a declared constraint.
+        return relations.hold(rows, codec) if attempt < MAX_RULE_REDRAWS else np.ones(len(rows), bool)
+
+    rows = sample_valid(n, sample, valid)
+    return satisfy_keys(rules, rows, codec, pins, rng) if rules.keys else rows
+
+
+def pins_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> Pins:
+    """What conditions decide of the columns of rules."""
+    known = conditions.fixed >= 0
+    held = {name: np.asarray(known[:, codec.positions(name)].any(axis=1), dtype=bool) for name in rules.columns}
+    bounds = {}
+    for name, span in conditions.ranges.items():
+        column = codec.schema[name]
+        unit = UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1
+        bounds[name] = (span.low * unit, span.high * unit)
+    return Pins({name: own for name, own in held.items() if own.any()}, frozenset(conditions.allowed), bounds)
