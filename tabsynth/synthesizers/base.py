@@ -53,7 +53,6 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     kind: ClassVar[str]
     """The name in model files and on the command line."""
-
     supports_weights: ClassVar[bool] = False
     """Whether it can learn from weighted rows and from rows without some columns."""
     supports_privacy: ClassVar[bool] = False
