@@ -7,9 +7,13 @@ import signal
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from tabsynth.data.read_write import write
 from tabsynth.errors import InputError
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.synthesizers.registry import load
 from tabsynth.web import jobs
 from tabsynth.web.progress import live
 from tabsynth.web.project import Project, read_state
@@ -76,3 +80,33 @@ def test_progress_adds_up_to_the_whole() -> None:
     assert 0 < percents[0] < percents[-1] < 100
     assert live({"action": "train", "state": "done"}, False)["percent"] == 100
     assert live({"action": "train", "curve": [[1, 2.0], [2, 1.0]]}, False)["curve"].startswith("M0.0 ")
+
+
+@pytest.mark.slow
+def test_a_private_fit_protects_persons_and_goes_on_without_a_second_charge(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "person": [f"p{i // 2:04d}" for i in range(600)],
+            "age": [20 + i * 7 % 60 for i in range(600)],
+            "sex": [("f", "m")[i % 2] for i in range(600)],
+            "pay": [10.0 * (i * 13 % 97) for i in range(599)] + [1e9],
+        }
+    )
+    write(frame, tmp_path / "visits.csv")
+    project = take_source(tmp_path, str(tmp_path / "visits.csv"))
+    schema = project.schema.replace("person", kind="identifier", role="person", pattern=None)
+    schema.replace("sex", kind="categorical", values=("f", "m")).to_json(project.path("schema.json"))
+    Protection(epsilon=2.0, budget=2.0, rows_public=600, unit="person", rows_per_person=2).save(project)
+    for _ in range(2):
+        jobs.start(tmp_path, project, "train")
+        assert jobs.wait(tmp_path, 120)
+        assert jobs.status(tmp_path, project)["state"] == "done", jobs.status(tmp_path, project)
+        ledger = PrivacyLedger.open(project.path("ledger.json"))
+        assert ledger.unit == "person"
+        assert 1.8 < ledger.epsilon() <= 2.0
+        project.output("report.json").unlink()
+    train, held = (pd.read_parquet(project.output(f"real-{part}.parquet")) for part in ("train", "holdout"))
+    assert not set(train["person"]) & set(held["person"])
+    model = load(project.output("model.tabsynth"))
+    assert model.schema_["pay"].high < 1e9  # a single value widens no bound
+    assert not set(pd.read_csv(project.output("synthetic.csv"))["person"]) & set(frame["person"])

@@ -198,3 +198,11 @@ def test_a_hostile_file_name_stays_in_its_project(client, patients: bytes, tmp_p
     for path in tmp_path.rglob("*"):
         assert len(path.relative_to(tmp_path).parts) <= 2
         assert path.is_dir() or path.name in {"project.json", "schema.json", "source.csv", "table.parquet"}
+
+
+def test_the_unit_of_privacy_is_a_key(client, project: Project) -> None:
+    number = number_of(project, "age")
+    client.post("/p/patients-2/column", number=number, kind="numeric", role="person")
+    assert (project.schema["age"].kind, project.schema["age"].role) == ("identifier", "person")
+    project.update(confirmed=True)
+    assert "Most rows of one person" in client.get("/p/patients-2/protection").text

@@ -35,5 +35,5 @@ def run(args: Namespace) -> int:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         raise missing_package("the web page", error.name or "starlette", "web") from error
-    serve(args.folder, args.port, say)
+    serve(args.folder, args.port, lambda line: say(line, "notice"))  # with --quiet too: it is the only way in
     return DONE

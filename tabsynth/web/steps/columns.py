@@ -174,6 +174,8 @@ def declare_public(project: Project, form: Mapping[str, str]) -> None:
 def _with_kind(schema: Schema, name: str, kind: str, **facts: Any) -> Schema:
     if kind not in KINDS:
         raise InputError("choose one of the kinds")
+    if facts.get("role") == "person":
+        kind = "identifier"  # the unit of privacy is never learned
     if facts.get("role") in ("target", "person"):  # one column has it: it moves
         for other in schema.with_role(facts["role"]):
             if other != name:

@@ -21,7 +21,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import create, load
-from tabsynth.web.project import LEDGER, MEASURED, OUTPUT, RELEASE, SCHEMA, TABLE, Project
+from tabsynth.web.project import LEDGER, OUTPUT, PUBLIC_SCHEMA, RELEASE, SCHEMA, TABLE, Project
 from tabsynth.web.steps.protection import Protection, declare, fit_privacy, measurement_privacy, needs_measurement
 from tabsynth.web.steps.tables import read_frame
 
@@ -99,19 +99,19 @@ def _fit(
         checkpoint = checkpoint_path(project.folder / OUTPUT / MODEL)
         fitted = Table.of(frame, _observed_bounds(frame, schema))
         return model.fit(fitted, seed=SEED, progress=False, checkpoint=checkpoint, callbacks=(reporter.on_fit,))
-    declared = declare(schema)
-    measured_path = project.path(MEASURED)
-    if needs_measurement(declared):
-        if not measured_path.exists():
+    path, ledger = project.path(PUBLIC_SCHEMA), project.path(LEDGER)
+    if not path.exists():
+        declared = declare(schema)
+        if needs_measurement(declared):
             from tabsynth.privacy.domains import measure
 
             reporter.phase("measure")
-            privacy = measurement_privacy(protection, project.path(LEDGER))
-            measure(frame, declared, privacy).to_json(measured_path)
-        declared = Schema.from_json(measured_path)
+            declared = measure(frame, declared, measurement_privacy(protection, ledger))
+        declared.to_json(path)
+    public = Schema.from_json(path)
     reporter.phase("learn")
-    privacy = fit_privacy(protection, project.path(LEDGER), measured=bool(declared.ledger))
-    return create("marginal").fit(frame, schema=declared, privacy=privacy, progress=False)
+    privacy = fit_privacy(protection, ledger, measured=bool(public.ledger))
+    return create("marginal").fit(frame, schema=public, privacy=privacy, progress=False)
 
 
 def _split_rows(project: Project, schema: Schema, protection: Protection) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -182,7 +182,7 @@ def _forget_other_inputs(project: Project) -> None:
     known = path.read_text(encoding="utf-8") if path.exists() else ""
     if known != digest.hexdigest():
         stale: list[Path] = [project.output(name) for name in RESULTS]
-        kept_beside = [project.path(name) for name in (MEASURED, RELEASE)]
+        kept_beside = [project.path(name) for name in (PUBLIC_SCHEMA, RELEASE)]
         for old in (*stale, checkpoint_path(project.output(MODEL)), *kept_beside):
             old.unlink(missing_ok=True)
         from tabsynth.common.atomic_files import write_text
