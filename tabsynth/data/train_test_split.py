@@ -61,6 +61,35 @@ def split(
     return _select_rows(table, ~out), _select_rows(table, out)
 
 
+def split_independently(table: Table, share: float, *, seed: int = 0, unit: str = "row") -> tuple[Table, Table]:
+    """Split a table for a private fit: each row, or each person, is held out by a draw of its own.
+
+    Which rows are learned then depends on no value and no other row, as it would in a stratified split of a fixed size;
+    a guarantee of the training rows is one of the whole table.
+
+    Args:
+        table: The table.
+        share: Probability of each unit to be held out.
+        seed: Seed of the draws.
+        unit: ``row``, or the column that identifies persons.
+
+    Raises:
+        DataError: A part is empty.
+
+    Example:
+        >>> table = Table.of(pd.DataFrame({"x": range(1000)}))
+        >>> train, holdout = split_independently(table, 0.2, seed=0)
+        >>> len(train) + len(holdout), 150 < len(holdout) < 250
+        (1000, True)
+    """
+    # Missing persons, of code -1, are one person: the last draw.
+    units = np.arange(len(table)) if unit == "row" else pd.factorize(table.frame[unit])[0]
+    held = (np.random.default_rng(seed).random(int(units.max(initial=0)) + 2) < share)[units]
+    if held.all() or not held.any():
+        raise DataError(f"the table has too few rows to hold out a share of {share:g}; give more rows")
+    return _select_rows(table, ~held), _select_rows(table, held)
+
+
 def check_target(table: Table, target: str) -> None:
     """Raise if a column cannot be the target.
 

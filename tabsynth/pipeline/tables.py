@@ -13,7 +13,7 @@ import pandas as pd
 
 from tabsynth.data.sample_datasets import open_table
 from tabsynth.data.table import Table
-from tabsynth.data.train_test_split import check_target, split
+from tabsynth.data.train_test_split import check_target, split, split_independently
 from tabsynth.evaluation.inputs import fingerprint, relax_schema
 from tabsynth.pipeline.checks import parse_conditions
 from tabsynth.pipeline.config import Job
@@ -97,7 +97,10 @@ class SourceTable:
 
     def _read(self) -> Table:
         if self._table is None:
-            self._table = open_table(self._job.input, self._job.schema, self._job.read)
+            schema = self._job.schema
+            if self._job.model.privacy is not None and schema is not None:
+                schema = relax_schema(schema)  # a private fit clamps what its schema does not allow
+            self._table = open_table(self._job.input, schema, self._job.read)
         return self._table
 
     def _mix(self) -> tuple[Table, pd.DataFrame, npt.NDArray[np.bool_]]:
@@ -128,4 +131,6 @@ class SourceTable:
             loose = relax_schema(table.schema)  # the holdout may contain values that the training rows do not
             options = {name: value for name, value in job.read.items() if name not in ("table", "query")}
             return table, open_table(job.holdout, loose, options if isinstance(job.holdout, Path) else None)
+        if job.model.privacy is not None:
+            return split_independently(table, job.holdout, seed=self._seeds["split"], unit=job.model.privacy.unit)
         return split(table, job.holdout, seed=self._seeds["split"], target=target)

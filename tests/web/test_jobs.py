@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from tabsynth.data.read_write import write
-from tabsynth.errors import InputError
+from tabsynth.errors import InputError, PrivacyError
+from tabsynth.pipeline import run
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.synthesizers.registry import load
 from tabsynth.web import jobs
 from tabsynth.web.progress import live
 from tabsynth.web.project import Project, read_state
+from tabsynth.web.steps.pipeline_file import write_pipeline
 from tabsynth.web.steps.protection import Protection
 from tabsynth.web.steps.tables import take_source
 
@@ -60,6 +62,11 @@ def test_a_job_is_cancelled_and_goes_on_where_it_was(project: Project, tmp_path:
     assert project.output("model.tabsynth").stat().st_mtime_ns == model.st_mtime_ns  # it was not learned again
     project.update(confirmed=True)
     assert project.step == "results"
+    # The pipeline file makes the same rows.
+    synthetic = pd.read_parquet(project.output("synthetic.parquet"))
+    write_pipeline(project)
+    run(project.path("pipeline.yaml"), progress=False)
+    assert pd.read_parquet(project.output("synthetic.parquet")).equals(synthetic)
 
 
 def test_a_failed_job_says_why(project: Project, tmp_path: Path) -> None:
@@ -108,5 +115,9 @@ def test_a_private_fit_protects_persons_and_goes_on_without_a_second_charge(tmp_
     train, held = (pd.read_parquet(project.output(f"real-{part}.parquet")) for part in ("train", "holdout"))
     assert not set(train["person"]) & set(held["person"])
     model = load(project.output("model.tabsynth"))
+    write_pipeline(project)
+    with pytest.raises(PrivacyError, match="the budget is 2"):  # it would fit again, and is refused before it reads
+        run(project.path("pipeline.yaml"), progress=False)
+    assert ledger.tip == PrivacyLedger.open(project.path("ledger.json")).tip
     assert model.schema_["pay"].high < 1e9  # a single value widens no bound
     assert not set(pd.read_csv(project.output("synthetic.csv"))["person"]) & set(frame["person"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,6 @@ import pytest
 from tabsynth.data.read_write import write
 from tabsynth.pipeline.config import read_job
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.schema.schema import Schema
 from tabsynth.web.project import Project
 from tabsynth.web.steps.protection import Protection, explain
 
@@ -153,13 +151,18 @@ def test_an_impossible_epsilon_is_refused(client, project: Project, epsilon: str
 
 
 def test_the_pipeline_file_is_one_that_the_pipeline_reads(client, project: Project) -> None:
+    assert "learn the table first" in client.get("/p/patients-2/pipeline").text
+    project.schema.to_json(project.path("schema-fit.json"))
     Protection().save(project)
-    page = client.get("/p/patients-2/pipeline").text
-    assert re.search(r"kind: masked", page)
+    assert "kind: masked" in client.get("/p/patients-2/pipeline").text
+    Protection(epsilon=1.0, budget=3.0, rows_public=100).save(project)
     assert client.post("/p/patients-2/pipeline").status == 303
     job = read_job(project.path("pipeline.yaml"))
-    assert isinstance(job.schema, Schema)
+    assert job.schema == project.schema
     assert job.input == project.path("table.parquet")
+    assert job.model.privacy is not None
+    assert job.model.privacy.epsilon <= 1.0
+    assert PrivacyLedger.open(job.model.privacy.ledger).epsilon_budget == 3.0
 
 
 def test_public_facts_are_declared_together(client, project: Project) -> None:

@@ -7,22 +7,39 @@ from typing import Any
 import yaml
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.errors import InputError
 from tabsynth.pipeline.config import job_from_dict
-from tabsynth.web.project import OUTPUT, PIPELINE, SCHEMA, TABLE, Project
-from tabsynth.web.steps.protection import Protection
+from tabsynth.schema.schema import Schema
+from tabsynth.web.project import FIT_SCHEMA, LEDGER, OUTPUT, PIPELINE, TABLE, Project
+from tabsynth.web.steps.protection import Protection, fit_privacy
 from tabsynth.web.steps.training import HOLDOUT, SEED, SYNTHETIC
 
 HEAD = "# The steps of this project. Run them with: tabsynth run pipeline.yaml\n"
+PRIVATE_HEAD = HEAD + "# Each run that fits again charges the ledger again.\n"
 
 
 def pipeline_data(project: Project) -> dict[str, Any]:
-    """The keys of the pipeline file."""
+    """The keys of the pipeline file.
+
+    Raises:
+        InputError: The table was not learned yet, so that the schema of the fit is not known.
+    """
+    fit_schema = project.path(FIT_SCHEMA)
+    if not fit_schema.exists():
+        raise InputError("the pipeline file needs the schema of the fit; learn the table first")
     protection = Protection.of(project)
     target = next(iter(project.schema.with_role("target")), None)
-    data: dict[str, Any] = {"version": 1, "input": TABLE, "schema": SCHEMA, "output": OUTPUT}
+    data: dict[str, Any] = {"version": 1, "input": TABLE, "schema": FIT_SCHEMA, "output": OUTPUT}
     if target is not None:
         data["target"] = target
-    data |= {"holdout": HOLDOUT, "seed": SEED, "model": {"kind": "marginal" if protection.private else "masked"}}
+    model: dict[str, Any] = {"kind": "masked"}
+    if protection.private:
+        fit = fit_privacy(protection, project.path(LEDGER), measured=bool(Schema.from_json(fit_schema).ledger))
+        privacy: dict[str, Any] = {"epsilon": fit.epsilon, "delta": fit.delta, "ledger": LEDGER}
+        if fit.unit != "row":
+            privacy |= {"unit": fit.unit, "rows_per_person": fit.rows_per_person}
+        model = {"kind": "marginal", "privacy": privacy}
+    data |= {"holdout": HOLDOUT, "seed": SEED, "model": model}
     data |= {"sample": {"output": SYNTHETIC}, "evaluate": True, "audit": True}
     return data
 
@@ -32,7 +49,7 @@ def pipeline_text(project: Project) -> str:
     data = pipeline_data(project)
     job_from_dict(data, folder=project.folder)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    return HEAD + text
+    return (PRIVATE_HEAD if "privacy" in data["model"] else HEAD) + text
 
 
 def write_pipeline(project: Project) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 from tabsynth.reporting import charts
 from tabsynth.web.project import RELEASE, Project, read_state
-from tabsynth.web.steps.protection import Protection
 from tabsynth.web.steps.release import PUBLIC_KEY
 
 MAX_PICTURES = 8
@@ -72,7 +71,6 @@ def summary(project: Project) -> dict[str, Any] | None:
         "meaning": (report["provenance"].get("card") or {}).get("privacy_meaning", ""),
         "audit": {"level": level, "word": words, "text": audit.get("text", "")} if audit else None,
         "pictures": _pictures(report, next(iter(project.schema.with_role("target")), None)),
-        "private": Protection.of(project).private,
     }
 
 

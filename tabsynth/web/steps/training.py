@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tabsynth.data.read_write import read, write
 from tabsynth.data.table import Table
-from tabsynth.data.train_test_split import split
+from tabsynth.data.train_test_split import split, split_independently
 from tabsynth.evaluation.inputs import relax_schema
 from tabsynth.pipeline.outputs import checkpoint_path, write_sample
 from tabsynth.schema.columns import Column, Datetime, Numeric
@@ -21,7 +20,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import create, load
-from tabsynth.web.project import LEDGER, OUTPUT, PUBLIC_SCHEMA, RELEASE, SCHEMA, TABLE, Project
+from tabsynth.web.project import FIT_SCHEMA, LEDGER, OUTPUT, RELEASE, SCHEMA, TABLE, Project
 from tabsynth.web.steps.protection import Protection, declare, fit_privacy, measurement_privacy, needs_measurement
 from tabsynth.web.steps.tables import read_frame
 
@@ -93,13 +92,15 @@ def _fit(
     frame: pd.DataFrame, schema: Schema, protection: Protection, project: Project, reporter: Reporter
 ) -> Synthesizer:
     """Learn the training rows, privately if that was chosen."""
+    path, ledger = project.path(FIT_SCHEMA), project.path(LEDGER)
     if not protection.private:
         reporter.phase("learn")
+        observed = _observed_bounds(read_frame(project), schema)
+        observed.to_json(path)
         model = create("masked")
         checkpoint = checkpoint_path(project.folder / OUTPUT / MODEL)
-        fitted = Table.of(frame, _observed_bounds(frame, schema))
+        fitted = Table.of(frame, observed)
         return model.fit(fitted, seed=SEED, progress=False, checkpoint=checkpoint, callbacks=(reporter.on_fit,))
-    path, ledger = project.path(PUBLIC_SCHEMA), project.path(LEDGER)
     if not path.exists():
         declared = declare(schema)
         if needs_measurement(declared):
@@ -115,26 +116,17 @@ def _fit(
 
 
 def _split_rows(project: Project, schema: Schema, protection: Protection) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and held-out rows, from their files if these exist.
-
-    Under privacy each row, or each person, is held out by a draw of its own: which rows are learned depends on no
-    value, as it would in a stratified split.
-    """
+    """Training and held-out rows, from their files if these exist."""
     paths = project.output(TRAIN), project.output(HELD)
     if not all(path.exists() for path in paths):
         loose = relax_schema(schema)
         table = Table.of(read_frame(project), loose)
         if protection.private:
-            frame = table.frame
-            units = np.arange(len(frame)) if protection.unit == "row" else pd.factorize(frame[protection.unit])[0]
-            held = (np.random.default_rng(SEED).random(int(units.max()) + 2) < HOLDOUT)[units]
-            parts = frame[~held].reset_index(drop=True), frame[held].reset_index(drop=True)
+            parts = split_independently(table, HOLDOUT, seed=SEED, unit=protection.unit)
         else:
-            target = next(iter(schema.with_role("target")), None)
-            first, second = split(table, HOLDOUT, seed=SEED, target=target)
-            parts = first.frame, second.frame
+            parts = split(table, HOLDOUT, seed=SEED, target=next(iter(schema.with_role("target")), None))
         for part, path in zip(parts, paths, strict=True):
-            write(part, path)
+            write(part.frame, path)
     return pd.read_parquet(paths[0]), pd.read_parquet(paths[1])
 
 
@@ -182,7 +174,7 @@ def _forget_other_inputs(project: Project) -> None:
     known = path.read_text(encoding="utf-8") if path.exists() else ""
     if known != digest.hexdigest():
         stale: list[Path] = [project.output(name) for name in RESULTS]
-        kept_beside = [project.path(name) for name in (PUBLIC_SCHEMA, RELEASE)]
+        kept_beside = [project.path(name) for name in (FIT_SCHEMA, RELEASE)]
         for old in (*stale, checkpoint_path(project.output(MODEL)), *kept_beside):
             old.unlink(missing_ok=True)
         from tabsynth.common.atomic_files import write_text
