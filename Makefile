@@ -15,10 +15,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs bench bench-short clean
+.PHONY: help setup demo test test-all check format docs bench bench-short licences vulnerabilities clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install everything, pinned
 
@@ -56,6 +56,13 @@ bench: setup ## Every benchmark, in full
 
 bench-short: setup ## One short pass of every benchmark
 	@set -e; for file in benchmarks/[!_]*.py; do [ -e "$$file" ] || continue; echo "== $$file"; $(PY) "$$file" --short; done
+
+licences: setup ## The licence of every installed package
+	$(PY) -c 'import importlib.metadata as m; [print("\t".join((d.name, d.version, d.metadata.get("License-Expression") or next((c.split(" :: ")[-1] for c in d.metadata.get_all("Classifier", []) if c.startswith("License")), "") or (d.metadata.get("License") or "not stated").splitlines()[0]))) for d in sorted(m.distributions(), key=lambda d: d.name.lower())]'
+
+vulnerabilities: setup ## Known vulnerabilities of the pinned packages; needs the network (pip-audit in build/audit)
+	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet pip-audit; }
+	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build dist output *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

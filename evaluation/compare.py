@@ -93,7 +93,7 @@ class ComparisonReport:
             raise SourceError(
                 f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
             )
-        write_text(path, writers[suffix]())
+        write_text(path, writers[suffix](), private=True)
 
     def to_html(self) -> str:
         """One self-contained page."""

@@ -119,7 +119,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
 
 def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
     """Write a chain atomically, and wait until it is on the disk: a charge must outlive a crash after the read."""
-    with replace_atomically(path) as temporary:
+    with replace_atomically(path, private=True) as temporary:
         data = to_data(head, records)
         temporary.write_bytes(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False).encode())
 

@@ -59,7 +59,7 @@ class CanaryReport:
 
     def save(self, path: str | Path) -> None:
         """Write the report as JSON."""
-        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=True)
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}. {self.text}", f"{self.threat} {self.runs:,} runs a side."]

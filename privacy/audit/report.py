@@ -112,7 +112,7 @@ class AuditReport:
             "records": self.worst,
             "provenance": self.provenance,
         }
-        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=True)
 
     def to_html(self) -> str:
         """One self-contained page."""

@@ -18,11 +18,15 @@ MIN_STALE_SECONDS = 60
 
 
 @contextmanager
-def replace_atomically(path: str | Path) -> Iterator[Path]:
+def replace_atomically(path: str | Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path; on success it is renamed to ``path``, on failure removed.
 
     The content is on the disk before the new name is, so after a crash the path names the old content or the new one.
     Where ``path`` is a symbolic link, the file behind it is replaced and the link stays.
+
+    Args:
+        path: The file.
+        private: Whether a new file is for its owner only (0600); one that exists keeps its permissions.
 
     Raises:
         SourceError: The folder is missing or not writable, or the path is a folder, a pipe or a device.
@@ -40,7 +44,7 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         with suppress(OSError):
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(_private_mode(target) if private else 0o666 & ~_umask())
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)
@@ -122,9 +126,9 @@ def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | P
         written.append(output)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text to ``path`` at once."""
-    with replace_atomically(path) as temporary:
+def write_text(path: str | Path, text: str, *, private: bool = False) -> None:
+    """Write UTF-8 text to ``path`` at once; ``private`` as in ``replace_atomically``."""
+    with replace_atomically(path, private=private) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -170,6 +174,14 @@ def _lock(handle: int) -> bool:
     except (ImportError, OSError):
         return False
     return True
+
+
+def _private_mode(target: Path) -> int:
+    """The permissions of a file for its owner, or those that it has."""
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        return 0o600
 
 
 def _umask() -> int:

@@ -62,7 +62,10 @@ def save(path: str | Path, model: ModelFile) -> None:
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     members = {"manifest.json": json.dumps(manifest, indent=2).encode(), **members}
-    with replace_atomically(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        replace_atomically(path, private=True) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal models are equal files
 

@@ -14,6 +14,9 @@ from tabsynth.errors import SourceError
 
 BOOLEAN_TAG, INTEGER_TAG, FLOAT_TAG = (f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float"))
 
+MAX_MERGED = 1_000_000
+"""Values that merge keys may bring in; those of a mapping that is merged twice count twice."""
+
 
 def read_yaml(path: str | Path, what: str) -> Any:
     """The plain data of a YAML file.
@@ -54,6 +57,16 @@ class _Loader(yaml.SafeLoader):
 
     YAML 1.1 would drop the first of two keys, and read NO as false, 01234 as octal, 1:30 as 90, and 1e-3 as text.
     """
+
+    merged = 0
+    """Pairs that merge keys (``<<``) have brought in."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Take in merged mappings, whose number could grow without bound where merges hold merges."""
+        super().flatten_mapping(node)
+        self.merged += len(node.value)
+        if self.merged > MAX_MERGED:
+            raise yaml.YAMLError(f"merge keys bring in more than {MAX_MERGED:,} values, {node.start_mark}")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping whose keys are all different."""

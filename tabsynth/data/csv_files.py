@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_formulas
 from tabsynth.data.csv_dialects import Dialect
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
+from tabsynth.data.file_formats import open_binary
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.schema.datetime_formats import default_format, format_dates
@@ -62,7 +62,7 @@ def read_csv(
     _check_closed(path, table)
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
-    texts = [_empty_to_null(table.column(i).combine_chunks()) for i in range(len(names))]
+    texts = [unmark_formulas(_empty_to_null(table.column(i).combine_chunks())) for i in range(len(names))]
     if decimal is None and any(has_decimal_comma(text) for text in texts):
         decimal = ","
     for name, text in zip(names, texts, strict=True):
@@ -94,7 +94,8 @@ def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MIS
                     continue
                 rows += batch.num_rows
                 last = pa.Table.from_batches([batch])
-                yield pa.table({name: _empty_to_null(batch.column(i)) for i, name in enumerate(names)})
+                columns = [unmark_formulas(_empty_to_null(batch.column(i))) for i in range(len(names))]
+                yield pa.table(dict(zip(names, columns, strict=True)))
     except (pa.ArrowInvalid, UnicodeError) as error:
         raise _explain_failure(path, dialect, len(names), error) from error
     except OSError as error:
@@ -132,10 +133,19 @@ def _empty_to_null(text: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
-def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: Schema | None, header: bool) -> None:
-    """Write a frame as UTF-8 CSV to an open file, datetimes in the formats of the schema."""
+def write_csv(
+    frame: pd.DataFrame,
+    sink: IO[bytes],
+    *,
+    separator: str,
+    schema: Schema | None,
+    header: bool,
+    keep_formulas: bool = False,
+) -> None:
+    """Write a frame as UTF-8 CSV to an open file, datetimes in the formats of the schema, formulas marked as text."""
     if header:
         names = pa.array([str(name) for name in frame.columns], pa.string())
+        names = names if keep_formulas else mark_formulas(names)
         sink.write((separator.join(_quote_fields(names, separator).to_pylist()) + "\n").encode())
     formats = {}
     for name in frame.columns:
@@ -148,22 +158,12 @@ def write_csv(frame: pd.DataFrame, sink: IO[bytes], *, separator: str, schema: S
         columns = []
         for name in frame.columns:
             text = _to_text(_spelled(part[name], schema))
+            text = mark_formulas(text) if not keep_formulas and _holds_text(part[name], schema) else text
             text = format_dates(part[name], *formats[name]) if name in formats else text
             # A lone empty field would be an empty line, which other readers skip.
             columns.append(pc.fill_null(_quote_fields(text, separator), '""' if len(frame.columns) == 1 else ""))
         lines = pc.binary_join_element_wise(*columns, separator)
         sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
-
-
-@contextmanager
-def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[IO[bytes]]:
-    """Open a plain or gzip file; without name and date, equal tables are equal files."""
-    with path.open(mode) as file:
-        if not packed:
-            yield file
-            return
-        with gzip.GzipFile(filename="", mode=mode, fileobj=file, compresslevel=6, mtime=0) as unpacked:
-            yield cast("IO[bytes]", unpacked)
 
 
 def read_header(path: Path, dialect: Dialect) -> list[str]:
@@ -175,7 +175,7 @@ def read_header(path: Path, dialect: Dialect) -> list[str]:
     """
     try:
         records = _read_records(path, dialect)
-        names = next(records, [])
+        names = [unmark_formula(name) for name in next(records, [])]
         rows = next(records, None)
     except (OSError, EOFError) as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
@@ -282,6 +282,13 @@ def _spelled(values: pd.Series, schema: Schema | None) -> pd.Series:
     if not isinstance(column, Numeric) or column.format is None or not pd.api.types.is_numeric_dtype(values.dtype):
         return values
     return pd.Series(format_numbers(to_numbers(values), column.format), dtype=object)
+
+
+def _holds_text(values: pd.Series, schema: Schema | None) -> bool:
+    """Whether a column is text, and not that of numbers or dates."""
+    column = schema.columns.get(str(values.name)) if schema is not None else None
+    typed = pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype)
+    return not typed and not isinstance(column, (Numeric, Datetime))
 
 
 def _quote_fields(text: pa.Array, separator: str) -> pa.Array:

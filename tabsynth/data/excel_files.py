@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.formula_cells import is_formula
 from tabsynth.data.excel_notes import warn_of_features
 from tabsynth.errors import DataError, SourceError, missing_package, quote, shorten
 from tabsynth.schema.column_names import is_date_name
@@ -102,8 +103,8 @@ def _retyped(path: Path, name: str, values: list[Any]) -> list[Any]:
     return values
 
 
-def write_excel(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as a workbook of one sheet.
+def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False) -> None:
+    """Write a frame as a workbook of one sheet. Text that begins like a formula is marked as text, unless it is kept.
 
     Raises:
         MissingDependencyError: openpyxl is not installed.
@@ -135,6 +136,8 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
         out = WriteOnlyCell(sheet, value=value)
         if isinstance(value, str):
             out.data_type = "s"  # text that begins with "=" is not a formula
+            # Excel's own mark: the cell stays text when it is edited.
+            out.quotePrefix = not keep_formulas and is_formula(value)
         if shown is not None:
             out.number_format = shown
         return out

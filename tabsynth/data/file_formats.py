@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Literal, cast
 
 from tabsynth.errors import SourceError
 
@@ -28,3 +32,14 @@ def file_format(path: Path) -> str:
 def default_separator(path: Path) -> str:
     """Default field separator of a CSV file."""
     return "\t" if ".tsv" in path.name.lower() else ","
+
+
+@contextmanager
+def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Iterator[IO[bytes]]:
+    """Open a plain or gzip file; without name and date, equal tables are equal files."""
+    with path.open(mode) as file:
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(filename="", mode=mode, fileobj=file, compresslevel=6, mtime=0) as unpacked:
+            yield cast("IO[bytes]", unpacked)

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from tabsynth.common.formula_cells import unmark_formula
 from tabsynth.common.input_files import check_regular_file
 from tabsynth.data.provenance import attach_provenance, from_metadata, read_sidecar
 from tabsynth.errors import DataError, SchemaError, SourceError, quote
@@ -90,7 +91,8 @@ def _split_line(line: bytes, delimiter: str) -> list[str] | None:
     text = line.decode("utf-8", errors="replace").removesuffix("\r").replace("\r", " ")
     if not text or len(text) > MAX_LINE_CHARACTERS:
         return None
-    return text.split(delimiter) if '"' not in text else next(csv.reader([text], delimiter=delimiter), None)
+    fields = text.split(delimiter) if '"' not in text else next(csv.reader([text], delimiter=delimiter), None)
+    return None if fields is None else [unmark_formula(field) for field in fields]
 
 
 def _read_parquet(path: Path, declared: set[str]) -> pd.DataFrame:

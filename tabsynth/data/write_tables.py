@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replace_atomically
-from tabsynth.data.csv_files import open_binary, write_csv
+from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
-from tabsynth.data.file_formats import default_separator, file_format
+from tabsynth.data.file_formats import default_separator, file_format, open_binary
 from tabsynth.data.provenance import add_to_metadata, get_provenance
 from tabsynth.data.sql.transfer import Mode, write_batches, write_frame
 from tabsynth.data.sql.urls import is_database_url
@@ -32,6 +32,7 @@ def write(
     *,
     table: str | None = None,
     mode: Mode | None = None,
+    keep_formulas: bool = False,
 ) -> None:
     """Write a table atomically.
 
@@ -42,6 +43,8 @@ def write(
             new table; by default the table's own schema.
         table: Table of a database, also as ``schema.table``; a URL may name it itself, as in ``...#synthetic``.
         mode: In a database, ``create`` a new table (the default), ``append`` to one, or ``replace`` it.
+        keep_formulas: Write text that a spreadsheet would take for a formula as it is. By default it has an apostrophe
+            before it in CSV, which ``read`` removes, and is marked as text in workbooks.
 
     Raises:
         SourceError: An unknown suffix, or a folder that is not there or not writable; or the database's table exists
@@ -64,7 +67,8 @@ def write(
     with replace_atomically(target) as temporary:
         if kind == "csv":
             with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
-                write_csv(frame, sink, separator=default_separator(target), schema=schema, header=True)
+                separator = default_separator(target)
+                write_csv(frame, sink, separator=separator, schema=schema, header=True, keep_formulas=keep_formulas)
         elif kind == "parquet":
             table_of_arrow = to_arrow(frame)
             try:
@@ -72,7 +76,7 @@ def write(
             except pa.ArrowException as error:
                 raise DataError(f"Parquet cannot hold the table: {error}; convert the column to text") from error
         else:
-            write_excel(frame, temporary)
+            write_excel(frame, temporary, keep_formulas=keep_formulas)
 
 
 @contextmanager

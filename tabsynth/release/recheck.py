@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from tabsynth.common.formula_cells import unmark_formula
 from tabsynth.common.input_files import MAX_BYTES, parse_json
 from tabsynth.common.yaml_files import parse_yaml
 from tabsynth.errors import InputError, PrivacyError
@@ -53,7 +54,7 @@ def _columns(files: BundleFiles, documents: dict[str, Any]) -> Iterator[Line]:
 
     try:
         found = pyarrow.parquet.read_schema(io.BytesIO(b"".join(files.blocks(data)))).names
-        listed = [list(contract["columns"]), [field["name"] for field in schema["fields"]]]
+        listed = [list(contract["columns"]), [unmark_formula(field["name"]) for field in schema["fields"]]]
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         yield "failed", f"{data}: cannot be compared with the contract: {error}", data
         return

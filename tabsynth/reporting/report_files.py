@@ -38,4 +38,4 @@ def write_report(report: SavableReport, path: str | Path) -> None:
         text = report.to_markdown()
     else:
         raise SourceError(f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md")
-    write_text(path, text)
+    write_text(path, text, private=True)  # it shows figures of the real table

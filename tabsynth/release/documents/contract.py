@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from tabsynth.common.formula_cells import mark_formula
 from tabsynth.errors import InputError
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.schema.datetime_formats import default_format
@@ -130,10 +131,10 @@ def pandera_yaml(columns: Sequence[PublicColumn], title: str) -> str:
 
 
 def table_schema(columns: Sequence[PublicColumn]) -> dict[str, Any]:
-    """The contract as a Frictionless Table Schema, for the CSV file."""
+    """The contract as a Frictionless Table Schema, for the CSV file, in which formulas are marked."""
     fields = []
     for column in columns:
-        entry: dict[str, Any] = {"name": column.name, "type": column.type}
+        entry: dict[str, Any] = {"name": mark_formula(column.name), "type": column.type}
         if column.description:
             entry["description"] = column.description
         if column.format:
@@ -143,7 +144,7 @@ def table_schema(columns: Sequence[PublicColumn]) -> dict[str, Any]:
         limits: dict[str, Any] = {"required": not column.nullable, "unique": column.unique}
         limits |= {} if column.low is None else {"minimum": column.low}
         limits |= {} if column.high is None else {"maximum": column.high}
-        limits |= {} if column.values is None else {"enum": list(column.values)}
+        limits |= {} if column.values is None else {"enum": [mark_formula(str(value)) for value in column.values]}
         fields.append({**entry, "constraints": {key: value for key, value in limits.items() if value is not False}})
     return {"fields": fields, "missingValues": [""]}
 

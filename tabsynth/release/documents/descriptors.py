@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tabsynth.common.formula_cells import mark_formula
 from tabsynth.release.about import About
 from tabsynth.release.documents.contract import PublicColumn, table_schema
 from tabsynth.release.manifest import FileEntry
@@ -64,7 +65,7 @@ def croissant(
             "name": column.name,
             "description": column.description,
             "dataType": DATA_TYPES[column.type],
-            "source": {"fileObject": {"@id": about.csv}, "extract": {"column": column.name}},
+            "source": {"fileObject": {"@id": about.csv}, "extract": {"column": mark_formula(column.name)}},
         }
         for number, column in enumerate(columns)
     ]
