@@ -18,7 +18,7 @@ from tabsynth.data.csv_dialects import Dialect
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
 from tabsynth.data.file_formats import open_binary
 from tabsynth.errors import DataError, SourceError, quote
-from tabsynth.schema.columns import Datetime, Numeric
+from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.datetime_formats import default_format, format_dates
 from tabsynth.schema.number_formats import find_number_format, format_numbers, parse_numbers
 from tabsynth.schema.schema import Schema
@@ -150,15 +150,16 @@ def write_csv(
     formats = {}
     for name in frame.columns:
         if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
-            column = schema[name] if schema is not None and name in schema else None
+            column = schema.columns.get(str(name)) if schema is not None else None
             fact = column if isinstance(column, Datetime) else Datetime(name=str(name))
             formats[name] = (fact.format or default_format(frame[name], fact.resolution), fact.resolution)
     for at in range(0, len(frame), BLOCK_ROWS):
         part = frame.iloc[at : at + BLOCK_ROWS]
         columns = []
         for name in frame.columns:
-            text = _to_text(_spelled(part[name], schema))
-            text = mark_formulas(text) if not keep_formulas and _holds_text(part[name], schema) else text
+            column = schema.columns.get(str(name)) if schema is not None else None
+            text = _to_text(_spelled(part[name], column))
+            text = mark_formulas(text) if not keep_formulas and _holds_text(part[name], column) else text
             text = format_dates(part[name], *formats[name]) if name in formats else text
             # A lone empty field would be an empty line, which other readers skip.
             columns.append(pc.fill_null(_quote_fields(text, separator), '""' if len(frame.columns) == 1 else ""))
@@ -276,17 +277,15 @@ def _decimal_commas(cells: pd.Series) -> pd.Series | None:
     return None if form is None else pd.Series(parse_numbers(cells, str(form)), name=cells.name)
 
 
-def _spelled(values: pd.Series, schema: Schema | None) -> pd.Series:
+def _spelled(values: pd.Series, column: Column | None) -> pd.Series:
     """Numbers as text of the column's format, if any."""
-    column = schema[str(values.name)] if schema is not None and values.name in schema else None
     if not isinstance(column, Numeric) or column.format is None or not pd.api.types.is_numeric_dtype(values.dtype):
         return values
     return pd.Series(format_numbers(to_numbers(values), column.format), dtype=object)
 
 
-def _holds_text(values: pd.Series, schema: Schema | None) -> bool:
+def _holds_text(values: pd.Series, column: Column | None) -> bool:
     """Whether a column is text, and not that of numbers or dates."""
-    column = schema.columns.get(str(values.name)) if schema is not None else None
     typed = pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype)
     return not typed and not isinstance(column, (Numeric, Datetime))
 
@@ -294,8 +293,8 @@ def _holds_text(values: pd.Series, schema: Schema | None) -> bool:
 def _quote_fields(text: pa.Array, separator: str) -> pa.Array:
     """Quote fields with separators, quotes, line ends, outer spaces, or spellings of missing."""
     inside = r'["\r\n]|^\s|\s$|' + (r"\t" if separator == "\t" else f"[{separator}]")
-    needs = pc.or_(pc.match_substring_regex(text, inside), pc.is_in(text, pa.array(MISSING_SPELLINGS)))
-    needs = pc.and_(needs, pc.is_valid(text))
+    spelled = pc.is_in(text, pa.array(MISSING_SPELLINGS))
+    needs = pc.and_(pc.or_(pc.match_substring_regex(text, inside), spelled), pc.is_valid(text))
     if not pc.any(needs).as_py():
         return text
     wrapped = pc.binary_join_element_wise('"', pc.replace_substring(text, '"', '""'), '"', "")
