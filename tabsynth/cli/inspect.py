@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ INSPECT = """\
 examples:
   tabsynth inspect patients.csv                        on a terminal: a table
   tabsynth inspect patients.csv --schema schema.yaml   also write the inferred schema, to edit and pass to fit
+  tabsynth inspect patients.csv --suggest-rules        also propose rules such as admitted <= discharged
   tabsynth inspect patients.csv --json | jq .questions
   tabsynth inspect clinic/ --schema clinic.yaml        a folder of linked tables: keys and links are proposed
 """
@@ -31,6 +33,9 @@ def add_arguments(command: AddCommand) -> None:
         "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
     )
     inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema (.yaml: with comments)")
+    inspect.add_argument(
+        "--suggest-rules", action="store_true", help="propose constraints that hold in every row, for the schema file"
+    )
     inspect.add_argument("--json", action="store_true", help="print JSON, also on a terminal")
     add_read_options(inspect)
 
@@ -39,6 +44,7 @@ def run(args: Namespace) -> int:
     """Run the command. Values of the table are shown on a terminal only."""
     from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.sample_datasets import open_table
+    from tabsynth.relations.declared.suggestion import suggest_constraints
     from tabsynth.schema.description import describe
 
     if Path(args.file).is_dir():
@@ -62,6 +68,11 @@ def run(args: Namespace) -> int:
         text += "\n\nopen questions (edit the schema that --schema writes):\n"
         text += "\n".join(f"  {name}: {question}" for name, question in schema.questions.items())
     data = {"file": args.file, "rows": len(table), "schema": schema.to_dict(), "questions": schema.questions}
+    if args.suggest_rules:
+        rules = suggest_constraints(table)
+        data["suggested_rules"] = [rule.to_dict() for rule in rules]
+        text += "\n\nrules that hold in every row (keep those that must, under constraints: in the schema file):\n"
+        text += "\n".join(f"  - {json.dumps(rule.to_dict(), ensure_ascii=False)}" for rule in rules) or "  none"
     return print_result(data, text, force_json=args.json)
 
 

@@ -104,10 +104,10 @@ class _ComponentRepair:
         self._set_determined(values, self.pins, {})
         rows = np.flatnonzero(~self._state(values, self.pins).all(axis=0))
         if len(rows) and self.component.equations:
-            rows = self._mend_numbers(values, drawn, rows)
+            rows = self._correct_numbers(values, drawn, rows)
         return self._take_from_donors(values, rows) if len(rows) else rows
 
-    def _mend_numbers(self, values: Columns, drawn: Columns, rows: Integers) -> Integers:
+    def _correct_numbers(self, values: Columns, drawn: Columns, rows: Integers) -> Integers:
         """Where arithmetic failed, take the numbers as drawn, else reflect them; return the rows that are left."""
         own = self.pins.of_rows(rows)
         fixed = {name: own.fixed(name, len(rows)) for name in self.component.columns}

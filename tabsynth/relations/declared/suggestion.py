@@ -1,0 +1,107 @@
+"""Rules that all rows of a table obey, in the form in which a schema declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
+from tabsynth.data.table import Table
+from tabsynth.relations.arithmetic import ArithmeticRelation
+from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.functional_dependencies import discover
+from tabsynth.relations.row_rules import EqualityRule, OrderRule
+from tabsynth.schema.columns import Boolean, Categorical, Datetime, Numeric
+from tabsynth.schema.constraints import Constraint, IfThen, Linear, Lookup, Order, Product
+from tabsynth.schema.validation import satisfies
+
+MIN_GROUP = 5
+"""Persons on which a suggested value rests at least."""
+
+MAX_LOOKUP = 200
+"""Values of a lookup that is suggested."""
+
+
+def suggest_constraints(table: Table) -> list[Constraint]:
+    """Constraints that hold in every row and would not by chance: orders, sums, products, equal columns, and lookups.
+
+    They are proposals: a rule that holds in all rows seen need not be one.
+    """
+    codec = Codec.measure(table, min_group=MIN_GROUP)
+    relations = Relations.discover(table, codec)
+    found: list[Constraint | None] = [_arithmetic(relation, codec) for relation in relations.arithmetic]
+    for rule in relations.rules:
+        if isinstance(rule, OrderRule):
+            found.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
+        elif isinstance(rule, EqualityRule):
+            when = f"{spell(rule.group)} == {_label(codec, rule)!r}"
+            found.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
+    found += _lookups(table, codec)
+    return [rule for rule in found if rule is not None and satisfies(rule, table.frame, table.schema).all()]
+
+
+def spell(name: str) -> str:
+    """A column's name in an expression."""
+    return name if name.isidentifier() else f'col("{name}")'
+
+
+def _arithmetic(relation: ArithmeticRelation, codec: Codec) -> Constraint | None:
+    """A sum or product of numbers; dates are left to orders."""
+    if not all(isinstance(codec.schema[name], Numeric) for name in relation.columns):
+        return None
+    terms = {name: _plain(factor) for name, factor in relation.terms}
+    kind = Product if relation.product else Linear
+    return kind(column=relation.column, terms=terms, constant=_plain(relation.constant))
+
+
+def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
+    """Columns of categories that another one determines for each of its values."""
+    names = [
+        name
+        for name, coder in codec.coders.items()
+        if isinstance(codec.schema[name], (Categorical, Boolean))
+        and isinstance(coder, ValueCoder)
+        and 1 < len(coder.values) <= MAX_LOOKUP
+        and not coder.counts[coder.rare]
+    ]
+    coders = [codec.coders[name] for name in names]
+    if len(names) < 2:
+        return
+    tokens = np.stack([codec.encode_column(name, table.frame[name]) for name in names], axis=1).astype(np.int32)
+    sizes = [coder.size for coder in coders]
+    gaps = [coder.missing for coder in coders]
+    done: set[tuple[str, str]] = set()
+    for function in discover(tokens, sizes, [[coder.rare] for coder in coders], gaps):
+        by, column = coders[function.determinant], coders[function.dependent]
+        pair = (names[function.determinant], names[function.dependent])
+        assert isinstance(by, ValueCoder)
+        assert isinstance(column, ValueCoder)
+        known = function.table[: len(by.values)]
+        # Of two columns that determine each other one lookup is enough.
+        if (known < 0).any() or (known >= len(column.values)).any() or pair[::-1] in done:
+            continue
+        done.add(pair)
+        values = {value: column.values[at] for value, at in zip(by.values, known.tolist(), strict=True)}
+        yield Lookup(column=pair[1], by=pair[0], values=values)
+
+
+def _label(codec: Codec, rule: EqualityRule) -> Any:
+    """The value of the column that decides an equality."""
+    coder = codec.coders[rule.group]
+    value = coder.values[int(rule.value)] if isinstance(coder, ValueCoder) else _plain(rule.value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _days(codec: Codec, name: str) -> float:
+    """Days of the unit in which a column's differences are counted; 1 for numbers."""
+    column = codec.schema[name]
+    return UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1.0
+
+
+def _plain(value: float) -> float:
+    """A factor without the rounding error of its estimate."""
+    return float(f"{value:.9g}")
