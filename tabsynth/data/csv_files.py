@@ -286,8 +286,7 @@ def _spelled(values: pd.Series, column: Column | None) -> pd.Series:
 
 def _holds_text(values: pd.Series, column: Column | None) -> bool:
     """Whether a column is text, and not that of numbers or dates."""
-    typed = pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype)
-    return not typed and not isinstance(column, (Numeric, Datetime))
+    return values.dtype.kind not in "biufcmM" and not isinstance(column, (Numeric, Datetime))
 
 
 def _quote_fields(text: pa.Array, separator: str) -> pa.Array:
