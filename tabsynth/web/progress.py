@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -36,7 +35,6 @@ def live(status: Mapping[str, Any], private: bool) -> dict[str, Any]:
         "action": status.get("action", ""),
         "message": status.get("message", "") if training else "",
         "percent": round(100 * done / whole) if training else 0,
-        "detail": status.get("detail", ""),
         "phases": [
             {
                 "name": name,
@@ -47,7 +45,6 @@ def live(status: Mapping[str, Any], private: bool) -> dict[str, Any]:
             for i, name in enumerate(names)
         ],
         "curve": curve_path(status.get("curve", [])),
-        "seconds": round(time.time() - status["started"]) if state == "running" and "started" in status else None,
     }
 
 

@@ -209,3 +209,21 @@ def test_the_unit_of_privacy_is_a_key(client, project: Project) -> None:
     assert (project.schema["age"].kind, project.schema["age"].role) == ("identifier", "person")
     project.update(confirmed=True)
     assert "Most rows of one person" in client.get("/p/patients-2/protection").text
+
+
+@pytest.mark.parametrize(
+    ("marker", "present"), [("999", [str(20 + i % 50) for i in range(93)]), ("?", ["a", "b"] * 46 + ["a"])]
+)
+def test_a_marker_of_missing_values_is_emptied_with_a_click(
+    client, tmp_path: Path, marker: str, present: list[str]
+) -> None:
+    frame = pd.DataFrame({"age": [*present, *[marker] * 7], "sex": ["f", "m"] * 50})
+    assert client.upload("people.csv", frame.to_csv(index=False).encode()).status == 303
+    people = Project(tmp_path / "people")
+    page = client.get("/p/people/columns").text
+    assert "Yes, it is missing" in page
+    assert client.post("/p/people/column", number="0", answer="missing").status == 303
+    assert pd.read_parquet(people.path("table.parquet"))["age"].isna().sum() == 7
+    assert people.schema["age"].nullable
+    assert people.schema.questions == {}
+    assert client.post("/p/people/column", number="0", answer="missing").status == 400

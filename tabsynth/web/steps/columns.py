@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 import pandas as pd
 
+from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.evaluation.inputs import relax_schema
@@ -16,7 +17,7 @@ from tabsynth.privacy.mechanisms.clamping import OTHER
 from tabsynth.schema.columns import KINDS, Categorical, Datetime, Numeric, Role
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import MIN_GROUP
-from tabsynth.web.project import SCHEMA, Project
+from tabsynth.web.project import SCHEMA, TABLE, Project
 from tabsynth.web.steps.previews import frequent_values, preview
 from tabsynth.web.steps.protection import open_facts
 from tabsynth.web.steps.tables import leave_out, read_frame
@@ -48,7 +49,11 @@ ANSWERS = (
 )
 """Words of a question, and the kind that answers it."""
 
-LEAVE_OUT = "leave-out"
+LEAVE_OUT, MISSING = "leave-out", "missing"
+
+MARKER = re.compile(r"does '?(.+?)'?(?:, which \d+ rows have,)? mean that the value is missing")
+"""The question about a marker of missing values."""
+
 MAX_SUGGESTED = 30
 """Values suggested as a public list."""
 
@@ -102,6 +107,10 @@ def _answers(question: str, kind: str) -> list[dict[str, str]]:
     named = [answer for words, answer in ANSWERS if re.search(words, question, re.IGNORECASE)]
     kinds = [kind, *(other for other in named if other != kind)]
     buttons = [{"value": one, "label": KIND_WORDS[one]} for one in kinds]
+    if MARKER.search(question):
+        buttons = [{"value": MISSING, "label": "Yes, it is missing"}, {"value": kind, "label": "No, a value"}]
+    elif len(buttons) == 1:
+        buttons[0]["label"] = f"Keep it: {KIND_WORDS[kind]}"
     if "dropped" in question:
         buttons.append({"value": LEAVE_OUT, "label": "Leave it out"})
     return buttons
@@ -122,6 +131,9 @@ def change(project: Project, form: Mapping[str, str]) -> str:
     if answer == LEAVE_OUT:
         leave_out(project, name)
         return name
+    if answer == MISSING:
+        empty_marker(project, name)
+        return name
     if answer:
         changed = _with_kind(schema, name, answer)
     else:
@@ -132,6 +144,27 @@ def change(project: Project, form: Mapping[str, str]) -> str:
     changed.to_json(project.path(SCHEMA))
     project.update(confirmed=False)
     return name
+
+
+def empty_marker(project: Project, name: str) -> None:
+    """Empty the cells of the marker that a column's question names, and infer the column again.
+
+    Raises:
+        InputError: The column has no such question.
+    """
+    schema, frame = project.schema, read_frame(project)
+    found = MARKER.search(schema[name].question)
+    if found is None:
+        raise InputError(f"column {name!r} has no marker of missing values; reload the page")
+    values = frame[name]
+    number = pd.api.types.is_numeric_dtype(values.dtype)
+    frame[name] = values.mask(values == float(found[1]) if number else values.astype(object) == found[1])
+    inferred = Table.of(frame[[name]])
+    frame[name] = inferred.frame[name]
+    write(frame, project.path(TABLE))
+    column = replace(inferred.schema[name], role=schema[name].role, nullable=True)
+    Schema({**schema.columns, name: column}).to_json(project.path(SCHEMA))
+    project.update(confirmed=False)
 
 
 def open_columns(project: Project) -> list[dict[str, Any]]:

@@ -66,7 +66,6 @@ def summary(project: Project) -> dict[str, Any] | None:
             if area in AREA_WORDS
         ],
         "rows": tables.get("synthetic", {}).get("rows", 0),
-        "real_rows": tables.get("train", {}).get("rows", 0),
         "privacy": (report["provenance"].get("card") or {}).get("privacy", ""),
         "meaning": (report["provenance"].get("card") or {}).get("privacy_meaning", ""),
         "audit": {"level": level, "word": words, "text": audit.get("text", "")} if audit else None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tabsynth.data.read_write import read, write
+from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split, split_independently
 from tabsynth.evaluation.inputs import relax_schema
@@ -180,8 +180,3 @@ def _forget_other_inputs(project: Project) -> None:
         from tabsynth.common.atomic_files import write_text
 
         write_text(path, digest.hexdigest())
-
-
-def read_synthetic(project: Project) -> Table:
-    """The synthetic table."""
-    return read(project.output(SYNTHETIC))
