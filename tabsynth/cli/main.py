@@ -12,6 +12,7 @@ from tabsynth import __version__
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
 from tabsynth.cli.bundles import keys, release, verify
 from tabsynth.cli.output import LOG, print_warnings, say
+from tabsynth.cli.reading import standard_streams
 from tabsynth.cli.web import serve
 
 COMMANDS: dict[str, ModuleType] = {
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(given)
     LOG.style, LOG.quiet = getattr(args, "log_format", "text"), getattr(args, "quiet", False)
     try:
-        with print_warnings():
+        with print_warnings(), standard_streams(args):
             return int(COMMANDS[args.command].run(args))
     except KeyboardInterrupt:
         say("interrupted", "error")

@@ -1,8 +1,14 @@
-"""Options of commands that read tables."""
+"""Tables that commands read: their options, and ``-`` for standard input and output."""
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +17,18 @@ if TYPE_CHECKING:
 
 OPTIONS = ("separator", "decimal", "encoding", "missing", "sheet")
 DATABASE_OPTIONS = ("table", "query")
+
+INPUTS = ("file", "train", "synthetic", "holdout")
+"""Arguments that name a table to read, unless the command writes it."""
+
+OUTPUTS = {"sample": "output"}
+"""The argument that names the table to write, by command."""
+
+WRITTEN = {"split": ("train", "holdout")}
+"""Arguments of the names above that a command writes."""
+
+MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"{": ".jsonl", b"PK\x03\x04": ".xlsx"}
+"""The suffix for a stream that starts with these bytes; every other one is CSV."""
 
 
 def add_read_options(parser: ArgumentParser) -> None:
@@ -45,3 +63,50 @@ def read_options(args: Namespace) -> dict[str, Any]:
     if given.get("separator") == "\\t":
         given["separator"] = "\t"
     return given
+
+
+@contextmanager
+def standard_streams(args: Namespace) -> Iterator[None]:
+    """Put a temporary file in place of ``-``: the content of standard input, or what goes to standard output.
+
+    Raises:
+        InputError: Two inputs are ``-``.
+    """
+    from tabsynth.errors import InputError
+
+    names = [name for name in INPUTS if name not in WRITTEN.get(args.command, ()) and getattr(args, name, None) == "-"]
+    if len(names) > 1:
+        raise InputError("standard input, -, can be one table only")
+    output = OUTPUTS.get(args.command)
+    if not names and (output is None or getattr(args, output) != "-"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="tabsynth-") as folder:
+        for name in names:
+            setattr(args, name, str(_spool(Path(folder))))
+        if output is None or getattr(args, output) != "-":
+            yield
+            return
+        target = Path(folder) / "output.csv"
+        setattr(args, output, str(target))
+        stdout = sys.stdout
+        sys.stdout = sys.stderr  # the summary
+        try:
+            yield
+        finally:
+            sys.stdout = stdout
+        if target.exists():
+            with target.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.flush()
+
+
+def _spool(folder: Path) -> Path:
+    """The content of standard input as a file, with the suffix of its format."""
+    path = folder / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    with path.open("rb") as file:
+        start = file.read(16).lstrip()
+    suffix = next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), ".csv")
+    return path.rename(path.with_suffix(suffix))

@@ -15,6 +15,7 @@ from tabsynth.data.csv_dialects import Dialect, detect_dialect
 from tabsynth.data.csv_files import MISSING_SPELLINGS, read_header, text_batches
 from tabsynth.data.csv_types import infer_series
 from tabsynth.data.file_formats import default_separator, file_format
+from tabsynth.data.lakes.datasets import dataset_batches, dataset_names, is_dataset
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read
 from tabsynth.data.sql.transfer import read_batches, to_frame
@@ -45,6 +46,8 @@ class Batches:
             return [str(name) for name in self.table.columns]
         if isinstance(self.table, str):
             return list(next(read_batches(self.table)).schema.names)
+        if self._kind == "dataset":
+            return dataset_names(self.table)
         if self._kind == "parquet":
             with open_parquet(self.table) as file:
                 return list(file.schema_arrow.names)
@@ -67,9 +70,12 @@ class Batches:
                     yield to_frame(pa.Table.from_batches([batch.slice(start, rows)]))
             return
         wanted = self.names if columns is None else list(columns)
-        if isinstance(self.table, pd.DataFrame) or self._kind == "excel":
+        if isinstance(self.table, pd.DataFrame) or self._kind in ("excel", "arrow", "json"):
             for start in range(0, len(self._whole), rows):
                 yield self._whole[wanted].iloc[start : start + rows].reset_index(drop=True)
+        elif self._kind == "dataset":
+            for batch in dataset_batches(self.table, wanted, rows):
+                yield arrow_to_frame(pa.Table.from_batches([batch]))[wanted]
         elif self._kind == "parquet":
             with open_parquet(self.table) as file:
                 try:
@@ -103,7 +109,7 @@ class Batches:
     @cached_property
     def _kind(self) -> str:
         assert isinstance(self.table, Path)
-        return file_format(self.table)
+        return "dataset" if is_dataset(self.table) else file_format(self.table)
 
     @cached_property
     def _whole(self) -> pd.DataFrame:

@@ -13,11 +13,12 @@ from tabsynth.errors import SourceError
 SUFFIXES = {
     ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
+    ".arrow": "arrow", ".feather": "arrow", ".jsonl": "json", ".ndjson": "json",
 }  # fmt: skip
 
 
 def file_format(path: Path) -> str:
-    """``csv``, ``parquet`` or ``excel``, by the suffix.
+    """``csv``, ``parquet``, ``excel``, ``arrow`` or ``json`` (lines), by the suffix.
 
     Raises:
         SourceError: Unknown suffix.

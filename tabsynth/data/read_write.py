@@ -21,6 +21,8 @@ from tabsynth.data.csv_files import MISSING_SPELLINGS, read_csv
 from tabsynth.data.csv_types import cast_to_column
 from tabsynth.data.excel_files import read_excel
 from tabsynth.data.file_formats import default_separator, file_format
+from tabsynth.data.lakes.datasets import is_dataset, read_dataset
+from tabsynth.data.lakes.stream_files import arrow_batches, read_json_lines
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.provenance import attach_provenance, get_provenance, read_sidecar
 from tabsynth.data.sql.table_schema import merge_schemas
@@ -52,7 +54,8 @@ def read(
     """Read a table.
 
     Args:
-        path: A file; the suffix decides the format. Or the URL of a database, such as ``postgresql://user@host/clinic``
+        path: A file; the suffix decides the format. Or a folder of Parquet or Arrow files, also with Hive partitions
+            (``year=2024/``), or a pattern such as ``visits/*.parquet``. Or the URL of a database, such as ``postgresql://user@host/clinic``
             or ``sqlite:///clinic.db``.
         schema: The schema, to which columns are cast; inferred by default.
         sheet: Sheet of a workbook; the first by default.
@@ -160,10 +163,11 @@ def _read_frame(
     missing: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, str], str | None]:
     """The frame, cast to the schema, the formats of its datetimes, and the decimal separator."""
-    kind = file_format(source)
+    kind = "dataset" if is_dataset(source) else file_format(source)
     if decimal not in (None, ".", ","):
         raise SourceError(f"decimal must be '.' or ',', not {decimal!r}")
-    _check_readable(source)
+    if kind != "dataset":
+        _check_readable(source)
     if sheet is not None and kind != "excel":
         raise SourceError(f"{str(source)!r} has no sheets; sheet={sheet!r} is for Excel workbooks")
     formats: dict[str, str] = {}
@@ -174,11 +178,13 @@ def _read_frame(
     else:
         if kind == "parquet":
             frame = _read_parquet(source)
+        elif kind in ("dataset", "arrow", "json"):
+            frame = arrow_to_frame(_read_arrow(source, kind))
         else:
             frame, formats = read_excel(source, sheet=sheet, missing=missing or ())
         if schema is not None:
             frame = attach_provenance(_cast_columns(frame, schema), get_provenance(frame))
-    if kind != "parquet":
+    if kind not in ("parquet", "dataset", "arrow"):
         attach_provenance(frame, read_sidecar(source))
     return frame, formats, decimal
 
@@ -198,6 +204,19 @@ def _cast_columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Cast each column to its declared kind."""
     cast = {name: cast_to_column(frame[name], schema[name]) for name in frame.columns if name in schema}
     return pd.DataFrame({name: frame[name] if cast.get(name) is None else cast[name] for name in frame.columns})
+
+
+def _read_arrow(path: Path, kind: str) -> pa.Table:
+    """The whole content of a dataset, or of a file of Arrow or JSON lines."""
+    if kind == "dataset":
+        return read_dataset(path)
+    table = read_json_lines(path) if kind == "json" else None
+    if table is None:
+        batches = list(arrow_batches(path))
+        table = pa.Table.from_batches(batches) if batches else None
+    if table is None or not table.num_rows:
+        raise DataError(f"{str(path)!r} has columns but no rows")
+    return table
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

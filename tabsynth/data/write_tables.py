@@ -16,6 +16,7 @@ from tabsynth.common.atomic_files import check_writable, replace_atomically
 from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
 from tabsynth.data.file_formats import default_separator, file_format, open_binary
+from tabsynth.data.lakes.stream_files import write_json_lines
 from tabsynth.data.provenance import add_to_metadata, get_provenance
 from tabsynth.data.sql.transfer import Mode, write_batches, write_frame
 from tabsynth.data.sql.urls import is_database_url
@@ -75,6 +76,13 @@ def write(
                 pyarrow.parquet.write_table(table_of_arrow, temporary)
             except pa.ArrowException as error:
                 raise DataError(f"Parquet cannot hold the table: {error}; convert the column to text") from error
+        elif kind == "arrow":
+            rows = to_arrow(frame)
+            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
+                file.write_table(rows)
+        elif kind == "json":
+            with temporary.open("wb") as sink:
+                write_json_lines(frame, sink)
         else:
             write_excel(frame, temporary, keep_formulas=keep_formulas)
 
@@ -110,9 +118,11 @@ def write_chunks(
     kind = file_format(target)
     if kind == "excel":
         raise SourceError(f"cannot write {str(target)!r} in chunks: Excel holds few rows; choose .parquet or .csv")
+    if kind == "arrow":
+        raise SourceError(f"cannot write {str(target)!r} in chunks; choose .parquet, .jsonl or .csv")
     first: list[pd.Index] = []
     with replace_atomically(target) as temporary, ExitStack() as stack:
-        if kind == "csv":
+        if kind in ("csv", "json"):
             sink = stack.enter_context(open_binary(temporary, "wb", packed=_is_gzip(target)))
         writer: list[pyarrow.parquet.ParquetWriter] = []
 
@@ -123,6 +133,8 @@ def write_chunks(
             if kind == "csv":
                 separator, spelled = default_separator(target), _fix_formats(frame, schema)
                 write_csv(frame, sink, separator=separator, schema=spelled, header=not first)
+            elif kind == "json":
+                write_json_lines(frame, sink)
             elif not writer:
                 table = to_arrow(frame)
                 # All values are missing: text can hold any later ones.

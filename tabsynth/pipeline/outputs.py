@@ -37,9 +37,9 @@ def check_table_output(path: str | Path, table: str | None = None) -> None:
     check_writable(path)
 
 
-def is_workbook(path: str | Path) -> bool:
-    """True for an Excel file, which is not written in chunks."""
-    return Path(path).suffix.lower() in (".xlsx", ".xlsm")
+def is_written_whole(path: str | Path) -> bool:
+    """True for an Excel or Arrow file, which is not written in chunks."""
+    return Path(path).suffix.lower() in (".xlsx", ".xlsm", ".arrow", ".feather")
 
 
 def check_report_output(path: str | Path) -> None:
@@ -60,7 +60,7 @@ def write_sample(
     table: str | None = None,
     mode: Mode | None = None,
 ) -> pd.DataFrame:
-    """Sample rows into a file in chunks (an Excel file at once), and return at least the first ``keep`` rows.
+    """Sample rows into a file in chunks (an Excel or Arrow file at once), and return at least the first ``keep`` rows.
 
     Args:
         model: A fitted model.
@@ -72,7 +72,7 @@ def write_sample(
         table: Table of a database.
         mode: How a table of a database is written.
     """
-    if is_workbook(path):
+    if is_written_whole(path):
         frame = pd.concat(model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed), ignore_index=True)
         write(frame, path, model.schema_)
         return frame

@@ -85,9 +85,9 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
         raise InputError("a join needs linked rows: set link to exact, or combine to union")
     target = Path(output)
     kind = file_format(target)
-    if kind == "excel":
+    if kind in ("excel", "arrow"):
         raise InputError(
-            f"cannot write {str(target)!r} batch by batch: Excel sheets are limited in rows; choose .parquet or .csv"
+            f"cannot write {str(target)!r} batch by batch (Excel sheets are limited in rows); choose .parquet or .csv"
         )
     check_writable(target)
     inputs = open_inputs(plan, tables)
