@@ -16,6 +16,9 @@ from tabsynth.reporting.number_format import format_number
 TEMPLATES = "tabsynth.evaluation.relational"
 MAX_SHOWN_PARTS = 8
 
+MIN_SHOWN_DROP = 0.001
+"""AUC that a shuffled feature must cost to be shown."""
+
 
 def render_database(report: Mapping[str, Any]) -> str:
     """One self-contained HTML page from ``DatabaseReport.to_dict()``."""
@@ -99,9 +102,10 @@ def _row(score: Score, levels: Mapping[str, str]) -> dict[str, Any]:
         {
             "name": " × ".join(part.columns),
             "value": format_number(part.value, unit),
-            "floor": format_number(part.floor, unit) if part.floor is not None else "–",
+            "floor": format_number(part.floor, unit) if part.floor is not None and unit != "AUC" else None,
         }
         for part in score.detail[:MAX_SHOWN_PARTS]
+        if unit != "AUC" or part.value >= MIN_SHOWN_DROP
     ]
     return {
         "name": score.name,

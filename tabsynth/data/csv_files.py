@@ -16,7 +16,7 @@ import pyarrow.csv
 from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_formulas
 from tabsynth.data.csv_dialects import Dialect
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
-from tabsynth.data.file_formats import open_binary
+from tabsynth.data.file_formats import EmptyTableError, open_binary
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.datetime_formats import default_format, format_dates
@@ -187,7 +187,7 @@ def read_header(path: Path, dialect: Dialect) -> list[str]:
     if not names:
         raise DataError(f"{str(path)!r} is empty; a table needs a header and rows")
     if rows is None:
-        raise DataError(f"{str(path)!r} has a header but no rows")
+        raise EmptyTableError(f"{str(path)!r} has a header but no rows")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
@@ -213,7 +213,7 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
     if "UTF8" in str(error) or isinstance(error, UnicodeError):
         return _encoding_error(path, dialect)
     if "Empty CSV" in str(error):
-        return DataError(f"{str(path)!r} has a header but no rows")
+        return EmptyTableError(f"{str(path)!r} has a header but no rows")
     line = 1 + dialect.declared_separator
     try:
         csv.field_size_limit(1 << 30)

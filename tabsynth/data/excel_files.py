@@ -14,6 +14,7 @@ import pandas as pd
 
 from tabsynth.common.formula_cells import is_formula
 from tabsynth.data.excel_notes import warn_of_features
+from tabsynth.data.file_formats import EmptyTableError
 from tabsynth.errors import DataError, SourceError, missing_package, quote, shorten
 from tabsynth.schema.column_names import is_date_name
 from tabsynth.schema.datetime_formats import default_format, format_dates, infer_resolution, parse_iso
@@ -63,7 +64,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     where = f"{str(path)!r}, sheet {title!r}"
     header = _read_header([value for value, _ in rows[0]] if rows else [], rows, where)
     if len(rows) < 2:
-        raise DataError(f"{where} has a header but no rows")
+        raise EmptyTableError(f"{where} has a header but no rows")
     if sheet is None and len(sheets) > 1:
         others = quote([name for name in sheets if name != title], 20)
         warnings.warn(f"{path.name}: sheet {title!r} is read, not {others}; give sheet=", UserWarning, stacklevel=3)

@@ -8,13 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from tabsynth.errors import SourceError
+from tabsynth.errors import DataError, SourceError
 
 SUFFIXES = {
     ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".tsv.gz": "csv",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
     ".arrow": "arrow", ".feather": "arrow", ".jsonl": "json", ".ndjson": "json",
 }  # fmt: skip
+
+
+class EmptyTableError(DataError):
+    """A file with columns but no rows."""
 
 
 def file_format(path: Path) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from tabsynth.data.file_formats import EmptyTableError
 from tabsynth.data.provenance import attach_provenance, from_metadata
 from tabsynth.errors import DataError, SourceError, quote
 
@@ -30,10 +31,11 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
     nested = [field.name for field in schema if pa.types.is_nested(field.type)]
     fault = f"has duplicate column names: {quote(twice)}; give every column a name of its own" if twice else ""
     fault = fault or (f"has nested columns: {quote(nested)}; flatten or drop them" if nested else "")
-    fault = fault or ("" if file.metadata.num_rows else "has columns but no rows")
+    empty = not fault and not file.metadata.num_rows
+    fault = "has columns but no rows" if empty else fault
     if fault:
         file.close()
-        raise DataError(f"{str(path)!r} {fault}")
+        raise (EmptyTableError if empty else DataError)(f"{str(path)!r} {fault}")
     return file
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.common.atomic_files import sync, sync_tree
-from tabsynth.data.file_formats import SUFFIXES
+from tabsynth.data.file_formats import SUFFIXES, EmptyTableError
 from tabsynth.data.read_write import read, read_partial, write
 from tabsynth.errors import SourceError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.schema.schema import Schema
 
 FORMATS = ("parquet", "csv")
 """Formats in which a folder is written."""
@@ -64,7 +65,7 @@ def read_folder(
         options: Keyword arguments of ``read``.
 
     Returns:
-        The tables by name, and their schema.
+        The tables by name, and their schema. A table without rows is read where the schema is given.
 
     Raises:
         SourceError: Not a folder of tables, or a table of the schema is missing.
@@ -75,11 +76,22 @@ def read_folder(
         missing = [name for name in schema.tables if name not in files]
         if missing:
             raise SourceError(f"the folder {str(folder)!r} has no tables {quote(missing)}; it has {quote(files, 20)}")
-        frames = {name: read_partial(files[name], schema.tables[name], options).frame for name in schema.tables}
-        return frames, schema
+        return {name: _read_table(files[name], schema.tables[name], options) for name in schema.tables}, schema
     tables = {name: read(path, **(options or {})) for name, path in files.items()}
     frames = {name: table.frame for name, table in tables.items()}
     return frames, DatabaseSchema.infer(frames, {name: table.schema for name, table in tables.items()})
+
+
+def _read_table(path: Path, schema: Schema, options: Mapping[str, Any] | None) -> pd.DataFrame:
+    try:
+        return read_partial(path, schema, options).frame
+    except EmptyTableError:
+        kinds = {name: _DTYPES.get(column.kind, "object") for name, column in schema.items()}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
+_DTYPES = {"numeric": "float64", "datetime": "datetime64[ns]"}
+"""Data types of columns without rows; object for all other kinds."""
 
 
 def check_folder_output(folder: str | Path, tables: tuple[str, ...], format: str) -> None:

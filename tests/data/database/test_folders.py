@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.data.database.folders import check_folder_output, read_folder, replace_folder, table_files, write_folder
-from tabsynth.errors import SchemaError, SourceError
+from tabsynth.errors import DataError, SchemaError, SourceError
 
 
 def tables() -> dict[str, pd.DataFrame]:
@@ -95,3 +95,16 @@ def test_a_table_that_does_not_fit_the_schema_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(SchemaError, match="sex"):
         read_folder(tmp_path / "b", schema)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_without_rows_is_read_by_its_schema(tmp_path: Path, kind: str) -> None:
+    write_folder(tables(), tmp_path / "clinic")
+    _, schema = read_folder(tmp_path / "clinic")
+    write_folder({"people": tables()["people"], "visits": tables()["visits"].head(0)}, tmp_path / "b", format=kind)
+    frames, _ = read_folder(tmp_path / "b", schema)
+    assert len(frames["visits"]) == 0
+    assert list(frames["visits"]) == list(tables()["visits"])
+    assert frames["visits"].day.dtype.kind == "M"
+    with pytest.raises(DataError, match="no rows"):
+        read_folder(tmp_path / "b")
