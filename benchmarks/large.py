@@ -1,10 +1,13 @@
-"""Fidelity of Parquet files that are larger than memory: time, and the most memory that the process held.
+"""Parquet files that are larger than memory: time, and the most memory that the process held.
+
+Two files are compared, or with ``--fit`` models are fitted to random samples of one file's rows and compared with it.
 
 The files are made here, in chunks: numbers and categories that hang together, the synthetic ones a little off.
 
     python benchmarks/large.py                    10 million rows of 20 columns against as many
     python benchmarks/large.py --short            200,000 rows
     python benchmarks/large.py --rows 50_000_000
+    python benchmarks/large.py --fit --rows 1_000_000 --max-rows 50_000,200_000,1_000_000
 """
 
 from __future__ import annotations
@@ -15,14 +18,18 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tabsynth.data.read_write import write_chunks
+from tabsynth.distributed import fit_sampled
 from tabsynth.evaluation.out_of_core import file_fidelity
 from tabsynth.schema import Schema
+from tabsynth.synthesizers.registry import create
 
 CHUNK = 500_000
 NUMBERS, LABELS = 10, 10
@@ -68,23 +75,55 @@ def score(paths: list[Path], memory: str) -> None:
     print(json.dumps(found), flush=True)
 
 
+def fit(path: Path, synthetic: Path, max_rows: int, kind: str, memory: str) -> None:
+    """Fit a model to a sample of a file's rows and draw as many rows, compare the two files, and print."""
+    began = time.perf_counter(), time.process_time()
+    model = fit_sampled(create(kind), path, max_rows=max_rows, seed=0, progress=False)
+    fitted = {
+        "max_rows": max_rows,
+        "fit_wall_s": round(time.perf_counter() - began[0], 1),
+        "fit_cpu_s": round(time.process_time() - began[1], 1),
+        "fit_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    began = time.perf_counter(), time.process_time()
+    with write_chunks(synthetic, model.schema_) as append:
+        for chunk in model.sample_chunks(model.source_rows_ or model.rows_, seed=1):
+            append(chunk)
+    fitted["sample_cpu_s"] = round(time.process_time() - began[1], 1)
+    scores = file_fidelity(path, synthetic, schema=SCHEMA, memory=memory)
+    print(json.dumps(fitted | {"scores": {s.name: round(s.value, 5) for s in scores}}), flush=True)
+
+
 def main() -> None:
     """Make the files, score them, print a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="1GB", help="DuckDB's limit")
     parser.add_argument("--short", action="store_true", help="200,000 rows")
+    parser.add_argument("--fit", action="store_true", help="fit models to samples of one file")
+    parser.add_argument("--model", default="marginal")
+    parser.add_argument("--max-rows", default="20_000,100_000", help="rows of each sample")
     args = parser.parse_args()
     rows = 200_000 if args.short else args.rows
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / "real.parquet", Path(folder) / "synthetic.parquet"]
         make(paths[0], rows, 0.0, 0)
+        if args.fit:
+            for count in map(int, args.max_rows.split(",")):
+                run(fit, (paths[0], paths[1], count, args.model, args.memory))
+            return
         make(paths[1], rows, 0.1, 1)
         sizes = [round(path.stat().st_size / 1e6) for path in paths]
         print(json.dumps({"rows": rows, "columns": NUMBERS + LABELS, "file_mb": sizes}), flush=True)
-        process = multiprocessing.get_context("spawn").Process(target=score, args=(paths, args.memory))
-        process.start()
-        process.join()
+        run(score, (paths, args.memory))
+
+
+def run(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """Run a function in a process of its own, so that its peak of memory is its own."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
         raise SystemExit(process.exitcode)
 
 

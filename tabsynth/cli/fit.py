@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.database.fit import fit_folder
 from tabsynth.cli.output import AddCommand, non_negative_integer, parse_pair, positive_integer, print_result, say
 from tabsynth.cli.reading import add_read_options, read_options
+
+if TYPE_CHECKING:
+    from tabsynth.data.table import Table
+    from tabsynth.schema.schema import Schema
 
 FIT = """\
 examples:
@@ -41,6 +45,9 @@ def add_arguments(command: AddCommand) -> None:
     fit.add_argument(
         "--min-group", type=positive_integer, metavar="N", help="values that occur in fewer rows are never released"
     )
+    fit.add_argument(
+        "--max-rows", type=positive_integer, metavar="N", help="train on a random sample of a large file's rows"
+    )
     fit.add_argument("--device", metavar="NAME", help="device: auto, cpu, cuda, ...")
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
     fit.add_argument("--checkpoint", metavar="FILE", help="checkpoint file (default: MODEL.checkpoint)")
@@ -64,6 +71,8 @@ def run(args: Namespace) -> int:
         options[name] = _parse_option(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
+    if args.max_rows is not None and (Path(args.file).is_dir() or read_options(args)):
+        raise InputError("--max-rows is for one CSV or Parquet file that is read without further options")
     if Path(args.file).is_dir():
         return fit_folder(args, options)
     kind = args.model or "masked"
@@ -76,9 +85,15 @@ def run(args: Namespace) -> int:
     if checkpoint:
         check_writable(checkpoint)
     schema = Schema.from_json(args.schema) if args.schema else None
-    table = open_table(args.file, schema, read_options(args))
+    if args.max_rows is None:
+        table = open_table(args.file, schema, read_options(args))
+        total = len(table)
+    else:
+        table, total = _open_sample(args, schema)
     for name, question in (Schema({}) if args.schema else table.schema).questions.items():
         say(f"column {name!r}: {question}")
+    if total > len(table):
+        say(f"training on a random sample of {len(table):,} of {total:,} rows")
     say(f"fitting {kind} to {len(table):,} rows of {len(table.schema)} columns")
     try:
         model.fit(table, seed=args.seed, checkpoint=checkpoint)
@@ -86,9 +101,18 @@ def run(args: Namespace) -> int:
         if checkpoint and checkpoint.exists():
             say(f"checkpoint kept in {checkpoint}; run the same command to resume")
         raise
+    model.source_rows_ = total if total > len(table) else None
     model.save(args.output)
     data = {"model": args.output, "kind": kind, "rows": len(table), "seed": model.seed_}
+    data |= {} if model.source_rows_ is None else {"source_rows": model.source_rows_}
     return print_result(data, f"wrote {args.output}")
+
+
+def _open_sample(args: Namespace, schema: Schema | None) -> tuple[Table, int]:
+    """A random sample of a file's rows, and the number of its rows."""
+    from tabsynth.distributed.fitting import sample_table
+
+    return sample_table(args.file, args.max_rows, schema=schema, seed=args.seed)
 
 
 def _parse_option(text: str) -> Any:

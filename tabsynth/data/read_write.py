@@ -149,7 +149,7 @@ def _read_content(
     if unused:
         raise SourceError(f"{label} is a database; {quote(unused)} is for files")
     frame, declared = read_frame(str(path), table=table, query=query)
-    return _Content(label, frame if schema is None else _cast_columns(frame, schema), declared=declared)
+    return _Content(label, frame if schema is None else cast_columns(frame, schema), declared=declared)
 
 
 def _read_frame(
@@ -183,7 +183,7 @@ def _read_frame(
         else:
             frame, formats = read_excel(source, sheet=sheet, missing=missing or ())
         if schema is not None:
-            frame = attach_provenance(_cast_columns(frame, schema), get_provenance(frame))
+            frame = attach_provenance(cast_columns(frame, schema), get_provenance(frame))
     if kind not in ("parquet", "dataset", "arrow"):
         attach_provenance(frame, read_sidecar(source))
     return frame, formats, decimal
@@ -200,7 +200,7 @@ def _check_readable(path: Path) -> None:
         raise DataError(f"{str(path)!r} is empty; a table needs a header and rows")
 
 
-def _cast_columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def cast_columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Cast each column to its declared kind."""
     cast = {name: cast_to_column(frame[name], schema[name]) for name in frame.columns if name in schema}
     return pd.DataFrame({name: frame[name] if cast.get(name) is None else cast[name] for name in frame.columns})

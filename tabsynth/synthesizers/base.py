@@ -21,7 +21,7 @@ from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
 from tabsynth.data.table import Table
-from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError
+from tabsynth.errors import DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.relations.declared.feasibility import check_feasible
@@ -29,7 +29,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.training_rows import TrainingRows
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.constraint_card import count_repairs, describe_constraints
-from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
+from tabsynth.synthesizers.options import FitOptions, Given, SampleContext, resolve_rows, sampling_facts
 from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
 from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
 
@@ -49,6 +49,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         rows_: Number of training rows.
         seed_: Seed of the fit.
         mixed_: Plan and sources of a mixed training table; None if it was not mixed.
+        source_rows_: Rows of the source that the training rows are a random sample of; None where all were used.
     """
 
     kind: ClassVar[str]
@@ -62,6 +63,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
     rows_: int
     seed_: int
     mixed_: dict[str, Any] | None = None
+    source_rows_: int | None = None
     _ledger: PrivacyLedger | None = None
     _constraint_facts: dict[str, Any]
 
@@ -99,6 +101,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             InputError: The table or the schema cannot be used; raised before any long work.
             PrivacyError: This synthesizer cannot guarantee the requested privacy.
         """
+        self.source_rows_ = None
         if privacy is not None:
             refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
             fit_private(
@@ -203,6 +206,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "ledger": None if self._ledger is None else self._ledger.to_dict(),
             "mixed": self.mixed_,
             "rules": self._constraint_facts,
+            "source_rows": self.source_rows_,
             "versions": {"tabsynth": __version__, "python": platform.python_version()},
             "model": config,
         }
@@ -219,8 +223,8 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             model = cls(**file.config["parameters"])
             model.schema_ = Schema.from_dict(file.config["schema"])
             model.rows_, model.seed_ = int(file.config["rows"]), int(file.config["seed"])
-            model.mixed_ = file.config.get("mixed")
             model._constraint_facts = file.config.get("rules") or {}
+            model.mixed_, model.source_rows_ = file.config.get("mixed"), file.config.get("source_rows")
             model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
             model._restore(file.config["model"], file.arrays)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -237,6 +241,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             "seed": self.seed_,
             "mixed": self.mixed_,
             "constraints": describe_constraints(self.schema_, self._constraint_facts),
+            **sampling_facts(self.rows_, self.source_rows_),
             "privacy": guarantee_statement(self.ledger_),
             "privacy_meaning": explain_ledger(self.ledger_),
             "ledger": self.ledger_.to_dict(),
@@ -289,12 +294,4 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
 
     def _rows(self, n: int | None, given: Given | None) -> int:
-        """Number of rows to draw."""
-        frame_rows = len(given) if isinstance(given, pd.DataFrame) else None
-        if n is None:
-            return self.rows_ if frame_rows is None else frame_rows
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-            raise InputError(f"n must be a whole number of rows, not {n!r}")
-        if frame_rows is not None and n != frame_rows:
-            raise ConditionError(f"n is {n}, but given has {frame_rows} rows; leave n out")
-        return int(n)
+        return resolve_rows(n, given, self.rows_)

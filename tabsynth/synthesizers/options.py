@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.validation import validate_seed
+from tabsynth.errors import ConditionError, InputError
 from tabsynth.synthesizers.row_weights import RowWeights
 
 if TYPE_CHECKING:
@@ -61,3 +62,28 @@ class SampleContext:
         """A context with its own generator."""
         rng = np.random.default_rng(None if seed is None else validate_seed(seed))
         return cls(rng, progress, int(rng.integers(2**63)))
+
+
+def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:
+    """The model card's entries on the rows of a source that were not used, if any."""
+    if source_rows is None:
+        return {}
+    rule = f"a uniform random sample of {rows} of {source_rows} rows; the others were not used"
+    return {"source_rows": source_rows, "training_rows": rule}
+
+
+def resolve_rows(n: int | None, given: Given | None, default: int) -> int:
+    """Number of rows to draw: as asked, as in a frame of conditions, or the default.
+
+    Raises:
+        InputError: ``n`` is no whole number of at least 0.
+        ConditionError: It differs from the number of conditions.
+    """
+    frame_rows = len(given) if isinstance(given, pd.DataFrame) else None
+    if n is None:
+        return default if frame_rows is None else frame_rows
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise InputError(f"n must be a whole number of rows, not {n!r}")
+    if frame_rows is not None and n != frame_rows:
+        raise ConditionError(f"n is {n}, but given has {frame_rows} rows; leave n out")
+    return int(n)

@@ -1,0 +1,56 @@
+"""A uniform random sample of the rows of a file, in one pass and in memory that does not grow with the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.data.batch_reader import BATCH_ROWS, Batches
+
+MIN_BATCH_ROWS = 1 << 11
+"""Fewest rows of a batch, for a small sample too."""
+
+
+def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataFrame, int]:
+    """A uniform random sample without replacement, in the file's order, and the number of rows of the file.
+
+    Every row draws a random number, and the rows of the smallest numbers are kept: at most twice as many as are wanted
+    are in memory at any time.
+
+    Args:
+        path: A CSV or Parquet file (a workbook is read whole).
+        max_rows: Rows to keep; all of a shorter file.
+        seed: Seed of the sample.
+
+    Raises:
+        SourceError: The file cannot be read.
+        DataError: Its content is no table.
+    """
+    rng = np.random.default_rng(seed)
+    frames: list[pd.DataFrame] = []
+    keys: npt.NDArray[np.float64] = np.empty(0)
+    total, highest = 0, 1.0
+    for batch in Batches(Path(path)).frames(rows=min(BATCH_ROWS, max(2 * max_rows, MIN_BATCH_ROWS))):
+        drawn = rng.random(len(batch))
+        total += len(batch)
+        kept = drawn < highest
+        if kept.any():
+            frames.append(batch[kept])
+            keys = np.append(keys, drawn[kept])
+        if len(keys) > 2 * max_rows:
+            frames, keys, highest = _smallest(frames, keys, max_rows)
+    if len(keys) > max_rows:
+        frames, keys, _ = _smallest(frames, keys, max_rows)
+    return pd.concat(frames, ignore_index=True), total
+
+
+def _smallest(
+    frames: list[pd.DataFrame], keys: npt.NDArray[np.float64], count: int
+) -> tuple[list[pd.DataFrame], npt.NDArray[np.float64], float]:
+    """The rows of the smallest numbers, and the largest of these numbers."""
+    highest = float(np.partition(keys, count - 1)[count - 1])
+    kept = keys <= highest
+    return [pd.concat(frames, ignore_index=True)[kept]], keys[kept], highest
