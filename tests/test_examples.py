@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import nbclient
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from tabsynth.cli.main import build_parser
 from tabsynth.pipeline.config import read_job
+from tabsynth.pipeline.schema_file import schema_text
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -123,3 +131,44 @@ def test_mixing_notebook_goes_from_raw_files_to_the_report(
     assert cells[-1].outputs[-1]["data"]["text/plain"] == "True"  # the model file names the plan
     files = {path.name for path in (tmp_path / "output" / name).iterdir()}
     assert {"plan.yaml", "model.tabsynth", "synthetic.csv", "report.html"} <= files
+
+
+class TestPipelines:
+    FOLDER = EXAMPLES / "pipelines"
+
+    def test_job_is_valid(self) -> None:
+        job = read_job(self.FOLDER / "nightly.yaml")
+        assert job.release is not None
+        assert job.release.output == "tumours.zip"
+        schema = json.loads(schema_text())
+        jsonschema.validate(yaml.safe_load((self.FOLDER / "nightly.yaml").read_text("utf-8")), schema)
+
+    def test_scheduled_commands_are_those_of_the_command_line(self) -> None:
+        """Every `tabsynth run` or `verify` of an example parses."""
+        found = 0
+        for path in sorted(self.FOLDER.rglob("*")):
+            if path.is_file() and path.name != "README.md":
+                for line in re.findall(r"tabsynth (run|verify|keys) ([^|&>`\"\n]*)", path.read_text("utf-8")):
+                    arguments = [word for word in shlex.split(line[1].partition("#")[0]) if word != "2"]
+                    build_parser().parse_args([line[0], *arguments])
+                    found += 1
+        assert found >= 6
+
+    def test_files_parse(self) -> None:
+        job = yaml.safe_load((self.FOLDER / "github-actions.yml").read_text("utf-8"))
+        assert job["permissions"] == {"contents": "read"}
+        for name in ("prefect_flow.py", "airflow_dag.py"):
+            ast.parse((self.FOLDER / name).read_text("utf-8"))
+        for name in ("tabsynth.service", "tabsynth.timer"):
+            unit = configparser.ConfigParser(strict=False, interpolation=None)
+            unit.optionxform = str  # type: ignore[assignment, method-assign]
+            unit.read_string((self.FOLDER / "systemd" / name).read_text("utf-8"))
+            assert "Unit" in unit
+
+    def test_the_container_is_unprivileged_and_offline(self) -> None:
+        text = (self.FOLDER / "Dockerfile").read_text("utf-8")
+        users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+        assert users
+        assert users[-1] not in ("0", "root")
+        assert "--network none" in text
+        assert "--read-only" in text
