@@ -11,6 +11,7 @@ from tabsynth.federated.plan import FederatedPlan
 from tabsynth.federated.secure_sum import SecureSum
 from tabsynth.federated.transport import Transport
 from tabsynth.privacy.mechanisms.distributed_noise import charge_summed_counts
+from tabsynth.synthesizers.constraint_card import count_repairs
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 
@@ -61,6 +62,7 @@ def fit_federated(plan: FederatedPlan, transport: Transport, *, progress: bool |
     finally:
         secure.end()
         privacy.open_ledger.settle()
+    model._constraint_facts = {"repaired": count_repairs(model)}
     return MarginalSynthesizer.from_file(model.to_file())
 
 
