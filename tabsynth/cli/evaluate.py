@@ -73,6 +73,7 @@ def add_arguments(command: AddCommand) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     from tabsynth.common.atomic_files import check_outputs
+    from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.evaluation.evaluate import evaluate as measure
@@ -89,7 +90,7 @@ def run(args: Namespace) -> int:
     check_outputs(outputs, [args.train, args.synthetic, args.holdout, args.schema, args.gates, *others.values()])
     for path in outputs:
         check_report_output(path)
-    if Path(args.train).is_dir():
+    if holds_linked_tables(args.train):
         return evaluate_folders(args, require, outputs, progress_callback())
     schema = Schema.from_json(args.schema) if args.schema else None
     train = open_real(args.train, schema, args)

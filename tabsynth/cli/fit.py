@@ -58,6 +58,7 @@ def add_arguments(command: AddCommand) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     from tabsynth.common.atomic_files import check_outputs, check_writable
+    from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import checkpoint_path
@@ -73,7 +74,7 @@ def run(args: Namespace) -> int:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
     if args.max_rows is not None and (Path(args.file).is_dir() or read_options(args)):
         raise InputError("--max-rows is for one CSV or Parquet file that is read without further options")
-    if Path(args.file).is_dir():
+    if holds_linked_tables(args.file):
         return fit_folder(args, options)
     kind = args.model or "masked"
     model = create_on_device(kind, options)

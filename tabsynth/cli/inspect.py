@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.database.inspect import inspect_folder
@@ -43,11 +42,12 @@ def add_arguments(command: AddCommand) -> None:
 def run(args: Namespace) -> int:
     """Run the command. Values of the table are shown on a terminal only."""
     from tabsynth.common.atomic_files import check_outputs, check_writable
+    from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.relations.declared.suggestion import suggest_constraints
     from tabsynth.schema.description import describe
 
-    if Path(args.file).is_dir():
+    if holds_linked_tables(args.file):
         return inspect_folder(args)
     check_outputs([args.schema], [args.file])
     if args.schema:

@@ -12,7 +12,14 @@ from typing import Any
 
 from tabsynth.common.atomic_files import check_outputs, check_writable
 from tabsynth.common.yaml_files import read_yaml
-from tabsynth.data.database.folders import FORMATS, check_folder_output, read_folder, table_files, write_folder
+from tabsynth.data.database.folders import (
+    FORMATS,
+    check_folder_output,
+    holds_linked_tables,
+    read_folder,
+    table_files,
+    write_folder,
+)
 from tabsynth.data.database.root_rows import split_by_root
 from tabsynth.errors import InputError, SourceError, quote
 from tabsynth.evaluation.gates import unmet_requirements
@@ -76,7 +83,11 @@ def read_linked(source: object) -> LinkedJob | None:
         data, base, name = read_yaml(source, "pipeline"), Path(source).parent, Path(source).name
     else:
         data, base, name = source, Path(), "pipeline"
-    if not isinstance(data, Mapping) or not isinstance(data.get("input"), str) or not (base / data["input"]).is_dir():
+    if (
+        not isinstance(data, Mapping)
+        or not isinstance(data.get("input"), str)
+        or not holds_linked_tables(base / data["input"])
+    ):
         return None
     top = MappingReader(data, name)
     if top.take("version", int, "an integer", required=True) > VERSION:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 
 from tabsynth.common.atomic_files import sync, sync_tree
 from tabsynth.data.file_formats import SUFFIXES, EmptyTableError
@@ -21,6 +23,23 @@ from tabsynth.schema.schema import Schema
 
 FORMATS = ("parquet", "csv")
 """Formats in which a folder is written."""
+
+
+def holds_linked_tables(path: str | Path) -> bool:
+    """Whether a path is a folder of several tables, not one table in parts.
+
+    A folder whose files are all Parquet with the same columns, or are in subfolders only, is one table, as in ``read``.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return False
+    files = [file for file in sorted(folder.iterdir()) if table_name(file) is not None]
+    if not all(file.suffix.lower() in (".parquet", ".pq") for file in files):
+        return True
+    try:
+        return len({tuple(sorted(pyarrow.parquet.read_schema(file).names)) for file in files}) > 1
+    except (pyarrow.ArrowInvalid, OSError):
+        return True  # the reader names the damaged file
 
 
 def table_files(folder: str | Path) -> dict[str, Path]:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tabsynth.data.database.folders import check_folder_output, read_folder, replace_folder, table_files, write_folder
+from tabsynth.data.database.folders import (
+    check_folder_output,
+    holds_linked_tables,
+    read_folder,
+    replace_folder,
+    table_files,
+    write_folder,
+)
 from tabsynth.errors import DataError, SchemaError, SourceError
 
 
@@ -108,3 +115,15 @@ def test_a_table_without_rows_is_read_by_its_schema(tmp_path: Path, kind: str) -
     assert frames["visits"].day.dtype.kind == "M"
     with pytest.raises(DataError, match="no rows"):
         read_folder(tmp_path / "b")
+
+
+def test_a_table_in_parts_is_no_database(tmp_path: Path) -> None:
+    write_folder({"part-0": tables()["people"], "part-1": tables()["people"]}, tmp_path / "parts")
+    write_folder(tables(), tmp_path / "linked")
+    write_folder(tables(), tmp_path / "csv", format="csv")
+    (tmp_path / "hive" / "year=2020").mkdir(parents=True)
+    assert not holds_linked_tables(tmp_path / "parts")
+    assert not holds_linked_tables(tmp_path / "hive")
+    assert not holds_linked_tables(tmp_path / "linked" / "people.parquet")
+    assert holds_linked_tables(tmp_path / "linked")
+    assert holds_linked_tables(tmp_path / "csv")
