@@ -128,6 +128,7 @@ def test_only_missing_and_damaged_shards_are_drawn_again(
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced(model: Synthesizer, tmp_path: Path) -> None:
     """The run ends with the bytes of an undisturbed one."""
     many = {"seed": 3, "shard_rows": 50}
