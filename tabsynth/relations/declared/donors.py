@@ -120,12 +120,13 @@ def _features(own: Columns, other: Columns, replaced: set[str]) -> tuple[Floats,
     for name, cells in other.items():
         weight = OWN_WEIGHT if name in replaced else 1.0
         if cells.dtype != object:
-            centre, spread = np.nanmedian(cells) if not np.isnan(cells).all() else 0.0, np.nanstd(cells) or 1.0
-            scale = weight / (spread if np.isfinite(spread) else 1.0)
+            known = cells[~np.isnan(cells)]
+            centre, spread = (float(np.median(known)), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
+            scale = weight / spread
             parts.append(tuple(np.nan_to_num((x[name] - centre) * scale, nan=-2.0 * weight) for x in (own, other)))
             continue
-        known, counts = np.unique(cells[~is_missing(cells)].astype(str), return_counts=True)
-        for value in known[np.argsort(-counts)][:MAX_CATEGORIES]:
+        values, counts = np.unique(cells[~is_missing(cells)].astype(str), return_counts=True)
+        for value in values[np.argsort(-counts)][:MAX_CATEGORIES]:
             parts.append(tuple(weight * (x[name].astype(str) == value) for x in (own, other)))
     if not parts:
         return np.zeros((len(next(iter(own.values()))), 1)), np.zeros((len(next(iter(other.values()))), 1))

@@ -66,9 +66,9 @@ def make_unique(
 
 def _some(own: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
     """Values of a column: of other rows, later any on its grid."""
-    if grid is None or turn < N_TURNS // 3 or not grid.step or not np.isfinite([grid.low, grid.high]).all():
+    if grid is None or turn < N_TURNS // 3 or not grid.step or not np.isfinite([grid.first, grid.last]).all():
         return own[rng.integers(len(own), size=n)]
-    return grid.snap(rng.uniform(grid.low, grid.high, n))
+    return grid.snap(rng.uniform(grid.first, grid.last, n))
 
 
 def _enumerate(
@@ -101,8 +101,8 @@ def _enumerate(
 
 def _all_values(own: Any, grid: Grid | None) -> list[Any]:
     known = own[~is_missing(own)]
-    if grid is None or not grid.step or not np.isfinite([grid.low, grid.high]).all():
+    if grid is None or not grid.step or not np.isfinite([grid.first, grid.last]).all():
         return list(dict.fromkeys(known.tolist()))
-    count = round((grid.high - grid.low) / grid.step) + 1
-    line = np.asarray(grid.low + grid.step * np.arange(min(count, MAX_KEYS + 1)), dtype=np.float64)
+    count = round((grid.last - grid.first) / grid.step) + 1
+    line = np.asarray(grid.first + grid.step * np.arange(min(count, MAX_KEYS + 1)), dtype=np.float64)
     return list(grid.snap(line).tolist())
