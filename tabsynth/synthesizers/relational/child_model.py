@@ -12,6 +12,10 @@ import torch
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
+from tabsynth.data.table import Table
+from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.satisfy import satisfy
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
@@ -78,9 +82,11 @@ def fit_history(
     timeline = part.timeline
     bounds = with_orphan_bounds(history_bounds(timeline, above.frame, above.schema), timeline, part.orphans)
     features = features.with_unknown(part.orphans)
+    rules = RuleSet.of(part.learned_schema)
+    table = rules.training_table(Table(part.learned, part.learned_schema))
     codec, relations, order, allowed, running, siblings = prepare(
-        part.learned,
-        part.learned_schema,
+        table.frame,
+        table.schema,
         part.times,
         bounds[0][rows],
         starts,
@@ -105,7 +111,17 @@ def fit_history(
     bias = [np.zeros(codec.slots[i].size, np.float32) for i in order]
     ratio_bias = np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32)
     history = History(
-        codec, relations, order, allowed, running, features.sizes, network.eval(), bias, ratio_bias, siblings.longest
+        codec,
+        relations,
+        rules,
+        order,
+        allowed,
+        running,
+        features.sizes,
+        network.eval(),
+        bias,
+        ratio_bias,
+        siblings.longest,
     )
     _calibrate(history, name, part, above, features, bounds, siblings, seed)
     return history
@@ -147,6 +163,7 @@ def sample_history(
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
     tokens[:, history.order] = drawn.tokens
     rows = history.relations.decode(history.codec, tokens, rng)
+    rows = satisfy(history.rules, rows, history.codec, Pins(), rng, strict=False)
     return drawn, rows.drop(columns=GAP, errors="ignore"), features
 
 

@@ -48,10 +48,12 @@ def split_histories(
     kept = [name for name in schema if name not in constant]
     events = frame[kept].reset_index(drop=True)
     key = Identifier(name=person)
+    event_columns = {name: key if name == person else schema[name] for name in kept}
+    rules = tuple(rule for rule in schema.constraints if set(rule.columns) <= set(kept) - {person})
     database = DatabaseSchema(
         {
             PERSONS: Schema({person: key, **{name: schema[name] for name in constant}}),
-            EVENTS: Schema({name: key if name == person else schema[name] for name in kept}),
+            EVENTS: Schema(event_columns, rules),
         },
         {PERSONS: person},
         (ForeignKey(EVENTS, person, PERSONS),),

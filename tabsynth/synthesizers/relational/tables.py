@@ -198,4 +198,6 @@ def _as_distances(part: TrainingTable, order: str) -> tuple[pd.DataFrame, Schema
     for name in part.timeline.offsets:
         frame[name] = part.timeline.axis.numbers(part.schema[name], part.frame[name]) - part.times
         columns[name] = Numeric(name=name, decimals=0, nullable=part.schema[name].nullable)
-    return frame, Schema(columns)
+    measured = set(columns) - set(part.timeline.offsets)  # rules on dates do not hold for their distances
+    kept = tuple(rule for rule in part.schema.constraints if set(rule.columns) <= measured)
+    return frame, Schema(columns, kept)

@@ -208,6 +208,27 @@ def test_dates_written_as_text_are_ordered_in_time() -> None:
         RelationalSynthesizer().fit({"people": people, "visits": missing}, schema=schema)
 
 
+def test_values_of_one_root_are_not_released_in_any_table() -> None:
+    """One patient's note is in many visits and in many more procedures, and rests on one root all the same."""
+    tables = clinic(40)
+    tables = {name: tables[name] for name in ("patients", "visits", "procedures")}
+    owner = tables["visits"].patient.value_counts().index[0]
+    for name in ("visits", "procedures"):
+        tables[name]["note"] = np.where(tables[name].patient == owner, "secret", "plain")
+        assert (tables[name].note == "secret").sum() > 5
+    schema = DatabaseSchema(
+        {name: Schema.infer(frame) for name, frame in tables.items()},
+        {"patients": "id", "visits": "visit"},
+        (ForeignKey("visits", "patient", "patients"), ForeignKey("procedures", "visit", "visits")),
+        {"visits": "start"},
+    )
+    model = RelationalSynthesizer(epochs=1, min_group=2)
+    with pytest.warns(UserWarning, match="'note': .* shared by fewer than 2 persons"):
+        model.fit(tables, schema=schema, seed=0)
+    drawn = model.sample(scale=3, seed=1)
+    assert "secret" not in {*drawn["visits"].note, *drawn["procedures"].note}
+
+
 def test_faulty_tables_are_refused(real: Tables) -> None:
     schema = declared(real)
     visits = real["visits"].copy()

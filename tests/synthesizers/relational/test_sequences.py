@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import DataError, InputError
+from tabsynth.schema.constraints import Inequality
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.sequences import join_histories, split_histories
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
@@ -38,3 +40,19 @@ def test_faulty_long_tables_are_refused() -> None:
         split_histories(real, person="person", order="day")
     with pytest.raises(DataError, match="'person' is missing in 1 rows"):
         split_histories(real.assign(person=real.person.where(real.index > 0)), person="person", order="week")
+
+
+def test_declared_constraints_of_events_hold() -> None:
+    """The part that is paid is drawn independently of the price, so that one row in three would violate the rule."""
+    real = panel(80)
+    rng = np.random.default_rng(1)
+    real = real.assign(price=rng.uniform(10, 90, len(real)).round(2))
+    real["paid"] = (real.price * rng.uniform(0, 1, len(real))).round(2)
+    inferred = Schema.infer(real)
+    rule = Inequality(low="paid", high="price")
+    tables, schema = split_histories(real, person="person", order="week", schema=Schema(inferred.columns, (rule,)))
+    assert schema.tables["events"].constraints == (rule,)
+    model = RelationalSynthesizer(epochs=1, min_group=2).fit(tables, schema=schema, seed=0)
+    events = model.sample(seed=1)["events"]
+    assert (events.paid <= events.price).all()
+    assert events.paid.std() > 5

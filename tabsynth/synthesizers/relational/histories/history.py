@@ -13,8 +13,10 @@ import torch
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations, combined_state
 from tabsynth.schema.columns import Identifier
+from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import RunningContext
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS
@@ -33,6 +35,7 @@ class History:
     Attributes:
         codec: Vocabulary of the child's columns, dates as distances, plans of its own children included.
         relations: Relations between its numeric columns.
+        rules: Declared constraints.
         order: The slots in the order in which they are drawn, the gap first.
         allowed: Tokens of each slot that may be drawn, in that order.
         running: Bins of the running numbers.
@@ -45,6 +48,7 @@ class History:
 
     codec: Codec
     relations: Relations
+    rules: RuleSet
     order: list[int]
     allowed: list[npt.NDArray[np.bool_]]
     running: RunningContext
@@ -72,6 +76,7 @@ class History:
         return (
             {
                 "codec": config,
+                "rules": self.rules.schema.to_dict(),
                 "order": self.order,
                 "running": running,
                 "parents": self.parents,
@@ -115,18 +120,10 @@ class History:
         allowed = [arrays[f"allowed.{i}"] for i in range(len(order))]
         bias = [arrays[f"bias.{i}"] for i in range(len(order))]
         relations = Relations.from_state(config["codec"], arrays)
-        return cls(
-            codec,
-            relations,
-            order,
-            allowed,
-            running,
-            list(config["parents"]),
-            network,
-            bias,
-            arrays["ratio_bias"],
-            arrays["longest"],
-        )
+        rules = RuleSet.of(Schema.from_dict(config["rules"]))
+        ratio_bias, longest = arrays["ratio_bias"], arrays["longest"]
+        parents = list(config["parents"])
+        return cls(codec, relations, rules, order, allowed, running, parents, network, bias, ratio_bias, longest)
 
 
 def vocabulary(
@@ -142,7 +139,8 @@ def vocabulary(
         tokens: About how many tokens a numeric column gets.
     """
     columns = {name: column for name, column in schema.items() if column.role != "person"}
-    own = Schema({**columns, PERSON: Identifier(name=PERSON, role="person")})
+    refused = tuple(rule for rule in schema.constraints if isinstance(rule, RefusedRule))
+    own = Schema({**columns, PERSON: Identifier(name=PERSON, role="person")}, refused)
     table = Table(frame[list(columns)].assign(**{PERSON: persons.astype(str)}), own)
     codec = Codec.measure(table, min_group=min_group, tokens=tokens)
     relations = Relations.discover(table, codec)

@@ -87,7 +87,9 @@ def prepare(
     if gaps is not None:
         frame = frame.assign(**{GAP: gaps})
         decimals = 0 if seconds else None
-        schema = Schema({GAP: Numeric(name=GAP, nullable=True, decimals=decimals), **schema.columns})
+        schema = Schema(
+            {GAP: Numeric(name=GAP, nullable=True, decimals=decimals), **schema.columns}, schema.constraints
+        )
         frame = frame[list(schema)]
     tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
     codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens)
