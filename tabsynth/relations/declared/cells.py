@@ -56,6 +56,9 @@ def _series(column: Column, own: pd.Series, dtype: str, values: Any, changed: Bo
         new = datetime_series(_instants(values, column), dtype, column)
     else:
         return _with_values(column, own, dtype, values, changed)
+    if new.dtype == own.dtype:
+        kept: pd.Series = new.set_axis(own.index).where(changed, own)
+        return kept
     cells = new.astype(object).to_numpy(dtype=object, copy=True)
     cells[~changed] = own.astype(object).to_numpy(dtype=object)[~changed]
     return pd.Series(cells, dtype=object).astype(new.dtype)
