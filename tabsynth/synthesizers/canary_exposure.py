@@ -7,13 +7,11 @@ its rows, so the optimal score is the log-likelihood ratio of these counts with 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import SchemaError
@@ -21,7 +19,7 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import SPENDABLE_SHARE, NoisyCounts, Reader
+from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
 from tabsynth.synthesizers.marginal.fit import measure_pairs
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
@@ -100,7 +98,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         self.evidence_ = sum(
             float(((noisy - (without + own) / 2) * (own - without)).sum()) / sigma**2
             for (noisy, sigma), without, own in zip(watched.recorded, base.exact, neighbour.exact, strict=True)
-        ) + (neighbour.log_likelihood - base.log_likelihood)
+        )
 
     def _fit_marginals(
         self, tokens: Callable[[], Tokens], rows: float, source: Any, share: float, run: FitOptions
@@ -117,7 +115,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         n_public: int | None,
         run: FitOptions,
     ) -> _ReplaySource:
-        """Exact counts and scores of another frame for the same sequence of measurements."""
+        """Exact counts of another frame for the same sequence of measurements."""
         own = PrivateRows(frame, rows.rules, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
@@ -132,7 +130,6 @@ class _RecordingSource:
 
     def __init__(self, source: NoisyCounts) -> None:
         self.source, self.recorded = source, list[tuple[Floats, float]]()
-        self.choices = list[int]()
         self.rho, self.max_rows_per_unit = source.rho, source.max_rows_per_unit
 
     def counts(
@@ -145,17 +142,12 @@ class _RecordingSource:
     def sigma(self, share: float) -> float:
         return self.source.sigma(share)
 
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        self.choices.append(self.source.choose(read_scores, share, purpose, columns))
-        return self.choices[-1]
-
 
 class _ReplaySource:
     """Replays the recorded noisy counts, and records the exact counts of other rows."""
 
     def __init__(self, watched: _RecordingSource) -> None:
         self.watched, self.exact = watched, list[Floats]()
-        self.log_likelihood, self.n_choices = 0.0, 0
         self.rho, self.max_rows_per_unit = watched.rho, watched.max_rows_per_unit
 
     def counts(
@@ -169,15 +161,6 @@ class _ReplaySource:
 
     def sigma(self, share: float) -> float:
         return self.watched.sigma(share)
-
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        # The exponential mechanism: probability proportional to exp(eps s / 2 d), charged eps^2 / 8 of zCDP.
-        rate = math.sqrt(2 * SPENDABLE_SHARE * share * self.rho) / self.max_rows_per_unit
-        logits = rate * read_scores().astype(np.float64)
-        choice = self.watched.choices[self.n_choices]
-        self.log_likelihood += float(logits[choice] - logsumexp(logits))
-        self.n_choices += 1
-        return choice
 
 
 class _ReplayCompleteError(Exception):

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors
 
@@ -43,9 +42,6 @@ class CountSource(Protocol):
 
     def sigma(self, share: float) -> float:
         """Standard deviation of the noise that a share of the budget buys."""
-
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        """The candidate of the highest score, which one row changes by at most one."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +79,6 @@ class NoisyCounts:
         """Noise of sensitivity^2 / (2 sigma^2) = share * rho."""
         return self.max_rows_per_unit / math.sqrt(2 * SPENDABLE_SHARE * share * self.rho)
 
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        """A candidate of a high score, by the exponential mechanism."""
-        return exponential(
-            read_scores,
-            rho=SPENDABLE_SHARE * share * self.rho,
-            sensitivity=self.max_rows_per_unit,
-            ledger=self.ledger,
-            purpose=purpose,
-            columns=columns,
-            noise=self.noise,
-        )
-
 
 @dataclass(frozen=True)
 class ExactCounts:
@@ -112,7 +96,3 @@ class ExactCounts:
     def sigma(self, share: float) -> float:
         """How far the counts are trusted."""
         return 1 / math.sqrt(2 * share * self.rho)
-
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        """The candidate of the highest score."""
-        return int(np.argmax(read_scores()))

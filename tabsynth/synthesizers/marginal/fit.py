@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Arrays, Floats, Tokens
-from tabsynth.synthesizers.marginal.adaptive_remeasurement import REMEASUREMENT_SHARE, remeasure, remeasurement_share
 from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig, mixture_config
-from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts
+from tabsynth.synthesizers.marginal.count_source import CountSource
 from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
+from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, release_model
-from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit_mixture
-from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, measure, select_pairs
+from tabsynth.synthesizers.marginal.pair_selection import measure_levels
+from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.two_way_marginals import Measurements
 
 Model = Mixture | GraphicalModel
 
@@ -30,6 +31,7 @@ class LearnedSlots:
         names: The column of each slot.
         counts: Rows of each token of each slot.
         emitted: Which tokens of each slot a synthetic row may hold.
+        lines: How many leading tokens of each slot lie on a line; 0 where they have no order.
         target: Position of the target, if any.
         rows: Number of rows.
     """
@@ -37,6 +39,7 @@ class LearnedSlots:
     names: list[str]
     counts: list[npt.NDArray[np.int64]]
     allowed: list[npt.NDArray[np.bool_]]
+    lines: list[int]
     target: int | None
     rows: float
 
@@ -44,6 +47,11 @@ class LearnedSlots:
     def learned_tokens(self) -> list[npt.NDArray[np.int64]]:
         """The tokens of each slot that are learned; one that no row has and no row may have would only cost noise."""
         return [np.flatnonzero(may | (own > 0)) for may, own in zip(self.allowed, self.counts, strict=True)]
+
+    @cached_property
+    def learned_lines(self) -> list[int]:
+        """How many of each slot's learned tokens lie on a line."""
+        return [int((own < line).sum()) for own, line in zip(self.learned_tokens, self.lines, strict=True)]
 
     @cached_property
     def marginals(self) -> list[Floats]:
@@ -100,6 +108,12 @@ def fit_model(
     return Mixture(tuple(_expand_tokens(part, own, len(counts)) for part, counts, own in whole))
 
 
+def independent_model(slots: LearnedSlots) -> Mixture:
+    """One component: every column by itself."""
+    parts = zip(slots.marginals, slots.counts, slots.learned_tokens, strict=True)
+    return Mixture(tuple(_expand_tokens(part[None].astype(np.float32), at, len(own)) for part, own, at in parts))
+
+
 def measure_pairs(
     slots: LearnedSlots,
     tokens: Callable[[], Tokens],
@@ -108,7 +122,7 @@ def measure_pairs(
     *,
     components: int | None,
     seed: int,
-) -> tuple[Measurements, MixtureConfig]:
+) -> tuple[list[Measurements], MixtureConfig]:
     """Count the pairs that a mixture is fitted to, and choose its configuration.
 
     Args:
@@ -119,17 +133,20 @@ def measure_pairs(
         components: Components of the mixture; by default from the rows and the budget.
         seed: Seed of the mixture's start.
     """
-    marginals, read = slots.marginals, slots.reader(tokens)
-    pairs, left = select_pairs(marginals, slots.target, read, slots.rows, source, share, slots.names)
-    plan = MeasurementPlan.of(marginals, slots.target, pairs)
-    again = 0.0 if isinstance(source, ExactCounts) else left * remeasurement_share(plan)
-    discount = 1 - REMEASUREMENT_SHARE if again else 1.0
-    measured = measure(plan, read, slots.rows, source, left - again, slots.names, discount=discount)
-    cells = sum(map(len, marginals))
-    config = mixture_config(slots.rows / source.max_rows_per_unit, source.rho, components, cells, len(measured.groups))
-    if again:
-        facts = (tuple(slots.names), config, seed)
-        measured = remeasure(marginals, measured, plan, read, slots.rows, source, again, *facts)
+    units = slots.rows / source.max_rows_per_unit
+    config = mixture_config(units, source.rho, components, sum(map(len, slots.marginals)) ** 2)
+    measured = measure_levels(
+        slots.marginals,
+        slots.learned_lines,
+        slots.target,
+        slots.reader(tokens),
+        slots.rows,
+        source,
+        share,
+        slots.names,
+        config,
+        seed,
+    )
     return measured, config
 
 

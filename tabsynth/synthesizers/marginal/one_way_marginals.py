@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.synthesizers.marginal.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
+from tabsynth.synthesizers.marginal.budget_allocation import independent, n_bins
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 from tabsynth.synthesizers.marginal.public_bins import Grid
 
@@ -23,7 +25,13 @@ def project_to_simplex(noisy: Floats, total: float) -> Floats:
 
 
 def reconcile_blocks(
-    fine: Floats, sigma: float, blocks: Integers, coarse: Floats | None, coarse_sigma: float, total: float
+    fine: Floats,
+    sigma: float,
+    blocks: Integers,
+    coarse: Floats | None,
+    coarse_sigma: float,
+    total: float,
+    widths: Floats | None = None,
 ) -> Floats:
     """Counts of fine cells that agree with the blocks' own counts and sum to a total.
 
@@ -34,60 +42,82 @@ def reconcile_blocks(
         coarse: Noisy counts of the blocks, or None where there is one level.
         coarse_sigma: Standard deviation of their noise.
         total: The number of rows.
+        widths: What share of its block's rows each cell is expected to hold, up to a factor; by default equal shares.
     """
     if coarse is None:
-        return project_to_simplex(fine, total)
+        return project_to_simplex(shrink_to_uniform(fine, sigma, total), total)
     cells = np.bincount(blocks)
     summed = np.bincount(blocks, weights=fine)
     precise, rough = 1 / coarse_sigma**2, 1 / (sigma**2 * cells)
     masses = project_to_simplex((coarse * precise + summed * rough) / (precise + rough), total)
-    fine, ends = shrink_to_block_means(fine, sigma, blocks), np.cumsum(cells)
+    fine, ends = shrink_to_block_means(fine, sigma, blocks, widths, masses), np.cumsum(cells)
     return np.concatenate(
         [project_to_simplex(fine[end - n : end], mass) for end, n, mass in zip(ends, cells, masses, strict=True)]
     )
 
 
-def shrink_to_block_means(fine: Floats, sigma: float, blocks: Integers) -> Floats:
+def shrink_to_block_means(
+    fine: Floats, sigma: float, blocks: Integers, widths: Floats | None = None, masses: Floats | None = None
+) -> Floats:
     """Counts pulled towards their block's mean, the more so the less they differ by more than noise.
 
     The positive-part estimator of James and Stein, a block at a time: where a budget is too small to tell cells apart,
-    they share their block's rows evenly.
-    """
-    cells = np.bincount(blocks)
-    off = fine - (np.bincount(blocks, weights=fine) / cells)[blocks]
-    noise = np.maximum(cells - 3, 0) * sigma**2
-    kept = np.maximum(1 - noise / np.maximum(np.bincount(blocks, weights=off**2), 1e-9), 0.0)
-    return np.asarray(fine - (1 - kept[blocks]) * off)
-
-
-def merge_cells(counts: Floats, bins: int, min_rows: float) -> Integers:
-    """The token of each cell of a line, ascending from 0 without gaps.
-
-    A stretch of less than ``min_rows`` rows goes with what follows it, so that no token is lost in the noise.
+    they share their block's rows evenly, or by widths.
 
     Args:
-        counts: Rows of each cell in order.
-        bins: About how many tokens a line without heavy cells is cut into.
-        min_rows: Fewest rows of a token.
+        fine: Noisy counts of the cells.
+        sigma: Standard deviation of their noise.
+        blocks: The block of each cell, ascending.
+        widths: What share of its block's rows each cell is expected to hold, up to a factor; by default equal shares.
+        masses: What each block's cells sum to in the end; by default what they sum to now.
     """
-    share = counts.sum() / bins
-    light = counts[counts < share].sum() / max(counts.sum(), 1e-9)
-    # Where most rows are in heavy cells, the others are cut finer than their share of the rows alone would have it.
-    share = max(min_rows, share * np.sqrt(light))
-    out = np.zeros(len(counts), np.int64)
-    token, held = 0, 0.0
-    for cell, count in enumerate(counts.tolist()):
-        if cell and (held >= share or (count >= share and held >= min_rows)):
-            token, held = token + 1, 0.0
-        out[cell] = token
-        held = share if count >= share else held + count
-    if held < min_rows and token:
-        out[out == token] = token - 1
-    return out
+    cells, rows = np.bincount(blocks), np.bincount(blocks, weights=fine)
+    if widths is None:
+        widths = np.ones(len(fine))
+    shares = widths / np.bincount(blocks, weights=widths)[blocks]
+    off = fine - shares * rows[blocks]
+    noise = np.maximum(cells - 3, 0) * sigma**2
+    kept = np.maximum(1 - noise / np.maximum(np.bincount(blocks, weights=off**2), 1e-9), 0.0)
+    # Where the sum of all cells is hardly seen, no cell is.
+    kept[(cells > 3) & (rows < 1 * sigma * np.sqrt(cells))] = 0.0
+    return np.asarray(shares * (rows if masses is None else masses)[blocks] + kept[blocks] * off)
 
+
+def shrink_to_uniform(noisy: Floats, sigma: float, total: float) -> Floats:
+    """Counts of one level pulled towards equal shares where noise exceeds what they differ by.
+
+    Of two cells the posterior mean of a share that may be anything from none to all; of more, by the share of their
+    squared differences that noise does not explain.
+    """
+    size = len(noisy)
+    if size != 2:
+        off = noisy - noisy.mean()
+        energy = (size - 1) * sigma**2
+        # What noise does not explain, but no more than if one cell held all.
+        signal = np.clip((off**2).sum() - energy, 0.0, total**2 * (1 - 1 / size))
+        return np.asarray(noisy.mean() + off * signal / max(signal + energy, 1e-9))
+    share = np.linspace(0, 1, N_SHARES)
+    # The difference of two noisy counts has twice the variance of each.
+    off = (noisy[0] - noisy[1] - total * (2 * share - 1)) / max(sigma, 1e-9)
+    weight = np.exp(-(off**2 - (off**2).min()) / 4)
+    first = total * float((share * weight).sum() / weight.sum())
+    return np.array([first, total - first])
+
+
+N_SHARES = 1001
+"""Shares of the first of two cells between which the posterior mean is taken."""
 
 N_TOTAL_CELLS = 3.0
 """The number of rows gets a share of the budget as a column of this many cells squared would."""
+
+MAX_CELLS_COUNTED_ONCE = 32
+"""A longer line is counted a second time, on bins that the first count suggests."""
+
+SECOND_LOOK = 0.6
+"""Share of a long line's budget for its second count."""
+
+BINS_FOR_EACH_TOKEN = 2
+"""Bins of a second count for each token: where a token is parted matters as much as how heavy it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +128,24 @@ class OneWayMarginals:
         rows: The noisy number of rows, at least 1.
         counts: Estimated rows of each cell of each column; none negative, each column sums to ``rows``.
         sigma: Standard deviation of the noise of each column's cells, or of its blocks where those are measured.
+        spent: The share of the budget that was spent.
     """
 
     rows: float
     counts: dict[str, Floats]
     sigma: dict[str, float]
+    spent: float
 
 
 def measure_one_ways(
-    grids: Mapping[str, Grid], cells: Callable[[str], Integers], source: CountSource, share: float
+    grids: Mapping[str, Grid],
+    cells: Callable[[str], Integers],
+    source: CountSource,
+    share: float,
+    *,
+    may_spend_all: bool = False,
 ) -> OneWayMarginals:
-    """Count the cells of every column, in one charge.
+    """Count the cells of every column, and long lines again on bins that the first counts suggest; two charges.
 
     Args:
         grids: The public cells of each column.
@@ -116,7 +153,10 @@ def measure_one_ways(
         source: Where counts come from.
         share: The share of the budget to spend. Columns get theirs by the square root of their number of cells or, for
             a wide line, of blocks.
+        may_spend_all: Where rows are so few that no pair would be told from noise, the second charge is of all columns
+            and of all that is left of the budget.
     """
+    again = [name for name, grid in grids.items() if len(grid.low) > MAX_CELLS_COUNTED_ONCE]
     wanted: list[tuple[str, bool, int]] = []
     for name, grid in grids.items():
         wanted.append((name, False, grid.size))
@@ -125,17 +165,23 @@ def measure_one_ways(
     # The cells of a wide line would cost more than they tell: they get no more than its blocks.
     parts = [int(grids[name].blocks[-1]) + 1 if grids[name].blocks[-1] > 1 else size for name, _, size in wanted]
     weight = np.append(np.sqrt(parts), N_TOTAL_CELLS)
-    shares = share * weight / weight.sum()
+    weight *= share / weight.sum()
+    kept_back = dict.fromkeys(again, 0.0)
+    for place, (name, _, _) in enumerate(wanted):
+        if name in kept_back:
+            kept_back[name] += SECOND_LOOK * weight[place]
+            weight[place] *= 1 - SECOND_LOOK
+    shares = weight.tolist()
     reads = [
         _histogram_reader(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted
     ]
     reads.append(lambda: np.array([len(cells(next(iter(grids))))]))
-    *counts, total = source.counts(reads, shares.tolist(), "fine counts of every column, and of all rows", list(grids))
+    *counts, total = source.counts(reads, shares, "fine counts of every column, and of all rows", list(grids))
     noisy = {(name, blocks): count for (name, blocks, _), count in zip(wanted, counts, strict=True)}
     sigma = {(name, blocks): source.sigma(part) for (name, blocks, _), part in zip(wanted, shares[:-1], strict=True)}
     # Every histogram sums to the number of rows: their mean by inverse variance costs nothing more.
     precision = [1 / (sigma[name, blocks] ** 2 * size) for name, blocks, size in wanted]
-    precision.append(1 / source.sigma(float(shares[-1])) ** 2)
+    precision.append(1 / source.sigma(shares[-1]) ** 2)
     sums = [*(count.sum() for count in counts), total.sum()]
     rows = max(float(np.average(sums, weights=precision)), 1.0)
     estimates = {
@@ -149,9 +195,73 @@ def measure_one_ways(
         )
         for name, grid in grids.items()
     }
-    return OneWayMarginals(
-        rows, estimates, {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
+    scale = {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
+    spent = share
+    if may_spend_all and independent(rows / source.max_rows_per_unit, source.rho, len(grids)):
+        spent, again = 1.0, list(grids)
+        each = np.sqrt([grid.blocks[-1] + 1 if grid.blocks[-1] > 1 else grid.size for grid in grids.values()])
+        for name, part in zip(grids, (1 - share) * each / each.sum(), strict=True):
+            kept_back[name] = kept_back.get(name, 0.0) + float(part)
+    if again:
+        lines = [name for name in again if grids[name].line]
+        stretches = {
+            name: _stretch_of_cells(
+                grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name]
+            )
+            for name in lines
+        }
+        scale |= {name: source.sigma(kept_back[name]) for name in again}
+        n_second = BINS_FOR_EACH_TOKEN * n_bins(rows / source.max_rows_per_unit, source.rho)
+        bins = {
+            name: second_bins(grids[name], estimates[name], stretches[name], n_second, 2 * scale[name])
+            for name in lines
+        }
+        bins |= {name: np.arange(grids[name].size) for name in again if name not in bins}
+        reads = [_histogram_reader(cells, name, bins[name], int(bins[name][-1]) + 1) for name in again]
+        found = source.counts(reads, [kept_back[name] for name in again], "columns once more", again)
+        for name, second in zip(again, found, strict=True):
+            fine = noisy[name, False], sigma[name, False], estimates[name]
+            estimates[name] = _refine(grids[name], *fine, bins[name], second, scale[name], rows)
+    return OneWayMarginals(rows, estimates, scale, spent)
+
+
+def _stretch_of_cells(
+    grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float
+) -> tuple[int, int]:
+    """The stretch of a line that holds more than noise, by its blocks where they were counted."""
+    line = len(grid.low)
+    if coarse is None:
+        return kept_stretch(fine[:line], sigma)
+    blocks = grid.blocks[:line]
+    first, last = kept_stretch(coarse[: blocks[-1] + 1], coarse_sigma)
+    return int(np.searchsorted(blocks, first)), int(np.searchsorted(blocks, last))
+
+
+def _refine(
+    grid: Grid,
+    fine: Floats,
+    sigma: float,
+    first: Floats,
+    bins: Integers,
+    second: Floats,
+    second_sigma: float,
+    rows: float,
+) -> Floats:
+    """Counts of cells by both counts, none in the tails that noise alone would fill."""
+    line = len(grid.low)
+    if not grid.line:
+        precise, rough = second_sigma**-2, sigma**-2
+        both = (second * precise + fine * rough) / (precise + rough)
+        return project_to_simplex(shrink_to_uniform(both, (precise + rough) ** -0.5, rows), rows)
+    outside = tail_mask(bins, line, kept_stretch(second[: bins[line - 1] + 1], second_sigma))
+    inside = ~outside
+    own = np.unique(bins[inside], return_inverse=True)[1]
+    widths = cell_widths(grid, first, bins)
+    out = np.zeros(grid.size)
+    out[inside] = reconcile_blocks(
+        fine[inside], sigma, own, second[np.unique(bins[inside])], second_sigma, rows, widths[inside]
     )
+    return out
 
 
 def _histogram_reader(cells: Callable[[str], Integers], name: str, blocks: Integers | None, size: int) -> Reader:

@@ -1,9 +1,4 @@
-"""A mixture of products fitted to noisy marginals: K components, in each of which the columns are independent.
-
-The likelihood of all pairs of columns at once is one matrix product: with the components' probabilities side by side
-in ``P`` of shape (K, cells of all columns), the predicted pairs are ``P' P / K``. Within a group of the target's values
-the same product gives the triples with the target.
-"""
+"""A mixture of products: K components of equal weight, in each of which the columns are independent."""
 
 from __future__ import annotations
 
@@ -12,13 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from tabsynth.common.arrays import Floats, Integers, Tokens
-from tabsynth.common.progress import progress_bar
-from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
-from tabsynth.synthesizers.marginal.two_way_marginals import Measurements, PairShares
 
 CHUNK_ROWS = 1 << 14
 """Rows whose chances are held at a time."""
@@ -78,9 +68,6 @@ def invert_row_cdf(probabilities: npt.NDArray[np.floating], uniform: Floats) -> 
     last = cumulative.shape[1] - 1 - np.argmax(probabilities[:, ::-1] > 0, 1)
     below = (cumulative <= (uniform * cumulative[:, -1])[:, None]).sum(1)
     return np.asarray(np.minimum(below, last), np.int32)
-
-
-ADAM_BETAS = (0.9, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,91 +176,3 @@ class Mixture:
             joint = self.component_log_prob(fixed[rows], one)
             out[rows] = invert_row_cdf(np.exp(joint - joint.max(1, keepdims=True)), uniform[rows])
         return out
-
-
-def fit_mixture(
-    marginals: Sequence[Floats],
-    measured: Measurements,
-    rows: float,
-    config: MixtureConfig,
-    *,
-    seed: int,
-    progress: bool | None = False,
-) -> Mixture:
-    """Fit a mixture by the Gaussian likelihood of noisy marginals and an entropic penalty.
-
-    Args:
-        marginals: The distribution of each column, shape (tokens,).
-        measured: The noisy pairs.
-        rows: Number of rows.
-        config: Components, steps and penalty.
-        seed: Seed of the components' start.
-        progress: Whether to show a bar; None shows one on a terminal.
-    """
-    noise = torch.Generator().manual_seed(seed)
-    sizes = [len(marginal) for marginal in marginals]
-    of = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
-    sums = torch.nn.functional.one_hot(of, len(sizes)).float()
-    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
-    logits = base + 0.5 * torch.randn(config.components, len(base), generator=noise)
-    slopes = _PairGradient(measured)
-    pull = config.penalty * rows / config.components
-    first, second = torch.zeros_like(logits), torch.zeros_like(logits)
-    every = np.arange(config.steps)
-    rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
-    with progress_bar(config.steps, "fit", "step", progress) as shown:
-        for step in range(config.steps):
-            probabilities = _softmax(logits, of, sums)
-            gradient = slopes.at(probabilities)
-            # The divergence from the marginals: its derivative by a probability is log p - log q.
-            gradient += pull * (probabilities.clamp(min=1e-12).log() - base)
-            gradient -= ((gradient * probabilities) @ sums).index_select(1, of)
-            gradient *= probabilities
-            first.lerp_(gradient, 1 - ADAM_BETAS[0])
-            second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
-            size = (second / (1 - ADAM_BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
-            logits.addcdiv_(first, size, value=-rates[step] / (1 - ADAM_BETAS[0] ** (step + 1)))
-            shown.update()
-    final = _softmax(logits, of, sums).numpy()
-    return Mixture(tuple(np.split(final, np.cumsum(sizes)[:-1], axis=1)))
-
-
-def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
-    """Probabilities of each column in each component, side by side."""
-    raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=-60).exp_()
-    return raised / (raised @ sums).index_select(1, of)
-
-
-class _PairGradient:
-    """The likelihood's derivative: sum over ordered pairs of weight (predicted - measured) squared."""
-
-    def __init__(self, measured: Measurements) -> None:
-        self.pairs = _tensors(measured.pairs)
-        self.groups = [torch.from_numpy(group) for group in measured.groups]
-        self.within = [_tensors(pairs) for pairs in measured.within]
-
-    def at(self, probabilities: Tensor) -> Tensor:
-        """Derivative by the components' probabilities, shape (components, cells)."""
-        each = 1 / len(probabilities)
-        if not self.groups:
-            return 4 * each * (probabilities @ _weighted_residuals(probabilities.T @ probabilities * each, self.pairs))
-        # The groups part the rows, so the pairs in all rows are the sum of the pairs within them.
-        inside = [probabilities[:, group].sum(1, keepdim=True) * each for group in self.groups]
-        pairs = [(probabilities * part).T @ probabilities for part in inside]
-        common = _weighted_residuals(torch.stack(pairs).sum(0), self.pairs)
-        out = torch.zeros_like(probabilities)
-        for group, part, pair, known in zip(self.groups, inside, pairs, self.within, strict=True):
-            pulled = probabilities @ _weighted_residuals(pair, known).add_(common)
-            out.addcmul_(pulled, part, value=4)
-            out[:, group] += 2 * each * (pulled * probabilities).sum(1, keepdim=True)
-        return out
-
-
-def _weighted_residuals(pairs: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
-    """Weighted residuals; takes over ``pairs``."""
-    shares, weights = known
-    return pairs.sub(shares).mul_(weights)
-
-
-def _tensors(pairs: PairShares) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(pairs.shares), torch.from_numpy(pairs.weights)

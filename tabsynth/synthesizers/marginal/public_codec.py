@@ -19,7 +19,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.one_way_marginals import merge_cells
+from tabsynth.synthesizers.marginal.adaptive_bins import merge_cells
 from tabsynth.synthesizers.marginal.public_bins import Grid
 
 MIN_TOKEN_SIGMAS = 4.0

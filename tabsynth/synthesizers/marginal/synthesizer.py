@@ -1,8 +1,9 @@
 """The private default: a mixture of products fitted to noisy marginals, and nothing else of the table.
 
-Every pair of columns, and every triple with the target, is counted with discrete Gaussian noise, and the pairs that
-tell most once more; the mixture is fitted to those counts, so that all that follows is post-processing. Numbers of two
-columns that are often the same are tied, which is charged too. Without privacy the same counts are exact.
+Pairs of columns, and triples with the target, are counted with discrete Gaussian noise at several resolutions: all of
+them in few groups, the strongest at all tokens. The mixture is fitted to those counts, so that all that follows is
+post-processing. Numbers of two columns that are often equal stay equal, which is charged too. Where rows are too few
+for pairs, the whole budget goes to single columns. Without privacy the same counts are exact.
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
 from tabsynth.synthesizers.marginal.budget_allocation import n_bins, one_way_share
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, NoisyCounts
-from tabsynth.synthesizers.marginal.fit import LearnedSlots, fit_model, from_arrays, to_arrays
+from tabsynth.synthesizers.marginal.fit import LearnedSlots, fit_model, from_arrays, independent_model, to_arrays
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require_opendp
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
 from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_counts
 from tabsynth.synthesizers.marginal.recurring_differences import measure_recurring_differences
-from tabsynth.synthesizers.marginal.two_way_marginals import n_marginals
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
@@ -91,14 +91,18 @@ class MarginalSynthesizer(TokenSynthesizer):
         """Spend the source's budget on the counts of private rows, and fit the model to them."""
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
         share = one_way_share((n_public or DEFAULT_EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
-        single = measure_one_ways(grids, rows.cells, source, share)
+        single = measure_one_ways(grids, rows.cells, source, share, may_spend_all=self.method == "mixture")
         self.rows_ = max(round(single.rows), 1)
-        bins = n_bins(single.rows / unit, source.rho, n_marginals(len(grids), bool(schema.with_role("target"))))
+        bins = n_bins(single.rows / unit, source.rho)
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
+        if single.spent == 1:
+            self.relations_ = Relations({})
+            self.model_ = independent_model(self._slots(single.rows))
+            return
         ties, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
         self.relations_ = Relations(ties)
-        left = 1 - share - spent
+        left = 1 - single.spent - spent
         self._fit_marginals(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
 
     def _check_options(self, source: CountSource) -> None:
@@ -136,6 +140,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             names=[slot.column for slot in own],
             counts=[self.counts_[i] for i in self.active_],
             allowed=[self._emittable_tokens(i) for i in self.active_],
+            lines=list(self.layout_.lines),
             target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
             rows=rows,
         )

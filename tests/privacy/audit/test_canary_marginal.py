@@ -57,15 +57,12 @@ class Watched:
     def sigma(self, share: float) -> float:
         return self.source.sigma(share)
 
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> int:
-        return self.source.choose(read_scores, share, purpose, columns)
-
 
 def private_counts(frame: pd.DataFrame, source: Any) -> None:
     """The two charged reads of a private fit, on the public grids."""
     cells = {name: grid.encode(SCHEMA[name], frame[name]) for name, grid in GRIDS.items()}
     single = measure_one_ways(GRIDS, lambda name: cells[name], source, 0.3)
-    plan = MeasurementPlan.of([single.counts[name] for name in GRIDS], None, [(0, 1)])
+    plan = MeasurementPlan(tuple(np.arange(GRIDS[name].size) for name in GRIDS), ((0, 1),))
     tokens = np.column_stack([cells[name] for name in GRIDS]).astype(np.int32)
     measure(plan, lambda: tokens, single.rows, source, 0.7, list(GRIDS))
 

@@ -16,20 +16,16 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.synthesizers.marginal.adaptive_bins import merge_cells
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
 from tabsynth.synthesizers.marginal.one_way_marginals import (
     measure_one_ways,
-    merge_cells,
     project_to_simplex,
     reconcile_blocks,
+    shrink_to_uniform,
 )
 from tabsynth.synthesizers.marginal.public_bins import numeric_grid
-from tabsynth.synthesizers.marginal.two_way_marginals import (
-    MAX_TARGET_GROUPS,
-    MeasurementPlan,
-    group_target_tokens,
-    measure,
-)
+from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, group_tokens, measure
 
 ALL = list(combinations(range(4), 2))
 
@@ -101,26 +97,61 @@ def marginals_of(tokens: npt.NDArray[np.int32], sizes: Sequence[int]) -> list[Fl
     return [np.bincount(tokens[:, i], minlength=size) / len(tokens) for i, size in enumerate(sizes)]
 
 
+def plan_of(sizes: Sequence[int]) -> MeasurementPlan:
+    """All pairs, and the triples with the last column, at all tokens."""
+    return MeasurementPlan(tuple(map(np.arange, sizes)), tuple(ALL), tuple(pair for pair in ALL if 3 not in pair), 3)
+
+
 def test_pairs_and_triples_without_noise_are_the_contingency_tables() -> None:
-    tokens, sizes = table(), (3, 4, 5, 2)
-    plan = MeasurementPlan.of(marginals_of(tokens, sizes), 3, ALL)
-    assert len(plan.pairs) == 6
-    assert len(plan.triples) == 3
-    found = measure(plan, lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))
+    tokens = table()
+    found = measure(plan_of((3, 4, 5, 2)), lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))
+    assert [pair for pair, _, _ in found.pairs] == ALL
     expected = np.histogram2d(tokens[:, 0], tokens[:, 2], bins=[range(4), range(6)])[0] / len(tokens)
-    np.testing.assert_allclose(found.pairs.shares[0:3, 7:12], expected, atol=1e-7)
-    np.testing.assert_allclose(found.pairs.shares[7:12, 0:3], expected.T, atol=1e-7)
-    for group, pairs in enumerate(found.within):
+    np.testing.assert_allclose(found.pairs[1][1], expected, atol=1e-12)
+    assert [pair for pair, _, _ in found.triples] == [(0, 1), (0, 2), (1, 2)]
+    for group in range(2):
         own = tokens[tokens[:, 3] == group]
         expected = np.histogram2d(own[:, 1], own[:, 2], bins=[range(5), range(6)])[0] / len(tokens)
-        np.testing.assert_allclose(pairs.shares[3:7, 7:12], expected, atol=1e-7)
-        assert (pairs.weights[12:] == 0).all()  # the target itself is no part of a triple's pair
+        np.testing.assert_allclose(found.triples[2][1][group], expected, atol=1e-12)
 
 
-def test_a_target_of_many_tokens_is_grouped() -> None:
-    assert group_target_tokens(np.full(40, 1 / 40)).max() == MAX_TARGET_GROUPS - 1
-    assert group_target_tokens(np.array([0.97, 0.01, 0.01, 0.005, 0.005])).max() <= MAX_TARGET_GROUPS - 1
-    assert group_target_tokens(np.array([0.5, 0.5])).tolist() == [0, 1]
+def test_groups_without_noise_sum_the_cells_of_their_tokens() -> None:
+    tokens = table()
+    groups = (np.arange(3), np.array([0, 0, 1, 1]), np.array([1, 0, 1, 1, 1]), np.arange(2))
+    found = measure(MeasurementPlan(groups, ((1, 2),)), lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))
+    fine = np.histogram2d(tokens[:, 1], tokens[:, 2], bins=[range(5), range(6)])[0] / len(tokens)
+    np.testing.assert_allclose(found.pairs[0][1], np.eye(2)[groups[1]].T @ fine @ np.eye(2)[groups[2]], atol=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 9), st.integers(0, 40))
+def test_groups_are_few_and_gather_neighbours_or_what_is_rare(mass: list[float], groups: int, ordered: int) -> None:
+    own, line = np.array(mass), min(ordered, len(mass))
+    found = group_tokens(own, groups, line)
+    assert set(found) == set(range(found.max() + 1))
+    if len(own) <= groups:
+        assert found.tolist() == list(range(len(own)))
+    elif line:
+        assert (np.diff(found) >= 0).all()
+        assert found[line - 1] < groups
+        assert len(set(found[line:]) | {found[line - 1]}) == len(own) - line + 1  # what follows the line stays alone
+    else:
+        assert own[found == groups - 1].max() <= min((own[i] for i in np.flatnonzero(found < groups - 1)), default=1)
+
+
+def test_a_line_is_cut_into_groups_of_about_equal_mass_and_a_heavy_token_stays_alone() -> None:
+    assert np.bincount(group_tokens(np.full(40, 1 / 40), 4, 40)).tolist() == [10] * 4
+    assert group_tokens(np.array([0.9, 0.025, 0.025, 0.025, 0.025]), 3, 5).tolist() == [0, 1, 1, 2, 2]
+
+
+def test_where_noise_exceeds_what_cells_differ_by_they_share_evenly() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        first = shrink_to_uniform(np.array([150.0, 150.0]) + rng.normal(0, 150, 2), 150, 300)[0]
+        assert 30 < first < 270  # neither value is lost; the nearest point alone would leave one in 3 of 10
+    np.testing.assert_allclose(shrink_to_uniform(np.array([9000.0, 1000.0]), 20, 10_000), [9000, 1000], atol=5)
+    even = np.full(12, 25.0)
+    pulled = shrink_to_uniform(even + rng.normal(0, 150, 12), 150, 300)
+    assert np.abs(pulled - pulled.mean()).mean() < 60
 
 
 def test_the_noise_is_that_which_was_charged() -> None:
@@ -146,9 +177,7 @@ def test_persons_of_several_rows_get_as_much_more_noise() -> None:
 def test_all_of_the_budget_is_spent_and_no_more(epsilon: float) -> None:
     source, tokens, sizes = charged(epsilon), table(), (3, 4, 5, 2)
     source.counts([lambda: np.bincount(tokens[:, 0], minlength=3)] * 4, [0.05] * 4, "fine", ["a"])
-    measure(
-        MeasurementPlan.of(marginals_of(tokens, sizes), 3, ALL), lambda: tokens, len(tokens), source, 0.8, list("abcd")
-    )
+    measure(plan_of(sizes), lambda: tokens, len(tokens), source, 0.8, list("abcd"))
     assert 0.99 * epsilon < source.ledger.epsilon() <= epsilon
     with pytest.raises(PrivacyError, match="budget"):
         source.counts([lambda: pytest.fail("read before the charge")], [0.5], "more", ["a"])

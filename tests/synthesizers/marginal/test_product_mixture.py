@@ -1,4 +1,4 @@
-"""The mixture and the tree: closed forms against enumeration, fits against the counts, draws against conditions."""
+"""The mixture: closed forms against enumeration, fits against the counts, draws against conditions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from itertools import combinations, product
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
 from tabsynth.synthesizers.marginal.count_source import ExactCounts
-from tabsynth.synthesizers.marginal.product_mixture import Mixture, fit_mixture
-from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, measure
+from tabsynth.synthesizers.marginal.mixture_fit import _DensePairs, _SparsePairs, fit_mixture
+from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, measure
 
 SIZES = (3, 2, 4, 2)
 ALL = list(combinations(range(4), 2))
@@ -31,6 +33,13 @@ def chain(rows: int, seed: int = 0) -> npt.NDArray[np.int32]:
 
 def marginals_of(tokens: npt.NDArray[np.int32]) -> list[Floats]:
     return [np.bincount(tokens[:, i], minlength=size) / len(tokens) for i, size in enumerate(SIZES)]
+
+
+def exact(tokens: npt.NDArray[np.int32], target: int | None) -> list[Measurements]:
+    """All pairs, and the triples with the target, without noise."""
+    triples = () if target is None else tuple(pair for pair in ALL if target not in pair)
+    plan = MeasurementPlan(tuple(map(np.arange, SIZES)), tuple(ALL), triples, target)
+    return [measure(plan, lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))]
 
 
 def mixture() -> Mixture:
@@ -97,9 +106,7 @@ def test_conditions_are_kept_and_the_rest_follows_from_them() -> None:
 @pytest.mark.parametrize("target", [None, 3])
 def test_a_mixture_fitted_to_exact_counts_has_those_counts(target: int | None) -> None:
     tokens = chain(5000)
-    measured = measure(
-        MeasurementPlan.of(marginals_of(tokens), target, ALL), lambda: tokens, 5000, ExactCounts(), 1.0, list("abcd")
-    )
+    measured = exact(tokens, target)
     effort = MixtureConfig(components=64, steps=400, rate=0.2, penalty=1e-4)
     model = fit_mixture(marginals_of(tokens), measured, 5000, effort, seed=0)
     probabilities, rows = np.exp(model.log_likelihood(every())), every()
@@ -111,8 +118,7 @@ def test_a_mixture_fitted_to_exact_counts_has_those_counts(target: int | None) -
 
 def test_a_mixture_fitted_to_the_pairs_of_a_markov_chain_recovers_the_distribution_of_its_rows() -> None:
     tokens, rows = chain(20_000), every()
-    plan = MeasurementPlan.of(marginals_of(tokens), 3, ALL)
-    measured = measure(plan, lambda: tokens, 20_000, ExactCounts(), 1.0, list("abcd"))
+    measured = exact(tokens, 3)
     model = fit_mixture(
         marginals_of(tokens), measured, 20_000, MixtureConfig(components=64, steps=400, rate=0.2, penalty=0.01), seed=0
     )
@@ -121,3 +127,33 @@ def test_a_mixture_fitted_to_the_pairs_of_a_markov_chain_recovers_the_distributi
     for i, pair in enumerate(counts):
         oracle = oracle * (pair / pair.sum(1, keepdims=True))[rows[:, i], rows[:, i + 1]]
     assert np.abs(np.exp(model.log_likelihood(rows)) - oracle).sum() / 2 < 0.03
+
+
+def test_coarse_pairs_move_the_tokens_of_their_groups_together() -> None:
+    """Groups alone are counted; within a group tokens keep the proportions of their column."""
+    tokens = chain(5000)
+    groups = (np.array([0, 0, 1]), np.arange(2), np.array([0, 0, 1, 1]), np.arange(2))
+    plan = MeasurementPlan(groups, ((0, 1), (1, 2)))
+    measured = measure(plan, lambda: tokens, 5000, ExactCounts(), 1.0, list("abcd"))
+    config = MixtureConfig(components=32, steps=400, rate=0.2, penalty=1e-4, pool=2)
+    model = fit_mixture(marginals_of(tokens), [measured], 5000, config, seed=0)
+    assert model.components == 64
+    parts = [part.astype(float) for part in model.parts]
+    joint = parts[1].T @ parts[2] / model.components
+    grouped = joint @ np.eye(2)[groups[2]]
+    np.testing.assert_allclose(grouped, measured.pairs[1][1], atol=0.005)
+    own = marginals_of(tokens)[2]
+    np.testing.assert_allclose(joint[:, 0] / joint[:, :2].sum(1), own[0] / own[:2].sum(), atol=0.05)
+
+
+def test_few_pairs_of_many_columns_are_fitted_as_all_pairs_are() -> None:
+    """The padded products and the dense ones are one loss."""
+    tokens = chain(2000)
+    plan = MeasurementPlan(tuple(map(np.arange, SIZES)), ((0, 2), (1, 3)))
+    level = measure(plan, lambda: tokens, 2000, ExactCounts(), 1.0, list("abcd"))
+    probabilities = torch.from_numpy(np.concatenate(mixture().parts, axis=1))
+    dense, sparse = torch.zeros_like(probabilities), torch.zeros_like(probabilities)
+    _DensePairs(level).add_gradient(probabilities, dense)
+    _SparsePairs(level).add_gradient(probabilities, sparse)
+    assert float(dense.abs().max()) > 1
+    torch.testing.assert_close(dense, sparse, rtol=1e-3, atol=1e-2)

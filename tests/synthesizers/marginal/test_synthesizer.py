@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import InputError, PrivacyError
-from tabsynth.privacy.budget import Privacy
+from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import registry
-from tabsynth.synthesizers.marginal.adaptive_remeasurement import N_SPANNING_TREES
+from tabsynth.synthesizers.marginal.budget_allocation import n_trees
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
-from tabsynth.synthesizers.marginal.two_way_marginals import N_PAIRS_PER_COLUMN
 from tabsynth.synthesizers.options import FitOptions
 
 ROWS = 6000
@@ -217,16 +216,15 @@ def test_imputes_from_what_is_known(private: MarginalSynthesizer) -> None:
     assert filled["age"].iloc[2] > 55
 
 
-def test_a_wide_table_costs_no_more_than_its_pairs_are_allowed() -> None:
-    """Which pairs are counted is limited, however many columns there are."""
+def test_the_pairs_of_a_wide_table_that_are_counted_in_detail_are_few() -> None:
     rng = np.random.default_rng(0)
     base = rng.integers(0, 3, 2000)
     frame = pd.DataFrame({f"c{i}": (base + (rng.random(2000) < 0.3)) % 3 for i in range(50)})
     column = {"kind": "categorical", "values": [0, 1, 2]}
     schema = Schema.from_dict({"columns": dict.fromkeys(frame, column)})
     model = MarginalSynthesizer(components=16).fit(frame, schema=schema, privacy=Privacy(5.0, 1e-6, insecure_seed=0))
-    counted = [entry.purpose for entry in model.ledger_.entries if " pairs and " in entry.purpose]
-    assert [int(purpose.split()[0]) for purpose in counted] == [N_PAIRS_PER_COLUMN * 50, N_SPANNING_TREES * 49]
+    purpose = model.ledger_.entries[-1].purpose
+    assert int(purpose.split()[0]) <= n_trees(2000, zcdp_rho(5.0, 1e-6)) * 49
     assert 4.95 < model.ledger_.epsilon() <= 5.0
 
 

@@ -1,0 +1,205 @@
+"""A mixture of products fitted to noisy marginals at several resolutions at once.
+
+With the components' probabilities side by side in ``P`` of shape (K, tokens of all columns), a resolution is a linear
+map ``Q = P M`` that adds the tokens of each group, and the predicted pairs of all groups are ``Q' Q / K``. Within a
+group of the target the same product gives the triples with the target. The loss is the Gaussian likelihood of all that
+was counted, and a divergence from independent columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tabsynth.common.arrays import Floats
+from tabsynth.common.progress import progress_bar
+from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
+from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.two_way_marginals import Measurements
+
+ADAM_BETAS = (0.9, 0.99)
+
+MIN_LOGIT = -60.0
+
+
+def fit_mixture(
+    marginals: Sequence[Floats],
+    measured: Sequence[Measurements],
+    rows: float,
+    config: MixtureConfig,
+    *,
+    seed: int,
+    progress: bool | None = False,
+) -> Mixture:
+    """Fit mixtures to noisy marginals and pool their components.
+
+    Args:
+        marginals: The distribution of each column, shape (tokens,).
+        measured: The noisy pairs and triples of each resolution.
+        rows: Number of rows.
+        config: Components, steps and penalty.
+        seed: Seed of the components' start.
+        progress: Whether to show a bar; None shows one on a terminal.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    sizes = [len(marginal) for marginal in marginals]
+    of = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    sums = torch.nn.functional.one_hot(of, len(sizes)).float()
+    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
+    losses = [loss for level in measured for loss in _losses(level)]
+    pull = config.penalty * rows / config.components
+    every = np.arange(config.steps)
+    rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
+    pooled = []
+    with progress_bar(config.pool * config.steps, "fit", "step", progress) as shown:
+        for _ in range(config.pool):
+            logits = base + 0.5 * torch.randn(config.components, len(base), generator=noise)
+            first, second = torch.zeros_like(logits), torch.zeros_like(logits)
+            for step in range(config.steps):
+                probabilities = _softmax(logits, of, sums)
+                # The divergence from the marginals: its derivative by a probability is log p - log q.
+                gradient = probabilities.clamp(min=1e-12).log_().sub_(base).mul_(pull)
+                for loss in losses:
+                    loss.add_gradient(probabilities, gradient)
+                gradient -= ((gradient * probabilities) @ sums).index_select(1, of)
+                gradient *= probabilities
+                first.lerp_(gradient, 1 - ADAM_BETAS[0])
+                second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
+                size = (second / (1 - ADAM_BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
+                logits.addcdiv_(first, size, value=-rates[step] / (1 - ADAM_BETAS[0] ** (step + 1)))
+                shown.update()
+            pooled.append(_softmax(logits, of, sums).numpy())
+    final = np.concatenate(pooled)
+    return Mixture(tuple(np.split(final, np.cumsum(sizes)[:-1], axis=1)))
+
+
+def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
+    """Probabilities of each column in each component, side by side."""
+    raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=MIN_LOGIT).exp_()
+    return raised / (raised @ sums).index_select(1, of)
+
+
+class _Loss(Protocol):
+    """Half the squared errors of some tables over their variances."""
+
+    def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
+        """Add the derivative by the components' probabilities, shape (components, tokens), to a gradient."""
+
+
+def _losses(level: Measurements) -> list[_Loss]:
+    """The losses of a level: pairs by what is cheaper, triples where there are any."""
+    sizes = np.array(level.plan.sizes)
+    out: list[_Loss] = []
+    if level.pairs:
+        padded = len(level.pairs) * sizes.max() ** 2
+        out.append(_SparsePairs(level) if 2 * padded < sizes.sum() ** 2 else _DensePairs(level))
+    if level.triples:
+        out.append(_Triples(level))
+    return out
+
+
+class _Grouping:
+    """The linear map of a resolution, from tokens to groups side by side."""
+
+    def __init__(self, level: Measurements) -> None:
+        self.starts = np.concatenate([[0], np.cumsum(level.plan.sizes)])
+        place = np.concatenate([own + start for own, start in zip(level.plan.groups, self.starts[:-1], strict=True)])
+        self.place = torch.from_numpy(place)
+        self.is_identity = len(place) == self.starts[-1] and bool((np.diff(place) == 1).all())
+
+    def groups(self, probabilities: Tensor) -> Tensor:
+        """Probabilities of groups, shape (components, groups of all columns)."""
+        if self.is_identity:
+            return probabilities
+        out = torch.zeros(len(probabilities), int(self.starts[-1]))
+        return out.index_add_(1, self.place, probabilities)
+
+    def spread(self, slopes: Tensor) -> Tensor:
+        """Derivatives by groups as derivatives by tokens."""
+        return slopes if self.is_identity else slopes.index_select(1, self.place)
+
+    def dense(self, tables: Sequence[tuple[tuple[int, int], Floats, float]]) -> tuple[Tensor, Tensor]:
+        """Shares and weights of tables as symmetric matrices; every pair is in two places, at half its weight."""
+        shares, weights = torch.zeros(2, int(self.starts[-1]), int(self.starts[-1]))
+        for (a, b), table, variance in tables:
+            first, second = slice(self.starts[a], self.starts[a + 1]), slice(self.starts[b], self.starts[b + 1])
+            own = torch.from_numpy(table.astype(np.float32))
+            shares[first, second], shares[second, first] = own, own.T
+            weights[first, second] = weights[second, first] = 0.25 / variance
+        return shares, weights
+
+
+class _DensePairs:
+    """Pairs of all columns by one matrix product."""
+
+    def __init__(self, level: Measurements) -> None:
+        self.map = _Grouping(level)
+        self.shares, self.weights = self.map.dense(level.pairs)
+
+    def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
+        """See ``_Loss``."""
+        each = 1 / len(probabilities)
+        groups = self.map.groups(probabilities)
+        residual = torch.addmm(self.shares, groups.T, groups, beta=-1, alpha=each).mul_(self.weights)
+        gradient.add_(self.map.spread(groups @ residual), alpha=4 * each)
+
+
+class _SparsePairs:
+    """Few pairs of many columns, each padded to the widest column."""
+
+    def __init__(self, level: Measurements) -> None:
+        self.map = _Grouping(level)
+        sizes, width = level.plan.sizes, max(level.plan.sizes)
+        # The place of each group among the padded columns, and back.
+        self.padded = torch.from_numpy(
+            np.concatenate([width * column + np.arange(size) for column, size in enumerate(sizes)])
+        )
+        self.width, self.columns = width, len(sizes)
+        self.first, self.second = (torch.tensor([pair[i] for pair, _, _ in level.pairs]) for i in (0, 1))
+        self.shares, self.weights = torch.zeros(2, len(level.pairs), width, width)
+        for place, ((a, b), table, variance) in enumerate(level.pairs):
+            self.shares[place, : sizes[a], : sizes[b]] = torch.from_numpy(table.astype(np.float32))
+            self.weights[place, : sizes[a], : sizes[b]] = 0.5 / variance
+
+    def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
+        """See ``_Loss``."""
+        components = len(probabilities)
+        whole = torch.zeros(self.columns * self.width, components)
+        whole[self.padded] = self.map.groups(probabilities).T
+        columns = whole.view(self.columns, self.width, components)
+        one, two = columns[self.first], columns[self.second]
+        residual = torch.baddbmm(self.shares, one, two.mT, beta=-1, alpha=1 / components).mul_(self.weights)
+        slopes = torch.zeros_like(columns)
+        slopes.index_add_(0, self.first, residual @ two)
+        slopes.index_add_(0, self.second, residual.mT @ one)
+        gradient.add_(self.map.spread(slopes.view(-1, components)[self.padded].T.contiguous()), alpha=2 / components)
+
+
+class _Triples:
+    """Pairs of all columns within each group of the target."""
+
+    def __init__(self, level: Measurements) -> None:
+        self.map = _Grouping(level)
+        assert level.plan.target is not None
+        self.start = int(self.map.starts[level.plan.target])
+        parts = range(level.plan.n_parts)
+        self.within = [
+            self.map.dense([(pair, table[part], variance) for pair, table, variance in level.triples]) for part in parts
+        ]
+
+    def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
+        """See ``_Loss``."""
+        each = 1 / len(probabilities)
+        groups = self.map.groups(probabilities)
+        slopes = torch.zeros_like(groups)
+        for part, (shares, weights) in enumerate(self.within):
+            inside = groups[:, self.start + part, None] * each
+            residual = torch.addmm(shares, (groups * inside).T, groups, beta=-1).mul_(weights)
+            pulled = groups @ residual
+            slopes.addcmul_(pulled, inside, value=4)
+            slopes[:, self.start + part] += 2 * each * (pulled * groups).sum(1)
+        gradient.add_(self.map.spread(slopes))

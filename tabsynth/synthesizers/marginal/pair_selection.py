@@ -1,0 +1,131 @@
+"""Which pairs are counted at which resolution: all of them coarsely, then the strongest in detail.
+
+The strongest are read off the noisy coarse counts, so that the choice costs nothing; it is adaptive composition, which
+zCDP allows (Bun and Steinke 2016, lemma 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats
+from tabsynth.synthesizers.marginal.budget_allocation import LEVELS, MixtureConfig, n_groups, n_trees
+from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, Reader
+from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
+from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.two_way_marginals import (
+    MeasurementPlan,
+    Measurements,
+    Pair,
+    group_tokens,
+    measure,
+    mutual_information,
+)
+
+MAX_COMPONENTS, MAX_STEPS = 96, 150
+"""The mixture that the strongest pairs are read off; a rough one does."""
+
+MAX_COLUMNS_ALL_PAIRS = 30
+"""Without noise, up to this many columns have all their pairs counted in detail."""
+
+N_TREES_WIDE = 4
+"""Without noise, spanning trees of pairs that are counted in a wider table, beside the pairs with the target."""
+
+
+def strongest_pairs(mixture: Mixture, pairs: Sequence[Pair], trees: int) -> tuple[Pair, ...]:
+    """Pairs of some spanning trees of most mutual information, each tree among what those before it left.
+
+    The first is the tree of Chow and Liu (1968) for the mixture. Where the pairs do not reach all columns, the trees
+    are forests.
+    """
+    parts = [part.astype(np.float64) for part in mixture.parts]
+    return spanning_trees({pair: mutual_information(parts[pair[0]].T @ parts[pair[1]]) for pair in pairs}, trees)
+
+
+def spanning_trees(scores: dict[Pair, float], trees: int) -> tuple[Pair, ...]:
+    """Pairs of some spanning trees of the highest scores, by Kruskal's algorithm."""
+    left = sorted(scores, key=lambda pair: (-scores[pair], pair))
+    columns = 1 + max((max(pair) for pair in left), default=0)
+    out: list[Pair] = []
+    for _ in range(trees):
+        group = np.arange(columns)
+        later = []
+        for a, b in left:
+            if group[a] == group[b]:
+                later.append((a, b))
+                continue
+            out.append((a, b))
+            group[group == group[b]] = group[a]
+        left = later
+    return tuple(out)
+
+
+def measure_levels(
+    marginals: Sequence[Floats],
+    lines: Sequence[int],
+    target: int | None,
+    tokens: Reader,
+    rows: float,
+    source: CountSource,
+    share: float,
+    names: Sequence[str],
+    config: MixtureConfig,
+    seed: int,
+) -> list[Measurements]:
+    """Count pairs and triples at several resolutions.
+
+    Args:
+        marginals: The distribution of each column.
+        lines: How many leading tokens of each column lie on a line.
+        target: Position of the target, if any.
+        tokens: Reads the tokens of all rows, shape (n, columns).
+        rows: The noisy number of rows.
+        source: Where counts come from.
+        share: The share of the budget to spend.
+        names: The columns' names, for the ledger.
+        config: How the mixture is fitted in the end.
+        seed: Seed of the rough mixture's start.
+    """
+    every = tuple(combinations(range(len(marginals)), 2))
+    fine = tuple(np.arange(len(marginal)) for marginal in marginals)
+    coarse, medium = (
+        tuple(group_tokens(own, groups, line) for own, line in zip(marginals, lines, strict=True))
+        for groups in n_groups(rows, source.rho)
+    )
+    facts = (tokens, rows, source)
+    if isinstance(source, ExactCounts):
+        if len(marginals) > MAX_COLUMNS_ALL_PAIRS:
+            every = _strongest_of_wide(measure(MeasurementPlan(coarse, every), *facts, 1.0, names), target)
+        with_parts = fine if target is None else (*fine[:target], coarse[target], *fine[target + 1 :])
+        triples = MeasurementPlan(with_parts, (), _without(target, every), target)
+        return [measure(plan, *facts, 0.5, names) for plan in (MeasurementPlan(fine, every), triples)]
+    plans = {
+        "coarse pairs": MeasurementPlan(coarse, every),
+        "medium pairs": MeasurementPlan(medium, every),
+        "triples": MeasurementPlan(coarse, (), _without(target, every), target),
+    }
+    plans = {name: plan for name, plan in plans.items() if plan.pairs or plan.triples}
+    each = share / (LEVELS["fine"] + sum(LEVELS[name] for name in plans))
+    found = [measure(plan, *facts, each * LEVELS[name], names) for name, plan in plans.items()]
+    trees, chosen = n_trees(rows, source.rho), every
+    if len(every) > trees:
+        components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
+        rough = replace(config, components=components, steps=steps, pool=1)
+        chosen = strongest_pairs(fit_mixture(marginals, found, rows, rough, seed=seed), every, trees)
+    return [*found, measure(MeasurementPlan(fine, chosen), *facts, each * LEVELS["fine"], names)]
+
+
+def _without(target: int | None, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The pairs that are counted as triples with the target; none where there is none."""
+    return () if target is None else tuple(pair for pair in pairs if target not in pair)
+
+
+def _strongest_of_wide(exact: Measurements, target: int | None) -> tuple[Pair, ...]:
+    """The pairs with the target, and those of some spanning trees, of a wide table without noise."""
+    scores = {pair: mutual_information(table) for pair, table, _ in exact.pairs}
+    with_target = [pair for pair in scores if target in pair]
+    return tuple(dict.fromkeys((*with_target, *spanning_trees(scores, N_TREES_WIDE))))
