@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,17 +95,6 @@ class SummedCounts:
     def sigma(self, share: float) -> float:
         """Standard deviation of all noise, that of curious sites included."""
         return target_sigma(self.plan, share) * math.sqrt(len(self.plan.sites) / self.plan.parts)
-
-    def choose(self, read_scores: Reader, share: float, purpose: str, columns: Sequence[str]) -> NoReturn:
-        """Raise: scores of distances do not add up over sites.
-
-        Raises:
-            PrivacyError: Always.
-        """
-        raise PrivacyError(
-            "this table has more columns than pairs can all be counted of, and a choice among them is no sum over "
-            "sites; leave columns out of the plan"
-        )
 
 
 class LockstepSynthesizer(MarginalSynthesizer):

@@ -300,8 +300,3 @@ def test_persons_at_several_sites_are_charged_for_all_of_them() -> None:
     model = fit_federated(plan, InProcessTransport(sites), progress=False)
     assert model.ledger_.epsilon() <= 3
     assert all(entry.sensitivity == 4 for entry in sites["a"].ledger.entries)
-
-
-def test_a_choice_among_pairs_is_no_sum_over_sites() -> None:
-    with pytest.raises(PrivacyError, match="leave columns out"):
-        SummedCounts(PLAN, lambda _: []).choose(lambda: np.zeros(3), 0.1, "a pair", ["age"])
