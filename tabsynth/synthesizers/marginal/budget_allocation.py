@@ -16,6 +16,9 @@ REFERENCE_SIGNAL = 5000.0
 MAX_MULTIPLICATIONS = 2e12
 """Multiplications of a whole fit, some half a minute of one core: a larger one gets fewer components and steps."""
 
+DEFAULT_EXPECTED_ROWS = 10_000
+"""Rows that are supposed where their number is not public, before they are counted."""
+
 LEVELS = {"coarse pairs": 0.06, "medium pairs": 0.24, "triples": 0.15, "fine": 0.55}
 """Shares of what the counts of several columns may cost: all pairs at few groups and at more, triples with the target
 at few, and the strongest pairs at all tokens. Where there is no target, the others share what triples would cost."""
@@ -83,7 +86,7 @@ def n_groups(rows: float, rho: float) -> tuple[int, int]:
 
 def n_trees(rows: float, rho: float) -> int:
     """Spanning trees of pairs that are counted at all tokens: more where noise is less."""
-    return int(np.clip(round(4 * signal_to_noise(rows, rho) ** 0.5), 1, 12))
+    return int(np.clip(round(4 * signal_to_noise(rows, rho) ** 0.5), 2, 12))
 
 
 def independent(rows: float, rho: float, columns: int) -> bool:

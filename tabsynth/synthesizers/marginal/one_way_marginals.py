@@ -9,7 +9,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
-from tabsynth.synthesizers.marginal.budget_allocation import independent, n_bins
+from tabsynth.synthesizers.marginal.budget_allocation import DEFAULT_EXPECTED_ROWS, independent, n_bins, signal_to_noise
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 from tabsynth.synthesizers.marginal.public_bins import Grid
 
@@ -113,6 +113,9 @@ N_TOTAL_CELLS = 3.0
 MAX_CELLS_COUNTED_ONCE = 32
 """A longer line is counted a second time, on bins that the first count suggests."""
 
+MIN_SIGNAL_COUNTED_TWICE = 0.1
+"""Below this signal the first count is too noisy to say where bins and tails are."""
+
 SECOND_LOOK = 0.6
 """Share of a long line's budget for its second count."""
 
@@ -143,6 +146,7 @@ def measure_one_ways(
     source: CountSource,
     share: float,
     *,
+    expected_rows: float = DEFAULT_EXPECTED_ROWS,
     may_spend_all: bool = False,
 ) -> OneWayMarginals:
     """Count the cells of every column, and long lines again on bins that the first counts suggest; two charges.
@@ -153,10 +157,12 @@ def measure_one_ways(
         source: Where counts come from.
         share: The share of the budget to spend. Columns get theirs by the square root of their number of cells or, for
             a wide line, of blocks.
+        expected_rows: About how many units there are; where they are few for the budget, lines are counted once.
         may_spend_all: Where rows are so few that no pair would be told from noise, the second charge is of all columns
             and of all that is left of the budget.
     """
-    again = [name for name, grid in grids.items() if len(grid.low) > MAX_CELLS_COUNTED_ONCE]
+    twice = signal_to_noise(expected_rows, source.rho) >= MIN_SIGNAL_COUNTED_TWICE
+    again = [name for name, grid in grids.items() if twice and len(grid.low) > MAX_CELLS_COUNTED_ONCE]
     wanted: list[tuple[str, bool, int]] = []
     for name, grid in grids.items():
         wanted.append((name, False, grid.size))

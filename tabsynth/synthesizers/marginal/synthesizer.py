@@ -24,7 +24,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
-from tabsynth.synthesizers.marginal.budget_allocation import n_bins, one_way_share
+from tabsynth.synthesizers.marginal.budget_allocation import DEFAULT_EXPECTED_ROWS, n_bins, one_way_share
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, NoisyCounts
 from tabsynth.synthesizers.marginal.fit import LearnedSlots, fit_model, from_arrays, independent_model, to_arrays
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
@@ -34,9 +34,6 @@ from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_count
 from tabsynth.synthesizers.marginal.recurring_differences import measure_recurring_differences
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
-
-DEFAULT_EXPECTED_ROWS = 10_000
-"""Rows that are supposed where their number is not public, before they are counted."""
 
 METHODS = ("mixture", *ALGORITHMS)
 
@@ -90,8 +87,10 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _fit_rows(self, rows: PrivateRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
         """Spend the source's budget on the counts of private rows, and fit the model to them."""
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
-        share = one_way_share((n_public or DEFAULT_EXPECTED_ROWS) / unit, source.rho) if len(grids) > 1 else 1.0
-        single = measure_one_ways(grids, rows.cells, source, share, may_spend_all=self.method == "mixture")
+        expected = (n_public or DEFAULT_EXPECTED_ROWS) / unit
+        share = one_way_share(expected, source.rho) if len(grids) > 1 else 1.0
+        may_spend_all = self.method == "mixture"
+        single = measure_one_ways(grids, rows.cells, source, share, expected_rows=expected, may_spend_all=may_spend_all)
         self.rows_ = max(round(single.rows), 1)
         bins = n_bins(single.rows / unit, source.rho)
         self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
