@@ -26,7 +26,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
 from tabsynth.synthesizers.marginal.budget_allocation import DEFAULT_EXPECTED_ROWS, n_bins, one_way_share
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, NoisyCounts
-from tabsynth.synthesizers.marginal.fit import LearnedSlots, fit_model, from_arrays, independent_model, to_arrays
+from tabsynth.synthesizers.marginal.fit import LearnedSlots, Model, fit_model, from_arrays, independent_model, to_arrays
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require_opendp
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
@@ -59,6 +59,7 @@ class MarginalSynthesizer(TokenSynthesizer):
     samples_conditions_exactly: ClassVar[bool] = True
     supports_weights: ClassVar[bool] = False
     epochs: None = None
+    model_: Model
 
     def __init__(self, *, method: str = "mixture", components: int | None = None, min_group: int = 5) -> None:
         self.method = method

@@ -114,7 +114,8 @@ def test_conditions_are_met_exactly(private: MarginalSynthesizer) -> None:
     drawn = private.sample(500, given=wanted, seed=0)
     assert drawn["age"].between(60, 70).all()
     assert drawn["bill"].between(1000, 20_000).all()
-    assert set(drawn["town"]) == {"A", "D"}  # D is pooled with E
+    assert set(drawn["town"]) <= {"A", "D"}  # no row has D; its noisy count decides whether it is drawn beside A
+    assert set(private.sample(20, given={"town": "D", "ill": True}, seed=0)["town"]) == {"D"}
     assert drawn["ill"].all()
     rows = pd.DataFrame({"age": [20, 40, 90], "town": ["C", None, "A"]})
     drawn = private.sample(given=rows, seed=0)
