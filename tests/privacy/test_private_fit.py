@@ -86,7 +86,7 @@ def test_measuring_reads_nothing_that_was_not_charged(guarded: pd.DataFrame) -> 
         ({"seed": 1}, "takes no seed: noise that a seed decides"),
         ({"checkpoint": "x"}, "takes no checkpoint"),
         ({"weights": np.ones(60)}, "takes no weights"),
-        ({"schema": None}, "needs a schema"),
+        ({"schema": None}, "needs a declared schema"),
         ({"privacy": 1.0}, "must be a tabsynth.Privacy"),
         ({"schema": SCHEMA.replace("age", high=None)}, "column 'age' has no high"),
         ({"schema": SCHEMA.replace("age", origin="inferred")}, "column 'age' was inferred"),

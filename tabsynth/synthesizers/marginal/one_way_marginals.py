@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.marginal.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
+from tabsynth.synthesizers.marginal.bins.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 from tabsynth.synthesizers.marginal.budget_allocation import DEFAULT_EXPECTED_ROWS, independent, n_bins, signal_to_noise
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
-from tabsynth.synthesizers.marginal.public_bins import Grid
 
 
 def project_to_simplex(noisy: Floats, total: float) -> Floats:

@@ -17,7 +17,7 @@ from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.public_bins import Grid, column_grid
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid, column_grid
 from tabsynth.synthesizers.marginal.public_codec import tokens_of_cells
 
 

@@ -19,8 +19,8 @@ from tabsynth.common.arrays import Floats
 from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.marginal.adaptive_bins import merge_cells
-from tabsynth.synthesizers.marginal.public_bins import Grid
+from tabsynth.synthesizers.marginal.bins.adaptive_bins import merge_cells
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 MIN_TOKEN_SIGMAS = 4.0
 """A token rests on at least this many standard deviations of the noise; rarer values are pooled."""

@@ -19,9 +19,9 @@ from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.canary import CanaryReport
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
+from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
 from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
-from tabsynth.synthesizers.marginal.public_bins import column_grid
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, measure
 
 SCHEMA = Schema.from_dict(

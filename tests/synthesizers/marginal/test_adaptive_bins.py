@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
-from tabsynth.synthesizers.marginal.public_bins import numeric_grid
+from tabsynth.synthesizers.marginal.bins.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
+from tabsynth.synthesizers.marginal.bins.public_bins import numeric_grid
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 

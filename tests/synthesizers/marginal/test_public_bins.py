@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tabsynth.errors import PrivacyError
 from tabsynth.schema import Boolean, Categorical, Column, Datetime, Numeric
-from tabsynth.synthesizers.marginal.public_bins import Grid, column_grid, numeric_grid
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid, column_grid, numeric_grid
 
 ends = st.tuples(st.integers(-(10**7), 10**7), st.integers(0, 10**7)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 

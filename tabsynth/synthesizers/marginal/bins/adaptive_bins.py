@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.marginal.public_bins import Grid
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 TAIL_SIGMAS = 3.0
 """A tail is kept from where its rows exceed as many standard deviations of their noise; more would cut heavy tails."""
