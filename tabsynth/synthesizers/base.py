@@ -110,13 +110,13 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             return self
         check_feasible(data.schema if isinstance(data, Table) and schema is None else schema)
         table = Table.of(data, schema if schema is None else allow_masked_gaps(schema, mask))
+        if len(table) < 2:
+            raise DataError("the table has one row; a synthesizer needs at least two")
         self.seed_, self._ledger = random_seed() if seed is None else validate_seed(seed), None
         training = TrainingRows.of(table, getattr(self, "min_group", 1), self.seed_)
         table, row_weights = parse_weights(training.table, *training.keep(weights, mask))
         if not self.supports_weights:
             row_weights.check_unused(type(self).__name__)
-        if len(table) < 2:
-            raise DataError("the table has one row; a synthesizer needs at least two")
         self.schema_, self.rows_, self.mixed_ = table.schema, len(table), get_provenance(table.frame)
         run = FitOptions(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), row_weights)
         try:

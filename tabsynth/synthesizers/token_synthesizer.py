@@ -194,7 +194,7 @@ class TokenSynthesizer(Synthesizer):
         if self.active_ and len(left):
             fixed = wanted.fixed[:, self.active_]
             conditional = partial(sample_conditionally, self._sample_tokens, MAX_TRAINING_SIZES * self.rows_)
-            way = self._sample_tokens if self.samples_conditions_exactly or self.trees_ else conditional
+            way = self._sample_tokens if self.samples_conditions_exactly else conditional
             drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
             held = (fixed >= 0) | np.array([limit is not None for limit in limits])
             tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)

@@ -91,7 +91,7 @@ def test_nothing_is_read_that_was_not_charged_and_no_more_is_spent(method: str, 
     [
         ({"seed": 1}, "takes no seed"),
         ({"privacy": Privacy(1.0, 1e-6, insecure_seed=1)}, "insecure_seed"),
-        ({"schema": None}, "needs a schema"),
+        ({"schema": None}, "needs a declared schema"),
         ({"schema": SCHEMA.replace("age", high=None)}, "column 'age' has no high"),
         ({"schema": SCHEMA.replace("age", origin="inferred")}, "column 'age' was inferred"),
         ({"privacy": Privacy(9.5, 1e-6)}, "Nothing was read or charged"),

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tabsynth.errors import ConditionError
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.training.trees.discriminator import TreeDiscriminator
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +142,15 @@ def test_values_come_back_in_the_form_of_their_column(
 
 def test_objects_with_a_zone_keep_it(model: MarginalSynthesizer) -> None:
     assert {str(value.tz) for value in model.sample(50, seed=0)["objects"]} == {"Asia/Tokyo"}
+
+
+def test_a_model_with_a_discriminator_follows_conditions() -> None:
+    """Calibration to the training marginals must not undo a condition of a large sample."""
+    rng = np.random.default_rng(0)
+    group = rng.choice(list("abc"), 2000)
+    frame = pd.DataFrame({"group": group, "y": rng.normal(size=2000) + 3 * (group == "b")})
+    model = MaskedSynthesizer(epochs=4).fit(frame, seed=0)
+    real = torch.from_numpy(model.codec_.encode(frame)[:, model.active_].astype(np.int64))
+    model.trees_ = TreeDiscriminator.fit(model.layout_, real, real.flip(0), seed=0)
+    sample = model.sample(1500, given={"group": "b"}, seed=1)
+    assert abs(sample["y"].mean() - 3) < 0.5
