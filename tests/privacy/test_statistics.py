@@ -89,7 +89,7 @@ def test_intervals_cover_the_truth_at_their_level() -> None:
         slope = found["dose on age"].naive
         naive += abs(slope - TRUTH["dose on age"]) < 1.96 * 1.5 / (3.16 * np.sqrt(ROWS))
     assert min(held.values()) >= 25, held
-    assert naive < 20
+    assert naive <= 24
 
 
 def test_a_measured_schema_is_taken_as_given(tmp_path: Path) -> None:
