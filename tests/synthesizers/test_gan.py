@@ -88,5 +88,5 @@ def test_what_makes_rows_less_alike_is_taken_back(
 
 
 def test_weighted_rows_are_refused(frame: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="weighted rows"):
+    with pytest.raises(InputError, match="row weights"):
         GANSynthesizer(epochs=1).fit(frame.head(50), weights=np.ones(50), seed=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.propagation import propagate, reflect
 from tabsynth.relations.declared.rule_set import Component, RuleSet
 from tabsynth.schema.constraints.base import is_missing, present
+from tabsynth.schema.constraints.order import Range
 
 MAX_SWEEPS = 3
 """How often determined cells are set and equations solved in turn, since one may undo the other."""
@@ -147,7 +148,25 @@ class _ComponentRepair:
         rows = rows[~self._state(take(values, rows), self.pins.of_rows(rows)).all(axis=0)]
         rows = replace_from_donors(everything, rows, pool, names, free, self._check(values, None), rng)
         source = pool if size_of(pool) else values
-        return combine_donors(everything, rows, source, names, free, self._check(values, None), rng)
+        rows = combine_donors(everything, rows, source, names, free, self._check(values, None), rng)
+        return self._move_into_ranges(values, rows, free)
+
+    def _move_into_ranges(self, values: Columns, rows: Integers, free: Mapping[str, Bools]) -> Integers:
+        """Move columns to the nearer end of their ranges, in place; return the rows that are left."""
+        for rule in self.component.rules:
+            if not len(rows) or not isinstance(rule, Range) or rule.by:
+                continue
+            trial = take(values, rows)
+            low, high = (
+                trial[end] if isinstance(end, str) else (open_end if end is None else end)
+                for end, open_end in ((rule.low, -np.inf), (rule.high, np.inf))
+            )
+            moved = np.clip(trial[rule.column], low, high)
+            trial[rule.column] = np.where(free[rule.column][rows], moved, trial[rule.column])
+            good = self._check(values, None)(trial, rows, (rule.column,))
+            put(values, rows, {name: trial[name] for name in self.component.columns}, good)
+            rows = rows[~good]
+        return rows
 
     def _check(self, values: Columns, at: int | None) -> Callable[[Columns, Integers, Sequence[str]], Bools]:
         """Whether trial rows satisfy a rule, or all, and none is violated that was not before."""

@@ -53,7 +53,7 @@ def model(frame: pd.DataFrame) -> MarginalSynthesizer:
         ({"country": "ZZ"}, "'ZZ'.*'SE'"),
         (pd.DataFrame({"country": ["SE", "ZZ"]}), "'ZZ'.*'SE'"),
         ({"country": False}, "False.*quote"),
-        ({"country": [{}]}, "no value"),
+        ({"country": [{}]}, "give a value"),
         ({"id": "K00001"}, "not learned"),
         ({"id": ["K00001"]}, "not learned"),
         ({"note": "seen"}, "not learned"),

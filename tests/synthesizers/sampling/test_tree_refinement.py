@@ -326,7 +326,7 @@ def test_trees_that_are_not_whole_are_refused(pair: tuple[TreeConditional, TreeC
     """As are those of files that held text."""
     arrays = TreeConditionals(pair).arrays()
     part = {f"trees.1{kept}": arrays.get(f"trees.1{kept}", np.frombuffer(b"tree", np.uint8))}
-    with pytest.raises(ModelFileError, match="fit the model anew"):
+    with pytest.raises(ModelFileError, match="fit the model again"):
         TreeConditionals.apart(part, pair[0].forest.layout, [2, 0, 1])
 
 
