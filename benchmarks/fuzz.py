@@ -69,7 +69,7 @@ COLUMNS: dict[str, Values] = {
     "long text": lambda rng, n: pd.Series([" ".join(["word"] * int(rng.integers(1, 60))) for _ in range(n)]),
     "string": _series("string", lambda rng, n: rng.choice(["x", "y"], n)),
     "category": lambda rng, n: pd.Series(pd.Categorical(rng.choice(["u", "v"], n), ordered=bool(rng.random() < 0.5))),
-    "interval": lambda rng, n: pd.Series(pd.cut(rng.random(n), 4)),
+    "interval": lambda rng, n: pd.Series(pd.cut(np.append(rng.random(n), 0.5), 4)[:n]),
     "period": lambda rng, n: pd.Series(pd.period_range("2020-01", periods=12, freq="M")[rng.integers(12, size=n)]),
     "timedelta": lambda rng, n: pd.Series(pd.to_timedelta(rng.integers(0, 99, n), unit="h")),
     "datetime": lambda rng, n: pd.Series(pd.to_datetime(rng.integers(0, 2 * 10**9, n), unit="s")),

@@ -101,7 +101,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             InputError: The table or the schema cannot be used; raised before any long work.
             PrivacyError: This synthesizer cannot guarantee the requested privacy.
         """
-        self.source_rows_ = None
+        self.source_rows_, schema = None, schema if schema is None else Schema.of(schema)
         if privacy is not None:
             refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
             fit_private(
