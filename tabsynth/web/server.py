@@ -68,7 +68,14 @@ def serve(folder: str | Path, port: int, say: Callable[[str], None]) -> None:
     first: list[str] = []
     app = create_app(root, Access(on_token))
     config = uvicorn.Config(
-        app, HOST, port, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1
+        app,
+        HOST,
+        port,
+        log_config=None,  # uvicorn's own would close the handlers of other libraries
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
     )
     server = _Server(config, on_port)
     try:
