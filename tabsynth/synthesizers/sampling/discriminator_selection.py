@@ -151,7 +151,9 @@ class DiscriminatorSelection:
         order = torch.randperm(len(tokens), generator=options.noise, device=tokens.device)
         for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-N_SORT_SLOTS:]:
             order = order[tokens[order, slot].argsort(stable=True)]
-        return resample_systematically(weights, len(tokens) // N_CANDIDATES, order, options.noise)
+        chosen = resample_systematically(weights, len(tokens) // N_CANDIDATES, order, options.noise)
+        # In the order in which they were sampled: rows of a sample are not sorted by their values.
+        return chosen.sort().values
 
     def _targets(self, device: torch.device) -> dict[int, Tensor]:
         """The share of each token that the chosen rows are to have; a low digit's follow from those of its high one."""

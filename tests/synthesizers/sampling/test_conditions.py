@@ -154,3 +154,14 @@ def test_a_model_with_a_discriminator_follows_conditions() -> None:
     model.trees_ = TreeDiscriminator.fit(model.layout_, real, real.flip(0), seed=0)
     sample = model.sample(1500, given={"group": "b"}, seed=1)
     assert abs(sample["y"].mean() - 3) < 0.5
+
+
+def test_selected_rows_are_in_random_order() -> None:
+    """Means of eighths of a sample differ by chance alone (largest of eight: 4 standard errors, 1 in 2,000)."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"group": rng.choice(list("abcdefgh"), 2000), "y": rng.normal(size=2000)})
+    model = MaskedSynthesizer(epochs=2).fit(frame, seed=0)
+    real = torch.from_numpy(model.codec_.encode(frame)[:, model.active_].astype(np.int64))
+    model.trees_ = TreeDiscriminator.fit(model.layout_, real, real.flip(0), seed=0)
+    first = (model.sample(8000, seed=1)["group"] == "a").to_numpy().reshape(8, 1000).mean(axis=1)
+    assert np.abs(first - first.mean()).max() < 4 * np.sqrt(first.mean() * (1 - first.mean()) / 1000)
