@@ -227,3 +227,13 @@ def test_the_score_is_the_mean_log_likelihood() -> None:
     model = MaskedSynthesizer(epochs=2).fit(frame, seed=0)
     assert model.score(frame) == pytest.approx(model.log_prob(frame).mean())
     assert model.score(frame) > model.score(frame.assign(y=frame["y"].to_numpy()[::-1]))
+
+
+def test_rows_with_more_decimals_than_the_model_releases_are_filled() -> None:
+    """Decimals of fewer than ``min_group`` persons are not learned, but they may occur in rows to fill."""
+    frame = pd.DataFrame({"x": np.arange(200) % 40 / 10, "c": ["a", "b"] * 100})
+    frame.loc[0, "x"] = 0.12345
+    gaps = frame.assign(c=None)
+    filled = MaskedSynthesizer(epochs=1).fit(frame, seed=0).impute(gaps, seed=0)
+    assert filled["c"].notna().all()
+    assert filled.loc[0, "x"] == 0.12345

@@ -39,7 +39,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
     column = codec.schema[name]
     values = values.rename(name)
     if isinstance(column, Numeric):
-        return _own_numbers(codec, name, values)
+        return _own_numbers(codec, name, values, strict)
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
         own = datetime_series(moments, codec.dtypes[name], column).rename(name)
@@ -103,8 +103,8 @@ def spelled(codec: Codec, name: str, value: float) -> str:
     return str(pd.Timestamp(int(value) * UNIT_NANOSECONDS[column.resolution or "s"]))
 
 
-def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
-    """Numbers, rounded to the column's decimals."""
+def _own_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
+    """Numbers, rounded to the column's decimals; unless strict, those with more decimals stay as they are."""
     column = codec.schema[name]
     assert isinstance(column, Numeric)
     try:
@@ -118,10 +118,10 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     if decimals is not None:
         near = np.round(data, decimals)
         odd = np.abs(near - data) > SNAP * np.maximum(np.abs(data), 10.0**-decimals)
-        if odd.any():
+        if odd.any() and (strict or "int" in codec.dtypes[name].lower()):
             kind = "whole numbers" if decimals == 0 else f"{decimals} decimals"
             raise ConditionError(f"given[{name!r}] is {data[odd][0]:.15g}, but the column has {kind}")
-        data = near
+        data = np.where(odd, data, near)
     own = numeric_series(data, codec.dtypes[name], column).rename(name)
     return own.astype(object).where(~np.isnan(data), None)
 
