@@ -90,7 +90,7 @@ def n_trees(rows: float, rho: float) -> int:
 
 
 def independent(rows: float, rho: float, columns: int) -> bool:
-    """Whether rows are too few for any pair to be told from noise: then single columns get the whole budget."""
+    """Whether counts of pairs would be mostly noise; single columns then get the whole budget."""
     pairs = max(columns * (columns - 1) / 2, 1.0)
     return columns > 1 and signal_to_noise(rows, rho) * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL
 

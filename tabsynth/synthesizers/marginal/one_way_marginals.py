@@ -158,7 +158,7 @@ def measure_one_ways(
         share: The share of the budget to spend. Columns get theirs by the square root of their number of cells or, for
             a wide line, of blocks.
         expected_rows: About how many units there are; where they are few for the budget, lines are counted once.
-        may_spend_all: Where rows are so few that no pair would be told from noise, the second charge is of all columns
+        may_spend_all: If counts of pairs would be mostly noise, the second charge is of all columns
             and of all that is left of the budget.
     """
     twice = signal_to_noise(expected_rows, source.rho) >= MIN_SIGNAL_COUNTED_TWICE

@@ -29,7 +29,7 @@ MIN_TOKEN_SIGMAS = 4.0
 def public_codec(
     schema: Schema, grids: Mapping[str, Grid], counts: Mapping[str, Floats], sigma: Mapping[str, float], bins: int
 ) -> Codec:
-    """A codec whose tokens are heavy enough to be told from noise.
+    """A codec whose tokens have enough rows to exceed the noise.
 
     Args:
         schema: The declared schema; identifiers and text are not learned.
@@ -94,7 +94,7 @@ def _numeric_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, 
 
 
 def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> ValueCoder:
-    """A token for each value that is told from noise; the others are pooled, by their noisy shares."""
+    """A token for each value whose count exceeds the noise; other values are pooled by their noisy shares."""
     declared = counts[: len(grid.values)]
     often = np.flatnonzero(declared >= min_rows)
     seldom = np.flatnonzero(declared < min_rows)
