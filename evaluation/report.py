@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html as escaping
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,11 +153,7 @@ class Report:
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "real data", "direction"), *self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [self.verdict.text, ""]
-        for row in rows:
-            cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]
-            lines.append("  ".join(cells).rstrip())
+        lines = [self.verdict.text, "", *align_rows(rows)]
         if self.worst:
             named = ", ".join(f"{part.name} {format_number(part.value, '%')}" for part in self.worst[:3])
             lines += ["", f"furthest from real data: {named}"]
@@ -183,6 +179,15 @@ class Report:
             floor = format_number(score.floor, score.unit) if score.floor is not None else "–"
             rows.append((score.name, format_number(score.value, score.unit), interval, floor, score.direction))
         return rows
+
+
+def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
+    """Lines of a text table: names to the left, the three columns of figures to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
+        for row in rows
+    ]
 
 
 def markdown_cell(text: str) -> str:

@@ -104,20 +104,8 @@ def sdmetrics_scores(
             if value is None or math.isnan(value):
                 notes.append(f"SDMetrics gives no score for {title!r}: no column or pair qualifies by its defaults.")
                 continue
-            scores.append(
-                Score(
-                    name=key,
-                    title=title,
-                    value=100 * float(value),
-                    interval=None,
-                    better="higher",
-                    target=100.0,
-                    unit="%",
-                    description=f"{text}.",
-                    method=f"sdmetrics {name} with its defaults; SDMetrics gives no interval.",
-                    detail=() if detail is None else _parts(detail),
-                )
-            )
+            method = f"sdmetrics {name} with its defaults; SDMetrics gives no interval."
+            scores.append(_share_score(key, title, text, value, method, () if detail is None else _parts(detail)))
     return scores, notes
 
 
@@ -196,20 +184,25 @@ def database_scores(
             if value is None or math.isnan(value):
                 notes.append(f"SDMetrics gives no score for {title!r}: nothing qualifies by its defaults.")
                 continue
-            scores.append(
-                Score(
-                    name=name,
-                    title=title,
-                    value=100 * float(value),
-                    interval=None,
-                    better="higher",
-                    target=100.0,
-                    unit="%",
-                    description=f"{text}.",
-                    method=f"sdmetrics {kind.__name__} of several tables with its defaults.",
-                )
-            )
+            method = f"sdmetrics {kind.__name__} of several tables with its defaults."
+            scores.append(_share_score(name, title, text, value, method))
     return scores, notes
+
+
+def _share_score(name: str, title: str, text: str, value: float, method: str, detail: tuple[Part, ...] = ()) -> Score:
+    """A score of SDMetrics, a share of 1, in percent."""
+    return Score(
+        name=name,
+        title=title,
+        value=100 * float(value),
+        interval=None,
+        better="higher",
+        target=100.0,
+        unit="%",
+        description=f"{text}.",
+        method=method,
+        detail=detail,
+    )
 
 
 def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:

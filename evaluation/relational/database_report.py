@@ -11,7 +11,7 @@ from typing import Any
 from tabsynth.errors import DataError
 from tabsynth.evaluation.metric_specs import LEVELS, Level
 from tabsynth.evaluation.relational.database_specs import METRICS, RULE, RULE_LIMITS
-from tabsynth.evaluation.report import markdown_cell
+from tabsynth.evaluation.report import align_rows, markdown_cell
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
 from tabsynth.reporting.report_files import write_report
@@ -138,11 +138,7 @@ class DatabaseReport:
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "real data", "level"), *self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [self.verdict, ""]
-        for row in rows:
-            cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]
-            lines.append("  ".join(cells).rstrip())
+        lines = [self.verdict, "", *align_rows(rows)]
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
