@@ -17,6 +17,11 @@ from tabsynth.web.project import Project, read_state, write_state
 LOCK = ".job.lock"
 PROGRESS = "progress.json"
 LOG = "job.log"
+CANCEL = "cancel.json"
+"""Apart from the progress, which the worker writes: neither can undo what the other has written."""
+
+CANCELLED = "Cancelled. What was done is kept."
+STOPPED = {"state": "stopped", "message": "The work ended unexpectedly. What is done is kept."}
 
 MIN_SECONDS_TO_KILL = 10
 """A second request to cancel ends a worker that has ignored the first one for so long."""
@@ -41,6 +46,7 @@ def start(root: Path, project: Project, action: str) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError("another table is being learned; wait for it or cancel it") from None
+        project.path(CANCEL).unlink(missing_ok=True)
         write_state(project.path(PROGRESS), {"action": action, "state": "running", "phase": "", "started": time.time()})
         with project.path(LOG).open("wb") as log:
             # The worker inherits the lock: it is free when the worker has ended, however it ends.
@@ -89,13 +95,12 @@ def cancel(root: Path, project: Project) -> None:
     job = running(root)
     if job is None or job[1] != project.slug or job[0] <= 0:
         return
-    state = read_state(project.path(PROGRESS))
-    asked = state.get("cancel_asked")
-    with suppress(ProcessLookupError):
-        late = asked is not None and time.time() - asked > MIN_SECONDS_TO_KILL
-        os.kill(job[0], signal.SIGKILL if late else signal.SIGINT)
+    asked = read_state(project.path(CANCEL)).get("asked")
     if asked is None:
-        write_state(project.path(PROGRESS), {**state, "cancel_asked": time.time()})
+        write_state(project.path(CANCEL), {"asked": time.time()})
+    late = asked is not None and time.time() - asked > MIN_SECONDS_TO_KILL
+    with suppress(ProcessLookupError):
+        os.kill(job[0], signal.SIGKILL if late else signal.SIGINT)
 
 
 def wait(root: Path, seconds: float) -> bool:
@@ -109,7 +114,7 @@ def wait(root: Path, seconds: float) -> bool:
 
 
 def status(root: Path, project: Project) -> dict[str, Any]:
-    """Progress of a project's last job; one that ended without a word is ``stopped``."""
+    """Progress of a project's last job; one without an end is ``stopped``, or ``cancelled`` if that was asked for."""
     progress = read_state(project.path(PROGRESS))
     if progress.get("state") == "running":
         job = running(root)
@@ -117,5 +122,6 @@ def status(root: Path, project: Project) -> dict[str, Any]:
             # It may have ended between the two looks.
             progress = read_state(project.path(PROGRESS))
             if progress.get("state") == "running":
-                progress |= {"state": "stopped", "message": "The work ended unexpectedly. What is done is kept."}
+                cancelled = project.path(CANCEL).exists()
+                progress |= {"state": "cancelled", "message": CANCELLED} if cancelled else STOPPED
     return progress

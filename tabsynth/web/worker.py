@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.errors import TabsynthError
-from tabsynth.web.jobs import PROGRESS
+from tabsynth.web.jobs import CANCELLED, PROGRESS
 from tabsynth.web.project import Project, read_state, write_state
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ class Reporter:
         self._data |= facts
         now = time.monotonic()
         if force or now - self._written > MIN_SECONDS:
-            asked = read_state(self._path).get("cancel_asked")
-            write_state(self._path, self._data if asked is None else {**self._data, "cancel_asked": asked})
+            write_state(self._path, self._data)
             self._written = now
 
     def on_fit(self, progress: Progress) -> None:
@@ -77,7 +76,7 @@ def main(folder: str, action: str) -> int:
     try:
         ACTIONS[action](project, reporter)
     except KeyboardInterrupt:
-        reporter.show(force=True, state="cancelled", message="Cancelled. What was done is kept.")
+        reporter.show(force=True, state="cancelled", message=CANCELLED)
         return 130
     except TabsynthError as error:
         reporter.show(force=True, state="failed", message=str(error))

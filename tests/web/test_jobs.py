@@ -69,6 +69,14 @@ def test_a_job_is_cancelled_and_goes_on_where_it_was(project: Project, tmp_path:
     assert pd.read_parquet(project.output("synthetic.parquet")).equals(synthetic)
 
 
+def test_a_job_cancelled_before_it_could_say_so_is_cancelled(project: Project, tmp_path: Path) -> None:
+    Protection().save(project)
+    jobs.start(tmp_path, project, "train")
+    jobs.cancel(tmp_path, project)  # the worker is still being imported
+    assert jobs.wait(tmp_path, 60)
+    assert jobs.status(tmp_path, project)["state"] == "cancelled"
+
+
 def test_a_failed_job_says_why(project: Project, tmp_path: Path) -> None:
     Protection().save(project)
     project.path("table.parquet").write_bytes(b"damaged")
