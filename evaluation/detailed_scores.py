@@ -14,6 +14,7 @@ from tabsynth.evaluation.metrics.fairness import group_model_scores, parity_scor
 from tabsynth.evaluation.metrics.missingness import missingness_scores
 from tabsynth.evaluation.metrics.mode_coverage import mode_score
 from tabsynth.evaluation.metrics.regression_inference import inference_score
+from tabsynth.evaluation.metrics.rounding import rounding_scores
 from tabsynth.evaluation.metrics.subgroups import subgroup_scores
 from tabsynth.evaluation.metrics.tails import tail_scores
 from tabsynth.evaluation.metrics.utility import prediction_task
@@ -52,6 +53,7 @@ def detailed_scores(
     sensitive = inputs.schema.with_role("sensitive")
     by = [*sensitive, *([inputs.target] if inputs.target is not None else [])]
     add(dependence_scores(comparison))
+    add(rounding_scores(comparison, inputs.schema))
     add(missingness_scores(comparison) + tail_scores(comparison) + subgroup_scores(comparison, by))
     report_stage("diversity")
     rng = rng_of("diversity")

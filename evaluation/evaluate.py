@@ -218,7 +218,7 @@ def evaluate(
     if outline is not None:
         drilldown["projection"] = outline
     named = {score.name: score for score in sorted(scores, key=_area_position)}
-    findings = find_value_faults(inputs.train, inputs.synthetic, inputs.schema)
+    findings = find_value_faults(inputs, named, encoded_train, encoded_synthetic)
     findings += find_faults(named, encoded_train, encoded_synthetic, inputs.target)
     report = Report(
         scores=named,

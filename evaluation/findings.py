@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.stats import binom
 
+from tabsynth.evaluation.inputs import Inputs
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor, level_of
 from tabsynth.evaluation.metrics.dependence import related_columns, shared_information
+from tabsynth.evaluation.metrics.rounding import describe_rounding
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.binning import Bins
 from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
@@ -23,7 +24,6 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.unit_mismatch import describe_unit_change
 from tabsynth.evaluation.stats.value_format import find_format_faults
 from tabsynth.reporting.number_format import format_number
-from tabsynth.schema.schema import Schema
 
 MIN_FLOOR_RATIO = 3.0
 """How many times its floor a part must be."""
@@ -80,10 +80,19 @@ def find_faults(
     return out + _wrong_table_scores(scores)
 
 
-def find_value_faults(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> list[Finding]:
-    """Columns whose synthetic values have another resolution, more decimals or another type."""
-    faults = find_format_faults(train, synthetic, schema)
-    return [Finding("fidelity", "value_format", (name,), text) for name, text in faults]
+def find_value_faults(
+    inputs: Inputs, scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
+) -> list[Finding]:
+    """Columns whose synthetic values have another resolution, type or rounding, one finding for each."""
+    faults = dict(find_format_faults(inputs.train, inputs.synthetic, inputs.schema))
+    out = [Finding("fidelity", "value_format", (name,), text) for name, text in faults.items()]
+    if (score := scores.get("rounding_error")) is None:
+        return out
+    wrong = [part for part in score.detail if part.name not in faults and _is_fault(part, score)]
+    for part in sorted(wrong, key=lambda part: -part.excess)[:MAX_FINDINGS]:
+        shares = describe_rounding(real, synthetic, inputs.schema, part.name)
+        out.append(Finding("fidelity", "rounding_error", part.columns, f"{part.name}: {shares}"))
+    return out
 
 
 def _error_text(part: Part) -> str:

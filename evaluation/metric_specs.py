@@ -58,6 +58,7 @@ SPECS: dict[str, MetricSpec] = {
     "tail_error": MetricSpec(
         "fidelity", "Tails and rare categories", (5, 20), (EXPLORING, INFERRING), (0, 2), gate=True, finding=20
     ),
+    "rounding_error": MetricSpec("fidelity", "Rounding of numbers and dates", (3, 20), (TESTING,), finding=5),
     "missing_pattern_error": MetricSpec("fidelity", "Missing-value patterns", (1, 5), (TESTING,), gate=True, finding=3),
     "missing_relation_error": MetricSpec("fidelity", "Missingness dependence", (5, 20), (EXPLORING,), finding=12),
     "subgroup_error": MetricSpec("fidelity", "Subgroup fidelity", (2, 8), (GROUPS,), gate=True),

@@ -12,13 +12,13 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.evaluation.metrics.pair_trends import compare_pairs
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.bootstrap import N_DRAWS
 from tabsynth.evaluation.stats.distances import shape_errors
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.ks_bootstrap import shape_spread
 from tabsynth.evaluation.stats.null_distance import NullDistribution
+from tabsynth.evaluation.stats.pair_trends import compare_pairs
 
 N_SPLITS = 3
 """Random splits of the training table over which the floor is averaged when there is no holdout."""

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import hypergeom, ks_2samp
 
 from tabsynth.evaluation.metrics.fidelity import shape_floor
-from tabsynth.evaluation.metrics.pair_trends import compare_pairs
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.evaluation.stats.null_distance import NullDistribution
+from tabsynth.evaluation.stats.pair_trends import compare_pairs
 from tabsynth.schema import Schema
 
 KINDS = {"x": "numeric", "y": "numeric", "k": "categorical", "g": "categorical", "h": "categorical"}
