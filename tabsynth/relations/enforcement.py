@@ -40,7 +40,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, eq=False)
 class Relations:
-    """Relations between the columns of a table; find them with ``Relations.discover``.
+    """Relations between the columns of a table; create them with ``Relations.discover``.
 
     Attributes:
         differences: Columns whose numbers are placed by their difference to an earlier column's.
@@ -54,44 +54,44 @@ class Relations:
 
     @classmethod
     def discover(cls, table: Table, codec: Codec, *, without: Collection[str] = ()) -> Relations:
-        """The relations that hold in a training table.
+        """Discover the relations that hold in a training table.
 
         Args:
             table: The training rows.
             codec: Their vocabulary.
-            without: Columns that take no part.
+            without: Columns to leave out.
         """
         persons = person_codes(table, codec.min_group)
-        lines = numeric_columns(table.frame, codec.schema, codec.coders)
-        lines = {name: data for name, data in lines.items() if name not in without}
-        laws = discover_relations(lines)
-        computed = {law.column: frozenset(name for name, _ in law.terms) for law in laws}
+        numbers = numeric_columns(table.frame, codec.schema, codec.coders)
+        numbers = {name: data for name, data in numbers.items() if name not in without}
+        relations = discover_relations(numbers)
+        computed = {relation.column: frozenset(name for name, _ in relation.terms) for relation in relations}
         refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
-        rules = discover_rules(_rule_columns(table.frame, codec, lines, persons), computed)
+        rules = discover_rules(_rule_columns(table.frame, codec, numbers, persons), computed)
         return cls(
-            _discover_differences(lines, laws, codec, persons),
-            tuple(law for law in laws if str(law) not in refused),
+            _discover_differences(numbers, relations, codec, persons),
+            tuple(relation for relation in relations if str(relation) not in refused),
             tuple(rule for rule in rules if rule.text not in refused),
         )
 
     def describe(self) -> list[str]:
-        """The exact relations and rules as formulas, such as ``total = net + tax`` and ``start <= end``."""
+        """Return the relations and rules as formulas, such as ``total = net + tax`` and ``start <= end``."""
         return [*map(str, self.arithmetic), *(rule.text for rule in self.rules)]
 
     def card(self) -> dict[str, Any]:
-        """The model card's section: exact relations, and rules with the rows that would violate them by chance."""
+        """Return the model card's section: exact relations, and rules with their evidence in rows."""
         rules: list[dict[str, Any]] = [{"rule": rule.text, "evidence_rows": rule.evidence} for rule in self.rules]
-        return {"laws": [str(law) for law in self.arithmetic], "rules": rules}
+        return {"laws": [str(relation) for relation in self.arithmetic], "rules": rules}
 
     def hold(self, frame: pd.DataFrame, codec: Codec) -> Bools:
-        """Rows of a decoded frame that obey every relation and rule, shape (n,)."""
+        """Return which rows of a decoded frame satisfy every relation and rule, shape (n,)."""
         names = dict.fromkeys(name for one in (*self.arithmetic, *self.rules) for name in one.columns)
         values = {
             name: _rule_values(codec, name, codec.encode_column(name, frame[name]), frame[name]) for name in names
         }
         good = all_hold(self.rules, values, len(frame))
-        for law in self.arithmetic:
-            good &= law.holds(values, codec.numeric_coders[law.column])
+        for relation in self.arithmetic:
+            good &= relation.holds(values, codec.numeric_coders[relation.column])
         return good
 
     def decode(
@@ -107,18 +107,18 @@ class Relations:
         keys: int | None = None,
         rows: npt.NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
-        """A frame of tokens in which the relations hold.
+        """Decode tokens into a frame in which the relations hold.
 
         Args:
             codec: The vocabulary of the tokens.
             tokens: Shape (n, slots), none negative.
-            rng: Draws positions inside tokens and fresh identifiers.
-            ranges: Columns whose values must lie in a range, which their tokens reach.
-            numbers: Numbers of a column that were decided elsewhere, NaN where the token decides.
-            given: Those of them that no relation may change; by default all.
-            held: Tokens that no rule may change, shape (n, slots); by default none.
-            keys: Seed of the identifiers; rows decoded in chunks share it, so that no identifier comes twice.
-            rows: The numbers of the rows in the whole sample, by which they get their identifiers; by default from 0.
+            rng: Generator for positions inside tokens and new identifiers.
+            ranges: The range in which a column's values must lie; its tokens overlap it.
+            numbers: Values of a column that are already known, NaN where the token decides, shape (n,) each.
+            given: The known values that no relation may change; all of ``numbers`` by default.
+            held: Tokens that no rule may change, shape (n, slots); none by default.
+            keys: Seed of the identifiers; chunks of one sample share it, so that no identifier is repeated.
+            rows: Positions of the rows in the whole sample, which determine their identifiers; from 0 by default.
         """
         seed = int(rng.integers(2**63)) if keys is None else keys
         coders = codec.numeric_coders
@@ -144,11 +144,11 @@ class Relations:
         held: Bools | None,
         rng: np.random.Generator,
     ) -> tuple[Tokens, dict[str, Floats]]:
-        """Tokens and numbers in which the rules hold as far as possible."""
+        """Repair tokens and numbers so that the rules hold as far as possible."""
         coders, tokens = codec.numeric_coders, tokens.copy()
         labelled = dict.fromkeys(name for rule in self.rules for name in rule.columns if name not in coders)
         values = {name: _rule_values(codec, name, codec.column_tokens(tokens, name)) for name in labelled}
-        computed = {law.column for law in self.arithmetic}
+        computed = {relation.column for relation in self.arithmetic}
         pinned = {name: own | np.full(len(tokens), name in computed) for name, own in fixed.items()}
         for name in labelled:
             at = codec.positions(name)
@@ -161,12 +161,12 @@ class Relations:
         return tokens, enforce(self.arithmetic, coders, out, fixed) if self.arithmetic else out
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``from_state``."""
-        config: dict[str, Any] = {"ties": [], "laws": [asdict(law) for law in self.arithmetic]}
+        """Return plain data and arrays for ``from_state``."""
+        config: dict[str, Any] = {"ties": [], "laws": [asdict(relation) for relation in self.arithmetic]}
         config["rules"] = [rule_state(rule) for rule in self.rules]
         arrays: Arrays = {}
-        for i, (name, tie) in enumerate(self.differences.items()):
-            plain, held = difference_state(tie)
+        for i, (name, difference) in enumerate(self.differences.items()):
+            plain, held = difference_state(difference)
             config["ties"].append({"column": name, **plain})
             arrays |= {f"tie.{i}.{key}": array for key, array in held.items()}
         return config, arrays
@@ -174,24 +174,24 @@ class Relations:
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Relations:
         """Rebuild relations from their state."""
-        ties = {}
+        differences = {}
         for i, plain in enumerate(config["ties"]):
             prefix = f"tie.{i}."
             held = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-            ties[plain["column"]] = difference_from_state(plain, held)
-        laws = tuple(relation_from_dict(plain) for plain in config.get("laws", []))
-        return cls(ties, laws, tuple(rule_from_state(plain) for plain in config.get("rules", [])))
+            differences[plain["column"]] = difference_from_state(plain, held)
+        relations = tuple(relation_from_dict(plain) for plain in config.get("laws", []))
+        return cls(differences, relations, tuple(rule_from_state(plain) for plain in config.get("rules", [])))
 
 
 def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
-    """The state of a codec with that of the relations, as model files hold them: in one mapping."""
+    """Return the states of a codec and its relations in one mapping, as model files store them."""
     config, arrays = codec.state()
     more, held = relations.state()
     return {**config, **more}, {**arrays, **held}
 
 
 def _rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
-    """A column as the rules read it: numbers, or tokens of categories; missing as NaN, shape (n,)."""
+    """Return a column as numbers, or as tokens of categories, with missing values as NaN, shape (n,)."""
     coder = codec.coders[name]
     if isinstance(coder, ValueCoder):
         return np.where(tokens == coder.missing, np.nan, tokens.astype(np.float64))
@@ -202,7 +202,7 @@ def _rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | No
 def _rule_columns(
     frame: pd.DataFrame, codec: Codec, numbers: Mapping[str, Floats], persons: npt.NDArray[np.int64] | None
 ) -> Columns:
-    """The table as the search for rules reads it."""
+    """Return the table in the form that the search for rules reads."""
     units, steps, groups = {}, {}, {}
     labels: dict[str, dict[float, str]] = {}
     for name, coder in codec.coders.items():
@@ -228,18 +228,21 @@ def _rule_columns(
 
 
 def _discover_differences(
-    lines: Mapping[str, Floats], laws: Sequence[ArithmeticRelation], codec: Codec, persons: npt.NDArray[np.int64] | None
+    numbers: Mapping[str, Floats],
+    relations: Sequence[ArithmeticRelation],
+    codec: Codec,
+    persons: npt.NDArray[np.int64] | None,
 ) -> dict[str, RecurringDifference]:
-    """Recurring differences between columns of one unit that no other relation computes.
+    """Discover recurring differences between columns of one unit that no other relation computes.
 
     Numbers are of one unit, and so are datetimes of one resolution.
     """
-    computed = {law.column for law in laws}
+    computed = {relation.column for relation in relations}
     units: dict[str, dict[str, Floats]] = {}
-    for name in [name for name in lines if name not in computed]:
+    for name in [name for name in numbers if name not in computed]:
         column = codec.schema[name]
         unit = f"datetime {column.resolution}" if isinstance(column, Datetime) else "number"
-        units.setdefault(unit, {})[name] = lines[name]
+        units.setdefault(unit, {})[name] = numbers[name]
     out: dict[str, RecurringDifference] = {}
     for same in units.values():
         out |= discover_differences(same, codec.numeric_coders, min_group=codec.min_group, persons=persons)
@@ -249,7 +252,7 @@ def _discover_differences(
 def decode_numbers(
     coders: Mapping[str, QuantileCoder],
     tokens: Mapping[str, Tokens],
-    ties: Mapping[str, RecurringDifference],
+    differences: Mapping[str, RecurringDifference],
     ranges: Mapping[str, TokenRange],
     numbers: Mapping[str, Floats],
     rng: np.random.Generator,
@@ -260,12 +263,12 @@ def decode_numbers(
         data = ranges[name].decode(coder, tokens[name], rng) if name in ranges else coder.decode(tokens[name], rng)
         known = numbers.get(name)
         out[name] = data if known is None else np.where(np.isnan(known), data, coder.round_to_step(known))
-    for name, tie in ties.items():
+    for name, difference in differences.items():
         if name not in ranges:
-            known = numbers.get(tie.partner)
-            free = np.full(len(out[name]), tie.partner not in ranges) if known is None else np.isnan(known)
-            pair, fixed = (tie.partner, name), out[name]
-            out[tie.partner], out[name] = tie.sample(
+            known = numbers.get(difference.partner)
+            free = np.full(len(out[name]), difference.partner not in ranges) if known is None else np.isnan(known)
+            pair, fixed = (difference.partner, name), out[name]
+            out[difference.partner], out[name] = difference.sample(
                 (coders[pair[0]], coders[name]), (tokens[pair[0]], tokens[name]), (out[pair[0]], fixed), free, rng
             )
             if name in numbers:

@@ -1,6 +1,6 @@
-"""Functional dependencies between categories: a city decides its country, one value of a column decides another.
+"""Functional dependencies between categories, such as city -> country; they may hold for single values only.
 
-Networks learn such functions to within a few rows in a thousand. Those rows are repaired on their tokens.
+Networks learn such dependencies except in a few rows in a thousand, which are repaired on their tokens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MIN_IMPLICATION_ROWS = 200
 """Minimum rows of a value that decides another column where other values do not."""
 
 MIN_RIVAL_ROWS = 20
-"""Minimum rows of a value whose rate counts as what chance would do."""
+"""Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
 
 MIN_EVIDENCE_ROWS = 25.0
 """A dependency is accepted if at least so many rows would violate it by chance."""
@@ -50,7 +50,7 @@ def discover(
     open_: Sequence[Sequence[int] | None],
     missing: Sequence[int | None] | None = None,
 ) -> tuple[FunctionalDependency, ...]:
-    """Functional dependencies that hold in all rows, determinants with most tokens first.
+    """Find the functional dependencies that hold in all rows, determinants with most tokens first.
 
     Args:
         tokens: Shape (rows, slots), -1 where a row does not have the column.
@@ -90,7 +90,7 @@ def _tables(
     missing: int | None,
     sample: float,
 ) -> list[npt.NDArray[np.int32] | None]:
-    """For each dependent slot its table, None if no token of the determinant decides it with enough evidence."""
+    """Return the table of each dependent slot, None if no token of the determinant decides it with enough evidence."""
     own = tokens[:, determinant]
     order = np.argsort(own, kind="stable")
     order = order[np.searchsorted(own[order], 0) :]
@@ -132,9 +132,9 @@ def _tables(
 
 
 def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, size: Integers) -> Floats:
-    """How often the dependent token of each determinant follows the undecided determinant it follows most often.
+    """Return the largest rate of each dependent token among determinants that do not decide the slot.
 
-    If two columns merely go together, that is nearly always.
+    If two columns are merely correlated, that rate is close to 1, and the dependency is no evidence of a rule.
     """
     out = np.zeros(most.shape)
     for at in range(block.shape[1]):
@@ -146,7 +146,7 @@ def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, si
 
 
 def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The dependencies for the model card, given the column of each slot."""
+    """Return the dependencies for the model card, given the column of each slot."""
     return [
         {
             "rule": f"{columns[function.determinant]} decides {columns[function.dependent]}",
@@ -163,14 +163,15 @@ def repair(
     shares: Sequence[Floats],
     rng: np.random.Generator,
 ) -> Tokens:
-    """Rows that keep every function.
+    """Repair tokens so that every functional dependency holds.
 
     Args:
-        tokens: Drawn tokens, shape (rows, slots).
-        held: Which of them must stay, shape (rows, slots). Where the effect must, a cause is drawn that leads to it.
-        functions: What must hold, causes of most tokens first.
-        shares: How often each token of each slot may come, from which such a cause is drawn.
-        rng: Where random numbers come from.
+        tokens: Sampled tokens, shape (rows, slots).
+        held: Tokens that must not change, shape (rows, slots). If the dependent token is held, a determinant that
+            leads to it is sampled instead.
+        functions: The dependencies, determinants with most tokens first.
+        shares: Target share of each token of each slot, from which determinants are sampled.
+        rng: Random generator.
     """
     out = tokens.copy()
     for function in functions:
@@ -189,6 +190,6 @@ def repair(
 def _rows_by_token(
     tokens: npt.NDArray[np.int32], rows: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """The chosen rows of each token."""
+    """Yield each token with its selected rows."""
     for token in np.unique(tokens[rows]):
         yield int(token), np.flatnonzero(rows & (tokens == token)).astype(np.int64)

@@ -12,25 +12,25 @@ from tabsynth.common.arrays import Floats
 from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, is_exact
 
 MAX_PAIR_ROWS = 96
-"""Rows on which all pairs of terms are compared; the best candidates are confirmed on all."""
+"""Maximum rows on which all pairs of terms are compared; the best candidates are confirmed on all rows."""
 
 MAX_CANDIDATE_PAIRS = 8
-"""Most pairs that are confirmed on all rows, for each column and kind of product."""
+"""Maximum pairs that are confirmed on all rows, for each column and kind of product."""
 
 MAX_LOG_SPREAD = 0.05
-"""Largest spread of the logarithm of a quotient that may be a constant but for rounding."""
+"""Maximum standard deviation of a quotient's logarithm for the quotient to count as constant up to rounding."""
 
 EXPONENTS = ((1, 1), (1, -1), (1, -2))
 """Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
 
 
-def discover_products(lines: Mapping[str, Floats], settled: set[str]) -> list[ArithmeticRelation]:
-    """Products and ratios of two columns, times a constant, for columns that take part in no sum."""
-    names = list(lines)
-    rows = len(next(iter(lines.values()))) if lines else 0
+def discover_products(columns: Mapping[str, Floats], used: set[str]) -> list[ArithmeticRelation]:
+    """Find products and ratios of two columns, times a constant, for columns that take part in no sum."""
+    names = list(columns)
+    rows = len(next(iter(columns.values()))) if columns else 0
     if len(names) < 3 or rows < MIN_ROWS:
         return []
-    scan = np.stack([lines[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
+    scan = np.stack([columns[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
     with np.errstate(divide="ignore"):
         logs = np.log(np.abs(scan))
     present = np.isfinite(logs)
@@ -38,33 +38,31 @@ def discover_products(lines: Mapping[str, Floats], settled: set[str]) -> list[Ar
     # Centred, single precision resolves the spread that matters at twice the speed.
     logs = np.where(present, logs - np.nan_to_num(centres), 0.0).astype(np.float32)
     mask = present.astype(np.float32)
-    pairs = {
-        name: _proportional_pairs(at, scan[at], logs, mask) for at, name in enumerate(names) if name not in settled
-    }
-    found: list[ArithmeticRelation] = []
+    pairs = {name: _proportional_pairs(at, scan[at], logs, mask) for at, name in enumerate(names) if name not in used}
+    relations: list[ArithmeticRelation] = []
     for powers in EXPONENTS:
         for name, candidates in pairs.items():
-            if name in settled:
+            if name in used:
                 continue
             for a, b in candidates[powers]:
                 terms = ((names[a], float(powers[0])), (names[b], float(powers[1])))
-                law = _fit_product(name, terms if a != b else ((names[a], 2.0),), lines)
-                if law is not None:
-                    found.append(law)
-                    settled |= {name, names[a], names[b]}
+                relation = _fit_product(name, terms if a != b else ((names[a], 2.0),), columns)
+                if relation is not None:
+                    relations.append(relation)
+                    used |= {name, names[a], names[b]}
                     break
-    return found
+    return relations
 
 
 def _proportional_pairs(
     column: int, own: Floats, logs: npt.NDArray[np.float32], mask: npt.NDArray[np.float32]
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """For each pair of exponents, pairs whose product is proportional to a column: their log quotient hardly varies."""
+    """Return, for each pair of exponents, the pairs of columns whose product is proportional to a column."""
     decimals = shared_decimals(own)
     out: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for least, group in (
         (0.0, [powers for powers in EXPONENTS if powers == (1, 1)]),
-        # A quotient of small numbers says little after rounding.
+        # Rounding dominates the quotient of small numbers.
         (0.0 if decimals is None else 20 * 10.0**-decimals, [powers for powers in EXPONENTS if powers != (1, 1)]),
     ):
         first = mask * (mask[column] * (np.abs(own) >= least))
@@ -90,16 +88,18 @@ def _proportional_pairs(
 
 
 def _fit_product(
-    name: str, terms: tuple[tuple[str, float], ...], lines: Mapping[str, Floats]
+    name: str, terms: tuple[tuple[str, float], ...], columns: Mapping[str, Floats]
 ) -> ArithmeticRelation | None:
     """Fit a column as a product, its constant rounded to the fewest digits that are exact."""
-    own, plain = lines[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(lines)
+    own, plain = columns[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(columns)
     both = np.isfinite(plain) & ~np.isnan(own)
     square = float(plain[both] @ plain[both])
     if square == 0:
         return None
     for digits in (1, 2, 4, 6, 12):
-        law = ArithmeticRelation(name, float(f"{own[both] @ plain[both] / square:.{digits - 1}e}"), terms, product=True)
-        if is_exact(own, law.predict(lines)):
-            return law
+        relation = ArithmeticRelation(
+            name, float(f"{own[both] @ plain[both] / square:.{digits - 1}e}"), terms, product=True
+        )
+        if is_exact(own, relation.predict(columns)):
+            return relation
     return None

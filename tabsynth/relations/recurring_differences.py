@@ -23,7 +23,7 @@ MIN_RECURRING_SHARE = 0.05
 """Minimum share of rows whose difference recurs exactly."""
 
 MIN_DIFFERENCE_SHARE = 0.01
-"""A difference with this share of the rows of its part recurs."""
+"""A difference is recurring if at least this share of the rows of its part have it."""
 
 N_CANDIDATES = 16
 """Differences sampled for a row, of which one is chosen."""
@@ -38,18 +38,18 @@ MAX_SCAN_ROWS = 4000
 """Rows on which pairs are searched."""
 
 SCREEN_ROWS, MIN_SCREEN_REPEATS = 400, 5
-"""Pairs without so many repeated differences among so many rows are not examined."""
+"""Pairs with fewer repeated differences than this among the screened rows are skipped."""
 
 
 @dataclass(frozen=True, eq=False)
 class RecurringDifference:
-    """A column's difference to a column before it.
+    """The distribution of a column's difference to an earlier column.
 
     Attributes:
-        partner: The column before it.
-        part: The part of the column that each of its tokens belongs to, shape (line,).
-        differences: How the difference is distributed in each part.
-        heaped: Whether either column heaps on some numbers inside its tokens.
+        partner: The earlier column.
+        part: The part of the column that each of its tokens belongs to, shape (tokens,).
+        differences: Distribution of the difference in each part.
+        has_point_masses: Whether either column has point masses inside its tokens.
     """
 
     partner: str
@@ -65,14 +65,14 @@ class RecurringDifference:
         free: npt.NDArray[np.bool_],
         rng: np.random.Generator,
     ) -> tuple[Floats, Floats]:
-        """Numbers of both columns inside their tokens, shape (n,) each.
+        """Sample numbers of both columns inside their tokens, shape (n,) each.
 
         Args:
             coders: The partner's coder and the column's own.
             tokens: Their tokens.
-            placed: Numbers already placed, which stay where one is missing or no difference fits.
-            free: Rows whose partner may still be moved inside its token.
-            rng: Where random numbers come from.
+            placed: Numbers already sampled; they are kept where one is missing or no difference fits.
+            free: Rows whose partner may still move inside its token, shape (n,).
+            rng: Random generator.
         """
         first, second = placed[0].copy(), placed[1].copy()
         rows = np.flatnonzero(~np.isnan(first) & ~np.isnan(second))
@@ -93,7 +93,7 @@ class RecurringDifference:
             room = differences.cumulative_mass((d - a).ravel(), inclusive=True)[:, None] - floor
             mass = floor + rng.random((len(here), N_CANDIDATES)) * room
             drawn = differences.quantile(mass.ravel()).reshape(len(here), -1)
-            # The candidates lie in reach; each weighs as much of the partner's token as leads into ours.
+            # Each candidate is weighted by the part of the partner's token from which it leads into the own token.
             begin, end = np.maximum(a, c - drawn), np.minimum(b, d - drawn)
             weight = np.where((room > 0) & (end >= begin), end - begin + 1e-9 * (b - a) + 1e-12, 0.0).cumsum(1)
             fits = weight[:, -1] > 0
@@ -109,52 +109,52 @@ class RecurringDifference:
 
 
 def discover_differences(
-    lines: Mapping[str, Floats],
+    columns: Mapping[str, Floats],
     coders: Mapping[str, QuantileCoder],
     *,
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
 ) -> dict[str, RecurringDifference]:
-    """Recurring differences by their later column; each column is in one pair at most, most frequent first.
+    """Find recurring differences by their later column; each column is in at most one pair, most frequent first.
 
     Args:
-        lines: Each column's numbers, missing as NaN, in the order of the table; columns of one unit.
+        columns: Values of columns of one unit in the order of the table, missing as NaN, shape (n,) each.
         coders: Their coders.
         min_group: Minimum persons of each stored difference.
-        persons: Person of each row.
+        persons: Person of each row, shape (n,); None if each row is a person.
     """
-    names = list(lines)
-    step = max(1, len(next(iter(lines.values()))) // MAX_SCAN_ROWS)
-    thin = {name: _within_wide_tokens(coders[name], lines[name][::step]) for name in names}
-    found = []
-    scan = np.stack([own[:: max(1, len(own) // SCREEN_ROWS)] for own in thin.values()])
+    names = list(columns)
+    step = max(1, len(next(iter(columns.values()))) // MAX_SCAN_ROWS)
+    subsample = {name: _within_wide_tokens(coders[name], columns[name][::step]) for name in names}
+    pairs = []
+    scan = np.stack([own[:: max(1, len(own) // SCREEN_ROWS)] for own in subsample.values()])
     for i, own in enumerate(names):
         screened = np.sort(np.round(scan[:i] - scan[i], 9), axis=1)
         repeats = (np.diff(screened, axis=1) == 0).sum(axis=1) >= MIN_SCREEN_REPEATS
         for other in (names[at] for at in np.flatnonzero(repeats)):
-            share = _recurring_share(thin[own] - thin[other])
+            share = _recurring_share(subsample[own] - subsample[other])
             if share >= MIN_RECURRING_SHARE:
-                found.append((share, own, other))
+                pairs.append((share, own, other))
     out: dict[str, RecurringDifference] = {}
     taken: set[str] = set()
-    for _, own, other in sorted(found, key=lambda pair: -pair[0]):
+    for _, own, other in sorted(pairs, key=lambda pair: -pair[0]):
         if own not in taken and other not in taken:
-            tie = _measure(other, coders[other], coders[own], lines[own], lines[other], min_group, persons)
-            if tie is not None:
-                out[own] = tie
+            difference = _measure(other, coders[other], coders[own], columns[own], columns[other], min_group, persons)
+            if difference is not None:
+                out[own] = difference
                 taken |= {own, other}
     return out
 
 
 def _within_wide_tokens(coder: QuantileCoder, data: Floats) -> Floats:
-    """Numbers whose token says less than they do; the others, which decode exactly, as missing."""
+    """Return the numbers in tokens wider than one number; the others, which decode exactly, become NaN."""
     low, high = coder.token_bounds()
     token = np.minimum(coder.encode(data), coder.n_ordered_tokens - 1)
     return np.where((high > low)[token], data, np.nan)
 
 
 def _recurring_share(difference: Floats) -> float:
-    """Share of all rows whose difference is one that recurs."""
+    """Return the share of all rows with a recurring difference."""
     present = np.round(difference[~np.isnan(difference)], 9)
     counts = np.unique(present, return_counts=True)[1]
     return float(counts[counts >= max(MIN_DIFFERENCE_SHARE * len(difference), 5)].sum() / len(difference))
@@ -169,7 +169,7 @@ def _measure(
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
 ) -> RecurringDifference | None:
-    """The distribution of a difference in each part of a column; None where a part holds too few persons."""
+    """Measure the distribution of a difference in each part of a column; None if a part has too few persons."""
     decimals = shared_decimals(own)
     difference = own - other if decimals is None else np.round(own - other, decimals)
     counts = coder.counts[: coder.n_ordered_tokens].astype(np.float64)
@@ -177,26 +177,30 @@ def _measure(
     share = (np.cumsum(counts) - counts / 2) / counts.sum()
     part = np.unique(np.floor(share * parts), return_inverse=True)[1].astype(np.int64)
     token = coder.encode(own)
-    found = []
+    pairs = []
     for number in range(int(part.max()) + 1):
         rows = np.append(part == number, [False, False])[token]
-        who = None if persons is None else persons[rows]
+        row_persons = None if persons is None else persons[rows]
         measured = measure_quantiles(
-            difference[rows], tokens=MAX_KNOTS, decimals=decimals, min_group=min_group, persons=who
+            difference[rows], tokens=MAX_KNOTS, decimals=decimals, min_group=min_group, persons=row_persons
         )
         if measured is None:
             return None
-        found.append(measured)
+        pairs.append(measured)
     heaped = coder.has_point_masses() or partner_coder.has_point_masses()
-    return RecurringDifference(partner, part, tuple(found), heaped)
+    return RecurringDifference(partner, part, tuple(pairs), heaped)
 
 
-def difference_state(tie: RecurringDifference) -> tuple[dict[str, Any], Arrays]:
-    """A recurring difference as plain data and arrays."""
-    states = [coder.state() for coder in tie.differences]
+def difference_state(difference: RecurringDifference) -> tuple[dict[str, Any], Arrays]:
+    """Return a recurring difference as plain data and arrays."""
+    states = [coder.state() for coder in difference.differences]
     arrays = {f"{i}.{key}": array for i, (_, held) in enumerate(states) for key, array in held.items()}
-    config = {"partner": tie.partner, "heaped": tie.has_point_masses, "differences": [plain for plain, _ in states]}
-    return config, {**arrays, "part": tie.part}
+    config = {
+        "partner": difference.partner,
+        "heaped": difference.has_point_masses,
+        "differences": [plain for plain, _ in states],
+    }
+    return config, {**arrays, "part": difference.part}
 
 
 def difference_from_state(config: dict[str, Any], arrays: Arrays) -> RecurringDifference:

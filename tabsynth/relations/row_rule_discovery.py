@@ -1,8 +1,8 @@
-"""Discover rules that every row obeys, with the evidence that they are more than chance.
+"""Discover rules that every row satisfies, with the evidence that they do not hold by chance.
 
-The evidence of a rule is the number of rows that would violate it by chance. For an order between two columns it is the
-smaller of two estimates: the violations if the columns were independent, and those if the distribution of their
-difference went on smoothly beyond the boundary, by log-linear extrapolation of its two outermost bins.
+The evidence of a rule is the expected number of rows that would violate it by chance. For an order between two columns
+it is the smaller of two estimates: the violations if the columns were independent, and those if the distribution of
+their difference continued smoothly beyond the boundary, by log-linear extrapolation of its two outermost bins.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ MAX_TAIL_ROWS = 0.01
 """... and at most so many expected rows beyond the boundary."""
 
 MAX_GROUPS = 32
-"""Values of a column that may decide about others."""
+"""Maximum number of values of a column that may determine others."""
 
 MIN_BOUNDARY_ROWS = 5
-"""Rows at the boundary of a bounded difference."""
+"""Minimum rows at the boundary of a bounded difference."""
 
 MAX_SUM_COLUMNS = 24
 """Bands of sums and differences of two columns are searched among so many numeric columns."""
@@ -47,7 +47,7 @@ BAND_SCAN_ROWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What the search reads.
+    """The columns of a table as the search for rules reads them.
 
     Attributes:
         numbers: Numeric columns, missing as NaN, shape (n,) each.
@@ -67,11 +67,11 @@ class Columns:
 
 
 def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> tuple[RowRule, ...]:
-    """Rules that hold in all rows.
+    """Find the rules that hold in all rows.
 
     Args:
         columns: The table.
-        computed: Columns that an exact relation computes, with those that it reads; they need no rule with these.
+        computed: Columns that an exact relation computes, with the columns that it reads; they need no rule.
     """
     rows = len(next(iter(columns.numbers.values()), ()))
     if rows < MIN_ROWS:
@@ -84,7 +84,7 @@ def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> 
 
 
 def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
-    """Order and equality between columns of one unit."""
+    """Find order and equality between columns of one unit."""
     if len(names) < 2:
         return
     rows = len(columns.numbers[names[0]])
@@ -101,7 +101,7 @@ def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
                 rule = _order(name, names[j], 0.0, columns)
                 if rule is not None:
                     yield rule
-        # A bound that the ranges of the two columns imply says nothing.
+        # A bound that the ranges of the two columns imply is no rule.
         bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
         for j in np.flatnonzero(bounded):
             rule = _order(name, names[j], float(minimum[j]), columns)
@@ -113,7 +113,7 @@ def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
 
 
 def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | None:
-    """The rule ``high - low >= gap`` if it holds in all rows and has enough evidence."""
+    """Return the rule ``high - low >= gap`` if it holds in all rows and has enough evidence."""
     first, second = columns.numbers[low], columns.numbers[high]
     both = ~np.isnan(first) & ~np.isnan(second)
     first, second = first[both], second[both]
@@ -126,7 +126,7 @@ def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | Non
             return None
     if difference.min() < gap or np.ptp(difference) == 0:
         return None
-    # Rows that obey whatever the other column's number is are no evidence.
+    # Rows that satisfy the rule for every value of the other column are no evidence.
     relevant = (first + gap > second.min()) & (second < first.max() + gap)
     if relevant.sum() < MIN_EVIDENCE_ROWS:
         return None
@@ -146,7 +146,7 @@ def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | Non
 
 
 def _smooth_violations(margin: Floats, step: float) -> float:
-    """Expected rows just below 0 if the density of the margins continued log-linearly from its two outermost bins."""
+    """Return the expected rows just below 0 by log-linear extrapolation of the margins' two outermost bins."""
     best = 0.0
     for share in (0.02, 0.05, 0.1, 0.2):
         width = max(float(np.quantile(margin, share)) / 2, step)
@@ -159,14 +159,14 @@ def _smooth_violations(margin: Floats, step: float) -> float:
 
 
 def _tail_rows(margin: Floats) -> float:
-    """Expected rows below 0 if the lower tail of the margins were exponential."""
+    """Return the expected rows below 0 if the lower tail of the margins were exponential."""
     edge = float(np.quantile(margin, 0.1))
     tail = edge - margin[margin < edge]
     return float(0.1 * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
 
 
 def _equalities(column: str, source: str, columns: Columns) -> Iterator[EqualityRule]:
-    """Values of other columns in whose rows two numbers are always equal."""
+    """Find values of other columns for which two numeric columns are always equal."""
     first, second = columns.numbers[column], columns.numbers[source]
     both = ~np.isnan(first) & ~np.isnan(second)
     equal = (first == second)[both]
@@ -187,7 +187,7 @@ def _equalities(column: str, source: str, columns: Columns) -> Iterator[Equality
 
 
 def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[BandRule]:
-    """Columns of few values that are step functions of a number, or of a sum or difference of two."""
+    """Find low-cardinality columns that are step functions of a number, or of a sum or difference of two."""
     rows = len(next(iter(columns.numbers.values())))
     step = max(1, rows // BAND_SCAN_ROWS)
     groups = {name: own[::step] for name, own in columns.groups.items() if name not in computed}
@@ -215,7 +215,7 @@ def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Ite
 
 
 def _features(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[tuple[tuple[str, float], ...]]:
-    """Single numeric columns, then sums and differences of two of one unit."""
+    """Yield single numeric columns, then sums and differences of two of one unit."""
     names = [name for name in columns.numbers if len(np.unique(columns.numbers[name][:1000])) > 3]
     yield from (((name, 1.0),) for name in names)
     plain = [name for name in names if name not in computed and columns.units[name] == "number"]
@@ -229,7 +229,7 @@ def _feature(terms: tuple[tuple[str, float], ...], columns: Columns, rows: slice
 
 
 def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> BandRule | None:
-    """The rule that a column is a step function of a feature, None if it is not in some row."""
+    """Return the rule that a column is a step function of a feature, None if a row violates it."""
     feature, values = _feature(terms, columns, slice(None)), columns.groups[name]
     both = ~np.isnan(feature) & ~np.isnan(values)
     feature, values = feature[both], values[both]
@@ -256,7 +256,7 @@ def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> 
 
 
 def _edges(feature: Floats, start: Integers, stop: Integers, min_group: int) -> tuple[list[float], list[float]]:
-    """Ends of each band: round numbers beside the outermost ones that rest on enough rows."""
+    """Return the ends of each band: round numbers beside the outermost values that enough rows support."""
     ends = [_edge(feature[begin:end], min_group) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
     mirrored = [
         -_edge(-feature[begin:end][::-1], min_group) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)
@@ -265,7 +265,7 @@ def _edges(feature: Floats, start: Integers, stop: Integers, min_group: int) -> 
 
 
 def _edge(own: Floats, min_group: int) -> float:
-    """The lower end of ascending numbers."""
+    """Return the lower end of ascending numbers."""
     at = min(max(min_group, 1), len(own)) - 1
     if (own[: at + 1] == own[0]).all():
         return float(own[0])

@@ -1,4 +1,4 @@
-"""Rules that every row obeys: order between columns, equality within a group, and bands of a numeric column."""
+"""Rules that every row satisfies: order between columns, equality within a group, and bands of a numeric column."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OrderRule:
         low, high: The columns.
         gap: The minimum difference, 0 for plain order; for datetimes in units of their resolution.
         text: The rule as users read it.
-        evidence: Rows that would violate the rule by chance, of which none does.
+        evidence: Rows expected to violate the rule by chance; none does.
     """
 
     low: str
@@ -41,7 +41,7 @@ class OrderRule:
         return (self.low, self.high)
 
     def holds(self, values: Values) -> Bools:
-        """Whether each row obeys, shape (n,)."""
+        """Return whether each row satisfies the rule, shape (n,)."""
         slack = 1e-9 * abs(self.gap)
         return np.asarray(~(values[self.high] - values[self.low] < self.gap - slack))
 
@@ -56,7 +56,7 @@ class OrderRule:
                 values[column][rows] = self._moved(column, values[column][rows], other, coders[column], seed[rows])
 
     def _moved(self, column: str, own: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
-        """A number of its own token on the right side of the other; otherwise its reflection at the boundary."""
+        """Resample a number inside its token on the right side of the other, or reflect it at the boundary."""
         low, high = (bound[np.minimum(coder.encode(own), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds())
         edge = other + self.gap if column == self.high else other - self.gap
         least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
@@ -71,8 +71,8 @@ class EqualityRule:
     """``column == source`` in the rows whose ``group`` column has one value.
 
     Attributes:
-        group: The column that decides.
-        value: Its number, or its token.
+        group: The column that defines the group.
+        value: Its value: a number, or a token.
         column, source: The two numeric columns.
         text, evidence: As in ``OrderRule``.
     """
@@ -90,14 +90,14 @@ class EqualityRule:
         return (self.group, self.column, self.source)
 
     def holds(self, values: Values) -> Bools:
-        """Whether each row obeys, shape (n,)."""
+        """Return whether each row satisfies the rule, shape (n,)."""
         difference = values[self.column] - values[self.source]
         return np.asarray((values[self.group] != self.value) | (difference == 0) | np.isnan(difference))
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
     ) -> None:
-        """Copy one number over the other."""
+        """Overwrite one number with the other."""
         for own, other in ((self.column, self.source), (self.source, self.column)):
             rows = ~self.holds(values) & ~pinned[own]
             values[own][rows] = values[other][rows]
@@ -105,12 +105,12 @@ class EqualityRule:
 
 @dataclass(frozen=True)
 class BandRule:
-    """A column of few values is a step function of a numeric column, or of a sum or difference of two.
+    """A low-cardinality column is a step function of a numeric column, or of a sum or difference of two.
 
     Attributes:
-        column: The column of few values.
+        column: The low-cardinality column.
         terms: The numeric columns with their signs.
-        lower, upper: Ends of each band, inside which training rows were seen, ascending.
+        lower, upper: Ends of each band's observed values, ascending.
         labels: Number or token of the column in each band.
         text, evidence: As in ``OrderRule``.
     """
@@ -129,14 +129,14 @@ class BandRule:
         return (self.column, *(name for name, _ in self.terms))
 
     def _bands(self, values: Values) -> tuple[Any, Bools]:
-        """The label of each row by its numbers, and whether it lies between two bands, where the label is unknown."""
+        """Return each row's label, and whether the row lies between two bands, where the label is unknown."""
         number = np.sum([sign * values[name] for name, sign in self.terms], axis=0)
         band = np.clip(np.searchsorted(np.array(self.lower), number, side="right") - 1, 0, None)
         between = (number > np.array(self.upper)[band]) & (band < len(self.upper) - 1)
         return np.where(np.isnan(number), np.nan, np.array(self.labels)[band]), between
 
     def holds(self, values: Values) -> Bools:
-        """Whether each row obeys, shape (n,)."""
+        """Return whether each row satisfies the rule, shape (n,)."""
         label, between = self._bands(values)
         return np.asarray(np.isnan(label) | np.isnan(values[self.column]) | ((values[self.column] == label) & ~between))
 
@@ -163,7 +163,7 @@ KINDS: dict[str, type[RowRule]] = {"order": OrderRule, "equality": EqualityRule,
 
 
 def rule_state(rule: RowRule) -> dict[str, Any]:
-    """A rule as plain data."""
+    """Return a rule as plain data."""
     kind = next(name for name, cls in KINDS.items() if isinstance(rule, cls))
     return {"kind": kind, **asdict(rule)}
 
@@ -184,7 +184,7 @@ def repair(
     pinned: Mapping[str, Bools],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Values in which the rules hold, as far as the pinned cells allow."""
+    """Repair values so that the rules hold as far as the pinned cells allow."""
     out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
     for _ in range(MAX_SWEEPS):
         for rule in rules:
@@ -194,5 +194,5 @@ def repair(
 
 
 def all_hold(rules: Sequence[RowRule], values: Values, rows: int) -> Bools:
-    """Rows in which every rule holds, shape (n,)."""
+    """Return the rows in which every rule holds, shape (n,)."""
     return np.asarray(np.logical_and.reduce([np.ones(rows, bool), *(rule.holds(values) for rule in rules)]), dtype=bool)

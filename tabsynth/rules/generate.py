@@ -50,7 +50,7 @@ def generate(
         seed: Random seed; the same seed gives the same rows.
 
     Raises:
-        InputError: A rule cannot be used, columns depend on each other in a circle, or hardly any row fits the schema.
+        InputError: A rule cannot be used, columns depend on each other in a cycle, or hardly any row fits the schema.
         SourceError: The file of rules cannot be read.
 
     Example:
@@ -90,7 +90,7 @@ def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) ->
     """Rules of all learned columns, in an order in which each can be drawn.
 
     Raises:
-        InputError: A rule cannot be used, or columns depend on each other in a circle.
+        InputError: A rule cannot be used, or columns depend on each other in a cycle.
         SourceError: The file of rules cannot be read.
     """
     data = _read(rules) if isinstance(rules, (str, Path)) else ({} if rules is None else rules)
@@ -112,7 +112,7 @@ def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) ->
     try:
         order = list(graphlib.TopologicalSorter({name: rule.reads for name, rule in out.items()}).static_order())
     except graphlib.CycleError as error:
-        raise InputError(f"rules: columns depend on each other in a circle: {' -> '.join(error.args[1])}") from error
+        raise InputError(f"rules: columns depend on each other in a cycle: {' -> '.join(error.args[1])}") from error
     return {name: out[name] for name in order}
 
 

@@ -131,7 +131,7 @@ def test_a_schema_alone_is_enough(schema: Schema) -> None:
         ({"age": {"distribution": "normal", "formula": "3"}}, "just one of distribution, formula and by"),
         ({"age": {"distribution": "normal", "mean": "hieght", "sd": 1}}, r"reads 'hieght' \(did you mean 'height'"),
         ({"age": {"formula": "age + 1"}}, "reads 'age'"),
-        ({"age": {"formula": "height"}, "height": {"formula": "age"}}, "depend on each other in a circle"),
+        ({"age": {"formula": "height"}, "height": {"formula": "age"}}, "depend on each other in a cycle"),
         ({"age": {"distribution": "normal", "mean": 5, "sd": 1, "missing": 0.1}}, "does not allow missing"),
         ({"sex": {"distribution": "choice", "weights": {"x": 1}}}, "does not have the value 'x'"),
         ({"sex": {"distribution": "choice", "weights": {"f": -1}}}, "weight of 'f'"),

@@ -46,7 +46,7 @@ def database_schema(url: str, tables: Iterable[str] | None = None) -> DatabaseSc
 
     Raises:
         SourceError: The database cannot be read, or has no such table.
-        SchemaError: Tables refer to each other in a circle.
+        SchemaError: Tables refer to each other in a cycle.
     """
     place = parse_url(url)
     with open_database(place) as database:

@@ -1,1 +1,1 @@
-"""Declared constraints: what a model learns in their place, and how drawn rows are made to satisfy them."""
+"""Enforcement of declared constraints: the columns that a model learns for them, and the repair of sampled rows."""

@@ -1,4 +1,4 @@
-"""Columns of a frame in the form of constraints, and back in the frame's own types."""
+"""Conversion between a frame's columns and the arrays that constraints read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tabsynth.schema.validation import NANOSECONDS_PER_DAY, row_values
 
 
 def read_columns(rules: RuleSet, frame: pd.DataFrame) -> Columns:
-    """The columns of rules and the derived ones."""
+    """Read the columns of the rules and the derived columns."""
     out = row_values(frame, rules.schema, rules.columns)
     for one in rules.derived:
         out[one.name] = pd.to_numeric(frame[one.name]).to_numpy(np.float64, na_value=np.nan) / one.scale
@@ -27,7 +27,7 @@ def read_columns(rules: RuleSet, frame: pd.DataFrame) -> Columns:
 
 
 def read_context(rules: RuleSet, frame: pd.DataFrame) -> Columns:
-    """The other columns that say which rows are alike."""
+    """Read the other columns, which define the similarity of rows."""
     names = [n for n, c in rules.schema.items() if n not in rules.columns and not isinstance(c, (Identifier, Text))]
     return row_values(frame, rules.schema, names)
 
@@ -35,7 +35,7 @@ def read_context(rules: RuleSet, frame: pd.DataFrame) -> Columns:
 def write_columns(
     rules: RuleSet, frame: pd.DataFrame, dtypes: Mapping[str, str], before: Columns, after: Columns
 ) -> pd.DataFrame:
-    """The frame with the cells that changed, without derived columns."""
+    """Write changed cells into a copy of the frame, without its derived columns."""
     out = frame.drop(columns=[one.name for one in rules.derived])
     for name in rules.columns:
         changed = ~_same(before[name], after[name])
@@ -49,7 +49,7 @@ def _same(one: Any, other: Any) -> Bools:
 
 
 def _series(column: Column, own: pd.Series, dtype: str, values: Any, changed: Bools) -> pd.Series:
-    """A column with some cells changed."""
+    """Return a column with some cells replaced."""
     if isinstance(column, Numeric):
         new = numeric_series(values, dtype, column)
     elif isinstance(column, Datetime):
@@ -72,7 +72,7 @@ def _instants(days: Floats, column: Datetime) -> pd.Series:
 
 
 def _with_values(column: Column, own: pd.Series, dtype: str, values: Any, changed: Bools) -> pd.Series:
-    """A column of values with some cells changed; numbers are spelled as the column spells them."""
+    """Return a categorical column with some cells replaced, in the spelling that the column uses."""
     cells = own.astype(object).to_numpy(dtype=object, copy=True)
     cells[own.isna().to_numpy()] = None
     declared = column.values or () if isinstance(column, Categorical) else ()

@@ -1,4 +1,4 @@
-"""Cells for rows that violate rules, from similar rows that satisfy them: a draw from the conditional distribution."""
+"""Hot-deck repair: rows that violate rules take cells from similar rows that satisfy them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.schema.constraints.base import is_missing
 
 N_NEIGHBOURS = 8
-"""Donors that are tried for each row, in random order."""
+"""Number of nearest donors that are tried for each row, in random order."""
 
 MAX_DONORS = 20_000
-"""Rows among which donors are searched."""
+"""Maximum number of rows among which donors are searched."""
 
 MAX_CATEGORIES = 12
-"""Categories of a column that count in a distance; the rest count as one."""
+"""Most frequent categories of a column that a distance distinguishes; the rest are pooled."""
 
 N_CANDIDATES = 60
-"""Rounds of a search that combines cells of different donors."""
+"""Rounds of the search that combines cells of several donors."""
 
 OWN_WEIGHT = 0.3
-"""Weight of the columns that are replaced, in a distance; the others weigh 1."""
+"""Weight of the replaced columns in a distance; the other columns have weight 1."""
 
 Columns = dict[str, Any]
 Check = Callable[[Columns, Integers, Sequence[str]], Bools]
-"""Whether rows satisfy all rules once the rest is computed, given their numbers and the columns just replaced; computes
-in place."""
+"""Complete trial rows in place and return which satisfy the rules.
+
+The arguments are the trial rows, their positions and the columns just replaced.
+"""
 
 
 def take(values: Mapping[str, Any], rows: Integers | Bools) -> Columns:
-    """A copy of some rows."""
+    """Copy some rows."""
     return {name: own[rows] for name, own in values.items()}
 
 
 def put(values: Columns, rows: Integers, own: Mapping[str, Any], chosen: Bools) -> None:
-    """Write the chosen ones of some rows back, in place."""
+    """Write the chosen rows back, in place."""
     for name, cells in own.items():
         values[name][rows[chosen]] = cells[chosen]
 
@@ -52,16 +54,16 @@ def replace_from_donors(
     check: Check,
     rng: np.random.Generator,
 ) -> Integers:
-    """Give rows the columns of a near donor wherever this satisfies the rules, in place; return the other rows.
+    """Replace columns by those of a near donor where this satisfies the rules, in place; return the other rows.
 
     Args:
         values: All rows.
-        rows: Those to repair.
+        rows: The rows to repair.
         pool: Rows that satisfy the rules.
         columns: The columns to replace.
         free: Cells of all rows that may change.
         check: See ``Check``.
-        rng: Chooses among donors.
+        rng: Random generator.
     """
     size = len(next(iter(pool.values())))
     if not size or not len(rows) or not columns:
@@ -70,7 +72,7 @@ def replace_from_donors(
     donors = take(pool, kept)
     own, other = _features(take(values, rows), donors, set(columns))
     nearest = min(N_NEIGHBOURS, len(kept))
-    # Ties are frequent among categories: a little noise decides them.
+    # Equal distances are frequent among categories; jitter breaks them at random.
     jitter = 1e-3 * rng.random(other.shape)
     _, found = cKDTree(other + jitter).query(own, k=nearest)
     found = rng.permuted(np.reshape(found, (len(rows), nearest)), axis=1)
@@ -97,7 +99,7 @@ def combine_donors(
     check: Check,
     rng: np.random.Generator,
 ) -> Integers:
-    """Give rows cells of random donors, a few columns at a time, until the rules are satisfied; arguments as above."""
+    """Replace a few columns at a time by cells of random donors until the rules hold; arguments as above."""
     size = len(next(iter(pool.values())))
     for turn in range(N_CANDIDATES if size else 0):
         if not len(rows):
@@ -115,7 +117,7 @@ def combine_donors(
 
 
 def _features(own: Columns, other: Columns, replaced: set[str]) -> tuple[Floats, Floats]:
-    """Coordinates of rows and donors, such that rows that are alike are near."""
+    """Return coordinates of rows and donors in which similar rows are near."""
     parts: list[tuple[Floats, Floats]] = []
     for name, cells in other.items():
         weight = OWN_WEIGHT if name in replaced else 1.0

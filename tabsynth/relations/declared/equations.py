@@ -1,7 +1,7 @@
-"""The linear forms and products of a schema's constraints, each with the column that it decides.
+"""The linear forms and products of a schema's constraints, each with the column that it determines.
 
-An equation decides a column by arithmetic. An inequality decides one by its form's value (a distance, a remainder),
-which the model learns as a column of its own; so the distribution of that value is kept.
+An equation determines its column by arithmetic. An inequality determines it by the value of its form (a distance, a
+remainder), which the model learns as a derived column, so that the distribution of that value is preserved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tabsynth.schema.validation import schema_steps
 Form = LinearForm | ProductForm
 
 SINGULAR = 1e-9
-"""A form whose factors differ by less from a combination of others' decides no further column."""
+"""A form is linearly dependent on others if its remaining factors are below this; it determines no column."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class DerivedColumn:
     Attributes:
         name: The column's name.
         form: The form.
-        scale: What its value is multiplied by: units of the dates' resolution in a day, else 1.
-        decimals: Decimals of the scaled value; None as it comes.
+        scale: Factor of the value: units of the dates' resolution in a day, else 1.
+        decimals: Decimals of the scaled value; None without rounding.
     """
 
     name: str
@@ -41,12 +41,12 @@ class DerivedColumn:
     decimals: int | None
 
     def measure(self, values: Mapping[str, Floats]) -> Floats:
-        """The column of rows, missing as NaN, shape (n,)."""
+        """Compute the column, missing as NaN, shape (n,)."""
         data = self.form.total(values) * self.scale
         return data if self.decimals is None else np.round(data, self.decimals)
 
     def bounds(self, columns: Mapping[str, Column]) -> tuple[float, float] | None:
-        """The least and greatest value that declared bounds allow; None where a column has no bound."""
+        """Return the least and greatest value that declared bounds allow; None if a column has no bound."""
         low = high = self.form.constant
         for name, factor in self.form.terms:
             ends = declared_bounds(columns[name])
@@ -61,19 +61,19 @@ class DerivedColumn:
         return (low + step, high - step * (self.form.greatest is not None)) if low < high else (low, low)
 
     def column(self, columns: Mapping[str, Column], *, nullable: bool) -> Numeric:
-        """The column's schema, within declared bounds."""
+        """Return the column's schema, within declared bounds."""
         low, high = self.bounds(columns) or (None, None)
         return Numeric(name=self.name, low=low, high=high, decimals=self.decimals, nullable=nullable)
 
 
 @dataclass(frozen=True)
 class Equation:
-    """A form with the column that it decides.
+    """A form with the column that it determines.
 
     Attributes:
         form: The form.
-        target: The column; None for a form that decides none and is only checked.
-        derived: The value that an inequality's form takes; None for an equation.
+        target: The column; None for a form that determines no column and is only checked.
+        derived: The column of an inequality's value; None for an equation.
     """
 
     form: Form
@@ -86,7 +86,7 @@ class Equation:
         return tuple(sorted(self.form.columns, key=lambda name: name != self.target))
 
     def solve(self, name: str, values: Mapping[str, Floats]) -> Floats:
-        """A column such that the equation holds, shape (n,); NaN or infinite where there is none."""
+        """Solve for a column, shape (n,); NaN or infinite where there is no solution."""
         if isinstance(self.form, ProductForm):
             return self.form.solve(name, values)
         if self.derived is not None:
@@ -95,7 +95,7 @@ class Equation:
 
 
 def build_equations(schema: Schema, forms: Iterable[Form]) -> tuple[Equation, ...]:
-    """Equations in the order of the forms, each of which decides another column where it can."""
+    """Assign each form a column that it determines, if one is left, by Gaussian elimination; equations come first."""
     names = list(schema)
     rows: list[tuple[Floats, int]] = []
     out: list[Equation] = []
@@ -126,7 +126,7 @@ def build_equations(schema: Schema, forms: Iterable[Form]) -> tuple[Equation, ..
 
 
 def declared_bounds(column: Column) -> tuple[float | None, float | None]:
-    """The declared ends of a column, in days since 1970 for dates."""
+    """Return the declared bounds of a column, in days since 1970 for dates."""
     if isinstance(column, Numeric):
         return column.low, column.high
     if isinstance(column, Datetime):
@@ -146,7 +146,7 @@ def _is_equation(form: Form) -> bool:
 
 
 def _derive(form: LinearForm, schema: Schema, taken: set[str]) -> DerivedColumn:
-    """The column of a form's value."""
+    """Return the derived column of an inequality's form."""
     name = spell_sum(form.terms, form.constant)
     while name in taken:
         name += "'"

@@ -1,7 +1,7 @@
-"""Constraints that contradict each other, found before anything is learned.
+"""Check before a fit that the constraints of a schema do not contradict each other.
 
-Orders, ranges and the bounds of columns are a graph of differences, in which a contradiction is a negative cycle. For
-everything else the solver z3 is asked, where the extra ``solver`` is installed.
+Orders, ranges and bounds form a graph of difference constraints, in which a contradiction is a negative cycle
+(Bellman-Ford). Other constraints are passed to the solver z3 if the extra ``solver`` is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tabsynth.schema.constraints.forms import LinearForm
 from tabsynth.schema.schema import Schema
 
 STRICT = 1e-6
-"""How much a strict order differs from a plain one."""
+"""Margin of a strict inequality."""
 
 ZERO = ""
 """The node of the number 0."""
@@ -35,7 +35,7 @@ class _Edge:
 
 
 def check_feasible(schema: Schema | None) -> None:
-    """Raise SchemaError if no complete row satisfies all constraints of a schema, naming those that contradict."""
+    """Raise SchemaError if no complete row can satisfy all constraints of a schema; the message names them."""
     rules = [] if schema is None else [rule for rule in schema.constraints if not isinstance(rule, RefusedRule)]
     if schema is None or not rules:
         return
@@ -49,7 +49,7 @@ def check_feasible(schema: Schema | None) -> None:
 
 
 def _edges(rule: Constraint, schema: Schema) -> Iterator[_Edge]:
-    """The differences that a rule bounds."""
+    """Yield the differences that a rule bounds."""
     for form in numeric_forms(rule, schema):
         if not isinstance(form, LinearForm) or len(form.terms) > 2:
             continue
@@ -68,7 +68,7 @@ def _edges(rule: Constraint, schema: Schema) -> Iterator[_Edge]:
 
 
 def _bound_edges(name: str, schema: Schema) -> Iterator[_Edge]:
-    """The declared bounds of a column."""
+    """Yield the declared bounds of a column."""
     low, high = declared_bounds(schema[name])
     if low is not None:
         yield _Edge(name, ZERO, -low, f"the lower bound of {name!r}")
@@ -77,7 +77,7 @@ def _bound_edges(name: str, schema: Schema) -> Iterator[_Edge]:
 
 
 def _negative_cycle(edges: list[_Edge]) -> list[str]:
-    """The labels of a cycle whose weights are negative in all; empty if there is none."""
+    """Return the labels of a cycle with a negative sum of weights; empty if there is none."""
     nodes = {node for edge in edges for node in (edge.start, edge.end)}
     distance, before = dict.fromkeys(nodes, 0.0), dict[str, _Edge]()
     moved: str | None = None

@@ -1,4 +1,4 @@
-"""The values that a column can hold in drawn rows: its steps and its range."""
+"""The values that a numeric or datetime column can hold in sampled rows: its steps and its range."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Grid:
     """Numbers, or days since 1970, that a column can hold.
 
     Attributes:
-        low, high: The ends that are declared or asked for.
-        first, last: The ends of what the model draws, inside those.
-        decimals: Decimals of a number; None for dates and for numbers as they come.
+        low, high: The declared or requested bounds.
+        first, last: The range that the model samples, inside the bounds.
+        decimals: Decimals of a number; None for dates and for numbers without rounding.
         unit: Days of a date's resolution; 0 for numbers.
     """
 
@@ -34,27 +34,27 @@ class Grid:
 
     @property
     def step(self) -> float:
-        """The distance of neighbouring values; 0 where there is none."""
+        """The distance of neighbouring values; 0 for continuous numbers."""
         return self.unit or (0.0 if self.decimals is None else 10.0**-self.decimals)
 
     def snap(self, data: Floats) -> Floats:
-        """The nearest values of the grid, shape (n,)."""
+        """Round to the nearest values of the grid, shape (n,)."""
         if self.unit:
             return np.asarray(np.rint(data / self.unit) * self.unit)
         return data if self.decimals is None else np.round(data, self.decimals)
 
     def clip(self, data: Floats, wide: Bools) -> Floats:
-        """Numbers clipped to what the model draws, or to the wider ends in some rows, shape (n,)."""
+        """Clip numbers to the range that the model samples, or to the bounds in the rows ``wide``, shape (n,)."""
         low, high = np.where(wide, self.low, self.first), np.where(wide, self.high, self.last)
         return np.asarray(np.clip(data, low, high))
 
     def inside(self, data: Floats) -> Bools:
-        """Which numbers are in the range, shape (n,)."""
+        """Return which numbers are within the bounds, shape (n,)."""
         slack = 1e-9 * max(self.step, 1e-300)
         return np.asarray((data >= self.low - slack) & (data <= self.high + slack))
 
     def within(self, low: float, high: float) -> Grid:
-        """The grid in a narrower range."""
+        """Return the grid restricted to a range."""
         return replace(
             self,
             low=max(self.low, low),
@@ -65,7 +65,7 @@ class Grid:
 
 
 def column_grid(column: Column, codec: Codec | None) -> Grid:
-    """The grid of a numeric or datetime column, as far as it is known."""
+    """Return the grid of a numeric or datetime column, as far as schema and codec define it."""
     low, high = declared_bounds(column)
     unit = UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 0.0
     decimals = column.decimals if isinstance(column, Numeric) else None

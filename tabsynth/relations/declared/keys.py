@@ -1,4 +1,4 @@
-"""Keys that occur once: repeated ones get other values."""
+"""Enforce declared unique keys: repeated keys get other values."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tabsynth.schema.constraints import Unique
 from tabsynth.schema.constraints.base import is_missing
 
 N_TURNS = 30
-"""Rounds of random values for repeated keys, before those that are left are enumerated."""
+"""Rounds of random values for repeated keys, after which the unused keys are enumerated."""
 
 MAX_KEYS = 1_000_000
-"""Keys that are enumerated."""
+"""Maximum number of keys that are enumerated."""
 
 
 def make_unique(
@@ -37,9 +37,9 @@ def make_unique(
         key: The key.
         values: The columns of all rows.
         free: Cells that may change.
-        grids: The values of numeric columns.
-        check: Whether rows satisfy all other rules.
-        rng: Chooses values.
+        grids: The possible values of numeric columns.
+        check: Returns which rows satisfy all other rules.
+        rng: Random generator.
 
     Raises:
         InputError: There are fewer keys than rows.
@@ -65,7 +65,7 @@ def make_unique(
 
 
 def _some(own: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
-    """Values of a column: of other rows, later any on its grid."""
+    """Sample values of a column: first from other rows, in later rounds from its whole grid."""
     if grid is None or turn < N_TURNS // 3 or not grid.step or not np.isfinite([grid.first, grid.last]).all():
         return own[rng.integers(len(own), size=n)]
     return grid.snap(rng.uniform(grid.first, grid.last, n))
@@ -79,7 +79,7 @@ def _enumerate(
     check: Callable[[Columns, Integers], Bools],
     rng: np.random.Generator,
 ) -> None:
-    """Deal keys that no row has to rows that repeat one, in place."""
+    """Assign unused keys to rows that repeat one, in place."""
     lists = [_all_values(values[name], grids.get(name)) for name in key.of]
     if prod(len(own) for own in lists) > MAX_KEYS:
         return

@@ -1,4 +1,4 @@
-"""Arithmetic that makes equations hold: a cell is computed where all others of its equation are decided."""
+"""Constraint propagation: compute a cell where all other cells of its equation are decided."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ def propagate(
 ) -> None:
     """Compute cells such that equations hold, in place.
 
-    What is decided spreads first; then columns that no equation decides keep their values, and so on.
+    Decided cells are propagated first. Then the remaining columns are fixed at their values one by one, columns that no
+    equation determines first, and each is propagated in turn.
 
     Args:
-        values: The columns, with the derived ones.
+        values: The columns, including derived ones.
         equations: The equations.
-        decided: Cells that must stay as they are.
-        grids: The values of each column.
+        decided: Cells that must not change, shape (n,) for each column.
+        grids: The possible values of each column.
     """
     active = [_active(values, equation) for equation in equations]
     if not equations or not any(rows.any() for rows in active):
@@ -44,7 +45,7 @@ def propagate(
 
 
 def _active(values: Columns, equation: Equation) -> Bools:
-    """Rows in which an equation decides something, shape (n,)."""
+    """Return the rows in which an equation applies: none of its cells is missing, shape (n,)."""
     names = [*equation.columns, *([equation.derived.name] if equation.derived else [])]
     if equation.target is None:
         return np.zeros(len(values[names[0]]), bool)
@@ -59,7 +60,7 @@ def _spread(
     decided: Mapping[str, Bools],
     grids: Mapping[str, Grid],
 ) -> None:
-    """Solve equations with one open column until there is none, in place."""
+    """Solve equations with one unsettled column until none is left, in place."""
     moved = True
     while moved:
         moved = False
@@ -75,13 +76,13 @@ def _spread(
 
 
 def _others_decided(equation: Equation, name: str, decided: Mapping[str, Bools]) -> Bools:
-    """Rows in which all other columns of an equation are given, so that what it gives may be any number, shape (n,)."""
+    """Return the rows in which all other columns of an equation are fixed, shape (n,)."""
     given = [decided[other] for other in equation.columns if other != name]
     return np.asarray(np.logical_and.reduce([np.ones(len(decided[name]), bool), *given]), dtype=bool)
 
 
 def _solved(values: Columns, equation: Equation, name: str, rows: Any, grid: Grid) -> Floats:
-    """A column of an equation computed from the others on its grid, shape (rows,)."""
+    """Solve an equation for a column on its grid, shape (rows,)."""
     form = equation.form
     needed = {*equation.columns, *([equation.derived.name] if equation.derived else [])}
     own = {column: values[column][rows] for column in needed}
@@ -100,7 +101,7 @@ def _solved(values: Columns, equation: Equation, name: str, rows: Any, grid: Gri
 def _shift(
     values: Columns, equation: Equation, active: Bools, decided: Mapping[str, Bools], grids: Mapping[str, Grid]
 ) -> None:
-    """Where the target ran into an end of its range, move another column, in place."""
+    """Where the target was clipped to its range, adjust another column instead, in place."""
     if equation.derived is None or equation.target is None or not isinstance(equation.form, LinearForm):
         return
     slack = 1.5 * sum(abs(k) * (grids[name].step or 1e-9) for name, k in equation.form.terms)
@@ -115,7 +116,7 @@ def _shift(
 def reflect(
     values: Columns, equations: Sequence[Equation], decided: Mapping[str, Bools], grids: Mapping[str, Grid]
 ) -> None:
-    """Where a linear form is out of its bounds, move its first free column to as far inside, in place."""
+    """Where a linear form exceeds a bound, reflect it at the bound by moving its first free column, in place."""
     for equation in equations:
         form = equation.form
         for name in equation.columns if isinstance(form, LinearForm) else ():

@@ -1,4 +1,4 @@
-"""Drawn rows that satisfy declared constraints: by arithmetic, by cells that others determine, else by repair."""
+"""Repair of sampled rows under declared constraints: arithmetic, then determined cells, then cells of donors."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tabsynth.schema.constraints.base import is_missing, present
 from tabsynth.schema.constraints.order import Range
 
 MAX_SWEEPS = 3
-"""How often determined cells are set and equations solved in turn, since one may undo the other."""
+"""Maximum rounds of setting determined cells and solving equations, since one may undo the other."""
 
 MIN_DONORS = 100
-"""Rows that satisfy the rules, below which more are drawn to be donors."""
+"""Minimum rows that satisfy the rules; with fewer, more rows are sampled as donors."""
 
 
 @dataclass(frozen=True, eq=False)
 class Repair:
-    """How rows of a rule set are repaired.
+    """Repair of rows under a rule set.
 
     Attributes:
         rules: The rules.
         grids: The values of each column.
-        rng: Chooses among donors.
-        context: Other columns of the rows, by which rows are alike.
-        more: Draws more rows under the same conditions, to be donors, with all columns; None if it cannot.
-        repaired: Rows that broke each rule after arithmetic, in the order of the rules.
+        rng: Random generator.
+        context: Returns the other columns of the rows, which define their similarity.
+        more: Samples more rows with all columns under the same conditions, as donors; None if it is not possible.
+        repaired: Number of rows that violated each rule after arithmetic, in the order of the rules.
     """
 
     rules: RuleSet
@@ -45,11 +45,11 @@ class Repair:
     repaired: list[int] = field(default_factory=list)
 
     def run(self, values: Columns, pins: Pins) -> Integers:
-        """Make rows satisfy the rules, in place; return those that do not.
+        """Repair rows in place; return the rows that still violate a rule.
 
         Args:
             values: The columns of the rules and the derived ones.
-            pins: What may not change.
+            pins: Cells that must not change.
         """
         drawn = {name: own.copy() for name, own in values.items() if name in self.grids}
         grids = {name: grid.within(*pins.bounds.get(name, (-np.inf, np.inf))) for name, grid in self.grids.items()}
@@ -63,7 +63,7 @@ class Repair:
         return np.flatnonzero(left)
 
     def _fill_derived(self, values: Columns) -> None:
-        """Give derived cells that are missing although their columns are present the value of another row, in place."""
+        """Fill missing derived cells whose columns are present with the value of another row, in place."""
         for one in self.rules.derived:
             own = values[one.name]
             known = np.flatnonzero(~np.isnan(own))
@@ -84,13 +84,13 @@ class Repair:
 
 @dataclass(frozen=True, eq=False)
 class _ComponentRepair:
-    """The repair of rules that share columns.
+    """Repair of the rules of one component.
 
     Attributes:
-        repair: The repair of all rules.
+        repair: The repair of the whole rule set.
         component: The rules, their columns and equations.
-        pins: What may not change.
-        grids: The values of each column, under the conditions.
+        pins: Cells that must not change.
+        grids: The possible values of each column under the conditions.
     """
 
     repair: Repair
@@ -99,7 +99,7 @@ class _ComponentRepair:
     grids: dict[str, Grid]
 
     def run(self, values: Columns, drawn: Columns) -> Integers:
-        """Make rows satisfy the rules, in place; return those that do not."""
+        """Repair rows in place; return the rows that still violate a rule."""
         if self._state(values, self.pins).all():
             return np.zeros(0, np.int64)
         self._set_determined(values, self.pins, {})
@@ -109,7 +109,7 @@ class _ComponentRepair:
         return self._take_from_donors(values, rows) if len(rows) else rows
 
     def _correct_numbers(self, values: Columns, drawn: Columns, rows: Integers) -> Integers:
-        """Where arithmetic failed, take the numbers as drawn, else reflect them; return the rows that are left."""
+        """Where arithmetic failed, restore the sampled numbers or reflect them; return the rows that are left."""
         own = self.pins.of_rows(rows)
         fixed = {name: own.fixed(name, len(rows)) for name in self.component.columns}
         held = [
@@ -127,9 +127,10 @@ class _ComponentRepair:
         return rows[~self._state(take(values, rows), own).all(axis=0)]
 
     def _take_from_donors(self, values: Columns, rows: Integers) -> Integers:
-        """Repair rows from rows that satisfy the rules, in place; return those that are left.
+        """Repair rows with cells of rows that satisfy the rules, in place; return the rows that are left.
 
-        First the columns of one violated rule are replaced, then all that rules join, then cells of several donors.
+        First the columns of one violated rule are replaced, then all columns of the component by one donor's, then
+        single cells by those of several donors.
         """
         names = self.component.columns
         everything = {**self.repair.own_context, **values}
@@ -152,7 +153,7 @@ class _ComponentRepair:
         return self._move_into_ranges(values, rows, free)
 
     def _move_into_ranges(self, values: Columns, rows: Integers, free: Mapping[str, Bools]) -> Integers:
-        """Move columns to the nearer end of their ranges, in place; return the rows that are left."""
+        """Clip columns to their declared ranges, in place; return the rows that are left."""
         for rule in self.component.rules:
             if not len(rows) or not isinstance(rule, Range) or rule.by:
                 continue
@@ -169,7 +170,7 @@ class _ComponentRepair:
         return rows
 
     def _check(self, values: Columns, at: int | None) -> Callable[[Columns, Integers, Sequence[str]], Bools]:
-        """Whether trial rows satisfy a rule, or all, and none is violated that was not before."""
+        """Return a check that trial rows satisfy one rule, or all, and violate no rule that they satisfied before."""
 
         def check(trial: Columns, rows: Integers, replaced: Sequence[str]) -> Bools:
             own = self.pins.of_rows(rows)
@@ -192,7 +193,7 @@ class _ComponentRepair:
         return {name: own | stays[name] if name in stays else own for name, own in cells.items()}
 
     def _set_determined(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> None:
-        """Set the cells that others determine, in place."""
+        """Set the cells that other cells determine, in place."""
         decided = self._decided(values, pins, stays)
         for _ in range(MAX_SWEEPS):
             moved = False
@@ -210,7 +211,7 @@ class _ComponentRepair:
             propagate(values, self.component.equations, decided, self.grids)
 
     def _state(self, values: Columns, pins: Pins) -> Bools:
-        """Whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n)."""
+        """Return whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n)."""
         inside = np.ones(size_of(values), bool)
         for name in self.component.columns:
             if name in self.grids:
@@ -221,5 +222,5 @@ class _ComponentRepair:
 
 
 def size_of(values: Columns) -> int:
-    """The number of rows."""
+    """Return the number of rows."""
     return len(next(iter(values.values())))

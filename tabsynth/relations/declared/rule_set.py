@@ -1,4 +1,4 @@
-"""The constraints of a schema, ready to be kept: what the model learns for them, and which columns they join."""
+"""The constraints of a schema with their equations, derived columns and connected components."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RuleSet:
         schema: The schema.
         rules: Its constraints on single rows.
         keys: Its keys.
-        equations: What can be kept by arithmetic.
+        equations: Forms that arithmetic enforces.
     """
 
     schema: Schema
@@ -55,7 +55,7 @@ class RuleSet:
 
     @classmethod
     def of(cls, schema: Schema) -> RuleSet:
-        """The constraints of a schema, those that are refused left out."""
+        """Collect the constraints of a schema, without refused rules."""
         rules = tuple(rule for rule in schema.constraints if not isinstance(rule, (RefusedRule, Unique)))
         keys = tuple(rule for rule in schema.constraints if isinstance(rule, Unique))
         forms = [form for rule in rules for form in numeric_forms(rule, schema)]
@@ -72,7 +72,7 @@ class RuleSet:
 
     @cached_property
     def derived(self) -> tuple[DerivedColumn, ...]:
-        """The columns that a model learns beside the schema's."""
+        """The columns that a model learns in addition to the schema's."""
         return tuple(equation.derived for equation in self.equations if equation.derived is not None)
 
     @cached_property
@@ -99,14 +99,14 @@ class RuleSet:
         return schema_steps(self.schema, self.columns)
 
     def hold(self, values: Values, rules: Sequence[Constraint] | None = None) -> Bools:
-        """Rows that satisfy all rules, shape (n,)."""
+        """Return which rows satisfy all rules, shape (n,)."""
         chosen = self.rules if rules is None else rules
         n = len(next(iter(values.values())))
         good = [np.ones(n, bool), *(rule.holds(values, self.steps) for rule in chosen)]
         return np.asarray(np.logical_and.reduce(good), dtype=bool)
 
     def grids(self, codec: Codec | None) -> dict[str, Grid]:
-        """The values that each numeric column of the rules can hold."""
+        """Return the possible values of each numeric column of the rules."""
         numeric = [name for name in self.columns if isinstance(self.schema[name], (Numeric, Datetime))]
         out = {name: column_grid(self.schema[name], codec) for name in numeric}
         for equation in self.equations:
@@ -123,7 +123,7 @@ class RuleSet:
         return out
 
     def model_schema(self) -> Schema:
-        """The schema with the derived columns, as a private fit learns it; their bounds follow from declared ones."""
+        """Return the schema of a private fit, with derived columns whose bounds follow from declared ones."""
         columns = self.schema.columns
         more = {
             one.name: one.column(columns, nullable=any(columns[name].nullable for name in one.form.columns))
@@ -132,11 +132,11 @@ class RuleSet:
         return Schema({**columns, **more}, self._refused(), self.schema.sdv, self.schema.ledger)
 
     def add_derived(self, frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-        """Rows of a private fit with the derived columns, clipped to their bounds.
+        """Add the derived columns to rows of a private fit, clipped to their bounds.
 
         Args:
             frame: Rows with values inside the declared bounds.
-            schema: What ``model_schema`` gave.
+            schema: The result of ``model_schema``.
         """
         if not self.derived:
             return frame
@@ -149,7 +149,7 @@ class RuleSet:
         return out
 
     def training_table(self, table: Table) -> Table:
-        """A training table with the derived columns; they are missing in rows that violate their rule."""
+        """Add the derived columns to a training table; they are missing in rows that violate their rule."""
         if not self.derived:
             return table if not self else replace(table, schema=self._plain_schema({}))
         values = row_values(table.frame, self.schema, self.columns)
@@ -168,27 +168,27 @@ class RuleSet:
         return tuple(rule for rule in self.schema.constraints if isinstance(rule, RefusedRule))
 
     def card(self) -> list[dict[str, Any]]:
-        """How each rule is kept."""
-        return [{"rule": rule.describe(), "kept_by": self._way(rule)} for rule in (*self.rules, *self.keys)]
+        """Return the model card's entries: each rule and the mechanism that enforces it."""
+        return [{"rule": rule.describe(), "kept_by": self._mechanism(rule)} for rule in (*self.rules, *self.keys)]
 
-    def _way(self, rule: Constraint) -> str:
+    def _mechanism(self, rule: Constraint) -> str:
         own = numeric_forms(rule, self.schema)
-        ways = {_way(equation) for equation in self.equations if equation.form in own}
+        mechanisms = {_equation_mechanism(equation) for equation in self.equations if equation.form in own}
         if isinstance(rule, Unique):
             return "other values for repeated keys"
-        if not ways and isinstance(rule, (IfThen, Lookup, MissingWhen)):
+        if not mechanisms and isinstance(rule, (IfThen, Lookup, MissingWhen)):
             return "setting what other cells determine, else repair from rows that satisfy it"
-        return " and ".join(sorted(ways)) or "repair from rows that satisfy it"
+        return " and ".join(sorted(mechanisms)) or "repair from rows that satisfy it"
 
 
 def numeric_forms(rule: Constraint, schema: Schema) -> list[Form]:
-    """The forms of a rule, if all its columns are numbers or dates."""
+    """Return the linear forms and products of a rule, if all its columns are numbers or dates."""
     if not all(isinstance(schema[name], (Numeric, Datetime)) for name in rule.columns):
         return []
     return [*rule.linear_forms(), *rule.product_forms()]
 
 
-def _way(equation: Equation) -> str:
+def _equation_mechanism(equation: Equation) -> str:
     if equation.target is None:
         return "bounds" if len(equation.form.columns) == 1 else "repair"
     return "arithmetic" if equation.derived is None else f"learning {equation.derived.name!r}"

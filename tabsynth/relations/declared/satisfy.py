@@ -1,4 +1,4 @@
-"""Frames of drawn rows that satisfy the constraints of their schema."""
+"""Make frames of sampled rows satisfy the constraints of their schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.columns import Identifier
 
 N_DONORS = 256
-"""Rows that are drawn to be donors."""
+"""Number of additional rows that are sampled as donors."""
 
 
 def satisfy(
@@ -33,19 +33,19 @@ def satisfy(
     more: Callable[[Integers], pd.DataFrame] | None = None,
     strict: bool = True,
 ) -> pd.DataFrame:
-    """Rows that satisfy all rules on single rows, without the derived columns.
+    """Repair rows so that they satisfy all rules on single rows, and drop the derived columns.
 
     Args:
         rules: The rules.
-        frame: Drawn rows, with the derived columns.
-        codec: Their vocabulary.
-        pins: What a condition decides.
-        rng: Chooses among donors.
-        more: Draws rows again, given their numbers.
-        strict: Refuse conditions under which the rules cannot be satisfied; otherwise such rows stay as they are.
+        frame: Sampled rows, with the derived columns.
+        codec: The codec of the rows.
+        pins: Cells that a condition fixes or restricts.
+        rng: Random generator.
+        more: Samples the rows at given positions again.
+        strict: Raise if rows cannot be repaired; otherwise they are returned unchanged.
 
     Raises:
-        ConditionError: The conditions contradict the rules.
+        ConditionError: Some rows cannot be repaired, as when conditions contradict the rules.
     """
     out, left, _ = _run(rules, frame, codec, pins, rng, more)
     if strict and len(left):
@@ -59,7 +59,7 @@ def satisfy(
 
 
 def count_repairs(rules: RuleSet, frame: pd.DataFrame, codec: Codec, rng: np.random.Generator) -> list[float]:
-    """The share of drawn rows in which each rule on single rows had to be repaired."""
+    """Return the share of sampled rows in which each rule on single rows had to be repaired."""
     *_, repaired = _run(rules, frame, codec, Pins(), rng, None)
     return [count / max(len(frame), 1) for count in repaired]
 
@@ -67,7 +67,7 @@ def count_repairs(rules: RuleSet, frame: pd.DataFrame, codec: Codec, rng: np.ran
 def satisfy_keys(
     rules: RuleSet, frame: pd.DataFrame, codec: Codec, pins: Pins, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Rows in which every declared key occurs once.
+    """Make the declared keys unique.
 
     Raises:
         InputError: A key has fewer values than there are rows.
@@ -92,7 +92,7 @@ def _run(
     rng: np.random.Generator,
     more: Callable[[Integers], pd.DataFrame] | None,
 ) -> tuple[pd.DataFrame, Integers, list[int]]:
-    """The frame as far as it can be repaired, the rows that cannot, and how often each rule was repaired."""
+    """Return the repaired frame, the rows that could not be repaired, and the repaired rows of each rule."""
     if not len(frame) or not rules.rules:
         plain = frame.drop(columns=[one.name for one in rules.derived])
         return plain, np.zeros(0, np.int64), [0] * len(rules.rules)

@@ -1,4 +1,4 @@
-"""Contradictions between constraints of any kind, by the solver z3 (extra ``solver``)."""
+"""Find contradictions between constraints of any kind with the SMT solver z3 (extra ``solver``)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import schema_steps
 
 TIMEOUT_MS = 5000
-"""How long the solver may think."""
+"""Time limit of the solver; without an answer no contradiction is reported."""
 
 
 class _UnsupportedError(ValueError):
-    """What the solver is not asked about."""
+    """An expression that is not translated for the solver."""
 
 
 def find_contradiction(schema: Schema) -> list[str]:
-    """Constraints and bounds that no complete row satisfies together; empty if there are none, or z3 is not installed.
+    """Return constraints and bounds that contradict each other; empty if there are none or z3 is not installed.
 
-    A column is taken to be present unless a constraint is about whether it is missing.
+    A column is assumed to be present unless a constraint refers to its missing values.
     """
     try:
         z3 = import_module("z3")
@@ -58,7 +58,7 @@ def find_contradiction(schema: Schema) -> list[str]:
 
 
 class _Problem:
-    """The constraints of a schema as claims about one row."""
+    """The constraints of a schema as logical claims about one row."""
 
     def __init__(self, z3: Any, schema: Schema) -> None:
         self.z3, self.schema = z3, schema
@@ -67,7 +67,7 @@ class _Problem:
         self.gaps = {name: z3.Bool(f"missing {name}") for name in schema}
 
     def claims(self) -> list[tuple[Any, str]]:
-        """All claims with what they say."""
+        """Return all claims with their descriptions."""
         z3, out = self.z3, []
         optional: set[str] = set()
         for rule in self.schema.constraints:
@@ -102,7 +102,7 @@ class _Problem:
         return self.z3.Int(name) if whole or not isinstance(column, (Numeric, Datetime)) else self.z3.Real(name)
 
     def _code(self, value: Any) -> int:
-        """The number of a category; different values have different ones."""
+        """Return the integer code of a category."""
         return self.codes.setdefault(value, len(self.codes))
 
     def _equals(self, name: str, value: Any) -> Any:
@@ -159,7 +159,7 @@ class _Problem:
     def _form(self, form: LinearForm) -> Any:
         total = self.z3.Sum(*(self.z3.RealVal(str(k)) * self.variables[name] for name, k in form.terms)) + form.constant
         if form.is_equation:
-            # Equations allow for rounding.
+            # The tolerance allows for rounding.
             step = schema_steps(self.schema, [form.target]).get(form.target, 1e-6)
             slack = 0.51 * step * abs(dict(form.terms)[form.target]) if form.tolerance is None else form.tolerance
             least = form.least or 0.0
@@ -182,7 +182,7 @@ class _Problem:
         return self.z3.And(here, self.variables[name] != 0) if isinstance(column, Numeric) else here
 
     def _truth(self, node: ast.expr) -> Any:
-        """An expression that is true or false."""
+        """Translate a Boolean expression."""
         z3 = self.z3
         parts = conjuncts(node)
         if len(parts) > 1:
@@ -225,7 +225,7 @@ class _Problem:
         return compare[type(op)](self._number(left), self._number(right))
 
     def _number(self, node: ast.expr) -> Any:
-        """An expression that is a number."""
+        """Translate a numeric expression."""
         z3 = self.z3
         match node:
             case ast.Constant(int() | float() as value) if not isinstance(value, bool):
@@ -259,6 +259,6 @@ class _Problem:
 
 
 def _formulas(rule: Constraint) -> list[Formula]:
-    """The expressions of a constraint."""
+    """Return the expressions of a constraint."""
     held = [getattr(rule, name, None) for name in ("formula", "condition", "consequence")]
     return [formula for formula in held if isinstance(formula, Formula)]

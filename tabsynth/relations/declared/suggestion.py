@@ -1,4 +1,4 @@
-"""Rules that all rows of a table obey, in the form in which a schema declares them."""
+"""Suggest constraints that all rows of a table satisfy, in the form in which a schema declares them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tabsynth.schema.constraints import Constraint, IfThen, Linear, Lookup, Orde
 from tabsynth.schema.validation import satisfies
 
 MIN_GROUP = 5
-"""Persons on which a suggested value rests at least."""
+"""Minimum persons behind a suggested value."""
 
 MAX_LOOKUP = 200
-"""Values of a lookup that is suggested."""
+"""Maximum number of values of a suggested lookup."""
 
 
 def suggest_constraints(table: Table) -> list[Constraint]:
-    """Constraints that hold in every row and would not by chance: orders, sums, products, equal columns, and lookups.
+    """Suggest constraints with evidence: orders, sums, products, equal columns and lookups.
 
-    They are proposals: a rule that holds in all rows seen need not be one.
+    They are proposals: a rule may hold in all rows of the table without being intended.
     """
     codec = Codec.measure(table, min_group=MIN_GROUP)
     relations = Relations.discover(table, codec)
@@ -45,12 +45,12 @@ def suggest_constraints(table: Table) -> list[Constraint]:
 
 
 def spell(name: str) -> str:
-    """A column's name in an expression."""
+    """Return a column's name as an expression refers to it."""
     return name if name.isidentifier() else f'col("{name}")'
 
 
 def _arithmetic(relation: ArithmeticRelation, codec: Codec) -> Constraint | None:
-    """A sum or product of numbers; dates are left to orders."""
+    """Return an arithmetic relation as a constraint, None if it includes dates."""
     if not all(isinstance(codec.schema[name], Numeric) for name in relation.columns):
         return None
     terms = {name: _plain(factor) for name, factor in relation.terms}
@@ -59,7 +59,7 @@ def _arithmetic(relation: ArithmeticRelation, codec: Codec) -> Constraint | None
 
 
 def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
-    """Columns of categories that another one determines for each of its values."""
+    """Yield lookups: categorical columns that another column determines for each of its values."""
     names = [
         name
         for name, coder in codec.coders.items()
@@ -81,7 +81,7 @@ def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
         assert isinstance(by, ValueCoder)
         assert isinstance(column, ValueCoder)
         known = function.table[: len(by.values)]
-        # Of two columns that determine each other one lookup is enough.
+        # Two columns that determine each other need one lookup only.
         if (known < 0).any() or (known >= len(column.values)).any() or pair[::-1] in done:
             continue
         done.add(pair)
@@ -90,18 +90,18 @@ def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
 
 
 def _label(codec: Codec, rule: EqualityRule) -> Any:
-    """The value of the column that decides an equality."""
+    """Return the value of the column that defines an equality's group."""
     coder = codec.coders[rule.group]
     value = coder.values[int(rule.value)] if isinstance(coder, ValueCoder) else _plain(rule.value)
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _days(codec: Codec, name: str) -> float:
-    """Days of the unit in which a column's differences are counted; 1 for numbers."""
+    """Return the unit of a column's differences in days; 1 for numbers."""
     column = codec.schema[name]
     return UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1.0
 
 
 def _plain(value: float) -> float:
-    """A factor without the rounding error of its estimate."""
+    """Round away the numerical error of an estimated factor."""
     return float(f"{value:.9g}")

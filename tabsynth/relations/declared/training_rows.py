@@ -1,4 +1,4 @@
-"""Training rows that violate a constraint: counted, and left out, repaired or kept as the constraint declares."""
+"""Count training rows that violate a constraint, and drop, repair or keep them as the constraint declares."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Violations:
 
     @classmethod
     def of(cls, table: Table) -> Violations:
-        """Those of a table."""
+        """Find the violations in a table."""
         rows = [(rule, ~satisfies(rule, table.frame, table.schema)) for rule in table.schema.constraints]
         return cls(tuple((rule, broken) for rule, broken in rows if broken.any()))
 
     def dropped(self, n: int) -> Bools:
-        """The rows to leave out, shape (n,)."""
+        """Return the rows to drop, shape (n,)."""
         chosen = [own for rule, own in self.rows if rule.on_violation == "drop"]
         return np.asarray(np.logical_or.reduce([np.zeros(n, bool), *chosen]), dtype=bool)
 
     def card(self) -> list[dict[str, Any]]:
-        """How many rows violate each constraint, and what was done."""
+        """Return how many rows violate each constraint, and the action taken."""
         return [
             {"rule": rule.describe(), "rows": int(own.sum()), "on_violation": rule.on_violation}
             for rule, own in self.rows
@@ -54,12 +54,12 @@ class Violations:
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """A training table that is ready to be learned under its constraints.
+    """A training table prepared under its constraints.
 
     Attributes:
-        table: The rows, with those left out or repaired that violate a constraint; its schema lists combinations.
-        kept: The rows of the original table that are left, shape (n,).
-        card: How many rows violate each constraint, and what was done.
+        table: The rows, with violating rows dropped or repaired; its schema lists all combinations.
+        kept: Rows of the original table that are not dropped, shape (n,).
+        card: Number of rows that violate each constraint, and the action taken.
     """
 
     table: Table
@@ -79,7 +79,7 @@ class TrainingRows:
         return cls(table, kept, violations.card())
 
     def keep(self, weights: Any, mask: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
-        """Weights and mask of the rows that are left."""
+        """Select the weights and the mask of the rows that are not dropped."""
         if self.kept.all():
             return weights, mask
         if weights is not None and not isinstance(weights, str) and len(weights) == len(self.kept):
@@ -90,7 +90,7 @@ class TrainingRows:
 
 
 def learn_combinations(table: Table, min_group: int) -> Schema:
-    """The schema with the combinations of training rows where it lists none; each rests on ``min_group`` persons."""
+    """Fill in combinations that the schema does not list from rows of at least ``min_group`` persons each."""
     persons = person_codes(table, min_group)
     out: list[Constraint] = []
     for rule in table.schema.constraints:
@@ -113,7 +113,7 @@ def learn_combinations(table: Table, min_group: int) -> Schema:
 
 
 def repair_rows(table: Table, violations: Violations, rng: np.random.Generator) -> Table:
-    """The table with the rows repaired that violate a constraint which says so."""
+    """Repair the rows that violate a constraint with ``on_violation="repair"``."""
     chosen = [own for rule, own in violations.rows if rule.on_violation == "repair"]
     if not chosen:
         return table
@@ -124,7 +124,7 @@ def repair_rows(table: Table, violations: Violations, rng: np.random.Generator) 
     before = {name: own.copy() for name, own in values.items()}
     for one in rules.derived:
         values[one.name] = np.where(one.form.holds(values, rules.steps), one.measure(values) / one.scale, np.nan)
-    # Rows that violate nothing stay as they are; they are donors.
+    # Rows that violate nothing are pinned; they serve as donors.
     pins = Pins(dict.fromkeys(rules.columns, ~broken))
     Repair(rules, rules.grids(None), rng, lambda: read_context(rules, table.frame)).run(values, pins)
     dtypes = {name: dtype_name(table.frame[name]) for name in rules.columns}
@@ -133,6 +133,6 @@ def repair_rows(table: Table, violations: Violations, rng: np.random.Generator) 
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """Convert a value to its JSON form."""
     value = value.item() if isinstance(value, np.generic) else value
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,4 +1,4 @@
-"""Constraints between the columns of a row, as a schema declares them; ``docs/how-to/rules.md`` is their format."""
+"""Constraints between the columns of a row, as declared in a schema; ``docs/how-to/rules.md`` describes the format."""
 
 from __future__ import annotations
 

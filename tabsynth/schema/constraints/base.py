@@ -1,4 +1,4 @@
-"""What every constraint is: its columns, whether a row satisfies it, and its plain data."""
+"""Base class of the constraints, and functions that they share."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NO_STEPS: Steps = {}
 
 @dataclass(frozen=True)
 class Determined:
-    """Cells that the other cells of their row determine.
+    """Cells of one column that the other cells of their row determine.
 
     Attributes:
-        column: Their column.
-        rows: Which rows, shape (n,).
-        values: Their values in the form of ``Values``, shape (n,); read where ``rows``.
+        column: The column.
+        rows: Rows whose cell is determined, shape (n,).
+        values: The values in the form of ``Values``, shape (n,); meaningful where ``rows`` is true.
     """
 
     column: str
@@ -45,12 +45,12 @@ class Determined:
 class Constraint:
     """A rule that every synthetic row satisfies.
 
-    A rule holds in a row where a value that it reads is missing, unless the rule is about missing cells.
+    A rule counts as satisfied in rows in which a value that it reads is missing, unless it refers to missing cells.
 
     Attributes:
         on_violation: What happens to training rows that violate the rule: ``error`` refuses the table, ``exclude``
             trains on them without the rule, ``repair`` changes the cells that violate it, ``drop`` leaves the rows out.
-            A private fit does not look.
+            A private fit ignores it.
     """
 
     kind: ClassVar[str]
@@ -68,30 +68,30 @@ class Constraint:
         raise NotImplementedError
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         raise NotImplementedError
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         raise NotImplementedError
 
     def check_columns(self, columns: Mapping[str, Column]) -> None:
-        """Raise SchemaError if the columns are not of a kind that the constraint can be about."""
+        """Raise SchemaError if the constraint does not apply to columns of this kind."""
 
     def linear_forms(self) -> tuple[LinearForm, ...]:
-        """Linear forms that together say the same as the constraint; empty if none do."""
+        """Return linear forms that are together equivalent to the constraint; empty if there are none."""
         return ()
 
     def product_forms(self) -> tuple[ProductForm, ...]:
-        """Products that together say the same as the constraint; empty if none do."""
+        """Return products that are together equivalent to the constraint; empty if there are none."""
         return ()
 
     def determined(self, values: Values) -> Iterable[Determined]:
-        """Cells that the others determine, so that no other value satisfies the constraint."""
+        """Return the cells that other cells determine: no other value satisfies the constraint."""
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data, without defaults."""
+        """Return the constraint as plain data, without defaults."""
         out: dict[str, Any] = {"kind": self.kind}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -103,7 +103,7 @@ class Constraint:
         return SchemaError(f"constraint {self.kind}: {why}")
 
     def _check_names(self, names: object, at_least: int, what: str) -> tuple[str, ...]:
-        """A list of distinct column names as a tuple."""
+        """Check a list of distinct column names and return it as a tuple."""
         good = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
         if not good or not isinstance(names, (list, tuple)) or len(names) < at_least or len(set(names)) < len(names):
             raise self._refuse(f"{what} must be a list of at least {at_least} different column names, not {names!r}")
@@ -111,24 +111,24 @@ class Constraint:
 
 
 def is_missing(values: Any) -> Bools:
-    """Which cells are missing, shape (n,)."""
+    """Return which cells are missing, shape (n,)."""
     return np.asarray(pd.isna(values), dtype=bool)
 
 
 def present(values: Values, names: Iterable[str]) -> Bools:
-    """The rows in which none of some columns is missing, shape (n,)."""
+    """Return the rows in which none of the columns is missing, shape (n,)."""
     return np.asarray(np.logical_and.reduce([~is_missing(values[name]) for name in names]), dtype=bool)
 
 
 def plain_mapping(pairs: tuple[tuple[Any, Any], ...]) -> Any:
-    """Pairs as a mapping, as JSON can hold them: a list of pairs unless all keys are text."""
+    """Convert pairs to JSON: a mapping if all keys are text, else a list of pairs."""
     if all(isinstance(key, str) for key, _ in pairs):
         return dict(pairs)
     return [[key, value] for key, value in pairs]
 
 
 def check_number(constraint: Constraint, name: str, value: object) -> None:
-    """Raise SchemaError unless a fact is a finite number or None."""
+    """Raise SchemaError unless an attribute is a finite number or None."""
     good = value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value))
     if not good:
         raise SchemaError(f"constraint {constraint.kind}: {name} must be a finite number, not {value!r}")

@@ -20,7 +20,7 @@ from tabsynth.schema.expressions import Formula
 class Expression(Constraint):
     """An expression that is true in every row, such as ``where(age < 18, kids == 0, True)``.
 
-    Sums and differences are recognised and kept as the constraints ``order`` and ``linear`` are.
+    Sums and differences are recognised and enforced in the same way as the constraints ``order`` and ``linear``.
 
     Attributes:
         rule: The expression.
@@ -40,32 +40,32 @@ class Expression(Constraint):
         return tuple(sorted(self.formula.names))
 
     def linear_forms(self) -> tuple[LinearForm, ...]:
-        """The forms that the expression says, if it says nothing else."""
+        """Return the linear forms that are equivalent to the expression; empty if there are none."""
         return linear_forms_of(self.formula.tree)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         forms = self.linear_forms()
         if forms and all(np.asarray(values[name]).dtype != object for name in self.columns):
             return np.asarray(np.logical_and.reduce([form.holds(values, steps) for form in forms]), dtype=bool)
         return _true(self.formula, values) | ~_readable(self.formula, values)
 
     def describe(self) -> str:
-        """The expression."""
+        """Return the expression."""
         return self.rule
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return _without_formulas(super().to_dict())
 
 
 @dataclass(frozen=True, kw_only=True)
 class IfThen(Constraint):
-    """Where one expression is true, another is too.
+    """An expression that is true in every row in which a condition is true.
 
     Attributes:
         when: The condition.
-        then: What follows.
+        then: The consequence.
     """
 
     kind: ClassVar[str] = "if_then"
@@ -85,12 +85,12 @@ class IfThen(Constraint):
         return tuple(sorted(self.condition.names | self.consequence.names))
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         then = self.consequence
         return ~self._applies(values) | _true(then, values) | ~_readable(then, values)
 
     def determined(self, values: Values) -> Iterable[Determined]:
-        """The columns that the consequence sets to one value or empties, where the condition is true."""
+        """Return the columns that the consequence sets to one value or to missing, where the condition is true."""
         rows = self._applies(values)
         for name, value in assignments(self.consequence.tree):
             here = rows if value is None else rows & ~is_missing(values[name])
@@ -100,17 +100,17 @@ class IfThen(Constraint):
         return _true(self.condition, values) & _readable(self.condition, values)
 
     def describe(self) -> str:
-        """The rule as people read it."""
+        """Return the constraint as readable text."""
         return f"if {self.when} then {self.then}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return _without_formulas(super().to_dict())
 
 
 @dataclass(frozen=True, kw_only=True)
 class MissingWhen(Constraint):
-    """A column that is missing where an expression is true, and nowhere else.
+    """A column that is missing where an expression is true, and by default nowhere else.
 
     Attributes:
         column: The column.
@@ -138,22 +138,22 @@ class MissingWhen(Constraint):
         return (self.column, *sorted(self.condition.names))
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         known = _readable(self.condition, values)
         wanted, absent = _true(self.condition, values), is_missing(values[self.column])
         return ~known | np.where(wanted, absent, ~absent | (not self.only))
 
     def determined(self, values: Values) -> Iterable[Determined]:
-        """The missing cells."""
+        """Return the missing cells."""
         rows = _true(self.condition, values) & _readable(self.condition, values)
         yield Determined(self.column, rows, _constant(values[self.column], None))
 
     def describe(self) -> str:
-        """The rule as people read it."""
+        """Return the constraint as readable text."""
         return f"{self.column} is missing {'just where' if self.only else 'where'} {self.when}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return _without_formulas(super().to_dict())
 
 
@@ -168,7 +168,7 @@ def _parse(constraint: Constraint, name: str, text: Any) -> Formula:
 
 
 def _true(formula: Formula, values: Values) -> Bools:
-    """Where an expression is true, shape (n,); false where it reads a missing value."""
+    """Return the rows in which an expression is true, shape (n,); false where it reads a missing value."""
     rows = np.flatnonzero(_readable(formula, values))
     first = next(iter(formula.names))
     out = np.zeros(len(values[first]), bool)
@@ -179,13 +179,13 @@ def _true(formula: Formula, values: Values) -> Bools:
 
 
 def _readable(formula: Formula, values: Values) -> Bools:
-    """Rows in which no value that an expression reads is missing, shape (n,)."""
+    """Return the rows in which no value that an expression reads is missing, shape (n,)."""
     names = formula.value_names
     return present(values, names) if names else np.ones(len(values[next(iter(formula.names))]), bool)
 
 
 def _constant(like: Any, value: Any) -> Any:
-    """A column of one value, None for missing, shape (n,)."""
+    """Return a constant column, None for missing, shape (n,)."""
     if np.asarray(like).dtype != object:
         return np.full(len(like), np.nan if value is None else float(value))
     out = np.empty(len(like), dtype=object)

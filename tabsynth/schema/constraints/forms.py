@@ -1,4 +1,4 @@
-"""Linear forms and products of columns: what an order, a range, a sum, a difference or a ratio comes to."""
+"""Linear forms and products of columns, to which orders, ranges, sums, differences and ratios reduce."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class LinearForm:
 
     Attributes:
         terms: The columns with their factors.
-        constant: What is added.
+        constant: Constant term.
         least, greatest: The bounds; equal in an equation.
         strict: Whether the bounds themselves are excluded.
-        tolerance: Deviation that an equation allows; None for half a step of the target.
+        tolerance: Allowed deviation from an equation; None for half a step of the target.
         target: The column to compute from the others first.
     """
 
@@ -50,12 +50,12 @@ class LinearForm:
         return self.least is not None and self.least == self.greatest
 
     def total(self, values: Mapping[str, Any]) -> Floats:
-        """The form's value in each row, shape (n,); NaN where a column is missing."""
+        """Compute the form's value in each row, shape (n,); NaN where a column is missing."""
         parts = [factor * np.asarray(values[name], dtype=np.float64) for name, factor in self.terms]
         return np.asarray(self.constant + np.sum(parts, axis=0))
 
     def slack(self, values: Mapping[str, Any], steps: Mapping[str, float]) -> Floats:
-        """How far each row may be beyond a bound by rounding, shape (n,)."""
+        """Return the tolerance of each row for rounding, shape (n,)."""
         scale = np.sum([np.abs(k * np.asarray(values[name], dtype=np.float64)) for name, k in self.terms], axis=0)
         if not self.is_equation:
             exact = self.constant == 0 and {abs(k) for _, k in self.terms} == {1.0} and len(self.terms) <= 2
@@ -69,7 +69,7 @@ class LinearForm:
         return np.asarray(DEFAULT_TOLERANCE * scale)
 
     def holds(self, values: Mapping[str, Any], steps: Mapping[str, float]) -> Bools:
-        """Whether each row is within the bounds, shape (n,)."""
+        """Return whether each row is within the bounds, shape (n,)."""
         total, slack = self.total(values), self.slack(values, steps)
         good = np.ones(len(total), bool)
         with np.errstate(invalid="ignore"):
@@ -80,7 +80,7 @@ class LinearForm:
         return good | np.isnan(total)
 
     def solve(self, name: str, values: Mapping[str, Any], wanted: Floats | float) -> Floats:
-        """A column such that the form has the wanted value, shape (n,)."""
+        """Solve for a column such that the form has the wanted value, shape (n,)."""
         rest = [k * np.asarray(values[other], dtype=np.float64) for other, k in self.terms if other != name]
         others = np.sum([np.zeros(len(values[name])), *rest], axis=0)
         others = np.sum([np.zeros(len(values[name])), *rest], axis=0)
@@ -90,7 +90,7 @@ class LinearForm:
         return dict(self.terms)[name]
 
     def __str__(self) -> str:
-        """The form as people read it, such as ``total = net + tax``."""
+        """Return the form as readable text, such as ``total = net + tax``."""
         if self.is_equation:
             return f"{self.target} = {self._spell_rest()}"
         if self.constant == 0 and sorted(k for _, k in self.terms) == [-1.0, 1.0] and not self.least:
@@ -112,7 +112,7 @@ class LinearForm:
 
 @dataclass(frozen=True)
 class ProductForm:
-    """``column = constant * product(column ** exponent)`` wherever all columns are present and none divides by zero.
+    """``column = constant * product(column ** exponent)`` where all columns are present and no divisor is zero.
 
     Attributes:
         column: The computed column.
@@ -137,13 +137,13 @@ class ProductForm:
         return (self.column, *(name for name, _ in self.terms))
 
     def predict(self, values: Mapping[str, Any]) -> Floats:
-        """The column computed from the others, shape (n,)."""
+        """Compute the column from the others, shape (n,)."""
         with np.errstate(all="ignore"):
             parts = [np.power(np.asarray(values[name], dtype=np.float64), power) for name, power in self.terms]
             return np.asarray(self.constant * np.prod(parts, axis=0))
 
     def holds(self, values: Mapping[str, Any], steps: Mapping[str, float]) -> Bools:
-        """Whether each row obeys up to rounding, shape (n,)."""
+        """Return whether each row satisfies the equation up to rounding, shape (n,)."""
         own, wanted = np.asarray(values[self.column], dtype=np.float64), self.predict(values)
         if self.tolerance is not None:
             slack: Any = self.tolerance
@@ -154,7 +154,7 @@ class ProductForm:
         return np.asarray(good | ~np.isfinite(wanted) | np.isnan(own))
 
     def solve(self, name: str, values: Mapping[str, Any], wanted: Floats | float = 0.0) -> Floats:
-        """A column such that the product holds, shape (n,); not finite where there is none."""
+        """Solve for a column, shape (n,); not finite where there is no solution."""
         if name == self.column:
             return self.predict(values)
         with np.errstate(all="ignore"):
@@ -166,13 +166,13 @@ class ProductForm:
             return np.asarray(np.power(values[self.column] / (self.constant * rest), 1 / dict(self.terms)[name]))
 
     def __str__(self) -> str:
-        """The product as people read it, such as ``bmi = 10000 * weight * height^-2``."""
+        """Return the product as readable text, such as ``bmi = 10000 * weight * height^-2``."""
         powers = [name if power == 1 else f"{name}^{power:g}" for name, power in self.terms]
         return f"{self.column} = " + " * ".join([f"{self.constant:g}"] * (self.constant != 1) + powers)
 
 
 def spell_sum(terms: tuple[tuple[str, float], ...], constant: float) -> str:
-    """A weighted sum as people write it."""
+    """Format a weighted sum."""
     out = ""
     for name, factor in terms:
         size = name if abs(factor) == 1 else f"{abs(factor):g} * {name}"

@@ -1,4 +1,4 @@
-"""Constraints on exclusive columns and on keys, and rules that are not wanted."""
+"""Constraints on mutually exclusive columns and on keys, and discovered rules that a schema refuses."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class OneOf(Constraint):
         return self.of
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         count = np.sum([_is_set(values[name]) for name in self.of], axis=0)
         return np.asarray(count == 1 if self.exactly else count <= 1, dtype=bool)
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         return f"{'exactly' if self.exactly else 'at most'} one of {', '.join(self.of)}"
 
 
@@ -68,25 +68,25 @@ class Unique(Constraint):
         return self.of
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row's key did not occur before, shape (n,)."""
+        """Return whether each row's key did not occur in an earlier row, shape (n,)."""
         again = pd.DataFrame({name: values[name] for name in self.of}).duplicated().to_numpy(bool)
         return ~again | ~present(values, self.of)
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         return f"({', '.join(self.of)}) is unique"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedRule(Constraint):
-    """A rule that is not enforced although it holds in all training rows, as the model card spells it."""
+    """A discovered rule that is not enforced although it holds in all training rows, spelled as in the model card."""
 
     kind: ClassVar[str] = "refused"
     rule: str
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """No column is constrained."""
+        """No column takes part."""
         return ()
 
     def __post_init__(self) -> None:
@@ -95,11 +95,11 @@ class RefusedRule(Constraint):
             raise SchemaError(f"a refused rule is spelled as in the model card, such as 'start <= end': {self.rule!r}")
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """All rows satisfy it, shape (n,)."""
+        """Return true for all rows, shape (n,)."""
         return np.ones(len(next(iter(values.values()), ())), bool)
 
     def describe(self) -> str:
-        """The rule."""
+        """Return the rule."""
         return f"not: {self.rule}"
 
 

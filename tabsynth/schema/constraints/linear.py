@@ -22,16 +22,16 @@ from tabsynth.schema.constraints.forms import LinearForm, ProductForm
 
 
 class Formal(Constraint):
-    """A constraint that is the conjunction of its forms."""
+    """Base class of constraints that are conjunctions of linear forms and products."""
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         good = [form.holds(values, steps) for form in self.linear_forms()]
         good += [form.holds(values, steps) for form in self.product_forms()]
         return np.asarray(np.logical_and.reduce(good), dtype=bool)
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         return " and ".join(map(str, (*self.linear_forms(), *self.product_forms())))
 
 
@@ -42,7 +42,7 @@ class Linear(Formal):
     Attributes:
         column: The column computed from the others.
         terms: The other columns: a list of those that are added, or each with its factor.
-        constant: What is added.
+        constant: Constant term.
         tolerance: Deviation allowed; by default half of the column's last declared decimal.
     """
 
@@ -73,13 +73,13 @@ class Linear(Formal):
         check_comparable(self, [columns[name] for name in self.columns], mixed=True)
 
     def linear_forms(self) -> tuple[LinearForm, ...]:
-        """The equation."""
+        """Return the equation."""
         terms = ((self.column, 1.0), *((name, -factor) for name, factor in self.pairs))
         equation = LinearForm(terms, -self.constant, 0.0, 0.0, tolerance=self.tolerance, target=self.column)
         return (equation,)
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return {**super().to_dict(), "terms": dict(self.pairs)}
 
 
@@ -125,11 +125,11 @@ class Product(Formal):
             raise self._refuse(f"column {dated[0]!r} is {columns[dated[0]].kind}; it needs numeric columns")
 
     def product_forms(self) -> tuple[ProductForm, ...]:
-        """The product."""
+        """Return the product."""
         return (ProductForm(self.column, self.pairs, self.constant, self.tolerance),)
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return {**super().to_dict(), "terms": dict(self.pairs)}
 
 
@@ -145,7 +145,7 @@ def check_comparable(constraint: Constraint, columns: list[Column], *, mixed: bo
 
 
 def _weighted(constraint: Constraint, column: str, terms: Any) -> tuple[tuple[str, float], ...]:
-    """Terms with their factors or exponents."""
+    """Check terms and return them with their factors or exponents."""
     if isinstance(terms, (list, tuple)) and all(isinstance(item, str) for item in terms):
         pairs = [(name, 1.0) for name in terms]
     else:

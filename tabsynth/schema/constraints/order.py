@@ -50,11 +50,11 @@ class Inequality(Formal):
         check_comparable(self, [columns[name] for name in self.columns])
 
     def linear_forms(self) -> tuple[LinearForm, ...]:
-        """The difference of the two."""
+        """Return the difference of the two columns."""
         return (_difference(self.low, self.high, 0.0, None, self.strict),)
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return {**super().to_dict(), "strict": self.strict}
 
 
@@ -96,7 +96,7 @@ class Order(Formal):
         check_comparable(self, [columns[name] for name in self.columns])
 
     def linear_forms(self) -> tuple[LinearForm, ...]:
-        """The differences of neighbours."""
+        """Return the differences of neighbours."""
         pairs = zip(self.sequence, self.sequence[1:], strict=False)
         return tuple(_difference(low, high, self.least, self.greatest, self.strict) for low, high in pairs)
 
@@ -107,9 +107,9 @@ class Range(Constraint):
 
     Attributes:
         column: The column.
-        low, high: A number, the name of a column, or None for an open end; not with ``by``.
+        low, high: A number, the name of a column, or None for no bound; exclusive with ``by``.
         by: The column of groups.
-        bounds: For each of its values ``[low, high]``; a group that is not listed is free.
+        bounds: ``[low, high]`` for each value of ``by``; groups that are not listed are unbounded.
     """
 
     kind: ClassVar[str] = "range"
@@ -154,7 +154,7 @@ class Range(Constraint):
         check_comparable(self, [columns[self.column], *ends])
 
     def linear_forms(self) -> tuple[LinearForm, ...]:
-        """A difference for each end; none for groups."""
+        """Return a form for each bound; none with ``by``."""
         if self.by:
             return ()
         out = []
@@ -167,7 +167,7 @@ class Range(Constraint):
         return tuple(out)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         if not self.by:
             return np.asarray(np.logical_and.reduce([form.holds(values, steps) for form in self.linear_forms()]), bool)
         own, group = np.asarray(values[self.column], dtype=np.float64), values[self.by]
@@ -184,14 +184,14 @@ class Range(Constraint):
         return self.bounds if isinstance(self.bounds, tuple) else tuple(self.bounds.items())
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         if not self.by:
             return " and ".join(map(str, self.linear_forms()))
         spelled = ", ".join(f"{value}: {low} to {high}" for value, (low, high) in self.groups)
         return f"{self.column} within the range of its {self.by} ({spelled})"
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         out = super().to_dict()
         if self.by:
             out["bounds"] = plain_mapping(tuple((value, list(pair)) for value, pair in self.groups))

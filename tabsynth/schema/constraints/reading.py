@@ -1,4 +1,4 @@
-"""Constraints from plain data."""
+"""Read constraints from plain data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS: dict[str, type[Constraint]] = {
 
 
 def constraint_from_dict(data: Any) -> Constraint:
-    """Inverse of ``to_dict``.
+    """Read a constraint; the inverse of ``to_dict``.
 
     Raises:
         SchemaError: An unknown kind or key.

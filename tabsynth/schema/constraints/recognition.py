@@ -1,4 +1,4 @@
-"""What an expression says in terms that can be kept by construction: linear forms, and columns set to one value."""
+"""Recognise expressions that can be enforced by construction: linear forms, and columns set to a constant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Terms = dict[str, float]
 
 
 def conjuncts(tree: ast.expr) -> list[ast.expr]:
-    """The parts of a conjunction, and the links of a chain of comparisons."""
+    """Split a conjunction or a chain of comparisons into its parts."""
     match tree:
         case ast.BoolOp(ast.And(), values):
             return [part for value in values for part in conjuncts(value)]
@@ -22,13 +22,13 @@ def conjuncts(tree: ast.expr) -> list[ast.expr]:
 
 
 def linear_forms_of(tree: ast.expr) -> tuple[LinearForm, ...]:
-    """Linear forms that together say what an expression says; empty if there are none."""
+    """Return linear forms that are together equivalent to an expression; empty if there are none."""
     forms = [_linear_form(part) for part in conjuncts(tree)]
     return tuple(form for form in forms if form is not None) if None not in forms else ()
 
 
 def assignments(tree: ast.expr) -> list[tuple[str, Any]]:
-    """Columns that a conjunction sets to a constant, or to None for missing; empty if it says anything else."""
+    """Return the columns that a conjunction sets to a constant, None for missing; empty for other expressions."""
     out: list[tuple[str, Any]] = []
     for part in conjuncts(tree):
         match part:
@@ -46,7 +46,7 @@ def assignments(tree: ast.expr) -> list[tuple[str, Any]]:
 
 
 def column_name(node: ast.expr) -> str | None:
-    """The column that a node is, or None."""
+    """Return the column that a node refers to, or None."""
     match node:
         case ast.Name(name):
             return name
@@ -56,7 +56,7 @@ def column_name(node: ast.expr) -> str | None:
 
 
 def _linear_form(node: ast.expr) -> LinearForm | None:
-    """The form of a comparison of sums; None if it is no such comparison."""
+    """Return a comparison of sums as a linear form, None for other nodes."""
     match node:
         case ast.Compare(left, [op], [right]) if isinstance(op, (ast.Lt, ast.LtE, ast.Eq, ast.GtE, ast.Gt)):
             low, high = _linear(left), _linear(right)
@@ -83,7 +83,7 @@ def _linear_form(node: ast.expr) -> LinearForm | None:
 
 
 def _linear(node: ast.expr) -> tuple[Terms, float] | None:
-    """A sum of columns with factors, and a constant; None if it is no such sum."""
+    """Return the factors and the constant of a weighted sum of columns, None for other nodes."""
     match node:
         case ast.Constant(value) if isinstance(value, (int, float)) and not isinstance(value, bool):
             return {}, float(value)

@@ -23,12 +23,12 @@ from tabsynth.schema.constraints.base import (
 )
 
 MAX_SPELLED = 3
-"""Combinations that a description spells out."""
+"""Maximum number of combinations that a description spells out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Combinations(Constraint):
-    """Columns that occur only in some combinations, such as city and country.
+    """Columns whose values occur only in some combinations, such as city and country.
 
     Attributes:
         of: The columns.
@@ -56,13 +56,13 @@ class Combinations(Constraint):
         _check_valued(self, columns)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         if self.values is None:
             return np.ones(len(values[self.of[0]]), bool)
         return (find_combination(values, self.of, self.values) >= 0) | ~present(values, self.of)
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         count = "those of the training rows" if self.values is None else f"{len(self.values)} combinations"
         return f"({', '.join(self.of)}) in {count}"
 
@@ -95,11 +95,11 @@ class Forbidden(Constraint):
         _check_valued(self, columns)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         return find_combination(values, self.of, self.values) < 0
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         spelled = [" and ".join(f"{n} == {v!r}" for n, v in zip(self.of, row, strict=True)) for row in self.values]
         more = f" and {len(spelled) - MAX_SPELLED} more" if len(spelled) > MAX_SPELLED else ""
         return "never " + ", never ".join(spelled[:MAX_SPELLED]) + more
@@ -143,14 +143,14 @@ class Lookup(Constraint):
         _check_valued(self, columns)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
-        """Whether each row satisfies the constraint, shape (n,)."""
+        """Return whether each row satisfies the constraint, shape (n,)."""
         good = np.ones(len(values[self.by]), bool)
         for cell in self.determined(values):
             good[cell.rows] = (values[cell.column][cell.rows] == cell.values[cell.rows]).astype(bool)
         return good
 
     def determined(self, values: Values) -> Iterable[Determined]:
-        """The column, where the other is listed."""
+        """Return the column's cells in rows whose value of ``by`` is listed."""
         pairs = self.pairs
         at = position(values[self.by], [key for key, _ in pairs])
         wanted = np.empty(len(pairs), dtype=object)
@@ -161,22 +161,22 @@ class Lookup(Constraint):
         yield Determined(self.column, (at >= 0) & present(values, self.columns), cells)
 
     def describe(self) -> str:
-        """The constraint as people read it."""
+        """Return the constraint as readable text."""
         return f"{self.column} is looked up by {self.by} ({len(self.pairs)} values)"
 
     def to_dict(self) -> dict[str, Any]:
-        """The constraint as plain data."""
+        """Return the constraint as plain data."""
         return {**super().to_dict(), "values": plain_mapping(self.pairs)}
 
 
 def position(own: Any, known: Sequence[Any]) -> Integers:
-    """Where each cell's value is in a list, -1 where it is not, shape (n,)."""
+    """Return the position of each cell's value in a list, -1 if it is not in the list, shape (n,)."""
     cells = np.asarray(own).astype(object)
     return np.asarray(pd.Index(list(known), dtype=object).get_indexer(pd.Index(cells, dtype=object)), dtype=np.int64)
 
 
 def find_combination(values: Values, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Integers:
-    """A number of at least 0 where a row's values are one of the combinations, else -1, shape (n,)."""
+    """Return a number >= 0 for rows whose values are one of the combinations, else -1, shape (n,)."""
     key = np.zeros(len(values[names[0]]), np.int64)
     own = np.zeros(len(rows), np.int64)
     good = np.ones(len(key), bool)
@@ -218,7 +218,7 @@ def _check_valued(constraint: Constraint, columns: Mapping[str, Column]) -> None
 
 
 def _listed(constraint: Constraint, name: str) -> list[Any]:
-    """The values of a column that a constraint lists."""
+    """Return the values of a column that a constraint lists."""
     if isinstance(constraint, Lookup):
         return [pair[constraint.by != name and 1] for pair in constraint.values]
     if isinstance(constraint, (Combinations, Forbidden)):

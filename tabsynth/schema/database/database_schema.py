@@ -48,15 +48,15 @@ class DatabaseSchema:
     Attributes:
         tables: The schema of each table.
         primary_keys: The key column of each table that has one.
-        foreign_keys: The links, each table's main one first.
+        foreign_keys: The foreign keys, each table's main one first.
         order: The column by which a child table's rows are ordered within a parent, a date or a number.
         reference: Public tables, such as a list of countries: they are copied, and keys to them are learned as values.
         composite_keys: The columns that together identify a row, of tables whose primary key has several columns.
-        questions: What a person should decide about a proposed schema, by table or ``table.column``.
+        questions: Open questions about a proposed schema, by table or ``table.column``.
 
     Raises:
         SchemaError: An unknown table or column, a parent without a primary key of one column, two links from one
-            column (a polymorphic reference), or a circle of tables.
+            column (a polymorphic reference), or a cycle of tables.
     """
 
     tables: Mapping[str, Schema]
@@ -99,7 +99,7 @@ class DatabaseSchema:
         for table, column in self.order.items():
             if not isinstance(self.tables[table][column], (Datetime, Numeric)):
                 raise SchemaError(f"{table}.{column} cannot order rows: it is {self.tables[table][column].kind}")
-        self.sorted_tables  # noqa: B018 - raises for a circle
+        self.sorted_tables  # noqa: B018 - raises for a cycle
 
     def _check_composite_keys(self) -> None:
         for table, columns in self.composite_keys.items():
@@ -137,7 +137,7 @@ class DatabaseSchema:
         try:
             return tuple(TopologicalSorter(graph).static_order())
         except CycleError as error:
-            raise SchemaError(f"tables refer to each other in a circle: {' -> '.join(error.args[1])}") from None
+            raise SchemaError(f"tables refer to each other in a cycle: {' -> '.join(error.args[1])}") from None
 
     def main_key(self, table: str) -> ForeignKey | None:
         """The foreign key to the parent whose history the table's rows are; None for a root table."""
@@ -147,7 +147,7 @@ class DatabaseSchema:
         return None
 
     def other_keys(self, table: str) -> tuple[ForeignKey, ...]:
-        """The foreign keys that are assigned after the rows are drawn."""
+        """The foreign keys that are assigned after the rows are sampled."""
         main = self.main_key(table)
         own = (key for key in self.foreign_keys if key.table == table and key.parent not in self.reference)
         return tuple(key for key in own if key != main)
@@ -169,7 +169,7 @@ class DatabaseSchema:
         A primary key is an identifier column without repeats or missing values. A foreign key is a column all of
         whose values are in a primary key of another table, where at least half of the child's distinct values or ten
         of them agree; among several candidates the parent whose name the column contains is preferred. ``questions``
-        holds what a person should decide.
+        lists what the user should decide.
 
         Args:
             frames: The tables by name.
@@ -238,7 +238,7 @@ class DatabaseSchema:
             raise SchemaError(f"{str(path)!r}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The schema as plain data."""
+        """Return the schema as plain data."""
         return {
             "version": VERSION,
             "tables": {name: schema.to_dict() for name, schema in self.tables.items()},
@@ -255,7 +255,7 @@ class DatabaseSchema:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what ``to_dict`` writes.
+        """Read a schema from plain data; the inverse of ``to_dict``.
 
         Raises:
             SchemaError: Not such a mapping, an unknown key, or a later version.

@@ -10,10 +10,10 @@ from tabsynth.schema.columns import Datetime, Identifier, Numeric
 from tabsynth.schema.schema import Schema
 
 MIN_SHARED_KEYS = 10
-"""Distinct values that a foreign key shares with its parent; small tables need half of theirs."""
+"""Minimum distinct values that a foreign key shares with its parent; small tables need half of their values."""
 
 GENERIC = frozenset({"id", "key", "uuid"})
-"""Names of keys that do not say whose they are."""
+"""Generic names of keys, which do not name a table."""
 
 Link = tuple[str, str, str]
 """Child table, its column, parent table."""
@@ -22,7 +22,7 @@ Link = tuple[str, str, str]
 def propose_keys(
     frames: Mapping[str, pd.DataFrame], schemas: Mapping[str, Schema]
 ) -> tuple[dict[str, str], list[Link], dict[str, str]]:
-    """Primary keys, foreign keys and order columns of tables.
+    """Propose primary keys, foreign keys and order columns.
 
     Args:
         frames: The tables by name.
@@ -39,7 +39,7 @@ def propose_keys(
 
 
 def _primary_key(name: str, frame: pd.DataFrame, schema: Schema) -> str | None:
-    """The column without repeats or missing values that is named most like a key of its table."""
+    """Return the column without repeats or missing values whose name is most like a key of its table."""
     unique = [
         column
         for column in schema
@@ -52,7 +52,7 @@ def _primary_key(name: str, frame: pd.DataFrame, schema: Schema) -> str | None:
 
 
 def may_be_key(schema: Schema, column: str) -> bool:
-    """Whether a column may hold keys: identifiers, or whole numbers."""
+    """Return whether a column may contain keys: identifiers, or whole numbers."""
     kind = schema[column]
     return isinstance(kind, Identifier) or (isinstance(kind, Numeric) and kind.decimals in (0, None))
 
@@ -60,7 +60,7 @@ def may_be_key(schema: Schema, column: str) -> bool:
 def _foreign_keys(
     name: str, frames: Mapping[str, pd.DataFrame], schemas: Mapping[str, Schema], primary: Mapping[str, str]
 ) -> list[Link]:
-    """The links of one table, the parent of the smallest groups first."""
+    """Return the foreign keys of one table, the parent with the smallest groups first."""
     found: list[tuple[int, Link]] = []
     for column in schemas[name]:
         values = frames[name][column].dropna()

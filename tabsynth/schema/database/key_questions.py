@@ -1,4 +1,4 @@
-"""Questions about the proposed keys and links of a database, which a person should decide."""
+"""Open questions about the proposed keys and foreign keys of a database."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tabsynth.schema.database.key_inference import GENERIC, Link, may_be_key
 from tabsynth.schema.schema import Schema
 
 MAX_LIST_ROWS = 50
-"""Rows up to which a parent may be a public list, such as one of countries or wards."""
+"""Maximum rows of a parent that may be a public list, such as countries or wards."""
 
 MIN_ROWS_PER_ENTRY = 20
-"""Child rows per parent row from which a small parent may be a public list."""
+"""Minimum child rows per parent row for a small parent to be a possible public list."""
 
 MAX_KEY_COLUMNS = 8
-"""Columns of a table that are tried for a key of two or three columns."""
+"""Maximum columns of a table that are tried for a key of two or three columns."""
 
 
 def find_questions(
@@ -29,13 +29,13 @@ def find_questions(
     links: Sequence[Link],
     order: Mapping[str, str],
 ) -> dict[str, str]:
-    """What a person should decide, by table or ``table.column``.
+    """Return the questions that the user should decide, by table or ``table.column``.
 
     Args:
         frames: The tables by name.
         schemas: Their schemas.
         primary: The proposed primary keys.
-        links: The proposed links: child, column, parent.
+        links: The proposed foreign keys: child, column, parent.
         order: The proposed order columns.
     """
     out: dict[str, str] = {}
@@ -69,7 +69,7 @@ def find_questions(
 
 
 def _composite_key(frame: pd.DataFrame, schema: Schema, own: Sequence[Link]) -> list[str]:
-    """The smallest set of key-like columns that identifies a row, as a question."""
+    """Return the smallest set of key-like columns that identifies a row, as a question."""
     linked = [link[1] for link in own]
     numbers = [c for c in schema if isinstance(schema[c], Numeric) and may_be_key(schema, c) and c not in linked]
     dates = [c for c in schema if isinstance(schema[c], Datetime)]
@@ -106,7 +106,7 @@ def _list_question(frames: Mapping[str, pd.DataFrame], name: str, links: Sequenc
 def _parents_together(
     frames: Mapping[str, pd.DataFrame], schema: Schema, name: str, column: str, primary: Mapping[str, str]
 ) -> list[str]:
-    """The tables that together hold every value of a key-like column, none of them all."""
+    """Return tables whose keys together contain every value of a column, although no single table's keys do."""
     values = frames[name][column].dropna()
     if not may_be_key(schema, column) or column.lower() in GENERIC or not len(values):
         return []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tabsynth.schema.database.database_schema import DatabaseSchema
 
 HEAD = """\
-# The schema of a database of tabsynth. A table's first foreign key to another table is its main one: its rows are
+# A tabsynth database schema. A table's first foreign key to another table is its main one: its rows are
 # modelled as the history of that parent. `order` names the date or number by which they follow each other, `reference`
 # the public tables, which are copied, and `composite_keys` the primary keys of several columns.
 """

@@ -1,1 +1,1 @@
-"""The synthesizer of noisy marginals, and what it measures under privacy."""
+"""The marginal synthesizer and its private measurements."""

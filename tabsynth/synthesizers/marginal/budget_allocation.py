@@ -1,7 +1,7 @@
-"""One rule from public facts and the noisy number of rows: how the budget is parted and how large the mixture is.
+"""Allocation of the privacy budget and size of the mixture, from public facts and the noisy number of rows.
 
-Everything follows from the *signal*, the number of rows times the square root of the zCDP budget: it is how many
-standard deviations of noise the whole table would amount to if all of the budget went to one count.
+Both follow from the *signal*, the number of rows times the square root of the zCDP budget: the signal-to-noise ratio of
+the number of rows if the whole budget were spent on that count.
 """
 
 from __future__ import annotations
@@ -11,44 +11,44 @@ from dataclasses import dataclass
 import numpy as np
 
 REFERENCE_SIGNAL = 5000.0
-"""The signal of about 32,000 rows at epsilon 1 and delta 1e-6, which the factors below refer to."""
+"""Signal of about 32,000 rows at epsilon 1 and delta 1e-6, the reference of the factors below."""
 
 MAX_MULTIPLICATIONS = 2e12
-"""Multiplications of a whole fit, some half a minute of one core: a larger one gets fewer components and steps."""
+"""Maximum multiplications of a fit, about half a minute on one core; larger fits get fewer components and steps."""
 
 DEFAULT_EXPECTED_ROWS = 10_000
-"""Rows that are supposed where their number is not public, before they are counted."""
+"""Assumed number of rows before it is measured, if it is not public."""
 
 LEVELS = {"coarse pairs": 0.06, "medium pairs": 0.24, "triples": 0.15, "fine": 0.55}
-"""Shares of what the counts of several columns may cost: all pairs at few groups and at more, triples with the target
-at few, and the strongest pairs at all tokens. Where there is no target, the others share what triples would cost."""
+"""Shares of the budget of joint counts: all pairs on coarse and on medium groups, triples with the target on coarse
+groups, and the strongest pairs on all tokens. Without a target, the share of the triples goes to the others."""
 
 N_REFERENCE_PAIRS = 105
-"""Pairs of a table of 15 columns, among which the budget of counts is parted."""
+"""Number of pairs of a table of 15 columns, the reference of the thresholds below."""
 
 MIN_JOINT_SIGNAL = 0.04
-"""Below this signal, for a table of 15 columns, columns are independent: counts of pairs would be noise."""
+"""Below this signal, for a table of 15 columns, the model is independent: counts of pairs would be mostly noise."""
 
 LOW_SIGNAL = 0.3
-"""Below this signal groups are fewer."""
+"""Below this signal there are fewer groups."""
 
 MIN_COMPONENTS = 64
-"""Fewest components of a mixture whose size follows from the rows and the budget."""
+"""Minimum components of a mixture whose size follows from the rows and the budget."""
 
 N_POOLED = 3
-"""Mixtures that are fitted from other starts and pooled: the mean of three has less of the noise than one as large."""
+"""Number of mixtures with different initial values that are pooled; their mean is less noisy than one mixture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureConfig:
-    """How a mixture is fitted.
+    """Configuration of a mixture fit.
 
     Attributes:
         components: Number of components of each mixture.
         steps: Steps of Adam.
-        rate: Its largest step.
+        rate: Maximum learning rate.
         penalty: Weight of the components' divergence from the one-column marginals, per row.
-        pool: How many mixtures are fitted and pooled.
+        pool: Number of mixtures that are fitted and pooled.
     """
 
     components: int
@@ -59,13 +59,13 @@ class MixtureConfig:
 
 
 def mixture_config(rows: float, rho: float, components: int | None = None, cells: int = 0) -> MixtureConfig:
-    """The mixture for a noisy number of rows and a budget.
+    """Choose the configuration for a noisy number of rows and a budget.
 
     Args:
         rows: The noisy number of units.
         rho: The zCDP budget.
-        components: Components of the pooled mixture where the user asks for a number of them.
-        cells: Cells that a step predicts.
+        components: Components of the pooled mixture, if the user sets them.
+        cells: Number of cells that each step predicts.
     """
     signal = signal_to_noise(rows, rho)
     pool = N_POOLED if components is None or components >= N_POOLED * MIN_COMPONENTS else 1
@@ -80,32 +80,32 @@ def mixture_config(rows: float, rho: float, components: int | None = None, cells
 
 
 def n_groups(rows: float, rho: float) -> tuple[int, int]:
-    """Groups of a column at the coarse and the medium resolution."""
+    """Return the groups of a column at the coarse and the medium resolution."""
     return (4, 8) if signal_to_noise(rows, rho) >= LOW_SIGNAL else (3, 8)
 
 
 def n_trees(rows: float, rho: float) -> int:
-    """Spanning trees of pairs that are counted at all tokens: more where noise is less."""
+    """Return the number of spanning trees of pairs that are counted on all tokens: more with less noise."""
     return int(np.clip(round(4 * signal_to_noise(rows, rho) ** 0.5), 2, 12))
 
 
 def independent(rows: float, rho: float, columns: int) -> bool:
-    """Whether counts of pairs would be mostly noise; single columns then get the whole budget."""
+    """Return whether counts of pairs would be mostly noise; single columns then get the whole budget."""
     pairs = max(columns * (columns - 1) / 2, 1.0)
     return columns > 1 and signal_to_noise(rows, rho) * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL
 
 
 def n_bins(rows: float, rho: float) -> int:
-    """About how many tokens a line is cut into."""
-    # Where noise is the larger part of an error, more bins bring more of it; where it is not, they bring detail.
+    """Return the approximate number of tokens of a numeric column."""
+    # More bins add noise if noise dominates the error, and reduce binning error otherwise.
     return int(np.clip(round(24 * signal_to_noise(rows, rho) ** 0.45), 6, 64))
 
 
 def one_way_share(expected_rows: float, rho: float) -> float:
-    """The share of the budget that goes to the fine counts of single columns."""
+    """Return the share of the budget for the fine counts of single columns."""
     return float(np.clip(0.15 * signal_to_noise(expected_rows, rho) ** -0.3, 0.1, 0.33))
 
 
 def signal_to_noise(rows: float, rho: float) -> float:
-    """The signal, in units of the reference."""
+    """Return the signal relative to the reference."""
     return float(max(rows, 1.0) * np.sqrt(rho) / REFERENCE_SIGNAL)

@@ -1,4 +1,4 @@
-"""Where counts come from: charged to a ledger and with noise, or exact for a fit without privacy."""
+"""Sources of counts: noisy and charged to a ledger, or exact in a fit without privacy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors
 Reader = Callable[[], npt.NDArray[Any]]
 
 SPENDABLE_SHARE = 1 - 1e-9
-"""Share of the budget that is given out, so that rounding never brings the charges over it."""
+"""Share of the budget that is allotted; the rest absorbs rounding, so that charges never exceed the budget."""
 
 EXACT_RHO = 4.0
-"""The rho as whose noise exact counts are trusted: they are still counts of a sample."""
+"""Exact counts have sampling error; they are weighted as noisy counts with this rho."""
 
 
 class CountSource(Protocol):
-    """What gives counts."""
+    """A source of counts."""
 
     @property
     def rho(self) -> float:
@@ -33,15 +33,15 @@ class CountSource(Protocol):
 
     @property
     def max_rows_per_unit(self) -> int:
-        """How many rows a unit has at most."""
+        """Maximum number of rows of a unit."""
 
     def counts(
         self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
-        """Counts of histograms in which every row falls in one cell, each for a share of the budget."""
+        """Return histograms in which every row falls in at most one cell, each for its share of the budget."""
 
     def sigma(self, share: float) -> float:
-        """Standard deviation of the noise that a share of the budget buys."""
+        """Return the noise standard deviation for a share of the budget."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class NoisyCounts:
 
     Attributes:
         rho: The zCDP budget of the whole fit.
-        ledger: What is charged.
-        noise: Where noise comes from.
-        max_rows_per_unit: How many rows a unit has at most; they may all fall into one cell.
+        ledger: The ledger that is charged.
+        noise: The source of noise.
+        max_rows_per_unit: Maximum number of rows of a unit, which may all fall into one cell.
     """
 
     rho: float
@@ -63,7 +63,7 @@ class NoisyCounts:
     def counts(
         self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
-        """Noisy counts, one charge for all."""
+        """Return noisy histograms for one joint charge."""
         noisy = noisy_count_vectors(
             reads,
             sigmas=[self.sigma(share) for share in shares],
@@ -76,13 +76,13 @@ class NoisyCounts:
         return [counts.astype(np.float64) for counts in noisy]
 
     def sigma(self, share: float) -> float:
-        """Noise of sensitivity^2 / (2 sigma^2) = share * rho."""
+        """Return sigma such that sensitivity^2 / (2 sigma^2) = share * rho."""
         return self.max_rows_per_unit / math.sqrt(2 * SPENDABLE_SHARE * share * self.rho)
 
 
 @dataclass(frozen=True)
 class ExactCounts:
-    """Counts as they are: no privacy."""
+    """Exact counts, without privacy."""
 
     rho: float = EXACT_RHO
     max_rows_per_unit: int = 1
@@ -90,9 +90,9 @@ class ExactCounts:
     def counts(
         self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
-        """Exact counts."""
+        """Return exact histograms."""
         return [read().astype(np.float64) for read in reads]
 
     def sigma(self, share: float) -> float:
-        """How far the counts are trusted."""
+        """Return the nominal standard deviation of exact counts."""
         return 1 / math.sqrt(2 * share * self.rho)

@@ -1,4 +1,4 @@
-"""From tokens to a model: count the pairs of tokens, fit the model to the counts."""
+"""Count pairs of tokens and fit a model to the counts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Model = Mixture | GraphicalModel
 
 @dataclass(frozen=True, eq=False)
 class LearnedSlots:
-    """What is known of the learned slots before pairs are counted.
+    """Public facts and one-way counts of the learned slots.
 
     Attributes:
         names: The column of each slot.
         counts: Rows of each token of each slot.
-        emitted: Which tokens of each slot a synthetic row may hold.
-        lines: How many leading tokens of each slot lie on a line; 0 where they have no order.
+        emitted: Tokens of each slot that a synthetic row may contain.
+        lines: Number of leading tokens of each slot that are ordered; 0 for unordered slots.
         target: Position of the target, if any.
         rows: Number of rows.
     """
@@ -45,21 +45,21 @@ class LearnedSlots:
 
     @cached_property
     def learned_tokens(self) -> list[npt.NDArray[np.int64]]:
-        """The tokens of each slot that are learned; one that no row has and no row may have would only cost noise."""
+        """Return the learned tokens of each slot: tokens that cannot occur would only cost noise."""
         return [np.flatnonzero(may | (own > 0)) for may, own in zip(self.allowed, self.counts, strict=True)]
 
     @cached_property
     def learned_lines(self) -> list[int]:
-        """How many of each slot's learned tokens lie on a line."""
+        """Return the number of ordered tokens among each slot's learned tokens."""
         return [int((own < line).sum()) for own, line in zip(self.learned_tokens, self.lines, strict=True)]
 
     @cached_property
     def marginals(self) -> list[Floats]:
-        """The distribution of each slot's kept tokens."""
+        """Return the distribution of each slot's learned tokens."""
         return [own[at] / own[at].sum() for own, at in zip(self.counts, self.learned_tokens, strict=True)]
 
     def reader(self, tokens: Callable[[], Tokens]) -> Callable[[], Tokens]:
-        """Reads rows as places among the kept tokens: inside the first charged read, and keeps them for the others."""
+        """Return a reader of rows as learned tokens; it reads once, inside the first charged query."""
         place = [np.zeros(len(own), np.int32) for own in self.counts]
         for table, at in zip(place, self.learned_tokens, strict=True):
             table[at] = np.arange(len(at))
@@ -86,13 +86,13 @@ def fit_model(
     """Count pairs and fit a model.
 
     Args:
-        slots: What is known of them.
+        slots: The learned slots.
         tokens: Reads the tokens of all rows, shape (n, slots).
-        source: Where counts come from.
-        share: The share of the budget to spend.
+        source: The source of counts, which charges them.
+        share: Share of the budget to spend.
         method: ``mixture``, ``aim`` or ``mst``.
-        components: Components of a mixture; by default from the rows and the budget.
-        seed: Seed of the mixture's start.
+        components: Components of a mixture; by default chosen from the rows and the budget.
+        seed: Seed of the mixture's initial values.
         progress: Whether to show a bar; None shows one on a terminal.
     """
     learned_tokens = slots.learned_tokens
@@ -109,7 +109,7 @@ def fit_model(
 
 
 def independent_model(slots: LearnedSlots) -> Mixture:
-    """One component: every column by itself."""
+    """Return a mixture of one component: independent columns."""
     parts = zip(slots.marginals, slots.counts, slots.learned_tokens, strict=True)
     return Mixture(tuple(_expand_tokens(part[None].astype(np.float32), at, len(own)) for part, own, at in parts))
 
@@ -123,15 +123,15 @@ def measure_pairs(
     components: int | None,
     seed: int,
 ) -> tuple[list[Measurements], MixtureConfig]:
-    """Count the pairs that a mixture is fitted to, and choose its configuration.
+    """Count the pairs to which a mixture is fitted, and choose its configuration.
 
     Args:
-        slots: What is known of them.
+        slots: The learned slots.
         tokens: Reads the tokens of all rows, shape (n, slots).
-        source: Where counts come from.
-        share: The share of the budget to spend.
-        components: Components of the mixture; by default from the rows and the budget.
-        seed: Seed of the mixture's start.
+        source: The source of counts, which charges them.
+        share: Share of the budget to spend.
+        components: Components of the mixture; by default chosen from the rows and the budget.
+        seed: Seed of the mixture's initial values.
     """
     units = slots.rows / source.max_rows_per_unit
     config = mixture_config(units, source.rho, components, sum(map(len, slots.marginals)) ** 2)
@@ -151,7 +151,7 @@ def measure_pairs(
 
 
 def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
-    """A model as plain data and arrays."""
+    """Return a model as plain data and arrays."""
     if isinstance(model, Mixture):
         return {"model": "mixture"}, {str(i): part for i, part in enumerate(model.parts)}
     config = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(own) for own in model.columns]}
@@ -159,7 +159,7 @@ def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
 
 
 def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
-    """Rebuild what ``to_arrays`` gave."""
+    """Rebuild a model from the result of ``to_arrays``."""
     if config["model"] == "mixture":
         return Mixture(tuple(arrays[str(i)] for i in range(len(arrays))))
     if config["model"] != "cliques":
@@ -170,7 +170,7 @@ def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
 
 
 def _expand_tokens(part: npt.NDArray[Any], learned_tokens: npt.NDArray[np.int64], size: int) -> npt.NDArray[Any]:
-    """Columns put back in their places among ``size``, zero elsewhere."""
+    """Scatter columns to their positions among ``size``, zero elsewhere."""
     whole = np.zeros((len(part), size), part.dtype)
     whole[:, learned_tokens] = part
     return whole
@@ -179,7 +179,7 @@ def _expand_tokens(part: npt.NDArray[Any], learned_tokens: npt.NDArray[np.int64]
 def _expand_model(
     model: GraphicalModel, learned_tokens: list[npt.NDArray[np.int64]], sizes: list[int]
 ) -> GraphicalModel:
-    """Tokens of all columns put back in their places, the others without mass."""
+    """Expand a model to all tokens; tokens that were not learned get no mass."""
     tables = []
     for columns, table in zip(model.columns, model.tables, strict=True):
         whole = np.zeros([sizes[column] for column in columns])

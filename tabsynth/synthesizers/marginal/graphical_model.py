@@ -1,7 +1,7 @@
-"""A graphical model of cliques: a product of factors, each over a few columns, such as AIM and MST yield.
+"""Graphical model: a product of factors over cliques of columns, as fitted by AIM and MST.
 
-Everything is exact by variable elimination (Koller and Friedman 2009, chapter 9), for many rows at once: rows that know
-the same columns share the order of elimination, and what they know picks their part of every factor.
+Inference is exact by variable elimination (Koller and Friedman 2009, chapter 9) and vectorised: rows with the same
+known columns share the elimination order, and their known tokens select a slice of every factor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tabsynth.synthesizers.marginal.product_mixture import (
 )
 
 MAX_CHUNK_CELLS = 1 << 24
-"""Cells of the largest factor that are held at a time for a chunk of rows."""
+"""Maximum cells of the largest factor that are in memory for a chunk of rows."""
 
 Columns = tuple[int, ...]
 Factor = tuple[Columns, Floats]
@@ -30,11 +30,11 @@ Factor = tuple[Columns, Floats]
 
 @dataclass(frozen=True, eq=False)
 class GraphicalModel:
-    """Rows with probability in proportion to the product of factors.
+    """Distribution of rows proportional to a product of factors.
 
     Attributes:
         sizes: Tokens of each column.
-        columns: Columns of each factor, ascending; every column is in one at least.
+        columns: Columns of each factor, ascending; every column is in at least one.
         tables: A table for each factor, shape (tokens of each of its columns), none negative.
     """
 
@@ -43,7 +43,7 @@ class GraphicalModel:
     tables: tuple[Floats, ...]
 
     def log_likelihood(self, tokens: Tokens) -> Floats:
-        """Log-probability of rows, shape (n,); -1 stands for any token."""
+        """Compute the log-probability of rows, shape (n,); -1 marginalises a token."""
         free: list[Floats | None] = [None] * len(self.sizes)
         whole = self._eliminate(np.full((1, len(self.sizes)), -1, np.int32), free)[1]
         out = np.empty(len(tokens))
@@ -52,13 +52,13 @@ class GraphicalModel:
         return out
 
     def probabilities(self, tokens: Tokens, column: int) -> Floats:
-        """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
+        """Compute a column's distribution given the known tokens of rows, shape (n, tokens); -1 where unknown."""
         return probabilities_by_likelihood(self.log_likelihood, tokens, column, self.sizes[column])
 
     def draw(
         self, fixed: Tokens, allowed: Sequence[Floats | None], rng: np.random.Generator, *, stratify: bool = True
     ) -> Tokens:
-        """Draw the tokens that are -1, exactly given those that are not; see ``Mixture.draw``."""
+        """Sample the tokens that are -1 from the exact conditional distribution; see ``Mixture.draw``."""
         out = fixed.copy()
         for rows in self._chunks(fixed):
             own = out[rows]
@@ -77,7 +77,7 @@ class GraphicalModel:
         return out
 
     def _chunks(self, tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:
-        """Row numbers, a chunk of rows at a time that know the same columns."""
+        """Yield chunks of row positions with the same known columns."""
         most = max((table.size for table in self.tables), default=1)
         patterns, of = np.unique(tokens >= 0, axis=0, return_inverse=True)
         for number, known in enumerate(patterns):
@@ -91,9 +91,9 @@ class GraphicalModel:
                 yield rows[begin : begin + size]
 
     def _eliminate(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> tuple[list[tuple[int, Factor]], Floats]:
-        """Each unknown column in the order in which they go, with the product it goes with; the log of what is left.
+        """Eliminate the unknown columns; return each with its product of factors, and the log of the remaining factor.
 
-        All rows know the same columns.
+        All rows have the same known columns.
         """
         factors = [_condition(columns, table, tokens) for columns, table in self._with_limits(tokens, allowed)]
         left = [column for column in range(len(self.sizes)) if tokens[0, column] < 0]
@@ -116,14 +116,14 @@ class GraphicalModel:
         return gone, logs
 
     def _with_limits(self, tokens: Tokens, allowed: Sequence[Floats | None]) -> Iterator[Factor]:
-        """The factors, and the limits of unknown columns as further ones."""
+        """Return the factors, with the limits of unknown columns as additional factors."""
         yield from zip(self.columns, self.tables, strict=True)
         for column, share in enumerate(allowed):
             if share is not None and tokens[0, column] < 0:
                 yield ((column - 1, column) if share.ndim == 2 else (column,)), share
 
     def _cost(self, column: int, factors: Sequence[Factor]) -> float:
-        """Cells of the table that a column goes with."""
+        """Return the number of cells of the product that eliminates a column."""
         beside = {other for columns, _ in factors if column in columns for other in columns}
         return float(np.prod([float(self.sizes[other]) for other in beside]))
 
@@ -137,7 +137,7 @@ class GraphicalModel:
 
 
 def _condition(columns: Columns, table: Floats, tokens: Tokens) -> Factor:
-    """A factor's part that agrees with the known tokens of rows."""
+    """Slice a factor by the known tokens of rows."""
     known = [place for place, column in enumerate(columns) if tokens[0, column] >= 0]
     free = [place for place in range(len(columns)) if place not in known]
     if not known:

@@ -1,9 +1,9 @@
-"""A mixture of products fitted to noisy marginals at several resolutions at once.
+"""Fit a mixture of products to noisy marginals at several resolutions at once.
 
 With the components' probabilities side by side in ``P`` of shape (K, tokens of all columns), a resolution is a linear
 map ``Q = P M`` that adds the tokens of each group, and the predicted pairs of all groups are ``Q' Q / K``. Within a
-group of the target the same product gives the triples with the target. The loss is the Gaussian likelihood of all that
-was counted, and a divergence from independent columns.
+group of the target the same product gives the triples with the target. The loss is the negative Gaussian log-likelihood
+of all counts plus a divergence from independent columns.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fit_mixture(
         measured: The noisy pairs and triples of each resolution.
         rows: Number of rows.
         config: Components, steps and penalty.
-        seed: Seed of the components' start.
+        seed: Seed of the components' initial values.
         progress: Whether to show a bar; None shows one on a terminal.
     """
     noise = torch.Generator().manual_seed(seed)
@@ -61,7 +61,7 @@ def fit_mixture(
             first, second = torch.zeros_like(logits), torch.zeros_like(logits)
             for step in range(config.steps):
                 probabilities = _softmax(logits, of, sums)
-                # The divergence from the marginals: its derivative by a probability is log p - log q.
+                # The derivative of the divergence from the marginals with respect to a probability is log p - log q.
                 gradient = probabilities.clamp(min=1e-12).log_().sub_(base).mul_(pull)
                 for loss in losses:
                     loss.add_gradient(probabilities, gradient)
@@ -78,20 +78,20 @@ def fit_mixture(
 
 
 def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
-    """Probabilities of each column in each component, side by side."""
+    """Compute the probabilities of each column in each component, concatenated over columns."""
     raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=MIN_LOGIT).exp_()
     return raised / (raised @ sums).index_select(1, of)
 
 
 class _Loss(Protocol):
-    """Half the squared errors of some tables over their variances."""
+    """Half the squared errors of a set of tables divided by their variances."""
 
     def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
-        """Add the derivative by the components' probabilities, shape (components, tokens), to a gradient."""
+        """Add the derivative with respect to the components' probabilities, shape (components, tokens), in place."""
 
 
 def _losses(level: Measurements) -> list[_Loss]:
-    """The losses of a level: pairs by what is cheaper, triples where there are any."""
+    """Return the losses of a resolution: dense or sparse pairs, whichever is cheaper, and triples if there are any."""
     sizes = np.array(level.plan.sizes)
     out: list[_Loss] = []
     if level.pairs:
@@ -103,7 +103,7 @@ def _losses(level: Measurements) -> list[_Loss]:
 
 
 class _Grouping:
-    """The linear map of a resolution, from tokens to groups side by side."""
+    """The linear map of a resolution from tokens to groups, concatenated over columns."""
 
     def __init__(self, level: Measurements) -> None:
         self.starts = np.concatenate([[0], np.cumsum(level.plan.sizes)])
@@ -112,18 +112,18 @@ class _Grouping:
         self.is_identity = len(place) == self.starts[-1] and bool((np.diff(place) == 1).all())
 
     def groups(self, probabilities: Tensor) -> Tensor:
-        """Probabilities of groups, shape (components, groups of all columns)."""
+        """Return the probabilities of groups, shape (components, groups of all columns)."""
         if self.is_identity:
             return probabilities
         out = torch.zeros(len(probabilities), int(self.starts[-1]))
         return out.index_add_(1, self.place, probabilities)
 
     def spread(self, slopes: Tensor) -> Tensor:
-        """Derivatives by groups as derivatives by tokens."""
+        """Map derivatives with respect to groups to derivatives with respect to tokens."""
         return slopes if self.is_identity else slopes.index_select(1, self.place)
 
     def dense(self, tables: Sequence[tuple[tuple[int, int], Floats, float]]) -> tuple[Tensor, Tensor]:
-        """Shares and weights of tables as symmetric matrices; every pair is in two places, at half its weight."""
+        """Return shares and weights as symmetric matrices, in which every pair occurs twice at half its weight."""
         shares, weights = torch.zeros(2, int(self.starts[-1]), int(self.starts[-1]))
         for (a, b), table, variance in tables:
             first, second = slice(self.starts[a], self.starts[a + 1]), slice(self.starts[b], self.starts[b + 1])
@@ -154,7 +154,7 @@ class _SparsePairs:
     def __init__(self, level: Measurements) -> None:
         self.map = _Grouping(level)
         sizes, width = level.plan.sizes, max(level.plan.sizes)
-        # The place of each group among the padded columns, and back.
+        # The position of each group among the padded columns, and the inverse.
         self.padded = torch.from_numpy(
             np.concatenate([width * column + np.arange(size) for column, size in enumerate(sizes)])
         )

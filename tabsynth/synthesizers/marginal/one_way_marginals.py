@@ -1,4 +1,4 @@
-"""Noisy counts of single columns, and what is made of them before they are used."""
+"""Noisy counts of single columns: measurement, projection and shrinkage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 
 
 def project_to_simplex(noisy: Floats, total: float) -> Floats:
-    """The nearest counts that are not negative and sum to a total (Duchi et al. 2008, figure 1), shape as given."""
+    """Project counts onto the non-negative counts with a given sum (Duchi et al. 2008, figure 1), shape as given."""
     if total <= 0 or not len(noisy):
         return np.zeros(len(noisy))
     down = np.sort(noisy)[::-1]
@@ -33,16 +33,16 @@ def reconcile_blocks(
     total: float,
     widths: Floats | None = None,
 ) -> Floats:
-    """Counts of fine cells that agree with the blocks' own counts and sum to a total.
+    """Make counts of cells consistent with their blocks' counts and with a total.
 
     Args:
         fine: Noisy counts of the cells.
         sigma: Standard deviation of their noise.
         blocks: The block of each cell, ascending.
-        coarse: Noisy counts of the blocks, or None where there is one level.
+        coarse: Noisy counts of the blocks, None if there is one level.
         coarse_sigma: Standard deviation of their noise.
         total: The number of rows.
-        widths: What share of its block's rows each cell is expected to hold, up to a factor; by default equal shares.
+        widths: Expected relative share of each cell within its block; equal by default.
     """
     if coarse is None:
         return project_to_simplex(shrink_to_uniform(fine, sigma, total), total)
@@ -59,17 +59,16 @@ def reconcile_blocks(
 def shrink_to_block_means(
     fine: Floats, sigma: float, blocks: Integers, widths: Floats | None = None, masses: Floats | None = None
 ) -> Floats:
-    """Counts pulled towards their block's mean, the more so the less they differ by more than noise.
+    """Shrink counts towards their block's mean by the positive-part James-Stein estimator, one block at a time.
 
-    The positive-part estimator of James and Stein, a block at a time: where a budget is too small to tell cells apart,
-    they share their block's rows evenly, or by widths.
+    If noise exceeds the differences between cells, they share their block's rows evenly or in proportion to ``widths``.
 
     Args:
         fine: Noisy counts of the cells.
         sigma: Standard deviation of their noise.
         blocks: The block of each cell, ascending.
-        widths: What share of its block's rows each cell is expected to hold, up to a factor; by default equal shares.
-        masses: What each block's cells sum to in the end; by default what they sum to now.
+        widths: Expected relative share of each cell within its block; equal by default.
+        masses: Sum of each block's cells after shrinkage; unchanged by default.
     """
     cells, rows = np.bincount(blocks), np.bincount(blocks, weights=fine)
     if widths is None:
@@ -78,22 +77,22 @@ def shrink_to_block_means(
     off = fine - shares * rows[blocks]
     noise = np.maximum(cells - 3, 0) * sigma**2
     kept = np.maximum(1 - noise / np.maximum(np.bincount(blocks, weights=off**2), 1e-9), 0.0)
-    # Where the sum of all cells is hardly seen, no cell is.
+    # If the sum of all cells is hardly above the noise, no single cell is.
     kept[(cells > 3) & (rows < 1 * sigma * np.sqrt(cells))] = 0.0
     return np.asarray(shares * (rows if masses is None else masses)[blocks] + kept[blocks] * off)
 
 
 def shrink_to_uniform(noisy: Floats, sigma: float, total: float) -> Floats:
-    """Counts of one level pulled towards equal shares where noise exceeds what they differ by.
+    """Shrink counts of one level towards equal shares if noise exceeds their differences.
 
-    Of two cells the posterior mean of a share that may be anything from none to all; of more, by the share of their
-    squared differences that noise does not explain.
+    Two cells get the posterior mean under a uniform prior of the first one's share. More cells are shrunk by the share
+    of their squared differences that noise explains.
     """
     size = len(noisy)
     if size != 2:
         off = noisy - noisy.mean()
         energy = (size - 1) * sigma**2
-        # What noise does not explain, but no more than if one cell held all.
+        # Variance that noise does not explain, limited by the variance of a single occupied cell.
         signal = np.clip((off**2).sum() - energy, 0.0, total**2 * (1 - 1 / size))
         return np.asarray(noisy.mean() + off * signal / max(signal + energy, 1e-9))
     share = np.linspace(0, 1, N_SHARES)
@@ -105,33 +104,33 @@ def shrink_to_uniform(noisy: Floats, sigma: float, total: float) -> Floats:
 
 
 N_SHARES = 1001
-"""Shares of the first of two cells between which the posterior mean is taken."""
+"""Grid of shares of the first of two cells for the posterior mean."""
 
 N_TOTAL_CELLS = 3.0
-"""The number of rows gets a share of the budget as a column of this many cells squared would."""
+"""Weight of the number of rows in the budget; a column has the square root of its number of cells."""
 
 MAX_CELLS_COUNTED_ONCE = 32
-"""A longer line is counted a second time, on bins that the first count suggests."""
+"""Columns with more cells are counted a second time, on bins chosen from the first count."""
 
 MIN_SIGNAL_COUNTED_TWICE = 0.1
-"""Below this signal the first count is too noisy to say where bins and tails are."""
+"""Below this signal the first count is too noisy to choose bins and tails."""
 
 SECOND_LOOK = 0.6
-"""Share of a long line's budget for its second count."""
+"""Share of a long column's budget for its second count."""
 
 BINS_FOR_EACH_TOKEN = 2
-"""Bins of a second count for each token: where a token is parted matters as much as how heavy it is."""
+"""Bins of the second count per token; the bin edges matter as much as the mass of a token."""
 
 
 @dataclass(frozen=True, eq=False)
 class OneWayMarginals:
-    """What is known of the columns one by one.
+    """Estimated one-way marginals.
 
     Attributes:
         rows: The noisy number of rows, at least 1.
         counts: Estimated rows of each cell of each column; none negative, each column sums to ``rows``.
         sigma: Standard deviation of the noise of each column's cells, or of its blocks where those are measured.
-        spent: The share of the budget that was spent.
+        spent: Share of the budget that was spent.
     """
 
     rows: float
@@ -149,17 +148,17 @@ def measure_one_ways(
     expected_rows: float = DEFAULT_EXPECTED_ROWS,
     may_spend_all: bool = False,
 ) -> OneWayMarginals:
-    """Count the cells of every column, and long lines again on bins that the first counts suggest; two charges.
+    """Count the cells of every column, and long columns again on bins chosen from the first counts; two charges.
 
     Args:
         grids: The public cells of each column.
         cells: Reads the cell of every row of a column.
-        source: Where counts come from.
-        share: The share of the budget to spend. Columns get theirs by the square root of their number of cells or, for
-            a wide line, of blocks.
-        expected_rows: About how many units there are; where they are few for the budget, lines are counted once.
-        may_spend_all: If counts of pairs would be mostly noise, the second charge is of all columns
-            and of all that is left of the budget.
+        source: The source of counts, which charges them.
+        share: Share of the budget to spend, allotted to columns in proportion to the square root of their number of
+            cells, or of blocks for a wide numeric column.
+        expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
+        may_spend_all: If counts of pairs would be mostly noise, count all columns in the second charge and spend the
+            rest of the budget on it.
     """
     twice = signal_to_noise(expected_rows, source.rho) >= MIN_SIGNAL_COUNTED_TWICE
     again = [name for name, grid in grids.items() if twice and len(grid.low) > MAX_CELLS_COUNTED_ONCE]
@@ -168,7 +167,7 @@ def measure_one_ways(
         wanted.append((name, False, grid.size))
         if grid.blocks[-1] > 1:
             wanted.append((name, True, int(grid.blocks[-1]) + 1))
-    # The cells of a wide line would cost more than they tell: they get no more than its blocks.
+    # The cells of a wide column need more budget than they are worth: they get no more than its blocks.
     parts = [int(grids[name].blocks[-1]) + 1 if grids[name].blocks[-1] > 1 else size for name, _, size in wanted]
     weight = np.append(np.sqrt(parts), N_TOTAL_CELLS)
     weight *= share / weight.sum()
@@ -185,7 +184,7 @@ def measure_one_ways(
     *counts, total = source.counts(reads, shares, "fine counts of every column, and of all rows", list(grids))
     noisy = {(name, blocks): count for (name, blocks, _), count in zip(wanted, counts, strict=True)}
     sigma = {(name, blocks): source.sigma(part) for (name, blocks, _), part in zip(wanted, shares[:-1], strict=True)}
-    # Every histogram sums to the number of rows: their mean by inverse variance costs nothing more.
+    # Every histogram sums to the number of rows; the mean weighted by inverse variance is post-processing.
     precision = [1 / (sigma[name, blocks] ** 2 * size) for name, blocks, size in wanted]
     precision.append(1 / source.sigma(shares[-1]) ** 2)
     sums = [*(count.sum() for count in counts), total.sum()]
@@ -234,7 +233,7 @@ def measure_one_ways(
 def _stretch_of_cells(
     grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float
 ) -> tuple[int, int]:
-    """The stretch of a line that holds more than noise, by its blocks where they were counted."""
+    """Return the range of cells that exceeds noise, judged by blocks if they were counted."""
     line = len(grid.low)
     if coarse is None:
         return kept_stretch(fine[:line], sigma)
@@ -253,7 +252,7 @@ def _refine(
     second_sigma: float,
     rows: float,
 ) -> Floats:
-    """Counts of cells by both counts, none in the tails that noise alone would fill."""
+    """Combine both counts of the cells, with zeros in tails that contain only noise."""
     line = len(grid.low)
     if not grid.line:
         precise, rough = second_sigma**-2, sigma**-2

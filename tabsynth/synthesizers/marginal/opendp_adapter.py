@@ -1,7 +1,7 @@
-"""AIM and MST as OpenDP has them: it chooses and measures marginals of tokens, and fits a graphical model to them.
+"""Adapter to OpenDP's AIM and MST, which select and measure marginals of tokens and fit a graphical model to them.
 
 McKenna and others, "AIM: an adaptive and iterative mechanism" (arXiv 2201.12677) and "Winning the NIST contest" (arXiv
-2108.04978). OpenDP draws its own noise, from its own cryptographic source; the ledger is charged before it sees a row.
+2108.04978). OpenDP samples noise from its own cryptographic source; the ledger is charged before OpenDP reads a row.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 ALGORITHMS = ("aim", "mst")
 
 ONE_WAY_SHARE, MEASUREMENT_SHARE = 0.25, 0.875
-"""Shares of OpenDP's budget that go to single columns, and, of the rest, to counts rather than choices. With these and
-a rho of few binary digits its sums are exact; with decimals they exceed the budget in the last digit, and it stops."""
+"""Shares of OpenDP's budget for single columns and, of the rest, for counts instead of selection. These shares and a
+rho of few binary digits keep OpenDP's sums exact; rounding could otherwise exceed the budget, which OpenDP refuses."""
 
 N_RHO_DIGITS = 20
-"""Binary digits of rho."""
+"""Maximum number of binary digits of rho."""
 
 MAX_MODEL_MB = 4.0
-"""Largest graphical model that AIM may choose."""
+"""Maximum size of the graphical model that AIM may select."""
 
 
 def require_opendp() -> Any:
-    """OpenDP with its extra.
+    """Import OpenDP.
 
     Raises:
         MissingDependencyError: It is not installed.
@@ -48,10 +48,10 @@ def require_opendp() -> Any:
 
 
 def check_source(source: CountSource) -> NoisyCounts:
-    """The source, where OpenDP can spend from it.
+    """Check that OpenDP can spend from a source, and return it.
 
     Raises:
-        PrivacyError: The noise is to come from a seed, which OpenDP does not take.
+        PrivacyError: The fit is exact or its noise is seeded, which OpenDP does not support.
     """
     if not isinstance(source, NoisyCounts) or not source.noise.is_secure:
         raise PrivacyError(
@@ -64,14 +64,14 @@ def check_source(source: CountSource) -> NoisyCounts:
 def release_model(
     method: str, sizes: Sequence[int], tokens: Reader, source: NoisyCounts, share: float, names: Sequence[str]
 ) -> GraphicalModel:
-    """A graphical model of tokens, for one charge.
+    """Release a graphical model of tokens for one charge.
 
     Args:
         method: ``aim`` or ``mst``.
         sizes: Tokens of each column.
         tokens: Reads the tokens of all rows, shape (n, columns).
-        source: What is charged.
-        share: The share of the budget to spend.
+        source: The source whose ledger is charged.
+        share: Share of the budget to spend.
         names: The columns' names, for the ledger.
     """
     from dp_accounting.dp_event import ZCDpEvent
@@ -91,7 +91,7 @@ def release_model(
 
 
 def run_opendp(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
-    """What OpenDP makes of tokens that are paid for; beside them it is told public facts alone."""
+    """Run OpenDP on charged tokens; its other arguments are public."""
     dp = require_opendp()
     import polars as pl
 
@@ -114,7 +114,7 @@ def run_opendp(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, ma
 
 
 def _graphical_model(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> GraphicalModel:
-    """The factors of OpenDP's model, without the cell that it adds to every column for missing values."""
+    """Convert OpenDP's model, without the cell that it adds to every column for missing values."""
     columns, tables = [], []
     for clique in model.potentials.cliques:
         factor = model.potentials[clique]
@@ -131,6 +131,6 @@ def _graphical_model(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> 
 
 
 def _round_rho(rho: float) -> float:
-    """The largest number of ``N_RHO_DIGITS`` binary digits that is no larger."""
+    """Round down to ``N_RHO_DIGITS`` binary digits."""
     mantissa, exponent = math.frexp(rho)
     return math.ldexp(math.floor(math.ldexp(mantissa, N_RHO_DIGITS)), exponent - N_RHO_DIGITS)

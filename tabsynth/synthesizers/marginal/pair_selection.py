@@ -1,7 +1,7 @@
-"""Which pairs are counted at which resolution: all of them coarsely, then the strongest in detail.
+"""Selection of pairs for each resolution: all pairs on coarse groups, then the strongest on all tokens.
 
-The strongest are read off the noisy coarse counts, so that the choice costs nothing; it is adaptive composition, which
-zCDP allows (Bun and Steinke 2016, lemma 2.3).
+The strongest pairs are selected from the noisy coarse counts, which is post-processing; the later counts are adaptive
+composition under zCDP (Bun and Steinke 2016, lemma 2.3).
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from tabsynth.synthesizers.marginal.two_way_marginals import (
 )
 
 MAX_COMPONENTS, MAX_STEPS = 96, 150
-"""The mixture that the strongest pairs are read off; a rough one does."""
+"""Configuration of the rough mixture from which the strongest pairs are selected."""
 
 MAX_COLUMNS_ALL_PAIRS = 30
-"""Without noise, up to this many columns have all their pairs counted in detail."""
+"""Without noise, tables of up to this many columns have all pairs counted on all tokens."""
 
 N_TREES_WIDE = 4
-"""Without noise, spanning trees of pairs that are counted in a wider table, beside the pairs with the target."""
+"""Without noise, wider tables have so many spanning trees of pairs counted, and the pairs with the target."""
 
 
 def strongest_pairs(mixture: Mixture, pairs: Sequence[Pair], trees: int) -> tuple[Pair, ...]:
-    """Pairs of some spanning trees of most mutual information, each tree among what those before it left.
+    """Return the pairs of successive maximum spanning trees by mutual information, each among the remaining pairs.
 
     The first is the tree of Chow and Liu (1968) for the mixture. Where the pairs do not reach all columns, the trees
     are forests.
@@ -47,7 +47,7 @@ def strongest_pairs(mixture: Mixture, pairs: Sequence[Pair], trees: int) -> tupl
 
 
 def spanning_trees(scores: dict[Pair, float], trees: int) -> tuple[Pair, ...]:
-    """Pairs of some spanning trees of the highest scores, by Kruskal's algorithm."""
+    """Return the pairs of successive maximum spanning trees by score, with Kruskal's algorithm."""
     left = sorted(scores, key=lambda pair: (-scores[pair], pair))
     columns = 1 + max((max(pair) for pair in left), default=0)
     out: list[Pair] = []
@@ -80,15 +80,15 @@ def measure_levels(
 
     Args:
         marginals: The distribution of each column.
-        lines: How many leading tokens of each column lie on a line.
+        lines: Number of leading tokens of each column that are ordered.
         target: Position of the target, if any.
         tokens: Reads the tokens of all rows, shape (n, columns).
         rows: The noisy number of rows.
-        source: Where counts come from.
-        share: The share of the budget to spend.
+        source: The source of counts, which charges them.
+        share: Share of the budget to spend.
         names: The columns' names, for the ledger.
-        config: How the mixture is fitted in the end.
-        seed: Seed of the rough mixture's start.
+        config: Configuration of the final mixture.
+        seed: Seed of the rough mixture's initial values.
     """
     every = tuple(combinations(range(len(marginals)), 2))
     fine = tuple(np.arange(len(marginal)) for marginal in marginals)
@@ -120,12 +120,12 @@ def measure_levels(
 
 
 def _without(target: int | None, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """The pairs that are counted as triples with the target; none where there is none."""
+    """Return the pairs that are counted as triples with the target; none without a target."""
     return () if target is None else tuple(pair for pair in pairs if target not in pair)
 
 
 def _strongest_of_wide(exact: Measurements, target: int | None) -> tuple[Pair, ...]:
-    """The pairs with the target, and those of some spanning trees, of a wide table without noise."""
+    """Return the pairs with the target and those of some spanning trees, for a wide table without noise."""
     scores = {pair: mutual_information(table) for pair, table, _ in exact.pairs}
     with_target = [pair for pair in scores if target in pair]
     return tuple(dict.fromkeys((*with_target, *spanning_trees(scores, N_TREES_WIDE))))

@@ -1,4 +1,4 @@
-"""The rows of a private fit as cells and tokens, made where a charged read asks for them first."""
+"""The rows of a private fit as cells and tokens, computed lazily inside the first charged read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tabsynth.synthesizers.marginal.public_codec import tokens_of_cells
 
 
 def public_grids(schema: Schema) -> dict[str, Grid]:
-    """The public cells of every column that is learned.
+    """Return the public cells of every learned column.
 
     Raises:
         PrivacyError: There is no such column.
@@ -34,14 +34,14 @@ def public_grids(schema: Schema) -> dict[str, Grid]:
 
 
 class PrivateRows:
-    """A private frame behind its public cells; nothing of it is read before a method is called.
+    """Lazy access to the cells and tokens of a private frame; no row is read before a method is called.
 
     Args:
         frame: The raw rows.
         rules: The declared constraints of the public schema.
         grids: The cells of each learned column.
-        privacy: The unit and its cap.
-        noise: Decides which rows of a person are kept.
+        privacy: The privacy unit and its contribution bound.
+        noise: Random source of contribution bounding.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class PrivateRows:
         self._units: Integers | None = None
 
     def cells(self, name: str) -> Integers:
-        """The cell of every row of a column, shape (n,)."""
+        """Return the cell of every row of a column, shape (n,)."""
         return self._read()[name]
 
     def tokens(self, codec: Codec) -> Tokens:
-        """The tokens of all rows, shape (n, slots)."""
+        """Return the tokens of all rows, shape (n, slots)."""
         cells = self._read()
         out = np.zeros((len(next(iter(cells.values()))), len(codec.slots)), np.int32)
         for name, grid in self.grids.items():
@@ -66,12 +66,12 @@ class PrivateRows:
         return out
 
     def line(self, name: str) -> Floats:
-        """The numbers of a column on a line within its bounds, missing as NaN, shape (n,)."""
+        """Return a numeric column clamped to its bounds, missing as NaN, shape (n,)."""
         self._read()
         return numeric_values(self.schema[name], self._lines[name])
 
     def units(self) -> Integers | None:
-        """The person of every row, shape (n,); None where each row is a unit."""
+        """Return the privacy unit of every row, shape (n,); None if each row is a unit."""
         self._read()
         return self._units
 

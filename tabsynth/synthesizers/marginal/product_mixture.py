@@ -1,4 +1,4 @@
-"""A mixture of products: K components of equal weight, in each of which the columns are independent."""
+"""Mixture of product distributions: K components of equal weight, in each of which the columns are independent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Floats, Integers, Tokens
 
 CHUNK_ROWS = 1 << 14
-"""Rows whose chances are held at a time."""
+"""Rows whose probabilities are in memory at a time."""
 
 
 def stratified_uniforms(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
-    """Uniforms, shape (n,); those of a group fill [0, 1) evenly."""
+    """Sample uniforms, shape (n,), stratified over [0, 1) within each group."""
     n = len(group)
     if not stratify:
         return rng.random(n)
@@ -30,7 +30,7 @@ def stratified_uniforms(group: Integers, rng: np.random.Generator, stratify: boo
 def probabilities_by_likelihood(
     log_likelihood: Callable[[Tokens], Floats], tokens: Tokens, column: int, size: int
 ) -> Floats:
-    """The distribution of a column given the known tokens of rows, shape (n, size), by trying each of its tokens."""
+    """Compute a column's distribution given the known tokens of rows by trying each token, shape (n, size)."""
     asked = tokens.copy()
     logs = np.empty((len(tokens), size))
     for token in range(size):
@@ -41,17 +41,17 @@ def probabilities_by_likelihood(
 
 
 def restrict(probabilities: npt.NDArray[np.floating], share: Floats) -> Floats:
-    """Chances times the allowed share of each token; where nothing would be left, the shares alone."""
+    """Multiply probabilities by the allowed share of each token; fall back to the shares where the product is zero."""
     out = probabilities * share
     return np.asarray(np.where(out.sum(1, keepdims=True) > 0, out, share))
 
 
 def invert_component_cdf(probabilities: Floats, row: Integers, uniform: Floats) -> Tokens:
-    """Tokens by inverting the distribution of each row's component, shape (n,)."""
+    """Sample tokens by inverting the CDF of each row's component, shape (n,)."""
     size = probabilities.shape[1]
     cumulative = np.cumsum(probabilities, 1)
     total = cumulative[:, -1:]
-    # All distributions lie one behind the other on one line, a unit each.
+    # All CDFs are concatenated on one axis, each over a unit interval.
     line = np.where(total > 0, cumulative / np.maximum(total, 1e-300), np.arange(1, size + 1) / size)
     at = (
         np.searchsorted((line + np.arange(len(probabilities))[:, None]).ravel(), row + uniform, side="right")
@@ -62,7 +62,7 @@ def invert_component_cdf(probabilities: Floats, row: Integers, uniform: Floats) 
 
 
 def invert_row_cdf(probabilities: npt.NDArray[np.floating], uniform: Floats) -> Tokens:
-    """Tokens by inverting a distribution for each row, shape (n,)."""
+    """Sample tokens by inverting the CDF of each row, shape (n,)."""
     cumulative = np.cumsum(probabilities.astype(np.float64), 1)
     cumulative = np.where(cumulative[:, -1:] > 0, cumulative, np.arange(1.0, cumulative.shape[1] + 1))
     last = cumulative.shape[1] - 1 - np.argmax(probabilities[:, ::-1] > 0, 1)
@@ -75,7 +75,7 @@ class Mixture:
     """Components of equal weight, each a product of independent columns.
 
     Attributes:
-        parts: For each column its distribution in every component, shape (components, tokens).
+        parts: The distribution of each column in every component, shape (components, tokens) each.
     """
 
     parts: tuple[npt.NDArray[np.float32], ...]
@@ -88,7 +88,7 @@ class Mixture:
     def component_log_prob(
         self, tokens: npt.NDArray[np.int32], allowed: Sequence[Floats | None] | None = None
     ) -> Floats:
-        """Log-probability of each component and row together, shape (n, components); -1 stands for any token."""
+        """Compute the joint log-probability of row and component, shape (n, components); -1 marginalises a token."""
         joint = np.full((len(tokens), self.components), -np.log(self.components))
         for column, part in enumerate(self.parts):
             logs = np.log(np.maximum(part.T.astype(np.float64), 1e-300))
@@ -100,7 +100,7 @@ class Mixture:
         return joint
 
     def log_likelihood(self, tokens: npt.NDArray[np.int32]) -> Floats:
-        """Log-probability of rows, shape (n,); -1 stands for any token."""
+        """Compute the log-probability of rows, shape (n,); -1 marginalises a token."""
         out = np.empty(len(tokens))
         for begin in range(0, len(tokens), CHUNK_ROWS):
             joint = self.component_log_prob(tokens[begin : begin + CHUNK_ROWS])
@@ -109,7 +109,7 @@ class Mixture:
         return out
 
     def probabilities(self, tokens: npt.NDArray[np.int32], column: int) -> Floats:
-        """The distribution of a column given the known tokens of rows, shape (n, tokens); -1 where unknown."""
+        """Compute a column's distribution given the known tokens of rows, shape (n, tokens); -1 where unknown."""
         out = np.empty((len(tokens), self.parts[column].shape[1]))
         for begin in range(0, len(tokens), CHUNK_ROWS):
             joint = self.component_log_prob(tokens[begin : begin + CHUNK_ROWS])
@@ -125,14 +125,14 @@ class Mixture:
         *,
         stratify: bool = True,
     ) -> npt.NDArray[np.int32]:
-        """Draw the tokens that are -1, exactly given those that are not.
+        """Sample the tokens that are -1 from the exact conditional distribution given the others.
 
         Args:
             fixed: Shape (rows, columns), -1 where a token is free.
             allowed: The allowed share of each token of a column, None where all are. Two-dimensional where it depends
                 on the token of the column before, which is drawn first.
-            rng: Where random numbers come from.
-            stratify: Deal random numbers evenly over the rows, and over the rows of each component.
+            rng: Random generator.
+            stratify: Stratify the random numbers over the rows, and over the rows of each component.
         """
         out = fixed.copy()
         if not len(fixed):
@@ -161,7 +161,7 @@ class Mixture:
         rng: np.random.Generator,
         stratify: bool,
     ) -> npt.NDArray[np.int64]:
-        """A component for each row, given its fixed tokens and the limits."""
+        """Sample the component of each row given its fixed tokens and the limits."""
         one = [None if share is None or share.ndim == 2 else share for share in allowed]
         same = not (fixed >= 0).any()
         uniform = stratified_uniforms(np.zeros(len(fixed), np.int64), rng, stratify)

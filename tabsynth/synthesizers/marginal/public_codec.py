@@ -1,6 +1,6 @@
-"""A codec made of public facts and noisy counts: declared values and public cells, and how often each comes.
+"""Build a codec from public facts and noisy counts: declared values, public cells and their frequencies.
 
-Nothing here reads a table, so what comes out is free to release once the counts are.
+Nothing here reads a table, so the codec is post-processing of the counts.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from tabsynth.synthesizers.marginal.bins.adaptive_bins import merge_cells
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 MIN_TOKEN_SIGMAS = 4.0
-"""A token rests on at least this many standard deviations of the noise; rarer values are pooled."""
+"""Minimum count of a token in standard deviations of the noise; rarer values are pooled."""
 
 
 def public_codec(
     schema: Schema, grids: Mapping[str, Grid], counts: Mapping[str, Floats], sigma: Mapping[str, float], bins: int
 ) -> Codec:
-    """A codec whose tokens have enough rows to exceed the noise.
+    """Build a codec whose tokens have enough rows to exceed the noise.
 
     Args:
         schema: The declared schema; identifiers and text are not learned.
         grids: The cells of each learned column.
         counts: Estimated rows of each cell, none negative.
         sigma: Standard deviation of each column's noise.
-        bins: About how many tokens a line is cut into.
+        bins: Approximate number of tokens of a numeric column.
     """
     rows = max(round(max((float(count.sum()) for count in counts.values()), default=0.0)), 1)
     coders: dict[str, Coder] = {}
@@ -55,7 +55,7 @@ def public_codec(
 
 
 def tokens_of_cells(grid: Grid, coder: Coder) -> npt.NDArray[np.int32]:
-    """The token of each cell of a column, shape (cells,)."""
+    """Return the token of each cell of a column, shape (cells,)."""
     if isinstance(coder, QuantileCoder):
         own = coder.token
     else:
@@ -65,7 +65,7 @@ def tokens_of_cells(grid: Grid, coder: Coder) -> npt.NDArray[np.int32]:
 
 
 def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
-    """Rows of each token of a slot, by the counts of its column."""
+    """Return the rows of each token of a slot, from the counts of its column."""
     slot = codec.slots[position]
     counts = codec.coders[slot.column].counts
     if slot.digit is None:
@@ -77,7 +77,7 @@ def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
 
 
 def _numeric_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> QuantileCoder:
-    """Cells joined to tokens; the counts say how a token is spread over its cells."""
+    """Build a coder by merging cells into tokens; the counts define the distribution within a token."""
     line = len(grid.low)
     mass = counts[:line]
     token = merge_cells(mass, bins, min_rows)
@@ -87,14 +87,14 @@ def _numeric_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, 
     rows[size - 1] = counts[line:].sum()
     emit = np.ones(size, bool)
     emit[size - 2 :] = False, column.nullable
-    # A cell that seems empty keeps a trace of mass, so that a range of conditions may still be met there.
+    # Cells that appear empty keep a little mass, so that a range condition can be satisfied there.
     spread = np.maximum(mass, max(1e-6 * mass.sum(), 1e-3) / line)
     whole = np.maximum(np.rint(rows), emit).astype(np.int64)
     return QuantileCoder(grid.low, grid.high, spread, token, grid.edges, whole, emit, grid.decimals)
 
 
 def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> ValueCoder:
-    """A token for each value whose count exceeds the noise; other values are pooled by their noisy shares."""
+    """Build a coder with a token for each value whose count exceeds the noise; other values are pooled."""
     declared = counts[: len(grid.values)]
     often = np.flatnonzero(declared >= min_rows)
     seldom = np.flatnonzero(declared < min_rows)

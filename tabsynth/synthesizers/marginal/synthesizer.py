@@ -1,9 +1,9 @@
-"""The private default: a mixture of products fitted to noisy marginals, and nothing else of the table.
+"""The default synthesizer under differential privacy: a mixture of products fitted to noisy marginals.
 
 Pairs of columns, and triples with the target, are counted with discrete Gaussian noise at several resolutions: all of
-them in few groups, the strongest at all tokens. The mixture is fitted to those counts, so that all that follows is
-post-processing. Numbers of two columns that are often equal stay equal, which is charged too. Where rows are too few
-for pairs, the whole budget goes to single columns. Without privacy the same counts are exact.
+them on coarse groups, the strongest on all tokens. The model is fitted to these counts, so everything after is
+post-processing. Pairs of numeric columns that are often equal are measured separately. If there are too few rows for
+pairs, the whole budget goes to single columns. Without privacy the same counts are exact.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class MarginalSynthesizer(TokenSynthesizer):
     """Mixture of products fitted to noisy marginals: the default under differential privacy.
 
     Args:
-        method: ``mixture``, or ``aim`` or ``mst`` by OpenDP, under privacy alone, with the extra ``opendp``.
-        components: Components of the mixture; by default from the noisy number of rows and the budget.
-        min_group: Without privacy, no category and no numeric knot rests on fewer persons than this.
+        method: ``mixture``, or ``aim`` or ``mst`` of OpenDP (private fits only, extra ``opendp``).
+        components: Components of the mixture; by default chosen from the noisy number of rows and the budget.
+        min_group: Minimum persons behind each category and numeric knot in a fit without privacy.
 
     Example:
         >>> import pandas as pd
@@ -76,7 +76,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         self._fit_marginals(lambda: tokens[:, self.active_], float(len(table)), source, 1.0, run)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
-        """Learn from noisy counts alone; every read of the frame is charged before."""
+        """Learn from noisy counts only; the ledger is charged before every read of the frame."""
         rules = RuleSet.of(schema)
         grids, noise = public_grids(rules.model_schema()), privacy.noise()
         rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
@@ -86,7 +86,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         self._fit_rows(rows, source, privacy.n_public, run)
 
     def _fit_rows(self, rows: PrivateRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
-        """Spend the source's budget on the counts of private rows, and fit the model to them."""
+        """Spend the source's budget on counts of private rows, and fit the model to them."""
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
         expected = (n_public or DEFAULT_EXPECTED_ROWS) / unit
         share = one_way_share(expected, source.rho) if len(grids) > 1 else 1.0
@@ -133,7 +133,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             )
 
     def _slots(self, rows: float) -> LearnedSlots:
-        """What is known of the active slots before pairs are counted."""
+        """Return the public facts and one-way counts of the active slots."""
         own = [self.codec_.slots[i] for i in self.active_]
         targets = self.codec_.schema.with_role("target")
         return LearnedSlots(
@@ -160,7 +160,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         return self.model_.draw(fixed, self._allowed_weights(limits), draw.rng, stratify=stratify)
 
     def _allowed_weights(self, limits: list[Floats | None]) -> list[Floats | None]:
-        """Limits and what may be drawn at all, together."""
+        """Return the limits of a condition multiplied by the allowed tokens."""
         out: list[Floats | None] = []
         for emit, limit in zip(self._allowed_tokens, limits, strict=True):
             own = emit.astype(np.float64) if limit is None else emit * limit
@@ -168,10 +168,10 @@ class MarginalSynthesizer(TokenSynthesizer):
         return out
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
-        """Log-probability of rows in nats, shape (n,), in closed form.
+        """Compute the exact log-probability of rows in nats, shape (n,).
 
-        Numbers count by the token that they fall in: it is the probability of a row of tokens, not a density. Columns
-        that the frame lacks are left out.
+        A number is represented by its token: the result is the probability of a row of tokens, not a density. Columns
+        that are missing from the frame are marginalised.
 
         Raises:
             InputError: A column is unknown, or a value is of the wrong type.
@@ -180,7 +180,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
 
     def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
-        """Fill in the missing cells of rows, each given all that is known of its row.
+        """Impute the missing cells of each row given its known cells.
 
         Args:
             data: Rows with missing cells; columns may be absent altogether.

@@ -1,7 +1,7 @@
 """Noisy counts of pairs of columns, and of triples with the target, at one resolution.
 
-A resolution gathers the tokens of every column in groups; a table of few groups is less noisy, one of all tokens has
-the detail. ``pair_selection`` says which pairs are counted at which resolution.
+A resolution groups the tokens of every column. Tables of few groups have less noise; tables of all tokens have more
+detail. ``pair_selection`` chooses which pairs are counted at which resolution.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 Pair = tuple[int, int]
 
 BUDGET_EXPONENT = 2 / 3
-"""Shares of the budget go by the number of cells to this power, which makes the sum of all cells' errors least."""
+"""Shares of the budget are proportional to the cells to this power, which minimises the sum of all cells' errors."""
 
 
 def group_tokens(marginal: Floats, groups: int, n_ordered: int) -> Integers:
-    """The group of each token of a column, ascending from 0 without gaps, shape (tokens,).
+    """Group the tokens of a column; return each token's group, ascending from 0 without gaps, shape (tokens,).
 
-    Neighbours on a line are gathered so that the squares of the groups' masses sum to the least; what follows the line
-    (missing values) stays alone. Of unordered tokens the rarest are gathered.
+    Neighbouring ordered tokens are grouped such that the sum of the groups' squared masses is minimal; tokens after
+    them (missing values) keep groups of their own. Of unordered tokens the rarest are pooled.
 
     Args:
         marginal: The distribution of the column.
-        groups: Most groups of the line, or of the unordered tokens.
-        n_ordered: How many of the leading tokens lie on a line.
+        groups: Maximum groups of the ordered, or of the unordered tokens.
+        n_ordered: Number of leading tokens that are ordered.
     """
     size = len(marginal)
     if size <= groups:
@@ -45,7 +45,7 @@ def group_tokens(marginal: Floats, groups: int, n_ordered: int) -> Integers:
 
 
 def _partition(mass: Floats, groups: int) -> Integers:
-    """Cut a line into stretches whose squared masses sum to the least, by dynamic programming."""
+    """Partition ordered tokens into runs with the minimal sum of squared masses, by dynamic programming."""
     ends = np.concatenate([[0.0], np.cumsum(mass)])
     cost = (ends[None, :] - ends[:, None]) ** 2
     cost[np.tril_indices(len(ends))] = np.inf
@@ -63,7 +63,7 @@ def _partition(mass: Floats, groups: int) -> Integers:
 
 @dataclass(frozen=True, eq=False)
 class MeasurementPlan:
-    """What is counted.
+    """The tables to count at one resolution.
 
     Attributes:
         groups: The group of each token of each column.
@@ -84,7 +84,7 @@ class MeasurementPlan:
 
     @property
     def n_parts(self) -> int:
-        """Groups of the target, within which triples are counted."""
+        """Number of groups of the target, within which triples are counted."""
         return 0 if self.target is None or not self.triples else self.sizes[self.target]
 
     def cells(self) -> Integers:
@@ -93,12 +93,12 @@ class MeasurementPlan:
         return np.array(pairs + [self.n_parts * self.sizes[a] * self.sizes[b] for a, b in self.triples], np.int64)
 
     def weights(self) -> Floats:
-        """What part of a budget every pair, then every triple gets, up to a factor."""
+        """Relative share of the budget of every pair, then of every triple."""
         # Rounded to half-powers of two, so that the ledger has few different scales of noise.
         return np.asarray(np.exp2(np.round(2 * BUDGET_EXPONENT * np.log2(self.cells())) / 2))
 
     def reader(self, tokens: Reader, pair: Pair, *, within_target: bool = False) -> Reader:
-        """Reads the counts of a pair, row by row of the first column; within each group of the target if asked."""
+        """Return a reader of a pair's counts in row-major order, optionally within each group of the target."""
         a, b = pair
         sizes, target = self.sizes, self.target if within_target else None
 
@@ -115,12 +115,12 @@ class MeasurementPlan:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What was counted, as shares of all rows.
+    """Measured tables as shares of all rows.
 
     Attributes:
-        plan: Which tables.
-        shares: The shares of each table: pairs of shape (groups, groups), triples with the target's group before.
-        variances: The variance of each table's shares.
+        plan: The tables.
+        shares: Pairs of shape (groups, groups), triples of shape (target groups, groups, groups).
+        variances: Variance of each table's shares.
     """
 
     plan: MeasurementPlan
@@ -129,12 +129,12 @@ class Measurements:
 
     @property
     def pairs(self) -> list[tuple[Pair, Floats, float]]:
-        """Each pair with its shares and their variance."""
+        """Return each pair with its shares and their variance."""
         return list(zip(self.plan.pairs, self.shares, self.variances, strict=False))
 
     @property
     def triples(self) -> list[tuple[Pair, Floats, float]]:
-        """Each pair within the target's groups, with its shares and their variance."""
+        """Return each triple as a pair within the target's groups, with its shares and their variance."""
         start = len(self.plan.pairs)
         return list(zip(self.plan.triples, self.shares[start:], self.variances[start:], strict=True))
 
@@ -142,14 +142,14 @@ class Measurements:
 def measure(
     plan: MeasurementPlan, tokens: Reader, rows: float, source: CountSource, share: float, names: Sequence[str]
 ) -> Measurements:
-    """Count pairs and triples, in one charge; a row is in one cell of each.
+    """Count pairs and triples in one charge; a row falls in one cell of each table.
 
     Args:
-        plan: Which.
+        plan: The tables.
         tokens: Reads the tokens of all rows, shape (n, columns).
         rows: The noisy number of rows.
-        source: Where counts come from.
-        share: The share of the budget to spend.
+        source: The source of counts, which charges them.
+        share: Share of the budget to spend.
         names: The columns' names, for the ledger.
     """
     weight = plan.weights()
@@ -166,7 +166,7 @@ def measure(
 
 
 def mutual_information(table: Floats) -> float:
-    """Mutual information of a pair in nats, from its table up to a factor."""
+    """Compute the mutual information of a pair in nats from its unnormalised table."""
     joint = np.maximum(table / table.sum(), 1e-12)
     apart = np.outer(joint.sum(1), joint.sum(0))
     return float((joint * np.log(joint / apart)).sum())

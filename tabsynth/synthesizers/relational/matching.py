@@ -129,7 +129,7 @@ def fit_match(
 def fit_levels(rows: Integers, groups: Integers | None) -> tuple[Match, Integers]:
     """The match of a table's reference to itself, and the level of each row's parent, -1 for none.
 
-    Where rows refer to each other in a circle, those have no level, and are treated as rows without a parent.
+    Where rows refer to each other in a cycle, those have no level, and are treated as rows without a parent.
 
     Args:
         rows: The parent's row number of each row, -1 for none, shape (n,).

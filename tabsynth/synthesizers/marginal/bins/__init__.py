@@ -1,1 +1,1 @@
-"""Bins of numeric columns in private fits: public cells, and bins that noisy counts suggest."""
+"""Bins of numeric columns in private fits: public cells, and bins chosen from noisy counts."""

@@ -1,7 +1,7 @@
-"""Where a line is counted again: bins of about equal mass by the first counts, and tails where noise alone is left.
+"""Bins of a numeric column's second count: about equal mass by the first counts, and tails that contain only noise.
 
-The first counts are of public cells, most of which hold little; what they say of where the rows are decides the bins of
-the second, so that their noise is small beside what they count.
+Most public cells of the first count contain few rows. The second count uses bins chosen from the first one, so that its
+noise is small relative to the counts.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 TAIL_SIGMAS = 3.0
-"""A tail is kept from where its rows exceed as many standard deviations of their noise; more would cut heavy tails."""
+"""A tail is kept where its rows exceed so many standard deviations of noise; a larger value would cut heavy tails."""
 
 TAIL_DRIFT = 2.0
-"""A cell at the end of a line is kept where it holds more than as many standard deviations of its noise."""
+"""A cell at an end of the range is kept if its count exceeds so many standard deviations of its noise."""
 
 MAX_SINGLE_SHARE = 0.95
-"""Most of a bin's rows that may be expected at single numbers, where it has stretches too."""
+"""Maximum expected share of a bin's rows at single numbers, if the bin contains intervals too."""
 
 
 def kept_stretch(noisy: Floats, sigma: float) -> tuple[int, int]:
-    """The first cell of a line that holds more than noise, and one past the last.
+    """Return the first cell that exceeds noise, and one past the last.
 
-    From each end, rows are cumulated until they exceed their noise; the change is placed where the sum, less
-    some noise for each cell, is least before.
+    From each end, counts are cumulated until they exceed their noise. The boundary is where the cumulated sum, minus a
+    drift for each cell, has its preceding minimum (CUSUM).
     """
     ends = []
     for counts in (noisy, noisy[::-1]):
@@ -34,25 +34,25 @@ def kept_stretch(noisy: Floats, sigma: float) -> tuple[int, int]:
         beyond = np.flatnonzero(total > TAIL_SIGMAS * sigma * np.sqrt(np.arange(len(total))))
         if not len(beyond):
             return 0, len(noisy)
-        # Without a drift the least sum of mere noise may lie anywhere.
+        # Without a drift, the minimum of a sum of noise may be anywhere.
         ends.append(int(np.argmin((total - TAIL_DRIFT * sigma * np.arange(len(total)))[: beyond[0]])))
     first, last = ends[0], len(noisy) - ends[1]
     return (first, last) if first < last else (0, len(noisy))
 
 
 def merge_cells(counts: Floats, bins: int, min_rows: float) -> Integers:
-    """The token of each cell of a line, ascending from 0 without gaps.
+    """Merge cells into tokens; return the token of each cell, ascending from 0 without gaps.
 
-    A stretch of less than ``min_rows`` rows goes with what follows it, so that no token is lost in the noise.
+    Cells with fewer than ``min_rows`` rows are merged with their successors, so that every token exceeds the noise.
 
     Args:
         counts: Rows of each cell in order.
-        bins: About how many tokens a line without heavy cells is cut into.
-        min_rows: Fewest rows of a token.
+        bins: Approximate number of tokens of a column without heavy cells.
+        min_rows: Minimum rows of a token.
     """
     share = counts.sum() / bins
     light = counts[counts < share].sum() / max(counts.sum(), 1e-9)
-    # Where most rows are in heavy cells, the others are cut finer than their share of the rows alone would have it.
+    # If most rows are in heavy cells, the others get more tokens than their share of the rows.
     share = max(min_rows, share * np.sqrt(light))
     out = np.zeros(len(counts), np.int64)
     token, held = 0, 0.0
@@ -67,14 +67,14 @@ def merge_cells(counts: Floats, bins: int, min_rows: float) -> Integers:
 
 
 def second_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins: int, min_rows: float) -> Integers:
-    """The bin of each cell in the second count, ascending; each tail is one bin, and missing values another.
+    """Return each cell's bin in the second count, ascending; each tail is one bin, and missing values another.
 
     Args:
         grid: The public cells.
         counts: Estimated rows of each cell by the first count.
         stretch: First cell that is in no tail, and one past the last.
-        bins: About how many bins the line between the tails is cut into.
-        min_rows: Fewest rows of a bin.
+        bins: Approximate number of bins between the tails.
+        min_rows: Minimum rows of a bin.
     """
     line, (first, last) = len(grid.low), stretch
     out = np.zeros(grid.size, np.int64)
@@ -85,11 +85,11 @@ def second_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins: int,
 
 
 def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
-    """What share of a bin's rows each cell is expected to hold, up to a factor for each bin, shape (cells,).
+    """Return the expected relative share of each cell within its bin, shape (cells,).
 
-    Single numbers share what single numbers hold in all bins of several cells, and stretches the rest by their width.
-    Beyond an interquartile range from the median the expected density falls with the third power of the distance: the
-    few rows of a wide outer bin are not to be spread to the end of the declared range.
+    Single numbers get the average share of single numbers in all bins of several cells; intervals share the rest in
+    proportion to their width. Beyond one interquartile range from the median, the expected density falls with the third
+    power of the distance, so that the few rows of a wide outer bin are not spread to the end of the declared range.
     """
     step = 0.0 if grid.decimals is None else 10.0**-grid.decimals
     line = len(grid.low)
@@ -116,6 +116,6 @@ def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
 
 
 def tail_mask(bins: Integers, line: int, stretch: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Which cells are outside the stretch of a line's bins; missing values are not."""
+    """Return which cells are in the tails; missing values are not."""
     inside = (bins >= stretch[0]) & (bins < stretch[1])
     return ~inside & (np.arange(len(bins)) < line)

@@ -1,8 +1,8 @@
-"""Public fine cells of a column, from its declaration alone.
+"""Public fine cells of a column, derived from its declaration only.
 
-A column of few values gets a cell for each. A wide line gets single cells for round numbers, where real amounts heap,
-and one cell for each stretch between them; its cells are gathered in few ``blocks``, measured on their own, because the
-sum of many noisy cells is noisier than one noisy sum.
+A low-cardinality column gets a cell for each value. A wide numeric column gets single cells for round numbers, where
+real amounts have point masses, and one cell for each interval between them. Its cells are grouped in a few ``blocks``,
+which are measured as well, because the sum of many noisy cells is noisier than one noisy sum.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tabsynth.errors import PrivacyError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, to_naive_utc
 
 MAX_SINGLE_VALUES = 256
-"""A line of at most this many values gets a cell for each."""
+"""A numeric column of at most this many values gets a cell for each."""
 
 N_STEPS = 128
-"""About how many even steps a wide line is cut into."""
+"""Approximate number of equal steps of a wide numeric column."""
 
 N_SIGNIFICANT_DIGITS = 2
 """Numbers of this many significant digits are round."""
@@ -32,14 +32,14 @@ N_SIGNIFICANT_DIGITS = 2
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The public cells of a column: its values or stretches in order, then, where it is nullable, missing.
+    """The public cells of a column: its values or intervals in order, then missing if the column is nullable.
 
     Attributes:
-        values: Declared values of a column of categories; empty for a line.
-        low, high: Ends of each cell of a line, shape (cells,), equal for a single number.
-        decimals: Decimals of a line's numbers, None where they are not rounded.
+        values: Declared values of a categorical column; empty for a numeric one.
+        low, high: Ends of each cell of a numeric column, shape (cells,), equal for a single number.
+        decimals: Decimals of the numbers, None if they are not rounded.
         nullable: Whether there is a cell for missing values.
-        blocks: The block of each cell, shape (size,), ascending; all zero where there is one level only.
+        blocks: The block of each cell, shape (size,), ascending; all zero if there is one level only.
     """
 
     values: tuple[Value, ...]
@@ -56,19 +56,19 @@ class Grid:
 
     @property
     def line(self) -> bool:
-        """Whether the cells lie on a line of numbers."""
+        """Whether the cells are numeric."""
         return len(self.low) > 0
 
     @cached_property
     def edges(self) -> Floats:
-        """Where a line's cells part, shape (cells - 1,); a single number beside a stretch is met by itself alone."""
+        """Upper edges of the cells but the last, shape (cells - 1,); a single number has a cell of its own."""
         between = (self.high[:-1] + self.low[1:]) / 2
         touches = self.high[:-1] == self.low[1:]
         single = self.low[:-1] == self.high[:-1]
         return np.where(touches & single, np.nextafter(self.high[:-1], np.inf), between)
 
     def encode(self, column: Column, values: pd.Series) -> Integers:
-        """The cell of each row, shape (n,). What is not declared falls in the last cell, whatever it is."""
+        """Return the cell of each row, shape (n,); every undeclared value falls in the last cell."""
         if self.line:
             data = numeric_values(column, values)
             cells = np.searchsorted(self.edges, np.nan_to_num(data), side="right")
@@ -80,10 +80,10 @@ class Grid:
 
 
 def column_grid(column: Column) -> Grid:
-    """The cells of a column that is to be learned.
+    """Return the public cells of a column.
 
     Raises:
-        PrivacyError: The declaration does not say which values there may be.
+        PrivacyError: The schema does not declare the column's values or bounds.
     """
     if isinstance(column, Boolean):
         return _categorical_grid((False, True), column.nullable)
@@ -100,7 +100,7 @@ def column_grid(column: Column) -> Grid:
 
 
 def numeric_grid(low: float, high: float, decimals: int | None, nullable: bool) -> Grid:
-    """The cells of the numbers from ``low`` to ``high``."""
+    """Return the cells of the numbers from ``low`` to ``high``."""
     step = 0.0 if decimals is None else 10.0**-decimals
     if step and (high - low) / step < MAX_SINGLE_VALUES:
         single = np.round(low + step * np.arange(round((high - low) / step) + 1), decimals or 0)
@@ -110,7 +110,7 @@ def numeric_grid(low: float, high: float, decimals: int | None, nullable: bool) 
         points = np.unique(np.round(points, decimals or 0))
         starts, stops = np.round(points[:-1] + step, decimals or 0), np.round(points[1:] - step, decimals or 0)
         open_ = stops - starts > -step / 2
-    else:  # numbers that are not rounded heap at the ends and at zero, if anywhere
+    else:  # unrounded numbers have point masses at the ends and at zero, if anywhere
         starts, stops, open_ = points[:-1], points[1:], np.ones(len(points) - 1, bool)
         points = np.unique([low, high, *([0.0] if low <= 0 <= high else [])])
     lows, highs = np.concatenate([points, starts[open_]]), np.concatenate([points, stops[open_]])
@@ -121,13 +121,13 @@ def numeric_grid(low: float, high: float, decimals: int | None, nullable: bool) 
 
 
 def round_numbers(low: float, high: float, step: float) -> Floats:
-    """Where real numbers from ``low`` to ``high`` heap: even steps, and numbers of two significant digits; sorted."""
+    """Return likely point masses between ``low`` and ``high``: equal steps, and numbers of two significant digits."""
     width = (high - low) / N_STEPS
     even = 10.0 ** math.ceil(math.log10(width))
     even = next(even * part for part in (0.1, 0.2, 0.5, 1.0) if even * part >= width * 0.999)
     found = [np.array([low, high]), even * np.arange(math.ceil(low / even), math.floor(high / even) + 1)]
     most = max(abs(low), abs(high))
-    least = max(step, most * (1e-6 if step else 1e-4))  # numbers that are smaller are not told apart
+    least = max(step, most * (1e-6 if step else 1e-4))  # smaller numbers are not distinguished
     tens = 10.0 ** np.arange(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
     digits = np.arange(10 ** (N_SIGNIFICANT_DIGITS - 1), 10**N_SIGNIFICANT_DIGITS) / 10 ** (N_SIGNIFICANT_DIGITS - 1)
     sized = np.outer(tens, digits).ravel()
@@ -137,7 +137,7 @@ def round_numbers(low: float, high: float, step: float) -> Floats:
 
 
 def _blocks(middle: Floats, low: float, high: float) -> Integers:
-    """Blocks of cells: halves of the signed decades below an eighth of the range, else eighths; zero stands alone."""
+    """Group cells: halves of the signed decades below an eighth of the range, else eighths; zero is its own block."""
     eighth = (high - low) / 8
     size = np.abs(middle)
     small = size < eighth
@@ -153,7 +153,7 @@ def _categorical_grid(values: tuple[Value, ...], nullable: bool) -> Grid:
 
 
 def _numeric_bounds(column: Numeric | Datetime) -> tuple[float, float] | None:
-    """Declared ends of a line in its units."""
+    """Return the declared bounds of a column in its units."""
     if column.low is None or column.high is None:
         return None
     if isinstance(column, Numeric):
