@@ -32,7 +32,7 @@ def augmentation_scores(
     seeds: int = 5,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """AUC of a classifier trained on the augmented table, and its gain over one trained on the real table.
+    """Return the AUC of a classifier trained on the augmented table, and its gain over one trained on the real table.
 
     Args:
         train: The real rows.
@@ -69,7 +69,7 @@ def parity_scores(
     seeds: int = 5,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Demographic-parity gap of a classifier trained on the balanced table, and its cost in AUC.
+    """Return the demographic-parity gap of a classifier trained on the balanced table, and its cost in AUC.
 
     The demographic-parity gap is the largest difference between two groups in the share of rows that the classifier
     puts into a class (Agarwal et al., "A reductions approach to fair classification", arXiv 1803.02453, definition 1).
@@ -146,7 +146,7 @@ def robustness_scores(
     fixed: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Accuracy of a classifier on held-out rows, unchanged and adversarially perturbed.
+    """Return the accuracy of a classifier on held-out rows, unchanged and adversarially perturbed.
 
     Args:
         model: The fitted classifier.
@@ -221,7 +221,7 @@ def _gain_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: 
 
 
 def _wilson(n_correct: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share ("Probable inference", JASA 22, 1927)."""
+    """Return Wilson's 95 % interval of a share ("Probable inference", JASA 22, 1927)."""
     z = float(norm.ppf(0.975))
     middle, half = (
         (n_correct + z * z / 2) / (n + z * z),

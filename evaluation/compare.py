@@ -45,7 +45,7 @@ class ComparisonReport:
         return list(dict.fromkeys(name for report in self.reports.values() for name in report.scores))
 
     def best(self, score: str) -> list[str]:
-        """The tables with the best value of a score, and those whose interval overlaps with it.
+        """Return the tables with the best value of a score, and those whose interval overlaps with it.
 
         A score of the real table alone has no best.
         """
@@ -56,7 +56,7 @@ class ComparisonReport:
         return [name for name in found if name == top or _overlap(found[name], found[top])]
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain data."""
+        """Return the comparison as plain data."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -100,7 +100,7 @@ class ComparisonReport:
         return render_comparison(self.to_dict())
 
     def to_markdown(self) -> str:
-        """Verdicts and scores side by side; the best, and those that do not differ from it, in bold."""
+        """Return the verdicts and scores side by side; the best, and those that do not differ from it, in bold."""
         names = list(self.reports)
         lines = ["# Synthetic tables compared", ""]
         lines += [
@@ -200,7 +200,7 @@ def _badness(score: Score, value: float) -> float:
 
 
 def _overlap(one: Score, top: Score) -> bool:
-    """Whether the intervals of two scores overlap; without intervals only equal values do."""
+    """Return whether the intervals of two scores overlap; without intervals only equal values do."""
     if one.interval is None or top.interval is None:
         return one.value == top.value
     if one.better == "target":

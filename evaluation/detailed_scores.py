@@ -37,7 +37,7 @@ def detailed_scores(
     report_stage: Callable[[str], None],
     add: Callable[[Sequence[Score]], None],
 ) -> list[str]:
-    """The detailed scores: dependence, tails, subgroups, diversity, several models, fairness, data quality.
+    """Return the detailed scores: dependence, tails, subgroups, diversity, several models, fairness, data quality.
 
     Returns:
         Notes on omissions.

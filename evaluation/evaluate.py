@@ -261,7 +261,7 @@ def _area_position(score: Score) -> int:
 
 
 def _rng(seed: int, stage: str) -> np.random.Generator:
-    """A generator for each stage, so that one stage's draws do not depend on whether another ran."""
+    """Return a generator for each stage, so that one stage's draws do not depend on whether another ran."""
     return np.random.default_rng([seed, STAGES.index(stage)])
 
 

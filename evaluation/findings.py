@@ -58,14 +58,14 @@ class Finding:
     text: str
 
     def to_dict(self) -> dict[str, object]:
-        """The finding as plain data."""
+        """Return the finding as plain data."""
         return {"area": self.area, "score": self.score, "where": list(self.where), "text": self.text}
 
 
 def find_faults(
     scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable, target: str | None
 ) -> list[Finding]:
-    """The faults that the scores show, those of single columns first."""
+    """Return the faults that the scores show, those of single columns first."""
     shapes, faulty = _wrong_shapes(scores, real, synthetic)
     dropped = _missing_categories(real, synthetic)
     pairs = _wrong_pairs(scores, real, faulty | {finding.where[0] for finding in dropped})
@@ -83,7 +83,7 @@ def find_faults(
 def find_value_faults(
     inputs: Inputs, scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
 ) -> list[Finding]:
-    """Columns whose synthetic values have another resolution, type or rounding, one finding for each."""
+    """Return the columns whose synthetic values have another resolution, type or rounding, one finding for each."""
     faults = dict(find_format_faults(inputs.train, inputs.synthetic, inputs.schema))
     out = [Finding("fidelity", "value_format", (name,), text) for name, text in faults.items()]
     if (score := scores.get("rounding_error")) is None:
@@ -108,7 +108,7 @@ def _is_fault(part: Part, score: Score) -> bool:
 def _wrong_shapes(
     scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
 ) -> tuple[list[Finding], set[str]]:
-    """Columns whose distribution is wrong; those of changed units say so."""
+    """Return the columns whose distribution is wrong; those of changed units say so."""
     if "shape_error" not in scores:
         return [], set()
     out = []
@@ -144,7 +144,7 @@ def _missing_categories(real: EncodedTable, synthetic: EncodedTable) -> list[Fin
 
 
 def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[str]) -> list[Finding]:
-    """Pairs whose relation is wrong, or the column that they have in common."""
+    """Return the pairs whose relation is wrong, or the column that they have in common."""
     wrong: dict[tuple[str, ...], tuple[str, Part]] = {}
     for score in ("trend_error", "information_error"):
         for part in scores[score].detail if score in scores else ():
@@ -197,7 +197,7 @@ def _target_leaks(
 
 
 def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -> list[Finding]:
-    """The parts of one score that are visible and not yet explained."""
+    """Return the parts of one score that are visible and not yet explained."""
     if name not in scores or (name == "parity_error" and level_of(scores[name]) != "poor"):
         return []
     parts = [p for p in scores[name].detail if _is_fault(p, scores[name]) and not set(p.columns) & known]
@@ -213,7 +213,7 @@ def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: 
 
 
 def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Finding]:
-    """Columns whose missing values do not depend on the others as they should, one finding for each."""
+    """Return the columns whose missing values do not depend on the others as they should, one finding for each."""
     name = "missing_relation_error"
     if name not in scores:
         return []
@@ -231,7 +231,7 @@ def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Fi
 
 
 def _wrong_groups(scores: Mapping[str, Score], has_faulty_columns: bool) -> list[Finding]:
-    """Groups that are worse off than the groups are on average."""
+    """Return the groups that are worse off than the groups are on average."""
     if "subgroup_error" not in scores:
         return []
     parts = scores["subgroup_error"].detail
@@ -250,7 +250,7 @@ def _wrong_groups(scores: Mapping[str, Score], has_faulty_columns: bool) -> list
 
 
 def _explained_by_chance(score: Score) -> bool:
-    """Whether held-out real rows could score as low."""
+    """Return whether held-out real rows could score as low."""
     if score.name == "utility_gap":
         return any(part.value <= (part.chance or 0.0) for part in score.detail)
     if score.name != "conclusions":
@@ -262,7 +262,7 @@ def _explained_by_chance(score: Score) -> bool:
 
 
 def _wrong_table_scores(scores: Mapping[str, Score]) -> list[Finding]:
-    """Scores of the whole table that are not good."""
+    """Return the scores of the whole table that are not good."""
     out = []
     texts = {
         "detection_auc": "a classifier is wrong more often than by guessing, AUC {0}: training rows may be copied",

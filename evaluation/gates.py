@@ -46,7 +46,7 @@ class Waiver:
     until: date
 
     def to_dict(self) -> dict[str, str]:
-        """The waiver as plain data."""
+        """Return the waiver as plain data."""
         return {"who": self.who, "why": self.why, "until": self.until.isoformat()}
 
 
@@ -109,7 +109,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
 
 
 def apply_gates(report: Report, gates: list[Gate], today: date | None = None) -> Report:
-    """The report with the result of each gate.
+    """Return the report with the result of each gate.
 
     A gate for a score that was not measured is missed, unless the file says ``unmeasured: skip``; so is one whose
     waiver has run out.
@@ -119,7 +119,7 @@ def apply_gates(report: Report, gates: list[Gate], today: date | None = None) ->
 
 
 def failed_gates(report: Report) -> list[str]:
-    """The gates that are missed and not waived, in words."""
+    """Return the gates that are missed and not waived, in words."""
     return [gate["text"] for gate in report.gates if not gate["met"]]
 
 
@@ -165,7 +165,7 @@ def _failure(gate: Gate, score: Score | None) -> str:
 
 
 def _score_name(key: str, where: str) -> str:
-    """The score that a key names, with its area or without."""
+    """Return the score that a key names, with its area or without."""
     known = list(SPECS)
     area, _, name = key.rpartition(".")
     if (name in known and (not area or area_of(name) == area)) or (not area and name.startswith("sdmetrics_")):
@@ -188,7 +188,7 @@ def _parse_limit(key: object, limit: object, where: str) -> dict[str, float]:
 
 
 def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
-    """A waiver and the gate that it waives, from a mapping of gate, who, why and until.
+    """Return a waiver and the gate that it waives, from a mapping of gate, who, why and until.
 
     Raises:
         InputError: A key is missing or unknown, or ``until`` is no date.
@@ -206,7 +206,7 @@ def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
 
 
 def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, float]) -> tuple[str, ...]:
-    """The requirements that scores do not meet, in words.
+    """Return the requirements that scores do not meet, in words.
 
     A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
     distance from its target where it aims at one.

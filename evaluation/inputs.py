@@ -42,7 +42,7 @@ class Inputs:
     sources: dict[str, str]
 
     def named(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """The tables there are, by name."""
+        """Yield the available tables by name."""
         yield "train", self.train
         yield "synthetic", self.synthetic
         if self.holdout is not None:
@@ -96,12 +96,12 @@ def check_inputs(
 
 
 def relax_schema(schema: Schema) -> Schema:
-    """The schema without bounds, value lists and constraints, everything nullable: its columns and types."""
+    """Return the schema without bounds, value lists and constraints, everything nullable: its columns and types."""
     return Schema({name: _relax_column(column) for name, column in schema.items()})
 
 
 def fingerprint(frame: pd.DataFrame) -> str:
-    """SHA-256 of the contents: of ``frame.to_csv(index=False)``, so that anyone can compute it again."""
+    """Return the SHA-256 of the contents: of ``frame.to_csv(index=False)``, so that anyone can compute it again."""
     digest = hashlib.sha256()
     for start in range(0, len(frame), HASH_CHUNK_ROWS):
         text = frame.iloc[start : start + HASH_CHUNK_ROWS].to_csv(index=False, header=start == 0)

@@ -100,7 +100,7 @@ AREAS: dict[str, tuple[str, ...]] = {
 
 
 def area_of(name: str) -> str:
-    """The area of a score; ``sdmetrics`` for those of SDMetrics, ``other`` for one that has none."""
+    """Return the area of a score; ``sdmetrics`` for those of SDMetrics, ``other`` for one that has none."""
     if name.startswith("sdmetrics_"):
         return "sdmetrics"
     return SPECS[name].area if name in SPECS else "other"

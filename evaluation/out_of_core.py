@@ -75,7 +75,7 @@ class BlockCounts:
             self.products[block] += pairwise_moments(scaled[blocks == block])
 
     def summed_without(self, left_out: slice | int) -> BlockCounts:
-        """The same without some blocks, their counts summed."""
+        """Return the same without some blocks, their counts summed."""
         keep = np.ones(N_BLOCKS, dtype=bool)
         keep[left_out] = False
         column_counts, pair_counts = (

@@ -125,5 +125,5 @@ def _quoted(name: str) -> str:
 
 
 def _enum(values: tuple[str, ...]) -> str:
-    """An ENUM type of the labels; with a placeholder if there are none."""
+    """Return an ENUM type of the labels; with a placeholder if there are none."""
     return "ENUM(" + ", ".join("'" + value.replace("'", "''") + "'" for value in values or ("",)) + ")"

@@ -81,11 +81,11 @@ class RepeatedTraining:
         )
 
     def mean(self, each: Floats) -> Floats:
-        """The mean over the trainings that each draw takes: shape (seeds, draws) becomes (draws,)."""
+        """Return the mean over the trainings that each draw takes: shape (seeds, draws) becomes (draws,)."""
         return np.asarray(np.take_along_axis(each.T, self.training_draws, axis=1).mean(axis=1))
 
     def auc(self, predictions: Floats) -> Floats:
-        """ROC AUC under each draw, one class against the rest, shape (draws,)."""
+        """Return the ROC AUC under each draw, one class against the rest, shape (draws,)."""
         places = range(1, 2) if predictions.shape[2] == 2 else range(predictions.shape[2])
         each = [
             np.nanmean([weighted_auc(self.truth == k, predicted[:, k], self.weights) for k in places], axis=0)
@@ -94,7 +94,7 @@ class RepeatedTraining:
         return self.mean(np.array(each))
 
     def groups(self, by: str) -> tuple[Integers, list[str]]:
-        """The group of each test row, -1 for none, and the names of the groups."""
+        """Return the group of each test row, -1 for none, and the names of the groups."""
         encoding = self.test.encoding
         if by not in encoding.names or encoding.continuous[encoding.names.index(by)]:
             raise SchemaError(f"{by!r} is not a column of categories; name one that makes the groups")
@@ -108,7 +108,7 @@ class RepeatedTraining:
         return place[codes], [encoding.labels[encoding.names.index(by)][k - 1] for k in large]
 
     def rates(self, predictions: Floats, groups: Integers, weights: Floats) -> Floats:
-        """The share of each group put into each class, shape (seeds, draws, groups, classes)."""
+        """Return the share of each group put into each class, shape (seeds, draws, groups, classes)."""
         member = groups[:, None] == np.arange(groups.max() + 1)
         total = np.maximum(weights @ member, 1e-12)
         out = []
@@ -119,7 +119,7 @@ class RepeatedTraining:
         return np.array(out)
 
     def gap(self, predictions: Floats, groups: Integers) -> Floats:
-        """The largest difference between groups under each draw, shape (draws,)."""
+        """Return the largest difference between groups under each draw, shape (draws,)."""
         rates = self.rates(predictions, groups, self.weights)
         return self.mean((rates.max(axis=2) - rates.min(axis=2)).max(axis=2))
 
@@ -128,7 +128,7 @@ class RepeatedTraining:
 def _fit_and_predict(
     table: EncodedTable, column: int, classes: Integers, test: EncodedTable, states: list[int]
 ) -> Floats:
-    """Predicted probabilities of the test rows, shape (seeds, n, classes)."""
+    """Return the predicted probabilities of the test rows, shape (seeds, n, classes)."""
     target_codes = table.codes[:, column]
     rows: npt.NDArray[np.bool_] = np.isin(target_codes, classes)
     features = np.delete(table.features()[rows], column, axis=1)

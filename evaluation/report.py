@@ -59,7 +59,7 @@ class Report:
         return sorted(parts, key=lambda part: -part.excess)[:MAX_WORST]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, which JSON can hold."""
+        """Return the report as plain data, which JSON can hold."""
         return {
             "format": "tabsynth-evaluation",
             "version": VERSION,
@@ -117,7 +117,7 @@ class Report:
         return render(self.to_dict())
 
     def to_markdown(self) -> str:
-        """Verdict, scores and the worst parts as Markdown."""
+        """Return the verdict, scores and the worst parts as Markdown."""
         lines = ["# Evaluation of a synthetic table", "", f"**{markdown_cell(self.verdict.text)}**", ""]
         lines += ["| Score | Value | 95 % interval | Real data | Direction |", "|---|---:|---:|---:|---|"]
         lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
@@ -161,7 +161,7 @@ class Report:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        """The page in a frame, so that its style stays its own."""
+        """Return the page in a frame, so that its style stays its own."""
         page = escaping.escape(self.to_html(), quote=True)
         title = escaping.escape(self.verdict.text, quote=True)
         return (
@@ -170,7 +170,7 @@ class Report:
         )
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """The scores' cells for a table of text."""
+        """Return the scores' cells for a table of text."""
         rows = []
         for score in self.scores.values():
             interval = "–"
@@ -182,7 +182,7 @@ class Report:
 
 
 def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
-    """Lines of a text table: names to the left, the three columns of figures to the right."""
+    """Return the lines of a text table: names to the left, the three columns of figures to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
@@ -191,5 +191,5 @@ def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
 
 
 def markdown_cell(text: str) -> str:
-    """Text that a Markdown table cell can hold."""
+    """Return the text that a Markdown table cell can hold."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

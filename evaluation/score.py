@@ -41,7 +41,7 @@ class Part:
         return self.value - (self.floor or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """The part as plain data."""
+        """Return the part as plain data."""
         known = {} if self.chance is None else {"chance": self.chance}
         return {"columns": list(self.columns), "value": self.value, "floor": self.floor, **known}
 
@@ -114,7 +114,7 @@ class Score:
         return f"{self.better} is better"
 
     def to_dict(self) -> dict[str, Any]:
-        """The score as plain data."""
+        """Return the score as plain data."""
         return {
             "name": self.name,
             "title": self.title,

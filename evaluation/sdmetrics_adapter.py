@@ -46,7 +46,7 @@ OVERALL = {
 
 
 def is_installed() -> bool:
-    """Whether sdmetrics is installed (nothing is imported)."""
+    """Return whether sdmetrics is installed (nothing is imported)."""
     return importlib.util.find_spec("sdmetrics") is not None
 
 
@@ -67,7 +67,7 @@ def sdmetrics_metadata(schema: Schema) -> dict[str, Any]:
 def sdmetrics_scores(
     train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema, rng: np.random.Generator
 ) -> tuple[list[Score], list[str]]:
-    """SDMetrics' two single-table reports with its defaults, in percent.
+    """Return the SDMetrics' two single-table reports with its defaults, in percent.
 
     Args:
         train: The real table.
@@ -121,7 +121,7 @@ LINKED_PROPERTIES = {
 
 
 def database_metadata(schema: DatabaseSchema) -> dict[str, Any]:
-    """Metadata of several tables as SDMetrics and SDV read it; public tables and links to them included."""
+    """Return the metadata of several tables as SDMetrics and SDV read it; public tables and links to them included."""
     tables: dict[str, Any] = {}
     for name, table in schema.tables.items():
         columns = sdmetrics_metadata(table)["tables"][TABLE_NAME]["columns"]
@@ -145,7 +145,7 @@ def database_metadata(schema: DatabaseSchema) -> dict[str, Any]:
 def database_scores(
     train: Mapping[str, pd.DataFrame], synthetic: Mapping[str, pd.DataFrame], schema: DatabaseSchema
 ) -> tuple[list[Score], list[str]]:
-    """SDMetrics' quality and diagnostic reports of several tables, in percent.
+    """Return the SDMetrics' quality and diagnostic reports of several tables, in percent.
 
     Args:
         train: The real tables.
@@ -190,7 +190,7 @@ def database_scores(
 
 
 def _share_score(name: str, title: str, text: str, value: float, method: str, detail: tuple[Part, ...] = ()) -> Score:
-    """A score of SDMetrics, a share of 1, in percent."""
+    """Return a score of SDMetrics, a share of 1, in percent."""
     return Score(
         name=name,
         title=title,
@@ -206,7 +206,7 @@ def _share_score(name: str, title: str, text: str, value: float, method: str, de
 
 
 def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """The similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
+    """Return the similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
     if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import QualityReport
@@ -269,7 +269,7 @@ def sdmetrics_metric(
 def _prepare(
     frame: pd.DataFrame, schema: Schema, rng: np.random.Generator, max_rows: int | None = MAX_ROWS
 ) -> pd.DataFrame:
-    """The schema's columns with real datetimes, and at most ``max_rows`` rows."""
+    """Return the schema's columns with real datetimes, and at most ``max_rows`` rows."""
     out = frame[list(schema)]
     if max_rows is not None and len(out) > max_rows:
         out = out.iloc[rng.permutation(len(out))[:max_rows]]
@@ -278,7 +278,7 @@ def _prepare(
 
 
 def _parts(detail: pd.DataFrame) -> tuple[Part, ...]:
-    """SDMetrics' table of details as parts; what it could not compute is left out."""
+    """Return the SDMetrics' table of details as parts; what it could not compute is left out."""
     if "Score" not in detail:
         return ()
     at = [name for name in ("Column", "Column 1", "Column 2") if name in detail]

@@ -46,12 +46,12 @@ class Verdict:
     scores: dict[str, Level]
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain data."""
+        """Return the verdict as plain data."""
         return {"text": self.text, "areas": dict(self.areas), "scores": dict(self.scores)}
 
 
 def assess(scores: Mapping[str, Score]) -> Verdict:
-    """The verdict on a report's scores; an area without scores is left out."""
+    """Return the verdict on a report's scores; an area without scores is left out."""
     levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
     areas: dict[str, Level] = {}
     for name, spec in SPECS.items():
@@ -80,7 +80,7 @@ def compare_with_floor(score: Score) -> str:
 
 
 def assess_uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
-    """Each use with its level, and the scores that keep it from being better, the worst first.
+    """Return each use with its level, and the scores that keep it from being better, the worst first.
 
     A use is left out if none of its scores was measured.
     """
@@ -105,7 +105,7 @@ def assess_uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
 
 
 def _sentence(levels: Mapping[str, Level], too_few_rows: bool = False) -> str:
-    """Fidelity first, then what speaks for the table, then what speaks against it."""
+    """Return the fidelity first, then what speaks for the table, then what speaks against it."""
     if not levels:
         return "Nothing was measured."
     if too_few_rows:

@@ -77,7 +77,7 @@ class Privacy:
         return default_delta(self.n_public) if self.delta is None else self.delta
 
     def opened(self) -> Privacy:
-        """A copy with a resolved delta and an open ledger of this fit alone.
+        """Return a copy with a resolved delta and an open ledger of this fit alone.
 
         Its charges go to the data set's ledger too, where there is one: the first reserves the whole epsilon there,
         so that a fit that the budget cannot bear is refused before it has read anything. A private fit receives this
@@ -117,17 +117,17 @@ class Privacy:
         return self.ledger
 
     def noise(self) -> Noise:
-        """The noise source of this fit."""
+        """Return the noise source of this fit."""
         return Noise.secure() if self.insecure_seed is None else Noise.insecure(self.insecure_seed)
 
 
 def default_delta(n_public: int | None) -> float:
-    """min(1e-6, 1 / (10 n)) for a public row count n; 1e-6 without one."""
+    """Return the min(1e-6, 1 / (10 n)) for a public row count n; 1e-6 without one."""
     return MAX_DEFAULT_DELTA if n_public is None else min(MAX_DEFAULT_DELTA, 1 / (10 * n_public))
 
 
 def zcdp_rho(epsilon: float, delta: float) -> float:
-    """The largest rho whose zCDP events amount to at most ``epsilon`` in the ledger.
+    """Return the largest rho whose zCDP events amount to at most ``epsilon`` in the ledger.
 
     Raises:
         PrivacyError: No zCDP guarantee gives such an epsilon and delta.

@@ -149,7 +149,7 @@ class _DomainMeasurement:
         )
 
     def column(self, frame: pd.DataFrame, name: str) -> pd.Series:
-        """A column with bounded contributions; called inside a read."""
+        """Return a column with bounded contributions; called inside a read."""
         most = self.privacy.rows_per_person
         if self.privacy.unit == "row" or most is None:
             return frame[name]
@@ -164,7 +164,7 @@ class _DomainMeasurement:
         return read
 
     def counts(self, read: Callable[[], Integers], column: Column, sigma: float, per_row: float) -> Integers:
-        """Noisy counts of public cells, of which a row is in ``per_row`` squared."""
+        """Return the noisy counts of public cells, of which a row is in ``per_row`` squared."""
         return noisy_counts(
             read,
             sigma=sigma,
@@ -187,7 +187,7 @@ def quantiles(
     noise: Noise,
     max_rows_per_unit: int = 1,
 ) -> npt.NDArray[Any]:
-    """Quantiles on a public grid by the exponential mechanism, shape (shares,).
+    """Return the quantiles on a public grid by the exponential mechanism, shape (shares,).
 
     Args:
         read: Gives the column's numbers, without missing ones, shape (n,).
@@ -257,7 +257,7 @@ def _date_cells(values: pd.Series, column: Datetime) -> Integers:
 
 
 def _select_bounds(counts: Integers, ends: Floats, sigma: float) -> tuple[float, float]:
-    """Bounds of the cells whose noisy counts exceed the noise."""
+    """Return the bounds of the cells whose noisy counts exceed the noise."""
     seen = np.flatnonzero(counts >= _noise_threshold(sigma, len(counts)))
     first, last = (int(seen[0]), int(seen[-1])) if len(seen) else (int(np.argmax(counts)),) * 2
     # A cell's stored end is the far one; the near end of a cell beyond zero is the end of the cell before.
@@ -267,7 +267,7 @@ def _select_bounds(counts: Integers, ends: Floats, sigma: float) -> tuple[float,
 
 
 def _select_facts(column: Numeric, counts: Integers, sigma: float, low: float, high: float) -> dict[str, Any]:
-    """Bounds, decimals and nullability: what is declared stays, what is not is measured."""
+    """Return the bounds, decimals and nullability: what is declared stays, what is not is measured."""
     least = _noise_threshold(sigma, MAX_DECIMALS + 3)
     seen = np.flatnonzero(counts[: MAX_DECIMALS + 2] >= least)
     most = int(seen[-1]) if len(seen) else MAX_DECIMALS + 1
@@ -284,5 +284,5 @@ def _select_facts(column: Numeric, counts: Integers, sigma: float, low: float, h
 
 
 def _noise_threshold(sigma: float, cells: int) -> float:
-    """A count that noise alone exceeds in any of some cells with probability ``FALSE_POSITIVE_RATE`` at most."""
+    """Return a count that noise alone exceeds in any of some cells with probability ``FALSE_POSITIVE_RATE`` at most."""
     return sigma * math.sqrt(2 * math.log(max(cells, 1) / FALSE_POSITIVE_RATE))

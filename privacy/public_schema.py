@@ -91,7 +91,7 @@ def _find_inexact_values(column: Column) -> str:
 
 
 def public_dtypes(schema: Schema) -> dict[str, str]:
-    """The pandas dtype of each synthetic column, from the schema alone, as ``Codec.dtypes`` spells it."""
+    """Return the pandas dtype of each synthetic column, from the schema alone, as ``Codec.dtypes`` spells it."""
     return {name: _dtype(column) for name, column in schema.items()}
 
 

@@ -118,7 +118,7 @@ class Replicates:
         return cls(tuple(drawn), tuple(again), level)
 
     def estimate(self, statistic: Statistic) -> dict[str, Estimate]:
-        """A statistic with intervals that count sample, noise and model.
+        """Return a statistic with intervals that count sample, noise and model.
 
         Args:
             statistic: Gives named numbers of a table, such as ``mean("age")``.
@@ -138,7 +138,7 @@ class Replicates:
 
 
 def mean(column: str) -> Statistic:
-    """The mean of a numeric column, missing cells left out."""
+    """Return the mean of a numeric column, missing cells left out."""
 
     def statistic(table: pd.DataFrame) -> dict[str, float]:
         return {f"mean of {column}": float(pd.to_numeric(table[column]).mean())}
@@ -147,7 +147,7 @@ def mean(column: str) -> Statistic:
 
 
 def proportion(column: str, value: Any) -> Statistic:
-    """The share of a value among the cells that are not missing."""
+    """Return the share of a value among the cells that are not missing."""
 
     def statistic(table: pd.DataFrame) -> dict[str, float]:
         return {f"share of {column} = {value}": float((table[column].dropna() == value).mean())}
@@ -168,7 +168,7 @@ def regression(target: str, features: Sequence[str]) -> Statistic:
 
 
 def _get_privacy(model: Model) -> Privacy:
-    """The privacy that the model was fitted with."""
+    """Return the privacy that the model was fitted with."""
     ledger = model.ledger_
     epsilon, entries = fit_share(ledger)
     if not entries or not np.isfinite(epsilon):
@@ -187,7 +187,7 @@ def _sample_persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
 
 
 def _student_t_quantile(level: float, freedom: int) -> float:
-    """Student's t at a two-sided level."""
+    """Return Student's t at a two-sided level."""
     from scipy.stats import t
 
     return float(t.ppf(0.5 + level / 2, freedom))

@@ -72,7 +72,7 @@ class MissingDependencyError(TabsynthError, ImportError):
 
 
 def missing_package(purpose: str, package: str, extra: str | None = None) -> MissingDependencyError:
-    """The error for a package that is not installed, with the command that installs it.
+    """Return the error for a package that is not installed, with the command that installs it.
 
     An extra is installed from a clone: on a package index, the name ``tabsynth`` belongs to another project.
     """

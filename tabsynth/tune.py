@@ -92,7 +92,7 @@ class Tuning:
         )
 
     def to_yaml(self) -> str:
-        """The options as the ``model`` step of a pipeline file, with the scores as comments."""
+        """Return the options as the ``model`` step of a pipeline file, with the scores as comments."""
         step = {"model": {"kind": self.kind, **{name: _round_digits(value) for name, value in self.options.items()}}}
         comments = "".join(f"# {line}\n" for line in str(self).splitlines())
         return comments + yaml.safe_dump(step, sort_keys=False)
@@ -196,7 +196,7 @@ def tune(
 
 
 def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, target: str | None, seed: int) -> Score:
-    """The objective of a synthetic table on held-out rows."""
+    """Return the objective of a synthetic table on held-out rows."""
     if objective in UTILITY_OBJECTIVES:
         report = evaluate(train, synthetic, rows, target=target, schema=train.schema, seed=seed, sdmetrics=False)
     else:
@@ -207,14 +207,14 @@ def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, t
 
 
 def _loss(score: Score) -> float:
-    """A score as a loss."""
+    """Return a score as a loss."""
     if score.better == "target":
         return abs(score.value - (score.target or 0.0))
     return score.value if score.better == "lower" else -score.value
 
 
 def _create_study(seed: int) -> optuna.Study:
-    """A seeded, silent study."""
+    """Return a seeded, silent study."""
     try:
         import optuna
     except ImportError as error:

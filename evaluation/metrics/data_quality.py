@@ -119,7 +119,7 @@ def _interval(share: float, good: np.ndarray, of: np.ndarray) -> tuple[float, fl
 
 
 def _scattered(share: float, variance: float, n: int) -> tuple[float, float]:
-    """Wilson's interval for as many independent rows as would scatter so; for n where there is no variance.
+    """Return Wilson's interval for as many independent rows as would scatter so; for n where there is no variance.
 
     Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts", Survey
     Methodology 24, 1998.
@@ -182,7 +182,7 @@ def _moments(values: pd.Series, column: Datetime) -> pd.Series:
 
 
 def _valid(values: pd.Series, column: Column) -> np.ndarray:
-    """Whether each present value is one that the column can have, shape (n,)."""
+    """Return whether each present value is one that the column can have, shape (n,)."""
     if isinstance(column, Numeric):
         try:
             data = to_numbers(values)

@@ -21,7 +21,7 @@ N_TRIPLE_BINS, N_PAIR_BINS = 5, 8
 
 
 def dependence_scores(comparison: Comparison) -> list[Score]:
-    """Errors of three-way distributions, mutual information and conditional distributions."""
+    """Return the errors of three-way distributions, mutual information and conditional distributions."""
     d = len(comparison.real.encoding.names)
     scores = [_triple_score(comparison)] if d > 2 else []
     return scores + ([_information_score(comparison), _conditional_score(comparison)] if d > 1 else [])
@@ -88,13 +88,13 @@ def _information_score(comparison: Comparison) -> Score:
 
 
 def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) -> float:
-    """Mutual information of two coded columns over the lesser entropy, from 0 to 1."""
+    """Return the mutual information of two coded columns over the lesser entropy, from 0 to 1."""
     counts = np.bincount(left * sizes[1] + right, minlength=sizes[0] * sizes[1])
     return float(_normalised_information(counts[None], sizes)[0])
 
 
 def related_columns(real: EncodedTable, excluded: set[str], minimum: float) -> dict[str, set[str]]:
-    """The columns that share at least so much information with each column of the real table."""
+    """Return the columns that share at least so much information with each column of the real table."""
     bins = Bins.of(real, N_PAIR_BINS)
     codes, names = bins.codes(real), real.encoding.names
     out: dict[str, set[str]] = {name: set() for name in names}
@@ -106,7 +106,7 @@ def related_columns(real: EncodedTable, excluded: set[str], minimum: float) -> d
 
 
 def _normalised_information(counts: np.ndarray, shape: tuple[int, int]) -> Floats:
-    """Mutual information over the lesser entropy, for counts of shape (b, r * c); shape (b,)."""
+    """Return the mutual information over the lesser entropy, for counts of shape (b, r * c); shape (b,)."""
     table = counts.reshape(-1, *shape).astype(np.float64)
     total = np.maximum(table.sum(axis=(1, 2)), 1.0)
     rows, columns = table.sum(axis=2), table.sum(axis=1)
@@ -165,14 +165,14 @@ def _conditional_score(comparison: Comparison) -> Score:
 
 
 def _conditional_shares(counts: Floats, given: int, size: int) -> Floats:
-    """Shares within each value of the first column, shape (b, given, size)."""
+    """Return the shares within each value of the first column, shape (b, given, size)."""
     table = counts.reshape(-1, given, size)
     total = table.sum(axis=2, keepdims=True)
     return np.asarray(table / np.where(total > 0, total, 1.0))
 
 
 def _conditional_gap(left: Integers, right: Integers, given: int, size: int) -> tuple[Floats, Floats]:
-    """The real weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
+    """Return the real weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
     p, q = (np.bincount(key, minlength=given * size).astype(np.float64)[None] for key in (left, right))
     weight = p.reshape(given, size).sum(axis=1) / len(left)
     return weight, (

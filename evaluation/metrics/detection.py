@@ -55,7 +55,7 @@ class DetectionResult:
 def detection_scores(
     real: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator, max_rows: int = MAX_ROWS
 ) -> tuple[list[Score], DetectionResult | None]:
-    """AUC of all columns together and of the best single column; and the predictions.
+    """Return the AUC of all columns together and of the best single column; and the predictions.
 
     The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
     is the AUC of each column alone (finds faults of its distribution). Empty below six rows a side.
@@ -136,7 +136,7 @@ def _cross_validate(
 def _column_log_odds(
     sides: list[EncodedTable], j: int, is_synthetic: np.ndarray, folds: list[tuple[Integers, Integers]]
 ) -> Floats:
-    """Cross-validated log odds by the cell of one column, shape (2n,)."""
+    """Return the cross-validated log odds by the cell of one column, shape (2n,)."""
     encoding = sides[0].encoding
     if encoding.continuous[j]:
         at = int(encoding.continuous[:j].sum())
@@ -163,7 +163,7 @@ def _column_log_odds(
 
 
 def _parts(names: tuple[str, ...], values: Floats, floor: float) -> tuple[Part, ...]:
-    """Parts by falling value."""
+    """Return the parts by falling value."""
     order = np.argsort(-values, kind="stable")
     return tuple(Part(columns=(names[j],), value=float(values[j]), floor=floor) for j in order)
 
@@ -179,7 +179,7 @@ MAX_ITERATIONS = 200
 
 
 def logistic_score(result: DetectionResult) -> Score:
-    """AUC of a logistic regression on standardised columns and indicators."""
+    """Return the AUC of a logistic regression on standardised columns and indicators."""
     encoder = FeatureEncoder.of(result.sides[0])
     rows = np.vstack([encoder.features(side) for side in result.sides])
     probability = np.empty(len(rows))
@@ -209,7 +209,7 @@ def logistic_score(result: DetectionResult) -> Score:
 
 
 def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
-    """Histogram of the predicted probabilities, and the synthetic rows detected most confidently.
+    """Return the histogram of the predicted probabilities, and the synthetic rows detected most confidently.
 
     Returns:
         ``steps``: edges of probability; ``real`` and ``synthetic``: percent of rows in each; ``rows``: number
@@ -241,7 +241,7 @@ def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
 
 
 def _occlusion_attributions(result: DetectionResult, order: np.ndarray) -> Floats:
-    """Fall of each row's probability when real values replace one column, shape (rows, d)."""
+    """Return the fall of each row's probability when real values replace one column, shape (rows, d)."""
     real, synthetic = (side.features() for side in result.sides)
     d = real.shape[1]
     n = len(result.rows)

@@ -48,7 +48,7 @@ def diversity_scores(
     comparison: Comparison,
     rng: np.random.Generator,
 ) -> list[Score]:
-    """Coverage, entropy, alpha-precision and beta-recall.
+    """Return the coverage, entropy, alpha-precision and beta-recall.
 
     Args:
         train: All real rows; coverage is of all of them.
@@ -121,7 +121,7 @@ def _entropy_score(comparison: Comparison) -> Score:
 
 
 def _normalised_entropy(counts: Floats) -> Floats:
-    """Entropy over the greatest possible, for counts of shape (b, size); shape (b,)."""
+    """Return the entropy over the greatest possible, for counts of shape (b, size); shape (b,)."""
     p = normalise(counts)
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1) / np.log(max(counts.shape[1], 2)))
 

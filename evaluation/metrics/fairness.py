@@ -47,7 +47,7 @@ class SensitiveGroups:
     bins: Bins
 
     def of(self, table: EncodedTable) -> Integers:
-        """The group of each row, -1 for none, shape (n,)."""
+        """Return the group of each row, -1 for none, shape (n,)."""
         codes = self.bins.codes(table) if table.encoding.continuous[self.column] else table.codes
         place = np.full(int(codes[:, self.column].max(initial=0)) + int(self.codes.max()) + 2, -1)
         place[self.codes] = np.arange(len(self.codes))
@@ -55,7 +55,7 @@ class SensitiveGroups:
 
 
 def sensitive_groups(real: EncodedTable, names: list[str]) -> list[SensitiveGroups]:
-    """The groups of each sensitive column with at least two large ones; numbers are cut at the quartiles."""
+    """Return the groups of each sensitive column with at least two large ones; numbers are cut at the quartiles."""
     bins = Bins.of(real, N_QUANTILE_GROUPS)
     out = []
     for name in names:
@@ -78,7 +78,7 @@ def sensitive_groups(real: EncodedTable, names: list[str]) -> list[SensitiveGrou
 
 
 def parity_score(comparison: Comparison, task: PredictionTask, groups: list[SensitiveGroups]) -> Score:
-    """Difference of the outcome's parity gap between the tables, on average over the sensitive columns."""
+    """Return the difference of the outcome's parity gap between the tables, on average over the sensitive columns."""
     middle = np.nanmedian(target_values(comparison.real, task.column))
     classes = np.unique(target_values(comparison.real, task.column))
     classes = classes[~np.isnan(classes)]
@@ -196,12 +196,12 @@ def _outcomes(table: EncodedTable, task: PredictionTask, classes: Floats, middle
 
 
 def _parity_gap(keys: Integers, k: int, size: int) -> Floats:
-    """The largest difference of a rate between groups."""
+    """Return the largest difference of a rate between groups."""
     return _max_difference(_group_rates(np.bincount(keys, minlength=size * (k + 1)).astype(np.float64), k))
 
 
 def _bootstrap_gaps(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
-    """The same under every draw, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
+    """Return the same under every draw, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
 
     The largest of differences grows by being drawn, and scatters more the larger it is: hence drawn around rates that
     are shrunk towards each other until it is, on average, as large as observed.
@@ -230,7 +230,7 @@ def _group_auc(trained: TrainedModels, name: str, inside: np.ndarray, weights: F
 def _prediction_gap(
     trained: TrainedModels, name: str, codes: Integers, weights: Floats, rng: np.random.Generator
 ) -> tuple[float, Floats]:
-    """The largest difference between groups in how often a class is predicted, and its calibrated draws.
+    """Return the largest difference between groups in how often a class is predicted, and its calibrated draws.
 
     By chance alone is with the groups shuffled among the rows.
     """
@@ -256,5 +256,5 @@ def _prediction_gap(
 
 
 def _max_difference(rates: Floats) -> Floats:
-    """The largest difference between groups, of rates of shape (..., groups, classes)."""
+    """Return the largest difference between groups, of rates of shape (..., groups, classes)."""
     return np.asarray((rates.max(axis=-2) - rates.min(axis=-2)).max(axis=-1))

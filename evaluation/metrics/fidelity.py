@@ -123,7 +123,7 @@ def shape_floor(train: EncodedTable, held_out: EncodedTable | None, rng: np.rand
 
 
 def _split_shape_error(values: Floats, first: np.ndarray) -> float:
-    """The shape error between the rows of sorted values that are in the first part and those that are not."""
+    """Return the shape error between the rows of sorted values that are in the first part and those that are not."""
     known = len(values) - int(np.isnan(values).sum())
     one = np.cumsum(first)
     other = np.arange(1, len(values) + 1) - one

@@ -36,7 +36,7 @@ MISSING_POSITION = -0.5
 def memorisation_scores(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator
 ) -> list[Score]:
-    """DCR share and exact-match rate.
+    """Return the DCR share and exact-match rate.
 
     Args:
         train: The training table.
@@ -83,12 +83,12 @@ def memorisation_scores(
 
 
 def nearest_distances(rows: EncodedTable, others: EncodedTable, train: EncodedTable) -> Floats:
-    """Distance of each row to the nearest of others, shape (n,)."""
+    """Return the distance of each row to the nearest of others, shape (n,)."""
     return nearest_neighbours(rows, others, train)[0]
 
 
 def nearest_neighbours(rows: EncodedTable, others: EncodedTable, train: EncodedTable) -> tuple[Floats, Integers]:
-    """Distance of each row to the nearest of others, and which that is, shape (n,) each.
+    """Return the distance of each row to the nearest of others, and which that is, shape (n,) each.
 
     Gower's distance ("A general coefficient of similarity", Biometrics 27, 1971), not divided by the number of columns:
     a number counts its difference over the training range, a category 1 where it differs.
@@ -114,7 +114,7 @@ def nearest_neighbours(rows: EncodedTable, others: EncodedTable, train: EncodedT
 
 
 def _dcr_share(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k: int) -> tuple[float, float, float]:
-    """The share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
+    """Return the share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
 
     If nothing was memorised, which real rows are training rows is a random half of all 2k. So the variance is that of
     drawing k labels from 2k without replacement, each counted once for every synthetic row that is nearest to it.
@@ -143,7 +143,7 @@ def _newcombe(a: int, n: int, b: int, m: int) -> tuple[float, float]:
 
 
 def _scale_to_unit_range(table: EncodedTable, train: EncodedTable) -> Floats:
-    """Numbers over the training table's range, missing at ``MISSING_POSITION``."""
+    """Return the numbers over the training table's range, missing at ``MISSING_POSITION``."""
     if not train.values.shape[1]:
         return table.values
     present = ~np.isnan(train.values)

@@ -69,7 +69,7 @@ def _missing_indicators(left: EncodedTable, right: EncodedTable, j: int) -> tupl
 
 
 def _pattern_keys(left: EncodedTable, right: EncodedTable, incomplete: Integers) -> tuple[Integers, Integers, int]:
-    """A number for each pattern of missing values, in both tables, and how many there are."""
+    """Return a number for each pattern of missing values, in both tables, and how many there are."""
     both = np.vstack([left.codes[:, incomplete] == 0, right.codes[:, incomplete] == 0])
     _, keys = np.unique(np.packbits(both, axis=1), axis=0, return_inverse=True)
     keys = keys.ravel().astype(np.int64)
@@ -77,7 +77,7 @@ def _pattern_keys(left: EncodedTable, right: EncodedTable, incomplete: Integers)
 
 
 def _relation_score(comparison: Comparison, incomplete: Integers) -> Score:
-    """Total variation of the other columns among rows with a missing value."""
+    """Return the total variation of the other columns among rows with a missing value."""
     bins = Bins.of(comparison.real, N_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     pairs = [(int(j), k) for j in incomplete for k in range(len(bins.sizes)) if k != j][:MAX_PAIRS]

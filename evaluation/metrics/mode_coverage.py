@@ -77,7 +77,7 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
 
 
 def _mode_loss(retention: Floats) -> Floats:
-    """The share, or the variety if that is less, by which each mode falls short, from shape (2, ..., modes)."""
+    """Return the share, or the variety if that is less, by which each mode falls short, from shape (2, ..., modes)."""
     return np.asarray(np.clip(1 - retention.min(axis=0), 0.0, 1.0))
 
 
@@ -109,12 +109,12 @@ def _retention(
 
 
 def _neighbour_distances(rows: Floats) -> Floats:
-    """Distance of each row to its nearest neighbour, shape (n,)."""
+    """Return the distance of each row to its nearest neighbour, shape (n,)."""
     return np.asarray(cKDTree(rows).query(rows, k=2)[0][:, 1])
 
 
 def _describe_mode(encoder: FeatureEncoder, rows: Floats, inside: Integers | np.ndarray, scale: Floats) -> str:
-    """A mode by its two most deviating features."""
+    """Return a mode by its two most deviating features."""
     apart = (rows[inside].mean(axis=0) - rows.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
     words: list[str] = []
     for f in np.argsort(-np.abs(apart), kind="stable"):

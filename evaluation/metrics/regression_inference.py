@@ -95,7 +95,7 @@ def _preserved(base: RegressionFit, other: RegressionFit | None, significant_at:
 
 
 def _positive_class(train: EncodedTable, task: PredictionTask) -> float:
-    """The class that the logistic regression predicts."""
+    """Return the class that the logistic regression predicts."""
     values = target_values(train, task.column)
     classes, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     return float(classes[-1] if task.kind == "binary" else classes[np.argmax(counts)])
@@ -104,7 +104,7 @@ def _positive_class(train: EncodedTable, task: PredictionTask) -> float:
 def _fit_regression(
     table: EncodedTable, encoder: FeatureEncoder, task: PredictionTask, positive_class: float
 ) -> RegressionFit | None:
-    """The regression on one table; None where the target does not vary."""
+    """Return the regression on one table; None where the target does not vary."""
     values = target_values(table, task.column)
     known = ~np.isnan(values)
     rows = encoder.features(table.take(known))
@@ -127,7 +127,7 @@ def _fit_linear(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def _fit_logistic(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Newton's steps; the little ridge keeps separated columns finite, and their errors large."""
+    """Return Newton's steps; the little ridge keeps separated columns finite, and their errors large."""
     beta = np.zeros(x.shape[1])
     penalty = RIDGE * len(y) * np.eye(x.shape[1])
     inverse = np.linalg.inv(penalty + np.eye(x.shape[1]))

@@ -41,7 +41,7 @@ TIME_UNITS = (*(DAY / parts for parts in PARTS_OF_A_DAY), 1e-3)
 
 
 def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
-    """The error of the rounding of numbers and dates; none without a column that is rounded in two ways."""
+    """Return the error of the rounding of numbers and dates; none without a column that is rounded in two ways."""
     columns, values, floors, draws = [], [], [], []
     for j, name in enumerate(comparison.real.encoding.names):
         keys = _class_keys(comparison, j, isinstance(schema[name], Datetime))
@@ -73,7 +73,7 @@ def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
 
 
 def describe_rounding(real: EncodedTable, synthetic: EncodedTable, schema: Schema, name: str) -> str:
-    """The rounding that the synthetic column has too often, in words with both shares."""
+    """Return the rounding that the synthetic column has too often, in words with both shares."""
     j = real.encoding.names.index(name)
     is_date = isinstance(schema[name], Datetime)
     classes = _classes([_values(real, j), _values(synthetic, j)], is_date)
@@ -109,7 +109,7 @@ def _classes(columns: list[Floats], is_date: bool) -> list[Integers]:
 
 
 def _is_single(values: Floats) -> bool:
-    """Whether all numbers are of single precision and some have decimals."""
+    """Return whether all numbers are of single precision and some have decimals."""
     present = values[np.isfinite(values)]
     return bool((present.astype(np.float32) == present).all() and (present % 1 != 0).any())
 
@@ -183,7 +183,7 @@ def _date_labels() -> list[str]:
 
 
 def _shares(keys: Integers, size: int) -> Floats:
-    """Shares of the classes from 1 among the values that have one, shape (size - 1,)."""
+    """Return the shares of the classes from 1 among the values that have one, shape (size - 1,)."""
     counts = np.bincount(keys, minlength=size)[1:].astype(np.float64)
     return np.asarray(counts / max(float(counts.sum()), 1.0))
 

@@ -27,7 +27,7 @@ N_BINS = 5
 
 
 def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
-    """The error within each group, of columns and pairs of columns alike.
+    """Return the error within each group, of columns and pairs of columns alike.
 
     Args:
         comparison: The tables.
@@ -75,7 +75,7 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
 
 
 def _select_groups(real: EncodedTable, by: list[str]) -> list[tuple[int, int]]:
-    """Column and code of each group, those of ``by`` first."""
+    """Return the column and code of each group, those of ``by`` first."""
     names = real.encoding.names
     order = [names.index(name) for name in by if name in names]
     order += [j for j in range(len(names)) if j not in order]
@@ -91,13 +91,13 @@ def _select_groups(real: EncodedTable, by: list[str]) -> list[tuple[int, int]]:
 
 
 def _parts(d: int, by: int) -> list[tuple[int, ...]]:
-    """The columns and pairs to compare within a group."""
+    """Return the columns and pairs to compare within a group."""
     others = [j for j in range(d) if j != by]
     return [*((j,) for j in others), *evenly_spaced(list(combinations(others, 2)), MAX_PAIRS)]
 
 
 def _distance(codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]) -> float:
-    """Total variation of what the part holds in the rows of a group; 1 if only one table has such rows."""
+    """Return the total variation of what the part holds in the rows of a group; 1 if only one table has such rows."""
     (left, size), (right, _) = (joint_codes(side, sizes, part) for side in codes)
     if not len(left) or not len(right):
         return float(bool(len(left)))
@@ -107,7 +107,7 @@ def _distance(codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int
 def _bootstrap_distance(
     resample: Resample, codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]
 ) -> tuple[float, np.ndarray]:
-    """The distance within a group and under every draw as ``Resample.calibrate`` has it."""
+    """Return the distance within a group and under every draw as ``Resample.calibrate`` has it."""
     (left, size), (right, _) = (joint_codes(side, sizes, part) for side in codes)
     value = _distance(codes, sizes, part)
     p, q = (np.bincount(key, minlength=size).astype(np.float64) for key in (left, right))

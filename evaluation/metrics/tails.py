@@ -82,7 +82,7 @@ def _tail_edges(values: Floats) -> Floats:
 
 
 def _tail_cells(values: Floats, edges: Floats) -> Integers:
-    """The tail's cell of each value, shape (n,); 0 for the body and for missing values."""
+    """Return the tail's cell of each value, shape (n,); 0 for the body and for missing values."""
     out = np.zeros(len(values), dtype=np.int64)
     if not len(edges):
         return out
@@ -101,7 +101,7 @@ def _is_rare(counts: Integers | Floats) -> np.ndarray:
 
 
 def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> Floats:
-    """Null errors of a number's tails under permutations, tails cut by the first part, shape (N_DRAWS,).
+    """Return the null errors of a number's tails under permutations, tails cut by the first part, shape (N_DRAWS,).
 
     Cells that keep the real table's cuts would scatter too little: that its ends hold nothing beyond is chance, too.
     """
@@ -139,7 +139,7 @@ def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> 
 
 
 def _null_category_errors(resample: Resample, real: Integers, synthetic: Integers, size: int) -> Floats:
-    """The same for the rare categories."""
+    """Return the same for the rare categories."""
     counts, others = resample.permuted_counts([resample.left.table(real, size), resample.right.table(synthetic, size)])
     p, q = normalise(counts), normalise(others)
     rare = _is_rare(counts)
@@ -147,6 +147,6 @@ def _null_category_errors(resample: Resample, real: Integers, synthetic: Integer
 
 
 def _relative_error(gap: Floats, mass: Floats) -> Floats:
-    """The error from the differences of the cells' shares, shape (draws, cells), and the share of rows there."""
+    """Return the error from the differences of the cells' shares, shape (draws, cells), and the share of rows there."""
     body = np.abs(gap.sum(axis=1))
     return np.asarray(0.5 * (np.abs(gap).sum(axis=1) + body) / np.maximum(mass, MIN_TAIL_MASS))

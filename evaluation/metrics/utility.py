@@ -43,7 +43,7 @@ class PredictionTask:
 
 
 def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
-    """The task that the target's kind calls for.
+    """Return the task that the target's kind calls for.
 
     Categories are classified; a number with exactly two values is a binary class, any other is regressed.
 
@@ -67,7 +67,7 @@ def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
 def utility_scores(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, target: str, rng: np.random.Generator
 ) -> tuple[list[Score], list[str]]:
-    """Performance of the synthetic-trained model on the holdout, and its gap to the real-trained one.
+    """Return the performance of the synthetic-trained model on the holdout, and its gap to the real-trained one.
 
     Args:
         train: The real training table.
@@ -145,7 +145,7 @@ def _training_noise(
     gap: float,
     rng: np.random.Generator,
 ) -> tuple[Part, ...]:
-    """Difference of two models of one small real table by sampling of their rows; nothing for a large one.
+    """Return the difference of two models of one small real table by sampling of their rows; nothing for a large one.
 
     Models of ``N_TRAINING_SPLITS`` random halves against those of the other halves: fewer rows than the two tables
     have, so the noise is rather overstated.
@@ -168,7 +168,7 @@ def _training_noise(
 
 
 def target_values(table: EncodedTable, column: int) -> Floats:
-    """The target as numbers, NaN for missing."""
+    """Return the target as numbers, NaN for missing."""
     if table.encoding.continuous[column]:
         return table.values[:, int(table.encoding.continuous[:column].sum())]
     codes = table.codes[:, column].astype(np.float64)
@@ -179,7 +179,7 @@ def target_values(table: EncodedTable, column: int) -> Floats:
 def _fit_and_predict(
     table: EncodedTable, test: EncodedTable, task: PredictionTask, classes: Floats, seed: int, rng: np.random.Generator
 ) -> tuple[Floats, str]:
-    """Predictions of a model trained on ``table``, shape (m,) or (m, classes), and why it failed."""
+    """Return the predictions of a model trained on ``table``, shape (m,) or (m, classes), and why it failed."""
     known = target_values(table, task.column)
     if task.kind == "regression":
         usable = ~np.isnan(known)
@@ -204,7 +204,7 @@ def _fit_and_predict(
 
 
 def predictive_score(kind: TaskKind, truth: Floats, classes: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """The figure under every weighting of the test rows, shape (b,)."""
+    """Return the figure under every weighting of the test rows, shape (b,)."""
     if kind == "regression":
         total = weights.sum(axis=1)
         mean = weights @ truth / total
@@ -220,6 +220,6 @@ def predictive_score(kind: TaskKind, truth: Floats, classes: Floats, predicted: 
 
 
 def percentile_interval(draws: Floats) -> tuple[float, float]:
-    """Percentile interval, widened to hold the estimate, which is the first of the draws."""
+    """Return the percentile interval, widened to hold the estimate, which is the first of the draws."""
     low, high = np.nanquantile(draws[1:], [0.025, 0.975])
     return float(min(low, draws[0])), float(max(high, draws[0]))

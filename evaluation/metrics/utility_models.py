@@ -100,7 +100,7 @@ def train_models(
 
 
 def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int = N_DRAWS) -> list[Score]:
-    """Mean over the learners, what both tables together gain, calibration, and agreement of importances."""
+    """Return the mean over the learners, what both tables together gain, calibration, and agreement of importances."""
     task, truth = trained.task, trained.truth
     n = len(truth)
     weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), draws)])

@@ -81,7 +81,7 @@ def _link(link: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[st
 
 
 def _meters(names: Sequence[str], scores: Mapping[str, Score], levels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Scores as bars: errors on the scale of the largest of the group, AUCs from 0.5 to 1."""
+    """Return the scores as bars: errors on the scale of the largest of the group, AUCs from 0.5 to 1."""
     chosen = [scores[name] for name in names]
     top = max((max(s.value, s.floor or 0.0) for s in chosen if s.unit == "%"), default=0.0) or 1.0
     out = []

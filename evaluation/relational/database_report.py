@@ -71,7 +71,7 @@ class DatabaseReport:
         return sorted(found, key=lambda score: -_excess(score) / max(_limits(score)[1], 0.01))[:MAX_WORST]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, which JSON can hold."""
+        """Return the report as plain data, which JSON can hold."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -125,7 +125,7 @@ class DatabaseReport:
         return render_database(self.to_dict())
 
     def to_markdown(self) -> str:
-        """Verdict and scores as Markdown."""
+        """Return the verdict and scores as Markdown."""
         lines = ["# Evaluation of a synthetic database", "", f"**{markdown_cell(self.verdict)}**", ""]
         lines += ["| Score | Value | 95 % interval | Real data | Level |", "|---|---:|---:|---:|---|"]
         lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
@@ -142,7 +142,7 @@ class DatabaseReport:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        """The page in a frame, so that its style stays its own."""
+        """Return the page in a frame, so that its style stays its own."""
         page, title = (escaping.escape(text, quote=True) for text in (self.to_html(), self.verdict))
         return (
             f'<div><iframe title="{title}" srcdoc="{page}" sandbox="" loading="lazy" '
@@ -150,7 +150,7 @@ class DatabaseReport:
         )
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """The scores' cells for a table of text."""
+        """Return the scores' cells for a table of text."""
         levels, rows = self.levels, []
         for name, score in self.scores.items():
             interval = "–"
@@ -185,7 +185,7 @@ def _excess(score: Score) -> float:
 
 
 def _named(score: Score) -> str:
-    """A score in a few words: its subject, title and value."""
+    """Return a score in a few words: its subject, title and value."""
     value = format_number(score.value, score.unit)
     if RULE in score.name:
         return f"{value} of {score.name.partition(f'.{RULE}')[0]} violate {score.title}"

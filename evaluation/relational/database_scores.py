@@ -22,7 +22,7 @@ MAX_PARTS = 20
 
 
 def error_scores(real: EncodedDatabase, other: EncodedDatabase, held: EncodedDatabase | None, seed: int) -> list[Score]:
-    """Errors with floors and intervals."""
+    """Return the errors with floors and intervals."""
     out, rng = [], np.random.default_rng([seed, 0])
     for root in real.schema.roots:  # halves of one root's rows at a time, so that links to other roots stay whole
         below = tables_below(real.schema, root)
@@ -70,7 +70,7 @@ def _error_score(
 
 
 def violation_score(key: tuple[str, str], found: Violations) -> Score:
-    """The score of a key, by subject and score."""
+    """Return the score of a key, by subject and score."""
     metric = METRICS[key[1]]
     return Score(
         name=".".join(key),
@@ -86,7 +86,7 @@ def violation_score(key: tuple[str, str], found: Violations) -> Score:
 
 
 def rule_score(key: tuple[str, str], found: Violations) -> Score:
-    """The score of a rule, by table and rule."""
+    """Return the score of a rule, by table and rule."""
     return Score(
         name=f"{key[0]}.{RULE}{key[1]}",
         title=key[1],
@@ -101,7 +101,7 @@ def rule_score(key: tuple[str, str], found: Violations) -> Score:
 
 
 def detection_score(key: tuple[str, str], found: Detection) -> Score:
-    """The score of a classifier, by subject and score."""
+    """Return the score of a classifier, by subject and score."""
     metric = METRICS[key[1]]
     drops = sorted(found.drops.items(), key=lambda item: -item[1])[:MAX_PARTS]
     return Score(

@@ -64,7 +64,7 @@ def detect(real: EncodedDatabase, other: EncodedDatabase, rng: np.random.Generat
 def grouped_detection(
     names: tuple[str, ...], real: tuple[Floats, Integers], other: tuple[Floats, Integers], rng: np.random.Generator
 ) -> Detection | None:
-    """Cross-validated AUC with folds by group; None where a side has too few rows or groups.
+    """Return the cross-validated AUC with folds by group; None where a side has too few rows or groups.
 
     Args:
         names: The features' names.
@@ -105,7 +105,7 @@ def grouped_detection(
 
 
 def _deal(group: Integers, rng: np.random.Generator) -> Integers:
-    """The fold of each group: large groups first, so that the folds have about as many rows."""
+    """Return the fold of each group: large groups first, so that the folds have about as many rows."""
     sizes = np.bincount(group)
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -42,7 +42,7 @@ LABELS = {
 
 
 def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
-    """The diagram's boxes, links and labels, for a wide and a narrow page."""
+    """Return the diagram's boxes, links and labels, for a wide and a narrow page."""
     boxes = {table["name"]: _box(table, report, scores) for table in report["tables"]}
     links = [_link(link, report, scores) for link in report["links"]]
     for link in links:
@@ -54,14 +54,14 @@ def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict
 
 
 def group_level(names: Sequence[str], levels: Mapping[str, str]) -> str | None:
-    """The worst level of some scores."""
+    """Return the worst level of some scores."""
     known = [levels[name] for name in names if name in levels]
     order = [str(level) for level in LEVELS]
     return max(known, key=order.index) if known else None
 
 
 def subject_scores(subject: str, groups: Sequence[str], scores: Mapping[str, Score]) -> list[str]:
-    """The names of the scores of a table or link that belong to some groups."""
+    """Return the names of the scores of a table or link that belong to some groups."""
     named = [f"{subject}.{metric}" for metric, spec in METRICS.items() if spec.group in groups]
     found = [name for name in named if name in scores]
     if "rule" in groups:
@@ -116,7 +116,7 @@ def _height(box: Mapping[str, Any]) -> int:
 
 
 def _layers(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Parents on the left of their children; within a layer by the mean position of the parents."""
+    """Return the parents on the left of their children; within a layer by the mean position of the parents."""
     depth: dict[str, int] = {}
     for name in boxes:  # parents come before their children
         above = [depth[link["parent"]] + 1 for link in links if link["child"] == name]
@@ -164,7 +164,7 @@ def _placed_box(box: dict[str, Any], x: float, y: float, width: int, height: int
 def _curve(
     link: dict[str, Any], placed: Mapping[str, tuple[float, float, int, int]], share: float, number: int
 ) -> dict[str, Any]:
-    """A link's path from its parent to a share of its child's height, and its numbers beside the end."""
+    """Return a link's path from its parent to a share of its child's height, and its numbers beside the end."""
     px, py, pw, ph = placed[link["parent"]]
     cx, cy, _, ch = placed[link["child"]]
     x, y, end = px + pw, py + ph / 2, cy + share * ch

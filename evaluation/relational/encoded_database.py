@@ -42,7 +42,7 @@ class EncodedDatabase:
     order: Mapping[str, Floats]
 
     def take(self, root: str, chosen: Mask) -> EncodedDatabase:
-        """The database of some rows of a root table and all below them; the other tables are kept whole."""
+        """Return the database of some rows of a root table and all below them; the other tables are kept whole."""
         keep = {name: np.append(chosen, False)[self.roots[name]] for name in tables_below(self.schema, root)}
         number = {name: np.append(np.where(mask, np.cumsum(mask) - 1, -1), -1) for name, mask in keep.items()}
         parents = {}
@@ -99,12 +99,12 @@ def encode_databases(
 
 
 def relax_database(schema: DatabaseSchema) -> DatabaseSchema:
-    """The schema without bounds, value lists and constraints: what the synthetic tables are read with."""
+    """Return the schema without bounds, value lists and constraints: what the synthetic tables are read with."""
     return replace(schema, tables={name: relax_schema(table) for name, table in schema.tables.items()})
 
 
 def scored_schema(schema: DatabaseSchema, name: str) -> Schema:
-    """The scored columns of a table: no keys but those to public tables, which are categories here."""
+    """Return the scored columns of a table: no keys but those to public tables, which are categories here."""
     public = {key.column for key in schema.foreign_keys if key.table == name and key.parent in schema.reference}
     keys = {key.column for key in schema.foreign_keys if key.table == name} - public
     keys |= {schema.primary_keys[name]} if name in schema.primary_keys else set()
@@ -114,7 +114,7 @@ def scored_schema(schema: DatabaseSchema, name: str) -> Schema:
 
 
 def _checked(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.DataFrame:
-    """The table in its schema's columns."""
+    """Return the table in its schema's columns."""
     missing = [column for column in schema if column not in frame]
     if missing:
         raise SchemaError(f"the table {name!r} of the {title} database has no columns {quote(missing)}; align them")
@@ -127,7 +127,7 @@ def _checked(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.D
 
 
 def _without_columns(rows: int) -> EncodedTable:
-    """A table of keys only."""
+    """Return a table of keys only."""
     nothing = Encoding((), np.zeros(0, bool), np.zeros(0, np.int64), ())
     return EncodedTable(nothing, np.zeros((rows, 0), np.int64), np.zeros((rows, 0)))
 

@@ -35,7 +35,7 @@ class Measurement:
 
     @classmethod
     def mean(cls, parts: Mapping[tuple[str, ...], float]) -> Measurement | None:
-        """The mean of errors given as fractions; None without parts."""
+        """Return the mean of errors given as fractions; None without parts."""
         if not parts:
             return None
         percent = {names: 100 * float(value) for names, value in parts.items()}
@@ -43,7 +43,7 @@ class Measurement:
 
 
 def column_errors(real: EncodedTable, other: EncodedTable) -> Parts:
-    """Error of every column's distribution, as a fraction."""
+    """Return the error of every column's distribution, as a fraction."""
     names = real.encoding.names
     if not len(real) or not len(other):
         return dict.fromkeys(((name,) for name in names), float(len(real) != len(other)))
@@ -51,7 +51,7 @@ def column_errors(real: EncodedTable, other: EncodedTable) -> Parts:
 
 
 def pair_errors(real: EncodedTable, other: EncodedTable, pairs: Iterable[tuple[int, int]]) -> Parts:
-    """Error of each pair's relation, as a fraction: correlations of two numbers, else contingency tables."""
+    """Return the error of each pair's relation, as a fraction: correlations of two numbers, else contingency tables."""
     names, continuous = real.encoding.names, real.encoding.continuous
     chosen = list(pairs)
     if not len(real) or not len(other):
@@ -70,12 +70,12 @@ def pair_errors(real: EncodedTable, other: EncodedTable, pairs: Iterable[tuple[i
 
 
 def within(columns: int) -> list[tuple[int, int]]:
-    """All pairs of so many columns."""
+    """Return all pairs of so many columns."""
     return list(combinations(range(columns), 2))
 
 
 def across(first: int, second: int) -> list[tuple[int, int]]:
-    """All pairs of one of the first columns and one of the second that follow them."""
+    """Return all pairs of one of the first columns and one of the second that follow them."""
     return list(product(range(first), range(first, first + second)))
 
 
@@ -86,7 +86,7 @@ def _contingency_error(real: EncodedTable, other: EncodedTable, a: int, b: int) 
 
 
 def variation(left: Integers, right: Integers, size: int) -> float:
-    """Total variation between the shares of codes below ``size``."""
+    """Return the total variation between the shares of codes below ``size``."""
     if not len(left) or not len(right):
         return float(len(left) != len(right))
     if size > MAX_DENSE_CELLS:
@@ -97,7 +97,7 @@ def variation(left: Integers, right: Integers, size: int) -> float:
 
 
 def ks_distance(real: Floats, other: Floats) -> float:
-    """Kolmogorov-Smirnov distance of the present values; 1 where one side only has values."""
+    """Return the Kolmogorov-Smirnov distance of the present values; 1 where one side only has values."""
     left, right = real[~np.isnan(real)], other[~np.isnan(other)]
     if not len(left) or not len(right):
         return float(len(left) != len(right))
@@ -105,7 +105,7 @@ def ks_distance(real: Floats, other: Floats) -> float:
 
 
 def join_columns(parts: Iterable[tuple[str, EncodedTable]]) -> EncodedTable:
-    """Tables of as many rows side by side; the names of each get a prefix."""
+    """Return the tables of as many rows side by side; the names of each get a prefix."""
     tables = list(parts)
     encoding = Encoding(
         tuple(f"{prefix}{name}" for prefix, table in tables for name in table.encoding.names),
@@ -118,7 +118,7 @@ def join_columns(parts: Iterable[tuple[str, EncodedTable]]) -> EncodedTable:
 
 
 def number_tables(names: tuple[str, ...], real: Floats, other: Floats) -> tuple[EncodedTable, EncodedTable]:
-    """Two tables of numbers with one encoding, cut into equal-width bins of the first."""
+    """Return the two tables of numbers with one encoding, cut into equal-width bins of the first."""
     sides: tuple[list[Integers], list[Integers]] = ([], [])
     for j in range(len(names)):
         present = real[~np.isnan(real[:, j]), j]

@@ -27,7 +27,7 @@ Errors = dict[tuple[str, str], Measurement]
 
 
 def measure_errors(real: EncodedDatabase, other: EncodedDatabase, tables: Collection[str] | None = None) -> Errors:
-    """All errors of two databases that need no classifier, in percent.
+    """Return all errors of two databases that need no classifier, in percent.
 
     Args:
         real: The one side.
@@ -61,12 +61,12 @@ def measure_errors(real: EncodedDatabase, other: EncodedDatabase, tables: Collec
 
 
 def link_name(key: ForeignKey) -> str:
-    """The name of a link: its child table and column."""
+    """Return the name of a link: its child table and column."""
     return f"{key.table}.{key.column}"
 
 
 def parent_trends(real: EncodedDatabase, other: EncodedDatabase, key: ForeignKey) -> Parts:
-    """Errors of pairs of a child's column and its parent's."""
+    """Return the errors of pairs of a child's column and its parent's."""
     sides = []
     for side in (real, other):
         child, parent = side.tables[key.table], place_table(side.tables[key.parent], side.parents[key])
@@ -76,7 +76,7 @@ def parent_trends(real: EncodedDatabase, other: EncodedDatabase, key: ForeignKey
 
 
 def grandparent_trends(real: EncodedDatabase, other: EncodedDatabase, key: ForeignKey) -> Parts:
-    """Errors of pairs of a child's column and its grandparent's; empty without a grandparent."""
+    """Return the errors of pairs of a child's column and its grandparent's; empty without a grandparent."""
     above = real.schema.main_key(key.parent)
     if above is None:
         return {}

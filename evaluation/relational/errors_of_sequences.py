@@ -13,7 +13,7 @@ from tabsynth.schema.columns import Datetime
 
 
 def sequence_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> dict[str, Measurement | None]:
-    """Errors of the histories of an ordered child table, in percent."""
+    """Return the errors of the histories of an ordered child table, in percent."""
     times = [sibling_times(side, name) for side in (real, other)]
     first = [_first_times(side, name) for side in (real, other)]
     steps, correlations = _number_errors(real, other, name)
@@ -30,14 +30,14 @@ def sequence_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) ->
 
 
 def sibling_times(database: EncodedDatabase, name: str) -> Floats:
-    """The step of the order column from each sibling to the next."""
+    """Return the step of the order column from each sibling to the next."""
     siblings = _siblings(database, name)
     values = database.order[name][siblings.rows]
     return np.diff(values, prepend=np.nan)[siblings.follows]
 
 
 def equal_share(steps: Floats) -> float:
-    """Share of steps that are zero."""
+    """Return the share of steps that are zero."""
     return float((steps == 0).mean()) if len(steps) else 0.0
 
 
@@ -48,7 +48,7 @@ def _siblings(database: EncodedDatabase, name: str) -> Siblings:
 
 
 def _first_times(database: EncodedDatabase, name: str) -> Floats:
-    """The order value of each first sibling, since the parent's first date if both are dates."""
+    """Return the order value of each first sibling, since the parent's first date if both are dates."""
     siblings = _siblings(database, name)
     first = ~siblings.follows
     values = database.order[name][siblings.rows][first]
@@ -104,7 +104,7 @@ def _number_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> 
 
 
 def _successive(table: EncodedTable, siblings: Siblings, at: int) -> tuple[Floats, Floats]:
-    """A number of each sibling before, and of the sibling."""
+    """Return a number of each sibling before, and of the sibling."""
     values, after = table.values[siblings.rows, at], np.flatnonzero(siblings.follows)
     return values[after - 1], values[after]
 

@@ -141,7 +141,7 @@ def evaluate_database(
 
 
 def _limited(sides: Sequence[Tables], schema: DatabaseSchema, seed: int) -> tuple[list[Tables], list[str]]:
-    """The same share of the roots of each side, so that no side has more than ``MAX_ROWS`` rows."""
+    """Return the same share of the roots of each side, so that no side has more than ``MAX_ROWS`` rows."""
     rows = max(sum(len(side[name]) for name in schema.tables if name in side) for side in sides)
     if rows <= MAX_ROWS:
         return list(sides), []

@@ -37,7 +37,7 @@ class Violations:
 def key_faults(
     real: Tables, synthetic: Tables, sides: tuple[EncodedDatabase, EncodedDatabase]
 ) -> dict[tuple[str, str], Violations]:
-    """Repeated and missing primary keys by table, dangling and missing foreign keys by link."""
+    """Return the repeated and missing primary keys by table, dangling and missing foreign keys by link."""
     schema = sides[0].schema
     out: dict[tuple[str, str], Violations] = {}
     for name in schema.tables:
@@ -65,7 +65,7 @@ def key_faults(
 def rule_violations(
     real: Tables, synthetic: Tables, sides: tuple[EncodedDatabase, EncodedDatabase]
 ) -> dict[tuple[str, str], Violations]:
-    """Rows that violate the declared constraints, and orders that real rows keep, by table and rule.
+    """Return the rows that violate the declared constraints, and orders that real rows keep, by table and rule.
 
     An order is between two dates or two numbers of a row, or of a row and its parents.
     """
@@ -96,7 +96,7 @@ def _describe(constraint: Mapping[str, object]) -> str:
 
 
 def _numbers(side: EncodedDatabase, name: str) -> Iterator[tuple[tuple[bool, str, int], Floats]]:
-    """Dates and numbers of each row and of its parents: whether it is a date, its name, generations up."""
+    """Yield the dates and numbers of each row and of its parents: whether it is a date, its name, generations up."""
     rows, table, above = np.arange(len(side.tables[name])), name, 0
     while True:
         held = place_table(side.tables[table], rows)
@@ -113,7 +113,7 @@ def _numbers(side: EncodedDatabase, name: str) -> Iterator[tuple[tuple[bool, str
 def _orders(
     numbers: Mapping[tuple[bool, str, int], Floats],
 ) -> Iterator[tuple[tuple[bool, str, int], tuple[bool, str, int]]]:
-    """Pairs of columns, one of the row itself, that real rows keep in order and unrelated rows do not."""
+    """Yield the pairs of columns, one of the row itself, that real rows keep in order and unrelated rows do not."""
     for low, first in numbers.items():
         for high, second in numbers.items():
             if low == high or low[0] != high[0] or (low[2] and high[2]):

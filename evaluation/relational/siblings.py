@@ -50,7 +50,7 @@ class Siblings:
 
 
 def count_children(database: EncodedDatabase, key: ForeignKey) -> Integers:
-    """Number of children of each parent row."""
+    """Return the number of children of each parent row."""
     rows = database.parents[key]
     return np.bincount(rows[rows >= 0], minlength=len(database.tables[key.parent]))
 
@@ -100,7 +100,7 @@ def aggregate(database: EncodedDatabase, key: ForeignKey, levels: int = N_LEVELS
 
 
 def kin_features(database: EncodedDatabase, key: ForeignKey) -> tuple[tuple[str, ...], Floats, Integers]:
-    """Each child with its parent, its place, the sibling before it and what all siblings add up to.
+    """Return each child with its parent, its place, the sibling before it and what all siblings add up to.
 
     Returns:
         Names, rows of shape (children, k), and the row numbers of the children.
@@ -129,7 +129,7 @@ def kin_features(database: EncodedDatabase, key: ForeignKey) -> tuple[tuple[str,
 
 
 def place_table(table: EncodedTable, rows: Integers) -> EncodedTable:
-    """Rows of a table by number; -1 is a row of missing values."""
+    """Return the rows of a table by number; -1 is a row of missing values."""
     codes = np.vstack([table.codes, np.zeros((1, table.codes.shape[1]), np.int64)])  # the last row is for -1
     values = np.vstack([table.values, np.full((1, table.values.shape[1]), np.nan)])
     return EncodedTable(table.encoding, codes[rows], values[rows])
@@ -140,7 +140,7 @@ def _present(parent: Integers, values: Floats, n: int) -> Floats:
 
 
 def _moments(parent: Integers, values: Floats, n: int) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the present values of each parent."""
+    """Return the mean and standard deviation of the present values of each parent."""
     known = ~np.isnan(values)
     count = _present(parent, values, n)
     centre = float(values[known].mean()) if known.any() else 0.0

@@ -62,7 +62,7 @@ def _histogram(real: Floats, other: Floats, dates: bool) -> dict[str, Any]:
 
 
 def _edges(present: Floats) -> Floats:
-    """Shared bin edges between two inner quantiles; whole numbers get bins of equally many of them."""
+    """Return the shared bin edges between two inner quantiles; whole numbers get bins of equally many of them."""
     k = min(max(MIN_CELL_ROWS, int(OUTER_BIN_SHARE * len(present))), (len(present) - 1) // 2)
     low, high = float(present[k]), float(present[-1 - k])
     if low == high:  # nearly constant: let the bins say so

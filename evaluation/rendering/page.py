@@ -90,7 +90,7 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
 
 
 def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each use with the figures that speak against it, the worst first."""
+    """Return each use with the figures that speak against it, the worst first."""
     out = []
     for use in uses:
         reasons = [{**_row(scores[item["name"]]), "level": item["level"]} for item in use["against"]]
@@ -109,7 +109,7 @@ def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _row(score: dict[str, Any]) -> dict[str, Any]:
-    """A score's figures as text."""
+    """Return a score's figures as text."""
     known = Score.from_dict({**score, "detail": []})
     unit = known.unit
     return {
@@ -185,7 +185,7 @@ def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) 
 
 
 def _detailed_scores(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The finer scores with their worst parts, by area; those that have a section of their own are left out."""
+    """Return the finer scores with their worst parts, by area; those that have a section of their own are left out."""
     shown = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
     areas: dict[str, list[dict[str, Any]]] = {}
     for name, score in scores.items():
@@ -214,7 +214,7 @@ def _detection_panel(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dic
 
 
 def _sdmetrics_rows(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """SDMetrics' scores, each with ours turned into a similarity where we have the same."""
+    """Return the SDMetrics' scores, each with ours turned into a similarity where we have the same."""
     ours = {"sdmetrics_column_shapes": "shape_error", "sdmetrics_column_pair_trends": "trend_error"}
     rows = []
     for name, score in scores.items():

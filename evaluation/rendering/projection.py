@@ -26,7 +26,7 @@ OUTER_CELL_SHARE = 0.01
 def projection(
     real: EncodedTable, synthetic: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator
 ) -> dict[str, Any] | None:
-    """Counts over the first two principal components of the real rows; None where there are not two.
+    """Return the counts over the first two principal components of the real rows; None where there are not two.
 
     Returns:
         ``explained``: the share of variance of both components, in percent; ``real`` and ``synthetic``: rows of a grid
@@ -91,6 +91,6 @@ def _percent_apart(left: Integers, right: Integers) -> float:
 
 
 def _grid(counts: Integers, cells: int) -> list[list[float]]:
-    """Shares in permille, row by row; small cells are suppressed alike in both tables."""
+    """Return the shares in permille, row by row; small cells are suppressed alike in both tables."""
     shown = np.where(counts < MIN_CELL_ROWS, 0, counts).reshape(cells, cells)
     return [[round(float(1000 * c / counts.sum()), 2) for c in row] for row in shown]

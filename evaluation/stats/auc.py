@@ -16,7 +16,7 @@ def delong_auc(
     folds: int | None = None,
     linear: bool = False,
 ) -> tuple[float, tuple[float, float]]:
-    """AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
+    """Return the AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
 
     Fast form: Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21 (2014),
     equations 9 to 13. Where the variance is nil (complete separation, or few rows) the interval follows the rule of
@@ -53,7 +53,7 @@ def delong_auc(
 
 
 def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
-    """AUC under several weightings of the same rows, which is what a bootstrap of rows is; ties count half.
+    """Return the AUC under several weightings of the same rows, which is what a bootstrap of rows is; ties count half.
 
     Args:
         positive: Which rows are of the positive class, shape (n,).

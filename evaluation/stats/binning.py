@@ -53,7 +53,7 @@ class Bins:
         return cls(tuple(edges), tuple(tables), np.array(sizes, dtype=np.int64))
 
     def codes(self, table: EncodedTable) -> Integers:
-        """The codes of a table's rows, shape (n, d); 0 is missing."""
+        """Return the codes of a table's rows, shape (n, d); 0 is missing."""
         out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores read column by column
         at = 0
         for j, (cut, pooled) in enumerate(zip(self.edges, self.tables, strict=True)):

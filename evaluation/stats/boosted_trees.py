@@ -45,11 +45,11 @@ class Booster:
         return self
 
     def predict(self, rows: Floats) -> Any:
-        """The answers for rows, shape (n,)."""
+        """Return the answers for rows, shape (n,)."""
         return self.model.predict(self._fill_missing(rows))
 
     def predict_proba(self, rows: Floats) -> Any:
-        """The chance of each class, shape (n, classes)."""
+        """Return the chance of each class, shape (n, classes)."""
         return self.model.predict_proba(self._fill_missing(rows))
 
     def _fill_missing(self, rows: Floats) -> Floats:
@@ -57,7 +57,7 @@ class Booster:
 
 
 def classifier(seed: int, rows: int) -> Booster:
-    """A boosted-tree classifier for a training table of so many rows."""
+    """Return a boosted-tree classifier for a training table of so many rows."""
     return Booster(
         HistGradientBoostingClassifier(
             random_state=seed, max_iter=N_TREES, early_stopping=rows >= MIN_EARLY_STOPPING_ROWS
@@ -66,7 +66,7 @@ def classifier(seed: int, rows: int) -> Booster:
 
 
 def regressor(seed: int, rows: int) -> Booster:
-    """A boosted-tree regressor for a training table of so many rows."""
+    """Return a boosted-tree regressor for a training table of so many rows."""
     return Booster(
         HistGradientBoostingRegressor(
             random_state=seed, max_iter=N_TREES, early_stopping=rows >= MIN_EARLY_STOPPING_ROWS
@@ -75,5 +75,5 @@ def regressor(seed: int, rows: int) -> Booster:
 
 
 def draw_seed(rng: np.random.Generator) -> int:
-    """A seed for scikit-learn, which takes no Generator."""
+    """Return a seed for scikit-learn, which takes no Generator."""
     return int(rng.integers(2**31 - 1))

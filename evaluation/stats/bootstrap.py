@@ -58,7 +58,7 @@ class BootstrapSide:
 
     @classmethod
     def of(cls, n: int, size: int, rng: np.random.Generator) -> BootstrapSide:
-        """Groups of ``size`` rows of a table of n rows, and draws of them."""
+        """Return the groups of ``size`` rows of a table of n rows, and draws of them."""
         groups = min(max(n // size, 1), MAX_GROUPS)
         rows = rng.permutation(n)[: groups * size]
         row_groups = np.arange(len(rows)) % groups
@@ -66,12 +66,12 @@ class BootstrapSide:
         return cls(rows, row_groups, weights)
 
     def restrict(self, chosen: npt.NDArray[np.bool_]) -> BootstrapSide:
-        """The same draws for a table that holds the chosen rows only."""
+        """Return the same draws for a table that holds the chosen rows only."""
         kept = chosen[self.rows]
         return replace(self, rows=(np.cumsum(chosen) - 1)[self.rows[kept]], row_groups=self.row_groups[kept])
 
     def table(self, keys: Integers, size: int) -> Any:
-        """Counts of each key in each group, shape (groups, size); sparse where it would be large."""
+        """Return the counts of each key in each group, shape (groups, size); sparse where it would be large."""
         groups, picked = self.weights.shape[1], keys[self.rows]
         if groups * size <= MAX_DENSE_CELLS:
             return (
@@ -82,7 +82,7 @@ class BootstrapSide:
         return csr_matrix((np.ones(len(picked)), (self.row_groups, picked)), shape=(groups, size))
 
     def counts(self, keys: Integers, size: int) -> tuple[Floats, Floats]:
-        """Counts of each key, shape (size,), and under every draw, shape (N_DRAWS, size)."""
+        """Return the counts of each key, shape (size,), and under every draw, shape (N_DRAWS, size)."""
         table = self.table(keys, size)
         return np.asarray(table.sum(axis=0), dtype=np.float64).ravel(), np.asarray(self.weights @ table)
 
@@ -106,7 +106,7 @@ class Resample:
 
     @classmethod
     def of(cls, n: int, m: int, rng: np.random.Generator) -> Resample:
-        """Draws for tables of n and m rows."""
+        """Return the draws for tables of n and m rows."""
         size = max(1, -(-min(n, m, MAX_ROWS) // N_GROUPS))
         left, right = BootstrapSide.of(n, size, rng), BootstrapSide.of(m, size, rng)
         used = 1 / len(left.rows) + 1 / len(right.rows)
@@ -137,7 +137,7 @@ class Resample:
         return value, recentre(own, known, gap, lambda each: times * half_l1_norm(each), value)
 
     def restrict(self, left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> Resample:
-        """The same draws for tables that hold the chosen rows of both tables only."""
+        """Return the same draws for tables that hold the chosen rows of both tables only."""
         return replace(self, left=self.left.restrict(left), right=self.right.restrict(right))
 
     @cached_property
@@ -210,7 +210,7 @@ def calibrate_draws(
 
 
 def recentre(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float) -> Floats:
-    """The same where the distances by chance alone are known, shape (N_DRAWS,)."""
+    """Return the same where the distances by chance alone are known, shape (N_DRAWS,)."""
     likely = float(chance.mean() + 2 * chance.std())  # up to here a difference is taken for chance alone
     if likely >= value:
         return np.stack([chance, chance])
@@ -275,7 +275,7 @@ def _absolute(gap: Floats) -> Floats:
 
 
 def half_l1_norm(gap: Floats) -> Floats:
-    """Total variation from differences of shares, shape (..., k)."""
+    """Return the total variation from differences of shares, shape (..., k)."""
     return np.asarray(0.5 * np.abs(gap).sum(axis=-1))
 
 
@@ -290,6 +290,6 @@ def subsample(real: EncodedTable, max_rows: int, rng: np.random.Generator) -> En
 
 
 def normalise(counts: Floats) -> Floats:
-    """Counts over their sum along the last axis; zero where there are none."""
+    """Return the counts over their sum along the last axis; zero where there are none."""
     total = counts.sum(axis=-1, keepdims=True)
     return np.asarray(counts / np.where(total > 0, total, 1.0))

@@ -25,7 +25,7 @@ def column_coverage(real: EncodedTable, synthetic: EncodedTable) -> Floats:
 
 
 def _concatenate(real: EncodedTable, synthetic: EncodedTable) -> tuple[EncodedTable, Mask]:
-    """The rows of both tables in one, and which of them are the first table's, shape (n + m,)."""
+    """Return the rows of both tables in one, and which of them are the first table's, shape (n + m,)."""
     both = EncodedTable(
         real.encoding, *(np.concatenate([getattr(t, part) for t in (real, synthetic)]) for part in ("codes", "values"))
     )
@@ -33,7 +33,7 @@ def _concatenate(real: EncodedTable, synthetic: EncodedTable) -> tuple[EncodedTa
 
 
 def _coverage_under_masks(rows: EncodedTable, first: Mask, second: Mask) -> Floats:
-    """Coverage of the first set of rows by the second, by column, shape (b, d), from masks, shape (b, n).
+    """Return the coverage of the first set of rows by the second, by column, shape (b, d), from masks, shape (b, n).
 
     Where the first sets are all one, its mask may be of shape (1, n).
     """
@@ -54,7 +54,7 @@ def _coverage_under_masks(rows: EncodedTable, first: Mask, second: Mask) -> Floa
 
 
 def _range(values: Floats, chosen: Mask) -> tuple[Floats, Floats]:
-    """Least and greatest of the chosen values, shape (b,) each; NaN where none is present."""
+    """Return the least and greatest of the chosen values, shape (b,) each; NaN where none is present."""
     order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # missing ones come last
     if not len(order):
         return np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
@@ -65,7 +65,7 @@ def _range(values: Floats, chosen: Mask) -> tuple[Floats, Floats]:
 
 
 def permuted_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator) -> Floats:
-    """Mean coverage under permutations of all rows: a bootstrap never draws beyond the observed range."""
+    """Return the mean coverage under permutations of all rows: a bootstrap never draws beyond the observed range."""
     both, first = _concatenate(*(subsample(table, MAX_PERMUTED_ROWS, rng) for table in (train, synthetic)))
     orders = np.array([rng.permutation(len(both)) for _ in range(N_COVERAGE_DRAWS)])
     inside = np.zeros(orders.shape, dtype=bool)
@@ -83,7 +83,7 @@ def bootstrap_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.ran
 
 
 def _range_coverage(values: Floats, first: Mask, second: Mask) -> Floats:
-    """Share of the range of the first set's values that the second set's reach, shape (b,)."""
+    """Return the share of the range of the first set's values that the second set's reach, shape (b,)."""
     (low, high), (least, most) = (_range(values, mask) for mask in (first, second))
     span = np.where(high > low, high - low, 1.0)
     share = np.maximum(1 - (np.maximum(least - low, 0.0) + np.maximum(high - most, 0.0)) / span, 0.0)

@@ -20,7 +20,7 @@ MAX_DENSE_CELLS = 4_000_000
 
 
 def shape_errors(real: EncodedTable, other: EncodedTable) -> Floats:
-    """Distance of every column's distribution, shape (d,), each from 0 to 1.
+    """Return the distance of every column's distribution, shape (d,), each from 0 to 1.
 
     Total variation for categories. For numbers the Kolmogorov-Smirnov statistic of the present values, or the
     difference of the shares of missing values if that is larger.
@@ -39,7 +39,7 @@ def shape_errors(real: EncodedTable, other: EncodedTable) -> Floats:
 
 
 def trend_errors(real: EncodedTable, other: EncodedTable) -> Floats:
-    """Distance of every pair's relation, shape (d, d), each from 0 to 1.
+    """Return the distance of every pair's relation, shape (d, d), each from 0 to 1.
 
     Half the difference of Pearson's correlations for two numbers; else the total variation between the contingency
     tables, where a number is cut into ten equal-width bins of the real table's range.
@@ -57,7 +57,7 @@ def trend_errors(real: EncodedTable, other: EncodedTable) -> Floats:
 
 
 def pairwise_correlations(values: Floats) -> Floats:
-    """Pearson's correlations over the rows where both are present, shape (c, c); NaN where one does not vary."""
+    """Return Pearson's correlations over the rows where both are present, shape (c, c); NaN where one does not vary."""
     return correlations_from_moments(pairwise_moments(standardise(values)))
 
 
@@ -86,7 +86,7 @@ def standardise(values: Floats) -> Floats:
 
 
 def pairwise_moments(values: Floats) -> Floats:
-    """Pairwise counts, sums, sums of squares and products over rows where both are present.
+    """Return the pairwise counts, sums, sums of squares and products over rows where both are present.
 
     Args:
         values: Shape (..., rows, c).
@@ -102,7 +102,7 @@ def pairwise_moments(values: Floats) -> Floats:
 
 
 def correlations_from_moments(pairwise_moments: Floats) -> Floats:
-    """Pearson's correlations of moments with shape (..., 4, c, c)."""
+    """Return Pearson's correlations of moments with shape (..., 4, c, c)."""
     count, total, squares, product = np.moveaxis(pairwise_moments, -3, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         other = np.swapaxes(total, -1, -2)
@@ -123,13 +123,13 @@ def correlation_distance(real: Floats, other: Floats) -> Floats:
 
 
 def contingency_pairs(table: EncodedTable) -> list[tuple[int, int]]:
-    """Pairs of which at least one is a category."""
+    """Return the pairs of which at least one is a category."""
     continuous = table.encoding.continuous
     return [(a, b) for a, b in combinations(range(len(continuous)), 2) if not (continuous[a] and continuous[b])]
 
 
 def contingency_tables(tables: Sequence[EncodedTable]) -> Iterator[tuple[tuple[int, int], Integers, list[Integers]]]:
-    """Each pair of which at least one is a category, counted once for all tables.
+    """Yield each pair of which at least one is a category, counted once for all tables.
 
     Yields:
         The two columns; the cell of every row, all tables' rows one after the other, shape (rows,); and the counts of
@@ -148,5 +148,5 @@ def contingency_tables(tables: Sequence[EncodedTable]) -> Iterator[tuple[tuple[i
 
 
 def total_variation(left: Integers, right: Integers, n: int, m: int) -> float:
-    """Total variation between counts of n and of m rows; whole numbers inside, so that the sum is exact."""
+    """Return the total variation between counts of n and of m rows; whole numbers inside, so that the sum is exact."""
     return 0.5 * float(np.abs(left * m - right * n).sum()) / (n * m)

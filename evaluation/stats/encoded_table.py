@@ -54,7 +54,7 @@ class EncodedTable:
         return len(self.codes)
 
     def take(self, rows: npt.NDArray[np.generic]) -> EncodedTable:
-        """Some of the rows, by number or by mask."""
+        """Return the some of the rows, by number or by mask."""
         return EncodedTable(self.encoding, self.codes[rows], self.values[rows])
 
     def features(self) -> Floats:
@@ -66,12 +66,12 @@ class EncodedTable:
 
 
 def scored_columns(schema: Schema) -> list[str]:
-    """The scored columns: all but identifiers and free text."""
+    """Return the scored columns: all but identifiers and free text."""
     return [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
 
 
 def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[EncodedTable]:
-    """Code tables with one book; the first frame is the real one, whose range is cut into bins.
+    """Return the code tables with one book; the first frame is the real one, whose range is cut into bins.
 
     Args:
         frames: Validated tables with the schema's columns.
@@ -116,7 +116,7 @@ def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Encode
 
 
 def _floats(values: pd.Series, column: Column) -> Floats:
-    """A continuous column as float64; datetimes in seconds since 1970."""
+    """Return a continuous column as float64; datetimes in seconds since 1970."""
     if not isinstance(column, Datetime):
         return to_numbers(values)
     moments = to_instants(values, column.format).to_numpy()
@@ -125,7 +125,7 @@ def _floats(values: pd.Series, column: Column) -> Floats:
 
 
 def _edges(values: Floats) -> Floats:
-    """Edges of ``N_BINS`` equal-width bins over the present values, shape (BINS + 1,)."""
+    """Return the edges of ``N_BINS`` equal-width bins over the present values, shape (BINS + 1,)."""
     return np.histogram_bin_edges(values[~np.isnan(values)], N_BINS)
 
 
@@ -137,7 +137,7 @@ def _bin_numbers(values: Floats, edges: Floats) -> Integers:
 
 
 def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integers], tuple[str, ...]]:
-    """Codes of a category in every table, and the labels of the codes from 1.
+    """Return the codes of a category in every table, and the labels of the codes from 1.
 
     Codes follow the schema's order where it means something, else falling frequency over all tables: a tree that
     splits on the code then separates frequent from rare. An order by one table alone would reveal, by late codes, the
@@ -181,14 +181,14 @@ def _factorise(values: pd.Series, column: Column) -> tuple[Integers, list[str], 
 
 
 def _label(value: object) -> str:
-    """A category as text; 1.0 and 1 are one category, since a missing cell turns integers into floats."""
+    """Return a category as text; 1.0 and 1 are one category, since a missing cell turns integers into floats."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
 def _kind(value: object) -> str:
-    """The family of a category's values."""
+    """Return the family of a category's values."""
     if isinstance(value, (bool, np.bool_)):
         return "booleans"
     if isinstance(value, (int, float, np.number)):

@@ -34,7 +34,7 @@ def shape_draws(real: EncodedTable, other: EncodedTable, resample: Resample) -> 
 
 
 def _number_draws(real: Floats, other: Floats, resample: Resample) -> Floats:
-    """Kolmogorov-Smirnov on a grid, or the difference of missing shares if larger, under every draw."""
+    """Return the Kolmogorov-Smirnov on a grid, or the difference of missing shares if larger, under every draw."""
     left, right, size = _grid_codes(real, other)
     steps = [np.cumsum(each, axis=1) for each in resample.share_deviations(left, right, size, skip=1)]
     p, q = (np.bincount(codes, minlength=size).astype(np.float64) for codes in (left, right))
@@ -51,7 +51,7 @@ def _largest(gap: Floats) -> Floats:
 
 
 def _grid_codes(real: Floats, other: Floats) -> tuple[Integers, Integers, int]:
-    """Codes of numbers on a grid of pooled quantiles, 0 for missing, and how many codes there are."""
+    """Return the codes of numbers on a grid of pooled quantiles, 0 for missing, and how many codes there are."""
     pooled = np.concatenate([real[~np.isnan(real)], other[~np.isnan(other)]])
     points = (
         np.unique(np.quantile(pooled, np.linspace(0, 1, N_GRID_POINTS), method="lower")) if len(pooled) else np.zeros(1)

@@ -91,7 +91,7 @@ class _VarianceTerms:
         return cls(rows, real, second_order_rows, np.zeros(len(rows)), none, none.copy())
 
     def variance(self, n: int, m: int) -> float:
-        """The variance of the sum over the pairs."""
+        """Return the variance of the sum over the pairs."""
         one, other = self.first[: self.real], self.first[self.real :]
         unit = 2 * (1 / n + 1 / m) ** 2
         second = (
@@ -103,7 +103,7 @@ class _VarianceTerms:
 
 
 def _second_order_variance(second: Floats) -> float:
-    """Mean square, over two different rows, of what they add together, less what either adds by itself."""
+    """Return the mean square, over two different rows, of what they add together, less what either adds by itself."""
     centred = second - second.mean(axis=0) - second.mean(axis=1)[:, None] + second.mean()
     t = len(second)
     return float((centred**2).sum() - (np.diag(centred) ** 2).sum()) / max(t * (t - 1), 1)

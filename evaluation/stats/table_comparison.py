@@ -73,7 +73,7 @@ class Comparison:
         return ((self.real, self.synthetic), *self.floor_pairs)
 
     def floor(self, each: Sequence[Floats]) -> Floats:
-        """The floor from what each of ``floor_pairs`` differs by."""
+        """Return the floor from what each of ``floor_pairs`` differs by."""
         return np.asarray(np.minimum(np.mean(each, axis=0) * self.scale, 1.0))
 
 
@@ -102,7 +102,7 @@ def draw_floor_pairs(
 
 
 def total_variation_distance(left: Integers, right: Integers, size: int) -> float:
-    """Total variation between the shares of keys."""
+    """Return the total variation between the shares of keys."""
     p, q = (
         np.bincount(left, minlength=size) / max(len(left), 1),
         np.bincount(right, minlength=size) / max(len(right), 1),
@@ -120,7 +120,7 @@ def error_score(
     draws: Floats,
     rate: float = FAMILYWISE_RATE,
 ) -> Score:
-    """A mean of errors in percent with its parts, the worst first.
+    """Return a mean of errors in percent with its parts, the worst first.
 
     Args:
         name: The score's name.

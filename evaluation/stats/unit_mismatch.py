@@ -9,7 +9,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 
 def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str) -> str:
-    """The conversion, in words, if the quantiles are a linear function of the real ones; else empty."""
+    """Return the conversion, in words, if the quantiles are a linear function of the real ones; else empty."""
     j = real.encoding.names.index(name)
     if not real.encoding.continuous[j]:
         return ""
@@ -28,7 +28,7 @@ def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str)
 
 
 def _is_linear(x: Floats, y: Floats, slope: float, shift: float) -> bool:
-    """Whether most quantiles lie on a line; not all, since a quantile of whole numbers jumps."""
+    """Return whether most quantiles lie on a line; not all, since a quantile of whole numbers jumps."""
     return float(np.quantile(np.abs(y - slope * x - shift), 0.8)) < 0.03 * float(np.ptp(y))
 
 

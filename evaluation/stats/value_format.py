@@ -49,7 +49,7 @@ def _type_fault(real: pd.Series, synthetic: pd.Series) -> str:
 
 
 def _family(series: pd.Series) -> str:
-    """The family of a column's values, by its dtype; by its first value if that is ``object``."""
+    """Return the family of a column's values, by its dtype; by its first value if that is ``object``."""
     types = pd.api.types
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _family(pd.Series(series.cat.categories))
@@ -68,7 +68,7 @@ def _family(series: pd.Series) -> str:
 
 
 def _resolution_fault(real: pd.Series, synthetic: pd.Series, column: Column) -> str:
-    """The strictest format of the real values that synthetic ones do not keep, in words."""
+    """Return the strictest format of the real values that synthetic ones do not keep, in words."""
     try:
         if isinstance(column, Datetime):
             pair = tuple(_microseconds(part, column) for part in (real, synthetic))

@@ -52,7 +52,7 @@ _HOLDING_ONE = {"PoissonSampledDpEvent", "SelfComposedDpEvent", "RepeatAndSelect
 
 
 def event_to_data(event: Any) -> dict[str, Any]:
-    """A dp-accounting event as plain data.
+    """Return a dp-accounting event as plain data.
 
     Raises:
         PrivacyError: No event of dp-accounting, or one that no ledger takes.
@@ -71,7 +71,7 @@ def event_to_data(event: Any) -> dict[str, Any]:
 
 
 def validate_event(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An event as data, its numbers checked and plain.
+    """Return an event as data, its numbers checked and plain.
 
     Raises:
         PrivacyError: Not an event that the ledger knows, or one with numbers that no accountant can use.
@@ -118,7 +118,7 @@ def event_from_data(data: Mapping[str, Any]) -> Any:
 
 
 def compose_epsilon(events: Sequence[Mapping[str, Any]], delta: float, *, quick: bool = False) -> float:
-    """Epsilon of adaptively composed events.
+    """Return the epsilon of adaptively composed events.
 
     Args:
         events: What ``event_to_data`` wrote.
@@ -161,7 +161,7 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
 
 
 def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], delta: float) -> float:
-    """The epsilon of a Renyi curve (Proposition 12 of arXiv 2004.00010v4), at its best order."""
+    """Return the epsilon of a Renyi curve (Proposition 12 of arXiv 2004.00010v4), at its best order."""
     if delta <= 0:
         return math.inf
     bound = curve + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
@@ -169,7 +169,7 @@ def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], 
 
 
 def largest_rho(epsilon: float, delta: float) -> float:
-    """Largest rho whose zCDP events have at most this epsilon by ``compose_epsilon``.
+    """Return the largest rho whose zCDP events have at most this epsilon by ``compose_epsilon``.
 
     With rho-zCDP, the Renyi bound at order a is rho a + log(1 - 1/a) - log(delta a) / (a - 1) (Proposition 12 of
     Canonne, Kamath and Steinke, arXiv 2004.00010v4), linear in rho: the best order is found by looking at all of them.

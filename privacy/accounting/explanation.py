@@ -23,7 +23,7 @@ PRIOR = 0.001
 
 
 def max_tpr(profile: Iterable[tuple[float, float]], fpr: float) -> float:
-    """The largest true-positive rate that all (epsilon, delta) guarantees of a mechanism allow at a false one.
+    """Return the largest true-positive rate that all (epsilon, delta) guarantees of a mechanism allow at a false one.
 
     Example:
         >>> round(max_tpr([(1.0, 1e-6)], 0.01), 4)
@@ -44,7 +44,7 @@ def explain_ledger(ledger: PrivacyLedger) -> str:
 
 
 def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
-    """Points (epsilon, delta) of a ledger's privacy profile, from its own delta on."""
+    """Return the points (epsilon, delta) of a ledger's privacy profile, from its own delta on."""
     return [(ledger.epsilon(delta), delta) for delta in sorted({ledger.delta, *_above(ledger.delta)})]
 
 

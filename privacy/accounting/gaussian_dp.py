@@ -17,7 +17,7 @@ MAX_MU = 100.0
 
 
 def gdp_delta(epsilon: float, mu: float) -> float:
-    """The delta of a mu-GDP mechanism at an epsilon (corollary 1)."""
+    """Return the delta of a mu-GDP mechanism at an epsilon (corollary 1)."""
     if mu <= 0:
         return 0.0
     first = norm.cdf(-epsilon / mu + mu / 2)
@@ -25,7 +25,7 @@ def gdp_delta(epsilon: float, mu: float) -> float:
 
 
 def gdp_epsilon(mu: float, delta: float) -> float:
-    """The epsilon of a mu-GDP mechanism at a delta."""
+    """Return the epsilon of a mu-GDP mechanism at a delta."""
     low, high = 0.0, max(1.0, mu * mu)
     while gdp_delta(high, mu) > delta:
         high *= 2
@@ -36,7 +36,7 @@ def gdp_epsilon(mu: float, delta: float) -> float:
 
 
 def gdp_mu(epsilon: float, delta: float) -> float:
-    """The largest mu whose GDP implies (epsilon, delta)-DP.
+    """Return the largest mu whose GDP implies (epsilon, delta)-DP.
 
     Raises:
         PrivacyError: Delta is 0: no Gaussian mechanism has that.
@@ -55,7 +55,7 @@ def gdp_mu(epsilon: float, delta: float) -> float:
 
 
 def gdp_auc(mu: float) -> float:
-    """Largest area under the ROC curve of any test under mu-GDP."""
+    """Return the largest area under the ROC curve of any test under mu-GDP."""
     return float(norm.cdf(mu / math.sqrt(2)))
 
 

@@ -29,17 +29,17 @@ Record = dict[str, Any]
 
 
 def canonical(data: Any) -> bytes:
-    """Canonical JSON of a record, which is what is hashed."""
+    """Return the canonical JSON of a record, which is what is hashed."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def hash_record(previous: str, body: Mapping[str, Any]) -> str:
-    """The hash of a record that follows ``previous``."""
+    """Return the hash of a record that follows ``previous``."""
     return hashlib.sha256(previous.encode() + canonical(body)).hexdigest()
 
 
 def hash_head(head: Mapping[str, Any]) -> str:
-    """The hash that the first record follows: that of the head."""
+    """Return the hash that the first record follows: that of the head."""
     return hash_record("", head)
 
 
@@ -69,12 +69,12 @@ def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where:
 
 
 def get_tip(head: Mapping[str, Any], records: list[Record]) -> str:
-    """The hash at the end of a chain."""
+    """Return the hash at the end of a chain."""
     return str(records[-1]["hash"]) if records else hash_head(head)
 
 
 def to_data(head: Mapping[str, Any], records: list[Record]) -> dict[str, Any]:
-    """A chain as plain data."""
+    """Return a chain as plain data."""
     tip = get_tip(head, records)
     return {"format": FORMAT, "version": VERSION, "head": dict(head), "records": list(records), "tip": tip}
 

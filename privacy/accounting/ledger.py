@@ -83,7 +83,7 @@ class PrivacyLedger:
 
     @classmethod
     def not_private(cls, columns: Iterable[str]) -> PrivacyLedger:
-        """The ledger of a fit without privacy: epsilon is infinity."""
+        """Return the ledger of a fit without privacy: epsilon is infinity."""
         ledger = cls(math.inf, 0.0)
         event = {"type": "NonPrivateDpEvent"}
         ledger.charge(event, purpose="a fit without privacy", columns=columns, sensitivity=0.0)
@@ -166,7 +166,7 @@ class PrivacyLedger:
             self._records = more
 
     def _draw_on_reservation(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The parent's record of a charge; the first charge makes the reservation for all of them."""
+        """Return the parent's record of a charge; the first charge makes the reservation for all of them."""
         if self._reserved_event is not None and self._reservation is None:
             purpose = f"a fit at epsilon {self.epsilon_budget:g}"
             parent._append(
@@ -215,7 +215,7 @@ class PrivacyLedger:
         return len(self._charges)
 
     def epsilon(self, delta: float | None = None) -> float:
-        """Total spending, an upper bound; a reservation of a running or broken fit counts whole.
+        """Return the total spending, an upper bound; a reservation of a running or broken fit counts whole.
 
         Args:
             delta: The delta at which to count; by default the ledger's own.
@@ -226,7 +226,7 @@ class PrivacyLedger:
         return spent if reserved == charged else max(spent, compose_charges(reserved, delta))
 
     def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
-        """Total spending after a further charge; ``event`` as data, ``quick`` as in ``compose_epsilon``."""
+        """Return the total spending after a further charge; ``event`` as data, ``quick`` as in ``compose_epsilon``."""
         return compose_charges(
             [*spent_records(self._records), {"event": dict(event), "delta": delta}], self.delta, quick
         )
@@ -258,7 +258,7 @@ class PrivacyLedger:
         return chain.get_tip(self._head, self._records), len(self._records)
 
     def to_dict(self) -> dict[str, Any]:
-        """The ledger as plain data, without its path."""
+        """Return the ledger as plain data, without its path."""
         return chain.to_data(self._head, self._records)
 
     @classmethod
@@ -274,7 +274,7 @@ class PrivacyLedger:
         return ledger
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for every charge."""
+        """Return a row for every charge."""
         from tabsynth.privacy.accounting.ledger_format import to_frame
 
         return to_frame(self)

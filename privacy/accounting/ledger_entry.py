@@ -44,7 +44,7 @@ class Entry:
 
 
 def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
-    """The charges among a ledger's records, each with the hash of its output."""
+    """Return the charges among a ledger's records, each with the hash of its output."""
     outputs = {record["entry"]: record["sha256"] for record in records if record["kind"] == "output"}
     kept = ("purpose", "event", "delta", "sensitivity", "neighbours", "code", "rng")
     charges = (record for record in records if record["kind"] == "charge")
@@ -61,7 +61,7 @@ def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
 
 
 def spent_records(records: Sequence[Record], own: int | None = None) -> list[Record]:
-    """Records that count as spent: charges, and every open reservation in place of its charges.
+    """Return the records that count as spent: charges, and every open reservation in place of its charges.
 
     Args:
         records: A ledger's.
@@ -75,7 +75,7 @@ def spent_records(records: Sequence[Record], own: int | None = None) -> list[Rec
 
 
 def compose_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: bool = False) -> float:
-    """Composed epsilon of charges at a delta, an upper bound; ``quick`` as in ``compose_epsilon``."""
+    """Return the composed epsilon of charges at a delta, an upper bound; ``quick`` as in ``compose_epsilon``."""
     # A guarantee that may fail with probability delta_i adds up over charges: what is left is the events' own
     # (approximate zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
     left = delta - sum(charge["delta"] for charge in charges)
@@ -85,7 +85,7 @@ def compose_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: b
 
 
 def parse_head(head: Mapping[str, Any]) -> dict[str, Any]:
-    """A head as the constructor's arguments."""
+    """Return a head as the constructor's arguments."""
     if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
         raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")
     return {**head, "epsilon": math.inf if head["epsilon"] is None else head["epsilon"]}

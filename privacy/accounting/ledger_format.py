@@ -16,7 +16,7 @@ NOT_DP = "NOT DP: the noise came from an insecure seed, which exists for tests o
 
 
 def to_frame(ledger: PrivacyLedger) -> pd.DataFrame:
-    """A row for every charge."""
+    """Return a row for every charge."""
     rows: list[dict[str, Any]] = [
         {
             "purpose": entry.purpose,
@@ -61,7 +61,7 @@ def check_contains_model(ledger: PrivacyLedger, model: PrivacyLedger, where: str
 
 
 def to_text(ledger: PrivacyLedger) -> str:
-    """A summary line, then a line for every charge."""
+    """Return a summary line, then a line for every charge."""
     budget = f"epsilon {ledger.epsilon():.4g} of {ledger.epsilon_budget:.4g} spent at delta {ledger.delta:.3g}"
     lines = [f"{budget}; unit: {ledger.unit}; neighbours: {ledger.neighbours}; charges: {len(ledger)}"]
     if not ledger.secure:
@@ -77,7 +77,7 @@ def to_text(ledger: PrivacyLedger) -> str:
 
 
 def describe(event: dict[str, Any]) -> str:
-    """An event in a few words."""
+    """Return an event in a few words."""
     name = event["type"].removesuffix("DpEvent")
     numbers = [f"{key} {value:.4g}" for key, value in event.items() if isinstance(value, (int, float))]
     if name == "ZC":
@@ -92,6 +92,6 @@ def describe(event: dict[str, Any]) -> str:
 
 
 def _format_columns(columns: tuple[str, ...]) -> str:
-    """The first columns and how many more."""
+    """Return the first columns and how many more."""
     shown = ", ".join(columns[:4])
     return shown if len(columns) <= 4 else f"{shown} and {len(columns) - 4} more"

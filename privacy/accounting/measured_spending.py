@@ -14,7 +14,7 @@ from tabsynth.schema.schema import Schema
 
 
 def get_measurement_ledger(schema: Schema) -> PrivacyLedger | None:
-    """Ledger of what was charged for a schema; None if nothing of it was measured.
+    """Return the ledger of what was charged for a schema; None if nothing of it was measured.
 
     Raises:
         PrivacyError: Columns were measured, and the charges for them are not in the schema.
@@ -54,7 +54,7 @@ def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: Priva
 
 
 def _charge_counts(ledger: PrivacyLedger) -> Counter[bytes]:
-    """The charges of a ledger, without place and time of writing."""
+    """Return the charges of a ledger, without place and time of writing."""
     facts: list[dict[str, Any]] = [
         {"purpose": entry.purpose, "columns": list(entry.columns), "event": entry.event, "delta": entry.delta}
         for entry in ledger.entries
@@ -83,7 +83,7 @@ def compose_ledgers(first: PrivacyLedger | None, second: PrivacyLedger) -> Priva
 
 
 def fit_share(ledger: PrivacyLedger) -> tuple[float, tuple[Entry, ...]]:
-    """Budget and charges of the fit alone, without those for measuring its schema."""
+    """Return the budget and charges of the fit alone, without those for measuring its schema."""
     marks = [record for record in ledger.to_dict()["records"] if record["kind"] == "measured"]
     if not marks:
         return ledger.epsilon_budget, ledger.entries

@@ -65,7 +65,7 @@ class Finding:
         return f"{self.title} {self.evidence or format_number(self.value, self.unit)}"
 
     def score(self) -> Score:
-        """The finding as a score."""
+        """Return the finding as a score."""
         return Score(
             name=self.name,
             title=self.title,
@@ -80,7 +80,7 @@ class Finding:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that the score does not hold, as plain data."""
+        """Return the fields that the score does not hold, as plain data."""
         keys = ("name", "group", "attack", "records", "p", "success", "control", "baseline")
         return {key: getattr(self, key) for key in keys}
 

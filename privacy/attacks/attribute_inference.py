@@ -88,7 +88,7 @@ def select_worst_secret(found: list[Finding], records: Records) -> Finding | Non
 def _guess_secret(
     game: MembershipGame, chosen: npt.NDArray[np.int64], secret: int, source: EncodedTable
 ) -> npt.NDArray[np.bool_]:
-    """Whether the secret of each target is guessed, shape (n,)."""
+    """Return whether the secret of each target is guessed, shape (n,)."""
     columns = [j for j in range(len(source.encoding.names)) if j != secret]
     n = len(game.members)
     targets = [game.members.take(chosen[chosen < n]), game.controls.take(chosen[chosen >= n] - n)]
@@ -108,7 +108,7 @@ def _guess_secret(
 
 
 def _is_close(truth: Floats, guess: Floats, population: Floats) -> npt.NDArray[np.bool_]:
-    """Whether two numbers are within ``MAX_RANK_DISTANCE`` of each other's rank; missing equals missing only."""
+    """Return whether two numbers are within ``MAX_RANK_DISTANCE`` of each other's rank; missing equals missing only."""
     known = np.sort(population[~np.isnan(population)])
     missing = np.isnan(truth) | np.isnan(guess)
     low, high = np.fmin(truth, guess), np.fmax(truth, guess)

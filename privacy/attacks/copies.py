@@ -64,7 +64,7 @@ def attack_copies(
 def score_smoke_tests(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, game: MembershipGame, rng: np.random.Generator
 ) -> list[Score]:
-    """DCR and NNDR, labelled as smoke tests."""
+    """Return the DCR and NNDR, labelled as smoke tests."""
     dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
     made = game.points["synthetic"][:MAX_SMOKE_ROWS]
     ratios = []
@@ -117,7 +117,7 @@ def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
 
 
 def hash_rows(table: EncodedTable) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of every row, shape (n,)."""
+    """Return a 64-bit hash of every row, shape (n,)."""
     discrete = table.codes[:, ~table.encoding.continuous]
     frame = pd.concat(
         [pd.DataFrame(discrete), pd.DataFrame(round_significant(table.values))], axis=1, ignore_index=True
@@ -126,7 +126,7 @@ def hash_rows(table: EncodedTable) -> npt.NDArray[np.uint64]:
 
 
 def _hash_columns(table: EncodedTable, columns: list[int]) -> npt.NDArray[np.uint64]:
-    """A hash of some columns' codes, a number by its bin, shape (n,)."""
+    """Return a hash of some columns' codes, a number by its bin, shape (n,)."""
     codes: Integers = table.codes[:, columns]
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(codes), index=False).to_numpy(), dtype=np.uint64)
 

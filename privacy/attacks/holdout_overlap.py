@@ -60,7 +60,7 @@ def _check_altered(ours: np.ndarray, theirs: np.ndarray, column: str) -> None:
 
 
 def _hash_columns(frame: pd.DataFrame) -> np.ndarray:
-    """A 64-bit hash of each cell, shape (n, columns), whose sums over columns are hashes of rows."""
+    """Return a 64-bit hash of each cell, shape (n, columns), whose sums over columns are hashes of rows."""
     hashes = [
         pd.util.hash_pandas_object(_normalise_column(frame[name]), index=False, hash_key=f"{j:016d}").to_numpy()
         for j, name in enumerate(frame.columns)
@@ -71,7 +71,7 @@ def _hash_columns(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _normalise_column(values: pd.Series) -> pd.Series:
-    """Numbers as floats and the rest as text."""
+    """Return the numbers as floats and the rest as text."""
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         return values.astype(object).where(values.notna(), "").astype(str)
     return pd.Series(round_significant(values.to_numpy(dtype=np.float64, na_value=np.nan)), index=values.index)

@@ -43,7 +43,7 @@ def attack_linkability(
 def _link_halves(
     game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str
 ) -> npt.NDArray[np.int64]:
-    """Whether a table links each target, shape (n,); every table uses the same halves."""
+    """Return whether a table links each target, shape (n,); every table uses the same halves."""
     columns = np.random.default_rng(len(game.train.encoding.names)).permutation(len(game.train.encoding.names))
     halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
     others = game.synthetic if table == "synthetic" else game.reference

@@ -134,7 +134,7 @@ def summarise_membership(game: MembershipGame, attacks: TargetScores) -> tuple[l
 
 
 def summarise_exposed(game: MembershipGame, attacks: TargetScores) -> Finding:
-    """Share of members among the records that an intruder would name first, chosen blind to membership."""
+    """Return the share of members among the records that an intruder would name first, chosen blind to membership."""
     chosen = attacks.sets["exposed"]
     count, members, total = len(chosen), len(game.members), len(game.is_member)
     found = int(game.is_member[chosen].sum())
@@ -164,12 +164,12 @@ def _rates_of(records: Records) -> tuple[float, ...]:
 
 
 def _compute_rate(records: Records, yes: Floats, no: Floats, controls: int, fpr: float) -> Rate:
-    """Exposure is a claim of the attack itself, so its false positives count over all controls."""
+    """The exposure is a claim of the attack itself, so its false positives count over all controls."""
     return tpr_in_set(yes, no, controls - len(no), fpr) if records == "exposed" else tpr_at_fpr(yes, no, fpr)
 
 
 def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats, rates: list[Rate]) -> Finding:
-    """The rates of one attack on one set as one finding."""
+    """Return the rates of one attack on one set as one finding."""
     auc, (low, high) = delong_auc(member, score)
     one = rates[1]
     tests = [mann_whitney_p_value(score[member], score[~member]), *(rate.p for rate in rates)]
@@ -223,12 +223,12 @@ def _rate_record(name: str, records: Records, rate: Rate) -> dict[str, object]:
 
 
 def _offset_distance(distance: Floats, usual: float) -> Floats:
-    """Distances plus a thousandth of the usual distance between real rows, so that none is zero."""
+    """Return the distances plus a thousandth of the usual distance between real rows, so that none is zero."""
     return distance + 0.001 * (usual if usual > 0 else 1.0)
 
 
 def compute_exposure(to_synthetic: Floats, to_reference: Floats) -> Floats:
-    """Exposure of all targets from the distances to their nearest rows."""
+    """Return the exposure of all targets from the distances to their nearest rows."""
     return _exposure(to_synthetic, to_reference, float(np.median(to_reference)))
 
 
@@ -255,7 +255,7 @@ def _likelihood_ratio(game: MembershipGame, to_synthetic: Floats, which: npt.NDA
 
 
 def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
-    """Share of the trees' votes for synthetic against reference, shape (n,)."""
+    """Return the share of the trees' votes for synthetic against reference, shape (n,)."""
     count = min(len(game.synthetic), len(game.reference), MAX_CLASSIFIER_ROWS)
     sides = [table.take(rng.permutation(len(table))[:count]) for table in (game.synthetic, game.reference)]
     features = np.concatenate([np.nan_to_num(side.features(), nan=-1.0) for side in sides]).astype(np.float32)
@@ -266,7 +266,7 @@ def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
 
 
 def _select_largest(values: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Indices of the largest values, ties broken at random."""
+    """Return the indices of the largest values, ties broken at random."""
     lot = rng.permutation(len(values))
     chosen: npt.NDArray[np.int64] = lot[np.argsort(-values[lot], kind="stable")[:count]]
     return chosen

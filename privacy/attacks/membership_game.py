@@ -67,7 +67,7 @@ class MembershipGame:
         return np.arange(len(self.members) + len(self.controls)) < len(self.members)
 
     def targets(self) -> Points:
-        """Members, then controls, as points."""
+        """Return the members, then controls, as points."""
         return np.concatenate([self.points["members"], self.points["controls"]])
 
 

@@ -50,7 +50,7 @@ class DistanceSpace:
         return cls(centre, spread)
 
     def points(self, table: EncodedTable, columns: Iterable[int] | None = None) -> Points:
-        """Rows as points, shape (n, coordinates).
+        """Return the rows as points, shape (n, coordinates).
 
         Args:
             table: The rows.
@@ -73,7 +73,7 @@ class DistanceSpace:
 
 
 def _category_points(size: int) -> Points:
-    """A point for each code, any two (about) at distance 1, shape (size, coordinates)."""
+    """Return a point for each code, any two (about) at distance 1, shape (size, coordinates)."""
     if size <= MAX_ONE_HOT_CODES:
         return np.asarray(np.eye(size) / 2**0.5, dtype=np.float32)
     signs = np.random.default_rng(size).choice(np.array([-1.0, 1.0], dtype=np.float32), (size, MAX_ONE_HOT_CODES))
@@ -81,7 +81,7 @@ def _category_points(size: int) -> Points:
 
 
 def find_nearest(rows: Points, others: Points, k: int) -> tuple[Floats, Integers]:
-    """Distances to the k nearest others and their numbers, shape (n, k) each, the nearest first.
+    """Return the distances to the k nearest others and their numbers, shape (n, k) each, the nearest first.
 
     With fewer than k others the last ones are repeated.
     """

@@ -45,7 +45,7 @@ class Rate:
 
 
 def fisher_p_value(a: int, n: int, b: int, m: int) -> float:
-    """One-sided p-value that a/n is beyond b/m by chance: Fisher's exact test.
+    """Return the one-sided p-value that a/n is beyond b/m by chance: Fisher's exact test.
 
     Example:
         >>> round(fisher_p_value(10, 10, 0, 10), 8)
@@ -55,7 +55,7 @@ def fisher_p_value(a: int, n: int, b: int, m: int) -> float:
 
 
 def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
-    """The true-positive rate of a score (higher for members) at a false-positive rate.
+    """Return the true-positive rate of a score (higher for members) at a false-positive rate.
 
     The interval joins two exact bounds: where the threshold of true rate ``fpr`` lies among the controls (binomial),
     and the share of members beyond it (Clopper-Pearson), each side at 1.25 %. With fewer than about 4.4 / ``fpr``
@@ -86,7 +86,7 @@ def tpr_at_fpr(members: Floats, controls: Floats, fpr: float) -> Rate:
 
 
 def tpr_in_set(members: Floats, controls: Floats, passed: int, fpr: float) -> Rate:
-    """The true-positive rate among the records that an attack selects, with ``fpr`` over all controls.
+    """Return the true-positive rate among the records that an attack selects, with ``fpr`` over all controls.
 
     Whom an attack points at is part of the attack: a control outside its set is a record that it did not mistake, so
     that ``fpr`` of all controls is a larger share of those within. That share is what chance alone recognises.
@@ -111,14 +111,14 @@ def _count_above(members: Floats, falling: Floats, allowed: int) -> int:
 
 
 def mann_whitney_p_value(members: Floats, controls: Floats) -> float:
-    """One-sided p-value that members score higher: Mann-Whitney, corrected for ties."""
+    """Return the one-sided p-value that members score higher: Mann-Whitney, corrected for ties."""
     if np.ptp(np.concatenate([members, controls])) == 0:
         return 1.0
     return float(mannwhitneyu(members, controls, alternative="greater", method="asymptotic").pvalue)
 
 
 def holm_correction(p: Sequence[float]) -> Floats:
-    """P-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
+    """Return the p-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
 
     Example:
         >>> [round(float(x), 2) for x in holm_correction([0.01, 0.04, 0.03])]
@@ -133,7 +133,7 @@ def holm_correction(p: Sequence[float]) -> Floats:
 
 
 def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: float) -> float:
-    """Power of ``tpr_at_fpr`` against an attack whose true-positive rate is ``ratio`` times its false one.
+    """Return the power of ``tpr_at_fpr`` against an attack whose true-positive rate is ``ratio`` times its false one.
 
     Exact up to an average over 400 quantiles of the threshold's own rate.
     """
@@ -151,7 +151,7 @@ def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: f
 
 
 def detectable_tpr(members: int, controls: int, fpr: float, level: float, power: float = 0.8) -> float | None:
-    """Smallest detectable true-positive rate at a false one; None if not even 1 would be detected."""
+    """Return the smallest detectable true-positive rate at a false one; None if not even 1 would be detected."""
     low, high = 1.0, 1.0 / fpr
     if fpr * controls < 1 or power_of_tpr(members, controls, fpr, high, level) < power:
         return None

@@ -114,14 +114,14 @@ def _score_nearness(train: pd.DataFrame, made: pd.DataFrame, chosen: np.ndarray,
 
 
 def _separation(near: Floats, inside: np.ndarray) -> float:
-    """Mean over the records of the standardised difference between in and out."""
+    """Return the mean over the records of the standardised difference between in and out."""
     spread = near.std(axis=0)
     gap = (near * inside).sum(axis=0) / inside.sum(axis=0) - (near * ~inside).sum(axis=0) / (~inside).sum(axis=0)
     return float((gap / np.where(spread > 0, spread, 1.0)).mean())
 
 
 def _permute_coins(inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same coins in another order, for each record by itself."""
+    """Return the same coins in another order, for each record by itself."""
     out: np.ndarray = rng.permuted(inside, axis=0)
     return out
 

@@ -54,7 +54,7 @@ def attack_singling_out(game: MembershipGame, rng: np.random.Generator) -> list[
 
 
 def drop_duplicate_rows(table: EncodedTable) -> EncodedTable:
-    """Each different row once: a record that was copied twice is still one record."""
+    """Return each different row once: a record that was copied twice is still one record."""
     frame = pd.DataFrame(table.features())
     return table.take(np.flatnonzero(~frame.duplicated().to_numpy()))
 
@@ -65,7 +65,7 @@ def _columns(table: EncodedTable) -> list[Floats]:
 
 
 def _univariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
-    """Values that occur once, and tails that hold one row."""
+    """Return the values that occur once, and tails that hold one row."""
     out: list[list[Test]] = []
     for j, values in enumerate(columns):
         kinds, counts = np.unique(values[~np.isnan(values)], return_counts=True)
@@ -101,7 +101,7 @@ def _multivariate(source: EncodedTable, columns: list[Floats], rng: np.random.Ge
 
 
 def _find_matches(tests: list[Test], columns: list[Floats], most: int | None = None) -> np.ndarray:
-    """Numbers of the rows that meet all tests."""
+    """Return the numbers of the rows that meet all tests."""
     left: np.ndarray | None = None
     for j, sign, value in tests:
         values = columns[j] if left is None else columns[j][left]
@@ -158,7 +158,7 @@ def _finding(
 
 
 def _draw_sides(count: int, deals: int, rng: np.random.Generator) -> Floats:
-    """Random assignments of half of the rows to the first side, shape (rows, deals)."""
+    """Return the random assignments of half of the rows to the first side, shape (rows, deals)."""
     sides = np.zeros((2 * count, deals))
     for i in range(deals):
         sides[rng.permutation(2 * count)[:count], i] = 1.0
@@ -172,12 +172,12 @@ def _isolation_difference(matrix: csr_matrix, total: Floats, sides: Floats) -> F
 
 
 def permutation_p_value(value: float, others: Floats) -> float:
-    """One-sided p-value of a permutation test; never below one over the number of deals."""
+    """Return the one-sided p-value of a permutation test; never below one over the number of deals."""
     return float((1 + (others >= value - 1e-12).sum()) / (1 + len(others)))
 
 
 def _baseline(kind: str, game: MembershipGame, rows: list[Floats], count: int, rng: np.random.Generator) -> float:
-    """Share of predicates derived from held-out rows that single out a member."""
+    """Return the share of predicates derived from held-out rows that single out a member."""
     columns = _columns(game.reference)
     make = _univariate if kind == "univariate" else _multivariate
     predicates = make(game.reference, columns, rng)[:500]

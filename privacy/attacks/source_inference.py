@@ -157,7 +157,7 @@ def infer_source_with_models(
 
 
 def _score_sites(made: EncodedTable, sites: Sequence[EncodedTable]) -> Floats:
-    """Mean log density ratio at each site's rows: synthetic rows over the site's own, shape (s,)."""
+    """Return the mean log density ratio at each site's rows: synthetic rows over the site's own, shape (s,)."""
     space = DistanceSpace.of(_concatenate(sites))
     points = [space.points(site) for site in sites]
     synthetic, out = space.points(made), np.empty(len(sites))
@@ -168,7 +168,7 @@ def _score_sites(made: EncodedTable, sites: Sequence[EncodedTable]) -> Floats:
 
 
 def _score_affinity(made: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame, schema: Schema) -> float:
-    """Mean log distance of other sites' rows to the synthetic table less that of the site's."""
+    """Return the mean log distance of other sites' rows to the synthetic table less that of the site's."""
     rest, own, synthetic = encode_tables([f.reset_index(drop=True) for f in (others, site, made)], schema)
     space = DistanceSpace.of(rest)
     points = space.points(synthetic)
@@ -188,6 +188,6 @@ def _concatenate(tables: Sequence[EncodedTable]) -> EncodedTable:
 
 
 def _mean_difference(score: Floats, chosen: np.ndarray) -> float:
-    """Mean of the chosen sites less the mean of the others."""
+    """Return the mean of the chosen sites less the mean of the others."""
     rest = np.setdiff1d(np.arange(len(score)), chosen)
     return float(score[chosen].mean() - score[rest].mean())

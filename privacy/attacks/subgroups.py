@@ -63,7 +63,7 @@ def find_worst_subgroup(game: MembershipGame, attacks: TargetScores, columns: li
 
 
 def compute_risk_by_percentile(game: MembershipGame, attacks: TargetScores) -> list[dict[str, Any]]:
-    """Rates of the density ratio among records of equal isolation, the least isolated tenth first."""
+    """Return the rates of the density ratio among records of equal isolation, the least isolated tenth first."""
     order = np.argsort(attacks.isolation, kind="stable")
     out = []
     for i, chosen in enumerate(np.array_split(order, N_BINS)):

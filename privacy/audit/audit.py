@@ -175,7 +175,7 @@ def audit(
 def _audit_without_holdout(
     inputs: Inputs, train: EncodedTable, synthetic: EncodedTable, privacy: Privacy | None, seed: int, notes: list[str]
 ) -> AuditReport:
-    """The report without controls: the share of exact copies only."""
+    """Return the report without controls: the share of exact copies only."""
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
     low, high = clopper_pearson(int(copied.sum()), len(copied))
     score = Score(
@@ -242,7 +242,7 @@ def _measure_epsilon(found: AttackResults, privacy: Privacy) -> Claim:
 
 
 def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:
-    """The columns that an intruder infers."""
+    """Return the columns that an intruder infers."""
     learned = [name for name, column in inputs.schema.items() if not isinstance(column, (Identifier, Text))]
     declared = [name for name in inputs.schema.with_role("sensitive") if name in learned]
     if not declared:
@@ -251,7 +251,7 @@ def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:
 
 
 def _select_groups(inputs: Inputs, train: EncodedTable) -> list[str]:
-    """The columns that define subgroups: those with a role, or the first with few categories."""
+    """Return the columns that define subgroups: those with a role, or the first with few categories."""
     book = train.encoding
     few = [
         n for n, size, number in zip(book.names, book.sizes, book.continuous, strict=True) if not number and size <= 12

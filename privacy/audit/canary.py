@@ -114,7 +114,7 @@ def _judge_runs(
     fit: Fit,
     seed: int,
 ) -> CanaryReport:
-    """The verdict on the scores of all runs."""
+    """Return the verdict on the scores of all runs."""
     runs = len(inside)
     measured = epsilon_from_runs(inside, outside, delta)
     violated = epsilon_from_runs(inside, outside, delta, VIOLATION_LEVEL) > privacy.epsilon
@@ -158,7 +158,7 @@ def _judge_runs(
 
 
 def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | pd.DataFrame | None) -> pd.DataFrame:
-    """The canary as a frame with the table's dtypes."""
+    """Return the canary as a frame with the table's dtypes."""
     if canary is None:
         canary = {
             str(name): values.max() if pd.api.types.is_numeric_dtype(values.dtype) else values.value_counts().index[-1]
@@ -172,7 +172,7 @@ def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | pd.DataFrame |
 
 
 def _nearness_score(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any], float]:
-    """A score of synthetic frames: how many rows lie near the canary, in all columns together."""
+    """Return a score of synthetic frames: how many rows lie near the canary, in all columns together."""
 
     def score(made: Any) -> float:
         return float(_compute_closeness(_check_frame(made), record, table)[0])
@@ -187,7 +187,7 @@ def _check_frame(made: Any) -> pd.DataFrame:
 
 
 def _compute_closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Sums over the synthetic rows of the share of columns that agree, to the fourth power, shape (r,)."""
+    """Return the sums over the synthetic rows of the share of columns that agree, to the fourth power, shape (r,)."""
     agree = np.zeros((len(records), len(made)))
     for name in records.columns:
         if pd.api.types.is_numeric_dtype(table[name].dtype) and not pd.api.types.is_bool_dtype(table[name].dtype):

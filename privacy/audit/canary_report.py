@@ -43,7 +43,7 @@ class CanaryReport:
         return 3 if self.verdict == "VIOLATION" else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data."""
+        """Return the report as plain data."""
         return {
             "format": "tabsynth-canaries",
             "version": 1,
@@ -80,7 +80,7 @@ def describe_verdict(
     runs: int,
     detectable: float | None,
 ) -> str:
-    """The verdict in words: what was measured beside the claim, and what would have been found."""
+    """Return the verdict in words: what was measured beside the claim, and what would have been found."""
     summary = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
     if mu is not None:
         summary += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"

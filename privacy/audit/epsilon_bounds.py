@@ -51,7 +51,7 @@ def epsilon_from_counts(hits: int, n: int, alarms: int, m: int, delta: float, le
 
 
 def epsilon_from_runs(inside: Floats, outside: Floats, delta: float, level: float = LEVEL) -> float:
-    """The bound on epsilon; its threshold is chosen on the first half of the runs and measured on the second."""
+    """Return the bound on epsilon; its threshold is chosen on the first half of the runs and measured on the second."""
     half_in, half_out = len(inside) // 2, len(outside) // 2
     threshold = _select_threshold(inside[:half_in], outside[:half_out], delta)
     rest_in, rest_out = inside[half_in:], outside[half_out:]
@@ -119,13 +119,13 @@ def detectable_factor(claim: float, delta: float, mu: float | None, runs: int) -
 
 
 def max_measurable_epsilon(runs: int, delta: float) -> float:
-    """Largest bound that an audit with so many runs a side can reach."""
+    """Return the largest bound that an audit with so many runs a side can reach."""
     half = runs - runs // 2
     return epsilon_from_counts(half, half, 0, half, delta)
 
 
 def _select_threshold(inside: Floats, outside: Floats, delta: float) -> float:
-    """The threshold with the largest bound on the given runs."""
+    """Return the threshold with the largest bound on the given runs."""
     pooled = np.concatenate([inside, outside])
     candidates = np.unique(np.quantile(pooled, np.linspace(0, 1, MAX_THRESHOLDS), method="lower"))
     hits = len(inside) - np.searchsorted(np.sort(inside), candidates, "left")

@@ -30,7 +30,7 @@ CURVES: tuple[Records, ...] = ("random", "isolated")
 
 
 def compute_power(found: AttackResults, tests: int) -> dict[str, Any]:
-    """Power of this audit."""
+    """Return the power of this audit."""
     members, controls = len(found.game.members), len(found.game.controls)
     level = LEVEL / (4 * tests)  # Holm's first step, over the four tests of a finding
     return {
@@ -45,7 +45,7 @@ def compute_power(found: AttackResults, tests: int) -> dict[str, Any]:
 
 
 def collect_details(found: AttackResults, inputs: Inputs, power: dict[str, Any]) -> dict[str, Any]:
-    """Figures for the pictures and tables of the page."""
+    """Return the figures for the pictures and tables of the page."""
     game, attacks = found.game, found.attacks
     curves = []
     for records in CURVES:
@@ -67,7 +67,7 @@ def collect_details(found: AttackResults, inputs: Inputs, power: dict[str, Any])
 
 
 def rank_records(found: AttackResults) -> list[dict[str, Any]]:
-    """The most exposed training records, each with the share of controls that are as exposed and as isolated."""
+    """Return the most exposed training records, each with the share of controls that are as exposed and as isolated."""
     game, count = found.game, len(found.game.members)
     rows = game.member_rows
     gap, isolation = (values[:count] for values in (found.attacks.exposure, found.attacks.isolation))

@@ -56,12 +56,12 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _log_position(rate: float) -> float:
-    """Position of a rate on the ROC's log axis."""
+    """Return the position of a rate on the ROC's log axis."""
     return ROC_SIZE * (1 - max(math.log10(max(rate, 1e-9)), MIN_LOG_RATE) / MIN_LOG_RATE)
 
 
 def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
-    """Paths of the attacks' curves, steps from left to right, and the ticks of both axes."""
+    """Return the paths of the attacks' curves, steps from left to right, and the ticks of both axes."""
     chosen = [curve for curve in curves if curve["records"] == records]
     if not chosen:
         return None
@@ -77,13 +77,13 @@ def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
 
 
 def _above_chance(score: Mapping[str, Any], value: float) -> float:
-    """Points of percent above chance; an AUC counts as percent."""
+    """Return the points of percent above chance; an AUC counts as percent."""
     scale = 100.0 if score["unit"] == "AUC" else 1.0
     return float(scale) * float(value - (score["floor"] or 0.0))
 
 
 def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, Any] | None:
-    """Each tested score's distance from chance with its interval, on one scale."""
+    """Return each tested score's distance from chance with its interval, on one scale."""
     if not scores:
         return None
     bounds = [_above_chance(score, bound) for score in scores for bound in score["interval"]]
@@ -148,7 +148,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _groups(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """The subgroups' AUCs as text, the largest first."""
+    """Return the subgroups' AUCs as text, the largest first."""
     for score in scores:
         if score["name"] == "subgroup_auc":
             return [

@@ -25,7 +25,7 @@ MAX_EPSILON = 50.0
 def p_value_of_guesses(
     right: int, guesses: int, records: int, epsilon: float, delta: float, odds: float = 1.0
 ) -> float:
-    """Chance of so many right guesses, at most, under (epsilon, delta)-DP.
+    """Return the chance of so many right guesses, at most, under (epsilon, delta)-DP.
 
     Args:
         right: Right guesses.
@@ -47,7 +47,7 @@ def p_value_of_guesses(
 def epsilon_from_guesses(
     right: int, guesses: int, records: int, delta: float, level: float = 0.05, odds: float = 1.0
 ) -> float:
-    """The largest epsilon that so many right guesses rule out at a level; 0 if they rule out none."""
+    """Return the largest epsilon that so many right guesses rule out at a level; 0 if they rule out none."""
     low, high = 0.0, MAX_EPSILON
     if p_value_of_guesses(right, guesses, records, 0.0, delta, odds) > level:
         return 0.0
@@ -61,14 +61,14 @@ def epsilon_from_guesses(
 
 
 def max_epsilon_from_guesses(guesses: int, records: int, delta: float, level: float = 0.05) -> float:
-    """Largest bound that one run can reach: every guess right."""
+    """Return the largest bound that one run can reach: every guess right."""
     return epsilon_from_guesses(guesses, guesses, records, delta, level)
 
 
 def epsilon_from_scores(
     score: Floats, member: npt.NDArray[np.bool_], delta: float, level: float = 0.05
 ) -> tuple[float, dict[str, float]]:
-    """The largest bound over several numbers of guesses, corrected for them, and the guesses that gave it.
+    """Return the largest bound over several numbers of guesses, corrected for them, and the guesses that gave it.
 
     Args:
         score: Higher for records believed in, shape (n,).
@@ -85,7 +85,7 @@ def epsilon_from_scores(
 
 
 def _count_guesses(score: Floats, member: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Right guesses and guesses, by how many of the highest, or highest and lowest, scores are guessed."""
+    """Return the right guesses and guesses, by how many of the highest, or highest and lowest, scores are guessed."""
     # Ties are broken at random: members come first in an audit's targets.
     lot = np.random.default_rng(len(score)).permutation(len(score))
     order, out = lot[np.argsort(-score[lot], kind="stable")], []

@@ -54,7 +54,7 @@ def recombine(game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.
 
 
 def interpolate(game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> EncodedTable:
-    """Numbers between those of two members, and the categories of the first."""
+    """Return the numbers between those of two members, and the categories of the first."""
     own, other = game.members.take(rows), game.members.take(rng.integers(len(game.members), size=len(rows)))
     part = rng.random((len(rows), 1)) / 2
     return replace(own, values=own.values + part * (other.values - own.values))
@@ -70,7 +70,7 @@ LEAKS: dict[str, Plant] = {
 
 
 def find_planted(found: AttackResults, tests: int, seed: int) -> list[dict[str, Any]]:
-    """Plant each leak at each strength in the members, and test.
+    """Return the plant each leak at each strength in the members, and test.
 
     Returns:
         For each leak its ``name``, the ``detected`` share of plantings by strength, and the smallest strength from
@@ -110,7 +110,7 @@ def describe_planted(planted: list[dict[str, Any]]) -> str:
 
 
 def _is_detected(found: AttackResults, distance: Floats, level: float) -> bool:
-    """Whether one of the audit's tests on the nearest synthetic row finds the leak."""
+    """Return whether one of the audit's tests on the nearest synthetic row finds the leak."""
     member, reference = found.game.is_member, found.attacks.to_reference
     yes, no = -distance[member], -distance[~member]
     if min(tpr_at_fpr(yes, no, fpr).p for fpr in (0.001, 0.01, 0.1)) <= level / 4:

@@ -27,7 +27,7 @@ def answer_questions(
     tests: int,
     held_out: bool,
 ) -> list[dict[str, str]]:
-    """Question, status and answer, nine of them."""
+    """Return the question, status and answer, nine of them."""
     return [
         _guarantee(claim),
         _item(
@@ -123,7 +123,7 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
 
 
 def _format_score(score: Score) -> str:
-    """A score in a few words."""
+    """Return a score in a few words."""
     bounds = "" if score.interval is None else " to ".join(format_number(bound, score.unit) for bound in score.interval)
     chance = format_number(score.floor or 0.0, score.unit)
     return f"{score.title} {format_number(score.value, score.unit)} ({bounds}; {chance} by chance)"

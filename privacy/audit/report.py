@@ -52,7 +52,7 @@ class AuditReport:
     worst: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, which JSON can hold; without the records named in ``worst``."""
+        """Return the report as plain data, which JSON can hold; without the records named in ``worst``."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -121,7 +121,7 @@ class AuditReport:
         return render(self.to_dict())
 
     def to_markdown(self) -> str:
-        """Verdict, scores and questions as Markdown."""
+        """Return the verdict, scores and questions as Markdown."""
         lines = ["# Privacy audit of a synthetic table", "", f"**{self.headline}**", ""]
         lines += ["| Score | Value | 95 % interval | By chance | p, corrected |", "|---|---:|---:|---:|---:|"]
         lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in self._rows()]
@@ -148,7 +148,7 @@ class AuditReport:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        """The page in a frame, so that its style stays its own."""
+        """Return the page in a frame, so that its style stays its own."""
         page = escaping.escape(self.to_html(), quote=True)
         title = escaping.escape(self.headline, quote=True)
         return (
@@ -157,7 +157,7 @@ class AuditReport:
         )
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """The scores' cells for a table of text."""
+        """Return the scores' cells for a table of text."""
         adjusted = {test["name"]: test["p_corrected"] for test in self.tests}
         rows = []
         for score in self.scores.values():
@@ -176,5 +176,5 @@ class AuditReport:
 
 
 def _cell(text: str) -> str:
-    """Text that a Markdown table cell can hold."""
+    """Return the text that a Markdown table cell can hold."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -36,20 +36,20 @@ class Claim:
     method: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The claim as plain data."""
+        """Return the claim as plain data."""
         keys = ("epsilon", "delta", "measured", "most", "power", "method")
         return {key: getattr(self, key) for key in keys}
 
 
 def decide(violated: bool, power: float) -> Kind:
-    """The verdict."""
+    """Return the verdict."""
     if violated:
         return "VIOLATION"
     return "CONSISTENT, powered" if power >= MIN_POWER else "INCONCLUSIVE"
 
 
 def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
-    """The verdict on a claimed epsilon, and a sentence for it.
+    """Return the verdict on a claimed epsilon, and a sentence for it.
 
     Args:
         claim: What was claimed and measured.
@@ -72,7 +72,7 @@ def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
 
 
 def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: float) -> tuple[Kind, str]:
-    """The verdict where nothing was claimed: whether any attack distinguishes training rows from others.
+    """Return the verdict where nothing was claimed: whether any attack distinguishes training rows from others.
 
     Args:
         found: The attacks that are significant after correction, the surest first.

@@ -46,7 +46,7 @@ def to_numbers(values: pd.Series) -> Floats:
 
 
 def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object_]:
-    """Text of the cells that are dates in text or digits, None for all others, shape (n,)."""
+    """Return the text of the cells that are dates in text or digits, None for all others, shape (n,)."""
     form = digit_format(format)
 
     def spelled(cells: Sequence[Any]) -> list[str | None]:
@@ -113,12 +113,12 @@ def encode_text(found: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], 
 
 
 def cells_to_text(cells: Sequence[Any]) -> list[str | None]:
-    """Each cell as canonical text, None where missing."""
+    """Return each cell as canonical text, None where missing."""
     return [_cell_to_text(cell, number) for cell, number in zip(cells, _cells_to_numbers(cells), strict=True)]
 
 
 def format_number(number: float) -> str:
-    """A number as canonical text, with 15 significant digits: as many as survive any reader."""
+    """Return a number as canonical text, with 15 significant digits: as many as survive any reader."""
     if math.isinf(number):
         return "inf" if number > 0 else "-inf"
     return str(int(number)) if number == int(number) and abs(number) < MAX_EXACT_INTEGER else f"{number:.15g}"
@@ -145,7 +145,7 @@ def _cell_to_text(cell: Any, number: float) -> str | None:
 
 
 def _normalise_date(text: str) -> str:
-    """A date in ISO 8601 as a column of dates has it; other text as it is."""
+    """Return a date in ISO 8601 as a column of dates has it; other text as it is."""
     if _DAY.fullmatch(text):
         try:
             return _iso(pd.Timestamp(text))
@@ -159,7 +159,7 @@ def _iso(instant: pd.Timestamp) -> str:
 
 
 def _cells_to_numbers(cells: Sequence[Any]) -> Floats:
-    """Each cell as a number, NaN where it is none, shape (n,)."""
+    """Return each cell as a number, NaN where it is none, shape (n,)."""
     out = np.full(len(cells), np.nan)
     spelled: dict[int, str] = {}
     for i, cell in enumerate(cells):

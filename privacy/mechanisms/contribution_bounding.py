@@ -39,7 +39,7 @@ def check_person_column(persons: pd.Series) -> None:
 
 
 def person_keys(persons: pd.Series) -> npt.NDArray[np.object_]:
-    """The key of each row's person as text, shape (n,): None where missing, ``NO_KEY`` where the cell is no key.
+    """Return the key of each row's person as text, shape (n,): None where missing, ``NO_KEY`` where the cell is no key.
 
     Text is a key as it is spelled, but for whole numbers, which a reader may have taken for numbers: 7, 7.0, "7" and
     "007" are one key.
@@ -94,7 +94,7 @@ def _integer(value: int) -> str:
 
 
 def _normalise_integer(text: str) -> str:
-    """A whole number in text without its zeros; empty for other text."""
+    """Return a whole number in text without its zeros; empty for other text."""
     found = _WHOLE.fullmatch(text)
     if not found:
         return ""

@@ -30,7 +30,7 @@ ROUNDING = 4e-10
 
 
 def summed_gaussian_rho(sensitivity: float, sigma: float, parts: int, size: int) -> float:
-    """The zCDP of a sum whose noise is a sum of discrete Gaussians.
+    """Return the zCDP of a sum whose noise is a sum of discrete Gaussians.
 
     Args:
         sensitivity: The most by which one unit changes the sum, in Euclidean norm.

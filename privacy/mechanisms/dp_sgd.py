@@ -78,7 +78,7 @@ class DpSgdConfig:
         rows: float,
         max_rows_per_unit: int = 1,
     ) -> DpSgdConfig:
-        """The smallest noise with which all steps fit into the remaining budget.
+        """Return the smallest noise with which all steps fit into the remaining budget.
 
         Raises:
             PrivacyError: Nothing is left.
@@ -118,7 +118,7 @@ class LossFn(Protocol):
     """The loss of each row of a batch, shape (batch,), by a module; a row's loss depends on that row alone."""
 
     def __call__(self, module: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
-        """The losses."""
+        """Return the losses."""
         ...
 
 
@@ -182,7 +182,7 @@ class ChargedDpSgd:
 
 
 def sample_poisson(units: int, rate: float, noise: Noise) -> npt.NDArray[np.bool_]:
-    """Which units are in a batch: each with probability ``rate``, by itself, shape (units,)."""
+    """Return which units are in a batch: each with probability ``rate``, by itself, shape (units,)."""
     if rate == 1:
         return np.ones(units, bool)
     return noise.words(units) < np.uint64(int(rate * 2.0**64))
@@ -283,7 +283,7 @@ class _UnitRows:
     of: npt.NDArray[np.int64] | None
 
     def __call__(self, picked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """The rows of the units that were picked."""
+        """Return the rows of the units that were picked."""
         return np.flatnonzero(picked if self.of is None else picked[self.of])
 
 

@@ -12,7 +12,7 @@ class GhostLayer(nn.Module):
     """A layer with its own formula for per-row gradient norms."""
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """The norm of each row's gradient of every weight, shape (rows,).
+        """Return the norm of each row's gradient of every weight, shape (rows,).
 
         Args:
             inputs: What the layer was given, rows first.
@@ -30,5 +30,5 @@ class GhostEmbedding(GhostLayer, nn.Embedding):
 
 
 def compute_norms(layer: GhostLayer, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
-    """Norm sampler in the form that Opacus expects."""
+    """Return the norm sampler in the form that Opacus expects."""
     return layer.norms(activations[0], backprops)

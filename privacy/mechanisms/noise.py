@@ -45,12 +45,12 @@ class Noise:
 
     @classmethod
     def secure(cls) -> Noise:
-        """Noise from the operating system's cryptographic source."""
+        """Return the noise from the operating system's cryptographic source."""
         return cls(os.urandom, "os.urandom")
 
     @classmethod
     def insecure(cls, seed: int) -> Noise:
-        """Noise that a seed decides, for tests only: outputs are stamped NOT DP."""
+        """Return the noise that a seed decides, for tests only: outputs are stamped NOT DP."""
         return cls(np.random.default_rng(seed).bytes, f"{INSECURE} {seed} (NOT DP)", (seed,))
 
     def branch(self, number: int) -> Noise:
@@ -66,11 +66,11 @@ class Noise:
         return not self.kind.startswith(INSECURE)
 
     def words(self, n: int) -> npt.NDArray[np.uint64]:
-        """Uniform 64-bit words, shape (n,)."""
+        """Return the uniform 64-bit words, shape (n,)."""
         return np.frombuffer(self._read(8 * n), dtype="<u8")
 
     def integers_below(self, bound: int, n: int) -> Integers:
-        """Uniform whole numbers from 0 to ``bound - 1``, shape (n,), by rejection."""
+        """Return the uniform whole numbers from 0 to ``bound - 1``, shape (n,), by rejection."""
         out = np.empty(n, np.int64)
         left = np.arange(n)
         last = np.uint64(2**64 - 2**64 % bound - 1)
@@ -82,7 +82,7 @@ class Noise:
         return out
 
     def gaussian(self, sigma: float, n: int) -> Integers:
-        """Discrete Gaussian noise, shape (n,): probability of z proportional to exp(-z^2 / (2 sigma^2)).
+        """Return the discrete Gaussian noise, shape (n,): probability of z proportional to exp(-z^2 / (2 sigma^2)).
 
         Raises:
             PrivacyError: The scale is not above 0.
@@ -103,7 +103,7 @@ class Noise:
         return out
 
     def normal(self, n: int) -> Floats:
-        """Standard normal numbers in floating point, shape (n,): for gradients, not for what must be exact.
+        """Return the standard normal numbers in floating point, shape (n,): for gradients, not for what must be exact.
 
         Box and Muller 1958, from 53 random bits each.
         """
@@ -120,7 +120,7 @@ class Noise:
         return self._laplace(int(scale), n)
 
     def choose_exponential(self, short: Integers, rate: float) -> int:
-        """An index drawn with probability proportional to exp(-rate short), for whole numbers with a least of 0.
+        """Return an index drawn with probability proportional to exp(-rate short), for whole numbers with a least of 0.
 
         By rejection: a try succeeds with probability of at least 1 / len(short).
         """
@@ -133,7 +133,7 @@ class Noise:
                 return int(drawn[np.argmax(kept)])
 
     def _laplace(self, t: int, n: int) -> Integers:
-        """Algorithm 2 with s = 1."""
+        """Return the algorithm 2 with s = 1."""
         out = np.empty(n, np.int64)
         left = np.arange(n)
         while len(left):
@@ -159,7 +159,7 @@ class Noise:
     def bernoulli_exp(
         self, minus_log: Floats, of: Integers, exactly: Callable[[int], Fraction]
     ) -> npt.NDArray[np.bool_]:
-        """Coins that fall heads with probability exp(-x), shape (n,).
+        """Return the coins that fall heads with probability exp(-x), shape (n,).
 
         Args:
             minus_log: Each x, in floating point; exp(-x) must be right to ``FLOAT_MARGIN`` / 2.
@@ -175,7 +175,7 @@ class Noise:
         return out
 
     def _decide_exactly(self, word: int, x: Fraction) -> bool:
-        """Whether a uniform number that begins with ``word`` is below exp(-x), from as many bits as it takes."""
+        """Return whether a uniform number that begins with ``word`` is below exp(-x), from as many bits as it takes."""
         bits = 64
         while True:
             error = Fraction(1, 2**bits)

@@ -34,7 +34,7 @@ def noisy_counts(
     columns: Iterable[str],
     noise: Noise,
 ) -> Integers:
-    """Whole-number counts with discrete Gaussian noise, charged as sensitivity^2 / (2 sigma^2)-zCDP.
+    """Return the whole-number counts with discrete Gaussian noise, charged as sensitivity^2 / (2 sigma^2)-zCDP.
 
     Args:
         read: Gives the counts, whole numbers of any shape that is public.
@@ -109,7 +109,7 @@ def noisy_sum(
     noise: Noise,
     max_rows_per_unit: int = 1,
 ) -> int:
-    """A sum of whole numbers, each clamped to public bounds, with discrete Gaussian noise.
+    """Return a sum of whole numbers, each clamped to public bounds, with discrete Gaussian noise.
 
     Args:
         read: Gives the numbers, a whole number for each row; NaN has no place here.
@@ -143,7 +143,7 @@ def noisy_sum(
 
 
 def hash_arrays(outputs: Iterable[npt.NDArray[Any]]) -> str:
-    """SHA-256 of arrays, for the ledger."""
+    """Return the SHA-256 of arrays, for the ledger."""
     total = hashlib.sha256()
     for output in outputs:
         total.update(str((output.shape, str(output.dtype))).encode())
@@ -169,7 +169,7 @@ def _add_noise(counts: npt.NDArray[Any], sigma: float, noise: Noise) -> Integers
 
 
 def as_exact_integers(values: npt.NDArray[Any]) -> Integers:
-    """Whole numbers as int64; a float could carry the low bits of something private."""
+    """Return the whole numbers as int64; a float could carry the low bits of something private."""
     array = np.asarray(values)
     if array.dtype.kind not in "iub":
         raise PrivacyError(f"a mechanism adds noise to whole numbers, not to {array.dtype}; scale and round them first")

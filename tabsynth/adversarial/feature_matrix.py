@@ -82,7 +82,7 @@ class FeatureMatrix:
         return [item.name for item in self.numbers] + [item.name for item in self.values]
 
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """Features of rows, shape (n, width)."""
+        """Return the features of rows, shape (n, width)."""
         absent = [name for name in self.names if name not in frame.columns]
         if absent:
             raise DataError(f"missing columns: {quote(absent)}; give every column that the classifier was fitted on")
@@ -150,7 +150,7 @@ def _replace_categories(old: pd.Series, values: tuple[Any, ...], codes: npt.NDAr
 
 
 def _clip(number: NumericFeature, data: Floats, old: Floats, reach: float) -> Floats:
-    """Numbers within reach of the old ones and inside the domain, rounded."""
+    """Return the numbers within reach of the old ones and inside the domain, rounded."""
     low, high = (
         np.maximum(old - reach, np.minimum(old, number.low)),
         np.minimum(old + reach, np.maximum(old, number.high)),

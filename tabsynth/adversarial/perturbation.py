@@ -77,7 +77,7 @@ def adversarial_rows(
 
 
 def _keep_worse(classifier: VATClassifier, old: pd.DataFrame, new: pd.DataFrame, truth: Tensor) -> pd.DataFrame:
-    """The new rows where they satisfy the constraints and raise the loss, else the old ones."""
+    """Return the new rows where they satisfy the constraints and raise the loss, else the old ones."""
     losses = [-classifier.log_proba(rows)[np.arange(len(rows)), truth.numpy()] for rows in (old, new)]
     better = losses[1] > losses[0]
     schema = classifier.features_.schema
@@ -122,7 +122,7 @@ def _flip_categories(net: nn.Module, start: Tensor, truth: Tensor, blocks: list[
 def _ascend(
     net: nn.Module, start: Tensor, truth: Tensor, free: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> Tensor:
-    """Projected gradient ascent on the free features, shape (n, width)."""
+    """Return the projected gradient ascent on the free features, shape (n, width)."""
     now = start + free * epsilon * (2 * torch.rand(start.shape, generator=generator) - 1)
     for _ in range(steps):
         now = now + free * 2.5 * epsilon / steps * _gradient(net, now, truth).sign()
@@ -131,7 +131,7 @@ def _ascend(
 
 
 def _gradient(net: nn.Module, rows: Tensor, truth: Tensor) -> Tensor:
-    """Gradient of the loss, shape (n, width)."""
+    """Return the gradient of the loss, shape (n, width)."""
     point = rows.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(functional.cross_entropy(net(point), truth, reduction="sum"), point)
     return gradient

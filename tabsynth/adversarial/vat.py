@@ -105,16 +105,16 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
-        """Probability of each class, shape (n, classes)."""
+        """Return the probability of each class, shape (n, classes)."""
         return np.exp(self.log_proba(X))
 
     def predict(self, X: pd.DataFrame | Table) -> npt.NDArray[Any]:
-        """The most probable class of each row, shape (n,)."""
+        """Return the most probable class of each row, shape (n,)."""
         best = self.log_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
     def log_proba(self, X: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
-        """Log-probability of each class in nats, shape (n, classes)."""
+        """Return the log-probability of each class in nats, shape (n, classes)."""
         if not hasattr(self, "classes_"):
             raise NotFittedError("this VATClassifier is not fitted yet; call fit first")
         matrix = torch.from_numpy(self.features_.encode(X.frame if isinstance(X, Table) else X))
@@ -156,7 +156,7 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 schedule.step()
 
     def _virtual_loss(self, part: Tensor, generator: torch.Generator) -> Tensor:
-        """Local distributional smoothness, mean over the rows."""
+        """Return the local distributional smoothness, mean over the rows."""
         virtual = self.net_(part).detach().softmax(1)
         # >>> Equations (10) to (13), arXiv 1704.03976v2: power iteration with finite differences.
         direction = _normalise(torch.randn(part.shape, generator=generator))
@@ -170,17 +170,17 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _mean_kl(virtual: Tensor, logits: Tensor) -> Tensor:
-    """Mean KL divergence from virtual labels, both (n, classes)."""
+    """Return the mean KL divergence from virtual labels, both (n, classes)."""
     return functional.kl_div(functional.log_softmax(logits, 1), virtual, reduction="batchmean")
 
 
 def _normalise(direction: Tensor) -> Tensor:
-    """Unit vectors, shape (n, width)."""
+    """Return the unit vectors, shape (n, width)."""
     return functional.normalize(direction.detach(), dim=1)
 
 
 def _build_network(widths: list[int], generator: torch.Generator) -> nn.Sequential:
-    """Multilayer perceptron with He initialisation (arXiv 1502.01852, equation (10))."""
+    """Return the multilayer perceptron with He initialisation (arXiv 1502.01852, equation (10))."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         layer: nn.Linear = nn.utils.skip_init(nn.Linear, before, after)  # type: ignore[no-untyped-call]

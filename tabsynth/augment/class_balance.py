@@ -69,7 +69,7 @@ def balance_plan(
     to: Goal = "equal_shares",
     schema: Schema,
 ) -> pd.DataFrame:
-    """Number of rows that ``oversample`` and ``smote`` would add to each class (of each group).
+    """Return the number of rows that ``oversample`` and ``smote`` would add to each class (of each group).
 
     Args:
         frame: The table.
@@ -105,7 +105,7 @@ def balance_plan(
 
 
 def balance_columns(target: str, by: str | Sequence[str] | None, schema: Schema) -> list[str]:
-    """The columns of the groups, then the target; raises unless each is categorical."""
+    """Return the columns of the groups, then the target; raises unless each is categorical."""
     names = [*([by] if isinstance(by, str) else by or ()), target]
     for name in names:
         if name not in schema:
@@ -121,7 +121,7 @@ def balance_columns(target: str, by: str | Sequence[str] | None, schema: Schema)
 
 
 def select_cell(frame: pd.DataFrame, names: Sequence[str], cell: pd.Series) -> pd.DataFrame:
-    """The rows of one class of one group."""
+    """Return the rows of one class of one group."""
     kept = np.ones(len(frame), bool)
     for name in names:
         kept &= (frame[name] == cell[name]).fillna(False).to_numpy(bool)
@@ -129,7 +129,7 @@ def select_cell(frame: pd.DataFrame, names: Sequence[str], cell: pd.Series) -> p
 
 
 def round_to_total(shares: npt.NDArray[np.float64]) -> Counts:
-    """Integers with the same sum: the largest remainders are rounded up."""
+    """Return the integers with the same sum: the largest remainders are rounded up."""
     whole = np.floor(shares).astype(np.int64)
     rest = round(float(shares.sum())) - int(whole.sum())
     whole.ravel()[np.argsort(-(shares - whole).ravel(), kind="stable")[:rest]] += 1

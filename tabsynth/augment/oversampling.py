@@ -89,7 +89,7 @@ def balanced_sample(
     classes: Mapping[Any, float] | None = None,
     seed: int | None = None,
 ) -> pd.DataFrame:
-    """A synthetic table in which every group has the same share of every class.
+    """Return a synthetic table in which every group has the same share of every class.
 
     The reweighing of Kamiran and Calders ("Data preprocessing techniques for classification without discrimination",
     Knowledge and Information Systems 33, 2012, section 4.3) by sampling: group and class become independent. Within a
@@ -184,7 +184,7 @@ def _class_shares(classes: Mapping[Any, float], had: CellCounts) -> npt.NDArray[
 
 
 def _sample_cells(model: Synthesizer, plan: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
-    """The rows that the plan adds, sampled cell by cell."""
+    """Return the rows that the plan adds, sampled cell by cell."""
     names = list(plan.columns[:-2])
     parts = [
         model.sample(int(cell["add"]), given={name: cell[name] for name in names}, seed=seeds[i], progress=False)
@@ -195,7 +195,7 @@ def _sample_cells(model: Synthesizer, plan: pd.DataFrame, seeds: list[int]) -> p
 
 
 def _append_rows(table: Table, drawn: pd.DataFrame, plan: pd.DataFrame, rng: np.random.Generator) -> Augmented:
-    """Real rows, then synthetic rows with fresh identifiers."""
+    """Return the real rows, then synthetic rows with fresh identifiers."""
     drawn = replace_identifiers(drawn.reset_index(drop=True)[list(table.frame.columns)], table.schema, table.frame, rng)
     frame = _concat([table.frame, drawn]) if len(drawn) else table.frame.copy()
     return Augmented(frame, np.arange(len(frame)) >= len(table), plan)
@@ -214,6 +214,6 @@ def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _seeds(seed: int | None, count: int) -> list[int]:
-    """Distinct seeds derived from one."""
+    """Return the distinct seeds derived from one."""
     start = random_seed() if seed is None else validate_seed(seed)
     return [int(value) >> 1 for value in np.random.SeedSequence(start).generate_state(count, np.uint64)]

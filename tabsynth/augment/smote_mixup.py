@@ -71,7 +71,7 @@ class InterpolationData:
         return pd.DataFrame(out, columns=list(self.table.frame.columns))
 
     def _replace_text(self, column: Column, old: pd.Series, rows: int, rng: np.random.Generator) -> pd.Series:
-        """Identifiers (replaced later) or replaced text, missing at the column's rate."""
+        """Return the identifiers (replaced later) or replaced text, missing at the column's rate."""
         values = old.iloc[rng.integers(len(old), size=rows)].reset_index(drop=True)
         return values.where(values.isna(), column.replacement) if isinstance(column, Text) else values
 
@@ -91,7 +91,7 @@ def interpolate(
     neighbours: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """SMOTE on each part of a table.
+    """Return the SMOTE on each part of a table.
 
     Args:
         table: The whole table.
@@ -129,7 +129,7 @@ def mixup(
     schema: Schema | None = None,
     seed: int | None = None,
 ) -> pd.DataFrame:
-    """Convex combinations of two rows each, as an augmentation for training.
+    """Return the convex combinations of two rows each, as an augmentation for training.
 
     Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: beyond empirical risk minimization" (arXiv 1710.09412), equation (1): a
     row is ``share * first + (1 - share) * second`` with the share from Beta(alpha, alpha).
@@ -176,7 +176,7 @@ def mixup(
 
 
 def _sample_smote(cells: InterpolationData, wanted: int, neighbours: int, rng: np.random.Generator) -> pd.DataFrame:
-    """SMOTE on one part, without rows that violate a constraint."""
+    """Return the SMOTE on one part, without rows that violate a constraint."""
     absent = np.isnan(cells.numbers)
     never = absent.all(axis=0)
     filled = np.where(never, 0.0, cells.numbers)
@@ -201,7 +201,7 @@ def _sample_smote(cells: InterpolationData, wanted: int, neighbours: int, rng: n
 def _run_smote(
     line: Floats, codes: Floats, rows: int, neighbours: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Numbers (rows, ...) and codes (rows, ...) from imbalanced-learn."""
+    """Return the numbers (rows, ...) and codes (rows, ...) from imbalanced-learn."""
     try:
         from imblearn.over_sampling import SMOTEN, SMOTENC
     except ImportError as error:
@@ -245,7 +245,7 @@ def _reject_violations(
 def replace_identifiers(
     rows: pd.DataFrame, schema: Schema, known: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Rows with distinct fresh identifiers, of the known ones' pattern and none of them."""
+    """Return the rows with distinct fresh identifiers, of the known ones' pattern and none of them."""
     rows = rows.copy()
     for name, column in schema.items():
         if isinstance(column, Identifier) and len(rows):

@@ -28,7 +28,7 @@ DP_SGD_ADVICE = (
 
 
 def table_rows(plan: PrivacyPlan) -> list[list[str]]:
-    """The table's rows."""
+    """Return the table's rows."""
     return [
         [
             one.mechanism,
@@ -60,7 +60,7 @@ def summarise(plan: PrivacyPlan) -> str:
 
 
 def render_svg(plan: PrivacyPlan) -> str:
-    """The error of pairs against epsilon, both logarithmic, as SVG."""
+    """Return the error of pairs against epsilon, both logarithmic, as SVG."""
     shown = [*plan.expected, plan.floor]
     low = min(one.pairs for one in shown if one.pairs > 0) / 1.3
     high = max(max(one.pairs for one in shown), 2 * low) * 1.3

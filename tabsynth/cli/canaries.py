@@ -80,7 +80,7 @@ def run(args: Namespace) -> int:
 
 
 def _fit_and_sample(kind: str, schema: Schema, privacy: Privacy) -> Callable[[pd.DataFrame, int], pd.DataFrame]:
-    """A black-box mechanism: fit, then release synthetic rows."""
+    """Return a black-box mechanism: fit, then release synthetic rows."""
     from tabsynth.synthesizers.registry import create
 
     def fit(frame: pd.DataFrame, number: int) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def run(args: Namespace) -> int:
 
 
 def _open_sample(args: Namespace, schema: Schema | None) -> tuple[Table, int]:
-    """A random sample of a file's rows, and the number of its rows."""
+    """Return a random sample of a file's rows, and the number of its rows."""
     from tabsynth.distributed.fitting import sample_table
 
     return sample_table(args.file, args.max_rows, schema=schema, seed=args.seed)

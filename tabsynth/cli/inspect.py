@@ -77,14 +77,14 @@ def run(args: Namespace) -> int:
 
 
 def _describe_values(row: Mapping[str, Any]) -> str:
-    """Quantiles of a number or date, else frequent values; then the share of missing ones."""
+    """Return the quantiles of a number or date, else frequent values; then the share of missing ones."""
     parts = row["quantiles"]
     values = f"{parts[0]} to {parts[-1]}, quartiles {', '.join(parts[1:-1])}" if parts else ", ".join(row["examples"])
     return f"{values}; {row['missing']:.1%} missing" if row["missing"] else values
 
 
 def _describe_column(column: Column) -> str:
-    """Properties of a column beyond its kind."""
+    """Return the properties of a column beyond its kind."""
     from tabsynth.schema.columns import Categorical, Numeric
 
     plain = column.to_dict()

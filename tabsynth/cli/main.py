@@ -134,7 +134,7 @@ def _report_error(error: Exception) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands. Imports only the standard library, so that ``--help`` is instant."""
+    """Return the parser of all commands. Imports only the standard library, so that ``--help`` is instant."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"

@@ -86,7 +86,7 @@ def print_warnings() -> Iterator[None]:
 
 
 def progress_callback() -> Callable[[str, float], None] | None:
-    """Progress messages of an evaluation; None unless stderr is a terminal."""
+    """Return the progress messages of an evaluation; None unless stderr is a terminal."""
     return (lambda stage, share: say(f"{stage} ({share:.0%})")) if sys.stderr.isatty() and not LOG.quiet else None
 
 

@@ -44,7 +44,7 @@ def add_read_options(parser: ArgumentParser) -> None:
 
 
 def open_real(name: str, schema: Schema | None, args: Namespace) -> Table | str:
-    """A table of real rows, read now if options are given; shipped tables and databases are always read.
+    """Return a table of real rows, read now if options are given; shipped tables and databases are always read.
 
     Options of files apply to files, and ``--table`` and ``--query`` to URLs that name no table themselves.
     """
@@ -58,7 +58,7 @@ def open_real(name: str, schema: Schema | None, args: Namespace) -> Table | str:
 
 
 def read_options(args: Namespace) -> dict[str, Any]:
-    """The options given, as keyword arguments of ``tabsynth.read``."""
+    """Return the options given, as keyword arguments of ``tabsynth.read``."""
     given = {name: getattr(args, name) for name in (*OPTIONS, *DATABASE_OPTIONS) if getattr(args, name) is not None}
     if given.get("separator") == "\\t":
         given["separator"] = "\t"
@@ -102,7 +102,7 @@ def standard_streams(args: Namespace) -> Iterator[None]:
 
 
 def _spool(folder: Path) -> Path:
-    """The content of standard input as a file, with the suffix of its format."""
+    """Return the content of standard input as a file, with the suffix of its format."""
     path = folder / "stdin"
     with path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)

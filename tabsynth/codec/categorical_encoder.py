@@ -66,14 +66,14 @@ class ValueCoder:
         return pd.Index(self.values, dtype=None if self.values else object)
 
     def encode(self, values: pd.Series) -> Tokens:
-        """Tokens of a column, shape (n,)."""
+        """Return the tokens of a column, shape (n,)."""
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
         found = self._index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, np.int64)
         table = np.append(np.where(found < 0, self.rare, found), self.missing)
         return table[codes].astype(np.int32)
 
     def decode(self, tokens: Tokens, rng: np.random.Generator) -> npt.NDArray[np.object_]:
-        """Values of tokens, shape (n,), None where missing."""
+        """Return the values of tokens, shape (n,), None where missing."""
         table = np.empty(self.size, dtype=object)
         table[: len(self.values)] = self.values
         out: npt.NDArray[np.object_] = table[tokens]
@@ -89,7 +89,7 @@ class ValueCoder:
         return out
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``from_state``."""
+        """Return plain data and arrays for ``from_state``."""
         config: dict[str, Any] = {"coder": "value", "ordered": self.ordered}
         config |= {"values": list(map(to_plain, self.values)), "public": list(map(to_plain, self.public))}
         if self.public_shares:

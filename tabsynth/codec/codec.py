@@ -111,11 +111,11 @@ class Codec:
         return [slot.size for slot in self.slots]
 
     def positions(self, column: str) -> list[int]:
-        """Indices of a column in the token matrix."""
+        """Return the indices of a column in the token matrix."""
         return [i for i, slot in enumerate(self.slots) if slot.column == column]
 
     def encode(self, frame: pd.DataFrame) -> Tokens:
-        """Tokens of a frame, shape (n, slots); -1 for columns that are not in the frame."""
+        """Return the tokens of a frame, shape (n, slots); -1 for columns that are not in the frame."""
         out = np.full((len(frame), len(self.slots)), -1, dtype=np.int32)
         for name in self.coders:
             if name in frame.columns:
@@ -123,18 +123,18 @@ class Codec:
         return out
 
     def encode_column(self, name: str, values: pd.Series) -> Tokens:
-        """Tokens of one column before they are split into digits, shape (n,)."""
+        """Return the tokens of one column before they are split into digits, shape (n,)."""
         column, coder = self.schema[name], self.coders[name]
         if isinstance(coder, QuantileCoder):
             return coder.encode(numeric_values(column, values))
         return coder.encode(categorical_values(column, values))
 
     def numeric_values(self, name: str, values: pd.Series) -> Floats:
-        """A numeric or datetime column as float64, missing as NaN, shape (n,)."""
+        """Return a numeric or datetime column as float64, missing as NaN, shape (n,)."""
         return numeric_values(self.schema[name], values)
 
     def split(self, name: str, tokens: Tokens) -> Tokens:
-        """A column's tokens (-1 where unknown) as its digits, shape (n, 1 or 2)."""
+        """Return a column's tokens (-1 where unknown) as its digits, shape (n, 1 or 2)."""
         at = self.positions(name)
         if len(at) == 1:
             return tokens[:, None]
@@ -149,7 +149,7 @@ class Codec:
         return join_digits(first, second, self.coders[name], *(self.slots[i].size for i in at))
 
     def digit_share(self, slot: Slot, share: Floats) -> Floats:
-        """Allowed shares of a wide column's tokens as shares of one digit: see ``slots.digit_share``."""
+        """Return the allowed shares of a wide column's tokens as shares of one digit: see ``slots.digit_share``."""
         high, low = (self.slots[at].size for at in self.positions(slot.column))
         return digit_share(self.coders[slot.column], share, high, low, slot.digit)
 
@@ -195,12 +195,12 @@ class Codec:
         return pd.DataFrame(out)
 
     def means(self, slot: Slot) -> Floats | None:
-        """Mean number of each token of a numeric slot, shape (n_ordered_tokens,); None for other slots."""
+        """Return the mean number of each token of a numeric slot, shape (n_ordered_tokens,); None for other slots."""
         coder = self.coders[slot.column]
         return coder.means() if isinstance(coder, QuantileCoder) else None
 
     def _numeric_series(self, name: str, data: Floats) -> pd.Series:
-        """Numbers as a numeric or datetime column."""
+        """Return the numbers as a numeric or datetime column."""
         column, dtype = self.schema[name], self.dtypes[name]
         if isinstance(column, Datetime):
             return datetime_series(to_datetimes(column, data), dtype, column)
@@ -209,7 +209,7 @@ class Codec:
     def _categorical_series(
         self, name: str, tokens: Tokens, rng: np.random.Generator, keys: int, rows: npt.NDArray[np.int64]
     ) -> pd.Series:
-        """Tokens as a categorical column; identifiers and text are generated."""
+        """Return the tokens as a categorical column; identifiers and text are generated."""
         column, dtype, own = self.schema[name], self.dtypes[name], self.column_tokens(tokens, name)
         coder = self.coders[name]
         assert isinstance(coder, ValueCoder)
@@ -228,7 +228,7 @@ class Codec:
         return value_series(values, dtype, list(dict.fromkeys((*coder.values, *coder.public))), coder.ordered)
 
     def card(self) -> dict[str, Any]:
-        """The model card's section about the encoding."""
+        """Return the model card's section about the encoding."""
         pooled = {
             name: round(int(coder.counts[coder.rare]) / max(self.rows, 1), 2)
             for name, coder in self.coders.items()
@@ -240,7 +240,7 @@ class Codec:
         return card | ({"pooled_advice": advice} if advice else {})
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``from_state``."""
+        """Return plain data and arrays for ``from_state``."""
         config: dict[str, Any] = {
             "schema": self.schema.to_dict(),
             "dtypes": self.dtypes,
@@ -274,5 +274,5 @@ class Codec:
 
 
 def _with_prefix(prefix: str, arrays: Arrays) -> Arrays:
-    """Arrays whose names begin with a prefix, which is removed."""
+    """Return the arrays whose names begin with a prefix, which is removed."""
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

@@ -79,19 +79,19 @@ def hide_rare_decimals(
 
 
 def numeric_columns(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> NumericColumns:
-    """The columns with a ``QuantileCoder``, as numbers."""
+    """Return the columns with a ``QuantileCoder``, as numbers."""
     names = [name for name, coder in coders.items() if isinstance(coder, QuantileCoder)]
     return {name: numeric_values(schema[name], frame[name]) for name in names}
 
 
 def _all_missing_coder(values: pd.Series) -> ValueCoder:
-    """An encoder without values: every decoded cell is missing."""
+    """Return an encoder without values: every decoded cell is missing."""
     absent = int(values.isna().sum())
     return ValueCoder((), np.array([len(values) - absent, absent]), np.array([False, True]))
 
 
 def numeric_values(column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
-    """A numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
+    """Return a numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
     if not isinstance(column, Datetime):
         return to_numbers(values, getattr(column, "format", None))
     moments = to_instants(values, column.format)
@@ -100,7 +100,7 @@ def numeric_values(column: Column, values: pd.Series) -> npt.NDArray[np.float64]
 
 
 def categorical_values(column: Column, values: pd.Series) -> pd.Series:
-    """A categorical column for its encoder; identifiers and text are reduced to present or missing."""
+    """Return a categorical column for its encoder; identifiers and text are reduced to present or missing."""
     if isinstance(column, (Identifier, Text)):
         return values.isna().map({True: None, False: "present"}).astype(object)
     if isinstance(column, Boolean):
@@ -109,6 +109,6 @@ def categorical_values(column: Column, values: pd.Series) -> pd.Series:
 
 
 def to_datetimes(column: Datetime, data: npt.NDArray[np.float64]) -> pd.Series:
-    """Naive UTC datetimes of numbers in units of the column's resolution."""
+    """Return the naive UTC datetimes of numbers in units of the column's resolution."""
     units = np.nan_to_num(data).astype(np.int64) * UNIT_NANOSECONDS[column.resolution or "s"]
     return pd.Series(np.where(np.isnan(data), np.iinfo(np.int64).min, units).astype("datetime64[ns]"))

@@ -66,7 +66,7 @@ class Pattern:
     sizes: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The pattern as plain data."""
+        """Return the pattern as plain data."""
         forms = [{"weight": form.weight, "parts": [list(part) for part in form.parts]} for form in self.forms]
         sizes = {"sizes": [list(pair) for pair in self.sizes]} if self.sizes else {}
         return {"forms": forms, "output": self.output, "start": self.start, "declared": self.declared, **sizes}
@@ -90,7 +90,7 @@ class Pattern:
 
 
 def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
-    """A form for each frequent number of digits."""
+    """Yield a form for each frequent number of digits."""
     most = max(map(abs, whole))
     lengths = Counter(len(str(abs(number))) for number in whole)
     for length, count in _frequent_lengths(lengths, min_group).items():
@@ -104,13 +104,13 @@ def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
 
 
 def _frequent_lengths(counts: Counter[int], min_group: int) -> dict[int, int]:
-    """The lengths of at least ``min_group`` keys; otherwise the most common one."""
+    """Return the lengths of at least ``min_group`` keys; otherwise the most common one."""
     kept = {length: count for length, count in counts.most_common(MAX_FORMS) if count >= min_group}
     return kept or dict(counts.most_common(1))
 
 
 def _shapes(text: list[str], *, coarse: bool) -> list[str]:
-    """Each text with its letters and digits replaced by their class: ``aaa-dd``, or ``www-ww`` when coarse."""
+    """Return each text with its letters and digits replaced by their class: ``aaa-dd``, or ``www-ww`` when coarse."""
     letters, numerals = re.compile(r"[^\W\d_]"), re.compile(r"\d")
     if coarse:
         return [numerals.sub("w", letters.sub("w", value)) for value in text]
@@ -118,7 +118,7 @@ def _shapes(text: list[str], *, coarse: bool) -> list[str]:
 
 
 def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
-    """Forms of texts: letters and digits as separate classes if regular, otherwise as one."""
+    """Yield the forms of texts: letters and digits as separate classes if regular, otherwise as one."""
     head, tail = _common_prefix_length(every), _common_prefix_length([value[::-1] for value in every])
     text = every[:: len(every) // MAX_LEARNING_KEYS + 1]
     for coarse in (False, True):
@@ -139,7 +139,7 @@ def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
 
 
 def _common_prefix_length(text: list[str]) -> int:
-    """Length of the common prefix of all texts."""
+    """Return the length of the common prefix of all texts."""
     pairs = zip(min(text), max(text), strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
@@ -162,7 +162,7 @@ def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) ->
 
 
 def _alphabet(seen: set[str]) -> str:
-    """The letters and digits of the classes seen; hexadecimal where only those letters are."""
+    """Return the letters and digits of the classes seen; hexadecimal where only those letters are."""
     out = digits if any(char.isdigit() for char in seen) else ""
     letters = {char for char in seen if char.isalpha()}
     few = bool(out) and len(letters) > 2 and letters <= set("abcdefABCDEF")

@@ -23,7 +23,7 @@ MAX_CANDIDATE_PREFIXES = 1 << 20
 
 
 def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None = None) -> tuple[Form, ...]:
-    """The forms without the spellings of real keys.
+    """Return the forms without the spellings of real keys.
 
     A restricted form begins with characters that no real key begins with: random prefixes of one length, so that a
     pattern reveals nothing about any one key. If too few are unused, keys get longer.
@@ -57,7 +57,7 @@ def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None
 
 
 def longer_form(form: Form, chars: str | None = None) -> Form:
-    """A form with one more place after its last open one."""
+    """Return a form with one more place after its last open one."""
     parts = list(form.parts)
     open_places = [i for i, (own, _) in enumerate(parts) if len(own) > 1]
     if not open_places:
@@ -67,7 +67,7 @@ def longer_form(form: Form, chars: str | None = None) -> Form:
 
 
 def outline(form: Form) -> str:
-    """A form's letters and digits as one class: forms of different outlines spell no key in common."""
+    """Return a form's letters and digits as one class: forms of different outlines spell no key in common."""
     return "".join("w" if chars[0].isalnum() else chars[0] for chars in form.places)
 
 
@@ -84,7 +84,7 @@ def _spells(form: Form, key: str) -> bool:
 
 
 def _unused_forms(form: Form, keys: list[str], wanted: int, rng: np.random.Generator) -> list[Form]:
-    """Parts of a form without real keys, with room for ``wanted`` keys; empty if there is too little."""
+    """Return the parts of a form without real keys, with room for ``wanted`` keys; empty if there is too little."""
     places = form.places
     size, room = 1, form.capacity
     for length, chars in enumerate(places, 1):
@@ -104,7 +104,7 @@ def _unused_forms(form: Form, keys: list[str], wanted: int, rng: np.random.Gener
 
 
 def _group_prefixes(form: Form, prefixes: list[str], length: int) -> Iterable[Form]:
-    """Forms that begin with prefixes; prefixes that differ only in the last character share a form."""
+    """Yield the forms that begin with prefixes; prefixes that differ only in the last character share a form."""
     rest = tuple((chars, len(list(same))) for chars, same in groupby(form.places[length:]))
     for head, alike in groupby(prefixes, key=lambda prefix: prefix[:-1]):
         last = "".join(prefix[-1] for prefix in alike)

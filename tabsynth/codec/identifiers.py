@@ -61,7 +61,7 @@ def _learn_forms(present: pd.Series, regex: str | None, min_group: int) -> Patte
 
 
 def _rows_per_key(values: pd.Series, min_group: int) -> tuple[tuple[int, int], ...]:
-    """Rows per key and their frequencies, averaged over groups so that no size is one person's."""
+    """Return the rows per key and their frequencies, averaged over groups so that no size is one person's."""
     rows = np.sort(values.value_counts().to_numpy())
     if not len(rows) or rows[-1] == 1:
         return ()
@@ -73,7 +73,7 @@ def _rows_per_key(values: pd.Series, min_group: int) -> tuple[tuple[int, int], .
 
 
 def keys_for_rows(pattern: Pattern, rows: npt.NDArray[np.int64], seed: Sequence[int]) -> npt.NDArray[Any]:
-    """Keys of sampled rows by row number, shape (n,): one each, or shared by as many rows as in training.
+    """Return the keys of sampled rows by row number, shape (n,): one each, or shared by as many rows as in training.
 
     Args:
         pattern: The spelling of keys, and rows per key.
@@ -91,7 +91,7 @@ def keys_for_rows(pattern: Pattern, rows: npt.NDArray[np.int64], seed: Sequence[
 def _key_numbers(
     sizes: Sequence[tuple[int, int]], rows: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Key number of each row: consecutive rows share a key, group sizes are sampled in sequence."""
+    """Return the key number of each row: consecutive rows share a key, group sizes are sampled in sequence."""
     size, keys = (np.array(part, dtype=np.int64) for part in zip(*sizes, strict=True))
     ends = np.zeros(0, dtype=np.int64)
     while not len(ends) or ends[-1] <= rows.max():
@@ -152,7 +152,7 @@ def from_regex(regex: str, n: int, rng: np.random.Generator) -> npt.NDArray[np.o
 
 
 def _integer_forms(forms: Sequence[Form]) -> tuple[Form, ...]:
-    """Forms without leading zeros, which integers cannot have."""
+    """Return the forms without leading zeros, which integers cannot have."""
     out = []
     for form in forms:
         (chars, times), *rest = form.parts or (("", 0),)
@@ -165,7 +165,7 @@ def _integer_forms(forms: Sequence[Form]) -> tuple[Form, ...]:
 
 
 def _as_integers(values: pd.Series) -> list[int] | None:
-    """The keys as integers, None if they are not integers."""
+    """Return the keys as integers, None if they are not integers."""
     plain = values.to_numpy(dtype=object)
     if pd.api.types.infer_dtype(plain) not in ("integer", "floating", "mixed-integer-float", "decimal"):
         return None
@@ -187,7 +187,7 @@ def _widen_forms(pattern: Pattern, wanted: int) -> tuple[Form, ...]:
 
 
 def _spell_keys(forms: Sequence[Form], at: int, n: int, seed: int) -> npt.NDArray[np.object_]:
-    """Keys number ``at`` to ``at + n`` of the order that ``seed`` decides."""
+    """Return the keys number ``at`` to ``at + n`` of the order that ``seed`` decides."""
     out = np.empty(n, dtype=object)
     for which, rows, numbers in _assign_forms(forms, at, n, seed):
         form_rng = np.random.default_rng([seed, which])
@@ -241,7 +241,7 @@ def _assign_forms(
 
 
 def _block_quota(forms: Sequence[Form], left: Sequence[int]) -> list[int]:
-    """Keys of a block for each form; forms without weight come last, one after the other."""
+    """Return the keys of a block for each form; forms without weight come last, one after the other."""
     total = sum(form.weight for form, free in zip(forms, left, strict=True) if free)
     if not total:
         first = next(i for i, free in enumerate(left) if free)

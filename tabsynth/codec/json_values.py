@@ -11,12 +11,12 @@ import pandas as pd
 
 
 def plain_value(value: Any) -> Any:
-    """A numpy scalar as a Python one."""
+    """Return a numpy scalar as a Python one."""
     return value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
 
 
 def to_plain(value: Any) -> Any:
-    """A value as JSON data.
+    """Return a value as JSON data.
 
     Raises:
         TypeError: There is no plain form of such a value.

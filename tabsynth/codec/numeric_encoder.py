@@ -71,11 +71,11 @@ class QuantileCoder:
         return np.searchsorted(self.token, np.arange(self.n_ordered_tokens + 1)).astype(np.int64)
 
     def bin_index(self, data: Floats) -> npt.NDArray[np.int64]:
-        """The bin of each number, shape (n,)."""
+        """Return the bin of each number, shape (n,)."""
         return np.searchsorted(self.edges, data, side="right").astype(np.int64)
 
     def encode(self, data: Floats) -> Tokens:
-        """Tokens of numbers (missing as NaN), shape (n,)."""
+        """Return the tokens of numbers (missing as NaN), shape (n,)."""
         present = ~np.isnan(data)
         tokens = np.full(len(data), self.missing, np.int32)
         tokens[present] = self.token[self.bin_index(data[present])]
@@ -86,7 +86,7 @@ class QuantileCoder:
         return self.decode_at(tokens, rng.random(len(tokens)))
 
     def decode_at(self, tokens: Tokens, position: Floats) -> Floats:
-        """Numbers at a position in [0, 1) inside their tokens, shape (n,), NaN where missing."""
+        """Return the numbers at a position in [0, 1) inside their tokens, shape (n,), NaN where missing."""
         out = np.full(len(tokens), np.nan)
         inside = np.flatnonzero(tokens < self.n_ordered_tokens)
         chosen = tokens[inside]
@@ -95,7 +95,7 @@ class QuantileCoder:
         return out
 
     def quantile(self, mass: Floats) -> Floats:
-        """The quantile function: numbers at a cumulative mass in [0, rows), shape (n,)."""
+        """Return the quantile function: numbers at a cumulative mass in [0, rows), shape (n,)."""
         index = np.clip(np.searchsorted(self._ends, mass, side="right") - 1, 0, len(self.mass) - 1)
         low, high = self.low[index], self.high[index]
         share = np.clip((mass - self._ends[index]) / self.mass[index], 0.0, 1.0)
@@ -116,7 +116,7 @@ class QuantileCoder:
         return np.asarray(self.low[self.low == self.high])
 
     def cumulative_mass(self, data: Floats, *, inclusive: bool = False) -> Floats:
-        """The distribution function: cumulative mass below numbers (or up to them), shape (n,)."""
+        """Return the distribution function: cumulative mass below numbers (or up to them), shape (n,)."""
         index = np.searchsorted(self.high, data, side="right" if inclusive else "left")
         within = np.minimum(index, len(self.mass) - 1)
         width = self.high[within] - self.low[within]
@@ -130,27 +130,27 @@ class QuantileCoder:
         return self.round_to_step(np.clip(self.quantile(first + rng.random(len(least)) * (last - first)), least, most))
 
     def is_frequent(self, data: Floats, share: float) -> npt.NDArray[np.bool_]:
-        """Whether each number is one that holds at least a share of the mass alone, shape (n,)."""
+        """Return whether each number is one that holds at least a share of the mass alone, shape (n,)."""
         often = self.low[(self.low == self.high) & (self.mass >= share * self.mass.sum())]
         return np.isin(data, often)
 
     def has_point_masses(self) -> bool:
-        """Whether single numbers hold a twentieth of the mass of the tokens that hold more than one number."""
+        """Return whether single numbers hold a twentieth of the mass of the tokens that hold more than one number."""
         low, high = self.token_bounds()
         wide = (high > low)[self.token]
         return bool(self.mass[wide & (self.low == self.high)].sum() > 0.05 * max(self.mass[wide].sum(), 1))
 
     def token_bounds(self) -> tuple[Floats, Floats]:
-        """Lowest and highest number of each token, shape (n_ordered_tokens,) each."""
+        """Return the lowest and highest number of each token, shape (n_ordered_tokens,) each."""
         return self.low[self._starts[:-1]], self.high[self._starts[1:] - 1]
 
     def means(self) -> Floats:
-        """Mean number of each token, shape (n_ordered_tokens,)."""
+        """Return the mean number of each token, shape (n_ordered_tokens,)."""
         totals = np.add.reduceat(self.mass * (self.low + self.high) / 2, self._starts[:-1])
         return np.asarray(totals / np.add.reduceat(self.mass, self._starts[:-1]))
 
     def coverage(self, low: float, high: float) -> tuple[Floats, Floats, Floats]:
-        """The share of each token that lies in an inclusive range.
+        """Return the share of each token that lies in an inclusive range.
 
         Returns:
             The share of each token inside, and the first and last position inside; each (n_ordered_tokens,).
@@ -186,7 +186,7 @@ class QuantileCoder:
         return np.round(value, self.decimals)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``from_state``."""
+        """Return plain data and arrays for ``from_state``."""
         names = ("low", "high", "mass", "token", "edges", "counts")
         config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit}
         arrays = {name: getattr(self, name) for name in names} | {"emit": self.allowed_tokens}
@@ -224,14 +224,14 @@ class TokenRange:
     last: Floats
 
     def decode(self, coder: QuantileCoder, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """Numbers of tokens that lie in the range, shape (n,)."""
+        """Return the numbers of tokens that lie in the range, shape (n,)."""
         inside = np.minimum(tokens, coder.n_ordered_tokens - 1)
         position = self.first[inside] + rng.random(len(tokens)) * (self.last - self.first)[inside]
         return np.clip(coder.decode_at(tokens, np.minimum(position, 1 - 1e-12)), self.low, self.high)
 
 
 def count_persons(groups: npt.NDArray[Any], persons: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """Distinct persons in each group, shape (count,); negative groups are ignored."""
+    """Return the distinct persons in each group, shape (count,); negative groups are ignored."""
     seen = groups >= 0
     pairs = np.unique(np.stack([groups[seen].astype(np.int64), persons[seen]], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=count)

@@ -54,7 +54,7 @@ def _exponent(value: Any) -> Any:
 
 
 def parse_dtype(name: str) -> Any:
-    """The dtype of a name from ``dtype_name``."""
+    """Return the dtype of a name from ``dtype_name``."""
     if name.startswith("string:"):
         _, storage, missing = name.split(":")
         return pd.StringDtype(storage, na_value=pd.NA if missing == "NA" else np.nan)
@@ -73,7 +73,7 @@ def parse_dtype(name: str) -> Any:
 
 
 def time_zone(dtype: str, column: Datetime) -> str | None:
-    """Time zone of a datetime column, from its dtype name or its format; None if it has none."""
+    """Return the time zone of a datetime column, from its dtype name or its format; None if it has none."""
     dtype = dtype.removeprefix("category:")
     if dtype.startswith("object:"):
         _, _, zone = dtype.removeprefix("object:").partition(":")
@@ -90,7 +90,7 @@ def time_zone(dtype: str, column: Datetime) -> str | None:
 
 
 def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:
-    """Numbers (missing as NaN) as a column of a dtype, or as text in the format of its schema."""
+    """Return the numbers (missing as NaN) as a column of a dtype, or as text in the format of its schema."""
     if isinstance(column, Numeric) and column.format is not None:
         return pd.Series(format_numbers(data, column.format), dtype=object)
     if dtype.startswith("category"):
@@ -113,7 +113,7 @@ def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | N
 
 
 def _decimals(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
-    """Numbers as Python decimals of as many places as the column has."""
+    """Return the numbers as Python decimals of as many places as the column has."""
     kind = None if dtype.startswith("object") else parse_dtype(dtype)
     least, most = map(int, dtype.split(":")[2:]) if kind is None else (kind.pyarrow_dtype.scale,) * 2
     form = str(NumberFormat(least=least, most=most))
@@ -124,7 +124,7 @@ def _decimals(data: npt.NDArray[np.float64], dtype: str) -> pd.Series:
 
 
 def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[Any], ordered: bool) -> pd.Series:
-    """Values (missing as None) as a column of a dtype; ``categories`` for a categorical one."""
+    """Return the values (missing as None) as a column of a dtype; ``categories`` for a categorical one."""
     if dtype.startswith("category"):
         return pd.Series(pd.Categorical(values, categories=categories, ordered=ordered))
     series = pd.Series(values, dtype=object)
@@ -151,7 +151,7 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
 
 
 def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
-    """Naive UTC datetimes as Python objects: dates, datetimes or timestamps of a zone, missing as None."""
+    """Return the naive UTC datetimes as Python objects: dates, datetimes or timestamps of a zone, missing as None."""
     moments = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
     cells: pd.Series
     if dtype == "object:date":
@@ -166,7 +166,7 @@ def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.S
 
 
 def _format_datetimes(instants: pd.Series, column: Datetime) -> pd.Series:
-    """Naive UTC datetimes as text in the column's format."""
+    """Return the naive UTC datetimes as text in the column's format."""
     form = column.format or ("%Y-%m-%d" if column.resolution == "D" else "%Y-%m-%dT%H:%M:%S")
     moments = instants.dt.tz_localize("UTC") if "%z" in form else instants
     return pd.Series(format_dates(moments, form, column.resolution).to_pandas(), dtype=object).where(
@@ -175,7 +175,7 @@ def _format_datetimes(instants: pd.Series, column: Datetime) -> pd.Series:
 
 
 def missing_series(column: Column, rows: int, dtype: str) -> pd.Series:
-    """A column of missing values only."""
+    """Return a column of missing values only."""
     if isinstance(column, Datetime):
         return datetime_series(pd.Series(np.full(rows, np.datetime64("NaT"), "datetime64[ns]")), dtype, column)
     if isinstance(column, Numeric):
@@ -184,6 +184,6 @@ def missing_series(column: Column, rows: int, dtype: str) -> pd.Series:
 
 
 def _cast(values: Any, kind: Any) -> pd.Series:
-    """Values as a column of a dtype."""
+    """Return the values as a column of a dtype."""
     series: pd.Series = pd.Series(values, dtype=kind)
     return series

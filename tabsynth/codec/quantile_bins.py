@@ -104,7 +104,7 @@ def shared_decimals(data: Floats, persons: Integers | None = None, min_group: in
 
 
 def _extremes(values: Floats, who: Integers | None, floor: int) -> tuple[float, float]:
-    """The floor-th smallest and largest value by person; the median where they would cross."""
+    """Return the floor-th smallest and largest value by person; the median where they would cross."""
     if who is None:
         low, high = values[floor - 1], values[len(values) - floor]
     else:
@@ -113,14 +113,14 @@ def _extremes(values: Floats, who: Integers | None, floor: int) -> tuple[float, 
 
 
 def _nth_person(who: Integers, nth: int) -> int:
-    """Position at which the nth distinct person appears."""
+    """Return the position at which the nth distinct person appears."""
     return int(np.sort(np.unique(who, return_index=True)[1])[nth - 1])
 
 
 def _round_ends(
     raw: Floats, who: Integers | None, values: Floats, floor: int, step: float, decimals: int | None
 ) -> tuple[float, float]:
-    """The ends of clipped values, each moved inward to the roundest number before the next value.
+    """Return the ends of clipped values, each moved inward to the roundest number before the next value.
 
     So no end is one person's value. An end that ``floor`` persons have stays.
     """
@@ -137,7 +137,7 @@ def _round_ends(
 
 
 def roundest_number(low: float, high: float, step: float = 0.0) -> float:
-    """The multiple of the largest power of ten (and of a step) in [low, high), where ``low < high``."""
+    """Return the multiple of the largest power of ten (and of a step) in [low, high), where ``low < high``."""
     exponent = math.ceil(math.log10(max(abs(low), abs(high), high - low)))
     for power in range(exponent, exponent - 17, -1):
         unit = max(round(10.0**power / step), 1) * step if step else 10.0**power
@@ -148,7 +148,7 @@ def roundest_number(low: float, high: float, step: float = 0.0) -> float:
 
 
 def _common_step(values: Floats, floor: int, decimals: int | None) -> int:
-    """The greatest common divisor in units of the last decimal, of all values but fewer than ``floor``."""
+    """Return the greatest common divisor in units of the last decimal, of all values but fewer than ``floor``."""
     if decimals is None or np.abs(values).max() * 10.0**decimals >= 2.0**53:
         return 1
     different, rows = np.unique(np.abs(np.rint(values * 10.0**decimals)).astype(np.int64), return_counts=True)
@@ -175,7 +175,7 @@ def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple
 def _cut_bins(
     values: Floats, who: Integers | None, floor: int, tokens: int, sparse: bool
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
-    """First row of each bin, whether the bin is one value, and a row that has that value."""
+    """Return the first row of each bin, whether the bin is one value, and a row that has that value."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
     label = np.repeat(np.arange(len(first)), rows)
@@ -238,14 +238,14 @@ class _Bin(NamedTuple):
     row: int
 
     def persons(self, who: Integers | None) -> int:
-        """Distinct persons among the rows."""
+        """Return the distinct persons among the rows."""
         return self.end - self.begin if who is None else len(np.unique(who[self.begin : self.end]))
 
 
 def _bin_bounds(
     values: Floats, start: Integers, own: npt.NDArray[np.bool_], row: Integers, step: float
 ) -> tuple[Floats, Floats]:
-    """Ends of each bin: mean -+ twice the mean absolute deviation, which is exact for a uniform interval."""
+    """Return the ends of each bin: mean -+ twice the mean absolute deviation, which is exact for a uniform interval."""
     stop = np.append(start[1:], len(values))
     rows = stop - start
     single = own | (values[start] == values[stop - 1])
@@ -267,7 +267,7 @@ def _bin_bounds(
 
 
 def _bin_edges(low: Floats, high: Floats) -> Floats:
-    """Edges between bins: half way, but a single value has no width."""
+    """Return the edges between bins: half way, but a single value has no width."""
     edges = (high[:-1] + low[1:]) / 2
     left, right = low[:-1] == high[:-1], low[1:] == high[1:]
     edges = np.where(left & ~right, np.nextafter(high[:-1], np.inf), edges)

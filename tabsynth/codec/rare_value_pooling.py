@@ -74,7 +74,7 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
 
 
 def _generator(every: list[Any]) -> np.random.Generator:
-    """A generator seeded by the values themselves.
+    """Return a generator seeded by the values themselves.
 
     A fixed seed would reveal which codes were skipped because they are real.
     """
@@ -88,7 +88,7 @@ def _other_names() -> Iterable[str]:
 
 
 def person_codes(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
-    """Person of each row, shape (n,); None if each row is its own person.
+    """Return the person of each row, shape (n,); None if each row is its own person.
 
     Raises:
         DataError: The table has so few persons that no value may be released.
@@ -126,7 +126,7 @@ def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) 
 
 
 def _pooled_share(coder: Coder, column: Column) -> float:
-    """The share of a column's present values that were pooled and are not public."""
+    """Return the share of a column's present values that were pooled and are not public."""
     public = isinstance(column, Categorical) and column.origin == "declared" and column.values is not None
     if public or isinstance(column, (Identifier, Text, Boolean)):
         return 0.0

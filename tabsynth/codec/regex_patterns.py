@@ -57,7 +57,7 @@ def parse_regex(regex: str) -> Pattern:
 
 
 def _spellings(nodes: Iterable[tuple[Any, Any]], regex: str) -> list[Places]:
-    """All sequences of character sets of parsed nodes."""
+    """Return all sequences of character sets of parsed nodes."""
     out: list[Places] = [()]
     for node, value in nodes:
         name = str(node)
@@ -69,7 +69,7 @@ def _spellings(nodes: Iterable[tuple[Any, Any]], regex: str) -> list[Places]:
 
 
 def _options(name: str, value: Any, regex: str) -> list[Places]:
-    """All sequences of character sets of one parsed node."""
+    """Return all sequences of character sets of one parsed node."""
     if name == "LITERAL":
         return [(chr(value),)]
     if name == "NOT_LITERAL":
@@ -98,7 +98,7 @@ def _options(name: str, value: Any, regex: str) -> list[Places]:
 
 
 def _characters(items: Iterable[tuple[Any, Any]], regex: str) -> str:
-    """The characters of a class, each once."""
+    """Return the characters of a class, each once."""
     chars: list[str] = []
     negated = False
     for node, value in items:

@@ -44,7 +44,7 @@ def column_slots(name: str, coder: Coder) -> Iterator[Slot]:
 
 
 def split_digits(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[Tokens, Tokens]:
-    """The two digits of a wide column's tokens, -1 where unknown."""
+    """Return the two digits of a wide column's tokens, -1 where unknown."""
     own = np.where(tokens < coder.rare, tokens // base, tokens - coder.missing + high - 1)
     low = np.where(tokens < coder.rare, tokens % base, 0)
     known = tokens >= 0
@@ -52,13 +52,13 @@ def split_digits(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[To
 
 
 def join_digits(first: Tokens, second: Tokens, coder: Coder, high: int, base: int) -> Tokens:
-    """A wide column's tokens from their two digits."""
+    """Return a wide column's tokens from their two digits."""
     value = np.minimum(first * base + second, coder.rare - 1)
     return np.where(first < high - 2, value, first - high + 1 + coder.missing).astype(np.int32)
 
 
 def digit_share(coder: Coder, share: Floats, high: int, base: int, digit: int | None) -> Floats:
-    """Allowed shares of a wide column's tokens as shares of one digit.
+    """Return the allowed shares of a wide column's tokens as shares of one digit.
 
     Returns:
         For the high digit, the share that it can reach, by training frequency, shape (high,); for the low digit, its

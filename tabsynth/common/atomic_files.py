@@ -139,7 +139,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def _is_no_file(name: str) -> bool:
-    """A table that ships with a package, or a database."""
+    """Return a table that ships with a package, or a database."""
     return name.startswith(("sklearn:", "${")) or "://" in name
 
 
@@ -177,7 +177,7 @@ def _lock(handle: int) -> bool:
 
 
 def _private_mode(target: Path) -> int:
-    """The permissions of a file for its owner, or those that it has."""
+    """Return the permissions of a file for its owner, or those that it has."""
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
@@ -185,7 +185,7 @@ def _private_mode(target: Path) -> int:
 
 
 def _umask() -> int:
-    """The process's umask, which ``mkstemp`` ignores."""
+    """Return the process's umask, which ``mkstemp`` ignores."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -17,7 +17,7 @@ def wilson(wins: float, n: float, n_comparisons: int = 1) -> tuple[float, float]
 
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact two-sided interval of a share k/n (Clopper and Pearson, Biometrika 26, 1934).
+    """Return the exact two-sided interval of a share k/n (Clopper and Pearson, Biometrika 26, 1934).
 
     Example:
         >>> low, high = clopper_pearson(100, 100)

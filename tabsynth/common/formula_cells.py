@@ -51,7 +51,7 @@ def mark_formula(text: str) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet would take a text for a formula."""
+    """Return whether a spreadsheet would take a text for a formula."""
     return _FORMULA.match(text) is not None and not _PLAIN.fullmatch(text)
 
 

@@ -33,7 +33,7 @@ def check_regular_file(path: str | Path, what: str = "") -> None:
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """The UTF-8 text of a small file.
+    """Return the UTF-8 text of a small file.
 
     Args:
         path: The file.
@@ -56,7 +56,7 @@ def read_text(path: str | Path, what: str) -> str:
 
 
 def read_json(path: str | Path, what: str) -> Any:
-    """The data of a JSON file, strictly.
+    """Return the data of a JSON file, strictly.
 
     Raises:
         SourceError: The file cannot be read, or is not JSON.

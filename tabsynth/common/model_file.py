@@ -71,7 +71,7 @@ def save(path: str | Path, model: ModelFile) -> None:
 
 
 def file_hash(model: ModelFile) -> str:
-    """SHA-256 of the content of a model file, the same before it is written and after it is read."""
+    """Return the SHA-256 of the content of a model file, the same before it is written and after it is read."""
     digest = hashlib.sha256(json.dumps([model.kind, model.config], sort_keys=True, ensure_ascii=False).encode())
     for name in sorted(model.arrays):
         array = np.ascontiguousarray(model.arrays[name])

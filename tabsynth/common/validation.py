@@ -8,7 +8,7 @@ from tabsynth.errors import InputError
 
 
 def validate_seed(seed: int) -> int:
-    """A seed as a Python integer.
+    """Return a seed as a Python integer.
 
     Raises:
         InputError: Not a whole number from 0 to 2**63 - 1.
@@ -19,7 +19,7 @@ def validate_seed(seed: int) -> int:
 
 
 def random_seed() -> int:
-    """A seed from the operating system's entropy."""
+    """Return a seed from the operating system's entropy."""
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1
 
 

@@ -19,7 +19,7 @@ MAX_MERGED = 1_000_000
 
 
 def read_yaml(path: str | Path, what: str) -> Any:
-    """The plain data of a YAML file.
+    """Return the plain data of a YAML file.
 
     Args:
         path: The file.
@@ -69,7 +69,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"merge keys bring in more than {MAX_MERGED:,} values, {node.start_mark}")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A mapping whose keys are all different."""
+        """Return a mapping whose keys are all different."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
         seen: set[Hashable] = set()
         for key in keys:

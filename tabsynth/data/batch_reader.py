@@ -129,7 +129,7 @@ def _infer_type(text: pa.Array) -> str:
 
 
 def _merge_types(seen: set[str]) -> str:
-    """Common type of all batches: integers and floats are floats, other combinations text."""
+    """Return the common type of all batches: integers and floats are floats, other combinations text."""
     if seen == {"int64", "float64"}:
         return "float64"
     return next(iter(seen)) if len(seen) == 1 else TEXT

@@ -83,7 +83,7 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
 
 
 def _read_sample(path: Path) -> tuple[bytes, bool]:
-    """The first bytes of a file, and whether they are all of it."""
+    """Return the first bytes of a file, and whether they are all of it."""
     try:
         with path.open("rb") as file:
             packed = path.name.lower().endswith(".gz")
@@ -95,7 +95,7 @@ def _read_sample(path: Path) -> tuple[bytes, bool]:
 
 
 def _normalise_encoding(encoding: str) -> str:
-    """Python's name of an encoding."""
+    """Return Python's name of an encoding."""
     try:
         return codecs.lookup(encoding).name
     except (LookupError, TypeError) as error:
@@ -103,7 +103,7 @@ def _normalise_encoding(encoding: str) -> str:
 
 
 def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
-    """The encoding of a file's first bytes."""
+    """Return the encoding of a file's first bytes."""
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     try:
@@ -150,7 +150,7 @@ def _has_half_width(text: str) -> bool:
 
 
 def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
-    """The usual separator if it splits the first lines, else the one that gives most fields."""
+    """Return the usual separator if it splits the first lines, else the one that gives most fields."""
     lines = text.splitlines(keepends=True)[:N_SAMPLED_LINES]
     lines = lines if whole and len(lines) < N_SAMPLED_LINES else lines[:-1] or lines
     widths = {mark: _count_fields(lines, mark) for mark in dict.fromkeys((usual, *SEPARATORS))}
@@ -160,7 +160,7 @@ def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
 
 
 def _count_fields(lines: list[str], separator: str) -> int:
-    """Fields of every record; 1 if records differ."""
+    """Return the fields of every record; 1 if records differ."""
     try:
         records = [
             record for record in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator) if record

@@ -168,7 +168,7 @@ def write_csv(
 
 
 def read_header(path: Path, dialect: Dialect) -> list[str]:
-    """The column names, checked.
+    """Return the column names, checked.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
@@ -272,20 +272,20 @@ def _to_text(values: pd.Series) -> pa.Array:
 
 
 def _decimal_commas(cells: pd.Series) -> pd.Series | None:
-    """Numbers with decimal commas; None if they are spelled otherwise."""
+    """Return the numbers with decimal commas; None if they are spelled otherwise."""
     form = find_number_format(cells.dropna().unique().tolist(), ",")
     return None if form is None else pd.Series(parse_numbers(cells, str(form)), name=cells.name)
 
 
 def _spelled(values: pd.Series, column: Column | None) -> pd.Series:
-    """Numbers as text of the column's format, if any."""
+    """Return the numbers as text of the column's format, if any."""
     if not isinstance(column, Numeric) or column.format is None or not pd.api.types.is_numeric_dtype(values.dtype):
         return values
     return pd.Series(format_numbers(to_numbers(values), column.format), dtype=object)
 
 
 def _holds_text(values: pd.Series, column: Column | None) -> bool:
-    """Whether a column is text, and not that of numbers or dates."""
+    """Return whether a column is text, and not that of numbers or dates."""
     return values.dtype.kind not in "biufcmM" and not isinstance(column, (Numeric, Datetime))
 
 

@@ -114,7 +114,7 @@ def _are_codes(text: pa.Array) -> bool:
 
 
 def _match_all(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array | None:
-    """The text with spellings of missing as null, if all of it matches a rule."""
+    """Return the text with spellings of missing as null, if all of it matches a rule."""
     bad = pc.invert(pc.match_substring_regex(text, rule))
     odd = pc.unique(text.filter(bad, null_selection_behavior="drop")).to_pylist()
     if any(value not in missing for value in odd):
@@ -123,7 +123,7 @@ def _match_all(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array 
 
 
 def _to_pandas(data: pa.Array, text: pa.Array) -> pd.Series:
-    """Arrow to pandas; integers and booleans with missing values become nullable."""
+    """Return the Arrow to pandas; integers and booleans with missing values become nullable."""
     if text.null_count == 0 or pa.types.is_floating(data.type):
         return pd.Series(data.to_pandas())
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
@@ -136,7 +136,7 @@ def _to_objects(text: pa.Array) -> pd.Series:
 
 
 def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
-    """Numbers as float, or as integers if neither schema nor values have decimals."""
+    """Return the numbers as float, or as integers if neither schema nor values have decimals."""
     if pd.api.types.is_bool_dtype(values.dtype):
         return values
     try:

@@ -180,7 +180,7 @@ def _import_openpyxl() -> Any:
 
 
 def _cell_value(cell: Any) -> Any:
-    """A cell's value; unsupported types become text."""
+    """Return a cell's value; unsupported types become text."""
     value = cell.value
     if value is None or value == "" or (isinstance(value, str) and value in FORMULA_ERRORS and cell.data_type == "e"):
         return None
@@ -225,7 +225,7 @@ def _to_series(values: list[Any], *, decimal: bool) -> pd.Series:
 
 
 def _to_cells(values: pd.Series) -> tuple[Iterator[Any], str | None]:
-    """A column's values for Excel, missing as None, and the number format of its type."""
+    """Return a column's values for Excel, missing as None, and the number format of its type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
     if isinstance(values.dtype, pd.DatetimeTZDtype):

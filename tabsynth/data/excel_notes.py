@@ -60,7 +60,7 @@ def _names(letters: Sequence[bytes], names: Sequence[str]) -> list[str]:
 
 
 def _number(letters: bytes) -> int:
-    """Column number from 0 of its letters."""
+    """Return the column number from 0 of its letters."""
     number = 0
     for letter in letters:
         number = 26 * number + letter - 64

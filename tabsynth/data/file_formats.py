@@ -35,7 +35,7 @@ def file_format(path: Path) -> str:
 
 
 def default_separator(path: Path) -> str:
-    """Default field separator of a CSV file."""
+    """Return the default field separator of a CSV file."""
     return "\t" if ".tsv" in path.name.lower() else ","
 
 

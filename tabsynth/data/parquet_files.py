@@ -40,7 +40,7 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
 
 
 def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
-    """Arrow to pandas; integers and booleans with missing values become nullable."""
+    """Return the Arrow to pandas; integers and booleans with missing values become nullable."""
     try:
         frame: pd.DataFrame = attach_provenance(table.to_pandas(), from_metadata(table.schema))
     except Exception as error:  # damaged metadata of pandas raises any kind of error
@@ -64,5 +64,5 @@ def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _nullable_dtype(kind: pa.DataType) -> str:
-    """The name of pandas' nullable dtype for an Arrow integer."""
+    """Return the name of pandas' nullable dtype for an Arrow integer."""
     return str(kind).replace("uint", "UInt").replace("int", "Int") + "Dtype"

@@ -79,7 +79,7 @@ def _parse_lines(data: bytes, path: Path, declared: set[str]) -> pd.DataFrame:
 
 
 def _complete_rows(lines: Iterable[bytes], delimiter: str, width: int) -> Iterator[list[str]]:
-    """Fields of each line with as many as the header; further empty ones are ignored."""
+    """Yield the fields of each line with as many as the header; further empty ones are ignored."""
     for line in lines:
         fields = _split_line(line, delimiter)
         if fields is not None and len(fields) >= width and not any(fields[width:]):

@@ -35,7 +35,7 @@ def attach_provenance(frame: pd.DataFrame, provenance: Mapping[str, Any] | None)
 
 
 def get_provenance(frame: Any) -> Provenance | None:
-    """Provenance of a frame; None if it was not mixed."""
+    """Return the provenance of a frame; None if it was not mixed."""
     found = frame.attrs.get(KEY) if isinstance(frame, pd.DataFrame) else None
     return dict(found) if isinstance(found, Mapping) else None
 
@@ -48,7 +48,7 @@ def add_to_metadata(schema: pa.Schema, provenance: Mapping[str, Any] | None) -> 
 
 
 def from_metadata(schema: pa.Schema) -> Provenance | None:
-    """Provenance in the metadata of an Arrow schema."""
+    """Return the provenance in the metadata of an Arrow schema."""
     text = (schema.metadata or {}).get(KEY.encode())
     try:
         found = parse_json(text) if text else None
@@ -85,7 +85,7 @@ def read_sidecar(path: str | Path) -> Provenance | None:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file's bytes.
+    """Return the SHA-256 of a file's bytes.
 
     Raises:
         SourceError: The file cannot be read.
@@ -98,7 +98,7 @@ def file_hash(path: str | Path) -> str:
 
 
 def public_part(provenance: Mapping[str, Any] | None, unit: str) -> Provenance | None:
-    """Provenance that a private model may keep: nothing that depends on the rows.
+    """Return the provenance that a private model may keep: nothing that depends on the rows.
 
     Args:
         provenance: Provenance of the table.

@@ -162,7 +162,7 @@ def _read_frame(
     encoding: str | None = None,
     missing: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, str], str | None]:
-    """The frame, cast to the schema, the formats of its datetimes, and the decimal separator."""
+    """Return the frame, cast to the schema, the formats of its datetimes, and the decimal separator."""
     kind = "dataset" if is_dataset(source) else file_format(source)
     if decimal not in (None, ".", ","):
         raise SourceError(f"decimal must be '.' or ',', not {decimal!r}")
@@ -207,7 +207,7 @@ def cast_columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def _read_arrow(path: Path, kind: str) -> pa.Table:
-    """The whole content of a dataset, or of a file of Arrow or JSON lines."""
+    """Return the whole content of a dataset, or of a file of Arrow or JSON lines."""
     if kind == "dataset":
         return read_dataset(path)
     table = read_json_lines(path) if kind == "json" else None
@@ -220,7 +220,7 @@ def _read_arrow(path: Path, kind: str) -> pa.Table:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """The whole file as a frame."""
+    """Return the whole file as a frame."""
     with open_parquet(path) as file:
         try:
             return arrow_to_frame(file.read())

@@ -28,7 +28,7 @@ class Table:
         return len(self.frame)
 
     def _repr_html_(self) -> str:
-        """The schema and the first rows, for notebooks."""
+        """Return the schema and the first rows, for notebooks."""
         size = f"{len(self.frame):,} rows, {len(self.schema)} columns"
         return f"<div><strong>{size}</strong>{self.frame.head().to_html()}{self.schema._repr_html_()}</div>"
 

@@ -108,7 +108,7 @@ def check_target(table: Table, target: str) -> None:
 
 
 def _unit_numbers(table: Table) -> npt.NDArray[np.int64]:
-    """Number of each row's unit, shape (n,): its person, or itself if the person is missing."""
+    """Return the number of each row's unit, shape (n,): its person, or itself if the person is missing."""
     persons = table.schema.with_role("person")
     if not persons:
         return np.arange(len(table))

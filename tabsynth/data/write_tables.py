@@ -176,13 +176,13 @@ def _check_names(frame: pd.DataFrame) -> None:
 
 
 def _to_dense(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame without sparse columns."""
+    """Return the frame without sparse columns."""
     sparse = [name for name in frame.columns if isinstance(frame[name].dtype, pd.SparseDtype)]
     return frame.assign(**{name: np.asarray(frame[name]) for name in sparse}) if sparse else frame
 
 
 def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
-    """A schema with the same date formats for every chunk."""
+    """Return a schema with the same date formats for every chunk."""
     columns: dict[str, Datetime] = {}
     for name in frame.columns:
         column = schema[name] if schema is not None and name in schema else None
@@ -192,7 +192,7 @@ def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """An Arrow table of a frame, with its provenance in the metadata.
+    """Return an Arrow table of a frame, with its provenance in the metadata.
 
     Raises:
         DataError: A column has values of several types.

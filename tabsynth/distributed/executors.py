@@ -106,7 +106,7 @@ def _write_in_worker(number: int) -> Shard:
 
 
 def _write_in_task(job: Job, number: int) -> Shard:
-    """A Ray task; a worker process loads the model with its first task of a job."""
+    """Return a Ray task; a worker process loads the model with its first task of a job."""
     with one_thread():
         if job.plan.model not in _loaded:
             _loaded.clear()

@@ -44,7 +44,7 @@ class Manifest:
         return [number for number in range(self.plan.n_shards) if number not in done]
 
     def with_shard(self, shard: Shard) -> Manifest:
-        """The manifest with one more shard."""
+        """Return the manifest with one more shard."""
         return Manifest(self.plan, tuple(sorted((*self.shards, shard), key=lambda own: own.number)))
 
     def write(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Manifest:
 
 
 def open_manifest(folder: Path, plan: ShardPlan) -> Manifest:
-    """The state of a run: the shards in the folder that are whole. A folder that is missing or empty is started.
+    """Return the state of a run: the shards in the folder that are whole. A folder that is missing or empty is started.
 
     A file that its plan's run has put in place is whole, for files are renamed when they are finished; one whose hash
     differs from the recorded one was damaged later, and its shard counts as missing.
@@ -89,7 +89,7 @@ def open_manifest(folder: Path, plan: ShardPlan) -> Manifest:
 
 
 def _read_recorded(folder: Path, plan: ShardPlan) -> dict[int, str]:
-    """Recorded hashes by shard, after a check that the manifest is of this plan."""
+    """Return the recorded hashes by shard, after a check that the manifest is of this plan."""
     path = folder / MANIFEST
     try:
         data: Any = parse_json(path.read_bytes())
@@ -108,7 +108,7 @@ def _read_recorded(folder: Path, plan: ShardPlan) -> dict[int, str]:
 
 
 def _whole_shard(folder: Path, plan: ShardPlan, number: int) -> Shard | None:
-    """The shard in a file; None if it is not readable or has another number of rows."""
+    """Return the shard in a file; None if it is not readable or has another number of rows."""
     path = folder / shard_file(number)
     try:
         rows = pyarrow.parquet.read_metadata(path).num_rows

@@ -15,7 +15,7 @@ MIN_BATCH_ROWS = 1 << 11
 
 
 def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataFrame, int]:
-    """A uniform random sample without replacement, in the file's order, and the number of rows of the file.
+    """Return a uniform random sample without replacement, in the file's order, and the number of rows of the file.
 
     Every row draws a random number, and the rows of the smallest numbers are kept: at most twice as many as are wanted
     are in memory at any time.
@@ -50,7 +50,7 @@ def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataF
 def _smallest(
     frames: list[pd.DataFrame], keys: npt.NDArray[np.float64], count: int
 ) -> tuple[list[pd.DataFrame], npt.NDArray[np.float64], float]:
-    """The rows of the smallest numbers, and the largest of these numbers."""
+    """Return the rows of the smallest numbers, and the largest of these numbers."""
     highest = float(np.partition(keys, count - 1)[count - 1])
     kept = keys <= highest
     return [pd.concat(frames, ignore_index=True)[kept]], keys[kept], highest

@@ -52,7 +52,7 @@ class ShardPlan:
 
     @classmethod
     def of(cls, model: ModelFile, rows: int, seed: int, shard_rows: int) -> ShardPlan:
-        """The plan of a run with the versions installed here."""
+        """Return the plan of a run with the versions installed here."""
         versions = {name: version(name) for name in ("numpy", "pandas", "pyarrow", "torch")}
         versions = {"tabsynth": __version__, "python": platform.python_version(), **versions}
         return cls(file_hash(model), rows, seed, shard_rows, versions)
@@ -63,11 +63,11 @@ class ShardPlan:
         return -(-self.rows // self.shard_rows)
 
     def shard_size(self, number: int) -> int:
-        """Rows of one shard."""
+        """Return the rows of one shard."""
         return min(self.shard_rows, self.rows - number * self.shard_rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain data."""
+        """Return the plan as plain data."""
         return asdict(self)
 
 
@@ -106,12 +106,12 @@ class Job:
 
     @classmethod
     def of(cls, model: ModelFile, plan: ShardPlan, folder: Path) -> Job:
-        """The job of a plan, with the column types of a small sample."""
+        """Return the job of a plan, with the column types of a small sample."""
         with one_thread():
             return cls(model, plan, _common_schema(_rebuild(model), plan), str(folder.resolve()))
 
     def load_model(self) -> Synthesizer:
-        """The model, rebuilt from its file: the same in every process."""
+        """Return the model, rebuilt from its file: the same in every process."""
         return _rebuild(self.model)
 
 
@@ -144,7 +144,7 @@ def _rebuild(model: ModelFile) -> Synthesizer:
 
 
 def _common_schema(model: Synthesizer, plan: ShardPlan) -> bytes:
-    """Arrow schema of every shard, serialised, from a small sample.
+    """Return the Arrow schema of every shard, serialised, from a small sample.
 
     A column that is all missing there becomes text; codes of categories are 32 bits wide, however many a shard has.
     """
@@ -175,7 +175,7 @@ def one_thread() -> Iterator[None]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, read in blocks."""
+    """Return the SHA-256 of a file, read in blocks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(HASH_BLOCK_BYTES):

@@ -67,6 +67,6 @@ def fit_federated(plan: FederatedPlan, transport: Transport, *, progress: bool |
 
 
 def _typical_total(sums: list[Integers]) -> float:
-    """Median total of the histograms among vectors of counts; 0 where all are single numbers."""
+    """Return the median total of the histograms among vectors of counts; 0 where all are single numbers."""
     totals = [float(part.sum()) for part in sums if len(part) > 1]
     return float(np.median(totals)) if totals else 0.0

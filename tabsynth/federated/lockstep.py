@@ -44,11 +44,11 @@ class Query:
     columns: Sequence[str]
 
     def sigmas(self, plan: FederatedPlan) -> list[float]:
-        """Standard deviation of the protecting noise of each vector."""
+        """Return the standard deviation of the protecting noise of each vector."""
         return [target_sigma(plan, share) for share in self.shares]
 
     def digest(self) -> str:
-        """SHA-256 of the public facts of the query, to compare with that of another party.
+        """Return the SHA-256 of the public facts of the query, to compare with that of another party.
 
         Reads are functions; what they close over of public facts counts, functions that reach rows do not.
         """
@@ -60,7 +60,7 @@ class Query:
 
 
 def target_sigma(plan: FederatedPlan, share: float) -> float:
-    """Standard deviation of the noise that a share of the budget buys."""
+    """Return the standard deviation of the noise that a share of the budget buys."""
     return summed_gaussian_sigma(plan.max_rows_per_unit, SPENDABLE_SHARE * share * plan.rho, plan.parts)
 
 
@@ -89,11 +89,11 @@ class SummedCounts:
     def counts(
         self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
-        """Noisy sums of the counts of all sites."""
+        """Return the noisy sums of the counts of all sites."""
         return self.answer(Query(reads, shares, purpose, columns))
 
     def sigma(self, share: float) -> float:
-        """Standard deviation of all noise, that of curious sites included."""
+        """Return the standard deviation of all noise, that of curious sites included."""
         return target_sigma(self.plan, share) * math.sqrt(len(self.plan.sites) / self.plan.parts)
 
 
@@ -159,7 +159,7 @@ def next_query(
     sums: Sequence[list[Floats]],
     encoded: PrivateRows | None = None,
 ) -> tuple[Query, PrivateRows | None]:
-    """The query that follows some sums, and the encoded rows for the next replay.
+    """Return the query that follows some sums, and the encoded rows for the next replay.
 
     Raises:
         PrivacyError: The fit asks for nothing more.

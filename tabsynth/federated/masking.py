@@ -27,19 +27,19 @@ def require_cryptography() -> None:
 
 
 def new_key() -> X25519PrivateKey:
-    """A private key."""
+    """Return a private key."""
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     return X25519PrivateKey.generate()
 
 
 def public_bytes(key: X25519PrivateKey) -> bytes:
-    """The public key of a private one."""
+    """Return the public key of a private one."""
     return key.public_key().public_bytes_raw()
 
 
 def shared_seed(own: X25519PrivateKey, other: bytes, purpose: str) -> bytes:
-    """A seed of 32 bytes that two sites derive from each other's public keys (HKDF with SHA-256).
+    """Return a seed of 32 bytes that two sites derive from each other's public keys (HKDF with SHA-256).
 
     Raises:
         PrivacyError: The other key is not valid.
@@ -56,7 +56,7 @@ def shared_seed(own: X25519PrivateKey, other: bytes, purpose: str) -> bytes:
 
 
 def mask_stream(seed: bytes, size: int) -> Words:
-    """Pseudo-random words modulo 2^64 of a seed (ChaCha20), shape (size,); a seed is used for one stream."""
+    """Return the pseudo-random words modulo 2^64 of a seed (ChaCha20), shape (size,); a seed is used for one stream."""
     from cryptography.hazmat.primitives.ciphers import Cipher
     from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 

@@ -98,14 +98,14 @@ class FederatedPlan:
         return len(self.sites) - self.curious_sites
 
     def privacy(self, **facts: Any) -> Privacy:
-        """The privacy of the fit at one site; ``facts`` are those of the site, such as its ledger."""
+        """Return the privacy of the fit at one site; ``facts`` are those of the site, such as its ledger."""
         return Privacy(
             self.epsilon, self.delta, unit=self.unit, rows_per_person=self.rows_per_person, n_public=self.n_public,
             **facts,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain data."""
+        """Return the plan as plain data."""
         return {
             field.name: self.schema.to_dict() if field.name == "schema" else getattr(self, field.name)
             for field in fields(self)
@@ -124,7 +124,7 @@ class FederatedPlan:
             raise InputError(f"this is no plan of a federated fit: {error}") from error
 
     def hash(self) -> str:
-        """SHA-256 of the plan and of the versions that all parties must have."""
+        """Return the SHA-256 of the plan and of the versions that all parties must have."""
         versions = {"tabsynth": __version__, **{name: version(name) for name in ("numpy", "pandas", "torch")}}
         text = json.dumps([self.to_dict(), versions], sort_keys=True, ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -12,14 +12,14 @@ SHARE_BYTES, SECRET_BYTES = 66, 32
 
 
 def split_secret(secret: bytes, shares: int, threshold: int) -> list[bytes]:
-    """Shares of a secret of 32 bytes: the polynomial's values at 1, 2 and so on."""
+    """Return the shares of a secret of 32 bytes: the polynomial's values at 1, 2 and so on."""
     polynomial = [int.from_bytes(secret, "big"), *(secrets.randbelow(PRIME) for _ in range(threshold - 1))]
     values = [sum(part * pow(x, power, PRIME) for power, part in enumerate(polynomial)) for x in range(1, shares + 1)]
     return [(value % PRIME).to_bytes(SHARE_BYTES, "big") for value in values]
 
 
 def join_shares(shares: Mapping[int, bytes]) -> bytes:
-    """The secret of shares by position from 0, by Lagrange's interpolation at zero.
+    """Return the secret of shares by position from 0, by Lagrange's interpolation at zero.
 
     Raises:
         ValueError: The shares do not belong together, or are too few.

@@ -32,7 +32,7 @@ class SecureSum:
         self.lost: dict[str, int] = {}
 
     def run_round(self, number: int, digest: str, sizes: Sequence[int], sums: Sequence[Floats]) -> list[Integers]:
-        """The noisy sums of one query.
+        """Return the noisy sums of one query.
 
         Args:
             number: Number of the round, from 0.
@@ -65,7 +65,7 @@ class SecureSum:
                 continue
 
     def _try_round(self, base: Mapping[str, Any], facts: Mapping[str, Any]) -> Words | None:
-        """The sum of an attempt; None where a site was lost before its vector arrived."""
+        """Return the sum of an attempt; None where a site was lost before its vector arrived."""
         roster = list(self.roster)
         prepared = self._ask("prepare", base, {name: {**facts, "roster": roster} for name in roster})
         if len(prepared) < len(roster):
@@ -93,7 +93,7 @@ class SecureSum:
     def _ask(
         self, step: str, base: Mapping[str, Any], messages: Mapping[str, Mapping[str, Any]], needed: int | None = None
     ) -> dict[str, dict[str, Any]]:
-        """The answers of the sites that answer; the others leave the roster.
+        """Return the answers of the sites that answer; the others leave the roster.
 
         Raises:
             SiteLostError: Fewer sites are left than a round needs.

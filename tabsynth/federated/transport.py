@@ -21,7 +21,7 @@ class Transport(Protocol):
     """Sends a message to a site and waits for its answer."""
 
     def send(self, site: str, message: bytes) -> bytes:
-        """The answer of a site.
+        """Return the answer of a site.
 
         Raises:
             SiteLostError: It does not come.
@@ -35,12 +35,12 @@ class InProcessTransport:
         self.sites = dict(sites)
 
     def send(self, site: str, message: bytes) -> bytes:
-        """The answer of a site."""
+        """Return the answer of a site."""
         return self.sites[site].handle(message)
 
 
 def encode_message(message: Mapping[str, Any]) -> bytes:
-    """A message as JSON; bytes in base64."""
+    """Return a message as JSON; bytes in base64."""
     return json.dumps(_to_plain(dict(message)), separators=(",", ":")).encode()
 
 

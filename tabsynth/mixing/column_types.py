@@ -61,7 +61,7 @@ def to_arrow(values: pd.Series) -> tuple[pa.Array, ColumnType]:
 
 
 def common_type(column: str, types: Mapping[str, ColumnType]) -> pa.DataType:
-    """The type of a column of the mixed table, given its type in each source.
+    """Return the type of a column of the mixed table, given its type in each source.
 
     Zoned dates take the zone of the first source; their instants are unchanged.
 

@@ -63,7 +63,7 @@ def check_budgets(source: str, plan: Plan, done: Mapping[str, HarmonisationStats
 
 
 def date_format_candidates(frame: pd.DataFrame, source: str, plan: Plan) -> dict[str, list[str]]:
-    """Formats that fit all text dates of a batch, for columns without a declared format."""
+    """Return the formats that fit all text dates of a batch, for columns without a declared format."""
     out = {}
     for name, match in plan.mapped.items():
         if (
@@ -79,7 +79,7 @@ def date_format_candidates(frame: pd.DataFrame, source: str, plan: Plan) -> dict
 
 
 def decided_entries(plan: Plan, column: str) -> list[HarmonisationRule]:
-    """The applied rules of a column."""
+    """Return the applied rules of a column."""
     return [entry for entry in plan.harmonise if entry.column == column and entry.status in APPLIED_STATUSES]
 
 
@@ -121,12 +121,12 @@ def _recode_column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -
 
 
 def _failure_budget(plan: Plan, column: str) -> float:
-    """Maximum share of values that cannot be parsed."""
+    """Return the maximum share of values that cannot be parsed."""
     return max([entry.budget for entry in decided_entries(plan, column)], default=0.0)
 
 
 def _declared_format(entries: Sequence[HarmonisationRule], source: str) -> str | None:
-    """The declared format of a source's dates."""
+    """Return the declared format of a source's dates."""
     return next((entry.dates[source] for entry in entries if source in entry.dates), None)
 
 
@@ -135,7 +135,7 @@ def _sentinel_values(entries: Sequence[HarmonisationRule], source: str) -> list[
 
 
 def _source_values(frame: pd.DataFrame, source: str, match: Match) -> pd.Series:
-    """The column, or its joined parts; missing where any part is missing."""
+    """Return the column, or its joined parts; missing where any part is missing."""
     names = list(match.sources[source])
     if len(names) == 1:
         return frame[names[0]]
@@ -214,7 +214,7 @@ def _apply_range(numbers: pd.Series, entry: HarmonisationRule, where: str, done:
 
 
 def preview(match: Match, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.Series], list[str]]:
-    """A column after accepting its proposals, by source, and the errors that applying them would raise."""
+    """Return a column after accepting its proposals, by source, and the errors that applying them would raise."""
     kept = [replace(e, status="accepted") for e in plan.harmonise if e.column == match.to and e.status != "rejected"]
     alone = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(kept))
     out, errors = {}, []

@@ -63,7 +63,7 @@ def open_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None = None) -> 
 
 
 def _verified_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame | Path]:
-    """Each input's frame or path, after verifying its hash."""
+    """Return each input's frame or path, after verifying its hash."""
     tables = {**plan.tables, **(given or {})}
     unknown = [name for name in tables if name not in plan.inputs]
     if unknown:
@@ -94,7 +94,7 @@ def _check_columns(plan: Plan, name: str, columns: Sequence[str]) -> None:
 
 
 def frame_hash(frame: pd.DataFrame) -> str:
-    """SHA-256 of a frame's columns, dtypes and values, without its index."""
+    """Return the SHA-256 of a frame's columns, dtypes and values, without its index."""
     digest = hashlib.sha256(repr([(str(name), str(kind)) for name, kind in frame.dtypes.items()]).encode())
     for name in frame.columns:
         digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(frame[name], index=False).to_numpy()).tobytes())

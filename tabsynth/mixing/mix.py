@@ -177,7 +177,7 @@ def _prefix_local_keys(plan: Plan, mixed: Combined) -> pd.DataFrame:
 
 
 def _raking_weights(plan: Plan, mixed: Combined) -> tuple[npt.NDArray[np.float64], dict[str, Any] | None]:
-    """Weights raked to the plan's margins, or 1."""
+    """Return the weights raked to the plan's margins, or 1."""
     if plan.weights is None:
         return np.ones(len(mixed.frame)), None
     margins = plan.weights["margins"]

@@ -28,7 +28,7 @@ MAX_DOMAIN_ROWS = 20_000
 
 
 def columns_report(done: Mapping[str, Mapping[str, HarmonisationStats]], rows: Mapping[str, int]) -> dict[str, Any]:
-    """Changes to each column by source, without small counts and rare codes."""
+    """Return the changes to each column by source, without small counts and rare codes."""
     out: dict[str, Any] = {}
     for source, columns in done.items():
         for name, item in columns.items():
@@ -52,7 +52,7 @@ def columns_report(done: Mapping[str, Mapping[str, HarmonisationStats]], rows: M
 
 
 def _rounded_count(count: int) -> int | str:
-    """A count of rows; small counts are not disclosed."""
+    """Return a count of rows; small counts are not disclosed."""
     return count if count >= MIN_CELL_ROWS else f"fewer than {MIN_CELL_ROWS}"
 
 
@@ -74,7 +74,7 @@ def suppress_rare_cells(report: Any, rows: int) -> Any:
 
 
 def privacy_note(engine: str, factor: int, sources: int) -> str:
-    """The effect of mixing on person-level privacy."""
+    """Return the effect of mixing on person-level privacy."""
     if sources == 1:
         return "one source: a person has the rows of that source"
     if engine == "none":
@@ -90,7 +90,7 @@ def privacy_note(engine: str, factor: int, sources: int) -> str:
 
 
 def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, person: str) -> dict[str, Any]:
-    """Provenance of a mixed table, stored in its frame and file."""
+    """Return the provenance of a mixed table, stored in its frame and file."""
     void = []
     if plan.combine["op"] == "fuse":
         void.append("columns were drawn from other people's rows (combine: fuse)")
@@ -109,7 +109,7 @@ def provenance(plan: Plan, inputs: Mapping[str, Mapping[str, Any]], rows: int, p
 
 
 def domain_shift(frames: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any] | None:
-    """Domain shift between the sources in their common columns."""
+    """Return the domain shift between the sources in their common columns."""
     if len(frames) < 2 or min(map(len, frames.values())) < MIN_DOMAIN_ROWS:
         return None
     shared = [name for name in next(iter(frames.values())) if all(name in frame for frame in frames.values())]
@@ -133,7 +133,7 @@ def mix_report(
     weights: Mapping[str, Any] | None = None,
     seed: int,
 ) -> dict[str, Any]:
-    """The report of a mix.
+    """Return the report of a mix.
 
     Args:
         plan: The applied plan.
@@ -162,7 +162,7 @@ def mix_report(
 
 
 def report_text(report: Mapping[str, Any]) -> str:
-    """The report as the text of a JSON file."""
+    """Return the report as the text of a JSON file."""
     return json.dumps(report, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
@@ -172,7 +172,7 @@ def subsample_evenly(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def mixed_schema(plan: Plan, frame: pd.DataFrame) -> Schema:
-    """Schema of the mixed table: declared by the target, else inferred from the plan and the values."""
+    """Return the schema of the mixed table: declared by the target, else inferred from the plan and the values."""
     columns: dict[str, Column] = {}
     for name in frame.columns:
         if name == "_source":
@@ -197,7 +197,7 @@ def _declared_column(declared: Column, plan: Plan, missing: bool) -> Column:
 
 
 def _planned_column(inferred: Column, kind: str) -> Column:
-    """The inferred column, with the plan's kind."""
+    """Return the inferred column, with the plan's kind."""
     if inferred.kind == kind or kind not in ("categorical", "identifier"):
         return inferred
     column_type = Categorical if kind == "categorical" else Identifier

@@ -50,13 +50,13 @@ class Mixed:
     report: dict[str, Any] = field(repr=False)
 
     def _repr_html_(self) -> str:
-        """Rows of each source and the first rows, for notebooks."""
+        """Return the rows of each source and the first rows, for notebooks."""
         rows = self.frame["_source"].value_counts(sort=False)
         sources = html_table(("source", "rows"), rows.items())
         return f"<div><strong>{len(self.frame):,} rows</strong>{sources}{self.frame.head().to_html()}</div>"
 
     def split(self, share: float = 0.2, seed: int = 0) -> npt.NDArray[np.bool_]:
-        """Boolean mask of rows to hold out, shape (rows,); all rows of an entity are on one side.
+        """Return the boolean mask of rows to hold out, shape (rows,); all rows of an entity are on one side.
 
         Args:
             share: Share of the entities to hold out.
@@ -65,7 +65,7 @@ class Mixed:
         return split_entities({"": self.lineage["_entity"].to_numpy()}, share, seed)[""]
 
     def table(self, person: bool = False) -> Table:
-        """The table with its schema, as for a file or a fit.
+        """Return the table with its schema, as for a file or a fit.
 
         Args:
             person: Whether to add ``_entity``, the person of each row: a key that is never learned, which ``split``

@@ -64,7 +64,7 @@ class Conversion:
 
 @cache
 def unit_registry() -> Any:
-    """The pint registry with additional definitions.
+    """Return the pint registry with additional definitions.
 
     Raises:
         MissingDependencyError: pint is not installed.
@@ -81,7 +81,7 @@ def unit_registry() -> Any:
 
 @cache
 def conversion(unit: str, to: str, analyte: str | None = None) -> Conversion:
-    """The conversion from ``unit`` to ``to``.
+    """Return the conversion from ``unit`` to ``to``.
 
     Raises:
         InputError: A unit is unknown, the dimensions differ, or the analyte is required and unknown.

@@ -39,7 +39,7 @@ def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] 
 
 
 def parse_conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any] | None:
-    """Conditions for ``sample(given=...)``: two values of a numeric or datetime column are a range."""
+    """Return the conditions for ``sample(given=...)``: two values of a numeric or datetime column are a range."""
     unknown = [name for name in given or {} if name not in table.schema]
     if unknown:
         raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(table.schema, 12)}")
@@ -51,7 +51,7 @@ def parse_conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str,
 
 
 def output_paths(job: Job) -> dict[str, Path]:
-    """The output path of each step, checked to be writable."""
+    """Return the output path of each step, checked to be writable."""
     steps: list[tuple[str, str | None]] = [("model", job.model.output)]
     steps += [("synthetic", job.sample.output)] if job.sample else []
     steps += [("report", job.evaluate.report), ("json", job.evaluate.json)] if job.evaluate else []
@@ -96,7 +96,7 @@ def output_paths(job: Job) -> dict[str, Path]:
 
 
 def step_seeds(job: Job) -> dict[str, int]:
-    """The seed of each step: its own, else the pipeline's."""
+    """Return the seed of each step: its own, else the pipeline's."""
     own = {
         "fit": job.model.seed,
         "sample": (job.sample or SampleStep()).seed,

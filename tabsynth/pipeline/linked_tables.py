@@ -70,7 +70,7 @@ class LinkedJob:
 
 
 def read_linked(source: object) -> LinkedJob | None:
-    """The pipeline if its input is a folder; None for any other.
+    """Return the pipeline if its input is a folder; None for any other.
 
     Args:
         source: A YAML file or a mapping; a validated job of one table is none of linked tables.
@@ -204,7 +204,7 @@ def _split_paths(keys: MappingReader) -> dict[str, str]:
 
 
 def _sample(keys: MappingReader | None) -> tuple[dict[str, str], dict[str, Any]]:
-    """The output of the step, and what to draw."""
+    """Return the output of the step, and what to draw."""
     if keys is None:
         return {}, {}
     drawn = {
@@ -219,7 +219,7 @@ def _sample(keys: MappingReader | None) -> tuple[dict[str, str], dict[str, Any]]
 
 
 def _evaluate(keys: MappingReader | None) -> tuple[dict[str, str], dict[str, float]]:
-    """The reports, and limits by score."""
+    """Return the reports, and limits by score."""
     if keys is None:
         return {}, {}
     paths = {"report": keys.take("report", str, "a file name", "report.html")}

@@ -42,7 +42,7 @@ class MappingReader:
         return None if seed is None else int(seed)
 
     def step(self, key: str, *, default: bool = True) -> MappingReader | None:
-        """The keys of a step; None if it is skipped."""
+        """Return the keys of a step; None if it is skipped."""
         if isinstance(self.data.get(key, default), bool):
             wanted = self.data.pop(key, default)
             self.known.append(key)
@@ -50,7 +50,7 @@ class MappingReader:
         return MappingReader(self.take(key, Mapping, "a mapping, or false to skip it", {}), f"{self.where}: {key}")
 
     def rest(self) -> dict[str, Any]:
-        """The keys not consumed."""
+        """Return the keys not consumed."""
         return {str(key): value for key, value in self.data.items()}
 
     def end(self) -> None:

@@ -93,7 +93,7 @@ def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode) -> None:
 
 
 def read_head(path: Path, rows: int, schema: Schema) -> pd.DataFrame:
-    """The first rows of a synthetic table; of a large Parquet file, no others are read."""
+    """Return the first rows of a synthetic table; of a large Parquet file, no others are read."""
     rows = max(rows, CHUNK_ROWS)
     if path.suffix not in (".parquet", ".pq"):
         return read(path, schema=schema).frame.iloc[:rows]
@@ -109,5 +109,5 @@ def read_head(path: Path, rows: int, schema: Schema) -> pd.DataFrame:
 
 
 def checkpoint_path(model_path: str | Path) -> Path:
-    """The checkpoint of a fit, beside its model file."""
+    """Return the checkpoint of a fit, beside its model file."""
     return Path(f"{model_path}.checkpoint")

@@ -41,7 +41,7 @@ class StepRecord:
 
 
 def read_record(folder: Path, step: str) -> StepRecord | None:
-    """The record of a step; None if there is none, or a damaged one."""
+    """Return the record of a step; None if there is none, or a damaged one."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         data = parse_json((folder / f"{step}.json").read_bytes())
         if data["format"] == FORMAT and data["version"] == VERSION:
@@ -78,7 +78,7 @@ def locate_outputs(record: StepRecord, places: Mapping[str, Iterable[Path]]) -> 
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files; empty if there is nothing."""
+    """Return the SHA-256 of a file, or of the names and contents of a folder's files; empty if there is nothing."""
     try:
         if path.is_dir():
             names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
@@ -90,7 +90,7 @@ def content_hash(path: Path) -> str:
 
 
 def data_hash(data: Any) -> str:
-    """SHA-256 of plain data."""
+    """Return the SHA-256 of plain data."""
     text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def unmet_audit(report: AuditReport, require: Mapping[str, str | float]) -> list[str]:
-    """A sentence for a violation, a verdict without power if one is required, and each score above its maximum.
+    """Return a sentence for a violation, a verdict without power if one is required, and each score above its maximum.
 
     Raises:
         InputError: The report has no score of a name.

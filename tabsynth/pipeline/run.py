@@ -84,7 +84,7 @@ class Result:
     steps: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain data, scores by value and interval only."""
+        """Return the result as plain data, scores by value and interval only."""
         return {
             **{name: None if getattr(self, name) is None else str(getattr(self, name)) for name in RESULT_FILES},
             "rows": dict(self.rows),
@@ -151,7 +151,7 @@ def run(
 
 
 def plan(source: str | Path | Mapping[str, Any] | Job) -> list[PlannedStep]:
-    """The steps of a pipeline, and which of them would run now and why; nothing is written.
+    """Return the steps of a pipeline, and which of them would run now and why; nothing is written.
 
     Raises:
         TabsynthError: The pipeline is invalid.
@@ -173,7 +173,7 @@ class PlannedStep:
 
 
 def plan_steps(job: Job, paths: Mapping[str, Path], steps: Steps) -> list[PlannedStep]:
-    """Which steps would run, and why."""
+    """Return which steps would run, and why."""
     out: dict[str, PlannedStep] = {}
     for step in steps.names:
         earlier = next((name for name in STEPS_BEFORE[step] if name in out and out[name].reason), None)
@@ -185,7 +185,7 @@ def plan_steps(job: Job, paths: Mapping[str, Path], steps: Steps) -> list[Planne
 def _prepare(
     source: str | Path | Mapping[str, Any] | Job, say: Callable[[str], None], progress: bool | None
 ) -> tuple[Job, dict[str, Path], Steps]:
-    """The job, checked, and its steps."""
+    """Return the job, checked, and its steps."""
     described = job_from_dict(source) if isinstance(source, Mapping) else source
     job = described if isinstance(described, Job) else read_job(described)
     create_on_device(job.model.kind, job.model.options)
@@ -254,7 +254,7 @@ def _run_steps(
 
 
 def _unmet(steps: Steps) -> tuple[str, ...]:
-    """A sentence for each requirement on evaluation and audit that is not met."""
+    """Return a sentence for each requirement on evaluation and audit that is not met."""
     job = steps.job
     out: list[str] = []
     if job.evaluate is not None:

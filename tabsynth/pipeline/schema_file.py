@@ -8,5 +8,5 @@ NAME = "pipeline.schema.json"
 
 
 def schema_text() -> str:
-    """The JSON Schema as text."""
+    """Return the JSON Schema as text."""
     return files("tabsynth.pipeline").joinpath(NAME).read_text("utf-8")

@@ -101,7 +101,7 @@ def parse_read(keys: MappingReader) -> Mapping[str, Any]:
 
 
 def parse_model(keys: MappingReader, folder: Path) -> ModelStep:
-    """The model step; all other keys are options of the model, which checks them."""
+    """Return the model step; all other keys are options of the model, which checks them."""
     return ModelStep(
         kind=keys.take("kind", str, "a name", "masked"),
         seed=keys.seed(),
@@ -113,7 +113,7 @@ def parse_model(keys: MappingReader, folder: Path) -> ModelStep:
 
 
 def parse_sample(keys: MappingReader | None, folder: Path) -> SampleStep | None:
-    """The step ``sample``."""
+    """Return the step ``sample``."""
     if keys is None:
         return None
     rows = keys.take("rows", int, "an integer")
@@ -135,7 +135,7 @@ def parse_sample(keys: MappingReader | None, folder: Path) -> SampleStep | None:
 
 
 def parse_input(name: str, folder: Path) -> str | Path:
-    """A table that ships, a database's URL without a password, or a file; relative paths start at a folder."""
+    """Return a table that ships, a database's URL without a password, or a file; relative paths start at a folder."""
     if is_database_url(name):
         check_no_password(name)
         return relative_to(name, folder)
@@ -143,7 +143,7 @@ def parse_input(name: str, folder: Path) -> str | Path:
 
 
 def _parse_database(name: str | None, folder: Path, where: str) -> str | None:
-    """A database's URL that names a table."""
+    """Return a database's URL that names a table."""
     if name is None:
         return None
     if not is_database_url(name) or "#" not in name:
@@ -152,7 +152,7 @@ def _parse_database(name: str | None, folder: Path, where: str) -> str | None:
 
 
 def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
-    """The step ``evaluate``."""
+    """Return the step ``evaluate``."""
     if keys is None:
         return None
     require = MappingReader(keys.take("require", Mapping, "limits by score", {}), f"{keys.where}: require")
@@ -167,7 +167,7 @@ def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
 
 
 def parse_split(keys: MappingReader | None) -> SplitStep | None:
-    """The step ``split``."""
+    """Return the step ``split``."""
     if keys is None:
         return None
     step = SplitStep(
@@ -179,7 +179,7 @@ def parse_split(keys: MappingReader | None) -> SplitStep | None:
 
 
 def parse_audit(keys: MappingReader | None) -> AuditStep | None:
-    """The step ``audit``."""
+    """Return the step ``audit``."""
     if keys is None:
         return None
     require = MappingReader(keys.take("require", Mapping, "maxima by score", {}), f"{keys.where}: require")
@@ -199,7 +199,7 @@ def parse_audit(keys: MappingReader | None) -> AuditStep | None:
 
 
 def _condition(value: Any) -> Any:
-    """A condition with its dates as text."""
+    """Return a condition with its dates as text."""
     if isinstance(value, list):
         return [_condition(side) for side in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
@@ -223,7 +223,7 @@ def _parse_privacy(data: Mapping[str, Any] | None, where: str, folder: Path) -> 
 
 
 def parse_mix(keys: MappingReader | None, folder: Path) -> MixStep | None:
-    """The step ``mix``."""
+    """Return the step ``mix``."""
     if keys is None:
         return None
     step = MixStep(
@@ -236,7 +236,7 @@ def parse_mix(keys: MappingReader | None, folder: Path) -> MixStep | None:
 
 
 def parse_release(keys: MappingReader | None, folder: Path) -> ReleaseStep | None:
-    """The step ``release``."""
+    """Return the step ``release``."""
     if keys is None:
         return None
     about = {key: keys.take(key, str, "text") for key in ("title", "description", "license", "publisher", "url")}

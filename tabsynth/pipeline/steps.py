@@ -91,7 +91,7 @@ class Steps:
         return [step for step in STEP_OUTPUTS if wanted.get(step, True) is not None]
 
     def outputs(self, step: str) -> list[str]:
-        """The outputs of a step that the pipeline asks for."""
+        """Return the outputs of a step that the pipeline asks for."""
         return [name for name in STEP_OUTPUTS[step] if name in self.aside]
 
     @cached_property
@@ -129,7 +129,7 @@ class Steps:
         return read_head(self.files["synthetic"], max(self.facts["read"]["rows"]["train"], 1), self.model.schema_)
 
     def sources_of(self, step: str) -> dict[str, str]:
-        """Hashes of what a step depends on, whose earlier steps are finished."""
+        """Return the hashes of what a step depends on, whose earlier steps are finished."""
         job, seeds = self.job, self.seeds
         made_of: dict[str, Any] = {}
         if step == "read":
@@ -289,5 +289,5 @@ class Steps:
 
 
 def checkpoint_of(job: Job) -> Path:
-    """The checkpoint beside the model file."""
+    """Return the checkpoint beside the model file."""
     return checkpoint_path(job.output / job.model.output)

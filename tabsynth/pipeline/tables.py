@@ -104,7 +104,7 @@ class SourceTable:
         return self._table
 
     def _mix(self) -> tuple[Table, pd.DataFrame, npt.NDArray[np.bool_]]:
-        """The mixed table, its mask, and the rows of the entities to hold out."""
+        """Return the mixed table, its mask, and the rows of the entities to hold out."""
         from tabsynth.mixing.mix import mix
         from tabsynth.mixing.plan.plan import Plan
 
@@ -123,7 +123,7 @@ class SourceTable:
         return mixed.table(), mixed.mask, held
 
     def _split(self, table: Table, target: str | None) -> tuple[Table, Table | None]:
-        """Training and held-out rows."""
+        """Return the training and held-out rows."""
         job = self._job
         if job.holdout is None:
             return table, None

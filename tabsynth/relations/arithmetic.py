@@ -46,7 +46,7 @@ class ArithmeticRelation:
     product: bool = False
 
     def __str__(self) -> str:
-        """The relation as a formula, such as ``total = 0.81 * net + tax``."""
+        """Return the relation as a formula, such as ``total = 0.81 * net + tax``."""
         if self.product:
             powers = [name if power == 1 else f"{name}^{power:g}" for name, power in self.terms]
             return f"{self.column} = " + " * ".join([f"{self.constant:g}"] * (self.constant != 1) + powers)

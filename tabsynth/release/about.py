@@ -56,7 +56,7 @@ class About:
 
     @classmethod
     def of(cls, facts: About | Mapping[str, Any]) -> About:
-        """An ``About``, or one from a mapping; its date may be text, and is today (UTC) where it is left out.
+        """Return an ``About``, or one from a mapping; its date may be text, and is today (UTC) where it is left out.
 
         Raises:
             InputError: An unknown key, or a date that is none.
@@ -84,7 +84,7 @@ class About:
 
 
 def parse_date(value: Any) -> datetime.date:
-    """A date, from ISO 8601 text or a date; today (UTC) for None.
+    """Return a date, from ISO 8601 text or a date; today (UTC) for None.
 
     Raises:
         InputError: Not a date.

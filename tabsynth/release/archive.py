@@ -76,7 +76,7 @@ def write_zip(files: Mapping[str, Path], target: Path) -> None:
 
 
 def read_members(file: IO[bytes]) -> dict[str, Member]:
-    """The members of a zip of this form, by name.
+    """Return the members of a zip of this form, by name.
 
     Raises:
         InputError: The file is of another form, or a byte outside the contents was changed.
@@ -106,7 +106,7 @@ def read_members(file: IO[bytes]) -> dict[str, Member]:
 
 
 def read_blocks(file: IO[bytes], member: Member) -> Iterator[bytes]:
-    """The content of a member, block by block."""
+    """Yield the content of a member, block by block."""
     file.seek(member.content_offset)
     left = member.size
     while left:

@@ -61,7 +61,7 @@ class Release:
     key: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The release as plain data."""
+        """Return the release as plain data."""
         gates = [gate.to_dict() for gate in self.gates]
         return {"release": str(self.path), "files": sorted(self.files), "gates": gates, "key": self.key}
 
@@ -153,7 +153,7 @@ def _documents(
     results: Sequence[GateResult],
     model: ModelFile | None,
 ) -> dict[str, bytes]:
-    """All documents, by name; the keys of each are checked against the list of those that may enter."""
+    """Return all documents, by name; the keys of each are checked against the list of those that may enter."""
     private = is_private(ledger)
     evaluation = {} if report is None else public_evaluation(report, private)
     audit = {} if attacks is None else public_audit(attacks, private)

@@ -47,7 +47,7 @@ class GateResult:
     waiver: Waiver | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The public part: no figure."""
+        """Return the public part: no figure."""
         waiver = None if self.waiver is None else self.waiver.to_dict()
         return {"gate": self.gate, "passed": not self.fault, "waiver": waiver}
 
@@ -144,7 +144,7 @@ def _ledger_gate(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) ->
 
 
 def _evidence_gate(frame: pd.DataFrame, evaluation: Report | None, audit: AuditReport | None) -> GateResult:
-    """The reports must be about these rows, or about the first of them where the table is large."""
+    """Return the reports must be about these rows, or about the first of them where the table is large."""
     for name, report in (("evaluation", evaluation), ("audit", audit)):
         if report is None:
             continue

@@ -101,12 +101,12 @@ def read_public_key(path: str | Path) -> Ed25519PublicKey:
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """SHA-256 of a public key's 32 bytes, as hexadecimal text."""
+    """Return the SHA-256 of a public key's 32 bytes, as hexadecimal text."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()
 
 
 def is_signed_by(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether a signature of a message is by the key."""
+    """Return whether a signature of a message is by the key."""
     from cryptography.exceptions import InvalidSignature
 
     try:

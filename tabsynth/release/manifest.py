@@ -38,17 +38,17 @@ class FileEntry:
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether a file may have this name in a bundle: relative, inside it, no sign with a meaning to a shell."""
+    """Return whether a file may have this name in a bundle: relative, inside it, no sign with a meaning to a shell."""
     return _NAME.fullmatch(name) is not None
 
 
 def canonical_json(data: Any) -> bytes:
-    """JSON with sorted keys, one form for equal data."""
+    """Return the JSON with sorted keys, one form for equal data."""
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def write_manifest(files: Mapping[str, FileEntry], *, name: str, version: str, date: str) -> bytes:
-    """The manifest's bytes."""
+    """Return the manifest's bytes."""
     entries = {path: {"size": entry.size, "sha256": entry.sha256} for path, entry in files.items()}
     return canonical_json(
         {"format": FORMAT, "version": VERSION, "name": name, "release": version, "date": date, "files": entries}
@@ -84,7 +84,7 @@ def read_manifest(data: bytes) -> tuple[dict[str, Any], dict[str, FileEntry]]:
 
 
 def sign(manifest: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The signature file of a manifest."""
+    """Return the signature file of a manifest."""
     digest = hashlib.sha256(manifest).hexdigest()
     signature = key.sign(_message(digest))
     return _signature_file(digest, fingerprint(key.public_key()), signature)

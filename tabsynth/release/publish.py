@@ -41,7 +41,7 @@ def check_output(target: Path, recipients: Sequence[str]) -> None:
 
 
 def is_release(folder: Path) -> bool:
-    """Whether a folder holds a release, or nothing."""
+    """Return whether a folder holds a release, or nothing."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -113,7 +113,7 @@ def _is_file(target: Path) -> bool:
 
 
 def _is_running(name: str) -> bool:
-    """Whether the process that made a folder is still there."""
+    """Return whether the process that made a folder is still there."""
     number = name.partition("-")[0]
     if not number.isdigit():
         return True

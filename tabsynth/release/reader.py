@@ -26,10 +26,10 @@ class BundleFiles(Protocol):
         """Names of the regular files."""
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Return the bytes of a file."""
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """The content of a file."""
+        """Return the content of a file."""
 
 
 class FolderFiles:
@@ -47,11 +47,11 @@ class FolderFiles:
         return sorted(self._sizes)
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Return the bytes of a file."""
         return self._sizes[name]
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """The content of a file."""
+        """Yield the content of a file."""
         try:
             handle = os.open(self._folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
             with os.fdopen(handle, "rb") as file:
@@ -91,11 +91,11 @@ class ZipFiles:
         return sorted(self._members)
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Return the bytes of a file."""
         return self._members[name].size
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """The content of a file."""
+        """Return the content of a file."""
         return read_blocks(self._file, self._members[name])
 
 
@@ -120,7 +120,7 @@ def open_bundle(path: str | Path) -> Iterator[BundleFiles]:
 
 
 def read_small(files: BundleFiles, name: str, limit: int) -> bytes:
-    """A small file's content.
+    """Return a small file's content.
 
     Raises:
         InputError: It is larger than the limit.

@@ -43,7 +43,7 @@ def recheck_documents(files: BundleFiles) -> Iterator[Line]:
 
 
 def _columns(files: BundleFiles, documents: dict[str, Any]) -> Iterator[Line]:
-    """The Parquet file's columns are those of the contract and the Table Schema."""
+    """Compare the Parquet file's columns with those of the contract and the Table Schema."""
     contract, schema = documents.get(names.CONTRACT), documents.get(names.TABLE_SCHEMA)
     data = next((name for name in files.names if name.startswith("data/") and name.endswith(".parquet")), None)
     if contract is None or schema is None or data is None or files.size(data) > MAX_PARQUET_BYTES:
@@ -65,7 +65,7 @@ def _columns(files: BundleFiles, documents: dict[str, Any]) -> Iterator[Line]:
 
 
 def _epsilon(privacy: Any) -> Iterator[Line]:
-    """Epsilon composed again from the mechanisms."""
+    """Yield the epsilon composed again from the mechanisms."""
     if not isinstance(privacy, dict):
         return
     if not privacy.get("guarantee"):

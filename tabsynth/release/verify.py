@@ -74,7 +74,7 @@ class Verification:
         return [check.text for check in self.checks if check.status == "failed"]
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
+        """Return the result as plain data."""
         checks = [{"status": check.status, "file": check.file, "text": check.text} for check in self.checks]
         return {"ok": self.ok, **self.name, "checks": checks}
 

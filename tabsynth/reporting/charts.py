@@ -22,7 +22,7 @@ HEAT_COLUMNS = 40
 
 
 def gauge(score: dict[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
-    """Positions on a gauge, from 0 to 100, and the labels of its ends; it is no narrower than ``ends``."""
+    """Return the positions on a gauge, from 0 to 100, and the labels of its ends; it is no narrower than ``ends``."""
     interval, floor = score["interval"], score["floor"]
     shown = [score["value"], *(interval or ()), *([floor] if floor is not None else [])]
     step = (ends[1] - ends[0]) / 10
@@ -43,7 +43,7 @@ def gauge(score: dict[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
 
 
 def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
-    """Paths of two stepped outlines on one scale, and the words under the axis; None without bins."""
+    """Return the paths of two stepped outlines on one scale, and the words under the axis; None without bins."""
     edges, real, synthetic = picture["edges"], picture["real"], picture["synthetic"]
     if not real:
         return None
@@ -67,7 +67,7 @@ def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _label_edge(edges: list[Any], at: int, step: float) -> Any:
-    """An edge; between whole numbers (all edges end in .5) the whole number beside it."""
+    """Return an edge; between whole numbers (all edges end in .5) the whole number beside it."""
     if any(isinstance(value, str) or value % 1 != 0.5 for value in edges):
         return edges[at]
     return edges[at] + step
@@ -96,7 +96,7 @@ def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[str]) -> dict[str, Any] | None:
-    """Cells of the lower triangle: pair errors, with column errors on the diagonal; None below two columns.
+    """Return the cells of the lower triangle: pair errors, with column errors on the diagonal; None below two columns.
 
     Of more than ``HEAT_COLUMNS`` columns those with the largest mean error over their pairs are shown.
     """
@@ -144,12 +144,12 @@ def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[s
 
 
 def level(percent: float) -> int:
-    """The heat map's colour step, from 0."""
+    """Return the heat map's colour step, from 0."""
     return sum(percent >= step for step in HEAT_STEPS)
 
 
 def edge(value: float | str) -> str:
-    """A bin's edge for people: a date without its midnight, a number with three or four digits."""
+    """Return a bin's edge for people: a date without its midnight, a number with three or four digits."""
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
         return moment.strftime("%Y-%m-%d")
@@ -162,12 +162,12 @@ def edge(value: float | str) -> str:
 
 
 def truncate(text: str, max_length: int) -> str:
-    """Text cut to a length, with a sign that it was."""
+    """Return the text cut to a length, with a sign that it was."""
     return text if len(text) <= max_length else text[: max_length - 1].rstrip() + "…"
 
 
 def _coordinate(value: float) -> str:
-    """A coordinate in few characters."""
+    """Return a coordinate in few characters."""
     return f"{value:.1f}".rstrip("0").rstrip(".")
 
 
@@ -183,7 +183,7 @@ MAP_WIDTH, MAP_HEIGHT = 560.0, 120.0
 
 
 def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Paths by shade of the real and the synthetic rows, and of their difference."""
+    """Return the paths by shade of the real and the synthetic rows, and of their difference."""
     if not data:
         return None
     real, synthetic = data["real"], data["synthetic"]
@@ -223,7 +223,7 @@ def _paths(grid: list[list[float]], top: float) -> list[dict[str, Any]]:
 
 
 def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Two stepped outlines over the classifier's probability, and the rows detected most confidently."""
+    """Return the two stepped outlines over the classifier's probability, and the rows detected most confidently."""
     if not data:
         return None
     top = max(*data["real"], *data["synthetic"], 1e-9)

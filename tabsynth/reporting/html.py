@@ -13,7 +13,7 @@ from tabsynth.reporting.number_format import format_number
 
 @cache
 def environment(package: str) -> Environment:
-    """Environment for the templates of ``package`` and those of ``tabsynth.reporting``."""
+    """Return the environment for the templates of ``package`` and those of ``tabsynth.reporting``."""
     out = Environment(
         loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("tabsynth.reporting", "templates")]),
         autoescape=True,
@@ -27,5 +27,5 @@ def environment(package: str) -> Environment:
 
 
 def _breakable(name: str) -> Markup:
-    """A name with line-break opportunities after underscores and dots."""
+    """Return a name with line-break opportunities after underscores and dots."""
     return Markup("").join(escape(part) + Markup("<wbr>") for part in re.split(r"(?<=[_.])", name))

@@ -14,13 +14,13 @@ class SavableReport(Protocol):
     """A report in its three forms."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
 
     def to_html(self) -> str:
-        """A page."""
+        """Return a page."""
 
     def to_markdown(self) -> str:
-        """A summary."""
+        """Return a summary."""
 
 
 def write_report(report: SavableReport, path: str | Path) -> None:

@@ -189,7 +189,7 @@ def parse_rule(data: Any, column: Column, schema: Schema, where: str) -> Rule:
 
 
 def days_since_epoch(text: Any) -> float:
-    """A date as days since 1970.
+    """Return a date as days since 1970.
 
     Raises:
         ValueError: Not a date.

@@ -87,7 +87,7 @@ def generate(
 
 
 def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) -> dict[str, Rule]:
-    """Rules of all learned columns, in an order in which each can be drawn.
+    """Return the rules of all learned columns, in an order in which each can be drawn.
 
     Raises:
         InputError: A rule cannot be used, or columns depend on each other in a cycle.
@@ -117,7 +117,7 @@ def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) ->
 
 
 def _read(path: str | Path) -> Any:
-    """The content of a YAML file."""
+    """Return the content of a YAML file."""
     return read_yaml(path, "rules") or {}
 
 
@@ -166,7 +166,7 @@ def _cast_values(column: Column, values: Array) -> Array:
 
 
 def _series(column: Column, values: Array) -> pd.Series:
-    """Values as a column of the frame."""
+    """Return the values as a column of the frame."""
     if isinstance(column, Numeric):
         whole = column.decimals == 0 and bool(np.isfinite(values).all()) and bool((np.abs(values) < 2**53).all())
         return numeric_series(values, "int64" if whole else "float64")
@@ -181,7 +181,7 @@ def _series(column: Column, values: Array) -> pd.Series:
 
 
 def _valid_rows(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) -> tuple[np.ndarray[Any, Any], str]:
-    """Rows that fit the schema, and the most frequent violation of the others."""
+    """Return the rows that fit the schema, and the most frequent violation of the others."""
     good, fails = np.ones(len(frame), bool), {"": 0}
     for name, column in schema.items():
         if isinstance(column, (Numeric, Datetime)):
@@ -201,7 +201,7 @@ def _valid_rows(frame: pd.DataFrame, rows: Mapping[str, Array], schema: Schema) 
 def _assemble_frame(
     frame: pd.DataFrame, schema: Schema, rules: Mapping[str, Rule], n: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """All columns in the schema's order, with generated identifiers and text, and blanked cells."""
+    """Return all columns in the schema's order, with generated identifiers and text, and blanked cells."""
     out = {}
     for name, column in schema.items():
         if isinstance(column, Identifier):
@@ -229,7 +229,7 @@ def _blank_cells(values: pd.Series, blank: np.ndarray[Any, Any]) -> pd.Series:
 
 
 def _resolution(column: Datetime) -> str:
-    """The unit of a datetime column: declared, or from its format."""
+    """Return the unit of a datetime column: declared, or from its format."""
     if column.resolution:
         return column.resolution
     for unit, codes in (("s", ("%S", "%T", "%c", "%X")), ("min", ("%M",)), ("h", ("%H", "%I"))):

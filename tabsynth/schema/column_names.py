@@ -78,7 +78,7 @@ DATE_WORDS = frozenset({"date", "datum", "fecha", "dob", "admitted", "discharged
 
 
 def split_words(name: str) -> list[str]:
-    """The words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
+    """Return the words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     return re.findall(r"[^\W\d_]+|\d+", spaced.lower())
 

@@ -69,7 +69,7 @@ class Column:
             raise SchemaError(f"column {self.name!r}: {message}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The column as plain data, without defaults."""
+        """Return the column as plain data, without defaults."""
         out: dict[str, Any] = {"kind": self.kind}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -186,7 +186,7 @@ class Datetime(Column):
             self._require(first <= last, f"low {self.low} is above high {self.high}")
 
     def _instant(self, name: str) -> str | None:
-        """A bound as ISO 8601 text; dates, as YAML reads them, are accepted too."""
+        """Return a bound as ISO 8601 text; dates, as YAML reads them, are accepted too."""
         bound = getattr(self, name)
         if isinstance(bound, datetime.date):
             bound = bound.isoformat()
@@ -271,7 +271,7 @@ def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -
 
 
 def _leftovers(kind: type[Column], facts: Mapping[str, Any]) -> list[str]:
-    """Facts of other kinds, and formats of numbers for dates or the other way round."""
+    """Return the facts of other kinds, and formats of numbers for dates or the other way round."""
     own = {f.name for f in fields(kind)}
     known = {f.name for other in KINDS.values() for f in fields(other)}
     out = [key for key in facts if key in known - own]
@@ -284,5 +284,5 @@ def _leftovers(kind: type[Column], facts: Mapping[str, Any]) -> list[str]:
 
 
 def to_naive_utc(instant: datetime.datetime) -> datetime.datetime:
-    """An instant in UTC without its zone; one without a zone is taken as UTC already."""
+    """Return an instant in UTC without its zone; one without a zone is taken as UTC already."""
     return instant if instant.tzinfo is None else instant.astimezone(datetime.UTC).replace(tzinfo=None)

@@ -57,7 +57,7 @@ NANOSECONDS: dict[Resolution, int] = {
 
 
 def infer_iso_format(example: str) -> str | None:
-    """The strftime format of an ISO 8601 date, its zone as text; None for other text."""
+    """Return the strftime format of an ISO 8601 date, its zone as text; None for other text."""
     match = ISO.fullmatch(example)
     if match is None:
         return None
@@ -147,7 +147,7 @@ def _strip_leading_zero(written: pa.Array, part: str) -> pa.Array:
 
 
 def infer_resolution(moments: pd.Series) -> Resolution:
-    """The coarsest unit of which every datetime (in UTC) is a multiple."""
+    """Return the coarsest unit of which every datetime (in UTC) is a multiple."""
     present = moments.dropna()
     if isinstance(present.dtype, pd.DatetimeTZDtype):
         present = present.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -156,7 +156,7 @@ def infer_resolution(moments: pd.Series) -> Resolution:
 
 
 def default_format(moments: pd.Series, resolution: Resolution | None = None) -> str:
-    """The coarsest exact ISO 8601 format; ``format_dates`` converts zones to UTC."""
+    """Return the coarsest exact ISO 8601 format; ``format_dates`` converts zones to UTC."""
     zoned = isinstance(moments.dtype, pd.DatetimeTZDtype)
     unit = resolution or infer_resolution(moments)
     if unit == "D" and not zoned:
@@ -165,7 +165,7 @@ def default_format(moments: pd.Series, resolution: Resolution | None = None) -> 
 
 
 def find_formats(text: Sequence[str]) -> list[str]:
-    """The likeliest format of all texts, and a second if day and month are ambiguous.
+    """Return the likeliest format of all texts, and a second if day and month are ambiguous.
 
     Args:
         text: Each different text once.
@@ -181,7 +181,7 @@ def find_formats(text: Sequence[str]) -> list[str]:
 
 
 def infer_padding(text: Sequence[str], format: str) -> str:
-    """The format with unpadded fields (``%-d``) if that writes every text identically.
+    """Return the format with unpadded fields (``%-d``) if that writes every text identically.
 
     Args:
         text: Each different text once, all of this format.
@@ -198,7 +198,7 @@ def infer_padding(text: Sequence[str], format: str) -> str:
 
 
 def candidate_formats(text: Sequence[str]) -> list[str]:
-    """Formats whose pattern every text matches."""
+    """Return the formats whose pattern every text matches."""
     if not len(text) or len(text[0]) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text[0]):
         return []
     iso = infer_iso_format(text[0])
@@ -223,7 +223,7 @@ def _any_format_pattern() -> re.Pattern[str]:
 
 @cache
 def _format_patterns() -> dict[str, re.Pattern[str]]:
-    """A regular expression for each format other than ISO 8601, likeliest first."""
+    """Return a regular expression for each format other than ISO 8601, likeliest first."""
     days = (*DAY_FIRST, *MONTH_FIRST, *OTHER_FORMATS)
     formats = [day + time for day in days for time in TIME_FORMATS] + [COMPACT_FORMAT, *PARTIAL_FORMATS]
     return {

@@ -43,7 +43,7 @@ def describe(schema: Schema, frame: pd.DataFrame | None = None) -> list[dict[str
 
 
 def _quantiles(values: pd.Series, column: Column) -> list[str]:
-    """Minimum, quartiles and maximum as text; empty for columns without an order."""
+    """Return the minimum, quartiles and maximum as text; empty for columns without an order."""
     present = values.dropna()
     if not len(present) or not isinstance(column, (Numeric, Datetime)):
         return []

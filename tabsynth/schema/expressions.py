@@ -144,7 +144,7 @@ class _RefusedError(ValueError):
 
 
 def _check_nodes(node: ast.AST) -> Iterator[str]:
-    """The columns that a tree reads; raises at a node that is not allowed."""
+    """Yield the columns that a tree reads; raises at a node that is not allowed."""
     match node:
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
             yield from _check_nodes(left)
@@ -189,7 +189,7 @@ def _check_nodes(node: ast.AST) -> Iterator[str]:
 
 
 def _value_names(node: ast.AST) -> Iterator[str]:
-    """The columns that a checked tree reads outside ``missing``."""
+    """Yield the columns that a checked tree reads outside ``missing``."""
     match node:
         case ast.Call(ast.Name("missing")):
             return
@@ -240,7 +240,7 @@ def _value(node: ast.expr, columns: Mapping[str, Array]) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """A side of an arithmetic operation: numbers only, or 3 * "abc" would be text."""
+    """Return a side of an arithmetic operation: numbers only, or 3 * "abc" would be text."""
     held = np.asarray(value)
     if held.dtype.kind == "U" or (held.dtype == object and any(isinstance(item, str) for item in held.ravel())):
         raise TypeError("text cannot be reckoned with")

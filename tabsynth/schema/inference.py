@@ -105,7 +105,7 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
 
 
 def _infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
-    """A pandas categorical stays categorical, unless no category repeats."""
+    """Return a pandas categorical stays categorical, unless no category repeats."""
     if kind.ordered:
         return Categorical(name=name, ordered=True, why="it is an ordered categorical of pandas")
     plain = present.astype(object)
@@ -138,12 +138,12 @@ def _rare_question(present: pd.Series) -> str:
 
 
 def _may_repeat(present: pd.Series) -> bool:
-    """A cheap test that avoids counting columns of distinct values."""
+    """Return a cheap test that avoids counting columns of distinct values."""
     return bool(present.iloc[:MIN_CONSTANT_ROWS].nunique() < MIN_CONSTANT_ROWS // 2)
 
 
 def _infer_number(name: str, present: pd.Series) -> Column:
-    """A column of numbers."""
+    """Return a column of numbers."""
     if exceeds_float64(present):
         return _infer_large_integers(name, present)
     data = present.to_numpy(dtype=np.float64)
@@ -182,7 +182,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
 
 
 def _infer_large_integers(name: str, present: pd.Series) -> Column:
-    """Integers beyond 2**53: a key or a code."""
+    """Return the integers beyond 2**53: a key or a code."""
     distinct = [str(value) for value in present.unique().tolist()]
     if personal := infer_personal(name, distinct[:N_SAMPLED_VALUES]):
         return personal
@@ -193,7 +193,7 @@ def _infer_large_integers(name: str, present: pd.Series) -> Column:
 
 
 def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: npt.NDArray[np.int64]) -> Column:
-    """Integers that never repeat: a row number, a key or a measurement."""
+    """Return the integers that never repeat: a row number, a key or a measurement."""
     run = int(distinct[-1]) - int(distinct[0]) + 1 == len(distinct)
     if len(data) >= MIN_ROWS and run and int(distinct[0]) in (0, 1):
         return Identifier(name=name, why=f"it counts the rows from {int(distinct[0])}")

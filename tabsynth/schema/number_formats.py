@@ -98,7 +98,7 @@ class NumberFormat:
         return float((match["sign"] or match["inner"]) + plain.replace(self.decimal, "."))
 
     def write(self, number: float) -> str:
-        """A number as text."""
+        """Return a number as text."""
         digits = f"{abs(number):.{self.most}f}"
         if self.most == MAX_DECIMALS:  # as short as the number is, but no exponent
             digits = np.format_float_positional(abs(number), unique=True, trim="-")
@@ -119,7 +119,7 @@ class NumberFormat:
 
 
 def find_number_format(text: Sequence[str], decimal: str | None = None) -> NumberFormat | None:
-    """The format that reads every text and writes it identically; None if there is none.
+    """Return the format that reads every text and writes it identically; None if there is none.
 
     Args:
         text: The distinct texts.

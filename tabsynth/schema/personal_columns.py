@@ -21,7 +21,7 @@ YES_NO_WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unkno
 
 
 def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None:
-    """The column, if its name or values suggest personal data.
+    """Return the column, if its name or values suggest personal data.
 
     Args:
         name: Its name.

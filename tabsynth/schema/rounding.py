@@ -133,7 +133,7 @@ def measure_rounding(
 
 
 def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
-    """Index of the coarsest unit of which each number is a multiple; one past the last for none."""
+    """Return the index of the coarsest unit of which each number is a multiple; one past the last for none."""
     single = bool((data.astype(np.float32) == data).all())
     level = np.full(len(data), len(units))
     for at, unit in enumerate(units):
@@ -160,7 +160,7 @@ def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
 
 
 def nearest_multiple(value: Floats, unit: float) -> Floats:
-    """The nearest multiples of a unit, as exact as floats are, shape (n,)."""
+    """Return the nearest multiples of a unit, as exact as floats are, shape (n,)."""
     if unit >= 1:
         return np.asarray(np.rint(value / unit) * unit)
     inverse = np.rint(1 / unit)
@@ -170,7 +170,7 @@ def nearest_multiple(value: Floats, unit: float) -> Floats:
 
 
 def _candidate_units(step: float, units_per_day: float | None) -> list[float]:
-    """Rounding units of a column, coarsest first, none finer than its step."""
+    """Return the rounding units of a column, coarsest first, none finer than its step."""
     if units_per_day is not None:
         found = {units_per_day / parts for parts in PARTS_OF_A_DAY}
         found = {unit for unit in found if unit >= 1 and unit == int(unit)}
@@ -191,7 +191,7 @@ def _merge_rare_levels(counts: Integers, floor: int) -> Integers:
 
 
 def _assign_blocks(rows: Integers) -> Integers:
-    """The block of each bin."""
+    """Return the block of each bin."""
     before = np.cumsum(rows) - rows
     block = before // BLOCK_ROWS
     if rows.sum() - block[-1] * BLOCK_ROWS < BLOCK_ROWS and block[-1] > 0:

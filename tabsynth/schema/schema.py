@@ -95,11 +95,11 @@ class Schema(Mapping[str, Column]):
         return len(self.columns)
 
     def with_role(self, role: str) -> list[str]:
-        """Names of the columns that have a role."""
+        """Return the names of the columns that have a role."""
         return [name for name, column in self.columns.items() if column.role == role]
 
     def replace(self, name: str, **changes: Any) -> Schema:
-        """A copy with changed facts of one column; ``kind`` changes its kind and keeps shared facts.
+        """Return a copy with changed facts of one column; ``kind`` changes its kind and keeps shared facts.
 
         Raises:
             SchemaError: There is no such column, or its kind has no such fact.
@@ -128,7 +128,7 @@ class Schema(Mapping[str, Column]):
         return infer_schema(frame)
 
     def to_dict(self) -> dict[str, Any]:
-        """The schema as plain data."""
+        """Return the schema as plain data."""
         out: dict[str, Any] = {
             "version": VERSION,
             "columns": {name: column.to_dict() for name, column in self.columns.items()},
@@ -170,7 +170,7 @@ class Schema(Mapping[str, Column]):
         return cls(columns, tuple(constraint_from_dict(item) for item in constraints), *more)
 
     def _repr_html_(self) -> str:
-        """A row for each column, for notebooks."""
+        """Return a row for each column, for notebooks."""
         rows = [(name, own.kind, own.role or "", own.origin, own.question) for name, own in self.columns.items()]
         return html_table(("column", "kind", "role", "origin", "question"), rows)
 
@@ -193,7 +193,7 @@ class Schema(Mapping[str, Column]):
 
     @classmethod
     def of(cls, schema: Any) -> Schema:
-        """A schema from a ``Schema``, its dictionary, or the path of its file.
+        """Return a schema from a ``Schema``, its dictionary, or the path of its file.
 
         Raises:
             SchemaError: None of these.
@@ -207,7 +207,7 @@ class Schema(Mapping[str, Column]):
         raise SchemaError(f"schema must be a Schema, its dictionary or the path of its file, not {schema!r:.80}")
 
     def to_sdv(self) -> dict[str, Any]:
-        """SDV 2 metadata as plain data: ``Metadata.load_from_dict(schema.to_sdv())``."""
+        """Return the SDV 2 metadata as plain data: ``Metadata.load_from_dict(schema.to_sdv())``."""
         from tabsynth.schema.sdv_metadata import to_sdv
 
         return to_sdv(self)

@@ -32,7 +32,7 @@ def write_schema(schema: Schema, path: str | Path) -> None:
 
 
 def read_schema(path: str | Path) -> Any:
-    """The data of a schema file.
+    """Return the data of a schema file.
 
     Raises:
         SchemaError: The file cannot be read, or is neither JSON nor YAML.
@@ -49,12 +49,12 @@ def is_yaml(path: str | Path) -> bool:
 
 
 def to_json(data: Mapping[str, Any]) -> str:
-    """Plain data as indented JSON."""
+    """Return plain data as indented JSON."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def to_yaml(schema: Schema, head: str = HEAD) -> str:
-    """A schema as YAML, evidence and questions as comments."""
+    """Return a schema as YAML, evidence and questions as comments."""
     data = schema.to_dict()
     lines = [head + f"version: {data.pop('version')}", "columns:"]
     for name, facts in data.pop("columns").items():
@@ -67,14 +67,14 @@ def to_yaml(schema: Schema, head: str = HEAD) -> str:
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
-    """Plain data as YAML."""
+    """Return plain data as YAML."""
     # JSON first: plain types only.
     plain = json.loads(json.dumps(data))
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1 << 20)
 
 
 def _dates_as_text(data: Any) -> Any:
-    """YAML's dates as ISO 8601, as in JSON."""
+    """Return YAML's dates as ISO 8601, as in JSON."""
     if isinstance(data, Mapping):
         return {_dates_as_text(key): _dates_as_text(value) for key, value in data.items()}
     if isinstance(data, list):

@@ -44,7 +44,7 @@ OWN_KEYS = frozenset(
 
 
 def to_sdv(schema: Schema) -> dict[str, Any]:
-    """SDV metadata as plain data, for ``sdv.metadata.Metadata.load_from_dict``.
+    """Return the SDV metadata as plain data, for ``sdv.metadata.Metadata.load_from_dict``.
 
     A column of an SDV sdtype that is ours in other words keeps it (an ``email`` is a text here and an ``email`` there).
     """
@@ -97,7 +97,7 @@ def from_sdv(metadata: Any) -> Schema:
 
 
 def read_metadata(metadata: Any) -> Mapping[str, Any]:
-    """Metadata as a mapping, from an object, a dictionary or a file."""
+    """Return the metadata as a mapping, from an object, a dictionary or a file."""
     if isinstance(metadata, (str, Path)):
         try:
             metadata = read_json(metadata, "metadata")
@@ -111,7 +111,7 @@ def read_metadata(metadata: Any) -> Mapping[str, Any]:
 
 
 def _keys(facts: Mapping[str, Any]) -> set[str]:
-    """Primary and alternate keys."""
+    """Return the primary and alternate keys."""
     named: list[Any] = [facts.get("primary_key"), *(facts.get("alternate_keys") or [])]
     return {str(one) for name in named if name for one in (name if isinstance(name, (list, tuple)) else [name])}
 
@@ -126,7 +126,7 @@ def _read(name: str, entry: Any, *, key: bool) -> Column:
 
 
 def _facts(name: str, entry: Mapping[str, Any], *, key: bool) -> dict[str, Any]:
-    """Column facts of an SDV entry."""
+    """Return the column facts of an SDV entry."""
     sdtype = entry["sdtype"]
     if sdtype == "numerical":
         places = entry.get("decimal_places")
@@ -180,13 +180,13 @@ def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
 
 
 def _told(column: Column) -> list[str]:
-    """Facts that SDV metadata can express."""
+    """Return the facts that SDV metadata can express."""
     every = ("nullable", "low", "high", "decimals", "format", "values", "ordered", "pattern", "pii")
     return [fact for fact in every if hasattr(column, fact)]
 
 
 def _entry(column: Column, version: str) -> dict[str, Any]:
-    """An SDV entry made of our facts alone."""
+    """Return an SDV entry made of our facts alone."""
     out: dict[str, Any] = {}
     if isinstance(column, Numeric):
         out = {
@@ -219,7 +219,7 @@ def _entry(column: Column, version: str) -> dict[str, Any]:
 
 
 def _iso(name: str, bound: Any, spelling: str | None) -> str | None:
-    """A bound that is spelled as the column is, in ISO 8601."""
+    """Return a bound that is spelled as the column is, in ISO 8601."""
     if bound is None:
         return None
     try:
@@ -232,7 +232,7 @@ def _iso(name: str, bound: Any, spelling: str | None) -> str | None:
 
 
 def _theirs(bound: str | None, spelling: str | None) -> str | None:
-    """An ISO 8601 bound, spelled as the column is."""
+    """Return an ISO 8601 bound, spelled as the column is."""
     if bound is None or spelling is None:
         return bound
     return datetime.datetime.fromisoformat(bound).strftime(spelling)

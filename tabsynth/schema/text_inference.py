@@ -92,13 +92,13 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
 
 
 def rare_share(present: pd.Series) -> float:
-    """Share of values in fewer rows than synthesizers release by default."""
+    """Return the share of values in fewer rows than synthesizers release by default."""
     counts = present.value_counts()
     return float(counts[counts < MIN_GROUP].sum()) / len(present)
 
 
 def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
-    """A datetime, if every value is one in the same format."""
+    """Return a datetime, if every value is one in the same format."""
     formats = find_formats(distinct)
     if not formats:
         return None
@@ -117,7 +117,7 @@ def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
 
 
 def _infer_key(name: str, rows: int, different: int, why: str) -> Column:
-    """A key, with a question if values repeat."""
+    """Return a key, with a question if values repeat."""
     if different == rows:
         return Identifier(name=name, why=f"{why}, and none repeats")
     if is_person(name) and not is_code(name):
@@ -129,7 +129,7 @@ def _infer_key(name: str, rows: int, different: int, why: str) -> Column:
 
 
 def repeated_identifier(name: str) -> Identifier:
-    """A key that several rows share."""
+    """Return a key that several rows share."""
     if is_person(name):
         question = "several rows share a value: is this the person the rows are about? Then give it the role 'person'"
     else:
@@ -143,7 +143,7 @@ def is_person_key(name: str, different: int) -> bool:
 
 
 def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
-    """Numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
+    """Return the numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
     unsure = (
         not sure
         and form.thousands in (",", ".")
@@ -165,7 +165,7 @@ def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sur
 
 
 def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> Column:
-    """Numbers stored as text: codes or quantities."""
+    """Return the numbers stored as text: codes or quantities."""
     padded = any(re.match(r"-?0\d", value) for value in distinct)
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
@@ -181,7 +181,7 @@ def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> 
 
 
 def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
-    """Text that hardly repeats: a key, free text, or categories that a person must confirm."""
+    """Return the text that hardly repeats: a key, free text, or categories that a person must confirm."""
     why = f"{different} different values in {rows} rows"
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):

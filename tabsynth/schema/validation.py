@@ -86,7 +86,7 @@ def satisfies(constraint: Constraint, frame: pd.DataFrame, schema: Schema) -> np
 
 
 def row_values(frame: pd.DataFrame, schema: Schema, names: Iterable[str]) -> dict[str, Any]:
-    """Columns as constraints read them.
+    """Return the columns as constraints read them.
 
     Numbers are float64, dates float64 days since 1970, both NaN where missing; everything else is Python objects, None
     where missing.
@@ -109,7 +109,7 @@ def row_values(frame: pd.DataFrame, schema: Schema, names: Iterable[str]) -> dic
 
 
 def schema_steps(schema: Schema, names: Iterable[str]) -> dict[str, float]:
-    """The distance of neighbouring values of columns with declared decimals or resolution, in days for dates."""
+    """Return the distance of neighbouring values of columns with declared decimals or resolution, in days for dates."""
     out = {}
     for name in names:
         column = schema[name]
@@ -121,7 +121,7 @@ def schema_steps(schema: Schema, names: Iterable[str]) -> dict[str, float]:
 
 
 def _are_numbers(column: Categorical, cells: npt.NDArray[np.object_]) -> bool:
-    """Whether the values of a categorical column are numbers."""
+    """Return whether the values of a categorical column are numbers."""
     values = cells.tolist() if column.values is None else column.values
     known = [value for value in dict.fromkeys(values) if value is not None]
     return bool(known) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known)
@@ -155,7 +155,7 @@ def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.f
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value converts to a float."""
+    """Return whether a value converts to a float."""
     try:
         float(value)
     except (ValueError, TypeError, OverflowError):
@@ -217,7 +217,7 @@ def _check_column(values: pd.Series, column: Column) -> None:
 
 
 def _to_datetime64(instant: str | None) -> np.datetime64 | None:
-    """A datetime bound, clipped to the range of ``datetime64[ns]``."""
+    """Return a datetime bound, clipped to the range of ``datetime64[ns]``."""
     if instant is None:
         return None
     bound = to_naive_utc(datetime.datetime.fromisoformat(instant))

@@ -195,7 +195,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         save(path, self.to_file())
 
     def to_file(self) -> ModelFile:
-        """The content of the file that ``save`` writes."""
+        """Return the content of the file that ``save`` writes."""
         self._check_fitted()
         config, arrays = self._state()
         facts = {
@@ -232,7 +232,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         return model
 
     def card(self) -> dict[str, Any]:
-        """The model card: facts about the model for users of the synthetic table."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         self._check_fitted()
         return {
             "synthesizer": type(self).__name__,
@@ -279,7 +279,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``_restore``."""
+        """Return plain data and arrays for ``_restore``."""
 
     @abstractmethod
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
@@ -287,7 +287,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
-        """Rows as the model draws them, with derived columns, and their vocabulary."""
+        """Return the rows as the model draws them, with derived columns, and their vocabulary."""
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "schema_"):

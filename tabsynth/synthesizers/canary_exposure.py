@@ -38,7 +38,7 @@ NeighbouringTables = tuple[pd.DataFrame, pd.DataFrame]
 def worst_case_tables(
     schema: Schema, *, alone: bool = False, unit: str = "row", rows_per_person: int = 1
 ) -> NeighbouringTables:
-    """A table made of public facts only, and a canary with the last values and highest numbers.
+    """Return a table made of public facts only, and a canary with the last values and highest numbers.
 
     Args:
         schema: The columns, with declared values and bounds.
@@ -115,7 +115,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         n_public: int | None,
         run: FitOptions,
     ) -> _ReplaySource:
-        """Exact counts of another frame for the same sequence of measurements."""
+        """Return the exact counts of another frame for the same sequence of measurements."""
         own = PrivateRows(frame, rows.rules, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
@@ -168,7 +168,7 @@ class _ReplayCompleteError(Exception):
 
 
 def _public_value(column: Column, share: float, number: int, alone: bool) -> Any:
-    """A public value; the canary's share is 1, those of others are below."""
+    """Return a public value; the canary's share is 1, those of others are below."""
     last = share == 1
     if isinstance(column, Categorical):
         values = column.values

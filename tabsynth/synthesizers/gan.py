@@ -102,7 +102,7 @@ class GANSynthesizer(LatentSynthesizer):
         return critic
 
     def _n_epochs(self) -> int:
-        """Epochs of the warm start."""
+        """Return the epochs of the warm start."""
         if self.epochs is not None:
             return self.epochs
         return round(self.sizing_.epochs * (WIDE_EPOCHS_SHARE if self.layout_.total > MIN_WIDE_TOKENS else 1))

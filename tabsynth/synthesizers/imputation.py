@@ -27,7 +27,7 @@ class ConditionalModel(Protocol):
     """A model of the learned slots."""
 
     def probabilities(self, tokens: Tokens, column: int) -> Floats:
-        """The distribution of a slot given the known tokens of rows."""
+        """Return the distribution of a slot given the known tokens of rows."""
 
 
 Predictor = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floats]]]
@@ -37,7 +37,7 @@ Predictor = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floa
 def impute_rows(
     synthesizer: TokenSynthesizer, expected: Predictor, data: pd.DataFrame | Table, how: SampleContext, draw: bool
 ) -> pd.DataFrame:
-    """Rows with the missing cells of all learned columns filled.
+    """Return the rows with the missing cells of all learned columns filled.
 
     Args:
         synthesizer: The fitted synthesizer.
@@ -71,14 +71,14 @@ def impute_rows(
 
 
 def slotwise_predictor(synthesizer: TokenSynthesizer, model: ConditionalModel) -> Predictor:
-    """Predictions slot by slot."""
+    """Return the predictions slot by slot."""
     return lambda fixed, limits: _predict(synthesizer, model, fixed, limits)
 
 
 def _predict(
     synthesizer: TokenSynthesizer, model: ConditionalModel, fixed: Tokens, limits: list[Floats | None]
 ) -> tuple[Tokens, dict[str, Floats]]:
-    """The most probable token of each unknown cell, and the expected number of numeric columns."""
+    """Return the most probable token of each unknown cell, and the expected number of numeric columns."""
     out = fixed.copy()
     numbers: dict[str, Floats] = {}
     for place, position in enumerate(synthesizer.active_):
@@ -102,7 +102,7 @@ def _predict(
 def predict_in_chunks(
     drawer: AutoregressiveSampler, fixed: Tokens, codec: Codec, active: list[int]
 ) -> tuple[Tokens, dict[str, Floats]]:
-    """The most probable token of each unknown cell, and the expected number of numeric columns, by a network."""
+    """Return the most probable token of each unknown cell, and the expected number of numeric columns, by a network."""
     slots = [codec.slots[position] for position in active]
     means = [codec.means(slot) for slot in slots]
     out = np.empty_like(fixed)

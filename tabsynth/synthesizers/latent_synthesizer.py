@@ -25,18 +25,18 @@ class LatentSynthesizer(NetworkSynthesizer):
 
     @abstractmethod
     def _network(self, seed: int) -> LatentNet:
-        """A new network for a fit."""
+        """Return a new network for a fit."""
 
     def _inference_network(self) -> LatentNet:
-        """A network whose weights are loaded afterwards."""
+        """Return a network whose weights are loaded afterwards."""
         return self._network(0)
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
-        """Rows with the tokens that were -1 drawn, in place."""
+        """Return the rows with the tokens that were -1 drawn, in place."""
         return LatentSampler(self.net_, self._slot_sampler(options), self.order_).draw(tokens)
 
     def card(self) -> dict[str, Any]:
-        """The model card: facts about the model for users of the synthetic table."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         sampling = "calibrated to the training marginals (from 1,000 rows on) and stratified unless switched off"
         return {**super().card(), "sampling": sampling}
 

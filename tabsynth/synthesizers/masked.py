@@ -103,7 +103,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return impute_rows(self, self._predict, data, SampleContext.of(seed, False), draw)
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
-        """Log-probability of rows in nats, shape (n,).
+        """Return the log-probability of rows in nats, shape (n,).
 
         This is the probability of the row's tokens, not a density of its numbers. Columns that are not in the frame are
         marginalised.
@@ -121,7 +121,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return float(self.log_prob(data).mean())
 
     def embed(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float32]:
-        """Features of rows for other models, shape (n, width): the network's last layer with nothing masked.
+        """Return the features of rows for other models, shape (n, width): the network's last layer with nothing masked.
 
         Columns that are not in the frame are masked.
 
@@ -215,7 +215,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         )
 
     def _loss(self, batch: Tensor, rank: Tensor, noise: torch.Generator) -> Tensor:
-        """Mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order."""
+        """Return the mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order."""
         rows, slots = batch.shape
         half = rows // 2
         device = batch.device
@@ -233,7 +233,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     @torch.inference_mode()
     def _validation_loss(self, tokens: Tensor) -> float:
-        """Mean negative log-likelihood of validation rows in the fixed order, in nats per row."""
+        """Return the mean negative log-likelihood of validation rows in the fixed order, in nats per row."""
         return -float(self._chain().log_prob(tokens, self.order_).mean())
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
@@ -256,7 +256,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:
-        """The model card: facts about the model for users of the synthetic table."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         few = ", fewer on average" if self.tree_conditionals_.calibration_weights else ""
         names = [self.codec_.slots[position].column for position in self.active_]
         return super().card() | {

@@ -65,7 +65,7 @@ class NetworkSynthesizer(TokenSynthesizer):
         return information
 
     def card(self) -> dict[str, Any]:
-        """The model card: facts about the model for users of the synthetic table."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         return {**super().card(), "precision": self.precision_}
 
     @torch.inference_mode()
@@ -84,16 +84,16 @@ class NetworkSynthesizer(TokenSynthesizer):
 
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
-        """Candidate rows, shape (count, slots)."""
+        """Return the candidate rows, shape (count, slots)."""
         finish = self._refine if finished else None
         return sample_unconditional_rows(self._fill, finish, count, len(self.active_), seed, self._device())
 
     def _device(self) -> torch.device:
-        """Device of the network."""
+        """Return the device of the network."""
         return next(self.net_.parameters()).device
 
     def _slot_sampler(self, options: RowOptions, weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
-        """Sampler of a slot's tokens from its logits; ``weights`` of tokens replace calibration."""
+        """Return the sampler of a slot's tokens from its logits; ``weights`` of tokens replace calibration."""
         asked = options.limits, options.noise, options.calibrate, options.stratify
         allowed = self._allowed_tokens
         return SlotSampler(self.layout_, self.parents_, allowed, *asked, calibration_weights=weights or {})
@@ -103,7 +103,7 @@ class NetworkSynthesizer(TokenSynthesizer):
         """Sample the tokens that are -1, in place."""
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
-        """Sampled and selected rows, with some free cells resampled."""
+        """Return the sampled and selected rows, with some free cells resampled."""
         return tokens
 
 

@@ -59,13 +59,13 @@ class SampleContext:
 
     @classmethod
     def of(cls, seed: int | None, progress: bool | None) -> SampleContext:
-        """A context with its own generator."""
+        """Return a context with its own generator."""
         rng = np.random.default_rng(None if seed is None else validate_seed(seed))
         return cls(rng, progress, int(rng.integers(2**63)))
 
 
 def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:
-    """The model card's entries on the rows of a source that were not used, if any."""
+    """Return the model card's entries on the rows of a source that were not used, if any."""
     if source_rows is None:
         return {}
     rule = f"a uniform random sample of {rows} of {source_rows} rows; the others were not used"
@@ -73,7 +73,7 @@ def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:
 
 
 def resolve_rows(n: int | None, given: Given | None, default: int) -> int:
-    """Number of rows to draw: as asked, as in a frame of conditions, or the default.
+    """Return the number of rows to draw: as asked, as in a frame of conditions, or the default.
 
     Raises:
         InputError: ``n`` is no whole number of at least 0.

@@ -32,7 +32,7 @@ PRIVATE_ALTERNATIVE = "MarginalSynthesizer, which is the most faithful of those 
 
 
 def unsupported_privacy(name: str) -> PrivacyError:
-    """Error of synthesizers that cannot guarantee privacy."""
+    """Return the error of synthesizers that cannot guarantee privacy."""
     return PrivacyError(
         f"{name} cannot guarantee differential privacy; use {PRIVATE_ALTERNATIVE}, or fit it without privacy= where "
         "the output stays as protected as the data"
@@ -42,7 +42,7 @@ def unsupported_privacy(name: str) -> PrivacyError:
 def prepare_private_fit(
     data: Any, schema: Schema | None, privacy: Any, refused: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, Schema, Privacy, dict[str, Any] | None]:
-    """The frame, its schema, the privacy with the fit's open ledger, and the public provenance of a mixed table.
+    """Return the frame, its schema, the privacy with the fit's open ledger, and the public provenance of a mixed table.
 
     Args:
         data: A frame, a table or a path, as given to ``fit``.
@@ -131,7 +131,7 @@ def fit_private(
 
 
 def guarantee_statement(ledger: PrivacyLedger) -> str:
-    """The guarantee in a sentence, for the card."""
+    """Return the guarantee in a sentence, for the card."""
     if not len(ledger) or ledger.epsilon() == float("inf"):
         return "none is guaranteed (epsilon = infinity)"
     if not ledger.secure:

@@ -33,7 +33,7 @@ DATABASE_KINDS = ("relational",)
 
 
 def synthesizer_class(kind: str) -> type[Synthesizer]:
-    """The class of a kind.
+    """Return the class of a kind.
 
     Raises:
         InputError: There is no such kind.
@@ -46,7 +46,7 @@ def synthesizer_class(kind: str) -> type[Synthesizer]:
 
 
 def create(kind: str, **options: Any) -> Synthesizer:
-    """An unfitted synthesizer.
+    """Return an unfitted synthesizer.
 
     Args:
         kind: A name of ``KINDS``.
@@ -78,7 +78,7 @@ def load(path: str | Path) -> Synthesizer:
 
 
 def from_file(file: model_file.ModelFile, path: str | Path) -> Synthesizer:
-    """A fitted synthesizer from the content of its file.
+    """Return a fitted synthesizer from the content of its file.
 
     Raises:
         ModelFileError: Of an unknown kind, or damaged.
@@ -118,7 +118,7 @@ def synthesize(
 
 
 def create_on_device(kind: str, options: Mapping[str, Any]) -> Synthesizer:
-    """An unfitted synthesizer of a kind.
+    """Return an unfitted synthesizer of a kind.
 
     Raises:
         InputError: Unknown kind, unknown option, or unavailable device.
@@ -131,14 +131,14 @@ def create_on_device(kind: str, options: Mapping[str, Any]) -> Synthesizer:
 
 
 def supports_checkpoints(model: Synthesizer) -> bool:
-    """Whether fits of this synthesizer support checkpoints."""
+    """Return whether fits of this synthesizer support checkpoints."""
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
     return isinstance(model, TokenSynthesizer)
 
 
 def known_values(model: Synthesizer) -> dict[str, tuple[Any, ...]]:
-    """Known values of each categorical column; an inferred schema does not contain them."""
+    """Return the known values of each categorical column; an inferred schema does not contain them."""
     from tabsynth.codec.categorical_encoder import ValueCoder
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 

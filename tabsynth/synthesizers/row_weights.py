@@ -68,7 +68,7 @@ def parse_weights(table: Table, weights: Any, mask: pd.DataFrame | None) -> tupl
 
 
 def allow_masked_gaps(schema: Schema, mask: pd.DataFrame | None) -> Schema:
-    """The schema with masked columns nullable, so that their empty cells are valid."""
+    """Return the schema with masked columns nullable, so that their empty cells are valid."""
     if mask is None:
         return schema
     absent = {name for name in mask.columns if name in schema and not mask[name].all()}
@@ -79,7 +79,7 @@ def allow_masked_gaps(schema: Schema, mask: pd.DataFrame | None) -> Schema:
 
 
 def _normalise(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.float64]:
-    """Weights of mean one."""
+    """Return the weights of mean one."""
     what = f"column {column!r}" if column else "weights"
     try:
         out = np.asarray(weights, dtype=np.float64)
@@ -99,7 +99,7 @@ def _normalise(weights: Any, rows: int, column: str | None) -> npt.NDArray[np.fl
 
 
 def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, npt.NDArray[np.bool_]]:
-    """Columns that are absent from some rows, and which rows have them."""
+    """Return the columns that are absent from some rows, and which rows have them."""
     if mask is None:
         return {}
     if not isinstance(mask, pd.DataFrame) or len(mask) != len(frame):
@@ -121,7 +121,7 @@ def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, 
 
 
 def weighted_counts(tokens: Tokens, size: int, weights: Floats | None) -> npt.NDArray[np.int64]:
-    """Weighted rows of each token of a slot; absent tokens (-1) do not count."""
+    """Return the weighted rows of each token of a slot; absent tokens (-1) do not count."""
     here = tokens >= 0
     plain = np.bincount(tokens[here], minlength=size)
     if weights is None:

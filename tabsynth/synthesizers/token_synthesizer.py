@@ -92,7 +92,7 @@ class TokenSynthesizer(Synthesizer):
         )
 
     def _emittable_tokens(self, position: int) -> npt.NDArray[np.bool_]:
-        """Allowed tokens of a slot, shape (size,)."""
+        """Return the allowed tokens of a slot, shape (size,)."""
         slot = self.codec_.slots[position]
         emit = self.codec_.coders[slot.column].allowed_tokens
         if slot.digit is None:
@@ -101,7 +101,7 @@ class TokenSynthesizer(Synthesizer):
         return np.asarray((share > 0).any(0) if slot.digit == 1 else share > 0)
 
     def _pooled_tokens(self, position: int) -> list[int] | None:
-        """The RARE token of a slot; None for a digit."""
+        """Return the RARE token of a slot; None for a digit."""
         slot = self.codec_.slots[position]
         return [self.codec_.coders[slot.column].rare] if slot.digit is None else None
 
@@ -125,7 +125,7 @@ class TokenSynthesizer(Synthesizer):
         return digest.hexdigest()
 
     def _order_digits(self, order: list[int]) -> list[int]:
-        """An order of the learned slots in which a wide column's high digit comes before its low one."""
+        """Return an order of the learned slots in which a wide column's high digit comes before its low one."""
         out = list(order)
         for low in range(len(self.active_)):
             if self._allowed_tokens[low].ndim == 2:
@@ -188,7 +188,7 @@ class TokenSynthesizer(Synthesizer):
     def _draw_rows(
         self, conditions: Conditions, draw: SampleContext, calibrate: bool, stratify: bool, left: Integers, attempt: int
     ) -> pd.DataFrame:
-        """Rows of given numbers as the model draws them."""
+        """Return the rows of given numbers as the model draws them."""
         wanted, limits = conditions.of_rows(left), conditions.limits(self.codec_, self.active_)
         tokens = self._constant_tokens(len(left))
         if self.active_ and len(left):
@@ -217,7 +217,7 @@ class TokenSynthesizer(Synthesizer):
     def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
     ) -> Tokens:
-        """Sampled tokens of the learned slots given fixed ones; functional dependencies hold."""
+        """Return the sampled tokens of the learned slots given fixed ones; functional dependencies hold."""
         if not self.functions_:
             return tokens
         shares: list[Floats] = []
@@ -227,12 +227,12 @@ class TokenSynthesizer(Synthesizer):
         return repair(tokens, held, self.functions_, shares, rng)
 
     def _constant_tokens(self, n: int) -> Tokens:
-        """The token matrix, with the only possible token in slots that are not learned."""
+        """Return the token matrix, with the only possible token in slots that are not learned."""
         only = [np.argmax(self._emittable_tokens(i)) for i in range(len(self.codec_.slots))]
         return np.tile(np.array(only, np.int32), (n, 1))
 
     def _encode_known(self, data: pd.DataFrame | Table) -> Tokens:
-        """The learned tokens of rows, -1 for absent columns."""
+        """Return the learned tokens of rows, -1 for absent columns."""
         self._check_fitted()
         frame = data.frame if isinstance(data, Table) else data
         if unknown := [name for name in frame.columns if name not in self.codec_.coders]:
@@ -262,7 +262,7 @@ class TokenSynthesizer(Synthesizer):
         self._restore_model(config["learned"], weights)
 
     def card(self) -> dict[str, Any]:
-        """The model card: facts about the model for users of the synthetic table."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         vocabulary = {**self.codec_.card(), **self.relations_.card()}
         vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
         chosen = f"by a critic among {N_CANDIDATES} times as many rows" if self.trees_ else None
@@ -286,7 +286,7 @@ class TokenSynthesizer(Synthesizer):
 
     @abstractmethod
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``_restore_model``."""
+        """Return plain data and arrays for ``_restore_model``."""
 
     @abstractmethod
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:

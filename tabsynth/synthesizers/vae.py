@@ -113,7 +113,7 @@ class VAESynthesizer(LatentSynthesizer):
         return LatentNet(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))
 
     def card(self) -> dict[str, Any]:
-        """The model card: facts about the model for users of the synthetic table."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         return {**super().card(), "held_out_nats_a_row": getattr(self, "score_", None)}
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
@@ -142,7 +142,7 @@ class EvidenceLowerBound:
         self.weight = min(1.0, MIN_KL_WEIGHT + (1 - MIN_KL_WEIGHT) * share / KL_WARMUP_SHARE)
 
     def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
-        """Mean loss of a batch, shape (batch, slots), in nats per row."""
+        """Return the mean loss of a batch, shape (batch, slots), in nats per row."""
         net, rows = self.net, len(batch)
         table = net.table()
         mean, log_variance = net.encode(net.summed(batch, table), noise)
@@ -157,7 +157,7 @@ class EvidenceLowerBound:
 
     @torch.inference_mode()
     def validation_loss(self, tokens: Tensor) -> float:
-        """The negative evidence lower bound of validation rows in nats per row, with fixed noise."""
+        """Return the negative evidence lower bound of validation rows in nats per row, with fixed noise."""
         net, noise = self.net, torch.Generator(tokens.device).manual_seed(0)
         mean, log_variance = net.encode(net.summed(tokens, net.table()))
         latents = _sample_latents(mean, log_variance, noise)
@@ -166,11 +166,11 @@ class EvidenceLowerBound:
 
 
 def _sample_latents(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor:
-    """A sample of the latents of each row."""
+    """Return a sample of the latents of each row."""
     normal = torch.empty_like(mean).normal_(generator=noise)
     return mean + (log_variance / 2).exp() * normal
 
 
 def _entropy(log_variance: Tensor) -> Tensor:
-    """Entropy of normal posteriors in nats, shape (rows,)."""
+    """Return the entropy of normal posteriors in nats, shape (rows,)."""
     return 0.5 * (log_variance + 1 + float(np.log(2 * np.pi))).sum(1)

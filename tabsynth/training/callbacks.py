@@ -81,6 +81,6 @@ def mlflow(folder: str | Path, *, experiment: str = "tabsynth", run: str | None 
 
 
 def figures(progress: Progress) -> dict[str, float]:
-    """The logged values: ``loss``, ``seconds``, and ``validation`` if it was measured."""
+    """Return the logged values: ``loss``, ``seconds``, and ``validation`` if it was measured."""
     out = {"loss": progress.loss, "seconds": progress.seconds}
     return out if progress.validation is None else out | {"validation": progress.validation}

@@ -42,7 +42,7 @@ class Adversaries(nn.Module):
         self.step = round(share * self.steps)
 
     def loss(self, batch: Tensor, noise: torch.Generator) -> Tensor:
-        """The sum of both losses for a batch of real rows, shape (rows, slots), and as many generated ones."""
+        """Return the sum of both losses for a batch of real rows, shape (rows, slots), and as many generated ones."""
         critic, rows = self.critic, len(batch)
         table = critic.embed()
         loss, drawn = generator_loss(self.generator, critic, self.moments, rows, noise, table.detach())
@@ -55,7 +55,7 @@ class Adversaries(nn.Module):
 def generator_loss(
     net: Generator, critic: Critic, moments: Moments, rows: int, noise: torch.Generator, table: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The generator's loss on its own rows, and these rows, shape (rows, slots).
+    """Return the generator's loss on its own rows, and these rows, shape (rows, slots).
 
     The sum of the adversarial loss, the error of their frequencies, and the negative log-posterior of their noise given
     part of each row.

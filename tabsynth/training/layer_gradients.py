@@ -20,7 +20,7 @@ class NormPass:
         )
 
     def backward(self, grad: Tensor) -> Tensor:
-        """Gradient of the values."""
+        """Return the gradient of the values."""
         layer = self.layer
         gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_layer_norm_backward(
             grad, self.values, [grad.shape[1]], self.mean, self.scale, layer.weight, layer.bias, [True, True, True]
@@ -57,7 +57,7 @@ class BlockPass:
         return out.add_(functional.linear(self.inner, self.down))
 
     def backward(self, grad: Tensor) -> Tensor:
-        """Gradient of the residual stream before the block."""
+        """Return the gradient of the residual stream before the block."""
         block = self.block
         narrow = grad.to(self.dtype)
         add_gradient(block.down.bias, grad.sum(0))
@@ -78,7 +78,7 @@ class BlockPass:
 
 
 def sum_by_group(groups: Tensor, values: Tensor, size: int) -> Tensor:
-    """Sums of rows by group, added in row order.
+    """Return the sums of rows by group, added in row order.
 
     Args:
         groups: Groups of each row, shape (rows, ways).

@@ -119,7 +119,7 @@ def train(
 
 
 def _derived(seed: int, use: int, number: int) -> int:
-    """An independent seed for one use at one step."""
+    """Return an independent seed for one use at one step."""
     return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0]) >> 1
 
 
@@ -129,7 +129,7 @@ def validation_interval(per_pass: int) -> int:
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is a CUDA GPU if there is one.
+    """Return the device of a name; ``auto`` is a CUDA GPU if there is one.
 
     Raises:
         InputError: The device is not available.

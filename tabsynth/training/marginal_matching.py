@@ -44,7 +44,7 @@ class Moments:
         self.own = 1 / shares
 
     def loss(self, drawn: Drawn) -> Tensor:
-        """Mean squared error of the frequencies, each scaled by its value under independence; unbiased.
+        """Return the mean squared error of the frequencies, each scaled by its value under independence; unbiased.
 
         The drawn token of one slot is paired with the probabilities of a later slot, which is less noisy than a pair of
         drawn tokens. Multiplying the errors of two halves of the rows, whose noise is independent, removes the bias.
@@ -63,13 +63,13 @@ class Moments:
         return total / len(self.order)
 
     def distance(self, tokens: Tensor) -> Tensor:
-        """The same error for tokens without their probabilities."""
+        """Return the same error for tokens without their probabilities."""
         single, pairs = self._shares(tokens)
         total = (self.weight * (pairs - self.pairs).square()).sum() + (self.own * (single - self.single).square()).sum()
         return total / len(self.order)
 
     def _shares(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Frequencies of groups and of pairs of them, in drawing order."""
+        """Return the frequencies of groups and of pairs of them, in drawing order."""
         size = sum(part.shape[1] for part in self.maps)
         single = torch.zeros(size, device=tokens.device)
         pairs = torch.zeros(size, size, device=tokens.device)

@@ -19,7 +19,7 @@ from tabsynth.training.precision import product_autocast, product_dtype
 
 
 def masked_loss(net: MaskedNet, tokens: Tensor, masked: Tensor, weight: Tensor, noise: torch.Generator) -> Tensor:
-    """Weighted cross-entropy of the masked slots; adds its gradients to those of the network's parameters.
+    """Return the weighted cross-entropy of the masked slots; adds its gradients to those of the network's parameters.
 
     Args:
         net: The network, in training mode.
@@ -91,7 +91,7 @@ class _Pass:
         return loss
 
     def _losses(self, logits: Tensor, tokens: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted loss, and its gradient in place of the logits."""
+        """Return the weighted loss, and its gradient in place of the logits."""
         layout = self.net.layout
         order = list(layout.bucket_order)
         wanted, weight = tokens[:, order], weight[:, order]
@@ -114,7 +114,7 @@ class _Pass:
 
 
 def _table(waves: TokenEmbedding) -> Tensor:
-    """The matrix of ``TokenEmbedding``, built in place."""
+    """Return the matrix of ``TokenEmbedding``, built in place."""
     out = waves.free * waves.share  # type: ignore[operator]
     for slot in waves.smooth_slots:
         own = waves.layout.segment(slot)

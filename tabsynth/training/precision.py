@@ -45,7 +45,7 @@ def precision_name(device: torch.device) -> str:
 
 @cache
 def _has_bfloat16_units(device: str) -> bool:
-    """Whether a kind of device multiplies bfloat16 faster than float32; emulation is several times slower."""
+    """Return whether a kind of device multiplies bfloat16 faster than float32; emulation is several times slower."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -57,7 +57,7 @@ class TrainingConfig:
     cycles: int = 1
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then half a cosine to zero, in every cycle."""
+        """Return the learning rate of a step: linear warm-up, then half a cosine to zero, in every cycle."""
         step %= self.steps
         rise = max(1, round(self.warmup * self.steps))
         if step < rise:
@@ -123,7 +123,7 @@ class TrainingState:
         self.step += 1
 
     def evaluate(self, validation_loss: Callable[[], float]) -> float:
-        """The score of the averaged weights; the best ones are stored."""
+        """Return the score of the averaged weights; the best ones are stored."""
         self.module.eval()
         own = [weight.clone() for weight in self.weights]
         self._put(self.average)
@@ -152,7 +152,7 @@ class TrainingState:
             own.copy_(new)
 
     def to_file(self, fingerprint: str) -> ModelFile:
-        """The state for ``restore``."""
+        """Return the state for ``restore``."""
         arrays: dict[str, npt.NDArray[Any]] = {}
         for i, weight in enumerate(self.weights):
             held = {"weight": weight, "average": self.average[i], **self.optimiser.state[weight]}

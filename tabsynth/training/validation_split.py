@@ -44,7 +44,7 @@ def split_rows(
 
 
 def resample_rows(weights: npt.NDArray[np.float64], rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Row numbers, each repeated by its weight to within one: systematic resampling (Kitagawa 1996)."""
+    """Return the row numbers, each repeated by its weight to within one: systematic resampling (Kitagawa 1996)."""
     ends = np.cumsum(weights)
     points = (rng.random() + np.arange(rows)) / rows * ends[-1]
     return np.asarray(np.minimum(np.searchsorted(ends, points, side="right"), len(weights) - 1))

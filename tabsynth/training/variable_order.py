@@ -25,7 +25,7 @@ MAX_SLOT_TOKENS = 64
 
 
 def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDArray[np.float64]:
-    """Pairwise mutual information in nats, bias-corrected (Miller and Madow 1955), shape (slots, slots).
+    """Return the pairwise mutual information in nats, bias-corrected (Miller and Madow 1955), shape (slots, slots).
 
     The diagonal holds each slot's own entropy.
     Tokens are grouped to at most 32 per slot, and large tables are subsampled at evenly spaced rows.
@@ -59,7 +59,7 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
 def chain_order(
     information: npt.NDArray[np.float64], sizes: Sequence[int], *, nearest_first: bool = False
 ) -> list[int]:
-    """An order of the slots: independent slots of few tokens, then the others by ascending entropy.
+    """Return an order of the slots: independent slots of few tokens, then the others by ascending entropy.
 
     Rows with equal prefixes share one pass through the network, and slots of low entropy leave few prefixes. On small
     tables a network learns dependences better between neighbours in the order.
@@ -80,7 +80,7 @@ def chain_order(
 
 
 def _spanning_tree_order(information: npt.NDArray[np.float64], first: list[int]) -> list[int]:
-    """The given slots, the most informative other, then repeatedly the nearest to them (Prim's algorithm)."""
+    """Return the given slots, the most informative other, then repeatedly the nearest to them (Prim's algorithm)."""
     shared = information * (1 - np.eye(len(information)))
     order, left = list(first), np.ones(len(information), bool)
     left[first] = False
@@ -94,7 +94,7 @@ def _spanning_tree_order(information: npt.NDArray[np.float64], first: list[int])
 
 
 def explained_entropy_share(information: npt.NDArray[np.float64]) -> float:
-    """Share of the slots' entropy that their best single predictors explain, from 0 to 1."""
+    """Return the share of the slots' entropy that their best single predictors explain, from 0 to 1."""
     shared = information * (1 - np.eye(len(information)))
     entropy = float(information.diagonal().sum())
     return float(shared.max(axis=1).sum()) / entropy if entropy > 0 else 0.0
@@ -110,7 +110,7 @@ def strongest_predecessors(information: npt.NDArray[np.float64], order: Sequence
 
 
 def _entropy(codes: npt.NDArray[np.int64], width: int) -> tuple[float, int]:
-    """Plug-in entropy in nats, and the number of values seen."""
+    """Return the plug-in entropy in nats, and the number of values seen."""
     counts = np.bincount(codes, minlength=width)
     counts = counts[counts > 0]
     share = counts / counts.sum()

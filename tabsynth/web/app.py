@@ -31,7 +31,7 @@ STATIC = {"style.css": "text/css", "web.css": "text/css", "web.js": "text/javasc
 
 
 def create_app(root: Path, access: Access, *, max_bytes: int = MAX_BYTES) -> Starlette:
-    """The application over a folder of projects.
+    """Return the application over a folder of projects.
 
     Args:
         root: The folder.
@@ -89,7 +89,7 @@ def _form(handler: Handler, page: Callable[..., Response]) -> Callable[[Request]
 
 
 def static(request: Request) -> Response:
-    """The style and the script, from the package."""
+    """Return the style and the script, from the package."""
     name = request.path_params["name"]
     if name not in STATIC:
         return HTMLResponse("Not found", 404)

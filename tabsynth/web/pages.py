@@ -51,7 +51,7 @@ class Pages:
         return open_project(self.root, request.path_params["slug"])
 
     def _step(self, request: Request, template: str, step: int, error: str = "", **facts: Any) -> Response:
-        """A page of one step, with the navigation of the project."""
+        """Return a page of one step, with the navigation of the project."""
         project = self._project(request)
         steps = ("columns", "protection", "learn", "results")
         reached = 2 + steps.index(project.step)
@@ -59,12 +59,12 @@ class Pages:
         return self._render(request, template, 400 if error else 200, **facts)
 
     def refused(self, request: Request, error: Exception) -> Response:
-        """A page for an address or a request that cannot be answered."""
+        """Return a page for an address or a request that cannot be answered."""
         message = str(error) if isinstance(error, TabsynthError) else "There is no such page."
         return self._render(request, "message.html.j2", 404, error=message)
 
     def broken(self, request: Request, error: Exception) -> Response:
-        """A page for an error that is not the user's; the terminal has the details."""
+        """Return a page for an error that is not the user's; the terminal has the details."""
         answer = self._render(request, "message.html.j2", 500, error="Something unexpected failed; see the terminal.")
         answer.headers.update(HEADERS)
         return answer
@@ -191,7 +191,7 @@ class Pages:
         return _see(project, "learn")
 
     async def events(self, request: Request) -> Response:
-        """Progress of the job as server-sent events, until it ends."""
+        """Return the progress of the job as server-sent events, until it ends."""
         project = self._project(request)
         private = Protection.of(project).private
 
@@ -230,7 +230,7 @@ class Pages:
         return _see(project, "results#h-release")
 
     def pipeline(self, request: Request, error: str = "") -> Response:
-        """The project as a pipeline file."""
+        """Return the project as a pipeline file."""
         project = self._project(request)
         return self._step(request, "pipeline.html.j2", 5, error, text=pipeline_text(project))
 
@@ -241,7 +241,7 @@ class Pages:
         return _see(project, "files/pipeline.yaml")
 
     def file(self, request: Request) -> Response:
-        """A result: reports are shown in a sandbox, other files are downloaded."""
+        """Return a result: reports are shown in a sandbox, other files are downloaded."""
         name = request.path_params["name"]
         if name not in DOWNLOADS:
             raise InputError(f"there is no file {name!r}")

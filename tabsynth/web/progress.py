@@ -49,7 +49,7 @@ def live(status: Mapping[str, Any], private: bool) -> dict[str, Any]:
 
 
 def curve_path(points: list[list[float]]) -> str:
-    """The validation score over the steps as the path of an SVG; empty below two points."""
+    """Return the validation score over the steps as the path of an SVG; empty below two points."""
     if len(points) < 2:
         return ""
     steps, values = [point[0] for point in points], [point[1] for point in points]
@@ -63,7 +63,7 @@ def curve_path(points: list[list[float]]) -> str:
 
 
 async def stream(current: Callable[[], dict[str, Any]]) -> AsyncIterator[str]:
-    """Events with the progress whenever it changes, and a last one at the end."""
+    """Yield the events with the progress whenever it changes, and a last one at the end."""
     last, quiet = "", 0.0
     while True:
         data = await anyio.to_thread.run_sync(current)

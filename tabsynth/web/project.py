@@ -45,15 +45,15 @@ class Project:
         return self.folder.name
 
     def path(self, name: str) -> Path:
-        """A file of the project."""
+        """Return a file of the project."""
         return self.folder / name
 
     def output(self, name: str) -> Path:
-        """A result."""
+        """Return a result."""
         return self.folder / OUTPUT / name
 
     def has(self, name: str) -> bool:
-        """Whether a file of the project exists."""
+        """Return whether a file of the project exists."""
         return self.path(name).is_file()
 
     @property
@@ -82,7 +82,7 @@ class Project:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The plain data of a state file; empty if it is missing or damaged."""
+    """Return the plain data of a state file; empty if it is missing or damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -96,7 +96,7 @@ def write_state(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def open_project(root: Path, slug: str) -> Project:
-    """The project of a name.
+    """Return the project of a name.
 
     Raises:
         InputError: There is none.
@@ -108,13 +108,13 @@ def open_project(root: Path, slug: str) -> Project:
 
 
 def list_projects(root: Path) -> list[Project]:
-    """All projects, the latest first."""
+    """Return all projects, the latest first."""
     found = [path.parent for path in root.glob(f"*/{_STATE}") if _SLUG.fullmatch(path.parent.name)]
     return [Project(folder) for folder in sorted(found, key=lambda f: -(f / _STATE).stat().st_mtime)]
 
 
 def create_project(root: Path, title: str) -> Project:
-    """A new folder, named after the title."""
+    """Return a new folder, named after the title."""
     base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40].strip("-") or "table"
     number = 1
     while True:

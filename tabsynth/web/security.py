@@ -63,7 +63,7 @@ class Access:
         self._on_token(self._token)
 
     def redeem(self, token: str) -> str | None:
-        """A new session for the one-time token; None for any other."""
+        """Return a new session for the one-time token; None for any other."""
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             return None
         session = secrets.token_urlsafe(24)
@@ -72,12 +72,12 @@ class Access:
         return session
 
     def session(self, headers: Headers) -> str | None:
-        """The session of a request's cookie; None without a valid one."""
+        """Return the session of a request's cookie; None without a valid one."""
         given = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
         return given if given in self._sessions else None
 
     def csrf(self, session: str) -> str:
-        """The token that every form of a session sends back."""
+        """Return the token that every form of a session sends back."""
         return hmac.new(self._key, session.encode(), hashlib.sha256).hexdigest()
 
 
@@ -109,7 +109,7 @@ class Guard:
             await self._too_large()(scope, receive, _with_headers(send))
 
     def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
-        """The refusal of a request, or the page that exchanges a token for a cookie; None to go on."""
+        """Return the refusal of a request, or the page that exchanges a token for a cookie; None to go on."""
         host = headers.get("host", "")
         if host.rpartition(":")[0] not in LOOPBACK and host not in LOOPBACK:
             return PlainTextResponse("This page answers to this machine's own name only.\n", 403)

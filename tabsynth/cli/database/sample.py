@@ -42,7 +42,7 @@ def sample_folder(args: Namespace, parse_given: ParseGiven) -> int:
 def _given_by_table(
     conditions: Iterable[str], schema: DatabaseSchema, parse_given: ParseGiven
 ) -> dict[str, Mapping[str, Any]] | None:
-    """Conditions ``TABLE.COLUMN=VALUE`` by table."""
+    """Return the conditions ``TABLE.COLUMN=VALUE`` by table."""
     from tabsynth.errors import ConditionError, quote
 
     texts: dict[str, list[str]] = {}

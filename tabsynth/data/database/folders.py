@@ -26,7 +26,7 @@ FORMATS = ("parquet", "csv")
 
 
 def holds_linked_tables(path: str | Path) -> bool:
-    """Whether a path is a folder of several tables, not one table in parts.
+    """Return whether a path is a folder of several tables, not one table in parts.
 
     A folder whose files are all Parquet with the same columns, or are in subfolders only, is one table, as in ``read``.
     """
@@ -43,7 +43,7 @@ def holds_linked_tables(path: str | Path) -> bool:
 
 
 def table_files(folder: str | Path) -> dict[str, Path]:
-    """The files of the tables in a folder, by the table's name; files of other kinds are ignored.
+    """Return the files of the tables in a folder, by the table's name; files of other kinds are ignored.
 
     Raises:
         SourceError: Not a folder, no table in it, or two files of one name.
@@ -65,7 +65,7 @@ def table_files(folder: str | Path) -> dict[str, Path]:
 
 
 def table_name(path: Path) -> str | None:
-    """The name of the table that a file holds; None for other files."""
+    """Return the name of the table that a file holds; None for other files."""
     lower = path.name.lower()
     suffix = max((s for s in SUFFIXES if lower.endswith(s)), key=len, default=None)
     if suffix is None or path.name.startswith((".", "~")) or not path.is_file():

@@ -14,7 +14,7 @@ from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 
 def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, key: ForeignKey) -> Integers:
-    """The parent's row number of each child row, -1 where the key is missing or has no parent, shape (n,).
+    """Return the parent's row number of each child row, -1 where the key is missing or has no parent, shape (n,).
 
     Keys are compared as numbers if both columns are numbers, else as text, so that 7, 7.0 and "7" are one key.
     """
@@ -35,12 +35,12 @@ def _as_text(values: pd.Series) -> pd.Series:
 
 
 def root_table(schema: DatabaseSchema) -> str:
-    """The root table with the most tables below it: its rows are the units of a split."""
+    """Return the root table with the most tables below it: its rows are the units of a split."""
     return max(schema.roots, key=lambda name: len(tables_below(schema, name)))
 
 
 def tables_below(schema: DatabaseSchema, name: str) -> list[str]:
-    """A table and those whose rows are its histories, by main foreign keys."""
+    """Return a table and those whose rows are its histories, by main foreign keys."""
     out = [name]
     for child in schema.children(name):
         out += tables_below(schema, child)
@@ -50,7 +50,7 @@ def tables_below(schema: DatabaseSchema, name: str) -> list[str]:
 def root_rows(
     tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, parents: Mapping[ForeignKey, Integers] | None = None
 ) -> dict[str, Integers]:
-    """The row number, in its own root table, of the root of each row; -1 where a history has no root.
+    """Return the row number, in its own root table, of the root of each row; -1 where a history has no root.
 
     Args:
         tables: The tables by name.
@@ -71,7 +71,7 @@ def root_rows(
 def take_roots(
     tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, chosen: npt.NDArray[np.bool_]
 ) -> dict[str, pd.DataFrame]:
-    """The database of some root rows and all below them; the other tables are kept whole.
+    """Return the database of some root rows and all below them; the other tables are kept whole.
 
     Foreign keys that are not a table's main one and refer to a row that is left out are set to missing.
 

@@ -24,7 +24,7 @@ def is_dataset(path: str | Path) -> bool:
 
 
 def read_dataset(path: str | Path) -> pa.Table:
-    """All rows of the files.
+    """Return all rows of the files.
 
     Raises:
         SourceError: There are no files, or one is damaged.
@@ -65,7 +65,7 @@ def dataset_batches(
 
 
 def dataset_names(path: str | Path) -> list[str]:
-    """The columns of the files, partitions last."""
+    """Return the columns of the files, partitions last."""
     return list(_open(path).schema.names)
 
 
@@ -97,7 +97,7 @@ def _open(path: str | Path) -> pyarrow.dataset.Dataset:
 
 
 def _files(path: Path) -> list[Path]:
-    """The files in the order of their names; hidden ones are left out."""
+    """Return the files in the order of their names; hidden ones are left out."""
     found = path.rglob("*") if path.is_dir() else map(Path, glob.iglob(str(path), recursive=True))  # noqa: PTH207 - an absolute pattern
     base = path if path.is_dir() else _fixed_part(path)
     files = sorted(
@@ -113,7 +113,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder of a pattern before its first wildcard."""
+    """Return the folder of a pattern before its first wildcard."""
     parts = pattern.parts
     fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     return Path(*parts[:fixed]) if fixed else Path()

@@ -37,7 +37,7 @@ Fact = Bound | Membership
 
 
 def parse_check(expression: str) -> list[Fact]:
-    """The facts that a CHECK expression states; an expression of any other form states none.
+    """Return the facts that a CHECK expression states; an expression of any other form states none.
 
     Example:
         >>> parse_check("(age >= 0)")
@@ -119,7 +119,7 @@ class _Parser:
         return [_bound(left, operator, right)]
 
     def operand(self) -> tuple[str, Value]:
-        """A column or a constant, with its casts skipped: ("column", name) or ("value", constant)."""
+        """Return a column or a constant, with its casts skipped: ("column", name) or ("value", constant)."""
         if self._take("("):
             found = self.operand()
             self._expect(")")

@@ -31,7 +31,7 @@ from tabsynth.schema.schema import Schema
 
 
 def new_definition(database: Database, rows: pa.Schema, schema: Schema | None) -> TableDefinition:
-    """The definition of a table for rows.
+    """Return the definition of a table for rows.
 
     The type of a column is the one that the schema took from a database, if this database knows it, else follows from
     the rows. NOT NULL, the primary key, bounds and lists of values are those of the schema.
@@ -55,7 +55,7 @@ def new_definition(database: Database, rows: pa.Schema, schema: Schema | None) -
 
 
 def create_statement(name: TableName, definition: TableDefinition, types: Sequence[str] | None = None) -> str:
-    """The statement that creates a table."""
+    """Return the statement that creates a table."""
     types = types or [column.type for column in definition.columns]
     parts = [
         f"{quote_identifier(column.name)} {spelled}{'' if column.nullable else ' NOT NULL'}"
@@ -99,7 +99,7 @@ def _are_text(values: Sequence[object] | None) -> bool:
 
 
 def _checks(column: Column, family: str) -> list[str]:
-    """CHECK expressions for bounds and lists of values, in a type that can be compared with them."""
+    """Return the CHECK expressions for bounds and lists of values, in a type that can be compared with them."""
     name = quote_identifier(column.name)
     out = []
     is_number = isinstance(column, Numeric) and family in (INTEGER, DECIMAL, FLOAT)

@@ -105,22 +105,22 @@ class Database(Protocol):
     enums_have_names: bool
 
     def table_names(self) -> list[TableName]:
-        """The tables that can be read without naming a database schema."""
+        """Return the tables that can be read without naming a database schema."""
 
     def definition(self, name: TableName) -> TableDefinition | None:
         """How a table is declared; None if there is no such table."""
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query, in Arrow's plain types; exact decimals are text with ``DECIMAL_FIELD``."""
+        """Return the rows of a query, in Arrow's plain types; exact decimals are text with ``DECIMAL_FIELD``."""
 
     def select(self, name: TableName) -> str:
-        """The query of a whole table."""
+        """Return the query of a whole table."""
 
     def accepts(self, type: str) -> bool:
         """Return whether the database knows a type by this name."""
 
     def type_of(self, kind: pa.DataType) -> str:
-        """The database's type for an Arrow type."""
+        """Return the database's type for an Arrow type."""
 
     def create(self, name: TableName, definition: TableDefinition) -> None:
         """Create a table."""
@@ -167,7 +167,7 @@ def type_family(type: str) -> str:
 
 
 def type_size(type: str) -> tuple[int, int] | None:
-    """Precision and scale, or the length, of a type such as ``numeric(10,2)``."""
+    """Return the precision and scale, or the length, of a type such as ``numeric(10,2)``."""
     found = _SIZE.search(type)
     return (int(found[1]), int(found[2] or 0)) if found else None
 

@@ -60,7 +60,7 @@ class DuckDb:
         return list(self._connection.execute(statement, list(parameters)).fetchall())
 
     def table_names(self) -> list[TableName]:
-        """The tables of the main schema."""
+        """Return the tables of the main schema."""
         rows = self._rows(
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND NOT internal ORDER BY 1"
         )
@@ -97,11 +97,11 @@ class DuckDb:
         return TableDefinition(columns, key, tuple(unique), tuple(links), tuple(checks))
 
     def select(self, name: TableName) -> str:
-        """The query of a whole table."""
+        """Return the query of a whole table."""
         return f"SELECT * FROM {name.sql}"
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query."""
+        """Yield the rows of a query."""
         inner = select.strip().rstrip(";").rstrip()
         described = self._rows(f"DESCRIBE {inner}")
         names = [row[0] for row in described]
@@ -123,7 +123,7 @@ class DuckDb:
         return True
 
     def type_of(self, kind: pa.DataType) -> str:
-        """DuckDB's type for an Arrow type."""
+        """Return DuckDB's type for an Arrow type."""
         if pa.types.is_dictionary(kind):
             return self.type_of(kind.value_type)
         if pa.types.is_decimal(kind):
@@ -178,7 +178,7 @@ class DuckDb:
 
 
 def _labels(type: str) -> tuple[str, ...]:
-    """The values of ``ENUM('a', 'b')``."""
+    """Return the values of ``ENUM('a', 'b')``."""
     if not type.startswith("ENUM("):
         return ()
     return tuple(label.replace("''", "'") for label in re.findall(r"'((?:[^']|'')*)'", type))

@@ -51,7 +51,7 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_literal(value: object) -> str:
-    """A number, boolean or text as a literal of standard SQL, for definitions, which take no parameters."""
+    """Return a number, boolean or text as a literal of standard SQL, for definitions, which take no parameters."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, (int, float)):

@@ -65,7 +65,7 @@ class PostgresCatalogue:
         raise NotImplementedError
 
     def table_names(self) -> list[TableName]:
-        """The tables in the schemas of the search path."""
+        """Return the tables in the schemas of the search path."""
         return [TableName(table, None if schema == "public" else schema) for schema, table in self.execute(TABLES)]
 
     def _oid(self, name: TableName) -> int | None:

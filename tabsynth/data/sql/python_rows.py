@@ -55,7 +55,7 @@ def _array(name: str, values: list[Any], *, is_boolean: bool) -> tuple[pa.Array,
 
 
 def _plain(value: Any) -> Any:
-    """Times and identifiers as text, intervals as seconds, bytes in hexadecimal."""
+    """Return the times and identifiers as text, intervals as seconds, bytes in hexadecimal."""
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     if isinstance(value, (bytes, memoryview)):
@@ -64,6 +64,6 @@ def _plain(value: Any) -> Any:
 
 
 def batch_to_rows(rows: pa.Table, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows of Python objects, in lists of limited length."""
+    """Yield the rows of Python objects, in lists of limited length."""
     for batch in rows.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS):
         yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))

@@ -15,7 +15,7 @@ from tabsynth.schema.schema import Schema
 
 
 def read_schema(url: str, table: str | None = None) -> Schema:
-    """The schema that a database declares for a table: kinds, NOT NULL, keys, enums, ranges and lists of values.
+    """Return the schema that a database declares for a table: kinds, NOT NULL, keys, enums, ranges and lists of values.
 
     No row is read, so the schema depends on no person. Columns whose kind only the rows could decide are marked
     ``inferred`` and have a question.
@@ -37,7 +37,7 @@ def read_schema(url: str, table: str | None = None) -> Schema:
 
 
 def database_schema(url: str, tables: Iterable[str] | None = None) -> DatabaseSchema:
-    """The tables of a database and the links between them, as it declares them.
+    """Return the tables of a database and the links between them, as it declares them.
 
     Args:
         url: The database.

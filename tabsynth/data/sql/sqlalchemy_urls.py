@@ -31,7 +31,7 @@ class SqlAlchemy:
         self._created: list[Any] = []
 
     def table_names(self) -> list[TableName]:
-        """The tables of the default schema."""
+        """Return the tables of the default schema."""
         return [TableName(name) for name in self._inspect().get_table_names()]
 
     def _inspect(self) -> Any:
@@ -70,7 +70,7 @@ class SqlAlchemy:
         return TableDefinition(columns, key, tuple(one[0] for one in unique if len(one) == 1), links, checks)
 
     def select(self, name: TableName) -> str:
-        """The query of a whole table, with its name quoted as this database does."""
+        """Return the query of a whole table, with its name quoted as this database does."""
         return str(self._sql.select(self._sql.text("*")).select_from(self._table(name)).compile(self._engine))
 
     def _table(self, name: TableName) -> Any:
@@ -80,7 +80,7 @@ class SqlAlchemy:
         return self._sql.sql.quoted_name(name, quote=True)
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query."""
+        """Yield the rows of a query."""
         result = self._connection.execution_options(stream_results=True, yield_per=BATCH_ROWS).exec_driver_sql(select)
         names = list(result.keys())
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -98,7 +98,7 @@ class SqlAlchemy:
         return False
 
     def type_of(self, kind: pa.DataType) -> str:
-        """SQLAlchemy's name of a type."""
+        """Return SQLAlchemy's name of a type."""
         if pa.types.is_dictionary(kind):
             return self.type_of(kind.value_type)
         if pa.types.is_integer(kind):

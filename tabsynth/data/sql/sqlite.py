@@ -48,7 +48,7 @@ class Sqlite:
         url.attempt("open", lambda: self._connection.execute("BEGIN IMMEDIATE" if writable else "BEGIN"))
 
     def table_names(self) -> list[TableName]:
-        """The tables of the file."""
+        """Return the tables of the file."""
         rows = self._connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
         )
@@ -94,11 +94,11 @@ class Sqlite:
         return tuple(found[0][0] for found in columns if len(found) == 1)
 
     def select(self, name: TableName) -> str:
-        """The query of a whole table."""
+        """Return the query of a whole table."""
         return f"SELECT * FROM {name.sql}"
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query."""
+        """Yield the rows of a query."""
         cursor = self._connection.execute(select)
         if cursor.description is None:
             raise DataError("the query returns no table; write a SELECT")
@@ -115,7 +115,7 @@ class Sqlite:
             yield pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.string()) for name in names]))
 
     def _booleans(self, select: str) -> list[str]:
-        """Columns declared as boolean, where a whole table is read: SQLite stores 0 and 1."""
+        """Return the columns declared as boolean, where a whole table is read: SQLite stores 0 and 1."""
         for name in self.table_names():
             if select == self.select(name):
                 definition = self.definition(name)
@@ -127,7 +127,7 @@ class Sqlite:
         return type_family(type) != "other"
 
     def type_of(self, kind: pa.DataType) -> str:
-        """SQLite's type for an Arrow type."""
+        """Return SQLite's type for an Arrow type."""
         if pa.types.is_dictionary(kind):
             return self.type_of(kind.value_type)
         if pa.types.is_integer(kind):
@@ -173,7 +173,7 @@ class Sqlite:
 
 
 def _stored(value: Any) -> Any:
-    """A value in one of SQLite's types: dates as ISO 8601 text."""
+    """Return a value in one of SQLite's types: dates as ISO 8601 text."""
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, (datetime.date, datetime.time)):
@@ -186,7 +186,7 @@ def _stored(value: Any) -> Any:
 
 
 def _checks(statement: str) -> Iterator[str]:
-    """The expressions of CHECK constraints in the statement that created a table."""
+    """Yield the expressions of CHECK constraints in the statement that created a table."""
     for found in _CHECK.finditer(statement):
         depth, quoted = 1, ""
         for place in range(found.end(), len(statement)):

@@ -42,7 +42,7 @@ TEXT_QUESTION = "the database does not say what the text is: categories, an iden
 
 
 def schema_from_definition(definition: TableDefinition) -> Schema:
-    """The schema that a definition alone states.
+    """Return the schema that a definition alone states.
 
     Columns of text and of numbers without bounds leave open what they hold: they are marked ``inferred`` where only the
     rows could say it.
@@ -53,7 +53,7 @@ def schema_from_definition(definition: TableDefinition) -> Schema:
 
 
 def merge_schemas(inferred: Schema, declared: Schema) -> Schema:
-    """The schema of a table that was read: inferred, with what the database declares.
+    """Return the schema of a table that was read: inferred, with what the database declares.
 
     A kind that the database alone decides is taken from there (an enum, a list of values, a date, a key), another from
     the values. NOT NULL, bounds and the type in the database are always the declared ones.
@@ -112,7 +112,7 @@ def _column(column: ColumnDefinition, table: TableDefinition, facts: Iterable[Fa
 
 
 def _numbers(facts: Iterable[Fact], decimals: int | None) -> dict[str, Any]:
-    """Inclusive bounds; a strict one moves to the next number that the type can hold."""
+    """Return the inclusive bounds; a strict one moves to the next number that the type can hold."""
     low, high = -math.inf, math.inf
     for fact in facts:
         if not isinstance(fact, Bound) or isinstance(fact.value, (str, type(None))):
@@ -129,7 +129,7 @@ def _numbers(facts: Iterable[Fact], decimals: int | None) -> dict[str, Any]:
 
 
 def _beyond(value: float, step: float, direction: float) -> float:
-    """The next number above or below a strict bound."""
+    """Return the next number above or below a strict bound."""
     if not step:
         return math.nextafter(value, direction)
     moved = value + math.copysign(step, direction)

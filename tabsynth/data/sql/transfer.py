@@ -63,7 +63,7 @@ def open_database(url: DatabaseUrl, *, writable: bool = False) -> Iterator[Datab
 
 
 def table_of(url: DatabaseUrl, table: str | None) -> TableName:
-    """The table that an argument or the URL's fragment names.
+    """Return the table that an argument or the URL's fragment names.
 
     Raises:
         SourceError: Neither or both name one.
@@ -113,7 +113,7 @@ def read_batches(
 
 
 def read_frame(name: str, *, table: str | None = None, query: str | None = None) -> tuple[pd.DataFrame, Schema | None]:
-    """The whole table or result of a query, and what the database declares of its columns.
+    """Return the whole table or result of a query, and what the database declares of its columns.
 
     Raises:
         SourceError: The database, table or query cannot be read.
@@ -144,7 +144,7 @@ def _concatenate(batches: list[pa.RecordBatch]) -> pa.Table:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
+    """Return the Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
     for place, field in enumerate(table.schema):
         if (field.metadata or {}).get(b"tabsynth") == DECIMAL_FIELD[b"tabsynth"]:
             numbers = _decimals(table.column(place))
@@ -272,7 +272,7 @@ def _to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def _instants(values: pd.Series, column: Datetime, family: str) -> pa.Array:
-    """Dates that are spelled as text, or have no time, as the database's type holds them."""
+    """Return the dates that are spelled as text, or have no time, as the database's type holds them."""
     if isinstance(values.dtype, pd.DatetimeTZDtype) or (
         values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) != "string"
     ):

@@ -107,7 +107,7 @@ def check_no_password(name: str) -> None:
 
 
 def redacted_label(url: str) -> str:
-    """Scheme, host and database of a URL, without user, password and options.
+    """Return the scheme, host and database of a URL, without user, password and options.
 
     Example:
         >>> redacted_label("postgresql://ann:s3cret@db.example.org/clinic?sslmode=require")
@@ -176,7 +176,7 @@ def relative_to(name: str, folder: Path) -> str:
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """A driver's message on one line, without secrets."""
+    """Return a driver's message on one line, without secrets."""
     if any(len(secret) < MIN_REDACTED for secret in secrets):
         return text.partition(":")[0]
     for secret in secrets:

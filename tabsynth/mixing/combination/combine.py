@@ -130,7 +130,7 @@ def _unify_types(frames: Mapping[str, pd.DataFrame], plan: Plan) -> dict[str, pd
 
 
 def _row_numbers(entities: Mapping[str, Integers]) -> pd.DataFrame:
-    """Row numbers in each source of every joined row; -1 where a source has none."""
+    """Return the row numbers in each source of every joined row; -1 where a source has none."""
     merged: pd.DataFrame | None = None
     for name, numbers in entities.items():
         own = pd.DataFrame({"_entity": numbers, name: np.arange(len(numbers))})
@@ -140,7 +140,7 @@ def _row_numbers(entities: Mapping[str, Integers]) -> pd.DataFrame:
 
 
 def _take_rows(values: pd.Series, rows: pd.Series) -> pd.Series:
-    """Values by row number, missing for -1."""
+    """Return the values by row number, missing for -1."""
     nullable = values.astype("Int64") if pd.api.types.is_integer_dtype(values.dtype) else values
     return nullable.reset_index(drop=True).reindex(rows.to_numpy()).reset_index(drop=True)
 
@@ -153,7 +153,7 @@ def _count_conflicts(parts: pd.DataFrame) -> int:
 
 
 def _timestamps(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: str) -> pd.DataFrame:
-    """Timestamps of each source's rows."""
+    """Return the timestamps of each source's rows."""
     absent = [name for name in frames if when not in frames[name]]
     if absent:
         raise InputError(f"resolve: {when!r} is not a column of {quote(absent)}; choose a column of all sources")

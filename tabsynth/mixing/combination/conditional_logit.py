@@ -50,7 +50,7 @@ class DonorOdds:
     penalty: float
 
     def of(self, rows: slice, picked: Integers) -> Floats:
-        """Odds of each picked donor relative to the common columns alone, shape of ``picked``."""
+        """Return the odds of each picked donor relative to the common columns alone, shape of ``picked``."""
         scores = _scores(self.weights, self.rows[rows], self.donors[picked])
         return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)), np.float64)
 
@@ -135,7 +135,7 @@ def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: lis
 
 
 def _joint_shares(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
-    """Joint shares of the rows' and donors' classes, over all pairs of columns."""
+    """Return the joint shares of the rows' and donors' classes, over all pairs of columns."""
     cells = np.arange(len(y))[:, None, None] * shape[1] + z
     of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
     out = np.zeros(shape)
@@ -145,13 +145,13 @@ def _joint_shares(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...
 
 
 def _contingency(table: Floats) -> float:
-    """Pearson's mean square contingency."""
+    """Return Pearson's mean square contingency."""
     free = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
     return float(np.divide((table - free) ** 2, free, out=np.zeros_like(free), where=free > 0).sum())
 
 
 def _encode(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
-    """Classes of each frame's columns, numbered over all columns, and the offsets of the columns."""
+    """Return the classes of each frame's columns, numbered over all columns, and the offsets of the columns."""
     parts, start = [], [0]
     for name in frames[0].columns:
         found, names = to_classes([frame[name] for frame in frames], N_BINS)
@@ -169,7 +169,7 @@ def _scores(weights: Floats, y: Integers, z: Integers) -> Floats:
 
 
 def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Floats]:
-    """Negative log likelihood of the true partners (first choices), and its gradient."""
+    """Return the negative log likelihood of the true partners (first choices), and its gradient."""
     scores = _scores(weights, y, choices)
     norm = logsumexp(scores, axis=1)
     residual = np.exp(scores - norm[:, None])
@@ -178,13 +178,13 @@ def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Float
 
 
 def _losses(weights: Floats, y: Integers, choices: Integers) -> Floats:
-    """Negative log likelihood of each true partner (first choice)."""
+    """Return the negative log likelihood of each true partner (first choice)."""
     scores = _scores(weights, y, choices)
     return np.asarray(logsumexp(scores, axis=1) - scores[:, 0], np.float64)
 
 
 def _fit(y: Integers, choices: Integers, start: Floats, penalty: float) -> Floats:
-    """Penalised maximum likelihood weights."""
+    """Return the penalised maximum likelihood weights."""
 
     def objective(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(start.shape)

@@ -113,7 +113,7 @@ def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) 
 
 
 def encode_values(values: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Integer codes of the values, equal for equal values; -1 where missing. Shape of ``values``."""
+    """Return the integer codes of the values, equal for equal values; -1 where missing. Shape of ``values``."""
     every = pd.concat([values[source].astype(object) for source in values.columns], ignore_index=True)
     return pd.factorize(every)[0].astype(np.int64).reshape(values.shape[1], len(values)).T
 
@@ -125,7 +125,7 @@ def _vote_weights(codes: npt.NDArray[np.int64]) -> Floats:
 
 
 def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
-    """Each source's error rate by EM, and the effective number of wrong values.
+    """Return each source's error rate by EM, and the effective number of wrong values.
 
     The one-parameter form of Dawid and Skene, "Maximum likelihood estimation of observer error-rates using the EM
     algorithm" (Applied Statistics 28, 1979): a source is wrong with its own probability, and then takes the
@@ -168,7 +168,7 @@ def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
 
 
 def _median(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The median and its one or two sources."""
+    """Return the median and its one or two sources."""
     dates = all(pd.api.types.is_datetime64_any_dtype(kind) for kind in values.dtypes)
     numbers = all(pd.api.types.is_numeric_dtype(k) and not pd.api.types.is_bool_dtype(k) for k in values.dtypes)
     if not dates and not numbers:
@@ -194,7 +194,7 @@ def _median(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def _recency(values: pd.DataFrame, times: Any) -> Floats:
-    """Time of each value as a score; values without a time come last."""
+    """Return the time of each value as a score; values without a time come last."""
     if times is None:
         raise InputError("rule 'latest' needs the time of each value, for every source")
     if set(times.columns) != set(values.columns) or not times.index.equals(values.index):

@@ -29,7 +29,7 @@ MAX_UNBINNED_VALUES = 20
 
 
 def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[Integers], list[str]]:
-    """Classes of a column, numbered alike in several tables, and their names; missing is a class.
+    """Return the classes of a column, numbered alike in several tables, and their names; missing is a class.
 
     Numbers and dates with many values are cut at their quantiles over all tables.
     """
@@ -107,7 +107,7 @@ def joint_bounds(
 def _mean_bounds(
     y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]
 ) -> tuple[Floats, Floats]:
-    """Mean of the bounds within groups, weighted by the left rows."""
+    """Return the mean of the bounds within groups, weighted by the left rows."""
     low, high = np.zeros(shape), np.zeros(shape)
     for group in np.unique(mine):
         here, there = mine == group, theirs == group
@@ -122,7 +122,7 @@ def _mean_bounds(
 
 
 def _share_intervals(codes: Integers, count: int) -> tuple[Floats, Floats]:
-    """Wilson interval of each class's share."""
+    """Return the Wilson interval of each class's share."""
     n = len(codes)
     share = np.bincount(codes, minlength=count) / n
     centre = (share + N_STANDARD_ERRORS**2 / (2 * n)) / (1 + N_STANDARD_ERRORS**2 / n)
@@ -135,7 +135,7 @@ def _share_intervals(codes: Integers, count: int) -> tuple[Floats, Floats]:
 
 
 def cramers_v(table: Any) -> float:
-    """Cramér's V of a table of counts or shares: 0 for independent columns, 1 where one determines the other."""
+    """Return Cramér's V of a table of counts or shares: 0 for independent columns, 1 where one determines the other."""
     found = np.asarray(table, np.float64)
     found = found[found.sum(axis=1) > 0][:, found.sum(axis=0) > 0]
     if min(found.shape, default=0) < 2:

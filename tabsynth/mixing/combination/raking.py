@@ -109,7 +109,7 @@ def rake(
 def _margin_codes(
     frame: pd.DataFrame, name: str, shares: Mapping[Hashable, float]
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Each row's value as a number within a margin, -1 where missing, and the wanted shares."""
+    """Return each row's value as a number within a margin, -1 where missing, and the wanted shares."""
     if name not in frame.columns:
         raise DataError(f"no column {name!r} to rake; there are {quote(frame.columns, 12)}")
     wanted = np.array(list(shares.values()), np.float64)
@@ -127,7 +127,7 @@ def _margin_codes(
 
 
 def _weighted_shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) -> Floats:
-    """Weighted share of each value among the known values."""
+    """Return the weighted share of each value among the known values."""
     known = codes >= 0
     mass = np.bincount(codes[known], weights[known], minlength=count)
     return np.asarray(mass / mass.sum(), np.float64)
@@ -136,7 +136,7 @@ def _weighted_shares(codes: npt.NDArray[np.int64], weights: Floats, count: int) 
 def domain_auc(
     frames: Mapping[str, pd.DataFrame], weights: Mapping[str, Floats] | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Domain shift: cross-validated AUC of a classifier of a row's source, 0.5 for equal distributions.
+    """Return the domain shift: cross-validated AUC of a classifier of a row's source, 0.5 for equal distributions.
 
     Boosted trees distinguish each source from all others by the columns that all sources have.
 
@@ -185,7 +185,7 @@ def domain_auc(
 
 @single_threaded
 def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, categorical: list[int], seed: int) -> float:
-    """Cross-validated, weighted AUC."""
+    """Return the cross-validated, weighted AUC."""
     score = np.zeros(len(mine))
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     for fit, held in folds.split(X, mine):
@@ -199,7 +199,7 @@ def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, cate
 
 
 def _to_features(frames: list[pd.DataFrame]) -> tuple[Floats, list[int]]:
-    """All rows as a numeric matrix, NaN where missing, and the indices of categorical columns."""
+    """Return all rows as a numeric matrix, NaN where missing, and the indices of categorical columns."""
     every = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
     out = np.empty(every.shape)
     categorical = []

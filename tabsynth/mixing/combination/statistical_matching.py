@@ -56,7 +56,7 @@ class FuseResult:
     report: dict[str, Any]
 
     def claim(self, first: str, second: str) -> pd.DataFrame:
-        """The joint shares of a pair of columns.
+        """Return the joint shares of a pair of columns.
 
         Raises:
             InputError: The pair was not fused here.
@@ -189,7 +189,7 @@ class _DonorPool:
 
 
 def _to_numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
-    """Common columns as numbers: numbers and dates by value, others by frequency rank."""
+    """Return the common columns as numbers: numbers and dates by value, others by frequency rank."""
     out = [np.empty(frame.shape) for frame in frames]
     for i, name in enumerate(frames[0].columns):
         columns = [frame[name] for frame in frames]

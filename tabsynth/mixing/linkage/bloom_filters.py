@@ -82,7 +82,7 @@ def encode_filters(
 
 
 def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
-    """The optimal number of hashes, length ln 2 / elements, which sets about half of the bits.
+    """Return the optimal number of hashes, length ln 2 / elements, which sets about half of the bits.
 
     Parties that exchange filters must agree on one number.
     """
@@ -94,7 +94,7 @@ def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
 def _bit_positions(
     text: str, name: str, kind: FieldKind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
 ) -> Integers:
-    """The bits set by a value."""
+    """Return the bits set by a value."""
     grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
     if kind in ("date", "identifier", "number"):
         # Digits by position: an error in one digit leaves the others unchanged.
@@ -109,7 +109,7 @@ def _bit_positions(
 
 
 def dice_similarity(left: Bits, right: Bits) -> Floats:
-    """Dice coefficient of each left filter with each right filter, shape (n, m)."""
+    """Return the Dice coefficient of each left filter with each right filter, shape (n, m)."""
     a, b = (np.unpackbits(side, axis=1).astype(np.float32) for side in (left, right))
     size = a.sum(axis=1)[:, None] + b.sum(axis=1)[None, :]
     return np.asarray(2 * (a @ b.T) / np.maximum(size, 1), np.float64)
@@ -161,7 +161,7 @@ def score_pairs(
 
 
 def _nearest_neighbours(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
-    """The nearest right records of each left record and vice versa: rows and scores."""
+    """Return the nearest right records of each left record and vice versa: rows and scores."""
     keep = min(N_NEIGHBOURS, len(right))
     back = min(N_NEIGHBOURS, len(left))
     best = np.full((len(right), 0), 0.0)

@@ -27,7 +27,7 @@ MAX_SOURCE_RECORDS = 2
 def cluster_pairs(
     sizes: Mapping[str, int], pairs: pd.DataFrame, one_to_one: bool = True
 ) -> tuple[dict[str, Integers], dict[str, Any]]:
-    """Number the records of all sources by entity.
+    """Return the number the records of all sources by entity.
 
     Args:
         sizes: Records of each source.
@@ -116,7 +116,7 @@ class Exposure:
         return self.max_rows
 
     def of_person(self, epsilon: float, delta: float = 0.0) -> tuple[float, float]:
-        """A person's epsilon and delta, given those of each row.
+        """Return a person's epsilon and delta, given those of each row.
 
         Group privacy for k rows: k epsilon, and delta times (e^(k epsilon) - 1) / (e^epsilon - 1) (Vadhan, "The
         complexity of differential privacy", 2017, lemma 2.2, with the sum kept).

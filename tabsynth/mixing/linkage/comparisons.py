@@ -21,7 +21,7 @@ MIN_AGREEING_PAIRS = 100
 
 
 def comparison_levels(group: Sequence[tuple[str, FieldKind, Sequence[str]]]) -> list[Any]:
-    """Comparison levels of a group of dependent fields, most similar first.
+    """Return the comparison levels of a group of dependent fields, most similar first.
 
     Agreement on a rare value counts more than on a frequent one. Words are compared by Jaro-Winkler similarity, digits
     by Damerau-Levenshtein distance. Of dependent fields, such as town and postcode, only the most informative counts.
@@ -71,7 +71,7 @@ def group_dependent_fields(con: Any, names: Mapping[str, str], sizes: Mapping[st
 
 
 def find_swappable_fields(tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]) -> list[tuple[str, str]]:
-    """Pairs of text fields with common values, which may be swapped in a row."""
+    """Return the pairs of text fields with common values, which may be swapped in a row."""
     values = {
         name: pa.chunked_array(
             [table[name].chunk(i) for table in tables.values() for i in range(table[name].num_chunks)]

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 
 def open_database(folder: Path, memory: str, *, threads: int | None = None, ordered: bool = False) -> Any:
-    """An offline DuckDB connection with all its files in one folder.
+    """Return an offline DuckDB connection with all its files in one folder.
 
     Args:
         folder: The folder.
@@ -33,7 +33,7 @@ def open_database(folder: Path, memory: str, *, threads: int | None = None, orde
 
 
 def escape_quotes(text: object) -> str:
-    """Text for use in an SQL string."""
+    """Return the text for use in an SQL string."""
     return str(text).replace("'", "''")
 
 
@@ -82,6 +82,6 @@ def count_repeats(con: Any, columns: Sequence[str], sources: int) -> int:
 
 
 def count_possible_pairs(con: Any, sources: int) -> int:
-    """Number of record pairs of different sources."""
+    """Return the number of record pairs of different sources."""
     sizes = [int(run_sql(con, f"SELECT count(*) FROM s{i}")[0][0]) for i in range(sources)]
     return sum(a * b for a, b in itertools.combinations(sizes, 2))

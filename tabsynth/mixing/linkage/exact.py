@@ -39,7 +39,7 @@ class Growth:
 def number_keys(
     frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], loose: bool = False
 ) -> dict[str, Integers]:
-    """Number the keys alike in all sources; -1 where a part is null.
+    """Return the number the keys alike in all sources; -1 where a part is null.
 
     Placeholders ("unknown", 0, 999-99-9999, ...) count as null.
 
@@ -82,7 +82,7 @@ def number_keys(
 def number_linked_keys(
     frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Integers], int]:
-    """Number keys that link sources, ignoring their form where that merges no different keys of one source.
+    """Return the number keys that link sources, ignoring their form where that merges no different keys of one source.
 
     Returns:
         The numbers, and the keys of further sources that would match if their form were ignored regardless.
@@ -94,7 +94,7 @@ def number_linked_keys(
 
 
 def _n_shared(groups: Mapping[str, Integers]) -> int:
-    """Keys that several sources share."""
+    """Return the keys that several sources share."""
     every = np.concatenate([np.unique(found[found >= 0]) for found in groups.values()])
     return int((np.unique(every, return_counts=True)[1] > 1).sum())
 

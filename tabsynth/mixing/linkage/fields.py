@@ -110,7 +110,7 @@ def strip_zeros(values: Any) -> Any:
 
 
 def loose_keys(values: Any) -> Any:
-    """Keys without differences of form: compatibility characters, case and the leading zeros of digits."""
+    """Return the keys without differences of form: compatibility characters, case and the leading zeros of digits."""
     folded = pc.utf8_normalize(pc.utf8_lower(pc.utf8_normalize(values, form="NFKC")), form="NFKC")
     return strip_zeros(folded)
 
@@ -138,17 +138,17 @@ def infer_kind(columns: Sequence[pa.StringArray]) -> FieldKind:
 
 
 def _matching_share(values: pa.ChunkedArray, pattern: str) -> float:
-    """Share of the values that match a pattern."""
+    """Return the share of the values that match a pattern."""
     return float(pc.mean(pc.match_substring_regex(values, pattern).cast(pa.float64())).as_py())
 
 
 def _date_digits(values: pa.StringArray) -> pa.StringArray:
-    """Dates as eight digits; other values are unchanged."""
+    """Return the dates as eight digits; other values are unchanged."""
     return pc.replace_substring_regex(values, r"^(\d{4})[-/.]?(\d\d)[-/.]?(\d\d)([T ].*)?$", r"\1\2\3")
 
 
 def is_placeholder(value: object) -> bool:
-    """Whether a value is a placeholder for a missing value.
+    """Return whether a value is a placeholder for a missing value.
 
     Example:
         >>> is_placeholder("999-99-9999"), is_placeholder("4223")

@@ -41,7 +41,7 @@ class Links:
 
 
 def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int = 0) -> Links:
-    """Number the rows of all sources by entity.
+    """Return the number the rows of all sources by entity.
 
     Rows of a source with the same key are one record; a null or placeholder key joins nothing. Keys are local to their
     source unless ``exact`` joins by them.
@@ -129,7 +129,7 @@ def missed_links(spec: LinkSpec, linked: int, sources: int, report: Mapping[str,
 
 
 def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers, Integers | None]:
-    """The record of each row, the first row of each record, and each row's key number where there is a key."""
+    """Return the record of each row, the first row of each record, and each row's key number where there is a key."""
     if not key:
         return np.arange(len(frame)), np.arange(len(frame)), None
     number = exact.number_keys({source: frame}, {source: key})[source]
@@ -142,7 +142,7 @@ def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tup
 def _score_pairs(
     records: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The engine's pairs by descending probability, and its report."""
+    """Return the engine's pairs by descending probability, and its report."""
     if spec.engine == "none":
         return pd.DataFrame(columns=PAIR_COLUMNS).astype(
             {"row_a": "int64", "row_b": "int64", "probability": "float64"}
@@ -159,7 +159,7 @@ def _score_pairs(
 
 
 def _first_rows(sources: pd.Series, records: pd.Series, first: Mapping[str, Integers]) -> Integers:
-    """The first row of each record."""
+    """Return the first row of each record."""
     out = np.zeros(len(records), np.int64)
     for source, rows in first.items():
         mine = (sources == source).to_numpy()

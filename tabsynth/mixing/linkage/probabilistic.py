@@ -128,7 +128,7 @@ class _SplinkModel:
         self.training = blocking.choose_training_rules(rules, touches)
 
     def settings(self) -> Any:
-        """Splink's settings."""
+        """Return Splink's settings."""
         from splink import SettingsCreator, block_on
         from splink.comparison_library import CustomComparison
 
@@ -144,7 +144,7 @@ class _SplinkModel:
         )
 
     def columns(self, rule: blocking.Rule) -> list[str]:
-        """A rule's neutral field names."""
+        """Return a rule's neutral field names."""
         return [self.names[name] for name in rule]
 
 
@@ -216,7 +216,7 @@ def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> 
 
 
 def _match_prior(sizes: Mapping[str, int]) -> float:
-    """Share of matching pairs if every record of the smaller source has a match."""
+    """Return the share of matching pairs if every record of the smaller source has a match."""
     both = list(itertools.combinations(sizes.values(), 2))
     return min(sum(min(pair) for pair in both) / sum(a * b for a, b in both), 0.5)
 
@@ -224,7 +224,7 @@ def _match_prior(sizes: Mapping[str, int]) -> float:
 def _identifier_codes(
     tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]
 ) -> dict[str, npt.NDArray[np.int64]]:
-    """The identifiers' values as numbers, by source and field."""
+    """Return the identifiers' values as numbers, by source and field."""
     return {
         f"{source}.{name}": pd.factorize(table[name].to_pandas())[0].astype(np.int64)
         for source, table in tables.items()
@@ -234,7 +234,7 @@ def _identifier_codes(
 
 
 def _name_sources(found: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
-    """Pairs with the sources' names, the earlier source first, in a deterministic order."""
+    """Return the pairs with the sources' names, the earlier source first, in a deterministic order."""
     turn = found["source_a"] > found["source_b"]
     for name in ("source", "row"):
         a, b = found[f"{name}_a"], found[f"{name}_b"]

@@ -101,7 +101,7 @@ def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
 
 
 def _synonym(key: str, others: Mapping[str, float]) -> str | None:
-    """The only other code that is equal or a synonym."""
+    """Return the only other code that is equal or a synonym."""
     mine = next((group for group in SYNONYMS if key.casefold() in group), None)
     if key.casefold().isdigit():
         mine = None
@@ -129,7 +129,7 @@ def _doubt(one: Profile, other: Profile) -> str:
 
 
 def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: pd.DataFrame) -> tuple[str, str] | None:
-    """Two codes whose means of other columns fit far better if exchanged."""
+    """Return the two codes whose means of other columns fit far better if exchanged."""
     a, b = one.shares or {}, other.shares or {}
     shared = [key for key in b if key in a and key in mine.index and key in theirs.index]
     for i, key in enumerate(shared):
@@ -152,7 +152,7 @@ def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: p
 def _assign_by_shares(
     one: Profile, other: Profile, words: Mapping[str, str], links: tuple[pd.DataFrame, pd.DataFrame] | None
 ) -> CodeMapping:
-    """Assignment by frequencies and anchor means; always a question."""
+    """Return the assignment by frequencies and anchor means; always a question."""
     a, b = one.shares or {}, other.shares or {}
     rows, columns = list(b), list(a)
     kept = _kept_codes(rows, columns)
@@ -205,7 +205,7 @@ def _is_integer(code: str) -> bool:
 
 
 def code_means(frame: pd.DataFrame, column: str, anchors: Sequence[str], mapped: Sequence[str]) -> pd.DataFrame:
-    """Mean of each anchor by code, in the source's standard units; columns are named by ``mapped``."""
+    """Return the mean of each anchor by code, in the source's standard units; columns are named by ``mapped``."""
     keys = frame[column].map(code_text, na_action="ignore")
     out = {}
     for anchor, name in zip(anchors, mapped, strict=True):

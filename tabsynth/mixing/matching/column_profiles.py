@@ -153,7 +153,7 @@ def profile_column(source: str, values: pd.Series, schema: Schema | None = None)
 
 
 def _is_uninformative(numbers: Floats) -> bool:
-    """Whether a column has no number, or only one that may be a sentinel."""
+    """Return whether a column has no number, or only one that may be a sentinel."""
     return not len(numbers) or (bool((numbers == numbers[0]).all()) and float(numbers[0]) in SENTINELS)
 
 

@@ -71,5 +71,5 @@ def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
 
 
 def _full(words: Sequence[str]) -> set[str]:
-    """The words, and their abbreviations written out."""
+    """Return the words, and their abbreviations written out."""
     return {part for word in words for part in (word, *ABBREVIATIONS.get(word, word).split())}

@@ -66,7 +66,7 @@ def _both_numeric(one: Profile, other: Profile) -> bool:
 
 
 def _unit_rules(column: str, first: Profile, scales: Mapping[str, UnitComparison]) -> list[HarmonisationRule]:
-    """A rule for sources in another unit, and a question about those that no known conversion explains."""
+    """Return a rule for sources in another unit, and a question about those that no known conversion explains."""
     out = []
     moved = {source: scale for source, scale in scales.items() if scale.unit is not None and scale.to is not None}
     if moved:
@@ -104,7 +104,7 @@ def _unit_rules(column: str, first: Profile, scales: Mapping[str, UnitComparison
 
 
 def _second_unit_rules(column: str, members: Mapping[str, Profile]) -> list[HarmonisationRule]:
-    """A second unit within one source."""
+    """Return a second unit within one source."""
     out = []
     for source, member in members.items():
         named = [other.words for other in members.values()]
@@ -128,7 +128,7 @@ def _second_unit_rules(column: str, members: Mapping[str, Profile]) -> list[Harm
 def _sentinel_rules(
     column: str, members: Mapping[str, Profile], scales: Mapping[str, UnitComparison]
 ) -> list[HarmonisationRule]:
-    """Sentinels, found by comparison with the other sources in the same unit."""
+    """Return the sentinels, found by comparison with the other sources in the same unit."""
     common = {}
     for source, member in members.items():
         if member.values is not None:
@@ -163,7 +163,7 @@ def _sentinel_rules(
 
 
 def _all_numbers(member: Profile) -> Floats:
-    """A column's numbers, including its spikes."""
+    """Return a column's numbers, including its spikes."""
     assert member.values is not None
     spikes = [np.full(count, value) for value, count in member.spikes.items()]
     return np.concatenate([member.values, *spikes])
@@ -207,19 +207,19 @@ def _code_rules(
 
 
 def _stays(home: Profile, code: str) -> bool:
-    """Whether a code without a partner can stay as it is in the first source's column."""
+    """Return whether a code without a partner can stay as it is in the first source's column."""
     return home.values is None or code.lstrip("-").isdigit()
 
 
 def _home_code(home: Profile, code: str) -> str | int:
-    """A code in the first source's type."""
+    """Return a code in the first source's type."""
     return int(code) if home.values is not None and code.lstrip("-").isdigit() else code
 
 
 def _anchor_means(
     column: str, home: Profile, member: Profile, frames: Mapping[str, pd.DataFrame], anchors: Anchors
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Anchor means by code, in both sources."""
+    """Return the anchor means by code, in both sources."""
     shared = [
         name for name, names in anchors.items() if name != column and home.source in names and member.source in names
     ]
@@ -236,7 +236,7 @@ def _anchor_means(
 def _date_rules(
     column: str, members: Mapping[str, Profile], frames: Mapping[str, pd.DataFrame], splits: Mapping[str, SplitColumn]
 ) -> list[HarmonisationRule]:
-    """Formats of text dates; ambiguous day and month become a question."""
+    """Return the formats of text dates; ambiguous day and month become a question."""
     if not any(member.kind == "datetime" for member in members.values()):
         return []
     formats, questions, budget = {}, [], 0.0

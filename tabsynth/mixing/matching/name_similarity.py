@@ -76,7 +76,7 @@ ANALYTES = {
 
 @cache
 def expand_words(said: tuple[str, ...]) -> tuple[str, ...]:
-    """A name's words with abbreviations expanded, without units and stop words."""
+    """Return a name's words with abbreviations expanded, without units and stop words."""
     _, rest = _split_unit(said)
     full = [word for short in rest for word in ABBREVIATIONS.get(short, short).split()]
     kept = tuple(dict.fromkeys(word for word in full if word not in STOP_WORDS))
@@ -84,12 +84,12 @@ def expand_words(said: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def unit_in_name(said: tuple[str, ...]) -> str | None:
-    """The unit in a name, such as ``mg/dL`` in ``chol_mg_dl``."""
+    """Return the unit in a name, such as ``mg/dL`` in ``chol_mg_dl``."""
     return _split_unit(said)[0]
 
 
 def analyte_in_name(said: tuple[str, ...]) -> str | None:
-    """The substance in a name, if its molar mass is known."""
+    """Return the substance in a name, if its molar mass is known."""
     full = expand_words(said)
     if "a1c" in full:
         return None
@@ -99,14 +99,14 @@ def analyte_in_name(said: tuple[str, ...]) -> str | None:
 
 
 def candidate_units(said: tuple[str, ...]) -> tuple[str, ...]:
-    """Units that a column of this name may have; empty when the name implies none."""
+    """Return the units that a column of this name may have; empty when the name implies none."""
     if analyte_in_name(said):
         return CONCENTRATION_UNITS
     return next((QUANTITY_UNITS[word] for word in expand_words(said) if word in QUANTITY_UNITS), ())
 
 
 def _split_unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The unit in a name and the other words; a name without other words has no unit."""
+    """Return the unit in a name and the other words; a name without other words has no unit."""
     for size in (3, 2, 1):
         for start in range(len(said) - size, -1, -1):
             found = UNIT_WORDS.get(said[start : start + size])
@@ -118,7 +118,7 @@ def _split_unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 @cache
 def name_similarity(one: tuple[str, ...], other: tuple[str, ...]) -> float:
-    """Similarity of two names, 0 to 1: the mean over words of the best match, or an acronym."""
+    """Return the similarity of two names, 0 to 1: the mean over words of the best match, or an acronym."""
     if one == other:
         return 1.0
     a, b = expand_words(one), expand_words(other)
@@ -129,7 +129,7 @@ def name_similarity(one: tuple[str, ...], other: tuple[str, ...]) -> float:
 
 
 def _soft_overlap(a: Sequence[str], b: Sequence[str]) -> float:
-    """Mean over both names of each word's best similarity."""
+    """Return the mean over both names of each word's best similarity."""
     grid = [[_word_similarity(x, y) for y in b] for x in a]
     forth = sum(max(row) for row in grid) / len(a)
     back = sum(max(column) for column in zip(*grid, strict=True)) / len(b)
@@ -158,7 +158,7 @@ def _acronym_similarity(said: Sequence[str], full: Sequence[str]) -> float:
 
 @cache
 def _is_acronym(short: str, full: tuple[str, ...]) -> bool:
-    """Whether ``short`` consists of a prefix of each word, in order."""
+    """Return whether ``short`` consists of a prefix of each word, in order."""
     if not full:
         return not short
     head = full[0]

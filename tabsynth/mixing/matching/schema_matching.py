@@ -122,7 +122,7 @@ def match_columns(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str,
 
 
 def pair_scores(groups: Sequence[ColumnGroup], columns: Sequence[Profile]) -> Floats:
-    """Scores of groups against columns, shape (groups, columns): against each group's best member."""
+    """Return the scores of groups against columns, shape (groups, columns): against each group's best member."""
     out = np.zeros((len(groups), len(columns)))
     for i, group in enumerate(groups):
         for j, column in enumerate(columns):
@@ -131,7 +131,7 @@ def pair_scores(groups: Sequence[ColumnGroup], columns: Sequence[Profile]) -> Fl
 
 
 def pair_score(one: Profile, other: Profile) -> float:
-    """Similarity of two columns, 0 to 1."""
+    """Return the similarity of two columns, 0 to 1."""
     if (one.is_words and other.is_measurement) or (other.is_words and one.is_measurement):
         return 0.0
     kinds = 1.0 if one.kind == other.kind else _KIND_SIMILARITY.get(frozenset({one.kind, other.kind}), 0.25)
@@ -142,7 +142,7 @@ def pair_score(one: Profile, other: Profile) -> float:
 
 
 def value_similarity(one: Profile, other: Profile) -> float:
-    """Similarity of two columns' values, 0 to 1; 0.5 without evidence."""
+    """Return the similarity of two columns' values, 0 to 1; 0.5 without evidence."""
     if not one.count or not other.count:
         return 0.5
     if one.is_coded and other.is_coded:
@@ -157,7 +157,7 @@ def value_similarity(one: Profile, other: Profile) -> float:
 
 
 def _code_similarity(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """Overlap of the codes, or similarity of the sorted shares under other codes."""
+    """Return the overlap of the codes, or similarity of the sorted shares under other codes."""
     low = {key.casefold(): share for key, share in one.items()}
     high = {key.casefold(): share for key, share in other.items()}
     shared = sum(min(low[key], high[key]) for key in low.keys() & high.keys())
@@ -170,7 +170,7 @@ def _code_similarity(one: Mapping[str, float], other: Mapping[str, float]) -> fl
 
 
 def rank_correlations(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.DataFrame:
-    """Absolute rank correlations between the numeric and two-valued columns of one source."""
+    """Return the absolute rank correlations between the numeric and two-valued columns of one source."""
     sample = (
         frame
         if len(frame) <= MAX_CORRELATION_ROWS
@@ -189,7 +189,7 @@ def rank_correlations(frame: pd.DataFrame, columns: Sequence[Profile]) -> pd.Dat
 
 
 def _assign(scores: Floats) -> list[tuple[int, int]]:
-    """The best one-to-one assignment, without pairs below ``MIN_PAIR_SCORE``."""
+    """Return the best one-to-one assignment, without pairs below ``MIN_PAIR_SCORE``."""
     rows, columns = linear_sum_assignment(-scores)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if scores[i, j] >= MIN_PAIR_SCORE]
 
@@ -202,7 +202,7 @@ def _with_dependences(
     links: Mapping[str, pd.DataFrame],
     source: str,
 ) -> Floats:
-    """Scores including the similarity of the columns' correlations with the anchors."""
+    """Return the scores including the similarity of the columns' correlations with the anchors."""
     anchors = [(i, j) for i, j in chosen if base[i, j] >= MIN_ANCHOR_SCORE]
     out = base.copy()
     own = links.get(source)

@@ -88,5 +88,5 @@ def _test_candidate(
 
 
 def _round_bound(value: float) -> str:
-    """A bound rounded to two digits, so that it does not disclose one person's value."""
+    """Return a bound rounded to two digits, so that it does not disclose one person's value."""
     return f"{float(f'{value:.2g}'):g}"

@@ -92,7 +92,7 @@ def _candidate_sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
 def _coded_split(
     source: str, frame: pd.DataFrame, part: tuple[Profile, ...], whole: Profile, group: ColumnGroup
 ) -> SplitColumn | None:
-    """Coded parts with similar names whose combinations occur as often as the whole's codes."""
+    """Return the coded parts with similar names whose combinations occur as often as the whole's codes."""
     shares = whole.shares or {}
     if not whole.is_coded or len(shares) <= max(len(column.shares or ()) for column in part):
         return None
@@ -114,7 +114,7 @@ def _coded_split(
 
 
 def _date_splits(source: str, whole: Profile, loose: Sequence[Profile], group: ColumnGroup) -> list[SplitColumn]:
-    """Year, month and day of a date."""
+    """Return the year, month and day of a date."""
     if whole.kind != "datetime":
         return []
     parts = {word: column for column in loose for word in DATE_PARTS if word in column.words}
@@ -125,7 +125,7 @@ def _date_splits(source: str, whole: Profile, loose: Sequence[Profile], group: C
 
 
 def _name_splits(source: str, whole: Profile, loose: Sequence[Profile], group: ColumnGroup) -> list[SplitColumn]:
-    """First and last name of a whole name."""
+    """Return the first and last name of a whole name."""
     if whole.kind not in ("text", "identifier", "categorical") or "name" not in expand_words(whole.words):
         return []
     if set(expand_words(whole.words)) & set(NAME_PARTS):
@@ -143,7 +143,7 @@ def _name_splits(source: str, whole: Profile, loose: Sequence[Profile], group: C
 
 
 def joined_column_questions(groups: Sequence[ColumnGroup]) -> list[str]:
-    """Questions about a column that other sources may have in several."""
+    """Return the questions about a column that other sources may have in several."""
     out = []
     for group in groups:
         if len(group.members) > 1:

@@ -81,7 +81,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
 
 
 def _with_errors(match: Match, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> Match:
-    """A match that asks about the errors that applying its proposals would raise."""
+    """Return a match that asks about the errors that applying its proposals would raise."""
     errors = preview(match, plan, frames)[1]
     question = "; ".join([*filter(None, [match.question]), *(f"as proposed, it fails: {error}" for error in errors)])
     return replace(match, question=question)
@@ -129,7 +129,7 @@ def _merge_leftovers(groups: list[ColumnGroup]) -> None:
 
 
 def _have_similar_names(one: ColumnGroup, other: ColumnGroup) -> bool:
-    """Whether any two columns of two groups have similar names."""
+    """Return whether any two columns of two groups have similar names."""
     return any(
         name_similarity(a.words, b.words) >= MIN_PAIR_SCORE
         for a in one.members.values()
@@ -163,7 +163,7 @@ def _apply_splits(
 
 
 def _is_certain(group: ColumnGroup, source: str) -> bool:
-    """Whether a source's column certainly belongs to its group."""
+    """Return whether a source's column certainly belongs to its group."""
     if source not in group.scores or group.contradiction(source):
         return False
     if group.are_namesakes:
@@ -172,7 +172,7 @@ def _is_certain(group: ColumnGroup, source: str) -> bool:
 
 
 def _complements(group: ColumnGroup, groups: Sequence[ColumnGroup], order: Sequence[str]) -> list[str]:
-    """Other incomplete groups with a source that is absent from this one."""
+    """Return the other incomplete groups with a source that is absent from this one."""
     absent = set(order) - group.members.keys()
     return [
         other.name
@@ -188,7 +188,7 @@ def _match_entry(
     target: Schema | None,
     complements: Sequence[str],
 ) -> Match:
-    """A group as an entry of the plan, with its questions."""
+    """Return a group as an entry of the plan, with its questions."""
     questions, why = [], []
     for source, member in group.members.items():
         split = splits.get((group.name, source))
@@ -233,7 +233,7 @@ def _match_entry(
 
 
 def _common_kind(group: ColumnGroup) -> str:
-    """The kind that fits all sources."""
+    """Return the kind that fits all sources."""
     kinds = [member.kind for member in group.members.values()]
     if "datetime" in kinds:
         return "datetime"
@@ -252,7 +252,7 @@ def _harmonisation_rules(
     frames: Mapping[str, pd.DataFrame],
     splits: Mapping[tuple[str, str], SplitColumn],
 ) -> list[HarmonisationRule]:
-    """Harmonisation rules of every column."""
+    """Return the harmonisation rules of every column."""
     anchors = {
         group.name: {source: member.name for source, member in group.members.items()}
         for group in groups
@@ -267,13 +267,13 @@ def _harmonisation_rules(
 
 
 def _with_key(item: Input, columns: Sequence[Profile]) -> Input:
-    """The input with its first identifier as its key."""
+    """Return the input with its first identifier as its key."""
     keys = [column.name for column in columns if column.kind == "identifier"]
     return replace(item, key=tuple(keys[:1]))
 
 
 def _questions(groups: Sequence[ColumnGroup], frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Questions beyond single entries: combined columns, and persons in several sources."""
+    """Return the questions beyond single entries: combined columns, and persons in several sources."""
     out = joined_column_questions(groups)
     if len(frames) > 1:
         out.append(

@@ -92,7 +92,7 @@ def compare_units(one: Profile, other: Profile) -> UnitComparison:
 
 
 def find_conversion(unit: str, to: str, analyte: str | None) -> Conversion | None:
-    """A conversion, or None where the dimensions differ or pint is not installed."""
+    """Return a conversion, or None where the dimensions differ or pint is not installed."""
     try:
         return conversion(unit, to, analyte)
     except (InputError, MissingDependencyError):

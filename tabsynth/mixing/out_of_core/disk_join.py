@@ -94,7 +94,7 @@ def count_keys(con: Any, paths: Mapping[str, Path], spec: LinkSpec, keyed: Colle
 
 
 def _union(paths: Mapping[str, Path], column: str) -> str:
-    """All rows of all sources with their keys, as SQL."""
+    """Return all rows of all sources with their keys, as SQL."""
     return " UNION ALL ".join(
         f"SELECT {i}::INTEGER AS s, _n, {column} AS _key FROM read_parquet('{escape_quotes(path)}')"
         for i, path in enumerate(paths.values())
@@ -115,7 +115,7 @@ def _key_column(con: Any, paths: Mapping[str, Path]) -> tuple[str, int]:
 
 
 def _first_row(rows: Mapping[int, int], source: int) -> int:
-    """Number of a source's first row."""
+    """Return the number of a source's first row."""
     return sum(count for i, count in rows.items() if i < source)
 
 

@@ -18,7 +18,7 @@ MAX_CODES = 1000
 
 
 def unsupported_features(plan: Plan) -> list[str]:
-    """The plan's features that need all rows in memory."""
+    """Return the plan's features that need all rows in memory."""
     several = [name for name, match in plan.mapped.items() if len(match.sources) > 1]
     rules = {str(plan.resolve["columns"].get(name, plan.resolve["default"])) for name in several}
     join = plan.combine["op"] == "join"
@@ -41,7 +41,7 @@ def unsupported_features(plan: Plan) -> list[str]:
 
 
 def record_keys(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Key columns of each source, under their names in the mixed table where they are mapped."""
+    """Return the key columns of each source, under their names in the mixed table where they are mapped."""
     out = {}
     for source, item in plan.inputs.items():
         named = {match.sources[source]: match.to for match in plan.mapped.values() if source in match.sources}

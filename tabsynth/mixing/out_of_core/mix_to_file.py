@@ -152,7 +152,7 @@ class OutOfCoreMix:
         self.provenance = provenance(plan, self.report["inputs"], self.rows, self.report["privacy"])
 
     def frames(self) -> Iterator[pd.DataFrame]:
-        """The rows in order, in batches."""
+        """Yield the rows in order, in batches."""
         with progress_bar(self.rows, "write", "row", None) as shown:
             for table in self._union() if self.joined is None else self._side_by_side():
                 frame = to_frame(table)
@@ -177,7 +177,7 @@ class OutOfCoreMix:
                 yield self._typed(source, batch).append_column("_source", pa.array([source] * len(batch)))
 
     def _typed(self, source: str, batch: pa.Table) -> pa.Table:
-        """A batch in the types of the mixed table, with local keys prefixed by their source."""
+        """Return a batch in the types of the mixed table, with local keys prefixed by their source."""
         local = self.plan.link["engine"] != "exact"
         out = {}
         for name, kind in self.types.items():
@@ -221,7 +221,7 @@ class OutOfCoreMix:
             yield pa.Table.from_batches([batch]).select(chosen).rename_columns([*self.columns, "_source"])
 
     def _report(self, keys: KeyCounts, seed: int) -> dict[str, Any]:
-        """The report, as in ``Mixed``."""
+        """Return the report, as in ``Mixed``."""
         plan, rows = self.plan, {name: part.rows for name, part in self.staged.items()}
         combine: dict[str, Any] = {"op": "union", "rows_in": sum(rows.values()), "rows_out": self.rows}
         factor = keys.exposure.factor
@@ -241,7 +241,7 @@ class OutOfCoreMix:
         )
 
     def _some(self, source: str) -> pd.DataFrame:
-        """Evenly spaced rows of a source."""
+        """Return the evenly spaced rows of a source."""
         part = self.staged[source]
         have = [name for name, sources in self.columns.items() if source in sources]
         step, n_seen, out = -(-part.rows // MAX_DOMAIN_ROWS), 0, []
@@ -254,7 +254,7 @@ class OutOfCoreMix:
         return some
 
     def schema(self) -> Schema:
-        """The schema inferred from the sampled rows, corrected by facts about all rows."""
+        """Return the schema inferred from the sampled rows, corrected by facts about all rows."""
         found = mixed_schema(self.plan, pd.concat(self.sample, ignore_index=True))
         columns = dict(found.columns)
         for name, kind in self.types.items():

@@ -93,7 +93,7 @@ def stage_source(source: Batches, name: str, plan: Plan, keys: Sequence[str], pa
 def _key_texts(
     raw: pd.DataFrame, harmonised: pd.DataFrame, name: str, plan: Plan, keys: Sequence[str]
 ) -> tuple[pa.Array, pa.Array]:
-    """Each row's normalised key, and its loose form; null where a part is missing or a placeholder."""
+    """Return each row's normalised key, and its loose form; null where a part is missing or a placeholder."""
     if not keys:
         return pa.nulls(len(raw), pa.string()), pa.nulls(len(raw), pa.string())
     na = plan.inputs[name].na

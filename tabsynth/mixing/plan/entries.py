@@ -21,7 +21,7 @@ Code = str | int | float | bool
 
 
 def code_text(value: object) -> str:
-    """Canonical text of a code: ``1``, ``1.0`` and ``"1"`` are equal."""
+    """Return the canonical text of a code: ``1``, ``1.0`` and ``"1"`` are equal."""
     if isinstance(value, bool) or type(value).__name__ == "bool_":
         return "true" if value else "false"
     if hasattr(value, "item"):
@@ -79,13 +79,13 @@ class Input:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data without defaults, except the trust."""
+        """Return plain data without defaults, except the trust."""
         data: dict[str, Any] = {"uri": self.uri, "sha256": self.sha256, "key": list(self.key), "trust": self.trust}
         data["na"] = {name: list(values) for name, values in self.na.items()}
         return {key: value for key, value in data.items() if value not in (None, [], {})}
 
     def rebase(self, here: Path, there: Path) -> Input:
-        """The input with its relative path rebased to another folder."""
+        """Return the input with its relative path rebased to another folder."""
         if self.uri is None or Path(self.uri).is_absolute():
             return self
         uri = Path(os.path.relpath(here / self.uri, there)).as_posix()
@@ -131,7 +131,7 @@ class Match:
         return cls(sources=names, **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data without empty remarks."""
+        """Return plain data without empty remarks."""
         names = {key: value[0] if len(value) == 1 else list(value) for key, value in self.sources.items()}
         data = {"to": self.to, "kind": self.kind, "from": names, "joiner": self.joiner, "score": self.score}
         data |= {"margin": self.margin, "status": self.status, "question": self.question, "why": self.why}
@@ -196,7 +196,7 @@ class HarmonisationRule:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data without defaults."""
+        """Return plain data without defaults."""
         data: dict[str, Any] = {"column": self.column, "unit": self.unit, "from": dict(self.units)}
         data |= {"analyte": self.analyte, "mixed": {key: dict(value) for key, value in self.mixed.items()}}
         data["range"] = None if self.range is None else list(self.range)
@@ -208,13 +208,13 @@ class HarmonisationRule:
         return {key: value for key, value in data.items() if value is not None and value not in ("", {})}
 
     def recoding(self, source: str) -> dict[str, Code]:
-        """Meaning by code (as text) for one source; empty without recoding."""
+        """Return the meaning by code (as text) for one source; empty without recoding."""
         mapping = self.values.get(source, {}) if is_by_source(self.values) else self.values
         return {code_text(key): value for key, value in mapping.items()}
 
 
 def is_by_source(values: Mapping[str, Any]) -> bool:
-    """Whether a map of values has a map for each source."""
+    """Return whether a map of values has a map for each source."""
     return bool(values) and all(isinstance(value, Mapping) for value in values.values())
 
 

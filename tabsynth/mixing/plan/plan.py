@@ -121,7 +121,7 @@ class Plan:
         return cls.from_dict(read_yaml(source, "plan"), name=source.name, folder=source.parent, tables=tables)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain data."""
+        """Return the plan as plain data."""
         data: dict[str, Any] = {
             "version": VERSION,
             "inputs": {name: item.to_dict() for name, item in self.inputs.items()},
@@ -214,13 +214,13 @@ class Plan:
         return {item.to: item for item in self.map if item.status in APPLIED_STATUSES}
 
     def changes(self) -> str:
-        """The plan's effect on every source, as a plain-text diff."""
+        """Return the plan's effect on every source, as a plain-text diff."""
         from tabsynth.mixing.review.diff import describe_changes
 
         return describe_changes(self)
 
     def _repr_html_(self) -> str:
-        """The review page in a frame, for notebooks."""
+        """Return the review page in a frame, for notebooks."""
         from tabsynth.mixing.review.page import render_frame
 
         return render_frame(self)

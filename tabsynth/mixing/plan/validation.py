@@ -18,7 +18,7 @@ from tabsynth.errors import InputError, quote
 
 @cache
 def plan_schema() -> dict[str, Any]:
-    """The JSON schema of a plan."""
+    """Return the JSON schema of a plan."""
     data: dict[str, Any] = json.loads(files("tabsynth.mixing.plan").joinpath("plan.schema.json").read_text("utf-8"))
     return data
 
@@ -41,7 +41,7 @@ def check_plan(data: Any, name: str = "plan") -> None:
 
 @cache
 def _validator() -> Any:
-    """A validator that also accepts tuples and other mappings."""
+    """Return a validator that also accepts tuples and other mappings."""
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "array": lambda _, value: isinstance(value, (list, tuple)),

@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 300.0, 96.0
 
 
 def draw_distributions(series: Mapping[str, pd.Series]) -> dict[str, Any] | None:
-    """Histogram outlines of numbers, or bars of codes; None without values.
+    """Return the histogram outlines of numbers, or bars of codes; None without values.
 
     Args:
         series: One column's values by source.
@@ -36,7 +36,7 @@ def draw_distributions(series: Mapping[str, pd.Series]) -> dict[str, Any] | None
 
 
 def _to_numbers(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Numbers, or dates as numbers of days."""
+    """Return the numbers, or dates as numbers of days."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return values.to_numpy("datetime64[D]").astype(np.float64)
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
@@ -66,7 +66,7 @@ def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) 
 
 
 def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
-    """Shares of each code in each source; rare codes are pooled."""
+    """Return the shares of each code in each source; rare codes are pooled."""
     counts = {source: values.map(code_text).value_counts() for source, values in series.items()}
     total = pd.DataFrame(counts).fillna(0)
     shown = [str(code) for code in total.index[(total >= MIN_CELL_ROWS).any(axis=1)]]

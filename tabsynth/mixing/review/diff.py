@@ -7,7 +7,7 @@ from tabsynth.mixing.plan.plan import Plan
 
 
 def describe_changes(plan: Plan) -> str:
-    """The diff, one block for each source; undecided entries include their question."""
+    """Return the diff, one block for each source; undecided entries include their question."""
     lines: list[str] = [f"# plan {plan.hash[:12]}: {len(plan.open)} entries to decide"]
     for source in plan.inputs:
         lines += ["", f"--- {source}", "+++ mixed"]

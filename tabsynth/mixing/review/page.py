@@ -44,7 +44,7 @@ def render(plan: Plan) -> str:
 
 
 def render_frame(plan: Plan) -> str:
-    """The page in an iframe, which isolates its style."""
+    """Return the page in an iframe, which isolates its style."""
     page = escape(render(plan), quote=True)
     return (
         f'<div><iframe title="Mixing plan: review" srcdoc="{page}" sandbox="" loading="lazy" '
@@ -89,7 +89,7 @@ def _join_columns(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> p
 
 
 def _yaml(item: Match | HarmonisationRule) -> str:
-    """The entry as YAML, as in the plan's file."""
+    """Return the entry as YAML, as in the plan's file."""
     data = {key: value for key, value in item.to_dict().items() if key not in ("question", "why")}
     text: str = yaml.safe_dump([data], sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     return text

@@ -100,7 +100,7 @@ def check_keys(document: str, data: Any) -> None:
 
 
 def key_paths(data: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every key and list element; events within events count as one."""
+    """Yield the path of every key and list element; events within events count as one."""
     pairs = data.items() if isinstance(data, Mapping) else [("[]", item) for item in data]
     for key, value in pairs:
         path = (*prefix, str(key))

@@ -14,7 +14,7 @@ WORDS = {"good": "suitable", "fair": "suitable with caution", "poor": "not suita
 
 
 def model_card(about: About, model: Mapping[str, Any], privacy: Mapping[str, Any]) -> str:
-    """The model card as Markdown."""
+    """Return the model card as Markdown."""
     lines = [f"# Model card: {_line(about.title or about.name)}", ""]
     if model:
         lines += [f"- Synthesizer: `{_line(model['kind'])}`"]
@@ -34,7 +34,7 @@ def data_card(
     audit: Mapping[str, Any],
     privacy: Mapping[str, Any],
 ) -> str:
-    """The data card as Markdown."""
+    """Return the data card as Markdown."""
     facts = {"Version": about.version, "Date": about.date.isoformat(), "Publisher": about.publisher}
     facts |= {"Licence": about.license, "Rows": f"{rows:,}", "Columns": str(len(columns))}
     lines = [f"# {_line(about.title or about.name)}", "", _line(about.description), ""]
@@ -68,7 +68,7 @@ def report_page(
     privacy: Mapping[str, Any],
     gates: Sequence[Mapping[str, Any]],
 ) -> str:
-    """The report as one self-contained page."""
+    """Return the report as one self-contained page."""
     template = environment("tabsynth.release.documents").get_template("release.html.j2")
     return template.render(about=about, evaluation=evaluation, audit=audit, privacy=privacy, gates=gates, words=WORDS)
 
@@ -81,5 +81,5 @@ def _privacy_lines(privacy: Mapping[str, Any]) -> list[str]:
 
 
 def _line(value: object) -> str:
-    """Text of a publisher or a column in one line of Markdown."""
+    """Return the text of a publisher or a column in one line of Markdown."""
     return markdown_cell(" ".join(str(value).split())).replace("`", "'").replace("[", "\\[")

@@ -41,7 +41,7 @@ class PublicColumn:
 
 
 def public_columns(frame: pd.DataFrame, schema: Schema) -> list[PublicColumn]:
-    """The public facts of each column.
+    """Return the public facts of each column.
 
     Raises:
         InputError: A column has a type that no contract names.
@@ -88,7 +88,7 @@ def _type_of(values: pd.Series) -> tuple[str, str]:
 
 
 def pandera_yaml(columns: Sequence[PublicColumn], title: str) -> str:
-    """The contract in pandera's YAML (``pandera.io.from_yaml``)."""
+    """Return the contract in pandera's YAML (``pandera.io.from_yaml``)."""
     out: dict[str, Any] = {}
     for column in columns:
         checks: dict[str, Any] = {}
@@ -131,7 +131,7 @@ def pandera_yaml(columns: Sequence[PublicColumn], title: str) -> str:
 
 
 def table_schema(columns: Sequence[PublicColumn]) -> dict[str, Any]:
-    """The contract as a Frictionless Table Schema, for the CSV file, in which formulas are marked."""
+    """Return the contract as a Frictionless Table Schema, for the CSV file, in which formulas are marked."""
     fields = []
     for column in columns:
         entry: dict[str, Any] = {"name": mark_formula(column.name), "type": column.type}
@@ -150,7 +150,7 @@ def table_schema(columns: Sequence[PublicColumn]) -> dict[str, Any]:
 
 
 def csv_schema(frame: pd.DataFrame) -> Schema:
-    """A schema with which the CSV file has the contract's formats: ISO 8601, the coarsest that is exact."""
+    """Return a schema with which the CSV file has the contract's formats: ISO 8601, the coarsest that is exact."""
     return Schema(
         {
             name: Datetime(name=name, format=default_format(frame[name]))

@@ -44,7 +44,7 @@ CONTEXT: dict[str, Any] = {
 def croissant(
     about: About, columns: Sequence[PublicColumn], files: Mapping[str, FileEntry], privacy: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The Croissant description of the data files."""
+    """Return the Croissant description of the data files."""
     kinds = {about.csv: "text/csv", about.parquet: "application/vnd.apache.parquet"}
     distribution = [
         {
@@ -98,7 +98,7 @@ def croissant(
 def data_package(
     about: About, columns: Sequence[PublicColumn], files: Mapping[str, FileEntry], rows: int
 ) -> dict[str, Any]:
-    """The Data Package of the data files."""
+    """Return the Data Package of the data files."""
     licence = {"path" if "://" in about.license else "name": about.license}
     out: dict[str, Any] = {
         "profile": "data-package",

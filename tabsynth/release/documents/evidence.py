@@ -28,12 +28,12 @@ NOT_COVERED = (
 
 
 def is_private(ledger: PrivacyLedger | None) -> bool:
-    """Whether a ledger promises differential privacy."""
+    """Return whether a ledger promises differential privacy."""
     return ledger is not None and len(ledger) > 0 and ledger.secure and math.isfinite(ledger.epsilon())
 
 
 def public_evaluation(report: Report, private: bool) -> dict[str, Any]:
-    """The public part of an evaluation: no value of a row, no column's figures, nothing about the real file."""
+    """Return the public part of an evaluation: no value of a row, no column's figures, nothing about the real file."""
     scores = []
     for score in report.scores.values():
         entry: dict[str, Any] = {"name": score.name, "title": score.title, "level": level_of(score)}
@@ -54,7 +54,7 @@ def public_evaluation(report: Report, private: bool) -> dict[str, Any]:
 
 
 def public_audit(report: AuditReport, private: bool) -> dict[str, Any]:
-    """The public part of an audit: verdict, power, and the names of attacks beyond chance."""
+    """Return the public part of an audit: verdict, power, and the names of attacks beyond chance."""
     out: dict[str, Any] = {
         "format": "tabsynth-release-audit",
         "version": 1,
@@ -69,7 +69,7 @@ def public_audit(report: AuditReport, private: bool) -> dict[str, Any]:
 
 
 def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) -> dict[str, Any]:
-    """The privacy statement: unit, epsilon, delta, mechanisms, what is not covered, in words too."""
+    """Return the privacy statement: unit, epsilon, delta, mechanisms, what is not covered, in words too."""
     if ledger is None or not is_private(ledger):
         return {
             "format": "tabsynth-release-privacy",
@@ -120,7 +120,7 @@ def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) 
 
 
 def public_model(config: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
-    """Facts for the model card: kind, options that are plain values, and versions."""
+    """Return the facts for the model card: kind, options that are plain values, and versions."""
     if config is None:
         return {}
     plain = {

@@ -17,7 +17,7 @@ ROOTS = (
 
 
 def bill_of_materials(about: About) -> dict[str, Any]:
-    """Names and versions of the installed packages, those that others need included."""
+    """Return the names and versions of the installed packages, those that others need included."""
     found: dict[str, str] = {}
     waiting = list(ROOTS)
     while waiting:

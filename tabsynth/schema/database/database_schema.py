@@ -34,7 +34,7 @@ class ForeignKey:
     parent: str
 
     def to_dict(self) -> dict[str, str]:
-        """The foreign key as plain data."""
+        """Return the foreign key as plain data."""
         return {"table": self.table, "column": self.column, "parent": self.parent}
 
 
@@ -140,20 +140,20 @@ class DatabaseSchema:
             raise SchemaError(f"tables refer to each other in a cycle: {' -> '.join(error.args[1])}") from None
 
     def main_key(self, table: str) -> ForeignKey | None:
-        """The foreign key to the parent whose history the table's rows are; None for a root table."""
+        """Return the foreign key to the parent whose history the table's rows are; None for a root table."""
         for key in self.foreign_keys:
             if key.table == table and key.parent != table and key.parent not in self.reference:
                 return key
         return None
 
     def other_keys(self, table: str) -> tuple[ForeignKey, ...]:
-        """The foreign keys that are assigned after the rows are sampled."""
+        """Return the foreign keys that are assigned after the rows are sampled."""
         main = self.main_key(table)
         own = (key for key in self.foreign_keys if key.table == table and key.parent not in self.reference)
         return tuple(key for key in own if key != main)
 
     def children(self, table: str) -> tuple[str, ...]:
-        """The tables whose main parent a table is."""
+        """Return the tables whose main parent a table is."""
         links = ((name, self.main_key(name)) for name in self.sorted_tables)
         return tuple(name for name, key in links if key is not None and key.parent == table)
 
@@ -286,7 +286,7 @@ class DatabaseSchema:
 
 
 def _split_keys(keys: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Keys of one column, and of several."""
+    """Return the keys of one column, and of several."""
     single = {name: key[0] if isinstance(key, list) else key for name, key in keys.items() if not _is_composite(key)}
     return single, {name: tuple(key) for name, key in keys.items() if _is_composite(key)}
 

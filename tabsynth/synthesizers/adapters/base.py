@@ -111,11 +111,11 @@ class WrappedSynthesizer(Synthesizer):
         return frame, self.table_adapter_.codec
 
     def _sample_prepared(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        """Plain rows that are ready to be decoded."""
+        """Return plain rows that are ready to be decoded."""
         return self.table_adapter_.prepare(self._sample_raw(n, rng), rng)
 
     def _sample_raw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        """Plain rows as the model draws them, in chunks."""
+        """Return plain rows as the model draws them, in chunks."""
         if self._model is None:
             return pd.DataFrame(index=range(n))
         drawn: list[pd.DataFrame] = []
@@ -150,7 +150,7 @@ class WrappedSynthesizer(Synthesizer):
         self._rebuild_model()
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic table should know of its model."""
+        """Return the model card: what a reader of the synthetic table should know of its model."""
         vocabulary = {**self.table_adapter_.codec.card(), "laws": self.table_adapter_.relations.describe()}
         return {**super().card(), "vocabulary": vocabulary, "packages": self._versions}
 
@@ -171,7 +171,7 @@ class WrappedSynthesizer(Synthesizer):
 
     @abstractmethod
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
-        """The live model of its parts."""
+        """Return the live model of its parts."""
 
     @abstractmethod
     def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:

@@ -86,7 +86,7 @@ class CTGANSynthesizer(WrappedSynthesizer):
         return drawn
 
     def _new_model(self, show_progress: bool | None) -> Any:
-        """A CTGAN that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
+        """Return a CTGAN that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
         return require_package("ctgan", type(self).__name__).CTGAN(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -164,7 +164,7 @@ class TVAESynthesizer(WrappedSynthesizer):
         return drawn
 
     def _new_model(self, show_progress: bool | None) -> Any:
-        """A TVAE that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
+        """Return a TVAE that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
         return require_package("ctgan", type(self).__name__).TVAE(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -186,7 +186,7 @@ def check_counts(**options: int) -> None:
 
 
 def use_gpu(device: str, *, required: bool) -> bool:
-    """Whether to use a GPU; a model that was fitted on one may sample on a machine without.
+    """Return whether to use a GPU; a model that was fitted on one may sample on a machine without.
 
     Raises:
         InputError: The device is required and not here.
@@ -215,7 +215,7 @@ def ctgan_parts(model: Any) -> tuple[dict[str, Any], Arrays]:
 
 
 def ctgan_from_parts(blank: Any, parts: dict[str, Any], weights: Arrays) -> Any:
-    """A ``ctgan.CTGAN`` that samples as the fitted one did."""
+    """Return a ``ctgan.CTGAN`` that samples as the fitted one did."""
     networks = require_package("ctgan.synthesizers.ctgan", "this model")
     blank._transformer, blank._data_sampler = parts["transformer"], parts["sampler"]
     inputs = blank._embedding_dim + blank._data_sampler.dim_cond_vec()
@@ -225,12 +225,12 @@ def ctgan_from_parts(blank: Any, parts: dict[str, Any], weights: Arrays) -> Any:
 
 
 def network_weights(network: torch.nn.Module) -> Arrays:
-    """A network's weights and buffers as arrays."""
+    """Return a network's weights and buffers as arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
 def load_weights(network: torch.nn.Module, weights: Arrays) -> torch.nn.Module:
-    """A network with its weights and buffers put back."""
+    """Return a network with its weights and buffers put back."""
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {name: torch.from_numpy(array.copy()).reshape(shapes[name]) for name, array in weights.items()}
     network.load_state_dict(tensors)

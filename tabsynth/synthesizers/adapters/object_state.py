@@ -56,7 +56,7 @@ TYPE_KEY = "!"
 
 
 def to_state(value: Any, arrays: Arrays) -> Any:
-    """Plain data of a value; its arrays are added to ``arrays`` and named in the data.
+    """Return plain data of a value; its arrays are added to ``arrays`` and named in the data.
 
     Raises:
         TypeError: The value holds an object of a class that is not in ``CLASSES``.
@@ -94,7 +94,7 @@ def to_state(value: Any, arrays: Arrays) -> Any:
 
 
 def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
-    """The value that ``to_state`` gave the data of.
+    """Return the value that ``to_state`` gave the data of.
 
     Raises:
         ModelFileError: The data names a class that is not in ``CLASSES``, or is not what ``to_state`` writes.
@@ -112,7 +112,7 @@ def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
 
 
 def _array_to_state(value: npt.NDArray[Any], arrays: Arrays) -> dict[str, Any]:
-    """An array by its name; one of objects or text value by value."""
+    """Return an array by its name; one of objects or text value by value."""
     if value.dtype.kind not in "biuf":
         return {
             TYPE_KEY: "objects",
@@ -142,7 +142,7 @@ def _object_from_state(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray
 
 
 def _class(name: str) -> type[Any]:
-    """A class of the list, from the place that the list says."""
+    """Return a class of the list, from the place that the list says."""
     if name not in CLASSES:
         raise ModelFileError(f"the model file names the class {name!r}, which no model of tabsynth is made of")
     found: type[Any] = getattr(import_module(CLASSES[name]), name)

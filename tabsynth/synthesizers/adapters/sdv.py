@@ -164,7 +164,7 @@ TABLE = "table"
 
 
 def _metadata(plain: pd.DataFrame, discrete: list[str]) -> Any:
-    """The description that sdv wants of a plain frame."""
+    """Return the description that sdv wants of a plain frame."""
     chosen = set(discrete)
     columns = {name: {"sdtype": "categorical" if name in chosen else "numerical"} for name in plain.columns}
     described = {"tables": {TABLE: {"columns": columns}}, "relationships": [], "METADATA_SPEC_VERSION": "V1"}
@@ -172,7 +172,7 @@ def _metadata(plain: pd.DataFrame, discrete: list[str]) -> Any:
 
 
 def _transformers(model: Any) -> list[tuple[str, Any]]:
-    """The transformers of a fitted sdv synthesizer, by column."""
+    """Return the transformers of a fitted sdv synthesizer, by column."""
     return _fitted_transformers(model.get_transformers())
 
 
@@ -181,7 +181,7 @@ def _fitted_transformers(transformers: Mapping[str, Any]) -> list[tuple[str, Any
 
 
 def _reverse_transform(transformers: list[tuple[str, Any]], drawn: pd.DataFrame) -> pd.DataFrame:
-    """A drawn frame in the plain columns' own values."""
+    """Return a drawn frame in the plain columns' own values."""
     out = drawn.copy()
     for name, transformer in transformers:
         out[name] = transformer.reverse_transform(out[[name]])[name]
@@ -195,7 +195,7 @@ def _check_distributions(default: str, others: Mapping[str, str] | None) -> None
 
 
 def _plain_distributions(bridge: TableAdapter, chosen: Mapping[str, str] | None) -> dict[str, str]:
-    """The distributions that were chosen by column, by plain column; a column of one value needs none."""
+    """Return the distributions that were chosen by column, by plain column; a column of one value needs none."""
     unknown = [name for name in chosen or {} if name not in bridge.lines]
     if unknown:
         raise InputError(

@@ -147,7 +147,7 @@ class SdvDatabaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         )
 
     def card(self) -> dict[str, Any]:
-        """The model card."""
+        """Return the model card."""
         from importlib.metadata import version
 
         return {
@@ -247,7 +247,7 @@ def _first_state(seed: int) -> Iterator[None]:
 
 
 def describe_columns(schema: Schema, keys: set[Any], public: set[str]) -> dict[str, Any]:
-    """Sdv's description of columns; keys are ids, keys to public tables categories."""
+    """Return sdv's description of columns; keys are ids, keys to public tables categories."""
     out: dict[str, Any] = {}
     for name, column in schema.items():
         kind = Identifier if name in keys else Categorical if name in public else type(column)
@@ -256,6 +256,6 @@ def describe_columns(schema: Schema, keys: set[Any], public: set[str]) -> dict[s
 
 
 def _prepared(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """A table with real dates; its columns are the schema's."""
+    """Return a table with real dates; its columns are the schema's."""
     dates = {c.name: to_instants(frame[c.name], c.format) for c in schema.values() if isinstance(c, Datetime)}
     return frame[list(schema)].assign(**dates).reset_index(drop=True)

@@ -67,7 +67,7 @@ class TableAdapter:
     def measure(
         cls, table: Table, rng: np.random.Generator, *, min_group: int, derived: Collection[str] = ()
     ) -> tuple[TableAdapter, pd.DataFrame]:
-        """The bridge of a training table, and the plain frame of its rows.
+        """Return the bridge of a training table, and the plain frame of its rows.
 
         Args:
             table: The training rows.
@@ -99,7 +99,7 @@ class TableAdapter:
         return [line.missing for line in self.lines.values() if line.missing is not None] + list(self.slots)
 
     def calibrate(self, drawn: pd.DataFrame) -> TableAdapter:
-        """The bridge under which each column is missing as often as in training, whatever the model makes of it.
+        """Return the bridge under which each column is missing as often as in training, whatever the model makes of it.
 
         A model that takes the most probable category, or one that was shown rare categories more often, gives too few
         gaps or too many. Those it gives stay where they are, as far as the rate allows.
@@ -117,7 +117,7 @@ class TableAdapter:
         return replace(self, missing_rates=missing_rates)
 
     def prepare(self, drawn: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        """Drawn plain rows with every gap decided and no token that a synthetic row may not hold."""
+        """Return the drawn plain rows with every gap decided and no token that a synthetic row may not hold."""
         plain = drawn.copy()
         tokens = self._tokens(plain)
         for name, absent in self._absent(plain).items():
@@ -143,7 +143,7 @@ class TableAdapter:
     def decode(
         self, plain: pd.DataFrame, rng: np.random.Generator, *, keys: int | None = None, start: int = 0
     ) -> pd.DataFrame:
-        """The table of settled plain rows, with the training frame's columns, order and dtypes.
+        """Return the table of settled plain rows, with the training frame's columns, order and dtypes.
 
         Args:
             plain: The columns that ``measure`` gave; without columns where the model had nothing to learn.
@@ -175,14 +175,14 @@ class TableAdapter:
         return cls(codec, relations, lines, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
 
     def _tokens(self, plain: pd.DataFrame) -> Tokens:
-        """The token matrix of plain rows; the slots of numbers hold nothing."""
+        """Return the token matrix of plain rows; the slots of numbers hold nothing."""
         tokens: Tokens = np.tile(self.constant, (len(plain), 1))
         for name, j in self.slots.items():
             tokens[:, j] = np.clip(plain[name].to_numpy(np.int64), 0, self.codec.slots[j].size - 1)
         return tokens
 
     def _learned_values(self) -> list[str]:
-        """The columns whose tokens the model learns."""
+        """Return the columns whose tokens the model learns."""
         return list(dict.fromkeys(self.codec.slots[j].column for j in self.slots.values()))
 
     def _absent(self, plain: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
@@ -200,7 +200,7 @@ class TableAdapter:
         return gaps
 
     def _numbers(self, name: str, plain: pd.DataFrame) -> pd.Series:
-        """A column of numbers or dates: put back in place, on the column's lattice and inside its range."""
+        """Return a column of numbers or dates: put back in place, on the column's lattice and inside its range."""
         coder, line, column = self.codec.coders[name], self.lines[name], self.codec.schema[name]
         assert isinstance(coder, QuantileCoder)
         data = np.zeros(len(plain)) if line.name is None else plain[line.name].to_numpy(np.float64)
@@ -217,7 +217,7 @@ class TableAdapter:
 def _measure_numbers(
     position: int, coder: QuantileCoder, data: Floats, rng: np.random.Generator
 ) -> tuple[NumericColumn, dict[str, npt.NDArray[Any]]]:
-    """The line of a column of numbers, and its plain columns."""
+    """Return the line of a column of numbers, and its plain columns."""
     absent = np.isnan(data)
     values = np.clip(data[~absent], coder.low[0], coder.high[-1])
     spread = float(values.std())
@@ -242,14 +242,14 @@ def _measure_numbers(
 
 
 def _replace_forbidden(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:
-    """Tokens in which those that no synthetic row may hold are replaced by values, by their frequency."""
+    """Return the tokens in which those that no synthetic row may hold are replaced by values, by their frequency."""
     return _resample_values(coder, tokens, ~coder.allowed_tokens[tokens], rng)
 
 
 def _resample_values(
     coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> Tokens:
-    """Tokens with values drawn by their frequency in some places; a gap where there is no value to draw."""
+    """Return the tokens with values drawn by their frequency in some places; a gap where there is no value to draw."""
     weights = np.where(coder.allowed_tokens, coder.counts, 0).astype(np.float64)
     if weights[: coder.missing].any():
         weights[coder.missing] = 0

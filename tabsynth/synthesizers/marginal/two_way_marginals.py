@@ -45,7 +45,7 @@ def group_tokens(marginal: Floats, groups: int, n_ordered: int) -> Integers:
 
 
 def _partition(mass: Floats, groups: int) -> Integers:
-    """Partition ordered tokens into runs with the minimal sum of squared masses, by dynamic programming."""
+    """Return the partition ordered tokens into runs with the minimal sum of squared masses, by dynamic programming."""
     ends = np.concatenate([[0.0], np.cumsum(mass)])
     cost = (ends[None, :] - ends[:, None]) ** 2
     cost[np.tril_indices(len(ends))] = np.inf
@@ -88,12 +88,12 @@ class MeasurementPlan:
         return 0 if self.target is None or not self.triples else self.sizes[self.target]
 
     def cells(self) -> Integers:
-        """Number of cells of every pair, then of every triple."""
+        """Return the number of cells of every pair, then of every triple."""
         pairs = [self.sizes[a] * self.sizes[b] for a, b in self.pairs]
         return np.array(pairs + [self.n_parts * self.sizes[a] * self.sizes[b] for a, b in self.triples], np.int64)
 
     def weights(self) -> Floats:
-        """Relative share of the budget of every pair, then of every triple."""
+        """Return the relative share of the budget of every pair, then of every triple."""
         # Rounded to half-powers of two, so that the ledger has few different scales of noise.
         return np.asarray(np.exp2(np.round(2 * BUDGET_EXPONENT * np.log2(self.cells())) / 2))
 

@@ -35,7 +35,7 @@ PRIVATE_TRAININGS = ("distilled", "dp-sgd")
 
 
 def uses_dp_sgd(training: str) -> bool:
-    """Whether a private fit ends with DP-SGD on the real rows.
+    """Return whether a private fit ends with DP-SGD on the real rows.
 
     Raises:
         InputError: The training is unknown.

@@ -75,7 +75,7 @@ def fit_gan(model: GANSynthesizer, frame: pd.DataFrame, schema: Schema, privacy:
 
 
 def real_losses(critic: nn.Module, /, tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """The critic's loss on each real row, shape (rows,)."""
+    """Return the critic's loss on each real row, shape (rows,)."""
     return functional.softplus(-critic(tokens))
 
 
@@ -98,7 +98,7 @@ class GeneratorUpdate:
             self.drawn = net.rows(net.noise(N_GENERATED_ROWS, self.noise), self.noise).tokens
 
     def generated_loss(self, critic: nn.Module) -> Tensor:
-        """The critic's mean loss on generated rows."""
+        """Return the critic's mean loss on generated rows."""
         return functional.softplus(critic(self.drawn)).mean()
 
     def update_generator(self, step: int) -> None:

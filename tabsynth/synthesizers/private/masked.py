@@ -104,7 +104,7 @@ def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitO
 
 
 def draw_masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Masked slots of each row, and their weights, shape (rows, slots) each.
+    """Return the masked slots of each row, and their weights, shape (rows, slots) each.
 
     Some rows mask a uniform number of random slots; the others mask the end of the fixed order, and the next slot
     weighs as much as all masked ones.

@@ -46,7 +46,7 @@ class ParentFeatures:
     sizes: list[int]
 
     def with_unknown(self, rows: int) -> ParentFeatures:
-        """The features with those of unknown parents, whose tokens are missing, after the last."""
+        """Return the features with those of unknown parents, whose tokens are missing, after the last."""
         missing = np.tile(np.array(self.sizes, np.int64) - 1, (rows, 1))
         return ParentFeatures(np.concatenate([self.tokens, missing.reshape(rows, len(self.sizes))]), self.sizes)
 
@@ -200,20 +200,20 @@ def _calibrate(
 
 
 def _correction(wanted: Floats, found: Floats, floor: float) -> npt.NDArray[np.float32]:
-    """Damped log-ratio of shares."""
+    """Return the damped log-ratio of shares."""
     step = DAMPING * np.log((wanted + floor) / (found + floor))
     return np.asarray(np.clip(step, -MAX_STEP, MAX_STEP), np.float32)
 
 
 def _ratio_shares(ratios: Integers, left: Integers) -> Floats:
-    """Share of each ratio among the rows of each class of rows left, shape (classes, ratios)."""
+    """Return the share of each ratio among the rows of each class of rows left, shape (classes, ratios)."""
     counts = np.zeros((len(LEFT_ROWS), N_RATIOS))
     np.add.at(counts, (left, ratios), 1)
     return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
 
 
 def _shares(history: History, tokens: Integers, known: npt.NDArray[np.bool_]) -> list[Floats]:
-    """Share of each token of each slot among the rows that are drawn."""
+    """Return the share of each token of each slot among the rows that are drawn."""
     out = []
     for slot, size in enumerate(history.sizes):
         counts = np.bincount(tokens[~known[:, slot], slot], minlength=size)

@@ -16,7 +16,7 @@ MAX_ROUNDS = 20
 def make_unique(
     frame: pd.DataFrame, key: Sequence[str], column: str | None, values: pd.Series, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Rows without repeated keys.
+    """Return the rows without repeated keys.
 
     Args:
         frame: The rows.

@@ -77,7 +77,7 @@ class DatabaseKeys:
         return cls(makers, matches)
 
     def add_to(self, schema: DatabaseSchema, sample: Sample, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-        """The drawn tables with their keys."""
+        """Return the drawn tables with their keys."""
         out = {name: frame.copy() for name, frame in sample.visible.items()}
         seed = int(rng.integers(2**62))
         for number, (name, maker) in enumerate(self.makers.items()):
@@ -102,7 +102,7 @@ class DatabaseKeys:
         sample: Sample,
         rng: np.random.Generator,
     ) -> pd.Series:
-        """Values of a further foreign key."""
+        """Return the values of a further foreign key."""
         match, main = self.matches[link.table, link.column], schema.main_key(link.table)
         if match.via is not None and main is not None:
             return _taken(tables[main.parent][match.via], sample.parents[link.table])
@@ -115,7 +115,7 @@ class DatabaseKeys:
         return _taken(keys, match.assign(wanted, classes, sample.parents.get(link.table), rng))
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys as plain data."""
+        """Return the keys as plain data."""
         return {
             "makers": {name: maker.to_dict() for name, maker in self.makers.items()},
             "matches": [[table, column, match.to_dict()] for (table, column), match in self.matches.items()],
@@ -157,7 +157,7 @@ def _fit_match(
 def _unique_rows(
     name: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """A table's rows without repeated composite keys; a key to a second parent changes first, then a value."""
+    """Return a table's rows without repeated composite keys; a key to a second parent changes first, then a value."""
     key, frame = schema.composite_keys[name], tables[name]
     main, order = schema.main_key(name), schema.order.get(name)
     fixed = {order, None if main is None else main.column}
@@ -172,7 +172,7 @@ def _unique_rows(
 
 
 def _taken(values: pd.Series, rows: Integers) -> pd.Series:
-    """Values by row number, missing for -1; whole numbers stay whole."""
+    """Return the values by row number, missing for -1; whole numbers stay whole."""
     if (rows >= 0).all():
         return values.take(rows).reset_index(drop=True)
     index = pd.Series(rows).where(rows >= 0)

@@ -76,7 +76,7 @@ class DatabaseModel:
         return ParentFeatures(tokens, sizes)
 
     def relations(self) -> dict[str, list[str]]:
-        """The exact relations between columns of each table."""
+        """Return the exact relations between columns of each table."""
         every = {name: root.relations_ for name, root in self.roots.items()}
         every |= {name: history.relations for name, history in self.histories.items()}
         return {name: relations.describe() for name, relations in every.items() if relations.describe()}

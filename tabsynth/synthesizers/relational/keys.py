@@ -35,7 +35,7 @@ class KeyMaker:
         return cls(learn_pattern(values.dropna(), regex=regex, min_group=min_group), dtype_name(values))
 
     def keys(self, n: int, seed: list[int]) -> pd.Series:
-        """Distinct keys of n rows."""
+        """Return the distinct keys of n rows."""
         rows = np.arange(n)
         if self.pattern is None:
             return pd.Series(rows + 1, dtype=self.dtype)
@@ -43,7 +43,7 @@ class KeyMaker:
         return value_series(values, self.dtype, sorted(set(values)), False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The maker as plain data."""
+        """Return the maker as plain data."""
         return {"pattern": None if self.pattern is None else self.pattern.to_dict(), "dtype": self.dtype}
 
     @classmethod

@@ -52,7 +52,7 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
 
 
 def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link: ForeignKey) -> Integers:
-    """The parent's row number of each row of the child table, -1 where the key is missing, shape (n,).
+    """Return the parent's row number of each row of the child table, -1 where the key is missing, shape (n,).
 
     Raises:
         DataError: A key has no parent.
@@ -69,7 +69,7 @@ def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link
 
 
 def root_rows(main: Mapping[str, Integers], schema: DatabaseSchema, sizes: Mapping[str, int]) -> dict[str, Integers]:
-    """The root's row number of each row of each table, by main foreign keys.
+    """Return the root's row number of each row of each table, by main foreign keys.
 
     Args:
         main: The main parent's row number of each row of each child table.
@@ -91,7 +91,7 @@ def root_rows(main: Mapping[str, Integers], schema: DatabaseSchema, sizes: Mappi
 def copied_from(
     tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link: ForeignKey, main: Integers
 ) -> str | None:
-    """The column of the main parent that agrees with a foreign key in every row, if there is one."""
+    """Return the column of the main parent that agrees with a foreign key in every row, if there is one."""
     own = schema.main_key(link.table)
     if own is None:
         return None

@@ -50,7 +50,7 @@ class Match:
     degrees: Mapping[int, Degrees] = field(default_factory=dict)
 
     def classes(self, parent: pd.DataFrame) -> Integers:
-        """Class of each row of the parent table, shape (rows,)."""
+        """Return the class of each row of the parent table, shape (rows,)."""
         if self.column is None:
             return np.zeros(len(parent), np.int64)
         return _classes(parent[self.column], self.values)
@@ -62,7 +62,7 @@ class Match:
         groups: Integers | None,
         rng: np.random.Generator,
     ) -> Integers:
-        """The parent's row number of each row, -1 for none, shape (n,).
+        """Return the parent's row number of each row, -1 for none, shape (n,).
 
         Args:
             wanted: Class of each row's parent, -1 for none, shape (n,).
@@ -85,7 +85,7 @@ class Match:
         return out
 
     def to_dict(self) -> dict[str, Any]:
-        """The match as plain data."""
+        """Return the match as plain data."""
         degrees = {str(number): [list(pair) for pair in pairs] for number, pairs in self.degrees.items()}
         return {**vars(self), "values": list(self.values), "degrees": degrees}
 
@@ -99,7 +99,7 @@ class Match:
 def fit_match(
     child: pd.DataFrame, rows: Integers, parent: pd.DataFrame, schema: Schema, roots: Integers, min_group: int
 ) -> tuple[Match, Integers]:
-    """The match of a key to another table, and the class of each row's parent, -1 for none.
+    """Return the match of a key to another table, and the class of each row's parent, -1 for none.
 
     Args:
         child: The rows that hold the key, as they are learned.
@@ -127,7 +127,7 @@ def fit_match(
 
 
 def fit_levels(rows: Integers, groups: Integers | None) -> tuple[Match, Integers]:
-    """The match of a table's reference to itself, and the level of each row's parent, -1 for none.
+    """Return the match of a table's reference to itself, and the level of each row's parent, -1 for none.
 
     Where rows refer to each other in a cycle, those have no level, and are treated as rows without a parent.
 
@@ -150,7 +150,7 @@ def fit_levels(rows: Integers, groups: Integers | None) -> tuple[Match, Integers
 
 
 def _degrees(rows: Integers, classes: Integers) -> dict[int, Degrees]:
-    """Numbers of rows per parent of each class of parents."""
+    """Return the numbers of rows per parent of each class of parents."""
     counts = np.bincount(rows[rows >= 0], minlength=len(classes))
     out: dict[int, Degrees] = {}
     for number in np.unique(classes[classes >= 0]):
@@ -160,7 +160,7 @@ def _degrees(rows: Integers, classes: Integers) -> dict[int, Degrees]:
 
 
 def _spread(n: int, size: int, degrees: Degrees, rng: np.random.Generator) -> Integers:
-    """Position of the parent of each of n rows among ``size`` parents, shape (n,)."""
+    """Return the position of the parent of each of n rows among ``size`` parents, shape (n,)."""
     value, often = (np.array(item, np.float64) for item in zip(*degrees, strict=True))
     degree = rng.choice(value, size, p=often / often.sum())
     if not degree.sum():
@@ -173,7 +173,7 @@ def _spread(n: int, size: int, degrees: Degrees, rng: np.random.Generator) -> In
 
 
 def _pick_within(groups: Integers, parents: Integers, parent_groups: Integers, rng: np.random.Generator) -> Integers:
-    """A random parent of the same group for each row, -1 where there is none."""
+    """Return a random parent of the same group for each row, -1 where there is none."""
     order = np.argsort(parent_groups, kind="stable")
     first = np.searchsorted(parent_groups[order], groups, side="left")
     count = np.searchsorted(parent_groups[order], groups, side="right") - first
@@ -182,7 +182,7 @@ def _pick_within(groups: Integers, parents: Integers, parent_groups: Integers, r
 
 
 def _classes(values: pd.Series, known: tuple[str, ...]) -> Integers:
-    """Class of each value: its place among the known ones, or one more."""
+    """Return the class of each value: its place among the known ones, or one more."""
     at = pd.Index(known).get_indexer(pd.Index(values.astype(str)))
     return np.where(at < 0, len(known), at).astype(np.int64)
 

@@ -50,7 +50,7 @@ class Orphans:
         return cls(count / max(others, 1), codec.numeric_coders[TIME])
 
     def draw(self, others: int, rng: np.random.Generator) -> Floats:
-        """Times of rows without a parent; zeros for a table without order.
+        """Return the times of rows without a parent; zeros for a table without order.
 
         Args:
             others: Number of rows that have one.
@@ -62,7 +62,7 @@ class Orphans:
         return self.times.quantile(rng.random(n) * self.times.mass.sum())
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Plain data and arrays for ``from_state``."""
+        """Return plain data and arrays for ``from_state``."""
         config, arrays = ({}, {}) if self.times is None else self.times.state()
         return {"share": self.share, "times": config}, arrays
 

@@ -14,7 +14,7 @@ from tabsynth.synthesizers.relational.timeline import Timeline
 
 
 def plan_columns(child: str) -> tuple[str, str, str]:
-    """Names of a child table's plan columns: count, first and last."""
+    """Return the names of a child table's plan columns: count, first and last."""
     return f"{child}.count", f"{child}.first", f"{child}.last"
 
 
@@ -27,7 +27,7 @@ def add_plan(
     rows: Integers,
     times: Floats | None,
 ) -> tuple[pd.DataFrame, Schema]:
-    """A parent table with the plan of one child table.
+    """Return a parent table with the plan of one child table.
 
     Args:
         parent: The parent's rows, plans of other children included.
@@ -55,7 +55,7 @@ def add_plan(
 
 
 def add_orphans(plan: tuple[Integers, Floats, Floats], times: Floats) -> tuple[Integers, Floats, Floats]:
-    """A plan with histories of one row at given times, for rows without a parent."""
+    """Return a plan with histories of one row at given times, for rows without a parent."""
     counts, first, last = plan
     return np.append(counts, np.ones(len(times), np.int64)), np.append(first, times), np.append(last, times)
 
@@ -63,7 +63,7 @@ def add_orphans(plan: tuple[Integers, Floats, Floats], times: Floats) -> tuple[I
 def read_plan(
     parent: pd.DataFrame, child: str, timeline: Timeline | None, bounds: tuple[Floats, Floats]
 ) -> tuple[Integers, Floats, Floats]:
-    """Number of children and the times of the first and the last, shape (parents,) each.
+    """Return the number of children and the times of the first and the last, shape (parents,) each.
 
     A first time beyond the last one is clipped to it; both stay between origin and end.
 

@@ -24,7 +24,7 @@ KIND = "relational"
 
 
 def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
-    """The content of a model file.
+    """Return the content of a model file.
 
     Args:
         model: The fitted database.

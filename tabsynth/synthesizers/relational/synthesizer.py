@@ -157,7 +157,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         return model
 
     def card(self) -> dict[str, Any]:
-        """The model card: what a reader of the synthetic tables should know of the model."""
+        """Return the model card: what a reader of the synthetic tables should know of the model."""
         self._check_fitted()
         return {
             "synthesizer": type(self).__name__,
@@ -170,7 +170,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         }
 
     def _root_rows(self, n: int | Mapping[str, int] | None, scale: float | None) -> dict[str, int]:
-        """Rows of each root table."""
+        """Return the rows of each root table."""
         roots = self.schema_.roots
         if scale is not None:
             if n is not None or isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < 1e6:
@@ -191,7 +191,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         return {name: int(rows) for name, rows in wanted.items()}
 
     def _conditions(self, given: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
-        """Conditions by root table."""
+        """Return the conditions by root table."""
         if given is None:
             return {}
         if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):

@@ -53,7 +53,7 @@ class TrainingTable:
         return len(self.roots) - self.orphans
 
     def orphan_times(self) -> Floats | None:
-        """Times of the rows without a parent; None for a table without order."""
+        """Return the times of the rows without a parent; None for a table without order."""
         return None if self.times is None else self.times[self.linked :]
 
 
@@ -140,21 +140,21 @@ def prepare_tables(
 
 
 def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:
-    """Origin and end of each parent's history; zeros for a table without order."""
+    """Return the origin and end of each parent's history; zeros for a table without order."""
     if timeline is None:
         return np.zeros(len(parent)), np.zeros(len(parent))
     return timeline.bounds(parent, schema)
 
 
 def with_orphan_bounds(bounds: tuple[Floats, Floats], timeline: Timeline | None, orphans: int) -> tuple[Floats, Floats]:
-    """Origin and end of each parent's history, and the window's ends for rows without a parent."""
+    """Return the origin and end of each parent's history, and the window's ends for rows without a parent."""
     window = (0.0, 0.0) if timeline is None else timeline.window
     low, high = (np.append(own, np.full(orphans, end)) for own, end in zip(bounds, window, strict=True))
     return low, high
 
 
 def restore_dates(learned: pd.DataFrame, times: Floats, timeline: Timeline | None, schema: Schema) -> pd.DataFrame:
-    """Rows with dates instead of distances, in the columns of a schema.
+    """Return the rows with dates instead of distances, in the columns of a schema.
 
     Args:
         learned: Decoded rows.
@@ -173,7 +173,7 @@ def restore_dates(learned: pd.DataFrame, times: Floats, timeline: Timeline | Non
 
 
 def _without_keys(name: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> Schema:
-    """A table's schema without its keys; keys to reference tables are public categories."""
+    """Return a table's schema without its keys; keys to reference tables are public categories."""
     keys = {link.column: link for link in schema.foreign_keys if link.table == name}
     columns: dict[str, Column] = {}
     for column, kind in schema.tables[name].items():
@@ -190,7 +190,7 @@ def _without_keys(name: str, tables: Mapping[str, pd.DataFrame], schema: Databas
 
 
 def _as_distances(part: TrainingTable, order: str) -> tuple[pd.DataFrame, Schema]:
-    """A child's rows without the order column, other dates as distances from it."""
+    """Return a child's rows without the order column, other dates as distances from it."""
     assert part.timeline is not None
     assert part.times is not None
     frame = part.frame.drop(columns=order)

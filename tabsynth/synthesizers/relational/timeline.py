@@ -40,30 +40,30 @@ class Axis:
 
     @classmethod
     def of(cls, column: Column, values: pd.Series) -> Self:
-        """The axis of an order column."""
+        """Return the axis of an order column."""
         seconds = UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS if isinstance(column, Datetime) else 0.0
         return cls(column, dtype_name(values), seconds)
 
     def numbers(self, column: Column, values: pd.Series) -> Floats:
-        """A column of the same kind in units of the axis, missing as NaN, shape (n,)."""
+        """Return a column of the same kind in units of the axis, missing as NaN, shape (n,)."""
         data = numeric_values(column, values)
         if isinstance(column, Datetime):
             return data * (UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS / self.seconds)
         return data
 
     def accepts(self, column: Column) -> bool:
-        """Whether a column can be compared with the order column."""
+        """Return whether a column can be compared with the order column."""
         return isinstance(column, Datetime) if self.seconds else isinstance(column, Numeric)
 
     def series(self, data: Floats, column: Column, dtype: str) -> pd.Series:
-        """Numbers in units of the axis as values of a column."""
+        """Return the numbers in units of the axis as values of a column."""
         if isinstance(column, Datetime):
             factor = self.seconds / (UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS)
             return datetime_series(to_datetimes(column, np.round(data * factor)), dtype, column)
         return numeric_series(data, dtype, column)
 
     def to_dict(self) -> dict[str, Any]:
-        """The axis as plain data."""
+        """Return the axis as plain data."""
         return {"name": self.column.name, "column": self.column.to_dict(), "dtype": self.dtype, "seconds": self.seconds}
 
     @classmethod
@@ -150,7 +150,7 @@ class Timeline:
         return replace(timeline, spanned=spanned)
 
     def bounds(self, parent: pd.DataFrame, parent_schema: Schema) -> tuple[Floats, Floats]:
-        """Origin and end of each parent's history, shape (parents,)."""
+        """Return the origin and end of each parent's history, shape (parents,)."""
         low, high = np.full(len(parent), self.window[0]), np.full(len(parent), self.window[1])
         if self.origin is not None:
             low = self.axis.numbers(parent_schema[self.origin], parent[self.origin])
@@ -160,7 +160,7 @@ class Timeline:
         return low, high
 
     def to_dict(self) -> dict[str, Any]:
-        """The timeline as plain data."""
+        """Return the timeline as plain data."""
         return {**asdict(self), "axis": self.axis.to_dict(), "window": list(self.window)}
 
     @classmethod

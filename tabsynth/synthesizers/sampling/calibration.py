@@ -26,7 +26,7 @@ BALANCE_ROWS = 256
 
 
 def fit_calibration_weights(probabilities: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Token weights such that the mean of the reweighted probabilities equals a target, shape (size,).
+    """Return the token weights such that the mean of the reweighted probabilities equals a target, shape (size,).
 
     Args:
         probabilities: Shape (rows, size).
@@ -60,7 +60,7 @@ def softmax_(logits: Tensor) -> Tensor:
 
 
 def sample_inverse_cdf(probabilities: Tensor, uniforms: Tensor, prefixes: Tensor | None = None) -> Tensor:
-    """Tokens by inverting the cumulative distribution, shape (rows,).
+    """Return the tokens by inverting the cumulative distribution, shape (rows,).
 
     Args:
         probabilities: Shape (rows, size), or (prefixes, size).
@@ -79,7 +79,7 @@ def sample_inverse_cdf(probabilities: Tensor, uniforms: Tensor, prefixes: Tensor
 
 
 def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
-    """Uniforms that fill [0, 1) evenly within each block of 64 rows of an order, shape (rows,).
+    """Return the uniforms that fill [0, 1) evenly within each block of 64 rows of an order, shape (rows,).
 
     Each row's uniform alone is uniform; only rows of one block depend on each other.
     """
@@ -101,7 +101,7 @@ def stratified_uniforms(order: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Generator) -> Tensor:
-    """Tokens such that many overlapping groups of rows have nearly their expected counts, shape (rows,).
+    """Return the tokens such that many overlapping groups of rows have nearly their expected counts, shape (rows,).
 
     Rows are visited in random order, and tokens below their expected count in a row's groups become more probable: a
     self-balancing walk (Alweiss, Liu and Sawhney, "Discrepancy minimization via a self-balancing walk", arXiv
@@ -139,5 +139,5 @@ def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Gene
 
 
 def _part(rows: Tensor) -> int:
-    """Rows processed at once."""
+    """Return the rows processed at once."""
     return CHUNK_ROWS if rows.device.type == "cpu" else max(len(rows), 1)

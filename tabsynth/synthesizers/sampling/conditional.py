@@ -40,7 +40,7 @@ class Drawing(Protocol):
     def __call__(
         self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, *, calibrate: bool, stratify: bool
     ) -> Tokens:
-        """The filled tokens."""
+        """Return the filled tokens."""
 
 
 def sample_conditionally(
@@ -95,7 +95,7 @@ def sample_conditionally(
 def matches(
     tokens: Tokens, fixed: Tokens, limits: Sequence[Floats | None], rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Which rows meet a condition, shape (rows,); partially allowed tokens meet it with that probability."""
+    """Return which rows meet a condition, shape (rows,); partially allowed tokens meet it with that probability."""
     out = ((fixed < 0) | (tokens == fixed)).all(axis=1)
     for slot, limit in enumerate(limits):
         low = limits[slot + 1] if slot + 1 < len(limits) else None

@@ -90,7 +90,7 @@ class Conditions:
         return out
 
     def of_rows(self, rows: npt.NDArray[np.int64]) -> Conditions:
-        """The conditions of some rows."""
+        """Return the conditions of some rows."""
         echo = {name: values.iloc[rows].reset_index(drop=True) for name, values in self.echo.items()}
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         return replace(self, fixed=self.fixed[rows], echo=echo, numbers=numbers)
@@ -101,12 +101,12 @@ class Conditions:
         return bool(self.echo or self.allowed or (self.fixed >= 0).any())
 
     def held(self, codec: Codec) -> npt.NDArray[np.bool_]:
-        """Tokens that a condition fixes or restricts, shape (n, slots)."""
+        """Return the tokens that a condition fixes or restricts, shape (n, slots)."""
         restricted = np.array([slot.column in self.allowed for slot in codec.slots], dtype=bool)
         return np.asarray((self.fixed >= 0) | restricted)
 
     def limits(self, codec: Codec, positions: Sequence[int]) -> list[Floats | None]:
-        """The allowed share of each token of some slots, None where unrestricted.
+        """Return the allowed share of each token of some slots, None where unrestricted.
 
         For the low digit of a wide column the shares have a row for each token of the high digit.
         """
@@ -213,7 +213,7 @@ class Conditions:
 
 
 def present_only(codec: Codec) -> dict[str, Floats]:
-    """Allowed shares that exclude only missing values, for every learned column."""
+    """Return the allowed shares that exclude only missing values, for every learned column."""
     out = {}
     for name, coder in codec.coders.items():
         out[name] = coder.allowed_tokens.astype(np.float64)
@@ -251,7 +251,7 @@ def _check_learned(codec: Codec, name: str, wanted: Any) -> None:
 def mixed(
     schema: Schema, mixture: Mapping[Any, float], given: Mapping[str, Any] | pd.DataFrame | None, rows: int
 ) -> list[tuple[dict[str, Any], int]]:
-    """The condition and the number of rows of each source of a mixture.
+    """Return the condition and the number of rows of each source of a mixture.
 
     Raises:
         ConditionError: The table has no source column, or the shares are not shares.

@@ -31,7 +31,7 @@ def sample_satisfying(
     draw: Callable[[Integers, int], pd.DataFrame],
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Rows that satisfy the schema's constraints.
+    """Return the rows that satisfy the schema's constraints.
 
     Args:
         schema: The schema.

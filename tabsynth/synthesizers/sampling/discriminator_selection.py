@@ -71,7 +71,7 @@ class RowOptions:
     stratify: bool
 
     def plain(self, free: Tensor) -> bool:
-        """Whether sampling is unconditional, given the free cells."""
+        """Return whether sampling is unconditional, given the free cells."""
         return bool(free.all()) and all(limit is None for limit in self.limits)
 
 
@@ -88,7 +88,7 @@ CandidateFn = Callable[[int, int, bool], Tensor]
 def fit_discriminator(
     layout: Layout, parts: TrainValidation, pool: CandidateFn, seed: int, progress: bool | None
 ) -> TreeDiscriminator | None:
-    """A discriminator of a model's rows; None if it gains nothing or there are too few rows.
+    """Return a discriminator of a model's rows; None if it gains nothing or there are too few rows.
 
     Args:
         layout: The slots.
@@ -136,11 +136,11 @@ class DiscriminatorSelection:
     def by(
         cls, trees: TreeDiscriminator | None, emit: Sequence[npt.NDArray[np.bool_]]
     ) -> DiscriminatorSelection | None:
-        """Selection by a tree discriminator; None without one."""
+        """Return the selection by a tree discriminator; None without one."""
         return None if trees is None else cls(trees.forest.layout, emit, trees.log_odds)
 
     def of(self, tokens: Tensor, options: RowOptions) -> Tensor:
-        """Positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
+        """Return the positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
         weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
         # No row weighs more than so many times the mean, so that none is taken twice.
         weights = cap_weights(weights, N_CANDIDATES)
@@ -164,7 +164,7 @@ class DiscriminatorSelection:
 def sample_unconditional_rows(
     fill: SampleFn, finish: RefineFn | None, count: int, slots: int, seed: int, device: torch.device
 ) -> Tensor:
-    """Rows as they are drawn where nothing is asked, before any choice, shape (count, slots)."""
+    """Return the rows as they are drawn where nothing is asked, before any choice, shape (count, slots)."""
     noise = torch.Generator(device).manual_seed(seed)
     options = RowOptions([None] * slots, noise, count >= MIN_CALIBRATED_ROWS, True)
     tokens = fill(torch.full((count, slots), -1, device=device), options)

@@ -25,7 +25,7 @@ SNAP = 1e-9
 
 
 def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> pd.Series:
-    """Values in the type and form of their column, as objects; missing stays missing.
+    """Return the values in the type and form of their column, as objects; missing stays missing.
 
     Args:
         codec: The vocabulary.
@@ -57,7 +57,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
 
 
 def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
-    """An inclusive range as numbers, narrowed to numbers that the column can hold."""
+    """Return an inclusive range as numbers, narrowed to numbers that the column can hold."""
     column, coder = codec.schema[name], codec.coders[name]
     if isinstance(column, Datetime):
         unit = UNIT_NANOSECONDS[column.resolution or "s"]
@@ -90,13 +90,13 @@ def check_drawable(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> No
 
 
 def drawable(codec: Codec, name: str, coder: QuantileCoder) -> str:
-    """Values that the model can generate for a numeric or datetime column."""
+    """Return the values that the model can generate for a numeric or datetime column."""
     ends = [spelled(codec, name, float(end)) for end in (coder.low[0], coder.high[-1])]
     return f"the model's values go from {ends[0]} to {ends[1]}"
 
 
 def spelled(codec: Codec, name: str, value: float) -> str:
-    """A number of a column in its written form."""
+    """Return a number of a column in its written form."""
     column = codec.schema[name]
     if not isinstance(column, Datetime):
         return f"{value:.15g}"
@@ -127,7 +127,7 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd
 
 
 def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
-    """Known values in the model's form: 1, 1.0 and True are equal if the column has one of them."""
+    """Return the known values in the model's form: 1, 1.0 and True are equal if the column has one of them."""
     column, coder = codec.schema[name], codec.coders[name]
     assert isinstance(coder, ValueCoder)
     known = {value: value for value in (*coder.values, *coder.public)}
@@ -151,7 +151,7 @@ def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd
 
 
 def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
-    """Naive UTC instants of given values; what has no zone is read in the column's."""
+    """Return the naive UTC instants of given values; what has no zone is read in the column's."""
     column = codec.schema[name]
     assert isinstance(column, Datetime)
     zone = time_zone(codec.dtypes[name], column)
@@ -190,7 +190,7 @@ def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any
 
 
 def _read(value: Any, format: str | None) -> pd.Timestamp:
-    """A value as a timestamp: in the column's format, else in ISO 8601."""
+    """Return a value as a timestamp: in the column's format, else in ISO 8601."""
     if not isinstance(value, (str, int)):
         return pd.Timestamp(value)
     if format is not None:
@@ -214,7 +214,7 @@ def _number(name: str, end: Any, default: float) -> float:
 
 
 def _snapped(value: float, decimals: int, whole: Any) -> float:
-    """The nearest number of so many decimals inside a range that ends here."""
+    """Return the nearest number of so many decimals inside a range that ends here."""
     if math.isinf(value) or abs(value) * 10.0**decimals >= 2.0**53:
         return value
     scaled = value * 10.0**decimals

@@ -20,7 +20,7 @@ STEP = 3.0
 
 
 def cap_weights(weights: Tensor, most: float) -> Tensor:
-    """Weights with a mean of one and, but for rounding, none above ``most``, shape (rows,)."""
+    """Return the weights with a mean of one and, but for rounding, none above ``most``, shape (rows,)."""
     for _ in range(MAX_ROUNDS):
         weights = weights / weights.mean()
         if float(weights.max()) <= most:
@@ -30,7 +30,7 @@ def cap_weights(weights: Tensor, most: float) -> Tensor:
 
 
 def rake_weights(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor], most: float) -> Tensor:
-    """Weights whose sums over the tokens of each slot approach targets, shape (rows,).
+    """Return the weights whose sums over the tokens of each slot approach targets, shape (rows,).
 
     Args:
         weights: Shape (rows,).
@@ -50,7 +50,7 @@ def rake_weights(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor],
 
 
 def resample_systematically(weights: Tensor, count: int, order: Tensor, noise: torch.Generator) -> Tensor:
-    """Positions of ``count`` rows at even steps of the summed weights along an order, shape (count,)."""
+    """Return the positions of ``count`` rows at even steps of the summed weights along an order, shape (count,)."""
     edges = weights[order].double().cumsum(0)
     first = torch.rand(1, generator=noise, device=weights.device, dtype=torch.float64)
     points = (torch.arange(count, device=weights.device) + first) / count * edges[-1]

@@ -63,16 +63,16 @@ class LatentSampler:
         return tokens
 
     def latents(self, tokens: Tensor) -> Tensor:
-        """Latents given the known tokens of rows, from the prior or its context, shape (rows, latents)."""
+        """Return the latents given the known tokens of rows, from the prior or its context, shape (rows, latents)."""
         return self.net.prior.draw(len(tokens), self._uniforms, self._context(tokens))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The decoder's last layer, shape (rows, width)."""
+        """Return the decoder's last layer, shape (rows, width)."""
         parts = [self.net.decode(part) for part in torch.split(latents, self.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, self.table.shape[1], device=self.device)
 
     def logits(self, decoded: Tensor, sums: Tensor, slot: int) -> Tensor:
-        """Logits of one slot, shape (rows, size).
+        """Return the logits of one slot, shape (rows, size).
 
         Args:
             decoded: The decoder's last layer, shape (rows, width).
@@ -86,7 +86,7 @@ class LatentSampler:
         return own.float() + linked.float() + self.net.bias[segment]
 
     def _uniforms(self, means: Tensor) -> Tensor:
-        """A stratified uniform number for each row, over rows with similar expected latents."""
+        """Return a stratified uniform number for each row, over rows with similar expected latents."""
         if self.slot_sampler.stratify:
             return stratified_uniforms(means.argsort(stable=True), self.noise)
         return torch.rand(len(means), generator=self.noise, device=self.device)
@@ -98,7 +98,7 @@ class LatentSampler:
         return self.net.context(self.net.summed(tokens, self.table))
 
     def _fitting(self, tokens: Tensor, limited: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Rows sampled up to the last known or restricted slot, and their latents.
+        """Return the rows sampled up to the last known or restricted slot, and their latents.
 
         Sampling importance resampling (Rubin 1987). Latents are proposed by the conditional prior r(z | known); slots
         follow in order, and a candidate's weight is p(z) / r(z | known) times the probability of its known tokens and

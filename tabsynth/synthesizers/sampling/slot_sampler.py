@@ -50,12 +50,12 @@ class SlotSampler:
     fitted_weights: dict[int, Tensor] = field(default_factory=dict)
 
     def limited(self, order: Sequence[int]) -> list[int]:
-        """The restricted slots of an order; those whose limits depend on another slot come last."""
+        """Return the restricted slots of an order; those whose limits depend on another slot come last."""
         dimensions = [0 if limit is None else limit.ndim for limit in self.limits]
         return sorted((slot for slot in order if dimensions[slot]), key=lambda slot: dimensions[slot])
 
     def probabilities(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities of a slot's tokens within its limits, and the probability of the limits.
+        """Return the probabilities of a slot's tokens within its limits, and the probability of the limits.
 
         Args:
             tokens: The rows' tokens so far, shape (rows, slots).
@@ -78,7 +78,7 @@ class SlotSampler:
         return met / met.sum(1, keepdim=True).clamp(min=1e-30), mass
 
     def _sample_valid(self, slot: int, logits: Tensor, emit: Tensor) -> Tensor:
-        """Probabilities of allowed tokens; the mass of others goes to the slot's values, not to MISSING."""
+        """Return the probabilities of allowed tokens; the mass of others goes to the slot's values, not to MISSING."""
         allowed, missing = self.emit[slot], self.layout.missing_token(slot)
         if allowed.all():
             return softmax_(logits)
@@ -132,12 +132,12 @@ class SlotSampler:
         return sample_inverse_cdf(chances, uniforms, prefixes)
 
     def draw(self, chances: Tensor) -> Tensor:
-        """Independent draws from rows of probabilities, shape (rows,)."""
+        """Return the independent draws from rows of probabilities, shape (rows,)."""
         return sample_inverse_cdf(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
 
 
 def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
-    """Rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
+    """Return the rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
     order = torch.randperm(len(tokens), generator=noise, device=tokens.device)
     if not parents:
         return order

@@ -94,7 +94,7 @@ def fit_tree_conditionals(
     seed: int,
     progress: bool | None,
 ) -> tuple[TreeConditional, ...]:
-    """Trees for each slot that they predict better than the network, in the fixed order.
+    """Return the trees for each slot that they predict better than the network, in the fixed order.
 
     Args:
         chain: The trained model.
@@ -142,7 +142,7 @@ def refine_rows(
     conditionals: Sequence[TreeConditional],
     slot_sampler: SlotSampler,
 ) -> Tensor:
-    """Rows with the free cells of some slots resampled, shape (rows, slots).
+    """Return the rows with the free cells of some slots resampled, shape (rows, slots).
 
     Args:
         tokens: Drawn rows, shape (rows, slots).

@@ -46,7 +46,7 @@ class AutoregressiveModel:
         self.batch = BATCH if self.device.type == "cpu" else 1 << 16
 
     def start(self, rows: int) -> Tensor:
-        """The sum of embeddings with every slot masked, shape (rows, width)."""
+        """Return the sum of embeddings with every slot masked, shape (rows, width)."""
         return self.table[self.layout.total :].sum(0).repeat(rows, 1)
 
     def add(self, hidden: Tensor, slot: int, tokens: Tensor) -> None:
@@ -59,7 +59,7 @@ class AutoregressiveModel:
             sums += change if bool(known.all()) else change * known.unsqueeze(1)
 
     def logits(self, hidden: Tensor, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
-        """Logits of one slot, shape (rows, size).
+        """Return the logits of one slot, shape (rows, size).
 
         Args:
             hidden: The sum of embeddings, shape (rows, width).
@@ -85,7 +85,7 @@ class AutoregressiveModel:
         return out if self.copula is None else self.copula.pool(out, tokens, slot, seen)
 
     def _crossed(self, seen: Sequence[int]) -> FeatureCrossEmbedding | None:
-        """The feature cross, if all of its slots may be known."""
+        """Return the feature cross, if all of its slots may be known."""
         cross = self.net.cross
         return cross if cross is not None and set(cross.slots) <= set(seen) else None
 
@@ -96,7 +96,7 @@ class AutoregressiveModel:
         return self.net.skip[:, segment].contiguous(), self.net.skip.shape[0] - 1
 
     def _groups(self, tokens: Tensor, slots: list[int]) -> Tensor:
-        """Rows of the skip matrix for known tokens, shape (rows, len(slots))."""
+        """Return the rows of the skip matrix for known tokens, shape (rows, len(slots))."""
         offsets = torch.tensor([self.layout.offsets[slot] for slot in slots], device=self.device)
         group: Tensor = self.net.group  # type: ignore[assignment]
         return group[offsets + tokens.clamp(min=0)]
@@ -142,7 +142,7 @@ class AutoregressiveModel:
         return tokens
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """The last hidden layer given known tokens (-1 is masked), shape (rows, width)."""
+        """Return the last hidden layer given known tokens (-1 is masked), shape (rows, width)."""
         hidden = self.start(len(tokens))
         for slot in range(tokens.shape[1]):
             self.add(hidden, slot, tokens[:, slot])
@@ -152,7 +152,7 @@ class AutoregressiveModel:
         return torch.cat(parts)
 
     def log_prob(self, tokens: Tensor, order: Sequence[int]) -> Tensor:
-        """Log-likelihood of rows along an order in nats, shape (rows,); absent slots (-1) are left out."""
+        """Return the log-likelihood of rows along an order in nats, shape (rows,); absent slots (-1) are left out."""
         return self.log_probs(tokens, order).sum(1)
 
     def log_probs(self, tokens: Tensor, order: Sequence[int], begin: int = 0) -> Tensor:

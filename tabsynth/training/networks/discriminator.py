@@ -44,11 +44,11 @@ class Critic(nn.Module):
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
 
     def places(self, tokens: Tensor) -> Tensor:
-        """Rows of the matrix of embeddings, shape (rows, slots)."""
+        """Return the rows of the matrix of embeddings, shape (rows, slots)."""
         return self.offsets + tokens  # type: ignore[operator]
 
     def summed(self, tokens: Tensor, table: Tensor) -> Tensor:
-        """Summed embeddings of rows of tokens, shape (rows, width)."""
+        """Return the summed embeddings of rows of tokens, shape (rows, width)."""
         return functional.embedding_bag(self.places(tokens), table, mode="sum")
 
     def forward(self, summed: Tensor, *, frozen: bool = False) -> Tensor:
@@ -60,17 +60,17 @@ class Critic(nn.Module):
 
 
 def real_losses(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
-    """The critic's loss on each real row, shape (rows,)."""
+    """Return the critic's loss on each real row, shape (rows,)."""
     return functional.softplus(-critic(critic.summed(tokens, table)))
 
 
 def drawn_losses(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
-    """The critic's mean loss on generated rows."""
+    """Return the critic's mean loss on generated rows."""
     return functional.softplus(critic(critic.summed(tokens, table))).mean()
 
 
 def steepness(critic: Critic, tokens: Tensor, table: Tensor) -> Tensor:
-    """Gradient penalty at real rows: the squared first-order change if cells take the tokens of another row.
+    """Return the gradient penalty at real rows: the squared first-order change if cells take the tokens of another row.
 
     R1 of Mescheder, Geiger and Nowozin, "Which training methods for GANs do actually converge?", arXiv 1801.04406, in
     the directions in which rows differ, so that it does not depend on the scale of the embeddings. It mixes rows and
@@ -88,6 +88,6 @@ def _held(weight: Tensor, frozen: bool) -> Tensor:
 
 
 def _through(layer: nn.Module, hidden: Tensor, frozen: bool) -> Tensor:
-    """A linear layer's output."""
+    """Return a linear layer's output."""
     assert isinstance(layer, nn.Linear)
     return functional.linear(hidden, _held(layer.weight, frozen), _held(layer.bias, frozen))

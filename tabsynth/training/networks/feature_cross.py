@@ -126,11 +126,11 @@ class FeatureCrossEmbedding(nn.Module):
         self.embed = nn.Parameter(torch.zeros(len(cross.codes) + 1, width))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embeddings of the combinations in rows of tokens, shape (rows, slots), -1 where masked."""
+        """Return the embeddings of the combinations in rows of tokens, shape (rows, slots), -1 where masked."""
         return functional.embedding(self.positions(tokens), self.embed, padding_idx=len(self.embed) - 1)
 
     def positions(self, tokens: Tensor) -> Tensor:
-        """Embedding indices, shape (rows,); the last index is for rare or masked combinations."""
+        """Return the embedding indices, shape (rows,); the last index is for rare or masked combinations."""
         codes: Tensor = self.codes  # type: ignore[assignment]
         code = code_of(tokens, self.slots, self.layout)
         at = torch.searchsorted(codes, code).clamp(max=len(codes) - 1)
@@ -139,7 +139,7 @@ class FeatureCrossEmbedding(nn.Module):
 
 
 def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:
-    """An index of the combination of tokens of some slots, shape (rows,); undefined where one is masked."""
+    """Return an index of the combination of tokens of some slots, shape (rows,); undefined where one is masked."""
     code = tokens[:, slots[0]]
     for slot in slots[1:]:
         code = code * layout.sizes[slot] + tokens[:, slot]
@@ -147,7 +147,7 @@ def code_of(tokens: Rows, slots: Sequence[int], layout: Layout) -> Rows:
 
 
 def _information(rows: npt.NDArray[np.integer], targets: Mapping[int, npt.NDArray[np.int64]]) -> dict[int, float]:
-    """Nats per row that combinations explain of other slots, leave-one-out."""
+    """Return the nats per row that combinations explain of other slots, leave-one-out."""
     here = np.bincount(rows)[rows] - 1
     out = {}
     for slot, own in targets.items():
@@ -160,7 +160,7 @@ def _information(rows: npt.NDArray[np.integer], targets: Mapping[int, npt.NDArra
 
 
 def _summed(slots: Sequence[int], tokens: npt.NDArray[np.int32], layout: Layout, own: npt.NDArray[np.int64]) -> float:
-    """Nats per row that an additive model of single slots explains of another slot, with the best factor."""
+    """Return the nats per row that an additive model of single slots explains of another slot, with the best factor."""
     width = int(own.max()) + 1
     marginal = np.log(np.bincount(own, minlength=width) / len(own) + 1e-12)
     log_ratios = np.zeros((len(own), width))

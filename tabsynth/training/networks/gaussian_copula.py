@@ -95,7 +95,7 @@ class GaussianCopula:
         return (mass / mass.sum(1, keepdim=True)).log()
 
     def pooled_with(self, network: Sequence[Floats], own: Sequence[Floats], tokens: Tokens) -> GaussianCopula:
-        """The copula with the exponents that maximise the likelihood of held-out rows, shrunk to a common pair.
+        """Return the copula with the exponents that maximise the likelihood of held-out rows, shrunk to a common pair.
 
         The problem is convex: the log-likelihood of a logarithmic pool is concave in its exponents.
 
@@ -135,7 +135,7 @@ class GaussianCopula:
         return cls(layout, torch.from_numpy(arrays["copula.covariance"].copy()), arrays["copula.exponents"])
 
     def _cuts(self, slot: int) -> Tensor:
-        """Ends of the intervals of a slot's tokens, shape (size + 1,)."""
+        """Return the ends of the intervals of a slot's tokens, shape (size + 1,)."""
         counts = np.asarray(self.layout.counts[slot], np.float64)
         return torch.from_numpy(ndtri(np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1.0)]).clip(0, 1)))
 

@@ -47,7 +47,7 @@ class Noise(Made):
     """A standard normal prior, and a density of the noise given part of a row."""
 
     def log_prob(self, vectors: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density in nats, shape (rows,); that of the standard normal without context."""
+        """Return the log-density in nats, shape (rows,); that of the standard normal without context."""
         if context is not None:
             return super().log_prob(vectors, context)
         return -0.5 * (vectors.square() + math.log(2 * math.pi)).sum(1)
@@ -78,7 +78,7 @@ class Generator(LatentNet):
         del self.reader, self.posterior
 
     def noise(self, rows: int, noise: torch.Generator) -> Tensor:
-        """Latents of new rows, shape (rows, latents)."""
+        """Return the latents of new rows, shape (rows, latents)."""
         return torch.empty(rows, self.prior.size, device=self.bias.device).normal_(generator=noise)
 
     def rows(self, latents: Tensor, noise: torch.Generator) -> Drawn:
@@ -115,14 +115,14 @@ class Bag(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, places: Tensor, starts: tuple[int, ...], *soft: Tensor) -> Tensor:
-        """Shapes (total, width), (rows, slots) and, for each slot, (rows, size) -> (rows, width)."""
+        """Return the shapes (total, width), (rows, slots) and, for each slot, (rows, size) -> (rows, width)."""
         ctx.save_for_backward(table)
         ctx.segments = [slice(start, start + part.shape[1]) for start, part in zip(starts, soft, strict=True)]
         return functional.embedding_bag(places, table, mode="sum")
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the soft one-hots."""
+        """Return the gradients of the soft one-hots."""
         (table,) = ctx.saved_tensors
         return None, None, None, *(_product(grads[0], table[segment]) for segment in ctx.segments)
 
@@ -132,13 +132,13 @@ class _Picked(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, soft: Tensor, matrix: Tensor, tokens: Tensor) -> Tensor:
-        """Shapes (rows, size), (size, width), (rows,) -> (rows, width)."""
+        """Return the shapes (rows, size), (size, width), (rows,) -> (rows, width)."""
         ctx.save_for_backward(matrix, tokens)
         return matrix[tokens]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the soft one-hots and of the matrix."""
+        """Return the gradients of the soft one-hots and of the matrix."""
         matrix, tokens = ctx.saved_tensors
         own = torch.zeros_like(matrix).index_add_(0, tokens, grads[0])
         return _product(grads[0], matrix), own, None

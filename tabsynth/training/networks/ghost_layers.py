@@ -41,7 +41,7 @@ class GhostEmbeddingLookup(GhostLayer):
         return functional.embedding(places, matrix)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """Norms of the free weights of each token and of the cosine weights of each slot."""
+        """Return the norms of the free weights of each token and of the cosine weights of each slot."""
         places, squares = self._offsets + inputs, gradients.square().sum(-1)
         squares = squares.unsqueeze(1) if self.summed else squares
         return {
@@ -109,7 +109,7 @@ class GhostMaskedLinear(GhostLayer):
         return functional.linear(inputs, self.weight * self._mask)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """Norm of the outer product of gradient and input over the free weights."""
+        """Return the norm of the outer product of gradient and input over the free weights."""
         return {self.weight: ((gradients.square() @ self._mask) * inputs.square()).sum(1).sqrt()}
 
 
@@ -132,7 +132,7 @@ class GhostSharedParameter(GhostLayer):
         return self.weight.expand(len(inputs), *self.weight.shape)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """The norm of the incoming gradient."""
+        """Return the norm of the incoming gradient."""
         return {self.weight: gradients.flatten(1).norm(dim=1)}
 
 

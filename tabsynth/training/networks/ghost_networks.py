@@ -40,7 +40,7 @@ class Density(nn.Module):
         self._density = made.density
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Log-density in nats, shape (rows,), of vectors, shape (rows, size)."""
+        """Return the log-density in nats, shape (rows,), of vectors, shape (rows, size)."""
         shifts = self.shifts(vectors)
         hidden = self.inward(vectors) + shifts[:, 0]
         for number, layer in enumerate(self.layers, 1):
@@ -70,7 +70,7 @@ class RowwiseDecoder(nn.Module):
         self._order, self._place = cast(Tensor, net.links.order), cast(Tensor, net.links.place)
 
     def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Negative log-likelihood of latents and of rows given them, in nats, shape (rows,).
+        """Return the negative log-likelihood of latents and of rows given them, in nats, shape (rows,).
 
         Args:
             latents: Shape (rows, latents).
@@ -97,7 +97,7 @@ class RowwiseCritic(nn.Module):
         self.layers, self.out = critic.layers, critic.out
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Log-odds that each row is real, shape (rows,)."""
+        """Return the log-odds that each row is real, shape (rows,)."""
         hidden = functional.leaky_relu(self.embed(tokens) + self.shift(tokens), SLOPE)
         for layer in self.layers:
             hidden = functional.leaky_relu(layer(hidden), SLOPE)

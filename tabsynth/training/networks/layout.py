@@ -82,11 +82,11 @@ class Layout:
         return tuple(at[slot] for slot in range(len(self.sizes)))
 
     def missing_token(self, slot: int) -> int | None:
-        """The MISSING token of a slot, None if it has none or it is unknown."""
+        """Return the MISSING token of a slot, None if it has none or it is unknown."""
         return self.missing[slot] if self.missing else None
 
     def target_marginal(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """Target marginal of a slot when only some tokens are allowed, shape (size,).
+        """Return the target marginal of a slot when only some tokens are allowed, shape (size,).
 
         The mass of other tokens is spread over the allowed values; the share of missing values stays.
         """
@@ -103,7 +103,7 @@ class Layout:
         return tuple(slot for bucket in self.buckets for slot in bucket.slots)
 
     def segment(self, slot: int) -> slice:
-        """Positions of one slot's logits."""
+        """Return the positions of one slot's logits."""
         return slice(self.offsets[slot], self.offsets[slot] + self.sizes[slot])
 
     def waves(self, taper: float = 0.0) -> Tensor:
@@ -122,11 +122,11 @@ class Layout:
         return torch.from_numpy(out)
 
     def on_line(self) -> Tensor:
-        """Whether each token has cosine features, shape (total,)."""
+        """Return whether each token has cosine features, shape (total,)."""
         return self.waves().abs().sum(1) > 0
 
     def log_frequencies(self) -> Tensor:
-        """Smoothed log-frequency of each token, shape (total,); a large negative number in the padding."""
+        """Return the smoothed log-frequency of each token, shape (total,); a large negative number in the padding."""
         out = np.full(self.total, -1e4, dtype=np.float32)
         for slot, counts in enumerate(self.counts):
             smooth = counts + 0.1

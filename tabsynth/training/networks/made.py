@@ -57,7 +57,7 @@ class Made(nn.Module):
         self.given = nn.Parameter(torch.zeros(hidden + size * outputs, context))
 
     def log_prob(self, vectors: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density in nats, shape (rows,).
+        """Return the log-density in nats, shape (rows,).
 
         Args:
             vectors: Shape (rows, size).
@@ -74,7 +74,7 @@ class Made(nn.Module):
         return self.density(vectors, out)
 
     def density(self, vectors: Tensor, out: Tensor) -> Tensor:
-        """Log-density of vectors given the mixture parameters, shape (rows, size * 3 * components)."""
+        """Return the log-density of vectors given the mixture parameters, shape (rows, size * 3 * components)."""
         shares, means, scales = out.view(-1, self.size, 3, self.components).unbind(2)
         scales = scales.clamp(min=MIN_LOG_SCALE)
         off = (vectors.unsqueeze(2) - means) * torch.exp(-scales)
@@ -126,7 +126,7 @@ class Made(nn.Module):
         return vectors
 
     def _split(self, context: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """The context's contributions to the first layer and to the outputs."""
+        """Return the context's contributions to the first layer and to the outputs."""
         if context is None:
             return 0.0, 0.0
         hidden = len(self.inward)
@@ -135,6 +135,6 @@ class Made(nn.Module):
 
 
 def _weights(rows: int, columns: int, generator: torch.Generator) -> nn.Parameter:
-    """An initial weight matrix, uniform within 1 / sqrt(columns)."""
+    """Return an initial weight matrix, uniform within 1 / sqrt(columns)."""
     bound = 1 / math.sqrt(columns)
     return nn.Parameter(torch.empty(rows, columns).uniform_(-bound, bound, generator=generator))

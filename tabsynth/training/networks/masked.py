@@ -46,7 +46,7 @@ class Block(nn.Module):
 
 
 def dropout_factors(values: Tensor, share: float, noise: torch.Generator) -> Tensor:
-    """Dropout factors: zero for a share of values, in multiples of 1/256, and the scale of the others.
+    """Return the dropout factors: zero for a share of values, in multiples of 1/256, and the scale of the others.
 
     torch's dropout uses the global generator and one random number per value; here one 64-bit number serves eight.
     """
@@ -80,11 +80,11 @@ class TokenEmbedding(nn.Module):
         )
 
     def forward(self) -> Tensor:
-        """The matrix, shape (total, width)."""
+        """Return the matrix, shape (total, width)."""
         return self.matrix(self.free, self.slow)
 
     def matrix(self, every: Tensor, slow: Tensor) -> Tensor:
-        """The matrix of given free and smooth parts, of the same shapes."""
+        """Return the matrix of given free and smooth parts, of the same shapes."""
         parts = []
         # Split instead of sliced: the gradient of each slice would be a full matrix.
         share: Tensor = self.share  # type: ignore[assignment]
@@ -133,19 +133,19 @@ class MaskedNet(nn.Module):
 
     @staticmethod
     def _most_groups(layout: Layout) -> int:
-        """The maximum groups per slot that keep the skip within its budget."""
+        """Return the maximum groups per slot that keep the skip within its budget."""
         for most in (32, 24, 16, 12, 8):
             if (layout.groups(most)[1] + 1) * layout.total <= SKIP_CELLS:
                 return most
         return 4
 
     def positions(self, tokens: Tensor) -> Tensor:
-        """Rows of the embedding matrix (mask rows follow the tokens'), shape (batch, slots)."""
+        """Return the rows of the embedding matrix (mask rows follow the tokens'), shape (batch, slots)."""
         slots = torch.arange(tokens.shape[1], device=tokens.device)
         return torch.where(tokens < 0, self.layout.total + slots, self.offsets + tokens)  # type: ignore[operator]
 
     def hidden(self, positions: Tensor, table: Tensor) -> Tensor:
-        """Summed embeddings, shape (batch, width)."""
+        """Return the summed embeddings, shape (batch, width)."""
         return functional.embedding_bag(positions, table, mode="sum")
 
     def groups(self, positions: Tensor) -> Tensor:
@@ -156,18 +156,18 @@ class MaskedNet(nn.Module):
         return torch.where(positions < self.layout.total, known, len(self.skip) - 1)
 
     def table(self) -> Tensor:
-        """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
+        """Return the embeddings of all tokens, then of the masks, shape (total + slots, width)."""
         return torch.cat([self.embed(), self.mask])
 
     def trunk(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """The last hidden layer, shape (batch, width)."""
+        """Return the last hidden layer, shape (batch, width)."""
         for block in self.blocks:
             hidden = block(hidden, noise)
         out: Tensor = self.norm(hidden)
         return out
 
     def forward(self, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Logits of all slots, with dropout if a generator is given."""
+        """Return the logits of all slots, with dropout if a generator is given."""
         positions = self.positions(tokens)
         hidden = self.hidden(positions, self.table())
         if self.cross is not None:
@@ -180,7 +180,7 @@ class MaskedNet(nn.Module):
 
 
 def slot_losses(logits: Tensor, tokens: Tensor, layout: Layout) -> Tensor:
-    """Cross-entropy of every slot in nats, shape (batch, slots); zero where the token is absent (-1)."""
+    """Return the cross-entropy of every slot in nats, shape (batch, slots); zero where the token is absent (-1)."""
     parts = []
     for bucket, own in zip(layout.buckets, torch.split(logits, layout.widths, dim=1), strict=True):
         view = own.reshape(len(logits), len(bucket.slots), bucket.width)

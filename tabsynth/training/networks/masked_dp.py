@@ -47,21 +47,21 @@ class PlainNet(nn.Module):
         return cast(Tensor, self.out.bias)
 
     def table(self) -> Tensor:
-        """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
+        """Return the embeddings of all tokens, then of the masks, shape (total + slots, width)."""
         return cast(Tensor, self.embed.weight)
 
     def head(self) -> Tensor:
-        """Output weights, shape (total, width)."""
+        """Return the output weights, shape (total, width)."""
         return cast(Tensor, self.out.weight)
 
     def trunk(self, hidden: Tensor, noise: Any = None) -> Tensor:
-        """The last hidden layer, shape (batch, width)."""
+        """Return the last hidden layer, shape (batch, width)."""
         for block in self.blocks:
             hidden = block(hidden)
         return cast(Tensor, self.norm(hidden))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of all slots."""
+        """Return the logits of all slots."""
         slots = torch.arange(tokens.shape[1], device=tokens.device)
         offsets = self._offsets.to(tokens.device)
         positions = torch.where(tokens < 0, self.layout.total + slots, offsets + tokens)

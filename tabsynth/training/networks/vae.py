@@ -60,7 +60,7 @@ class LatentSizing:
 
     @classmethod
     def of(cls, rows: int, layout: Layout) -> LatentSizing:
-        """Sizes by rule: latents grow with the root of the vocabulary, from 16 to 32."""
+        """Return the sizes by rule: latents grow with the root of the vocabulary, from 16 to 32."""
         small, wide = rows < MAX_SMALL_ROWS, layout.total > 2000
         return cls(
             latents=int(np.clip(math.sqrt(layout.total) / 2, 16, 32)),
@@ -86,7 +86,7 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """The last hidden layer, with dropout if a generator is given."""
+        """Return the last hidden layer, with dropout if a generator is given."""
         for block in self.blocks:
             hidden = block(hidden, noise)
         out: Tensor = self.norm(hidden)
@@ -123,17 +123,17 @@ class LatentNet(nn.Module):
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
 
     def table(self) -> Tensor:
-        """Embeddings of all tokens, then of the masks, shape (total + slots, width)."""
+        """Return the embeddings of all tokens, then of the masks, shape (total + slots, width)."""
         return torch.cat([self.embed(), self.mask])
 
     def summed(self, tokens: Tensor, table: Tensor) -> Tensor:
-        """Summed embeddings of tokens (-1 where unknown), shape (rows, width)."""
+        """Return the summed embeddings of tokens (-1 where unknown), shape (rows, width)."""
         slots = torch.arange(tokens.shape[1], device=tokens.device)
         at = torch.where(tokens < 0, self.layout.total + slots, self.offsets + tokens)  # type: ignore[operator]
         return functional.embedding_bag(at, table, mode="sum")
 
     def encode(self, summed: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the latents of whole rows, each (rows, latents)."""
+        """Return the mean and log-variance of the latents of whole rows, each (rows, latents)."""
         with product_autocast(summed.device):
             both = self.posterior(self.reader(summed, noise)).float()
         mean, log_variance = both.chunk(2, dim=1)
@@ -146,7 +146,7 @@ class LatentNet(nn.Module):
         return out
 
     def decode(self, latents: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """The decoder's last layer, shape (rows, width)."""
+        """Return the decoder's last layer, shape (rows, width)."""
         hidden = self.inward(latents)
         with product_autocast(latents.device):
             out: Tensor = self.writer(hidden, noise)
@@ -161,7 +161,7 @@ class LatentNet(nn.Module):
 
 
 def some_hidden(tokens: Tensor, noise: torch.Generator) -> Tensor:
-    """Random mask, shape (rows, slots): a uniform number of slots per row, in random positions."""
+    """Return the random mask, shape (rows, slots): a uniform number of slots per row, in random positions."""
     rows, slots = tokens.shape
     places = torch.rand(rows, slots, generator=noise, device=tokens.device).argsort(1).argsort(1)
     return places >= torch.randint(0, slots, (rows, 1), generator=noise, device=tokens.device)

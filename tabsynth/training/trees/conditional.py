@@ -111,7 +111,7 @@ class TreeConditional:
     def from_arrays(
         cls, arrays: Mapping[str, npt.NDArray[Any]], name: str, layout: Layout, slot: int
     ) -> TreeConditional:
-        """Trees from a model file.
+        """Return the trees from a model file.
 
         Raises:
             ModelFileError: The arrays are not trees of this slot.
@@ -137,5 +137,5 @@ class TreeConditional:
 
 
 def observed_tokens(layout: Layout, slot: int) -> npt.NDArray[np.intp]:
-    """Observed tokens of a slot."""
+    """Return the observed tokens of a slot."""
     return np.flatnonzero(layout.counts[slot])

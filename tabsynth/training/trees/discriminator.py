@@ -83,14 +83,14 @@ class TreeDiscriminator:
         return cls(Forest.of(trees, layout, range(len(layout.sizes))), max(gain, 0.0))
 
     def log_odds(self, tokens: Tensor) -> Tensor:
-        """Log-odds that each row is real, shape (rows,)."""
+        """Return the log-odds that each row is real, shape (rows,)."""
         return self.forest.read(tokens)[0].squeeze(1).double()
 
 
 def cross_validated_gain(
     layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None
 ) -> float:
-    """Cross-validated gain of a discriminator, in nats per row.
+    """Return the cross-validated gain of a discriminator, in nats per row.
 
     It uses a lower learning rate and the mean of five folds, because a single fold of a few thousand rows is too noisy.
 
@@ -118,7 +118,7 @@ def cross_validated_gain(
 def _told_apart(
     layout: Layout, real: Tensor, drawn: Tensor, weights: Floats | None, seed: int
 ) -> tuple[npt.NDArray[np.float32], Floats, Floats]:
-    """Features, labels (1 if real), and weights that balance the classes."""
+    """Return the features, labels (1 if real), and weights that balance the classes."""
     truth = np.repeat([1.0, 0.0], [len(real), len(drawn)])
     own = np.ones(len(real)) if weights is None else weights
     shares = np.concatenate([own / own.sum(), np.full(len(drawn), 1 / len(drawn))]) * len(truth) / 2
@@ -130,7 +130,7 @@ def _told_apart(
 def _hidden(
     layout: Layout, real: Tokens, drawn: Tokens, weights: Floats, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Hidden cells, shape (real and synthetic rows, slots).
+    """Return the hidden cells, shape (real and synthetic rows, slots).
 
     Pooled values never occur in synthetic rows, so they would identify real ones. They are hidden, and so are as many
     random cells of the synthetic rows.
@@ -149,7 +149,7 @@ def _hidden(
 
 
 def _options(seed: int, rate: float) -> dict[str, Any]:
-    """Parameters of LightGBM."""
+    """Return the parameters of LightGBM."""
     return {
         **TREE_OPTIONS,
         **DATASET_OPTIONS,

@@ -59,7 +59,7 @@ class Forest:
 
     @classmethod
     def of(cls, booster: Booster, layout: Layout, slots: Sequence[int], outputs: int = 1) -> Forest:
-        """The trees of a booster up to its best iteration.
+        """Return the trees of a booster up to its best iteration.
 
         Args:
             booster: Trees of at most ``LEAVES`` leaves, fitted to ranks of tokens.
@@ -87,7 +87,7 @@ class Forest:
         return cls(layout, np.array(nodes, np.int32).reshape(-1, 5), leaves, outputs)
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """Arrays for a model file."""
+        """Return the arrays for a model file."""
         return {f"{name}.nodes": self.nodes, f"{name}.leaves": self.leaves}
 
     @classmethod
@@ -118,7 +118,7 @@ class Forest:
         return found
 
     def read(self, tokens: Tensor, ways: int = 0) -> tuple[Tensor, Tensor]:
-        """Outputs of rows, shape (rows, outputs), and their leaves in the first trees, shape (rows, ways).
+        """Return the outputs of rows, shape (rows, outputs), and their leaves in the first trees, shape (rows, ways).
 
         Args:
             tokens: Shape (rows, slots), none absent.
@@ -147,7 +147,7 @@ class Forest:
 
 
 def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, outputs: int) -> bool:
-    """Whether arrays are valid trees of these slots."""
+    """Return whether arrays are valid trees of these slots."""
     if nodes.dtype != np.int32 or nodes.ndim != 2 or nodes.shape[1] != RIGHT + 1:
         return False
     if leaves.dtype != np.float32 or leaves.ndim != 2 or leaves.shape[1] != LEAVES:
@@ -159,13 +159,13 @@ def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, ou
 
 
 def features(tokens: Tensor, layout: Layout) -> npt.NDArray[np.float32]:
-    """Ranks of tokens within their slots, on which trees split, shape (rows, slots)."""
+    """Return the ranks of tokens within their slots, on which trees split, shape (rows, slots)."""
     rows = tokens.cpu().numpy()
     return np.stack([places(layout, slot)[rows[:, slot]] for slot in range(len(layout.sizes))], 1)
 
 
 def places(layout: Layout, slot: int) -> npt.NDArray[np.float32]:
-    """The rank of each token of a slot, shape (size,): ordered tokens by order, others by frequency."""
+    """Return the rank of each token of a slot, shape (size,): ordered tokens by order, others by frequency."""
     counts = layout.counts[slot]
     found = np.arange(len(counts), dtype=np.float32)
     if layout.lines[slot]:

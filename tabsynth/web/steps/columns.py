@@ -101,7 +101,7 @@ def _text(bound: Any) -> str:
 
 
 def _answers(question: str, kind: str) -> list[dict[str, str]]:
-    """Buttons that answer a question: its kinds, the present one first."""
+    """Return the buttons that answer a question: its kinds, the present one first."""
     if not question:
         return []
     named = [answer for words, answer in ANSWERS if re.search(words, question, re.IGNORECASE)]
@@ -218,7 +218,7 @@ def _with_kind(schema: Schema, name: str, kind: str, **facts: Any) -> Schema:
 
 
 def _facts(form: Mapping[str, str], schema: Schema, name: str, values: pd.Series) -> dict[str, Any]:
-    """The facts of a card's form."""
+    """Return the facts of a card's form."""
     role, kind = form.get("role", ""), form.get("kind", "")
     if role not in ROLE_WORDS:
         role = schema[name].role or ""
@@ -242,7 +242,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _typed(lines: list[str], values: pd.Series) -> tuple[Any, ...]:
-    """Public values in the column's own type."""
+    """Return the public values in the column's own type."""
     unique = list(dict.fromkeys(lines))
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         return tuple(unique)

@@ -19,7 +19,7 @@ PRIVATE_HEAD = HEAD + "# Each run that fits again charges the ledger again.\n"
 
 
 def pipeline_data(project: Project) -> dict[str, Any]:
-    """The keys of the pipeline file.
+    """Return the keys of the pipeline file.
 
     Raises:
         InputError: The table was not learned yet, so that the schema of the fit is not known.
@@ -45,7 +45,7 @@ def pipeline_data(project: Project) -> dict[str, Any]:
 
 
 def pipeline_text(project: Project) -> str:
-    """The pipeline file, after the pipeline's own reader accepted it."""
+    """Return the pipeline file, after the pipeline's own reader accepted it."""
     data = pipeline_data(project)
     job_from_dict(data, folder=project.folder)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -19,7 +19,7 @@ N_BINS = 16
 
 
 def frequent_values(values: pd.Series, most: int) -> list[Any]:
-    """The most frequent values, each of at least ``MIN_GROUP`` rows."""
+    """Return the most frequent values, each of at least ``MIN_GROUP`` rows."""
     counts = values.value_counts()
     return list(counts[counts >= MIN_GROUP].index[:most])
 
@@ -60,7 +60,7 @@ def _histogram(data: npt.NDArray[np.float64], *, dates: bool) -> dict[str, Any] 
 
 
 def _round(value: float, dates: bool) -> float:
-    """Two significant digits, or whole days: no bound of the picture is one row's value."""
+    """Return the two significant digits, or whole days: no bound of the picture is one row's value."""
     if dates:
         return round(value / 86_400) * 86_400.0
     return float(f"{value:.2g}")

@@ -50,7 +50,7 @@ class Protection:
 
     @classmethod
     def of(cls, project: Project) -> Protection:
-        """The project's choice; none so far is no protection."""
+        """Return the project's choice; none so far is no protection."""
         return cls(**project.state.get("protection") or {})
 
     @property
@@ -64,7 +64,7 @@ class Protection:
         return default_delta(self.rows_public)
 
     def claim(self) -> Privacy:
-        """The guarantee in all, for the audit."""
+        """Return the guarantee in all, for the audit."""
         assert self.epsilon is not None
         return Privacy(self.epsilon, self.delta)
 
@@ -97,7 +97,7 @@ def _check_ledger(protection: Protection, path: Path) -> None:
 
 
 def ledger_balance(project: Project) -> dict[str, float] | None:
-    """Budget, spending and charges of the ledger; None before the first charge."""
+    """Return the budget, spending and charges of the ledger; None before the first charge."""
     path = project.path(LEDGER)
     if not path.exists():
         return None
@@ -106,7 +106,7 @@ def ledger_balance(project: Project) -> dict[str, float] | None:
 
 
 def declare(schema: Schema) -> Schema:
-    """The schema with every column declared, as a person has confirmed each of them.
+    """Return the schema with every column declared, as a person has confirmed each of them.
 
     Identifiers lose their pattern, which was inferred from the rows.
     """
@@ -122,24 +122,24 @@ def declare(schema: Schema) -> Schema:
 
 
 def needs_measurement(schema: Schema) -> bool:
-    """Whether a private fit needs facts that the schema does not declare."""
+    """Return whether a private fit needs facts that the schema does not declare."""
     return any(open_facts(column) for column in schema.values())
 
 
 def open_facts(column: Column) -> bool:
-    """Whether a column's values or bounds are not declared."""
+    """Return whether a column's values or bounds are not declared."""
     if isinstance(column, Categorical):
         return column.values is None
     return isinstance(column, (Numeric, Datetime)) and (column.low is None or column.high is None)
 
 
 def measurement_privacy(protection: Protection, ledger: Path) -> Privacy:
-    """The part of the budget that measures open facts."""
+    """Return the part of the budget that measures open facts."""
     return _part(protection, ledger, MEASURE_SHARE)
 
 
 def fit_privacy(protection: Protection, ledger: Path, *, measured: bool) -> Privacy:
-    """The rest of the budget, or the whole."""
+    """Return the rest of the budget, or the whole."""
     return _part(protection, ledger, 1 - MEASURE_SHARE if measured else 1.0)
 
 
@@ -178,7 +178,7 @@ def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any
 
 
 def planning_schema(schema: Schema) -> Schema:
-    """Public columns of the same kinds, with neutral names and placeholders for what is not declared."""
+    """Return the public columns of the same kinds, with neutral names and placeholders for what is not declared."""
     columns: dict[str, Column] = {}
     for column in schema.values():
         if isinstance(column, (Identifier, Text)):
@@ -213,7 +213,7 @@ def plan_key(project: Project) -> str:
 
 
 def read_plan(project: Project) -> dict[float, dict[str, Any]] | None:
-    """Expected errors of pairs by epsilon, with the width of their bars; None without a current plan."""
+    """Return the expected errors of pairs by epsilon, with the width of their bars; None without a current plan."""
     kept: Mapping[str, Any] = read_state(project.path(PLAN))
     if kept.get("key") != plan_key(project):
         return None
@@ -223,5 +223,5 @@ def read_plan(project: Project) -> dict[float, dict[str, Any]] | None:
 
 
 def round_rows(rows: int) -> int:
-    """The number of rows to one significant digit."""
+    """Return the number of rows to one significant digit."""
     return max(10, int(float(f"{rows:.1g}")))

@@ -90,5 +90,5 @@ def _verified(root: Path, project: Project) -> dict[str, Any]:
 
 
 def release_facts(project: Project) -> dict[str, Any]:
-    """The release's verification; empty without a release."""
+    """Return the release's verification; empty without a release."""
     return read_state(project.path(VERIFICATION)) if project.has(RELEASE) else {}

@@ -74,7 +74,7 @@ def summary(project: Project) -> dict[str, Any] | None:
 
 
 def _pictures(report: dict[str, Any], target: str | None) -> list[dict[str, Any]]:
-    """The target first, then the columns as they come."""
+    """Return the target first, then the columns as they come."""
     errors = {
         part["columns"][0]: part["value"]
         for score in report["scores"]

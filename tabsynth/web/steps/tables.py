@@ -27,7 +27,7 @@ SAMPLES = {name: PREFIX + name for name in TARGETS}
 
 
 def take_upload(root: Path, filename: str, content: BinaryIO) -> Project:
-    """A project of an uploaded file."""
+    """Return a project of an uploaded file."""
     name = Path(filename.replace("\\", "/")).name
     project = create_project(root, name.partition(".")[0])
     # Only a plain suffix of the sender's name reaches the disk.
@@ -43,7 +43,7 @@ def take_upload(root: Path, filename: str, content: BinaryIO) -> Project:
 
 
 def take_source(root: Path, source: str, name_in_database: str = "") -> Project:
-    """A project of a file of this machine, of a database's URL, or of ``sklearn:NAME``.
+    """Return a project of a file of this machine, of a database's URL, or of ``sklearn:NAME``.
 
     Args:
         root: The folder of all projects.
@@ -82,7 +82,7 @@ def _take(project: Project, table: Table, name: str) -> Project:
 
 
 def read_frame(project: Project) -> pd.DataFrame:
-    """The project's rows."""
+    """Return the project's rows."""
     return pd.read_parquet(project.path(TABLE))
 
 

@@ -116,7 +116,7 @@ def _fit(
 
 
 def _split_rows(project: Project, schema: Schema, protection: Protection) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and held-out rows, from their files if these exist."""
+    """Return the training and held-out rows, from their files if these exist."""
     paths = project.output(TRAIN), project.output(HELD)
     if not all(path.exists() for path in paths):
         loose = relax_schema(schema)
@@ -131,7 +131,7 @@ def _split_rows(project: Project, schema: Schema, protection: Protection) -> tup
 
 
 def _observed_bounds(frame: pd.DataFrame, schema: Schema) -> Schema:
-    """The schema without declared bounds and values that rows violate: without protection nothing is clamped."""
+    """Return the schema without declared bounds and values that rows violate: without protection nothing is clamped."""
     return Schema({name: _relaxed(frame[name], column) for name, column in schema.items()})
 
 
@@ -147,7 +147,7 @@ def _relaxed(values: pd.Series, column: Column) -> Column:
 
 
 def count_outside(values: pd.Series, column: Numeric | Datetime) -> int:
-    """Number of values beyond the declared bounds."""
+    """Return the number of values beyond the declared bounds."""
     data: Any
     low: Any = column.low
     high: Any = column.high

@@ -86,14 +86,14 @@ class RunningContext:
         return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles
 
     def early(self, clock: Clock) -> Integers:
-        """Tokens of what is known before a row's time is, shape (n, early features)."""
+        """Return the tokens of what is known before a row's time is, shape (n, early features)."""
         out = [count_token(clock.place), count_token(clock.count - clock.place)]
         if self.seconds is not None:
             out += [self._binned(name, data) for name, data in _early(clock).items()]
         return np.stack(out, axis=1)
 
     def late(self, clock: Clock, times: Floats) -> Integers:
-        """Tokens of what is known once a row's time is, shape (n, late features)."""
+        """Return the tokens of what is known once a row's time is, shape (n, late features)."""
         if self.seconds is None:
             return np.zeros((len(times), 0), np.int64)
         out = [self._binned(name, data) for name, data in _late(clock, times, self.start).items()]
@@ -118,7 +118,7 @@ class RunningContext:
 
 
 def count_token(count: Integers) -> Integers:
-    """A token for a count: exact up to 15, then about equal ratios."""
+    """Return a token for a count: exact up to 15, then about equal ratios."""
     large = 16 + np.floor(2 * np.log2(np.maximum(count, 16) / 16)).astype(np.int64)
     return np.minimum(np.where(count < 16, np.maximum(count, 0), large), MAX_COUNT_TOKEN)
 

@@ -39,14 +39,14 @@ class GapTokens:
 
     @classmethod
     def of(cls, coder: QuantileCoder) -> GapTokens:
-        """The tokens of a coder."""
+        """Return the tokens of a coder."""
         low, typical = np.full(coder.size, np.nan), np.full(coder.size, np.nan)
         low[: coder.n_ordered_tokens] = coder.token_bounds()[0]
         typical[: coder.n_ordered_tokens] = coder.means()
         return cls(low, typical)
 
     def ratios(self, left: Floats) -> npt.NDArray[np.uint8]:
-        """Class of each token's ratio to the mean gap that is left, shape (n, tokens).
+        """Return the class of each token's ratio to the mean gap that is left, shape (n, tokens).
 
         Args:
             left: The mean gap that is left, shape (n,).
@@ -61,7 +61,7 @@ class GapTokens:
 
 
 def sibling_gaps(times: Floats, starts: Integers) -> Floats:
-    """Time since the previous sibling, NaN for first siblings.
+    """Return the time since the previous sibling, NaN for first siblings.
 
     Args:
         times: Times of all rows, siblings together and in order, shape (n,).
@@ -93,11 +93,11 @@ def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) 
 
 
 def mean_gap_left(clock: Clock) -> Floats:
-    """Time that is left divided by the rows that are left, shape (n,)."""
+    """Return the time that is left divided by the rows that are left, shape (n,)."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     return np.asarray(left / np.maximum(clock.count - clock.place, 1))
 
 
 def left_class(clock: Clock) -> Integers:
-    """Class of the number of rows that are left, shape (n,)."""
+    """Return the class of the number of rows that are left, shape (n,)."""
     return np.asarray(np.searchsorted(LEFT_ROWS, clock.count - clock.place, side="right") - 1, np.int64)

@@ -129,7 +129,7 @@ class History:
 def vocabulary(
     frame: pd.DataFrame, schema: Schema, persons: Integers, *, min_group: int, tokens: int | None = None
 ) -> tuple[Codec, Relations]:
-    """Codec and relations of a table whose rows belong to persons, without identifiers of its own.
+    """Return the codec and relations of a table whose rows belong to persons, without identifiers of its own.
 
     Args:
         frame: The rows.

@@ -17,7 +17,7 @@ from tabsynth.training.precision import product_dtype
 
 
 def history_loss(net: HistoryNetwork, batch: HistoryBatch, noise: torch.Generator) -> Tensor:
-    """Summed cross-entropy of a batch; adds the gradients of its mean over rows to those of the parameters.
+    """Return the summed cross-entropy of a batch; adds the gradients of its mean over rows to those of the parameters.
 
     Args:
         net: The network, in training mode.
@@ -36,7 +36,7 @@ class _HistoryPass:
         self.rows, self.slots = batch.tokens.shape
 
     def run(self, noise: torch.Generator) -> Tensor:
-        """The loss; gradients are put in place."""
+        """Return the loss; gradients are put in place."""
         net, batch, n = self.net, self.batch, self.rows
         row_tokens = batch.tokens + net.row_offsets
         inputs = net.row.weight[row_tokens]
@@ -89,14 +89,14 @@ class _HistoryPass:
         return loss
 
     def _dropped(self, tokens: Tensor, size: int, noise: torch.Generator) -> tuple[Tensor, float]:
-        """Tokens of features, some replaced by one past the last, and the scale of the others."""
+        """Return the tokens of features, some replaced by one past the last, and the scale of the others."""
         if not self.net.dropout:
             return tokens, 1.0
         factors = dropout_factors(torch.empty(tokens.shape), self.net.dropout, noise)
         return tokens.masked_fill(factors == 0, size), 256 / (256 - round(self.net.dropout * 256))
 
     def _losses(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """The summed loss, and the gradient of the hidden values under the mean over rows."""
+        """Return the summed loss, and the gradient of the hidden values under the mean over rows."""
         net, batch = self.net, self.batch
         out, total = torch.empty(hidden.shape), torch.zeros(())
         weight, weights, biases = net.heads.weight.to(self.dtype), torch.empty_like(net.heads.weight), []
@@ -129,6 +129,6 @@ class _HistoryPass:
 
 
 def _bag(tokens: Tensor, weight: Tensor) -> Tensor:
-    """Sums of embeddings, shape (n, width); a token one past the last counts as none."""
+    """Return the sums of embeddings, shape (n, width); a token one past the last counts as none."""
     table = torch.cat([weight, torch.zeros(1, weight.shape[1])])
     return functional.embedding_bag(tokens, table, mode="sum")

@@ -21,7 +21,7 @@ CHUNK_ROWS = 128
 
 
 def means_before(values: Tensor) -> Tensor:
-    """Means of the rows before each row.
+    """Return the means of the rows before each row.
 
     Args:
         values: Values of histories padded with zeros, shape (parents, length, means, features).
@@ -32,14 +32,14 @@ def means_before(values: Tensor) -> Tensor:
 
 
 def means_gradient(grad: Tensor) -> Tensor:
-    """Gradient of the values of ``means_before``, by that of its result."""
+    """Return the gradient of the values of ``means_before``, by that of its result."""
     grad = grad.clone()
     grad[:, :, -1] /= _place(grad)
     return _scan(grad.flip(1)).flip(1)
 
 
 def update_means(means: Tensor, values: Tensor, place: int) -> Tensor:
-    """Means after one more row, shape (n, means, features).
+    """Return the means after one more row, shape (n, means, features).
 
     Args:
         means: Means of the rows before.
@@ -51,13 +51,13 @@ def update_means(means: Tensor, values: Tensor, place: int) -> Tensor:
 
 
 def _place(values: Tensor) -> Tensor:
-    """Number of earlier rows, at least 1, shape (length, 1)."""
+    """Return the number of earlier rows, at least 1, shape (length, 1)."""
     return torch.arange(values.shape[1], dtype=values.dtype).clamp(min=1)[:, None]
 
 
 @cache
 def _weights() -> tuple[Tensor, Tensor]:
-    """Weights of a chunk's rows and of the sums before it, in the sums before each row and after the last.
+    """Return the weights of a chunk's rows and of the sums before it, in the sums before each row and after the last.
 
     Returns:
         Shapes (means, CHUNK_ROWS + 1, CHUNK_ROWS) and (means, CHUNK_ROWS + 1).
@@ -71,7 +71,7 @@ def _weights() -> tuple[Tensor, Tensor]:
 
 
 def _scan(values: Tensor) -> Tensor:
-    """Exponentially weighted sums, and plain ones as the last, of the rows before each row."""
+    """Return the exponentially weighted sums, and plain ones as the last, of the rows before each row."""
     weights, kept = _weights()
     state, parts = torch.zeros_like(values[:, 0]), []
     for chunk in values.split(CHUNK_ROWS, 1):  # type: ignore[no-untyped-call]

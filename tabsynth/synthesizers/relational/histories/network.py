@@ -92,7 +92,7 @@ class HistoryNetwork(nn.Module):
         return out
 
     def logits(self, stream: Tensor, slot: int, ratios: Tensor) -> Tensor:
-        """Logits of a slot, shape (n, size).
+        """Return the logits of a slot, shape (n, size).
 
         Args:
             stream: Sum of what the slots of a row share and of the slots before, shape (n, width).
@@ -113,7 +113,7 @@ class HistoryNetwork(nn.Module):
         return kept.unflatten(1, (N_MEANS, -1))  # type: ignore[no-untyped-call,no-any-return]
 
     def losses(self, batch: HistoryBatch) -> Tensor:
-        """Cross-entropy of each slot that is drawn, 0 for the others, shape (n, slots)."""
+        """Return the cross-entropy of each slot that is drawn, 0 for the others, shape (n, slots)."""
         memory = batch.rows(means_before(batch.padded(self.remember(batch.tokens, batch.late))))
         stream = self.shared(batch.context, batch.previous, memory)
         late = self.after(batch.late)
@@ -149,13 +149,13 @@ class HistoryBatch:
         self._inside = torch.from_numpy(places < lengths[:, None])
 
     def padded(self, rows: Tensor) -> Tensor:
-        """Values of rows as one sequence for each parent, shape (parents, most children, ...)."""
+        """Return the values of rows as one sequence for each parent, shape (parents, most children, ...)."""
         out = rows.new_zeros((*self._inside.shape, *rows.shape[1:]))
         out[self._inside] = rows
         return out
 
     def rows(self, padded: Tensor) -> Tensor:
-        """Values of each row of padded ones, shape (n, ...)."""
+        """Return the values of each row of padded ones, shape (n, ...)."""
         return padded[self._inside]
 
 

@@ -138,7 +138,7 @@ def _draw_abreast(
 
 
 def _on_grid(times: Floats, seconds: float | None) -> Floats:
-    """Dates in whole units of the axis."""
+    """Return the dates in whole units of the axis."""
     return np.round(times) if seconds else times
 
 
@@ -150,7 +150,7 @@ def _draw_gaps(
     ratio: Integers,
     rng: np.random.Generator,
 ) -> tuple[Floats, Integers]:
-    """Gaps within the time that is left and their tokens, shape (n,) each; the ratios are put in place."""
+    """Return the gaps within the time that is left and their tokens, shape (n,) each; the ratios are put in place."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     ratios = gap.ratios(mean_gap_left(clock))
     logits = history.network.logits(stream, 0, torch.from_numpy(ratios)) + torch.from_numpy(history.bias[0])
@@ -170,13 +170,13 @@ def _draw_gaps(
 
 
 def _draw_slot(history: History, stream: Tensor, slot: int, rng: np.random.Generator) -> Integers:
-    """Tokens of one slot for all rows, shape (n,)."""
+    """Return the tokens of one slot for all rows, shape (n,)."""
     logits = history.network.logits(stream, slot, torch.zeros(len(stream), 0)) + torch.from_numpy(history.bias[slot])
     return _draw(logits.masked_fill(~torch.from_numpy(history.allowed[slot]), -torch.inf), rng)
 
 
 def _draw(logits: Tensor, rng: np.random.Generator) -> Integers:
-    """A token of each row, shape (n,)."""
+    """Return a token of each row, shape (n,)."""
     ends = np.cumsum(torch.softmax(logits, 1).numpy().astype(np.float64), axis=1)
     position = rng.random(len(ends))[:, None] * ends[:, -1:]
     return np.asarray(np.minimum((ends < position).sum(1), ends.shape[1] - 1), np.int64)

@@ -29,7 +29,7 @@ RATE, AVERAGE = 3e-3, 0.995
 
 
 def epochs_for(rows: int) -> int:
-    """Passes over a child table of so many rows."""
+    """Return the passes over a child table of so many rows."""
     return int(np.clip(math.ceil(MIN_STEPS * BATCH_ROWS / max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
 
 
@@ -93,7 +93,7 @@ def train_history(
 
 
 def _batches(parents: Integers, lengths: Integers, rng: np.random.Generator) -> Iterator[Integers]:
-    """Parents of about equal lengths, in batches of about BATCH_ROWS rows, in random order."""
+    """Yield the parents of about equal lengths, in batches of about BATCH_ROWS rows, in random order."""
     noisy = np.log(lengths[parents]) + 0.2 * rng.standard_normal(len(parents))
     order = parents[np.argsort(noisy)]
     ends = np.cumsum(lengths[order])
@@ -103,7 +103,7 @@ def _batches(parents: Integers, lengths: Integers, rng: np.random.Generator) -> 
 
 
 def _batch(siblings: Siblings, parents: Integers) -> HistoryBatch:
-    """The children of some parents."""
+    """Return the children of some parents."""
     first, lengths = siblings.starts[parents], siblings.starts[parents + 1] - siblings.starts[parents]
     before = np.repeat(np.cumsum(lengths) - lengths, lengths)
     rows = np.arange(int(lengths.sum())) - before + np.repeat(first, lengths)
@@ -113,7 +113,7 @@ def _batch(siblings: Siblings, parents: Integers) -> HistoryBatch:
 
 @torch.no_grad()
 def _validation_loss(network: HistoryNetwork, siblings: Siblings, parents: Integers, lengths: Integers) -> float:
-    """Cross-entropy of held-out rows in nats per row."""
+    """Return the cross-entropy of held-out rows in nats per row."""
     total, rows = 0.0, 0
     for own in _batches(parents, lengths, np.random.default_rng(0)):
         batch = _batch(siblings, own)

@@ -68,7 +68,7 @@ def prepare(
     *,
     min_group: int,
 ) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, Siblings]:
-    """Vocabulary, drawing order and training rows of a child table.
+    """Return the vocabulary, drawing order and training rows of a child table.
 
     Args:
         frame: Its rows, sorted by parent and time, dates as distances.
@@ -140,7 +140,7 @@ def clock_of(times: Floats | None, low: Floats, starts: Integers, place: Integer
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:
-    """The slots with more than one token: the gap first, then a Chow-Liu order, high digits before low ones."""
+    """Return the slots with more than one token: the gap first, then a Chow-Liu order, high digits before low ones."""
     slots = codec.slots
     learned = [i for i in range(len(slots)) if len(np.unique(encoded[:, i])) > 1 and slots[i].column != GAP]
     layout = Layout(
@@ -159,7 +159,7 @@ def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:
 
 
 def _allowed(codec: Codec, encoded: Tokens, slot: int) -> npt.NDArray[np.bool_]:
-    """Tokens of a slot that a synthetic row may hold, shape (size,)."""
+    """Return the tokens of a slot that a synthetic row may hold, shape (size,)."""
     seen = np.bincount(encoded[:, slot], minlength=codec.slots[slot].size) > 0
     if codec.slots[slot].digit is not None:
         return seen
