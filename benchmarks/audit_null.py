@@ -73,7 +73,7 @@ def attacks(runs: int) -> dict[str, Any]:
 
 
 def bounds(runs: int) -> list[dict[str, Any]]:
-    """Lower bounds on epsilon and mu from scores that tell nothing."""
+    """Lower bounds on epsilon and mu from uninformative scores."""
     rng, found = np.random.default_rng(2), Counter[str]()
     for _ in range(runs):
         one, two = rng.normal(size=(2, 200))

@@ -3,7 +3,7 @@
     python benchmarks/audit_power.py            1,000, 3,000 and 8,000 rows, 10 tables each; 40 fresh splits
     python benchmarks/audit_power.py --short    1,000 rows, 2 tables
 
-Every leak is planted in the synthetic table itself and the whole audit is run on it; beside each rate stands what the
+Every leak is planted in the synthetic table itself and the whole audit is run on it; each rate is shown beside what the
 audit of a fresh table from the same population says that it would have found.
 """
 

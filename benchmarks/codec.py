@@ -1,8 +1,8 @@
 """How much the codec alone costs: encode and decode the training rows, then let a strong classifier find the copies.
 
 Rows and their copies are split by pair, so that the classifier, fitted on one half and scored on the other, never meets
-a row whose twin it has seen. An AUC of 0.5 means that the round trip cannot be told; the goal is at most 0.51, give or
-take the standard error that is printed beside it (Hanley and McNeil 1982).
+a row whose twin it has seen. An AUC of 0.5 means that the round trip cannot be detected; the goal is at most 0.51 plus
+the standard error that is printed with it (Hanley and McNeil 1982).
 
     python benchmarks/codec.py              every table in ../shared/data
     python benchmarks/codec.py --short      two tables that ship with scikit-learn
@@ -28,7 +28,7 @@ from tabsynth.relations.enforcement import Relations
 from tabsynth.schema import Identifier, Text
 
 FEWEST = 100
-"""Fewer rows than this tell a classifier nothing."""
+"""A classifier is not trained on fewer rows than this."""
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -63,7 +63,7 @@ def tables(files: list[Path], short: bool) -> list[tuple[str, Table]]:
 
 
 def round_trip(table: Table, min_group: int, seed: int = 0) -> dict[str, float | int]:
-    """AUC of a classifier that tells rows from their round trip, over the columns that are learned."""
+    """AUC of a classifier that distinguishes rows from their round trip, over the columns that are learned."""
     began = time.perf_counter()
     codec = Codec.measure(table, min_group=min_group)
     relations = Relations.discover(table, codec)

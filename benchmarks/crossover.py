@@ -1,7 +1,7 @@
 """From how many rows on DP-SGD says more of a table than the mixture of noisy marginals.
 
-Two made tables of columns of four values each. In ``pairs`` all columns follow one factor: pairs tell all. In
-``triples`` every third column is, in seven rows of ten, the sum of the two before it modulo four: of that no pair tells
+Two made tables of columns of four values each. In ``pairs`` all columns follow one factor: pairs are sufficient. In
+``triples`` every third column is, in seven rows of ten, the sum of the two before it modulo four: no pair reveals
 anything. The scores are total variation distances of pairs and triples of columns, and the mean negative log-likelihood
 of fresh rows in nats a row; lower is better.
 

@@ -84,13 +84,13 @@ def drawn(runs: list[dict[str, Any]]) -> str:
         parts.append(f"<text x='{left:.0f}' y='18' fill='#222' font-weight='600'>{escape(title)}</text>")
         parts.append(f"<path d='M{left:.0f} 26V{height - 28}' stroke='#ccc'/>")
     if floors:
-        told = "a thin mark: what fresh real rows would score"
-        parts.append(f"<text x='8' y='{height - 12}' fill='#444'>{told}</text>")
+        legend = "a thin mark: what fresh real rows would score"
+        parts.append(f"<text x='8' y='{height - 12}' fill='#444'>{legend}</text>")
     return "".join([*parts, "</svg>"])
 
 
 def place(value: float, left: float, width: float, span: tuple[float, float]) -> float:
-    """Where a value stands in a panel, on a logarithmic scale."""
+    """Position of a value in a panel, on a logarithmic scale."""
     share = math.log(value / span[0]) / math.log(span[1] / span[0])
     return left + (width - 40) * min(max(share, 0.0), 1.0)
 

@@ -1,9 +1,9 @@
 """Do the intervals keep their promise? Real rows against real rows of the same population, over and over.
 
-A score's 95 % interval should hold its truth in 95 of 100 repeats. What the truth is depends on what is drawn anew:
+A score's 95 % interval should hold its truth in 95 of 100 repeats. The truth depends on what is sampled again:
 
 - Scores of two tables (fidelity, diversity, parity, conclusions): the score to expect of fresh tables in these
-  numbers, which is its mean over the repeats. Where theory gives it, it is exact: nothing is told apart (detection
+  numbers, which is its mean over the repeats. Where theory gives it, it is exact: nothing is distinguishable (detection
   0.5), nothing copied (0 %), no table is nearer (50 %).
 - Scores of models (usefulness, calibration, importances, fairness of predictions): what these very models reach on
   fresh test rows in these numbers, found on ``FRESH`` more rows of the population.

@@ -2,7 +2,7 @@
 
 Two files are compared, or with ``--fit`` models are fitted to random samples of one file's rows and compared with it.
 
-The files are made here, in chunks: numbers and categories that hang together, the synthetic ones a little off.
+The files are made here, in chunks: dependent numbers and categories, the synthetic ones a little off.
 
     python benchmarks/large.py                    10 million rows of 20 columns against as many
     python benchmarks/large.py --short            200,000 rows

@@ -52,10 +52,10 @@ class Population:
 
 
 def population(name: str) -> Population:
-    """One of ``TABLES``, or ``made``, which is made anew at every draw."""
+    """One of ``TABLES``, or ``made``, which is generated again for every draw."""
     if name == "made":
         facts = {key: dict(kind) for key, kind in KINDS.items()}
-        facts["age"].pop("high")  # the door of an evaluation would refuse the rows that break it
+        facts["age"].pop("high")  # an evaluation would refuse rows that violate it
         return Population(name, Schema.from_dict({"columns": facts}), lambda rows, rng: [people(n, rng) for n in rows])
     target, sensitive, keys = TABLES[name]
     frame = pd.read_csv(DATA / f"{name}.csv.gz", low_memory=False).drop(columns=keys)
@@ -71,7 +71,7 @@ def population(name: str) -> Population:
 
 
 def people(n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Columns of several kinds that hang together, a few of whose values are in disorder."""
+    """Dependent columns of several kinds, a few of whose values are in disorder."""
     age = np.clip(rng.normal(50, 15, n), 18, 95)
     height = rng.normal(170, 8, n)
     weight = 0.8 * (height - 90) + rng.normal(0, 9, n) + 0.1 * age

@@ -75,9 +75,9 @@ def run(
         return out | {"failed": f"did not end in {minutes:g} minutes"}
     if done.returncode:
         return out | {"failed": done.stderr.strip().splitlines()[-1][:300] if done.stderr.strip() else "no message"}
-    told = json.loads(done.stdout.strip().splitlines()[-1])
+    result = json.loads(done.stdout.strip().splitlines()[-1])
     real, synthetic = pd.read_csv(files[0]), pd.read_csv(files[2])
-    out |= {"rows": len(synthetic), "seconds": round(told["fit_s"] + told["sample_s"], 2)}
+    out |= {"rows": len(synthetic), "seconds": round(result["fit_s"] + result["sample_s"], 2)}
     synthetic = synthetic.replace("nan", np.nan)  # how peers without missing values were given them
     out |= distances(real, synthetic, schema_of(table))
     return out if short else out | scored(table, synthetic, folder)

@@ -3,7 +3,7 @@
 Carlini, Chien, Nasr, Song, Terzis and Tramer, "Membership inference attacks from first principles" (LiRA), IEEE S&P
 2022. Models are fitted with and without each record, by a fair coin for each; how near the record lies to each
 synthetic table is a normal variable with one mean where the record was in and another where it was not. Every table is
-attacked in turn with what all others teach. If the tables do not depend on who was in, the coins may be tossed anew:
+attacked in turn with what all others teach. If the tables do not depend on who was in, the coins may be tossed again:
 that is the test.
 """
 

@@ -5,7 +5,7 @@ one that fits exactly one synthetic row; it succeeds if it fits exactly one reco
 predicates say one column's value or tail, *multivariate* ones join several columns of one synthetic row.
 
 One outlier may be singled out by many predicates, so predicates are no independent trials. The p-value and the interval
-come from dealing members and controls anew, which is exact whatever the predicates.
+come from a permutation test of members and controls, which is exact for any predicates.
 """
 
 from __future__ import annotations

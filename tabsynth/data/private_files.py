@@ -54,7 +54,7 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
         if path.suffix == ".gz":
             data = gzip.decompress(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{str(path)!r} cannot be decompressed; compress the table anew") from error
+        raise DataError(f"{str(path)!r} cannot be decompressed; compress the table again") from error
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     return attach_provenance(_parse_lines(data.removeprefix(b"\xef\xbb\xbf"), path, set(declared)), read_sidecar(path))
@@ -102,7 +102,7 @@ def _read_parquet(path: Path, declared: set[str]) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise SourceError(f"cannot read {str(path)!r}: there is no such file") from error
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{str(path)!r} cannot be read as Parquet; write the table anew") from error
+        raise DataError(f"{str(path)!r} cannot be read as Parquet; write the table again") from error
     kept = [name for name in table.column_names if name in declared or not name.startswith("__index_level_")]
     columns = [_to_series(table.column(name)).rename(name) for name in kept]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()

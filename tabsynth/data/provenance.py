@@ -77,7 +77,7 @@ def read_sidecar(path: str | Path) -> Provenance | None:
         return None
     if data.get("sha256") != file_hash(path):
         raise DataError(
-            f"{str(path)!r} has changed since it was mixed; mix it anew, or remove {beside.name!r} if this is another "
+            f"{str(path)!r} has changed since it was mixed; mix it again, or remove {beside.name!r} if this is another "
             "table"
         )
     found: Provenance = data[KEY]

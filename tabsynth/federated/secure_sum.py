@@ -57,7 +57,7 @@ class SecureSum:
         raise SiteLostError("a round was lost at every attempt")
 
     def end(self) -> None:
-        """Tell the sites that the fit has ended, so that their ledgers release what was not charged."""
+        """Notify the sites that the fit has ended, so that their ledgers release what was not charged."""
         for site in self.roster:
             try:
                 self._transport.send(site, encode_message({"plan": self._hash, "step": "end"}))

@@ -1,4 +1,4 @@
-"""The door: what is a table, what is refused, and that a refusal names column, value and remedy."""
+"""Table: valid tables, refused tables, and errors that name column, value and remedy."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_the_parity_gap_is_the_difference_of_rates() -> None:
     rates = [part.value for part in gap.detail]
     assert abs(max(rates) - min(rates) - gap.value) < 0.02
     assert scores["parity_reduction"].value > 0.7
-    assert scores["augmented_gain"].value < 0  # the group did tell something
+    assert scores["augmented_gain"].value < 0  # the group was informative
 
 
 @pytest.mark.parametrize(

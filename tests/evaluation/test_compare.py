@@ -1,4 +1,4 @@
-"""Several tables in one report: which is best, and where none can be told from another."""
+"""Several tables in one report: the best one, and tables that cannot be distinguished."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ SCHEMA = Schema.from_dict({"columns": COLUMNS})
 
 
 def population(n: int, seed: int) -> pd.DataFrame:
-    """People whose columns hang together; a test is missing where the person is young."""
+    """People whose columns depend on each other; a test is missing where the person is young."""
     rng = np.random.default_rng(seed)
     group = rng.choice(["north", "south", "east", "west"], n, p=[0.4, 0.3, 0.2, 0.1])
     sex = rng.choice(["f", "m"], n)
@@ -65,7 +65,7 @@ def dropped(synthetic: pd.DataFrame) -> pd.DataFrame:
 
 
 def broken(synthetic: pd.DataFrame) -> pd.DataFrame:
-    """Weight loses height and keeps the rest: it is drawn anew among people of the same age and sex."""
+    """Weight no longer depends on height: it is resampled among people of the same age and sex."""
     rng = np.random.default_rng(0)
     key = [pd.cut(synthetic["age"], 12, labels=False), synthetic["sex"]]
     return synthetic.assign(weight=synthetic.groupby(key)["weight"].transform(lambda x: rng.permutation(x.to_numpy())))

@@ -73,12 +73,12 @@ def entered(runs: int) -> Audited:
 
 
 def described(canary: dict[str, Any]) -> Audited:
-    """All that a model says of itself: the adversary compares it with fits of its own, with and without the canary."""
+    """All released facts about a model: the adversary compares it with fits of its own, with and without the canary."""
     privacy = Privacy(epsilon=0.5, delta=DELTA)
     whole = pd.concat([SMALL, pd.DataFrame([canary])], ignore_index=True)
-    inside, outside = ([_told(frame, privacy) for _ in range(4)] for frame in (whole, SMALL))
+    inside, outside = ([_released_facts(frame, privacy) for _ in range(4)] for frame in (whole, SMALL))
     # what is the same in every fit of a table, and another in those of its neighbour
-    telling = [
+    informative_keys = [
         key
         for key in inside[0]
         if all(fit[key] == side[0][key] for side in (inside, outside) for fit in side)
@@ -86,8 +86,8 @@ def described(canary: dict[str, Any]) -> Audited:
     ]
 
     def fit(frame: pd.DataFrame, number: int) -> float:
-        told = _told(frame, privacy)
-        return float(sum(told[key] == inside[0][key] for key in telling))
+        released = _released_facts(frame, privacy)
+        return float(sum(released[key] == inside[0][key] for key in informative_keys))
 
     return Audited(fit, SMALL, canary, privacy, None, 60)
 
@@ -129,7 +129,7 @@ def _mu(epsilon: float) -> float:
     return math.sqrt(2 * zcdp_rho(epsilon, DELTA))
 
 
-def _told(frame: pd.DataFrame, privacy: Privacy) -> dict[str, Any]:
+def _released_facts(frame: pd.DataFrame, privacy: Privacy) -> dict[str, Any]:
     """What a fit shows beside the rows that it draws."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

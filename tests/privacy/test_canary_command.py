@@ -105,8 +105,8 @@ def test_the_crafted_table_is_made_of_public_facts() -> None:
     assert canary.iloc[0].to_dict() == {"k": "c", "flag": True, "age": 100.0}
     for name in COLUMNS:
         assert not table[name].isin(canary[name]).any()
-    for column, lacks in (({"kind": "categorical"}, "declare its values"), ({"kind": "numeric"}, "low and high")):
-        with pytest.raises(SchemaError, match=lacks):
+    for column, message in (({"kind": "categorical"}, "declare its values"), ({"kind": "numeric"}, "low and high")):
+        with pytest.raises(SchemaError, match=message):
             worst_case_tables(Schema.from_dict({"columns": {"x": column}}))
     dates = {"d": {"kind": "datetime", "low": "2020-01-01", "high": "2021-01-01"}, "t": {"kind": "text"}}
     assert worst_case_tables(Schema.from_dict({"columns": dates}))[1]["d"][0] == pd.Timestamp("2021-01-01")

@@ -60,11 +60,13 @@ def test_neighbours_leave_the_same_file(method: str, silent: None, tmp_path: Pat
 def test_the_test_finds_a_leak(silent: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = opendp_adapter.run_opendp
 
-    def telling(method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
+    def run_with_row_count(
+        method: str, sizes: Any, tokens: Tokens, rho: float, max_rows_per_unit: int
+    ) -> GraphicalModel:
         found = own(method, sizes, tokens, rho, max_rows_per_unit)
         return GraphicalModel(found.sizes, found.columns, (found.tables[0] * len(tokens), *found.tables[1:]))
 
-    monkeypatch.setattr(opendp_adapter, "run_opendp", telling)
+    monkeypatch.setattr(opendp_adapter, "run_opendp", run_with_row_count)
     one, other = (fitted(quick, frame)[0] for frame in (table(), CHANGES["duplicate row"](table())))
     assert members(one, tmp_path) != members(other, tmp_path)
 

@@ -70,11 +70,11 @@ def discovered(frame: pd.DataFrame) -> tuple[ArithmeticRelation, ...]:
 
 
 def test_every_relation_is_found_and_nothing_else(frame: pd.DataFrame) -> None:
-    laws = discovered(frame)
-    assert len(laws) == len(KEPT)
-    assert not {"noise"} & {name for law in laws for name in (law.column, *dict(law.terms))}
-    place = {law.column: i for i, law in enumerate(laws)}
-    assert all(place.get(name, -1) < i for i, law in enumerate(laws) for name, _ in law.terms)
+    relations = discovered(frame)
+    assert len(relations) == len(KEPT)
+    assert not {"noise"} & {name for relation in relations for name in (relation.column, *dict(relation.terms))}
+    place = {relation.column: i for i, relation in enumerate(relations)}
+    assert all(place.get(name, -1) < i for i, relation in enumerate(relations) for name, _ in relation.terms)
 
 
 def test_missing_cells_hide_no_relation(frame: pd.DataFrame) -> None:
@@ -90,7 +90,7 @@ def test_gaps_in_other_columns_hide_no_relation_in_a_small_table() -> None:
     lines["total"] = (lines["net"] + lines["tax"]).round(2)
     lines["copy"], lines["cents"] = lines["gap3"].copy(), lines["gap5"] * 100
     lines["sum"] = (lines["gap1"] + lines["net"]).round(2)
-    found = {str(law) for law in discover_relations(lines)}
+    found = {str(relation) for relation in discover_relations(lines)}
     assert found == {"total = net + tax", "gap3 = copy", "gap5 = 0.01 * cents", "sum = gap1 + net"}
 
 
@@ -102,7 +102,7 @@ def test_real_measurements_have_no_exact_relation(load: Callable[..., object]) -
 
 def test_one_row_that_breaks_a_relation_is_enough(frame: pd.DataFrame) -> None:
     lines = {name: frame[name].to_numpy(float) for name in ("paid", "extra", "total")}
-    assert [law.column for law in discover_relations(lines)] == ["total"]
+    assert [relation.column for relation in discover_relations(lines)] == ["total"]
     lines["total"] = np.where(np.arange(len(frame)) == 700, lines["total"] + 1, lines["total"])
     assert discover_relations(lines) == ()
 
@@ -113,7 +113,7 @@ def test_a_square_and_a_ratio_are_found_even_as_32_bit_floats() -> None:
     lines = {"loan": loan, "ratio": loan / price, "price": price, "income": income.round(2)}
     lines["square"] = lines["income"] ** 2
     single = {name: values.astype(np.float32).astype(float) for name, values in lines.items()}
-    assert {str(law) for law in discover_relations(single)} == {"loan = ratio * price", "square = income^2"}
+    assert {str(relation) for relation in discover_relations(single)} == {"loan = ratio * price", "square = income^2"}
 
 
 def test_a_column_that_is_constant_where_another_is_known_hides_no_relation() -> None:
@@ -122,7 +122,7 @@ def test_a_column_that_is_constant_where_another_is_known_hides_no_relation() ->
     woman = rng.random(600) < 0.6
     births = np.where(woman, rng.poisson(2, 600), np.nan)
     lines = {"before": before, "after": after, "gain": (after - before).round(3), "sex": woman * 1.0, "births": births}
-    assert [law.column for law in discover_relations(lines)] == ["after"]
+    assert [relation.column for relation in discover_relations(lines)] == ["after"]
 
 
 def test_a_chance_relation_of_few_valued_columns_is_none() -> None:
@@ -149,7 +149,7 @@ def test_every_synthetic_row_keeps_them(frame: pd.DataFrame, model: Synthesizer)
     assert broken(frame) == {}
     fitted = model.fit(frame, seed=0, progress=False)
     assert broken(fitted.sample(800, seed=1)) == {}
-    assert any("bmi = weight * height^-2" in law for law in fitted.card()["vocabulary"]["laws"])
+    assert any("bmi = weight * height^-2" in relation for relation in fitted.card()["vocabulary"]["laws"])
 
 
 def test_conditions_and_imputation_keep_them(frame: pd.DataFrame) -> None:

@@ -82,7 +82,7 @@ def test_what_two_values_follow_is_no_function(frame: pd.DataFrame) -> None:
     # Other values of many rows still decide it; the value with two different ones does not.
     assert all(found.table[tokens[10, 0]] == -1 for found in discover(tokens, sizes, [[], [], []]))
     assert discover(tokens[:300], sizes, [[], [], []]) == ()
-    # A token that stands for several values may be followed by any.
+    # A token of several pooled values may be followed by any token.
     pooled = int(tokens[10, 0])
     (function,) = discover(tokens, sizes, [[pooled], [], []])
     assert function.table[pooled] == -1

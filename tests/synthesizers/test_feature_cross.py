@@ -1,4 +1,4 @@
-"""Columns that tell together what none tells alone, such as the parts of a date, get embeddings of combinations."""
+"""Columns that are informative only jointly, such as the parts of a date, get embeddings of combinations."""
 
 from __future__ import annotations
 

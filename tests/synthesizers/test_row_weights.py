@@ -1,4 +1,4 @@
-"""Rows that count more, and rows of sources that lack a column: what a fit makes of ``weights`` and ``mask``."""
+"""Fits with row weights, and with rows of sources in which a column is missing."""
 
 from __future__ import annotations
 

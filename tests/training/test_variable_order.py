@@ -1,4 +1,4 @@
-"""The order of a chain: slots that stand alone first, then each slot after the one it depends on most."""
+"""The order of a chain: independent slots first, then each slot after the one on which it depends most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs outlive the browser and the server: one at a time, cancelled and resumed, and never lost without a word."""
+"""Jobs outlive the browser and the server: one at a time, cancelled and resumed, and never lost silently."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Sqlite:
             self._connection.executemany(f"INSERT INTO {name.sql} ({names}) VALUES ({marks})", stored)
 
     def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
-        """Empty the table, or create it anew with other columns: readers see the old one until the commit."""
+        """Empty the table, or recreate it with other columns: readers see the old one until the commit."""
         self._connection.execute(f"DELETE FROM {name.sql}" if definition is None else f"DROP TABLE {name.sql}")
         if definition is not None:
             self.create(name, definition)

@@ -71,7 +71,7 @@ class TableAdapter:
 
         Args:
             table: The training rows.
-            rng: Draws what stands in for missing numbers and for values of too few persons.
+            rng: Random generator for placeholders of missing numbers and of pooled values.
             min_group: No category, bound or missingness that rests on fewer persons crosses the bridge.
             derived: Columns that are computed from others, for which no relations are sought.
         """

@@ -51,7 +51,7 @@ def fit_mixture(
     sums = torch.nn.functional.one_hot(of, len(sizes)).float()
     base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
     losses = [loss for level in measured for loss in _losses(level)]
-    pull = config.penalty * rows / config.components
+    weight = config.penalty * rows / config.components
     every = np.arange(config.steps)
     rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
     pooled = []
@@ -62,7 +62,7 @@ def fit_mixture(
             for step in range(config.steps):
                 probabilities = _softmax(logits, of, sums)
                 # The derivative of the divergence from the marginals with respect to a probability is log p - log q.
-                gradient = probabilities.clamp(min=1e-12).log_().sub_(base).mul_(pull)
+                gradient = probabilities.clamp(min=1e-12).log_().sub_(base).mul_(weight)
                 for loss in losses:
                     loss.add_gradient(probabilities, gradient)
                 gradient -= ((gradient * probabilities) @ sums).index_select(1, of)
@@ -199,7 +199,7 @@ class _Triples:
         for part, (shares, weights) in enumerate(self.within):
             inside = groups[:, self.start + part, None] * each
             residual = torch.addmm(shares, (groups * inside).T, groups, beta=-1).mul_(weights)
-            pulled = groups @ residual
-            slopes.addcmul_(pulled, inside, value=4)
-            slopes[:, self.start + part] += 2 * each * (pulled * groups).sum(1)
+            products = groups @ residual
+            slopes.addcmul_(products, inside, value=4)
+            slopes[:, self.start + part] += 2 * each * (products * groups).sum(1)
         gradient.add_(self.map.spread(slopes))

@@ -100,8 +100,8 @@ class MarginalSynthesizer(TokenSynthesizer):
             self.relations_ = Relations({})
             self.model_ = independent_model(self._slots(single.rows))
             return
-        ties, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
-        self.relations_ = Relations(ties)
+        differences, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
+        self.relations_ = Relations(differences)
         left = 1 - single.spent - spent
         self._fit_marginals(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
 

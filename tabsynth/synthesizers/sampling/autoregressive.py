@@ -50,8 +50,8 @@ class AutoregressiveSampler:
     def slot_sampler(self) -> SlotSampler:
         """Sampler of a slot from its logits."""
         layout = self.chain.layout
-        pulled = (self.calibrate, self.stratify, self.calibration_weights)
-        return SlotSampler(layout, self.parents, self.emit, self.limits, self.noise, *pulled)
+        calibration = (self.calibrate, self.stratify, self.calibration_weights)
+        return SlotSampler(layout, self.parents, self.emit, self.limits, self.noise, *calibration)
 
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""

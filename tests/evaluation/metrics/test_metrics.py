@@ -216,7 +216,7 @@ def test_wilson() -> None:
 
 
 def test_categories_of_one_table_alone_do_not_give_it_away() -> None:
-    # Every label is nearly unique, so each table has its own; fresh rows must still not be told apart.
+    # Every label is nearly unique, so each table has its own; fresh rows must still be indistinguishable.
     rng = np.random.default_rng(5)
     schema = Schema.from_dict({"columns": {"k": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
     frames = [pd.DataFrame({"k": rng.integers(0, 5000, 800).astype(str), "x": rng.normal(size=800)}) for _ in range(2)]

@@ -18,13 +18,13 @@ KINDS = {"x": "numeric", "y": "numeric", "k": "categorical", "g": "categorical",
 SCHEMA = Schema.from_dict({"columns": {name: {"kind": kind} for name, kind in KINDS.items()}})
 
 
-def people(n: int, rng: np.random.Generator, tie: float = 1.0) -> pd.DataFrame:
-    """Numbers and categories that hang together as strongly as ``tie`` says; some categories are rare."""
+def people(n: int, rng: np.random.Generator, strength: float = 1.0) -> pd.DataFrame:
+    """Numbers and categories that depend on each other with a given strength; some categories are rare."""
     x = rng.normal(size=n)
     g = rng.choice(list("abcdefgh"), n, p=[0.4, 0.3, 0.15, 0.08, 0.04, 0.02, 0.006, 0.004])
-    k = np.where(tie * x + rng.normal(size=n) > 0, "high", "low")
-    h = np.where(rng.random(n) < 0.3 * tie, g, rng.choice(list("abc"), n))
-    return pd.DataFrame({"x": x, "y": tie * x + rng.standard_t(5, n), "k": k, "g": g, "h": h})
+    k = np.where(strength * x + rng.normal(size=n) > 0, "high", "low")
+    h = np.where(rng.random(n) < 0.3 * strength, g, rng.choice(list("abc"), n))
+    return pd.DataFrame({"x": x, "y": strength * x + rng.standard_t(5, n), "k": k, "g": g, "h": h})
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 4), (30, 30), (50, 13)])
@@ -57,13 +57,13 @@ def test_floors_are_what_many_halvings_give() -> None:
     assert shape_errors(left, right)[0] == pytest.approx(ks_2samp(left.values[:, 0], right.values[:, 0]).statistic)
 
 
-@pytest.mark.parametrize("tie", [1.0, 0.8, 0.0], ids=["same", "near", "far"])
-def test_the_interval_is_as_wide_as_fresh_rows_scatter(tie: float) -> None:
+@pytest.mark.parametrize("strength", [1.0, 0.8, 0.0], ids=["same", "near", "far"])
+def test_the_interval_is_as_wide_as_fresh_rows_scatter(strength: float) -> None:
     """Of 80 repeats the deviation is known to 8 %; three deviations of that and a tenth of our own are allowed."""
     rng = np.random.default_rng(1)
     values, halves = [], []
     for _ in range(80):
-        real, synthetic = encode_tables([people(500, rng), people(700, rng, tie)], SCHEMA)
+        real, synthetic = encode_tables([people(500, rng), people(700, rng, strength)], SCHEMA)
         found = compare_pairs(real, synthetic, None, rng)
         values.append(found.errors[np.triu_indices(5, 1)].mean())
         halves.append(found.half)

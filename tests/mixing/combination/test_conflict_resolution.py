@@ -18,7 +18,7 @@ VALUES = pd.DataFrame(
 )
 
 
-def told(values: pd.DataFrame, rule: Any, **more: Any) -> tuple[list[Any], list[Any]]:
+def resolved(values: pd.DataFrame, rule: Any, **more: Any) -> tuple[list[Any], list[Any]]:
     value, origin = resolve(values, rule, **more)
     assert value.index.equals(values.index)
     assert origin.index.equals(values.index)
@@ -27,18 +27,18 @@ def told(values: pd.DataFrame, rule: Any, **more: Any) -> tuple[list[Any], list[
 
 def test_trust_takes_the_most_trusted_source_that_has_a_value() -> None:
     trust = {"a": 0.2, "b": 0.5, "c": 0.9}
-    assert told(VALUES, "trust", trust=trust) == (["y", "x", "z", None], ["c", "c", "c", None])
-    assert told(VALUES, "trust", trust={"b": 0.4, "a": 0.9}) == (["x", "x", "z", None], ["a", "a", "c", None])
+    assert resolved(VALUES, "trust", trust=trust) == (["y", "x", "z", None], ["c", "c", "c", None])
+    assert resolved(VALUES, "trust", trust={"b": 0.4, "a": 0.9}) == (["x", "x", "z", None], ["a", "a", "c", None])
 
 
 def test_majority_counts_and_ties_go_to_trust() -> None:
-    assert told(VALUES, "majority", trust={"c": 0.9}) == (["y", "x", "z", None], ["c+b", "c+a", "c", None])
-    assert told(VALUES, "majority", trust={"b": 0.9})[0] == ["y", "x", "y", None]
+    assert resolved(VALUES, "majority", trust={"c": 0.9}) == (["y", "x", "z", None], ["c+b", "c+a", "c", None])
+    assert resolved(VALUES, "majority", trust={"b": 0.9})[0] == ["y", "x", "y", None]
 
 
 def test_median_is_the_middle_of_numbers_and_dates() -> None:
     numbers = pd.DataFrame({"a": [1.0, 1.0, np.nan], "b": [9, 2, 4], "c": [2.0, np.nan, np.nan]})
-    assert told(numbers, "median") == ([2.0, 1.5, 4.0], ["c", "a+b", "b"])
+    assert resolved(numbers, "median") == ([2.0, 1.5, 4.0], ["c", "a+b", "b"])
     dates = numbers.apply(lambda column: pd.Timestamp("2020-01-01") + pd.to_timedelta(column, unit="D"))
     assert resolve(dates, "median")[0].tolist() == list(
         pd.to_datetime(["2020-01-03 00:00", "2020-01-02 12:00", "2020-01-05 00:00"])
@@ -56,7 +56,7 @@ def test_latest_takes_the_value_of_the_latest_time() -> None:
         },
         index=VALUES.index,
     )
-    assert told(VALUES, "latest", times=times) == (["y", "x", "y", None], ["b", "c", "b", None])
+    assert resolved(VALUES, "latest", times=times) == (["y", "x", "y", None], ["b", "c", "b", None])
     with pytest.raises(InputError, match="needs the time of each value"):
         resolve(VALUES, "latest")
     with pytest.raises(InputError, match="rows and sources of the values"):

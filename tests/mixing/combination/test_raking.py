@@ -107,7 +107,7 @@ def test_a_biased_adult_sample_comes_back_to_the_truth(shared_data: Path) -> Non
         assert rich.mean() - 0.2408 > 0.025
     assert abs(np.mean(off)) <= 0.0026
     assert np.mean(ess) >= 0.86
-    told = [c for c in adult.columns if c not in ("income", "age_group", "fnlwgt")]
-    auc = domain_auc({"sample": sample[told], "rest": rest[told]}, {"sample": found.weights})
+    columns = [c for c in adult.columns if c not in ("income", "age_group", "fnlwgt")]
+    auc = domain_auc({"sample": sample[columns], "rest": rest[columns]}, {"sample": found.weights})
     assert auc["before"] > 0.55
     assert auc["after"] <= 0.518

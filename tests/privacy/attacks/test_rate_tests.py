@@ -128,7 +128,7 @@ def test_power_is_what_simulation_finds() -> None:
         tpr_at_fpr(np.where(rng.random(800) < 0.04, 9.0, rng.random(800)), rng.random(800), 0.05).p <= 0.01
         for _ in range(TRIALS)
     ]
-    # 4 % of members stand out: at a false-positive rate of 5 % the true one is .04 + .96 x .05 = .088
+    # 4 % of members are detected for sure: at a false-positive rate of 5 % the true one is .04 + .96 x .05 = .088
     assert power_of_tpr(800, 800, 0.05, 0.088 / 0.05, 0.01) == pytest.approx(np.mean(found), abs=0.06)
     least = detectable_tpr(800, 800, 0.05, 0.01)
     assert least is not None

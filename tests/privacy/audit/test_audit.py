@@ -25,7 +25,7 @@ Draw = Callable[[int, int], pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def leaking(draw: Draw, schema: Schema) -> AuditReport:
-    """A table of fresh rows in which 3 % of the training rows stand, slightly blurred."""
+    """A table of new rows with 3 % of the training rows, slightly perturbed."""
     rows = draw(12_000, 11)
     copied = rows[:120].assign(income=rows["income"][:120] * 1.0001)
     return audit(rows[:4000], pd.concat([copied, rows[8000:11_880]]), rows[4000:8000], schema=schema)

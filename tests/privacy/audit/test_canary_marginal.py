@@ -1,4 +1,4 @@
-"""The marginal pipeline under canaries: its counts tell of one row what its budget says, and no more.
+"""The marginal pipeline under canaries: its counts reveal no more of one row than the budget allows.
 
 The white box is everything that the private fit ever reads: the noisy counts of all columns and pairs, with their
 scales. All else of a fit is made from these.

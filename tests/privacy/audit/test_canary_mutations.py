@@ -2,7 +2,7 @@
 
 Some of the faults in ``faults`` are no matter for canaries, and ``test_mutations`` finds them by other means: stopping
 by a score (as planted it only takes fewer steps), the sampling rate from the private row count (the charge in the
-ledger tells the count, and files are compared byte by byte), a GAN's fake loss dropped (which is no leak, but learns
+ledger reveals the count, and files are compared byte by byte), a GAN's fake loss dropped (which is no leak, but learns
 nothing), and a GAN that starts on real rows (its fit is too slow for hundreds of runs). A raw number of rows, in
 contrast, is one that canaries do see.
 """

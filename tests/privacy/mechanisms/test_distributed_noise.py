@@ -34,10 +34,10 @@ def sum_of_parts(sigma: float, parts: int) -> np.ndarray:
 @pytest.mark.parametrize("shift", [1, 2])
 def test_the_charge_bounds_the_exact_divergence(parts: int, scale: float, shift: int) -> None:
     sigma = scale * math.sqrt(parts)
-    law = sum_of_parts(sigma, parts)
+    distribution = sum_of_parts(sigma, parts)
     rho = summed_gaussian_rho(shift, sigma, parts, 1)
-    here = law[shift:] > 1e-250
-    first, second = law[:-shift][here], law[shift:][here]
+    here = distribution[shift:] > 1e-250
+    first, second = distribution[:-shift][here], distribution[shift:][here]
     both = (first > 1e-250) & (second > 1e-250)
     for order in (1.5, 2.0, 4.0, 8.0):
         logs = order * np.log(first[both]) + (1 - order) * np.log(second[both])

@@ -64,7 +64,7 @@ def test_gaussian_is_as_opendps(sigma: float) -> None:
 
 
 def test_a_coin_at_the_edge_of_floating_point_is_decided_exactly() -> None:
-    # The 64 bits that are nearest to exp(-1), of which floating point cannot tell the side.
+    # The 64 bits that are nearest to exp(-1), whose side floating point cannot resolve.
     from decimal import Decimal, getcontext
 
     getcontext().prec = 60

@@ -1,4 +1,4 @@
-"""Cells that noise cannot tell apart share their block's rows."""
+"""Cells that noise makes indistinguishable share their block's rows."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ ROWS = np.array(list(product(*map(range, SIZES))), np.int32)
 
 
 def model() -> GraphicalModel:
-    """A cycle, which no tree can say, and a column that stands alone; one cell without mass."""
+    """A cycle, which no tree can represent, and an independent column; one cell without mass."""
     rng = np.random.default_rng(5)
     columns = ((0, 1), (1, 2), (2, 3), (0, 3), (4,))
     tables = [rng.dirichlet(np.ones(4), [SIZES[c] for c in own])[..., 0] for own in columns]

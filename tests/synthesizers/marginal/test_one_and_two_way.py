@@ -150,8 +150,8 @@ def test_where_noise_exceeds_what_cells_differ_by_they_share_evenly() -> None:
         assert 30 < first < 270  # neither value is lost; the nearest point alone would leave one in 3 of 10
     np.testing.assert_allclose(shrink_to_uniform(np.array([9000.0, 1000.0]), 20, 10_000), [9000, 1000], atol=5)
     even = np.full(12, 25.0)
-    pulled = shrink_to_uniform(even + rng.normal(0, 150, 12), 150, 300)
-    assert np.abs(pulled - pulled.mean()).mean() < 60
+    shrunk = shrink_to_uniform(even + rng.normal(0, 150, 12), 150, 300)
+    assert np.abs(shrunk - shrunk.mean()).mean() < 60
 
 
 def test_the_noise_is_that_which_was_charged() -> None:

@@ -1,4 +1,4 @@
-"""Public cells: they cover the declared domain, follow from the declaration alone, and stand round numbers alone."""
+"""Public cells cover the declared domain, follow from the declaration only, and give round numbers their own cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ties under privacy: found where numbers are the same, charged, and of a sensitivity that neighbours bear out."""
+"""Recurring differences under privacy: discovery, charges, and sensitivity on neighbouring tables."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def same(frame: pd.DataFrame) -> float:
 
 
 def test_numbers_that_are_often_the_same_stay_so(model: MarginalSynthesizer) -> None:
-    assert {own: tie.partner for own, tie in model.relations_.differences.items()} == {"paid": "bill"}
+    assert {own: difference.partner for own, difference in model.relations_.differences.items()} == {"paid": "bill"}
     assert same(model.sample(seed=1)) == pytest.approx(0.3, abs=0.08)
     assert model.ledger_.epsilon() <= 2.0
-    told = [entry.purpose for entry in model.ledger_.entries]
-    assert any(purpose.startswith("equal numbers in 1 pairs") for purpose in told), told
-    assert any(purpose.startswith("differences of 1 pairs") for purpose in told), told
+    recorded = [entry.purpose for entry in model.ledger_.entries]
+    assert any(purpose.startswith("equal numbers in 1 pairs") for purpose in recorded), recorded
+    assert any(purpose.startswith("differences of 1 pairs") for purpose in recorded), recorded
 
 
 def test_numbers_that_are_seldom_the_same_are_not_tied() -> None:
@@ -95,13 +95,13 @@ def test_cells_of_a_difference_are_public_and_leave_no_gap(model: MarginalSynthe
 
 
 class Recording(NoisyCounts):
-    """Keeps what its reads give, and says that every pair is tied."""
+    """Record the exact counts, and report every pair as equal."""
 
-    told: ClassVar[list[Any]] = []
+    recorded: ClassVar[list[Any]] = []
 
     def counts(self, reads: Any, shares: Any, purpose: str, columns: Any) -> list[Any]:
         exact = [read() for read in reads]
-        self.told.extend(exact)
+        self.recorded.extend(exact)
         return [np.full(len(own), 1e4) if len(own) == 1 else own.astype(float) for own in exact]
 
 
@@ -114,9 +114,9 @@ def test_a_row_changes_every_histogram_by_one_cell_at_most(model: MarginalSynthe
         grids, noise = public_grids(SCHEMA), Noise.insecure(1)
         rows = PrivateRows(frame, RuleSet.of(SCHEMA), grids, Privacy(1.0, 1e-6), noise)
         source = Recording(50.0, PrivacyLedger(9.0, 1e-6), noise)
-        source.told.clear()
+        source.recorded.clear()
         measure_recurring_differences(SCHEMA, grids, model.codec_, rows.line, 300.0, source)
-        seen.append(list(source.told))
+        seen.append(list(source.recorded))
     assert len(seen[0]) == 2
     for one, other in zip(*seen, strict=True):
         assert np.abs(one - other).sum() <= 1

@@ -150,7 +150,7 @@ def test_what_one_person_alone_holds_never_appears(private: MarginalSynthesizer)
 
 
 def test_a_declared_category_is_as_frequent_as_noise_lets_it_be() -> None:
-    """D has one row and E none: nothing of a size beyond the noise tells them apart."""
+    """D has one row and E none: nothing larger than the noise distinguishes them."""
     frame = table()
     frame.loc[0, "town"] = "D"
     drawn = MarginalSynthesizer().fit(frame, schema=SCHEMA, privacy=Privacy(0.5, 1e-6, insecure_seed=5))

@@ -33,7 +33,7 @@ def least_p(real: pd.DataFrame, drawn: pd.DataFrame, names: list[str]) -> tuple[
             edges = np.unique(real[name].quantile(np.linspace(0, 1, BINS + 1)[1:-1]))
             sides = [pd.Series(np.where(side.isna(), -1, np.searchsorted(edges, side))) for side in sides]
         table = pd.concat([side.astype(str).value_counts() for side in sides], axis=1).fillna(0).to_numpy()
-        rare = table.sum(axis=1) < 10  # too few for the chi-square law: one row of their own
+        rare = table.sum(axis=1) < 10  # too few for the chi-square distribution: one row of their own
         table = np.vstack([table[~rare], table[rare].sum(axis=0)])
         table = table[table.sum(axis=1) > 0]
         found.append((1.0 if len(table) == 1 else float(chi2_contingency(table).pvalue), name))

@@ -105,10 +105,10 @@ def test_chosen_rows_are_nearer_and_none_comes_twice(
     assert least < float(agree[chosen].mean()) < 0.61
 
 
-def test_a_first_look_sees_what_differs_and_nothing_else(layout: Layout) -> None:
-    """Of the divergence of .031 nats trees of 3,000 rows find most; of equal populations none is told from chance.
+def test_cross_validated_gain_detects_differences_and_nothing_else(layout: Layout) -> None:
+    """Trees of 3,000 rows find most of a divergence of .031 nats, and no significant one between equal populations.
 
-    Ten looks at equal populations: one that gains the threshold is a false alarm, of which there may be one.
+    Of ten tests of equal populations, at most one may be a false alarm.
     """
     assert 0.015 < cross_validated_gain(layout, tokens(3000, 0.5, 0), tokens(3000, 0.2, 1), seed=0) < 0.045
     alarms = sum(
@@ -118,7 +118,7 @@ def test_a_first_look_sees_what_differs_and_nothing_else(layout: Layout) -> None
     assert alarms <= 1
 
 
-def test_weights_of_real_rows_count_at_a_first_look(layout: Layout) -> None:
+def test_cross_validated_gain_uses_row_weights(layout: Layout) -> None:
     rows = tokens(3000, 0.5, 0)
     weights = torch.where(rows[:, 0] == rows[:, 1], 3.0, 1.0).double().numpy()
     assert cross_validated_gain(layout, rows, tokens(3000, 0.5, 1), seed=0, weights=weights) > 0.02
@@ -126,8 +126,8 @@ def test_weights_of_real_rows_count_at_a_first_look(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("finished_alike", [True, False])
-def test_what_finishing_mends_needs_no_choice(layout: Layout, finished_alike: bool) -> None:
-    """The look is at rows as a sample has them; what is chosen, and so what a critic learns from, is not finished."""
+def test_differences_that_refinement_removes_need_no_selection(layout: Layout, finished_alike: bool) -> None:
+    """The gain is measured on refined rows, but candidates and training rows of the discriminator are not refined."""
     asked: list[bool] = []
 
     def pool(count: int, seed: int, finished: bool) -> torch.Tensor:
@@ -169,7 +169,7 @@ def test_a_fit_that_misses_something_gets_a_critic(short: MaskedSynthesizer, tmp
 
 @pytest.mark.parametrize("kind", ["masked", "vae", "gan"])
 def test_no_critic_outlives_its_fit(kind: str) -> None:
-    """A model fitted anew to a table too small for a critic has none of the table before."""
+    """A refit to a table too small for a discriminator drops the previous one."""
     model = create(kind, epochs=1).fit(near(3600), seed=0, progress=False)
     assert model.trees_ is not None
     assert model.fit(near(300), seed=0, progress=False).trees_ is None

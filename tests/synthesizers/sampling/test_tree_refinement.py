@@ -34,7 +34,7 @@ from tabsynth.training.validation_split import TrainValidation
 
 
 def parity(rows: int) -> pd.DataFrame:
-    """Whether an odd number of three numbers are positive, wrong in one row of twenty: no pair of columns tells it."""
+    """Parity of the signs of three numbers, wrong in one row of twenty: no pair of columns is informative."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(rows, 3))
     odd = ((numbers > 0).sum(1) % 2 == 1) ^ (rng.random(rows) < 0.05)
@@ -73,7 +73,7 @@ def test_what_the_network_missed_is_drawn_by_trees(short: MaskedSynthesizer, tmp
 SIZES = (4, 3, 2, 3)
 
 
-def law() -> npt.NDArray[np.float64]:
+def distribution() -> npt.NDArray[np.float64]:
     """The chance of each row of four tokens: the third hangs on the first two together, the last on nothing."""
     first = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.05, 0.15, 0.8]]) / 4
     one = np.array([[0.9, 0.5, 0.2], [0.1, 0.6, 0.3], [0.5, 0.8, 0.4], [0.2, 0.3, 0.7]])
@@ -82,7 +82,7 @@ def law() -> npt.NDArray[np.float64]:
 
 
 class Knowing(AutoregressiveModel):
-    """A chain that knows a law, true or false."""
+    """An autoregressive model with a given distribution, true or false."""
 
     def __init__(self, layout: Layout, probabilities: npt.NDArray[np.float64]) -> None:
         self.layout, self.probabilities = layout, probabilities
@@ -99,9 +99,9 @@ class Knowing(AutoregressiveModel):
 
 
 def kept(probabilities: npt.NDArray[np.float64], held: int, rows: int = 4000) -> list[int]:
-    """The slots that trees of some rows know better than a chain that takes ``probabilities`` for the law."""
+    """The slots that trees predict better than a chain with ``probabilities`` as its distribution."""
     rng = np.random.default_rng(0)
-    drawn = rng.choice(law().size, rows + held, p=law().ravel())
+    drawn = rng.choice(distribution().size, rows + held, p=distribution().ravel())
     tokens = torch.from_numpy(np.stack(np.unravel_index(drawn, SIZES), 1))
     counts = tuple(np.bincount(column, minlength=size) for column, size in zip(tokens.numpy().T, SIZES, strict=True))
     layout = Layout(SIZES, (0, 0, 0, 3), counts)
@@ -114,14 +114,14 @@ def kept(probabilities: npt.NDArray[np.float64], held: int, rows: int = 4000) ->
 
 
 def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None:
-    """None beats the law itself; where the third slot's causes are unknown, no tree of the fourth is any better."""
-    assert kept(law(), 20_000) == []
-    ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
+    """No tree is better than the true distribution, nor one of the fourth slot if the third slot's causes are unknown."""
+    assert kept(distribution(), 20_000) == []
+    ignorant = distribution().sum(2, keepdims=True) * distribution().sum((0, 1, 3), keepdims=True)
     assert kept(ignorant, 20_000) == [1, 0, 2]
 
 
 def test_few_rows_teach_no_trees() -> None:
-    ignorant = law().sum(2, keepdims=True) * law().sum((0, 1, 3), keepdims=True)
+    ignorant = distribution().sum(2, keepdims=True) * distribution().sum((0, 1, 3), keepdims=True)
     assert kept(ignorant, 20_000, MIN_ROWS) == [1, 0, 2]
     assert kept(ignorant, 20_000, MIN_ROWS - 1) == []
 

@@ -149,9 +149,9 @@ def test_moments_are_unbiased_and_see_dependence() -> None:
     rng = np.random.default_rng(8)
     losses = [float(moments.loss(_as_drawn(real[rng.integers(0, len(real), 64)]))) for _ in range(400)]
     assert abs(np.mean(losses)) < 4 * np.std(losses) / 20
-    tied = real.clone()
-    tied[:, 2] = tied[:, 0] % 2
-    assert float(moments.loss(_as_drawn(tied))) > 0.05
+    dependent = real.clone()
+    dependent[:, 2] = dependent[:, 0] % 2
+    assert float(moments.loss(_as_drawn(dependent))) > 0.05
     assert float(moments.distance(real)) == pytest.approx(0, abs=1e-6)
 
 
@@ -159,11 +159,11 @@ def test_groups_of_few_rows_weigh_less_where_that_is_asked() -> None:
     """Two rows of 400 weigh as twenty would: a tenth; groups of more rows weigh as ever."""
     real = torch.from_numpy(np.indices(SIZES).reshape(3, -1).T.copy()).repeat(6, 1)[:400]
     real[:, 0] = (torch.arange(len(real)) < 2).long()
-    without, tied = real.clone(), real.clone()
-    without[:, 0], tied[:, 2] = 0, tied[:, 1] % 2
+    without, dependent = real.clone(), real.clone()
+    without[:, 0], dependent[:, 2] = 0, dependent[:, 1] % 2
     plain, asked = (Moments(layout(), [1, 0, 2], real, least=least) for least in (1, 20))
     assert float(plain.distance(without)) > 5 * float(asked.distance(without)) > 0
-    assert float(plain.distance(tied)) == pytest.approx(float(asked.distance(tied)), rel=0.02)
+    assert float(plain.distance(dependent)) == pytest.approx(float(asked.distance(dependent)), rel=0.02)
 
 
 def test_raked_weights_meet_their_targets_below_their_cap() -> None:

@@ -1,4 +1,4 @@
-"""A crossed feature: found where slots tell together what none tells alone, and read alike in training and drawing."""
+"""Feature crosses: discovery of slots that are informative only jointly, and equal use in training and sampling."""
 
 from __future__ import annotations
 

@@ -73,5 +73,5 @@ def test_information_finds_the_dependent_pair_and_the_order_follows_it() -> None
     assert information[0, 2] > 0.5
     assert information[0, 1] < 0.002
     order = chain_order(information, layout.sizes)
-    assert order[0] == 1  # it stands alone
+    assert order[0] == 1  # it depends on no other slot
     assert set(order[1:]) == {0, 2}

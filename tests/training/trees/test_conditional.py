@@ -57,9 +57,9 @@ def test_probabilities_are_the_known_conditionals(slot: int) -> None:
     said = predict(fit(slot, table(40_000, 0)), EVERY)
     assert said.shape == (24, SIZES[slot])
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-4)
-    law = np.moveaxis(true(slot), slot, -1)
+    distribution = np.moveaxis(true(slot), slot, -1)
     others = [EVERY[:, other] for other in range(3) if other != slot]
-    off = np.abs(said - law[tuple(others)])
+    off = np.abs(said - distribution[tuple(others)])
     assert off.mean() < 0.015
     assert off.max() < 0.08
 

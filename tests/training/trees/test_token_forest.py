@@ -42,13 +42,13 @@ def booster(layout: Layout, target: npt.NDArray[np.int64], hidden: float = 0.0, 
 def fit(layout: Layout, request: pytest.FixtureRequest) -> tuple[lightgbm.Booster, Forest]:
     tokens = rows(5000, 0)
     noise = np.random.default_rng(2).integers(0, 30, 5000)
-    told = tokens[:, 0] + tokens[:, 2] * tokens[:, 3] + noise > 60
+    separable = tokens[:, 0] + tokens[:, 2] * tokens[:, 3] + noise > 60
     if request.param == "three":
-        trees = booster(layout, told.astype(np.int64) + (tokens[:, 4] > 3), objective="multiclass", num_class=3)
+        trees = booster(layout, separable.astype(np.int64) + (tokens[:, 4] > 3), objective="multiclass", num_class=3)
         return trees, Forest.of(trees, layout, range(5), 3)
     least = {"min_data_in_leaf": 4999} if request.param == "stumps" else {}
     hidden = 0.3 if request.param == "hidden" else 0.0
-    trees = booster(layout, told.astype(np.int64), hidden, objective="binary", **least)
+    trees = booster(layout, separable.astype(np.int64), hidden, objective="binary", **least)
     return trees, Forest.of(trees, layout, range(5))
 
 
@@ -121,7 +121,7 @@ def test_arrays_of_another_shape_are_refused(layout: Layout, arrays: dict[str, n
 
 
 def test_forged_sets_that_leave_no_leaf_do_no_harm(layout: Layout, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    """Whatever stands in a file, reading rows ends with numbers."""
+    """Reading rows gives numbers for every content of a file."""
     nodes = arrays["own.nodes"].copy()
     nodes[:, 3:] = [1, 2]
     said, leaves = Forest.from_arrays(arrays | {"own.nodes": nodes}, "own", layout).read(

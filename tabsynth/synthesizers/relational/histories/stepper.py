@@ -164,7 +164,7 @@ def _draw_gaps(
     drawn = _draw(logits, rng)
     ratio[:] = np.take_along_axis(ratios, drawn[:, None], 1)[:, 0]
     low, length = gap.low[drawn], history.codec.numeric_coders[GAP].decode(drawn.astype(np.int32), rng)
-    # A token that reaches beyond the limit is drawn anew inside it.
+    # A token that reaches beyond the limit is sampled again inside it.
     length = np.where(length <= limit, length, low + rng.random(len(left)) * (limit - low))
     return np.minimum(length, left), drawn
 
