@@ -114,7 +114,7 @@ def kept(probabilities: npt.NDArray[np.float64], held: int, rows: int = 4000) ->
 
 
 def test_trees_are_kept_exactly_where_they_make_held_out_rows_likelier() -> None:
-    """No tree is better than the true distribution, nor one of the fourth slot if the third slot's causes are unknown."""
+    """Trees never replace the true distribution, nor help the fourth slot if the causes of the third are unknown."""
     assert kept(distribution(), 20_000) == []
     ignorant = distribution().sum(2, keepdims=True) * distribution().sum((0, 1, 3), keepdims=True)
     assert kept(ignorant, 20_000) == [1, 0, 2]
