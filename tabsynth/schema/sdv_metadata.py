@@ -165,7 +165,7 @@ def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
         return _entry(column, version)
     origin = _read(column.name, before, key=key)
     if (
-        all(getattr(origin, fact, None) == getattr(column, fact, None) for fact in _kept_facts(column))
+        all(getattr(origin, fact, None) == getattr(column, fact, None) for fact in _expressible_facts(column))
         and origin.kind == column.kind
     ):
         return before
@@ -179,7 +179,7 @@ def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
     return after | ({"pii": before["pii"]} if "pii" in before and after["sdtype"] == before["sdtype"] else {})
 
 
-def _kept_facts(column: Column) -> list[str]:
+def _expressible_facts(column: Column) -> list[str]:
     """Return the facts that SDV metadata can express."""
     every = ("nullable", "low", "high", "decimals", "format", "values", "ordered", "pattern", "pii")
     return [fact for fact in every if hasattr(column, fact)]

@@ -1,0 +1,85 @@
+"""Rare values are pooled, and replaced when a table is decoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.codec import Codec
+from tabsynth.data import Table
+from tabsynth.errors import DataError
+from tabsynth.schema import Schema
+
+from .round_trips import round_trip, schema_of
+
+
+def test_rare_categories_are_pooled_and_only_public_ones_come_back() -> None:
+    values = ["common"] * 95 + ["rare"] * 3 + ["odd"] * 2
+    inferred = round_trip(pd.DataFrame({"x": values}), schema_of(x={"kind": "categorical"}))
+    assert set(inferred["x"]) == {"common"}
+    declared = Schema.from_dict({"columns": {"x": {"kind": "categorical", "values": ["common", "rare", "odd"]}}})
+    assert set(round_trip(pd.DataFrame({"x": values}), declared)["x"]) == {"common", "rare", "odd"}
+    assert set(round_trip(pd.DataFrame({"x": values}), schema_of(x={"kind": "categorical"}), min_group=1)["x"]) == {
+        "common",
+        "rare",
+        "odd",
+    }
+
+
+@pytest.mark.parametrize(("rare", "shown"), [(["b"] * 3, {}), (["b"] * 3 + ["c"] * 2, {"x": 0.05})])
+def test_a_card_says_what_was_pooled_and_not_learned(rare: list[str], shown: dict[str, float]) -> None:
+    frame = pd.DataFrame({"x": ["a"] * (100 - len(rare)) + rare, "note": [f"n{i}" for i in range(100)]})
+    card = Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"}, note={"kind": "text"}))).card()
+    assert card == {"min_group": 5, "pooled_share": shown, "not_learned": ["note"], "rows": 100}
+
+
+def fitted_column(values: pd.Series, **facts: object) -> tuple[pd.Series, Codec]:
+    """A column through a codec that warns, and the codec."""
+    frame = pd.DataFrame({"x": values})
+    schema = schema_of(x={"kind": "categorical", **facts})
+    with pytest.warns(UserWarning, match="shared by fewer than 5 rows.*lower min_group"):
+        codec = Codec.measure(Table.of(frame, schema))
+    return codec.decode(codec.encode(frame), np.random.default_rng(0))["x"], codec
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([f"W{i // 4}" for i in range(400)]),
+        pd.Series(["D0"] * 20 + [f"D{i}" for i in range(1, 381)]),
+        pd.Series([f"{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)]),
+        pd.Series([10_000 + i // 3 for i in range(400)]),
+        pd.Series([100 + i // 3 for i in range(60)], dtype="uint8"),
+        pd.Series([f"W{i // 4}" for i in range(400)], dtype="category"),
+        pd.Series([f"W{i // 4}" for i in range(400)], dtype="string"),
+        pd.Series([7.0, *[float(1000 + i) for i in range(399)]]),
+    ],
+    ids=["codes", "one frequent", "words", "integers", "small integers", "category", "string", "floats"],
+)
+def test_pooled_values_are_neither_missing_nor_real_nor_piled_on_frequent_ones(values: pd.Series) -> None:
+    back, codec = fitted_column(values)
+    assert back.notna().all()
+    assert back.dtype.name == values.dtype.name
+    counts = values.value_counts()
+    frequent = set(counts[counts >= 5].index)
+    assert not (set(back) - frequent) & set(values)
+    for value in frequent:
+        assert (back == value).sum() == counts[value]
+    advice = codec.card()["pooled_advice"]
+    assert len(advice) == 1
+    assert "column 'x'" in advice[0]
+    again = Codec.from_state(*codec.state())
+    assert again.decode(again.encode(pd.DataFrame({"x": values})), np.random.default_rng(0))["x"].equals(back)
+
+
+def test_a_declared_replacement_takes_the_place_of_pooled_values() -> None:
+    values = pd.Series(["common"] * 90 + [f"rare {i}" for i in range(10)])
+    back, _ = fitted_column(values, replacement="Other")
+    assert back.value_counts().to_dict() == {"common": 90, "Other": 10}
+
+
+def test_values_that_nothing_can_replace_are_refused() -> None:
+    frame = pd.DataFrame({"x": [i + 0.5 for i in range(30)]})
+    with pytest.raises(DataError, match=r"column 'x'.*declare it numeric"):
+        Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"})))

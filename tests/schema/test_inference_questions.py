@@ -1,0 +1,117 @@
+"""Questions that schema inference asks, and columns of persons."""
+
+import numpy as np
+import pytest
+
+from .one_column import infer_one
+
+
+def test_what_the_user_is_asked_about_well_known_tables(schema_of):
+    adult = schema_of("adult")
+    assert set(adult.questions) == {"capital-gain"}
+    assert "99999" in adult["capital-gain"].question
+    assert adult["age"].decimals == 0
+    assert adult["workclass"].nullable
+    asked = schema_of("diabetes130").questions
+    assert "role 'person'" in asked["patient_nbr"]
+    assert "code" in asked["diag_1"]
+    assert "same" in asked["acetohexamide"]
+    assert "code" in schema_of("default").questions["MARRIAGE"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "asks"),
+    [
+        ("x", ["01/02/2020", "03/04/2021"] * 9, "datetime", "day or month"),
+        ("score", ["1.5", "2", "3", "4", "5.5", "6", "7", "8", "9", "12a"] * 9, "categorical", "are numbers"),
+        ("x", ["a", "b", "unknown", "?"] * 9, "categorical", "missing"),
+        ("x", [1, 2, 3, 4, 1000] * 9 + [-999] * 9, "numeric", "-999"),
+        ("x", [1, 2, 3, 4, 5] * 9, "numeric", "code"),
+        ("zip", [2114, 94110, 10001] * 9, "categorical", "code"),
+        ("x", [21140 + i for i in range(40)] * 2, "numeric", "postcode"),
+        ("x", np.random.default_rng(0).permutation(10**6)[:60], "numeric", "key"),
+        ("customer_id", list(range(1000, 1060)) * 2, "identifier", "person"),
+        ("order_id", [f"O{i}" for i in range(60)] * 2, "identifier", "another table"),
+        ("street", [f"{i} High Street" for i in range(60)], "text", "categorical"),
+        ("surname", ["smith", "jones", *(f"na{chr(97 + i)}e" for i in range(25))] * 4, "text", "persons"),
+        ("x", ["a"] * 1999 + ["b"], "categorical", "the same"),
+        ("x", [None] * 5, "categorical", "dropped"),
+        ("x", ["1,234.50", "12,000.00", "7.25"] * 9, "numeric", ""),
+        ("x", ["1,234", "12,000", "17,250"] * 9, "numeric", "thousands"),
+        ("x", [str(i * 7) for i in range(300)] * 2, "numeric", "to_numeric"),
+        ("x", ["9999-12-31", *(f"2020-01-{i:02d}" for i in range(1, 29))] * 3, "categorical", "dates"),
+        ("x", [9999, *range(3000)] * 2, "numeric", ""),
+    ],
+)
+def test_questions(name, values, kind, asks):
+    column = infer_one(values, name)
+    assert column.kind == kind
+    assert asks in column.question
+    assert bool(column.question) == bool(asks)
+
+
+@pytest.mark.parametrize("values", [[f"W{i // 4}" for i in range(400)], ["a"] * 90 + ["b", "c", "d"] * 2])
+def test_much_of_a_column_in_rare_values_is_asked_about(values):
+    column = infer_one(values)
+    assert column.kind == "categorical"
+    assert "fewer than 5 rows" in column.question
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("patient_id", [101, 102, 103, 104] * 50, "identifier"),
+        ("PATIENT", ["a7", "b3", "c9"] * 100, "identifier"),
+        ("customer", [f"C{i % 10}" for i in range(2000)], "identifier"),
+        ("first_name", ["Ann", "Bob"] * 50, "text"),
+        ("Surname", ["Smith", "Jones", "Brown"] * 50, "text"),
+        ("姓名", ["王伟", "李娜"] * 50, "text"),
+        ("Vorname", ["Anna", "Karl"] * 50, "text"),
+        ("home_address", ["1 High St", "2 Low St"] * 50, "text"),
+        ("contact", ["a@example.org", "b@example.org"] * 50, "text"),
+        ("account_number", [10023, 20034] * 50, "identifier"),
+        ("phone", [5551234567, 5559876543] * 50, "identifier"),
+        ("x", ["+49 30 1234567", "+33 1 23 45 67 89"] * 50, "identifier"),
+        ("x", ["DE89370400440532013000", "GB82 WEST 1234 5698 7654 32"] * 50, "identifier"),
+        ("x", ["078-05-1120", "219-09-9999"] * 50, "identifier"),
+        ("证件", ["11010519491231002X", "440524188001010014"] * 50, "identifier"),
+        ("x", [110105194912310003] * 50, "identifier"),
+    ],
+)
+def test_columns_of_persons_are_asked_about_and_never_learned(name, values, kind):
+    column = infer_one(values, name)
+    assert column.kind == kind
+    assert kind == "numeric" or column.question or column.pii == "email"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("own_telephone", ["yes", "no"] * 50, "categorical"),
+        ("phone_type", ["home", "work"] * 50, "categorical"),
+        ("first_visit_type", ["a", "b"] * 50, "categorical"),
+        ("account_balance", [10.25, 11.5] * 50, "numeric"),
+        ("patient", [0, 1] * 50, "categorical"),
+        ("patient_type_id", [1, 2, 3] * 50, "categorical"),
+        ("station_name", ["Bern", "Basel"] * 50, "categorical"),
+        ("email_opt_in", [True, False] * 50, "boolean"),
+    ],
+)
+def test_columns_that_merely_mention_persons_are_learned(name, values, kind):
+    assert infer_one(values, name).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("LAT", [42.1, 42.25, 41.5]),
+        ("longitude", [7.25, 8.5, 9.125]),
+        ("BIRTHDATE", ["1970-01-02", "1980-03-04"]),
+        ("date_of_birth", ["1970-01-02", "1980-03-04"]),
+        ("zip", [2114, 94110, 2114]),
+        ("邮编", ["100000", "200000", "100000"]),
+    ],
+)
+def test_places_and_dates_of_birth_are_quasi_identifiers(name, values):
+    assert infer_one(values * 20, name).role == "quasi_identifier"
+    assert infer_one(values * 20, "x").role is None
