@@ -1,6 +1,7 @@
 """Parquet files that are larger than memory: time, and the most memory that the process held.
 
-Two files are compared, or with ``--fit`` models are fitted to random samples of one file's rows and compared with it.
+Two files are compared, or with ``--fit`` models are fitted to random samples of one file's rows, or with
+``--out-of-core`` to all of them, and compared with it.
 
 The files are made here, in chunks: dependent numbers and categories, the synthetic ones a little off.
 
@@ -8,6 +9,7 @@ The files are made here, in chunks: dependent numbers and categories, the synthe
     python benchmarks/large.py --short            200,000 rows
     python benchmarks/large.py --rows 50_000_000
     python benchmarks/large.py --fit --rows 1_000_000 --max-rows 50_000,200_000,1_000_000
+    python benchmarks/large.py --out-of-core --rows 3_000_000 --epochs 1     all rows, with the masked model
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tabsynth.data.read_write import write_chunks
-from tabsynth.distributed import fit_sampled
+from tabsynth.distributed import fit_out_of_core, fit_sampled
 from tabsynth.evaluation.out_of_core import file_fidelity
 from tabsynth.schema import Schema
+from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create
 
 CHUNK = 500_000
@@ -94,23 +97,49 @@ def fit(path: Path, synthetic: Path, max_rows: int, kind: str, memory: str) -> N
     print(json.dumps(fitted | {"scores": {s.name: round(s.value, 5) for s in scores}}), flush=True)
 
 
+def fit_all(path: Path, synthetic: Path, epochs: int | None, sample: int, memory: str) -> None:
+    """Fit the masked model to all rows of a file and draw some, compare the two files, and print."""
+    began = time.perf_counter(), time.process_time()
+    model = fit_out_of_core(MaskedSynthesizer(epochs=epochs), path, schema=SCHEMA, seed=0, progress=False)
+    fitted = {
+        "rows": model.rows_,
+        "training_rows": model.card().get("training_rows"),
+        "fit_wall_s": round(time.perf_counter() - began[0], 1),
+        "fit_cpu_s": round(time.process_time() - began[1], 1),
+        "fit_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    if sample:
+        with write_chunks(synthetic, model.schema_) as append:
+            for chunk in model.sample_chunks(sample, seed=1):
+                append(chunk)
+        scores = file_fidelity(path, synthetic, schema=SCHEMA, memory=memory)
+        fitted |= {"scores": {s.name: round(s.value, 5) for s in scores}}
+    print(json.dumps(fitted), flush=True)
+
+
 def main() -> None:
     """Make the files, score them, print a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="1GB", help="DuckDB's limit")
-    parser.add_argument("--short", action="store_true", help="200,000 rows")
+    parser.add_argument("--short", action="store_true", help="200,000 rows, or with --out-of-core 300,000")
     parser.add_argument("--fit", action="store_true", help="fit models to samples of one file")
+    parser.add_argument("--out-of-core", action="store_true", help="fit the masked model to all rows of one file")
+    parser.add_argument("--epochs", type=int, help="epochs of --out-of-core (default: the model's rule)")
+    parser.add_argument("--sample", type=int, default=200_000, help="rows that --out-of-core draws; 0 for none")
     parser.add_argument("--model", default="marginal")
     parser.add_argument("--max-rows", default="20_000,100_000", help="rows of each sample")
     args = parser.parse_args()
-    rows = 200_000 if args.short else args.rows
+    rows = (300_000 if args.out_of_core else 200_000) if args.short else args.rows
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / "real.parquet", Path(folder) / "synthetic.parquet"]
         make(paths[0], rows, 0.0, 0)
         if args.fit:
             for count in map(int, args.max_rows.split(",")):
                 run(fit, (paths[0], paths[1], count, args.model, args.memory))
+            return
+        if args.out_of_core:
+            run(fit_all, (*paths, 1 if args.short else args.epochs, args.sample, args.memory))
             return
         make(paths[1], rows, 0.1, 1)
         sizes = [round(path.stat().st_size / 1e6) for path in paths]

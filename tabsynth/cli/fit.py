@@ -14,12 +14,14 @@ from tabsynth.cli.reading import add_read_options, read_options
 if TYPE_CHECKING:
     from tabsynth.data.table import Table
     from tabsynth.schema.schema import Schema
+    from tabsynth.synthesizers.base import Synthesizer
 
 FIT = """\
 examples:
   tabsynth fit patients.csv --output m.tabsynth
   tabsynth fit patients.parquet --schema schema.json --seed 0 --output m.tabsynth
   tabsynth fit patients.csv --model ctgan --epochs 300 --option batch_size=200 --output m.tabsynth
+  tabsynth fit 'visits/*.parquet' --out-of-core --output m.tabsynth
   tabsynth fit clinic/ --schema clinic.yaml --output m.tabsynth        a folder of linked tables
 
 A long fit writes a checkpoint (m.tabsynth.checkpoint). After an interruption, the same command resumes from it; the
@@ -48,6 +50,9 @@ def add_arguments(command: AddCommand) -> None:
     fit.add_argument(
         "--max-rows", type=positive_integer, metavar="N", help="train on a random sample of a large file's rows"
     )
+    fit.add_argument(
+        "--out-of-core", action="store_true", help="train on all rows of a table larger than memory (masked model)"
+    )
     fit.add_argument("--device", metavar="NAME", help="device: auto, cpu, cuda, ...")
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
     fit.add_argument("--checkpoint", metavar="FILE", help="checkpoint file (default: MODEL.checkpoint)")
@@ -74,7 +79,9 @@ def run(args: Namespace) -> int:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
     if args.max_rows is not None and (Path(args.file).is_dir() or read_options(args)):
         raise InputError("--max-rows is for one CSV or Parquet file that is read without further options")
-    if holds_linked_tables(args.file):
+    if args.out_of_core and (args.max_rows is not None or read_options(args)):
+        raise InputError("--out-of-core is for one table that is read whole, without further options; give it alone")
+    if not args.out_of_core and holds_linked_tables(args.file):
         return fit_folder(args, options)
     kind = args.model or "masked"
     model = create_on_device(kind, options)
@@ -86,6 +93,8 @@ def run(args: Namespace) -> int:
     if checkpoint:
         check_writable(checkpoint)
     schema = Schema.from_json(args.schema) if args.schema else None
+    if args.out_of_core:
+        return _fit_out_of_core(args, model, schema, checkpoint)
     if args.max_rows is None:
         table = open_table(args.file, schema, read_options(args))
         total = len(table)
@@ -99,14 +108,37 @@ def run(args: Namespace) -> int:
     try:
         model.fit(table, seed=args.seed, checkpoint=checkpoint)
     except KeyboardInterrupt:
-        if checkpoint and checkpoint.exists():
-            say(f"checkpoint kept in {checkpoint}; run the same command to resume")
+        _say_where(checkpoint)
         raise
     model.source_rows_ = total if total > len(table) else None
     model.save(args.output)
     data = {"model": args.output, "kind": kind, "rows": len(table), "seed": model.seed_}
     data |= {} if model.source_rows_ is None else {"source_rows": model.source_rows_}
     return print_result(data, f"wrote {args.output}")
+
+
+def _fit_out_of_core(args: Namespace, model: Synthesizer, schema: Schema | None, checkpoint: Path | None) -> int:
+    """Fit to all rows of a table that is not read into memory."""
+    from tabsynth.distributed import fit_out_of_core
+
+    say(f"fitting {model.kind} to all rows of {args.file}")
+    try:
+        fit_out_of_core(model, args.file, schema=schema, seed=args.seed, checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        _say_where(checkpoint)
+        raise
+    rule = model.card().get("training_rows")
+    for name, question in ({} if args.schema else model.schema_.questions).items():
+        say(f"column {name!r}: {question}")
+    say(f"trained on {rule or f'all {model.rows_} rows, in memory'}")
+    model.save(args.output)
+    data = {"model": args.output, "kind": model.kind, "rows": model.rows_, "seed": model.seed_}
+    return print_result(data | ({"training_rows": rule} if rule else {}), f"wrote {args.output}")
+
+
+def _say_where(checkpoint: Path | None) -> None:
+    if checkpoint and checkpoint.exists():
+        say(f"checkpoint kept in {checkpoint}; run the same command to resume")
 
 
 def _open_sample(args: Namespace, schema: Schema | None) -> tuple[Table, int]:

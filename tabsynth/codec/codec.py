@@ -76,7 +76,7 @@ class Codec:
         """
         if not isinstance(min_group, int) or min_group < 1:
             raise DataError(f"min_group must be a whole number of at least 1, not {min_group!r}")
-        tokens = int(np.clip(1.4 * math.sqrt(len(table)), 16, 256)) if tokens is None else tokens
+        tokens = default_tokens(len(table)) if tokens is None else tokens
         persons = person_codes(table, min_group)
         coders: dict[str, Coder] = {}
         patterns: dict[str, Pattern] = {}
@@ -271,6 +271,11 @@ class Codec:
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
         )
+
+
+def default_tokens(rows: int) -> int:
+    """About how many tokens a numeric column gets in a table of so many rows."""
+    return int(np.clip(1.4 * math.sqrt(rows), 16, 256))
 
 
 def _with_prefix(prefix: str, arrays: Arrays) -> Arrays:

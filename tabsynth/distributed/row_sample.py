@@ -1,4 +1,4 @@
-"""A uniform random sample of the rows of a file, in one pass and in memory that does not grow with the file."""
+"""A uniform random sample of the rows of a table, in one pass and in memory that does not grow with the table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.data.batch_reader import BATCH_ROWS, Batches
+from tabsynth.data.sql.urls import is_database_url
 
 MIN_BATCH_ROWS = 1 << 11
 """Fewest rows of a batch, for a small sample too."""
@@ -21,7 +22,8 @@ def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataF
     are in memory at any time.
 
     Args:
-        path: A CSV or Parquet file (a workbook is read whole).
+        path: A file (workbooks, Arrow and JSON files are read whole), a folder or pattern of Parquet files, or the URL
+            of a database's table.
         max_rows: Rows to keep; all of a shorter file.
         seed: Seed of the sample.
 
@@ -33,7 +35,8 @@ def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataF
     frames: list[pd.DataFrame] = []
     keys: npt.NDArray[np.float64] = np.empty(0)
     total, highest = 0, 1.0
-    for batch in Batches(Path(path)).frames(rows=min(BATCH_ROWS, max(2 * max_rows, MIN_BATCH_ROWS))):
+    table = str(path) if is_database_url(path) else Path(path)
+    for batch in Batches(table).frames(rows=min(BATCH_ROWS, max(2 * max_rows, MIN_BATCH_ROWS))):
         drawn = rng.random(len(batch))
         total += len(batch)
         kept = drawn < highest

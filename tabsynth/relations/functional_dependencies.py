@@ -145,6 +145,25 @@ def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, si
     return out
 
 
+def restrict(functions: Sequence[FunctionalDependency], tokens: npt.NDArray[Any]) -> tuple[FunctionalDependency, ...]:
+    """The dependencies without the tokens that some of more rows contradict.
+
+    Args:
+        functions: Dependencies of other rows.
+        tokens: Shape (rows, slots), -1 where a row does not have the column.
+    """
+    out = []
+    for function in functions:
+        cause, effect = (tokens[:, slot].astype(np.int64) for slot in (function.determinant, function.dependent))
+        here = (cause >= 0) & (effect >= 0)
+        wanted = function.table[cause[here]]
+        table = function.table.copy()
+        table[cause[here][(wanted >= 0) & (wanted != effect[here])]] = -1
+        if (table >= 0).any():
+            out.append(FunctionalDependency(function.determinant, function.dependent, table))
+    return tuple(out)
+
+
 def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return the dependencies for the model card, given the column of each slot."""
     return [

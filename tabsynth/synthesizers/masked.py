@@ -21,22 +21,21 @@ from tabsynth.data.table import Table
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, predict_in_chunks
-from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network
-from tabsynth.synthesizers.options import FitOptions, SampleContext
+from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network, split_fit
+from tabsynth.synthesizers.options import FitOptions, SampleContext, visit_facts
 from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS, RowOptions
 from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals, fit_tree_conditionals, refine_rows
-from tabsynth.training.loop import chosen_device, validation_interval
-from tabsynth.training.masked_loss import masked_loss
+from tabsynth.training.loop import chosen_device
+from tabsynth.training.masked_loss import any_order_loss
 from tabsynth.training.model_size import MAX_SMALL_ROWS, Sizing
 from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.networks.feature_cross import FeatureCross
 from tabsynth.training.networks.gaussian_copula import GaussianCopula
 from tabsynth.training.networks.masked import MaskedNet
 from tabsynth.training.networks.masked_dp import PlainNet
-from tabsynth.training.training_state import TrainingConfig
-from tabsynth.training.validation_split import TrainValidation, split_rows
+from tabsynth.training.validation_split import TrainValidation
 from tabsynth.training.variable_order import explained_entropy_share
 
 LR_MULTIPLIERS = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
@@ -73,7 +72,9 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     kind: ClassVar[str] = "masked"
     supports_privacy: ClassVar[bool] = True
+    fits_shards: ClassVar[bool] = True
 
+    row_visits_: int | None = None
     net_: MaskedNet | PlainNet
     tree_conditionals_: TreeConditionals
     cross_: FeatureCross | None
@@ -149,34 +150,36 @@ class MaskedSynthesizer(NetworkSynthesizer):
             return
         self.cross_ = FeatureCross.found(tokens, self.layout_, information)
         explained, self.plain_ = explained_entropy_share(information), False
-        self.sizing_ = Sizing.of(len(tokens), self.layout_, explained, crossed=bool(self.cross_))
-        parts = split_rows(tokens, run.seed, device, run.row_weights.weights)
+        parts = split_fit(tokens, run, device)
+        rows = parts.rows + len(parts.validation)
+        self.sizing_ = Sizing.of(rows, self.layout_, explained, crossed=bool(self.cross_))
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
-        rank = torch.empty(len(self.order_), dtype=torch.long, device=device)
-        rank[self.order_] = torch.arange(len(self.order_), device=device)
-        steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
-        config = TrainingConfig(
-            steps=(self.epochs or self.sizing_.epochs) * steps_per_epoch,
-            eval_every=validation_interval(steps_per_epoch),
-            batch=self.sizing_.batch,
-            rate=self.sizing_.rate,
-            decay=self.sizing_.decay,
-            cycles=self.sizing_.cycles,
-            lr_multipliers=LR_MULTIPLIERS,
-        )
+        self._train(parts, run, self._fingerprint(tokens, run) if run.checkpoint else "")
+
+    def _train(self, parts: TrainValidation, run: FitOptions, fingerprint: str) -> None:
+        """Train the network in place, then what complements it."""
+        rank = torch.empty(len(self.order_), dtype=torch.long, device=self._device())
+        rank[self.order_] = torch.arange(len(self.order_), device=self._device())
+        in_files, net = parts.shards is not None, self.net_
+        assert isinstance(net, MaskedNet)
+        config = self.sizing_.training_config(parts.rows, self.epochs, LR_MULTIPLIERS, in_files=in_files)
+        done = [config.steps]
+        if in_files:
+            run = replace(run, callbacks=(*run.callbacks, lambda progress: done.append(progress.step)))
         score, self.trees_ = fit_network(
-            self.net_,
+            net,
             self.layout_,
-            lambda batch, noise: self._loss(batch, rank, noise),
+            lambda batch, noise: any_order_loss(net, batch, rank, noise),
             lambda: self._validation_loss(parts.validation[:N_VALIDATION_ROWS]),
             parts,
             config,
             self._draw_candidates,
             run,
-            self._fingerprint(tokens, run) if run.checkpoint else "",
+            fingerprint,
             trained=lambda: self._fit_conditionals(parts, run),
         )
         self.score_ = score if self.copula_ is None else self._validation_loss(parts.validation)
+        self.row_visits_ = done[-1] * config.batch if in_files else None
 
     @torch.inference_mode()
     def _fit_conditionals(self, parts: TrainValidation, run: FitOptions) -> None:
@@ -197,6 +200,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.tree_conditionals_ = TreeConditionals(trees, sampler.fitted_weights, again.fitted_weights)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        self.row_visits_ = None
         fit_masked(self, frame, schema, privacy, run)
 
     def _network(self, generator: torch.Generator) -> MaskedNet | PlainNet:
@@ -213,20 +217,6 @@ class MaskedSynthesizer(NetworkSynthesizer):
             generator=generator,
             cross=self.cross_,
         )
-
-    def _loss(self, batch: Tensor, rank: Tensor, noise: torch.Generator) -> Tensor:
-        """Return the mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order."""
-        rows, slots = batch.shape
-        half = rows // 2
-        device = batch.device
-        dice = torch.rand(half, slots, generator=noise, device=device)
-        places = torch.cat([dice.argsort(1).argsort(1), rank.expand(rows - half, slots)])
-        known = torch.randint(0, slots, (rows, 1), generator=noise, device=device)
-        masked = places >= known
-        weight = masked / ((slots - known) * rows)
-        weight[half:] = 0.5 * weight[half:] + (0.5 / rows) * (places[half:] == known[half:])
-        assert isinstance(self.net_, MaskedNet)
-        return masked_loss(self.net_, batch, masked, weight, noise)
 
     def _chain(self) -> AutoregressiveModel:
         return AutoregressiveModel(self.net_, self.copula_)
@@ -263,6 +253,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             "sampling": f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified by default",
             "sizing": vars(self.sizing_) if self.active_ else None,
             "held_out_nats_a_row": getattr(self, "score_", None),
+            **visit_facts(self.rows_, self.row_visits_),
             "crossed": [names[slot] for slot in self.cross_.slots] if self.cross_ is not None else [],
             "drawn_by_trees": [names[trees.slot] for trees in self.tree_conditionals_.trees],
         }
@@ -276,6 +267,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             "sizing": vars(self.sizing_),
             "score": self.score_,
             "plain": self.plain_,
+            "row_visits": self.row_visits_,
             "cross": list(self.cross_.slots) if self.cross_ is not None else [],
         }, arrays | self.tree_conditionals_.arrays() | (self.copula_.arrays() if self.copula_ else {})
 
@@ -286,7 +278,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
-            self.plain_ = bool(config.get("plain"))
+            self.plain_, self.row_visits_ = bool(config.get("plain")), config.get("row_visits")
             if config.get("cross"):
                 self.cross_ = FeatureCross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])
             self.net_ = self._network(torch.Generator().manual_seed(0))

@@ -31,7 +31,7 @@ from tabsynth.training.precision import precision_name
 from tabsynth.training.stages import Stages
 from tabsynth.training.training_state import TrainingConfig
 from tabsynth.training.trees.discriminator import TreeDiscriminator
-from tabsynth.training.validation_split import TrainValidation
+from tabsynth.training.validation_split import TrainValidation, split_rows
 from tabsynth.training.variable_order import chain_order, mutual_information, strongest_predecessors
 
 N_PARENTS = 4
@@ -107,6 +107,13 @@ class NetworkSynthesizer(TokenSynthesizer):
         return tokens
 
 
+def split_fit(tokens: Tokens, run: FitOptions, device: torch.device) -> TrainValidation:
+    """The rows of a fit: those of the tokens, split, or those in files, of which the tokens are a sample."""
+    if run.shards is not None:
+        return TrainValidation.of_shards(run.shards, tokens, device)
+    return split_rows(tokens, run.seed, device, run.row_weights.weights)
+
+
 def fit_network(
     net: nn.Module,
     layout: Layout,
@@ -141,7 +148,7 @@ def fit_network(
             net,
             loss,
             validation_loss,
-            parts.training,
+            parts.training if parts.shards is None else parts.shards,
             config,
             seed=run.seed,
             checkpoint=checkpoint,

@@ -16,6 +16,7 @@ from tabsynth.synthesizers.row_weights import RowWeights
 
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
+    from tabsynth.training.batches import TokenShards
 
 Given = Mapping[str, Any] | pd.DataFrame
 
@@ -31,6 +32,7 @@ class FitOptions:
         callbacks: Called with a ``Progress`` after every evaluation interval.
         row_weights: Weights of the rows, and which cells each row has.
         fit_discriminator: Whether to fit the discriminator that selects sampled rows.
+        shards: Files of the training rows, where these do not fit in memory.
     """
 
     seed: int
@@ -39,6 +41,7 @@ class FitOptions:
     callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
     row_weights: RowWeights = field(default_factory=RowWeights)
     fit_discriminator: bool = True
+    shards: TokenShards | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,14 @@ def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:
         return {}
     rule = f"a uniform random sample of {rows} of {source_rows} rows; the others were not used"
     return {"source_rows": source_rows, "training_rows": rule}
+
+
+def visit_facts(rows: int, visits: int | None) -> dict[str, Any]:
+    """The model card's entries on the rows that a network saw in a fit from files, if it was one."""
+    if visits is None:
+        return {}
+    rule = f"all {rows} rows, in random order; the network saw {visits} rows, {visits / max(rows, 1):.3g} epochs"
+    return {"row_visits": visits, "training_rows": rule}
 
 
 def resolve_rows(n: int | None, given: Given | None, default: int) -> int:

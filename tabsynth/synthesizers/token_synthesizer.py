@@ -16,10 +16,11 @@ import pandas as pd
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
+from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError, quote
 from tabsynth.relations.enforcement import Relations, combined_state
-from tabsynth.relations.functional_dependencies import FunctionalDependency, describe, discover, repair
+from tabsynth.relations.functional_dependencies import FunctionalDependency, describe, discover, repair, restrict
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
@@ -46,6 +47,7 @@ class TokenSynthesizer(Synthesizer):
 
     supports_weights: ClassVar[bool] = True
     samples_conditions_exactly: ClassVar[bool] = False
+    fits_shards: ClassVar[bool] = False
 
     epochs: int | None
     min_group: int
@@ -57,10 +59,7 @@ class TokenSynthesizer(Synthesizer):
     trees_: TreeDiscriminator | None
 
     def _fit(self, table: Table, run: FitOptions) -> None:
-        for name in ("epochs", "min_group"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        check_positive_integers(epochs=1 if self.epochs is None else self.epochs, min_group=self.min_group)
         weights, observed = run.row_weights.weights, run.row_weights.observed
         self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
         self.relations_ = Relations.discover(table, self.codec_, without=set(table.schema) - set(self.schema_))
@@ -70,10 +69,18 @@ class TokenSynthesizer(Synthesizer):
                 tokens[~here, position] = -1
         counts = [weighted_counts(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
+        self._learn(tokens, run)
+
+    def _learn(self, tokens: Tokens, run: FitOptions) -> None:
+        """Learn rows of tokens of the codec, or those in ``run.shards``, of which ``tokens`` is then a sample."""
         learned = tokens[:, self.active_]
         pooled = [self._pooled_tokens(i) for i in self.active_]
         missing = [self.codec_.slots[i].missing for i in self.active_]
         self.functions_ = discover(learned, self.layout_.sizes, pooled, missing)
+        if run.shards is not None:
+            run = replace(run, shards=(shards := run.shards.of_slots(self.active_)))
+            for rows in shards.each():
+                self.functions_ = restrict(self.functions_, rows)
         self._fit_tokens(learned, run)
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from tabsynth.common.model_file import load, save
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.errors import InputError, TrainingError
+from tabsynth.training.batches import TokenShards, derived_seed, shuffled_batches
 from tabsynth.training.training_state import TrainingConfig, TrainingState
-from tabsynth.training.validation_split import resample_rows
 
 CHECKPOINT_SECONDS = 5.0
 """Minimum seconds between checkpoints; the first is written after the first validation pass."""
@@ -31,7 +31,7 @@ def train(
     module: nn.Module,
     loss: Callable[[Tensor, torch.Generator], Tensor],
     validation_loss: Callable[[], float],
-    tokens: Tensor,
+    tokens: Tensor | TokenShards,
     config: TrainingConfig,
     *,
     seed: int,
@@ -49,7 +49,7 @@ def train(
         loss: Mean loss of a batch of tokens (batch, slots), given a random generator. A loss that requires no gradient
             has added the gradients to the parameters itself.
         validation_loss: Loss of the module's weights on the validation rows; called with the averaged weights in place.
-        tokens: Training rows on the module's device, shape (rows, slots).
+        tokens: Training rows on the module's device, shape (rows, slots), or in files.
         config: The training configuration.
         seed: Seed of the batches and of the loss.
         checkpoint: File of the state, from which the fit resumes; removed at the end.
@@ -67,33 +67,26 @@ def train(
         ModelFileError: The checkpoint is damaged or belongs to another fit.
     """
     state = TrainingState(module, config)
+    device = state.weights[0].device
+    batches = shuffled_batches(tokens, config.batch, seed, device, weights)
     if checkpoint is not None and checkpoint.exists():
         state.restore(load(checkpoint), fingerprint, checkpoint)
     began = written = time.monotonic()
-    rows, device = len(tokens), tokens.device
     noise = torch.Generator(device)
-    per_pass = max(rows // config.batch, 1)
-    shuffled: tuple[int, Tensor] | None = None
     end = config.steps * max(-(-state.step // config.steps), 1)
     with progress_bar(end, "fit", "step", progress, state.step) as shown:
         while state.step < end or state.is_improving():
             end = config.steps * (state.step // config.steps + 1)
             shown.total = end
-            noise.manual_seed(_derived(seed, 1, state.step))
+            noise.manual_seed(derived_seed(seed, 1, state.step))
             total = torch.zeros((), device=device)
             stop = min(state.step + config.eval_every, end)
             interval = stop - state.step
             module.train()
             while state.step < stop:
-                number, within = divmod(state.step, per_pass)
-                if shuffled is None or shuffled[0] != number:
-                    rng = np.random.default_rng(_derived(seed, 2, number))
-                    order = rng.permutation(rows if weights is None else resample_rows(weights, rows, rng))
-                    shuffled = number, torch.from_numpy(order).to(device)
-                chosen = shuffled[1][within * config.batch : (within + 1) * config.batch]
                 if on_step is not None:
                     on_step(state.step / config.steps)
-                value = loss(tokens.index_select(0, chosen), noise)
+                value = loss(batches.at(state.step), noise)
                 if value.requires_grad:
                     value.backward()  # type: ignore[no-untyped-call]
                 state.advance()
@@ -116,11 +109,6 @@ def train(
         with suppress(FileNotFoundError):
             checkpoint.unlink()
     return state.best_score
-
-
-def _derived(seed: int, use: int, number: int) -> int:
-    """Return an independent seed for one use at one step."""
-    return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def validation_interval(per_pass: int) -> int:

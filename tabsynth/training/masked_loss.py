@@ -38,6 +38,27 @@ def masked_loss(net: MaskedNet, tokens: Tensor, masked: Tensor, weight: Tensor, 
         return _Pass(net, product_dtype(tokens.device)).run(tokens, masked, weight, noise)
 
 
+def any_order_loss(net: MaskedNet, tokens: Tensor, rank: Tensor, noise: torch.Generator) -> Tensor:
+    """Mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order.
+
+    Args:
+        net: The network, in training mode.
+        tokens: Shape (batch, slots), -1 where absent.
+        rank: Position of each slot in the fixed order, shape (slots,).
+        noise: Random generator of the masks and of the dropout.
+    """
+    rows, slots = tokens.shape
+    half = rows // 2
+    device = tokens.device
+    dice = torch.rand(half, slots, generator=noise, device=device)
+    places = torch.cat([dice.argsort(1).argsort(1), rank.expand(rows - half, slots)])
+    known = torch.randint(0, slots, (rows, 1), generator=noise, device=device)
+    masked = places >= known
+    weight = masked / ((slots - known) * rows)
+    weight[half:] = 0.5 * weight[half:] + (0.5 / rows) * (places[half:] == known[half:])
+    return masked_loss(net, tokens, masked, weight, noise)
+
+
 @dataclass(frozen=True, eq=False)
 class _Pass:
     """One forward and backward pass.

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tabsynth.training.loop import validation_interval
 from tabsynth.training.networks.layout import Layout
+from tabsynth.training.training_state import TrainingConfig
 
 MAX_CYCLE_WORK = 1.5e9
 """Maximum tokens times rows times epochs of a fit with more than one cycle."""
+
+MAX_ROW_VISITS = 30_000_000
+"""Rows that a network sees at most in a cycle of a fit to files, unless the epochs are given."""
 
 MIN_DEEP_ROWS = 20_000
 """Minimum rows for a third block."""
@@ -79,4 +84,27 @@ class Sizing:
             decay=float(np.clip(MAX_DECAY_ROWS / rows, 0.5, 1.0)) if small else 0.01,
             epochs=100 if small else passes,
             cycles=1 if small else int(np.clip(MAX_CYCLE_WORK / (rows * passes * layout.total), 1, 3)),
+        )
+
+    def training_config(
+        self, rows: int, epochs: int | None, lr_multipliers: dict[str, float], *, in_files: bool = False
+    ) -> TrainingConfig:
+        """Length and learning rate of a fit to so many training rows.
+
+        Args:
+            rows: The training rows.
+            epochs: Epochs of a cycle; by default those of the rule, in files with ``MAX_ROW_VISITS`` rows at most.
+            lr_multipliers: Learning rate factors of parameters by the prefix of their names.
+            in_files: Whether the rows are in files.
+        """
+        steps_per_epoch = max(rows // self.batch, 1)
+        steps = (epochs or self.epochs) * steps_per_epoch
+        return TrainingConfig(
+            steps=min(steps, MAX_ROW_VISITS // self.batch) if in_files and epochs is None else steps,
+            eval_every=validation_interval(steps_per_epoch),
+            batch=self.batch,
+            rate=self.rate,
+            decay=self.decay,
+            cycles=self.cycles,
+            lr_multipliers=lr_multipliers,
         )

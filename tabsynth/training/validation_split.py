@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from tabsynth.training.batches import TokenShards
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,11 +22,29 @@ class TrainValidation:
         training: Training rows, shape (rows, slots).
         validation: Validation rows, resampled by their weights.
         weights: Weights of the training rows, None if all are equal.
+        shards: Files of all training rows, of which ``training`` is then a sample.
     """
 
     training: Tensor
     validation: Tensor
     weights: npt.NDArray[np.float64] | None = None
+    shards: TokenShards | None = None
+
+    @classmethod
+    def of_shards(cls, shards: TokenShards, sample: npt.NDArray[np.int32], device: torch.device) -> TrainValidation:
+        """The rows of a fit to files, with a sample of them for all that works in memory."""
+        own, held = (torch.from_numpy(part.astype(np.int64)).to(device) for part in (sample, shards.validation))
+        return cls(own, held, None, shards)
+
+    @property
+    def rows(self) -> int:
+        """Number of training rows."""
+        return len(self.training) if self.shards is None else self.shards.rows
+
+
+def n_validation_rows(rows: int) -> int:
+    """Rows that validate: a twentieth, at least 100 of 800 rows and at most 2,048."""
+    return int(np.clip(rows // 20, max(min(100, rows // 8), 1), 2048))
 
 
 def split_rows(
@@ -31,10 +53,10 @@ def split_rows(
     device: torch.device,
     weights: npt.NDArray[np.float64] | None = None,
 ) -> TrainValidation:
-    """Shuffled training and validation rows: a twentieth validates, at least 100 of 800 rows and at most 2,048."""
+    """Shuffled training and validation rows; see ``n_validation_rows``."""
     rng = np.random.default_rng([seed, 0])
     shuffled = rng.permutation(len(tokens))
-    held = int(np.clip(len(tokens) // 20, max(min(100, len(tokens) // 8), 1), 2048))
+    held = n_validation_rows(len(tokens))
     data = torch.from_numpy(tokens.astype(np.int64))
     validation, training = shuffled[:held], shuffled[held:]
     if weights is not None and weights[validation].sum() > 0:

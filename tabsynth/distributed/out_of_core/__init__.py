@@ -1,0 +1,1 @@
+"""Fits to all rows of a table larger than memory."""

@@ -1,0 +1,129 @@
+"""The codec of a table larger than memory.
+
+Categories are counted on all rows. The bins of numbers come from the sample, and their masses from all rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec, default_tokens
+from tabsynth.codec.column_values import categorical_values
+from tabsynth.codec.json_values import plain_value
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.rare_value_pooling import pooling_advice, substitute
+from tabsynth.data.table import Table
+from tabsynth.distributed.out_of_core.source import Source
+from tabsynth.errors import DataError
+from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text
+from tabsynth.schema.schema import Schema
+
+MAX_CATEGORIES = 1_000_000
+"""Different values of a column that are counted in memory."""
+
+
+def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
+    """The codec of all rows.
+
+    Args:
+        source: The rows.
+        table: Their sample, with the columns that constraints derive.
+        min_group: Every released value is shared by at least this many rows.
+
+    Raises:
+        DataError: A column of categories has too many different values to count.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of values that are rare in the sample
+        codec = Codec.measure(table, min_group=min_group, tokens=default_tokens(source.rows))
+    coders = dict(codec.coders)
+    for name, (counts, missing) in _count_categories(source, codec).items():
+        coders[name] = _measure_counts(counts, missing, codec.schema[name], table.frame[name], min_group)
+    for advice in pooling_advice(coders, codec.schema, min_group):
+        warnings.warn(advice, UserWarning, stacklevel=2)
+    return replace(codec, coders=coders, rows=source.rows)
+
+
+def with_counts(codec: Codec, counts: dict[str, npt.NDArray[np.int64]]) -> Codec:
+    """The codec with the rows of each column's tokens; inside a token the masses keep the sample's proportions."""
+    coders = dict(codec.coders)
+    for name, coder in coders.items():
+        own = counts[name]
+        if isinstance(coder, QuantileCoder):
+            sampled = np.bincount(coder.token, coder.mass, coder.n_ordered_tokens)
+            factor = np.where(own[: coder.rare] > 0, own[: coder.rare] / sampled, 1.0)
+            allowed = own > 0
+            allowed[coder.missing] = own[coder.missing] >= codec.min_group
+            coders[name] = replace(coder, mass=coder.mass * factor[coder.token], counts=own, allowed_tokens=allowed)
+        elif not coder.values and not isinstance(codec.schema[name], (Categorical, Boolean)):
+            coders[name] = replace(coder, counts=own)
+    return replace(codec, coders=coders)
+
+
+def known_missing(schema: Schema, codec: Codec) -> Schema:
+    """An inferred schema in which the columns without a missing cell in any row are not nullable."""
+    columns = {
+        name: replace(column, nullable=bool(codec.coders[name].counts[codec.coders[name].missing]))
+        for name, column in schema.items()
+    }
+    return replace(schema, columns=columns)
+
+
+def _count_categories(source: Source, codec: Codec) -> dict[str, tuple[dict[Any, int], int]]:
+    """Rows of each value of the columns of categories, in the order of their first rows, and missing rows."""
+    names = [
+        name
+        for name, column in source.schema.items()
+        if isinstance(codec.coders[name], ValueCoder) and isinstance(column, (Categorical, Boolean, Identifier, Text))
+    ]
+    found: dict[str, tuple[dict[Any, int], int]] = {name: ({}, 0) for name in names}
+    for table in source.tables(names) if names else ():
+        for name in names:
+            values = categorical_values(source.schema[name], table.frame[name])
+            codes, uniques = pd.factorize(values, use_na_sentinel=True)
+            rows = np.bincount(codes + 1, minlength=len(uniques) + 1)
+            counts, missing = found[name]
+            for value, count in zip(uniques, rows[1:].tolist(), strict=True):
+                key = plain_value(value)
+                counts[key] = counts.get(key, 0) + count
+            found[name] = counts, missing + int(rows[0])
+            if len(counts) > MAX_CATEGORIES:
+                raise DataError(
+                    f"column {name!r} has over {MAX_CATEGORIES:,} different values: declare it identifier, text or "
+                    "numeric, or fit a random sample of the rows, with max_rows (--max-rows)"
+                )
+    return found
+
+
+def _measure_counts(
+    counts: dict[Any, int], missing: int, column: Column, sample: pd.Series, min_group: int
+) -> ValueCoder:
+    """The encoder of a column whose values were counted, as ``measure_column`` finds it on all rows."""
+    by_frequency = sorted(counts, key=lambda value: -counts[value])
+    # Every threshold of an encoder is min_group rows, so as many of each value decide what it releases.
+    few = [value for value in by_frequency for _ in range(min(counts[value], max(min_group, 1)))]
+    values = pd.Series([*few, *[None] * min(missing, max(min_group, 1))], dtype=object)
+    declared = column.values if isinstance(column, Categorical) and column.origin == "declared" else None
+    ordered = isinstance(column, Categorical) and column.ordered
+    if isinstance(column, Boolean):
+        declared = (True, False)
+    elif declared is None and ordered and isinstance(sample.dtype, pd.CategoricalDtype):
+        order = [plain_value(value) for value in sample.dtype.categories]
+        kind = pd.CategoricalDtype([*order, *(value for value in by_frequency if value not in order)], ordered=True)
+        values = values.astype(kind)
+    coder = ValueCoder.measure(values, declared=declared, ordered=ordered, min_group=min_group)
+    tokens = coder.encode(pd.Series(by_frequency, dtype=object))
+    own = np.bincount(tokens, [counts[value] for value in by_frequency], coder.size).astype(np.int64)
+    own[coder.missing] = missing
+    exact = replace(coder, counts=own)
+    distinct: pd.Series = pd.Series([*by_frequency, *[None] * bool(missing)], dtype=object)
+    if pd.api.types.is_integer_dtype(sample.dtype) and not missing:
+        distinct = distinct.astype(sample.dtype)
+    return substitute(exact, distinct, column)
