@@ -274,7 +274,7 @@ class Codec:
 
 
 def default_tokens(rows: int) -> int:
-    """About how many tokens a numeric column gets in a table of so many rows."""
+    """Return about how many tokens a numeric column gets in a table of so many rows."""
     return int(np.clip(1.4 * math.sqrt(rows), 16, 256))
 
 

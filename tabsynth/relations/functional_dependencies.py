@@ -146,7 +146,7 @@ def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, si
 
 
 def restrict(functions: Sequence[FunctionalDependency], tokens: npt.NDArray[Any]) -> tuple[FunctionalDependency, ...]:
-    """The dependencies without the tokens that some of more rows contradict.
+    """Return the dependencies without the tokens that some of more rows contradict.
 
     Args:
         functions: Dependencies of other rows.

@@ -108,7 +108,7 @@ class NetworkSynthesizer(TokenSynthesizer):
 
 
 def split_fit(tokens: Tokens, run: FitOptions, device: torch.device) -> TrainValidation:
-    """The rows of a fit: those of the tokens, split, or those in files, of which the tokens are a sample."""
+    """Return the rows of a fit: those of the tokens, split, or those in files, of which the tokens are a sample."""
     if run.shards is not None:
         return TrainValidation.of_shards(run.shards, tokens, device)
     return split_rows(tokens, run.seed, device, run.row_weights.weights)

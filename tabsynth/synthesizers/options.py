@@ -76,7 +76,7 @@ def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:
 
 
 def visit_facts(rows: int, visits: int | None) -> dict[str, Any]:
-    """The model card's entries on the rows that a network saw in a fit from files, if it was one."""
+    """Return the model card's entries on the rows that a network saw in a fit from files, if it was one."""
     if visits is None:
         return {}
     rule = f"all {rows} rows, in random order; the network saw {visits} rows, {visits / max(rows, 1):.3g} epochs"

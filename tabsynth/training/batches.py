@@ -22,7 +22,7 @@ class Batches(Protocol):
     """Shuffled batches of training rows."""
 
     def at(self, step: int) -> Tensor:
-        """The batch of a step, shape (batch, slots)."""
+        """Return the batch of a step, shape (batch, slots)."""
         ...
 
 
@@ -52,21 +52,21 @@ class TokenShards:
         return sum(self.sizes)
 
     def of_slots(self, slots: Sequence[int]) -> TokenShards:
-        """The same rows with some of the slots; for shards of all slots."""
+        """Return the same rows with some of the slots; for shards of all slots."""
         return replace(self, slots=tuple(slots), validation=self.validation[:, list(slots)])
 
     def load(self, number: int) -> npt.NDArray[np.unsignedinteger]:
-        """The rows of one file, shape (rows, slots)."""
+        """Return the rows of one file, shape (rows, slots)."""
         shape = self.sizes[number], self.width
         rows = np.memmap(self.files[number], dtype=self.dtype, mode="r", shape=shape)
         return np.array(rows if self.slots is None else rows[:, list(self.slots)])
 
     def each(self) -> Iterator[npt.NDArray[np.unsignedinteger]]:
-        """The rows of each file in turn."""
+        """Return the rows of each file in turn."""
         return (self.load(number) for number in range(len(self.files)))
 
     def sample(self, rows: int, seed: int) -> npt.NDArray[np.int32]:
-        """At most so many of the rows, uniformly at random and in random order, shape (rows, slots)."""
+        """Return at most so many of the rows, uniformly at random and in random order, shape (rows, slots)."""
         first = self.load(0)
         order = np.random.default_rng([seed, 0]).permutation(len(first))[:rows]
         return first[order].astype(np.int32)
@@ -90,7 +90,7 @@ class ShuffledRows:
     _epoch: tuple[int, Tensor] | None = field(default=None, init=False)
 
     def at(self, step: int) -> Tensor:
-        """The batch of a step, shape (batch, slots)."""
+        """Return the batch of a step, shape (batch, slots)."""
         rows = len(self.tokens)
         number, within = divmod(step, max(rows // self.batch, 1))
         if self._epoch is None or self._epoch[0] != number:
@@ -119,7 +119,7 @@ class ShuffledShards:
     _loaded: tuple[int, int, npt.NDArray[np.unsignedinteger]] | None = field(default=None, init=False)
 
     def at(self, step: int) -> Tensor:
-        """The batch of a step, shape (batch, slots)."""
+        """Return the batch of a step, shape (batch, slots)."""
         number, within = divmod(step, max(self.shards.rows // self.batch, 1))
         order = np.random.default_rng(derived_seed(self.seed, 2, number)).permutation(len(self.shards.files))
         ends = np.cumsum(np.array(self.shards.sizes)[order])
@@ -134,7 +134,7 @@ class ShuffledShards:
         return torch.from_numpy(np.concatenate(parts).astype(np.int64)).to(self.device)
 
     def _file(self, epoch: int, number: int) -> npt.NDArray[np.unsignedinteger]:
-        """The rows of one file in the order of an epoch."""
+        """Return the rows of one file in the order of an epoch."""
         if self._loaded is None or self._loaded[:2] != (epoch, number):
             self._loaded = None  # the last one leaves memory before the next is read
             rng = np.random.default_rng([derived_seed(self.seed, 3, epoch), number])
@@ -149,12 +149,12 @@ def shuffled_batches(
     device: torch.device,
     weights: npt.NDArray[np.float64] | None = None,
 ) -> Batches:
-    """Batches of training rows, in memory or in files."""
+    """Return batches of training rows, in memory or in files."""
     if isinstance(tokens, Tensor):
         return ShuffledRows(tokens, batch, seed, weights)
     return ShuffledShards(tokens, batch, seed, device)
 
 
 def derived_seed(seed: int, use: int, number: int) -> int:
-    """An independent seed for one use at one step."""
+    """Return an independent seed for one use at one step."""
     return int(np.random.SeedSequence([seed, use, number]).generate_state(1, np.uint64)[0]) >> 1

@@ -39,7 +39,7 @@ def masked_loss(net: MaskedNet, tokens: Tensor, masked: Tensor, weight: Tensor, 
 
 
 def any_order_loss(net: MaskedNet, tokens: Tensor, rank: Tensor, noise: torch.Generator) -> Tensor:
-    """Mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order.
+    """Return mean cross-entropy per masked slot: half of the rows in any order, half in the fixed order.
 
     Args:
         net: The network, in training mode.

@@ -89,7 +89,7 @@ class Sizing:
     def training_config(
         self, rows: int, epochs: int | None, lr_multipliers: dict[str, float], *, in_files: bool = False
     ) -> TrainingConfig:
-        """Length and learning rate of a fit to so many training rows.
+        """Return length and learning rate of a fit to so many training rows.
 
         Args:
             rows: The training rows.

@@ -32,7 +32,7 @@ class TrainValidation:
 
     @classmethod
     def of_shards(cls, shards: TokenShards, sample: npt.NDArray[np.int32], device: torch.device) -> TrainValidation:
-        """The rows of a fit to files, with a sample of them for all that works in memory."""
+        """Return the rows of a fit to files, with a sample of them for all that works in memory."""
         own, held = (torch.from_numpy(part.astype(np.int64)).to(device) for part in (sample, shards.validation))
         return cls(own, held, None, shards)
 
@@ -43,7 +43,7 @@ class TrainValidation:
 
 
 def n_validation_rows(rows: int) -> int:
-    """Rows that validate: a twentieth, at least 100 of 800 rows and at most 2,048."""
+    """Return rows that validate: a twentieth, at least 100 of 800 rows and at most 2,048."""
     return int(np.clip(rows // 20, max(min(100, rows // 8), 1), 2048))
 
 

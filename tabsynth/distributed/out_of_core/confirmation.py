@@ -55,7 +55,7 @@ class Confirmation:
 def search_again(
     source: Source, table: Table, codec: Codec, first: Confirmation, *, without: Collection[str]
 ) -> Relations:
-    """The relations that all rows have, after the first search was checked on them.
+    """Return the relations that all rows have, after the first search was checked on them.
 
     Args:
         source: The rows.

@@ -30,7 +30,7 @@ MAX_CATEGORIES = 1_000_000
 
 
 def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
-    """The codec of all rows.
+    """Return the codec of all rows.
 
     Args:
         source: The rows.
@@ -52,7 +52,7 @@ def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
 
 
 def with_counts(codec: Codec, counts: dict[str, npt.NDArray[np.int64]]) -> Codec:
-    """The codec with the rows of each column's tokens; inside a token the masses keep the sample's proportions."""
+    """Return the codec with the rows of each column's tokens; inside a token the masses keep the sample's proportions."""
     coders = dict(codec.coders)
     for name, coder in coders.items():
         own = counts[name]
@@ -68,7 +68,7 @@ def with_counts(codec: Codec, counts: dict[str, npt.NDArray[np.int64]]) -> Codec
 
 
 def known_missing(schema: Schema, codec: Codec) -> Schema:
-    """An inferred schema in which the columns without a missing cell in any row are not nullable."""
+    """Return an inferred schema in which the columns without a missing cell in any row are not nullable."""
     columns = {
         name: replace(column, nullable=bool(codec.coders[name].counts[codec.coders[name].missing]))
         for name, column in schema.items()
@@ -77,7 +77,7 @@ def known_missing(schema: Schema, codec: Codec) -> Schema:
 
 
 def _count_categories(source: Source, codec: Codec) -> dict[str, tuple[dict[Any, int], int]]:
-    """Rows of each value of the columns of categories, in the order of their first rows, and missing rows."""
+    """Return rows of each value of the columns of categories, in the order of their first rows, and missing rows."""
     names = [
         name
         for name, column in source.schema.items()
@@ -105,7 +105,7 @@ def _count_categories(source: Source, codec: Codec) -> dict[str, tuple[dict[Any,
 def _measure_counts(
     counts: dict[Any, int], missing: int, column: Column, sample: pd.Series, min_group: int
 ) -> ValueCoder:
-    """The encoder of a column whose values were counted, as ``measure_column`` finds it on all rows."""
+    """Return the encoder of a column whose values were counted, as ``measure_column`` finds it on all rows."""
     by_frequency = sorted(counts, key=lambda value: -counts[value])
     # Every threshold of an encoder is min_group rows, so as many of each value decide what it releases.
     few = [value for value in by_frequency for _ in range(min(counts[value], max(min_group, 1)))]
