@@ -52,7 +52,7 @@ def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
 
 
 def with_counts(codec: Codec, counts: dict[str, npt.NDArray[np.int64]]) -> Codec:
-    """Return the codec with the rows of each column's tokens; inside a token the masses keep the sample's proportions."""
+    """Return the codec with the rows of each column's tokens; masses inside a token keep the sample's proportions."""
     coders = dict(codec.coders)
     for name, coder in coders.items():
         own = counts[name]
