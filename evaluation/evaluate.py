@@ -274,7 +274,7 @@ def _stage_reporter(progress: Callable[[str, float], None] | None) -> Callable[[
 
 
 def _omission_notes(inputs: Inputs, quick: bool) -> list[str]:
-    """What is not measured, and why."""
+    """List what is not measured, and why."""
     notes = []
     if quick:
         notes.append(

@@ -26,7 +26,7 @@ from tabsynth.evaluation.stats.value_format import find_format_faults
 from tabsynth.reporting.number_format import format_number
 
 MIN_FLOOR_RATIO = 3.0
-"""How many times its floor a part must be."""
+"""Minimum ratio of a part to its floor."""
 
 MIN_GROUP_EXCESS, MIN_GROUP_DEVIATIONS = 2.5, 6.0
 """Points, and median deviations, by which a group must lie further above its floor than the groups usually do."""

@@ -144,7 +144,7 @@ def _gate_result(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
 
 
 def _failure(gate: Gate, score: Score | None) -> str:
-    """Why the gate fails; empty if it does not."""
+    """The reason why the gate fails; empty if it passes."""
     if score is None:
         return (
             "" if gate.optional else f"{gate.name}: was not measured, so its gate cannot be met; see the report's notes"

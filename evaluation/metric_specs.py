@@ -21,7 +21,7 @@ GATE_INTERVAL_FACTOR = 1.68
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """How one score is presented and judged.
+    """Presentation and limits of one score.
 
     Attributes:
         area: What it is about.
@@ -107,7 +107,7 @@ def area_of(name: str) -> str:
 
 
 def excess_over_floor(score: Score, width: float = 1.0) -> float:
-    """How far a score lies on the worse side of its floor (else of its target), at the better end of its interval.
+    """Return the excess of the interval's better end over the floor, or over the target without a floor.
 
     Args:
         score: The score.

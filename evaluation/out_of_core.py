@@ -48,7 +48,7 @@ class BlockCounts:
 
     @classmethod
     def empty(cls, bins: BinSpec) -> BlockCounts:
-        """No rows yet."""
+        """Create an empty state."""
         cells = [len(points) + 2 for points in bins.quantiles] + bins.sizes[bins.numbers :]
         column_counts = [np.zeros((N_BLOCKS, size)) for size in cells]
         pair_counts = [np.zeros((N_BLOCKS, bins.sizes[a] * bins.sizes[b])) for a, b in bins.pairs]

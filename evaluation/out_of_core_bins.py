@@ -45,7 +45,7 @@ class BinSpec:
 
     @property
     def sizes(self) -> list[int]:
-        """How many codes each column has, 0 for missing included."""
+        """Number of codes of each column, including 0 for missing."""
         return [N_BINS + 1] * self.numbers + [len(labels) + 1 for labels in self.labels]
 
     @property

@@ -16,7 +16,7 @@ Better = Literal["lower", "higher", "target"]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one column, or one pair of columns, adds to a score.
+    """Contribution of a column or a pair of columns to a score.
 
     Attributes:
         columns: One name, or the two of a pair.
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def excess(self) -> float:
-        """How far the part lies above what real rows reach."""
+        """Excess of the part over the floor of real rows."""
         return self.value - (self.floor or 0.0)
 
     def to_dict(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def level_of(score: Score) -> Level | None:
 
 
 def compare_with_floor(score: Score) -> str:
-    """How the value compares with its floor, in a few words."""
+    """Compare the value with its floor in a few words."""
     if score.name in ("shape_error", "trend_error") and score.floor is not None:
         gap = score.value - score.floor
         return "as close as held-out real rows" if gap <= 0 else f"{format_number(gap, '%')} above held-out real rows"

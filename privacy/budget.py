@@ -68,7 +68,7 @@ class Privacy:
 
     @property
     def max_rows_per_unit(self) -> int:
-        """Most rows of a unit: the factor of every sensitivity."""
+        """Maximum rows of a unit: the factor of every sensitivity."""
         return self.rows_per_person or 1
 
     @property

@@ -234,7 +234,7 @@ def _power_of_two_cells() -> tuple[int, Floats]:
 
 
 def _numeric_cells(values: pd.Series, column: Numeric) -> Integers:
-    """For each row the cell of its number and, behind those, of its decimals; the very last is for missing ones."""
+    """Return each row's cell of its number and, after those, of its decimals; the last cell is for missing values."""
     cells, _ = _power_of_two_cells()
     data = to_numbers(values)
     here = ~np.isnan(data)
@@ -250,7 +250,7 @@ def _numeric_cells(values: pd.Series, column: Numeric) -> Integers:
 
 
 def _date_cells(values: pd.Series, column: Datetime) -> Integers:
-    """For each row the cell of its year; the last cell is for missing ones."""
+    """Return each row's cell of its year; the last cell is for missing values."""
     data = to_dates(values, column.format)
     years = data.astype("datetime64[Y]").astype(np.int64) + 1970
     return np.where(np.isnat(data), 2262 - 1678, np.clip(years, 1678, 2261) - 1678)

@@ -61,7 +61,7 @@ def to_public_schema(schema: Schema) -> Schema:
 
 
 def _find_fault(column: Column) -> str:
-    """Why a column is not public and the remedy; empty if it is."""
+    """Return why a column is not public and the remedy; empty if it is."""
     name = f"column {column.name!r}"
     if column.role == "weight":
         return f"{name} holds weights, which multiply what one row can do: leave it out of a private fit"
@@ -77,7 +77,7 @@ def _find_fault(column: Column) -> str:
 
 
 def _find_inexact_values(column: Column) -> str:
-    """Why a column's values are ambiguous, so that one row could change how others are read; or empty."""
+    """Return why a column's values are ambiguous, so that one row could change how others are read; or empty."""
     name = f"column {column.name!r}"
     if isinstance(column, Categorical) and (why := find_ambiguity(column.values or ())):
         return f"{name}: among its values, {why}"

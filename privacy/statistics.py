@@ -37,7 +37,7 @@ class Model(Protocol):
 
     @property
     def ledger_(self) -> PrivacyLedger:
-        """What its fit spent."""
+        """The privacy loss of the fit."""
 
     def sample(
         self,
@@ -178,7 +178,7 @@ def _get_privacy(model: Model) -> Privacy:
 
 
 def _sample_persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
-    """As many rows of the model as it was fitted to; with persons, as many of each as are allowed."""
+    """Sample as many rows as the model was fitted to; with persons, as many of each as are allowed."""
     # Independent draws: evenly dealt ones would vary less than a real sample does.
     made = model.sample(model.rows_, seed=seed, progress=False, calibrate=False, stratify=False)
     if privacy.rows_per_person and isinstance(model.schema_.columns.get(privacy.unit), Identifier):

@@ -19,7 +19,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import satisfies, to_instants, to_numbers
 
 Counts = dict[str, tuple[np.ndarray, np.ndarray]]
-"""By column or constraint: how many cells of each row are in order, and how many were checked, shape (n,) each."""
+"""Valid cells and checked cells of each row, by column or constraint, shape (n,) each."""
 
 MAX_AGE_DAYS = 365.25 * 10
 """Age of a column's newest date above which it is called old."""
@@ -145,7 +145,7 @@ def _distinct(share: float, times: np.ndarray) -> tuple[float, float]:
 
 
 def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Counts]:
-    """By dimension and column: how many cells of each row are in order, and how many were checked."""
+    """Return the numbers of valid and of checked cells of each row, by dimension and column."""
     n = len(table)
     every = np.ones(n, dtype=bool)
     out: dict[str, Counts] = {"completeness": {}, "validity": {}, "consistency": {}, "timeliness": {}}

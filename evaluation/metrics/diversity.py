@@ -182,7 +182,7 @@ def _curves(
     rows = np.arange(n)
 
     def precision(one: Floats, other: Floats, drawn: Integers, weights: Integers) -> Floats:
-        """By how much the share of rows in the ball that holds a share alpha of the real rows is off alpha."""
+        """Return the deviation from alpha of the share of rows in the ball with a share alpha of the real rows."""
         centre = drawn @ one / n
         radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), RADIUS_LEVELS)
         return _count_within(np.linalg.norm(other - centre, axis=1), radius, weights) / n - RADIUS_LEVELS
@@ -213,7 +213,7 @@ def _curves(
 
 
 def _count_within(distance: Floats, radius: Floats, times: Integers) -> Floats:
-    """How many rows lie within each of rising radii, shape (levels,), each row counted so many times."""
+    """Count the weighted rows within each of ascending radii, shape (levels,)."""
     outer = np.searchsorted(radius + 1e-9, distance)
     return np.cumsum(np.bincount(outer, times, minlength=len(radius) + 1)[:-1])
 

@@ -212,7 +212,7 @@ def _bootstrap_gaps(counts: Floats, drawn: Floats, k: int, scale: float) -> Floa
 
 
 def _group_rates(counts: Floats, k: int) -> Floats:
-    """How often each group has each outcome, shape (..., k, size); as often as all rows where a group has none."""
+    """Return the rate of each outcome in each group, shape (..., k, size); the overall rate for an empty group."""
     table = counts.reshape(*counts.shape[:-1], k + 1, -1)
     every = normalise(table.sum(axis=-2, keepdims=True))
     groups = table[..., 1:, :]

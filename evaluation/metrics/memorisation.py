@@ -30,7 +30,7 @@ MANTISSA_BITS = 40
 apart in the last of its 53."""
 
 MISSING_POSITION = -0.5
-"""Where a missing number lies on the scale of 0 (the training table's least) to 1 (its greatest)."""
+"""Position of a missing number on the scale from 0 (training minimum) to 1 (training maximum)."""
 
 
 def memorisation_scores(

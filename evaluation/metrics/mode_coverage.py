@@ -24,7 +24,7 @@ MAX_SPACING_ROWS = 300
 
 
 def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None:
-    """What share of each mode's rows, or of their variety, is lost; None for a table too small to have modes."""
+    """Score the lost share of each mode's rows, or of their variety; None for a table too small for modes."""
     real = subsample(comparison.real, MAX_ROWS, rng)
     if len(real) < N_MODES * MIN_MODE_ROWS / 2:
         return None

@@ -37,7 +37,7 @@ class RegressionFit:
 
     @property
     def significant(self) -> np.ndarray:
-        """Where the coefficient differs from zero at ``SIGNIFICANCE``."""
+        """Whether each coefficient differs from zero at ``SIGNIFICANCE``."""
         return np.abs(self.beta) > float(norm.ppf(1 - SIGNIFICANCE / 2)) * self.error
 
 

@@ -36,7 +36,7 @@ MAX_ROWS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class PredictionTask:
-    """What is predicted: ``column`` is the target's place among the d columns."""
+    """A prediction task: ``column`` is the target's position among the d columns."""
 
     column: int
     kind: TaskKind

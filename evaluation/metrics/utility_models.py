@@ -203,7 +203,7 @@ def _calibration_score(trained: TrainedModels, weights: Floats, target: str) -> 
 
 
 def _calibration_gaps(predicted: Floats, trained: TrainedModels, weights: Floats) -> Floats:
-    """How much more often the top class is right than its chance says, in each cell, shape (1 + draws, CELLS)."""
+    """Return the accuracy of the top class minus its confidence in each cell, shape (1 + draws, CELLS)."""
     confidence = predicted.max(axis=1)
     right = (trained.classes[predicted.argmax(axis=1)] == trained.truth).astype(np.float64)
     cells = (rankdata(confidence, method="ordinal") - 1) * N_CALIBRATION_BINS // len(confidence)
@@ -242,7 +242,7 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
 
 
 def _permutation_losses(trained: TrainedModels, name: str, rows: Floats, orders: np.ndarray) -> Floats:
-    """What each test row's loss gains when a column is shuffled, shape (n, d)."""
+    """Return the increase of each test row's loss when a column is shuffled, shape (n, d)."""
     model = trained.boosters[name]
     d = rows.shape[1]
     predicted = _predict(model, rows, trained.task, trained.classes)

@@ -178,7 +178,7 @@ def _limits(score: Score) -> tuple[float, float]:
 
 
 def _excess(score: Score) -> float:
-    """How far the better end of the interval lies above the floor; of an AUC on either side of it."""
+    """Return the excess of the interval's better end over the floor; of an AUC in either direction."""
     low, high = score.interval if score.interval is not None else (score.value, score.value)
     floor = score.floor or 0.0
     return max(low - floor, floor - high) if score.unit == "AUC" else low - floor

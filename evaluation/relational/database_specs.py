@@ -10,7 +10,7 @@ Group = Literal["table", "link", "sequence", "keys"]
 
 @dataclass(frozen=True)
 class DatabaseMetric:
-    """How one score is presented and judged.
+    """Presentation and limits of one score.
 
     Attributes:
         group: What it is about.

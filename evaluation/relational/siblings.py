@@ -56,7 +56,7 @@ def count_children(database: EncodedDatabase, key: ForeignKey) -> Integers:
 
 
 def aggregate(database: EncodedDatabase, key: ForeignKey, levels: int = N_LEVELS) -> tuple[tuple[str, ...], Floats]:
-    """What the children of each parent add up to, shape (parents, k), NaN where a parent has too few children.
+    """Aggregate the children of each parent, shape (parents, k), NaN where a parent has too few children.
 
     The number of children; mean, standard deviation and maximum of each number, and the sum but for dates; the number
     of different values of each category, and the shares of the most frequent ones; with an order the first value, the

@@ -1,4 +1,4 @@
-"""What the report's pictures are drawn from: counts that show a table's outline and none of its rows.
+"""Histogram counts for the report's charts, which show distributions and no single rows.
 
 The real table's figures are coarsened: the outer bins of a histogram are open and hold at least ``MIN_CELL_ROWS`` real
 rows each, so that no extreme value is an edge; categories beyond the twelve most frequent, or with fewer than

@@ -205,7 +205,7 @@ def _detailed_scores(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any
 
 
 def _detection_panel(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:
-    """Where the classifier sees it: columns together, and each alone."""
+    """Show the columns by which the classifier detects synthetic rows, jointly and singly."""
     if "detection_auc" not in scores:
         return None
     together = [part for part in scores["detection_auc"]["detail"] if part["value"] >= 0.001]

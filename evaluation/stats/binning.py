@@ -1,4 +1,4 @@
-"""Few codes for every column: numbers by quantile, rare categories pooled. What some columns share fits a count."""
+"""Bin every column to few codes, so that joint counts fit in memory: quantile bins, and pooled rare categories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """How each column of a table is cut.
+    """Binning of each column of a table.
 
     Attributes:
         edges: Of a continuous column, the inner edges; None for a category.

@@ -89,7 +89,7 @@ class BootstrapSide:
 
 @dataclass(frozen=True, eq=False)
 class Resample:
-    """The same draws of two tables for every distance, so that what two distances share is counted.
+    """Common bootstrap draws of two tables for all distances, so that correlations between distances are kept.
 
     Attributes:
         left: Draws of the real table.
@@ -142,7 +142,7 @@ class Resample:
 
     @cached_property
     def permuted(self) -> npt.NDArray[np.bool_]:
-        """Which of the rows drawn from, the real table's first, fall into the first part, shape (N_DRAWS, rows)."""
+        """Indicators of the pooled rows, real ones first, that fall into the first part, shape (N_DRAWS, rows)."""
         row_groups = np.concatenate([self.left.row_groups, self.right.row_groups + self.left.weights.shape[1]])
         return np.asarray(self.chance[:, row_groups] > 0)
 
@@ -205,7 +205,7 @@ class Resample:
 def calibrate_draws(
     own: Floats, by_chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float
 ) -> Floats:
-    """What ``Resample.calibrate_draws`` gives, from deviations and differences by chance of all rows."""
+    """Calibrate draws as ``Resample.calibrate_draws`` does, from deviations and chance differences of all rows."""
     return recentre(own, distance(by_chance), gap, distance, value)
 
 
@@ -225,13 +225,13 @@ def recentre(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Float
 
 
 def half_width(draws: Floats) -> float:
-    """Half the width of the 95 % interval, from distances under every draw, shape (N_DRAWS,)."""
+    """Compute half the width of the 95 % interval from distances under every draw, shape (N_DRAWS,)."""
     half: float = float(student.ppf(0.975, len(draws) - 1)) * float(draws.std(ddof=1))
     return half
 
 
 def familywise_bound(mean: Floats, deviation: Floats, rate: float = FAMILYWISE_RATE) -> Floats:
-    """What the largest of p distances reaches by chance in so many of the tables at most, shape (p,).
+    """Familywise bound of p distances: the largest exceeds its bound by chance in few tables, shape (p,).
 
     A distance by chance is taken for a gamma variable of its mean and deviation, since it is positive and skewed; the
     rate is shared out over the p (Bonferroni).
@@ -265,7 +265,7 @@ def error_interval(value: float, draws: Floats) -> tuple[float, float]:
 
 
 def statistic_difference(left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]) -> float:
-    """What a statistic of the counts of keys is on the left, less what it is on the right."""
+    """Difference of a statistic of key counts between the left and the right side."""
     one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
     return float(one - other)
 

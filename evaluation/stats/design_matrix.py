@@ -15,7 +15,7 @@ MAX_INDICATORS = 20
 
 @dataclass(frozen=True, eq=False)
 class FeatureEncoder:
-    """What turns rows into numbers, learned from the real table.
+    """Encoder of rows as numeric features, fitted to the real table.
 
     Attributes:
         columns: The columns used, by place.

@@ -114,7 +114,7 @@ def correlations_from_moments(pairwise_moments: Floats) -> Floats:
 
 
 def correlation_distance(real: Floats, other: Floats) -> Floats:
-    """Half the difference; 1 where a correlation is defined in the real table only."""
+    """Return half the difference; 1 where a correlation is defined in the real table only."""
     gap = np.abs(np.nan_to_num(real) - np.nan_to_num(other)) / 2
     gap = np.where(np.isnan(other) & ~np.isnan(real), 1.0, gap)
     index = np.arange(gap.shape[-1])

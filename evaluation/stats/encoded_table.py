@@ -58,7 +58,7 @@ class EncodedTable:
         return EncodedTable(self.encoding, self.codes[rows], self.values[rows])
 
     def features(self) -> Floats:
-        """What a tree ensemble reads, shape (n, d): numbers as they are, categories by their code, missing as NaN."""
+        """Features for tree ensembles, shape (n, d): numbers unchanged, categories as codes, missing as NaN."""
         out = self.codes.astype(np.float64)
         out[self.codes == 0] = np.nan
         out[:, self.encoding.continuous] = self.values

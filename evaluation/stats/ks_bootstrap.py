@@ -13,7 +13,7 @@ N_GRID_POINTS = 512
 
 
 def shape_spread(real: EncodedTable, other: EncodedTable, rng: np.random.Generator) -> tuple[float, Floats]:
-    """Half the width of the 95 % interval of the mean shape error, and what chance reaches in each column, (d,)."""
+    """Return half the width of the 95 % interval of the mean shape error, and the chance level of each column, (d,)."""
     if min(len(real), len(other)) < 2:
         return 1.0, np.ones(len(real.encoding.names))
     draws, chance = shape_draws(real, other, Resample.of(len(real), len(other), rng))

@@ -12,7 +12,7 @@ from tabsynth.common.arrays import Floats
 
 @dataclass(frozen=True, eq=False)
 class NullDistribution:
-    """How far the shares of a cell differ between two tables when their rows are permuted.
+    """Null distribution of the difference of a cell's shares between two tables whose rows are permuted.
 
     Of the k rows that a cell holds, X fall into the first table: X is hypergeometric, and the shares X / n and
     (k - X) / m differ by (1/n + 1/m) |X - E X|. Its mean is known (Diaconis and Zabell, "Closed form summation for

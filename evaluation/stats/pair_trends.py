@@ -176,7 +176,7 @@ def _add_contingency_pair(
 
 
 def _shrinkage_weights(gap: Floats, null_mean: Floats, varies: Floats, error: float) -> tuple[Floats, Floats]:
-    """How surely each difference points one way, from -1 to 1, and how much of chance is left in it, from 0 to 1."""
+    """Return the certainty of each difference's sign, from -1 to 1, and its share of chance, from 0 to 1."""
     if error <= 0.5 * float(null_mean.sum()) + float(np.sqrt(varies.sum())):  # two deviations: taken for chance alone
         return np.zeros(len(gap)), np.ones(len(gap))
     ratio = gap / np.maximum(SQRT_HALF_PI * null_mean, 1e-300)
@@ -248,7 +248,7 @@ def _add_numeric_pairs(
 
 
 def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floats:
-    """Half the differences of the correlations under permutations of the rows, shape (N_DRAWS, c, c).
+    """Compute half the differences of correlations under permutations of the rows, shape (N_DRAWS, c, c).
 
     Outlying rows make a correlation more uncertain than influences show; permutations include that.
     """
@@ -263,7 +263,7 @@ def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floa
 
 
 def _influence(rows: Floats, a: int, correlation: Floats) -> Floats:
-    """How much each row moves the correlations of column a with those after it, shape (r, columns after a)."""
+    """Compute each row's influence on the correlations of column a with later columns, shape (r, columns after a)."""
     one, others = rows[:, a : a + 1], rows[:, a + 1 :]
     present = ~(np.isnan(one) | np.isnan(others))
     moved = one * others - 0.5 * np.nan_to_num(correlation[a, a + 1 :]) * (one**2 + others**2)

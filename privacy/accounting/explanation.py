@@ -37,7 +37,7 @@ def max_tpr(profile: Iterable[tuple[float, float]], fpr: float) -> float:
 
 
 def explain_ledger(ledger: PrivacyLedger) -> str:
-    """What the charges of a ledger mean for a member; empty without a guarantee."""
+    """Explain the charges of a ledger for a member; empty without a guarantee."""
     if not len(ledger) or not ledger.secure or math.isinf(ledger.epsilon()):
         return ""
     return _explain(profile_of(ledger), ledger.unit)
@@ -49,13 +49,13 @@ def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
 
 
 def explain_zcdp(epsilon: float, delta: float, rho: float, unit: str = "row") -> str:
-    """What a budget means that is spent on Gaussian noise, rho of zCDP."""
+    """Explain a zCDP budget rho of Gaussian noise."""
     event = {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
     return _explain([(epsilon, delta), *((compose_epsilon([event], d), d) for d in _above(delta))], unit)
 
 
 def explain_claim(epsilon: float, delta: float, unit: str = "row") -> str:
-    """What an (epsilon, delta) means by itself, where the mechanism is not known."""
+    """Explain an (epsilon, delta) of an unknown mechanism."""
     return _explain([(epsilon, delta)], unit)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INSECURE = "insecure seed"
-"""How the kind of a random source begins that is good for tests only."""
+"""Prefix of the kind of random sources that are for tests only."""
 
 
 class PrivacyLedger:

@@ -34,10 +34,10 @@ from tabsynth.privacy.attacks.rate_tests import Rate, mann_whitney_p_value, tpr_
 from tabsynth.reporting.number_format import format_number
 
 RATES = (0.001, 0.01, 0.1)
-"""False-positive rates at which the true one is given."""
+"""False-positive rates at which the true-positive rate is reported."""
 
 RATES_EXPOSED = (0.001, 0.01)
-"""The same for exposed records: they are a tenth of all, so that at 10 % every one of them would be named."""
+"""The same for exposed records, a tenth of all: at 10 % all of them would be flagged."""
 
 TITLES = {
     "density_ratio": "Density ratio",

@@ -29,7 +29,7 @@ MAX_TARGETS = 4_000
 MAX_SYNTHETIC_ROWS = 20_000
 N_PERMUTATIONS = 999
 PREDICATE_SIZES = (3, 4, 5, 6, 8, 10)
-"""How many columns a multivariate predicate joins."""
+"""Number of columns in a multivariate predicate."""
 
 Test = tuple[int, str, float]
 """A column's number, one of =, <= and >=, and a value (a code for a category)."""
@@ -77,7 +77,7 @@ def _univariate(source: EncodedTable, columns: list[Floats], rng: np.random.Gene
 
 
 def _multivariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
-    """Several columns of one synthetic row, a number as a bound away from the median; only those that fit it alone."""
+    """Return predicates on several columns of one synthetic row that fit no other; a number is a bound off the median."""
     d = len(columns)
     if d < 2:
         return []

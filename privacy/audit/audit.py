@@ -44,7 +44,7 @@ MAX_P_REVERSED = 1e-3
 """Chance of refusing tables in which members and controls are alike."""
 
 MIN_HOLDOUT_ROWS = 6
-"""Fewest held-out rows to compare with."""
+"""Minimum number of held-out rows."""
 
 
 def audit(

@@ -205,7 +205,7 @@ def _compute_closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.Data
 def _audit_one_run(
     fit: Fit, table: pd.DataFrame, candidates: pd.DataFrame, delta: float, seed: int
 ) -> dict[str, float]:
-    """Half of the candidates go in, by coin; one run; which were in?"""
+    """One-run canary audit: include each candidate by a fair coin, fit once, and guess the coins."""
     if set(candidates.columns) != set(table.columns):
         raise SchemaError("the candidates of one_run have other columns than its table; align them")
     rng = np.random.default_rng([seed, 12])

@@ -14,7 +14,7 @@ from tabsynth.privacy.audit.verdict import Claim, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryReport:
-    """What the canaries measured.
+    """Report of a canary audit.
 
     Attributes:
         verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``.

@@ -17,10 +17,10 @@ from tabsynth.common.arrays import Floats
 from tabsynth.privacy.accounting.gaussian_dp import gdp_auc, gdp_mu, gdp_mu_from_auc
 
 LEVEL = 0.05
-"""Chance of a reported lower bound above the truth."""
+"""Probability that a reported lower bound exceeds the truth."""
 
 VIOLATION_LEVEL = 1e-4
-"""The same for the bound on which a violation is declared: correct code is not to be accused in a hundred audits."""
+"""Error probability of the bound that declares a violation: a hundred audits must not accuse correct code."""
 
 FACTORS = (1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
 """True epsilons, in units of the claim, whose detection is tried."""

@@ -1,4 +1,4 @@
-"""Which leaks an audit of these tables would have found: leaks of known strength, planted and attacked again.
+"""Power of an audit: leaks of known strength are planted in the synthetic table and attacked again.
 
 A planted row changes only the distance of the record that it was made from, so no neighbours are searched again. The
 tests are some of the audit's own, at the level of its first correction; the others may find more.
@@ -43,7 +43,7 @@ def add_noise(noise: float) -> Plant:
 
 
 def recombine(game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> EncodedTable:
-    """Half of the columns of a member, and half of another member's."""
+    """Combine half of the columns of a member with half of another member's."""
     own, other = game.members.take(rows), game.members.take(rng.integers(len(game.members), size=len(rows)))
     chosen = rng.random(own.codes.shape) < 0.5
     return replace(
@@ -102,7 +102,7 @@ def find_planted(found: AttackResults, tests: int, seed: int) -> list[dict[str, 
 
 
 def describe_planted(planted: list[dict[str, Any]]) -> str:
-    """What would have been found and what would not, in a sentence."""
+    """Return a sentence on the leaks that would and would not have been detected."""
     seen = [f"{leak['name']} from {leak['least']:.1%} of the records on" for leak in planted if leak["least"]]
     missed = [leak["name"] for leak in planted if not leak["least"]]
     text = f"Of planted leaks this audit finds {', '.join(seen) or 'none'}"

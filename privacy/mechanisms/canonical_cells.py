@@ -71,7 +71,7 @@ def digit_format(format: str | None) -> str:
 
 
 def find_ambiguity(values: Sequence[Any]) -> str:
-    """Why some declared values are the same or inexact to some reader of files; empty if none is."""
+    """Return why some declared values are equal or inexact to some reader of files; empty if none is."""
     first: dict[str, Any] = {}
     for value, text, number in zip(values, cells_to_text(values), _cells_to_numbers(values), strict=True):
         if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):

@@ -148,7 +148,7 @@ class Noise:
         return out
 
     def _geometric(self, n: int) -> Integers:
-        """How many coins of probability exp(-1) fall heads before the first that does not, shape (n,)."""
+        """Sample the number of successes of probability exp(-1) before the first failure, shape (n,)."""
         out = np.zeros(n, np.int64)
         going = np.arange(n)
         while len(going):

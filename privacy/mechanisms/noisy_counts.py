@@ -67,7 +67,7 @@ def noisy_count_vectors(
     columns: Iterable[str],
     noise: Noise,
 ) -> list[Integers]:
-    """Several vectors of counts as one charge; see ``noisy_counts``.
+    """Release several vectors of counts for one charge; see ``noisy_counts``.
 
     Args:
         reads: Each gives one vector.
@@ -152,7 +152,7 @@ def hash_arrays(outputs: Iterable[npt.NDArray[Any]]) -> str:
 
 
 def _gaussian_event(sigmas: list[float], sensitivity: float) -> Any:
-    """What discrete Gaussian noise amounts to (Theorem 4 of arXiv 2004.00010v4); equal scales are written once."""
+    """Return the zCDP event of discrete Gaussian noise (Theorem 4 of arXiv 2004.00010v4); equal scales are merged."""
     from dp_accounting import dp_event
 
     parts = []

@@ -1,1 +1,1 @@
-"""What each epsilon would cost in quality, simulated before it is spent."""
+"""Simulation of the expected quality at each epsilon before the budget is spent."""

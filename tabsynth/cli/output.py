@@ -55,7 +55,7 @@ def report_unmet(lines: Sequence[str]) -> int:
 
 @dataclass
 class Log:
-    """How messages are printed on stderr: ``style`` is text, time or json."""
+    """Printer of messages on stderr; ``style`` is text, time or json."""
 
     style: str = "text"
     quiet: bool = False

@@ -55,7 +55,7 @@ def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCod
 
 
 def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
-    """As many generated values as were pooled, spelled like the column's codes; a single "Other" for words."""
+    """Return as many generated values as were pooled, spelled like the column's codes; a single "Other" for words."""
     every = [plain_value(value) for value in pd.unique(values.dropna())]
     many = min(len(every) - len(coder.values), MAX_SUBSTITUTES)
     if all(isinstance(value, str) for value in every):
@@ -105,7 +105,7 @@ def person_codes(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
 
 
 def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) -> list[str]:
-    """For each column with many pooled values: their share, their replacement, and the remedy."""
+    """Return the share of pooled values, their replacement and the remedy, for each column with many of them."""
     out = []
     for name, coder in coders.items():
         share = _pooled_share(coder, schema[name])

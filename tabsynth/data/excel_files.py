@@ -151,7 +151,7 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
 
 
 def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:
-    """What of a column Excel would change; empty if nothing."""
+    """Return the values of a column that Excel would change; empty if there are none."""
     if pd.api.types.is_float_dtype(values.dtype) and np.isinf(values.to_numpy(np.float64, na_value=np.nan)).any():
         return "infinite numbers"
     if pd.api.types.is_datetime64_dtype(values.dtype):

@@ -112,7 +112,7 @@ def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | 
 
 @dataclass(frozen=True, eq=False)
 class _Content:
-    """What was read: the frame, cast to a given schema, and what the source says of its columns."""
+    """Result of a read: the frame, cast to a given schema, and the column facts of the source."""
 
     name: str
     frame: pd.DataFrame

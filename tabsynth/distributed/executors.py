@@ -19,10 +19,10 @@ from tabsynth.synthesizers.base import Synthesizer
 Executor = Callable[[Job, Sequence[int], int], Iterator[Shard]]
 
 RAY_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""No usage statistics; a task without a GPU keeps the process's environment."""
+"""Environment of Ray: no usage statistics; a task without a GPU keeps the process's environment."""
 
 N_RAY_RETRIES = 5
-"""How often Ray writes a shard again whose worker was killed."""
+"""Maximum retries of a shard whose worker was killed."""
 
 
 def run_serially(job: Job, numbers: Sequence[int], workers: int) -> Iterator[Shard]:

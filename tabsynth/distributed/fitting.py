@@ -15,7 +15,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
 DEFAULT_TRAINING_ROWS = 2_000_000
-"""Most rows that a fit trains on; its frame and its tokens are in memory."""
+"""Maximum training rows; their frame and tokens are in memory."""
 
 Model = TypeVar("Model", bound=Synthesizer)
 

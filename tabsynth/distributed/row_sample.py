@@ -12,7 +12,7 @@ from tabsynth.data.batch_reader import BATCH_ROWS, Batches
 from tabsynth.data.sql.urls import is_database_url
 
 MIN_BATCH_ROWS = 1 << 11
-"""Fewest rows of a batch, for a small sample too."""
+"""Minimum rows of a batch, also for a small sample."""
 
 
 def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataFrame, int]:

@@ -90,7 +90,7 @@ class Shard:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a worker needs: model, plan, column types and output folder.
+    """Specification of a sharded run for its workers.
 
     Attributes:
         model: Content of the model's file.

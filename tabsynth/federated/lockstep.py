@@ -83,7 +83,7 @@ class SummedCounts:
 
     @property
     def max_rows_per_unit(self) -> int:
-        """How many rows a unit has at most, at all sites together."""
+        """Maximum rows of a unit at all sites together."""
         return self.plan.max_rows_per_unit
 
     def counts(

@@ -22,7 +22,7 @@ MIN_SITES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class FederatedPlan:
-    """What all parties of a federated fit agree on.
+    """Public parameters of a federated fit, equal at all parties.
 
     Attributes:
         schema: The public schema of every site's table.
@@ -79,7 +79,7 @@ class FederatedPlan:
 
     @property
     def min_sites(self) -> int:
-        """Fewest sites that a round sums over."""
+        """Minimum number of sites in a round's sum."""
         return max(MIN_SITES, self.threshold)
 
     @property
@@ -89,7 +89,7 @@ class FederatedPlan:
 
     @property
     def max_rows_per_unit(self) -> int:
-        """Most rows of a unit at all sites together."""
+        """Maximum rows of a unit at all sites together."""
         return (self.rows_per_person or 1) * self.sites_per_person
 
     @property

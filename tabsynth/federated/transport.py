@@ -1,4 +1,4 @@
-"""How coordinator and sites exchange messages, and the transport inside one process."""
+"""Message transport between coordinator and sites: the interface, and an implementation within one process."""
 
 from __future__ import annotations
 

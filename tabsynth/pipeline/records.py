@@ -57,7 +57,7 @@ def write_record(folder: Path, step: str, record: StepRecord) -> None:
 
 
 def stale_reason(record: StepRecord | None, sources: Mapping[str, str]) -> str:
-    """Why a step must run; empty if its record is of the same sources."""
+    """Return why a step must run; empty if its record has the same sources."""
     if record is None:
         return "never finished"
     changed = [kind for kind in sources if record.sources.get(kind) != sources[kind]]
@@ -65,7 +65,7 @@ def stale_reason(record: StepRecord | None, sources: Mapping[str, str]) -> str:
 
 
 def locate_outputs(record: StepRecord, places: Mapping[str, Iterable[Path]]) -> dict[str, Path] | None:
-    """Where the outputs of a record are, intact; None if one is not."""
+    """Return the paths of a record's intact outputs; None if one is missing or was changed."""
     if set(record.outputs) != set(places):
         return None
     found = {}

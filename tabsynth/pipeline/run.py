@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 FAILED_FOLDER = "failed"
-"""Where the results of a run go that did not succeed."""
+"""Folder for the results of a run that did not succeed."""
 
 RESULT_FILES = ("model", "synthetic", "report", "train", "holdout", "audit", "release")
 
@@ -213,7 +213,7 @@ def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) ->
 
 
 def _places(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
-    """Where an output may be: set aside, in place, or among those of a run that failed."""
+    """Return the possible paths of an output: set aside, in place, or in the folder of a failed run."""
     output = steps.job.output
     final = paths.get(name)
     more = [] if final is None else [final, output / FAILED_FOLDER / final.relative_to(output)]

@@ -1,4 +1,4 @@
-"""What a publisher says about a release, and the bundle's file names."""
+"""Publisher's description of a release, and file names of the bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_TEXT = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a publisher says about a release.
+    """Publisher's description of a release.
 
     Attributes:
         name: A short name, which also names the data files: lower-case letters, digits, ``-``, ``_`` and ``.``.

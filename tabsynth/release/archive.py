@@ -50,7 +50,7 @@ class Member:
 
     @property
     def content_offset(self) -> int:
-        """Where the content starts."""
+        """Offset of the content."""
         return self.offset + len(self.local_header)
 
 

@@ -91,7 +91,7 @@ def sign(manifest: bytes, key: Ed25519PrivateKey) -> bytes:
 
 
 def check_signature(manifest: bytes, data: bytes, key: Ed25519PublicKey) -> str:
-    """Why a signature is not the key's of this manifest, naming the changed file; empty if it is."""
+    """Return why a signature is invalid for a manifest, naming the changed file; empty if it is valid."""
     digest = hashlib.sha256(manifest).hexdigest()
     try:
         found = parse_json(data)

@@ -19,7 +19,7 @@ class BundleFiles(Protocol):
     """The files of a bundle."""
 
     faults: list[str]
-    """What a bundle of ours cannot have, by file: links, devices, unsafe names."""
+    """Members that no bundle may contain, by file: links, devices, unsafe names."""
 
     @property
     def names(self) -> list[str]:

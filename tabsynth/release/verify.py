@@ -70,7 +70,7 @@ class Verification:
 
     @property
     def failures(self) -> list[str]:
-        """What failed, in words."""
+        """Descriptions of the failed checks."""
         return [check.text for check in self.checks if check.status == "failed"]
 
     def to_dict(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ DEFAULT_DATE_RANGE = ("2020-01-01", "2024-12-31")
 
 @dataclass(frozen=True)
 class Rule:
-    """How to sample a column. Exactly one of ``distribution``, ``formula`` and ``by`` is set.
+    """Rule for sampling a column. Exactly one of ``distribution``, ``formula`` and ``by`` is set.
 
     Attributes:
         distribution: A name of ``PARAMETERS``.
@@ -124,7 +124,7 @@ class Rule:
 
 
 def default_rule(column: Column) -> Rule:
-    """What is drawn when no rule says: evenly within what the schema declares.
+    """Sample a column without a rule: uniformly within its declared values or bounds.
 
     Raises:
         SchemaError: A category has no declared values.

@@ -23,7 +23,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_against_schema, satisfies
 
 MAX_REDRAWS = 200
-"""How often rows outside the schema are redrawn."""
+"""Maximum rounds of resampling rows outside the schema."""
 
 
 def generate(

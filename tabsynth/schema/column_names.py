@@ -64,7 +64,7 @@ UNSPACED_WORDS = (
         "주민등록",
     ),
 )
-"""The same in scripts that are written without spaces: names, addresses, numbers."""
+"""The same words in scripts without spaces: names, addresses, numbers."""
 NUMBER_WORDS = frozenset({"number", "no", "nr", "num", "nbr", "id", "key"})
 PLACE_WORDS = frozenset({
     "lat", "latitude", "lon", "lng", "long", "longitude", "zip", "zipcode", "postcode", "postal", "postalcode", "plz",

@@ -140,7 +140,7 @@ class Formula:
 
 
 class _RefusedError(ValueError):
-    """What is not in the language."""
+    """An expression outside the language."""
 
 
 def _check_nodes(node: ast.AST) -> Iterator[str]:
@@ -206,7 +206,7 @@ def _value_names(node: ast.AST) -> Iterator[str]:
 
 
 def _value(node: ast.expr, columns: Mapping[str, Array]) -> Any:
-    """What a checked tree comes to: a number, a text or an array."""
+    """Evaluate a checked tree to a number, a text or an array."""
     match node:
         case ast.BinOp(left, op, right):
             return _BINARY[type(op)](_number(_value(left, columns)), _number(_value(right, columns)))

@@ -248,7 +248,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         }
 
     def _repr_html_(self) -> str:
-        """What was learned, for notebooks."""
+        """Summarise the fitted model for notebooks."""
         if not self.__sklearn_is_fitted__():
             return html_summary(repr(self), {"state": "not fitted"})
         kinds = Counter(column.kind for column in self.schema_.columns.values())

@@ -1,4 +1,4 @@
-"""What a model card says of declared constraints: how each is kept, how often rows are repaired, what violated it."""
+"""Model card entries of declared constraints: enforcement, share of repaired rows, training violations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def count_repairs(model: Synthesizer) -> list[float]:
 
 
 def describe_constraints(schema: Schema, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """How each declared constraint is kept, with the share of repaired rows and the training rows that violate it."""
+    """Return how each declared constraint is enforced, its share of repaired rows, and its training violations."""
     broken = {one["rule"]: one for one in facts.get("violations", [])}
     out = RuleSet.of(schema).card()
     for one, share in zip(out, facts.get("repaired", []), strict=False):

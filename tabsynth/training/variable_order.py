@@ -101,7 +101,7 @@ def explained_entropy_share(information: npt.NDArray[np.float64]) -> float:
 
 
 def strongest_predecessors(information: npt.NDArray[np.float64], order: Sequence[int], most: int) -> list[list[int]]:
-    """For each slot, up to ``most`` slots before it in the order, the most informative first."""
+    """Return up to ``most`` earlier slots for each slot, the most informative first."""
     out: list[list[int]] = [[] for _ in order]
     for i, slot in enumerate(order):
         before = sorted(order[:i], key=lambda other: -information[slot, other])

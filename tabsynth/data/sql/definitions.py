@@ -32,7 +32,7 @@ FAMILIES: dict[str, str] = {
     "time with time zone": TIME, "timetz": TIME, "interval": INTERVAL, "uuid": UUID, "json": JSON, "jsonb": JSON,
     "xml": XML, "bytea": BINARY, "blob": BINARY,
 }  # fmt: skip
-"""What a type of SQL holds, by its name without length, precision and scale."""
+"""Column kind of an SQL type, by its name without length, precision and scale."""
 
 _TYPE = re.compile(r"[A-Za-z_\"][\w \".$]*(\(\s*\d+\s*(,\s*-?\d+\s*)?\))?[\w ]*(\[\])*")
 _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?\)")
@@ -58,7 +58,7 @@ class ColumnDefinition:
 
     @property
     def family(self) -> str:
-        """What the column holds."""
+        """The kind of the column."""
         return ENUM if self.labels else type_family(self.type)
 
 
@@ -108,7 +108,7 @@ class Database(Protocol):
         """Return the tables that can be read without naming a database schema."""
 
     def definition(self, name: TableName) -> TableDefinition | None:
-        """How a table is declared; None if there is no such table."""
+        """Return the declaration of a table; None if it does not exist."""
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
         """Return the rows of a query, in Arrow's plain types; exact decimals are text with ``DECIMAL_FIELD``."""
@@ -154,7 +154,7 @@ DECIMAL_FIELD = {b"tabsynth": b"decimal"}
 
 
 def type_family(type: str) -> str:
-    """What a type of SQL holds.
+    """Return the column kind of an SQL type.
 
     Example:
         >>> type_family("NUMERIC(10, 2)"), type_family("integer[]"), type_family("timestamp(3) with time zone")

@@ -67,7 +67,7 @@ class DuckDb:
         return [TableName(name) for (name,) in rows]
 
     def definition(self, name: TableName) -> TableDefinition | None:
-        """How a table is declared."""
+        """Return the declaration of a table."""
         where = "WHERE table_name = ? AND schema_name = ? AND database_name = current_database()"
         place = (name.table, name.schema or "main")
         rows = self._rows(

@@ -42,7 +42,7 @@ READ: dict[str, str] = {
         "+ extract(epoch FROM {0} - date_trunc('month', {0})))::double precision"
     ),
 }
-"""How each type is selected, by its name in ``pg_type``; arrays and enums become text."""
+"""SQL expression that selects each type, by its name in ``pg_type``; arrays and enums become text."""
 
 
 class Postgres(PostgresCatalogue):
@@ -180,7 +180,7 @@ def _staged(values: pa.ChunkedArray, column: ColumnDefinition) -> pa.ChunkedArra
 
 
 def _write_expression(column: ColumnDefinition, kind: pa.DataType) -> str:
-    """How a staged value becomes one of the column's type; an assignment refuses what a cast would cut or round."""
+    """Return the SQL conversion of a staged value; an assignment refuses values that a cast would cut or round."""
     name = quote_identifier(column.name)
     if column.family == INTERVAL and not pa.types.is_string(kind):
         return f"make_interval(secs => {name}::double precision)"

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue says of a table: columns, keys, checks, enums, and what depends on it."""
+"""Read a table's columns, keys, checks, enums and dependent objects from PostgreSQL's catalogue."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class PostgresCatalogue:
         return None if found is None else int(found)
 
     def definition(self, name: TableName) -> TableDefinition | None:
-        """How a table is declared."""
+        """Return the declaration of a table."""
         oid = self._oid(name)
         if oid is None:
             return None

@@ -38,7 +38,7 @@ class SqlAlchemy:
         return self._sql.inspect(self._connection)
 
     def definition(self, name: TableName) -> TableDefinition | None:
-        """How a table is declared."""
+        """Return the declaration of a table."""
         inspector = self._inspect()
         if not inspector.has_table(name.table, schema=name.schema):
             return None
@@ -94,7 +94,7 @@ class SqlAlchemy:
             yield pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.string()) for name in names]))
 
     def accepts(self, type: str) -> bool:
-        """No type is kept by its name: each database has its own."""
+        """Return False: type names differ between databases."""
         return False
 
     def type_of(self, kind: pa.DataType) -> str:
@@ -165,7 +165,7 @@ class SqlAlchemy:
         return name
 
     def finish_replacing(self, name: TableName, written: TableName) -> None:
-        """Nothing is left to do: the rows are in the table itself."""
+        """Do nothing: the rows were written to the table itself."""
 
     def commit(self) -> None:
         """Commit the transaction."""

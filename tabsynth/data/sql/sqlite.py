@@ -55,7 +55,7 @@ class Sqlite:
         return [TableName(name) for (name,) in rows]
 
     def definition(self, name: TableName) -> TableDefinition | None:
-        """How a table is declared."""
+        """Return the declaration of a table."""
         rows = self._connection.execute(
             'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)', (name.table,)
         ).fetchall()
@@ -161,7 +161,7 @@ class Sqlite:
         return name
 
     def finish_replacing(self, name: TableName, written: TableName) -> None:
-        """Nothing is left to do: the rows are in the table itself."""
+        """Do nothing: the rows were written to the table itself."""
 
     def commit(self) -> None:
         """Commit the transaction."""

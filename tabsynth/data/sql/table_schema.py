@@ -36,7 +36,7 @@ NUMBERS = (INTEGER, DECIMAL, FLOAT, MONEY, INTERVAL)
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 REPLACEMENTS = {JSON: "{}", XML: "<removed/>", BINARY: "", ARRAY: "{}"}
-"""What replaces free text in a type that accepts a form of text only."""
+"""Placeholders of free text for types that accept only a form of text."""
 
 TEXT_QUESTION = "the database does not say what the text is: categories, an identifier or free text?"
 

@@ -114,7 +114,7 @@ def _synonym(key: str, others: Mapping[str, float]) -> str | None:
 
 
 def _doubt(one: Profile, other: Profile) -> str:
-    """Why equal codes may differ in meaning: a frequent code is absent."""
+    """Return why equal codes may differ in meaning: a frequent code is absent."""
     a, b = one.shares or {}, other.shares or {}
     own = {key.casefold() for key in b}
     gone = {key: share for key, share in a.items() if key.casefold() not in own}

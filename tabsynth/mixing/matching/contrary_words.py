@@ -47,7 +47,7 @@ OTHER_MEANINGS = frozenset({"inr", "cad", "rand", "won", "aud", "sek"})
 
 
 def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
-    """How two names contradict each other; empty if they do not.
+    """Return how two names contradict each other; empty if they do not.
 
     Args:
         one: The words of a name, and currency symbols of its values.

@@ -64,7 +64,7 @@ class ColumnGroup:
         return next(iter(self.members.values()))
 
     def contradiction(self, source: str) -> str:
-        """How a source's column contradicts another one's name or currency; empty if it does not."""
+        """Return how a source's column contradicts another one's name or currency; empty if it does not."""
         words = self.members[source].quantity_words
         others = (member for name, member in self.members.items() if name != source)
         return next((text for other in others if (text := contrary_words(other.quantity_words, words))), "")

@@ -43,7 +43,7 @@ class StagedSource:
     done: dict[str, HarmonisationStats] = field(default_factory=dict)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Its rows in batches, with some columns."""
+        """Yield the rows in batches, with some columns."""
         with pyarrow.parquet.ParquetFile(self.path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
                 yield pa.Table.from_batches([batch])

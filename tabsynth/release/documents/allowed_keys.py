@@ -88,7 +88,7 @@ ALLOWED: dict[str, set[str]] = {
         *_under("components/[]", "type name version purl"),
     },
 }
-"""By document: paths of keys; ``[]`` is an element of a list, ``*`` a name that users choose (a column's)."""
+"""Allowed paths of keys by document; ``[]`` is an element of a list, ``*`` a name that users choose (a column's)."""
 
 
 def check_keys(document: str, data: Any) -> None:

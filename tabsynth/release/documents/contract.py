@@ -21,7 +21,7 @@ PANDERA_VERSION = "0.20.0"
 
 @dataclass(frozen=True)
 class PublicColumn:
-    """What a release may say about a column: declared facts, and what the synthetic rows show.
+    """Facts about a column that a release may publish: declared ones, and those of the synthetic rows.
 
     Facts that were inferred from the real rows are left out, for a bound or a rare value may be a person's.
     """

@@ -49,7 +49,7 @@ class OneOf(Constraint):
 
 @dataclass(frozen=True, kw_only=True)
 class Unique(Constraint):
-    """No combination of the columns' values occurs twice in a table; one with a missing value may.
+    """A key: no combination of the columns' values is repeated in a table, except with a missing value.
 
     Attributes:
         of: The columns of the key.

@@ -1,4 +1,4 @@
-"""What the adapters of other packages' models share: the bridge, seeds that leave no trace, constraints, the file."""
+"""Base class of the adapters of other packages: table bridge, isolated global seeds, constraints, model file."""
 
 from __future__ import annotations
 

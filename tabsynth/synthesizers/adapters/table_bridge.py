@@ -158,7 +158,7 @@ class TableAdapter:
         return frame
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
+        """Return plain data and arrays for ``from_state``."""
         codec, arrays = combined_state(self.codec, self.relations)
         lines = {name: asdict(line) for name, line in self.lines.items()}
         missing_rates = {name: list(pair) for name, pair in self.missing_rates.items()}
@@ -186,7 +186,7 @@ class TableAdapter:
         return list(dict.fromkeys(self.codec.slots[j].column for j in self.slots.values()))
 
     def _absent(self, plain: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
-        """Where the model draws a gap, by column of which it learns the gaps."""
+        """Return the rows in which the model samples a missing value, by column with learned missingness."""
         gaps = {
             name: plain[line.missing].to_numpy(np.int64) == 1
             for name, line in self.lines.items()

@@ -1,1 +1,1 @@
-"""Several linked tables: a parent's plan, its children row by row, keys last."""
+"""Synthesizer of linked tables: a plan of each parent's children, then the children row by row, then the keys."""

@@ -35,7 +35,7 @@ CALIBRATION_ROUNDS, DAMPING, MAX_STEP = 2, 0.7, 1.0
 
 @dataclass(frozen=True, eq=False)
 class ParentFeatures:
-    """What a child's network reads of its parents.
+    """Features of the parents that a child's network reads.
 
     Attributes:
         tokens: Shape (parents, features).

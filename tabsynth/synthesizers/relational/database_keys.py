@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class DatabaseKeys:
-    """How the keys of a database are made.
+    """Generators of a database's keys.
 
     Attributes:
         makers: Of the primary keys of each table.
@@ -136,7 +136,7 @@ def _fit_match(
     schema: DatabaseSchema,
     min_group: int,
 ) -> Match:
-    """How one further foreign key is matched; the class of each row's parent becomes a column of the learned rows."""
+    """Fit the matching of a further foreign key; the class of each row's parent becomes a learned column."""
     rows = parent_rows(tables, schema, link)
     via = None if part.rows is None or part.orphans else copied_from(tables, schema, link, part.rows)
     if via is not None:

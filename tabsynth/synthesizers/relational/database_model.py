@@ -29,7 +29,7 @@ CONTEXT_TOKENS = 32
 
 @dataclass(eq=False)
 class DatabaseModel:
-    """What is kept of a fitted database.
+    """Parameters of a fitted database.
 
     Attributes:
         schema: Tables and keys.
@@ -60,7 +60,7 @@ class DatabaseModel:
     def features(
         self, name: str, learned: pd.DataFrame, above: tuple[ParentFeatures, Integers] | None
     ) -> ParentFeatures:
-        """What the children of a table's rows read: the rows' tokens, and those of the rows' parents.
+        """Return the features that the children of a table's rows read: tokens of the rows and of their parents.
 
         Args:
             name: The table.

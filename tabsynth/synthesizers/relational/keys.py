@@ -16,7 +16,7 @@ from tabsynth.schema.columns import Column, Identifier
 
 @dataclass(frozen=True)
 class KeyMaker:
-    """How the primary keys of a table are spelled.
+    """Generator of a table's primary keys.
 
     Attributes:
         pattern: Pattern of textual keys; None for whole numbers, which count from 1.

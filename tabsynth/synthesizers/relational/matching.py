@@ -31,7 +31,7 @@ def match_column(column: str) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """How a further foreign key of a table is matched.
+    """Matching of a further foreign key of a table.
 
     Attributes:
         via: The key is copied from this column of the main parent, where both agree in every training row.

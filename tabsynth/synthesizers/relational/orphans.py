@@ -20,7 +20,7 @@ TIME = "time"
 
 @dataclass(frozen=True, eq=False)
 class Orphans:
-    """How many rows of a table have no main parent, and when.
+    """Number and times of the rows of a table without a main parent.
 
     Attributes:
         share: Their number divided by that of the other rows.

@@ -74,7 +74,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Timeline:
-    """How the times of a child table are expressed relative to its parent.
+    """Encoding of the times of a child table relative to its parent.
 
     Attributes:
         axis: The order column.

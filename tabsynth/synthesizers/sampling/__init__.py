@@ -1,1 +1,1 @@
-"""How rows are sampled from a fitted model: conditions, calibration and selection."""
+"""Sampling from fitted models: conditions, calibration and selection."""

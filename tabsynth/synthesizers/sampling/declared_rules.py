@@ -61,7 +61,7 @@ def sample_satisfying(
 
 
 def pins_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> Pins:
-    """What conditions decide of the columns of rules."""
+    """Return the cells of the rules' columns that conditions fix or restrict."""
     known = conditions.fixed >= 0
     held = {name: np.asarray(known[:, codec.positions(name)].any(axis=1), dtype=bool) for name in rules.columns}
     bounds = {}

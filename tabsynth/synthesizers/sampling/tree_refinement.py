@@ -66,7 +66,7 @@ class TreeConditionals:
 
     @classmethod
     def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[TreeConditionals, Arrays]:
-        """What ``arrays`` gave, and the other arrays."""
+        """Rebuild from the result of ``arrays``; also return the other arrays."""
         other = {
             name: array
             for name, array in arrays.items()

@@ -126,7 +126,7 @@ class GaussianCopula:
         return replace(self, exponents=exponents)
 
     def arrays(self) -> Arrays:
-        """What ``from_arrays`` needs."""
+        """Return the arrays for ``from_arrays``."""
         return {"copula.covariance": self.covariance.numpy(), "copula.exponents": self.exponents}
 
     @classmethod

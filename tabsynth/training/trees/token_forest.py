@@ -104,7 +104,7 @@ class Forest:
 
     @cached_property
     def _open(self) -> dict[int, Tensor]:
-        """For each slot that is split, the leaves that each token allows, as bit sets, int16, shape (size, trees)."""
+        """Return the leaves that each token allows for each split slot, as bit sets, int16, shape (size, trees)."""
         whole = np.zeros(len(self.leaves), np.int32)
         np.bitwise_or.at(whole, self.nodes[:, TREE], self.nodes[:, LEFT] | self.nodes[:, RIGHT])
         whole[whole == 0] = 1

@@ -163,7 +163,7 @@ def _event(rho: float) -> dict[str, Any]:
 
 
 def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any]:
-    """What an epsilon means: of 100 members the most that an attacker recognises, and the sentence."""
+    """Return how many of 100 members an attacker recognises at most at an epsilon, and a sentence for it."""
     delta = default_delta(rows_public)
     rho = zcdp_rho(epsilon, delta)
     profile = [(epsilon, delta), *((compose_epsilon([_event(rho)], d), d) for d in DELTAS if d > delta)]
@@ -207,7 +207,7 @@ def simulate_plan(project: Project) -> None:
 
 
 def plan_key(project: Project) -> str:
-    """What a plan depends on; another key makes it stale."""
+    """Return the key of everything that a plan depends on; another key makes it stale."""
     kinds = ",".join(f"{c.kind}{len(getattr(c, 'values', None) or ())}" for c in project.schema.values())
     return f"{round_rows(project.state['rows'])}:{kinds}"
 

@@ -50,7 +50,7 @@ AUDIT_WORDS = {
 
 
 def summary(project: Project) -> dict[str, Any] | None:
-    """What the last step shows; None before the report is there."""
+    """Return the data of the last step; None before the report exists."""
     report = read_state(project.output("report.json"))
     if not report:
         return None

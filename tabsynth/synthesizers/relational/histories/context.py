@@ -23,7 +23,7 @@ CYCLES = (("hour", 3600.0, 24), ("weekday", 86_400.0, 7), ("day of year", 86_400
 
 @dataclass(frozen=True)
 class Clock:
-    """Where each row of a step lies in its parent's history.
+    """Position of each row of a step in its parent's history.
 
     Attributes:
         place: Number of earlier siblings, shape (n,).
@@ -105,7 +105,7 @@ class RunningContext:
         return np.searchsorted(self.edges[name], data, side="right").astype(np.int64)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
+        """Return plain data and arrays for ``from_state``."""
         return {"start": self.start, "seconds": self.seconds, "names": list(self.edges)}, {
             f"edges.{i}": edges for i, edges in enumerate(self.edges.values())
         }

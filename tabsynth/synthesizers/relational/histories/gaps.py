@@ -23,7 +23,7 @@ EQUAL_RATIO = 25
 """Class of a gap that is as long as the mean gap that is left."""
 
 LEFT_ROWS = (1, 2, 3, 5, 9, 17, 33, 65, 129)
-"""Fewest rows left of each class of rows in which ratios are calibrated."""
+"""Minimum remaining rows of each class of rows in which ratios are calibrated."""
 
 
 @dataclass(frozen=True, eq=False)

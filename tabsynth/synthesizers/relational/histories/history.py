@@ -69,7 +69,7 @@ class History:
         return [self.codec.slots[i].size for i in self.order]
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """What ``from_state`` needs: plain data and arrays."""
+        """Return plain data and arrays for ``from_state``."""
         config, arrays = combined_state(self.codec, self.relations)
         running, edges = self.running.state()
         weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}

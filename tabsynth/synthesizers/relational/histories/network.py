@@ -74,20 +74,20 @@ class HistoryNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def shared(self, context: Tensor, previous: Tensor, memory: Tensor) -> Tensor:
-        """What all slots of a row share, shape (n, width); the memory has the shape (n, means, features)."""
+        """Compute the stream that all slots share, shape (n, width), from a memory of shape (n, means, features)."""
         known = functional.embedding_bag(context + self.context_offsets, self.context.weight, mode="sum")
         before = functional.embedding_bag(previous + self.previous_offsets, self.previous.weight, mode="sum")
         out: Tensor = self.trunk(known + before + self.recall(memory.flatten(1)))
         return out
 
     def after(self, late: Tensor) -> Tensor:
-        """What the row's time adds to the slots after it, shape (n, width)."""
+        """Compute the contribution of the row's time to later slots, shape (n, width)."""
         if not late.shape[1]:
             return torch.zeros(len(late), self.width, device=late.device)
         return functional.embedding_bag(late + self.late_offsets, self.late.weight, mode="sum")
 
     def embed(self, tokens: Tensor, slot: int) -> Tensor:
-        """What one slot's tokens add to the slots after it, shape (n, width)."""
+        """Compute the contribution of one slot's tokens to later slots, shape (n, width)."""
         out: Tensor = self.row(tokens + self.row_offsets[slot])
         return out
 
@@ -107,7 +107,7 @@ class HistoryNetwork(nn.Module):
         return out
 
     def remember(self, tokens: Tensor, late: Tensor) -> Tensor:
-        """What the memory keeps of whole rows, shape (n, means, features)."""
+        """Compute the memory features of whole rows, shape (n, means, features)."""
         rows: Tensor = self.row(tokens + self.row_offsets)
         kept: Tensor = functional.silu(self.keep(rows.sum(-2) + self.after(late)))
         return kept.unflatten(1, (N_MEANS, -1))  # type: ignore[no-untyped-call,no-any-return]
@@ -160,5 +160,5 @@ class HistoryBatch:
 
 
 def _offsets(sizes: Sequence[int]) -> Tensor:
-    """Where each feature's tokens begin in one table of embeddings."""
+    """Return the offset of each feature's tokens in a joint embedding table."""
     return torch.from_numpy(np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)[: len(sizes)])

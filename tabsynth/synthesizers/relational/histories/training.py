@@ -16,7 +16,7 @@ from tabsynth.synthesizers.relational.histories.training_rows import Siblings
 from tabsynth.training.training_state import TrainingConfig, TrainingState
 
 BATCH_ROWS = 256
-"""About how many child rows a step holds; one history is never divided."""
+"""Approximate number of child rows of a step; a history is never split."""
 
 HELD_OUT = 0.1
 """Share of parents by which the best pass is chosen."""

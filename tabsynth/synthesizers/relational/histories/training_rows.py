@@ -126,7 +126,7 @@ def prepare(
 
 
 def clock_of(times: Floats | None, low: Floats, starts: Integers, place: Integers, count: Integers) -> Clock:
-    """Where each training row lies in its parent's history."""
+    """Return the position of each training row in its parent's history."""
     if times is None:
         nothing = np.zeros(len(place))
         return Clock(place, count, nothing, nothing, nothing, nothing, nothing)
