@@ -77,7 +77,7 @@ def _univariate(source: EncodedTable, columns: list[Floats], rng: np.random.Gene
 
 
 def _multivariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Test]]:
-    """Return predicates on several columns of one synthetic row that fit no other; a number is a bound off the median."""
+    """Return predicates on several columns of one synthetic row that fit no other row; numbers are one-sided bounds."""
     d = len(columns)
     if d < 2:
         return []
