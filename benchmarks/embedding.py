@@ -45,7 +45,7 @@ def main() -> None:
     target = "target" if args.short else "income"
     train, test = split(whole, 0.2, seed=0)
     known = [name for name in whole.frame if name != target]
-    # The target is no column of this table: the embedding has never seen a label.
+    # The target is not a column of this table: the embedding has never seen a label.
     model = MaskedSynthesizer().fit(train.frame[known], seed=0, progress=False)
     sides = [table.frame[known] for table in (train, test)]
     deep = [model.embed(side) for side in sides]

@@ -169,7 +169,7 @@ def compare(
         progress: Called with table and stage, and the share done.
 
     Raises:
-        InputError: No tables, or a name that is not text; and whatever ``evaluate`` raises, with the table's name.
+        InputError: No tables, or a name that is not text; errors of ``evaluate`` are raised with the table's name.
     """
     if not isinstance(synthetic, Mapping) or not synthetic:
         raise InputError("give the synthetic tables by name, such as {'masked': frame, 'vae': other}")

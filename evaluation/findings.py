@@ -213,7 +213,7 @@ def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: 
 
 
 def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Finding]:
-    """Return the columns whose missing values do not depend on the others as they should, one finding for each."""
+    """Return findings on columns whose missing values depend on other columns in another way than in the real table."""
     name = "missing_relation_error"
     if name not in scores:
         return []

@@ -73,7 +73,7 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
 
     Raises:
         SourceError: The file cannot be read, or is no YAML.
-        InputError: An unknown score, key or gate of a waiver; a limit that is no number; a waiver that does not say
+        InputError: An unknown score, key or gate of a waiver; a limit that is not a number; a waiver that does not say
             who, why and until when.
     """
     if str(source) == DEFAULT:
@@ -191,7 +191,7 @@ def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
     """Return a waiver and the gate that it waives, from a mapping of gate, who, why and until.
 
     Raises:
-        InputError: A key is missing or unknown, or ``until`` is no date.
+        InputError: A key is missing or unknown, or ``until`` is not a date.
     """
     keys = {"gate", "who", "why", "until"}
     if not isinstance(entry, Mapping) or set(entry) != keys or not all(str(entry[key]).strip() for key in keys):

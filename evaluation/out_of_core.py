@@ -113,7 +113,7 @@ def file_fidelity(
 
     for path in (train, synthetic):
         if not Path(path).is_file() or Path(path).suffix.lower() != ".parquet":
-            raise SourceError(f"{path} is no Parquet file; write the table as Parquet first")
+            raise SourceError(f"{path} is not a Parquet file; write the table as Parquet first")
     with tempfile.TemporaryDirectory() as spill:
         options: dict[str, Any] = {"memory_limit": memory, "temp_directory": spill, "preserve_insertion_order": False}
         options |= {} if threads is None else {"threads": threads}

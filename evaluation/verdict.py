@@ -105,7 +105,7 @@ def assess_uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
 
 
 def _sentence(levels: Mapping[str, Level], too_few_rows: bool = False) -> str:
-    """Return the fidelity first, then what speaks for the table, then what speaks against it."""
+    """Return the summary: fidelity first, then strengths of the table, then weaknesses."""
     if not levels:
         return "Nothing was measured."
     if too_few_rows:

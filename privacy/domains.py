@@ -78,7 +78,7 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         return schema
     if privacy.unit != "row":
         if privacy.unit not in frame.columns:
-            raise PrivacyError(f"the unit of privacy {privacy.unit!r} is no column of the table")
+            raise PrivacyError(f"the unit of privacy {privacy.unit!r} is not a column of the table")
         check_person_column(frame[privacy.unit])
     before = get_measurement_ledger(schema)
     measurement = _DomainMeasurement.of(privacy, open_)

@@ -43,7 +43,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
                 f"Privacy(unit={persons[0]!r}, rows_per_person=...), or take its role away"
             )
     elif unit not in schema:
-        raise PrivacyError(f"the unit of privacy {unit!r} is no column of the schema; there are {quote(schema)}")
+        raise PrivacyError(f"the unit of privacy {unit!r} is not a column of the schema; there are {quote(schema)}")
     elif not isinstance(schema[unit], Identifier):
         raise PrivacyError(
             f"column {unit!r} is the unit of privacy but is declared {schema[unit].kind}; declare it identifier, which "

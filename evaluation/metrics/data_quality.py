@@ -119,7 +119,7 @@ def _interval(share: float, good: np.ndarray, of: np.ndarray) -> tuple[float, fl
 
 
 def _scattered(share: float, variance: float, n: int) -> tuple[float, float]:
-    """Return Wilson's interval for as many independent rows as would scatter so; for n where there is no variance.
+    """Return Wilson's interval for the effective number of independent rows; for n without variance.
 
     Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts", Survey
     Methodology 24, 1998.

@@ -201,10 +201,10 @@ def _parity_gap(keys: Integers, k: int, size: int) -> Floats:
 
 
 def _bootstrap_gaps(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
-    """Return the same under every draw, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
+    """Bootstrap the maximum gap, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
 
-    The largest of differences grows by being drawn, and scatters more the larger it is: hence drawn around rates that
-    are shrunk towards each other until it is, on average, as large as observed.
+    The maximum of differences is biased upwards, and its variance grows with it. It is therefore sampled around rates
+    that are shrunk towards each other until its mean equals the observed maximum.
     """
     rates = _group_rates(counts, k)
     deviation = (_group_rates(drawn, k) - rates) * scale

@@ -90,7 +90,7 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
 
 
 def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each use with the figures that speak against it, the worst first."""
+    """Return each use with the scores that argue against it, the worst first."""
     out = []
     for use in uses:
         reasons = [{**_row(scores[item["name"]]), "level": item["level"]} for item in use["against"]]

@@ -91,6 +91,6 @@ def _percent_apart(left: Integers, right: Integers) -> float:
 
 
 def _grid(counts: Integers, cells: int) -> list[list[float]]:
-    """Return the shares in permille, row by row; small cells are suppressed alike in both tables."""
+    """Return the shares in permille, row by row; the same small cells are suppressed in both tables."""
     shown = np.where(counts < MIN_CELL_ROWS, 0, counts).reshape(cells, cells)
     return [[round(float(1000 * c / counts.sum()), 2) for c in row] for row in shown]

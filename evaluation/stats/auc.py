@@ -53,7 +53,7 @@ def delong_auc(
 
 
 def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
-    """Return the AUC under several weightings of the same rows, which is what a bootstrap of rows is; ties count half.
+    """Return the AUC under several weights of the same rows, such as bootstrap weights; ties count half.
 
     Args:
         positive: Which rows are of the positive class, shape (n,).

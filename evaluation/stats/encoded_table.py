@@ -71,7 +71,7 @@ def scored_columns(schema: Schema) -> list[str]:
 
 
 def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[EncodedTable]:
-    """Return the code tables with one book; the first frame is the real one, whose range is cut into bins.
+    """Encode tables with one code book; the first frame is the real one, whose range is cut into bins.
 
     Args:
         frames: Validated tables with the schema's columns.

@@ -103,7 +103,7 @@ class _VarianceTerms:
 
 
 def _second_order_variance(second: Floats) -> float:
-    """Return the mean square, over two different rows, of what they add together, less what either adds by itself."""
+    """Return the mean square, over pairs of different rows, of their joint effect minus their separate effects."""
     centred = second - second.mean(axis=0) - second.mean(axis=1)[:, None] + second.mean()
     t = len(second)
     return float((centred**2).sum() - (np.diag(centred) ** 2).sum()) / max(t * (t - 1), 1)

@@ -60,7 +60,7 @@ def event_to_data(event: Any) -> dict[str, Any]:
     name = type(event).__name__
     if name not in _FIELDS or not type(event).__module__.startswith("dp_accounting"):
         raise PrivacyError(
-            f"{event!r} is no event that the ledger can account for; it takes {', '.join(sorted(_FIELDS))}"
+            f"{event!r} is not an event that the ledger can account for; it accepts {', '.join(sorted(_FIELDS))}"
         )
     data: dict[str, Any] = {"type": name, **{field: getattr(event, field) for field in _FIELDS[name]}}
     if name in _HOLDING_ONE:
@@ -78,7 +78,7 @@ def validate_event(data: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = data.get("type")
     if not isinstance(name, str) or name not in _FIELDS:
-        raise PrivacyError(f"{dict(data)!r} is no event that the ledger knows; it takes {', '.join(sorted(_FIELDS))}")
+        raise PrivacyError(f"{dict(data)!r} is not an event of the ledger; it accepts {', '.join(sorted(_FIELDS))}")
     out: dict[str, Any] = {"type": name}
     for field, number in _FIELDS[name].items():
         value = data.get(field)

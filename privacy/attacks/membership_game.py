@@ -2,7 +2,7 @@
 
 The held-out rows are split once: the *reference* is what an intruder knows of the population, the *controls* are
 attacked. If the synthetic table says nothing of its training rows that it does not say of the population, members and
-controls are exchangeable whatever the attack does with the synthetic and the reference rows; every p-value rests on
+controls are exchangeable for any attack on the synthetic and the reference rows; every p-value relies on
 that alone.
 """
 

@@ -89,7 +89,7 @@ def infer_source(
         floor=0.5,
         p=float(np.mean([way >= gap - 1e-12 for way in ways])),
         unit="AUC",
-        description="How well sites that took part are distinguished from others, by rows that nobody learned.",
+        description="How well participating sites are distinguished from others, by rows that no model was trained on.",
         method=f"{len(took_part)} sites against {len(stayed_out)}; mean density ratio of each; exact permutation of "
         f"the sites ({len(ways):,} ways; no p-value below {1 / len(ways):.3f} can be had).",
         detail=tuple(Part(columns=(name,), value=float(value)) for name, value in zip(names, score, strict=True)),

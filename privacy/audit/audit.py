@@ -41,7 +41,7 @@ from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
 
 MAX_P_REVERSED = 1e-3
-"""Chance of refusing tables in which members and controls are alike."""
+"""Probability of refusing tables in which members and controls have the same distribution."""
 
 MIN_HOLDOUT_ROWS = 6
 """Minimum number of held-out rows."""

@@ -80,7 +80,7 @@ def describe_verdict(
     runs: int,
     detectable: float | None,
 ) -> str:
-    """Return the verdict in words: what was measured beside the claim, and what would have been found."""
+    """Return the verdict in words: the measured bound, the claim, and the power of the audit."""
     summary = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
     if mu is not None:
         summary += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"

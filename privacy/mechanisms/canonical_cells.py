@@ -1,4 +1,4 @@
-"""One canonical form for each cell, whatever the type of the column that it is in.
+"""One canonical form for each cell, independent of the type of its column.
 
 One word among numbers turns a column of numbers into one of text: 7 becomes "007", 0.5 becomes "0.50", True becomes
 "true". So that no cell of one row decides what becomes of the others, text that pandas would read as a number or a
@@ -75,7 +75,7 @@ def find_ambiguity(values: Sequence[Any]) -> str:
     first: dict[str, Any] = {}
     for value, text, number in zip(values, cells_to_text(values), _cells_to_numbers(values), strict=True):
         if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):
-            return f"{value!r} is no exact number to every reader of files: use at most 15 digits, or a letter in front"
+            return f"{value!r} is not an exact number to every file reader: use at most 15 digits, or a letter in front"
         if "\0" in text:
             return f"{value!r} holds a NUL character, at which text ends for many a reader"
         if text in first:
@@ -139,7 +139,7 @@ def _cell_to_text(cell: Any, number: float) -> str | None:
         except (ValueError, OverflowError):
             return UNREADABLE
     elif math.isnan(number):
-        # A NaN is missing; anything else that is no number cannot be a category.
+        # A NaN is missing; anything else that is not a number cannot be a category.
         return None if isinstance(cell, (float, np.floating, decimal.Decimal)) else UNREADABLE
     return UNREADABLE if math.isfinite(number) and abs(number) >= MAX_EXACT_INTEGER else format_number(number)
 

@@ -18,7 +18,7 @@ from tabsynth.privacy.mechanisms.noise import Noise
 _WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
 
 NO_KEY = "\0no key"
-"""The key of a row whose cell names nobody exactly, such as a fraction or a list; such rows are left out."""
+"""The key of a row whose cell is not an exact key, such as a fraction or a list; such rows are left out."""
 
 
 def check_person_column(persons: pd.Series) -> None:
@@ -39,7 +39,7 @@ def check_person_column(persons: pd.Series) -> None:
 
 
 def person_keys(persons: pd.Series) -> npt.NDArray[np.object_]:
-    """Return the key of each row's person as text, shape (n,): None where missing, ``NO_KEY`` where the cell is no key.
+    """Return the key of each row's person as text, shape (n,): None if missing, ``NO_KEY`` if the cell is not a key.
 
     Text is a key as it is spelled, but for whole numbers, which a reader may have taken for numbers: 7, 7.0, "7" and
     "007" are one key.

@@ -112,7 +112,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | Path | None]) -> None:
-    """Raise SourceError if an output is the same file as an input or another output, under whatever name."""
+    """Raise SourceError if an output is the same file as an input or another output, also under another name."""
     known = [path for path in inputs if path and not _is_no_file(str(path))]
     written: list[str | Path] = []
     for output in outputs:
@@ -150,7 +150,7 @@ def _is_same_file(first: str | Path, second: str | Path) -> bool:
 
 
 def _remove_stale(folder: Path, prefix: str) -> None:
-    """Remove temporaries of killed processes: old ones that nobody has locked."""
+    """Remove temporary files of killed processes: old ones without a lock."""
     form = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}\.tmp")
     with suppress(OSError):
         for path in [path for path in folder.iterdir() if form.fullmatch(path.name)]:

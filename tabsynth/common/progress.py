@@ -29,7 +29,7 @@ class Progress:
 
 
 def progress_bar(total: int, what: str, unit: str, shown: bool | None, initial: int = 0) -> tqdm[Any]:
-    """Return a progress bar on stderr, silent when stderr is no terminal and for work of under two seconds.
+    """Return a progress bar on stderr, silent when stderr is not a terminal and for work of under two seconds.
 
     Args:
         total: Units of work in all.

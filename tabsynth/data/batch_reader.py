@@ -62,7 +62,7 @@ class Batches:
 
         Raises:
             SourceError: The file cannot be read.
-            DataError: Its content is no table.
+            DataError: Its content is not a table.
         """
         if isinstance(self.table, str):
             for batch in read_batches(self.table, columns=None if columns is None else list(columns)):

@@ -32,7 +32,7 @@ def open_table(name: str | Path, schema: Schema | None = None, options: Mapping[
     """
     if is_shipped(name):
         if options:
-            raise SourceError(f"{name} is no file: remove the options {quote(options)}")
+            raise SourceError(f"{name} is not a file: remove the options {quote(options)}")
         return Table.of(load_shipped(str(name).removeprefix(PREFIX)), schema)
     from tabsynth.data.read_write import read, read_partial
 

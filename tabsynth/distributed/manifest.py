@@ -96,7 +96,7 @@ def _read_recorded(folder: Path, plan: ShardPlan) -> dict[int, str]:
         known, shards = data["plan"], data["shards"]
         recorded = {int(shard["number"]): str(shard["sha256"]) for shard in shards}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{str(path)!r} is no manifest of a sample, or is damaged; name a new folder") from error
+        raise SourceError(f"{str(path)!r} is not a manifest of a sample, or is damaged; name a new folder") from error
     wanted = plan.to_dict()
     differing = [name for name in wanted if known.get(name) != wanted[name]]
     if differing:

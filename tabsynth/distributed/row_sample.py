@@ -29,7 +29,7 @@ def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataF
 
     Raises:
         SourceError: The file cannot be read.
-        DataError: Its content is no table.
+        DataError: Its content is not a table.
     """
     rng = np.random.default_rng(seed)
     frames: list[pd.DataFrame] = []

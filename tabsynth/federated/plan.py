@@ -116,12 +116,12 @@ class FederatedPlan:
         """Rebuild the output of ``to_dict``.
 
         Raises:
-            InputError: It is no plan.
+            InputError: It is not a plan.
         """
         try:
             return cls(**{**data, "schema": Schema.from_dict(data["schema"]), "sites": tuple(data["sites"])})
         except (KeyError, TypeError) as error:
-            raise InputError(f"this is no plan of a federated fit: {error}") from error
+            raise InputError(f"this is not a plan of a federated fit: {error}") from error
 
     def hash(self) -> str:
         """Return the SHA-256 of the plan and of the versions that all parties must have."""

@@ -48,7 +48,7 @@ def decode_message(data: bytes) -> dict[str, Any]:
     """Decode what ``encode_message`` gave.
 
     Raises:
-        PrivacyError: It is no message.
+        PrivacyError: It is not a message.
     """
     try:
         message = _from_plain(json.loads(data))

@@ -20,7 +20,7 @@ class MappingReader:
         self.known: list[str] = []
 
     def take(self, key: str, kinds: Any, what: str, default: Any = None, *, required: bool = False) -> Any:
-        """Consume a key whose value has one of ``kinds``; an integer is a float, a boolean is no number."""
+        """Consume a key whose value has one of ``kinds``; an integer is a float, a boolean is not a number."""
         self.known.append(key)
         value = self.data.pop(key, None)
         if value is None:

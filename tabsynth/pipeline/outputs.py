@@ -24,7 +24,7 @@ CHUNK_ROWS = 65_536
 
 
 def check_table_output(path: str | Path, table: str | None = None) -> None:
-    """Raise SourceError if the suffix is no table format, the path not writable, or a URL names no table."""
+    """Raise SourceError if the suffix is not a table format, the path not writable, or a URL names no table."""
     from tabsynth.data.file_formats import SUFFIXES
     from tabsynth.data.sql.transfer import table_of
     from tabsynth.data.sql.urls import is_database_url, parse_url
@@ -43,7 +43,7 @@ def is_written_whole(path: str | Path) -> bool:
 
 
 def check_report_output(path: str | Path) -> None:
-    """Raise SourceError if the suffix is no report format, or the path is not writable."""
+    """Raise SourceError if the suffix is not a report format, or the path is not writable."""
     if Path(path).suffix.lower() not in (".html", ".json", ".md"):
         raise SourceError(f"cannot write a report to {str(path)!r}: its name must end in .html, .json or .md")
     check_writable(path)

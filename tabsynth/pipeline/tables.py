@@ -52,7 +52,7 @@ class SourceTable:
         self._table: Table | None = None
 
     def hash(self) -> str:
-        """Hash of the contents of all sources; a source that is no file is read for it."""
+        """Hash of the contents of all sources; a source that is not a file is read for it."""
         job = self._job
         if job.mix is not None:
             from tabsynth.mixing.plan.plan import Plan

@@ -37,7 +37,7 @@ def check_output(target: Path, recipients: Sequence[str]) -> None:
     if not target.parent.is_dir():
         raise SourceError(f"cannot write {str(target)!r}: the folder {str(target.parent)!r} does not exist")
     if os.path.lexists(target) and not is_release(target):
-        raise SourceError(f"{str(target)!r} exists and is no release; choose another folder, or remove it")
+        raise SourceError(f"{str(target)!r} exists and is not a release; choose another folder, or remove it")
 
 
 def is_release(folder: Path) -> bool:

@@ -78,7 +78,7 @@ class FolderFiles:
 
 
 class ZipFiles:
-    """A bundle in a zip of ours."""
+    """A bundle in a zip file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.faults: list[str] = []

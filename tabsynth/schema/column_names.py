@@ -33,7 +33,7 @@ PERSON_NAME_WORDS = frozenset({
     "familienname", "nombre", "apellido", "apellidos", "nom", "prenom", "prénom", "nome", "cognome", "sobrenome",
     "имя", "фамилия", "नाम"
 })  # fmt: skip
-"""Words for the name of a person, in whatever name of a column."""
+"""Words for the name of a person in any column name."""
 NAME_PART_WORDS = frozenset({"first", "last", "middle", "maiden", "full", "given", "family", "sur", "nick", "birth"})
 ADDRESS_WORDS = frozenset({
     "email", "mail", "address", "street", "street1", "address1", "address2", "adresse", "anschrift", "straße",

@@ -8,8 +8,8 @@ run code. There are no attributes, subscripts or assignments, and the only names
 - ``where(condition, then, otherwise)``, ``min(...)``, ``max(...)``, ``round(x, decimals)``, ``floor``, ``abs``,
   ``sqrt``, ``exp``, ``log``
 - ``missing(column)``: whether the cell is empty
-- a column by its name, or ``col("its name")`` if the name is no Python identifier. A date is the number of days since
-  1970, so ``admitted + 3`` is three days later.
+- a column by its name, or ``col("its name")`` if the name is not a Python identifier. A date is the number of days
+  since 1970, so ``admitted + 3`` is three days later.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Formula:
                 close = difflib.get_close_matches(name, list(columns), n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
                 raise InputError(
-                    f"{where}: the formula {text!r} reads {name!r}{hint}, which is no column; there are "
+                    f"{where}: the formula {text!r} reads {name!r}{hint}, which is not a column; there are "
                     f"{quote(columns, 12)}"
                 )
         return cls(text, tree, names)

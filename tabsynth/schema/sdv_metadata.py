@@ -159,7 +159,7 @@ def _facts(name: str, entry: Mapping[str, Any], *, key: bool) -> dict[str, Any]:
 
 
 def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
-    """One column of ours as an entry of SDV's."""
+    """Return a column as an SDV entry."""
     before = copy.deepcopy(dict(column.sdv))
     if not before:
         return _entry(column, version)

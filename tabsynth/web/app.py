@@ -72,7 +72,7 @@ def create_app(root: Path, access: Access, *, max_bytes: int = MAX_BYTES) -> Sta
 
 
 def _form(handler: Handler, page: Callable[..., Response]) -> Callable[[Request], Any]:
-    """A POST handler: the CSRF token is checked first, and an error of ours is shown on the page it came from."""
+    """Return a POST handler that checks the CSRF token, and shows errors on the page that caused them."""
 
     async def handle(request: Request) -> Response:
         async with request.form(max_files=1, max_fields=MAX_FIELDS) as form:

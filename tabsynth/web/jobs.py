@@ -66,7 +66,7 @@ def start(root: Path, project: Project, action: str) -> None:
 
 
 _CHILDREN: list[subprocess.Popen[bytes]] = []
-"""Workers of this server, to be waited for; those of an earlier server are nobody's children."""
+"""Child processes of this server, which it must reap; workers of an earlier server are not its children."""
 
 
 def running(root: Path) -> tuple[int, str] | None:

@@ -96,7 +96,7 @@ def write_state(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def open_project(root: Path, slug: str) -> Project:
-    """Return the project of a name.
+    """Open a project by its name.
 
     Raises:
         InputError: There is none.

@@ -144,7 +144,7 @@ class _TooLargeError(Exception):
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:
-    """Count the bytes of a body, whatever length its header names."""
+    """Count the bytes of a body, without trusting the length in its header."""
     seen = 0
 
     async def counted() -> Message:

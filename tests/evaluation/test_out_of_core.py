@@ -69,7 +69,7 @@ def test_what_cannot_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         out_of_core.file_fidelity(real, other)
     with pytest.raises(DataError, match=r"empty\.parquet has no rows"):
         out_of_core.file_fidelity(real, empty)
-    with pytest.raises(SourceError, match="is no Parquet file"):
+    with pytest.raises(SourceError, match="is not a Parquet file"):
         out_of_core.file_fidelity(real, tmp_path / "none.parquet")
     (tmp_path / "broken.parquet").write_text("no")
     with pytest.raises(SourceError, match="cannot be compared"):

@@ -314,7 +314,7 @@ class TestRefusals:
     def test_a_folder_that_is_no_release_is_not_replaced(self, evidence: Evidence, keys: Path, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()
         (tmp_path / "home/thesis.txt").write_text("mine")
-        with pytest.raises(SourceError, match="exists and is no release"):
+        with pytest.raises(SourceError, match="exists and is not a release"):
             build(tmp_path / "home", evidence.rows, about=ABOUT, key=keys / "private.pem", **evidence.arguments)
         assert (tmp_path / "home/thesis.txt").read_text() == "mine"
 

@@ -131,7 +131,7 @@ def check_folder_output(folder: str | Path, tables: tuple[str, ...], format: str
     other = [path.name for path in sorted(target.iterdir()) if table_name(path) not in tables]
     if other:
         raise SourceError(
-            f"cannot replace the folder {str(folder)!r}: it holds {quote(other, 3)}, which is no table of this "
+            f"cannot replace the folder {str(folder)!r}: it holds {quote(other, 3)}, which is not a table of this "
             "database; choose another folder"
         )
 

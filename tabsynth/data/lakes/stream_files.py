@@ -45,7 +45,7 @@ def read_json_lines(path: Path) -> pa.Table:
     """Read one JSON object for each line.
 
     Raises:
-        DataError: A line is no object, a column mixes types, or is nested.
+        DataError: A line is not an object, a column mixes types, or is nested.
         SourceError: The file cannot be read.
     """
     try:

@@ -101,7 +101,7 @@ class PostgresCatalogue:
 
     def accepts(self, type: str) -> bool:
         """Return whether a type of this name exists."""
-        # A text that is no name of a type is an error, which would end the transaction.
+        # A text that is not the name of a type is an error, which would end the transaction.
         self.execute("SAVEPOINT tabsynth_type")
         try:
             found = bool(self.execute("SELECT to_regtype($1) IS NOT NULL", (type,))[0][0])

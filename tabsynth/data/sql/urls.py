@@ -127,7 +127,7 @@ def parse_url(name: str) -> DatabaseUrl:
     """Parse a URL and fill in variables of the environment.
 
     Raises:
-        SourceError: It contains a password, names a variable that is not set, or is no database's.
+        SourceError: It contains a password, names a variable that is not set, or is not a database's.
     """
     check_no_password(name)
     location, sign, table = name.partition("#")

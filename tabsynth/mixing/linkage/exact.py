@@ -39,7 +39,7 @@ class Growth:
 def number_keys(
     frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]], loose: bool = False
 ) -> dict[str, Integers]:
-    """Return the number the keys alike in all sources; -1 where a part is null.
+    """Number equal keys equally in all sources; -1 where a part is null.
 
     Placeholders ("unknown", 0, 999-99-9999, ...) count as null.
 

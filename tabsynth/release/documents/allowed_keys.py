@@ -1,4 +1,4 @@
-"""Every key that a document of a release may have. What is not listed cannot enter, whatever an evaluation holds."""
+"""Allow list of the keys in a release's documents; keys that are not listed are never published."""
 
 from __future__ import annotations
 

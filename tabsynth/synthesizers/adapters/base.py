@@ -171,7 +171,7 @@ class WrappedSynthesizer(Synthesizer):
 
     @abstractmethod
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
-        """Return the live model of its parts."""
+        """Rebuild the model from its parts."""
 
     @abstractmethod
     def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:

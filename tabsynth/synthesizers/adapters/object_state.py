@@ -94,7 +94,7 @@ def to_state(value: Any, arrays: Arrays) -> Any:
 
 
 def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
-    """Return the value that ``to_state`` gave the data of.
+    """Rebuild a value from the result of ``to_state``.
 
     Raises:
         ModelFileError: The data names a class that is not in ``CLASSES``, or is not what ``to_state`` writes.

@@ -2,7 +2,7 @@
 
 The codec says what every column is. Numbers and dates go over as floats, beside a column of zeros and ones where values
 may be missing; everything else goes over as its tokens. What the codec does not learn, and what never varies, stays
-here. So dtypes, rounding, identifiers, text and the floor on group size are the codec's, whatever the model.
+here. Therefore the codec controls dtypes, rounding, identifiers, text and the minimum group size for every model.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class TableAdapter:
         return [line.missing for line in self.lines.values() if line.missing is not None] + list(self.slots)
 
     def calibrate(self, drawn: pd.DataFrame) -> TableAdapter:
-        """Return the bridge under which each column is missing as often as in training, whatever the model makes of it.
+        """Return a bridge that restores each column's training share of missing values in the model's samples.
 
         A model that takes the most probable category, or one that was shown rare categories more often, gives too few
         gaps or too many. Those it gives stay where they are, as far as the rate allows.

@@ -126,7 +126,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: ``n`` or ``scale`` is not a number of rows.
-            ConditionError: A condition is on a table that is no root, or cannot be met.
+            ConditionError: A condition is on a table that is not a root, or cannot be met.
         """
         self._check_fitted()
         wanted, conditions = self._root_rows(n, scale), self._conditions(given)

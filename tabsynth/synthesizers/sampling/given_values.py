@@ -137,7 +137,7 @@ def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd
             missing = value is None or bool(pd.isna(value))
             found = None if missing else known.get(value)
         except (TypeError, ValueError) as error:
-            raise ConditionError(f"given[{name!r}]: {value!r} is no value of a {column.kind} column") from error
+            raise ConditionError(f"given[{name!r}]: {value!r} is not a value of a {column.kind} column") from error
         if missing or found is not None:
             out[row] = found
             continue

@@ -1,6 +1,6 @@
 """Fast evaluation of boosted trees on tokens with bit sets.
 
-A token excludes the same leaves of a tree whatever the other tokens of its row. The remaining leaves are a precomputed
+A token excludes the same leaves of a tree for any other tokens of its row. The remaining leaves are a precomputed
 bit set per token, and the intersection over a row's tokens is its leaf: Lucchese et al., "QuickScorer: a fast algorithm
 to rank documents with additive ensembles of regression trees", SIGIR 2015, with tokens instead of thresholds. It is
 several times faster than traversing each tree, runs on the device of the tokens, and is stored as plain arrays.

@@ -50,7 +50,7 @@ class Protection:
 
     @classmethod
     def of(cls, project: Project) -> Protection:
-        """Return the project's choice; none so far is no protection."""
+        """Return the project's choice; without one, no protection."""
         return cls(**project.state.get("protection") or {})
 
     @property

@@ -188,7 +188,7 @@ def test_a_schema_that_is_not_public_is_refused_by_name(column: dict[str, Any], 
 
 
 def test_the_unit_must_be_an_identifier() -> None:
-    with pytest.raises(PrivacyError, match="no column of the schema"):
+    with pytest.raises(PrivacyError, match="not a column of the schema"):
         private_schema(SCHEMA, "patient")
     with pytest.raises(PrivacyError, match="declare it identifier"):
         private_schema(SCHEMA, "sex")
