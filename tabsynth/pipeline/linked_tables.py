@@ -204,7 +204,7 @@ def _split_paths(keys: MappingReader) -> dict[str, str]:
 
 
 def _sample(keys: MappingReader | None) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the output of the step, and what to draw."""
+    """Parse the step ``sample``: its output, and the rows to sample."""
     if keys is None:
         return {}, {}
     drawn = {
@@ -219,7 +219,7 @@ def _sample(keys: MappingReader | None) -> tuple[dict[str, str], dict[str, Any]]
 
 
 def _evaluate(keys: MappingReader | None) -> tuple[dict[str, str], dict[str, float]]:
-    """Return the reports, and limits by score."""
+    """Parse the step ``evaluate``: its reports, and limits by score."""
     if keys is None:
         return {}, {}
     paths = {"report": keys.take("report", str, "a file name", "report.html")}

@@ -41,7 +41,7 @@ class StepRecord:
 
 
 def read_record(folder: Path, step: str) -> StepRecord | None:
-    """Return the record of a step; None if there is none, or a damaged one."""
+    """Read the record of a step; None if it is missing or damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         data = parse_json((folder / f"{step}.json").read_bytes())
         if data["format"] == FORMAT and data["version"] == VERSION:

@@ -44,7 +44,7 @@ FAILED_FOLDER = "failed"
 RESULT_FILES = ("model", "synthetic", "report", "train", "holdout", "audit", "release")
 
 INTERNAL = ("model", "report", "json", "audit", "audit_json", "train", "holdout")
-"""Outputs that hold facts of the real table: for their owner only."""
+"""Outputs with facts of the real table, which are readable by their owner only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +199,7 @@ def _prepare(
 
 
 def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) -> str:
-    """Take over a step from its record; returns why it must run, or nothing."""
+    """Reuse a step from its record; return why it must run, empty if it was reused."""
     record, sources = read_record(folder / "steps", step), steps.sources_of(step)
     reason = stale_reason(record, sources)
     if reason or record is None:
@@ -265,7 +265,7 @@ def _unmet(steps: Steps) -> tuple[str, ...]:
 
 
 def _settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str, Path]:
-    """Move results into place, or those of this run alone into a subfolder; returns what was moved."""
+    """Move results into place, or only this run's into the subfolder of failed runs; return the moved paths."""
     output, moved = steps.job.output, {}
     for name, final in paths.items():
         aside = steps.aside[name]

@@ -1,4 +1,4 @@
-"""One run at a time in a folder, and a JSON file with the state of the run."""
+"""Lock of an output folder, and the JSON file with the state of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import BusyError, SourceError
 
 STATE_FOLDER = ".pipeline"
-"""Inside the output folder: records of steps, staged outputs, lock and status; for its owner only."""
+"""Subfolder of the output folder for records of steps, staged outputs, lock and status; readable by its owner only."""
 
 STATUS = "status.json"
 State = Literal["pending", "skipped", "running", "done", "failed"]

@@ -101,7 +101,7 @@ def parse_read(keys: MappingReader) -> Mapping[str, Any]:
 
 
 def parse_model(keys: MappingReader, folder: Path) -> ModelStep:
-    """Return the model step; all other keys are options of the model, which checks them."""
+    """Parse the model step; all other keys are options of the model, which checks them."""
     return ModelStep(
         kind=keys.take("kind", str, "a name", "masked"),
         seed=keys.seed(),
@@ -113,7 +113,7 @@ def parse_model(keys: MappingReader, folder: Path) -> ModelStep:
 
 
 def parse_sample(keys: MappingReader | None, folder: Path) -> SampleStep | None:
-    """Return the step ``sample``."""
+    """Parse the step ``sample``."""
     if keys is None:
         return None
     rows = keys.take("rows", int, "an integer")
@@ -152,7 +152,7 @@ def _parse_database(name: str | None, folder: Path, where: str) -> str | None:
 
 
 def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
-    """Return the step ``evaluate``."""
+    """Parse the step ``evaluate``."""
     if keys is None:
         return None
     require = MappingReader(keys.take("require", Mapping, "limits by score", {}), f"{keys.where}: require")
@@ -167,7 +167,7 @@ def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
 
 
 def parse_split(keys: MappingReader | None) -> SplitStep | None:
-    """Return the step ``split``."""
+    """Parse the step ``split``."""
     if keys is None:
         return None
     step = SplitStep(
@@ -179,7 +179,7 @@ def parse_split(keys: MappingReader | None) -> SplitStep | None:
 
 
 def parse_audit(keys: MappingReader | None) -> AuditStep | None:
-    """Return the step ``audit``."""
+    """Parse the step ``audit``."""
     if keys is None:
         return None
     require = MappingReader(keys.take("require", Mapping, "maxima by score", {}), f"{keys.where}: require")
@@ -223,7 +223,7 @@ def _parse_privacy(data: Mapping[str, Any] | None, where: str, folder: Path) -> 
 
 
 def parse_mix(keys: MappingReader | None, folder: Path) -> MixStep | None:
-    """Return the step ``mix``."""
+    """Parse the step ``mix``."""
     if keys is None:
         return None
     step = MixStep(
@@ -236,7 +236,7 @@ def parse_mix(keys: MappingReader | None, folder: Path) -> MixStep | None:
 
 
 def parse_release(keys: MappingReader | None, folder: Path) -> ReleaseStep | None:
-    """Return the step ``release``."""
+    """Parse the step ``release``."""
     if keys is None:
         return None
     about = {key: keys.take(key, str, "text") for key in ("title", "description", "license", "publisher", "url")}

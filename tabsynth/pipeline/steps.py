@@ -1,4 +1,4 @@
-"""The steps of a pipeline: what each depends on, and what it does."""
+"""The steps of a pipeline: their dependencies and their execution."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Steps:
         return read_head(self.files["synthetic"], max(self.facts["read"]["rows"]["train"], 1), self.model.schema_)
 
     def sources_of(self, step: str) -> dict[str, str]:
-        """Return the hashes of what a step depends on, whose earlier steps are finished."""
+        """Return the hashes of everything that a step depends on; its earlier steps are finished."""
         job, seeds = self.job, self.seeds
         made_of: dict[str, Any] = {}
         if step == "read":

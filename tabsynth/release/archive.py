@@ -16,7 +16,7 @@ from tabsynth.errors import InputError, SourceError
 from tabsynth.release.manifest import MAX_FILES, is_safe_name
 
 MAX_ZIP_BYTES = (1 << 32) - (1 << 24)
-"""Beyond it a zip needs other headers; a folder has no limit."""
+"""Maximum size without ZIP64 headers; a folder has no limit."""
 
 BLOCK_BYTES = 1 << 20
 LOCAL, CENTRAL, END = "<4s5H3I2H", "<4s6H3I5H2I", "<4s4H2IH"

@@ -34,7 +34,7 @@ class GateError(TabsynthError):
 
 @dataclass(frozen=True)
 class GateResult:
-    """Whether a gate was passed, why not, and the waiver where it was waived.
+    """Result of a gate: passed, missed or waived.
 
     Attributes:
         gate: Its name: ``evaluation``, ``evaluation.SCORE``, ``audit``, ``ledger`` or ``evidence``.
@@ -144,7 +144,7 @@ def _ledger_gate(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) ->
 
 
 def _evidence_gate(frame: pd.DataFrame, evaluation: Report | None, audit: AuditReport | None) -> GateResult:
-    """Return the reports must be about these rows, or about the first of them where the table is large."""
+    """Check that the reports are about these rows, or about the first of them if the table is large."""
     for name, report in (("evaluation", evaluation), ("audit", audit)):
         if report is None:
             continue

@@ -23,7 +23,7 @@ FORMAT, SIGNATURE_FORMAT, VERSION = "tabsynth-release", "tabsynth-signature", 1
 MAX_MANIFEST_BYTES = 1 << 24
 MAX_FILES = 10_000
 DOMAIN = b"tabsynth-release-1\n"
-"""Begins every signed message, so that a signature is good for a release only."""
+"""Prefix of every signed message, so that a signature is valid for a release only."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}){0,4}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -51,7 +51,7 @@ def is_release(folder: Path) -> bool:
 
 @contextmanager
 def staging_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target to build in; it is removed afterwards, as are those of killed processes."""
+    """Yield a staging folder beside the target; it and those of killed processes are removed afterwards."""
     before = _previous(target)
     if before.exists() and not target.exists():
         before.rename(target)  # killed between the two renames of ``publish``

@@ -1,4 +1,4 @@
-"""Read a bundle, a folder or a zip, without following links and without expanding anything."""
+"""Read a bundle from a folder or a zip without following links or decompressing."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def open_bundle(path: str | Path) -> Iterator[BundleFiles]:
 
 
 def read_small(files: BundleFiles, name: str, limit: int) -> bytes:
-    """Return a small file's content.
+    """Read a small file.
 
     Raises:
         InputError: It is larger than the limit.

@@ -19,7 +19,7 @@ from tabsynth.release.reader import BundleFiles, read_small
 Line = tuple[Literal["ok", "failed", "note"], str, str]
 
 MAX_PARQUET_BYTES = 1 << 28
-"""A larger Parquet file's footer is not read."""
+"""Maximum size of a Parquet file whose footer is read."""
 
 
 def recheck_documents(files: BundleFiles) -> Iterator[Line]:

@@ -105,7 +105,7 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
 
 
 def _infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
-    """Return a pandas categorical stays categorical, unless no category repeats."""
+    """Return a categorical column for a pandas categorical, unless no category repeats."""
     if kind.ordered:
         return Categorical(name=name, ordered=True, why="it is an ordered categorical of pandas")
     plain = present.astype(object)

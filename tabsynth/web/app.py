@@ -21,7 +21,7 @@ from tabsynth.web.pages import Pages
 from tabsynth.web.security import Access, Guard
 
 MAX_BYTES = 2**30
-"""Largest upload."""
+"""Maximum size of an upload in bytes."""
 
 MAX_FIELDS = 10_000
 

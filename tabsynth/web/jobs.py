@@ -18,13 +18,13 @@ LOCK = ".job.lock"
 PROGRESS = "progress.json"
 LOG = "job.log"
 CANCEL = "cancel.json"
-"""Apart from the progress, which the worker writes: neither can undo what the other has written."""
+"""File of cancel requests, separate from the worker's progress file so that neither overwrites the other."""
 
 CANCELLED = "Cancelled. What was done is kept."
 STOPPED = {"state": "stopped", "message": "The work ended unexpectedly. What is done is kept."}
 
 MIN_SECONDS_TO_KILL = 10
-"""A second request to cancel ends a worker that has ignored the first one for so long."""
+"""Seconds after which a second request to cancel kills a worker that ignored the first one."""
 
 
 def start(root: Path, project: Project, action: str) -> None:
@@ -119,7 +119,7 @@ def status(root: Path, project: Project) -> dict[str, Any]:
     if progress.get("state") == "running":
         job = running(root)
         if job is None or job[1] not in ("", project.slug):
-            # It may have ended between the two looks.
+            # It may have ended between the two checks.
             progress = read_state(project.path(PROGRESS))
             if progress.get("state") == "running":
                 cancelled = project.path(CANCEL).exists()

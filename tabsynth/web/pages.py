@@ -89,7 +89,7 @@ class Pages:
         return _see(project, "columns")
 
     def go_on(self, request: Request) -> Response:
-        """Redirect to the first step that is not done."""
+        """Redirect to the first unfinished step."""
         project = self._project(request)
         return _see(project, project.step)
 
@@ -165,14 +165,14 @@ class Pages:
         return self.start(request, form)
 
     def learn(self, request: Request, error: str = "") -> Response:
-        """Step 4: watch it learn."""
+        """Step 4: training progress."""
         project = self._project(request)
         status = jobs.status(self.root, project)
         shown = live(status if status.get("action") == "train" else {}, Protection.of(project).private)
         return self._step(request, "learn.html.j2", 4, error, job=shown)
 
     def start(self, request: Request, form: FormData) -> Response:
-        """Start the job, or resume it; a simulation of the plan gives way."""
+        """Start or resume the training job; a running simulation of the plan is cancelled."""
         project = self._project(request)
         running = jobs.running(self.root)
         if running is not None and running[1]:

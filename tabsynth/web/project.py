@@ -72,7 +72,7 @@ class Project:
 
     @property
     def step(self) -> str:
-        """The first step that is not done."""
+        """The first unfinished step."""
         state = self.state
         if not state.get("confirmed"):
             return "columns"
@@ -82,7 +82,7 @@ class Project:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Return the plain data of a state file; empty if it is missing or damaged."""
+    """Read a state file; empty if it is missing or damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -114,7 +114,7 @@ def list_projects(root: Path) -> list[Project]:
 
 
 def create_project(root: Path, title: str) -> Project:
-    """Return a new folder, named after the title."""
+    """Create a project in a new folder named after its title."""
     base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40].strip("-") or "table"
     number = 1
     while True:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
 
 MIN_SECONDS = 0.3
-"""Between two writes of the progress."""
+"""Minimum time between two writes of the progress."""
 
 PHASES = {
     "measure": ("Measure", "ranges and lists, with noise"),
     "learn": ("Learn", "the patterns of the table"),
     "sample": ("Draw", "new rows"),
     "evaluate": ("Compare", "new rows with rows it never saw"),
-    "audit": ("Attack", "the new rows, as a thief would"),
+    "audit": ("Attack", "attacks on the new rows"),
 }
 """Phases of a training job, in order: a word, and what it does."""
 

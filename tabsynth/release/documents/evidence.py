@@ -1,4 +1,4 @@
-"""Public parts of an evaluation, an audit and a ledger. What a recipient may see is chosen here, key by key.
+"""Public parts of an evaluation, an audit and a ledger, selected key by key.
 
 A figure of the real table is not an output of a private mechanism. Where differential privacy is promised, a release
 therefore holds levels (good, fair, poor) and verdicts in place of figures.

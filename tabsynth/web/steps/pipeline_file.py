@@ -1,4 +1,4 @@
-"""The project as a pipeline file, for the command line to go on with."""
+"""Export of a project as a pipeline file for the command line."""
 
 from __future__ import annotations
 

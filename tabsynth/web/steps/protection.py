@@ -21,13 +21,13 @@ EPSILONS = (0.1, 0.3, 1.0, 3.0, 10.0)
 WORDS = {0.1: "Very strong", 0.3: "Strong", 1.0: "Standard", 3.0: "Moderate", 10.0: "Weak"}
 
 MEASURE_SHARE = 0.2
-"""Share of the budget, as rho, that measures what the schema leaves open."""
+"""Share of the budget (as rho) for measuring facts that the schema does not declare."""
 
 SLACK = 0.98
 """Of rho: the measurement of categories adds a small delta, which the ledger turns into epsilon."""
 
 PLACEHOLDER_VALUES = 8
-"""Categories of a planned column whose values are not declared."""
+"""Assumed number of categories of a column without declared values."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def ledger_balance(project: Project) -> dict[str, float] | None:
 
 
 def declare(schema: Schema) -> Schema:
-    """Return the schema with every column declared, as a person has confirmed each of them.
+    """Return the schema with every column declared; the user has confirmed each of them.
 
     Identifiers lose their pattern, which was inferred from the rows.
     """

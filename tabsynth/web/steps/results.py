@@ -11,7 +11,7 @@ from tabsynth.web.steps.release import PUBLIC_KEY
 MAX_PICTURES = 8
 
 ROOT = "/"
-"""Stands for the folder of all projects."""
+"""Placeholder for the folder of all projects."""
 
 DOWNLOADS = {
     "synthetic.csv": ("output", "text/csv"),
@@ -24,7 +24,7 @@ DOWNLOADS = {
     "pipeline.yaml": ("", "application/yaml"),
     "schema.json": ("", "application/json"),
 }
-"""Files that the page gives away: folder and type."""
+"""Files that can be downloaded: folder and type."""
 
 PAGES = ("report.html", "audit.html")
 """Files that are shown rather than downloaded."""
@@ -50,7 +50,7 @@ AUDIT_WORDS = {
 
 
 def summary(project: Project) -> dict[str, Any] | None:
-    """Return the data of the last step; None before the report exists."""
+    """Return the data of the results page; None before the report exists."""
     report = read_state(project.output("report.json"))
     if not report:
         return None
@@ -74,7 +74,7 @@ def summary(project: Project) -> dict[str, Any] | None:
 
 
 def _pictures(report: dict[str, Any], target: str | None) -> list[dict[str, Any]]:
-    """Return the target first, then the columns as they come."""
+    """Return pictures of the target first, then of the other columns."""
     errors = {
         part["columns"][0]: part["value"]
         for score in report["scores"]

@@ -18,7 +18,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.web.project import SCHEMA, TABLE, Project, create_project
 
 MIN_ROWS = 50
-"""Fewer rows cannot be split, learned and evaluated."""
+"""Minimum rows of a table that can be split, learned and evaluated."""
 
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){1,2}$", re.ASCII)
 
