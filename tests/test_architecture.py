@@ -1,4 +1,4 @@
-"""The house's own rules, held by reading the code: what is public, who imports what, and what nobody does."""
+"""Architectural rules that are checked by reading the code: public names, imports and forbidden calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tabsynth without the packages that it only adapts: all of our own works, the adapters say what to install."""
+"""tabsynth works without the packages that it adapts, and the adapters name what to install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for options: a better score on rows that were not fitted, and an honest figure for it."""
+"""Hyperparameter search: a better score on held-out rows, with an unbiased estimate of it."""
 
 from __future__ import annotations
 

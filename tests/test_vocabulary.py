@@ -1,4 +1,4 @@
-"""Prose and names use the field's terms: words of the project's early private vocabulary do not return."""
+"""Comments, docstrings, names and documentation use the field's terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows added for balance: counts reached, real rows untouched, columns kept in their domain."""
+"""Augmentation for balance: requested counts, unchanged real rows, and columns within their domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What privacy will cost, from public facts alone."""
+"""Simulation of the error at each epsilon from public facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it prints where, its exit codes, and that bad input is refused before anything is written."""
+"""The command line: output streams, exit codes, and bad input that is refused before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The codec: what goes in comes back, in the same dtypes, and nothing rare leaves."""
+"""The codec: round trips keep values and dtypes, and rare values are not released."""
 
 from __future__ import annotations
 

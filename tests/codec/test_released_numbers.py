@@ -1,4 +1,4 @@
-"""No number of a codec, outside values that enough persons share, is one person's value."""
+"""Numbers that a codec stores are never a single person's value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contract for every dtype that pandas and pyarrow have: a column comes back in it, or is refused by name."""
+"""Every dtype of pandas and pyarrow survives a round trip through the codec, or is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would take for a formula is marked in CSV and in workbooks, and comes back as it was."""
+"""Text that a spreadsheet would evaluate is escaped in CSV and workbooks, and survives the round trip."""
 
 from __future__ import annotations
 

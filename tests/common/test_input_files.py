@@ -1,4 +1,4 @@
-"""Input files are read strictly: what is ambiguous, endless or too deep is refused by a message."""
+"""Input files are parsed strictly: ambiguous, endless or deeply nested content is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model file: whole or refused, never executed."""
+"""Model files are read completely or refused, and never executed."""
 
 from __future__ import annotations
 

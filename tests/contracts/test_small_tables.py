@@ -1,4 +1,4 @@
-"""What every synthesizer makes of small tables, of arguments, and of its surroundings."""
+"""Contract of every synthesizer: small tables, arguments and side effects."""
 
 from __future__ import annotations
 

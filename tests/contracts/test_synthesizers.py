@@ -1,4 +1,4 @@
-"""What every synthesizer must do, whatever its model."""
+"""Contract of every synthesizer: output, seeds, files, random states and model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in batches: put together, they are what reading the whole gives, whatever a single batch looks like."""
+"""Tables read in batches equal tables read at once."""
 
 from __future__ import annotations
 

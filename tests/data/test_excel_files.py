@@ -1,4 +1,4 @@
-"""Workbooks: what Excel would change is refused, and what a reader of cells cannot see is reported."""
+"""Workbooks: values that Excel would change are refused, and features invisible to a cell reader are reported."""
 
 from __future__ import annotations
 

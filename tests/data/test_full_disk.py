@@ -1,4 +1,4 @@
-"""On a full disk every kind of output fails with our error, and what was there before is still there."""
+"""On a full disk every kind of output raises our error and leaves earlier files unchanged."""
 
 from __future__ import annotations
 

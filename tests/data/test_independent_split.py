@@ -1,4 +1,4 @@
-"""A split for private fits: which rows are held out depends on nothing that the rows hold."""
+"""Splits for private fits do not depend on the content of the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a private fit: whatever bytes follow the header, it becomes a table of the declared columns."""
+"""Files of a private fit: any content after the header gives a table of the declared columns."""
 
 from __future__ import annotations
 

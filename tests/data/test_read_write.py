@@ -1,4 +1,4 @@
-"""None"""
+"""Reading and writing tables: round trips of types and values in every format, schemas, chunks and refused files."""
 
 import gzip
 

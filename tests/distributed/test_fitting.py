@@ -1,4 +1,4 @@
-"""Fits to a sample of a file's rows: which rows are used, and that the model says so."""
+"""Fits to a sample of a file's rows: the rows that are used, and the model card's statement of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharded samples: the same bytes from every executor, and runs that go on after a kill."""
+"""Sharded samples: equal bytes from every executor, and runs that resume after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What added, balanced and virtual rows do downstream, on cases whose answer is known."""
+"""Augmentation scores on cases with known answers."""
 
 from __future__ import annotations
 

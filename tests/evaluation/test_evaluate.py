@@ -1,4 +1,4 @@
-"""The whole call: what it gives, what it refuses, and that the report survives its JSON."""
+"""``evaluate``: results, refused arguments, and reports that survive their JSON form."""
 
 from __future__ import annotations
 

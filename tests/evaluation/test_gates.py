@@ -1,4 +1,4 @@
-"""Gates: limits held, names checked, waivers that say who and why and run out."""
+"""Gates: limits, names, and waivers with a person, a reason and an expiry date."""
 
 from __future__ import annotations
 

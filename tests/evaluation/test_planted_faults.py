@@ -1,4 +1,4 @@
-"""Faults that were planted, one at a time: the report must find each and name where it is, and find none without."""
+"""The report detects and locates each planted fault, and reports none without faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random thirds of one real table: nothing counts against a table of real rows, and copies are detected."""
+"""Random thirds of one real table: real rows pass as synthetic ones, and copies are detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreement with the neutral scorer that lies beside the repository."""
+"""Agreement with the independent reference scorer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Federated fits: the sums, what the coordinator sees, lost sites, refusals and ledgers."""
+"""Federated fits: sums, the coordinator's view, lost sites, refusals and ledgers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way in which mixing goes wrong, planted: each meets its guard, and nothing is written."""
+"""Every check of mixing detects its planted fault before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suggestion sees in the values: units, a second unit, sentinels, codes, parts; and what it must not see."""
+"""Findings of a suggestion in the values: units, sentinels, codes and split columns; and no false findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four hospitals' extracts in disguise: what a plan finds, what it asks, and what one table of all of them is worth."""
+"""Four disguised extracts of one data set: the suggested plan, its questions, and the value of the mixed table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What made a mixed table goes with it: into its frame and file, the model's card and file, and the report."""
+"""Provenance of a mixed table is kept in its frame and file, the model's card and file, and the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions of a suggestion: contrary names, sentinels beside a scale, words beside numbers, failing proposals."""
+"""Questions of a suggestion: contrary names, sentinels, words among numbers, and failing proposals."""
 
 from __future__ import annotations
 

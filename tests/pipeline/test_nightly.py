@@ -1,4 +1,4 @@
-"""A scheduled pipeline: steps are skipped, resumed after a kill, and refused without touching what was there."""
+"""Scheduled pipelines: skipped steps, resumption after a kill, and refusals that leave earlier results unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline: what its file may say, how it parts a table, and the whole job on a small one."""
+"""The pipeline: its file, the split of the table, and a whole run on a small table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a private fit leaves behind, but for noisy numbers, is the same for neighbouring tables."""
+"""Artefacts of a private fit are equal for neighbouring tables, except for noisy numbers."""
 
 from __future__ import annotations
 

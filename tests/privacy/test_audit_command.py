@@ -1,4 +1,4 @@
-"""``tabsynth audit``: reports written, exit codes, gates, and nothing written on bad input."""
+"""``tabsynth audit``: reports, exit codes, gates, and nothing written on bad input."""
 
 from __future__ import annotations
 

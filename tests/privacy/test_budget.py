@@ -1,4 +1,4 @@
-"""What the user asks for: checked, and never exceeded."""
+"""Privacy parameters are validated and never exceeded."""
 
 from __future__ import annotations
 

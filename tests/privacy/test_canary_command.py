@@ -1,4 +1,4 @@
-"""``tabsynth canaries``: the bound beside the claim, exit codes, and what it refuses before any fit."""
+"""``tabsynth canaries``: the bound, exit codes, and arguments that are refused before any fit."""
 
 from __future__ import annotations
 

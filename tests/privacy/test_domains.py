@@ -1,4 +1,4 @@
-"""Domains measured for a charge: near the truth, and silent about any one unit."""
+"""Privately measured domains: accurate, and insensitive to any one unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AIM and MST by OpenDP: the contracts of every private fit hold around what OpenDP does itself."""
+"""AIM and MST of OpenDP satisfy the contracts of every private fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The private route of fit: what it refuses, what it reads, what it leaves behind."""
+"""Private fits: refused arguments, reads and side effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals of private models: they cover the truth as often as they say, where naive ones do not."""
+"""Intervals from private models have their nominal coverage, where naive intervals do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact relations among columns: found where they hold, never elsewhere, and kept in every synthetic row."""
+"""Arithmetic relations are discovered where they hold and only there, and hold in every synthetic row."""
 
 from __future__ import annotations
 

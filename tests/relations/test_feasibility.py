@@ -1,4 +1,4 @@
-"""Contradictory constraints are named; those that some row satisfies are not."""
+"""Contradictory constraints are named; satisfiable ones are accepted."""
 
 from __future__ import annotations
 

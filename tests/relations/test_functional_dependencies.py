@@ -1,4 +1,4 @@
-"""Columns that follow from another one do so in every synthetic row, whatever is asked for."""
+"""Functional dependencies hold in every synthetic row under any condition."""
 
 from __future__ import annotations
 

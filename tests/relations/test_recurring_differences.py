@@ -1,4 +1,4 @@
-"""Differences that recur exactly survive the round trip through tokens, which are wider than they are."""
+"""Recurring differences survive the round trip through wider tokens."""
 
 from __future__ import annotations
 

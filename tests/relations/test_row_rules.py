@@ -1,4 +1,4 @@
-"""Rules that every training row obeys are discovered, reported and kept; chance rules are not discovered."""
+"""Row rules are discovered, reported and enforced; rules by chance are not discovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that a table obeys are proposed in the schema's own form, and no others."""
+"""Rules of a table are suggested in the form of a schema, and no others are."""
 
 from __future__ import annotations
 

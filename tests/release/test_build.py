@@ -1,4 +1,4 @@
-"""A release: equal bytes for equal inputs, nothing internal, nothing written unless the gates are passed or waived."""
+"""Releases: equal bytes for equal inputs, no internal content, and nothing written with missed gates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile names and values do nothing in a real browser: report, audit, mixing and release pages."""
+"""Hostile names and values have no effect in a browser: report, audit, mixing and release pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verification: every changed byte is found and its file named; hostile bundles are refused, nothing is expanded."""
+"""Verification: every changed byte is detected and its file named; hostile bundles are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables from a schema and rules alone, and the little language of their formulas."""
+"""Tables from a schema and rules only, and the expression language of formulas."""
 
 from __future__ import annotations
 

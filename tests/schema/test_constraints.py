@@ -1,4 +1,4 @@
-"""Declared constraints: their plain data, which rows satisfy them, and what is refused."""
+"""Declared constraints: plain data, satisfied rows and refused declarations."""
 
 from __future__ import annotations
 

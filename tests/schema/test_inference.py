@@ -1,4 +1,4 @@
-"""None"""
+"""Schema inference: kinds, facts and formats of columns."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""Numbers as text: one format of a column, read, and written back identically."""
+"""Number formats of text columns are detected, parsed and written back identically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns, schemas and constraints: what they accept, what they refuse and by which name, and their JSON form."""
+"""Columns, schemas and constraints: accepted and refused facts, and their JSON form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schema files as people edit them: JSON and YAML, partial, with facts of another kind left over."""
+"""Schema files edited by hand: JSON and YAML, partial files, and facts of another kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declared constraints hold in every row of every synthesizer, under conditions and privacy, and bend nothing."""
+"""Declared constraints hold in every row of every synthesizer, under conditions and privacy, without distortion."""
 
 from __future__ import annotations
 

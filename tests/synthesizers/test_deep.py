@@ -1,4 +1,4 @@
-"""What our deep models share: they learn dependencies, keep their seed, meet conditions and come back from a file."""
+"""Shared behaviour of the deep models: dependencies, seeds, conditions and model files."""
 
 from __future__ import annotations
 

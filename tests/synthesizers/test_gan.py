@@ -1,4 +1,4 @@
-"""The GAN alone: no row comes twice, constraints hold, every stage of a fit resumes, and weights are refused."""
+"""GANSynthesizer: distinct rows, constraints, resumption of every stage, and refused weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The masked model alone: gaps, likelihoods, embeddings, constraints, many codes, chunks, and a fit that is killed."""
+"""MaskedSynthesizer: missing values, likelihoods, embeddings, constraints, wide columns, chunks and checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files of an earlier version load, and what they sample is what they learned."""
+"""Model files of earlier versions load and sample as before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The VAE alone: limits weigh each other, a fit resumes, and the prior has the density that it says."""
+"""VAESynthesizer: limits, resumption, and the density of the prior."""
 
 from __future__ import annotations
 

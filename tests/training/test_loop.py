@@ -1,4 +1,4 @@
-"""The training loop: further cycles while the score still falls, and a resumed fit that ends like an unbroken one."""
+"""The training loop: further cycles while the score improves, and resumed fits that equal uninterrupted ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The masked network's loss and gradients without autograd are those that autograd computes."""
+"""The masked network's hand-written loss and gradients equal those of autograd."""
 
 from __future__ import annotations
 

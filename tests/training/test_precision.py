@@ -1,4 +1,4 @@
-"""Precision of matrix products: one choice for each device, made in one place, and models that work with either."""
+"""Precision of matrix products: one setting for each device, and models that work with any of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs outlive the browser and the server: one at a time, cancelled and resumed, and never lost silently."""
+"""Jobs survive a restart of the browser and the server, are cancelled and resumed, and report every failure."""
 
 from __future__ import annotations
 

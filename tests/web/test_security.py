@@ -1,4 +1,4 @@
-"""Who may use the page: the holder of the link, from this machine's own name, on the page's own forms."""
+"""Access to the page: one-time link, host and origin checks, and CSRF tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command: the folder and the port are checked, and the link is printed."""
+"""The command ``serve``: folder and port are checked, and the link is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first three steps: what is taken in, shown and chosen."""
+"""The first three steps: input tables, columns and protection."""
 
 from __future__ import annotations
 

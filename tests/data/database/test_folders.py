@@ -1,4 +1,4 @@
-"""Folders of tables: what is read, what is refused, and that a folder is replaced as a whole or not at all."""
+"""Folders of tables: accepted and refused content, and atomic replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fast computations against their definitions, written out row by row or draw by draw, on small tables."""
+"""Optimised computations agree with their definitions on small tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape and trend errors: SDMetrics' definitions, invariances, and faults that were planted."""
+"""Shape and trend errors: agreement with SDMetrics, invariances and planted faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The finer scores on cases whose answer is known."""
+"""Detailed scores on cases with known answers."""
 
 from __future__ import annotations
 

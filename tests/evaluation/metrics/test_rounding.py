@@ -1,4 +1,4 @@
-"""The rounding of numbers and dates: what a person sees at once is a finding, real rows give none."""
+"""Differences in the rounding of numbers and dates are findings; real rows give none."""
 
 from __future__ import annotations
 

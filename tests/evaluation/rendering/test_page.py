@@ -1,4 +1,4 @@
-"""The page: self-contained, escaped, small, accessible in outline, and drawn by a real browser without complaint."""
+"""The report page: self-contained, escaped, small, accessible, and rendered by a browser without errors."""
 
 from __future__ import annotations
 

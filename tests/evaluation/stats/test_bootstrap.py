@@ -1,4 +1,4 @@
-"""What intervals are made of: the spread by chance that is taken for a score is the one that fresh tables show."""
+"""The bootstrap's estimate of a score's chance variation agrees with the variation over new tables."""
 
 from __future__ import annotations
 

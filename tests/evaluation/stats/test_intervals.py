@@ -1,4 +1,4 @@
-"""The intervals' promise on few repeats: the benchmark ``intervals.py`` runs hundreds."""
+"""Coverage of the intervals on few repeats; the benchmark ``intervals.py`` runs hundreds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closed forms of chance, and the interval of the mean trend error, against counting and against repetition."""
+"""Closed-form chance levels and the interval of the mean trend error, against enumeration and repetition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fusing without a key: bounds that hold, claims refused where they are wide, and what a linked sample adds."""
+"""Statistical matching: bounds that hold, claims refused under wide bounds, and the use of a linked sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bloom filters: alike for like records under one secret, strangers under another, and a probability that rises."""
+"""Bloom filters: similar records match under one secret only, and the probability increases with similarity."""
 
 from __future__ import annotations
 

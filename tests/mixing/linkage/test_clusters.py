@@ -1,4 +1,4 @@
-"""Clusters: never two records of a source, alarms, persons kept whole, and what a person's epsilon becomes."""
+"""Clusters: at most one record of each source, alarms, whole persons, and epsilon per person."""
 
 from __future__ import annotations
 

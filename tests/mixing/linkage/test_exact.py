@@ -1,4 +1,4 @@
-"""Keys counted before a join: growth, and what a column to link by holds."""
+"""Exact keys: growth of a join and content of the linking column are counted before joining."""
 
 from __future__ import annotations
 

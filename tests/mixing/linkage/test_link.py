@@ -1,4 +1,4 @@
-"""Who is who: the same persons found by every engine, the same way twice, and what must never be joined."""
+"""Record linkage: equal results from every engine, reproducible results, and records that must not be joined."""
 
 from __future__ import annotations
 

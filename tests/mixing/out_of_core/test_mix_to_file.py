@@ -1,4 +1,4 @@
-"""Mixed batch by batch or in memory: the same table, the same report, the same guards."""
+"""Mixing in batches gives the same table, report and checks as mixing in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan's file: checked key by key, hashed by what it does, and shown to a person."""
+"""The plan file: every key is checked, the hash covers its meaning, and it is displayed."""
 
 from __future__ import annotations
 

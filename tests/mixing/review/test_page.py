@@ -1,4 +1,4 @@
-"""The review page in a real browser: light, dark, on a phone and on paper, without complaint or request."""
+"""The review page in a browser: light, dark, narrow and printed, without errors or requests."""
 
 from __future__ import annotations
 

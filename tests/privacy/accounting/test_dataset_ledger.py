@@ -1,4 +1,4 @@
-"""A data set's ledger and its fits: one file under every name, a whole fit reserved at once, nothing lost unnoticed."""
+"""A data set's ledger: one file under every name, reservation of a whole fit, and no lost charges."""
 
 from __future__ import annotations
 

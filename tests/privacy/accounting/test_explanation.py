@@ -1,4 +1,4 @@
-"""What an epsilon means in words: never less than an attack can reach, and not far above it."""
+"""Explanations of epsilon: never below what an attack can achieve, and not far above."""
 
 from __future__ import annotations
 

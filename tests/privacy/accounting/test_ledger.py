@@ -1,4 +1,4 @@
-"""The ledger: what is charged, what is refused, and that an independent computation gives the same epsilon."""
+"""The ledger: charges, refusals, and agreement with an independent computation of epsilon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attacks: blind where there is nothing, sharp where rows were copied, and each sees what it is there to see."""
+"""Attacks: no detection under the null, and detection of copied rows by each attack."""
 
 from __future__ import annotations
 

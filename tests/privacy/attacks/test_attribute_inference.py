@@ -1,4 +1,4 @@
-"""Attribute inference on tables whose right answers are known: each kind of secret is guessed from the nearest row."""
+"""Attribute inference on tables with known answers: each kind of secret is guessed from the nearest row."""
 
 from __future__ import annotations
 

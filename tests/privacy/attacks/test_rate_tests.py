@@ -1,4 +1,4 @@
-"""Rates: exact where they say so, never above their level where nothing is wrong, and able to see what is there."""
+"""Tests on attack rates: exact where claimed, within their level under the null, and with power."""
 
 from __future__ import annotations
 

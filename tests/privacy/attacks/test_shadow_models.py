@@ -1,4 +1,4 @@
-"""Shadow models: a model that keeps its outliers is found, one that does not look is not."""
+"""Shadow models detect a model that memorises outliers, and no other."""
 
 from __future__ import annotations
 

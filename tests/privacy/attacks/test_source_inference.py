@@ -1,4 +1,4 @@
-"""Source membership: a site that took part is found where it can be, and nothing is found where there is nothing."""
+"""Source membership: participating sites are detected where possible, and none under the null."""
 
 from __future__ import annotations
 

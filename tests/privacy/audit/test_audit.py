@@ -1,4 +1,4 @@
-"""The whole audit: its verdicts, what it refuses, and that the report survives its JSON and names nobody."""
+"""The audit: verdicts, refused arguments, and reports that survive their JSON form and name nobody."""
 
 from __future__ import annotations
 

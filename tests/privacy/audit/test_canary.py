@@ -1,4 +1,4 @@
-"""Canaries: correct code is never flagged, a wrong noise scale is, and what could have been seen is said."""
+"""Canaries: correct code is never flagged, a wrong noise scale is, and the power is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit's page: self-contained, escaped, accessible in outline, and drawn by a real browser without complaint."""
+"""The audit page: self-contained, escaped, accessible, and rendered by a browser without errors."""
 
 from __future__ import annotations
 

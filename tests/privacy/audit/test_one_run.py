@@ -1,4 +1,4 @@
-"""The bound from one release: never above the truth more often than it says, and the power that it states."""
+"""The one-run bound: it exceeds the truth no more often than stated, and its stated power is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell is read alike in a column of numbers, of truth values, of dates and of text: one word changes no other row."""
+"""A cell is read equally in columns of numbers, truth values, dates and text, so no row affects another."""
 
 from __future__ import annotations
 

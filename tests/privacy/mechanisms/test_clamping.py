@@ -1,4 +1,4 @@
-"""Raw cells as the schema has them: row by row, without an error, a warning or a type that depends on the data."""
+"""Row-wise preprocessing: no error, warning or type depends on other rows."""
 
 from __future__ import annotations
 

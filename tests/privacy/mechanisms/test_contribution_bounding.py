@@ -1,4 +1,4 @@
-"""Persons by their exact keys: no two become one and none becomes two, whatever the type of the column."""
+"""Persons are identified by exact keys: none are merged or split for any column type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DP-SGD: what is clipped, how batches are drawn, what noise is added, and that all of it is what was charged."""
+"""DP-SGD: clipping, Poisson sampling, noise, and charges that cover them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is special to each mechanism: its cost, its noise and what it refuses."""
+"""Noisy counts: cost, noise and refused arguments of each mechanism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models of other packages: the file without pickle, constraints and what is refused; and the catalog."""
+"""Adapters of other packages: files without pickle, constraints, refused arguments, and the registry."""
 
 from __future__ import annotations
 

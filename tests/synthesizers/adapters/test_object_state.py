@@ -1,4 +1,4 @@
-"""Objects of other packages as plain data: what thaws as it was, and what is refused."""
+"""Objects of other packages as plain data: round trips and refused objects."""
 
 from __future__ import annotations
 

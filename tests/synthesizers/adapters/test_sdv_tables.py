@@ -1,4 +1,4 @@
-"""HMA and PAR behind our interface: keys, seeds, columns, and what they refuse."""
+"""Adapters of HMA and PAR: keys, seeds, columns and refused arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bridge to models of other packages: there and back, gaps at their rate, wide columns as digits."""
+"""The table bridge to other packages' models: round trips, rates of missing values, wide columns as digits."""
 
 from __future__ import annotations
 

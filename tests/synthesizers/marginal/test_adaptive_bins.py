@@ -1,4 +1,4 @@
-"""The second count of a line: its bins, its tails, and what a declared range wider than the data does to a column."""
+"""Bins of the second count: edges, tails, and declared ranges wider than the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graphical model of cliques: every answer against the enumeration of all rows."""
+"""Inference in a graphical model agrees with enumeration of all rows."""
 
 from __future__ import annotations
 

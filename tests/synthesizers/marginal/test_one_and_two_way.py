@@ -1,4 +1,4 @@
-"""From noisy counts to estimates: what is projected, merged, charged and counted."""
+"""Estimates from noisy counts: projection, merging, charges and counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pairs are counted in detail, and that all levels together cost what was asked for."""
+"""Selection of pairs for detailed counts, and the total cost of all levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mixture: closed forms against enumeration, fits against the counts, draws against conditions."""
+"""The mixture: closed forms against enumeration, fits against counts, samples against conditions."""
 
 from __future__ import annotations
 

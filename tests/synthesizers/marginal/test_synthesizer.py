@@ -1,4 +1,4 @@
-"""MarginalSynthesizer: what it promises under privacy, and that its rows are like those it was fitted to."""
+"""MarginalSynthesizer: privacy guarantees and fidelity."""
 
 from __future__ import annotations
 

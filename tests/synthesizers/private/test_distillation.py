@@ -1,4 +1,4 @@
-"""Deep models under privacy: they cost what was asked for, and keep what columns drawn alone lose."""
+"""Private deep models: they cost the requested budget, and model dependencies between columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under a condition the masked model draws the real rows' conditional distributions; plain draws are independent."""
+"""Conditional samples follow the real conditional distributions; unconditional samples are independent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing tokens: calibrated, stratified, and what both promise."""
+"""Calibrated and stratified sampling of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that meet a condition are picked from plain ones, unless few meet it."""
+"""Conditional sampling filters unconditional rows unless few of them satisfy the condition."""
 
 from __future__ import annotations
 

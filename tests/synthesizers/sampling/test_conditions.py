@@ -1,4 +1,4 @@
-"""Conditions: every one holds exactly, in the column's own type and form, or an error names it before any draw."""
+"""Conditions hold exactly in the column's type and format, or are refused before sampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A critic of trees finds what a model draws wrong, and rows that it chooses are nearer to the real ones."""
+"""Selection by a tree discriminator finds a model's faults and brings samples closer to the real rows."""
 
 from __future__ import annotations
 

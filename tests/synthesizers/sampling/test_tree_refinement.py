@@ -1,4 +1,4 @@
-"""Columns of few values are drawn once more by trees that know them better, and come in their training shares."""
+"""Tree refinement resamples low-cardinality columns where trees are better, and keeps their training shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing along a chain: rows that are alike share one pass through the network, and nothing else changes."""
+"""Autoregressive sampling with shared prefixes gives the same rows as sampling without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a GAN is made of: gradients through drawn tokens, a critic of single rows, unbiased moments, raked weights."""
+"""Parts of a GAN: gradients through sampled tokens, the critic, unbiased moments and raked weights."""
 
 from __future__ import annotations
 

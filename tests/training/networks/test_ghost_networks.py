@@ -1,4 +1,4 @@
-"""Private VAE and GAN: whose gradients are clipped and by what, and what is added without noise."""
+"""Private VAE and GAN: per-unit gradient clipping, and parameters that are trained without noise."""
 
 from __future__ import annotations
 

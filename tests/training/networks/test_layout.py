@@ -1,4 +1,4 @@
-"""Layout and losses: the batched softmax equals one softmax a slot."""
+"""Layout and losses: the batched softmax equals a softmax for each slot."""
 
 from __future__ import annotations
 

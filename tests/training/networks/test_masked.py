@@ -1,4 +1,4 @@
-"""Dropout from a generator of our own: the share that it says, each unit by itself, the same again by the same seed."""
+"""Seeded dropout: its rate, independence of units, and reproducibility."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trees say how probable each token of a slot is given all others."""
+"""Tree conditionals estimate the probability of a slot's tokens given all others."""
 
 from __future__ import annotations
 

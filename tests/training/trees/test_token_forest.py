@@ -1,4 +1,4 @@
-"""Forests of tokens say what the trees say that they were made of, and damaged ones are refused."""
+"""Token forests predict the same as the trees from which they were built; damaged ones are refused."""
 
 from __future__ import annotations
 
