@@ -18,6 +18,9 @@ from tabsynth.evaluation.stats.distances import (
 )
 from tabsynth.evaluation.stats.encoded_table import N_BINS, EncodedTable, Encoding
 
+MAX_ROUNDING = 1e-9
+"""Relative differences below this are rounding, as in means of equal numbers."""
+
 Parts = dict[tuple[str, ...], float]
 
 
@@ -117,12 +120,20 @@ def join_columns(parts: Iterable[tuple[str, EncodedTable]]) -> EncodedTable:
     return EncodedTable(encoding, codes, values)
 
 
+def _bin_edges(values: Floats) -> Floats:
+    """Edges of equal-width bins; numbers that differ by rounding only are in one bin."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if high - low <= MAX_ROUNDING * max(abs(low), abs(high)):
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, N_BINS + 1)
+
+
 def number_tables(names: tuple[str, ...], real: Floats, other: Floats) -> tuple[EncodedTable, EncodedTable]:
     """Return the two tables of numbers with one encoding, cut into equal-width bins of the first."""
     sides: tuple[list[Integers], list[Integers]] = ([], [])
     for j in range(len(names)):
         present = real[~np.isnan(real[:, j]), j]
-        edges = np.histogram_bin_edges(present, N_BINS) if len(present) else np.linspace(0.0, 1.0, N_BINS + 1)
+        edges = _bin_edges(present)
         for side, values in zip(sides, (real[:, j], other[:, j]), strict=True):
             codes = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64) + 1
             side.append(np.where(np.isnan(values), 0, codes))

@@ -53,7 +53,7 @@ def run(args: Namespace) -> int:
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_report_output
-    from tabsynth.pipeline.requirements import unmet_audit
+    from tabsynth.pipeline.runner import unmet_audit
     from tabsynth.privacy.audit.audit import audit as attack
     from tabsynth.privacy.budget import Privacy
     from tabsynth.schema.schema import Schema

@@ -110,6 +110,20 @@ def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | 
         raise DataError(f"{content.name!r}: {error}") from error
 
 
+def infer_declared(frame: pd.DataFrame, declared: Schema, name: str) -> Table:
+    """A table of a database, whose schema is inferred from the rows and completed by what the database declares.
+
+    Raises:
+        DataError: The rows do not fit it.
+    """
+    content = _Content(name, frame, declared=declared)
+    try:
+        schema = content.infer()
+        return Table(parse_numeric_text(frame, schema), schema)
+    except DataError as error:
+        raise DataError(f"{name!r}: {error}") from error
+
+
 @dataclass(frozen=True, eq=False)
 class _Content:
     """Result of a read: the frame, cast to a given schema, and the column facts of the source."""

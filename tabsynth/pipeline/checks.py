@@ -65,6 +65,8 @@ def output_paths(job: Job) -> dict[str, Path]:
             raise SourceError(
                 f"the output {str(path)!r} is outside the folder {str(job.output)!r}; name a file inside it"
             )
+    if job.linked:
+        _check_apart(job, paths)
     inputs: list[str | Path | None] = [job.input, *job.files]
     inputs += [] if isinstance(job.holdout, float) or not job.holdout else [job.holdout]
     inputs += [] if job.release is None else [job.release.key, job.release.ledger]
@@ -82,6 +84,8 @@ def output_paths(job: Job) -> dict[str, Path]:
         "holdout": check_table_output,
         "release": lambda path: None,  # checked by the release itself
     }
+    if job.linked:
+        checks |= dict.fromkeys(("synthetic", "train", "holdout"), _check_folder)
     for name, path in paths.items():
         if path.parent != job.output and not path.parent.is_dir():
             raise SourceError(f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist")
@@ -93,6 +97,24 @@ def output_paths(job: Job) -> dict[str, Path]:
         except SourceError as error:
             raise SourceError(str(error).replace(str(folder / path.name), str(path), 1)) from error
     return paths
+
+
+def _check_apart(job: Job, paths: Mapping[str, Path]) -> None:
+    """Raise SourceError if an output of linked tables is the output folder itself, or inside a folder of inputs."""
+    for path in paths.values():
+        if os.path.realpath(path) == os.path.realpath(job.output):
+            raise SourceError(f"the output {str(path)!r} is the folder of all results; name one inside it")
+        for source in (job.input, job.holdout):
+            if isinstance(source, Path) and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
+                raise SourceError(f"an output is inside the input {str(source)!r}; choose another output folder")
+
+
+def _check_folder(path: str | Path) -> None:
+    """Raise SourceError if a folder of tables could not be written; what is in it is checked when tables are known."""
+    if Path(path).exists() and not Path(path).is_dir():
+        raise SourceError(f"cannot write the folder {str(path)!r}: a file of this name exists")
+    if not os.access(Path(path).parent, os.W_OK):
+        raise SourceError(f"cannot write {str(path)!r}: {str(Path(path).parent)!r} is not writable")
 
 
 def step_seeds(job: Job) -> dict[str, int]:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.common.yaml_files import read_yaml
+from tabsynth.data.database.folders import holds_linked_tables
+from tabsynth.data.sample_datasets import is_shipped
+from tabsynth.data.sql.urls import is_database_url, parse_url
 from tabsynth.errors import InputError
 from tabsynth.pipeline.mapping_reader import MappingReader
 from tabsynth.pipeline.step_config import (
@@ -18,6 +21,8 @@ from tabsynth.pipeline.step_config import (
     ReleaseStep,
     SampleStep,
     SplitStep,
+)
+from tabsynth.pipeline.step_parsers import (
     parse_audit,
     parse_evaluate,
     parse_input,
@@ -28,6 +33,7 @@ from tabsynth.pipeline.step_config import (
     parse_sample,
     parse_split,
 )
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
@@ -91,9 +97,11 @@ class Job:
 
     input: str | Path
     output: Path
+    linked: bool = False
+    """Whether the input is a folder or a database of linked tables; results are folders then."""
     mix: MixStep | None = None
     read: Mapping[str, Any] = field(default_factory=dict)
-    schema: Schema | None = None
+    schema: Schema | DatabaseSchema | None = None
     target: str | None = None
     holdout: float | str | Path | None = None
     seed: int = 0
@@ -105,6 +113,18 @@ class Job:
     release: ReleaseStep | None = None
     files: tuple[Path, ...] = ()
     """Files that describe the pipeline, which no step may replace."""
+
+    @property
+    def table_schema(self) -> Schema | None:
+        """The schema of the one table."""
+        assert not isinstance(self.schema, DatabaseSchema)
+        return self.schema
+
+    @property
+    def database_schema(self) -> DatabaseSchema | None:
+        """The schema of the linked tables."""
+        assert not isinstance(self.schema, Schema)
+        return self.schema
 
 
 def read_job(path: str | Path) -> Job:
@@ -135,6 +155,11 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     if version > VERSION:
         raise InputError(f"{name}: version {version} is later than {VERSION}; upgrade tabsynth")
     base = Path(folder)
+    linked = _is_linked(top.data, base)
+    if linked:
+        for key in ("target", "mix", "release"):
+            if top.take(key, object, ""):
+                raise InputError(f"{name}: {key} is for one table; leave it out of a pipeline of linked tables")
     source = top.take("input", str, "a path or sklearn:NAME", required="mix" not in top.data)
     mix = parse_mix(top.step("mix", default=False), base)
     if (mix is None) == (source is None):
@@ -144,18 +169,21 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     holdout = top.take("holdout", (str, float), "a share such as 0.2 or a path")
     if isinstance(holdout, float) and not 0 < holdout < 1:
         raise InputError(f"{name}: holdout must be between 0 and 1, not {holdout:g}")
+    read = MappingReader(top.take("read", Mapping, "a mapping", {}), f"{name}: read")
+    model = MappingReader(top.take("model", Mapping, "a mapping", {}), f"{name}: model")
     job = Job(
         input=mix.plan if mix is not None else parse_input(source, base),
         mix=mix,
         output=base / output,
-        read=parse_read(MappingReader(top.take("read", Mapping, "a mapping", {}), f"{name}: read")),
-        schema=Schema.from_json(base / schema) if isinstance(schema, str) else schema and Schema.from_dict(schema),
+        linked=linked,
+        read=parse_read(read, linked=linked),
+        schema=_parse_schema(schema, base, linked=linked),
         target=top.take("target", str, "a column's name"),
         holdout=parse_input(holdout, base) if isinstance(holdout, str) else holdout,
         seed=top.seed() or 0,
-        split=parse_split(top.step("split")),
-        model=parse_model(MappingReader(top.take("model", Mapping, "a mapping", {}), f"{name}: model"), base),
-        sample=parse_sample(top.step("sample"), base),
+        split=parse_split(top.step("split"), linked=linked),
+        model=parse_model(model, base, linked=linked),
+        sample=parse_sample(top.step("sample"), base, linked=linked),
         evaluate=parse_evaluate(top.step("evaluate")),
         audit=parse_audit(top.step("audit", default=False)),
         release=parse_release(top.step("release", default=False), base),
@@ -164,8 +192,31 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     top.end()
     if job.evaluate is not None and job.sample is None:
         raise InputError(f"{name}: evaluate needs the step sample; add evaluate: false, or remove sample: false")
+    if linked and job.audit is not None:
+        raise InputError(f"{name}: audit is for one table; leave it out of a pipeline of linked tables")
     if job.audit is not None and (job.sample is None or job.holdout is None):
         raise InputError(f"{name}: audit needs the step sample, and a holdout; add them, or remove audit")
-    if job.release is not None and (job.evaluate is None or job.audit is None):
+    if job.release is not None and (job.evaluate is None or (job.audit is None and not linked)):
         raise InputError(f"{name}: release needs the steps evaluate and audit; add them, or remove release")
     return job
+
+
+def _parse_schema(
+    source: str | Mapping[str, Any] | None, base: Path, *, linked: bool
+) -> Schema | DatabaseSchema | None:
+    """The schema of the table, or of the database, from a file or written out."""
+    if source is None:
+        return None
+    kind: type[Schema | DatabaseSchema] = DatabaseSchema if linked else Schema
+    return kind.from_json(base / source) if isinstance(source, str) else kind.from_dict(source)
+
+
+def _is_linked(data: Mapping[str, Any], base: Path) -> bool:
+    """Whether the input is a folder of linked tables, or a database without the name of a table."""
+    source, read = data.get("input"), data.get("read")
+    if not isinstance(source, str) or is_shipped(source):
+        return False
+    if not is_database_url(source):
+        return holds_linked_tables(base / source)
+    names_table = isinstance(read, Mapping) and (read.get("table") or read.get("query"))
+    return not names_table and parse_url(source).table is None

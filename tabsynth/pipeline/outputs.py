@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from tabsynth.common.atomic_files import check_writable
+from tabsynth.common.atomic_files import check_writable, write_text
+from tabsynth.common.input_files import parse_json
 from tabsynth.data.batch_reader import Batches
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read, write, write_chunks
-from tabsynth.data.sql.transfer import Mode
+from tabsynth.data.sql.transfer import Mode, has_token, write_batches
+from tabsynth.data.sql.urls import parse_url
 from tabsynth.data.table import Table
 from tabsynth.errors import SourceError
+from tabsynth.pipeline.records import data_hash
+from tabsynth.pipeline.status import STATE_FOLDER
+from tabsynth.pipeline.step_config import SampleStep
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
@@ -85,11 +93,30 @@ def write_sample(
     return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
 
 
-def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode) -> None:
-    """Copy a table's file into a database, in batches and in one transaction."""
-    with write_chunks(url, schema, mode=mode) as append:
+def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode, token: str) -> None:
+    """Copy a table's file into a database, in batches and in one transaction.
+
+    A write that creates or appends is marked with the token, and not made if the mark is there: its repetition would
+    fail, or write each row twice. To replace a table twice does no harm.
+    """
+    mark = None if mode == "replace" else token
+    if mark is not None and parse_url(url).is_there and has_token(url, mark):
+        return
+    with write_batches(url, mode=mode, schema=schema, token=mark) as append:
         for frame in Batches(path).frames():
             append(frame)
+
+
+def export_token(output: Path, content: str, step: SampleStep) -> str:
+    """The name of a write of some content to a database: the same one until the content or the settings change."""
+    path, wanted = output / STATE_FOLDER / "export.json", data_hash([content, step.database, step.mode])
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = parse_json(path.read_bytes())
+        if found["write"] == wanted and isinstance(found["token"], str):
+            return str(found["token"])
+    token = uuid.uuid4().hex
+    write_text(path, json.dumps({"write": wanted, "token": token}) + "\n")
+    return token
 
 
 def read_head(path: Path, rows: int, schema: Schema) -> pd.DataFrame:

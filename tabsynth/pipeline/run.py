@@ -6,45 +6,23 @@ replace earlier ones at the end, and only if every step succeeded and every requ
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabsynth.common.atomic_files import sync
-from tabsynth.errors import InputError
-from tabsynth.evaluation.gates import unmet_requirements
 from tabsynth.pipeline.checks import check_release, output_paths, step_seeds
 from tabsynth.pipeline.config import Job, job_from_dict, read_job
-from tabsynth.pipeline.linked_tables import read_linked, run_linked
-from tabsynth.pipeline.records import (
-    StepRecord,
-    content_hash,
-    locate_outputs,
-    read_record,
-    stale_reason,
-    write_record,
-)
-from tabsynth.pipeline.requirements import unmet_audit
+from tabsynth.pipeline.linked_steps import LinkedSteps
+from tabsynth.pipeline.runner import FAILED_FOLDER, PlannedStep, plan_steps, run_steps, settle
 from tabsynth.pipeline.status import STATE_FOLDER, RunStatus, locked
-from tabsynth.pipeline.steps import STEPS_BEFORE, Steps, checkpoint_of
-from tabsynth.release.gates import GateError
-from tabsynth.synthesizers.registry import create_on_device
+from tabsynth.pipeline.steps import Steps
+from tabsynth.pipeline.table_steps import TableSteps
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
 
-
-FAILED_FOLDER = "failed"
-"""Folder for the results of a run that did not succeed."""
-
 RESULT_FILES = ("model", "synthetic", "report", "train", "holdout", "audit", "release")
-
-INTERNAL = ("model", "report", "json", "audit", "audit_json", "train", "holdout")
-"""Outputs with facts of the real table, which are readable by their owner only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +31,7 @@ class Result:
 
     Attributes:
         model: The model file.
-        synthetic: The synthetic table's file; None without a sample.
+        synthetic: The synthetic table's file, or the folder of linked tables; None without a sample.
         report: The report's file; None without an evaluation.
         train: The file of the training rows; None unless the pipeline split the table.
         holdout: The file of the held-out rows.
@@ -84,7 +62,7 @@ class Result:
     steps: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as plain data, scores by value and interval only."""
+        """The result as plain data, scores by value and interval only."""
         return {
             **{name: None if getattr(self, name) is None else str(getattr(self, name)) for name in RESULT_FILES},
             "rows": dict(self.rows),
@@ -128,21 +106,19 @@ def run(
         ...
         tabsynth.errors.InputError: pipeline: unknown key 'smaple' (did you mean 'sample'?); allowed are ...
     """
-    if (linked := read_linked(source)) is not None:
-        return Result(**run_linked(linked, say, progress))
     job, paths, steps = _prepare(source, say, progress)
-    if any(item.reason for item in plan_steps(job, paths, steps)):
-        _ = steps.tables  # what can be refused is refused before anything is written
+    if any(item.reason for item in plan_steps(paths, steps)):
+        steps.check()  # what can be refused is refused before anything is written
     with locked(job.output) as folder:
         status = RunStatus(folder, steps.names)
         try:
-            states, unmet = _run_steps(paths, steps, folder, status)
+            states, unmet = run_steps(paths, steps, folder, status)
         except BaseException as error:
-            for path in _settle(paths, steps, FAILED_FOLDER).values():
+            for path in settle(paths, steps, FAILED_FOLDER).values():
                 say(f"wrote {path}: the pipeline was not finished")
             status.end("failed", error=f"{type(error).__name__}: {error}")
             raise
-        for path in _settle(paths, steps, FAILED_FOLDER if unmet else "").values():
+        for path in settle(paths, steps, FAILED_FOLDER if unmet else "").values():
             say(f"wrote {path}")
         if unmet:
             say(f"a requirement is not met: earlier results in {job.output} are unchanged")
@@ -151,138 +127,29 @@ def run(
 
 
 def plan(source: str | Path | Mapping[str, Any] | Job) -> list[PlannedStep]:
-    """Return the steps of a pipeline, and which of them would run now and why; nothing is written.
+    """The steps of a pipeline, and which of them would run now and why; nothing is written.
 
     Raises:
         TabsynthError: The pipeline is invalid.
     """
-    if read_linked(source) is not None:
-        raise InputError("a pipeline of linked tables has no plan: each of its runs does every step")
-    return plan_steps(*_prepare(source, lambda line: None, False))
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step that would run for a reason, or would be skipped."""
-
-    step: str
-    reason: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.step}: {f'run ({self.reason})' if self.reason else 'skip (unchanged)'}"
-
-
-def plan_steps(job: Job, paths: Mapping[str, Path], steps: Steps) -> list[PlannedStep]:
-    """Return which steps would run, and why."""
-    out: dict[str, PlannedStep] = {}
-    for step in steps.names:
-        earlier = next((name for name in STEPS_BEFORE[step] if name in out and out[name].reason), None)
-        reason = f"{earlier} runs" if earlier else _resume(step, paths, steps, job.output / STATE_FOLDER)
-        out[step] = PlannedStep(step, reason)
-    return list(out.values())
+    return plan_steps(*_prepare(source, lambda line: None, False)[1:])
 
 
 def _prepare(
     source: str | Path | Mapping[str, Any] | Job, say: Callable[[str], None], progress: bool | None
 ) -> tuple[Job, dict[str, Path], Steps]:
-    """Return the job, checked, and its steps."""
+    """The job, checked, and its steps."""
     described = job_from_dict(source) if isinstance(source, Mapping) else source
     job = described if isinstance(described, Job) else read_job(described)
-    create_on_device(job.model.kind, job.model.options)
+    kind = LinkedSteps if job.linked else TableSteps
+    kind.check_options(job.model)
     paths, state = output_paths(job), job.output / STATE_FOLDER
     check_release(job)
     aside = {name: state / "work" / path.relative_to(job.output) for name, path in paths.items()}
     aside |= {"evaluation": state / "evaluation.json", "attacks": state / "attacks.json"}
     if job.release is not None:
         aside["release"] = paths["release"]  # a release replaces an earlier one by itself
-    return job, paths, Steps(job, step_seeds(job), aside, checkpoint_of(job), say, progress)
-
-
-def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) -> str:
-    """Reuse a step from its record; return why it must run, empty if it was reused."""
-    record, sources = read_record(folder / "steps", step), steps.sources_of(step)
-    reason = stale_reason(record, sources)
-    if reason or record is None:
-        return reason
-    places = {name: _places(name, paths, steps) for name in steps.outputs(step)}
-    found = locate_outputs(record, places)
-    if found is None:
-        return "an output is missing or was changed"
-    steps.finish(step, record, found)
-    return ""
-
-
-def _places(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
-    """Return the possible paths of an output: set aside, in place, or in the folder of a failed run."""
-    output = steps.job.output
-    final = paths.get(name)
-    more = [] if final is None else [final, output / FAILED_FOLDER / final.relative_to(output)]
-    return [steps.aside[name], *more]
-
-
-def _run_steps(
-    paths: Mapping[str, Path], steps: Steps, folder: Path, status: RunStatus
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Run or skip each step; returns their states and the requirements that are not met."""
-    states: dict[str, str] = {}
-    (folder / "steps").mkdir(exist_ok=True)
-    for path in steps.aside.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    for step in steps.names:
-        if step in ("release", "export") and (unmet := _unmet(steps)):
-            return states, unmet
-        reason = _resume(step, paths, steps, folder)
-        if not reason:
-            states[step] = "skipped"
-            status.step(step, "skipped")
-            steps.say(f"{step}: unchanged, skipped")
-            continue
-        status.step(step, "running", reason)
-        sources = steps.sources_of(step)
-        try:
-            facts = steps.run(step)
-        except GateError as error:
-            status.step(step, "failed")
-            return states, error.unmet
-        found = {name: steps.aside[name] for name in steps.outputs(step)}
-        record = StepRecord(sources, {name: content_hash(path) for name, path in found.items()}, facts)
-        write_record(folder / "steps", step, record)
-        steps.finish(step, record, found)
-        states[step] = "done"
-        status.step(step, "done")
-    return states, _unmet(steps)
-
-
-def _unmet(steps: Steps) -> tuple[str, ...]:
-    """Return a sentence for each requirement on evaluation and audit that is not met."""
-    job = steps.job
-    out: list[str] = []
-    if job.evaluate is not None:
-        out += unmet_requirements(steps.evaluation, job.evaluate.require)
-    if job.audit is not None:
-        out += unmet_audit(steps.attacks, job.audit.require)
-    return tuple(out)
-
-
-def _settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str, Path]:
-    """Move results into place, or only this run's into the subfolder of failed runs; return the moved paths."""
-    output, moved = steps.job.output, {}
-    for name, final in paths.items():
-        aside = steps.aside[name]
-        here = aside if subfolder else steps.files.get(name, aside)
-        target = output / subfolder / final.relative_to(output)
-        if name == "release" or here == target or not here.exists():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if name in INTERNAL:
-            with suppress(OSError):
-                here.chmod(0o600)
-        real = Path(os.path.realpath(target))
-        here.replace(real)
-        sync(real.parent)
-        moved[name] = steps.files[name] = target
-    shutil.rmtree(output / STATE_FOLDER / "work", ignore_errors=True)
-    return moved
+    return job, paths, kind(job, step_seeds(job), aside, say, progress)
 
 
 def _result(steps: Steps, states: Mapping[str, str], unmet: tuple[str, ...]) -> Result:

@@ -1,26 +1,25 @@
-"""The steps of a pipeline: their dependencies and their execution."""
+"""The steps of a pipeline: what each depends on, and what all pipelines have in common."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from tabsynth.common.input_files import read_json
-from tabsynth.pipeline.checks import KEY_PASSWORD, check_conditions
+from tabsynth.pipeline.checks import KEY_PASSWORD
 from tabsynth.pipeline.config import Job
-from tabsynth.pipeline.outputs import checkpoint_path, copy_to_database, read_head, write_sample
+from tabsynth.pipeline.outputs import export_token
 from tabsynth.pipeline.records import StepRecord, content_hash, data_hash, versions_hash
-from tabsynth.pipeline.tables import PipelineTables, SourceTable
-from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.registry import create_on_device, load, supports_checkpoints
+from tabsynth.pipeline.status import STATE_FOLDER
+from tabsynth.pipeline.step_config import ModelStep
 
 if TYPE_CHECKING:
+    from tabsynth.evaluation.relational.database_report import DatabaseReport
     from tabsynth.evaluation.report import Report
     from tabsynth.privacy.audit.report import AuditReport
 
@@ -48,14 +47,15 @@ STEPS_BEFORE: dict[str, tuple[str, ...]] = {
 
 
 @dataclass
-class Steps:
+class Steps(ABC):
     """One run's steps; tables, model and reports are loaded where a step needs them.
 
     Attributes:
         job: The pipeline.
         seeds: The seed of each step.
         aside: Where each output is written.
-        checkpoint: The state of a long fit.
+        say: Called with a line about each step.
+        progress: Whether to show progress bars.
         files: Where each output of a finished step is.
         hashes: SHA-256 of each output of a finished step.
         sources: What each finished step was made from.
@@ -65,7 +65,6 @@ class Steps:
     job: Job
     seeds: Mapping[str, int]
     aside: Mapping[str, Path]
-    checkpoint: Path
     say: Callable[[str], None]
     progress: bool | None
     files: dict[str, Path] = field(default_factory=dict)
@@ -73,9 +72,10 @@ class Steps:
     sources: dict[str, Mapping[str, str]] = field(default_factory=dict)
     facts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._source = SourceTable(self.job, self.seeds)
-        self._fitted: Synthesizer | None = None
+    @property
+    def work(self) -> Path:
+        """Where outputs are written before they are put in place."""
+        return self.job.output / STATE_FOLDER / "work"
 
     @property
     def names(self) -> list[str]:
@@ -91,30 +91,22 @@ class Steps:
         return [step for step in STEP_OUTPUTS if wanted.get(step, True) is not None]
 
     def outputs(self, step: str) -> list[str]:
-        """Return the outputs of a step that the pipeline asks for."""
+        """The outputs of a step that the pipeline asks for."""
         return [name for name in STEP_OUTPUTS[step] if name in self.aside]
 
-    @cached_property
-    def tables(self) -> PipelineTables:
-        """The tables, read once; conditions are checked against what the model could give."""
-        model = create_on_device(self.job.model.kind, self.job.model.options)
-        tables = self._source.load(self.say)
-        check_conditions(model, tables.train, tables.given)
-        return tables
+    @staticmethod
+    @abstractmethod
+    def check_options(model: ModelStep) -> None:
+        """Raise InputError for an option that the model does not have."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Read the tables, and raise InputError for what can be refused before anything is written."""
 
     @property
-    def model(self) -> Synthesizer:
-        """The fitted model."""
-        if self._fitted is None:
-            self._fitted = load(self.files["model"])
-        return self._fitted
-
-    @cached_property
-    def evaluation(self) -> Report:
+    @abstractmethod
+    def evaluation(self) -> Report | DatabaseReport:
         """The evaluation."""
-        from tabsynth.evaluation.report import Report
-
-        return Report.from_dict(read_json(self.files["evaluation"], "evaluation"))
 
     @cached_property
     def attacks(self) -> AuditReport:
@@ -123,13 +115,12 @@ class Steps:
 
         return AuditReport.from_dict(read_json(self.files["attacks"], "audit"))
 
-    @cached_property
-    def synthetic(self) -> pd.DataFrame:
-        """The first synthetic rows, as many as an evaluation takes."""
-        return read_head(self.files["synthetic"], max(self.facts["read"]["rows"]["train"], 1), self.model.schema_)
+    @abstractmethod
+    def source_hash(self) -> str:
+        """Hash of the contents of all sources."""
 
     def sources_of(self, step: str) -> dict[str, str]:
-        """Return the hashes of everything that a step depends on; its earlier steps are finished."""
+        """Hashes of what a step depends on, whose earlier steps are finished."""
         job, seeds = self.job, self.seeds
         made_of: dict[str, Any] = {}
         if step == "read":
@@ -141,7 +132,7 @@ class Steps:
                 seeds["split"],
             ]
             settings += [job.mix and (job.mix.accept_changes, seeds.get("mix")), sorted(self.outputs(step))]
-            made_of = {"input": self._source.hash()}
+            made_of = {"input": self.source_hash()}
         elif step == "fit":
             privacy = job.model.privacy
             settings = [job.model.kind, dict(job.model.options), seeds["fit"], privacy and asdict(privacy)]
@@ -149,6 +140,7 @@ class Steps:
         elif step == "sample":
             assert job.sample is not None
             settings = [job.sample.rows, job.sample.given, seeds["sample"], job.sample.output]
+            settings += [job.sample.scale, job.sample.format] if job.linked else []
             made_of = {"model": self.hashes["model"]}
         elif step in ("evaluate", "audit"):
             settings = [
@@ -183,79 +175,34 @@ class Steps:
         facts: dict[str, Any] = getattr(self, f"_{step}")()
         return facts
 
+    @abstractmethod
     def _read(self) -> dict[str, Any]:
-        from tabsynth.data.read_write import write
+        """Read the tables, and write those of a split."""
 
-        tables = self.tables
-        if "train" in self.aside and tables.holdout is not None:
-            write(tables.train, self.aside["train"])
-            write(tables.holdout, self.aside["holdout"])
-        return {"rows": tables.rows}
-
+    @abstractmethod
     def _fit(self) -> dict[str, Any]:
-        job, tables = self.job.model, self.tables
-        model = create_on_device(job.kind, job.options)
-        rows = tables.rows
-        self.say(f"fitting {job.kind} to {rows['train']:,} rows ({rows['holdout']:,} held out)")
-        if job.privacy is not None:
-            model.fit(tables.train.frame, schema=self.job.schema, privacy=job.privacy, progress=self.progress)
-        else:
-            keep = supports_checkpoints(model) if job.checkpoint is None else job.checkpoint
-            model.fit(
-                tables.train,
-                seed=self.seeds["fit"],
-                progress=self.progress,
-                checkpoint=self.checkpoint if keep else None,
-                mask=tables.mask if model.supports_weights else None,
-            )
-        model.save(self.aside["model"])
-        self._fitted = model
-        return {}
+        """Fit the model."""
 
+    @abstractmethod
     def _sample(self) -> dict[str, Any]:
-        assert self.job.sample is not None
-        # Under privacy the model's number of rows is a noisy one.
-        count = self.job.sample.rows or self.model.rows_
-        given = None if self.job.sample.given is None else self.tables.given
-        self.say(f"sampling {count:,} rows")
-        write_sample(self.model, self.aside["synthetic"], count, given=given, seed=self.seeds["sample"])
-        return {"rows": {"synthetic": count}}
+        """Sample."""
 
+    @abstractmethod
     def _evaluate(self) -> dict[str, Any]:
-        from tabsynth.evaluation.evaluate import evaluate
+        """Evaluate."""
 
-        self.say("evaluating")
-        tables, schema = self.tables, self.tables.train.schema
-        report = evaluate(
-            tables.train,
-            self.synthetic,
-            tables.holdout,
-            target=tables.target,
-            schema=schema,
-            seed=self.seeds["evaluate"],
-            card=self.model.card(),
-        )
-        for name in self.outputs("evaluate"):
-            report.save(self.aside[name])
-        return {}
-
+    @abstractmethod
     def _audit(self) -> dict[str, Any]:
-        from tabsynth.privacy.audit.audit import audit
+        """Audit."""
 
-        self.say("auditing")
-        tables = self.tables
-        claim = self.job.model.privacy
-        attacks = audit(
-            tables.train,
-            self.synthetic,
-            tables.holdout,
-            schema=tables.train.schema,
-            privacy=claim,
-            seed=self.seeds["audit"],
-        )
-        for name in self.outputs("audit"):
-            attacks.save(self.aside[name])
-        return {}
+    @abstractmethod
+    def _copy(self, url: str, token: str) -> None:
+        """Copy the synthetic rows to a database, unless the database has the token already."""
+
+    @property
+    @abstractmethod
+    def _released(self) -> Any:
+        """The synthetic rows and the model, as keyword arguments of ``release.build``."""
 
     def _release(self) -> dict[str, Any]:
         from tabsynth.release.build import build
@@ -265,12 +212,11 @@ class Steps:
         self.say("building the release")
         build(
             self.job.output / step.output,
-            self.files["synthetic"],
+            **self._released,
             about=step.about,
             key=step.key,
             password=os.environ.get(KEY_PASSWORD),
-            model=self.model,
-            evaluation=self.evaluation,
+            evaluation=self.evaluation,  # type: ignore[arg-type]
             audit=self.attacks,
             ledger=step.ledger,
             gates=step.gates,
@@ -284,10 +230,6 @@ class Steps:
         assert step is not None
         assert step.database is not None
         self.say(f"writing the synthetic rows to {step.database}")
-        copy_to_database(self.files["synthetic"], step.database, self.model.schema_, step.mode)
+        # A run that was killed between the write and its record finds the token, and writes no row twice.
+        self._copy(step.database, export_token(self.job.output, self.hashes["synthetic"], step))
         return {}
-
-
-def checkpoint_of(job: Job) -> Path:
-    """Return the checkpoint beside the model file."""
-    return checkpoint_path(job.output / job.model.output)

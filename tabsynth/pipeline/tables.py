@@ -97,7 +97,7 @@ class SourceTable:
 
     def _read(self) -> Table:
         if self._table is None:
-            schema = self._job.schema
+            schema = self._job.table_schema
             if self._job.model.privacy is not None and schema is not None:
                 schema = relax_schema(schema)  # a private fit clamps what its schema does not allow
             self._table = open_table(self._job.input, schema, self._job.read)

@@ -34,6 +34,7 @@ def test_all_steps_write_folders_and_reports(folder: Path) -> None:
     steps = {"holdout": 0.3, "sample": {"rows": 25, "given": {"patients": {"sex": "f"}}}}
     result = run(job(folder, **steps, evaluate={"require": {"visits.patient_id.dangling_keys": 0}}))
     assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        ".pipeline",
         "model.tabsynth",
         "real-holdout",
         "real-train",
@@ -52,8 +53,9 @@ def test_all_steps_write_folders_and_reports(folder: Path) -> None:
     assert result.synthetic == folder / "out" / "synthetic"
     assert result.to_dict()["verdict"].startswith("The synthetic database")
     assert result.unmet == ()
-    again = run(job(folder, sample=False, evaluate=False))
+    again = run(job(folder, holdout=0.3, sample=False, evaluate=False))
     assert again.synthetic is None
+    assert again.steps == {"read": "skipped", "fit": "skipped"}
     assert (folder / "out" / "synthetic" / "visits.parquet").exists()
 
 
@@ -79,7 +81,7 @@ def test_a_missed_requirement_keeps_earlier_results(folder: Path) -> None:
         ({"sample": {"rws": 3}}, InputError, "did you mean 'rows'"),
         ({"sample": False}, InputError, "evaluate needs the step sample"),
         ({"sample": {"output": "../elsewhere"}}, SourceError, "outside the folder"),
-        ({"sample": {"format": "xlsx"}}, SourceError, "parquet or csv"),
+        ({"sample": {"format": "xlsx"}}, InputError, "parquet or csv"),
         ({"holdout": 1.5}, InputError, "between 0 and 1"),
         ({"smaple": True}, InputError, "unknown key"),
     ],

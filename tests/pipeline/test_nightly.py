@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tabsynth.cli import BUSY, DONE, UNMET, main
+from tabsynth.data.read_write import read
 from tabsynth.errors import BusyError, DataError, InputError
 from tabsynth.mixing.matching.suggest import suggest
 from tabsynth.pipeline import plan, run
@@ -241,6 +242,26 @@ def test_a_private_pipeline_spends_its_budget_once(nightly: Path) -> None:
     assert any("composed again" in check.text for check in verify(result.release, nightly.parent / "key.pub").checks)
 
 
+def test_rows_are_appended_once_although_the_record_is_lost(tmp_path: Path) -> None:
+    table(100).to_csv(tmp_path / "in.csv", index=False)
+    sink = f"sqlite:///{tmp_path}/sink.db"
+    job: dict[str, Any] = {"version": 1, "input": str(tmp_path / "in.csv"), "output": str(tmp_path / "out")}
+    job |= {"model": {"kind": "marginal", "components": 2}, "evaluate": False}
+    create, append = (
+        {**job, "sample": {"rows": 50, "seed": seed, "database": f"{sink}#rows", "mode": mode}}
+        for seed, mode in enumerate(("create", "append"))
+    )
+    record = tmp_path / "out/.pipeline/steps/export.json"
+    for step, count in ((create, 50), (append, 100)):
+        for _ in range(2):
+            assert run(step).steps["export"] == "done"
+            assert len(read(sink, table="rows")) == count
+            record.unlink()  # as after a kill between the write and its record
+    # Another append of the same rows, which is asked for, is made.
+    run(create | {"sample": {**create["sample"], "mode": "append"}})
+    assert len(read(sink, table="rows")) == 150
+
+
 class TestSchemaFile:
     def test_it_accepts_what_the_parser_accepts(self, nightly: Path) -> None:
         schema = json.loads(schema_text())
@@ -254,7 +275,7 @@ class TestSchemaFile:
     def test_it_has_every_key_of_the_parser(self, tmp_path: Path) -> None:
         """An unknown key's message lists those that the parser knows."""
         schema = json.loads(schema_text())["properties"]
-        base = {"version": 1, "input": "x.csv", "output": "out", "holdout": 0.2, "audit": True}
+        base: dict[str, Any] = {"version": 1, "input": "x.csv", "output": "out", "holdout": 0.2, "audit": True}
         steps = {"release": {"name": "x", "key": "k"}, "mix": {"plan": "p"}, "model.privacy": {"epsilon": 1.0}}
         for step in ("split", "sample", "evaluate", "audit", "release", "mix", "read", "model.privacy"):
             outer, _, inner = step.partition(".")
@@ -265,6 +286,12 @@ class TestSchemaFile:
             with pytest.raises(InputError, match="unknown key 'no-such-key'") as caught:
                 job_from_dict({**base, outer: {inner: data} if inner else data}, folder=tmp_path)
             known = set(str(caught.value).partition("allowed are ")[2].replace("'", "").split(", "))
+            assert known == set(part["properties"]), step
+        for step in ("split", "sample", "read"):  # of linked tables
+            with pytest.raises(InputError) as caught:
+                job_from_dict({**base, "input": "sqlite:///x.db", step: {"no-such-key": 1}}, folder=tmp_path)
+            known = set(str(caught.value).partition("allowed are ")[2].replace("'", "").split(", "))
+            part = schema[step].get("anyOf", [schema[step]])[-1]
             assert known == set(part["properties"]), step
         with pytest.raises(InputError) as caught:
             job_from_dict({**base, "no-such-key": 1})

@@ -64,6 +64,9 @@ def create_statement(name: TableName, definition: TableDefinition, types: Sequen
     if definition.primary_key:
         parts.append(f"PRIMARY KEY ({', '.join(map(quote_identifier, definition.primary_key))})")
     parts += [f"CHECK ({check})" for check in definition.checks]
+    for link in definition.links:
+        own, other = (", ".join(map(quote_identifier, names)) for names in (link.columns, link.parent_columns))
+        parts.append(f"FOREIGN KEY ({own}) REFERENCES {link.parent.sql}{f' ({other})' if other else ''}")
     return f"CREATE TABLE {name.sql} ({', '.join(parts)})"
 
 

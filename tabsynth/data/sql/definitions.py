@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -127,6 +127,9 @@ class Database(Protocol):
 
     def insert(self, name: TableName, definition: TableDefinition, rows: pa.Table) -> None:
         """Append rows."""
+
+    def empty_tables(self, names: Sequence[TableName]) -> None:
+        """Remove the rows of tables that refer to each other, children before their parents."""
 
     def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
         """Empty a table, or prepare another that will take its place; return the table to insert into.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -154,6 +154,16 @@ class DuckDb:
         self._connection.register(STAGING, rows)
         self._connection.execute(f"INSERT INTO {name.sql} ({names}) SELECT {values} FROM {STAGING}")
         self._connection.unregister(STAGING)
+
+    def empty_tables(self, names: Sequence[TableName]) -> None:
+        """Create the tables anew: DuckDB keeps the keys of deleted rows until the commit."""
+        definitions = {name: self.definition(name) for name in names}
+        for name in names:
+            self._connection.execute(f"DROP TABLE {name.sql}")
+        for name in reversed(names):
+            definition = definitions[name]
+            assert definition is not None
+            self.create(name, definition)
 
     def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
         """Create the table that will take the place of another."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -57,6 +57,7 @@ class Postgres(PostgresCatalogue):
             raise missing_package("reading PostgreSQL", "adbc-driver-postgresql", "sql") from error
         self._connection: Any = url.attempt("connect to", lambda: driver.connect(url.address))
         self._cursor: Any = self._connection.cursor()
+        self._is_reading = False
 
     def execute(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement; its rows, if it has any."""
@@ -67,9 +68,11 @@ class Postgres(PostgresCatalogue):
         return list(self._cursor.fetchall()) if self._cursor.description else []
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a query, in a transaction that can only read."""
-        self._connection.rollback()
-        self.execute("SET TRANSACTION READ ONLY")
+        """The rows of a query, in a transaction that can only read."""
+        if not self._is_reading:  # all queries of a connection read one snapshot
+            self._connection.rollback()
+            self.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self._is_reading = True
         inner = select.strip().rstrip(";").rstrip()
         fields = self._cursor.adbc_execute_schema(inner)
         twice = sorted({name for name in fields.names if fields.names.count(name) > 1})
@@ -90,11 +93,11 @@ class Postgres(PostgresCatalogue):
             yield pa.RecordBatch.from_pylist([], schema=schema)
 
     def select(self, name: TableName) -> str:
-        """Return the query of a whole table."""
+        """The query of a whole table."""
         return f"SELECT * FROM {name.sql}"
 
     def type_of(self, kind: pa.DataType) -> str:
-        """Return PostgreSQL's type for an Arrow type."""
+        """PostgreSQL's type for an Arrow type."""
         return _type_name(kind)
 
     def create(self, name: TableName, definition: TableDefinition) -> None:
@@ -119,6 +122,11 @@ class Postgres(PostgresCatalogue):
             f'INSERT INTO {name.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM pg_temp."{STAGING}"'
         )
         self.execute(f'DROP TABLE pg_temp."{STAGING}"')
+
+    def empty_tables(self, names: Sequence[TableName]) -> None:
+        """Remove the rows; readers see them until the commit."""
+        for name in names:
+            self.execute(f"DELETE FROM {name.sql}")
 
     def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
         """Create the table that will take the place of another, with its columns, defaults, indexes and checks."""
@@ -160,7 +168,7 @@ def _plain_column(column: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def _staged(values: pa.ChunkedArray, column: ColumnDefinition) -> pa.ChunkedArray:
-    """Return the values in a type that the driver copies."""
+    """The values in a type that the driver copies."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)
@@ -194,7 +202,7 @@ def _write_expression(column: ColumnDefinition, kind: pa.DataType) -> str:
 
 
 def _read_expression(field: pa.Field, enums: set[str]) -> str:
-    """Return the expression that selects a column of a query.
+    """The expression that selects a column of a query.
 
     Raises:
         DataError: The column's type is none of those above.
@@ -214,7 +222,7 @@ def _read_expression(field: pa.Field, enums: set[str]) -> str:
 
 
 def _type_name(kind: pa.DataType) -> str:
-    """Return the type of PostgreSQL that holds the values of an Arrow type."""
+    """The type of PostgreSQL that holds the values of an Arrow type."""
     if pa.types.is_dictionary(kind):
         return _type_name(kind.value_type)
     if pa.types.is_integer(kind):

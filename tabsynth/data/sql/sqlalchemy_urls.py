@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -136,9 +136,21 @@ class SqlAlchemy:
         standard = self._engine.dialect.identifier_preparer.initial_quote == '"'
         texts = [check.replace(":", r"\:") for check in definition.checks if standard]
         checks = [self._sql.CheckConstraint(self._sql.text(text)) for text in texts]
-        table = self._sql.Table(self._quoted(name.table), self._sql.MetaData(), *columns, *checks, schema=name.schema)
+        metadata = self._sql.MetaData()
+        checks += [self._link(link, name, metadata) for link in definition.links]
+        table = self._sql.Table(self._quoted(name.table), metadata, *columns, *checks, schema=name.schema)
         table.create(self._connection)
         self._created.append(table)
+
+    def _link(self, link: Link, name: TableName, metadata: Any) -> Any:
+        """A foreign key; its parent is described by its key alone."""
+        if link.parent != name:
+            keys = [self._sql.Column(self._quoted(key)) for key in link.parent_columns]
+            self._sql.Table(
+                self._quoted(link.parent.table), metadata, *keys, schema=link.parent.schema, keep_existing=True
+            )
+        parent = ".".join(part for part in (link.parent.schema, link.parent.table) if part is not None)
+        return self._sql.ForeignKeyConstraint(link.columns, [f"{parent}.{key}" for key in link.parent_columns])
 
     def insert(self, name: TableName, definition: TableDefinition, rows: pa.Table) -> None:
         """Append rows."""
@@ -152,6 +164,11 @@ class SqlAlchemy:
         for chunk in batch_to_rows(rows, names):
             values = [dict(zip(keys, map(_stored, row), strict=True)) for row in chunk]
             self._connection.execute(self._sql.insert(table), values)
+
+    def empty_tables(self, names: Sequence[TableName]) -> None:
+        """Remove the rows within the transaction."""
+        for name in names:
+            self._connection.execute(self._sql.delete(self._table(name)))
 
     def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
         """Empty the table within the transaction; a table with other columns is not replaced.

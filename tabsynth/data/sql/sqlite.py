@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -152,6 +152,11 @@ class Sqlite:
         for chunk in batch_to_rows(rows, columns):
             stored = ([_stored(value) for value in row] for row in chunk)
             self._connection.executemany(f"INSERT INTO {name.sql} ({names}) VALUES ({marks})", stored)
+
+    def empty_tables(self, names: Sequence[TableName]) -> None:
+        """Remove the rows; readers see them until the commit."""
+        for name in names:
+            self._connection.execute(f"DELETE FROM {name.sql}")
 
     def start_replacing(self, name: TableName, definition: TableDefinition | None) -> TableName:
         """Empty the table, or recreate it with other columns: readers see the old one until the commit."""

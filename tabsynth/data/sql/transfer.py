@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -12,20 +12,16 @@ import pyarrow.compute as pc
 
 from tabsynth.data.parquet_files import arrow_to_frame
 from tabsynth.data.sql.create_table import new_definition
-from tabsynth.data.sql.definitions import DATE, DATETIME, DECIMAL_FIELD, Database, TableDefinition
+from tabsynth.data.sql.definitions import DECIMAL_FIELD, Database, TableDefinition
 from tabsynth.data.sql.names import TableName
+from tabsynth.data.sql.row_writer import CHUNK_ROWS, MARKS, insert_rows, mark_written, to_arrow
 from tabsynth.data.sql.table_schema import schema_from_definition
 from tabsynth.data.sql.urls import DUCKDB, POSTGRESQL, SQLITE, DatabaseUrl, parse_url
 from tabsynth.errors import DataError, SourceError, quote
-from tabsynth.schema.columns import Datetime
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import to_instants
 
 Mode = Literal["create", "append", "replace"]
 MODES = ("create", "append", "replace")
-
-CHUNK_ROWS = 1 << 16
-"""Rows that are converted and sent at a time."""
 
 MAX_EXACT_DIGITS = 15
 """A decimal of no more digits is a float64 without rounding."""
@@ -63,7 +59,7 @@ def open_database(url: DatabaseUrl, *, writable: bool = False) -> Iterator[Datab
 
 
 def table_of(url: DatabaseUrl, table: str | None) -> TableName:
-    """Return the table that an argument or the URL's fragment names.
+    """The table that an argument or the URL's fragment names.
 
     Raises:
         SourceError: Neither or both name one.
@@ -113,17 +109,22 @@ def read_batches(
 
 
 def read_frame(name: str, *, table: str | None = None, query: str | None = None) -> tuple[pd.DataFrame, Schema | None]:
-    """Return the whole table or result of a query, and what the database declares of its columns.
+    """The whole table or result of a query, and what the database declares of its columns.
 
     Raises:
         SourceError: The database, table or query cannot be read.
         DataError: No rows, or a column of a type that is not supported.
     """
-    batches = list(read_batches(name, table=table, query=query))
-    frame = to_frame(_concatenate(batches)) if batches else pd.DataFrame()
+    frame = frame_of(read_batches(name, table=table, query=query))
     if not len(frame):
         raise DataError(f"{parse_url(name).label}: the table or the query's result has no rows")
     return frame, None if query is not None else _declared(name, table)
+
+
+def frame_of(batches: Iterable[pa.RecordBatch]) -> pd.DataFrame:
+    """The rows of all batches."""
+    found = list(batches)
+    return to_frame(_concatenate(found)) if found else pd.DataFrame()
 
 
 def _declared(name: str, table: str | None) -> Schema | None:
@@ -144,7 +145,7 @@ def _concatenate(batches: list[pa.RecordBatch]) -> pa.Table:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return the Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
+    """Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
     for place, field in enumerate(table.schema):
         if (field.metadata or {}).get(b"tabsynth") == DECIMAL_FIELD[b"tabsynth"]:
             numbers = _decimals(table.column(place))
@@ -168,7 +169,12 @@ def _decimals(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @contextmanager
 def write_batches(
-    name: str, *, table: str | None = None, mode: Mode = "create", schema: Schema | None = None
+    name: str,
+    *,
+    table: str | None = None,
+    mode: Mode = "create",
+    schema: Schema | None = None,
+    token: str | None = None,
 ) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write a table frame by frame in one transaction: all rows appear at the end, or none.
 
@@ -177,6 +183,7 @@ def write_batches(
         table: The table, if the URL does not name it.
         mode: ``create`` a new table, ``append`` to one, or ``replace`` it.
         schema: Types, NOT NULL, primary key and checks of a new table.
+        token: Marks this write in the database, see ``has_token``.
 
     Raises:
         SourceError: The table exists, or does not, or the database refuses a row.
@@ -198,14 +205,25 @@ def write_batches(
         writer = _Writer(database, target, existing, mode, schema)
 
         def append(frame: pd.DataFrame) -> None:
-            for start in range(0, len(frame), CHUNK_ROWS):
-                part = frame.iloc[start : start + CHUNK_ROWS]
-                url.attempt(action, lambda part=part: writer.append(part))  # type: ignore[misc]
+            if len(frame):
+                url.attempt(action, lambda: writer.append(frame))
 
         yield append
         if writer.written is None:
             raise DataError(f"nothing was written to {url.label}: there are no rows")
+        if token is not None:
+            url.attempt(action, lambda: mark_written(database, token))
         url.attempt(action, writer.finish)
+
+
+def has_token(name: str, token: str) -> bool:
+    """Return whether the database holds the rows of a write that was marked with a token."""
+    url = parse_url(name)
+    with open_database(url) as database:
+        if url.attempt("read", lambda: database.definition(MARKS)) is None:
+            return False
+        batches = url.attempt("read", lambda: list(database.batches(database.select(MARKS))))
+    return any(token in batch.column(0).to_pylist() for batch in batches)
 
 
 class _Writer:
@@ -221,20 +239,11 @@ class _Writer:
 
     def append(self, frame: pd.DataFrame) -> None:
         """Write rows; the first ones create the table."""
-        rows = _to_arrow(frame)
         if self.written is None or self._definition is None:
-            self._start(rows.schema)
+            self._start(to_arrow(frame.iloc[:CHUNK_ROWS]).schema)
         assert self._definition is not None
         assert self.written is not None
-        expected = [column.name for column in self._definition.columns if not column.generated]
-        if sorted(rows.column_names) != sorted(expected):
-            raise DataError(f"the rows have the columns {quote(rows.column_names)}, the table has {quote(expected)}")
-        for column in self._definition.columns:
-            given = None if self._schema is None else self._schema.get(column.name)
-            if column.name in frame and column.family in (DATE, DATETIME) and isinstance(given, Datetime):
-                place = rows.column_names.index(column.name)
-                rows = rows.set_column(place, column.name, _instants(frame[column.name], given, column.family))
-        self._database.insert(self.written, self._definition, rows)
+        insert_rows(self._database, self.written, self._definition, self._schema, frame)
 
     def _start(self, rows: pa.Schema) -> None:
         existing = self._existing
@@ -257,28 +266,6 @@ class _Writer:
         if self._mode == "replace" and self._existing is not None and self.written is not None:
             self._database.finish_replacing(self._target, self.written)
         self._database.commit()
-
-
-def _to_arrow(frame: pd.DataFrame) -> pa.Table:
-    try:
-        rows = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"a database cannot hold the table: {error}; give each column one type") from error
-    for place, field in enumerate(rows.schema):
-        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":  # no database is finer than microseconds
-            moments = rows.column(place).cast(pa.timestamp("us", field.type.tz), safe=False)
-            rows = rows.set_column(place, field.name, moments)
-    return rows
-
-
-def _instants(values: pd.Series, column: Datetime, family: str) -> pa.Array:
-    """Return the dates that are spelled as text, or have no time, as the database's type holds them."""
-    if isinstance(values.dtype, pd.DatetimeTZDtype) or (
-        values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) != "string"
-    ):
-        return pa.array(values, from_pandas=True)
-    moments = pa.array(to_instants(values, column.format), pa.timestamp("us"), from_pandas=True, safe=False)
-    return moments.cast(pa.date32(), safe=False) if family == DATE else moments
 
 
 def write_frame(

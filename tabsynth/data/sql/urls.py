@@ -61,6 +61,11 @@ class DatabaseUrl:
         """The file of SQLite or DuckDB."""
         return Path(self.address)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a database to read: false for a file that does not exist yet."""
+        return self.dialect not in (SQLITE, DUCKDB) or self.path.exists()
+
     def attempt(self, action: str, call: Callable[[], T]) -> T:
         """Call a driver; its errors become ours, without secrets and without the driver's exception in their chain.
 

@@ -14,6 +14,7 @@ import pytest
 from tabsynth.errors import DataError, InputError, SchemaError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.relational.database_report import DatabaseReport
+from tabsynth.evaluation.relational.errors_between import number_tables
 from tabsynth.evaluation.relational.evaluate_database import evaluate_database
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
@@ -34,6 +35,12 @@ def test_the_real_tables_themselves_have_no_error(real: Tables, schema: Database
     report = quick(real, {}, schema)
     assert {name: score.value for name, score in report.scores.items() if score.value} == {}
     assert set(report.levels.values()) == {"good"}
+
+
+def test_numbers_that_differ_by_rounding_only_are_one_value() -> None:
+    noise = np.array([0.1, np.nextafter(0.1, 1), 0.1, np.nan])[:, None]
+    first, second = number_tables(("mean",), noise, noise[::-1].copy())
+    assert len(set(first.codes[:3, 0])) == len(set(second.codes[1:, 0])) == 1
 
 
 def test_fresh_real_rows_are_as_good_as_the_floor(fresh: DatabaseReport) -> None:

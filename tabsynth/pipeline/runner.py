@@ -1,0 +1,180 @@
+"""Run or skip each step, and put the results in place.
+
+A step is skipped if its inputs, settings and versions are those of its record, and its outputs are intact.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tabsynth.common.atomic_files import sync, sync_tree
+from tabsynth.errors import InputError, quote
+from tabsynth.evaluation.gates import unmet_requirements
+from tabsynth.pipeline.records import (
+    StepRecord,
+    content_hash,
+    locate_outputs,
+    read_record,
+    stale_reason,
+    write_record,
+)
+from tabsynth.pipeline.status import STATE_FOLDER, RunStatus
+from tabsynth.pipeline.steps import STEPS_BEFORE, Steps
+from tabsynth.release.gates import GateError
+from tabsynth.reporting.number_format import format_number
+
+if TYPE_CHECKING:
+    from tabsynth.privacy.audit.report import AuditReport
+
+FAILED_FOLDER = "failed"
+"""Where the results of a run go that did not succeed."""
+
+INTERNAL = ("model", "report", "json", "audit", "audit_json", "train", "holdout")
+"""Outputs that hold facts of the real table: for their owner only."""
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that would run for a reason, or would be skipped."""
+
+    step: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.step}: {f'run ({self.reason})' if self.reason else 'skip (unchanged)'}"
+
+
+def plan_steps(paths: Mapping[str, Path], steps: Steps) -> list[PlannedStep]:
+    """Which steps would run, and why."""
+    out: dict[str, PlannedStep] = {}
+    for step in steps.names:
+        earlier = next((name for name in STEPS_BEFORE[step] if name in out and out[name].reason), None)
+        reason = f"{earlier} runs" if earlier else _resume(step, paths, steps, steps.job.output / STATE_FOLDER)
+        out[step] = PlannedStep(step, reason)
+    return list(out.values())
+
+
+def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) -> str:
+    """Take over a step from its record; returns why it must run, or nothing."""
+    record, sources = read_record(folder / "steps", step), steps.sources_of(step)
+    reason = stale_reason(record, sources)
+    if reason or record is None:
+        return reason
+    places = {name: _places(name, paths, steps) for name in steps.outputs(step)}
+    found = locate_outputs(record, places)
+    if found is None:
+        return "an output is missing or was changed"
+    steps.finish(step, record, found)
+    return ""
+
+
+def _places(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
+    """Where an output may be: set aside, in place, or among those of a run that failed."""
+    output = steps.job.output
+    final = paths.get(name)
+    more = [] if final is None else [final, output / FAILED_FOLDER / final.relative_to(output)]
+    return [steps.aside[name], *more]
+
+
+def run_steps(
+    paths: Mapping[str, Path], steps: Steps, folder: Path, status: RunStatus
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Run or skip each step; returns their states and the requirements that are not met."""
+    states: dict[str, str] = {}
+    (folder / "steps").mkdir(exist_ok=True)
+    for path in steps.aside.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for step in steps.names:
+        if step in ("release", "export") and (unmet := _unmet(steps)):
+            return states, unmet
+        reason = _resume(step, paths, steps, folder)
+        if not reason:
+            states[step] = "skipped"
+            status.step(step, "skipped")
+            steps.say(f"{step}: unchanged, skipped")
+            continue
+        status.step(step, "running", reason)
+        sources = steps.sources_of(step)
+        try:
+            facts = steps.run(step)
+        except GateError as error:
+            status.step(step, "failed")
+            return states, error.unmet
+        found = {name: steps.aside[name] for name in steps.outputs(step)}
+        record = StepRecord(sources, {name: content_hash(path) for name, path in found.items()}, facts)
+        write_record(folder / "steps", step, record)
+        steps.finish(step, record, found)
+        states[step] = "done"
+        status.step(step, "done")
+    return states, _unmet(steps)
+
+
+def _unmet(steps: Steps) -> tuple[str, ...]:
+    """A sentence for each requirement on evaluation and audit that is not met."""
+    job = steps.job
+    out: list[str] = []
+    if job.evaluate is not None:
+        out += unmet_requirements(steps.evaluation, job.evaluate.require)
+    if job.audit is not None:
+        out += unmet_audit(steps.attacks, job.audit.require)
+    return tuple(out)
+
+
+def settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str, Path]:
+    """Move results into place, or those of this run alone into a subfolder; returns what was moved."""
+    output, moved = steps.job.output, {}
+    for name, final in paths.items():
+        aside = steps.aside[name]
+        here = aside if subfolder else steps.files.get(name, aside)
+        target = output / subfolder / final.relative_to(output)
+        if name == "release" or here == target or not here.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if name in INTERNAL:
+            for path in (here, *here.rglob("*")):
+                with suppress(OSError):
+                    path.chmod(0o700 if path.is_dir() else 0o600)
+        _replace(here, Path(os.path.realpath(target)))
+        moved[name] = steps.files[name] = target
+    shutil.rmtree(steps.work, ignore_errors=True)
+    return moved
+
+
+def _replace(here: Path, target: Path) -> None:
+    """Move a file or a folder into place; of a folder that is replaced, a killed process leaves the new one aside."""
+    if here.is_dir():
+        sync_tree(here)
+    earlier = target.parent / f".{target.name[:200]}.previous"
+    if target.is_dir():
+        shutil.rmtree(earlier, ignore_errors=True)
+        target.replace(earlier)
+    here.replace(target)
+    sync(target.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def unmet_audit(report: AuditReport, require: Mapping[str, str | float]) -> list[str]:
+    """A sentence for a violation, a verdict without power if one is required, and each score above its maximum.
+
+    Raises:
+        InputError: The report has no score of a name.
+    """
+    limits = {name: float(limit) for name, limit in require.items() if name != "verdict"}
+    unknown = [name for name in limits if name not in report.scores]
+    if unknown:
+        raise InputError(f"unknown score {quote(unknown)} of the audit; it has {quote(report.scores, 40)}")
+    out = []
+    if report.verdict == "VIOLATION" or ("verdict" in require and report.verdict != "CONSISTENT, powered"):
+        out.append(report.headline)
+    for name, limit in limits.items():
+        score = report.scores[name]
+        if score.value > limit:
+            value, bound = (format_number(number, score.unit) for number in (score.value, limit))
+            out.append(f"{name} is {value}, at most {bound} is allowed")
+    return out

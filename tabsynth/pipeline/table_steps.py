@@ -1,0 +1,161 @@
+"""The steps of a pipeline of one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tabsynth.common.input_files import read_json
+from tabsynth.pipeline.checks import check_conditions
+from tabsynth.pipeline.outputs import checkpoint_path, copy_to_database, read_head, write_sample
+from tabsynth.pipeline.step_config import ModelStep
+from tabsynth.pipeline.steps import Steps
+from tabsynth.pipeline.tables import PipelineTables, SourceTable
+from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.registry import create_on_device, load, supports_checkpoints
+
+if TYPE_CHECKING:
+    from tabsynth.evaluation.report import Report
+
+
+@dataclass
+class TableSteps(Steps):
+    """Steps over one table, in memory but for the sample."""
+
+    _fitted: Synthesizer | None = field(default=None, init=False)
+
+    @cached_property
+    def _source(self) -> SourceTable:
+        return SourceTable(self.job, self.seeds)
+
+    @staticmethod
+    def check_options(model: ModelStep) -> None:
+        """Raise InputError for an option that the model does not have."""
+        create_on_device(model.kind, model.options)
+
+    def check(self) -> None:
+        """Read the table and check target and conditions."""
+        _ = self.tables
+
+    def source_hash(self) -> str:
+        """Hash of the contents of all sources."""
+        return self._source.hash()
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state of a long fit, beside the model file."""
+        return checkpoint_path(self.job.output / self.job.model.output)
+
+    @cached_property
+    def tables(self) -> PipelineTables:
+        """The tables, read once; conditions are checked against what the model could give."""
+        model = create_on_device(self.job.model.kind, self.job.model.options)
+        tables = self._source.load(self.say)
+        check_conditions(model, tables.train, tables.given)
+        return tables
+
+    @property
+    def model(self) -> Synthesizer:
+        """The fitted model."""
+        if self._fitted is None:
+            self._fitted = load(self.files["model"])
+        return self._fitted
+
+    @cached_property
+    def evaluation(self) -> Report:
+        """The evaluation."""
+        from tabsynth.evaluation.report import Report
+
+        return Report.from_dict(read_json(self.files["evaluation"], "evaluation"))
+
+    @cached_property
+    def synthetic(self) -> pd.DataFrame:
+        """The first synthetic rows, as many as an evaluation takes."""
+        return read_head(self.files["synthetic"], max(self.facts["read"]["rows"]["train"], 1), self.model.schema_)
+
+    def _read(self) -> dict[str, Any]:
+        from tabsynth.data.read_write import write
+
+        tables = self.tables
+        if "train" in self.aside and tables.holdout is not None:
+            write(tables.train, self.aside["train"])
+            write(tables.holdout, self.aside["holdout"])
+        return {"rows": tables.rows}
+
+    def _fit(self) -> dict[str, Any]:
+        job, tables = self.job.model, self.tables
+        model = create_on_device(job.kind, job.options)
+        rows = tables.rows
+        self.say(f"fitting {job.kind} to {rows['train']:,} rows ({rows['holdout']:,} held out)")
+        if job.privacy is not None:
+            model.fit(tables.train.frame, schema=self.job.table_schema, privacy=job.privacy, progress=self.progress)
+        else:
+            keep = supports_checkpoints(model) if job.checkpoint is None else job.checkpoint
+            model.fit(
+                tables.train,
+                seed=self.seeds["fit"],
+                progress=self.progress,
+                checkpoint=self.checkpoint if keep else None,
+                mask=tables.mask if model.supports_weights else None,
+            )
+        model.save(self.aside["model"])
+        self._fitted = model
+        return {}
+
+    def _sample(self) -> dict[str, Any]:
+        assert self.job.sample is not None
+        # Under privacy the model's number of rows is a noisy one.
+        count = self.job.sample.rows or self.model.rows_
+        given = None if self.job.sample.given is None else self.tables.given
+        self.say(f"sampling {count:,} rows")
+        write_sample(self.model, self.aside["synthetic"], count, given=given, seed=self.seeds["sample"])
+        return {"rows": {"synthetic": count}}
+
+    def _evaluate(self) -> dict[str, Any]:
+        from tabsynth.evaluation.evaluate import evaluate
+
+        self.say("evaluating")
+        tables, schema = self.tables, self.tables.train.schema
+        report = evaluate(
+            tables.train,
+            self.synthetic,
+            tables.holdout,
+            target=tables.target,
+            schema=schema,
+            seed=self.seeds["evaluate"],
+            card=self.model.card(),
+        )
+        for name in self.outputs("evaluate"):
+            report.save(self.aside[name])
+        return {}
+
+    def _audit(self) -> dict[str, Any]:
+        from tabsynth.privacy.audit.audit import audit
+
+        self.say("auditing")
+        tables = self.tables
+        claim = self.job.model.privacy
+        attacks = audit(
+            tables.train,
+            self.synthetic,
+            tables.holdout,
+            schema=tables.train.schema,
+            privacy=claim,
+            seed=self.seeds["audit"],
+        )
+        for name in self.outputs("audit"):
+            attacks.save(self.aside[name])
+        return {}
+
+    def _copy(self, url: str, token: str) -> None:
+        step = self.job.sample
+        assert step is not None
+        copy_to_database(self.files["synthetic"], url, self.model.schema_, step.mode, token)
+
+    @property
+    def _released(self) -> dict[str, Any]:
+        return {"data": self.files["synthetic"], "model": self.model}

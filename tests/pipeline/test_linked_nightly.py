@@ -1,0 +1,89 @@
+"""A scheduled pipeline of linked tables: steps are skipped, resumed and planned; databases on both ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.data.database.folders import read_folder
+from tabsynth.data.database.sql_databases import read_database, write_database
+from tabsynth.data.sql.transfer import read_frame
+from tabsynth.errors import BusyError, ConditionError, InputError, SourceError
+from tabsynth.pipeline import plan, run
+from tabsynth.pipeline.status import locked
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
+
+
+def write_source(folder: Path, count: int) -> str:
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"patient_id": range(1, count + 1), "sex": rng.choice(["f", "m"], count)})
+    owner = np.repeat(np.arange(count), 1 + rng.poisson(2, count))
+    visits = pd.DataFrame({"visit_id": range(1, len(owner) + 1), "patient_id": people.patient_id.to_numpy()[owner]})
+    visits["ward"] = rng.choice(["eye", "heart", "surgery"], len(owner))
+    tables = {"patients": people, "visits": visits}
+    schema = DatabaseSchema(
+        DatabaseSchema.infer(tables).tables,
+        {"patients": "patient_id", "visits": "visit_id"},
+        (ForeignKey("visits", "patient_id", "patients"),),
+    )
+    url = f"sqlite:///{folder}/clinic.db"
+    write_database(tables, url, schema, "replace")
+    return url
+
+
+def job(folder: Path, **more: Any) -> dict[str, Any]:
+    source, sink = f"sqlite:///{folder}/clinic.db", f"sqlite:///{folder}/synthetic.db"
+    job: dict[str, Any] = {"version": 1, "input": source, "output": str(folder / "out"), "model": {"epochs": 1}}
+    return {**job, "sample": {"rows": 30, "database": sink}, "evaluate": False, **more}
+
+
+def states(job: dict[str, Any]) -> str:
+    """The first letter of done or skipped for each step."""
+    return "".join(state[0] for state in run(job).steps.values())
+
+
+def test_nights_from_a_database_to_a_database(tmp_path: Path) -> None:
+    write_source(tmp_path, 40)
+    assert next(str(step) for step in plan(job(tmp_path))) == "read: run (never finished)"
+    assert states(job(tmp_path)) == "dddd"
+    sink = f"sqlite:///{tmp_path}/synthetic.db"
+    tables, schema = read_database(sink)
+    assert len(tables["patients"]) == 30
+    assert schema.foreign_keys == (ForeignKey("visits", "patient_id", "patients"),)
+    pd.testing.assert_frame_equal(tables["visits"], read_folder(tmp_path / "out/synthetic")[0]["visits"])
+    assert [step.reason for step in plan(job(tmp_path))] == ["", "", "", ""]
+    assert states(job(tmp_path)) == "ssss"
+    assert json.loads((tmp_path / "out/.pipeline/status.json").read_text())["state"] == "done"
+    assert states(job(tmp_path, sample={"rows": 20, "database": sink})) == "ssdd"
+    assert len(read_frame(sink, table="patients")[0]) == 20
+    (tmp_path / "out/synthetic/visits.parquet").unlink()
+    assert plan(job(tmp_path, sample={"rows": 20, "database": sink}))[2].reason == "an output is missing or was changed"
+    with locked(tmp_path / "out"), pytest.raises(BusyError):
+        run(job(tmp_path))
+    write_source(tmp_path, 50)
+    assert next(step.reason for step in plan(job(tmp_path))) == "changed: input"
+
+
+def test_what_can_be_refused_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    write_source(tmp_path, 40)
+    faulty: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"sample": {"given": {"visits": {"ward": "eye"}}}}, ConditionError, "on root tables"),
+        ({"sample": {"given": {"patients": {"age": 3}}}}, ConditionError, "unknown columns of 'patients': 'age'"),
+        ({"sample": {"given": {"patients": 3}}}, InputError, "must be a mapping from column to value"),
+        ({"sample": {"database": "sqlite:///x.db#t"}}, InputError, "a URL without a table"),
+        ({"sample": {"mode": "append"}}, InputError, "must be create or replace"),
+        ({"sample": {"rows": 3, "scale": 2}}, InputError, "exclude each other"),
+        ({"read": {"separator": ";"}}, InputError, "'separator' is for files"),
+        ({"read": {"tables": ["patients", "wards"]}}, SourceError, "has no table 'wards'"),
+        ({"model": {"checkpoint": True}}, InputError, "writes no checkpoint"),
+        ({"target": "sex"}, InputError, "target is for one table"),
+    ]
+    for change, error, message in faulty:
+        with pytest.raises(error, match=message):
+            run(job(tmp_path, **change))
+    assert [path.name for path in tmp_path.iterdir()] == ["clinic.db"]
