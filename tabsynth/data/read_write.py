@@ -111,7 +111,7 @@ def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | 
 
 
 def infer_declared(frame: pd.DataFrame, declared: Schema, name: str) -> Table:
-    """A table of a database, whose schema is inferred from the rows and completed by what the database declares.
+    """Return a table of a database, whose schema is inferred from the rows and completed by what the database declares.
 
     Raises:
         DataError: The rows do not fit it.

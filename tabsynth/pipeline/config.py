@@ -204,7 +204,7 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
 def _parse_schema(
     source: str | Mapping[str, Any] | None, base: Path, *, linked: bool
 ) -> Schema | DatabaseSchema | None:
-    """The schema of the table, or of the database, from a file or written out."""
+    """Parse the schema of the table, or of the database, from a file or written out."""
     if source is None:
         return None
     kind: type[Schema | DatabaseSchema] = DatabaseSchema if linked else Schema
@@ -212,7 +212,7 @@ def _parse_schema(
 
 
 def _is_linked(data: Mapping[str, Any], base: Path) -> bool:
-    """Whether the input is a folder of linked tables, or a database without the name of a table."""
+    """Return whether the input is a folder of linked tables, or a database without the name of a table."""
     source, read = data.get("input"), data.get("read")
     if not isinstance(source, str) or is_shipped(source):
         return False

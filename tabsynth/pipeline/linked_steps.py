@@ -96,7 +96,7 @@ class LinkedSteps(Steps):
         return read_database(source, schema, self.job.read.get("tables"))
 
     def source_hash(self) -> str:
-        """Hash of the contents of all tables; those of a database are read for it."""
+        """Return the hash of the contents of all tables; those of a database are read for it."""
         held = self.job.holdout
         if isinstance(self.job.input, Path):
             found = {name: content_hash(path) for name, path in table_files(self.job.input).items()}

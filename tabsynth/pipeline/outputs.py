@@ -108,7 +108,7 @@ def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode, token: st
 
 
 def export_token(output: Path, content: str, step: SampleStep) -> str:
-    """The name of a write of some content to a database: the same one until the content or the settings change."""
+    """Return the name of a write to a database: the same one until the content or the settings change."""
     path, wanted = output / STATE_FOLDER / "export.json", data_hash([content, step.database, step.mode])
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = parse_json(path.read_bytes())

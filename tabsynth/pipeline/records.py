@@ -96,7 +96,7 @@ def data_hash(data: Any) -> str:
 
 
 def versions_hash() -> str:
-    """Hash of the versions that results depend on."""
+    """Return the hash of the versions that results depend on."""
     found = {"tabsynth": __version__, "python": platform.python_version(), "machine": platform.machine()}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):

@@ -62,7 +62,7 @@ class Result:
     steps: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain data, scores by value and interval only."""
+        """Return the result as plain data, scores by value and interval only."""
         return {
             **{name: None if getattr(self, name) is None else str(getattr(self, name)) for name in RESULT_FILES},
             "rows": dict(self.rows),
@@ -127,7 +127,7 @@ def run(
 
 
 def plan(source: str | Path | Mapping[str, Any] | Job) -> list[PlannedStep]:
-    """The steps of a pipeline, and which of them would run now and why; nothing is written.
+    """Return the steps of a pipeline, and which of them would run now and why; nothing is written.
 
     Raises:
         TabsynthError: The pipeline is invalid.
@@ -138,7 +138,7 @@ def plan(source: str | Path | Mapping[str, Any] | Job) -> list[PlannedStep]:
 def _prepare(
     source: str | Path | Mapping[str, Any] | Job, say: Callable[[str], None], progress: bool | None
 ) -> tuple[Job, dict[str, Path], Steps]:
-    """The job, checked, and its steps."""
+    """Return the job, checked, and its steps."""
     described = job_from_dict(source) if isinstance(source, Mapping) else source
     job = described if isinstance(described, Job) else read_job(described)
     kind = LinkedSteps if job.linked else TableSteps

@@ -75,7 +75,7 @@ def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) ->
 
 
 def _places(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
-    """Where an output may be: set aside, in place, or among those of a run that failed."""
+    """Return where an output may be: set aside, in place, or among those of a run that failed."""
     output = steps.job.output
     final = paths.get(name)
     more = [] if final is None else [final, output / FAILED_FOLDER / final.relative_to(output)]
@@ -116,7 +116,7 @@ def run_steps(
 
 
 def _unmet(steps: Steps) -> tuple[str, ...]:
-    """A sentence for each requirement on evaluation and audit that is not met."""
+    """Return a sentence for each requirement on evaluation and audit that is not met."""
     job = steps.job
     out: list[str] = []
     if job.evaluate is not None:
@@ -160,7 +160,7 @@ def _replace(here: Path, target: Path) -> None:
 
 
 def unmet_audit(report: AuditReport, require: Mapping[str, str | float]) -> list[str]:
-    """A sentence for a violation, a verdict without power if one is required, and each score above its maximum.
+    """Return a sentence for a violation, a verdict without power if one is required, and each score above its maximum.
 
     Raises:
         InputError: The report has no score of a name.

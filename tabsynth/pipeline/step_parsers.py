@@ -40,7 +40,7 @@ def parse_read(keys: MappingReader, *, linked: bool = False) -> Mapping[str, Any
 
 
 def parse_model(keys: MappingReader, folder: Path, *, linked: bool = False) -> ModelStep:
-    """The model step; all other keys are options of the model, which checks them.
+    """Parse the model step; all other keys are options of the model, which checks them.
 
     Raises:
         InputError: The model of linked tables is not ``relational``, or that of one table is.
@@ -59,7 +59,7 @@ def parse_model(keys: MappingReader, folder: Path, *, linked: bool = False) -> M
 
 
 def parse_sample(keys: MappingReader | None, folder: Path, *, linked: bool = False) -> SampleStep | None:
-    """The step ``sample``."""
+    """Parse the step ``sample``."""
     if keys is None:
         return None
     if linked:
@@ -114,7 +114,7 @@ def _conditions(table: object, own: object, where: str) -> Mapping[str, Any]:
 
 
 def parse_input(name: str, folder: Path) -> str | Path:
-    """A table that ships, a database's URL without a password, or a file; relative paths start at a folder."""
+    """Parse a table that ships, a database's URL without a password, or a file; relative paths start at a folder."""
     if is_database_url(name):
         check_no_password(name)
         return relative_to(name, folder)
@@ -122,7 +122,7 @@ def parse_input(name: str, folder: Path) -> str | Path:
 
 
 def _parse_database(name: str | None, folder: Path, where: str, *, linked: bool = False) -> str | None:
-    """A database's URL that names a table, or no table where several are written."""
+    """Parse a database's URL that names a table, or no table where several are written."""
     if name is None:
         return None
     if linked and (not is_database_url(name) or "#" in name):
@@ -133,7 +133,7 @@ def _parse_database(name: str | None, folder: Path, where: str, *, linked: bool 
 
 
 def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
-    """The step ``evaluate``."""
+    """Parse the step ``evaluate``."""
     if keys is None:
         return None
     require = MappingReader(keys.take("require", Mapping, "limits by score", {}), f"{keys.where}: require")
@@ -148,7 +148,7 @@ def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
 
 
 def parse_split(keys: MappingReader | None, *, linked: bool = False) -> SplitStep | None:
-    """The step ``split``; of linked tables the names are those of folders."""
+    """Parse the step ``split``; of linked tables the names are those of folders."""
     if keys is None:
         return None
     what, suffix = ("a folder", "") if linked else ("a file name", ".parquet")
@@ -161,7 +161,7 @@ def parse_split(keys: MappingReader | None, *, linked: bool = False) -> SplitSte
 
 
 def parse_audit(keys: MappingReader | None) -> AuditStep | None:
-    """The step ``audit``."""
+    """Parse the step ``audit``."""
     if keys is None:
         return None
     require = MappingReader(keys.take("require", Mapping, "maxima by score", {}), f"{keys.where}: require")
@@ -181,7 +181,7 @@ def parse_audit(keys: MappingReader | None) -> AuditStep | None:
 
 
 def _condition(value: Any) -> Any:
-    """A condition with its dates as text."""
+    """Return a condition with its dates as text."""
     if isinstance(value, list):
         return [_condition(side) for side in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
@@ -205,7 +205,7 @@ def _parse_privacy(data: Mapping[str, Any] | None, where: str, folder: Path) -> 
 
 
 def parse_mix(keys: MappingReader | None, folder: Path) -> MixStep | None:
-    """The step ``mix``."""
+    """Parse the step ``mix``."""
     if keys is None:
         return None
     step = MixStep(
@@ -218,7 +218,7 @@ def parse_mix(keys: MappingReader | None, folder: Path) -> MixStep | None:
 
 
 def parse_release(keys: MappingReader | None, folder: Path) -> ReleaseStep | None:
-    """The step ``release``."""
+    """Parse the step ``release``."""
     if keys is None:
         return None
     about = {key: keys.take(key, str, "text") for key in ("title", "description", "license", "publisher", "url")}

@@ -91,7 +91,7 @@ class Steps(ABC):
         return [step for step in STEP_OUTPUTS if wanted.get(step, True) is not None]
 
     def outputs(self, step: str) -> list[str]:
-        """The outputs of a step that the pipeline asks for."""
+        """Return the outputs of a step that the pipeline asks for."""
         return [name for name in STEP_OUTPUTS[step] if name in self.aside]
 
     @staticmethod
@@ -117,7 +117,7 @@ class Steps(ABC):
 
     @abstractmethod
     def source_hash(self) -> str:
-        """Hash of the contents of all sources."""
+        """Return the hash of the contents of all sources."""
 
     def sources_of(self, step: str) -> dict[str, str]:
         """Hashes of what a step depends on, whose earlier steps are finished."""

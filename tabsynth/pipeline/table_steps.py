@@ -42,7 +42,7 @@ class TableSteps(Steps):
         _ = self.tables
 
     def source_hash(self) -> str:
-        """Hash of the contents of all sources."""
+        """Return the hash of the contents of all sources."""
         return self._source.hash()
 
     @property

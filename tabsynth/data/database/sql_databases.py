@@ -74,7 +74,7 @@ def read_database(
 
 
 def _with_declared_keys(proposed: DatabaseSchema, declared: DatabaseSchema) -> DatabaseSchema:
-    """The proposal with the links that the database declares, in the proposed order: the first one is the main one."""
+    """Return the proposal with the declared links, in the proposed order: the first one is the main one."""
     links = [key for key in declared.foreign_keys if str(MARKS) not in (key.table, key.parent)]
     if not links:
         return proposed
@@ -158,7 +158,7 @@ def _write_table(
 
 
 def _parents_first(frame: pd.DataFrame, key: str, links: list[str]) -> Iterator[pd.DataFrame]:
-    """The rows of a table that refers to itself, each after the rows that it refers to; rows of a circle last."""
+    """Yield the rows of a table that refers to itself, each after the rows that it refers to; rows of a circle last."""
     place = pd.Index(frame[key])
     parents = [place.get_indexer(pd.Index(frame[link])) for link in links] if place.is_unique else []
     waits = np.ones(len(frame), bool)
@@ -184,7 +184,7 @@ def _check_columns(name: str, frame: pd.DataFrame, definition: TableDefinition) 
 def _with_keys(
     definition: TableDefinition, name: str, schema: DatabaseSchema, parents: Mapping[str, TableDefinition]
 ) -> TableDefinition:
-    """The definition with primary and foreign keys; a foreign key has the type of the key that it refers to."""
+    """Return the definition with primary and foreign keys; a foreign key has the type of the key that it refers to."""
     key = schema.primary_keys.get(name)
     primary = (key,) if key is not None else tuple(schema.composite_keys.get(name, ()))
     links = [link for link in schema.foreign_keys if link.table == name]

@@ -68,7 +68,7 @@ class Postgres(PostgresCatalogue):
         return list(self._cursor.fetchall()) if self._cursor.description else []
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query, in a transaction that can only read."""
+        """Yield the rows of a query, in a transaction that can only read."""
         if not self._is_reading:  # all queries of a connection read one snapshot
             self._connection.rollback()
             self.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -93,7 +93,7 @@ class Postgres(PostgresCatalogue):
             yield pa.RecordBatch.from_pylist([], schema=schema)
 
     def select(self, name: TableName) -> str:
-        """The query of a whole table."""
+        """Return the query of a whole table."""
         return f"SELECT * FROM {name.sql}"
 
     def type_of(self, kind: pa.DataType) -> str:
@@ -168,7 +168,7 @@ def _plain_column(column: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def _staged(values: pa.ChunkedArray, column: ColumnDefinition) -> pa.ChunkedArray:
-    """The values in a type that the driver copies."""
+    """Return the values in a type that the driver copies."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)
@@ -202,7 +202,7 @@ def _write_expression(column: ColumnDefinition, kind: pa.DataType) -> str:
 
 
 def _read_expression(field: pa.Field, enums: set[str]) -> str:
-    """The expression that selects a column of a query.
+    """Return the expression that selects a column of a query.
 
     Raises:
         DataError: The column's type is none of those above.
@@ -222,7 +222,7 @@ def _read_expression(field: pa.Field, enums: set[str]) -> str:
 
 
 def _type_name(kind: pa.DataType) -> str:
-    """The type of PostgreSQL that holds the values of an Arrow type."""
+    """Return the type of PostgreSQL that holds the values of an Arrow type."""
     if pa.types.is_dictionary(kind):
         return _type_name(kind.value_type)
     if pa.types.is_integer(kind):

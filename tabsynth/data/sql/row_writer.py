@@ -55,7 +55,7 @@ def mark_written(database: Database, token: str) -> None:
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """The rows in types that databases hold.
+    """Return the rows in types that databases hold.
 
     Raises:
         DataError: A column has values of several types.

@@ -143,7 +143,7 @@ class SqlAlchemy:
         self._created.append(table)
 
     def _link(self, link: Link, name: TableName, metadata: Any) -> Any:
-        """A foreign key; its parent is described by its key alone."""
+        """Return a foreign key; its parent is described by its key alone."""
         if link.parent != name:
             keys = [self._sql.Column(self._quoted(key)) for key in link.parent_columns]
             self._sql.Table(

@@ -59,7 +59,7 @@ def open_database(url: DatabaseUrl, *, writable: bool = False) -> Iterator[Datab
 
 
 def table_of(url: DatabaseUrl, table: str | None) -> TableName:
-    """The table that an argument or the URL's fragment names.
+    """Return the table that an argument or the URL's fragment names.
 
     Raises:
         SourceError: Neither or both name one.
@@ -109,7 +109,7 @@ def read_batches(
 
 
 def read_frame(name: str, *, table: str | None = None, query: str | None = None) -> tuple[pd.DataFrame, Schema | None]:
-    """The whole table or result of a query, and what the database declares of its columns.
+    """Return the whole table or result of a query, and what the database declares of its columns.
 
     Raises:
         SourceError: The database, table or query cannot be read.
@@ -122,7 +122,7 @@ def read_frame(name: str, *, table: str | None = None, query: str | None = None)
 
 
 def frame_of(batches: Iterable[pa.RecordBatch]) -> pd.DataFrame:
-    """The rows of all batches."""
+    """Return the rows of all batches."""
     found = list(batches)
     return to_frame(_concatenate(found)) if found else pd.DataFrame()
 

@@ -172,7 +172,7 @@ def parse_url(name: str) -> DatabaseUrl:
 
 
 def relative_to(name: str, folder: Path) -> str:
-    """The URL of a file of SQLite or DuckDB with a relative path that starts at a folder; other URLs as they are."""
+    """Return the URL of a file of SQLite or DuckDB, its relative path starting at a folder; other URLs as they are."""
     scheme = _SCHEME.match(name)
     if scheme is None or DIALECTS.get(scheme[1].lower()) not in (SQLITE, DUCKDB):
         return name
