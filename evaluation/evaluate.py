@@ -23,8 +23,8 @@ from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.metrics.utility import prediction_task, utility_scores
 from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.relational.evaluate_database import evaluate_database
+from tabsynth.evaluation.rendering.drilldown import picture_data
 from tabsynth.evaluation.rendering.histograms import distributions
-from tabsynth.evaluation.rendering.projection import projection
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.sdmetrics_adapter import is_installed, sdmetrics_scores
@@ -214,9 +214,8 @@ def evaluate(
     elif sdmetrics is None and not quick:
         notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
     report_stage("pictures")
-    outline = projection(encoded_train, encoded_synthetic, encoded_holdout, _rng(seed, "pictures"))
-    if outline is not None:
-        drilldown["projection"] = outline
+    tables = encoded_train, encoded_synthetic, encoded_holdout
+    drilldown |= picture_data(*tables, inputs.schema, _rng(seed, "pictures"))
     named = {score.name: score for score in sorted(scores, key=_area_position)}
     findings = find_value_faults(inputs, named, encoded_train, encoded_synthetic)
     findings += find_faults(named, encoded_train, encoded_synthetic, inputs.target)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.verdict import Verdict, assess, assess_uses
+from tabsynth.evaluation.verdict import Verdict, assess, assess_uses, recommend
 from tabsynth.reporting.number_format import format_number
 from tabsynth.reporting.report_files import write_report
 
@@ -64,7 +64,7 @@ class Report:
             "format": "tabsynth-evaluation",
             "version": VERSION,
             "verdict": self.verdict.to_dict(),
-            "uses": assess_uses(self.scores),
+            "uses": assess_uses(self.scores, self.findings),
             "findings": list(self.findings),
             "gates": list(self.gates),
             "scores": [score.to_dict() for score in self.scores.values()],
@@ -121,9 +121,9 @@ class Report:
         lines = ["# Evaluation of a synthetic table", "", f"**{markdown_cell(self.verdict.text)}**", ""]
         lines += ["| Score | Value | 95 % interval | Real data | Direction |", "|---|---:|---:|---:|---|"]
         lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
-        known = assess_uses(self.scores)
+        known = assess_uses(self.scores, self.findings)
         if known:
-            lines += ["", "## Suitability", ""]
+            lines += ["", "## Suitability", "", recommend(known, self.verdict.areas), ""]
             signs = {"good": "✅", "fair": "⚠️", "poor": "❌"}
             for use in known:
                 against = ", ".join(f"{item['title']} {item['level']}" for item in use["against"])

@@ -5,7 +5,7 @@ Limits apply to the better end of the interval: only what chance does not explai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,9 @@ PHRASES: dict[tuple[str, Level], str] = {
     ("memorisation", "fair"): "its rows are slightly closer to the training rows than to held-out rows",
     ("memorisation", "poor"): "its rows are too close to the training rows",
 }
+FORMAT_SCORES = {"value_format": "rounding_error"}
+"""The score of findings without one of their own."""
+
 LEVEL_PHRASES: dict[Level, str] = {"good": "suitable", "fair": "suitable with caution", "poor": "not suitable"}
 
 
@@ -79,15 +82,17 @@ def compare_with_floor(score: Score) -> str:
     return ""
 
 
-def assess_uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
+def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Return each use with its level, and the scores that keep it from being better, the worst first.
 
-    A use is left out if none of its scores was measured.
+    A use is left out if none of its scores was measured. A score in which there is a finding is at most fair.
     """
+    faulty = {FORMAT_SCORES.get(finding["score"], finding["score"]) for finding in findings}
     out = []
     for use in USES:
         names = [name for name, spec in SPECS.items() if use in spec.uses and name in scores]
         levels = {name: level for name in names if (level := level_of(scores[name])) is not None}
+        levels = {n: max(level, "fair", key=LEVELS.index) if n in faulty else level for n, level in levels.items()}
         if not levels:
             continue
         worst = max(levels.values(), key=LEVELS.index)
@@ -102,6 +107,23 @@ def assess_uses(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
             }
         )
     return out
+
+
+def recommend(uses: Sequence[Mapping[str, Any]], areas: Mapping[str, Level]) -> str:
+    """One sentence on what a table may be used for, from ``assess_uses`` and the levels of the areas."""
+    by_level = {level: [_lower_first(use["use"]) for use in uses if use["level"] == level] for level in LEVELS}
+    prefixes: dict[Level, str] = {"good": "suitable for", "fair": "with caution for", "poor": "not suitable for"}
+    parts = [f"{prefixes[level]} {_join_phrases(by_level[level])}" for level in LEVELS if by_level[level]]
+    if not parts:
+        return ""
+    sentence = "; ".join(parts)
+    if areas.get("memorisation", "good") != "good":
+        return f"Audit this table before any use: rows may be copied. If they are not, it is {sentence}."
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _lower_first(text: str) -> str:
+    return text[0].lower() + text[1:]
 
 
 def _sentence(levels: Mapping[str, Level], too_few_rows: bool = False) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabsynth.evaluation.metric_specs import SPECS, area_of
+from tabsynth.evaluation.rendering.summary_tables import summary_tables
 from tabsynth.evaluation.score import Score
-from tabsynth.evaluation.verdict import compare_with_floor
-from tabsynth.reporting import charts
+from tabsynth.evaluation.verdict import FORMAT_SCORES, compare_with_floor, recommend
+from tabsynth.reporting import charts, maps
 from tabsynth.reporting.html import environment
 from tabsynth.reporting.number_format import format_number
 
@@ -41,11 +42,15 @@ def render(report: Mapping[str, Any]) -> str:
             seen=_detection_panel(scores),
             sdmetrics=_sdmetrics_rows(scores),
             scores=[_row(score) for score in report["scores"]],
-            uses=_uses(report["uses"], scores),
+            uses=_uses(report["uses"], scores, report["findings"]),
             findings=report["findings"],
             shown=MAX_OPEN_FINDINGS,
             gates=report["gates"],
-            projection=charts.projection(report["drilldown"].get("projection")),
+            recommendation=recommend(report["uses"], report["verdict"]["areas"]),
+            summary=summary_tables(report["drilldown"].get("summary")),
+            correlations=maps.correlations(report["drilldown"].get("correlations")),
+            closest=charts.closest_records(report["drilldown"].get("closest")),
+            projection=maps.projection(report["drilldown"].get("projection")),
             probabilities=charts.probability_histogram(report["drilldown"].get("telltale")),
             finer=_detailed_scores(scores),
             notes=report["notes"],
@@ -89,11 +94,17 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
     return text
 
 
-def _uses(uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _uses(
+    uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]], findings: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Return each use with the scores that argue against it, the worst first."""
+    faulty = {FORMAT_SCORES.get(finding["score"], finding["score"]) for finding in findings}
     out = []
     for use in uses:
-        reasons = [{**_row(scores[item["name"]]), "level": item["level"]} for item in use["against"]]
+        reasons = [
+            {**_row(scores[item["name"]]), "level": item["level"], "finding": item["name"] in faulty}
+            for item in use["against"]
+        ]
         out.append({**use, "reasons": reasons[:MAX_REASONS], "more": max(len(reasons) - MAX_REASONS, 0)})
     return out
 

@@ -171,69 +171,14 @@ def _coordinate(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".")
 
 
-CELL = 10
-"""Side of a square in a map, in the units of its view box."""
-
-
-STEPS = (0.01, 0.1, 0.3, 0.6)
-"""Shares of the largest cell at which a map's shade changes."""
-
-
-MAP_WIDTH, MAP_HEIGHT = 560.0, 120.0
-
-
-def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the paths by shade of the real and the synthetic rows, and of their difference."""
-    if not data:
-        return None
-    real, synthetic = data["real"], data["synthetic"]
-    top = max((max(row) for row in [*real, *synthetic]), default=0.0) or 1.0
-    gap = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(real, synthetic, strict=True)]
-    max_length = max((abs(value) for row in gap for value in row), default=0.0)
-    scale = max(max_length, 0.25 * top)
-    off = data.get("difference", sum(abs(value) for row in gap for value in row) / 20)
-    return {
-        "side": CELL * len(real),
-        "real": _paths(real, top),
-        "synthetic": _paths(synthetic, top),
-        "more": _paths([[max(value, 0.0) for value in row] for row in gap], scale),
-        "less": _paths([[max(-value, 0.0) for value in row] for row in gap], scale),
-        "explained": [format_number(value, "%") for value in data["explained"]],
-        "loadings": [", ".join(names) for names in data["loadings"]],
-        "off": format_number(off, "%"),
-        "floor": format_number(data["floor"], "%") if "floor" in data else None,
-    }
-
-
-def _paths(grid: list[list[float]], top: float) -> list[dict[str, Any]]:
-    """One path for each shade, from the lightest; squares side by side are one stroke."""
-    shades: list[list[str]] = [[] for _ in STEPS]
-    for y, row in enumerate(grid):
-        levels = [sum(value >= step * top for step in STEPS) if value > 0 else 0 for value in row]
-        x = 0
-        while x < len(levels):
-            end = x + 1
-            while end < len(levels) and levels[end] == levels[x]:
-                end += 1
-            if levels[x]:
-                wide = CELL * (end - x)
-                shades[levels[x] - 1].append(f"M{CELL * x} {CELL * y}h{wide}v{CELL}h-{wide}z")
-            x = end
-    return [{"shade": i + 1, "d": "".join(parts)} for i, parts in enumerate(shades) if parts]
+OUTLINE_WIDTH, OUTLINE_HEIGHT = 560.0, 120.0
+"""The drawing area of two outlines."""
 
 
 def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the two stepped outlines over the classifier's probability, and the rows detected most confidently."""
     if not data:
         return None
-    top = max(*data["real"], *data["synthetic"], 1e-9)
-    step = MAP_WIDTH / len(data["real"])
-    outlines = {}
-    for side in ("real", "synthetic"):
-        path = f"M0 {MAP_HEIGHT:g}"
-        for i, share in enumerate(data[side]):
-            path += f"V{MAP_HEIGHT - (MAP_HEIGHT - 4) * share / top:.1f}H{(i + 1) * step:.1f}"
-        outlines[side] = f"{path}V{MAP_HEIGHT:g}"
     rows = [
         {
             "row": f"{row['row']:,}",
@@ -243,4 +188,33 @@ def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
         }
         for row in data["rows"]
     ]
-    return {"real": outlines["real"] + "Z", "synthetic": outlines["synthetic"], "rows": rows}
+    real, synthetic = _outlines(data["real"], data["synthetic"])
+    return {"real": real, "synthetic": synthetic, "rows": rows}
+
+
+def closest_records(data: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Two stepped outlines of distances to the closest training record, of held-out and of synthetic rows."""
+    if not data:
+        return None
+    holdout, synthetic = _outlines(data["holdout"], data["synthetic"])
+    edges = data["edges"]
+    return {
+        "real": holdout,
+        "synthetic": synthetic,
+        "middle": edge(edges[len(edges) // 2]),
+        "right": f"≥ {edge(edges[-2])}",
+        "medians": [edge(data[f"{side}_median"]) for side in ("synthetic", "holdout")],
+    }
+
+
+def _outlines(filled: list[float], line: list[float]) -> tuple[str, str]:
+    """Paths of two stepped outlines on one scale; the first is closed."""
+    top = max(*filled, *line, 1e-9)
+    step = OUTLINE_WIDTH / len(filled)
+    paths = []
+    for shares in (filled, line):
+        path = f"M0 {OUTLINE_HEIGHT:g}"
+        for i, share in enumerate(shares):
+            path += f"V{OUTLINE_HEIGHT - (OUTLINE_HEIGHT - 4) * share / top:.1f}H{(i + 1) * step:.1f}"
+        paths.append(f"{path}V{OUTLINE_HEIGHT:g}")
+    return paths[0] + "Z", paths[1]

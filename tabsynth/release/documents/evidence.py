@@ -48,7 +48,7 @@ def public_evaluation(report: Report, private: bool) -> dict[str, Any]:
         "figures": "levels" if private else "values",
         "note": LEVELS_NOTE if private else "",
         "verdict": {"text": verdict.text, "areas": [{"area": a, "level": level} for a, level in verdict.areas.items()]},
-        "uses": [{"use": item["use"], "level": item["level"]} for item in assess_uses(report.scores)],
+        "uses": [{"use": item["use"], "level": item["level"]} for item in assess_uses(report.scores, report.findings)],
         "scores": scores,
     }
 
