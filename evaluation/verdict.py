@@ -110,7 +110,7 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
 
 
 def recommend(uses: Sequence[Mapping[str, Any]], areas: Mapping[str, Level]) -> str:
-    """One sentence on what a table may be used for, from ``assess_uses`` and the levels of the areas."""
+    """Return one sentence on what a table may be used for, from ``assess_uses`` and the levels of the areas."""
     by_level = {level: [_lower_first(use["use"]) for use in uses if use["level"] == level] for level in LEVELS}
     prefixes: dict[Level, str] = {"good": "suitable for", "fair": "with caution for", "poor": "not suitable for"}
     parts = [f"{prefixes[level]} {_join_phrases(by_level[level])}" for level in LEVELS if by_level[level]]

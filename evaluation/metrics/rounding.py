@@ -85,7 +85,7 @@ def describe_rounding(real: EncodedTable, synthetic: EncodedTable, schema: Schem
 
 
 def _class_keys(comparison: Comparison, j: int, is_date: bool) -> list[tuple[Integers, Integers]] | None:
-    """Rounding classes of a column, from 1, in each pair of tables; None where there is one class or few values."""
+    """Return rounding classes of a column, from 1, in each pair of tables; None for one class or few values."""
     if not comparison.real.encoding.continuous[j]:
         return None
     tables = list({id(table): table for pair in comparison.pairs for table in pair}.values())
@@ -103,7 +103,7 @@ def _values(table: EncodedTable, j: int) -> Floats:
 
 
 def _classes(columns: list[Floats], is_date: bool) -> list[Integers]:
-    """The rounding class of each value, from 1; 0 for missing values and zeros, which are multiples of every unit."""
+    """Return the rounding class of each value, from 1; 0 for missing values and for zeros, multiples of every unit."""
     single = not is_date and any(_is_single(values) for values in columns)
     return [_date_classes(values) if is_date else _number_classes(values, single) for values in columns]
 
@@ -122,7 +122,7 @@ def _number_classes(values: Floats, single: bool) -> Integers:
 
 
 def _coarsest(values: Floats, units: tuple[float, ...], precision: float) -> Integers:
-    """Index of the coarsest unit of which each value is a multiple, the number of units for none, shape (n,)."""
+    """Return the index of the coarsest unit that divides each value, the number of units for none, shape (n,)."""
     out = np.full(len(values), len(units), dtype=np.int64)
     left = np.flatnonzero(np.isfinite(values))
     for at, unit in enumerate(units):
@@ -136,7 +136,7 @@ def _coarsest(values: Floats, units: tuple[float, ...], precision: float) -> Int
 
 
 def _date_classes(seconds: Floats) -> Integers:
-    """Class of the time of day, with the first of a year and of a month before midnight; doubled for weekends."""
+    """Return the class of the time of day; firsts of years and months have their own, weekends double all of them."""
     present = np.isfinite(seconds)
     known = seconds[present]
     unit = _coarsest(known % DAY, TIME_UNITS, 1e-9) + 2

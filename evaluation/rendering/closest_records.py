@@ -22,7 +22,7 @@ SHOWN_SHARE = 0.99
 def closest_record_distances(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None, rng: np.random.Generator
 ) -> dict[str, Any] | None:
-    """Histogram of Gower distances to the closest training record; None without enough held-out rows.
+    """Return a histogram of Gower distances to the closest training record; None without enough held-out rows.
 
     Returns:
         ``edges`` of the bins, per column from 0 to 1; ``synthetic`` and ``holdout``: shares of rows in percent; and the

@@ -19,7 +19,7 @@ MAX_TOP = 3
 
 
 def column_summary(train: EncodedTable, synthetic: EncodedTable, schema: Schema) -> list[dict[str, Any]]:
-    """One entry for each scored column, as plain data.
+    """Return one entry for each scored column, as plain data.
 
     Returns:
         Dictionaries with ``name``, ``kind``, ``real`` and ``synthetic``. Each side has ``count`` (of values that are
@@ -68,7 +68,7 @@ def _number_facts(values: Floats, is_date: bool) -> dict[str, Any]:
 
 
 def _pooled_quantile(values: Floats, share: float) -> float:
-    """The mean of the ``MIN_CELL_ROWS`` sorted values around a quantile: the value of no single row."""
+    """Return the mean of the ``MIN_CELL_ROWS`` sorted values around a quantile: the value of no single row."""
     start = round(share * (len(values) - 1)) - MIN_CELL_ROWS // 2
     start = min(max(start, 0), len(values) - MIN_CELL_ROWS)
     near = values[start : start + MIN_CELL_ROWS]
@@ -83,7 +83,7 @@ def _category_facts(table: EncodedTable, j: int) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
-    """Five significant digits."""
+    """Round to five significant digits."""
     return float(f"{value:.5g}")
 
 

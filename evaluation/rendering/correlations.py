@@ -20,7 +20,7 @@ MAX_LARGEST = 5
 def correlation_matrices(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None
 ) -> dict[str, Any] | None:
-    """Pearson's correlations of both tables; None with fewer than two columns to correlate, or few rows.
+    """Return Pearson's correlations of both tables; None with fewer than two columns to correlate, or few rows.
 
     Returns:
         ``names``, ``left_out`` (how many columns more there are); ``real`` and ``synthetic``: matrices, None where a
@@ -59,7 +59,7 @@ def _columns(train: EncodedTable) -> list[int]:
 
 
 def _values(table: EncodedTable, columns: list[int]) -> Floats:
-    """Numbers as they are, the second of two categories as 1, missing as NaN, shape (n, columns)."""
+    """Return numbers as they are, the second of two categories as 1, missing as NaN, shape (n, columns)."""
     return table.features()[:, columns]
 
 

@@ -21,7 +21,7 @@ def picture_data(
     schema: Schema,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Principal components, summary statistics, correlation matrices and distances to the closest record."""
+    """Compute principal components, summary statistics, correlation matrices and distances to the closest record."""
     found = {
         "projection": projection(train, synthetic, holdout, rng),
         "summary": column_summary(train, synthetic, schema),

@@ -16,7 +16,7 @@ MAX_OPEN = 15
 
 
 def summary_tables(entries: Sequence[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Cells of two tables, one of numbers and dates and one of categories; None without statistics."""
+    """Return the cells of two tables, one of numbers and dates and one of categories; None without statistics."""
     if not entries:
         return None
     numbers = [entry for entry in entries if "quantiles" in entry["real"]]

@@ -193,7 +193,7 @@ def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def closest_records(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Two stepped outlines of distances to the closest training record, of held-out and of synthetic rows."""
+    """Return two stepped outlines of distances to the closest training record, of held-out and of synthetic rows."""
     if not data:
         return None
     holdout, synthetic = _outlines(data["holdout"], data["synthetic"])
@@ -208,7 +208,7 @@ def closest_records(data: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _outlines(filled: list[float], line: list[float]) -> tuple[str, str]:
-    """Paths of two stepped outlines on one scale; the first is closed."""
+    """Return the paths of two stepped outlines on one scale; the first is closed."""
     top = max(*filled, *line, 1e-9)
     step = OUTLINE_WIDTH / len(filled)
     paths = []

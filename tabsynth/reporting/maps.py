@@ -25,7 +25,7 @@ MAX_NAMED_COLUMNS = 16
 
 
 def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Paths by shade of the real and the synthetic rows, and of their difference."""
+    """Return the paths by shade of the real and the synthetic rows, and of their difference."""
     if not data:
         return None
     real, synthetic = data["real"], data["synthetic"]
@@ -48,7 +48,7 @@ def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def correlations(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Paths by sign and shade of both matrices and of their difference, and the pairs that differ most."""
+    """Return the paths by sign and shade of both matrices and of their difference, and the pairs that differ most."""
     if not data:
         return None
     real, synthetic = ([[value or 0.0 for value in row] for row in data[side]] for side in ("real", "synthetic"))
@@ -96,7 +96,7 @@ def _steps(top: float) -> tuple[float, ...]:
 
 
 def _paths(grid: list[list[float]], steps: Sequence[float]) -> list[dict[str, Any]]:
-    """One path for each shade, from the lightest; squares side by side are one stroke."""
+    """Return one path for each shade, from the lightest; squares side by side are one stroke."""
     shades: list[list[str]] = [[] for _ in steps]
     for y, row in enumerate(grid):
         levels = [sum(value >= step for step in steps) if value > 0 else 0 for value in row]
