@@ -89,19 +89,19 @@ class RunningContext:
         """Return the tokens of what is known before a row's time is, shape (n, early features)."""
         out = [count_token(clock.place), count_token(clock.count - clock.place)]
         if self.seconds is not None:
-            out += [self._binned(name, data) for name, data in _early(clock).items()]
+            out += [self._bin(name, data) for name, data in _early(clock).items()]
         return np.stack(out, axis=1)
 
     def late(self, clock: Clock, times: Floats) -> Integers:
         """Return the tokens of what is known once a row's time is, shape (n, late features)."""
         if self.seconds is None:
             return np.zeros((len(times), 0), np.int64)
-        out = [self._binned(name, data) for name, data in _late(clock, times, self.start).items()]
+        out = [self._bin(name, data) for name, data in _late(clock, times, self.start).items()]
         if self.seconds:
             out += [(times * self.seconds // step % size).astype(np.int64) for _, step, size in CYCLES]
         return np.stack(out, axis=1)
 
-    def _binned(self, name: str, data: Floats) -> Integers:
+    def _bin(self, name: str, data: Floats) -> Integers:
         return np.searchsorted(self.edges[name], data, side="right").astype(np.int64)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
