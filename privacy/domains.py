@@ -267,7 +267,7 @@ def _select_bounds(counts: Integers, ends: Floats, sigma: float) -> tuple[float,
 
 
 def _select_facts(column: Numeric, counts: Integers, sigma: float, low: float, high: float) -> dict[str, Any]:
-    """Return the bounds, decimals and nullability: what is declared stays, what is not is measured."""
+    """Measure the bounds, decimals and nullability that are not declared."""
     least = _noise_threshold(sigma, MAX_DECIMALS + 3)
     seen = np.flatnonzero(counts[: MAX_DECIMALS + 2] >= least)
     most = int(seen[-1]) if len(seen) else MAX_DECIMALS + 1

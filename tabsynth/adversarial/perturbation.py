@@ -122,7 +122,7 @@ def _flip_categories(net: nn.Module, start: Tensor, truth: Tensor, blocks: list[
 def _ascend(
     net: nn.Module, start: Tensor, truth: Tensor, free: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> Tensor:
-    """Return the projected gradient ascent on the free features, shape (n, width)."""
+    """Run projected gradient ascent on the free features, shape (n, width)."""
     now = start + free * epsilon * (2 * torch.rand(start.shape, generator=generator) - 1)
     for _ in range(steps):
         now = now + free * 2.5 * epsilon / steps * _gradient(net, now, truth).sign()

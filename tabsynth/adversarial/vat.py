@@ -156,7 +156,7 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 schedule.step()
 
     def _virtual_loss(self, part: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the local distributional smoothness, mean over the rows."""
+        """Compute the mean local distributional smoothness of the rows."""
         virtual = self.net_(part).detach().softmax(1)
         # >>> Equations (10) to (13), arXiv 1704.03976v2: power iteration with finite differences.
         direction = _normalise(torch.randn(part.shape, generator=generator))

@@ -91,7 +91,7 @@ def interpolate(
     neighbours: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Return the SMOTE on each part of a table.
+    """Run SMOTE on each part of a table.
 
     Args:
         table: The whole table.
@@ -176,7 +176,7 @@ def mixup(
 
 
 def _sample_smote(cells: InterpolationData, wanted: int, neighbours: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the SMOTE on one part, without rows that violate a constraint."""
+    """Run SMOTE on one part, without rows that violate a constraint."""
     absent = np.isnan(cells.numbers)
     never = absent.all(axis=0)
     filled = np.where(never, 0.0, cells.numbers)

@@ -123,7 +123,7 @@ def _match_all(text: pa.Array, rule: str, missing: Collection[str]) -> pa.Array 
 
 
 def _to_pandas(data: pa.Array, text: pa.Array) -> pd.Series:
-    """Return the Arrow to pandas; integers and booleans with missing values become nullable."""
+    """Convert Arrow to pandas; integers and booleans with missing values become nullable."""
     if text.null_count == 0 or pa.types.is_floating(data.type):
         return pd.Series(data.to_pandas())
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}

@@ -182,7 +182,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
 
 
 def _infer_large_integers(name: str, present: pd.Series) -> Column:
-    """Return the integers beyond 2**53: a key or a code."""
+    """Infer a column of integers beyond 2**53: a key or a code."""
     distinct = [str(value) for value in present.unique().tolist()]
     if personal := infer_personal(name, distinct[:N_SAMPLED_VALUES]):
         return personal

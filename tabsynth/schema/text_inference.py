@@ -165,7 +165,7 @@ def _format_column(name: str, distinct: list[str], form: NumberFormat, *, sure: 
 
 
 def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> Column:
-    """Return the numbers stored as text: codes or quantities."""
+    """Infer a text column of digits: codes or quantities."""
     padded = any(re.match(r"-?0\d", value) for value in distinct)
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:

@@ -164,7 +164,7 @@ class DiscriminatorSelection:
 def sample_unconditional_rows(
     fill: SampleFn, finish: RefineFn | None, count: int, slots: int, seed: int, device: torch.device
 ) -> Tensor:
-    """Return the rows as they are drawn where nothing is asked, before any choice, shape (count, slots)."""
+    """Sample unconditional rows before selection, shape (count, slots)."""
     noise = torch.Generator(device).manual_seed(seed)
     options = RowOptions([None] * slots, noise, count >= MIN_CALIBRATED_ROWS, True)
     tokens = fill(torch.full((count, slots), -1, device=device), options)

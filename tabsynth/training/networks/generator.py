@@ -132,7 +132,7 @@ class _Picked(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, soft: Tensor, matrix: Tensor, tokens: Tensor) -> Tensor:
-        """Return the shapes (rows, size), (size, width), (rows,) -> (rows, width)."""
+        """Map shapes (rows, size), (size, width), (rows,) to (rows, width)."""
         ctx.save_for_backward(matrix, tokens)
         return matrix[tokens]
 
