@@ -188,6 +188,11 @@ def test_module_fits_on_a_few_pages(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
+def test_test_files_fit_on_a_few_pages() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert [name_of(path) for path, count in lines.items() if count > 300] == []
+
+
 @each_module
 def test_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.common.arrays import Floats
-from tabsynth.errors import InputError, PrivacyError
+from tabsynth.errors import PrivacyError
 from tabsynth.federated import FederatedPlan, InProcessTransport, Site, SiteLostError, fit_federated
 from tabsynth.federated.lockstep import Query, SummedCounts, next_query, run_fit
 from tabsynth.federated.secure_sum import SecureSum
@@ -19,24 +19,7 @@ from tabsynth.federated.transport import decode_message, encode_message
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema import Schema
 
-SCHEMA = Schema.from_dict(
-    {
-        "columns": {
-            "age": {"kind": "numeric", "low": 0, "high": 99, "decimals": 0},
-            "sex": {"kind": "categorical", "values": ["f", "m"]},
-            "ill": {"kind": "boolean", "nullable": True, "role": "target"},
-        }
-    }
-)
-NAMES = ("a", "b", "c", "d")
-PLAN = FederatedPlan(schema=SCHEMA, sites=NAMES, epsilon=3.0, delta=1e-5, components=4)
-
-
-def rows(n: int = 400, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    sex = rng.choice(["f", "m"], n)
-    age = np.clip(rng.normal(np.where(sex == "f", 60, 40), 10), 0, 99).round()
-    return pd.DataFrame({"age": age, "sex": sex, "ill": rng.random(n) < age / 120})
+from .three_columns import NAMES, PLAN, SCHEMA, rows
 
 
 def sites_of(plan: FederatedPlan, frame: pd.DataFrame, **facts: Any) -> dict[str, Site]:
@@ -196,28 +179,6 @@ def test_too_few_sites_end_the_fit_with_the_ledgers_right() -> None:
     for name, ledger in ledgers.items():
         assert len(ledger) == len(sites[name].ledger) == 1
         assert ledger.epsilon() == sites[name].ledger.epsilon() < 1.5  # the rest of the reservation is released
-
-
-@pytest.mark.parametrize(
-    ("facts", "says"),
-    [
-        ({"sites": ("a", "b")}, "at least 3 different sites"),
-        ({"sites": ("a", "b", "b")}, "at least 3 different sites"),
-        ({"curious_sites": 2}, "curious_sites must be from 0 to 1"),
-        ({"sites_per_person": 2}, "needs a person as the unit"),
-        ({"schema": SCHEMA.replace("age", high=None)}, "no high"),
-    ],
-)
-def test_plans_that_protect_nobody_are_refused(facts: dict[str, Any], says: str) -> None:
-    with pytest.raises((PrivacyError, InputError), match=says):
-        dataclasses.replace(PLAN, **facts)
-
-
-def test_a_plan_survives_a_file_and_its_hash_changes_with_every_fact() -> None:
-    again = FederatedPlan.from_dict(decode_message(encode_message(PLAN.to_dict())))
-    assert again.hash() == PLAN.hash()
-    others = [{"epsilon": 2.0}, {"curious_sites": 0}, {"seed": 1}, {"schema": SCHEMA.replace("age", high=98)}]
-    assert len({PLAN.hash(), *(dataclasses.replace(PLAN, **facts).hash() for facts in others)}) == 5
 
 
 def test_a_site_with_another_plan_refuses() -> None:

@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
 from tabsynth.cli import BUSY, DONE, UNMET, main
-from tabsynth.data.read_write import read
-from tabsynth.errors import BusyError, DataError, InputError
-from tabsynth.mixing.matching.suggest import suggest
+from tabsynth.errors import BusyError, InputError
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.config import EXAMPLE, job_from_dict
 from tabsynth.pipeline.schema_file import schema_text
 from tabsynth.pipeline.status import locked
 from tabsynth.release import create_keys, verify
 
-STEPS = ["read", "fit", "sample", "evaluate", "audit", "release"]
-SCHEMA: dict[str, Any] = {
-    "columns": {
-        "age": {"kind": "numeric", "low": 0, "high": 120, "decimals": 0},
-        "sex": {"kind": "categorical", "values": ["f", "m"]},
-        "ill": {"kind": "boolean"},
-    }
-}
-
-
-def table(rows: int) -> pd.DataFrame:
-    """The first rows of an endless table."""
-    rng = np.random.default_rng(0)
-    draws = rng.random((2000, 3))[:rows]
-    age = 10 * (2 + 7 * draws[:, 0]).astype(int)  # few values: small tables are not learned by heart
-    return pd.DataFrame({"age": age, "sex": np.where(draws[:, 1] < 0.5, "f", "m"), "ill": draws[:, 2] < age / 120})
-
-
-def results(output: Path) -> dict[str, bytes]:
-    """What a run publishes: every file but records and results of failed runs."""
-    return {
-        str(path.relative_to(output)): path.read_bytes()
-        for path in output.rglob("*")
-        if path.is_file() and path.relative_to(output).parts[0] not in (".pipeline", "failed")
-    }
+from .runs import SCHEMA, STEPS, changed, killed_at, results, status, table, write
 
 
 @pytest.fixture
@@ -65,43 +32,6 @@ def nightly(tmp_path: Path) -> Path:
     release = {"name": "people", "key": "key.pem", "output": "people.zip", "date": "2026-11-29", "waivers": [waiver]}
     write(tmp_path / "p.yaml", {**job, "release": {**release, "gates": {"gates": {"shape_error": {"max": 30}}}}})
     return tmp_path / "p.yaml"
-
-
-def write(path: Path, job: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(job))
-
-
-def changed(path: Path, **keys: Any) -> None:
-    """Change top-level keys of a pipeline file; a step's keys are merged."""
-    job = yaml.safe_load(path.read_text())
-    for key, value in keys.items():
-        job[key] = {**job[key], **value} if isinstance(value, dict) and isinstance(job.get(key), dict) else value
-    write(path, job)
-
-
-def status(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((path.parent / "out/.pipeline/status.json").read_text())
-    return data
-
-
-def killed_at(path: Path, step: str) -> None:
-    """Run the pipeline in a process, and kill it as soon as a step is running."""
-    line = [sys.executable, "-m", "tabsynth.cli", "run", str(path), "--quiet"]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(6000):
-            if process.poll() is not None:
-                break
-            try:
-                steps = {entry["step"]: entry["state"] for entry in status(path)["steps"]}
-                if status(path)["process"] == process.pid and steps[step] in ("running", "done"):
-                    break
-            except (OSError, ValueError, KeyError):
-                pass
-            time.sleep(0.01)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.mark.slow
@@ -242,26 +172,6 @@ def test_a_private_pipeline_spends_its_budget_once(nightly: Path) -> None:
     assert any("composed again" in check.text for check in verify(result.release, nightly.parent / "key.pub").checks)
 
 
-def test_rows_are_appended_once_although_the_record_is_lost(tmp_path: Path) -> None:
-    table(100).to_csv(tmp_path / "in.csv", index=False)
-    sink = f"sqlite:///{tmp_path}/sink.db"
-    job: dict[str, Any] = {"version": 1, "input": str(tmp_path / "in.csv"), "output": str(tmp_path / "out")}
-    job |= {"model": {"kind": "marginal", "components": 2}, "evaluate": False}
-    create, append = (
-        {**job, "sample": {"rows": 50, "seed": seed, "database": f"{sink}#rows", "mode": mode}}
-        for seed, mode in enumerate(("create", "append"))
-    )
-    record = tmp_path / "out/.pipeline/steps/export.json"
-    for step, count in ((create, 50), (append, 100)):
-        for _ in range(2):
-            assert run(step).steps["export"] == "done"
-            assert len(read(sink, table="rows")) == count
-            record.unlink()  # as after a kill between the write and its record
-    # Another append of the same rows, which is asked for, is made.
-    run(create | {"sample": {**create["sample"], "mode": "append"}})
-    assert len(read(sink, table="rows")) == 150
-
-
 class TestSchemaFile:
     def test_it_accepts_what_the_parser_accepts(self, nightly: Path) -> None:
         schema = json.loads(schema_text())
@@ -300,22 +210,3 @@ class TestSchemaFile:
     def test_command_prints_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["run", "--print-schema"]) == DONE
         assert json.loads(capsys.readouterr().out)["title"] == "Pipeline of tabsynth run"
-
-
-def test_mix_in_place_of_an_input(tmp_path: Path) -> None:
-    for name, rows in (("a", 150), ("b", 300)):
-        table(rows)[-150:].to_csv(tmp_path / f"{name}.csv", index=False)
-    proposed = suggest({name: tmp_path / f"{name}.csv" for name in "ab"})
-    proposed.accept().save(tmp_path / "plan.yaml")
-    job = {"version": 1, "mix": {"plan": "plan.yaml"}, "output": "out", "evaluate": False, "holdout": 0.2}
-    write(tmp_path / "p.yaml", {**job, "model": {"kind": "marginal", "components": 4}})
-    assert run(tmp_path / "p.yaml").rows == {"train": 240, "holdout": 60, "synthetic": 240}
-    assert set(run(tmp_path / "p.yaml").steps.values()) == {"skipped"}
-    table(200)[-150:].to_csv(tmp_path / "a.csv", index=False)
-    assert next(item.reason for item in plan(tmp_path / "p.yaml")) == "changed: input"
-    with pytest.raises(DataError, match="input 'a' has changed since the plan was created"):
-        run(tmp_path / "p.yaml")
-    changed(tmp_path / "p.yaml", mix={"accept_changes": True})
-    assert run(tmp_path / "p.yaml").steps["fit"] == "done"
-    with pytest.raises(InputError, match="give either input or mix"):
-        job_from_dict({**job, "input": "a.csv"}, folder=tmp_path)

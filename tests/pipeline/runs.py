@@ -1,0 +1,81 @@
+"""A pipeline file, its table, and helpers that run and change it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+STEPS = ["read", "fit", "sample", "evaluate", "audit", "release"]
+
+
+SCHEMA: dict[str, Any] = {
+    "columns": {
+        "age": {"kind": "numeric", "low": 0, "high": 120, "decimals": 0},
+        "sex": {"kind": "categorical", "values": ["f", "m"]},
+        "ill": {"kind": "boolean"},
+    }
+}
+
+
+def table(rows: int) -> pd.DataFrame:
+    """The first rows of an endless table."""
+    rng = np.random.default_rng(0)
+    draws = rng.random((2000, 3))[:rows]
+    age = 10 * (2 + 7 * draws[:, 0]).astype(int)  # few values: small tables are not learned by heart
+    return pd.DataFrame({"age": age, "sex": np.where(draws[:, 1] < 0.5, "f", "m"), "ill": draws[:, 2] < age / 120})
+
+
+def results(output: Path) -> dict[str, bytes]:
+    """What a run publishes: every file but records and results of failed runs."""
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in output.rglob("*")
+        if path.is_file() and path.relative_to(output).parts[0] not in (".pipeline", "failed")
+    }
+
+
+def write(path: Path, job: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(job))
+
+
+def changed(path: Path, **keys: Any) -> None:
+    """Change top-level keys of a pipeline file; a step's keys are merged."""
+    job = yaml.safe_load(path.read_text())
+    for key, value in keys.items():
+        job[key] = {**job[key], **value} if isinstance(value, dict) and isinstance(job.get(key), dict) else value
+    write(path, job)
+
+
+def status(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((path.parent / "out/.pipeline/status.json").read_text())
+    return data
+
+
+def killed_at(path: Path, step: str) -> None:
+    """Run the pipeline in a process, and kill it as soon as a step is running."""
+    line = [sys.executable, "-m", "tabsynth.cli", "run", str(path), "--quiet"]
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(6000):
+            if process.poll() is not None:
+                break
+            try:
+                steps = {entry["step"]: entry["state"] for entry in status(path)["steps"]}
+                if status(path)["process"] == process.pid and steps[step] in ("running", "done"):
+                    break
+            except (OSError, ValueError, KeyError):
+                pass
+            time.sleep(0.01)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
