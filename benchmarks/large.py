@@ -9,7 +9,7 @@ The files are made here, in chunks: dependent numbers and categories, the synthe
     python benchmarks/large.py --short            200,000 rows
     python benchmarks/large.py --rows 50_000_000
     python benchmarks/large.py --fit --rows 1_000_000 --max-rows 50_000,200_000,1_000_000
-    python benchmarks/large.py --out-of-core --rows 3_000_000 --epochs 1     all rows, with the masked model
+    python benchmarks/large.py --out-of-core --rows 3_000_000 --visits 200_000   all rows, with the masked model
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tabsynth.evaluation.out_of_core import file_fidelity
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create
+from tabsynth.training import model_size
 
 CHUNK = 500_000
 NUMBERS, LABELS = 10, 10
@@ -97,10 +98,11 @@ def fit(path: Path, synthetic: Path, max_rows: int, kind: str, memory: str) -> N
     print(json.dumps(fitted | {"scores": {s.name: round(s.value, 5) for s in scores}}), flush=True)
 
 
-def fit_all(path: Path, synthetic: Path, epochs: int | None, sample: int, memory: str) -> None:
+def fit_all(path: Path, synthetic: Path, memory_rows: int, visits: int, sample: int, memory: str) -> None:
     """Fit the masked model to all rows of a file and draw some, compare the two files, and print."""
+    model_size.MAX_ROW_VISITS = visits  # the cost of reading shows where that of training is constant
     began = time.perf_counter(), time.process_time()
-    model = fit_out_of_core(MaskedSynthesizer(epochs=epochs), path, schema=SCHEMA, seed=0, progress=False)
+    model = fit_out_of_core(MaskedSynthesizer(), path, memory_rows=memory_rows, schema=SCHEMA, seed=0, progress=False)
     fitted = {
         "rows": model.rows_,
         "training_rows": model.card().get("training_rows"),
@@ -125,8 +127,9 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="200,000 rows, or with --out-of-core 300,000")
     parser.add_argument("--fit", action="store_true", help="fit models to samples of one file")
     parser.add_argument("--out-of-core", action="store_true", help="fit the masked model to all rows of one file")
-    parser.add_argument("--epochs", type=int, help="epochs of --out-of-core (default: the model's rule)")
-    parser.add_argument("--sample", type=int, default=200_000, help="rows that --out-of-core draws; 0 for none")
+    parser.add_argument("--memory-rows", type=int, default=1 << 18, help="rows in memory of --out-of-core")
+    parser.add_argument("--visits", type=int, default=model_size.MAX_ROW_VISITS, help="rows that its network sees")
+    parser.add_argument("--sample", type=int, default=200_000, help="rows that it draws; 0 for none")
     parser.add_argument("--model", default="marginal")
     parser.add_argument("--max-rows", default="20_000,100_000", help="rows of each sample")
     args = parser.parse_args()
@@ -139,7 +142,8 @@ def main() -> None:
                 run(fit, (paths[0], paths[1], count, args.model, args.memory))
             return
         if args.out_of_core:
-            run(fit_all, (*paths, 1 if args.short else args.epochs, args.sample, args.memory))
+            some = (1 << 16, 200_000) if args.short else (args.memory_rows, args.visits)
+            run(fit_all, (*paths, *some, args.sample, args.memory))
             return
         make(paths[1], rows, 0.1, 1)
         sizes = [round(path.stat().st_size / 1e6) for path in paths]

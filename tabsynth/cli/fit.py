@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.database.fit import fit_folder
-from tabsynth.cli.output import AddCommand, non_negative_integer, parse_pair, positive_integer, print_result, say
+from tabsynth.cli.output import (
+    DONE,
+    LOG,
+    AddCommand,
+    non_negative_integer,
+    parse_pair,
+    positive_integer,
+    print_result,
+    say,
+)
 from tabsynth.cli.reading import add_read_options, read_options
 
 if TYPE_CHECKING:
@@ -61,7 +70,16 @@ def add_arguments(command: AddCommand) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run the command."""
+    """Run the command; under torchrun, in all processes together."""
+    from tabsynth.training.data_parallel import process_group
+
+    with process_group() as rank:
+        LOG.quiet |= rank > 0
+        return _run(args, first=not rank)
+
+
+def _run(args: Namespace, *, first: bool) -> int:
+    """Fit; the first of several processes saves the model and prints the result."""
     from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.data.sample_datasets import open_table
@@ -94,7 +112,7 @@ def run(args: Namespace) -> int:
         check_writable(checkpoint)
     schema = Schema.from_json(args.schema) if args.schema else None
     if args.out_of_core:
-        return _fit_out_of_core(args, model, schema, checkpoint)
+        return _fit_out_of_core(args, model, schema, checkpoint, first=first)
     if args.max_rows is None:
         table = open_table(args.file, schema, read_options(args))
         total = len(table)
@@ -106,24 +124,24 @@ def run(args: Namespace) -> int:
         say(f"training on a random sample of {len(table):,} of {total:,} rows")
     say(f"fitting {kind} to {len(table):,} rows of {len(table.schema)} columns")
     try:
-        model.fit(table, seed=args.seed, checkpoint=checkpoint)
+        model.fit(table, seed=args.seed, checkpoint=checkpoint, progress=None if first else False)
     except KeyboardInterrupt:
         _say_where(checkpoint)
         raise
     model.source_rows_ = total if total > len(table) else None
-    model.save(args.output)
-    data = {"model": args.output, "kind": kind, "rows": len(table), "seed": model.seed_}
-    data |= {} if model.source_rows_ is None else {"source_rows": model.source_rows_}
-    return print_result(data, f"wrote {args.output}")
+    return _finish(args, model, {} if model.source_rows_ is None else {"source_rows": model.source_rows_}, first=first)
 
 
-def _fit_out_of_core(args: Namespace, model: Synthesizer, schema: Schema | None, checkpoint: Path | None) -> int:
+def _fit_out_of_core(
+    args: Namespace, model: Synthesizer, schema: Schema | None, checkpoint: Path | None, *, first: bool
+) -> int:
     """Fit to all rows of a table that is not read into memory."""
     from tabsynth.distributed import fit_out_of_core
 
     say(f"fitting {model.kind} to all rows of {args.file}")
     try:
-        fit_out_of_core(model, args.file, schema=schema, seed=args.seed, checkpoint=checkpoint)
+        progress = None if first else False
+        fit_out_of_core(model, args.file, schema=schema, seed=args.seed, checkpoint=checkpoint, progress=progress)
     except KeyboardInterrupt:
         _say_where(checkpoint)
         raise
@@ -131,9 +149,16 @@ def _fit_out_of_core(args: Namespace, model: Synthesizer, schema: Schema | None,
     for name, question in ({} if args.schema else model.schema_.questions).items():
         say(f"column {name!r}: {question}")
     say(f"trained on {rule or f'all {model.rows_} rows, in memory'}")
+    return _finish(args, model, {"training_rows": rule} if rule else {}, first=first)
+
+
+def _finish(args: Namespace, model: Synthesizer, facts: dict[str, Any], *, first: bool) -> int:
+    """Save the model and print the result."""
+    if not first:
+        return DONE
     model.save(args.output)
     data = {"model": args.output, "kind": model.kind, "rows": model.rows_, "seed": model.seed_}
-    return print_result(data | ({"training_rows": rule} if rule else {}), f"wrote {args.output}")
+    return print_result(data | facts, f"wrote {args.output}")
 
 
 def _say_where(checkpoint: Path | None) -> None:

@@ -6,6 +6,7 @@ import platform
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,6 +33,7 @@ from tabsynth.synthesizers.constraint_card import count_repairs, describe_constr
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext, resolve_rows, sampling_facts
 from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
 from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
+from tabsynth.synthesizers.warm_start.schema import continued_schema
 
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
@@ -80,6 +82,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         callbacks: tuple[Callable[[Progress], None], ...] = (),
         weights: Any = None,
         mask: pd.DataFrame | None = None,
+        warm_start: Synthesizer | None = None,
     ) -> Self:
         """Learn a table.
 
@@ -92,21 +95,20 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
             checkpoint: State file of a long fit, from which the same call resumes; removed when the fit ends.
             callbacks: Functions called with a ``Progress`` during training.
-            weights: Row weights, as numbers or as the name of a column, which is then 1 in every synthetic row. By
-                default the column of role ``weight``, if any.
-            mask: True where a row's source has the column, as in ``Mixed.mask``; other cells do not take part in the
-                fit.
+            weights: Row weights: numbers, or a column (1 in every synthetic row); by default that of role ``weight``.
+            mask: True where a row's source has the column, as in ``Mixed.mask``; other cells take no part in the fit.
+            warm_start: A fitted masked model of other rows of the table, from which the fit continues with these rows.
 
         Raises:
             InputError: The table or the schema cannot be used; raised before any long work.
             PrivacyError: This synthesizer cannot guarantee the requested privacy.
         """
-        self.source_rows_, schema = None, schema if schema is None else Schema.of(schema)
+        self.source_rows_, schema = None, continued_schema(self, warm_start, schema)
         if privacy is not None:
             refused = {"seed": seed, "checkpoint": checkpoint, "weights": weights, "mask": mask}
-            fit_private(
-                self, data, schema, privacy, refused, FitOptions(random_seed(), progress, None, tuple(callbacks))
-            )
+            refused["warm_start"] = warm_start
+            run = FitOptions(random_seed(), progress, None, tuple(callbacks))
+            fit_private(self, data, schema, privacy, refused, run)
             return self
         check_feasible(data.schema if isinstance(data, Table) and schema is None else schema)
         table = Table.of(data, schema if schema is None else allow_masked_gaps(schema, mask))
@@ -119,6 +121,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
             row_weights.check_unused(type(self).__name__)
         self.schema_, self.rows_, self.mixed_ = table.schema, len(table), get_provenance(table.frame)
         run = FitOptions(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), row_weights)
+        run = replace(run, warm_start=warm_start)
         try:
             self._fit(RuleSet.of(table.schema).training_table(table), run)
             self._constraint_facts = {"violations": training.card, "repaired": count_repairs(self)}

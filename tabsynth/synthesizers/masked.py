@@ -27,6 +27,7 @@ from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS, RowOptions
 from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals, fit_tree_conditionals, refine_rows
+from tabsynth.synthesizers.warm_start.fit import fit_warm
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.masked_loss import any_order_loss
 from tabsynth.training.model_size import MAX_SMALL_ROWS, Sizing
@@ -141,6 +142,12 @@ class MaskedSynthesizer(NetworkSynthesizer):
         parts = [tokens[begin : begin + CHUNK_ROWS] for begin in range(0, max(len(tokens), 1), CHUNK_ROWS)]
         made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
         return np.concatenate(made)
+
+    def _fit(self, table: Table, run: FitOptions) -> None:
+        if isinstance(run.warm_start, MaskedSynthesizer):
+            fit_warm(self, run.warm_start, table, run)
+        else:
+            super()._fit(table, run)
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         device = chosen_device(self.device)

@@ -16,6 +16,7 @@ from tabsynth.synthesizers.row_weights import RowWeights
 
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
+    from tabsynth.synthesizers.base import Synthesizer
     from tabsynth.training.batches import TokenShards
 
 Given = Mapping[str, Any] | pd.DataFrame
@@ -32,6 +33,7 @@ class FitOptions:
         callbacks: Called with a ``Progress`` after every evaluation interval.
         row_weights: Weights of the rows, and which cells each row has.
         fit_discriminator: Whether to fit the discriminator that selects sampled rows.
+        warm_start: A fitted model from which the fit continues.
         shards: Files of the training rows, where these do not fit in memory.
     """
 
@@ -41,6 +43,7 @@ class FitOptions:
     callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
     row_weights: RowWeights = field(default_factory=RowWeights)
     fit_discriminator: bool = True
+    warm_start: Synthesizer | None = None
     shards: TokenShards | None = None
 
 

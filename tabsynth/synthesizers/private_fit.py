@@ -23,6 +23,7 @@ from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.constraint_card import count_repairs
+from tabsynth.training.data_parallel import n_processes
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Synthesizer
@@ -94,6 +95,7 @@ _REFUSAL_REASONS = {
     "checkpoint": "its state is not charged for",
     "weights": "a weight multiplies what one row can do",
     "mask": "which cells there are is not charged for",
+    "warm_start": "its guarantee would be that of both fits together, which no ledger holds; fit all rows privately",
 }
 
 
@@ -115,6 +117,11 @@ def fit_private(
     """
     if not model.supports_privacy:
         raise unsupported_privacy(type(model).__name__)
+    if n_processes() > 1:
+        raise PrivacyError(
+            "a private fit runs in one process: several would each charge the ledger and add their own noise; start it "
+            "without torchrun"
+        )
     frame, declared, opened, mixed = prepare_private_fit(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
     model.schema_, model._ledger, model.mixed_ = to_public_schema(declared), opened.open_ledger, mixed

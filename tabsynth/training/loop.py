@@ -21,7 +21,11 @@ from tabsynth.common.model_file import load, save
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.errors import InputError, TrainingError
 from tabsynth.training.batches import TokenShards, derived_seed, shuffled_batches
+from tabsynth.training.data_parallel import own_rows, process_rank
 from tabsynth.training.training_state import TrainingConfig, TrainingState
+
+MIN_RANK_USE = 1_000
+"""Use of ``derived_seed`` for the noise of other processes than the first, plus the process's number."""
 
 CHECKPOINT_SECONDS = 5.0
 """Minimum seconds between checkpoints; the first is written after the first validation pass."""
@@ -72,13 +76,13 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         state.restore(load(checkpoint), fingerprint, checkpoint)
     began = written = time.monotonic()
-    noise = torch.Generator(device)
+    noise, rank = torch.Generator(device), process_rank()
     end = config.steps * max(-(-state.step // config.steps), 1)
     with progress_bar(end, "fit", "step", progress, state.step) as shown:
         while state.step < end or state.is_improving():
             end = config.steps * (state.step // config.steps + 1)
             shown.total = end
-            noise.manual_seed(derived_seed(seed, 1, state.step))
+            noise.manual_seed(derived_seed(seed, 1 if not rank else MIN_RANK_USE + rank, state.step))
             total = torch.zeros((), device=device)
             stop = min(state.step + config.eval_every, end)
             interval = stop - state.step
@@ -86,7 +90,7 @@ def train(
             while state.step < stop:
                 if on_step is not None:
                     on_step(state.step / config.steps)
-                value = loss(batches.at(state.step), noise)
+                value = loss(own_rows(batches.at(state.step)), noise)
                 if value.requires_grad:
                     value.backward()  # type: ignore[no-untyped-call]
                 state.advance()
@@ -101,11 +105,11 @@ def train(
             for callback in callbacks:
                 callback(Progress(state.step, end, mean, score, time.monotonic() - began))
             now = time.monotonic()
-            if checkpoint is not None and (now - written >= CHECKPOINT_SECONDS or state.step == interval):
+            if checkpoint is not None and not rank and (now - written >= CHECKPOINT_SECONDS or state.step == interval):
                 save(checkpoint, state.to_file(fingerprint))
                 written = now
     state.finish()
-    if checkpoint is not None:
+    if checkpoint is not None and not rank:
         with suppress(FileNotFoundError):
             checkpoint.unlink()
     return state.best_score

@@ -12,6 +12,7 @@ from torch import nn
 
 from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.errors import ModelFileError
+from tabsynth.training.data_parallel import process_rank
 
 
 @dataclass
@@ -56,7 +57,8 @@ class Stages:
         else:
             score = fit(self.checkpoint, fingerprint)
             arrays = {key: value.cpu().numpy() for key, value in module.state_dict().items()}
-            save(path, ModelFile("stage", {"fingerprint": fingerprint, "score": score}, arrays))
+            if process_rank() == 0:
+                save(path, ModelFile("stage", {"fingerprint": fingerprint, "score": score}, arrays))
         self.kept.append(path)
         return score
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tabsynth.common.model_file import ModelFile
 from tabsynth.errors import ModelFileError
+from tabsynth.training.data_parallel import average_gradients, share_first, share_number
 
 MIN_CYCLE_IMPROVEMENT = 0.01
 """Another cycle follows if the last half of a cycle improved the validation score by more than this share."""
@@ -90,6 +91,7 @@ class TrainingState:
         self.weights = [_flattened(own) for own in self.parameters]
         for flat in self.weights:
             flat.grad = torch.zeros_like(flat)
+        share_first(self.weights)
         self.average = [weight.clone() for weight in self.weights]
         self.best: list[Tensor] | None = None
         self.best_score: float | None = None
@@ -113,6 +115,7 @@ class TrainingState:
             gradients.append(torch.cat(parts, out=weight.grad))
             for parameter in own:
                 parameter.grad = None
+        average_gradients(gradients)
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(own) for own in gradients]))
         torch._foreach_mul_(gradients, (self.config.clip / (norm + 1e-6)).clamp(max=1.0))
         for group in self.optimiser.param_groups:
@@ -127,7 +130,7 @@ class TrainingState:
         self.module.eval()
         own = [weight.clone() for weight in self.weights]
         self._put(self.average)
-        score = validation_loss()
+        score = share_number(validation_loss(), self.weights[0].device)
         self._put(own)
         self.scores.append((self.step, score))
         if self.best_score is None or score < self.best_score:

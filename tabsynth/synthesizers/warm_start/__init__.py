@@ -1,0 +1,1 @@
+"""Fits that continue from a fitted model with more rows."""

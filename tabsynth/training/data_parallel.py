@@ -1,0 +1,68 @@
+"""Data-parallel training: each process computes the gradient of its part of every batch, and all take the mean.
+
+The processes are those of ``torch.distributed``'s default group, which torchrun or a caller starts. Everything else of
+a fit follows from the seed and is repeated in each process, so all end with the same model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed
+
+
+def n_processes() -> int:
+    """Return the number of processes that train together."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """Return the number of this process, from 0."""
+    return distributed.get_rank() if n_processes() > 1 else 0
+
+
+def own_rows(batch: Tensor) -> Tensor:
+    """Return this process's part of a batch."""
+    many = n_processes()
+    return batch if many == 1 else batch[process_rank() :: many]
+
+
+def average_gradients(gradients: Sequence[Tensor]) -> None:
+    """Replace gradients by their mean over the processes, in place."""
+    many = n_processes()
+    for gradient in gradients if many > 1 else ():
+        distributed.all_reduce(gradient)
+        gradient /= many
+
+
+def share_first(tensors: Sequence[Tensor]) -> None:
+    """Replace tensors by those of the first process, in place."""
+    for tensor in tensors if n_processes() > 1 else ():
+        distributed.broadcast(tensor, 0)
+
+
+def share_number(value: float, device: torch.device) -> float:
+    """Return the first process's number."""
+    if n_processes() == 1:
+        return value
+    shared = torch.tensor(value, dtype=torch.float64, device=device)
+    share_first([shared])
+    return float(shared)
+
+
+@contextmanager
+def process_group() -> Iterator[int]:
+    """Join the processes that torchrun started, if it did; yields the number of this process."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or n_processes() > 1:
+        yield process_rank()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield process_rank()
+    finally:
+        distributed.destroy_process_group()
