@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import tabsynth
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import PrivacyError
 from tabsynth.federated import FederatedPlan, InProcessTransport, Site, SiteLostError, fit_federated
@@ -96,6 +98,15 @@ def test_the_model_is_that_of_the_sums_and_costs_each_site_the_budget() -> None:
         assert site.ledger.secure
         assert site.ledger.epsilon() == model.ledger_.epsilon()
     assert "summed over sites" in str(model.ledger_)
+
+
+def test_a_saved_model_is_the_same_with_its_ledger(tmp_path: Path) -> None:
+    model = fit_federated(PLAN, InProcessTransport(sites_of(PLAN, rows())), progress=False)
+    model.save(tmp_path / "m")
+    loaded = tabsynth.load(tmp_path / "m")
+    pd.testing.assert_frame_equal(loaded.sample(50, seed=1), model.sample(50, seed=1))
+    assert loaded.card() == model.card()
+    assert loaded.ledger_.epsilon() == model.ledger_.epsilon() > 0
 
 
 def test_the_coordinator_receives_no_unmasked_vector() -> None:
