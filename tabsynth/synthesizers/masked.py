@@ -22,7 +22,7 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, predict_in_chunks
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network, split_fit
-from tabsynth.synthesizers.options import FitOptions, SampleContext, visit_facts
+from tabsynth.synthesizers.options import FitOptions, SampleContext, fit_facts
 from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS, RowOptions
@@ -76,6 +76,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
     fits_shards: ClassVar[bool] = True
 
     row_visits_: int | None = None
+    earlier_rows_: int | None = None
     net_: MaskedNet | PlainNet
     tree_conditionals_: TreeConditionals
     cross_: FeatureCross | None
@@ -144,6 +145,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return np.concatenate(made)
 
     def _fit(self, table: Table, run: FitOptions) -> None:
+        self.earlier_rows_ = run.warm_start.rows_ if isinstance(run.warm_start, MaskedSynthesizer) else None
         if isinstance(run.warm_start, MaskedSynthesizer):
             fit_warm(self, run.warm_start, table, run)
         else:
@@ -164,7 +166,6 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self._train(parts, run, self._fingerprint(tokens, run) if run.checkpoint else "")
 
     def _train(self, parts: TrainValidation, run: FitOptions, fingerprint: str) -> None:
-        """Train the network in place, then what complements it."""
         rank = torch.empty(len(self.order_), dtype=torch.long, device=self._device())
         rank[self.order_] = torch.arange(len(self.order_), device=self._device())
         in_files, net = parts.shards is not None, self.net_
@@ -207,7 +208,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.tree_conditionals_ = TreeConditionals(trees, sampler.fitted_weights, again.fitted_weights)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
-        self.row_visits_ = None
+        self.row_visits_, self.earlier_rows_ = None, None
         fit_masked(self, frame, schema, privacy, run)
 
     def _network(self, generator: torch.Generator) -> MaskedNet | PlainNet:
@@ -260,7 +261,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             "sampling": f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified by default",
             "sizing": vars(self.sizing_) if self.active_ else None,
             "held_out_nats_a_row": getattr(self, "score_", None),
-            **visit_facts(self.rows_, self.row_visits_),
+            **fit_facts(self.rows_, self.row_visits_, self.earlier_rows_),
             "crossed": [names[slot] for slot in self.cross_.slots] if self.cross_ is not None else [],
             "drawn_by_trees": [names[trees.slot] for trees in self.tree_conditionals_.trees],
         }
@@ -275,6 +276,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             "score": self.score_,
             "plain": self.plain_,
             "row_visits": self.row_visits_,
+            "earlier_rows": self.earlier_rows_,
             "cross": list(self.cross_.slots) if self.cross_ is not None else [],
         }, arrays | self.tree_conditionals_.arrays() | (self.copula_.arrays() if self.copula_ else {})
 
@@ -285,7 +287,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
-            self.plain_, self.row_visits_ = bool(config.get("plain")), config.get("row_visits")
+            self.plain_ = bool(config.get("plain"))
+            self.row_visits_, self.earlier_rows_ = config.get("row_visits"), config.get("earlier_rows")
             if config.get("cross"):
                 self.cross_ = FeatureCross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])
             self.net_ = self._network(torch.Generator().manual_seed(0))

@@ -78,12 +78,13 @@ def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:
     return {"source_rows": source_rows, "training_rows": rule}
 
 
-def visit_facts(rows: int, visits: int | None) -> dict[str, Any]:
-    """Return the model card's entries on the rows that a network saw in a fit from files, if it was one."""
-    if visits is None:
-        return {}
-    rule = f"all {rows} rows, in random order; the network saw {visits} rows, {visits / max(rows, 1):.3g} epochs"
-    return {"row_visits": visits, "training_rows": rule}
+def fit_facts(rows: int, visits: int | None, earlier_rows: int | None) -> dict[str, Any]:
+    """Return the model card's entries on a fit from files, and on one that continued from a model of earlier rows."""
+    out: dict[str, Any] = {} if earlier_rows is None else {"earlier_rows": earlier_rows}
+    if visits is not None:
+        rule = f"all {rows} rows, in random order; the network saw {visits} rows, {visits / max(rows, 1):.3g} epochs"
+        out |= {"row_visits": visits, "training_rows": rule}
+    return out
 
 
 def resolve_rows(n: int | None, given: Given | None, default: int) -> int:

@@ -86,6 +86,7 @@ def test_a_saved_model_is_the_same(grown: MaskedSynthesizer, tmp_path: Path) -> 
     loaded = tabsynth.load(tmp_path / "m")
     pd.testing.assert_frame_equal(loaded.sample(50, seed=2), grown.sample(50, seed=2))
     assert loaded.card() == grown.card()
+    assert loaded.card()["earlier_rows"] == ROWS
 
 
 def test_without_new_tokens_the_copied_network_predicts_as_the_old_one(start: MaskedSynthesizer) -> None:
