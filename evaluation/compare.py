@@ -52,7 +52,7 @@ class ComparisonReport:
         found = {name: report.scores[score] for name, report in self.reports.items() if score in report.scores}
         if score.startswith("real_") or not found:
             return []
-        top = min(found, key=lambda name: _deviation(found[name], found[name].value))
+        top = min(found, key=lambda name: _badness(found[name], found[name].value))
         return [name for name in found if name == top or _overlap(found[name], found[top])]
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def compare(
     return ComparisonReport(reports)
 
 
-def _deviation(score: Score, value: float) -> float:
+def _badness(score: Score, value: float) -> float:
     if score.better == "target" and score.target is not None:
         return abs(value - score.target)
     return -value if score.better == "higher" else value
@@ -204,5 +204,5 @@ def _overlap(one: Score, top: Score) -> bool:
     if one.interval is None or top.interval is None:
         return one.value == top.value
     if one.better == "target":
-        return excess_over_floor(one) <= 0 or _deviation(one, one.value) == _deviation(top, top.value)
+        return excess_over_floor(one) <= 0 or _badness(one, one.value) == _badness(top, top.value)
     return one.interval[0] <= top.interval[1] and top.interval[0] <= one.interval[1]

@@ -87,7 +87,7 @@ def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
         quantiles.append(np.unique(grid))
         centre.append((mean or 0.0, spread or 1.0))
     labels = [_labels(base, paths, name) for name in labelled]
-    texts = [f"{_quote(name)}::VARCHAR::{_enum(values)}" for name, values in zip(labelled, labels, strict=True)]
+    texts = [f"{_quoted(name)}::VARCHAR::{_enum(values)}" for name, values in zip(labelled, labels, strict=True)]
     select = ", ".join(
         [f"{given[name]} AS n{i}" for i, name in enumerate(numeric)]
         + [f"{text} AS c{i}" for i, text in enumerate(texts)]
@@ -104,7 +104,7 @@ def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
 
 
 def _labels(base: Any, paths: list[str], name: str) -> tuple[str, ...]:
-    query = " UNION ".join(f"SELECT DISTINCT {_quote(name)}::VARCHAR AS v FROM read_parquet(?)" for _ in paths)
+    query = " UNION ".join(f"SELECT DISTINCT {_quoted(name)}::VARCHAR AS v FROM read_parquet(?)" for _ in paths)
     found = [row[0] for row in base.execute(f"{query} LIMIT {MAX_LABELS + 2}", paths).fetchall() if row[0] is not None]
     if len(found) > MAX_LABELS:
         raise DataError(
@@ -114,11 +114,11 @@ def _labels(base: Any, paths: list[str], name: str) -> tuple[str, ...]:
 
 
 def _number(name: str, date: bool) -> str:
-    quoted = _quote(name)
+    quoted = _quoted(name)
     return f"epoch({quoted}::TIMESTAMP)::DOUBLE" if date else f"{quoted}::DOUBLE"
 
 
-def _quote(name: str) -> str:
+def _quoted(name: str) -> str:
     if "\0" in name:
         raise InputError(f"column {name!r}: a name with a zero byte cannot be read by DuckDB")
     return '"' + name.replace('"', '""') + '"'

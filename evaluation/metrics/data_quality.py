@@ -115,10 +115,10 @@ def _interval(share: float, good: np.ndarray, of: np.ndarray) -> tuple[float, fl
     """95 % interval of a share of cells, of which those of one row go together."""
     n = len(good)
     rest = good - float(good.sum() / max(float(of.sum()), 1.0)) * of
-    return _effective_interval(share, float((rest**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1), n)
+    return _scattered(share, float((rest**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1), n)
 
 
-def _effective_interval(share: float, variance: float, n: int) -> tuple[float, float]:
+def _scattered(share: float, variance: float, n: int) -> tuple[float, float]:
     """Return Wilson's interval for the effective number of independent rows; for n without variance.
 
     Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts", Survey
@@ -141,7 +141,7 @@ def _distinct(share: float, times: np.ndarray) -> tuple[float, float]:
     j = np.arange(1, N_SERIES_TERMS + 1)
     often = np.bincount(np.minimum(times, N_SERIES_TERMS + 1), minlength=N_SERIES_TERMS + 2)[1 : N_SERIES_TERMS + 1]
     added = float(((-1.0) ** (j + 1) * binom.sf(j - 1, N_SERIES_TERMS, 0.5) * often).sum())
-    return _effective_interval(share, max(added - often[0] ** 2 / n, 0.0) / n**2, n)
+    return _scattered(share, max(added - often[0] ** 2 / n, 0.0) / n**2, n)
 
 
 def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Counts]:

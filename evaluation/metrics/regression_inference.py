@@ -57,8 +57,8 @@ def inference_score(
     if base is None or base.significant.sum() < MIN_SIGNIFICANT:
         return None
     significant_at = np.flatnonzero(base.significant)
-    preserved = _is_preserved(base, other, significant_at)
-    floor = _is_preserved(base, held_out, significant_at)
+    preserved = _preserved(base, other, significant_at)
+    floor = _preserved(base, held_out, significant_at)
     low, high = wilson(float(preserved.sum()), len(significant_at))
     order = sorted(
         range(len(significant_at)),
@@ -88,7 +88,7 @@ def inference_score(
     )
 
 
-def _is_preserved(base: RegressionFit, other: RegressionFit | None, significant_at: np.ndarray) -> np.ndarray:
+def _preserved(base: RegressionFit, other: RegressionFit | None, significant_at: np.ndarray) -> np.ndarray:
     if other is None:
         return np.zeros(len(significant_at), dtype=bool)
     return np.asarray((np.sign(base.beta) == np.sign(other.beta))[significant_at] & other.significant[significant_at])

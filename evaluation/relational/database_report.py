@@ -54,14 +54,14 @@ class DatabaseReport:
         levels = self.levels
         counts = {level: list(levels.values()).count(level) for level in LEVELS}
         faulty = [name for name, level in levels.items() if name.endswith("_keys") and level != "good"]
-        keys = f"Keys are faulty: {_describe(self.scores[faulty[0]])}. " if faulty else ""
+        keys = f"Keys are faulty: {_named(self.scores[faulty[0]])}. " if faulty else ""
         share = counts["good"] / max(len(levels), 1)
         manner = "closely" if share >= 0.9 and not counts["poor"] else "in outline" if share >= 0.5 else "loosely"
         text = f"{keys}The synthetic database follows the real one {manner}: "
         text += f"{counts['good']} of {len(levels)} scores are good"
         text += "".join(f", {counts[level]} {level}" for level in LEVELS[1:] if counts[level])
         worst = self.worst
-        return f"{text}; furthest from real data: {_describe(worst[0])}." if worst else f"{text}."
+        return f"{text}; furthest from real data: {_named(worst[0])}." if worst else f"{text}."
 
     @property
     def worst(self) -> list[Score]:
@@ -184,7 +184,7 @@ def _excess(score: Score) -> float:
     return max(low - floor, floor - high) if score.unit == "AUC" else low - floor
 
 
-def _describe(score: Score) -> str:
+def _named(score: Score) -> str:
     """Return a score in a few words: its subject, title and value."""
     value = format_number(score.value, score.unit)
     if RULE in score.name:

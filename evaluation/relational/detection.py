@@ -82,7 +82,7 @@ def grouped_detection(
     ]
     if min(int(group.max()) + 1 for group in groups) < MIN_GROUPS:
         return None
-    folds = np.concatenate([_assign_folds(group, rng)[group] for group in groups])
+    folds = np.concatenate([_deal(group, rng)[group] for group in groups])
     is_synthetic = np.arange(2 * n) >= n
     seed = draw_seed(rng)
     probability, drops = np.empty(2 * n), np.zeros(rows.shape[1])
@@ -104,7 +104,7 @@ def grouped_detection(
     return Detection(auc, _interval(auc, is_synthetic, probability, groups, rng), parts, n)
 
 
-def _assign_folds(group: Integers, rng: np.random.Generator) -> Integers:
+def _deal(group: Integers, rng: np.random.Generator) -> Integers:
     """Return the fold of each group: large groups first, so that the folds have about as many rows."""
     sizes = np.bincount(group)
     order = rng.permutation(len(sizes))

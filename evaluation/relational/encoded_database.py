@@ -82,7 +82,7 @@ def encode_databases(
     for name, table in schema.tables.items():
         scored = scored_schema(schema, name)
         for side, title, tables in zip(checked, titles, sides, strict=True):
-            side[name] = _check_columns(tables[name], title, name, table)
+            side[name] = _checked(tables[name], title, name, table)
         if scored:
             coded = encode_tables([side[name] for side in checked], scored)
         else:
@@ -113,7 +113,7 @@ def scored_schema(schema: DatabaseSchema, name: str) -> Schema:
     return Schema({n: plain[n] for n in scored_columns(plain)})
 
 
-def _check_columns(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.DataFrame:
     """Return the table in its schema's columns."""
     missing = [column for column in schema if column not in frame]
     if missing:

@@ -95,7 +95,7 @@ def _number_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> 
     for at, column in enumerate(numbers):
         if column == real.schema.order[name]:
             continue
-        pairs = [_consecutive_numbers(table, siblings, at) for table, siblings in sides]
+        pairs = [_successive(table, siblings, at) for table, siblings in sides]
         steps[(column,)] = ks_distance(*(after - before for before, after in pairs))
         lag = [_correlation(before, after) for before, after in pairs]
         if not np.isnan(lag[0]):
@@ -103,7 +103,7 @@ def _number_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> 
     return steps, correlations
 
 
-def _consecutive_numbers(table: EncodedTable, siblings: Siblings, at: int) -> tuple[Floats, Floats]:
+def _successive(table: EncodedTable, siblings: Siblings, at: int) -> tuple[Floats, Floats]:
     """Return a number of each sibling before, and of the sibling."""
     values, after = table.values[siblings.rows, at], np.flatnonzero(siblings.follows)
     return values[after - 1], values[after]

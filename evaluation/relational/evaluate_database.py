@@ -92,7 +92,7 @@ def evaluate_database(
     report_stage = progress or (lambda stage, share: None)
     notes = ["Privacy is not measured here: audit the database by person, a root row with all below it."]
     report_stage("tables and links", 0.0)
-    sides, more = _subsample([train, synthetic, *([] if holdout is None else [holdout])], schema, seed)
+    sides, more = _limited([train, synthetic, *([] if holdout is None else [holdout])], schema, seed)
     notes += more
     titles = ("real", "synthetic", "held-out")[: len(sides)]
     encoded = encode_databases(sides, titles, schema)
@@ -140,7 +140,7 @@ def evaluate_database(
     )
 
 
-def _subsample(sides: Sequence[Tables], schema: DatabaseSchema, seed: int) -> tuple[list[Tables], list[str]]:
+def _limited(sides: Sequence[Tables], schema: DatabaseSchema, seed: int) -> tuple[list[Tables], list[str]]:
     """Return the same share of the roots of each side, so that no side has more than ``MAX_ROWS`` rows."""
     rows = max(sum(len(side[name]) for name in schema.tables if name in side) for side in sides)
     if rows <= MAX_ROWS:

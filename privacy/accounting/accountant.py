@@ -147,7 +147,7 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
     renyi = rdp.RdpAccountant(SUBSAMPLED_RENYI_ORDERS if dear else RENYI_ORDERS)
     if renyi.supports(whole):
         renyi.compose(whole)
-        found.append(_epsilon_at(renyi.orders, renyi.rdp, delta))
+        found.append(_converted(renyi.orders, renyi.rdp, delta))
     loss = pld.PLDAccountant(value_discretization_interval=LOSS_STEP)
     if not (quick and found) and loss.supports(whole):
         loss.compose(whole)
@@ -160,7 +160,7 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
     return min(found)
 
 
-def _epsilon_at(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], delta: float) -> float:
+def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], delta: float) -> float:
     """Return the epsilon of a Renyi curve (Proposition 12 of arXiv 2004.00010v4), at its best order."""
     if delta <= 0:
         return math.inf

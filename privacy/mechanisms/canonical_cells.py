@@ -49,7 +49,7 @@ def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object
     """Return the text of the cells that are dates in text or digits, None for all others, shape (n,)."""
     form = digit_format(format)
 
-    def spell(cells: Sequence[Any]) -> list[str | None]:
+    def spelled(cells: Sequence[Any]) -> list[str | None]:
         out: list[str | None] = []
         for cell, number in zip(cells, _cells_to_numbers(cells), strict=True):
             text = cell if isinstance(cell, str) else None
@@ -60,7 +60,7 @@ def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object
             out.append(text)
         return out
 
-    return map_unique(values, spell)
+    return map_unique(values, spelled)
 
 
 def digit_format(format: str | None) -> str:
@@ -161,7 +161,7 @@ def _iso(instant: pd.Timestamp) -> str:
 def _cells_to_numbers(cells: Sequence[Any]) -> Floats:
     """Return each cell as a number, NaN where it is none, shape (n,)."""
     out = np.full(len(cells), np.nan)
-    spell: dict[int, str] = {}
+    spelled: dict[int, str] = {}
     for i, cell in enumerate(cells):
         if isinstance(cell, str):
             text = cell.strip(_BLANK)
@@ -171,16 +171,16 @@ def _cells_to_numbers(cells: Sequence[Any]) -> Floats:
             elif infinite:
                 out[i] = -math.inf if infinite[1] == "-" else math.inf
             elif _NUMBER.fullmatch(text):
-                spell[i] = text
+                spelled[i] = text
         elif isinstance(cell, (int, float, np.number, np.bool_, decimal.Decimal)):
             try:
                 out[i] = float(cell)
             except (TypeError, ValueError, OverflowError):
                 continue
-    if spell:
+    if spelled:
         # With a fraction, pandas parses whole numbers as in a column of fractions.
-        parsed = pd.to_numeric(pd.Series([*spell.values(), "0.5"], dtype=object), errors="coerce")
-        out[list(spell)] = parsed.to_numpy(np.float64)[:-1]
+        parsed = pd.to_numeric(pd.Series([*spelled.values(), "0.5"], dtype=object), errors="coerce")
+        out[list(spelled)] = parsed.to_numpy(np.float64)[:-1]
     return out
 
 

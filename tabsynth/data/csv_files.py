@@ -158,7 +158,7 @@ def write_csv(
         columns = []
         for name in frame.columns:
             column = schema.columns.get(str(name)) if schema is not None else None
-            text = _to_text(_format_numbers(part[name], column))
+            text = _to_text(_spelled(part[name], column))
             text = mark_formulas(text) if not keep_formulas and _holds_text(part[name], column) else text
             text = format_dates(part[name], *formats[name]) if name in formats else text
             # A lone empty field would be an empty line, which other readers skip.
@@ -277,7 +277,7 @@ def _decimal_commas(cells: pd.Series) -> pd.Series | None:
     return None if form is None else pd.Series(parse_numbers(cells, str(form)), name=cells.name)
 
 
-def _format_numbers(values: pd.Series, column: Column | None) -> pd.Series:
+def _spelled(values: pd.Series, column: Column | None) -> pd.Series:
     """Return the numbers as text of the column's format, if any."""
     if not isinstance(column, Numeric) or column.format is None or not pd.api.types.is_numeric_dtype(values.dtype):
         return values

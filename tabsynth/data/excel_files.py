@@ -74,7 +74,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     for i, name in enumerate(header):
         cells = [row[i] if i < len(row) else (None, False) for row in rows[1:]]
         values = [None if isinstance(value, str) and value in missing else value for value, _ in cells]
-        columns[name] = _to_series(_unify_types(path, name, values), decimal=any(shown for _, shown in cells))
+        columns[name] = _to_series(_retyped(path, name, values), decimal=any(shown for _, shown in cells))
         if columns[name].dtype == object and isinstance(next((v for v in values if v is not None), None), str):
             read = parse_iso(columns[name]) if all(v is None or isinstance(v, str) for v in values) else None
             if read is not None:
@@ -82,7 +82,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
     return pd.DataFrame(columns), formats
 
 
-def _unify_types(path: Path, name: str, values: list[Any]) -> list[Any]:
+def _retyped(path: Path, name: str, values: list[Any]) -> list[Any]:
     """Numbers stored as text among numbers become numbers; numbers among dates and lone serial dates are reported."""
     kinds = {type(value) for value in values if value is not None}
     texts = [value for value in values if isinstance(value, str)]

@@ -83,7 +83,7 @@ def open_manifest(folder: Path, plan: ShardPlan) -> Manifest:
         manifest.write(folder)
         return manifest
     recorded = _read_recorded(folder, plan)
-    whole = [_read_shard(folder, plan, number) for number in range(plan.n_shards) if shard_file(number) in names]
+    whole = [_whole_shard(folder, plan, number) for number in range(plan.n_shards) if shard_file(number) in names]
     kept = (shard for shard in whole if shard and recorded.get(shard.number, shard.sha256) == shard.sha256)
     return Manifest(plan, tuple(kept))
 
@@ -107,7 +107,7 @@ def _read_recorded(folder: Path, plan: ShardPlan) -> dict[int, str]:
     return recorded
 
 
-def _read_shard(folder: Path, plan: ShardPlan, number: int) -> Shard | None:
+def _whole_shard(folder: Path, plan: ShardPlan, number: int) -> Shard | None:
     """Return the shard in a file; None if it is not readable or has another number of rows."""
     path = folder / shard_file(number)
     try:

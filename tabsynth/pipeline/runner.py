@@ -66,7 +66,7 @@ def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) ->
     reason = stale_reason(record, sources)
     if reason or record is None:
         return reason
-    places = {name: _candidate_paths(name, paths, steps) for name in steps.outputs(step)}
+    places = {name: _places(name, paths, steps) for name in steps.outputs(step)}
     found = locate_outputs(record, places)
     if found is None:
         return "an output is missing or was changed"
@@ -74,7 +74,7 @@ def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) ->
     return ""
 
 
-def _candidate_paths(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
+def _places(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
     """Return where an output may be: set aside, in place, or among those of a run that failed."""
     output = steps.job.output
     final = paths.get(name)
@@ -91,7 +91,7 @@ def run_steps(
     for path in steps.aside.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     for step in steps.names:
-        if step in ("release", "export") and (unmet := _unmet_requirements(steps)):
+        if step in ("release", "export") and (unmet := _unmet(steps)):
             return states, unmet
         reason = _resume(step, paths, steps, folder)
         if not reason:
@@ -112,10 +112,10 @@ def run_steps(
         steps.finish(step, record, found)
         states[step] = "done"
         status.step(step, "done")
-    return states, _unmet_requirements(steps)
+    return states, _unmet(steps)
 
 
-def _unmet_requirements(steps: Steps) -> tuple[str, ...]:
+def _unmet(steps: Steps) -> tuple[str, ...]:
     """Return a sentence for each requirement on evaluation and audit that is not met."""
     job = steps.job
     out: list[str] = []

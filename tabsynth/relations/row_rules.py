@@ -53,9 +53,9 @@ class OrderRule:
             rows = np.flatnonzero(~self.holds(values) & ~pinned[column])
             if len(rows):
                 other = values[self.low if column == self.high else self.high][rows]
-                values[column][rows] = self._move(column, values[column][rows], other, coders[column], seed[rows])
+                values[column][rows] = self._moved(column, values[column][rows], other, coders[column], seed[rows])
 
-    def _move(self, column: str, own: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
+    def _moved(self, column: str, own: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
         """Resample a number inside its token on the right side of the other, or reflect it at the boundary."""
         low, high = (bound[np.minimum(coder.encode(own), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds())
         edge = other + self.gap if column == self.high else other - self.gap

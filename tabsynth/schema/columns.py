@@ -256,7 +256,7 @@ def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -
     if kind is None:
         raise SchemaError(f"column {name!r}: kind {facts.get('kind')!r} is not one of {', '.join(KINDS)}")
     known = {f.name for f in fields(kind)} - {"name"}
-    leftovers = _foreign_facts(kind, facts) if ignore_leftovers else []
+    leftovers = _leftovers(kind, facts) if ignore_leftovers else []
     if leftovers:
         message = f"column {name!r}: {quote(leftovers)} does not belong to a {kind.kind} column and is ignored"
         warnings.warn(message, UserWarning, stacklevel=5)
@@ -270,7 +270,7 @@ def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -
     return kind(name=name, **{key: value for key, value in facts.items() if key != "kind"})
 
 
-def _foreign_facts(kind: type[Column], facts: Mapping[str, Any]) -> list[str]:
+def _leftovers(kind: type[Column], facts: Mapping[str, Any]) -> list[str]:
     """Return the facts of other kinds, and formats of numbers for dates or the other way round."""
     own = {f.name for f in fields(kind)}
     known = {f.name for other in KINDS.values() for f in fields(other)}

@@ -57,7 +57,7 @@ class Rounding:
             here = open_rows[level[open_rows] <= at]
             if not len(here):
                 continue
-            near = self._round(value[here], at, unit, atoms)
+            near = self._rounded(value[here], at, unit, atoms)
             last = at == len(self.units) - 1
             inside = (near >= self.low[block[here]]) & (near <= self.high[block[here]])
             done = here[inside | last]
@@ -65,7 +65,7 @@ class Rounding:
             open_rows = np.setdiff1d(open_rows, done, assume_unique=True)
         return out
 
-    def _round(self, value: Floats, at: int, unit: float, atoms: Floats) -> Floats:
+    def _rounded(self, value: Floats, at: int, unit: float, atoms: Floats) -> Floats:
         """The nearest multiples of a unit that are neither multiples of a coarser one nor point masses, if any."""
         if not unit:
             return value

@@ -53,7 +53,7 @@ def to_sdv(schema: Schema) -> dict[str, Any]:
     name = str(facts.pop("table", TABLE))
     relationships = facts.pop("relationships", [])
     keys = _keys(facts)
-    columns = {name: _to_entry(column, version, key=name in keys) for name, column in schema.items()}
+    columns = {name: _written(column, version, key=name in keys) for name, column in schema.items()}
     return {
         "tables": {name: {"columns": columns, **facts}},
         "relationships": relationships,
@@ -158,7 +158,7 @@ def _facts(name: str, entry: Mapping[str, Any], *, key: bool) -> dict[str, Any]:
     return {"kind": "text", "pii": None if sdtype == "unknown" else sdtype}
 
 
-def _to_entry(column: Column, version: str, *, key: bool) -> dict[str, Any]:
+def _written(column: Column, version: str, *, key: bool) -> dict[str, Any]:
     """Return a column as an SDV entry."""
     before = copy.deepcopy(dict(column.sdv))
     if not before:
@@ -198,7 +198,7 @@ def _entry(column: Column, version: str) -> dict[str, Any]:
         if version == "V1" and column.decimals == 0:
             out["computer_representation"] = "Int64"
     elif isinstance(column, Datetime):
-        low, high = (_sdv_bound(bound, column.format) for bound in (column.low, column.high))
+        low, high = (_theirs(bound, column.format) for bound in (column.low, column.high))
         out = {"sdtype": "datetime", "datetime_format": column.format, "range_min": low, "range_max": high}
     elif isinstance(column, Categorical):
         values = None if column.values is None else list(column.values)
@@ -231,7 +231,7 @@ def _iso(name: str, bound: Any, spelling: str | None) -> str | None:
     return moment.isoformat()
 
 
-def _sdv_bound(bound: str | None, spelling: str | None) -> str | None:
+def _theirs(bound: str | None, spelling: str | None) -> str | None:
     """Return an ISO 8601 bound, spelled as the column is."""
     if bound is None or spelling is None:
         return bound

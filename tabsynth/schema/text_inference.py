@@ -58,7 +58,7 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     if spelled is None and numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _infer_digits(name, rows, different, distinct)
     if spelled is not None and str(spelled) not in ("0", "0.#"):
-        return _format_column(name, distinct, spelled, sure=decimal is not None)
+        return _formatted_number(name, distinct, spelled, sure=decimal is not None)
     marks = sorted(value for value in distinct if is_missing_marker(value))
     known = [value for value in distinct if value not in marks]
     if marks and known and all(_is_number(value) for value in known):
@@ -142,7 +142,7 @@ def is_person_key(name: str, different: int) -> bool:
     return is_person(name) and not is_code(name) and (different > 2 or split_words(name)[-1] in KEY_WORDS)
 
 
-def _format_column(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
+def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
     """Return the numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
     unsure = (
         not sure

@@ -86,12 +86,12 @@ class Pages:
             if not source:
                 raise InputError("choose a file first, or one of the sample tables")
             project = take_source(self.root, source, str(form.get("name") or "").strip())
-        return _redirect(project, "columns")
+        return _see(project, "columns")
 
     def go_on(self, request: Request) -> Response:
         """Redirect to the first unfinished step."""
         project = self._project(request)
-        return _redirect(project, project.step)
+        return _see(project, project.step)
 
     def columns(self, request: Request, error: str = "") -> Response:
         """Step 2: check the columns."""
@@ -106,7 +106,7 @@ class Pages:
         fields = {key: value for key, value in form.items() if isinstance(value, str)}
         change(project, fields)
         number = fields["number"]
-        return _redirect(project, f"columns#column-{number}")
+        return _see(project, f"columns#column-{number}")
 
     def confirm_columns(self, request: Request, form: FormData) -> Response:
         """Accept the columns as they are, and simulate the planned loss of quality meanwhile."""
@@ -114,7 +114,7 @@ class Pages:
         project.update(confirmed=True)
         if read_plan(project) is None and jobs.running(self.root) is None:
             jobs.start(self.root, project, "plan")
-        return _redirect(project, "protection")
+        return _see(project, "protection")
 
     def protection(self, request: Request, error: str = "") -> Response:
         """Step 3: choose the protection."""
@@ -143,7 +143,7 @@ class Pages:
         """Declare bounds and lists of values as public."""
         project = self._project(request)
         declare_public(project, {key: value for key, value in form.items() if isinstance(value, str)})
-        return _redirect(project, "protection?private=1#public-facts")
+        return _see(project, "protection?private=1#public-facts")
 
     def protect(self, request: Request, form: FormData) -> Response:
         """Keep the choice and start to learn."""
@@ -151,13 +151,13 @@ class Pages:
         chosen = Protection()
         if form.get("protection") == "epsilon":
             persons = project.schema.with_role("person")
-            epsilon = _positive_number(form, "epsilon", "epsilon")
+            epsilon = _positive(form, "epsilon", "epsilon")
             chosen = Protection(
                 epsilon=epsilon,
-                budget=_positive_number(form, "budget", "the budget") if form.get("budget") else epsilon,
-                rows_public=int(_positive_number(form, "rows", "the number of rows")),
+                budget=_positive(form, "budget", "the budget") if form.get("budget") else epsilon,
+                rows_public=int(_positive(form, "rows", "the number of rows")),
                 unit=persons[0] if persons else "row",
-                rows_per_person=int(_positive_number(form, "rows_per_person", "rows per person")) if persons else None,
+                rows_per_person=int(_positive(form, "rows_per_person", "rows per person")) if persons else None,
             )
         elif form.get("protection") != "none":
             raise InputError("choose a protection first")
@@ -181,14 +181,14 @@ class Pages:
                 jobs.cancel(self.root, other)
                 jobs.wait(self.root, CANCEL_SECONDS)
         jobs.start(self.root, project, "train")
-        return _redirect(project, "learn")
+        return _see(project, "learn")
 
     def cancel(self, request: Request, form: FormData) -> Response:
         """Interrupt the job."""
         project = self._project(request)
         jobs.cancel(self.root, project)
         jobs.wait(self.root, CANCEL_SECONDS)
-        return _redirect(project, "learn")
+        return _see(project, "learn")
 
     async def events(self, request: Request) -> Response:
         """Return the progress of the job as server-sent events, until it ends."""
@@ -209,7 +209,7 @@ class Pages:
         project = self._project(request)
         found = summary(project)
         if found is None:
-            return _redirect(project, project.step)
+            return _see(project, project.step)
         facts = {"release": release_facts(project), "missed": (), "publisher": project.state.get("publisher", "")}
         return self._step(request, "results.html.j2", 5, error, **found, **(facts | release))
 
@@ -221,13 +221,13 @@ class Pages:
             sign_release(self.root, project, publisher, reason, [str(gate) for gate in form.getlist("waive")])
         except MissedGatesError as error:
             return self.results(request, str(error), missed=error.missed, publisher=publisher)
-        return _redirect(project, "results#h-release")
+        return _see(project, "results#h-release")
 
     def verify(self, request: Request, form: FormData) -> Response:
         """Verify the release once more."""
         project = self._project(request)
         verify_release(self.root, project)
-        return _redirect(project, "results#h-release")
+        return _see(project, "results#h-release")
 
     def pipeline(self, request: Request, error: str = "") -> Response:
         """Return the project as a pipeline file."""
@@ -238,7 +238,7 @@ class Pages:
         """Write the pipeline file into the project."""
         project = self._project(request)
         write_pipeline(project)
-        return _redirect(project, "files/pipeline.yaml")
+        return _see(project, "files/pipeline.yaml")
 
     def file(self, request: Request) -> Response:
         """Return a result: reports are shown in a sandbox, other files are downloaded."""
@@ -254,11 +254,11 @@ class Pages:
         return FileResponse(path, media_type=kind, filename=f"{project.slug}-{name}")
 
 
-def _redirect(project: Project, page: str) -> Response:
+def _see(project: Project, page: str) -> Response:
     return RedirectResponse(f"/p/{project.slug}/{page}", status_code=303)
 
 
-def _positive_number(form: FormData, field: str, what: str) -> float:
+def _positive(form: FormData, field: str, what: str) -> float:
     text = str(form.get(field) or "").replace(",", "").strip()
     try:
         value = float(text)

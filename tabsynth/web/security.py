@@ -104,7 +104,7 @@ class Guard:
         if session is not None:
             scope["state"] = {**scope.get("state", {}), "csrf": self.access.csrf(session)}
         try:
-            await self.app(scope, _limit_body(receive, self.max_bytes), _with_headers(send))
+            await self.app(scope, _limited(receive, self.max_bytes), _with_headers(send))
         except _TooLargeError:
             await self._too_large()(scope, receive, _with_headers(send))
 
@@ -143,7 +143,7 @@ class _TooLargeError(Exception):
     """A body without a length that goes on beyond the limit."""
 
 
-def _limit_body(receive: Receive, max_bytes: int) -> Receive:
+def _limited(receive: Receive, max_bytes: int) -> Receive:
     """Count the bytes of a body, without trusting the length in its header."""
     seen = 0
 

@@ -114,7 +114,7 @@ class Postgres(PostgresCatalogue):
     def insert(self, name: TableName, definition: TableDefinition, rows: pa.Table) -> None:
         """Copy rows into a temporary table, and from there, converted by the server, into the table."""
         columns = [column for column in definition.columns if not column.generated]
-        rows = pa.table({column.name: _to_staging_type(rows.column(column.name), column) for column in columns})
+        rows = pa.table({column.name: _staged(rows.column(column.name), column) for column in columns})
         self._cursor.adbc_ingest(STAGING, rows, mode="create", temporary=True)
         names = ", ".join(quote_identifier(column.name) for column in columns)
         values = ", ".join(_write_expression(column, rows.schema.field(column.name).type) for column in columns)
@@ -167,7 +167,7 @@ def _plain_column(column: pa.Array, field: pa.Field) -> pa.Array:
     return column.storage if isinstance(column, pa.ExtensionArray) else column.cast(pa.string())
 
 
-def _to_staging_type(values: pa.ChunkedArray, column: ColumnDefinition) -> pa.ChunkedArray:
+def _staged(values: pa.ChunkedArray, column: ColumnDefinition) -> pa.ChunkedArray:
     """Return the values in a type that the driver copies."""
     kind = values.type
     if pa.types.is_dictionary(kind):

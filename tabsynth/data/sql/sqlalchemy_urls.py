@@ -74,9 +74,9 @@ class SqlAlchemy:
         return str(self._sql.select(self._sql.text("*")).select_from(self._table(name)).compile(self._engine))
 
     def _table(self, name: TableName) -> Any:
-        return self._sql.table(self._quote(name.table), schema=self._quote(name.schema) if name.schema else None)
+        return self._sql.table(self._quoted(name.table), schema=self._quoted(name.schema) if name.schema else None)
 
-    def _quote(self, name: str) -> Any:
+    def _quoted(self, name: str) -> Any:
         return self._sql.sql.quoted_name(name, quote=True)
 
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
@@ -124,7 +124,7 @@ class SqlAlchemy:
         """Create a table."""
         columns = [
             self._sql.Column(
-                self._quote(column.name),
+                self._quoted(column.name),
                 self._column_type(column, is_key=column.name in definition.primary_key),
                 nullable=column.nullable,
                 primary_key=column.name in definition.primary_key,
@@ -138,16 +138,16 @@ class SqlAlchemy:
         checks = [self._sql.CheckConstraint(self._sql.text(text)) for text in texts]
         metadata = self._sql.MetaData()
         checks += [self._link(link, name, metadata) for link in definition.links]
-        table = self._sql.Table(self._quote(name.table), metadata, *columns, *checks, schema=name.schema)
+        table = self._sql.Table(self._quoted(name.table), metadata, *columns, *checks, schema=name.schema)
         table.create(self._connection)
         self._created.append(table)
 
     def _link(self, link: Link, name: TableName, metadata: Any) -> Any:
         """Return a foreign key; its parent is described by its key alone."""
         if link.parent != name:
-            keys = [self._sql.Column(self._quote(key)) for key in link.parent_columns]
+            keys = [self._sql.Column(self._quoted(key)) for key in link.parent_columns]
             self._sql.Table(
-                self._quote(link.parent.table), metadata, *keys, schema=link.parent.schema, keep_existing=True
+                self._quoted(link.parent.table), metadata, *keys, schema=link.parent.schema, keep_existing=True
             )
         parent = ".".join(part for part in (link.parent.schema, link.parent.table) if part is not None)
         return self._sql.ForeignKeyConstraint(link.columns, [f"{parent}.{key}" for key in link.parent_columns])
@@ -156,13 +156,13 @@ class SqlAlchemy:
         """Append rows."""
         names = [column.name for column in definition.columns if not column.generated]
         table = self._sql.table(
-            self._quote(name.table),
-            *(self._sql.column(self._quote(column)) for column in names),
-            schema=self._quote(name.schema) if name.schema else None,
+            self._quoted(name.table),
+            *(self._sql.column(self._quoted(column)) for column in names),
+            schema=self._quoted(name.schema) if name.schema else None,
         )
         keys = [column.key for column in table.columns]
         for chunk in batch_to_rows(rows, names):
-            values = [dict(zip(keys, map(_to_database, row), strict=True)) for row in chunk]
+            values = [dict(zip(keys, map(_stored, row), strict=True)) for row in chunk]
             self._connection.execute(self._sql.insert(table), values)
 
     def empty_tables(self, names: Sequence[TableName]) -> None:
@@ -199,5 +199,5 @@ class SqlAlchemy:
         self._engine.dispose()
 
 
-def _to_database(value: Any) -> Any:
+def _stored(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value

@@ -150,7 +150,7 @@ class Sqlite:
         columns = [column.name for column in definition.columns if not column.generated]
         names, marks = ", ".join(map(quote_identifier, columns)), ", ".join("?" * len(columns))
         for chunk in batch_to_rows(rows, columns):
-            stored = ([_to_database(value) for value in row] for row in chunk)
+            stored = ([_stored(value) for value in row] for row in chunk)
             self._connection.executemany(f"INSERT INTO {name.sql} ({names}) VALUES ({marks})", stored)
 
     def empty_tables(self, names: Sequence[TableName]) -> None:
@@ -177,7 +177,7 @@ class Sqlite:
         self._connection.close()
 
 
-def _to_database(value: Any) -> Any:
+def _stored(value: Any) -> Any:
     """Return a value in one of SQLite's types: dates as ISO 8601 text."""
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ")

@@ -120,15 +120,15 @@ def _numbers(facts: Iterable[Fact], decimals: int | None) -> dict[str, Any]:
         value = float(fact.value)
         step = 0.0 if decimals is None else 10.0**-decimals
         if fact.operator in (">", ">="):
-            low = max(low, _next_number(value, step, math.inf) if fact.operator == ">" else value)
+            low = max(low, _beyond(value, step, math.inf) if fact.operator == ">" else value)
         else:
-            high = min(high, _next_number(value, step, -math.inf) if fact.operator == "<" else value)
+            high = min(high, _beyond(value, step, -math.inf) if fact.operator == "<" else value)
     bounds = {"low": low, "high": high}
     found = {side: int(bound) if bound == int(bound) else bound for side, bound in bounds.items() if abs(bound) < 1e300}
     return found if low <= high else {}
 
 
-def _next_number(value: float, step: float, direction: float) -> float:
+def _beyond(value: float, step: float, direction: float) -> float:
     """Return the next number above or below a strict bound."""
     if not step:
         return math.nextafter(value, direction)

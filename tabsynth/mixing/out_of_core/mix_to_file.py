@@ -174,9 +174,9 @@ class OutOfCoreMix:
         for source, part in self.staged.items():
             have = [name for name, sources in self.columns.items() if source in sources]
             for batch in part.batches(have):
-                yield self._cast_batch(source, batch).append_column("_source", pa.array([source] * len(batch)))
+                yield self._typed(source, batch).append_column("_source", pa.array([source] * len(batch)))
 
-    def _cast_batch(self, source: str, batch: pa.Table) -> pa.Table:
+    def _typed(self, source: str, batch: pa.Table) -> pa.Table:
         """Return a batch in the types of the mixed table, with local keys prefixed by their source."""
         local = self.plan.link["engine"] != "exact"
         out = {}
@@ -234,13 +234,13 @@ class OutOfCoreMix:
             {name: part.done for name, part in self.staged.items()},
             keys.report,
             combine,
-            {name: self._sample_rows(name) for name in self.staged},
+            {name: self._some(name) for name in self.staged},
             rows=rows,
             factor=factor,
             seed=seed,
         )
 
-    def _sample_rows(self, source: str) -> pd.DataFrame:
+    def _some(self, source: str) -> pd.DataFrame:
         """Return the evenly spaced rows of a source."""
         part = self.staged[source]
         have = [name for name, sources in self.columns.items() if source in sources]

@@ -38,13 +38,13 @@ def write_columns(
     """Write changed cells into a copy of the frame, without its derived columns."""
     out = frame.drop(columns=[one.name for one in rules.derived])
     for name in rules.columns:
-        changed = ~_equal(before[name], after[name])
+        changed = ~_same(before[name], after[name])
         if changed.any():
             out[name] = _series(rules.schema[name], frame[name], dtypes[name], after[name], changed).set_axis(out.index)
     return out
 
 
-def _equal(one: Any, other: Any) -> Bools:
+def _same(one: Any, other: Any) -> Bools:
     return np.asarray((one == other) | (is_missing(one) & is_missing(other)), dtype=bool)
 
 

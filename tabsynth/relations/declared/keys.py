@@ -53,7 +53,7 @@ def make_unique(
         trial = take(values, rows)
         for name in names[: 1 + turn % max(len(names), 1)]:
             here = free[name][rows]
-            trial[name][here] = _sample_values(values[name], grids.get(name), turn, len(rows), rng)[here]
+            trial[name][here] = _some(values[name], grids.get(name), turn, len(rows), rng)[here]
         put(values, rows, trial, check(trial, rows))
     _enumerate(key, values, free, grids, check, rng)
     rows = np.flatnonzero(~key.holds(values))
@@ -64,7 +64,7 @@ def make_unique(
         )
 
 
-def _sample_values(own: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
+def _some(own: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
     """Sample values of a column: first from other rows, in later rounds from its whole grid."""
     if grid is None or turn < N_TURNS // 3 or not grid.step or not np.isfinite([grid.first, grid.last]).all():
         return own[rng.integers(len(own), size=n)]

@@ -69,7 +69,7 @@ def _spread(
             for name in equation.columns:
                 rows = np.flatnonzero(single & ~settled[name])
                 if len(rows):
-                    solved = _solve_on_grid(values, equation, name, rows, grids[name])
+                    solved = _solved(values, equation, name, rows, grids[name])
                     kept = grids[name].clip(solved, _others_decided(equation, name, decided)[rows])
                     values[name][rows] = np.where(np.isfinite(solved), kept, values[name][rows])
                     settled[name][rows] = moved = True
@@ -81,7 +81,7 @@ def _others_decided(equation: Equation, name: str, decided: Mapping[str, Bools])
     return np.asarray(np.logical_and.reduce([np.ones(len(decided[name]), bool), *given]), dtype=bool)
 
 
-def _solve_on_grid(values: Columns, equation: Equation, name: str, rows: Any, grid: Grid) -> Floats:
+def _solved(values: Columns, equation: Equation, name: str, rows: Any, grid: Grid) -> Floats:
     """Solve an equation for a column on its grid, shape (rows,)."""
     form = equation.form
     needed = {*equation.columns, *([equation.derived.name] if equation.derived else [])}
@@ -109,7 +109,7 @@ def _shift(
         gap = np.abs(equation.form.total(values) - values[equation.derived.name])
         rows = np.flatnonzero(active & ~decided[name] & (gap > slack))
         if len(rows):
-            solved = _solve_on_grid(values, equation, name, rows, grids[name])
+            solved = _solved(values, equation, name, rows, grids[name])
             values[name][rows] = np.where(grids[name].inside(solved), solved, values[name][rows])
 
 

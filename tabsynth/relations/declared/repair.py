@@ -100,10 +100,10 @@ class _ComponentRepair:
 
     def run(self, values: Columns, drawn: Columns) -> Integers:
         """Repair rows in place; return the rows that still violate a rule."""
-        if self._satisfied(values, self.pins).all():
+        if self._state(values, self.pins).all():
             return np.zeros(0, np.int64)
         self._set_determined(values, self.pins, {})
-        rows = np.flatnonzero(~self._satisfied(values, self.pins).all(axis=0))
+        rows = np.flatnonzero(~self._state(values, self.pins).all(axis=0))
         if len(rows) and self.component.equations:
             rows = self._correct_numbers(values, drawn, rows)
         return self._take_from_donors(values, rows) if len(rows) else rows
@@ -119,12 +119,12 @@ class _ComponentRepair:
         before = {name: drawn[name] for name in self.component.columns if name in drawn}
         for trial in (take(values, rows) | take(before, rows), take(values, rows)):
             for _ in range(MAX_SWEEPS):
-                if not self._satisfied(trial, own).all():
+                if not self._state(trial, own).all():
                     reflect(trial, self.component.equations, fixed, self.grids)
-            met = numeric & self._satisfied(trial, own).all(axis=0)
+            met = numeric & self._state(trial, own).all(axis=0)
             put(values, rows, {name: trial[name] for name in self.component.columns}, met)
             numeric &= ~met
-        return rows[~self._satisfied(take(values, rows), own).all(axis=0)]
+        return rows[~self._state(take(values, rows), own).all(axis=0)]
 
     def _take_from_donors(self, values: Columns, rows: Integers) -> Integers:
         """Repair rows with cells of rows that satisfy the rules, in place; return the rows that are left.
@@ -134,19 +134,19 @@ class _ComponentRepair:
         """
         names = self.component.columns
         everything = {**self.repair.own_context, **values}
-        pool = take(everything, np.flatnonzero(self._satisfied(values, self.pins).all(axis=0)))
+        pool = take(everything, np.flatnonzero(self._state(values, self.pins).all(axis=0)))
         if size_of(pool) < MIN_DONORS and self.repair.extra is not None:
             extra = {name: own.copy() for name, own in self.repair.extra.items()}
             everyone = Pins({}, self.pins.restricted, self.pins.bounds)
             self._complete(extra, everyone, {})
-            met = self._satisfied(extra, everyone).all(axis=0)
+            met = self._state(extra, everyone).all(axis=0)
             pool = {name: np.concatenate([own, extra[name][met]]) for name, own in pool.items()}
         free = {name: ~self.pins.fixed(name, size_of(values)) for name in names}
         rng = self.repair.rng
         for at, rule in enumerate(self.component.rules):
-            broken = rows[~self._satisfied(take(values, rows), self.pins.of_rows(rows))[at]]
+            broken = rows[~self._state(take(values, rows), self.pins.of_rows(rows))[at]]
             replace_from_donors(everything, broken, pool, rule.columns, free, self._check(values, at), rng)
-        rows = rows[~self._satisfied(take(values, rows), self.pins.of_rows(rows)).all(axis=0)]
+        rows = rows[~self._state(take(values, rows), self.pins.of_rows(rows)).all(axis=0)]
         rows = replace_from_donors(everything, rows, pool, names, free, self._check(values, None), rng)
         source = pool if size_of(pool) else values
         rows = combine_donors(everything, rows, source, names, free, self._check(values, None), rng)
@@ -174,9 +174,9 @@ class _ComponentRepair:
 
         def check(trial: Columns, rows: Integers, replaced: Sequence[str]) -> Bools:
             own = self.pins.of_rows(rows)
-            before = self._satisfied(take(values, rows), own)
+            before = self._state(take(values, rows), own)
             self._complete(trial, own, {name: np.ones(len(rows), bool) for name in replaced})
-            after = self._satisfied(trial, own)
+            after = self._state(trial, own)
             return np.asarray(
                 after.all(axis=0) if at is None else after[at] & (after | ~before).all(axis=0), dtype=bool
             )
@@ -210,7 +210,7 @@ class _ComponentRepair:
                 return
             propagate(values, self.component.equations, decided, self.grids)
 
-    def _satisfied(self, values: Columns, pins: Pins) -> Bools:
+    def _state(self, values: Columns, pins: Pins) -> Bools:
         """Return whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n)."""
         inside = np.ones(size_of(values), bool)
         for name in self.component.columns:

@@ -129,7 +129,7 @@ class RuleSet:
             one.name: one.column(columns, nullable=any(columns[name].nullable for name in one.form.columns))
             for one in self.derived
         }
-        return Schema({**columns, **more}, self._refused_rules(), self.schema.sdv, self.schema.ledger)
+        return Schema({**columns, **more}, self._refused(), self.schema.sdv, self.schema.ledger)
 
     def add_derived(self, frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         """Add the derived columns to rows of a private fit, clipped to their bounds.
@@ -162,9 +162,9 @@ class RuleSet:
         return Table(frame, self._plain_schema(columns))
 
     def _plain_schema(self, more: Mapping[str, Any]) -> Schema:
-        return Schema({**self.schema.columns, **more}, self._refused_rules(), self.schema.sdv, self.schema.ledger)
+        return Schema({**self.schema.columns, **more}, self._refused(), self.schema.sdv, self.schema.ledger)
 
-    def _refused_rules(self) -> tuple[Constraint, ...]:
+    def _refused(self) -> tuple[Constraint, ...]:
         return tuple(rule for rule in self.schema.constraints if isinstance(rule, RefusedRule))
 
     def card(self) -> list[dict[str, Any]]:

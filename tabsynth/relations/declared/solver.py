@@ -127,7 +127,7 @@ class _Problem:
         match rule:
             case Range(by=str(by)):
                 parts = [
-                    z3.Implies(self._equals(by, value), self._range(rule.column, low, high))
+                    z3.Implies(self._equals(by, value), self._between(rule.column, low, high))
                     for value, (low, high) in rule.groups
                 ]
                 return self._where_present(rule.columns, z3.And(*parts))
@@ -145,13 +145,13 @@ class _Problem:
                 chosen = [z3.If(self._is_set(name), 1, 0) for name in rule.of]
                 return z3.Sum(*chosen) == 1 if rule.exactly else z3.Sum(*chosen) <= 1
             case Expression():
-                return self._where_present(sorted(rule.formula.value_names), self._boolean(rule.formula.tree))
+                return self._where_present(sorted(rule.formula.value_names), self._truth(rule.formula.tree))
             case IfThen():
                 names = sorted(rule.condition.value_names | rule.consequence.value_names)
-                then = z3.Implies(self._boolean(rule.condition.tree), self._boolean(rule.consequence.tree))
+                then = z3.Implies(self._truth(rule.condition.tree), self._truth(rule.consequence.tree))
                 return self._where_present(names, then)
             case MissingWhen():
-                where, gap = self._boolean(rule.condition.tree), self.gaps[rule.column]
+                where, gap = self._truth(rule.condition.tree), self.gaps[rule.column]
                 claim = gap == where if rule.only else z3.Implies(where, gap)
                 return self._where_present(sorted(rule.condition.value_names), claim)
         return None
@@ -169,7 +169,7 @@ class _Problem:
             parts.append(total < form.greatest if form.strict else total <= form.greatest)
         return self.z3.And(*parts)
 
-    def _range(self, name: str, low: float | None, high: float | None) -> Any:
+    def _between(self, name: str, low: float | None, high: float | None) -> Any:
         own = self.variables[name]
         ends = [own >= low] if low is not None else []
         return self.z3.And(*ends, *([own <= high] if high is not None else []))
@@ -181,23 +181,23 @@ class _Problem:
             return self.z3.And(here, self.variables[name])
         return self.z3.And(here, self.variables[name] != 0) if isinstance(column, Numeric) else here
 
-    def _boolean(self, node: ast.expr) -> Any:
+    def _truth(self, node: ast.expr) -> Any:
         """Translate a Boolean expression."""
         z3 = self.z3
         parts = conjuncts(node)
         if len(parts) > 1:
-            return z3.And(*(self._boolean(part) for part in parts))
+            return z3.And(*(self._truth(part) for part in parts))
         match node:
             case ast.Constant(bool(value)):
                 return z3.BoolVal(value)
             case ast.BoolOp(ast.Or(), values):
-                return z3.Or(*(self._boolean(value) for value in values))
+                return z3.Or(*(self._truth(value) for value in values))
             case ast.UnaryOp(ast.Not(), operand):
-                return z3.Not(self._boolean(operand))
+                return z3.Not(self._truth(operand))
             case ast.Call(ast.Name("missing"), [arg]) if (name := column_name(arg)) is not None:
                 return self.gaps[name]
             case ast.Call(ast.Name("where"), [condition, then, other]):
-                return z3.If(self._boolean(condition), self._boolean(then), self._boolean(other))
+                return z3.If(self._truth(condition), self._truth(then), self._truth(other))
             case ast.Compare(left, [ast.In() | ast.NotIn() as op], [ast.Tuple(elts) | ast.List(elts)]):
                 found = z3.Or(*(self._compare(left, ast.Eq(), item) for item in elts))
                 return found if isinstance(op, ast.In) else z3.Not(found)
@@ -250,7 +250,7 @@ class _Problem:
                     out = z3.If((own < out) if which == "min" else (own > out), own, out)
                 return out
             case ast.Call(ast.Name("where"), [condition, then, other]):
-                return z3.If(self._boolean(condition), self._number(then), self._number(other))
+                return z3.If(self._truth(condition), self._number(then), self._number(other))
         name = column_name(node)
         if name is None or not isinstance(self.schema[name], (Numeric, Datetime)):
             raise _UnsupportedError

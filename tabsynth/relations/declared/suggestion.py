@@ -36,7 +36,7 @@ def suggest_constraints(table: Table) -> list[Constraint]:
     found: list[Constraint | None] = [_arithmetic(relation, codec) for relation in relations.arithmetic]
     for rule in relations.rules:
         if isinstance(rule, OrderRule):
-            found.append(Order(sequence=(rule.low, rule.high), least=_round_factor(rule.gap * _days(codec, rule.low))))
+            found.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
         elif isinstance(rule, EqualityRule):
             when = f"{spell(rule.group)} == {_label(codec, rule)!r}"
             found.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
@@ -53,9 +53,9 @@ def _arithmetic(relation: ArithmeticRelation, codec: Codec) -> Constraint | None
     """Return an arithmetic relation as a constraint, None if it includes dates."""
     if not all(isinstance(codec.schema[name], Numeric) for name in relation.columns):
         return None
-    terms = {name: _round_factor(factor) for name, factor in relation.terms}
+    terms = {name: _plain(factor) for name, factor in relation.terms}
     kind = Product if relation.product else Linear
-    return kind(column=relation.column, terms=terms, constant=_round_factor(relation.constant))
+    return kind(column=relation.column, terms=terms, constant=_plain(relation.constant))
 
 
 def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
@@ -92,7 +92,7 @@ def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
 def _label(codec: Codec, rule: EqualityRule) -> Any:
     """Return the value of the column that defines an equality's group."""
     coder = codec.coders[rule.group]
-    value = coder.values[int(rule.value)] if isinstance(coder, ValueCoder) else _round_factor(rule.value)
+    value = coder.values[int(rule.value)] if isinstance(coder, ValueCoder) else _plain(rule.value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -102,6 +102,6 @@ def _days(codec: Codec, name: str) -> float:
     return UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1.0
 
 
-def _round_factor(value: float) -> float:
+def _plain(value: float) -> float:
     """Round away the numerical error of an estimated factor."""
     return float(f"{value:.9g}")

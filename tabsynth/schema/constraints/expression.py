@@ -48,7 +48,7 @@ class Expression(Constraint):
         forms = self.linear_forms()
         if forms and all(np.asarray(values[name]).dtype != object for name in self.columns):
             return np.asarray(np.logical_and.reduce([form.holds(values, steps) for form in forms]), dtype=bool)
-        return _is_true(self.formula, values) | ~_has_no_gaps(self.formula, values)
+        return _true(self.formula, values) | ~_readable(self.formula, values)
 
     def describe(self) -> str:
         """Return the expression."""
@@ -87,7 +87,7 @@ class IfThen(Constraint):
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
         then = self.consequence
-        return ~self._applies(values) | _is_true(then, values) | ~_has_no_gaps(then, values)
+        return ~self._applies(values) | _true(then, values) | ~_readable(then, values)
 
     def determined(self, values: Values) -> Iterable[Determined]:
         """Return the columns that the consequence sets to one value or to missing, where the condition is true."""
@@ -97,7 +97,7 @@ class IfThen(Constraint):
             yield Determined(name, here & (name not in self.condition.names), _constant(values[name], value))
 
     def _applies(self, values: Values) -> Bools:
-        return _is_true(self.condition, values) & _has_no_gaps(self.condition, values)
+        return _true(self.condition, values) & _readable(self.condition, values)
 
     def describe(self) -> str:
         """Return the constraint as readable text."""
@@ -139,13 +139,13 @@ class MissingWhen(Constraint):
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
-        known = _has_no_gaps(self.condition, values)
-        wanted, absent = _is_true(self.condition, values), is_missing(values[self.column])
+        known = _readable(self.condition, values)
+        wanted, absent = _true(self.condition, values), is_missing(values[self.column])
         return ~known | np.where(wanted, absent, ~absent | (not self.only))
 
     def determined(self, values: Values) -> Iterable[Determined]:
         """Return the missing cells."""
-        rows = _is_true(self.condition, values) & _has_no_gaps(self.condition, values)
+        rows = _true(self.condition, values) & _readable(self.condition, values)
         yield Determined(self.column, rows, _constant(values[self.column], None))
 
     def describe(self) -> str:
@@ -167,9 +167,9 @@ def _parse(constraint: Constraint, name: str, text: Any) -> Formula:
     return formula
 
 
-def _is_true(formula: Formula, values: Values) -> Bools:
+def _true(formula: Formula, values: Values) -> Bools:
     """Return the rows in which an expression is true, shape (n,); false where it reads a missing value."""
-    rows = np.flatnonzero(_has_no_gaps(formula, values))
+    rows = np.flatnonzero(_readable(formula, values))
     first = next(iter(formula.names))
     out = np.zeros(len(values[first]), bool)
     if len(rows):
@@ -178,7 +178,7 @@ def _is_true(formula: Formula, values: Values) -> Bools:
     return out
 
 
-def _has_no_gaps(formula: Formula, values: Values) -> Bools:
+def _readable(formula: Formula, values: Values) -> Bools:
     """Return the rows in which no value that an expression reads is missing, shape (n,)."""
     names = formula.value_names
     return present(values, names) if names else np.ones(len(values[next(iter(formula.names))]), bool)

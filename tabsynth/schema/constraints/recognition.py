@@ -88,11 +88,11 @@ def _linear(node: ast.expr) -> tuple[Terms, float] | None:
         case ast.Constant(value) if isinstance(value, (int, float)) and not isinstance(value, bool):
             return {}, float(value)
         case ast.UnaryOp(ast.USub(), operand):
-            return _scale(_linear(operand), -1.0)
+            return _scaled(_linear(operand), -1.0)
         case ast.UnaryOp(ast.UAdd(), operand):
             return _linear(operand)
         case ast.BinOp(left, ast.Add() | ast.Sub() as op, right):
-            first, second = _linear(left), _scale(_linear(right), 1.0 if isinstance(op, ast.Add) else -1.0)
+            first, second = _linear(left), _scaled(_linear(right), 1.0 if isinstance(op, ast.Add) else -1.0)
             if first is None or second is None:
                 return None
             names = {**first[0], **second[0]}
@@ -101,16 +101,16 @@ def _linear(node: ast.expr) -> tuple[Terms, float] | None:
             for one, other in ((left, right), (right, left)):
                 factor = _linear(one)
                 if factor is not None and not factor[0]:
-                    return _scale(_linear(other), factor[1])
+                    return _scaled(_linear(other), factor[1])
             return None
         case ast.BinOp(left, ast.Div(), right):
             factor = _linear(right)
             if factor is not None and not factor[0] and factor[1]:
-                return _scale(_linear(left), 1.0 / factor[1])
+                return _scaled(_linear(left), 1.0 / factor[1])
             return None
     name = column_name(node)
     return None if name is None else ({name: 1.0}, 0.0)
 
 
-def _scale(sum_of: tuple[Terms, float] | None, factor: float) -> tuple[Terms, float] | None:
+def _scaled(sum_of: tuple[Terms, float] | None, factor: float) -> tuple[Terms, float] | None:
     return None if sum_of is None else ({name: k * factor for name, k in sum_of[0].items()}, sum_of[1] * factor)

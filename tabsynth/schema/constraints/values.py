@@ -208,16 +208,16 @@ def _check_valued(constraint: Constraint, columns: Mapping[str, Column]) -> None
                 "or numeric columns"
             )
         if isinstance(columns[name], Boolean) and any(
-            not isinstance(value, bool) for value in _listed_values(constraint, name)
+            not isinstance(value, bool) for value in _listed(constraint, name)
         ):
             raise SchemaError(f"constraint {constraint.kind}: the values of the boolean {name!r} are true and false")
         if isinstance(columns[name], Numeric) and any(
-            isinstance(value, (str, bool)) for value in _listed_values(constraint, name)
+            isinstance(value, (str, bool)) for value in _listed(constraint, name)
         ):
             raise SchemaError(f"constraint {constraint.kind}: the values of the numeric {name!r} are numbers")
 
 
-def _listed_values(constraint: Constraint, name: str) -> list[Any]:
+def _listed(constraint: Constraint, name: str) -> list[Any]:
     """Return the values of a column that a constraint lists."""
     if isinstance(constraint, Lookup):
         return [pair[constraint.by != name and 1] for pair in constraint.values]

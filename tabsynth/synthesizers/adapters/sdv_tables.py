@@ -89,7 +89,7 @@ class SdvDatabaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         self._references = {name: tables[name].copy() for name in schema.reference}
         self._blank = {name: tables[name].head(0) for name in schema.tables}
         learned = {
-            name: _prepare(tables[name], schema.tables[name]) for name in schema.tables if name not in schema.reference
+            name: _prepared(tables[name], schema.tables[name]) for name in schema.tables if name not in schema.reference
         }
         with seeded_globals(self.seed_), silenced():
             self._fit_frames(learned, schema, sys.stderr.isatty() if progress is None else progress)
@@ -255,7 +255,7 @@ def describe_columns(schema: Schema, keys: set[Any], public: set[str]) -> dict[s
     return out
 
 
-def _prepare(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _prepared(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Return a table with real dates; its columns are the schema's."""
     dates = {c.name: to_instants(frame[c.name], c.format) for c in schema.values() if isinstance(c, Datetime)}
     return frame[list(schema)].assign(**dates).reset_index(drop=True)

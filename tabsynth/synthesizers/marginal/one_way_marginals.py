@@ -210,7 +210,9 @@ def measure_one_ways(
     if again:
         lines = [name for name in again if grids[name].line]
         stretches = {
-            name: _cell_range(grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name])
+            name: _stretch_of_cells(
+                grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name]
+            )
             for name in lines
         }
         scale |= {name: source.sigma(kept_back[name]) for name in again}
@@ -228,7 +230,9 @@ def measure_one_ways(
     return OneWayMarginals(rows, estimates, scale, spent)
 
 
-def _cell_range(grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float) -> tuple[int, int]:
+def _stretch_of_cells(
+    grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float
+) -> tuple[int, int]:
     """Return the range of cells that exceeds noise, judged by blocks if they were counted."""
     line = len(grid.low)
     if coarse is None:

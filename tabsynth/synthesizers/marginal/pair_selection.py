@@ -101,12 +101,12 @@ def measure_levels(
         if len(marginals) > MAX_COLUMNS_ALL_PAIRS:
             every = _strongest_of_wide(measure(MeasurementPlan(coarse, every), *facts, 1.0, names), target)
         with_parts = fine if target is None else (*fine[:target], coarse[target], *fine[target + 1 :])
-        triples = MeasurementPlan(with_parts, (), _target_triples(target, every), target)
+        triples = MeasurementPlan(with_parts, (), _without(target, every), target)
         return [measure(plan, *facts, 0.5, names) for plan in (MeasurementPlan(fine, every), triples)]
     plans = {
         "coarse pairs": MeasurementPlan(coarse, every),
         "medium pairs": MeasurementPlan(medium, every),
-        "triples": MeasurementPlan(coarse, (), _target_triples(target, every), target),
+        "triples": MeasurementPlan(coarse, (), _without(target, every), target),
     }
     plans = {name: plan for name, plan in plans.items() if plan.pairs or plan.triples}
     each = share / (LEVELS["fine"] + sum(LEVELS[name] for name in plans))
@@ -119,7 +119,7 @@ def measure_levels(
     return [*found, measure(MeasurementPlan(fine, chosen), *facts, each * LEVELS["fine"], names)]
 
 
-def _target_triples(target: int | None, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+def _without(target: int | None, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """Return the pairs that are counted as triples with the target; none without a target."""
     return () if target is None else tuple(pair for pair in pairs if target not in pair)
 

@@ -93,7 +93,7 @@ def candidate_pairs(schema: Schema, grids: Mapping[str, Grid], codec: Codec) -> 
     return [
         (a, b)
         for a, b in combinations(wide, 2)
-        if _kind_and_step(schema[a]) == _kind_and_step(schema[b])
+        if _lattice(schema[a]) == _lattice(schema[b])
         and grids[a].low[0] < grids[b].high[-1]
         and grids[b].low[0] < grids[a].high[-1]
     ]
@@ -111,7 +111,7 @@ def difference_cells(first: QuantileCoder, second: QuantileCoder) -> tuple[Float
     return lows, highs
 
 
-def _kind_and_step(column: Column) -> tuple[str, object]:
+def _lattice(column: Column) -> tuple[str, object]:
     if isinstance(column, Datetime):
         return "datetime", column.resolution
     return column.kind, column.decimals if isinstance(column, Numeric) else None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.pins import Pins
@@ -31,6 +31,9 @@ WIDTH, MEMORY, DROPOUT = 128, 24, 0.3
 
 CALIBRATION_ROUNDS, DAMPING, MAX_STEP = 2, 0.7, 1.0
 """Simulations by which token shares are corrected, the share of a log-ratio that is applied, and its bound."""
+
+PRIOR_ROWS = 5.0
+"""Rows with the training rows' share of repeated tokens that are added to those of each token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,7 @@ def fit_history(
         part.roots,
         0.0 if timeline is None else timeline.window[0],
         None if timeline is None else timeline.axis.seconds,
+        0.0 if timeline is None else timeline.step,
         min_group=min_group,
     )
     network = HistoryNetwork(
@@ -109,6 +113,7 @@ def fit_history(
     if order:
         train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
     bias = [np.zeros(codec.slots[i].size, np.float32) for i in order]
+    stay_bias = [one.copy() for one in bias]
     ratio_bias = np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32)
     history = History(
         codec,
@@ -120,6 +125,7 @@ def fit_history(
         features.sizes,
         network.eval(),
         bias,
+        stay_bias,
         ratio_bias,
         siblings.longest,
     )
@@ -184,6 +190,8 @@ def _calibrate(
     free = ~siblings.known[:, 0] if history.has_gaps else np.zeros(len(siblings.tokens), bool)
     left = siblings.left[free]
     wanted = _shares(history, siblings.tokens, siblings.known)
+    first = np.zeros(len(siblings.tokens), bool)
+    first[siblings.starts[:-1]] = True
     if history.has_gaps:
         own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[free, 0]
         wanted_ratios = _ratio_shares(own.astype(np.int64), left)
@@ -192,6 +200,9 @@ def _calibrate(
         found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
         for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
             history.bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
+            history.stay_bias[slot] += _stay_correction(
+                siblings.tokens[:, slot], drawn.tokens[:, slot], ~siblings.known[:, slot], ~first, history.sizes[slot]
+            )
         if history.has_gaps:
             found_ratios = _ratio_shares(drawn.ratios[free], left)
             for group, rows in enumerate(np.bincount(left, minlength=len(LEFT_ROWS)).tolist()):
@@ -203,6 +214,30 @@ def _correction(wanted: Floats, found: Floats, floor: float) -> npt.NDArray[np.f
     """Return the damped log-ratio of shares."""
     step = DAMPING * np.log((wanted + floor) / (found + floor))
     return np.asarray(np.clip(step, -MAX_STEP, MAX_STEP), np.float32)
+
+
+def _stay_correction(
+    wanted: Integers, found: Integers, free: Bools, later: Bools, size: int
+) -> npt.NDArray[np.float32]:
+    """Return the damped log-ratio of the odds that a token is repeated by the next sibling, by token, shape (size,).
+
+    Args:
+        wanted: Training tokens of one slot, shape (n,).
+        found: Drawn tokens under the same parents, shape (n,).
+        free: Rows in which the slot is drawn.
+        later: Rows that have an earlier sibling.
+        size: Number of tokens.
+    """
+    rows, odds = np.flatnonzero(free & later), []
+    share = (wanted[rows] == wanted[rows - 1]).mean() if len(rows) else 0.5
+    prior = np.full(size, np.clip(share, 0.01, 0.99))
+    for tokens in (wanted, found):
+        before = tokens[rows - 1]
+        seen = np.bincount(before, minlength=size) + PRIOR_ROWS
+        stayed = np.bincount(before[tokens[rows] == before], minlength=size) + PRIOR_ROWS * prior
+        odds.append(stayed / (seen - stayed + 1e-9))
+        prior = np.clip(stayed / seen, 1e-4, 1 - 1e-4)  # rare tokens of the drawn rows have the training rows' odds
+    return np.asarray(np.clip(DAMPING * np.log(odds[0] / odds[1]), -MAX_STEP, MAX_STEP), np.float32)
 
 
 def _ratio_shares(ratios: Integers, left: Integers) -> Floats:

@@ -86,15 +86,15 @@ class DatabaseKeys:
             main = schema.main_key(name)
             if main is not None:
                 keys = out[main.parent][schema.primary_keys[main.parent]]
-                out[name][main.column] = _take(keys, sample.parents[name])
+                out[name][main.column] = _taken(keys, sample.parents[name])
             for link in schema.other_keys(name):
-                out[name][link.column] = self._match_values(link, schema, out, sample, rng)
+                out[name][link.column] = self._matched(link, schema, out, sample, rng)
         for name in out:
             if name in schema.composite_keys:
                 out[name] = _unique_rows(name, out, schema, rng)
         return out
 
-    def _match_values(
+    def _matched(
         self,
         link: ForeignKey,
         schema: DatabaseSchema,
@@ -105,14 +105,14 @@ class DatabaseKeys:
         """Return the values of a further foreign key."""
         match, main = self.matches[link.table, link.column], schema.main_key(link.table)
         if match.via is not None and main is not None:
-            return _take(tables[main.parent][match.via], sample.parents[link.table])
+            return _taken(tables[main.parent][match.via], sample.parents[link.table])
         keys = tables[link.parent][schema.primary_keys[link.parent]]
         if not len(tables[link.table]):
-            return _take(keys, np.zeros(0, np.int64))
+            return _taken(keys, np.zeros(0, np.int64))
         drawn = pd.to_numeric(sample.learned[link.table][match_column(link.column)])
         wanted = np.nan_to_num(drawn.to_numpy(np.float64, na_value=np.nan), nan=-1).astype(np.int64)
         classes = wanted + 1 if match.levels else match.classes(sample.visible[link.parent])
-        return _take(keys, match.assign(wanted, classes, sample.parents.get(link.table), rng))
+        return _taken(keys, match.assign(wanted, classes, sample.parents.get(link.table), rng))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys as plain data."""
@@ -171,7 +171,7 @@ def _unique_rows(
     return make_unique(frame, key, column, values, rng)
 
 
-def _take(values: pd.Series, rows: Integers) -> pd.Series:
+def _taken(values: pd.Series, rows: Integers) -> pd.Series:
     """Return the values by row number, missing for -1; whole numbers stay whole."""
     if (rows >= 0).all():
         return values.take(rows).reset_index(drop=True)

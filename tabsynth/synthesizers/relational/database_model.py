@@ -20,7 +20,13 @@ from tabsynth.synthesizers.relational.child_model import ParentFeatures, fit_his
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
 from tabsynth.synthesizers.relational.histories.history import History, vocabulary
 from tabsynth.synthesizers.relational.orphans import Orphans
-from tabsynth.synthesizers.relational.tables import history_bounds, prepare_tables, restore_dates, sort_tables
+from tabsynth.synthesizers.relational.tables import (
+    add_history_kinds,
+    history_bounds,
+    prepare_tables,
+    restore_dates,
+    sort_tables,
+)
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 CONTEXT_TOKENS = 32
@@ -150,6 +156,7 @@ def fit_database(
     """Learn checked tables, parents first; see ``RelationalSynthesizer.fit``."""
     ordered = sort_tables(tables, schema)
     parts = prepare_tables(ordered, schema, min_group=min_group)
+    add_history_kinds(parts, schema, min_group=min_group)
     model = DatabaseModel(
         schema,
         {name: list(frame.columns) for name, frame in tables.items()},

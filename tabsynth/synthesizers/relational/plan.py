@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.schema.columns import Column, Numeric
+from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -54,6 +54,23 @@ def add_plan(
     return parent, replace(schema, columns={**schema.columns, **columns})
 
 
+def add_kinds(parent: pd.DataFrame, schema: Schema, child: str, kinds: Integers | None) -> tuple[pd.DataFrame, Schema]:
+    """Return a parent table with the kind of each row's history.
+
+    Args:
+        parent: The parent's rows, plans included.
+        schema: Their schema.
+        child: Name of the child table.
+        kinds: What ``kinds_of`` returned.
+    """
+    if kinds is None:
+        return parent, schema
+    name, every = f"{child}.kind", np.append(kinds, np.full(len(parent) - len(kinds), -1))
+    values = pd.Series([str(kind) if kind >= 0 else None for kind in every.tolist()], index=parent.index, dtype=object)
+    column = Categorical(name=name, nullable=bool((every < 0).any()))
+    return parent.assign(**{name: values}), replace(schema, columns={**schema.columns, name: column})
+
+
 def add_orphans(plan: tuple[Integers, Floats, Floats], times: Floats) -> tuple[Integers, Floats, Floats]:
     """Return a plan with histories of one row at given times, for rows without a parent."""
     counts, first, last = plan
@@ -81,8 +98,9 @@ def read_plan(
     first, last = (parent[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names[1:])
     first, last = np.nan_to_num(first), np.nan_to_num(last)
     if timeline.spanned:
-        first = low + first
-        return counts, first, np.where(counts == 1, first, first + np.maximum(last, 0.0))
-    last = np.maximum(high - last, low)
-    first = np.minimum(low + first, last)
+        first = timeline.on_grid(low + first, later=True)
+        last = timeline.on_grid(first + np.maximum(last, 0.0), later=False)
+        return counts, first, np.where(counts == 1, first, last)
+    last = timeline.on_grid(np.maximum(high - last, low), later=False)
+    first = np.minimum(timeline.on_grid(low + first, later=True), last)
     return counts, np.where(counts == 1, last, first), last

@@ -16,6 +16,7 @@ from tabsynth.common.validation import check_positive_integers, random_seed, val
 from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.relational.database_model import fit_database
+from tabsynth.synthesizers.relational.histories.series import Series, join_series, split_series
 from tabsynth.synthesizers.relational.links import check_tables
 from tabsynth.synthesizers.relational.state import from_file, to_file
 
@@ -50,6 +51,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     schema_: DatabaseSchema
     rows_: dict[str, int]
     seed_: int
+    _series: tuple[Series, ...]
+    _columns: dict[str, list[str]]
 
     def __init__(self, *, epochs: int | None = None, min_group: int = 5) -> None:
         self.epochs = epochs
@@ -91,9 +94,11 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         check_tables(tables, schema)
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
         self.rows_ = {name: len(frame) for name, frame in tables.items()}
+        within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
+        self._columns = {split.table: list(tables[split.table]) for split in self._series}
         self._model = fit_database(
-            tables,
-            schema,
+            within,
+            inner,
             epochs=self.epochs,
             min_group=self.min_group,
             seed=self.seed_,
@@ -131,7 +136,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         wanted, conditions = self._root_rows(n, scale), self._conditions(given)
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
-        return self._model.sample(wanted, conditions, rng, progress)
+        drawn = self._model.sample(wanted, conditions, rng, progress)
+        return join_series(drawn, self._series, self._columns)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``RelationalSynthesizer.load`` reads.
@@ -140,7 +146,14 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             SourceError: The folder does not exist or cannot be written.
         """
         self._check_fitted()
-        facts = {"parameters": self.get_params(deep=False), "rows": self.rows_, "seed": self.seed_}
+        facts = {
+            "parameters": self.get_params(deep=False),
+            "rows": self.rows_,
+            "seed": self.seed_,
+            "schema": self.schema_.to_dict(),
+            "series": [split.to_dict() for split in self._series],
+            "columns": self._columns,
+        }
         model_file.save(path, to_file(self._model, facts))
 
     @classmethod
@@ -153,7 +166,9 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         fitted, facts = from_file(model_file.load(path), str(path))
         model = cls(**facts["parameters"])
         model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
-        model._model, model.schema_ = fitted, fitted.schema
+        model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
+        model._series = tuple(Series.from_dict(item) for item in facts["series"])
+        model._columns = {name: list(columns) for name, columns in facts["columns"].items()}
         return model
 
     def card(self) -> dict[str, Any]:

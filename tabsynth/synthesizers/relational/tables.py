@@ -15,8 +15,9 @@ from tabsynth.errors import DataError
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.kinds import kinds_of
 from tabsynth.synthesizers.relational.links import parent_rows, root_rows
-from tabsynth.synthesizers.relational.plan import add_plan
+from tabsynth.synthesizers.relational.plan import add_kinds, add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 
@@ -137,6 +138,26 @@ def prepare_tables(
                 None if part.times is None else part.times[: part.linked],
             )
     return out
+
+
+def add_history_kinds(parts: Mapping[str, TrainingTable], schema: DatabaseSchema, *, min_group: int) -> None:
+    """Add the kinds of their histories to the learned rows of parents, which are changed.
+
+    Args:
+        parts: What ``prepare_tables`` returned.
+        schema: The database's schema.
+        min_group: A kind has the histories of at least this many roots.
+    """
+    for name, part in parts.items():
+        link = schema.main_key(name)
+        if link is None or part.rows is None or not part.linked:
+            continue
+        above, linked = parts[link.parent], slice(part.linked)
+        times = None if part.times is None else part.times[linked]
+        kinds = kinds_of(
+            part.learned[linked], part.learned_schema, times, part.rows[linked], part.roots[linked], min_group
+        )
+        above.learned, above.learned_schema = add_kinds(above.learned, above.learned_schema, name, kinds)
 
 
 def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:

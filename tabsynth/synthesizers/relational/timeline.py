@@ -82,6 +82,7 @@ class Timeline:
         end: The parent's date to which the last child is counted where it is present; else the window's end.
         window: First and last time of the table.
         spanned: Whether the last child is counted from the first, as histories much shorter than the window need.
+        step: Length, such as a week, of which the distance of any two times is a multiple; 0 where there is none.
         offsets: Other dates of the child and their dtypes; each is expressed as its distance from the order column.
     """
 
@@ -91,6 +92,7 @@ class Timeline:
     window: tuple[float, float]
     spanned: bool = False
     offsets: dict[str, str] = field(default_factory=dict)
+    step: float = 0.0
 
     @classmethod
     def fit(
@@ -147,7 +149,14 @@ class Timeline:
         last = pd.Series(times).groupby(rows).agg(["min", "max"])
         to_end = timeline.bounds(parent, parent_schema)[1][last.index] - last["max"].to_numpy()
         spanned = bool(np.median(last["max"] - last["min"]) < np.median(np.abs(to_end)))
-        return replace(timeline, spanned=spanned)
+        return replace(timeline, spanned=spanned, step=_common_step(times - window[0]))
+
+    def on_grid(self, times: Floats, *, later: bool) -> Floats:
+        """Return the next times, or the last ones before, that are whole steps from the start of the window."""
+        if not self.step:
+            return times
+        steps = (times - self.window[0]) / self.step
+        return np.asarray((np.ceil(steps) if later else np.floor(steps)) * self.step + self.window[0])
 
     def bounds(self, parent: pd.DataFrame, parent_schema: Schema) -> tuple[Floats, Floats]:
         """Return the origin and end of each parent's history, shape (parents,)."""
@@ -167,3 +176,11 @@ class Timeline:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` writes."""
         return cls(**{**data, "axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"])})
+
+
+def _common_step(distances: Floats) -> float:
+    """Return the greatest length of which all distances are multiples, 0 for distances that are not whole."""
+    whole = np.round(distances)
+    if not np.array_equal(whole, distances) or np.abs(whole).max() >= 2**53:
+        return 0.0
+    return float(np.gcd.reduce(whole.astype(np.int64)))

@@ -39,7 +39,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
     column = codec.schema[name]
     values = values.rename(name)
     if isinstance(column, Numeric):
-        return _round_numbers(codec, name, values, strict)
+        return _own_numbers(codec, name, values, strict)
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
         own = datetime_series(moments, codec.dtypes[name], column).rename(name)
@@ -53,7 +53,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
         return own.astype(object).where(values.notna().to_numpy(), None)
     if isinstance(column, (Identifier, Text)):
         return values
-    return _known_members(codec, name, values, strict)
+    return _own_members(codec, name, values, strict)
 
 
 def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
@@ -72,9 +72,7 @@ def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, f
     low, high = (_number(name, end, default) for end, default in zip(span, (-math.inf, math.inf), strict=True))
     decimals = coder.decimals if isinstance(coder, QuantileCoder) else None
     return (
-        (low, high)
-        if decimals is None
-        else (_round_inside(low, decimals, math.ceil), _round_inside(high, decimals, math.floor))
+        (low, high) if decimals is None else (_snapped(low, decimals, math.ceil), _snapped(high, decimals, math.floor))
     )
 
 
@@ -105,7 +103,7 @@ def spelled(codec: Codec, name: str, value: float) -> str:
     return str(pd.Timestamp(int(value) * UNIT_NANOSECONDS[column.resolution or "s"]))
 
 
-def _round_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
+def _own_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
     """Numbers, rounded to the column's decimals; unless strict, those with more decimals stay as they are."""
     column = codec.schema[name]
     assert isinstance(column, Numeric)
@@ -128,7 +126,7 @@ def _round_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> 
     return own.astype(object).where(~np.isnan(data), None)
 
 
-def _known_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
+def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
     """Return the known values in the model's form: 1, 1.0 and True are equal if the column has one of them."""
     column, coder = codec.schema[name], codec.coders[name]
     assert isinstance(coder, ValueCoder)
@@ -215,7 +213,7 @@ def _number(name: str, end: Any, default: float) -> float:
     return value
 
 
-def _round_inside(value: float, decimals: int, whole: Any) -> float:
+def _snapped(value: float, decimals: int, whole: Any) -> float:
     """Return the nearest number of so many decimals inside a range that ends here."""
     if math.isinf(value) or abs(value) * 10.0**decimals >= 2.0**53:
         return value

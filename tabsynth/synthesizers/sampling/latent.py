@@ -126,10 +126,10 @@ class LatentSampler:
             weight += torch.where(known, own, mass.clamp(min=MIN_PROBABILITY).log())
             many[:, slot] = torch.where(known, many[:, slot], self.slot_sampler.draw(chances))
             sums += self.links[self.layout.offsets[slot] + many[:, slot]]
-        chosen = self._choose_candidates(weight)
+        chosen = self._chosen(weight)
         return many[chosen], latents[chosen]
 
-    def _choose_candidates(self, weight: Tensor) -> Tensor:
+    def _chosen(self, weight: Tensor) -> Tensor:
         """One candidate of each row by log-weights, shape (rows,): positions among all candidates."""
         edges = weight.view(-1, N_CANDIDATES).softmax(1).cumsum(1)
         dice = torch.rand(len(edges), 1, generator=self.noise, device=self.device) * edges[:, -1:]

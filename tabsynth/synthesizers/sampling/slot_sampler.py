@@ -126,7 +126,7 @@ class SlotSampler:
         if self.stratify and groups is not None:
             return sample_balanced(chances, groups, self.noise)
         if self.stratify:
-            uniforms = stratified_uniforms(_sort_rows(tokens, self.parents[slot], self.noise), self.noise)
+            uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)
         else:
             uniforms = torch.rand(len(tokens), generator=self.noise, device=chances.device)
         return sample_inverse_cdf(chances, uniforms, prefixes)
@@ -136,7 +136,7 @@ class SlotSampler:
         return sample_inverse_cdf(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
 
 
-def _sort_rows(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
+def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:
     """Return the rows sorted by the tokens of their parents, ties in random order, shape (rows,)."""
     order = torch.randperm(len(tokens), generator=noise, device=tokens.device)
     if not parents:

@@ -193,7 +193,7 @@ def declare_public(project: Project, form: Mapping[str, str]) -> None:
         if isinstance(column, Categorical) and f"list-{number}" in form:
             values = frequent_values(frame[name], MAX_SUGGESTED)
             other = () if any(not isinstance(value, str) for value in values) else (OTHER,)
-            facts["values"] = tuple(dict.fromkeys((*_parse_values([str(v) for v in values], frame[name]), *other)))
+            facts["values"] = tuple(dict.fromkeys((*_typed([str(v) for v in values], frame[name]), *other)))
         if isinstance(column, (Numeric, Datetime)):
             for side in ("low", "high"):
                 text = form.get(f"{side}-{number}", "").strip()
@@ -228,7 +228,7 @@ def _facts(form: Mapping[str, str], schema: Schema, name: str, values: pd.Series
         facts[side] = None if not text else text if kind == "datetime" else _number(name, text)
     if "values_declared" in form:
         lines = [line.strip() for line in form.get("values", "").splitlines()]
-        facts["values"] = _parse_values([line for line in lines if line], values) or None
+        facts["values"] = _typed([line for line in lines if line], values) or None
     else:
         facts["values"] = None
     return facts
@@ -241,7 +241,7 @@ def _number(name: str, text: str) -> float:
         raise InputError(f"column {name!r}: the bound {text!r} is not a number") from None
 
 
-def _parse_values(lines: list[str], values: pd.Series) -> tuple[Any, ...]:
+def _typed(lines: list[str], values: pd.Series) -> tuple[Any, ...]:
     """Return the public values in the column's own type."""
     unique = list(dict.fromkeys(lines))
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):

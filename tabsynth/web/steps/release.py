@@ -74,16 +74,16 @@ def sign_release(root: Path, project: Project, publisher: str, reason: str, waiv
         missed = [line.partition(": ") for line in error.unmet]
         raise MissedGatesError([(gate, fault) for gate, _, fault in missed]) from error
     project.update(publisher=publisher)
-    write_state(project.path(VERIFICATION), {**_store_verification(root, project), "key": release.key})
+    write_state(project.path(VERIFICATION), {**_verified(root, project), "key": release.key})
 
 
 def verify_release(root: Path, project: Project) -> None:
     """Verify the release once more."""
     kept = read_state(project.path(VERIFICATION))
-    write_state(project.path(VERIFICATION), {**kept, **_store_verification(root, project)})
+    write_state(project.path(VERIFICATION), {**kept, **_verified(root, project)})
 
 
-def _store_verification(root: Path, project: Project) -> dict[str, Any]:
+def _verified(root: Path, project: Project) -> dict[str, Any]:
     result = verify(project.path(RELEASE), root / PUBLIC_KEY)
     checks = [{"sign": SIGNS[check.status], "status": check.status, "text": check.text} for check in result.checks]
     return {"ok": result.ok, "checks": checks, "checked": datetime.datetime.now(datetime.UTC).isoformat("T", "minutes")}

@@ -132,10 +132,10 @@ def _split_rows(project: Project, schema: Schema, protection: Protection) -> tup
 
 def _observed_bounds(frame: pd.DataFrame, schema: Schema) -> Schema:
     """Return the schema without declared bounds and values that rows violate: without protection nothing is clamped."""
-    return Schema({name: _relax(frame[name], column) for name, column in schema.items()})
+    return Schema({name: _relaxed(frame[name], column) for name, column in schema.items()})
 
 
-def _relax(values: pd.Series, column: Column) -> Column:
+def _relaxed(values: pd.Series, column: Column) -> Column:
     nullable = column.nullable or bool(values.isna().any())
     column = replace(column, nullable=nullable)
     if isinstance(column, (Numeric, Datetime)) and count_outside(values, column):

@@ -73,7 +73,9 @@ def test_ratios_of_gaps_are_alike_on_every_scale() -> None:
 def test_the_longest_share_of_the_time_left_rests_on_enough_roots() -> None:
     """Roots 0 to 3 spend .9, .8, .3 and .2 of the time that is left at two rows left: three of them reach .3."""
     n, nothing = 4, np.zeros(4)
-    clock = Clock(np.ones(n, np.int64), np.full(n, 3), nothing, nothing, np.full(n, 10.0), nothing, nothing)
+    clock = Clock(
+        np.ones(n, np.int64), np.full(n, 3), nothing, nothing, np.full(n, 10.0), nothing, nothing, np.zeros((n, 0))
+    )
     shares = longest_shares(np.array([9.0, 8.0, 3.0, 2.0]), clock, np.arange(n), min_group=3)
     assert shares[1] == pytest.approx(0.3)
     assert (np.delete(shares, 1) == 1).all()

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tabsynth.common.arrays import Arrays, Floats, Integers
+from tabsynth.synthesizers.relational.histories.recurrence import Recurrence
 
 N_BINS = 64
 """Equal-mass bins of a running number."""
@@ -33,6 +34,7 @@ class Clock:
         last: Time of the parent's last child, shape (n,).
         previous: Time of the sibling before; the origin for a first child, shape (n,).
         before: The gap before that sibling, shape (n,).
+        recurred: Time of the last earlier sibling of each class that recurs, NaN for none, shape (n, classes).
     """
 
     place: Integers
@@ -42,6 +44,7 @@ class Clock:
     last: Floats
     previous: Floats
     before: Floats
+    recurred: Floats
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,20 @@ class RunningContext:
         edges: Inner edges of each running number's bins, by its name.
         start: Start of the window, from which calendar time is counted.
         seconds: Length of a unit of time; 0 where the order column is a number, None for a table without order.
+        step: Length of which the distance of any two times is a multiple; 0 where there is none.
+        recurrence: Classes of siblings that recur.
     """
 
     edges: dict[str, Floats]
     start: float
     seconds: float | None
+    step: float
+    recurrence: Recurrence
 
     @classmethod
-    def fit(cls, clock: Clock, times: Floats, start: float, seconds: float | None) -> Self:
+    def fit(
+        cls, clock: Clock, times: Floats, start: float, seconds: float | None, step: float, recurrence: Recurrence
+    ) -> Self:
         """Cut equal-mass bins.
 
         Args:
@@ -67,54 +76,66 @@ class RunningContext:
             times: Their times, shape (n,).
             start: Start of the window.
             seconds: Length of a unit of time.
+            step: Length of which the distance of any two times is a multiple.
+            recurrence: Classes of siblings that recur.
         """
         if seconds is None:
-            return cls({}, start, None)
+            return cls({}, start, None, step, recurrence)
         numbers = {**_early(clock), **_late(clock, times, start)}
         shares = np.arange(1, N_BINS) / N_BINS
-        return cls({name: np.unique(np.quantile(data, shares)) for name, data in numbers.items()}, start, seconds)
+        edges = {name: np.unique(np.quantile(data, shares)) for name, data in numbers.items()}
+        return cls(edges, start, seconds, step, recurrence)
+
+    def on_grid(self, times: Floats) -> Floats:
+        """Return the nearest times that are whole steps from the start of the window."""
+        return np.asarray(np.round((times - self.start) / self.step) * self.step + self.start) if self.step else times
 
     @property
     def early_sizes(self) -> list[int]:
         """Number of tokens of each early feature."""
-        return [MAX_COUNT_TOKEN + 1] * 2 + [len(self.edges[name]) + 1 for name in EARLY if name in self.edges]
+        numbers = [len(self.edges[name]) + 1 for name in EARLY if name in self.edges]
+        return [MAX_COUNT_TOKEN + 1] * 2 + numbers + self.recurrence.sizes
 
     @property
     def late_sizes(self) -> list[int]:
         """Number of tokens of each feature that is known once the row's time is."""
         cycles = [size for _, _, size in CYCLES] if self.seconds else []
-        return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles
+        return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles + self.recurrence.sizes
 
     def early(self, clock: Clock) -> Integers:
         """Return the tokens of what is known before a row's time is, shape (n, early features)."""
         out = [count_token(clock.place), count_token(clock.count - clock.place)]
         if self.seconds is not None:
-            out += [self._bin(name, data) for name, data in _early(clock).items()]
+            out += [self._binned(name, data) for name, data in _early(clock).items()]
+            out += list(self.recurrence.read(clock.recurred, clock.previous).T)
         return np.stack(out, axis=1)
 
     def late(self, clock: Clock, times: Floats) -> Integers:
         """Return the tokens of what is known once a row's time is, shape (n, late features)."""
         if self.seconds is None:
             return np.zeros((len(times), 0), np.int64)
-        out = [self._bin(name, data) for name, data in _late(clock, times, self.start).items()]
+        out = [self._binned(name, data) for name, data in _late(clock, times, self.start).items()]
         if self.seconds:
             out += [(times * self.seconds // step % size).astype(np.int64) for _, step, size in CYCLES]
+        out += list(self.recurrence.read(clock.recurred, times).T)
         return np.stack(out, axis=1)
 
-    def _bin(self, name: str, data: Floats) -> Integers:
+    def _binned(self, name: str, data: Floats) -> Integers:
         return np.searchsorted(self.edges[name], data, side="right").astype(np.int64)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
-        return {"start": self.start, "seconds": self.seconds, "names": list(self.edges)}, {
-            f"edges.{i}": edges for i, edges in enumerate(self.edges.values())
+        config = {"start": self.start, "seconds": self.seconds, "step": self.step, "names": list(self.edges)}
+        return config, {
+            **{f"edges.{i}": edges for i, edges in enumerate(self.edges.values())},
+            **self.recurrence.state(),
         }
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
         """Rebuild from a state."""
         edges = {name: arrays[f"edges.{i}"] for i, name in enumerate(config["names"])}
-        return cls(edges, config["start"], config["seconds"])
+        return cls(edges, config["start"], config["seconds"], config["step"], Recurrence.from_state(arrays))
 
 
 def count_token(count: Integers) -> Integers:

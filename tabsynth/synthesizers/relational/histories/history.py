@@ -42,7 +42,8 @@ class History:
         parents: Number of tokens of each feature of the parents.
         network: The network.
         bias: Correction of each slot's logits, learned by simulation.
-        ratio_bias: The same of the gap's ratios, by class of rows left, shape (classes, ratios).
+        stay_bias: Correction of the logit by which a slot repeats the sibling before, by that sibling's token.
+        ratio_bias: Correction of the gap's ratios, by class of rows left, shape (classes, ratios).
         longest: Longest gap as a share of the time that is left, by class of rows left, shape (classes,).
     """
 
@@ -55,6 +56,7 @@ class History:
     parents: list[int]
     network: HistoryNetwork
     bias: list[npt.NDArray[np.float32]]
+    stay_bias: list[npt.NDArray[np.float32]]
     ratio_bias: npt.NDArray[np.float32]
     longest: Floats
 
@@ -88,6 +90,7 @@ class History:
                 **{f"running.{name}": a for name, a in edges.items()},
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 **{f"bias.{i}": a for i, a in enumerate(self.bias)},
+                **{f"stay_bias.{i}": a for i, a in enumerate(self.stay_bias)},
                 "ratio_bias": self.ratio_bias,
                 "longest": self.longest,
                 **weights,
@@ -119,11 +122,14 @@ class History:
         network.eval()
         allowed = [arrays[f"allowed.{i}"] for i in range(len(order))]
         bias = [arrays[f"bias.{i}"] for i in range(len(order))]
+        stay_bias = [arrays[f"stay_bias.{i}"] for i in range(len(order))]
         relations = Relations.from_state(config["codec"], arrays)
         rules = RuleSet.of(Schema.from_dict(config["rules"]))
         ratio_bias, longest = arrays["ratio_bias"], arrays["longest"]
         parents = list(config["parents"])
-        return cls(codec, relations, rules, order, allowed, running, parents, network, bias, ratio_bias, longest)
+        return cls(
+            codec, relations, rules, order, allowed, running, parents, network, bias, stay_bias, ratio_bias, longest
+        )
 
 
 def vocabulary(

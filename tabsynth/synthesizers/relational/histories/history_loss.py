@@ -47,8 +47,8 @@ class _HistoryPass:
         memory = batch.rows(means).view(n, -1)
         factors = dropout_factors(memory, net.dropout, noise)
         memory = memory * factors
-        context, scale = self._drop_tokens(batch.context + net.context_offsets, len(net.context.weight), noise)
-        previous, _ = self._drop_tokens(batch.previous + net.previous_offsets, len(net.previous.weight), noise)
+        context, scale = self._dropped(batch.context + net.context_offsets, len(net.context.weight), noise)
+        previous, _ = self._dropped(batch.previous + net.previous_offsets, len(net.previous.weight), noise)
         base = functional.linear(memory, net.recall.weight, net.recall.bias)
         base += _bag(context, net.context.weight).mul_(scale)
         base += _bag(previous, net.previous.weight).mul_(scale)
@@ -88,7 +88,7 @@ class _HistoryPass:
         )
         return loss
 
-    def _drop_tokens(self, tokens: Tensor, size: int, noise: torch.Generator) -> tuple[Tensor, float]:
+    def _dropped(self, tokens: Tensor, size: int, noise: torch.Generator) -> tuple[Tensor, float]:
         """Return the tokens of features, some replaced by one past the last, and the scale of the others."""
         if not self.net.dropout:
             return tokens, 1.0

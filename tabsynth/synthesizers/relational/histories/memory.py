@@ -27,14 +27,14 @@ def means_before(values: Tensor) -> Tensor:
         values: Values of histories padded with zeros, shape (parents, length, means, features).
     """
     out = _scan(values)
-    out[:, :, -1] /= _n_earlier_rows(values)
+    out[:, :, -1] /= _place(values)
     return out
 
 
 def means_gradient(grad: Tensor) -> Tensor:
     """Return the gradient of the values of ``means_before``, by that of its result."""
     grad = grad.clone()
-    grad[:, :, -1] /= _n_earlier_rows(grad)
+    grad[:, :, -1] /= _place(grad)
     return _scan(grad.flip(1)).flip(1)
 
 
@@ -50,7 +50,7 @@ def update_means(means: Tensor, values: Tensor, place: int) -> Tensor:
     return means + (values - means) * torch.tensor([*shares, 1 / (place + 1)])[None, :, None]
 
 
-def _n_earlier_rows(values: Tensor) -> Tensor:
+def _place(values: Tensor) -> Tensor:
     """Return the number of earlier rows, at least 1, shape (length, 1)."""
     return torch.arange(values.shape[1], dtype=values.dtype).clamp(min=1)[:, None]
 

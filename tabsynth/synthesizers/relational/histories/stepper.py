@@ -100,11 +100,15 @@ def _draw_abreast(
     state = torch.zeros(len(counts), N_MEANS, net.keep.out_features // N_MEANS)
     previous = np.tile(sizes, (len(counts), 1)).astype(np.int64)
     moment, before = low.copy(), np.zeros(len(counts))
+    recurrence = history.running.recurrence
+    recurred = recurrence.none_yet(len(counts))
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # counts descend: those that have more than ``place``
         count, start = counts[:here], moment[:here]
-        clock = Clock(np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here])
+        clock = Clock(
+            np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here], recurred[:here]
+        )
         context = np.concatenate([parent_tokens[:here], history.running.early(clock)], axis=1)
         tokens = np.zeros((here, len(sizes)), np.int64)
         times, ratio = first[:here].copy(), np.zeros(here, np.int64)
@@ -119,27 +123,23 @@ def _draw_abreast(
             times = last[:here].copy()
             tokens[:, 0] = coder.encode(times - start)
             if not pinned.all():
-                length, drawn = _draw_gaps(history, gap, stream, clock, ratio, rng)
-                times = np.where(pinned, times, _on_grid(start + length, history.running.seconds))
+                length, drawn = _draw_gaps(history, gap, stream, clock, previous[:here, 0], ratio, rng)
+                times = np.where(pinned, times, history.running.on_grid(start + length))
                 tokens[:, 0] = np.where(pinned, tokens[:, 0], drawn)
         late = torch.from_numpy(history.running.late(clock, times))
         for slot in range(len(sizes)):
             if slot > 0 or gap is None:
-                tokens[:, slot] = _draw_slot(history, stream, slot, rng)
+                tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
             if slot == 0:
                 stream = stream + net.after(late)
         state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens
+        recurred[:here] = recurrence.update(recurred[:here], tokens, times)
         parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
     parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
     return parents, places, times, tokens, ratios
-
-
-def _on_grid(times: Floats, seconds: float | None) -> Floats:
-    """Return the dates in whole units of the axis."""
-    return np.round(times) if seconds else times
 
 
 def _draw_gaps(
@@ -147,13 +147,14 @@ def _draw_gaps(
     gap: GapTokens,
     stream: Tensor,
     clock: Clock,
+    previous: Integers,
     ratio: Integers,
     rng: np.random.Generator,
 ) -> tuple[Floats, Integers]:
     """Return the gaps within the time that is left and their tokens, shape (n,) each; the ratios are put in place."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     ratios = gap.ratios(mean_gap_left(clock))
-    logits = history.network.logits(stream, 0, torch.from_numpy(ratios)) + torch.from_numpy(history.bias[0])
+    logits = _corrected(history, history.network.logits(stream, 0, torch.from_numpy(ratios)), 0, previous)
     own = np.take_along_axis(history.ratio_bias[left_class(clock)], ratios.astype(np.int64), 1)
     least = float(np.nanmin(gap.low))
     rest = (clock.count - clock.place - 1) * least  # the later siblings' gaps take no less
@@ -169,9 +170,17 @@ def _draw_gaps(
     return np.minimum(length, left), drawn
 
 
-def _draw_slot(history: History, stream: Tensor, slot: int, rng: np.random.Generator) -> Integers:
+def _corrected(history: History, logits: Tensor, slot: int, previous: Integers) -> Tensor:
+    """Return logits with the corrections that were learned by simulation; ``previous`` is the sibling's token."""
+    out = logits + torch.from_numpy(history.bias[slot])
+    stay = np.append(history.stay_bias[slot], np.float32(0))  # there is no sibling before a first one
+    at = torch.from_numpy(np.minimum(previous, len(stay) - 2)[:, None])
+    return out.scatter_add(1, at, torch.from_numpy(stay[previous][:, None]))
+
+
+def _draw_slot(history: History, stream: Tensor, slot: int, previous: Integers, rng: np.random.Generator) -> Integers:
     """Return the tokens of one slot for all rows, shape (n,)."""
-    logits = history.network.logits(stream, slot, torch.zeros(len(stream), 0)) + torch.from_numpy(history.bias[slot])
+    logits = _corrected(history, history.network.logits(stream, slot, torch.zeros(len(stream), 0)), slot, previous)
     return _draw(logits.masked_fill(~torch.from_numpy(history.allowed[slot]), -torch.inf), rng)
 
 

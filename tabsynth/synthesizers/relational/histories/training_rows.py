@@ -23,6 +23,7 @@ from tabsynth.synthesizers.relational.histories.gaps import (
     sibling_gaps,
 )
 from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, vocabulary
+from tabsynth.synthesizers.relational.histories.recurrence import Recurrence
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
 
@@ -65,6 +66,7 @@ def prepare(
     persons: Integers,
     window: float,
     seconds: float | None,
+    step: float,
     *,
     min_group: int,
 ) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, Siblings]:
@@ -81,6 +83,7 @@ def prepare(
         persons: The root's row number of each row, shape (n,).
         window: Start of the window.
         seconds: Length of a unit of time; None without order.
+        step: Length of which the distance of any two times is a multiple.
         min_group: The floor on roots.
     """
     gaps = None if times is None or len(starts) > len(frame) else sibling_gaps(times, starts)
@@ -98,9 +101,10 @@ def prepare(
     drawn = encoded[:, order].astype(np.int64)
     count = np.repeat(np.diff(starts), np.diff(starts))
     place = np.arange(len(frame)) - np.repeat(starts[:-1], np.diff(starts))
-    clock = clock_of(times, low, starts, place, count)
     moments = np.zeros(len(frame)) if times is None else times
-    running = RunningContext.fit(clock, moments, window, seconds)
+    recurrence = Recurrence.fit(drawn, _categories(codec, order) if times is not None else [], moments, starts)
+    clock = clock_of(times, low, starts, place, count, recurrence.last_times(drawn, moments, starts))
+    running = RunningContext.fit(clock, moments, window, seconds, step, recurrence)
     sizes = np.array([codec.slots[i].size for i in order])
     first = place == 0
     previous = np.where(first[:, None], sizes, np.concatenate([drawn[:1], drawn[:-1]]))
@@ -125,18 +129,26 @@ def prepare(
     return codec, relations, order, allowed, running, siblings
 
 
-def clock_of(times: Floats | None, low: Floats, starts: Integers, place: Integers, count: Integers) -> Clock:
+def clock_of(
+    times: Floats | None, low: Floats, starts: Integers, place: Integers, count: Integers, recurred: Floats
+) -> Clock:
     """Return the position of each training row in its parent's history."""
     if times is None:
         nothing = np.zeros(len(place))
-        return Clock(place, count, nothing, nothing, nothing, nothing, nothing)
+        return Clock(place, count, nothing, nothing, nothing, nothing, nothing, recurred)
     first = place == 0
     last = np.repeat(times[starts[1:] - 1], np.diff(starts))
     begin = np.repeat(times[starts[:-1]], np.diff(starts))
     previous = np.where(first, low, np.concatenate([times[:1], times[:-1]]))
     gaps = np.where(first, 0.0, times - previous)
     before = np.where(first | (place == 1), 0.0, np.concatenate([gaps[:1], gaps[:-1]]))
-    return Clock(place, count, low, begin, last, previous, before)
+    return Clock(place, count, low, begin, last, previous, before, recurred)
+
+
+def _categories(codec: Codec, order: list[int]) -> list[int]:
+    """Return the places in the drawing order of categories that one slot holds."""
+    slots = codec.slots
+    return [at for at, i in enumerate(order) if slots[i].digit is None and slots[i].column not in codec.numeric_coders]
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:

@@ -1,0 +1,78 @@
+"""Several series of one parent: weeks of the departments of shops come back as weeks, and no key repeats."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.series import join_series, split_series
+from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
+
+
+def chain(shops: int = 30, text_codes: bool = False) -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
+    """Weekly sales of each department of each shop; small shops have few departments."""
+    rng = np.random.default_rng(0)
+    shop = pd.DataFrame({"shop": np.arange(shops), "size": rng.choice(["large", "small"], shops)})
+    parts = []
+    for number, size in shop.itertuples(index=False):
+        for code in np.flatnonzero(rng.random(8) < (0.9 if size == "large" else 0.4)):
+            weeks = np.arange(rng.integers(0, 3), 10)
+            sales = (100 * (code + 1) * rng.lognormal(0, 0.2) * rng.lognormal(0, 0.1, len(weeks))).round(2)
+            dates = pd.Timestamp("2020-01-06") + pd.to_timedelta(7 * weeks, unit="D")
+            parts.append(pd.DataFrame({"shop": number, "code": code, "week": dates, "floor": code % 3, "sales": sales}))
+    rows = pd.concat(parts, ignore_index=True)
+    if text_codes:
+        rows["code"] = "D" + rows.code.astype(str)
+    tables = {"shops": shop, "sales": rows}
+    schema = DatabaseSchema(
+        {name: Schema.infer(frame) for name, frame in tables.items()},
+        {"shops": "shop"},
+        (ForeignKey("sales", "shop", "shops"),),
+        {"sales": "week"},
+        composite_keys={"sales": ("shop", "code", "week")},
+    )
+    return tables, schema
+
+
+@pytest.mark.parametrize("text_codes", [False, True])
+def test_tables_of_series_are_split_and_joined(text_codes: bool) -> None:
+    tables, schema = chain(text_codes=text_codes)
+    if text_codes:
+        tables["sales"]["code"] = tables["sales"]["code"].astype("category")
+    shuffled = {**tables, "sales": tables["sales"].sample(frac=1, random_state=0).reset_index(drop=True)}
+    within, inner, splits = split_series(shuffled, schema, min_group=2)
+    assert list(within["sales series"]) == ["shop", "code", "floor", "_series"]
+    assert list(within["sales"]) == ["week", "sales", "_series"]
+    assert inner.order == {"sales": "week", "sales series": "code"}
+    assert split_series(shuffled, schema, min_group=31)[2] == ()
+    joined = join_series(within, splits, {"sales": list(tables["sales"])})
+    pd.testing.assert_frame_equal(joined["sales"], shuffled["sales"])
+
+
+def test_weeks_of_departments_come_back_as_weeks(tmp_path: Path) -> None:
+    tables, schema = chain()
+    model = RelationalSynthesizer(epochs=3, min_group=2).fit(tables, schema=schema, seed=0)
+    assert model.schema_ == schema
+    model.save(tmp_path / "chain.model")
+    drawn = RelationalSynthesizer.load(tmp_path / "chain.model").sample(40, seed=1)
+    assert set(drawn) == {"shops", "sales"}
+    sales = drawn["sales"]
+    assert list(sales) == list(tables["sales"])
+    assert sales.dtypes.equals(tables["sales"].dtypes)
+    assert not sales.duplicated(["shop", "code", "week"]).any()
+    assert sales.shop.isin(drawn["shops"]["shop"]).all()
+    assert (sales.groupby(["shop", "code"]).week.diff().dropna() == pd.Timedelta(days=7)).all()
+    assert (sales.week.dt.dayofweek == 0).all()
+    assert set(sales.code) <= set(range(8))
+    departments = [frame.groupby("shop").code.nunique().mean() for frame in (tables["sales"], sales)]
+    assert abs(departments[1] - departments[0]) < 1
+
+
+def test_codes_as_text_are_not_repeated_either() -> None:
+    tables, schema = chain(text_codes=True)
+    sales = RelationalSynthesizer(epochs=1, min_group=2).fit(tables, schema=schema, seed=0).sample(seed=1)["sales"]
+    assert not sales.duplicated(["shop", "code", "week"]).any()
+    assert set(sales.code) <= set(tables["sales"].code)
