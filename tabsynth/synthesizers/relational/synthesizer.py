@@ -24,9 +24,10 @@ from tabsynth.synthesizers.relational.state import from_file, to_file
 class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     """Synthesizer of a database: several tables linked by foreign keys.
 
-    A root table is learned by a ``MaskedSynthesizer`` together with a plan of each row's children (their number, the
-    times of the first and the last). The rows of a child table are learned as the history of their parent by an
-    autoregressive network that reads the parents, the clock, the sibling before and, through a GRU, all earlier ones.
+    A root table is learned by a ``MaskedSynthesizer`` together with a plan of each row's children: their number, the
+    times of the first and the last, and the kind of their history. The rows of a child table are learned as the
+    history of their parent by an autoregressive network that reads the parents, the clock, the sibling before and,
+    through running means, all earlier ones.
     Keys are made last, so that every foreign key has a parent.
 
     Args:

@@ -78,7 +78,7 @@ def split_series(
         if groups.ngroups == len(frame):
             continue
         ruled = {column for rule in schema.tables[name].constraints for column in rule.columns}
-        others = [c for c in frame if c not in (main.column, code, schema.order[name]) and c not in ruled]
+        others = [c for c in schema.tables[name] if c not in (main.column, code, schema.order[name]) and c not in ruled]
         constant = [c for c in others if (groups[c].nunique(dropna=False) == 1).all()]
         codes = _category_codes(name, code, tables, schema, min_group)
         if codes is not None and not codes:
@@ -115,7 +115,7 @@ def join_series(
         shared = series[list(split.shared)].take(at).reset_index(drop=True)
         if split.codes is not None:
             code = split.shared[1]
-            places = shared[code].astype(int).clip(0, len(split.codes) - 1)
+            places = shared[code].to_numpy(np.int64).clip(0, len(split.codes) - 1)
             values = pd.Series(list(split.codes), dtype=object).take(places).to_numpy()
             shared[code] = value_series(values, split.dtype, list(split.codes), False)
         out[split.table] = pd.concat([shared, rows.reset_index(drop=True)], axis=1)[columns[split.table]]
