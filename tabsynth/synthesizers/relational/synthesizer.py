@@ -96,7 +96,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
         self.rows_ = {name: len(frame) for name, frame in tables.items()}
         within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
-        self._columns = {split.table: list(tables[split.table]) for split in self._series}
+        self._columns = {split.table: tables[split.table].columns.tolist() for split in self._series}
         self._model = fit_database(
             within,
             inner,

@@ -74,7 +74,7 @@ def split_series(
             continue
         main, frame = schema.main_key(name), tables[name]
         assert main is not None
-        groups = frame.groupby([main.column, code], sort=False)
+        groups = frame.groupby([main.column, code], sort=False, observed=True)
         if groups.ngroups == len(frame):
             continue
         ruled = {column for rule in schema.tables[name].constraints for column in rule.columns}
