@@ -156,7 +156,7 @@ class DuckDb:
         self._connection.unregister(STAGING)
 
     def empty_tables(self, names: Sequence[TableName]) -> None:
-        """Create the tables anew: DuckDB keeps the keys of deleted rows until the commit."""
+        """Recreate the tables: DuckDB keeps the keys of deleted rows until the commit."""
         definitions = {name: self.definition(name) for name in names}
         for name in names:
             self._connection.execute(f"DROP TABLE {name.sql}")

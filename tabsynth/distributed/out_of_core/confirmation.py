@@ -1,7 +1,7 @@
-"""Relations that a sample suggests, confirmed on all rows.
+"""Confirm on all rows the relations that were discovered in a sample.
 
-Rows that contradict a relation join the sample, and the search is repeated: without them it may have preferred a
-relation that does not hold to one that does.
+Rows that violate a relation are added to the sample, and the search is repeated: without them it may have preferred a
+wrong relation to a correct one.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from tabsynth.distributed.out_of_core.source import Source
 from tabsynth.relations.enforcement import Relations
 
 MAX_SEARCHES = 3
-"""Searches at most; each but the first reads all rows once more."""
+"""Maximum number of searches; each but the first reads all rows once more."""
 
 N_COUNTEREXAMPLES = 20
-"""Rows of a batch that are kept of those that contradict a relation."""
+"""Maximum violating rows that are kept of a batch."""
 
 
 @dataclass
 class Confirmation:
-    """Relations, less those that some row contradicts.
+    """Relations that no row so far violates.
 
     Attributes:
-        relations: Those that all rows so far have.
-        contradicting: Rows that contradicted one.
+        relations: The relations that hold in all rows so far.
+        contradicting: Rows that violated a relation.
     """
 
     relations: Relations
     contradicting: list[pd.DataFrame] = field(default_factory=list)
 
     def check(self, codec: Codec, frame: pd.DataFrame) -> None:
-        """Drop the relations that some of the rows contradict."""
+        """Drop the relations that some of the rows violate."""
         relations = self.relations
         self.relations = Relations(
             relations.differences,
-            tuple(law for law in relations.arithmetic if self._holds(Relations(arithmetic=(law,)), codec, frame)),
+            tuple(own for own in relations.arithmetic if self._holds(Relations(arithmetic=(own,)), codec, frame)),
             tuple(rule for rule in relations.rules if self._holds(Relations(rules=(rule,)), codec, frame)),
         )
 
@@ -55,14 +55,14 @@ class Confirmation:
 def search_again(
     source: Source, table: Table, codec: Codec, first: Confirmation, *, without: Collection[str]
 ) -> Relations:
-    """Return the relations that all rows have, after the first search was checked on them.
+    """Search for relations until no row violates them, and return them.
 
     Args:
         source: The rows.
         table: Their sample.
-        codec: Their vocabulary.
-        first: The relations of the sample, checked.
-        without: Columns that take no part.
+        codec: The codec of the rows.
+        first: The relations of the sample, checked on all rows.
+        without: Columns to leave out.
     """
     done, rows = first, table.frame
     for _ in range(MAX_SEARCHES - 1):

@@ -74,7 +74,7 @@ class Source:
             return Table.of(cast_columns(frame, self.declared), self.declared)
         table = Table.of(frame)
         check_supported(table.schema)
-        # Rows outside the sample may lack what all rows of the sample have.
+        # A column without missing values in the sample may have some in other rows.
         columns = {name: replace(column, nullable=True) for name, column in table.schema.items()}
         return Table(table.frame, replace(table.schema, columns=columns))
 
