@@ -68,8 +68,12 @@ class Gate:
     optional: bool = False
 
 
-def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
+def read_gates(source: str | Path | Mapping[str, Any], *, any_name: bool = False) -> list[Gate]:
     """Read a gates file (or the same as a mapping); ``default`` names the default gates.
+
+    Args:
+        source: The file or mapping.
+        any_name: Whether a score may have any name, as those of linked tables.
 
     Raises:
         SourceError: The file cannot be read, or is no YAML.
@@ -95,13 +99,13 @@ def read_gates(source: str | Path | Mapping[str, Any]) -> list[Gate]:
         raise InputError(f"{where}: unmeasured must be 'fail' or 'skip', not {unmeasured!r}")
     gates = {}
     for key, limit in data["gates"].items():
-        name = _score_name(str(key), where)
+        name = str(key) if any_name else _score_name(str(key), where)
         if name in gates:
             raise InputError(f"{where}: the score {name!r} has two gates; keep one")
         gates[name] = Gate(name, _parse_limit(key, limit, where), optional=unmeasured == "skip")
     for entry in data.get("waivers") or []:
         gate, waiver = parse_waiver(entry, where)
-        name = _score_name(gate, where)
+        name = gate if any_name else _score_name(gate, where)
         if name not in gates:
             raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {quote(gates, 12)}")
         gates[name] = replace(gates[name], waiver=waiver)
@@ -114,8 +118,13 @@ def apply_gates(report: Report, gates: list[Gate], today: date | None = None) ->
     A gate for a score that was not measured is missed, unless the file says ``unmeasured: skip``; so is one whose
     waiver has run out.
     """
+    return replace(report, gates=gate_results(report.scores, gates, today))
+
+
+def gate_results(scores: Mapping[str, Score], gates: list[Gate], today: date | None = None) -> list[dict[str, Any]]:
+    """Return the result of each gate, as in the reports of ``apply_gates``."""
     day = today or date.today()
-    return replace(report, gates=[_gate_result(gate, report.scores.get(gate.name), day) for gate in gates])
+    return [_gate_result(gate, scores.get(gate.name), day) for gate in gates]
 
 
 def failed_gates(report: Report) -> list[str]:

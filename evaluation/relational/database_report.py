@@ -52,16 +52,22 @@ class DatabaseReport:
     def verdict(self) -> str:
         """The scores in a sentence or two."""
         levels = self.levels
-        counts = {level: list(levels.values()).count(level) for level in LEVELS}
         faulty = [name for name, level in levels.items() if name.endswith("_keys") and level != "good"]
         keys = f"Keys are faulty: {_named(self.scores[faulty[0]])}. " if faulty else ""
+        text, worst = f"{keys}{self.outline}", self.worst
+        return f"{text[:-1]}; furthest from real data: {_named(worst[0])}." if worst else text
+
+    @property
+    def outline(self) -> str:
+        """The levels of the scores in a sentence, without a figure of the tables."""
+        levels = self.levels
+        counts = {level: list(levels.values()).count(level) for level in LEVELS}
         share = counts["good"] / max(len(levels), 1)
         manner = "closely" if share >= 0.9 and not counts["poor"] else "in outline" if share >= 0.5 else "loosely"
-        text = f"{keys}The synthetic database follows the real one {manner}: "
-        text += f"{counts['good']} of {len(levels)} scores are good"
-        text += "".join(f", {counts[level]} {level}" for level in LEVELS[1:] if counts[level])
-        worst = self.worst
-        return f"{text}; furthest from real data: {_named(worst[0])}." if worst else f"{text}."
+        text = (
+            f"The synthetic database follows the real one {manner}: {counts['good']} of {len(levels)} scores are good"
+        )
+        return text + "".join(f", {counts[level]} {level}" for level in LEVELS[1:] if counts[level]) + "."
 
     @property
     def worst(self) -> list[Score]:

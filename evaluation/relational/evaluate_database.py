@@ -92,7 +92,8 @@ def evaluate_database(
     report_stage = progress or (lambda stage, share: None)
     notes = ["Privacy is not measured here: audit the database by person, a root row with all below it."]
     report_stage("tables and links", 0.0)
-    sides, more = _limited([train, synthetic, *([] if holdout is None else [holdout])], schema, seed)
+    given = [train, synthetic, *([] if holdout is None else [holdout])]
+    sides, more = _limited(given, schema, seed)
     notes += more
     titles = ("real", "synthetic", "held-out")[: len(sides)]
     encoded = encode_databases(sides, titles, schema)
@@ -132,7 +133,7 @@ def evaluate_database(
             "seed": seed,
             "tables": {
                 title: {n: {"rows": len(side[n]), "sha256": fingerprint(side[n])} for n in schema.tables}
-                for title, side in zip(titles, sides, strict=True)
+                for title, side in zip(titles, given, strict=True)
             },
             "packages": _versions(),
             "card": None if card is None else dict(card),

@@ -147,7 +147,7 @@ def check_release(job: Job) -> None:
         return
     About.of(step.about)
     read_private_key(step.key, os.environ.get(KEY_PASSWORD))
-    read_gates(step.gates)
+    read_gates(step.gates, any_name=job.linked)
     check_recipients(step.recipients)
     for waiver in step.waivers:
         parse_waiver(waiver, "release: waivers")

@@ -157,7 +157,7 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     base = Path(folder)
     linked = _is_linked(top.data, base)
     if linked:
-        for key in ("target", "mix", "release"):
+        for key in ("target", "mix"):
             if top.take(key, object, ""):
                 raise InputError(f"{name}: {key} is for one table; leave it out of a pipeline of linked tables")
     source = top.take("input", str, "a path or sklearn:NAME", required="mix" not in top.data)

@@ -197,4 +197,4 @@ class LinkedSteps(Steps):
 
     @property
     def _released(self) -> dict[str, Any]:
-        return {"data": self.synthetic, "model": self.model}
+        return {"data": self.synthetic, "model": self.files["model"]}

@@ -160,7 +160,8 @@ class Steps(ABC):
             release = job.release
             gates = content_hash(release.gates) if isinstance(release.gates, Path) else release.gates
             settings = [dict(release.about), release.output, gates, release.waivers, release.recipients]
-            made_of = {name: self.hashes[name] for name in ("model", "synthetic", "evaluation", "attacks")}
+            evidence = ("model", "synthetic", "evaluation", "attacks")
+            made_of = {name: self.hashes[name] for name in evidence if name in self.hashes}
             made_of |= {"key": content_hash(release.key)}
         return {**made_of, "settings": data_hash(settings), "versions": versions_hash()}
 
@@ -216,8 +217,8 @@ class Steps(ABC):
             about=step.about,
             key=step.key,
             password=os.environ.get(KEY_PASSWORD),
-            evaluation=self.evaluation,  # type: ignore[arg-type]
-            audit=self.attacks,
+            evaluation=self.evaluation,
+            audit=None if self.job.audit is None else self.attacks,
             ledger=step.ledger,
             gates=step.gates,
             waivers=step.waivers,

@@ -13,9 +13,14 @@ import pandas as pd
 from tabsynth.common.input_files import read_json
 from tabsynth.common.model_file import ModelFile
 from tabsynth.common.model_file import load as load_model_file
+from tabsynth.data.database.folders import holds_linked_tables, read_folder
 from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
+from tabsynth.errors import InputError
 from tabsynth.evaluation.gates import DEFAULT
+from tabsynth.evaluation.relational.database_report import FORMAT as DATABASE_FORMAT
+from tabsynth.evaluation.relational.database_report import DatabaseReport
+from tabsynth.evaluation.relational.encoded_database import relax_database
 from tabsynth.evaluation.report import Report
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.audit.report import AuditReport
@@ -23,8 +28,8 @@ from tabsynth.release import about as names
 from tabsynth.release.about import About
 from tabsynth.release.documents.allowed_keys import check_keys
 from tabsynth.release.documents.cards import data_card, model_card, report_page
-from tabsynth.release.documents.contract import csv_schema, pandera_yaml, public_columns, table_schema
-from tabsynth.release.documents.descriptors import croissant, data_package
+from tabsynth.release.documents.contract import csv_schema, pandera_yaml, table_schema
+from tabsynth.release.documents.descriptors import croissant, data_package, key_schema
 from tabsynth.release.documents.evidence import (
     is_private,
     public_audit,
@@ -32,11 +37,13 @@ from tabsynth.release.documents.evidence import (
     public_model,
     public_privacy,
 )
+from tabsynth.release.documents.released_tables import ReleasedTable, linked_tables, single_table
 from tabsynth.release.documents.versions import bill_of_materials
 from tabsynth.release.gates import GateResult, check_gates
 from tabsynth.release.keys import fingerprint, read_private_key
 from tabsynth.release.manifest import MANIFEST, SIGNATURE, FileEntry, canonical_json, sign, write_manifest
 from tabsynth.release.publish import check_output, publish, staging_folder
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
@@ -68,14 +75,14 @@ class Release:
 
 def build(
     output: str | Path,
-    data: pd.DataFrame | Table | str | Path,
+    data: pd.DataFrame | Table | Mapping[str, pd.DataFrame] | str | Path,
     *,
     about: About | Mapping[str, Any],
     key: str | Path,
     password: str | None = None,
     model: Synthesizer | str | Path | None = None,
-    schema: Schema | None = None,
-    evaluation: Report | str | Path | None = None,
+    schema: Schema | DatabaseSchema | None = None,
+    evaluation: Report | DatabaseReport | str | Path | None = None,
     audit: AuditReport | str | Path | None = None,
     ledger: PrivacyLedger | str | Path | None = None,
     gates: str | Path | Mapping[str, Any] = DEFAULT,
@@ -88,12 +95,13 @@ def build(
 
     Args:
         output: A folder, or a file ``NAME.zip`` (``NAME.zip.age`` with recipients). An earlier release is replaced.
-        data: The synthetic rows.
+        data: The synthetic rows; or linked tables, by name or as a folder of files.
         about: Name, title, description, licence, publisher, version and date.
         key: File of the private key that signs.
         password: Of the private key, if it has one.
         model: The model, or its file: gives schema, ledger and model card.
-        schema: What the columns are; default: the model's, else inferred from the synthetic rows.
+        schema: What the columns are, and the keys of linked tables; default: the model's, else inferred from the
+            synthetic rows.
         evaluation: The evaluation of these rows, or its JSON file.
         audit: The audit of these rows, or its JSON file.
         ledger: The data set's ledger, which must hold the model's charges.
@@ -110,23 +118,20 @@ def build(
     check_output(target, recipients)
     signer = read_private_key(key, password)
     file = model.to_file() if isinstance(model, Synthesizer) else None if model is None else load_model_file(model)
-    schema = schema or (None if file is None else Schema.from_dict(file.config["schema"]))
-    table = Table.of(data, schema)
-    frame = table.frame.copy(deep=False)
-    frame.attrs = {}  # what a mixed table carries along is internal
     spent = None if file is None or not file.config.get("ledger") else PrivacyLedger.from_dict(file.config["ledger"])
     dataset = ledger if isinstance(ledger, PrivacyLedger) or ledger is None else PrivacyLedger.open(ledger)
-    report = (
-        Report.from_dict(read_json(evaluation, "evaluation")) if isinstance(evaluation, (str, Path)) else evaluation
-    )
+    report = read_evaluation(evaluation) if isinstance(evaluation, (str, Path)) else evaluation
     attacks = AuditReport.from_dict(read_json(audit, "audit")) if isinstance(audit, (str, Path)) else audit
-    results = check_gates(frame, report, attacks, spent, dataset, gates=gates, waivers=waivers, date=facts.date)
+    frames, tables = _tables(data, schema, file, facts)
+    if report is not None and isinstance(report, DatabaseReport) != isinstance(frames, Mapping):
+        raise InputError("the evaluation and the data differ: one is of one table, the other of linked tables")
+    results = check_gates(frames, report, attacks, spent, dataset, gates=gates, waivers=waivers, date=facts.date)
 
     with staging_folder(target) as folder:
-        columns = public_columns(frame, table.schema)
-        entries = _write_data(frame, folder, facts)
-        texts = _documents(facts, columns, entries, len(frame), report, attacks, spent, dataset, results, file)
+        entries = _write_data(tables, folder)
+        texts = _documents(facts, tables, entries, report, attacks, spent, dataset, results, file)
         for name, text in texts.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(text)
             entries[name] = FileEntry(len(text), hashlib.sha256(text).hexdigest())
         _write_signature(folder, entries, facts, signer)
@@ -134,19 +139,63 @@ def build(
     return Release(target, entries, results, fingerprint(signer.public_key()))
 
 
-def _write_data(frame: pd.DataFrame, folder: Path, about: About) -> dict[str, FileEntry]:
+def read_evaluation(path: str | Path) -> Report | DatabaseReport:
+    """Read the JSON file of an evaluation, of one table or of linked tables.
+
+    Raises:
+        InputError: It is not such a file.
+    """
+    found = read_json(path, "evaluation")
+    is_database = isinstance(found, Mapping) and found.get("format") == DATABASE_FORMAT
+    return DatabaseReport.from_dict(found) if is_database else Report.from_dict(found)
+
+
+def _tables(
+    data: pd.DataFrame | Table | Mapping[str, pd.DataFrame] | str | Path,
+    schema: Schema | DatabaseSchema | None,
+    model: ModelFile | None,
+    about: About,
+) -> tuple[pd.DataFrame | dict[str, pd.DataFrame], list[ReleasedTable]]:
+    """Return the rows, and the same with what may be said of them; what frames carry along is internal."""
+    is_folder = isinstance(data, (str, Path)) and holds_linked_tables(data)
+    if not is_folder and not isinstance(data, Mapping):
+        if isinstance(schema, DatabaseSchema):
+            raise InputError("the schema is of linked tables, and the data is one table")
+        own = schema or (None if model is None else Schema.from_dict(model.config["schema"]))
+        table = Table.of(data, own)
+        frame = _plain(table.frame)
+        return frame, single_table(about.name, frame, table.schema)
+    if isinstance(schema, Schema):
+        raise InputError("the schema is of one table, and the data is several")
+    known = schema or (None if model is None else DatabaseSchema.from_dict(model.config["schema"]))
+    if isinstance(data, Mapping):
+        frames, found = dict(data), known or DatabaseSchema.infer(data)
+    else:
+        assert isinstance(data, (str, Path))
+        frames, found = read_folder(data, None if known is None else relax_database(known))
+    frames = {name: _plain(frame) for name, frame in frames.items()}
+    return frames, linked_tables(frames, known or found)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    out = frame.copy(deep=False)
+    out.attrs = {}
+    return out
+
+
+def _write_data(tables: Sequence[ReleasedTable], folder: Path) -> dict[str, FileEntry]:
     (folder / "data").mkdir(parents=True)
-    write(frame, folder / about.parquet)
-    write(frame, folder / about.csv, csv_schema(frame))
-    return {name: _entry(folder / name) for name in (about.parquet, about.csv)}
+    for table in tables:
+        write(table.frame, folder / table.parquet)
+        write(table.frame, folder / table.csv, csv_schema(table.frame))
+    return {name: _entry(folder / name) for table in tables for name in (table.parquet, table.csv)}
 
 
 def _documents(
     about: About,
-    columns: Sequence[Any],
+    tables: Sequence[ReleasedTable],
     entries: Mapping[str, FileEntry],
-    rows: int,
-    report: Report | None,
+    report: Report | DatabaseReport | None,
     attacks: AuditReport | None,
     ledger: PrivacyLedger | None,
     dataset: PrivacyLedger | None,
@@ -161,9 +210,9 @@ def _documents(
     gates = [result.to_dict() for result in results]
     dated = {"format": "tabsynth-release-gates", "version": 1, "date": about.date.isoformat(), "gates": gates}
     plain: dict[str, Any] = {
-        names.TABLE_SCHEMA: table_schema(columns),
-        names.PACKAGE: data_package(about, columns, entries, rows),
-        names.CROISSANT: croissant(about, columns, entries, privacy),
+        **{table.table_schema: {**table_schema(table.columns), **key_schema(table)} for table in tables},
+        names.PACKAGE: data_package(about, tables, entries),
+        names.CROISSANT: croissant(about, tables, entries, privacy),
         names.EVALUATION: evaluation,
         names.AUDIT: audit,
         names.PRIVACY: privacy,
@@ -175,10 +224,11 @@ def _documents(
         if document:
             check_keys(name, document)
             out[name] = canonical_json(document)
-    out[names.CONTRACT] = pandera_yaml(columns, about.title).encode()
+    for table in tables:
+        out[table.contract] = pandera_yaml(table.columns, table.name if table.is_linked else about.title).encode()
     card = public_model(None if model is None else model.config, "" if model is None else model.kind)
     out[names.MODEL_CARD] = model_card(about, card, privacy).encode()
-    out[names.DATA_CARD] = data_card(about, columns, rows, evaluation, audit, privacy).encode()
+    out[names.DATA_CARD] = data_card(about, tables, evaluation, audit, privacy).encode()
     out[names.REPORT] = report_page(about, evaluation, audit, privacy, gates).encode()
     return out
 

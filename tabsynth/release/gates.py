@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.errors import InputError, PrivacyError, TabsynthError, quote
-from tabsynth.evaluation.gates import DEFAULT, Waiver, apply_gates, parse_waiver, read_gates
+from tabsynth.evaluation.gates import DEFAULT, Waiver, gate_results, parse_waiver, read_gates
 from tabsynth.evaluation.inputs import fingerprint
+from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.report import Report
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.ledger_format import NOT_DP, check_contains_model
@@ -53,8 +54,8 @@ class GateResult:
 
 
 def check_gates(
-    frame: pd.DataFrame,
-    evaluation: Report | None,
+    frame: pd.DataFrame | Mapping[str, pd.DataFrame],
+    evaluation: Report | DatabaseReport | None,
     audit: AuditReport | None,
     ledger: PrivacyLedger | None,
     dataset: PrivacyLedger | None,
@@ -66,7 +67,7 @@ def check_gates(
     """Check every gate.
 
     Args:
-        frame: The synthetic rows.
+        frame: The synthetic rows, or the linked tables by name.
         evaluation: Their evaluation.
         audit: Their audit.
         ledger: The model's ledger.
@@ -100,12 +101,21 @@ def check_gates(
 
 
 def _evaluation_gates(
-    report: Report | None, source: str | Path | Mapping[str, Any], date: datetime.date
+    report: Report | DatabaseReport | None, source: str | Path | Mapping[str, Any], date: datetime.date
 ) -> list[GateResult]:
-    gates = read_gates(source)
     if report is None:
+        read_gates(source, any_name=True)
         return [GateResult("evaluation", "there is no evaluation; evaluate the table")]
-    bare = apply_gates(report, [replace(gate, waiver=None) for gate in gates], date).gates
+    if isinstance(report, DatabaseReport):
+        if str(source) == DEFAULT:
+            return [GateResult("evaluation"), *_default_database_gates(report)]
+        gates = read_gates(source, any_name=True)
+        unknown = [gate.name for gate in gates if gate.name not in report.scores]
+        if unknown:
+            raise InputError(f"gates name unknown scores {quote(unknown)}; there are {quote(report.scores, 40)}")
+    else:
+        gates = read_gates(source)
+    bare = gate_results(report.scores, [replace(gate, waiver=None) for gate in gates], date)
     measured = any(gate.name in report.scores for gate in gates)
     out = [
         GateResult("evaluation", "" if measured else "no score with a gate was measured; evaluate the table in full")
@@ -113,6 +123,14 @@ def _evaluation_gates(
     for gate, result in zip(gates, bare, strict=True):
         out.append(GateResult(f"evaluation.{gate.name}", "" if result["met"] else str(result["text"]), gate.waiver))
     return out
+
+
+def _default_database_gates(report: DatabaseReport) -> list[GateResult]:
+    """Return a gate for each score of linked tables that has a level: it must not be poor."""
+    return [
+        GateResult(f"evaluation.{name}", "the score is poor" if level == "poor" else "")
+        for name, level in report.levels.items()
+    ]
 
 
 def _audit_gate(report: AuditReport | None, private: bool) -> GateResult:
@@ -143,14 +161,32 @@ def _ledger_gate(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) ->
     return GateResult("ledger")
 
 
-def _evidence_gate(frame: pd.DataFrame, evaluation: Report | None, audit: AuditReport | None) -> GateResult:
-    """Check that the reports are about these rows, or about the first of them if the table is large."""
+def _evidence_gate(
+    data: pd.DataFrame | Mapping[str, pd.DataFrame],
+    evaluation: Report | DatabaseReport | None,
+    audit: AuditReport | None,
+) -> GateResult:
+    """Return the result of the gate that the reports are about these rows.
+
+    Of one large table it is enough that they are about its first rows.
+    """
     for name, report in (("evaluation", evaluation), ("audit", audit)):
         if report is None:
             continue
-        table = report.provenance.get("tables", {}).get("synthetic", {})
-        rows, order = table.get("rows"), list(report.provenance.get("columns", {}))  # in the schema's order
-        same = isinstance(rows, int) and rows <= len(frame) and set(order) == set(frame.columns)
-        if not same or fingerprint(frame[order].iloc[:rows]) != table.get("sha256"):
+        stated = report.provenance.get("tables", {}).get("synthetic", {})
+        if isinstance(data, pd.DataFrame):
+            order = list(report.provenance.get("columns", {}))  # in the schema's order
+            same = set(order) == set(data.columns) and _is_start(data[order], stated)
+        else:
+            same = set(stated) == set(data) and all(
+                _is_start(frame, stated[table]) and len(frame) == stated[table]["rows"] for table, frame in data.items()
+            )
+        if not same:
             return GateResult("evidence", f"the {name} is of another table than the one that is released")
     return GateResult("evidence")
+
+
+def _is_start(frame: pd.DataFrame, stated: Any) -> bool:
+    """Return whether a report's fingerprint is that of a frame, or of its first rows."""
+    rows = stated.get("rows") if isinstance(stated, Mapping) else None
+    return isinstance(rows, int) and rows <= len(frame) and fingerprint(frame.iloc[:rows]) == stated.get("sha256")

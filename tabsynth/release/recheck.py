@@ -13,7 +13,8 @@ from tabsynth.common.yaml_files import parse_yaml
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.accounting.ledger_entry import compose_charges
 from tabsynth.release import about as names
-from tabsynth.release.documents.allowed_keys import ALLOWED, check_keys
+from tabsynth.release.documents.allowed_keys import ALLOWED, check_keys, document_kind
+from tabsynth.release.documents.released_tables import CONTRACTS, TABLE_SCHEMAS
 from tabsynth.release.reader import BundleFiles, read_small
 
 Line = tuple[Literal["ok", "failed", "note"], str, str]
@@ -25,7 +26,9 @@ MAX_PARQUET_BYTES = 1 << 28
 def recheck_documents(files: BundleFiles) -> Iterator[Line]:
     """Compare keys, columns, epsilon and waivers; each line says what was found."""
     documents: dict[str, Any] = {}
-    for name in sorted(ALLOWED):
+    found = {name for name in files.names if document_kind(name) is not None}
+    linked = sorted(name for name in found if name.startswith(CONTRACTS))
+    for name in sorted({*ALLOWED, *found} - ({names.CONTRACT, names.TABLE_SCHEMA} - found if linked else set())):
         if name not in files.names:
             yield "note", f"{name}: the release has none", name
             continue
@@ -37,17 +40,24 @@ def recheck_documents(files: BundleFiles) -> Iterator[Line]:
             yield "failed", f"{name}: {error}", name
     if documents:
         yield "ok", f"{len(documents)} documents hold no key that a release may not have", ""
-    yield from _columns(files, documents)
+    for contract in linked or [names.CONTRACT]:
+        yield from _columns(files, documents, contract)
     yield from _epsilon(documents.get(names.PRIVACY))
     yield from _waivers(documents.get(names.GATES))
 
 
-def _columns(files: BundleFiles, documents: dict[str, Any]) -> Iterator[Line]:
-    """Compare the Parquet file's columns with those of the contract and the Table Schema."""
-    contract, schema = documents.get(names.CONTRACT), documents.get(names.TABLE_SCHEMA)
-    data = next((name for name in files.names if name.startswith("data/") and name.endswith(".parquet")), None)
+def _columns(files: BundleFiles, documents: dict[str, Any], contract_name: str) -> Iterator[Line]:
+    """Compare the columns of a Parquet file with those of its contract and its Table Schema."""
+    if contract_name == names.CONTRACT:
+        schema_name = names.TABLE_SCHEMA
+        data = next((name for name in files.names if name.startswith("data/") and name.endswith(".parquet")), None)
+    else:
+        table = contract_name.removeprefix(CONTRACTS).removesuffix(".yaml")
+        schema_name = f"{TABLE_SCHEMAS}{table}.json"
+        data = f"data/{table}.parquet" if f"data/{table}.parquet" in files.names else None
+    contract, schema = documents.get(contract_name), documents.get(schema_name)
     if contract is None or schema is None or data is None or files.size(data) > MAX_PARQUET_BYTES:
-        yield "note", "the columns of the data were not compared with the contract", ""
+        yield "note", f"the columns of the data were not compared with {contract_name}", ""
         return
     import pyarrow as pa
     import pyarrow.parquet
@@ -61,7 +71,7 @@ def _columns(files: BundleFiles, documents: dict[str, Any]) -> Iterator[Line]:
     if listed != [found, found]:
         yield "failed", f"{data}: has other columns than the contract", data
     else:
-        yield "ok", f"{data}: the {len(found)} columns of {names.CONTRACT} and {names.TABLE_SCHEMA}", data
+        yield "ok", f"{data}: the {len(found)} columns of {contract_name} and {schema_name}", data
 
 
 def _epsilon(privacy: Any) -> Iterator[Line]:

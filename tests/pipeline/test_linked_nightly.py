@@ -16,6 +16,7 @@ from tabsynth.data.sql.transfer import read_frame
 from tabsynth.errors import BusyError, ConditionError, InputError, SourceError
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.status import locked
+from tabsynth.release import create_keys, verify
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 
@@ -87,3 +88,31 @@ def test_what_can_be_refused_is_refused_before_anything_is_written(tmp_path: Pat
         with pytest.raises(error, match=message):
             run(job(tmp_path, **change))
     assert [path.name for path in tmp_path.iterdir()] == ["clinic.db"]
+
+
+def test_a_release_of_linked_tables_is_refused_waived_and_kept(tmp_path: Path) -> None:
+    write_source(tmp_path, 40)
+    create_keys(tmp_path / "key.pem", tmp_path / "key.pub")
+    gates = {"gates": {"visits.patient_id.dangling_keys": {"max": 0}}}
+    release = {"name": "clinic", "key": str(tmp_path / "key.pem"), "output": "clinic.zip", "gates": gates}
+    described = job(tmp_path, sample={}, evaluate=True)
+    with pytest.raises(InputError, match="release needs"):
+        run({**described, "evaluate": False, "release": release})
+    missed = run({**described, "release": release})
+    assert [text.partition(":")[0] for text in missed.unmet] == ["audit"]
+    assert missed.release is None
+    waiver = {"gate": "audit", "who": "A. Analyst", "why": "a small table", "until": "2130-01-01"}
+    done = run({**described, "release": {**release, "waivers": [waiver]}})
+    assert done.steps == {
+        "read": "skipped",
+        "fit": "skipped",
+        "sample": "skipped",
+        "evaluate": "skipped",
+        "release": "done",
+    }
+    assert done.release is not None
+    assert verify(done.release, tmp_path / "key.pub").ok
+    kept = done.release.read_bytes()
+    strict = {"gates": {"visits.shape_error": {"max": -1}}}
+    assert run({**described, "release": {**release, "waivers": [waiver], "gates": strict}}).release is None
+    assert done.release.read_bytes() == kept

@@ -25,7 +25,9 @@ when. {PASSWORD_VARIABLE} is the password of the key, if it has one.
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     release = command("release", "Build a signed release of a synthetic table.", RELEASE)
-    release.add_argument("file", metavar="SYNTHETIC", help="the synthetic table: CSV, Parquet or Excel")
+    release.add_argument(
+        "file", metavar="SYNTHETIC", help="the synthetic table: CSV, Parquet or Excel; or a folder of linked tables"
+    )
     release.add_argument("--output", "-o", required=True, metavar="PATH", help="a folder, NAME.zip or NAME.zip.age")
     release.add_argument("--key", required=True, metavar="FILE", help="the private key that signs (tabsynth keys)")
     release.add_argument("--model", metavar="MODEL", help="the model that drew the table: its schema, ledger and card")
@@ -53,11 +55,14 @@ def run(args: Namespace) -> int:
     """Run the command."""
     from tabsynth.common.atomic_files import check_outputs
     from tabsynth.common.yaml_files import read_yaml
+    from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.errors import InputError
     from tabsynth.release.build import build
     from tabsynth.release.gates import GateError
+    from tabsynth.schema.database.database_schema import DatabaseSchema
     from tabsynth.schema.schema import Schema
 
+    kind: type[Schema | DatabaseSchema] = DatabaseSchema if holds_linked_tables(args.file) else Schema
     check_outputs([args.output], [args.file, args.key, args.model, args.evaluation, args.audit, args.ledger])
     waivers = read_yaml(args.waivers, "waivers") if args.waivers else []
     if not isinstance(waivers, list):
@@ -71,7 +76,7 @@ def run(args: Namespace) -> int:
             key=args.key,
             password=os.environ.get(PASSWORD_VARIABLE),
             model=args.model,
-            schema=Schema.from_json(args.schema) if args.schema else None,
+            schema=kind.from_json(args.schema) if args.schema else None,
             evaluation=args.evaluation,
             audit=args.audit,
             ledger=args.ledger,

@@ -8,6 +8,7 @@ from typing import Any
 from tabsynth.errors import InputError
 from tabsynth.release import about as names
 from tabsynth.release.documents.descriptors import CONTEXT
+from tabsynth.release.documents.released_tables import CONTRACTS, TABLE_SCHEMAS
 
 _COLUMN = "title description dtype nullable checks unique coerce required regex"
 _CHECKS = "greater_than_or_equal_to less_than_or_equal_to isin isin/[]"
@@ -28,6 +29,9 @@ def _under(prefix: str, keys: str) -> set[str]:
 
 
 _TABLE_SCHEMA = {"fields", "fields/[]", "missingValues", "missingValues/[]"}
+_TABLE_SCHEMA |= _keys("primaryKey primaryKey/[] foreignKeys foreignKeys/[]")
+_TABLE_SCHEMA |= _under("foreignKeys/[]", "fields fields/[] reference")
+_TABLE_SCHEMA |= _under("foreignKeys/[]/reference", "resource fields fields/[]")
 _TABLE_SCHEMA |= _under("fields/[]", _FIELD) | _under("fields/[]/constraints", _LIMITS)
 
 ALLOWED: dict[str, set[str]] = {
@@ -53,9 +57,13 @@ ALLOWED: dict[str, set[str]] = {
         *_keys("rai:hasSyntheticData rai:dataCollection rai:dataLimitations rai:personalSensitiveInformation"),
         *_under("creator", "@type name"),
         *_under("distribution/[]", "@type @id name contentUrl encodingFormat contentSize sha256"),
-        *_under("recordSet/[]", "@type @id name description field field/[]"),
-        *_under("recordSet/[]/field/[]", "@type @id name description dataType source source/fileObject source/extract"),
-        *_under("recordSet/[]/field/[]/source", "fileObject/@id extract/column"),
+        *_under("recordSet/[]", "@type @id name description field field/[] key key/[] key/[]/@id"),
+        *_under("recordSet/[]/field/[]/references", "field field/@id"),
+        *_under(
+            "recordSet/[]/field/[]",
+            "@type @id name description dataType source references",
+        ),
+        *_under("recordSet/[]/field/[]/source", "fileObject fileObject/@id extract extract/column"),
         *(f"@context/{term}" for term in CONTEXT),
         *_under("@context/*", "@id @type @container"),
     },
@@ -91,9 +99,20 @@ ALLOWED: dict[str, set[str]] = {
 """Allowed paths of keys by document; ``[]`` is an element of a list, ``*`` a name that users choose (a column's)."""
 
 
+def document_kind(name: str) -> str | None:
+    """Return the document whose keys a file may have; None for a file that is no such document."""
+    if name.startswith(CONTRACTS) and name.endswith(".yaml"):
+        return names.CONTRACT
+    if name.startswith(TABLE_SCHEMAS) and name.endswith(".json"):
+        return names.TABLE_SCHEMA
+    return name if name in ALLOWED else None
+
+
 def check_keys(document: str, data: Any) -> None:
     """Raise InputError if a document has a key that is not listed."""
-    allowed = {tuple(path.split("/")) for path in ALLOWED[document]}
+    kind = document_kind(document)
+    assert kind is not None
+    allowed = {tuple(path.split("/")) for path in ALLOWED[kind]}
     for path in key_paths(data):
         if path not in allowed and not any(_matches(path, pattern) for pattern in allowed if "*" in pattern):
             raise InputError(f"{document}: the key {'/'.join(path)!r} may not enter a release")

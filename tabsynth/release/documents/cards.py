@@ -7,7 +7,7 @@ from typing import Any
 
 from tabsynth.evaluation.report import markdown_cell
 from tabsynth.release.about import About
-from tabsynth.release.documents.contract import PublicColumn
+from tabsynth.release.documents.released_tables import ReleasedTable
 from tabsynth.reporting.html import environment
 
 WORDS = {"good": "suitable", "fair": "suitable with caution", "poor": "not suitable"}
@@ -28,15 +28,18 @@ def model_card(about: About, model: Mapping[str, Any], privacy: Mapping[str, Any
 
 def data_card(
     about: About,
-    columns: Sequence[PublicColumn],
-    rows: int,
+    tables: Sequence[ReleasedTable],
     evaluation: Mapping[str, Any],
     audit: Mapping[str, Any],
     privacy: Mapping[str, Any],
 ) -> str:
     """Return the data card as Markdown."""
     facts = {"Version": about.version, "Date": about.date.isoformat(), "Publisher": about.publisher}
-    facts |= {"Licence": about.license, "Rows": f"{rows:,}", "Columns": str(len(columns))}
+    facts |= {"Licence": about.license}
+    if len(tables) == 1:
+        facts |= {"Rows": f"{len(tables[0].frame):,}", "Columns": str(len(tables[0].columns))}
+    else:
+        facts |= {"Tables": ", ".join(f"{table.name} ({len(table.frame):,} rows)" for table in tables)}
     lines = [f"# {_line(about.title or about.name)}", "", _line(about.description), ""]
     lines += [f"- {key}: {_line(value)}" for key, value in facts.items() if value]
     lines += [
@@ -44,12 +47,12 @@ def data_card(
         "All rows are synthetic: drawn from a model that was fitted to a real table. No row is a real one.",
         "",
     ]
-    lines += ["## Columns", "", "| Column | Type | Missing | Description |", "|---|---|---|---|"]
-    for column in columns:
-        missing = "yes" if column.nullable else "no"
-        lines.append(f"| {_line(column.name)} | {column.type} | {missing} | {_line(column.description)} |")
-    lines += ["", "## Suitability", ""]
-    lines += [f"- {item['use']}: {WORDS[item['level']]}" for item in evaluation.get("uses", [])] or ["Not evaluated."]
+    for table in tables:
+        lines += _column_lines(table)
+    lines += ["## Suitability", ""]
+    lines += [f"- {item['use']}: {WORDS[item['level']]}" for item in evaluation.get("uses", [])] or [
+        "See the evaluation." if evaluation else "Not evaluated."
+    ]
     lines += ["", "## Evaluation", "", _line(evaluation.get("verdict", {}).get("text", "Not evaluated.")), ""]
     lines += ["## Audit", "", _line(audit.get("verdict") or "No verdict."), ""]
     lines += [*_privacy_lines(privacy), "## Reading the CSV file", ""]
@@ -59,6 +62,17 @@ def data_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _column_lines(table: ReleasedTable) -> list[str]:
+    links = {column: f"key of {parent}" for column, parent, _ in table.foreign_keys}
+    lines = [f"## Columns of {_line(table.name)}" if table.is_linked else "## Columns", ""]
+    lines += ["| Column | Type | Missing | Description |", "|---|---|---|---|"]
+    for column in table.columns:
+        missing = "yes" if column.nullable else "no"
+        about = column.description or links.get(column.name, "")
+        lines.append(f"| {_line(column.name)} | {column.type} | {missing} | {_line(about)} |")
+    return [*lines, ""]
 
 
 def report_page(

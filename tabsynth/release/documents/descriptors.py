@@ -7,7 +7,8 @@ from typing import Any
 
 from tabsynth.common.formula_cells import mark_formula
 from tabsynth.release.about import About
-from tabsynth.release.documents.contract import PublicColumn, table_schema
+from tabsynth.release.documents.contract import table_schema
+from tabsynth.release.documents.released_tables import ReleasedTable
 from tabsynth.release.manifest import FileEntry
 
 CROISSANT_VERSION = "http://mlcommons.org/croissant/1.1"
@@ -42,10 +43,9 @@ CONTEXT: dict[str, Any] = {
 
 
 def croissant(
-    about: About, columns: Sequence[PublicColumn], files: Mapping[str, FileEntry], privacy: Mapping[str, Any]
+    about: About, tables: Sequence[ReleasedTable], files: Mapping[str, FileEntry], privacy: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the Croissant description of the data files."""
-    kinds = {about.csv: "text/csv", about.parquet: "application/vnd.apache.parquet"}
     distribution = [
         {
             "@type": "cr:FileObject",
@@ -56,19 +56,15 @@ def croissant(
             "contentSize": f"{files[name].size} B",
             "sha256": files[name].sha256,
         }
-        for name, kind in kinds.items()
+        for table in tables
+        for name, kind in ((table.csv, "text/csv"), (table.parquet, "application/vnd.apache.parquet"))
     ]
-    fields = [
-        {
-            "@type": "cr:Field",
-            "@id": f"records/{number}",
-            "name": column.name,
-            "description": column.description,
-            "dataType": DATA_TYPES[column.type],
-            "source": {"fileObject": {"@id": about.csv}, "extract": {"column": mark_formula(column.name)}},
-        }
-        for number, column in enumerate(columns)
-    ]
+    identifiers = {
+        (table.name, column.name): f"{table.name if table.is_linked else 'records'}/{number}"
+        for table in tables
+        for number, column in enumerate(table.columns)
+    }
+    records = [_record_set(table, identifiers) for table in tables]
     out: dict[str, Any] = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -88,16 +84,35 @@ def croissant(
         "rai:dataLimitations": "Figures of the synthetic rows differ from those of the real table; see report.html.",
         "rai:personalSensitiveInformation": privacy["statement"],
         "distribution": distribution,
-        "recordSet": [
-            {"@type": "cr:RecordSet", "@id": "records", "name": "records", "description": "The rows.", "field": fields}
-        ],
+        "recordSet": records,
     }
     return {key: value for key, value in out.items() if value != ""}
 
 
-def data_package(
-    about: About, columns: Sequence[PublicColumn], files: Mapping[str, FileEntry], rows: int
-) -> dict[str, Any]:
+def _record_set(table: ReleasedTable, identifiers: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return the rows of a table: its fields, its key, and the fields that its links refer to."""
+    name = table.name if table.is_linked else "records"
+    links = {column: identifiers[parent, key] for column, parent, key in table.foreign_keys}
+    fields = []
+    for column in table.columns:
+        field: dict[str, Any] = {
+            "@type": "cr:Field",
+            "@id": identifiers[table.name, column.name],
+            "name": column.name,
+            "description": column.description,
+            "dataType": DATA_TYPES[column.type],
+            "source": {"fileObject": {"@id": table.csv}, "extract": {"column": mark_formula(column.name)}},
+        }
+        if column.name in links:
+            field["references"] = {"field": {"@id": links[column.name]}}
+        fields.append(field)
+    out: dict[str, Any] = {"@type": "cr:RecordSet", "@id": name, "name": name, "description": "The rows."}
+    if table.primary_key:
+        out["key"] = [{"@id": identifiers[table.name, column]} for column in table.primary_key]
+    return {**out, "field": fields}
+
+
+def data_package(about: About, tables: Sequence[ReleasedTable], files: Mapping[str, FileEntry]) -> dict[str, Any]:
     """Return the Data Package of the data files."""
     licence = {"path" if "://" in about.license else "name": about.license}
     out: dict[str, Any] = {
@@ -110,27 +125,57 @@ def data_package(
         "homepage": about.url,
         "licenses": [licence] if about.license else [],
         "contributors": [{"title": about.publisher, "role": "publisher"}] if about.publisher else [],
-        "resources": [
-            {
-                "profile": "tabular-data-resource",
-                "name": about.name,
-                "path": about.csv,
-                "format": "csv",
-                "mediatype": "text/csv",
-                "encoding": "utf-8",
-                "bytes": files[about.csv].size,
-                "hash": f"sha256:{files[about.csv].sha256}",
-                "dialect": {"delimiter": ",", "doubleQuote": True, "lineTerminator": "\n"},
-                "schema": table_schema(columns),
-            },
-            {
-                "name": f"{about.name}-parquet",
-                "path": about.parquet,
-                "format": "parquet",
-                # No size and hash, which frictionless compares with those of text that it has read.
-                "mediatype": "application/vnd.apache.parquet",
-            },
-        ],
+        "resources": [resource for table in tables for resource in _resources(table, files)],
     }
-    out["resources"][0]["rows"] = rows
     return {key: value for key, value in out.items() if value not in ("", [])}
+
+
+def _resources(table: ReleasedTable, files: Mapping[str, FileEntry]) -> list[dict[str, Any]]:
+    name = resource_name(table.name)
+    return [
+        {
+            "profile": "tabular-data-resource",
+            "name": name,
+            "path": table.csv,
+            "format": "csv",
+            "mediatype": "text/csv",
+            "encoding": "utf-8",
+            "bytes": files[table.csv].size,
+            "hash": f"sha256:{files[table.csv].sha256}",
+            "dialect": {"delimiter": ",", "doubleQuote": True, "lineTerminator": "\n"},
+            "schema": {**table_schema(table.columns), **key_schema(table)},
+            "rows": len(table.frame),
+        },
+        {
+            "name": f"{name}-parquet",
+            "path": table.parquet,
+            "format": "parquet",
+            # No size and hash, which frictionless compares with those of text that it has read.
+            "mediatype": "application/vnd.apache.parquet",
+        },
+    ]
+
+
+def key_schema(table: ReleasedTable) -> dict[str, Any]:
+    """Return the keys of a table as a Table Schema states them."""
+    out: dict[str, Any] = {}
+    if table.primary_key:
+        out["primaryKey"] = [mark_formula(column) for column in table.primary_key]
+    if table.foreign_keys:
+        out["foreignKeys"] = [
+            {
+                "fields": [mark_formula(column)],
+                # An empty name is the table itself.
+                "reference": {
+                    "resource": "" if parent == table.name else resource_name(parent),
+                    "fields": [mark_formula(key)],
+                },
+            }
+            for column, parent, key in table.foreign_keys
+        ]
+    return out
+
+
+def resource_name(name: str) -> str:
+    """Return a table's name as a Data Package allows it: lower-case letters, digits and a few signs."""
+    return name.lower()

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tabsynth.evaluation.metric_specs import LEVELS
+from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.verdict import assess_uses, level_of
 from tabsynth.privacy.accounting.explanation import FPR, PRIOR, explain_ledger, max_tpr, profile_of
@@ -32,25 +34,42 @@ def is_private(ledger: PrivacyLedger | None) -> bool:
     return ledger is not None and len(ledger) > 0 and ledger.secure and math.isfinite(ledger.epsilon())
 
 
-def public_evaluation(report: Report, private: bool) -> dict[str, Any]:
+def public_evaluation(report: Report | DatabaseReport, private: bool) -> dict[str, Any]:
     """Return the public part of an evaluation: no value of a row, no column's figures, nothing about the real file."""
     scores = []
     for score in report.scores.values():
-        entry: dict[str, Any] = {"name": score.name, "title": score.title, "level": level_of(score)}
+        linked = isinstance(report, DatabaseReport)
+        title = f"{score.name.rpartition('.')[0]}: {score.title}" if linked else score.title
+        entry: dict[str, Any] = {"name": score.name, "title": title}
+        entry["level"] = report.levels.get(score.name) if isinstance(report, DatabaseReport) else level_of(score)
         if not private:
             entry |= {"value": score.value, "interval": score.interval and list(score.interval), "floor": score.floor}
             entry |= {"unit": score.unit, "better": score.better, "target": score.target}
         scores.append(entry)
-    verdict = report.verdict
+    if isinstance(report, DatabaseReport):
+        text = report.outline if private else report.verdict
+        areas, uses = _levels_by_table(report), []
+    else:
+        text, areas, uses = report.verdict.text, dict(report.verdict.areas), assess_uses(report.scores, report.findings)
     return {
         "format": "tabsynth-release-evaluation",
         "version": 1,
         "figures": "levels" if private else "values",
         "note": LEVELS_NOTE if private else "",
-        "verdict": {"text": verdict.text, "areas": [{"area": a, "level": level} for a, level in verdict.areas.items()]},
-        "uses": [{"use": item["use"], "level": item["level"]} for item in assess_uses(report.scores, report.findings)],
+        "verdict": {"text": text, "areas": [{"area": area, "level": level} for area, level in areas.items()]},
+        "uses": [{"use": item["use"], "level": item["level"]} for item in uses],
         "scores": scores,
     }
+
+
+def _levels_by_table(report: DatabaseReport) -> dict[str, str]:
+    """Return the worst level of the scores of each table."""
+    out: dict[str, str] = {}
+    for table in report.tables:
+        own = [level for name, level in report.levels.items() if name.startswith(f"{table['name']}.")]
+        if own:
+            out[str(table["name"])] = max(own, key=LEVELS.index)
+    return out
 
 
 def public_audit(report: AuditReport, private: bool) -> dict[str, Any]:
@@ -125,7 +144,7 @@ def public_model(config: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
         return {}
     plain = {
         key: value
-        for key, value in dict(config.get("parameters", {})).items()
+        for key, value in dict(config.get("parameters") or config.get("facts", {}).get("parameters", {})).items()
         if value is None or isinstance(value, (bool, int, float, str))
     }
     return {"kind": kind, "parameters": plain, "versions": dict(config.get("versions", {}))}
