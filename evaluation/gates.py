@@ -153,7 +153,7 @@ def _gate_result(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
 
 
 def _failure(gate: Gate, score: Score | None) -> str:
-    """The reason why the gate fails; empty if it passes."""
+    """Return the reason why the gate fails; empty if it passes."""
     if score is None:
         return (
             "" if gate.optional else f"{gate.name}: was not measured, so its gate cannot be met; see the report's notes"

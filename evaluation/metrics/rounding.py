@@ -18,7 +18,7 @@ from tabsynth.schema.rounding import FRACTIONS, PARTS_OF_A_DAY, nearest_multiple
 from tabsynth.schema.schema import Schema
 
 MIN_VALUES = 20
-"""Numbers other than zero that each table needs in a column."""
+"""Minimum non-zero numbers of a column in each table."""
 
 MIN_EXPONENT, MAX_EXPONENT = -6, 9
 """Powers of ten of the units; what is a multiple of none has more decimals."""

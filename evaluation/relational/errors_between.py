@@ -121,7 +121,7 @@ def join_columns(parts: Iterable[tuple[str, EncodedTable]]) -> EncodedTable:
 
 
 def _bin_edges(values: Floats) -> Floats:
-    """Edges of equal-width bins; numbers that differ by rounding only are in one bin."""
+    """Return the edges of equal-width bins; numbers that differ by rounding only are in one bin."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if high - low <= MAX_ROUNDING * max(abs(low), abs(high)):
         low, high = low - 0.5, high + 0.5

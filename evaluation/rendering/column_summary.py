@@ -15,7 +15,7 @@ from tabsynth.schema.schema import Schema
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MAX_TOP = 3
-"""Most frequent categories that are named."""
+"""Maximum number of categories in a summary, the most frequent first."""
 
 
 def column_summary(train: EncodedTable, synthetic: EncodedTable, schema: Schema) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Data of the page's pictures and tables, beside the scores."""
+"""Data of the page's charts and tables, in addition to the scores."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ MAX_SHOWN = 100
 """Columns of each table; the others are in the JSON."""
 
 MAX_OPEN = 15
-"""Columns up to which the tables are not folded away."""
+"""Maximum number of columns for tables that are shown unfolded."""
 
 
 def summary_tables(entries: Sequence[dict[str, Any]] | None) -> dict[str, Any] | None:

@@ -231,7 +231,7 @@ def half_width(draws: Floats) -> float:
 
 
 def familywise_bound(mean: Floats, deviation: Floats, rate: float = FAMILYWISE_RATE) -> Floats:
-    """Familywise bound of p distances: the largest exceeds its bound by chance in few tables, shape (p,).
+    """Return the familywise bound of p distances: the largest exceeds its bound by chance in few tables, shape (p,).
 
     A distance by chance is taken for a gamma variable of its mean and deviation, since it is positive and skewed; the
     rate is shared out over the p (Bonferroni).
@@ -265,7 +265,7 @@ def error_interval(value: float, draws: Floats) -> tuple[float, float]:
 
 
 def statistic_difference(left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]) -> float:
-    """Difference of a statistic of key counts between the left and the right side."""
+    """Return the difference of a statistic of key counts between the left and the right side."""
     one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
     return float(one - other)
 

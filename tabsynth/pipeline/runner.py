@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from tabsynth.privacy.audit.report import AuditReport
 
 FAILED_FOLDER = "failed"
-"""Where the results of a run go that did not succeed."""
+"""Folder for the results of a run that did not succeed."""
 
 INTERNAL = ("model", "report", "json", "audit", "audit_json", "train", "holdout")
-"""Outputs that hold facts of the real table: for their owner only."""
+"""Outputs with facts of the real table, which are readable by their owner only."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PlannedStep:
 
 
 def plan_steps(paths: Mapping[str, Path], steps: Steps) -> list[PlannedStep]:
-    """Which steps would run, and why."""
+    """Return which steps would run, and why."""
     out: dict[str, PlannedStep] = {}
     for step in steps.names:
         earlier = next((name for name in STEPS_BEFORE[step] if name in out and out[name].reason), None)
@@ -61,12 +61,12 @@ def plan_steps(paths: Mapping[str, Path], steps: Steps) -> list[PlannedStep]:
 
 
 def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) -> str:
-    """Take over a step from its record; returns why it must run, or nothing."""
+    """Reuse a step from its record; return why it must run, empty if it was reused."""
     record, sources = read_record(folder / "steps", step), steps.sources_of(step)
     reason = stale_reason(record, sources)
     if reason or record is None:
         return reason
-    places = {name: _places(name, paths, steps) for name in steps.outputs(step)}
+    places = {name: _candidate_paths(name, paths, steps) for name in steps.outputs(step)}
     found = locate_outputs(record, places)
     if found is None:
         return "an output is missing or was changed"
@@ -74,8 +74,8 @@ def _resume(step: str, paths: Mapping[str, Path], steps: Steps, folder: Path) ->
     return ""
 
 
-def _places(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
-    """Return where an output may be: set aside, in place, or among those of a run that failed."""
+def _candidate_paths(name: str, paths: Mapping[str, Path], steps: Steps) -> list[Path]:
+    """Return the possible paths of an output: set aside, in place, or in the folder of a failed run."""
     output = steps.job.output
     final = paths.get(name)
     more = [] if final is None else [final, output / FAILED_FOLDER / final.relative_to(output)]
@@ -91,7 +91,7 @@ def run_steps(
     for path in steps.aside.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     for step in steps.names:
-        if step in ("release", "export") and (unmet := _unmet(steps)):
+        if step in ("release", "export") and (unmet := _unmet_requirements(steps)):
             return states, unmet
         reason = _resume(step, paths, steps, folder)
         if not reason:
@@ -112,10 +112,10 @@ def run_steps(
         steps.finish(step, record, found)
         states[step] = "done"
         status.step(step, "done")
-    return states, _unmet(steps)
+    return states, _unmet_requirements(steps)
 
 
-def _unmet(steps: Steps) -> tuple[str, ...]:
+def _unmet_requirements(steps: Steps) -> tuple[str, ...]:
     """Return a sentence for each requirement on evaluation and audit that is not met."""
     job = steps.job
     out: list[str] = []
@@ -127,7 +127,7 @@ def _unmet(steps: Steps) -> tuple[str, ...]:
 
 
 def settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str, Path]:
-    """Move results into place, or those of this run alone into a subfolder; returns what was moved."""
+    """Move results into place, or only this run's into the subfolder of failed runs; return the moved paths."""
     output, moved = steps.job.output, {}
     for name, final in paths.items():
         aside = steps.aside[name]

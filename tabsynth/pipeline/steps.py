@@ -120,7 +120,7 @@ class Steps(ABC):
         """Return the hash of the contents of all sources."""
 
     def sources_of(self, step: str) -> dict[str, str]:
-        """Hashes of what a step depends on, whose earlier steps are finished."""
+        """Return the hashes of what a step depends on, whose earlier steps are finished."""
         job, seeds = self.job, self.seeds
         made_of: dict[str, Any] = {}
         if step == "read":

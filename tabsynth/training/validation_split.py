@@ -53,7 +53,7 @@ def split_rows(
     device: torch.device,
     weights: npt.NDArray[np.float64] | None = None,
 ) -> TrainValidation:
-    """Shuffled training and validation rows; see ``n_validation_rows``."""
+    """Return the shuffled training and validation rows; see ``n_validation_rows``."""
     rng = np.random.default_rng([seed, 0])
     shuffled = rng.permutation(len(tokens))
     held = n_validation_rows(len(tokens))

@@ -23,7 +23,7 @@ ENDED = ("done", "failed", "cancelled", "stopped")
 
 
 def live(status: Mapping[str, Any], private: bool) -> dict[str, Any]:
-    """The state of a job as the page shows it."""
+    """Return the state of a job for the page."""
     state, phase, share = status.get("state", ""), status.get("phase", ""), float(status.get("share", 0.0))
     names = [name for name in PHASES if private or name != "measure"]
     at = len(names) if state == "done" else names.index(phase) if phase in names else 0

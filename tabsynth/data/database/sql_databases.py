@@ -158,7 +158,7 @@ def _write_table(
 
 
 def _parents_first(frame: pd.DataFrame, key: str, links: list[str]) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a table that refers to itself, each after the rows that it refers to; rows of a circle last."""
+    """Yield the rows of a table that refers to itself, each after the rows that it refers to; rows of a cycle last."""
     place = pd.Index(frame[key])
     parents = [place.get_indexer(pd.Index(frame[link])) for link in links] if place.is_unique else []
     waits = np.ones(len(frame), bool)

@@ -97,7 +97,7 @@ class Postgres(PostgresCatalogue):
         return f"SELECT * FROM {name.sql}"
 
     def type_of(self, kind: pa.DataType) -> str:
-        """PostgreSQL's type for an Arrow type."""
+        """Return PostgreSQL's type for an Arrow type."""
         return _type_name(kind)
 
     def create(self, name: TableName, definition: TableDefinition) -> None:

@@ -1,4 +1,4 @@
-"""Rows of frames on their way into a table, and marks of what was written."""
+"""Insert rows of frames into a table, and record completed writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK_ROWS = 1 << 16
 """Rows that are converted and sent at a time."""
 
 MARKS = TableName("tabsynth_writes")
-"""The table of marks, in the database that was written to."""
+"""Table that records completed writes, in the target database."""
 
 
 def insert_rows(
@@ -72,7 +72,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def _instants(values: pd.Series, column: Datetime, family: str) -> pa.Array:
-    """Dates that are spelled as text, or have no time, as the database's type holds them."""
+    """Convert dates stored as text or without a time to the database's type."""
     if isinstance(values.dtype, pd.DatetimeTZDtype) or (
         values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) != "string"
     ):

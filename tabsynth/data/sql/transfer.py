@@ -145,7 +145,7 @@ def _concatenate(batches: list[pa.RecordBatch]) -> pa.Table:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
+    """Convert Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
     for place, field in enumerate(table.schema):
         if (field.metadata or {}).get(b"tabsynth") == DECIMAL_FIELD[b"tabsynth"]:
             numbers = _decimals(table.column(place))

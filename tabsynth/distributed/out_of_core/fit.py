@@ -24,7 +24,7 @@ from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 DEFAULT_MEMORY_ROWS = 1 << 18
-"""Rows that are in memory at once."""
+"""Maximum rows in memory at once."""
 
 Model = TypeVar("Model", bound=Synthesizer)
 
@@ -85,7 +85,7 @@ def fit_out_of_core(
 
 
 def _fit(model: TokenSynthesizer, source: Source, run: FitOptions) -> None:
-    """Measure, write the tokens and learn them."""
+    """Measure the codec, write the tokens and train."""
     schema = source.schema
     table = RuleSet.of(schema).training_table(source.sample)
     codec = measure_codec(source, table, model.min_group)

@@ -43,7 +43,7 @@ class Source:
 
     @classmethod
     def of(cls, table: str | Path, schema: Schema | None, sample_rows: int, seed: int) -> Source:
-        """A source.
+        """Return a source.
 
         Raises:
             SchemaError: The schema declares what cannot be kept without having all rows in memory.

@@ -1,4 +1,4 @@
-"""Write the tokens of all rows to files, at random and once, and count them."""
+"""Write the tokens of all rows to files in random order, and count them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tabsynth.training.batches import TokenShards
 from tabsynth.training.validation_split import n_validation_rows
 
 MAX_FILES = 256
-"""Files that are open at once; tables of many rows have larger ones."""
+"""Maximum open files; large tables have larger files."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Te
 from tabsynth.schema.schema import Schema
 
 MAX_CATEGORIES = 1_000_000
-"""Different values of a column that are counted in memory."""
+"""Maximum distinct values of a column that are counted in memory."""
 
 
 def measure_codec(source: Source, table: Table, min_group: int) -> Codec:

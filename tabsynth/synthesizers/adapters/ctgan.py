@@ -210,7 +210,7 @@ def check_batch(batch_size: int, pac: int) -> None:
 
 
 def ctgan_parts(model: Any) -> tuple[dict[str, Any], Arrays]:
-    """Parameters of a fitted ``ctgan.CTGAN`` that sampling needs."""
+    """Return the parameters of a fitted ``ctgan.CTGAN`` that sampling needs."""
     return {"transformer": model._transformer, "sampler": model._data_sampler}, network_weights(model._generator)
 
 

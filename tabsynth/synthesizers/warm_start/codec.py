@@ -1,4 +1,4 @@
-"""A codec extended by more rows: new categories, and numbers beyond the ends; old tokens keep their meaning."""
+"""Extend a codec by more rows: new categories, and numbers beyond the known range; old tokens keep their meaning."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tabsynth.schema.columns import Categorical, Column
 
 @dataclass(frozen=True, eq=False)
 class ExtendedCoder:
-    """The encoder of a column after more rows.
+    """The extended encoder of a column.
 
     Attributes:
         coder: The encoder, with the counts of all rows.
-        place: The new token of each old one, shape (old size,); None if the column is encoded anew.
+        place: The new token of each old one, shape (old size,); None if the column got a new encoding.
         origin: The old token from which each new one continues: a new category from RARE, a number beyond the ends from
             the outermost token, shape (size,).
     """
@@ -41,7 +41,7 @@ class ExtendedCoder:
 
 
 def extend_codec(old: Codec, table: Table, min_group: int) -> tuple[Codec, dict[str, ExtendedCoder]]:
-    """Return a codec of the old rows and of more rows, and how each column's tokens are related to the old ones.
+    """Return the extended codec, and the relation of each column's tokens to the old ones.
 
     Args:
         old: The codec of the old rows.
@@ -75,7 +75,7 @@ def extend_codec(old: Codec, table: Table, min_group: int) -> tuple[Codec, dict[
 
 
 def _extend_values(old: ValueCoder, values: pd.Series, column: Column, min_group: int) -> ExtendedCoder:
-    """Add the categories that enough of the rows have."""
+    """Add the categories with enough new rows."""
     declared = column.values if isinstance(column, Categorical) and column.origin == "declared" else None
     fresh = ValueCoder.measure(values, declared=declared, ordered=old.ordered, min_group=min_group)
     known = set(old.values)
@@ -100,7 +100,7 @@ def _extend_values(old: ValueCoder, values: pd.Series, column: Column, min_group
 
 
 def _extend_numbers(old: QuantileCoder, data: Floats, column: Column, tokens: int, min_group: int) -> ExtendedCoder:
-    """Add bins beyond the ends where enough of the rows are."""
+    """Add bins beyond the known range where there are enough new rows."""
     present = data[~np.isnan(data)]
 
     def tail(beyond: Floats) -> QuantileCoder | None:

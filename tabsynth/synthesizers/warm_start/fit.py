@@ -103,20 +103,20 @@ def fit_warm(model: MaskedSynthesizer, start: MaskedSynthesizer, table: Table, r
 def _kept_relations(
     relations: Relations, codec: Codec, extended: dict[str, ExtendedCoder], frame: pd.DataFrame
 ) -> Relations:
-    """Return the relations that the new rows have too; those that name tokens which moved are dropped."""
+    """Return the relations that also hold in the new rows, without those that refer to renumbered tokens."""
     moved = {name for name, own in extended.items() if own.moved and name not in codec.numeric_coders}
-    anew = {name for name, own in extended.items() if own.place is None}
+    re_encoded = {name for name, own in extended.items() if own.place is None}
     differences = {}
     for name, one in relations.differences.items():
-        if anew.isdisjoint((name, one.partner)):
+        if re_encoded.isdisjoint((name, one.partner)):
             origin = extended[name].origin
             assert origin is not None
             differences[name] = replace(one, part=one.part[origin[: codec.coders[name].n_ordered_tokens]])
-    laws = [law for law in relations.arithmetic if anew.isdisjoint(law.columns)]
-    rules = [rule for rule in relations.rules if (moved | anew).isdisjoint(rule.columns)]
+    arithmetic = [own for own in relations.arithmetic if re_encoded.isdisjoint(own.columns)]
+    rules = [rule for rule in relations.rules if (moved | re_encoded).isdisjoint(rule.columns)]
     return Relations(
         differences,
-        tuple(law for law in laws if Relations(arithmetic=(law,)).hold(frame, codec).all()),
+        tuple(own for own in arithmetic if Relations(arithmetic=(own,)).hold(frame, codec).all()),
         tuple(rule for rule in rules if Relations(rules=(rule,)).hold(frame, codec).all()),
     )
 
@@ -161,7 +161,7 @@ def _slot_origins(start: MaskedSynthesizer, model: MaskedSynthesizer, extended: 
 def _mapped_functions(
     functions: Sequence[FunctionalDependency], origins: Origins, sizes: Sequence[int]
 ) -> list[FunctionalDependency]:
-    """Return the dependencies in the new vocabulary; new tokens decide nothing."""
+    """Return the dependencies in the new vocabulary; new tokens determine nothing."""
     at = {own.slot: (slot, own.place) for slot, own in enumerate(origins) if own is not None}
     out = []
     for function in functions:

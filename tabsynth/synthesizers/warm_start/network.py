@@ -17,7 +17,7 @@ from tabsynth.training.networks.masked import MaskedNet, TokenEmbedding
 
 @dataclass(frozen=True, eq=False)
 class SlotOrigin:
-    """Where a slot of the new network continues from.
+    """Origin of a slot of the new network in the old one.
 
     Attributes:
         slot: The old slot.
@@ -31,7 +31,7 @@ class SlotOrigin:
 
 
 Origins = Sequence[SlotOrigin | None]
-"""For each new slot its origin; None for a slot that the old network did not learn."""
+"""Origin of each new slot; None for a slot that the old network did not learn."""
 
 
 @torch.no_grad()
@@ -72,7 +72,7 @@ def extend_cross(cross: FeatureCross, old: Layout, new: Layout, origins: Origins
 
 
 def _token_sources(old: Layout, new: Layout, origins: Origins) -> tuple[Tensor, Tensor]:
-    """Return the old logit that each new one continues, -1 for none, and whether it is the same token's."""
+    """Return the old logit from which each new one starts, -1 for none, and whether its token is the same."""
     source, kept = np.full(new.total, -1, dtype=np.int64), np.zeros(new.total, bool)
     for at, own in enumerate(origins):
         if own is not None:

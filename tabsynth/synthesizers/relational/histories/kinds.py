@@ -30,7 +30,7 @@ MAX_FITTED = 20_000
 def kinds_of(
     children: pd.DataFrame, schema: Schema, times: Floats | None, rows: Integers, roots: Integers, min_group: int
 ) -> Integers | None:
-    """Kind of each parent's history, -1 without children, shape (parents up to the last that has any,).
+    """Return the kind of each parent's history, -1 without children, shape (parents up to the last that has any,).
 
     Args:
         children: Child rows, sorted by parent and time.
@@ -60,7 +60,7 @@ def kinds_of(
 def _profiles(
     children: pd.DataFrame, schema: Schema, times: Floats | None, own: Integers, parents: int
 ) -> Floats | None:
-    """Square roots of each history's shares of every class of every column, shape (parents, classes)."""
+    """Return the square roots of each history's shares of every class of every column, shape (parents, classes)."""
     parts = []
     for classes in _classes(children, schema, times, own):
         size = int(classes.max()) + 1
@@ -72,7 +72,7 @@ def _profiles(
 
 
 def _classes(children: pd.DataFrame, schema: Schema, times: Floats | None, own: Integers) -> list[Integers]:
-    """Class of each child in each column, and of its gap, shape (n,) each."""
+    """Return the class of each child in each column, and of its gap, shape (n,) each."""
     out = []
     for name, column in schema.items():
         if isinstance(column, Numeric):
@@ -90,7 +90,7 @@ def _classes(children: pd.DataFrame, schema: Schema, times: Floats | None, own: 
 
 
 def _binned(data: Floats) -> Integers:
-    """Equal-mass bins, the last for missing numbers."""
+    """Return the equal-mass bins, the last for missing numbers."""
     present = data[~np.isnan(data)]
     if not len(present):
         return np.zeros(len(data), np.int64)
@@ -99,7 +99,7 @@ def _binned(data: Floats) -> Integers:
 
 
 def _joined(kinds: Integers, centres: Floats, own: Integers, roots: Integers, min_group: int) -> Integers:
-    """Kinds numbered from 0; those of too few roots are dissolved into the nearest of the others."""
+    """Return the kinds numbered from 0; those of too few roots are dissolved into the nearest of the others."""
     held = pd.Series(roots).groupby(kinds[own]).nunique()
     kept = held.index[held >= min_group].to_numpy()
     if len(kept) < 2:
