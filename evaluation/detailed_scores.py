@@ -72,7 +72,9 @@ def detailed_scores(
             add(learner_scores(trained, rng))
         inference = inference_score(encoded_train, encoded_synthetic, encoded_holdout, task, rng)
         if inference is None:
-            notes.append("Regression conclusions are left out: too few coefficients are significant in the real table.")
+            notes.append(
+                "Regression conclusions are left out: fewer than 3 significant coefficients, or more than 500 features."
+            )
         else:
             add([inference])
     report_stage("fairness")

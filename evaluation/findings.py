@@ -151,7 +151,8 @@ def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[st
             if _is_fault(part, scores[score]) and not set(part.columns) & faulty:
                 wrong.setdefault(tuple(sorted(part.columns)), (score, part))
     out: list[Finding] = []
-    related = related_columns(real, faulty, MIN_SHARED_INFORMATION) if len(wrong) > 1 else {}
+    named = {name for pair in wrong for name in pair}
+    related = related_columns(real, named, faulty, MIN_SHARED_INFORMATION)
     while wrong:
         counts: dict[str, int] = {}
         for pair in wrong:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import combinations, permutations
+from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -27,18 +28,40 @@ def dependence_scores(comparison: Comparison) -> list[Score]:
     return scores + ([_information_score(comparison), _conditional_score(comparison)] if d > 1 else [])
 
 
-def evenly_spaced(every: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
-    """At most so many, evenly spaced: the same ones for every table."""
-    if len(every) <= most:
-        return every
-    return [every[i] for i in np.linspace(0, len(every) - 1, most).astype(np.int64)]
+def spaced_combinations(d: int, k: int, most: int) -> list[tuple[int, ...]]:
+    """Return combinations of k of d columns, at most so many, evenly spaced: the same ones for every table."""
+    total = comb(d, k)
+    if total <= most:
+        return list(combinations(range(d), k))
+    return [_combination_at(int(index), d, k) for index in np.linspace(0, total - 1, most).astype(np.int64)]
+
+
+def _combination_at(index: int, d: int, k: int) -> tuple[int, ...]:
+    """Return the combination at an index of the lexicographic order, without listing the others."""
+    out: list[int] = []
+    j = 0
+    while len(out) < k:
+        count = comb(d - j - 1, k - len(out) - 1)
+        if index < count:
+            out.append(j)
+        else:
+            index -= count
+        j += 1
+    return tuple(out)
+
+
+def _spaced_permutations(d: int, most: int) -> list[tuple[int, int]]:
+    """Return ordered pairs of d columns, at most so many, evenly spaced."""
+    total = d * (d - 1)
+    indices = range(total) if total <= most else np.linspace(0, total - 1, most).astype(np.int64).tolist()
+    pairs = (divmod(index, d - 1) for index in indices)
+    return [(a, b + (b >= a)) for a, b in pairs]
 
 
 def _triple_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_TRIPLE_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    every = list(combinations(range(len(bins.sizes)), 3))
-    chosen = evenly_spaced([*every], MAX_TRIPLES)
+    chosen = spaced_combinations(len(bins.sizes), 3, MAX_TRIPLES)
     values, floors, draws = [], [], []
     for triple in chosen:
         keys = [(joint_codes(a, bins.sizes, triple), joint_codes(b, bins.sizes, triple)) for a, b in codes]
@@ -50,7 +73,7 @@ def _triple_score(comparison: Comparison) -> Score:
     return error_score(
         "triple_error",
         "Distance of the joint distribution of three columns, on average over the triples.",
-        f"Total variation over {N_TRIPLE_BINS} bins a column; {len(chosen)} of {len(every)} triples. "
+        f"Total variation over {N_TRIPLE_BINS} bins a column; {len(chosen)} of {comb(len(bins.sizes), 3)} triples. "
         + comparison.method_note,
         [tuple(names[j] for j in triple) for triple in chosen],
         np.array(values),
@@ -62,7 +85,7 @@ def _triple_score(comparison: Comparison) -> Score:
 def _information_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_PAIR_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    chosen = evenly_spaced(list(combinations(range(len(bins.sizes)), 2)), MAX_PAIRS)
+    chosen = spaced_combinations(len(bins.sizes), 2, MAX_PAIRS)
     values, floors, draws = [], [], []
     for pair in chosen:
         shape = (int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]]))
@@ -93,12 +116,14 @@ def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) 
     return float(_normalised_information(counts[None], sizes)[0])
 
 
-def related_columns(real: EncodedTable, excluded: set[str], minimum: float) -> dict[str, set[str]]:
-    """Return the columns that share at least so much information with each column of the real table."""
+def related_columns(real: EncodedTable, wanted: set[str], excluded: set[str], minimum: float) -> dict[str, set[str]]:
+    """Return the columns of the real table that share at least so much information with each of the wanted ones."""
     bins = Bins.of(real, N_PAIR_BINS)
     codes, names = bins.codes(real), real.encoding.names
     out: dict[str, set[str]] = {name: set() for name in names}
     for a, b in combinations([j for j, name in enumerate(names) if name not in excluded], 2):
+        if not {names[a], names[b]} & wanted:
+            continue
         if shared_information(codes[:, a], codes[:, b], (int(bins.sizes[a]), int(bins.sizes[b]))) >= minimum:
             out[names[a]].add(names[b])
             out[names[b]].add(names[a])
@@ -126,7 +151,7 @@ def _entropy(counts: Floats, total: Floats) -> Floats:
 def _conditional_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_PAIR_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    chosen = evenly_spaced(list(permutations(range(len(bins.sizes)), 2)), MAX_PAIRS)
+    chosen = _spaced_permutations(len(bins.sizes), MAX_PAIRS)
     values, floors, draws = [], [], []
     for pair in chosen:
         given, size = int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]])

@@ -7,7 +7,7 @@ error is at least the difference of the shares of missing values; a contingency 
 
 from __future__ import annotations
 
-from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -54,7 +54,8 @@ def fidelity_scores(
     trend_low = np.minimum(trend.floors * scale, 1.0)
     shape_half, shape_reach = shape_spread(train, synthetic, rng)
     floor = f"Floor: {how}."
-    pairs = list(combinations(range(len(encoding.names)), 2))
+    pairs, n_pairs = trend.pairs, comb(len(encoding.names), 2)
+    share = "" if len(pairs) == n_pairs else f" {len(pairs):,} of {n_pairs:,} pairs, in random blocks of columns."
     scores = [
         Score(
             name="shape_error",
@@ -84,7 +85,8 @@ def fidelity_scores(
                 floor=100 * float(np.mean([trend_low[p] for p in pairs])),
                 unit="%",
                 description="Distance of each pair's relation from the real one, on average over the pairs.",
-                method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}",
+                method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}"
+                f"{share}",
                 detail=tuple(
                     Part(
                         columns=(encoding.names[a], encoding.names[b]),

@@ -21,6 +21,9 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 20_000
 SIGNIFICANCE = 0.05
+MAX_FEATURES = 500
+"""Features above which there is no score: the solver's time grows with their cube."""
+
 MIN_SIGNIFICANT = 3
 """Significant coefficients of the real table below which there is no score."""
 
@@ -44,13 +47,15 @@ class RegressionFit:
 def inference_score(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, task: PredictionTask, rng: np.random.Generator
 ) -> Score | None:
-    """The share of the real table's significant coefficients that keep sign and significance; None with under three.
+    """The share of significant coefficients that keep sign and significance; None if there are under three.
 
     The regression is linear for a number and logistic for a class (of several, the commonest against the rest).
     """
     n = min(len(train), len(synthetic), MAX_ROWS)
     samples = [subsample(table, n, rng) for table in (train, synthetic)]
     encoder = FeatureEncoder.of(train, without=task.column, drop_first=True)
+    if len(encoder.names) > MAX_FEATURES:
+        return None
     positive_class = _positive_class(train, task)
     samples.append(subsample(holdout, n, rng))
     base, other, held_out = (_fit_regression(table, encoder, task, positive_class) for table in samples)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 
 from tabsynth.common.arrays import Integers
-from tabsynth.evaluation.metrics.dependence import evenly_spaced
+from tabsynth.evaluation.metrics.dependence import spaced_combinations
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.binning import Bins, joint_codes
 from tabsynth.evaluation.stats.bootstrap import Resample, conditional_variation
@@ -23,6 +21,8 @@ FALSE_ALARM_RATE = 0.05
 MAX_GROUPS = 24
 MAX_LABELS = 12
 MAX_PAIRS = 40
+MAX_COLUMNS = 100
+"""Columns compared in each group, evenly spaced."""
 N_BINS = 5
 
 
@@ -93,7 +93,9 @@ def _select_groups(real: EncodedTable, by: list[str]) -> list[tuple[int, int]]:
 def _parts(d: int, by: int) -> list[tuple[int, ...]]:
     """Return the columns and pairs to compare within a group."""
     others = [j for j in range(d) if j != by]
-    return [*((j,) for j in others), *evenly_spaced(list(combinations(others, 2)), MAX_PAIRS)]
+    others = [others[i] for (i,) in spaced_combinations(len(others), 1, MAX_COLUMNS)]
+    pairs = [(others[a], others[b]) for a, b in spaced_combinations(len(others), 2, MAX_PAIRS)]
+    return [*((j,) for j in others), *pairs]
 
 
 def _distance(codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]) -> float:

@@ -36,7 +36,7 @@ N_CALIBRATION_BINS = 10
 MODEL_KINDS = ("linear", "forest", "boosted")
 TRAINING_TABLES = ("synthetic", "real", "both")
 N_SHUFFLES, MAX_SHUFFLES = 3, 90
-"""Shuffles of each column for its importance, and of all columns of a wide table (at least one each)."""
+"""Shuffles of each column for its importance, and of all columns of a wide table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,14 +217,15 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
     d = rows.shape[1]
     if d < 3:
         return None
-    orders = rng.permuted(
-        np.tile(np.arange(len(rows)), (int(np.clip(MAX_SHUFFLES // d, 1, N_SHUFFLES)) * d, 1)), axis=1
-    )
-    losses = {name: _permutation_losses(trained, name, rows, orders) for name in ("synthetic", "real")}
+    columns = np.arange(d) if d <= MAX_SHUFFLES else np.sort(rng.permutation(d)[:MAX_SHUFFLES])
+    n_orders = int(np.clip(MAX_SHUFFLES // d, 1, N_SHUFFLES)) * len(columns)
+    orders = rng.permuted(np.tile(np.arange(len(rows)), (n_orders, 1)), axis=1)
+    losses = {name: _permutation_losses(trained, name, rows, columns, orders) for name in ("synthetic", "real")}
     draws = np.array([_rank_correlation(w @ losses["synthetic"], w @ losses["real"]) for w in weights])
     half = half_width(draws[1:])
     value = float(draws[0])
     names = [name for j, name in enumerate(trained.test.encoding.names) if j != trained.task.column]
+    names = [names[j] for j in columns]
     on_synthetic, on_real = (weights[0] @ losses[name] / len(rows) for name in ("synthetic", "real"))
     order = np.argsort(-np.abs(on_synthetic - on_real), kind="stable")
     return Score(
@@ -235,21 +236,24 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
         target=1.0,
         unit="ρ",
         description=f"Do synthetic-trained and real-trained models of {target!r} use the same columns?",
-        method=f"Spearman's rank correlation of permutation importances of boosted trees on {len(rows):,} rows; "
+        method=f"Spearman's rank correlation of permutation importances of boosted trees on {len(rows):,} rows, "
+        f"of {len(columns)} columns; "
         f"interval: {N_DRAWS} bootstrap draws. Detail: loss per row, floor: of the real-trained model.",
         detail=tuple(Part(columns=(names[j],), value=float(on_synthetic[j]), floor=float(on_real[j])) for j in order),
     )
 
 
-def _permutation_losses(trained: TrainedModels, name: str, rows: Floats, orders: np.ndarray) -> Floats:
-    """Return the increase of each test row's loss when a column is shuffled, shape (n, d)."""
+def _permutation_losses(
+    trained: TrainedModels, name: str, rows: Floats, columns: np.ndarray, orders: np.ndarray
+) -> Floats:
+    """Return the increase of each test row's loss when a column is shuffled, shape (n, columns)."""
     model = trained.boosters[name]
-    d = rows.shape[1]
+    d = len(columns)
     predicted = _predict(model, rows, trained.task, trained.classes)
     before = _loss(trained, predicted)
     out = np.zeros((len(rows), d))
     for k, order in enumerate(orders):
-        j = k % d
+        j = columns[k % d]
         shuffled = rows[order, j]
         # a row that gets an equal value keeps its loss
         moved = np.flatnonzero((shuffled != rows[:, j]) & ~(np.isnan(shuffled) & np.isnan(rows[:, j])))
@@ -259,7 +263,7 @@ def _permutation_losses(trained: TrainedModels, name: str, rows: Floats, orders:
         changed[:, j] = shuffled[moved]
         after = predicted.copy()
         after[moved] = _predict(model, changed, trained.task, trained.classes)
-        out[:, j] += _loss(trained, after) - before
+        out[:, k % d] += _loss(trained, after) - before
     return np.asarray(out * d / len(orders))
 
 

@@ -16,6 +16,7 @@ from tabsynth.reporting.number_format import format_number
 
 TEMPLATES = "tabsynth.evaluation.rendering"
 MAX_BARS = 10
+MAX_CARDS = 200
 MAX_OPEN_FINDINGS, MAX_REASONS = 8, 3
 """Findings that are not folded away, and scores that are named under a use."""
 
@@ -36,7 +37,8 @@ def render(report: Mapping[str, Any]) -> str:
                 if spec.gauge and name in scores
             ],
             worst=_worst(report["worst"]),
-            cards=_cards(report["distributions"], scores),
+            cards=_cards(report["distributions"], scores)[:MAX_CARDS],
+            cards_left_out=max(len(report["distributions"]) - MAX_CARDS, 0),
             heat=_heat(scores, report["distributions"]),
             heat_steps=charts.HEAT_STEPS,
             seen=_detection_panel(scores),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse.linalg import svds
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.rendering.histograms import MIN_CELL_ROWS
@@ -15,6 +16,9 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 MAX_ROWS = 5_000
 MIN_CELLS, MAX_CELLS, ROWS_PER_CELL = 4, 24, 12
 """Cells of a side: as many as leave that many rows to the average cell."""
+
+MAX_DENSE_FEATURES = 300
+"""Features, or rows, up to which all directions are computed."""
 
 MAX_DEVIATIONS = 3.0
 """Deviations at which a feature is cut, so that no single rare value makes a direction."""
@@ -48,7 +52,7 @@ def projection(
         return np.asarray(np.clip((rows - centre) / scale, -MAX_DEVIATIONS, MAX_DEVIATIONS))
 
     middle = standardise(features).mean(axis=0)
-    _, size, directions = np.linalg.svd(standardise(features) - middle, full_matrices=False)
+    size, directions, variance = _principal_directions(standardise(features) - middle)
     if len(size) < 2 or size[1] <= 1e-9 * size[0]:
         return None
     cells = int(np.clip(np.sqrt(min(n, m) / ROWS_PER_CELL), MIN_CELLS, MAX_CELLS))
@@ -77,13 +81,23 @@ def projection(
         np.add.at(each, encoder.sources, directions[k] ** 2)
         loadings.append([names[j] for j in np.argsort(-each, kind="stable")[:3]])
     return {
-        "explained": [round(float(100 * s**2 / (size**2).sum()), 2) for s in size[:2]],
+        "explained": [round(float(100 * s**2 / variance), 2) for s in size[:2]],
         "real": _grid(counts[0], cells),
         "synthetic": _grid(counts[1], cells),
         "loadings": loadings,
         "difference": round(_percent_apart(*counts), 2),
         "floor": round(float(floor), 2),
     }
+
+
+def _principal_directions(rows: Floats) -> tuple[Floats, Floats, float]:
+    """Return singular values, directions and the total variance; of wide tables the first two of either."""
+    if min(rows.shape) <= MAX_DENSE_FEATURES:
+        _, size, directions = np.linalg.svd(rows, full_matrices=False)
+    else:
+        _, size, directions = svds(rows, k=2, v0=np.ones(min(rows.shape)))
+        size, directions = size[::-1], directions[::-1]
+    return size, directions, float((rows**2).sum()) or 1.0
 
 
 def _percent_apart(left: Integers, right: Integers) -> float:

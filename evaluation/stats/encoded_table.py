@@ -57,6 +57,18 @@ class EncodedTable:
         """Return the some of the rows, by number or by mask."""
         return EncodedTable(self.encoding, self.codes[rows], self.values[rows])
 
+    def select(self, columns: Integers) -> EncodedTable:
+        """Return some of the columns, by position in rising order."""
+        encoding = self.encoding
+        chosen = Encoding(
+            tuple(encoding.names[j] for j in columns),
+            encoding.continuous[columns],
+            encoding.sizes[columns],
+            tuple(encoding.labels[j] for j in columns),
+        )
+        places = (np.cumsum(encoding.continuous) - 1)[columns][chosen.continuous]
+        return EncodedTable(chosen, self.codes[:, columns], self.values[:, places])
+
     def features(self) -> Floats:
         """Features for tree ensembles, shape (n, d): numbers unchanged, categories as codes, missing as NaN."""
         out = self.codes.astype(np.float64)

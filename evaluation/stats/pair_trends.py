@@ -16,7 +16,7 @@ from scipy.special import erf
 from scipy.stats import norm
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.evaluation.stats.bootstrap import SHRINKAGE_STEPS, Resample, familywise_bound
+from tabsynth.evaluation.stats.bootstrap import N_DRAWS, SHRINKAGE_STEPS, Resample, familywise_bound
 from tabsynth.evaluation.stats.distances import (
     contingency_tables,
     correlation_distance,
@@ -35,6 +35,9 @@ N_FIRST_ORDER_ROWS, N_SECOND_ORDER_ROWS = 4_000, 300
 N_SPLITS = 3
 """Random halvings of the real table for the floor of correlations; that of counts is the mean over all of them."""
 
+MAX_BLOCK_COLUMNS = 100
+"""Columns up to which all pairs are compared; of more, the pairs within random blocks of that many columns."""
+
 SQRT_HALF_PI = float(np.sqrt(np.pi / 2))
 
 
@@ -47,12 +50,14 @@ class PairTrends:
         floors: What real rows reach, shape (d, d).
         bound: What the largest of all errors may reach by chance alone, for each pair, shape (d, d).
         half: Half the width of the 95 % interval of the mean over the pairs.
+        pairs: The pairs that were compared, in order.
     """
 
     errors: Floats
     floors: Floats
     bound: Floats
     half: float
+    pairs: tuple[tuple[int, int], ...]
 
 
 @dataclass(eq=False)
@@ -66,7 +71,7 @@ class _VarianceTerms:
         first: What each row adds, shape (r,).
         second: What each two of ``second_order_rows`` add together.
         numeric_second: The share of pairs of numbers in ``second``.
-        permutation_variance: Variance of the sum over the pairs of numbers whose correlations differ by chance alone.
+        permuted: Under each permutation, the sum over the pairs of numbers whose correlations differ by chance alone.
     """
 
     rows: Integers
@@ -75,7 +80,7 @@ class _VarianceTerms:
     first: Floats
     second: Floats
     numeric_second: Floats
-    permutation_variance: float = 0.0
+    permuted: Floats
 
     @classmethod
     def of(cls, n: int, m: int, rng: np.random.Generator) -> _VarianceTerms:
@@ -88,17 +93,15 @@ class _VarianceTerms:
             real + np.arange(min(len(rows) - real, max(N_SECOND_ORDER_ROWS - share, 1))),
         ]
         none = np.zeros((len(second_order_rows), len(second_order_rows)))
-        return cls(rows, real, second_order_rows, np.zeros(len(rows)), none, none.copy())
+        return cls(rows, real, second_order_rows, np.zeros(len(rows)), none, none.copy(), np.zeros(N_DRAWS))
 
     def variance(self, n: int, m: int) -> float:
         """Return the variance of the sum over the pairs."""
         one, other = self.first[: self.real], self.first[self.real :]
         unit = 2 * (1 / n + 1 / m) ** 2
-        second = (
-            unit
-            * (_second_order_variance(self.second + self.numeric_second) - _second_order_variance(self.numeric_second))
-            + self.permutation_variance
-        )
+        second = unit * (
+            _second_order_variance(self.second + self.numeric_second) - _second_order_variance(self.numeric_second)
+        ) + float(self.permuted.var(ddof=1))
         return n * float(one.var()) + m * float(other.var()) + max(second, 0.0)
 
 
@@ -123,26 +126,57 @@ def compare_pairs(
     """
     n, m = len(real), len(other)
     d = len(real.encoding.names)
-    errors, floors, null_mean, null_std = np.zeros((4, d, d))
+    errors, floors, null_mean, null_std = out = np.zeros((4, d, d))
+    compared = np.zeros((d, d), dtype=bool)
     parts = _VarianceTerms.of(n, m, rng)
-    chance = NullDistribution.of(n, m)
-    halves = NullDistribution.of(n // 2, n - n // 2) if held_out is None and n > 1 else None
-    _add_numeric_pairs(real, other, held_out, (errors, floors, null_mean, null_std), parts, rng)
-    tables = [real, other] if held_out is None else [real, other, held_out]
+    blocks = _column_blocks(d, rng)
+    has_numbers = int(real.encoding.continuous.sum()) > 1
+    splits = [rng.permutation(n) for _ in range(N_SPLITS)] if has_numbers and held_out is None and n > 3 else []
+    resample = Resample.of(n, m, rng) if has_numbers else None
+    chance = NullDistribution.of(n, m), NullDistribution.of(n // 2, n - n // 2) if n > 1 else None
+    for block in blocks:
+        tables = [table.select(block) for table in (real, other, held_out) if table is not None]
+        each = np.zeros((4, len(block), len(block)))
+        if resample is not None:
+            _add_numeric_pairs(tables, each, parts, splits, resample)
+        _add_contingency_pairs(tables, each, parts, chance)
+        at = np.ix_(block, block)
+        for whole, part in zip(out, each, strict=True):
+            whole[at] = part
+        compared[at] = True
+    upper = np.nonzero(np.triu(compared, 1))
+    bound = np.zeros((d, d))
+    bound[upper] = familywise_bound(null_mean[upper], null_std[upper])
+    half = float(norm.ppf(0.975)) * float(np.sqrt(parts.variance(n, m))) / max(len(upper[0]), 1)
+    pairs = tuple(zip(upper[0].tolist(), upper[1].tolist(), strict=True))
+    return PairTrends(np.clip(errors, 0.0, 1.0), np.clip(floors, 0.0, 1.0), bound, half, pairs)
+
+
+def _column_blocks(d: int, rng: np.random.Generator) -> list[Integers]:
+    """Return all columns as one block, or random blocks of at most ``MAX_BLOCK_COLUMNS``."""
+    if d <= MAX_BLOCK_COLUMNS:
+        return [np.arange(d)]
+    return [np.sort(part) for part in np.array_split(rng.permutation(d), -(-d // MAX_BLOCK_COLUMNS))]
+
+
+def _add_contingency_pairs(
+    tables: list[EncodedTable],
+    out: Floats,
+    parts: _VarianceTerms,
+    chance: tuple[NullDistribution, NullDistribution | None],
+) -> None:
+    """Fill the four tables of ``out`` for the pairs with a category; the third table, if any, is the held-out one."""
+    errors, floors, null_mean, null_std = out
+    n, m = len(tables[0]), len(tables[1])
     for (a, b), keys, counts in contingency_tables(tables):
         left, right = counts[:2]
         errors[a, b] = errors[b, a] = error = total_variation(left, right, n, m)
-        if held_out is not None:
-            floor = total_variation(left, counts[2], n, len(held_out))
+        if len(tables) > 2:
+            floor = total_variation(left, counts[2], n, len(tables[2]))
         else:
-            floor = 0.5 * float(halves.mean[left].sum()) if halves is not None else 0.0
+            floor = 0.5 * float(chance[1].mean[left].sum()) if chance[1] is not None else 0.0
         floors[a, b] = floors[b, a] = floor
-        null_mean[a, b], null_std[a, b] = _add_contingency_pair(parts, keys, left, right, (n, m), error, chance)
-    upper = np.triu_indices(d, 1)
-    bound = np.zeros((d, d))
-    bound[upper] = familywise_bound(null_mean[upper], null_std[upper])
-    half = float(norm.ppf(0.975)) * float(np.sqrt(parts.variance(n, m))) / max(d * (d - 1) / 2, 1)
-    return PairTrends(np.clip(errors, 0.0, 1.0), np.clip(floors, 0.0, 1.0), bound, half)
+        null_mean[a, b], null_std[a, b] = _add_contingency_pair(parts, keys, left, right, (n, m), error, chance[0])
 
 
 def _add_contingency_pair(
@@ -195,15 +229,11 @@ def _shrinkage_weights(gap: Floats, null_mean: Floats, varies: Floats, error: fl
 
 
 def _add_numeric_pairs(
-    real: EncodedTable,
-    other: EncodedTable,
-    held_out: EncodedTable | None,
-    out: tuple[Floats, ...],
-    parts: _VarianceTerms,
-    rng: np.random.Generator,
+    tables: list[EncodedTable], out: Floats, parts: _VarianceTerms, splits: list[Integers], resample: Resample
 ) -> None:
-    """The pairs of two numbers: half the difference of their correlations; fills the four tables of ``out``."""
+    """Fill the four tables of ``out`` for the pairs of two numbers: half the difference of their correlations."""
     errors, floors, null_mean, null_std = out
+    real, other = tables[:2]
     at = np.flatnonzero(real.encoding.continuous)
     if len(at) < 2:
         return
@@ -211,12 +241,11 @@ def _add_numeric_pairs(
     r, s = (correlations_from_moments(pairwise_moments(values)) for values in scaled)
     gap = correlation_distance(r, s)
     errors[np.ix_(at, at)] = gap
-    if held_out is not None:
-        floors[np.ix_(at, at)] = correlation_distance(r, pairwise_correlations(held_out.values))
-    elif len(real) > 3:
+    if len(tables) > 2:
+        floors[np.ix_(at, at)] = correlation_distance(r, pairwise_correlations(tables[2].values))
+    elif splits:
         each = []
-        for _ in range(N_SPLITS):
-            order = rng.permutation(len(real))
+        for order in splits:
             sides = (order[: len(order) // 2], order[len(order) // 2 :])
             each.append(
                 correlation_distance(*(correlations_from_moments(pairwise_moments(scaled[0][side])) for side in sides))
@@ -242,8 +271,8 @@ def _add_numeric_pairs(
         curve = 0.5 * ~certain * np.sqrt((1 - 2 / np.pi) / 2) / np.where(spread > 0, spread, np.inf)
         two = both[parts.second_order_rows]
         parts.numeric_second += (two * curve) @ two.T
-    drawn = _permuted_correlation_gaps(scaled, Resample.of(n, m, rng))
-    parts.permutation_variance = float(drawn[:, uncertain].sum(axis=1).var(ddof=1))
+    drawn = _permuted_correlation_gaps(scaled, resample)
+    parts.permuted += drawn[:, uncertain].sum(axis=1)
     null_mean[np.ix_(at, at)], null_std[np.ix_(at, at)] = drawn.mean(axis=0), drawn.std(axis=0)
 
 

@@ -254,4 +254,5 @@ def test_importances_are_the_losses_of_rows_with_one_column_shuffled(every_kind:
         shuffled[:, k % d] = shuffled[order, k % d]
         slow[:, k % d] += (loss(shuffled) - loss(rows)) / N_SHUFFLES
     assert np.abs(slow).max() > 0.01
-    assert _permutation_losses(trained, "real", rows, orders) == pytest.approx(slow, abs=1e-12)
+    columns = np.arange(rows.shape[1])
+    assert _permutation_losses(trained, "real", rows, columns, orders) == pytest.approx(slow, abs=1e-12)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.evaluation.rendering import projection
 from tabsynth.evaluation.rendering.closest_records import closest_record_distances
 from tabsynth.evaluation.rendering.column_summary import column_summary
 from tabsynth.evaluation.rendering.correlations import correlation_matrices
@@ -107,3 +108,15 @@ def test_the_recommendation_names_every_use_and_findings_limit_it() -> None:
     assert recommend(uses, {}) == "Suitable for subgroup analysis; with caution for software testing."
     assert recommend(uses, {"memorisation": "poor"}).startswith("Audit this table before any use")
     assert recommend([], {}) == ""
+
+
+def test_principal_directions_of_wide_tables_are_those_of_the_full_decomposition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 40)) * np.r_[9, 5, np.ones(38)]
+    full = projection._principal_directions(rows)
+    monkeypatch.setattr(projection, "MAX_DENSE_FEATURES", 20)
+    some = projection._principal_directions(rows)
+    assert some[0] == pytest.approx(full[0][:2])
+    assert np.abs(some[1] @ full[1][:2].T) == pytest.approx(np.eye(2), abs=1e-6)
+    assert some[2] == full[2] == pytest.approx((full[0] ** 2).sum())

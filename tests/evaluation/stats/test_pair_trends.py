@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import hypergeom, ks_2samp
 
-from tabsynth.evaluation.metrics.fidelity import shape_floor
+from tabsynth.evaluation.metrics.fidelity import fidelity_scores, shape_floor
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.evaluation.stats.null_distance import NullDistribution
@@ -69,3 +69,28 @@ def test_the_interval_is_as_wide_as_fresh_rows_scatter(strength: float) -> None:
         halves.append(found.half)
         np.testing.assert_allclose(found.errors, trend_errors(real, synthetic), atol=1e-12)
     assert np.mean(halves) == pytest.approx(1.96 * np.std(values), rel=0.34)
+
+
+def test_of_many_columns_every_one_is_compared_in_a_block() -> None:
+    rng = np.random.default_rng(0)
+    d, n = 130, 60
+    factor = rng.normal(size=(n, 1))
+
+    def wide() -> pd.DataFrame:
+        numbers = 0.5 * factor + rng.normal(size=(n, d))
+        return pd.DataFrame({f"c{k}": numbers[:, k] if k % 2 else numbers[:, k] > 0 for k in range(d)})
+
+    columns = {f"c{k}": {"kind": "numeric" if k % 2 else "boolean"} for k in range(d)}
+    schema = Schema.from_dict({"columns": columns})
+    real, other, fresh = encode_tables([wide(), wide(), wide()], schema)
+    found = compare_pairs(real, other, fresh, rng)
+    assert set(np.ravel(found.pairs)) == set(range(d))
+    assert len(found.pairs) == 2 * (65 * 64 // 2)
+    a, b = np.array(found.pairs).T
+    np.testing.assert_allclose(found.errors[a, b], trend_errors(real, other)[a, b], atol=1e-12)
+    np.testing.assert_allclose(found.floors[a, b], trend_errors(real, fresh)[a, b], atol=1e-12)
+    mean = found.errors[a, b].mean()
+    assert 0.3 * mean > found.half > 0
+    score = fidelity_scores(real, other, fresh, np.random.default_rng(0))[1]
+    assert "4,160 of 8,385 pairs" in score.method
+    assert len(score.detail) == 4160
