@@ -122,8 +122,7 @@ def test_documents_hold_listed_keys_only(
     private_fit: bool, evidence: Evidence, private: Evidence, keys: Path, tmp_path: Path
 ) -> None:
     held = private if private_fit else evidence
-    waivers = [] if private_fit else WAIVED
-    build(tmp_path / "r", held.rows, about=ABOUT, key=keys / "private.pem", waivers=waivers, **held.arguments)
+    build(tmp_path / "r", held.rows, about=ABOUT, key=keys / "private.pem", waivers=WAIVED, **held.arguments)
     for name in ALLOWED:
         text = (tmp_path / "r" / name).read_text()
         document = yaml.safe_load(text) if name.endswith(".yaml") else json.loads(text)
@@ -138,7 +137,7 @@ def test_documents_hold_listed_keys_only(
 
 
 def test_a_private_release_holds_levels_and_no_figure(private: Evidence, keys: Path, tmp_path: Path) -> None:
-    build(tmp_path / "r", private.rows, about=ABOUT, key=keys / "private.pem", **private.arguments)
+    build(tmp_path / "r", private.rows, about=ABOUT, key=keys / "private.pem", waivers=WAIVED, **private.arguments)
     document = json.loads((tmp_path / "r/evaluation.json").read_text())
     assert document["figures"] == "levels"
     assert all(set(score) == {"name", "title", "level"} for score in document["scores"])
