@@ -39,7 +39,7 @@ def augmentation_scores(
         augmented: The same with rows added, or any other training table.
         holdout: Real rows for the test.
         target: The column of classes.
-        schema: What the columns are; by default the table's own, or inferred from ``train``.
+        schema: The schema of the columns; by default the table's own, or inferred from ``train``.
         seeds: How often each classifier is trained.
         seed: Fixes every draw.
 
@@ -80,7 +80,7 @@ def parity_scores(
         holdout: Real rows for the test.
         target: The column of classes.
         by: The column that makes the groups.
-        schema: What the columns are; by default the table's own, or inferred from ``train``.
+        schema: The schema of the columns; by default the table's own, or inferred from ``train``.
         seeds: How often each classifier is trained.
         seed: Fixes every draw.
 
@@ -153,7 +153,7 @@ def robustness_scores(
         holdout: Rows that it has not seen.
         y: Their labels, shape (n,).
         epsilon: How far each number may move, in its standard deviations; see ``adversarial_rows``.
-        flips: How many categories of a row may change.
+        flips: Maximum number of changed categories of a row.
         fixed: Columns that must not change.
         seed: Seed of the changes.
 

@@ -162,7 +162,7 @@ def compare(
         synthetic: The synthetic tables by a name for each, such as that of the model.
         holdout: Real rows that no model has seen.
         target: The column to predict.
-        schema: What the columns are; default: the Table's own, or inferred from ``train``.
+        schema: The schema of the columns; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports.
         quick: Compute only the scores that train no model, and detection on a sample; see ``evaluate``.

@@ -112,7 +112,7 @@ def evaluate(
         holdout: Real rows that the model has not seen. Without them utility and memorisation are left out, and the
             floor of fidelity comes from halves of ``train``.
         target: The column to predict for utility; default: the one with the role ``target``, if any.
-        schema: What the columns are; default: the Table's own, or inferred from ``train``.
+        schema: The schema of the columns; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports; default: if the package is installed.
         thorough: Whether to add the detailed scores: three-way distributions, tails, missing values, subgroups,

@@ -24,7 +24,7 @@ class MetricSpec:
     """Presentation and limits of one score.
 
     Attributes:
-        area: What it is about.
+        area: Subject of the score.
         title: Its name on pages.
         limits: How far beyond its floor, at the better end of its interval, it may lie to be good, then fair; in its
             unit. A score without a floor for real rows has no limits.

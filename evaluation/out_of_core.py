@@ -97,7 +97,7 @@ def file_fidelity(
     Args:
         train: The real rows.
         synthetic: The synthetic rows, with the same columns.
-        schema: What the columns are; by default inferred from the first rows of ``train``.
+        schema: The schema of the columns; by default inferred from the first rows of ``train``.
         memory: DuckDB's memory limit.
         threads: DuckDB's threads; by default all cores.
 

@@ -27,7 +27,7 @@ class BinSpec:
 
     Attributes:
         names: The d columns, continuous ones first.
-        numbers: How many are continuous.
+        numbers: Number of continuous columns.
         edges: Inner edges of the bins of each continuous column.
         quantiles: Its quantiles, for its own distribution.
         centre: Its mean and deviation, shape (numbers, 2).

@@ -37,7 +37,7 @@ class RepeatedTraining:
         truth: Their class, 0 to classes - 1, shape (n,).
         predictions: For each of the two tables, probabilities of the classes, shape (seeds, n, classes).
         weights: How often each test row is drawn, shape (1 + DRAWS, n); the first draw takes every row once.
-        training_draws: Which trainings each draw takes, shape (1 + DRAWS, seeds); the first takes each once.
+        training_draws: Trainings of each bootstrap draw, shape (1 + DRAWS, seeds); the first takes each once.
     """
 
     test: EncodedTable

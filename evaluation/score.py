@@ -63,11 +63,11 @@ class Score:
         better: Whether ``lower`` or ``higher`` is better, or nearer to ``target``.
         target: The best value there is; required when ``better`` is ``target``.
         floor: The value that real rows reach in the place of the synthetic ones; None when it was not measured.
-        beside: What the floor is of: ``real data``, or another table that this one is compared with.
+        beside: Origin of the floor: ``real data``, or another table that this one is compared with.
         unit: ``%`` or a name such as ``AUC``; empty for a plain number.
-        description: What the figure says, in one line.
+        description: Meaning of the figure, in one line.
         method: How interval and floor were found.
-        detail: What each column or pair adds.
+        detail: Contribution of each column or pair.
 
     Raises:
         DataError: The value is not finite, the interval is upside down, or a target is missing.

@@ -245,7 +245,7 @@ def sdmetrics_metric(
         train: The real table.
         synthetic: The synthetic one.
         columns: One column, the two of a pair, or all columns of a table's metric.
-        options: What the metric's ``compute`` takes besides.
+        options: Further arguments of the metric's ``compute``.
 
     Raises:
         InputError: Another name, or the wrong number of columns.

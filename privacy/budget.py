@@ -23,11 +23,11 @@ class Privacy:
     Attributes:
         epsilon: The most privacy that the fit may spend.
         delta: Its delta. Left out, it is min(1e-6, 1 / (10 n_public)).
-        unit: What is protected: ``row``, or the name of the column that identifies persons.
+        unit: The protected unit: ``row``, or the name of the column that identifies persons.
         rows_per_person: With a person as the unit, how many rows of each are used at most (chosen at random).
         ledger: The data set's ledger, or the path of its file (created on first use, with this budget); a fit
             that would exceed its remaining budget is refused. Default: the fit is counted alone.
-        n_public: About how many rows the table has, where that is public knowledge; never the private count itself.
+        n_public: Approximate number of rows, if it is public knowledge; never the private count itself.
         insecure_seed: For tests only: noise from this seed. Every output is stamped NOT DP.
 
     Example:

@@ -52,7 +52,7 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         frame: The raw rows.
         schema: The declared schema; columns of categories without values and of numbers or dates without bounds are
             measured, and so are the decimals and the nullability of such columns where they are not declared.
-        privacy: What to spend; its ``ledger`` must be the data set's, so that a later fit is counted with it.
+        privacy: The budget to spend; its ``ledger`` must be the data set's, so that a later fit is counted with it.
 
     Returns:
         The schema with the measured columns marked ``measured``, and with what was charged in its ``ledger``: a fit
@@ -191,13 +191,13 @@ def quantiles(
 
     Args:
         read: Gives the column's numbers, without missing ones, shape (n,).
-        shares: Which quantiles, each from 0 to 1, in thousandths.
+        shares: Levels of the quantiles, each from 0 to 1, in thousandths.
         grid: The candidates, ascending; public.
         rho: The zCDP to spend on all of them.
-        ledger: What is charged.
+        ledger: The ledger that is charged.
         columns: The columns that are read.
         noise: Where the randomness comes from.
-        max_rows_per_unit: How many rows a unit has at most.
+        max_rows_per_unit: Maximum rows of a unit.
 
     Raises:
         PrivacyError: The budget does not allow it; nothing was read.

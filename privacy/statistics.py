@@ -56,7 +56,7 @@ class Estimate:
     """A statistic with its interval.
 
     Attributes:
-        name: What is estimated.
+        name: Name of the estimate.
         value: The estimate, with the procedure's bias taken off.
         interval: Confidence interval at the requested level.
         naive: The statistic of the synthetic rows as they are.

@@ -35,7 +35,7 @@ def quality_scores(
 
     Args:
         real: The table; it may break the schema.
-        schema: What the columns should be.
+        schema: The declared schema.
         synthetic: Another table, whose shares are the floors of the detail.
         today: The day that dates are compared with; default: now.
 

@@ -37,8 +37,8 @@ class DetectionResult:
 
     Attributes:
         sides: The real and the synthetic rows, n each.
-        rows: Which rows of the synthetic table these are, shape (n,).
-        is_synthetic: Which of the 2n rows are synthetic.
+        rows: Positions of the rows in the synthetic table, shape (n,).
+        is_synthetic: Whether each of the 2n rows is synthetic.
         folds: Rows learned from and rows held out.
         probability: Cross-validated probability that a row is synthetic, shape (2n,).
         models: The classifier of each fold.

@@ -37,7 +37,7 @@ class SensitiveGroups:
         column: Its place.
         codes: The codes of the groups.
         labels: A name for each.
-        bins: What cuts a number into quarters.
+        bins: Quartile edges of a number.
     """
 
     name: str

@@ -29,8 +29,8 @@ class DatabaseReport:
 
     Attributes:
         scores: Scores by name: ``TABLE.SCORE`` for tables and sequences, ``TABLE.COLUMN.SCORE`` for links.
-        tables: What each table is: rows of both sides, key, order.
-        links: What each link is: child, column, parent, and children per parent on both sides.
+        tables: Description of each table: rows of both sides, key, order.
+        links: Description of each link: child, column, parent, and children per parent on both sides.
         distributions: Counts for the pictures of each table.
         notes: Omissions and their reasons.
         provenance: Contents' fingerprints, seed, versions, and the model's card if one was given.

@@ -13,10 +13,10 @@ class DatabaseMetric:
     """Presentation and limits of one score.
 
     Attributes:
-        group: What it is about.
+        group: Subject of the score.
         title: Its name on pages.
         limits: How far above its floor, at the better end of its interval, it may lie to be good, then fair.
-        description: What it says, in one sentence.
+        description: Meaning, in one sentence.
         unit: ``%`` or ``AUC``.
     """
 

@@ -66,7 +66,7 @@ def encode_databases(
 
     Args:
         sides: The tables of each side by name.
-        titles: What each side is called in messages.
+        titles: Name of each side in messages.
         schema: The database's schema.
 
     Raises:

@@ -23,7 +23,7 @@ def delong_auc(
     three: an event never seen in m rows has a rate of at most 3 / m.
 
     Args:
-        positive: Which rows are of the positive class, shape (n,); both classes must occur.
+        positive: Rows of the positive class, shape (n,); both classes must occur.
         score: Higher for rows predicted positive, shape (n,).
         n_compared: Of how many AUCs this is the largest. Where none of them differs from 0.5 only the lower end can
             err, for any; where one differs much the upper end can, for this one. So the lower end shares the 5 %
@@ -56,7 +56,7 @@ def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats
     """Return the AUC under several weights of the same rows, such as bootstrap weights; ties count half.
 
     Args:
-        positive: Which rows are of the positive class, shape (n,).
+        positive: Rows of the positive class, shape (n,).
         score: Shape (n,).
         weights: How often each row is drawn, shape (b, n).
 

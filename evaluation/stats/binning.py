@@ -17,7 +17,7 @@ class Bins:
     Attributes:
         edges: Of a continuous column, the inner edges; None for a category.
         tables: Of a category, the new code of each code; None for a continuous column.
-        sizes: How many codes each column has, 0 for missing included.
+        sizes: Number of codes of each column, including 0 for missing.
     """
 
     edges: tuple[Floats | None, ...]

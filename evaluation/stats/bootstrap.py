@@ -96,7 +96,7 @@ class Resample:
         right: Draws of the other one.
         chance: Permutations of all groups between the tables: 1 for
             groups of the first, shape (N_DRAWS, all groups). No row is drawn twice: copies would agree in all columns.
-        scale: What turns deviations of the rows drawn from into those of all rows.
+        scale: Factor from deviations of the resampled rows to those of all rows.
     """
 
     left: BootstrapSide

@@ -26,7 +26,7 @@ class Encoding:
     Attributes:
         names: The d scored columns, in the schema's order. Identifiers and free text are not scored.
         continuous: Whether each is numeric or datetime (a number) rather than a category.
-        sizes: How many codes each has, the code 0 for missing included.
+        sizes: Number of codes of each column, including 0 for missing.
         labels: Of a category, what the codes 1, 2, ... stand for; empty for a continuous column.
     """
 
@@ -41,7 +41,7 @@ class EncodedTable:
     """One table's scored columns.
 
     Attributes:
-        encoding: What the codes mean.
+        encoding: The encoding of the codes.
         codes: Codes, shape (n, d); 0 is missing. A continuous column is coded by its bin.
         values: Numbers of the continuous columns, shape (n, c), NaN for missing; datetimes in seconds since 1970.
     """

@@ -47,8 +47,8 @@ class PairTrends:
 
     Attributes:
         errors: Of every pair, shape (d, d), symmetric, zero on the diagonal.
-        floors: What real rows reach, shape (d, d).
-        bound: What the largest of all errors may reach by chance alone, for each pair, shape (d, d).
+        floors: Values that real rows reach, shape (d, d).
+        bound: Familywise bound of each pair by chance, shape (d, d).
         half: Half the width of the 95 % interval of the mean over the pairs.
         pairs: The pairs that were compared, in order.
     """
@@ -66,10 +66,10 @@ class _VarianceTerms:
 
     Attributes:
         rows: Numbers of these rows in both tables laid end to end, those of the real one first, shape (r,).
-        real: How many of them are real.
-        second_order_rows: Which of them enter the second part.
-        first: What each row adds, shape (r,).
-        second: What each two of ``second_order_rows`` add together.
+        real: Number of real rows among them.
+        second_order_rows: Rows of the second-order term.
+        first: First-order contribution of each row, shape (r,).
+        second: Second-order contribution of each two of ``second_order_rows``.
         numeric_second: The share of pairs of numbers in ``second``.
         permuted: Under each permutation, the sum over the pairs of numbers whose correlations differ by chance alone.
     """

@@ -124,11 +124,11 @@ def error_score(
 
     Args:
         name: The score's name.
-        description: What it says.
+        description: Meaning of the score.
         method: How it was found.
-        columns: What each part is of, p in all.
+        columns: The column or columns of each part, p in all.
         values: Errors, shape (p,), from 0 to 1.
-        floors: What real rows reach, shape (p,).
+        floors: Values that real rows reach, shape (p,).
         draws: Errors under every draw, and by chance alone, shape (2, DRAWS, p).
         rate: Share of tables of one population of which some part may reach beyond its ``chance``.
     """

@@ -121,7 +121,7 @@ def compose_epsilon(events: Sequence[Mapping[str, Any]], delta: float, *, quick:
     """Return the epsilon of adaptively composed events.
 
     Args:
-        events: What ``event_to_data`` wrote.
+        events: Results of ``event_to_data``.
         delta: The delta at which epsilon is wanted.
         quick: Leave out the accountant of privacy losses, which is dear, where Renyi's can do alone.
 

@@ -30,7 +30,7 @@ class PrivacyLedger:
     Args:
         epsilon: The budget; infinity keeps count without a bound.
         delta: The delta at which it is counted, fixed from the start.
-        unit: What is protected: ``row``, or the column that names a person.
+        unit: The protected unit: ``row``, or the column that names a person.
         neighbours: The neighbouring relation.
         path: Its file, created or continued; several processes may charge one file. Default: in memory.
         parent: A data set's ledger that every charge goes to as well, before it counts here.
@@ -107,8 +107,8 @@ class PrivacyLedger:
         """Charge a read that is about to happen.
 
         Args:
-            event: What the mechanism amounts to: an event of dp-accounting, or one as data.
-            purpose: What the read is for.
+            event: The privacy event of the mechanism: an event of dp-accounting, or one as data.
+            purpose: Purpose of the read.
             columns: The columns that will be read.
             sensitivity: The most by which one unit moves what is read.
             delta: Probability, on top of the event, that its guarantee fails.

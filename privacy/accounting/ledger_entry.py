@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         index: Its number in the ledger.
-        purpose: What the read was for.
+        purpose: Purpose of the read.
         columns: The columns that were read.
         event: The dp-accounting event as data.
         delta: Probability, on top of the event, that its guarantee fails (a threshold's; 0 for most).

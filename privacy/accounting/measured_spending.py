@@ -34,7 +34,7 @@ def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: Priva
     """Raise if a fit cannot be composed with the measurements of its schema.
 
     Args:
-        measured: What was charged for the schema.
+        measured: Charges for measuring the schema.
         unit: The fit's unit of privacy.
         dataset: The data set's ledger, where there is one.
 

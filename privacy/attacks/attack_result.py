@@ -18,7 +18,7 @@ class Finding:
 
     Attributes:
         name: The key of its score.
-        group: Which question it belongs to.
+        group: The question to which it belongs.
         attack: The attack's name for people.
         records: Which records were attacked: random ones, the most isolated ones, or those that lie nearest to the
             synthetic table (both chosen without looking at membership).
@@ -31,12 +31,12 @@ class Finding:
         success: The attack's own rate on training records, 0 to 1, where it has one.
         control: The same on records that were not learned.
         baseline: The same on training records for who does not have the synthetic table.
-        description: What the figure says, in one line.
+        description: Meaning of the figure, in one line.
         method: How it was found, and after whom.
         detail: The figure by column or subgroup.
         counts: Records that the attack names and all records: of the members attacked, then of the controls.
         p_reverse: p-value of the opposite: that controls are recognised more than members.
-        evidence: Which of several figures is the surest, where that is not ``value``.
+        evidence: The most certain of several figures, if it is not ``value``.
     """
 
     name: str

@@ -29,7 +29,7 @@ class Rate:
         fpr: The false-positive rate asked for.
         value: Share of members above the threshold that at most ``fpr`` of the controls exceed.
         interval: 95 % interval of the true-positive rate at exactly ``fpr``; it covers the threshold's noise too.
-        chance: What the true-positive rate is if members and controls are alike.
+        chance: True-positive rate if members and controls have the same distribution.
         p: Chance of as many members above the threshold if they are.
         members: Number of members.
         controls: Number of controls.

@@ -31,7 +31,7 @@ class AttackResults:
         secrets: Attribute inference for each secret and set of records, of which the findings hold the surest.
         rates: Membership rates at each false-positive rate.
         smoke: Scores that are not attacks.
-        copied: Which training rows occur in the synthetic table, shape (n,).
+        copied: Training rows that occur in the synthetic table, shape (n,).
     """
 
     game: MembershipGame

@@ -46,7 +46,7 @@ def attack_with_shadow_models(
     Args:
         fit: Called ``N_SHADOW_MODELS`` times, on tables of the training table's size less some of ``rows``.
         train: The training rows.
-        schema: What they are.
+        schema: Their schema.
         rows: Row numbers of the records in ``train``.
         seed: Fixes every draw; the i-th model gets the seed ``seed + i``.
         step: Called after each model.

@@ -52,7 +52,7 @@ def infer_source(
         synthetic: The synthetic table.
         took_part: Rows of each site that was mixed in, none of them learned.
         stayed_out: Rows of each site that was not.
-        schema: What the columns are.
+        schema: The schema of the columns.
 
     Raises:
         DataError: Fewer than two sites on a side, or a name on both.
@@ -112,7 +112,7 @@ def infer_source_with_models(
         others: Rows of all other sites.
         site: The site's rows that may be mixed in.
         held_out: More rows of the site, never mixed in, by which the adversary knows it.
-        schema: What the columns are.
+        schema: The schema of the columns.
         seed: Fixes every draw.
         step: Called after each fit.
 

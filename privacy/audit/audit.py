@@ -68,9 +68,9 @@ def audit(
         synthetic: The synthetic rows, with the same columns.
         holdout: Real rows of the same population that it has not seen, drawn at random. Without them there is no
             verdict.
-        schema: What the columns are. Those with the role ``sensitive`` are the secrets that an intruder infers (none:
+        schema: The schema. Columns with the role ``sensitive`` are the secrets that an intruder infers (none:
             every column), those with ``quasi_identifier`` are counted together.
-        privacy: What was claimed; the measured epsilon is held against it.
+        privacy: The claimed guarantee, with which the measured epsilon is compared.
         fit: The model at hand, ``fit(frame, seed) -> synthetic frame``: adds a shadow-model attack on the ten most
             exposed records. It is called 24 times.
         seed: Fixes every draw.

@@ -72,7 +72,7 @@ def epsilon_from_scores(
 
     Args:
         score: Higher for records believed in, shape (n,).
-        member: Which were in, shape (n,).
+        member: Whether each was in the training table, shape (n,).
         delta: Of the claim.
         level: Chance of a bound above the truth.
     """

@@ -31,10 +31,10 @@ class AuditReport:
         scores: Scores by name.
         tests: For each tested score its p-value, the one corrected for the number of tests, and the attack's own rates.
         significant: Names of the scores beyond chance after correction, the surest first.
-        claim: What was claimed and measured, if a privacy was stated.
+        claim: The claimed and the measured epsilon, if a claim was given.
         questions: The nine questions with status and answer.
         details: Figures for the pictures: ROC curves, risk by percentile, rates, secrets, k-map counts, power.
-        notes: What was left out, and why.
+        notes: Omissions and their reasons.
         provenance: Contents' fingerprints, seed and versions.
         worst: Training records most at risk, by row number; neither in the JSON nor on the page.
     """

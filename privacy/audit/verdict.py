@@ -20,7 +20,7 @@ class Claim:
     """A claimed epsilon, and the measured lower bound.
 
     Attributes:
-        epsilon: What is claimed; 0 if the claim is that nothing can be learned of a record (no privacy was stated).
+        epsilon: The claimed epsilon; 0 if the claim is that nothing can be learned of a record (no privacy was stated).
         delta: Of the claim.
         measured: Lower bound on epsilon, at 95 % confidence.
         most: The most that the audit could have measured, had every guess been right.
@@ -52,7 +52,7 @@ def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
     """Return the verdict on a claimed epsilon, and a sentence for it.
 
     Args:
-        claim: What was claimed and measured.
+        claim: The claimed and the measured epsilon.
         found: The attacks that are significant after correction, the surest first.
     """
     kind = decide(claim.measured > claim.epsilon, claim.power)

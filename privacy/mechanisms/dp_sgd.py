@@ -44,7 +44,7 @@ class DpSgdConfig:
         multiplier: Standard deviation of the noise, in units of ``clip``.
         clip: Largest norm of what one unit adds to the sum of gradients.
         rows: The public or noisy number of rows that the mean is taken over: the divisor is ``rate * rows``.
-        max_rows_per_unit: How many rows a unit has at most. All rows of a unit are in a batch together, and each is
+        max_rows_per_unit: Maximum rows of a unit. All rows of a unit are in a batch together, and each is
             clipped to its share of ``clip``.
     """
 
@@ -128,7 +128,7 @@ class ChargedDpSgd:
 
     Attributes:
         config: The charged parameters.
-        ledger: What was charged.
+        ledger: The ledger that was charged.
         entry: The charge.
         noise: Where seeds and batches come from.
     """
@@ -151,7 +151,7 @@ class ChargedDpSgd:
         """Train a module of Opacus' layers in place; each layer is called once in a forward pass.
 
         Args:
-            module: What is trained.
+            module: The module to train.
             losses: Computed with the module that it is given.
             read: Gives the private rows, shape (rows, slots), and the unit of each, or None where each row is one.
             learning_rate: Adam's rate at a step.
@@ -192,7 +192,7 @@ class DpSgdStep:
     """One noisy step at a time, by Opacus: ghost clipping, noise and division by the public batch size.
 
     Args:
-        module: What is trained.
+        module: The module to train.
         config: Clipping, noise and divisor.
         noise: Where the noise comes from.
     """
@@ -275,7 +275,7 @@ class _UnitRows:
     """The rows of units.
 
     Attributes:
-        count: How many units there are.
+        count: Number of units.
         of: The unit of each row, None where each row is one.
     """
 

@@ -32,9 +32,9 @@ def exponential(
     Args:
         read_scores: Gives a whole-number score of each candidate; how many there are is public.
         sensitivity: The most by which one unit changes any score (d).
-        ledger: What is charged: eps^2 / 8 of zCDP, by the bounded range of the mechanism (Cesar and Rogers, arXiv
+        ledger: The ledger; charged eps^2 / 8 of zCDP, by the bounded range of the mechanism (Cesar and Rogers, arXiv
             2004.07223, Lemma 3.4).
-        purpose: What is chosen.
+        purpose: Purpose of the selection, for the ledger.
         columns: The columns that the scores are of.
         noise: Where the randomness comes from.
         epsilon: The mechanism's eps; give this or ``rho``.

@@ -15,7 +15,7 @@ class GhostLayer(nn.Module):
         """Return the norm of each row's gradient of every weight, shape (rows,).
 
         Args:
-            inputs: What the layer was given, rows first.
+            inputs: Inputs of the layer, rows first.
             gradients: The gradient of each row's own loss by what the layer gave.
         """
         raise NotImplementedError

@@ -41,8 +41,8 @@ def noisy_counts(
         sigma: Scale of the noise, in counts.
         sensitivity: The most by which one unit changes the counts, in Euclidean norm: 1 for a histogram of rows, k for
             persons of up to k rows (all may fall into one cell).
-        ledger: What is charged.
-        purpose: What the counts are for.
+        ledger: The ledger that is charged.
+        purpose: Purpose of the counts, for the ledger.
         columns: The columns that they are of.
         noise: Where the noise comes from.
 
@@ -73,8 +73,8 @@ def noisy_count_vectors(
         reads: Each gives one vector.
         sigmas: Scale of the noise of each.
         sensitivity: The most by which one unit changes any one vector, in Euclidean norm.
-        ledger: What is charged.
-        purpose: What the counts are for.
+        ledger: The ledger that is charged.
+        purpose: Purpose of the counts, for the ledger.
         columns: The columns that they are of.
         noise: Where the noise comes from.
 
@@ -116,11 +116,11 @@ def noisy_sum(
         low: Numbers below are counted as this.
         high: Numbers above are counted as this.
         sigma: Scale of the noise, in units of the sum.
-        ledger: What is charged.
-        purpose: What the sum is for.
+        ledger: The ledger that is charged.
+        purpose: Purpose of the sum, for the ledger.
         columns: The columns that it is of.
         noise: Where the noise comes from.
-        max_rows_per_unit: How many rows a unit has at most.
+        max_rows_per_unit: Maximum rows of a unit.
 
     Raises:
         PrivacyError: The budget does not allow it (nothing was read), or the bounds or numbers are not whole.

@@ -39,10 +39,10 @@ def discover(
         read: Gives the column.
         rho: The zCDP to spend.
         delta: The probability to spend.
-        ledger: What is charged.
+        ledger: The ledger that is charged.
         column: The column's name.
         noise: Where the noise comes from.
-        max_rows_per_unit: How many rows a unit has at most.
+        max_rows_per_unit: Maximum rows of a unit.
 
     Raises:
         PrivacyError: The budget does not allow it; nothing was read.

@@ -27,7 +27,7 @@ class QuantileCoder:
         edges: Bin edges for encoding, shape (bins - 1,).
         counts, allowed_tokens: As in ``ValueCoder``.
         decimals, unit: Values inside an interval are multiples of ``unit / 10**decimals``; None = not rounded.
-        rounding: How much more coarsely they are rounded, and how often; None where all are alike.
+        rounding: Coarser rounding units and their frequencies; None if all numbers have the same.
     """
 
     low: Floats

@@ -35,7 +35,7 @@ class ModelFile:
     """Contents of a model file.
 
     Attributes:
-        kind: Which synthesizer (or checkpoint) wrote it.
+        kind: Kind of the synthesizer (or checkpoint) that wrote it.
         config: Plain data.
         arrays: Named arrays.
     """

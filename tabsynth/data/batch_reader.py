@@ -57,7 +57,7 @@ class Batches:
         """Yield the batches, each with its own index.
 
         Args:
-            columns: Which columns to read; all by default.
+            columns: Columns to read; all by default.
             rows: Maximum rows of a batch.
 
         Raises:

@@ -25,7 +25,7 @@ class Manifest:
     """A sharded sample.
 
     Attributes:
-        plan: What decides its content.
+        plan: The parameters that determine its content.
         shards: The finished shards in order.
     """
 

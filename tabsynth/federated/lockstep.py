@@ -101,7 +101,7 @@ class LockstepSynthesizer(MarginalSynthesizer):
     """The private mixture with another source of counts; it keeps the rows that it has encoded.
 
     Attributes:
-        source: Where counts come from.
+        source: The source of counts.
         encoded_rows: The rows of an earlier run, which are not encoded again.
     """
 

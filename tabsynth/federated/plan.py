@@ -34,7 +34,7 @@ class FederatedPlan:
         sites_per_person: With persons as the unit, at how many sites a person may have rows.
         curious_sites: How many sites may try, with the coordinator, to learn of the rows of another: the noise holds
             without their parts. 0 protects from the coordinator and from readers of the model alone.
-        n_public: About how many rows there are in all, where that is public.
+        n_public: Approximate number of rows of all sites, if it is public.
         components: Components of the mixture; by default from the noisy number of rows and the budget.
         seed: Seed of the mixture's start, which decides nothing of the noise.
     """

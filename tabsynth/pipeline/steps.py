@@ -58,7 +58,7 @@ class Steps(ABC):
         progress: Whether to show progress bars.
         files: Where each output of a finished step is.
         hashes: SHA-256 of each output of a finished step.
-        sources: What each finished step was made from.
+        sources: Hashes of the inputs of each finished step.
         facts: Facts of each finished step.
     """
 

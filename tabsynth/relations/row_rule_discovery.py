@@ -51,7 +51,7 @@ class Columns:
 
     Attributes:
         numbers: Numeric columns, missing as NaN, shape (n,) each.
-        units: What the numbers of each column measure; only columns of one unit are compared.
+        units: Unit of the numbers of each column; only columns of one unit are compared.
         steps: The smallest difference between numbers of a column, 0 if unknown.
         groups: Columns of few values: the value of each row as a number or a token, missing as NaN, shape (n,).
         labels: Spelling of the values of each of these columns.

@@ -100,7 +100,7 @@ def build(
         key: File of the private key that signs.
         password: Of the private key, if it has one.
         model: The model, or its file: gives schema, ledger and model card.
-        schema: What the columns are, and the keys of linked tables; default: the model's, else inferred from the
+        schema: The schema of the columns, and the keys of linked tables; default: the model's, else inferred from the
             synthetic rows.
         evaluation: The evaluation of these rows, or its JSON file.
         audit: The audit of these rows, or its JSON file.

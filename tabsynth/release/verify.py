@@ -42,7 +42,7 @@ class Check:
 
     Attributes:
         status: ``ok``, ``failed``, ``note`` (to be read by a person) or ``cannot`` (cannot be checked).
-        text: What was checked, and what was found.
+        text: The check and its result.
         file: The file that it is about, if one.
     """
 
@@ -56,7 +56,7 @@ class Verification:
     """Result of a verification.
 
     Attributes:
-        checks: What was checked, in order, and what cannot be.
+        checks: The checks in order, and what cannot be checked.
         name: The release's name, version and date; empty unless the manifest is authentic.
     """
 

@@ -100,7 +100,7 @@ class Formula:
         Args:
             text: The formula.
             columns: The columns that it may read; None for any.
-            where: What it belongs to, for messages.
+            where: Name of its owner in messages.
 
         Raises:
             InputError: It cannot be parsed, or uses what is not in the language.

@@ -177,7 +177,7 @@ class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
         Args:
             number: Number of the chunk, from 0.
             n: Number of rows of all chunks together.
-            given: What all rows must meet, as in ``sample``.
+            given: Conditions on all rows, as in ``sample``.
             chunk: Rows of a chunk; the last may be shorter.
             seed: Seed of all chunks.
         """

@@ -52,7 +52,7 @@ class SampleContext:
     """State of one sampling call.
 
     Attributes:
-        rng: Source of random numbers.
+        rng: Random generator.
         progress: Whether to show a progress bar; None shows one on a terminal.
         keys: Seed of the identifiers, shared by the chunks of one sample.
         start: Rows drawn before with the same ``keys``.

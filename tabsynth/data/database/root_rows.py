@@ -78,7 +78,7 @@ def take_roots(
     Args:
         tables: The tables by name.
         schema: Their schema.
-        chosen: Which rows of the root table, shape (n,).
+        chosen: The chosen rows of the root table, shape (n,).
     """
     roots, below = root_rows(tables, schema), tables_below(schema, root_table(schema))
     keep = {name: np.append(chosen, False)[roots[name]] for name in below}

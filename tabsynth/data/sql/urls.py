@@ -46,7 +46,7 @@ class DatabaseUrl:
         dialect: How the database is opened.
         label: The URL without secrets, for messages.
         table: The table named by the URL's fragment, if any.
-        address: What the driver connects to; it may hold a password and is never shown.
+        address: The address for the driver; it may contain a password and is never shown.
         secrets: Texts that are removed from every message of the driver.
     """
 
@@ -70,7 +70,7 @@ class DatabaseUrl:
         """Call a driver; its errors become ours, without secrets and without the driver's exception in their chain.
 
         Args:
-            action: What is attempted, for the message ("read the table 'a' from").
+            action: The attempted action, for the message ("read the table 'a' from").
             call: The call.
 
         Raises:

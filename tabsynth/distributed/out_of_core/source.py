@@ -32,7 +32,7 @@ class Source:
     Attributes:
         table: The path, pattern or URL.
         declared: The declared schema; None if it is inferred from the sample.
-        sample_rows: Most rows of the sample.
+        sample_rows: Maximum rows of the sample.
         seed: Seed of the sample.
     """
 

@@ -25,7 +25,7 @@ class ReleasedTable:
     Attributes:
         name: The name of its files: the release's, or the table's where there are several.
         frame: Its rows.
-        columns: What may be said of its columns.
+        columns: Public facts of its columns.
         is_linked: Whether it is one of several.
         primary_key: The columns of its key, if it has one.
         foreign_keys: Column, name of the parent table and the parent's key, of each link.

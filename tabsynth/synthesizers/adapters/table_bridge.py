@@ -48,8 +48,8 @@ class TableAdapter:
     """The way from a table to a plain frame and back; build one with ``Bridge.measure``.
 
     Attributes:
-        codec: What each column is.
-        relations: What holds between columns of numbers; discovered and kept, not enforced in drawn rows.
+        codec: The codec of the columns.
+        relations: Relations between numeric columns; stored, but not enforced in sampled rows.
         lines: The columns of numbers, by their names in the table.
         slots: The learned slots of the codec: plain column to position in the token matrix.
         constant: The token of every slot that is not learned, shape (slots,).
@@ -147,7 +147,7 @@ class TableAdapter:
 
         Args:
             plain: The columns that ``measure`` gave; without columns where the model had nothing to learn.
-            rng: Where random numbers come from.
+            rng: Random generator.
             keys: Seed of the identifiers, as in ``Codec.decode``.
             start: Rows decoded before with the same ``keys``.
         """

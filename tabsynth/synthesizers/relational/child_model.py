@@ -72,7 +72,7 @@ def fit_history(
         name: Its name.
         part: Its rows.
         above: The parent's rows.
-        features: What is read of each parent.
+        features: Features of each parent.
         epochs: Passes; by default from the number of rows.
         min_group: The floor on roots.
         seed: Seed of the fit.
@@ -151,9 +151,9 @@ def sample_history(
         timeline: How its times are expressed, None without order.
         parent: The parents as they are learned, with their plan.
         bounds: Origin and end of each parent's history.
-        features: What is read of each parent.
-        orphans: How many rows have no parent, and when.
-        rng: Source of random numbers.
+        features: Features of each parent.
+        orphans: Number and times of rows without a parent.
+        rng: Random generator.
 
     Returns:
         The drawn tokens and times, the rows as they are learned, and what they read of their parents; rows without a

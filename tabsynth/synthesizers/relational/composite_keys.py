@@ -23,7 +23,7 @@ def make_unique(
         key: Columns of the key.
         column: The column of the key that may change; None if none may.
         values: Values that it may take.
-        rng: Source of random numbers.
+        rng: Random generator.
 
     Returns:
         The rows in their order; those for which no unused value is left are removed.

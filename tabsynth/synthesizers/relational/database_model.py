@@ -47,7 +47,7 @@ class DatabaseModel:
         roots: Model of each root table.
         contexts: Vocabulary by which children read each parent table.
         histories: Model of each child table that has rows.
-        orphans: How many rows of each child table have no main parent.
+        orphans: Number of rows of each child table without a main parent.
         empty: Dtypes of the columns of each child table without rows.
     """
 
@@ -71,7 +71,7 @@ class DatabaseModel:
         Args:
             name: The table.
             learned: Its rows as they are learned.
-            above: What the rows themselves read, and the parent's row number of each; None for a root table.
+            above: Features that the rows themselves read, and each row's parent; None for a root table.
         """
         codec = self.contexts[name]
         tokens = codec.encode(learned).astype(np.int64)
@@ -99,7 +99,7 @@ class DatabaseModel:
         Args:
             wanted: Rows of each root table.
             given: Conditions by root table.
-            rng: Source of random numbers.
+            rng: Random generator.
             progress: Whether to show a bar.
         """
         learned: dict[str, pd.DataFrame] = {}

@@ -68,7 +68,7 @@ class Match:
             wanted: Class of each row's parent, -1 for none, shape (n,).
             classes: Class of each parent, shape (parents,).
             groups: Main parent of each row; None for a root table. It counts where ``within`` holds.
-            rng: Source of random numbers.
+            rng: Random generator.
         """
         out = np.full(len(wanted), -1, np.int64)
         for number in np.unique(wanted[wanted >= 0]):

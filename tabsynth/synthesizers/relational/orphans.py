@@ -54,7 +54,7 @@ class Orphans:
 
         Args:
             others: Number of rows that have one.
-            rng: Source of random numbers.
+            rng: Random generator.
         """
         n = round(self.share * others)
         if self.times is None:

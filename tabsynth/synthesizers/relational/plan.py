@@ -61,7 +61,7 @@ def add_kinds(parent: pd.DataFrame, schema: Schema, child: str, kinds: Integers 
         parent: The parent's rows, plans included.
         schema: Their schema.
         child: Name of the child table.
-        kinds: What ``kinds_of`` returned.
+        kinds: Result of ``kinds_of``.
     """
     if kinds is None:
         return parent, schema

@@ -66,7 +66,7 @@ def join_histories(tables: Mapping[str, pd.DataFrame], columns: list[str]) -> pd
     """One long table of sampled persons and events.
 
     Args:
-        tables: What ``RelationalSynthesizer.sample`` returned for the tables of ``split_histories``.
+        tables: Result of ``RelationalSynthesizer.sample`` for the tables of ``split_histories``.
         columns: The columns in order.
     """
     shared = [name for name in tables[PERSONS] if name in tables[EVENTS]]

@@ -88,7 +88,7 @@ def prepare_tables(
     """Prepare sorted tables for learning.
 
     Args:
-        tables: What ``sort_tables`` returned.
+        tables: Result of ``sort_tables``.
         schema: The database's schema.
         min_group: The ends of each window rest on the times of this many roots.
     """
@@ -144,7 +144,7 @@ def add_history_kinds(parts: Mapping[str, TrainingTable], schema: DatabaseSchema
     """Add the kinds of their histories to the learned rows of parents, which are changed.
 
     Args:
-        parts: What ``prepare_tables`` returned.
+        parts: Result of ``prepare_tables``.
         schema: The database's schema.
         min_group: A kind has the histories of at least this many roots.
     """

@@ -36,8 +36,8 @@ def sample_satisfying(
     Args:
         schema: The schema.
         codec: The vocabulary of the model.
-        relations: What was discovered.
-        conditions: What each row must meet.
+        relations: Discovered relations.
+        conditions: Conditions on each row.
         draw: Draws the rows of given numbers, at an attempt counted from 0.
         rng: Chooses among repairs.
 

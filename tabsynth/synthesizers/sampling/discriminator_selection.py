@@ -187,12 +187,12 @@ def sample_rows(
 
     Args:
         fill: Draws the tokens of some rows.
-        finish: What is done with rows that are chosen.
+        finish: Refinement of the selected rows.
         choice: How rows are chosen among more of them; None draws only what is wanted. Rows of which something is
             known or restricted are never chosen.
         fixed: Tokens, -1 where free.
         limits: The allowed share of each token of a slot, None where unrestricted.
-        draw: Where random numbers come from, and whether to show a bar.
+        draw: Random generator and progress option.
         device: Where to draw.
         calibrate: Calibrate each slot's mean prediction to its training marginal, where there are rows enough.
         stratify: Stratify the uniforms over similar rows.

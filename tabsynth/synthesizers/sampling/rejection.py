@@ -21,7 +21,7 @@ def sample_valid(
     Args:
         n: Number of rows.
         sample: Samples the rows of given numbers, at an attempt counted from 0.
-        valid: Which rows of an attempt are valid.
+        valid: Returns which rows of an attempt are valid.
 
     Raises:
         ConditionError: Some rows are not valid after ``MAX_REDRAWS`` attempts.

@@ -37,7 +37,7 @@ class Protection:
     Attributes:
         epsilon: The epsilon of this release; None without differential privacy.
         budget: The most that all releases of this table may spend together.
-        rows_public: About how many rows the table has, as a number that may be published.
+        rows_public: Approximate number of rows, if it may be published.
         unit: ``row``, or the column that identifies persons.
         rows_per_person: Rows used of each person, if persons are protected.
     """

@@ -142,7 +142,7 @@ def vocabulary(
         schema: Their schema.
         persons: The root's row number of each row, shape (n,): released values rest on ``min_group`` roots.
         min_group: The floor.
-        tokens: About how many tokens a numeric column gets.
+        tokens: Approximate number of tokens of a numeric column.
     """
     columns = {name: column for name, column in schema.items() if column.role != "person"}
     refused = tuple(rule for rule in schema.constraints if isinstance(rule, RefusedRule))

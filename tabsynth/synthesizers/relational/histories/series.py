@@ -105,7 +105,7 @@ def join_series(
 
     Args:
         tables: Sampled tables of the schema that ``split_series`` returned.
-        splits: What it returned.
+        splits: Its result.
         columns: Columns of each training table.
     """
     out = dict(tables)

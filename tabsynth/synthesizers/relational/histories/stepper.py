@@ -49,7 +49,7 @@ def draw_histories(
         parent_tokens: Tokens of each parent and its parents, shape (parents, features).
         bounds: Origin and end of each parent's history, shape (parents,) each.
         plan: Number of children of each parent, and the times of its first and last child, shape (parents,) each.
-        rng: Source of random numbers.
+        rng: Random generator.
     """
     (low, high), (counts, first, last) = bounds, plan
     first, last = _reachable(history, low, high, counts, first, last)
