@@ -50,7 +50,7 @@ METRICS: dict[str, DatabaseMetric] = {
         "link", "Grandparent-child trends", (1, 5), "The same with the columns of the parent's parent."
     ),
     "aggregate_shape_error": DatabaseMetric(
-        "link", "Aggregates per parent", (2, 6), "Mean error of what the children of one parent add up to."
+        "link", "Aggregates per parent", (2, 6), "Mean error of the aggregates of one parent's children."
     ),
     "aggregate_trend_error": DatabaseMetric(
         "link", "Aggregate trends", (2, 6), "Mean error of the relations of aggregates and the parent's columns."
@@ -59,7 +59,7 @@ METRICS: dict[str, DatabaseMetric] = {
         "link",
         "Detection AUC with aggregates",
         (0.05, 0.2),
-        "AUC on parents with what their children add up to.",
+        "AUC on parents with the aggregates of their children.",
         "AUC",
     ),
     "kin_auc": DatabaseMetric(
@@ -81,16 +81,16 @@ METRICS: dict[str, DatabaseMetric] = {
         "sequence", "Repeated values", (1, 5), "Mean difference of the shares of values that the next sibling repeats."
     ),
     "step_error": DatabaseMetric(
-        "sequence", "Steps", (2, 6), "Mean distance of a number's difference to the sibling before."
+        "sequence", "Steps", (2, 6), "Mean distance of a number's difference to the previous sibling."
     ),
     "autocorrelation_error": DatabaseMetric(
-        "sequence", "Autocorrelation", (1, 5), "Mean error of the correlation of a number with the sibling before."
+        "sequence", "Autocorrelation", (1, 5), "Mean error of the correlation of a number with the previous sibling."
     ),
 }
 """The scores in the order of a report."""
 
 RULE = "rule: "
-"""Marks the scores of rules: ``visits.rule: start ≤ end``."""
+"""Prefix of the scores of rules: ``visits.rule: start ≤ end``."""
 
 RULE_LIMITS = (0.1, 1.0)
 """Percent of rows, above the real rows', that violate a rule and are good, then fair."""

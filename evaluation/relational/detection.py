@@ -1,4 +1,4 @@
-"""Detection in a database: boosted trees on rows, on parents with aggregates, and on rows with their kin.
+"""Detection in a database: boosted trees on rows, on parents with aggregates, and on rows with their relatives.
 
 Rows of one root share a fold, or the trees would recognise the person; intervals draw roots, not rows.
 """
@@ -37,7 +37,7 @@ class Detection:
 
 
 def detect(real: EncodedDatabase, other: EncodedDatabase, rng: np.random.Generator) -> dict[tuple[str, str], Detection]:
-    """Detection of every table, and of every main link with aggregates and with kin, by subject and score."""
+    """Return the detection of every table and main link, with aggregates and with relatives, by subject and score."""
     schema = real.schema
     out: dict[tuple[str, str], Detection | None] = {}
     for name in schema.tables:

@@ -1,4 +1,4 @@
-"""Siblings: the children of each parent in order, what they add up to, and each row with its kin."""
+"""Siblings: the ordered children of each parent, their aggregates, and features of each row's relatives."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def aggregate(database: EncodedDatabase, key: ForeignKey, levels: int = N_LEVELS
 
 
 def kin_features(database: EncodedDatabase, key: ForeignKey) -> tuple[tuple[str, ...], Floats, Integers]:
-    """Return each child with its parent, its place, the sibling before it and what all siblings add up to.
+    """Return each child with its parent, its place, the previous sibling, and aggregates of all siblings.
 
     Returns:
         Names, rows of shape (children, k), and the row numbers of the children.

@@ -241,7 +241,7 @@ def _stay_correction(
 
 
 def _ratio_shares(ratios: Integers, left: Integers) -> Floats:
-    """Return the share of each ratio among the rows of each class of rows left, shape (classes, ratios)."""
+    """Return the share of each ratio among the rows of each class of remaining rows, shape (classes, ratios)."""
     counts = np.zeros((len(LEFT_ROWS), N_RATIOS))
     np.add.at(counts, (left, ratios), 1)
     return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))

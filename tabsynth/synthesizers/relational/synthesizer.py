@@ -26,7 +26,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     A root table is learned by a ``MaskedSynthesizer`` together with a plan of each row's children: their number, the
     times of the first and the last, and the kind of their history. The rows of a child table are learned as the
-    history of their parent by an autoregressive network that reads the parents, the clock, the sibling before and,
+    history of their parent by an autoregressive network that reads the parents, the clock, the previous sibling and,
     through running means, all earlier ones.
     Keys are made last, so that every foreign key has a parent.
 

@@ -1,1 +1,1 @@
-"""The rows of a child table as histories of their parents: context, network, training and sampling."""
+"""Rows of a child table as histories of their parents: context, network, training and sampling."""

@@ -1,4 +1,4 @@
-"""Context of a child row as small integers: its place, the clock, and the time that is left."""
+"""Context of a child row as small integers: its place, the clock, and the remaining time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.synthesizers.relational.histories.recurrence import Recurrence
 
 N_BINS = 64
-"""Equal-mass bins of a running number."""
+"""Number of equal-mass bins of a running number."""
 
 MAX_COUNT_TOKEN = 31
-"""Counts up to 15 have a token each; larger ones share one for each eighth of a doubling."""
+"""Tokens of counts: one each up to 15, then one for each eighth of a doubling."""
 
 EARLY = ("time left", "time left per row", "gap before", "age before", "mean gap", "pace")
 LATE = ("age", "calendar", "gap", "time left after")
@@ -32,7 +32,7 @@ class Clock:
         low: The parent's origin, shape (n,).
         first: Time of the parent's first child, shape (n,).
         last: Time of the parent's last child, shape (n,).
-        previous: Time of the sibling before; the origin for a first child, shape (n,).
+        previous: Time of the previous sibling; the origin for a first child, shape (n,).
         before: The gap before that sibling, shape (n,).
         recurred: Time of the last earlier sibling of each class that recurs, NaN for none, shape (n, classes).
     """

@@ -1,4 +1,4 @@
-"""Gaps between siblings relative to the time that is left.
+"""Gaps between siblings relative to the remaining time.
 
 A gap is a length, such as a week, and recurs exactly; its size depends on what time and rows are left.
 A ratio has a class of a quarter of a doubling.
@@ -20,7 +20,7 @@ N_RATIOS = 52
 """Classes of ratios: one for no gap, a quarter of a doubling each, and one for tokens that are no number."""
 
 EQUAL_RATIO = 25
-"""Class of a gap that is as long as the mean gap that is left."""
+"""Class of a gap that is as long as the mean remaining gap."""
 
 LEFT_ROWS = (1, 2, 3, 5, 9, 17, 33, 65, 129)
 """Minimum remaining rows of each class of rows in which ratios are calibrated."""
@@ -46,10 +46,10 @@ class GapTokens:
         return cls(low, typical)
 
     def ratios(self, left: Floats) -> npt.NDArray[np.uint8]:
-        """Return the class of each token's ratio to the mean gap that is left, shape (n, tokens).
+        """Return the class of each token's ratio to the mean remaining gap, shape (n, tokens).
 
         Args:
-            left: The mean gap that is left, shape (n,).
+            left: The mean remaining gap, shape (n,).
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             doublings = np.log2(self.typical)[None, :] - np.log2(np.maximum(left, 1e-9))[:, None]
@@ -73,7 +73,7 @@ def sibling_gaps(times: Floats, starts: Integers) -> Floats:
 
 
 def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) -> Floats:
-    """Longest gap as a share of the time that is left, by class of rows left, that ``min_group`` roots reach.
+    """Longest gap as a share of the remaining time, by class of remaining rows, that ``min_group`` roots reach.
 
     Args:
         gaps: Gaps of the training rows, NaN for first siblings, shape (n,).
@@ -93,11 +93,11 @@ def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) 
 
 
 def mean_gap_left(clock: Clock) -> Floats:
-    """Return the time that is left divided by the rows that are left, shape (n,)."""
+    """Return the remaining time divided by the remaining rows, shape (n,)."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     return np.asarray(left / np.maximum(clock.count - clock.place, 1))
 
 
 def left_class(clock: Clock) -> Integers:
-    """Return the class of the number of rows that are left, shape (n,)."""
+    """Return the class of the number of remaining rows, shape (n,)."""
     return np.asarray(np.searchsorted(LEFT_ROWS, clock.count - clock.place, side="right") - 1, np.int64)

@@ -42,9 +42,9 @@ class History:
         parents: Number of tokens of each feature of the parents.
         network: The network.
         bias: Correction of each slot's logits, learned by simulation.
-        stay_bias: Correction of the logit by which a slot repeats the sibling before, by that sibling's token.
-        ratio_bias: Correction of the gap's ratios, by class of rows left, shape (classes, ratios).
-        longest: Longest gap as a share of the time that is left, by class of rows left, shape (classes,).
+        stay_bias: Correction of the logit by which a slot repeats the previous sibling, by that sibling's token.
+        ratio_bias: Correction of the gap's ratios, by class of remaining rows, shape (classes, ratios).
+        longest: Longest gap as a share of the remaining time, by class of remaining rows, shape (classes,).
     """
 
     codec: Codec

@@ -1,7 +1,7 @@
 """Kinds of histories: parents whose children have similar shares of categories, numbers and gaps share a kind.
 
 A kind is a column of the parent, drawn with the plan and read by the children's network, so that siblings have in
-common what distinguishes one history from another.
+X
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tabsynth.synthesizers.relational.histories.gaps import sibling_gaps
 MAX_KINDS = 48
 
 MAX_LEVELS, QUANTILES = 12, 4
-"""Most frequent categories of a column, and equal-mass bins of a number, whose shares distinguish kinds."""
+"""Number of categories of a column, or of equal-mass bins of a number, whose shares distinguish kinds."""
 
 PRIOR_ROWS = 1.0
 """Rows with the shares of the whole table that are added to each history, whose own shares may rest on one row."""
 
 MAX_FITTED = 20_000
-"""Histories from which the kinds are learned; further ones get the nearest kind."""
+"""Maximum histories from which the kinds are learned; further ones get the nearest kind."""
 
 
 def kinds_of(
@@ -99,7 +99,7 @@ def _binned(data: Floats) -> Integers:
 
 
 def _joined(kinds: Integers, centres: Floats, own: Integers, roots: Integers, min_group: int) -> Integers:
-    """Return the kinds numbered from 0; those of too few roots are dissolved into the nearest of the others."""
+    """Merge kinds of too few roots into the nearest other kind, and number the kinds from 0."""
     held = pd.Series(roots).groupby(kinds[own]).nunique()
     kept = held.index[held >= min_group].to_numpy()
     if len(kept) < 2:

@@ -1,7 +1,7 @@
 """Memory of a history: running means of its earlier rows with several half-lives.
 
 A running mean is linear in the rows, so that training computes many rows of a history in one product instead of step by
-step, and it keeps counts, which recurrent networks learn worst.
+step. It preserves counts, which recurrent networks approximate poorly.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 HALF_LIVES = (1.0, 3.0, 8.0, 24.0, 80.0)
-"""In rows; one more mean weighs all earlier rows alike."""
+"""Half-lives of the running means in rows; one more mean has equal weights."""
 
 N_MEANS = len(HALF_LIVES) + 1
 
 CHUNK_ROWS = 128
-"""Rows of a history that are computed in one product."""
+"""Rows of a history that one matrix product covers."""
 
 
 def means_before(values: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class HistoryNetwork(nn.Module):
         Args:
             stream: Sum of what the slots of a row share and of the slots before, shape (n, width).
             slot: The slot.
-            ratios: Class of each token's ratio to the mean gap that is left, shape (n, tokens); 0 tokens for none.
+            ratios: Class of each token's ratio to the mean remaining gap, shape (n, tokens); 0 tokens for none.
         """
         hidden = self.norm(self.block(stream + self.position[slot]))
         at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
@@ -137,10 +137,10 @@ class HistoryBatch:
     Attributes:
         context: Shape (n, context features).
         late: Shape (n, late features).
-        previous: Tokens of the sibling before, the slot's size where there is none, shape (n, slots).
+        previous: Tokens of the previous sibling, the slot's size where there is none, shape (n, slots).
         tokens: Shape (n, slots).
         known: Slots that the plan determines, shape (n, slots).
-        ratios: Class of each gap token's ratio to the mean gap that is left, shape (n, tokens of the gap).
+        ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
     """
 
     def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Time since the last sibling of a class, such as a yearly visit: counts and clocks are what a memory learns worst."""
+"""Time since the last sibling of a class, such as a yearly visit, which a learned memory approximates poorly."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Recurrence:
         return np.where(np.isnan(since), np.array(self.sizes, np.int64) - 1, tokens).astype(np.int64)
 
     def state(self) -> Arrays:
-        """Return what ``from_state`` needs."""
+        """Return plain data and arrays for ``from_state``."""
         return {"slots": self.slots, "tokens": self.tokens} | {f"bins.{i}": one for i, one in enumerate(self.edges)}
 
     @classmethod

@@ -151,7 +151,7 @@ def _draw_gaps(
     ratio: Integers,
     rng: np.random.Generator,
 ) -> tuple[Floats, Integers]:
-    """Return the gaps within the time that is left and their tokens, shape (n,) each; the ratios are put in place."""
+    """Return the gaps within the remaining time and their tokens, shape (n,) each; the ratios are put in place."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     ratios = gap.ratios(mean_gap_left(clock))
     logits = _corrected(history, history.network.logits(stream, 0, torch.from_numpy(ratios)), 0, previous)

@@ -36,11 +36,11 @@ class Siblings:
         tokens: In drawing order, shape (n, slots).
         context: Parents' and early features, shape (n, features).
         late: Late features, shape (n, features).
-        previous: Tokens of the sibling before, the slot's size where there is none, shape (n, slots).
+        previous: Tokens of the previous sibling, the slot's size where there is none, shape (n, slots).
         known: Slots that the plan determines, shape (n, slots).
         starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
-        ratios: Class of each gap token's ratio to the mean gap that is left, shape (n, tokens of the gap).
-        left: Class of the number of rows left, shape (n,).
+        ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
+        left: Class of the number of remaining rows, shape (n,).
         longest: As in ``History``.
     """
 
