@@ -100,7 +100,7 @@ def _error_text(part: Part) -> str:
 
 
 def _is_fault(part: Part, score: Score) -> bool:
-    """Whether a part is a fault; its own floor is one draw, so it counts as no less than the mean of all floors."""
+    """Return whether a part is a fault; its floor is one draw, so it counts as at least the mean of all floors."""
     floor, limit = max(part.floor or 0.0, score.floor or 0.0), SPECS[score.name].finding or 0.0
     return part.value > MIN_FLOOR_RATIO * floor and part.value - floor > limit and part.value > (part.chance or 0.0)
 

@@ -183,7 +183,7 @@ def group_model_scores(
 def _group_outcome_keys(
     table: EncodedTable, task: PredictionTask, classes: Floats, middle: float, group: SensitiveGroups, size: int
 ) -> Integers:
-    """A number for group and outcome of each row, shape (n,); 0, in the group of none, where the outcome is unknown."""
+    """Return a code of each row's group and outcome, shape (n,); 0 where the outcome is unknown."""
     keys = _outcomes(table, task, classes, middle) + size * (group.of(table) + 1)
     return np.where(np.isnan(target_values(table, task.column)), 0, keys)
 

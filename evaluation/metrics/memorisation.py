@@ -155,7 +155,7 @@ def _scale_to_unit_range(table: EncodedTable, train: EncodedTable) -> Floats:
 
 
 def _row_hashes(table: EncodedTable) -> np.ndarray:
-    """A 64-bit hash of every row, shape (n,); numbers that agree in ``MANTISSA_BITS`` binary digits are one number."""
+    """Hash every row to 64 bits, shape (n,); numbers that agree in ``MANTISSA_BITS`` binary digits are equal."""
     discrete = table.codes[:, ~table.encoding.continuous]
     part, power = np.frexp(table.values)
     rounded = (

@@ -26,7 +26,7 @@ MAX_PAIRS = 300
 
 
 def missingness_scores(comparison: Comparison) -> list[Score]:
-    """The errors of the patterns of missing values and of their relation to other columns; none without such values."""
+    """Return the errors of missing-value patterns and their relation to other columns; none without such values."""
     real, synthetic = comparison.real, comparison.synthetic
     shares = np.maximum((real.codes == 0).mean(axis=0), (synthetic.codes == 0).mean(axis=0))
     incomplete = np.flatnonzero((shares >= MIN_MISSING_SHARE) & (shares > 0))
@@ -111,7 +111,7 @@ def _missing_rows_distance(left: Integers, right: Integers, size: int) -> float:
 def _conditional_distance(
     comparison: Comparison, keys: tuple[Integers, Integers], size: int
 ) -> tuple[float, np.ndarray]:
-    """The distance among rows with the first column missing, and under every draw as ``Resample.calibrate`` has it."""
+    """Return the distance among rows with the first column missing, and its calibrated bootstrap draws."""
     value = _missing_rows_distance(keys[0], keys[1], size)
     p, q = (np.bincount(key, minlength=2 * size)[size:].astype(np.float64) for key in keys)
     gap = p / max(p.sum(), 1.0) - q / max(q.sum(), 1.0)

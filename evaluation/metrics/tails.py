@@ -18,7 +18,7 @@ MIN_TAIL_MASS = 0.02
 
 
 def tail_scores(comparison: Comparison) -> list[Score]:
-    """The error of the tails of every number and of the rare categories of every category; none without either."""
+    """Return the errors of numeric tails and of rare categories; none without either."""
     names = comparison.real.encoding.names
     columns, values, floors, draws = [], [], [], []
     at = 0
@@ -94,7 +94,7 @@ def _tail_cells(values: Floats, edges: Floats) -> Integers:
 
 
 def _is_rare(counts: Integers | Floats) -> np.ndarray:
-    """Which codes are rare categories, by the counts of real rows, shape (..., codes); 0, for missing, is none."""
+    """Return which codes are rare categories by the real counts, shape (..., codes); 0 (missing) is not."""
     rare = np.asarray(counts <= MAX_RARE_SHARE * counts.sum(axis=-1, keepdims=True))
     rare[..., 0] = False
     return rare

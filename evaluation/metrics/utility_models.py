@@ -181,7 +181,7 @@ def _predict(model: Any, rows: Floats, task: PredictionTask, classes: Floats) ->
 
 
 def _calibration_score(trained: TrainedModels, weights: Floats, target: str) -> Score:
-    """Expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015) of the boosted models' top class."""
+    """Return the expected calibration error of the top class (Naeini, Cooper and Hauskrecht, AAAI 2015)."""
     gaps = [_calibration_gaps(trained.predictions["boosted", name], trained, weights) for name in ("synthetic", "real")]
     on_synthetic, on_real = (float(np.abs(each[0]).sum()) for each in gaps)
     deviation = gaps[0][1:] - gaps[0][1:].mean(axis=0)

@@ -77,7 +77,7 @@ def compute_risk_by_percentile(game: MembershipGame, attacks: TargetScores) -> l
 
 
 def compute_roc(member_scores: np.ndarray, control_scores: np.ndarray, points: int = 60) -> list[list[float]]:
-    """The ROC at false-positive rates from one control to all, evenly on a log scale: pairs of false and true rate."""
+    """Return the ROC from one control to all, evenly on a log scale: pairs of false and true positive rates."""
     falling = np.sort(control_scores)[::-1]
     m = len(falling)
     out: list[list[float]] = []

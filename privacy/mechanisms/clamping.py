@@ -94,7 +94,7 @@ def _date_bound(text: str | None, otherwise: datetime.datetime) -> np.datetime64
 
 
 def to_dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64]:
-    """A column as naive UTC ``datetime64[ns]``, shape (n,); NaT where a cell is missing or no date of the format."""
+    """Parse a column as naive UTC ``datetime64[ns]``, shape (n,); NaT where missing or not of the format."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(values.dtype):

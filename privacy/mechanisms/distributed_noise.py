@@ -53,7 +53,7 @@ def summed_gaussian_rho(sensitivity: float, sigma: float, parts: int, size: int)
 
 
 def summed_gaussian_sigma(sensitivity: float, rho: float, parts: int) -> float:
-    """The smallest standard deviation of a noise of parts that costs at most ``rho`` in a vector of any usual size.
+    """Return the smallest noise standard deviation in parts that costs at most ``rho`` for usual vector sizes.
 
     It is that of a single Gaussian, unless its parts were so small that the excess counts.
     """

@@ -25,7 +25,7 @@ def exponential(
     rho: float | None = None,
     monotone: bool = False,
 ) -> int:
-    """The exponential mechanism: the index of a candidate, drawn with probability proportional to exp(eps s / 2 d).
+    """Select a candidate by the exponential mechanism, with probability proportional to exp(eps s / 2 d).
 
     Sampled exactly, by rejection; how long it takes depends on the scores.
 

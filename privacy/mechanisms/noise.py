@@ -54,7 +54,7 @@ class Noise:
         return cls(np.random.default_rng(seed).bytes, f"{INSECURE} {seed} (NOT DP)", (seed,))
 
     def branch(self, number: int) -> Noise:
-        """An independent source; how much is drawn from it, which may depend on the data, does not affect this one."""
+        """Return an independent source; data-dependent use of it does not affect this one."""
         if self._seed is None:
             return Noise(self._read, self.kind)
         seed = (*self._seed, number)

@@ -70,7 +70,7 @@ def discover(
 
 
 def threshold(sigma: float, delta: float, max_rows_per_unit: int = 1) -> int:
-    """The least noisy count to release, so that no value of one unit alone passes but with probability ``delta``.
+    """Return the minimum noisy count for release: a value of one unit passes with probability ``delta`` at most.
 
     A unit alone has k values at most, each of count k at most: the chance that any passes is at most
     k P(noise >= threshold - k).

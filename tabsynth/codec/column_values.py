@@ -67,7 +67,7 @@ def measure_column(
 def hide_rare_decimals(
     column: Column, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
 ) -> Column:
-    """An inferred numeric column with the decimals of at least ``min_group`` persons; any other column as it is."""
+    """Return an inferred numeric column with the decimals of ``min_group`` persons; other columns are unchanged."""
     if not isinstance(column, Numeric) or not column.why or column.decimals == 0:
         return column
     decimals = shared_decimals(numeric_values(column, values), persons, min_group)

@@ -145,7 +145,7 @@ def _common_prefix_length(text: list[str]) -> int:
 
 
 def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) -> Iterator[Part]:
-    """The parts of one shape; ``grid`` holds its keys' characters, ``head`` and ``tail`` count those all keys share."""
+    """Return the parts of one shape; ``grid`` has its keys' characters, ``head`` and ``tail`` count shared ones."""
     at = 0
     for kind, run in groupby(shape):
         begin, at = at, at + len(list(run))

@@ -93,7 +93,7 @@ def measure_quantiles(
 
 
 def shared_decimals(data: Floats, persons: Integers | None = None, min_group: int = 1) -> int | None:
-    """The fewest decimals such that fewer than ``min_group`` persons have a number with more; None for over 15."""
+    """Return the fewest decimals that fewer than ``min_group`` persons exceed; None for over 15."""
     data, who = data[~np.isnan(data)], None if persons is None else persons[~np.isnan(data)]
     for decimals in range(16):
         finer = np.round(data, decimals) != data

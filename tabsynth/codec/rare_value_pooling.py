@@ -27,7 +27,7 @@ ADVICE = "declare its values in the schema if they are public, declare it identi
 
 
 def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCoder:
-    """An encoder whose RARE token decodes to the column's replacement, or to generated values if much was pooled.
+    """Return an encoder whose RARE token decodes to the column's replacement, or to generated values.
 
     Otherwise the share of the pooled values would go to the ordinary ones, or to missing.
     """

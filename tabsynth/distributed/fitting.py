@@ -60,7 +60,7 @@ def fit_sampled(
 
 
 def sample_table(path: str | Path, max_rows: int, *, schema: Schema | None, seed: int) -> tuple[Table, int]:
-    """A uniform random sample of a file's rows as a table, and the number of rows of the file; see ``fit_sampled``.
+    """Return a uniform random sample of a file as a table, and the file's number of rows; see ``fit_sampled``.
 
     Raises:
         InputError: The file or the schema cannot be used.

@@ -186,7 +186,7 @@ def mixed_schema(plan: Plan, frame: pd.DataFrame) -> Schema:
 
 
 def _declared_column(declared: Column, plan: Plan, missing: bool) -> Column:
-    """The target's column, nullable where the plan creates missing values, or where rows have some (inferred)."""
+    """Return the target's column, nullable if the plan creates missing values, or if rows have some (inferred)."""
     entries = decided_entries(plan, declared.name)
     sources = plan.mapped[declared.name].sources
     dropped = any(e.na or e.budget or "missing" in (e.outside, e.unmapped) for e in entries)

@@ -84,7 +84,7 @@ def _charge_failures(
 
 
 def closest_formats(text: pd.Series) -> tuple[list[str], list[str]]:
-    """The format that fits most dates, a second one if day and month are ambiguous, and the texts that do not fit."""
+    """Return the format of most dates, a second one if day and month are ambiguous, and texts that do not fit."""
     distinct = [str(value) for value in text.dropna().unique()]
     found = find_formats(distinct)
     if found or not distinct:

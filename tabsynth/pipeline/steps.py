@@ -74,7 +74,7 @@ class Steps(ABC):
 
     @property
     def work(self) -> Path:
-        """Where outputs are written before they are put in place."""
+        """Staging folder of the outputs."""
         return self.job.output / STATE_FOLDER / "work"
 
     @property

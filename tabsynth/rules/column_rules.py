@@ -76,7 +76,7 @@ class Rule:
         return out | ({self.by} if self.by else set())
 
     def draw(self, columns: Mapping[str, Array], n: int, rng: np.random.Generator) -> Array:
-        """The column's values, shape (n,): float64 for numbers and dates (in days since 1970), else bool or object.
+        """Sample the column, shape (n,): float64 for numbers and dates (in days since 1970), else bool or object.
 
         Raises:
             InputError: A formula does not work out, or a parameter is out of its range.

@@ -126,7 +126,7 @@ class Formula:
         return cls(text, tree, names)
 
     def evaluate(self, columns: Mapping[str, Array], n: int) -> Array:
-        """The formula's value for each of n rows, shape (n,); a division by zero gives an infinite or missing number.
+        """Evaluate the formula for n rows, shape (n,); a division by zero gives an infinite or missing number.
 
         Raises:
             InputError: Its parts do not go together, such as text and a number.

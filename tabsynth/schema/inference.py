@@ -221,7 +221,7 @@ def are_compact_dates(present: pd.Series) -> bool:
 
 
 def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
-    """The minimum number of decimals (0 to 17) that represents every number; None if floats need all their digits."""
+    """Return the minimum decimals (0 to 17) that represent every number; None if floats need all their digits."""
     for decimals in range(18):
         with np.errstate(over="ignore"):
             scaled = np.rint(data * 10.0**decimals)

@@ -66,7 +66,7 @@ class Rounding:
         return out
 
     def _rounded(self, value: Floats, at: int, unit: float, atoms: Floats) -> Floats:
-        """The nearest multiples of a unit that are neither multiples of a coarser one nor point masses, if any."""
+        """Return the nearest multiples of a unit, excluding multiples of coarser units and point masses if possible."""
         if not unit:
             return value
         near = nearest_multiple(value, unit)

@@ -63,7 +63,7 @@ def worst_case_tables(
 def likelihood_ratio_pipeline(
     schema: Schema, privacy: Privacy, known: NeighbouringTables
 ) -> Callable[[pd.DataFrame, int], float]:
-    """A pipeline for ``canaries`` that fits the mixture and returns the log-likelihood ratio of its noisy counts.
+    """Return a pipeline for ``canaries``: the log-likelihood ratio of the mixture's noisy counts.
 
     The noise comes from the system's generator; the seed argument of the pipeline is ignored.
     """

@@ -138,7 +138,7 @@ class TrainingState:
         return score
 
     def is_improving(self) -> bool:
-        """Whether another cycle follows: the best score improved in the last half cycle, and one more is allowed."""
+        """Return whether another cycle follows: the score improved in the last half cycle, and one more is allowed."""
         if self.step >= self.config.cycles * self.config.steps:
             return False
         before = [score for step, score in self.scores if step <= self.step - self.config.steps // 2]

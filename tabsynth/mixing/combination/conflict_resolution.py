@@ -89,7 +89,7 @@ def estimate_source_errors(values: pd.DataFrame) -> dict[str, float]:
 
 
 def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tuple[pd.Series, pd.Series]:
-    """The value of the highest-scoring source, the first of equals; with ``agreeing`` all its sources are named."""
+    """Return the value of the highest-scoring source, the first of equals; ``agreeing`` names all its sources."""
     held = values.notna().to_numpy()
     best = np.where(held, score, -np.inf).argmax(axis=1)
     rows = np.arange(len(values))

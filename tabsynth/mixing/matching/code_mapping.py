@@ -92,7 +92,7 @@ def map_codes(
 
 
 def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
-    """Whether both are ranges of integers that differ only in rare high values, as counts do and codes do not."""
+    """Return whether both are integer ranges that differ only in rare high values, as counts but not codes do."""
     if not all(key.isdigit() for key in (*a, *b)):
         return False
     every = sorted(int(key) for key in {*a, *b})

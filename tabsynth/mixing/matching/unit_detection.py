@@ -64,7 +64,7 @@ def quantile_distance(one: Profile, other: Profile, change: Conversion | None = 
 
 
 def compare_units(one: Profile, other: Profile) -> UnitComparison:
-    """The best conversion from ``other`` to ``one`` among those that their names allow; none where they agree."""
+    """Return the best conversion from ``other`` to ``one`` that their names allow; none if they agree."""
     plain = quantile_distance(one, other)
     analyte = analyte_in_name(one.words) or analyte_in_name(other.words)
     have, want = unit_in_name(other.words), unit_in_name(one.words)

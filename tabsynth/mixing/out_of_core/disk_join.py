@@ -102,7 +102,7 @@ def _union(paths: Mapping[str, Path], column: str) -> str:
 
 
 def _key_column(con: Any, paths: Mapping[str, Path]) -> tuple[str, int]:
-    """The column to link by, as ``exact.number_linked_keys`` chooses, and the keys that match in another form only."""
+    """Return the linking column as ``exact.number_linked_keys`` does, and keys that match in another form only."""
     distinct, shared = {}, {}
     for column in (KEY_COLUMN, LOOSE_COLUMN):
         keys = f"(SELECT DISTINCT s, _key FROM ({_union(paths, column)}) WHERE _key IS NOT NULL)"

@@ -156,7 +156,7 @@ class DiscriminatorSelection:
         return chosen.sort().values
 
     def _targets(self, device: torch.device) -> dict[int, Tensor]:
-        """The share of each token that the chosen rows are to have; a low digit's follow from those of its high one."""
+        """Return the target share of each token in the selected rows; a low digit's follow from its high digit's."""
         layout, one = self.layout, [slot for slot, emit in enumerate(self.emit) if emit.ndim == 1]
         return {slot: torch.from_numpy(layout.target_marginal(slot, self.emit[slot])).to(device) for slot in one}
 

@@ -68,7 +68,7 @@ class FeatureCross:
     def found(
         cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]
     ) -> FeatureCross | None:
-        """The cross that explains most of the other slots beyond an additive model of its slots; None if too little.
+        """Return the cross that best explains other slots beyond an additive model of its slots; None if too little.
 
         Explained entropy is estimated leave-one-out, so a cross of many combinations gains nothing by chance.
 

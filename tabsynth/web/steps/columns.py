@@ -168,7 +168,7 @@ def empty_marker(project: Project, name: str) -> None:
 
 
 def open_columns(project: Project) -> list[dict[str, Any]]:
-    """The columns whose bounds or list of values a private fit would measure, with what may be declared public."""
+    """Return the columns whose bounds or values a private fit would measure, with facts to declare public."""
     frame, schema = read_frame(project), project.schema
     out = []
     for number, (name, column) in enumerate(schema.items()):

@@ -25,7 +25,7 @@ def frequent_values(values: pd.Series, most: int) -> list[Any]:
 
 
 def preview(values: pd.Series, column: Column) -> dict[str, Any]:
-    """A picture of one column as plain data: ``histogram``, ``bars`` or neither, and the share of missing values."""
+    """Return a column's picture as plain data: ``histogram``, ``bars`` or neither, and the share of missing values."""
     present = values.dropna()
     out: dict[str, Any] = {"histogram": None, "bars": None}
     share = 100 * float(values.isna().mean())

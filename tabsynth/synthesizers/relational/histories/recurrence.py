@@ -13,7 +13,7 @@ from tabsynth.common.arrays import Arrays, Floats, Integers
 MAX_CLASSES = 12
 
 MIN_SHARE, MAX_STAY, MAX_AGREEMENT = 0.01, 0.8, 0.95
-"""Least share of rows in a class; columns that are repeated more often persist rather than recur; of two classes that
+"""Minimum share of rows in a class; columns that are repeated more often persist rather than recur; of two classes that
 agree in so many of their rows, one is followed."""
 
 N_BINS = 32
