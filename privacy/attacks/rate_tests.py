@@ -18,7 +18,19 @@ from tabsynth.common.binomial import clopper_pearson
 from tabsynth.errors import DataError
 
 LEVEL = 0.05
-"""The false-alarm rate that a whole audit keeps, after correction for the number of its tests."""
+"""Chance that a reported bound is above the truth, and of a significant result of an attack on its own."""
+
+VIOLATION_LEVEL = 0.01
+"""The false-alarm rate of a whole audit, after correction for the number of its tests."""
+
+TEST_SHARES = {
+    "copies_exact": 0.4,
+    "shadow_auc": 0.15,
+    "nearest_pairs": 0.12,
+    "shared_cells": 0.12,
+    "interpolated_rows": 0.06,
+}
+"""Share of that rate for the tests that few leaked records make significant; the others divide the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,19 +129,32 @@ def mann_whitney_p_value(members: Floats, controls: Floats) -> float:
     return float(mannwhitneyu(members, controls, alternative="greater", method="asymptotic").pvalue)
 
 
-def holm_correction(p: Sequence[float]) -> Floats:
-    """Return the p-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
+def holm_correction(p: Sequence[float], weights: Sequence[float] | None = None) -> Floats:
+    """P-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+    Args:
+        p: The p-values.
+        weights: Share of the level that each test gets; default: the same.
 
     Example:
         >>> [round(float(x), 2) for x in holm_correction([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """
     given = np.asarray(p, dtype=np.float64)
-    order = np.argsort(given, kind="stable")
-    scaled = given[order] * np.arange(len(given), 0, -1)
+    shares = np.ones(len(given)) if weights is None else np.asarray(weights, dtype=np.float64)
+    order = np.argsort(given / shares, kind="stable")
+    scaled = given[order] / shares[order] * np.cumsum(shares[order][::-1])[::-1]
     out = np.empty(len(given))
     out[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return out
+
+
+def share_level(names: Sequence[str]) -> dict[str, float]:
+    """Share of the audit's false-alarm rate that each test gets; they add up to 1."""
+    given = {name: TEST_SHARES[name] for name in names if name in TEST_SHARES}
+    others = [name for name in names if name not in TEST_SHARES]
+    shares = given | {name: (1 - sum(given.values())) / len(others) for name in others}
+    return {name: shares[name] / sum(shares.values()) for name in names}
 
 
 def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: float) -> float:

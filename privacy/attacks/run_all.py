@@ -16,6 +16,7 @@ from tabsynth.privacy.attacks.copies import attack_copies, hash_rows, score_smok
 from tabsynth.privacy.attacks.linkability import attack_linkability
 from tabsynth.privacy.attacks.membership import TargetScores, score_targets, summarise_exposed, summarise_membership
 from tabsynth.privacy.attacks.membership_game import MembershipGame, split_targets
+from tabsynth.privacy.attacks.pooled.results import PooledResults, attack_pooled_rows
 from tabsynth.privacy.attacks.singling_out import attack_singling_out
 from tabsynth.privacy.attacks.subgroups import find_worst_subgroup
 
@@ -31,7 +32,8 @@ class AttackResults:
         secrets: Attribute inference for each secret and set of records, of which the findings hold the surest.
         rates: Membership rates at each false-positive rate.
         smoke: Scores that are not attacks.
-        copied: Training rows that occur in the synthetic table, shape (n,).
+        copied: Which training rows occur in the synthetic table, shape (n,).
+        pooled: Scores of all real rows by the attacks that need no reference.
     """
 
     game: MembershipGame
@@ -41,6 +43,7 @@ class AttackResults:
     rates: list[dict[str, object]]
     smoke: list[Score]
     copied: npt.NDArray[np.bool_]
+    pooled: PooledResults
 
 
 def run_attacks(
@@ -63,7 +66,7 @@ def run_attacks(
         seed: Fixes every draw.
         on_stage: Called with the name of each stage as it begins.
     """
-    rngs = [np.random.default_rng([seed, i]) for i in range(5)]
+    rngs = [np.random.default_rng([seed, i]) for i in range(6)]
     on_stage("membership")
     game = split_targets(train, synthetic, holdout, rngs[0])
     attacks = score_targets(game, rngs[1])
@@ -81,6 +84,8 @@ def run_attacks(
     findings += [item for item in surest if item is not None]
     on_stage("copies")
     findings += attack_copies(game, attacks, holdout, synthetic)
+    pooled = attack_pooled_rows(train, holdout, synthetic, rngs[5])
+    findings += pooled.findings
     smoke = score_smoke_tests(train, synthetic, holdout, game, rngs[4])
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
-    return AttackResults(game, attacks, findings, inferred, rates, smoke, copied)
+    return AttackResults(game, attacks, findings, inferred, rates, smoke, copied, pooled)

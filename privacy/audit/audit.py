@@ -22,17 +22,17 @@ from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.attacks.attack_result import Finding, bonferroni
 from tabsynth.privacy.attacks.copies import hash_rows
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap
-from tabsynth.privacy.attacks.rate_tests import LEVEL, holm_correction
+from tabsynth.privacy.attacks.rate_tests import LEVEL, VIOLATION_LEVEL, holm_correction, share_level
 from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
 from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
-from tabsynth.privacy.audit.evidence import POWER_FPR, collect_details, compute_power, rank_records
+from tabsynth.privacy.audit.evidence import collect_details, compute_power, rank_records
 from tabsynth.privacy.audit.one_run import (
     epsilon_from_guesses,
     epsilon_from_scores,
     max_epsilon_from_guesses,
     power_against,
 )
-from tabsynth.privacy.audit.planted_leaks import describe_planted, find_planted
+from tabsynth.privacy.audit.planted_leaks import describe_planted, find_planted, is_powered
 from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
@@ -61,7 +61,7 @@ def audit(
     """Attack a synthetic table and report what it reveals of its training rows.
 
     Every attack is held against the same attack on rows that were not learned; the verdict counts only what chance
-    explains with less than 5 % over all tests together.
+    explains with less than 1 % over all tests together.
 
     Args:
         train: The real rows that the model learned from: a frame, a Table or a path.
@@ -131,24 +131,25 @@ def audit(
             added, shadows = attack_with_shadow_models(fit, inputs.train, inputs.schema, named, seed, step)
             findings += added
     _check_direction(findings)
-    corrected = holm_correction([1.0 if item.p is None else item.p for item in findings])
+    names = [item.name for item in findings]
+    shares = share_level(names)
+    corrected = holm_correction([1.0 if item.p is None else item.p for item in findings], list(shares.values()))
     order = np.argsort(corrected, kind="stable")
-    significant = [findings[i] for i in order if corrected[i] <= LEVEL]
+    significant = [findings[i] for i in order if corrected[i] <= VIOLATION_LEVEL]
     scores = {score.name: score for score in [*(item.score() for item in findings), *found.smoke]}
     provenance = collect_provenance(inputs, seed)
-    power = compute_power(found, len(findings)) | ({"shadows": shadows} if fit is not None else {})
+    power = compute_power(found, names) | ({"shadows": shadows} if fit is not None else {})
+    planted = find_planted(found, {name: VIOLATION_LEVEL * share for name, share in shares.items()}, seed)
+    power["planted"] = planted
     if privacy is None:
         claim = None
         titles = [item.summary for item in significant]
-        verdict, text = judge_attacks(titles, power["power"], power["least_tpr"], POWER_FPR)
+        verdict, text = judge_attacks(titles, is_powered(planted), describe_planted(planted))
     else:
         measured = _measure_epsilon(found, privacy)
         claim = {**measured.to_dict(), "unit": privacy.unit}
         verdict, text = judge_claim(measured, [item.summary for item in significant])
-    planted = find_planted(found, len(findings), seed)
-    power["planted"] = planted
-    if verdict != "VIOLATION":
-        text += f" {describe_planted(planted)}"
+        text += f" {describe_planted(planted)}" if verdict != "VIOLATION" else ""
     worst = rank_records(found)
     copies = sum(record["exact_copy"] and record["isolation_percentile"] >= 90 for record in worst)
     if copies:
@@ -164,7 +165,7 @@ def audit(
         tests=[{**item.to_dict(), "p_corrected": float(p)} for item, p in zip(findings, corrected, strict=True)],
         significant=said_names,
         claim=claim,
-        questions=answer_questions(scores, claim, said_names, provenance, LEVEL, len(findings), True),
+        questions=answer_questions(scores, claim, said_names, provenance, VIOLATION_LEVEL, len(findings), True),
         details=collect_details(found, inputs, power),
         notes=notes,
         provenance=provenance,
@@ -198,7 +199,7 @@ def _audit_without_holdout(
         text="Without held-out rows, copying cannot be distinguished from what holds for anybody.",
         scores={score.name: score},
         claim=claim,
-        questions=answer_questions({score.name: score}, claim, [], provenance, LEVEL, 0, False),
+        questions=answer_questions({score.name: score}, claim, [], provenance, VIOLATION_LEVEL, 0, False),
         notes=notes,
         provenance=provenance,
     )

@@ -29,7 +29,7 @@ from tabsynth.privacy.audit.epsilon_bounds import (
     power_of_mu,
 )
 from tabsynth.privacy.audit.one_run import epsilon_from_scores, max_epsilon_from_guesses
-from tabsynth.privacy.audit.verdict import Claim, decide
+from tabsynth.privacy.audit.verdict import MIN_POWER, Claim, decide
 from tabsynth.privacy.budget import Privacy
 
 Fit = Callable[[pd.DataFrame, int], Any]
@@ -142,7 +142,7 @@ def _judge_runs(
         method="Threshold from the first half of the runs, measured on the second; Clopper-Pearson bounds at 95 %. "
         "A violation is declared where the bound at 99.99 % exceeds the claim.",
     )
-    verdict = decide(violated, power)
+    verdict = decide(violated, power >= MIN_POWER)
     detectable = detectable_factor(privacy.epsilon, delta, mu, runs) if white_box else None
     seen = "what the score sees of the pipeline's inside" if white_box else "the synthetic rows only"
     return CanaryReport(

@@ -10,7 +10,7 @@ from tabsynth.evaluation.inputs import Inputs
 from tabsynth.privacy.attacks.attack_result import Records
 from tabsynth.privacy.attacks.copies import count_kmap
 from tabsynth.privacy.attacks.membership import score_exposure
-from tabsynth.privacy.attacks.rate_tests import LEVEL, detectable_tpr, power_of_tpr
+from tabsynth.privacy.attacks.rate_tests import VIOLATION_LEVEL, detectable_tpr, power_of_tpr, share_level
 from tabsynth.privacy.attacks.run_all import AttackResults
 from tabsynth.privacy.attacks.subgroups import compute_risk_by_percentile, compute_roc
 
@@ -29,10 +29,11 @@ MAX_RANKED_ROWS = 100_000
 CURVES: tuple[Records, ...] = ("random", "isolated")
 
 
-def compute_power(found: AttackResults, tests: int) -> dict[str, Any]:
-    """Return the power of this audit."""
+def compute_power(found: AttackResults, names: list[str]) -> dict[str, Any]:
+    """Power of this audit, whose tests are named."""
     members, controls = len(found.game.members), len(found.game.controls)
-    level = LEVEL / (4 * tests)  # Holm's first step, over the four tests of a finding
+    # Holm's first step, over the four tests of a finding
+    level = VIOLATION_LEVEL * share_level(names)["density_ratio_random_tpr"] / 4
     return {
         "fpr": POWER_FPR,
         "ratio": 2.0,
@@ -40,7 +41,7 @@ def compute_power(found: AttackResults, tests: int) -> dict[str, Any]:
         "least_tpr": detectable_tpr(members, controls, POWER_FPR, level),
         "members": members,
         "controls": controls,
-        "tests": tests,
+        "tests": len(names),
     }
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tabsynth.privacy.attacks.rate_tests import VIOLATION_LEVEL
 from tabsynth.reporting.html import environment
 from tabsynth.reporting.number_format import format_number
 
@@ -47,6 +48,7 @@ def render(report: Mapping[str, Any]) -> str:
             secrets=[_secret(row) for row in details.get("secrets", [])],
             kmap=details.get("kmap"),
             power=details.get("power"),
+            planted=_planted((details.get("power") or {}).get("planted", [])),
             questions=report["questions"],
             scores=[_row(score, tests.get(score["name"])) for score in report["scores"]],
             notes=report["notes"],
@@ -147,6 +149,35 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
+def _planted(leaks: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Curves of the share of plantings that are detected, by the share of records that leak (log axis)."""
+    if not leaks:
+        return None
+    width, height = 460.0, 200.0
+    shares = leaks[0]["shares"]
+    span = math.log(shares[-1] / shares[0])
+
+    def x(share: float) -> float:
+        return round(width * math.log(share / shares[0]) / span, 1)
+
+    return {
+        "width": width,
+        "height": height,
+        "ticks": [{"at": x(share), "text": f"{100 * share:g} %"} for share in shares],
+        "lines": [
+            {
+                "name": leak["name"],
+                # Curves that coincide are drawn beside each other.
+                "points": " ".join(
+                    f"{x(share)},{height * (1 - rate) + 3 * i - 7:.1f}"
+                    for share, rate in zip(shares, leak["detected"], strict=True)
+                ),
+            }
+            for i, leak in enumerate(leaks)
+        ],
+    }
+
+
 def _groups(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Return the subgroups' AUCs as text, the largest first."""
     for score in scores:
@@ -186,7 +217,7 @@ def _row(score: Mapping[str, Any], test: Mapping[str, Any] | None) -> dict[str, 
         "interval": [format_number(bound, score["unit"]) for bound in score["interval"]] if score["interval"] else None,
         "floor": format_number(score["floor"], score["unit"]) if score["floor"] is not None else None,
         "p": None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
-        "found": p is not None and p <= 0.05,
+        "found": p is not None and p <= VIOLATION_LEVEL,
         "shown": shown,
         "description": score["description"],
         "method": score["method"],

@@ -41,11 +41,11 @@ class Claim:
         return {key: getattr(self, key) for key in keys}
 
 
-def decide(violated: bool, power: float) -> Kind:
-    """Return the verdict."""
+def decide(violated: bool, powered: bool) -> Kind:
+    """The verdict."""
     if violated:
         return "VIOLATION"
-    return "CONSISTENT, powered" if power >= MIN_POWER else "INCONCLUSIVE"
+    return "CONSISTENT, powered" if powered else "INCONCLUSIVE"
 
 
 def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
@@ -55,7 +55,7 @@ def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
         claim: The claimed and the measured epsilon.
         found: The attacks that are significant after correction, the surest first.
     """
-    kind = decide(claim.measured > claim.epsilon, claim.power)
+    kind = decide(claim.measured > claim.epsilon, claim.power >= MIN_POWER)
     seen = f"measured at least {claim.measured:.2f} against the claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
     if kind == "VIOLATION":
         return kind, f"Epsilon is above its claim: {seen}."
@@ -71,28 +71,21 @@ def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
     return kind, f"Nothing contradicts the claim: {seen}, and {could}. The lower bound is not the privacy."
 
 
-def judge_attacks(found: Sequence[str], power: float, least: float | None, fpr: float) -> tuple[Kind, str]:
-    """Return the verdict where nothing was claimed: whether any attack distinguishes training rows from others.
+def judge_attacks(found: Sequence[str], powered: bool, planted: str) -> tuple[Kind, str]:
+    """The verdict where nothing was claimed: whether any attack distinguishes training rows from others.
 
     Args:
         found: The attacks that are significant after correction, the surest first.
-        power: Chance of finding twice the chance rate at ``fpr``.
-        least: The least true-positive rate that would be found with probability 0.8.
-        fpr: The false-positive rate of the two.
+        powered: Whether small leaks would have been found.
+        planted: Which leaks would have been found and which would not, in a sentence.
     """
-    kind = decide(bool(found), power)
+    kind = decide(bool(found), powered)
     if kind == "VIOLATION":
         rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return (
             kind,
             f"The synthetic table reveals rows that it was trained on: {found[0][0].lower()}{found[0][1:]}{rest}.",
         )
-    heard = f"a leak of {least:.1%} of the records at {fpr:.0%} false alarms" if least is not None else ""
     if kind == "INCONCLUSIVE":
-        could = (
-            f"only {heard} would have been found reliably"
-            if heard
-            else "the rows are too few to find any leak reliably"
-        )
-        return kind, f"No statement: no attack is beyond chance, but {could}."
-    return kind, f"No attack distinguishes training rows from others beyond chance; {heard} would have been found."
+        return kind, f"No statement: no attack is beyond chance, but small leaks would have been missed. {planted}"
+    return kind, f"No violation found: no attack distinguishes training rows from others beyond chance. {planted}"

@@ -21,7 +21,7 @@ import pandas as pd
 from tabsynth.codec.categorical_encoder import Coder, ValueCoder, coder_from_state
 from tabsynth.codec.column_values import (
     categorical_values,
-    hide_rare_decimals,
+    hide_rare_precision,
     measure_column,
     numeric_values,
     to_datetimes,
@@ -85,7 +85,7 @@ class Codec:
             here = observed.get(name, slice(None))
             values = table.frame[name][here]
             who = persons if persons is None else persons[here]
-            column = columns[name] = hide_rare_decimals(table.schema[name], values, min_group, who)
+            column = columns[name] = hide_rare_precision(table.schema[name], values, min_group, who)
             if isinstance(column, Identifier):
                 patterns[name] = learn_pattern(values.dropna(), regex=column.pattern, min_group=min_group)
             coders[name] = measure_column(column, values, tokens, min_group, who)

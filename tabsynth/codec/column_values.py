@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,16 @@ from tabsynth.codec.categorical_encoder import Coder, ValueCoder
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
 from tabsynth.codec.rare_value_pooling import substitute
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import (
+    Boolean,
+    Categorical,
+    Column,
+    Datetime,
+    Identifier,
+    Numeric,
+    Resolution,
+    Text,
+)
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 
@@ -64,11 +74,15 @@ def measure_column(
     return substitute(coder, members, column)
 
 
-def hide_rare_decimals(
+def hide_rare_precision(
     column: Column, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
 ) -> Column:
-    """Return an inferred numeric column with the decimals of ``min_group`` persons; other columns are unchanged."""
-    if not isinstance(column, Numeric) or not column.why or column.decimals == 0:
+    """An inferred column with the decimals or the resolution of at least ``min_group`` persons; others as they are."""
+    if not column.why:
+        return column
+    if isinstance(column, Datetime):
+        return _hide_rare_resolution(column, values, min_group, persons)
+    if not isinstance(column, Numeric) or column.decimals == 0:
         return column
     decimals = shared_decimals(numeric_values(column, values), persons, min_group)
     if decimals is None or decimals == column.decimals:
@@ -76,6 +90,20 @@ def hide_rare_decimals(
     return replace(
         column, decimals=decimals, why="its values are numbers" if decimals else "its values are whole numbers"
     )
+
+
+def _hide_rare_resolution(
+    column: Datetime, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
+) -> Datetime:
+    """The coarsest resolution such that fewer than ``min_group`` persons have a finer date."""
+    moments = to_instants(values, column.format)
+    present = moments.notna().to_numpy()
+    ticks, who = moments.to_numpy()[present].astype(np.int64), None if persons is None else persons[present]
+    for resolution in get_args(Resolution)[::-1]:  # the coarsest first
+        finer = ticks % UNIT_NANOSECONDS[resolution] != 0
+        if resolution == column.resolution or (finer.sum() if who is None else len(np.unique(who[finer]))) < min_group:
+            return replace(column, resolution=resolution)
+    return column
 
 
 def numeric_columns(frame: pd.DataFrame, schema: Schema, coders: Mapping[str, Coder]) -> NumericColumns:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.schema.rounding import is_sparse, measure_rounding
+from tabsynth.schema.rounding import common_step, is_sparse, measure_rounding
 
 MAX_BINS = 2048
 """Upper bound on the number of intervals, so that the bins do not reproduce the raw column."""
@@ -56,8 +56,10 @@ def measure_quantiles(
         return None
     raw = values
     values = np.clip(values, *_extremes(values, who, floor))
-    unit = _common_step(values, floor, decimals)
+    unit = common_step(values, who, floor, decimals)
     step = 0.0 if decimals is None else unit / 10.0**decimals
+    if decimals is not None and unit > 1:  # numbers of too few persons break it
+        values = np.round(np.rint(values / step) * step, decimals)
     values, sparse = _snap_to_frequent(values, who, floor)
     if not sparse:
         values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
@@ -145,17 +147,6 @@ def roundest_number(low: float, high: float, step: float = 0.0) -> float:
         if unit == step or low <= number < high:
             break
     return number if low <= number < high else low
-
-
-def _common_step(values: Floats, floor: int, decimals: int | None) -> int:
-    """Return the greatest common divisor in units of the last decimal, of all values but fewer than ``floor``."""
-    if decimals is None or np.abs(values).max() * 10.0**decimals >= 2.0**53:
-        return 1
-    different, rows = np.unique(np.abs(np.rint(values * 10.0**decimals)).astype(np.int64), return_counts=True)
-    frequent = int(np.gcd.reduce(different[rows >= floor], initial=0))
-    if frequent > 1 and rows[different % frequent != 0].sum() < floor:
-        return frequent
-    return max(int(np.gcd.reduce(different)), 1)
 
 
 def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:

@@ -144,6 +144,27 @@ def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
     return level
 
 
+def common_step(values: Floats, who: Integers | None, floor: int, decimals: int | None) -> int:
+    """The greatest step, in units of the last decimal, of the numbers of all but fewer than ``floor`` persons.
+
+    Args:
+        values: The numbers.
+        who: Person of each row; None if each row is one person.
+        floor: Persons whose numbers count.
+        decimals: Decimals of the column; None for none.
+    """
+    if decimals is None or np.abs(values).max() * 10.0**decimals >= 2.0**53:
+        return 1
+    whole = np.abs(np.rint(values * 10.0**decimals)).astype(np.int64)
+    persons = np.arange(len(whole)) if who is None else np.unique(who, return_inverse=True)[1]
+    # Fewer than `floor` odd persons leave at least one of `floor` groups of persons whole.
+    steps = {int(np.gcd.reduce(whole[persons % floor == group])) for group in range(floor)}
+    for step in sorted(steps, reverse=True):
+        if step > 1 and len(np.unique(persons[whole % step != 0])) < floor:
+            return step
+    return 1
+
+
 def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
     """Return whether integers repeat and leave gaps, as codes do.
 

@@ -12,6 +12,7 @@ from tabsynth.codec import Codec
 from tabsynth.codec.quantile_bins import roundest_number, shared_decimals
 from tabsynth.data import Table
 from tabsynth.relations.enforcement import Relations
+from tabsynth.schema import Schema
 
 
 def stored_numbers(table: Table) -> np.ndarray:
@@ -117,6 +118,38 @@ def test_a_step_that_too_few_persons_break_is_kept() -> None:
     marked[3] = 7
     steps = [Codec.measure(Table.of(pd.DataFrame({"x": x}))).numeric_coders["x"].unit for x in (values, marked)]
     assert steps == [25, 25]
+
+
+@pytest.mark.parametrize("spacing", [25.0, 100.0])
+def test_a_step_that_one_person_breaks_in_many_rows_is_kept(spacing: float) -> None:
+    values = np.random.default_rng(0).integers(0, 400, 500) * spacing  # hardly any value repeats
+    persons = np.arange(500) // 20
+    values[40:60] += np.arange(1, 21)
+    schema = Schema.from_dict({"columns": {"who": {"kind": "identifier", "role": "person"}, "x": {"kind": "numeric"}}})
+    table = Table(pd.DataFrame({"who": persons, "x": values}), schema)
+    assert Codec.measure(table).numeric_coders["x"].unit == spacing
+
+
+@pytest.mark.parametrize("seconds", [1, 3600, 61.5])
+@pytest.mark.parametrize("form", [None, "%Y-%m-%d %H:%M:%S.%f"])
+@pytest.mark.parametrize("odd", [1, 4])
+def test_a_resolution_of_too_few_persons_leaves_no_trace(seconds: float, form: str | None, odd: int) -> None:
+    days = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(np.random.default_rng(0).integers(0, 900, 500), "D"))
+    marked = days.copy()
+    marked[:odd] += pd.Timedelta(seconds, "s")
+    codecs = [
+        Codec.measure(Table.of(pd.DataFrame({"d": x if form is None else x.dt.strftime(form)}))) for x in (days, marked)
+    ]
+    assert codecs[1].schema["d"] == codecs[0].schema["d"]
+    assert codecs[1].schema["d"].to_dict()["resolution"] == "D"
+    drawn = codecs[1].decode(codecs[1].encode(pd.DataFrame({"d": days})), np.random.default_rng(1))
+    assert (pd.to_datetime(drawn["d"]).dt.normalize() == pd.to_datetime(drawn["d"])).all()
+
+
+def test_a_resolution_of_enough_persons_is_kept() -> None:
+    days = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(500), "D"))
+    days[:5] += pd.Timedelta(1, "h")
+    assert Codec.measure(Table.of(pd.DataFrame({"d": days}))).schema["d"].to_dict()["resolution"] == "h"
 
 
 def test_shared_decimals_count_persons() -> None:

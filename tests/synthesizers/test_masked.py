@@ -234,6 +234,11 @@ def test_rows_with_more_decimals_than_the_model_releases_are_filled() -> None:
     frame = pd.DataFrame({"x": np.arange(200) % 40 / 10, "c": ["a", "b"] * 100})
     frame.loc[0, "x"] = 0.12345
     gaps = frame.assign(c=None)
-    filled = MaskedSynthesizer(epochs=1).fit(frame, seed=0).impute(gaps, seed=0)
+    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0)
+    filled = model.impute(gaps, seed=0)
     assert filled["c"].notna().all()
     assert filled.loc[0, "x"] == 0.12345
+    given = frame[["x"]].clip(lower=0.1)
+    assert model.sample(200, given=given, seed=0)["x"].tolist() == given["x"].tolist()
+    with pytest.raises(ConditionError, match=r"0\.12345, but the column has 1 decimals; round it to 0\.1"):
+        model.sample(2, given={"x": 0.12345}, seed=0)

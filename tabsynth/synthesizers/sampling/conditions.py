@@ -146,7 +146,8 @@ class Conditions:
         rows = values.notna().to_numpy() if free_where_missing else np.ones(len(values), bool)
         if not free_where_missing and values.isna().any() and not coder.allowed_tokens[coder.missing]:
             raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
-        typed = own_values(codec, name, values, strict=strict)
+        # Rows of a table may have decimals of too few persons, which no model releases.
+        typed = own_values(codec, name, values, strict=strict, keep_decimals=free_where_missing)
         tokens = codec.encode_column(name, typed)
         if isinstance(column, Numeric):
             low, high = (

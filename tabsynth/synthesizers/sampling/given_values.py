@@ -24,14 +24,15 @@ SNAP = 1e-9
 """Relative tolerance for rounding to the column's decimals: 0.1 + 0.2 is 0.3."""
 
 
-def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> pd.Series:
-    """Return the values in the type and form of their column, as objects; missing stays missing.
+def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool, keep_decimals: bool = False) -> pd.Series:
+    """Values in the type and form of their column, as objects; missing stays missing.
 
     Args:
         codec: The vocabulary.
         name: The column.
         values: The given values.
         strict: Refuse values that the model cannot generate; otherwise they stay unchanged.
+        keep_decimals: Numbers with more decimals than the model releases stay unchanged, even if ``strict``.
 
     Raises:
         ConditionError: A value that the column cannot hold.
@@ -39,7 +40,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool) -> p
     column = codec.schema[name]
     values = values.rename(name)
     if isinstance(column, Numeric):
-        return _own_numbers(codec, name, values, strict)
+        return _own_numbers(codec, name, values, strict and not keep_decimals)
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
         own = datetime_series(moments, codec.dtypes[name], column).rename(name)
@@ -120,7 +121,9 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd
         odd = np.abs(near - data) > SNAP * np.maximum(np.abs(data), 10.0**-decimals)
         if odd.any() and (strict or "int" in codec.dtypes[name].lower()):
             kind = "whole numbers" if decimals == 0 else f"{decimals} decimals"
-            raise ConditionError(f"given[{name!r}] is {data[odd][0]:.15g}, but the column has {kind}")
+            raise ConditionError(
+                f"given[{name!r}] is {data[odd][0]:.15g}, but the column has {kind}; round it to {near[odd][0]:.15g}"
+            )
         data = np.where(odd, data, near)
     own = numeric_series(data, codec.dtypes[name], column).rename(name)
     return own.astype(object).where(~np.isnan(data), None)

@@ -1,0 +1,93 @@
+"""Exact test that members crowd the top of a ranking, wherever the crowd ends.
+
+Few leaked records lie at the very top of a ranking and many weak ones reach further down, so that no depth is best. The
+statistic is the largest Berk-Jones deviation over all depths (Berk and Jones, Z. Wahrscheinlichkeitstheorie 47, 1979);
+its p-value is exact for an exchangeable order: the chance that a hypergeometric walk crosses the boundary.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.common.arrays import Floats, Integers
+
+MAX_DEPTH_SHARE = 0.1
+"""Share of all records down to which a ranking is scanned."""
+
+MIN_DEPTH, MAX_DEPTH = 20, 1_000
+
+
+def rank_labels(score: Floats, member: npt.NDArray[np.bool_], lot: Integers) -> npt.NDArray[np.bool_]:
+    """Membership of the records with the highest scores, ties in the order of a random lot, shape (depth,).
+
+    Records with the lowest score of all are left out: no order among them means anything.
+    """
+    order = lot[np.argsort(-score[lot], kind="stable")]
+    deepest = max(MIN_DEPTH, min(int(MAX_DEPTH_SHARE * len(score)), MAX_DEPTH))
+    return np.asarray(member[order[: min(deepest, int((score > score.min()).sum()))]])
+
+
+def scan_statistic(labels: npt.NDArray[np.bool_], share: float) -> tuple[float, int]:
+    """Largest deviation of the members among the first k records from a share, and that k; 0 without records."""
+    if not len(labels):
+        return 0.0, 0
+    k = np.arange(1, len(labels) + 1)
+    deviation = _deviation(np.cumsum(labels), k, share)
+    best = int(deviation.argmax())
+    return float(deviation[best]), best + 1
+
+
+@lru_cache(maxsize=1024)
+def scan_p_value(statistic: float, members: int, controls: int, depth: int) -> float:
+    """Chance of a statistic at least as large if the order is exchangeable.
+
+    Args:
+        statistic: Of ``scan_statistic``.
+        members: Members in the whole ranking.
+        controls: Other records in it.
+        depth: Number of records that were scanned.
+
+    Example:
+        >>> from math import log
+        >>> [round(scan_p_value(20 * log(2), 500, 500, depth), 7) for depth in (20, 100)]  # the first 20 are members
+        [8e-07, 4.1e-06]
+    """
+    if statistic <= 0:
+        return 1.0
+    total = members + controls
+    boundary = _boundary(statistic, depth, members / total)
+    walk = np.zeros(depth + 2)  # chance of each number of members so far, without a crossing
+    walk[0], crossed = 1.0, 0.0
+    left = np.maximum(members - np.arange(depth + 2), 0)
+    for k, bound in enumerate(boundary.tolist(), 1):
+        top = min(k, bound)
+        rise = walk[:top] * left[:top] / (total - k + 1)
+        walk[:top] -= rise
+        walk[1 : top + 1] += rise
+        if bound <= k:
+            crossed += float(walk[bound:].sum())
+            walk[bound:] = 0.0
+    return min(crossed, 1.0)
+
+
+def _deviation(count: Integers, k: Integers, share: float) -> Floats:
+    """Kullback-Leibler divergence of count / k from a share, times k; 0 at or below the share."""
+    rate = count / k
+    with np.errstate(divide="ignore", invalid="ignore"):
+        up = np.where(rate > 0, rate * np.log(rate / share), 0.0)
+        down = np.where(rate < 1, (1 - rate) * np.log((1 - rate) / (1 - share)), 0.0)
+    return np.asarray(np.where(rate > share, k * (up + down), 0.0))
+
+
+def _boundary(statistic: float, depth: int, share: float) -> Integers:
+    """For each number of records the fewest members that reach a statistic; one more than all if none do."""
+    k = np.arange(1, depth + 1)
+    low, high = np.zeros(depth, np.int64), k + 1
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        reached = _deviation(np.minimum(middle, k), k, share) >= statistic - 1e-9
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return np.asarray(high)
