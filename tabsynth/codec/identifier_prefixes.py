@@ -11,6 +11,7 @@ from string import digits
 import numpy as np
 
 from tabsynth.codec.identifier_patterns import Form
+from tabsynth.errors import SchemaError
 
 MAX_COLLISIONS = 1e-6
 """Forms with fewer expected collisions with real keys are not restricted."""
@@ -18,6 +19,8 @@ MIN_ROOM_FACTOR = 10
 """Restricted forms have room for this many times the real keys; otherwise keys are lengthened."""
 MIN_FREE_KEYS = 1000
 MAX_PREFIXES = 512
+MAX_DECLARED_PREFIXES = 4096
+"""The same for a declared form of which real keys take much: it is not lengthened."""
 MAX_CANDIDATE_PREFIXES = 1 << 20
 """Prefixes enumerated at a time."""
 
@@ -39,7 +42,7 @@ def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None
     real: dict[int, list[str]] = {}
     for key in keys:
         real.setdefault(len(key), []).append(key)
-    rng = np.random.default_rng(list(hashlib.sha256("\0".join(keys).encode("utf-8", "surrogatepass")).digest()))
+    rng = _key_generator(keys)
     out: list[Form] = []
     while by_outline:
         form = by_outline.pop(min(by_outline, key=len))
@@ -53,6 +56,37 @@ def avoid_keys(forms: Sequence[Form], keys: Sequence[str], *, longer: str | None
             out += free
         else:
             _add(by_outline, longer_form(form, longer))
+    return tuple(out)
+
+
+def unused_forms(forms: Sequence[Form], keys: Sequence[str]) -> tuple[Form, ...]:
+    """Restrict declared forms, which are not lengthened, to spellings that no real key has.
+
+    Raises:
+        SchemaError: Too few spellings are unused.
+    """
+    if not keys:
+        return tuple(forms)
+    real: dict[int, list[str]] = {}
+    for key in dict.fromkeys(keys):
+        real.setdefault(len(key), []).append(key)
+    rng = _key_generator(keys)
+    out: list[Form] = []
+    for form in forms:
+        alike = [key for key in real.get(len(form.places), []) if _spells(form, key)]
+        if len(alike) * max(MIN_ROOM_FACTOR * len(keys), MIN_FREE_KEYS) < MAX_COLLISIONS * form.capacity:
+            out.append(form)
+            continue
+        for wanted, most in ((MIN_ROOM_FACTOR * len(alike), MAX_PREFIXES), (len(alike), MAX_DECLARED_PREFIXES)):
+            free = _unused_forms(form, alike, wanted, rng, most) if alike else [form]
+            if free:
+                out += free
+                break
+    if sum(form.capacity for form in out) < len(keys):
+        raise SchemaError(
+            "the declared pattern of an identifier has too few spellings that are not taken by training rows, so "
+            "synthetic keys would be real ones; widen the regular expression, or leave it out and let it be learned"
+        )
     return tuple(out)
 
 
@@ -79,25 +113,32 @@ def _add(by_outline: dict[str, Form], form: Form) -> None:
     by_outline[outline(form)] = form
 
 
+def _key_generator(keys: Sequence[str]) -> np.random.Generator:
+    """A generator seeded by the keys themselves: a fixed seed would reveal which prefixes are taken."""
+    return np.random.default_rng(list(hashlib.sha256("\0".join(keys).encode("utf-8", "surrogatepass")).digest()))
+
+
 def _spells(form: Form, key: str) -> bool:
     return all(char in chars for char, chars in zip(key, form.places, strict=True))
 
 
-def _unused_forms(form: Form, keys: list[str], wanted: int, rng: np.random.Generator) -> list[Form]:
-    """Return the parts of a form without real keys, with room for ``wanted`` keys; empty if there is too little."""
+def _unused_forms(
+    form: Form, keys: list[str], wanted: int, rng: np.random.Generator, most: int = MAX_PREFIXES
+) -> list[Form]:
+    """Parts of a form without real keys, with room for ``wanted`` keys; empty if there is too little."""
     places = form.places
     size, room = 1, form.capacity
     for length, chars in enumerate(places, 1):
         size, room = size * len(chars), room // len(chars)
         if len(chars) == 1:
             continue
-        if size > MAX_CANDIDATE_PREFIXES or room * MAX_PREFIXES < wanted:
+        if size > MAX_CANDIDATE_PREFIXES or room * most < wanted:
             return []
         taken = {key[:length] for key in keys}
         unused = [prefix for prefix in map("".join, product(*places[:length])) if prefix not in taken]
         if len(unused) * room < wanted:
             continue
-        many = min(max(-(-wanted // room), len(unused) // 2), MAX_PREFIXES)
+        many = min(max(-(-wanted // room), len(unused) // 2), most)
         chosen = sorted(unused[i] for i in rng.permutation(len(unused))[:many])
         return list(_group_prefixes(form, chosen, length))
     return []

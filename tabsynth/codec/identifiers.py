@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.identifier_patterns import Form, Pattern, integer_forms, text_forms
-from tabsynth.codec.identifier_prefixes import avoid_keys, longer_form, outline
+from tabsynth.codec.identifier_prefixes import avoid_keys, longer_form, outline, unused_forms
 from tabsynth.codec.regex_patterns import parse_regex
 from tabsynth.errors import SchemaError
 
@@ -24,10 +24,15 @@ BLOCK_KEYS = 256
 MIN_KEY_SPACE = 2**32
 """The last places of a form, with this many combinations, make keys distinct; the places before are random."""
 CHUNK_KEYS = 1 << 17
+MIN_LONGER_KEYS = 10**12
+"""Room of a form that is lengthened for a large sample: as long keys of too few persons are real, and not known."""
 
 
 def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int = 5) -> Pattern:
     """Learn the spelling of keys, excluding the spellings of real keys.
+
+    No generated key is a real one: the spellings either have no real key among them, or are so many that the expected
+    number of coincidences is below one in a million. No real key is stored.
 
     Args:
         values: The keys; missing ones are ignored.
@@ -35,7 +40,7 @@ def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int
         min_group: Minimum number of distinct keys of a spelling.
 
     Raises:
-        SchemaError: The regular expression is malformed or too rich.
+        SchemaError: The regular expression is malformed or too rich, or real keys fill its spellings.
     """
     present = pd.Series(pd.unique(values.dropna()))
     sizes = _rows_per_key(values, min_group)
@@ -47,7 +52,10 @@ def _learn_forms(present: pd.Series, regex: str | None, min_group: int) -> Patte
     whole = _as_integers(present)
     if regex is not None:
         declared = parse_regex(regex)
-        return declared if whole is None else replace(declared, forms=_integer_forms(declared.forms), output="integer")
+        if whole is not None:
+            declared = replace(declared, forms=_integer_forms(declared.forms), output="integer")
+        keys = [str(value) for value in (present if whole is None else whole)]
+        return replace(declared, forms=unused_forms(declared.forms, keys))
     if whole is not None:
         low = min(whole)
         if len(whole) >= min_group and low in (0, 1) and max(whole) == low + len(whole) - 1:
@@ -180,6 +188,8 @@ def _widen_forms(pattern: Pattern, wanted: int) -> tuple[Form, ...]:
     lengthened = max(forms, key=lambda form: form.weight)
     while sum(form.capacity for form in forms) < wanted:
         lengthened = longer_form(lengthened, digits if pattern.output == "integer" else None)
+        while lengthened.capacity < MIN_LONGER_KEYS:
+            lengthened = longer_form(lengthened, digits if pattern.output == "integer" else None)
         # Forms of different outlines do not overlap; without weight, the new form is used after all others.
         if outline(lengthened) not in {outline(form) for form in forms}:
             forms.append(replace(lengthened, weight=0.0))

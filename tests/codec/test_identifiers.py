@@ -1,5 +1,6 @@
 import json
 import re
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -175,3 +176,38 @@ def test_a_damaged_pattern_is_refused():
 def test_a_fresh_key_is_never_a_real_one(values, n):
     made = generate_keys(learn_pattern(pd.Series(values, dtype=object)), n, _rng())
     assert not set(made.tolist()) & set(values)
+
+
+SPACES: dict[str, tuple[pd.Series, str | None]] = {
+    "dense from 1": (pd.Series(np.arange(1, 2001)), None),
+    "most of a dense range": (pd.Series(np.random.default_rng(0).permutation(10_000)[:8000] + 1), None),
+    "all numbers of four digits": (pd.Series(np.arange(1000, 10_000)), None),
+    "a few long ones": (pd.Series([*range(10_000, 19_000), 100_017, 1_000_003]), None),
+    "uuid": (pd.Series([str(uuid.UUID(int=seed * 7919**9 % 2**128)) for seed in range(1, 3000)]), None),
+    "text with a counter": (pd.Series([f"P-{i:04d}" for i in range(6000)]), None),
+    "declared": (pd.Series([f"P{i:06d}" for i in range(5000)]), "P[0-9]{6}"),
+    "declared, half of it taken": (pd.Series([f"{i:04d}" for i in range(5000)]), r"\d{4}"),
+    "declared integers": (pd.Series(np.random.default_rng(1).permutation(90_000)[:9000] + 10_000), r"\d{5}"),
+    "declared, two forms that overlap": (pd.Series([f"a{i:03d}" for i in range(500)]), r"a\d{3}|[ab]\d{3}"),
+}
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_no_key_that_a_pattern_can_spell_is_a_training_key(name: str) -> None:
+    values, regex = SPACES[name]
+    pattern = learn_pattern(values, regex=regex)
+    wanted = min(2 * len(values), sum(form.capacity for form in pattern.forms)) if regex else 20 * len(values)
+    for seed in range(3):
+        made = generate_keys(pattern, wanted, np.random.default_rng(seed))
+        assert len(set(made.tolist())) == wanted
+        assert not set(made.tolist()) & set(values.tolist())
+    stored = json.dumps(pattern.to_dict())
+    assert not any(f'"{key}"' in stored for key in values.astype(str))
+
+
+@pytest.mark.parametrize(("taken", "regex"), [(900, r"\d{3}"), (10_000, r"\d{4}"), (3, "[abc]")])
+def test_a_declared_pattern_that_training_keys_fill_is_refused(taken: int, regex: str) -> None:
+    width = 3 if regex == r"\d{3}" else 4
+    keys = ["a", "b", "c"] if regex == "[abc]" else [f"{i:0{width}d}" for i in range(taken)]
+    with pytest.raises(SchemaError, match="too few spellings that are not taken by training rows"):
+        learn_pattern(pd.Series(keys), regex=regex)
