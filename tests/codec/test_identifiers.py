@@ -205,6 +205,16 @@ def test_no_key_that_a_pattern_can_spell_is_a_training_key(name: str) -> None:
     assert not any(f'"{key}"' in stored for key in values.astype(str))
 
 
+def test_a_lengthened_pattern_spells_no_long_key_of_too_few_persons() -> None:
+    usual = [f"P{i}" for i in range(9)]
+    longest = max(len(form.places) for form in learn_pattern(pd.Series(usual)).forms)
+    rare = [f"P{digit * longest}" for digit in "1357"]  # as long as the next form would be
+    pattern = learn_pattern(pd.Series([*usual, *rare]))
+    room = sum(form.capacity for form in pattern.forms)
+    made = generate_keys(pattern, room + 10**longest, np.random.default_rng(0))
+    assert not set(rare) & set(made.tolist())
+
+
 @pytest.mark.parametrize(("taken", "regex"), [(900, r"\d{3}"), (10_000, r"\d{4}"), (3, "[abc]")])
 def test_a_declared_pattern_that_training_keys_fill_is_refused(taken: int, regex: str) -> None:
     width = 3 if regex == r"\d{3}" else 4
