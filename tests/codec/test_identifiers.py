@@ -206,7 +206,7 @@ def test_no_key_that_a_pattern_can_spell_is_a_training_key(name: str) -> None:
 
 
 def test_a_lengthened_pattern_spells_no_long_key_of_too_few_persons() -> None:
-    usual = [f"P{i}" for i in range(9)]
+    usual = [f"P{i:02d}" for i in range(100)]
     longest = max(len(form.places) for form in learn_pattern(pd.Series(usual)).forms)
     rare = [f"P{digit * longest}" for digit in "1357"]  # as long as the next form would be
     pattern = learn_pattern(pd.Series([*usual, *rare]))
