@@ -153,13 +153,13 @@ def is_powered(planted: list[dict[str, Any]]) -> bool:
 
 def describe_planted(planted: list[dict[str, Any]]) -> str:
     """What would have been found and what would not, in a sentence."""
-    seen = [f"{leak['name']} of {100 * leak['least']:g} % of the records" for leak in planted if leak["least"]]
+    seen = [f"{leak['name']} ({100 * leak['least']:g} %)" for leak in planted if leak["least"]]
     missed = [leak["name"] for leak in planted if not leak["least"]]
     most = f"{100 * SHARES[-1]:g} %"
     if not seen:
         return f"The rows are too few to find any leak that was planted, up to {most} of the records."
-    text = f"Would have been found: {', '.join(seen)}"
-    return f"{text}; would not, up to {most} of the records: {', '.join(missed)}." if missed else f"{text}."
+    text = f"From these shares of the records on, leaks would have been found: {', '.join(seen)}"
+    return f"{text}. Up to {most} would not: {', '.join(missed)}." if missed else f"{text}."
 
 
 def _is_detected(

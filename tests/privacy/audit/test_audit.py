@@ -47,7 +47,7 @@ def test_fresh_rows_are_consistent_and_the_power_is_stated(draw: Draw, schema: S
     rows = draw(24_000, 12)
     report = audit(rows[:8000], rows[8000:16_000], rows[16_000:], schema=schema)
     assert report.verdict == "CONSISTENT, powered"
-    assert "copies with 1 % noise of 0.5 % of the records" in report.text
+    assert "copies with 1 % noise (0.5 %)" in report.text
     assert "passed" not in report.to_html().lower()
     few = audit(rows[:300], rows[8000:8300], rows[16_000:16_300], schema=schema)
     assert few.verdict == "INCONCLUSIVE"
@@ -218,8 +218,8 @@ def test_planted_leaks_that_the_audit_finds_are_found_when_they_are_there(draw: 
     planted = {leak["name"]: leak for leak in fresh.details["power"]["planted"]}
     assert planted["verbatim copies"]["least"] <= 0.03
     assert planted["copies with 5 % noise"]["least"] > planted["verbatim copies"]["least"]
-    assert "Would have been found: verbatim copies of 0.5 % of the records" in fresh.text
-    assert "would not, up to 10 % of the records: interpolated rows" in fresh.text  # ages are rounded
+    assert "leaks would have been found: verbatim copies (0.5 %), " in fresh.text
+    assert "Up to 10 % would not: interpolated rows." in fresh.text  # ages are rounded
     assert "What this audit would have found" in fresh.to_html()
     for name, noise in (("verbatim copies", 0.0), ("copies with 1 % noise", 0.01)):
         least = planted[name]["least"]
